@@ -1,0 +1,64 @@
+import js from '@eslint/js';
+import { importX } from 'eslint-plugin-import-x';
+import tseslint from 'typescript-eslint';
+
+/** The arrows of the house: which folder of src may import which. `main.ts` and `cli/` see everything. */
+const arrows: Record<string, string[]> = {
+  events: [],
+  postgres: ['errors', 'events', 'lifecycle'],
+  log: ['errors', 'events', 'lifecycle', 'postgres'],
+  cache: ['errors', 'events', 'lifecycle'],
+  commands: ['errors', 'events', 'lifecycle', 'log', 'postgres'],
+  projections: ['errors', 'events', 'lifecycle', 'log', 'postgres', 'cache'],
+  consumers: ['errors', 'events', 'lifecycle', 'log', 'postgres', 'cache', 'commands', 'projections'],
+  http: ['errors', 'events', 'lifecycle', 'log', 'postgres', 'cache', 'commands', 'projections', 'config'],
+};
+
+const zones = Object.entries(arrows).map(([folder, allowed]) => ({
+  target: `./src/${folder}`,
+  from: './src',
+  except: [folder, ...allowed].map((name) =>
+    ['errors', 'lifecycle', 'config'].includes(name) ? `./${name}.ts` : `./${name}`,
+  ),
+  message: `src/${folder} may import only: ${[folder, ...allowed].join(', ')}.`,
+}));
+
+const only = (name: string, folder: string) => ({
+  name,
+  message: `${name} is imported only in ${folder}.`,
+});
+
+export default tseslint.config(
+  { ignores: ['node_modules', 'data', 'coverage', '.cache'] },
+  js.configs.recommended,
+  ...tseslint.configs.strictTypeChecked,
+  ...tseslint.configs.stylisticTypeChecked,
+  {
+    languageOptions: { parserOptions: { projectService: true } },
+    plugins: { 'import-x': importX },
+    rules: {
+      'import-x/no-restricted-paths': ['error', { zones }],
+      'no-restricted-imports': ['error', { paths: [only('kafkajs', 'src/log'), only('ioredis', 'src/cache')] }],
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Only src/config.ts reads the environment.' },
+      ],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/unbound-method': 'off',
+    },
+  },
+  { files: ['src/log/**'], rules: { 'no-restricted-imports': ['error', { paths: [only('ioredis', 'src/cache')] }] } },
+  { files: ['src/cache/**'], rules: { 'no-restricted-imports': ['error', { paths: [only('kafkajs', 'src/log')] }] } },
+  { files: ['src/config.ts'], rules: { 'no-restricted-properties': 'off' } },
+  {
+    files: ['test/**', '**/*.test.ts', 'bench/**', '*.config.ts'],
+    rules: {
+      'no-restricted-properties': 'off',
+      'no-restricted-imports': 'off',
+      '@typescript-eslint/no-non-null-assertion': 'off',
+    },
+  },
+);

@@ -1,0 +1,65 @@
+-- Up Migration: what is never rebuilt. The schema is the namespace; everything here is named without it.
+
+-- Substring search folds case for every letter only by this (projections/songs.ts).
+CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
+
+-- The embedded log: topics, the next offset of each partition, and the records.
+CREATE TABLE log_topics (
+  topic text PRIMARY KEY,
+  partitions integer NOT NULL CHECK (partitions > 0),
+  retention_ms bigint NOT NULL
+);
+
+CREATE TABLE log_partitions (
+  topic text NOT NULL REFERENCES log_topics,
+  partition integer NOT NULL,
+  next_offset bigint NOT NULL DEFAULT 0,
+  PRIMARY KEY (topic, partition)
+);
+
+CREATE TABLE log_records (
+  topic text NOT NULL,
+  partition integer NOT NULL,
+  "offset" bigint NOT NULL,
+  key text NOT NULL,
+  value bytea NOT NULL,
+  headers json NOT NULL,
+  appended_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (topic, partition, "offset")
+);
+
+-- Which life of the log this database belongs to, whichever adapter holds it.
+CREATE TABLE log_identity (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  incarnation uuid NOT NULL,
+  initialised_at timestamptz
+);
+
+-- Positions that an operator declared void: losers from then on.
+CREATE TABLE log_voids (
+  topic text NOT NULL,
+  partition integer NOT NULL,
+  "offset" bigint NOT NULL,
+  why text NOT NULL,
+  declared_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (topic, partition, "offset")
+);
+
+-- Builds of the projections, each in a schema of its own.
+CREATE TABLE generations (
+  id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  version integer NOT NULL,
+  build integer NOT NULL,
+  schema_name text NOT NULL UNIQUE,
+  state text NOT NULL CHECK (state IN ('building', 'serving', 'retired')),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  served_at timestamptz,
+  retired_at timestamptz,
+  UNIQUE (version, build)
+);
+
+-- One row per generation that no crash has touched since its checkpoints last reached the ends of the log. UNLOGGED, so that
+-- crash recovery and promotion empty it: they can take back commits that were announced.
+CREATE UNLOGGED TABLE crash_guard (
+  generation integer PRIMARY KEY
+);

@@ -1,0 +1,94 @@
+import { AppError } from '../errors.ts';
+import type { Append, EventLog } from '../log/event-log.ts';
+
+export interface AppenderLimits {
+  /** Requests under way at once. */
+  readonly inFlight: number;
+  /** Records in one request. */
+  readonly records: number;
+  /** Bytes of one partition in one request: one too many fails the whole request. */
+  readonly partitionBytes: number;
+}
+
+export const defaultAppenderLimits: AppenderLimits = { inFlight: 2, records: 500, partitionBytes: 512_000 };
+
+export interface Appender {
+  /** Resolves when the record is acknowledged; rejects with an AppendError, or an AppError when it is too large. */
+  append(append: Append): Promise<void>;
+}
+
+interface Waiting {
+  readonly append: Append;
+  readonly bytes: number;
+  readonly done: PromiseWithResolvers<void>;
+}
+
+/** Sends at once while fewer than `inFlight` requests are under way; what queues meanwhile leaves together. */
+export function createAppender(log: Pick<EventLog, 'append'>, limits = defaultAppenderLimits): Appender {
+  let queue: Waiting[] = [];
+  let underWay = 0;
+
+  function pump(): void {
+    while (queue.length > 0 && underWay < limits.inFlight) {
+      const { batch, rest } = takeBatch(queue, limits);
+      queue = rest;
+      underWay++;
+      void send(batch);
+    }
+  }
+
+  async function send(batch: readonly Waiting[]): Promise<void> {
+    try {
+      await log.append(batch.map(({ append }) => append));
+      for (const { done } of batch) done.resolve();
+    } catch (error) {
+      for (const { done } of batch) done.reject(error);
+    } finally {
+      underWay--;
+      pump();
+    }
+  }
+
+  return {
+    append(append) {
+      const bytes = sizeOf(append);
+      if (bytes > limits.partitionBytes) {
+        const message = `The event would take ${bytes} bytes, more than ${limits.partitionBytes}.`;
+        return Promise.reject(new AppError('too-large', 'EVENT_TOO_LARGE', message));
+      }
+      const done = Promise.withResolvers<void>();
+      queue.push({ append, bytes, done });
+      pump();
+      return done.promise;
+    },
+  };
+}
+
+/** The first records of the queue that fit one request. Those that do not fit keep their order. */
+function takeBatch(queue: readonly Waiting[], limits: AppenderLimits): { batch: Waiting[]; rest: Waiting[] } {
+  const bytesOf = new Map<string, number>();
+  const batch: Waiting[] = [];
+  const rest: Waiting[] = [];
+  for (const waiting of queue) {
+    const { topic, partition } = waiting.append;
+    const key = `${topic}/${partition}`;
+    const bytes = (bytesOf.get(key) ?? 0) + waiting.bytes;
+    if (batch.length < limits.records && bytes <= limits.partitionBytes) {
+      bytesOf.set(key, bytes);
+      batch.push(waiting);
+    } else {
+      bytesOf.set(key, Infinity); // whatever follows of this partition waits behind it
+      rest.push(waiting);
+    }
+  }
+  return { batch, rest };
+}
+
+const OVERHEAD = 64;
+
+/** What the record takes in a batch, rounded up. */
+function sizeOf({ record }: Append): number {
+  let bytes = OVERHEAD + Buffer.byteLength(record.key) + record.value.length;
+  for (const [name, value] of Object.entries(record.headers)) bytes += name.length + Buffer.byteLength(value) + 4;
+  return bytes;
+}

@@ -1,0 +1,37 @@
+/** A command on its way to one stream, with all that the record will say about where it came from. */
+export interface CommandRequest<Command, Context = undefined> {
+  readonly stream: string;
+  readonly command: Command;
+  readonly origin: CommandOrigin;
+  /** The version an `If-Match` insists on; checked inside every decision. */
+  readonly expectedVersion?: VersionCondition;
+  /** Reads what the decision needs of other streams; called for every decision. Missing where Context is undefined. */
+  readonly context?: () => Promise<Context>;
+}
+
+export interface CommandOrigin {
+  /** UUIDv7, or derived from an idempotency key. */
+  readonly commandId: string;
+  /** Whether the command id comes from an idempotency key, so that it may have been sent before. */
+  readonly repeatable: boolean;
+  /** Keyed hash of the body as it is to be written; empty without an idempotency key. */
+  readonly bodyHash: string;
+  /** Further hashes, of older keys, under which the same body is recognised. */
+  readonly olderBodyHashes: readonly string[];
+  /** Account id, `anonymous` or `system`. */
+  readonly actor: string;
+  /** Id of the request. */
+  readonly correlationId: string;
+}
+
+/** `any`: the thing must exist. Versions: its version must be one of these. */
+export type VersionCondition = 'any' | readonly number[];
+
+/** Success: accepted, projected in every serving generation, and seen by every later read. */
+export interface CommandOutcome {
+  readonly recordId: string;
+  /** The stream's version after the command. */
+  readonly version: number;
+  /** The same command had its effect before; this time nothing was appended. */
+  readonly replayed: boolean;
+}

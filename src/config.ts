@@ -1,0 +1,135 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseEnv } from 'node:util';
+import { z } from 'zod';
+
+const roles = ['api', 'projector', 'exporter', 'worker', 'scheduler'] as const;
+export type Role = (typeof roles)[number];
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const seconds = z.coerce.number().int().min(1);
+const onOff = z.enum(['on', 'off']);
+const list = z
+  .string()
+  .transform((text) => text.split(',').map((each) => each.trim()))
+  .pipe(z.array(z.string().min(1)).min(1));
+const key = z.string().refine((text) => Buffer.byteLength(text) >= 32, 'must be at least 32 bytes');
+
+/** Every setting there is: its form, its default, what it means. docs/configuration.md and .env.example are made of this. */
+const settings = z.object({
+  ROLES: z
+    .string()
+    .default('all')
+    .transform((text) => (text === 'all' ? [...roles] : text.split(',').map((each) => each.trim())))
+    .pipe(z.array(z.enum(roles)).min(1))
+    .describe('`all`, or any of `api,projector,exporter,worker,scheduler`: what this process does'),
+  HOST: z.string().default('localhost').describe('address the API listens on'),
+  PORT: port.default(5000).describe('port of the API'),
+  HEALTH_PORT: port.optional().describe('port for probes and metrics of a process without the API'),
+  PUBLIC_URL: z.url().optional().describe('base of every URL in an answer; default `http://localhost:$PORT`'),
+  DATA_DIR: z.string().default('./data').describe('embedded Postgres, files, generated keys'),
+  NAMESPACE: z
+    .string()
+    .regex(/^[a-z][a-z0-9_]{0,30}$/, 'must be lower-case letters, digits and _, at most 31')
+    .default('openmusic')
+    .describe('first part of every topic, consumer group, Redis key and Postgres schema'),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info').describe('of pino'),
+  NODE_ENV: z.string().default('development').describe('`production` makes risky settings warn at every start'),
+  KAFKA_BROKERS: list.optional().describe('comma-separated `host:port`; without it the log is embedded in Postgres'),
+  KAFKA_SSL: onOff.default('off').describe('TLS to the brokers'),
+  KAFKA_SASL_MECHANISM: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional().describe('how to log in to the brokers'),
+  KAFKA_SASL_USERNAME: z.string().optional().describe('user at the brokers'),
+  KAFKA_SASL_PASSWORD: z.string().optional().describe('password at the brokers'),
+  KAFKA_FLUSH: onOff.optional().describe('`on`: topics made by `log init` flush every append; default `on` with one broker'),
+  PARTITIONS: z.coerce.number().int().min(1).max(1000).default(6).describe('partitions of each event topic; fixed once the log exists'),
+  PROJECTOR_COMMIT: z
+    .enum(['auto', 'async', 'sync'])
+    .default('auto')
+    .describe('how projections commit; `auto`: asynchronously where the log is known to be durable'),
+  PGHOST: z.string().optional().describe('PostgreSQL; without it an embedded one is started in DATA_DIR'),
+  PGPORT: port.default(5432).describe('port of PGHOST'),
+  PGUSER: z.string().default('openmusic').describe('user at PGHOST'),
+  PGPASSWORD: z.string().default('').describe('password at PGHOST'),
+  PGDATABASE: z.string().default('openmusic').describe('database at PGHOST'),
+  MIGRATE_ON_BOOT: onOff.default('on').describe('`off`: only check that nothing is missing'),
+  REDIS_URL: z.string().regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://').optional().describe('Redis; wins over REDIS_SERVER'),
+  REDIS_SERVER: z.string().optional().describe('host of Redis; without one the cache is in process'),
+  REDIS_PORT: port.default(6379).describe('port of REDIS_SERVER'),
+  REDIS_PASSWORD: z.string().optional().describe('password at REDIS_SERVER'),
+  REDIS_TLS: onOff.default('off').describe('TLS to REDIS_SERVER'),
+  IDEMPOTENCY_HASH_KEY: key.optional().describe('hashes bodies of requests with an Idempotency-Key; at least 32 bytes; made once in DATA_DIR where the log is embedded'),
+  IDEMPOTENCY_HASH_KEY_PREVIOUS: key.optional().describe('an older key that is still accepted'),
+  CATALOG_WRITES: z.enum(['open', 'authenticated', 'admin']).default('open').describe('who may change albums and songs'),
+  VERDICT_WAIT_SECONDS: seconds.default(5).describe('how long a write waits for its verdict before it answers 503'),
+  RABBITMQ_SERVER: z.string().optional().describe('of earlier versions; ignored with a warning'),
+});
+
+type Settings = z.output<typeof settings>;
+
+/** The settings as the program uses them, parsed once. */
+export type Config = Settings & { readonly publicUrl: string };
+
+/** A setting that is wrong or missing; the message is one line. */
+export class ConfigError extends Error {}
+
+/** Reads `.env` of the working directory and the environment, which wins. An empty value counts as not given. */
+export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directory = process.cwd()): Config {
+  const given = { ...dotEnv(path.join(directory, '.env')), ...environment };
+  const filled = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = settings.safeParse(filled);
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.map(showIssue).join('; '));
+  mustBeComplete(parsed.data);
+  const publicUrl = (parsed.data.PUBLIC_URL ?? `http://localhost:${parsed.data.PORT}`).replace(/\/+$/, '');
+  return { ...parsed.data, publicUrl };
+}
+
+function dotEnv(file: string): NodeJS.Dict<string> {
+  try {
+    return parseEnv(readFileSync(file, 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw new ConfigError(`${file} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+const showIssue = ({ path: where, message }: z.core.$ZodIssue): string => `${where.join('.')}: ${message}`;
+
+/** What one setting demands of others. */
+function mustBeComplete(config: Settings): void {
+  if (!config.KAFKA_BROKERS) return;
+  if (!config.PGHOST) throw new ConfigError('PGHOST: must be set when KAFKA_BROKERS is');
+  if (!config.REDIS_URL && !config.REDIS_SERVER) throw new ConfigError('REDIS_URL: must be set when KAFKA_BROKERS is');
+  if (!config.IDEMPOTENCY_HASH_KEY) throw new ConfigError('IDEMPOTENCY_HASH_KEY: must be set when KAFKA_BROKERS is');
+}
+
+/** Lines for the log at start about settings that do nothing or are risky. */
+export function warningsOf(config: Config): string[] {
+  const warnings: string[] = [];
+  if (config.RABBITMQ_SERVER) {
+    warnings.push('RABBITMQ_SERVER is ignored: jobs are events on the log; KAFKA_BROKERS names a broker, none is needed.');
+  }
+  if (config.CATALOG_WRITES === 'open' && config.NODE_ENV === 'production') {
+    warnings.push('CATALOG_WRITES=open: anybody can change albums and songs.');
+  }
+  return warnings;
+}
+
+const SECRET = /KEY|PASSWORD/;
+
+/** The settings without secrets, for the log. */
+export function redacted(config: Config): Record<string, unknown> {
+  const show = (name: string, value: unknown) => {
+    if (SECRET.test(name)) return '[set]';
+    return name === 'REDIS_URL' ? String(value).replace(/\/\/.*@/, '//[set]@') : value;
+  };
+  const entries = Object.entries(config).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries.map(([name, value]) => [name, show(name, value)]));
+}
+
+/** Name, default and meaning of every setting, for the documentation. */
+export function describeSettings(): { name: string; fallback: string | undefined; about: string }[] {
+  return Object.entries(settings.shape).map(([name, schema]) => {
+    const fallback = name === 'ROLES' ? 'all' : schema.safeParse(undefined).data;
+    return { name, fallback: fallback === undefined ? undefined : String(fallback), about: schema.description ?? '' };
+  });
+}

@@ -1,0 +1,36 @@
+/**
+ * What can go wrong in the terms of the domain. `http/errors.ts` is the only place that knows which status each kind is.
+ *
+ * - `rejected`: the command is not possible in the state it met (HTTP 400).
+ * - `not-found`: the thing does not exist (404).
+ * - `conflict`: the command lost every race it ran (409).
+ * - `stale`: the version the caller insisted on is no longer the current one (412).
+ * - `reused`: the idempotency key belongs to another request (422).
+ * - `too-large`: the record would not fit the log (413).
+ * - `unavailable`: it may have happened or not, or cannot happen now; the caller may try again (503).
+ */
+export type ErrorKind = 'rejected' | 'not-found' | 'conflict' | 'stale' | 'reused' | 'too-large' | 'unavailable';
+
+export class AppError extends Error {
+  readonly kind: ErrorKind;
+  /** Stable, upper snake case, documented in docs/errors.md. */
+  readonly code: string;
+  /** Seconds after which another try makes sense; only of `unavailable`. */
+  readonly retryAfter: number | undefined;
+
+  constructor(kind: ErrorKind, code: string, message: string, options: { cause?: unknown; retryAfter?: number } = {}) {
+    super(message, { cause: options.cause });
+    this.name = 'AppError';
+    this.kind = kind;
+    this.code = code;
+    this.retryAfter = options.retryAfter;
+  }
+}
+
+export const rejected = (code: string, message: string) => new AppError('rejected', code, message);
+export const notFound = (code: string, message: string) => new AppError('not-found', code, message);
+export const unavailable = (code: string, message: string, cause?: unknown) =>
+  new AppError('unavailable', code, message, { cause, retryAfter: 1 });
+
+/** The text of whatever was thrown. */
+export const reasonOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));

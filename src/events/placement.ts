@@ -1,0 +1,87 @@
+import { categoryOf } from './ids.ts';
+import type { TopicPartition } from './record.ts';
+
+/** The topics whose records are arbitrated, without the namespace, and the categories of streams each holds. */
+const TOPICS = {
+  catalog: ['album', 'song'],
+  playlists: ['playlist'],
+  likes: ['like'],
+  jobs: ['job'],
+} as const;
+
+export type EventTopic = keyof typeof TOPICS;
+const EVENT_TOPICS = Object.keys(TOPICS) as EventTopic[];
+const TOPIC_OF_CATEGORY = new Map<string, string>(
+  EVENT_TOPICS.flatMap((topic) => TOPICS[topic].map((category) => [category, topic] as const)),
+);
+
+/** Which partition a stream lives in, computed here and nowhere else: the log's clients are told. */
+export interface Placement {
+  readonly namespace: string;
+  /** Partitions of every event topic. */
+  readonly partitions: number;
+  /** The event topics with their namespace. */
+  readonly topics: readonly string[];
+  /** Every partition of every event topic. */
+  readonly all: readonly TopicPartition[];
+  /** Throws for a stream of no known category. */
+  place(stream: string): TopicPartition;
+  /** Whether the stream's records may stand in that partition at all. */
+  belongs(stream: string, where: TopicPartition): boolean;
+  /** The stream of a partition's first record. */
+  genesisOf(where: TopicPartition): string;
+}
+
+export function createPlacement(namespace: string, partitions: number): Placement {
+  const topics = EVENT_TOPICS.map((topic) => `${namespace}.${topic}`);
+  const find = (stream: string): TopicPartition | undefined => {
+    const topic = TOPIC_OF_CATEGORY.get(categoryOf(stream));
+    return topic === undefined
+      ? undefined
+      : { topic: `${namespace}.${topic}`, partition: partitionOf(stream, partitions) };
+  };
+  const genesisOf = ({ topic, partition }: TopicPartition) => `genesis-${topic}-${partition}`;
+  return {
+    namespace,
+    partitions,
+    topics,
+    all: topics.flatMap((topic) => Array.from({ length: partitions }, (_, partition) => ({ topic, partition }))),
+    genesisOf,
+    place(stream) {
+      const found = find(stream);
+      if (!found) throw new Error(`No topic holds streams like ${stream}.`);
+      return found;
+    },
+    belongs(stream, where) {
+      if (stream === genesisOf(where)) return true;
+      const home = find(stream);
+      return home?.topic === where.topic && home.partition === where.partition;
+    },
+  };
+}
+
+/** `(murmur2 & 0x7fffffff) % n` of the stream id, as Kafka's default partitioner; of the album's id for likes. */
+export function partitionOf(stream: string, partitions: number): number {
+  return (murmur2(Buffer.from(hashedPart(stream))) & 0x7fffffff) % partitions;
+}
+
+/** `like-<album>-<account>` is placed by its album, so that one partition sees all of an album's likes. */
+function hashedPart(stream: string): string {
+  return /^like-(album-[^-]+)-/.exec(stream)?.[1] ?? stream;
+}
+
+/** Austin Appleby's 32-bit murmur2 with Kafka's seed (org.apache.kafka.common.utils.Utils#murmur2), signed. */
+export function murmur2(data: Buffer): number {
+  const m = 0x5bd1e995;
+  const whole = data.length & ~3;
+  let h = 0x9747b28c ^ data.length;
+  for (let i = 0; i < whole; i += 4) {
+    let k = Math.imul(data.readInt32LE(i), m);
+    k = Math.imul(k ^ (k >>> 24), m);
+    h = Math.imul(h, m) ^ k;
+  }
+  for (let i = data.length - 1; i >= whole; i--) h ^= data.readUInt8(i) << (8 * (i - whole));
+  if (data.length > whole) h = Math.imul(h, m);
+  h = Math.imul(h ^ (h >>> 13), m);
+  return h ^ (h >>> 15);
+}

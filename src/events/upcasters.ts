@@ -1,0 +1,5 @@
+/** Turns a payload of one version into the next version's. Pure; never throws on what the old schema allowed. */
+export type Upcaster = (payload: object) => object;
+
+/** By subject and by the version the payload comes from. A new schema version adds a line here. */
+export const upcasters: Readonly<Record<string, Readonly<Record<number, Upcaster>>>> = {};

@@ -1,0 +1,169 @@
+import { STATUS_CODES } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { AppError, reasonOf, type ErrorKind } from '../errors.ts';
+import { sqlState } from '../postgres/pool.ts';
+
+/** Where in the input something is wrong, and what. `path` is a JSON pointer. */
+export interface InputError {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** What a client is told when it does not get what it asked for. */
+export interface Problem {
+  readonly status: number;
+  /** Stable, upper snake case, documented in docs/errors.md. */
+  readonly code: string;
+  readonly message: string;
+  readonly errors?: readonly InputError[];
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A problem that only HTTP knows: a method, a media type, a body that cannot be read. */
+export class HttpError extends Error {
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(problem.message);
+    this.name = 'HttpError';
+    this.problem = problem;
+  }
+}
+
+export const badInput = (code: string, message: string, errors: readonly InputError[] = [{ path: '', message }]) =>
+  new HttpError({ status: 400, code, message, errors });
+
+export const routeNotFound = () =>
+  new HttpError({ status: 404, code: 'ROUTE_NOT_FOUND', message: 'There is nothing at this address.' });
+
+export const methodNotAllowed = (method: string, allow: string) =>
+  new HttpError({
+    status: 405,
+    code: 'METHOD_NOT_ALLOWED',
+    message: `${method} is not possible here, only ${allow}.`,
+    headers: { allow },
+  });
+
+export const unsupportedMediaType = () =>
+  new HttpError({ status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', message: 'The body must be application/json.' });
+
+const STATUS: Readonly<Record<ErrorKind, number>> = {
+  rejected: 400,
+  'not-found': 404,
+  conflict: 409,
+  stale: 412,
+  reused: 422,
+  'too-large': 413,
+  unavailable: 503,
+};
+
+const internal: Problem = { status: 500, code: 'INTERNAL_ERROR', message: 'Something went wrong on our side.' };
+
+const databaseUnavailable: Problem = {
+  status: 503,
+  code: 'DATABASE_UNAVAILABLE',
+  message: 'The database cannot be reached at the moment. Please try again.',
+  headers: { 'retry-after': '1' },
+};
+
+/** What Fastify refuses by itself, before a handler sees it. Other 4xx of its own are BAD_REQUEST. */
+const FRAMEWORK: Readonly<Record<string, () => HttpError>> = {
+  FST_ERR_BAD_URL: routeNotFound,
+  FST_ERR_MAX_PARAM_LENGTH: routeNotFound,
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: unsupportedMediaType,
+  FST_ERR_CTP_BODY_TOO_LARGE: () =>
+    new HttpError({ status: 413, code: 'BODY_TOO_LARGE', message: 'The body is larger than this server accepts.' }),
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
+    badInput('INCOMPLETE_BODY', 'The body is not as long as its Content-Length says.'),
+};
+
+/** The one place where kinds of errors become statuses. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof HttpError) return error.problem;
+  if (error instanceof AppError) return problemOfDomain(error);
+  if (isDatabaseOutage(error)) return databaseUnavailable;
+  return error instanceof Error ? problemOfFramework(error) : internal;
+}
+
+function problemOfDomain({ kind, code, message, retryAfter = 1 }: AppError): Problem {
+  const headers = kind === 'unavailable' ? { 'retry-after': String(retryAfter) } : undefined;
+  return { status: STATUS[kind], code, message, headers };
+}
+
+function problemOfFramework(error: Error & { code?: unknown; statusCode?: unknown }): Problem {
+  const known = typeof error.code === 'string' ? FRAMEWORK[error.code] : undefined;
+  if (known) return known().problem;
+  const { statusCode: status } = error;
+  if (typeof status !== 'number' || status < 400 || status > 499) return internal;
+  return { status, code: 'BAD_REQUEST', message: 'This request cannot be understood.' };
+}
+
+/** SQLSTATEs by which the server says that it is going, not yet there, or out of resources; and a cancelled query. */
+const OUTAGE_STATES = /^(?:08|53|57P|58)|^57014$/;
+const OUTAGE_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);
+/** pg's own errors of broken connections carry no code. */
+const OUTAGE_MESSAGES =
+  /^(?:Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end)/;
+
+/** Whether the database did not answer, as against answering with an error of ours. */
+function isDatabaseOutage(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state !== undefined) return OUTAGE_STATES.test(state);
+  if (!(error instanceof Error)) return false;
+  if (error instanceof AggregateError) return error.errors.some(isDatabaseOutage);
+  return ('code' in error && OUTAGE_CODES.has(String(error.code))) || OUTAGE_MESSAGES.test(error.message);
+}
+
+/** The body of an error answer in the shape every V3 client knows. */
+export const errorBody = ({ status, code, message, errors }: Problem, requestId: string) => ({
+  status: status < 500 ? 'fail' : 'error',
+  message,
+  code,
+  requestId,
+  errors,
+});
+
+/** The same as RFC 9457 problem details. */
+const problemDetails = ({ status, code, message, errors }: Problem, requestId: string) => ({
+  type: 'about:blank',
+  title: STATUS_CODES[status],
+  status,
+  detail: message,
+  code,
+  requestId,
+  errors,
+});
+
+/** Fastify's error handler: tells the client what it may know and the log what we must know. */
+export function answerErrors(logger: Logger) {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const problem = problemOf(error);
+    if (problem.status >= 500) report(logger, error, problem, request);
+    // Fastify closes the connection after an unread body; Node reads such a body to its end without keeping it.
+    // A close while the client still sends would reset the connection and take the answer with it.
+    reply.removeHeader('connection');
+    sendProblem(request, reply, problem);
+  };
+}
+
+function report(logger: Logger, error: unknown, { status, code }: Problem, { id, method, url }: FastifyRequest): void {
+  const line = { requestId: id, method, url, status, code };
+  if (status === 500) logger.error({ ...line, err: error }, 'a request failed');
+  else logger.warn({ ...line, reason: reasonOf(error) }, 'a request could not be served');
+}
+
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): void {
+  const details = wantsProblemDetails(request.headers.accept);
+  const body = details ? problemDetails(problem, request.id) : errorBody(problem, request.id);
+  void reply
+    .code(problem.status)
+    .headers(problem.headers ?? {})
+    .header('content-type', details ? 'application/problem+json' : JSON_TYPE)
+    .send(JSON.stringify(body));
+}
+
+export const JSON_TYPE = 'application/json; charset=utf-8';
+
+const wantsProblemDetails = (accept: string | undefined): boolean =>
+  accept !== undefined && /(?:^|,)\s*application\/problem\+json\s*(?:$|,|;(?!\s*q=0(?:\.0*)?\s*(?:,|$)))/i.test(accept);

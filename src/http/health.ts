@@ -1,0 +1,107 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+
+/** How a dependency is doing, in words that may be shown to anybody: no secrets, no addresses. */
+export interface Check {
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+export interface Probe {
+  /**
+   * - `always`: the process is not ready while it fails;
+   * - `at-start`: only until the process has been ready once;
+   * - `never`: it is shown, and nothing follows from it.
+   */
+  readonly needed: 'always' | 'at-start' | 'never';
+  check(): Promise<Check>;
+}
+
+export interface HealthOptions {
+  /** A line each in `/health` and `/readyz`, in this order. */
+  readonly probes: Readonly<Record<string, Probe>>;
+  /** What can make a living process useless, so that it should be started again: a projector that stands still. */
+  readonly alive?: () => Check;
+  readonly logger: Logger;
+  readonly deadlineMs?: number;
+}
+
+export interface HealthReport {
+  readonly ok: boolean;
+  /** Why not. */
+  readonly reason: string;
+  readonly checks: Readonly<Record<string, Check>>;
+}
+
+export interface Health {
+  live(): Check;
+  ready(): Promise<HealthReport>;
+  /** From now on the process is not ready, whatever its dependencies say: it is about to stop. */
+  leave(): void;
+}
+
+export function createHealth({ probes, alive = () => OK, logger, deadlineMs = 1_000 }: HealthOptions): Health {
+  const lines = Object.entries(probes).map(([name, probe]) => ({
+    name,
+    needed: probe.needed,
+    look: watched(name, probe, deadlineMs, logger),
+  }));
+  let wasReady = false;
+  let leaving = false;
+
+  async function ready(): Promise<HealthReport> {
+    const checked = await Promise.all(lines.map(async (line) => ({ ...line, check: await line.look() })));
+    const missing = checked.filter(({ needed, check }) => !check.ok && (needed === 'always' || (needed === 'at-start' && !wasReady)));
+    if (missing.length === 0) wasReady = true;
+    const reasons = [...(leaving ? ['the process is stopping'] : []), ...missing.map(({ name, check }) => `${name}: ${check.detail}`)];
+    const checks = Object.fromEntries(checked.map(({ name, check }) => [name, check]));
+    return { ok: reasons.length === 0, reason: reasons.join('; '), checks };
+  }
+
+  return { live: alive, ready, leave: () => (leaving = true) };
+}
+
+const OK: Check = { ok: true, detail: 'ok' };
+
+/**
+ * A look at a dependency that always answers in time. Looks that come while one is under way share it, so neither a
+ * flood of them nor one that hangs makes more than one at a time. A change for the worse is logged once, with the reason.
+ */
+function watched(name: string, probe: Probe, deadlineMs: number, logger: Logger): () => Promise<Check> {
+  let running: Promise<Check> | undefined;
+  let wasOk = true;
+
+  const run = async (): Promise<Check> => {
+    try {
+      return await probe.check();
+    } catch (error) {
+      if (wasOk) logger.warn({ dependency: name, err: error }, 'a health check failed');
+      return { ok: false, detail: publicReason(error) };
+    } finally {
+      running = undefined;
+    }
+  };
+
+  return async () => {
+    running ??= run();
+    const check = await orLate(running, deadlineMs);
+    if (check.ok !== wasOk) logger[check.ok ? 'info' : 'warn']({ dependency: name, detail: check.detail }, 'health changed');
+    wasOk = check.ok;
+    return check;
+  };
+}
+
+async function orLate(check: Promise<Check>, ms: number): Promise<Check> {
+  const timer = new AbortController();
+  const late = delay(ms, { ok: false, detail: `no answer within ${ms} ms` }, { signal: timer.signal });
+  late.catch(() => undefined);
+  try {
+    return await Promise.race([check, late]);
+  } finally {
+    timer.abort();
+  }
+}
+
+/** Messages can hold addresses and user names; codes like ECONNREFUSED and SQLSTATEs cannot. */
+const publicReason = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? `failed (${error.code})` : 'failed';

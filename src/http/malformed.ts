@@ -1,0 +1,43 @@
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { newId } from '../events/ids.ts';
+import { errorBody, JSON_TYPE, type Problem } from './errors.ts';
+
+const MALFORMED: Problem = { status: 400, code: 'MALFORMED_REQUEST', message: 'This is not a valid HTTP request.' };
+
+const BY_CODE: Readonly<Record<string, Problem>> = {
+  HPE_HEADER_OVERFLOW: { status: 431, code: 'HEADERS_TOO_LARGE', message: 'The request line and headers are too long.' },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: { status: 413, code: 'BODY_TOO_LARGE', message: 'The chunk extensions are too long.' },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, code: 'REQUEST_TIMEOUT', message: 'The request did not arrive in time.' },
+};
+
+/** Answers, in the usual shape, what Node's parser refuses and Fastify never sees. */
+export function answerMalformed(error: Error & { code?: string }, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return;
+  // Part of another answer is on its way already: anything more would be read as its body.
+  if (isAnswering(socket)) {
+    socket.destroy();
+    return;
+  }
+  socket.end(rawAnswer(BY_CODE[error.code ?? ''] ?? MALFORMED));
+}
+
+const isAnswering = (socket: Duplex): boolean =>
+  '_httpMessage' in socket && (socket._httpMessage as { headersSent?: boolean } | null)?.headersSent === true;
+
+function rawAnswer(problem: Problem): string {
+  const requestId = newId();
+  const body = JSON.stringify(errorBody(problem, requestId));
+  return [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}`,
+    `Content-Type: ${JSON_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${requestId}`,
+    'Connection: close',
+    '',
+    body,
+  ].join('\r\n');
+}
+
+/** CONNECT asks for a tunnel, and there is none. */
+export const refuseTunnel = (_request: unknown, socket: Duplex) => socket.end(rawAnswer(MALFORMED));

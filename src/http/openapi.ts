@@ -1,0 +1,95 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance, FastifySchema } from 'fastify';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { errorSchema, problemSchema } from './schemas.ts';
+
+const HEADERS = {
+  etag: { type: 'string', description: 'Version of the stream and hash of this body.', examples: ['"3-mZKbQv…"'] },
+  'idempotency-replayed': { type: 'string', enum: ['true'], description: 'The command had its effect before.' },
+  'retry-after': { type: 'integer', description: 'Seconds.' },
+} as const;
+
+type HeaderName = keyof typeof HEADERS;
+
+/** A documented answer; its schema is for the page and for tests, it costs nothing when answering. */
+export const answer = <Schema extends z.ZodType>(description: string, schema: Schema, headers: HeaderName[] = []) => ({
+  description,
+  headers: pick(headers),
+  content: { 'application/json': { schema } },
+});
+
+const pick = (names: readonly HeaderName[]) => Object.fromEntries(names.map((name) => [name, HEADERS[name]]));
+
+const FAILURES = {
+  400: 'The input is not valid, or the change is not possible.',
+  401: 'Only for whoever is logged in.',
+  404: 'There is no such thing.',
+  409: 'The change lost the race against others too often.',
+  412: '`If-Match` no longer holds. The ETag that holds now is in the header.',
+  413: 'The body is too large.',
+  415: 'The body is not JSON.',
+  422: 'The idempotency key belongs to another request.',
+  503: 'It cannot be known whether it happened, or it cannot happen now. Try again, best with the same idempotency key.',
+} as const;
+
+type FailureStatus = keyof typeof FAILURES;
+
+const HEADERS_OF_FAILURE: Partial<Record<FailureStatus, HeaderName[]>> = { 412: ['etag'], 503: ['retry-after'] };
+
+/** The documented error answers of a route. */
+export const failures = (...statuses: FailureStatus[]) =>
+  Object.fromEntries(statuses.map((status) => [status, failure(status)]));
+
+const failure = (status: FailureStatus) => ({
+  description: FAILURES[status],
+  headers: pick(HEADERS_OF_FAILURE[status] ?? []),
+  content: {
+    'application/json': { schema: errorSchema },
+    'application/problem+json': { schema: problemSchema },
+  },
+});
+
+const DESCRIPTION = `Albums and songs, kept as events on a log. The moment a change is answered, every read shows it.
+
+Errors carry a stable \`code\` and a \`requestId\`; with \`Accept: application/problem+json\` they are RFC 9457 problem details.
+Every change takes an \`Idempotency-Key\`; albums and songs have ETags for \`If-None-Match\` and \`If-Match\`.`;
+
+const TAGS = [
+  { name: 'albums', description: 'Albums and the songs on them.' },
+  { name: 'songs', description: 'The catalog of songs, each on one album or none.' },
+  { name: 'server', description: 'What this is, and how it is doing.' },
+];
+
+/** The page at `/docs` and the document at `/docs/json`, made from the schemas that validate. Register before the routes. */
+export function describeApi(app: FastifyInstance, about: { version: string; publicUrl: string }): void {
+  app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'OpenMusic',
+        version: about.version,
+        description: DESCRIPTION,
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: about.publicUrl }],
+      tags: TAGS,
+    },
+    transform: (route) => {
+      const transformed = jsonSchemaTransform(route);
+      return { ...transformed, schema: withHeaders(transformed.schema, route.schema) };
+    },
+    transformObject: jsonSchemaTransformObject,
+  });
+  app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'list', tryItOutEnabled: true } });
+}
+
+/** The transform keeps an answer's description and content, and loses its headers. */
+function withHeaders(transformed: FastifySchema, { response }: FastifySchema = {}): FastifySchema {
+  const described = (transformed.response ?? {}) as Record<string, object>;
+  for (const [status, { headers }] of Object.entries((response ?? {}) as Record<string, { headers?: object }>)) {
+    if (headers && described[status]) described[status] = { ...described[status], headers };
+  }
+  return transformed;
+}

@@ -1,0 +1,52 @@
+import { createHmac } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
+import { commandIdOf, newId } from '../events/ids.ts';
+import { callerOf } from './access.ts';
+
+/** Keys of the hash that tells whether a repeated command has the same body; both at least 32 bytes. */
+export interface IdempotencyKeys {
+  readonly current: string;
+  readonly previous?: string;
+}
+
+/** Who sends a command, and by what name it is recognised when it comes again. */
+export function originOf(request: FastifyRequest, keys: IdempotencyKeys): CommandOrigin {
+  const key = request.headers['idempotency-key'];
+  const actor = callerOf(request);
+  const about = { actor, correlationId: request.id };
+  if (typeof key !== 'string') {
+    return { ...about, commandId: newId(), repeatable: false, bodyHash: '', olderBodyHashes: [] };
+  }
+  const commandId = commandIdOf(actor, request.method, canonicalPath(request.url), key);
+  return { ...about, commandId, repeatable: true, ...hashesOf(request.body, keys) };
+}
+
+function hashesOf(body: unknown, { current, previous }: IdempotencyKeys) {
+  const text = body === undefined ? '' : canonicalJson(body);
+  const hash = (key: string) => createHmac('sha256', key).update(text).digest('base64url');
+  return { bodyHash: hash(current), olderBodyHashes: previous === undefined ? [] : [hash(previous)] };
+}
+
+/** One spelling of a path: without query, each segment percent-encoded in the one way of encodeURIComponent. */
+export function canonicalPath(url: string): string {
+  const [path = ''] = url.split('?', 1);
+  return path
+    .split('/')
+    .map((segment) => encodeURIComponent(decodeURIComponent(segment)))
+    .join('/');
+}
+
+/** One spelling of a JSON value: keys sorted, no blanks. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
+  const sorted = fields.sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${sorted.map(([name, field]) => `${JSON.stringify(name)}:${canonicalJson(field)}`).join(',')}}`;
+}
+
+/** Marks the answer to a command that had its effect before. */
+export function markReplay(reply: FastifyReply, { replayed }: CommandOutcome): void {
+  if (replayed) reply.header('idempotency-replayed', 'true');
+}

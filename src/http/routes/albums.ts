@@ -1,0 +1,131 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { albumNotFound } from '../../commands/album.ts';
+import type { Commands } from '../../commands/commands.ts';
+import { thingIdOf } from '../../events/ids.ts';
+import { findAlbum } from '../../projections/albums.ts';
+import type { Database } from '../../postgres/pool.ts';
+import { mayWriteCatalog, type CatalogWrites } from '../access.ts';
+import { conditionally, expectedVersion, sendTagged } from '../etag.ts';
+import { answer, failures } from '../openapi.ts';
+import { markReplay, originOf, type IdempotencyKeys } from '../origin.ts';
+import { changeHeaders, done, integer, params, readHeaders, success, text, writeHeaders } from '../schemas.ts';
+import { songSummary } from './songs.ts';
+
+export interface CatalogDependencies {
+  readonly commands: Commands;
+  readonly database: Database;
+  readonly idempotencyKeys: IdempotencyKeys;
+  readonly catalogWrites: CatalogWrites;
+}
+
+const albumBody = z
+  .strictObject({ name: text('Name of the album.', 'Viva la Vida'), year: integer('Year of release.', 2008) })
+  .meta({ id: 'AlbumDetails' });
+
+const albumView = z
+  .strictObject({
+    id: z.string().meta({ examples: ['album-01999d3e8f5c7a40b2f10c9a4e6d1b77'] }),
+    name: z.string(),
+    year: z.int(),
+    coverUrl: z.string().nullable().meta({ description: 'Null until there is a cover.' }),
+    songs: z.array(songSummary),
+  })
+  .meta({ id: 'Album' });
+
+const tags = ['albums'];
+const schemas = {
+  create: {
+    tags,
+    summary: 'Create an album',
+    headers: writeHeaders,
+    body: albumBody,
+    response: {
+      201: answer('Created.', success(z.strictObject({ albumId: z.string() })), ['idempotency-replayed']),
+      ...failures(400, 401, 409, 413, 415, 422, 503),
+    },
+  },
+  read: {
+    tags,
+    summary: 'Read an album with its songs',
+    headers: readHeaders,
+    params,
+    response: {
+      200: answer('The album.', success(z.strictObject({ album: albumView })), ['etag']),
+      304: { description: 'The client has it already.', type: 'null' },
+      ...failures(404, 503),
+    },
+  },
+  change: {
+    tags,
+    summary: 'Change an album',
+    headers: changeHeaders,
+    params,
+    body: albumBody,
+    response: {
+      200: answer('Changed.', done('The album was changed.'), ['idempotency-replayed']),
+      ...failures(400, 401, 404, 409, 412, 413, 415, 422, 503),
+    },
+  },
+  remove: {
+    tags,
+    summary: 'Delete an album',
+    description: 'Its songs stay, without an album.',
+    headers: changeHeaders,
+    params,
+    response: {
+      200: answer('Deleted.', done('The album was deleted.'), ['idempotency-replayed']),
+      ...failures(401, 404, 409, 412, 422, 503),
+    },
+  },
+};
+
+/** What looks like no album's id is no album's: it reaches neither the log nor the database. */
+function streamOf(id: string): string {
+  if (/^album-\P{Cc}+$/u.test(id)) return id;
+  throw albumNotFound();
+}
+
+export const albumRoutes = (deps: CatalogDependencies): FastifyPluginCallbackZod => (app, _options, registered) => {
+  const { commands, database, idempotencyKeys } = deps;
+  const onRequest = mayWriteCatalog(deps.catalogWrites);
+
+  const represent = async (id: string) => {
+    const view = await findAlbum(database, id);
+    return view && { version: view.version, body: { status: 'success', data: { album: view.album } } };
+  };
+
+  app.post('/albums', { schema: schemas.create, onRequest }, async (request, reply) => {
+    const origin = originOf(request, idempotencyKeys);
+    const albumId = thingIdOf('album', origin.commandId);
+    const command = { type: 'CreateAlbum', details: request.body } as const;
+    markReplay(reply, await commands.album({ stream: albumId, command, origin }));
+    return reply.code(201).send({ status: 'success', data: { albumId } });
+  });
+
+  app.get('/albums/:id', { schema: schemas.read }, async (request, reply) => {
+    const found = await represent(streamOf(request.params.id));
+    if (!found) throw albumNotFound();
+    return sendTagged(request, reply, found);
+  });
+
+  app.put('/albums/:id', { schema: schemas.change, onRequest }, async (request, reply) => {
+    const stream = streamOf(request.params.id);
+    const command = { type: 'ChangeAlbum', details: request.body } as const;
+    const origin = originOf(request, idempotencyKeys);
+    const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });
+    markReplay(reply, await conditionally(reply, sent, () => represent(stream)));
+    return { status: 'success' as const, message: 'The album was changed.' };
+  });
+
+  app.delete('/albums/:id', { schema: schemas.remove, onRequest }, async (request, reply) => {
+    const stream = streamOf(request.params.id);
+    const command = { type: 'DeleteAlbum' } as const;
+    const origin = originOf(request, idempotencyKeys);
+    const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });
+    markReplay(reply, await conditionally(reply, sent, () => represent(stream)));
+    return { status: 'success' as const, message: 'The album was deleted.' };
+  });
+
+  registered();
+};

@@ -1,0 +1,93 @@
+import { z } from 'zod';
+
+/** Whether Postgres and Avro can keep the string as it is: no NUL, no half of a surrogate pair. */
+export const isStorable = (value: string): boolean => !value.includes('\0') && value.isWellFormed();
+
+/** Any string that can be stored. */
+export const storable = () =>
+  z.string().refine(isStorable, { error: 'must not contain NUL or half a surrogate pair', abort: true });
+
+const TEXT_LENGTH = 1_000;
+
+/** A name, title, genre or performer: 1 to 1,000 characters, counted as people do, not in UTF-16. */
+export const text = (description: string, example: string) =>
+  storable()
+    .min(1)
+    .refine(isShort, { error: `must have at most ${TEXT_LENGTH} characters` })
+    .meta({ description, examples: [example], maxLength: TEXT_LENGTH });
+
+function isShort(value: string): boolean {
+  if (value.length <= TEXT_LENGTH) return true;
+  return value.length <= 2 * TEXT_LENGTH && Array.from(value).length <= TEXT_LENGTH;
+}
+
+/** A whole number that Postgres' integer and Avro's int hold. */
+export const integer = (description: string, example: number) =>
+  z.int32().meta({ description, examples: [example] });
+
+export const params = z.object({ id: z.string().meta({ description: 'Opaque; an unknown one is 404.' }) });
+
+/** Headers of every request that changes something. */
+export const writeHeaders = z.object({
+  'idempotency-key': z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
+    .optional()
+    .meta({
+      description:
+        'Names this command. The same command again has no second effect and gets the same answer, marked ' +
+        '`Idempotency-Replayed: true`; with another body it is 422.',
+      examples: ['6f1b3a52-import-0001'],
+    }),
+});
+
+export const changeHeaders = writeHeaders.extend({
+  'if-match': z
+    .string()
+    .optional()
+    .meta({ description: 'ETags of which one must still hold, or `*`. Only the version before the dash is compared.' }),
+});
+
+export const readHeaders = z.object({
+  'if-none-match': z
+    .string()
+    .optional()
+    .meta({ description: 'ETags the client has already, or `*`. 304 when one of them is still current.' }),
+});
+
+/** `{status: "success", data}` */
+export const success = <Data extends z.ZodType>(data: Data) => z.strictObject({ status: z.literal('success'), data });
+
+/** `{status: "success", message}` */
+export const done = (example: string) =>
+  z.strictObject({ status: z.literal('success'), message: z.string().meta({ examples: [example] }) });
+
+export const errorSchema = z
+  .strictObject({
+    status: z.enum(['fail', 'error']).meta({ description: '`fail`: the request is at fault; `error`: the server is.' }),
+    message: z.string().meta({ description: 'For people.', examples: ['There is no such album.'] }),
+    code: z.string().meta({ description: 'Stable, for programs.', examples: ['ALBUM_NOT_FOUND'] }),
+    requestId: z.string().meta({ examples: ['01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77'] }),
+    errors: z
+      .array(
+        z.strictObject({
+          path: z.string().meta({ description: 'JSON pointer.', examples: ['/year'] }),
+          message: z.string().meta({ examples: ['must be a whole number'] }),
+        }),
+      )
+      .optional()
+      .meta({ description: 'What is wrong with the input, and where.' }),
+  })
+  .meta({ id: 'Error' });
+
+export const problemSchema = z
+  .strictObject({
+    type: z.literal('about:blank'),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    requestId: z.string(),
+    errors: errorSchema.shape.errors,
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457, for clients that accept `application/problem+json`.' });

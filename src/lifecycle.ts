@@ -1,0 +1,56 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { reasonOf } from './errors.ts';
+
+export interface Stoppable {
+  stop(): Promise<void>;
+}
+
+/** Things started in order and stopped in reverse, once, each within its share of a deadline. */
+export class Lifecycle {
+  readonly #started: { name: string; thing: Stoppable }[] = [];
+  readonly #report: (message: string) => void;
+  #stopping: Promise<void> | undefined;
+
+  /** `report` hears of every part that fails to stop or takes too long. */
+  constructor(report: (message: string) => void) {
+    this.#report = report;
+  }
+
+  /** Registers a thing that runs already. */
+  add<T extends Stoppable>(name: string, thing: T): T {
+    this.#started.push({ name, thing });
+    return thing;
+  }
+
+  /** Stops everything in reverse order. A second call waits for the first. */
+  stop(deadlineMs = 20_000): Promise<void> {
+    this.#stopping ??= this.#stopAll(Date.now() + deadlineMs);
+    return this.#stopping;
+  }
+
+  async #stopAll(deadline: number): Promise<void> {
+    for (const { name, thing } of this.#started.toReversed()) {
+      const left = Math.max(100, deadline - Date.now());
+      try {
+        if ((await within(left, thing.stop())) === 'late') this.#report(`${name} did not stop within ${left} ms`);
+      } catch (error) {
+        this.#report(`${name} failed to stop: ${reasonOf(error)}`);
+      }
+    }
+  }
+}
+
+async function within(ms: number, work: Promise<void>): Promise<'done' | 'late'> {
+  const timer = new AbortController();
+  const late = delay(ms, 'late' as const, { signal: timer.signal }).catch(() => 'done' as const);
+  try {
+    return await Promise.race([work.then(() => 'done' as const), late]);
+  } finally {
+    timer.abort();
+  }
+}
+
+/** Sleeps, or returns at once when the signal fires; never throws. */
+export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => undefined);
+}

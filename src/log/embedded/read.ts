@@ -1,0 +1,60 @@
+import type { Position, StoredRecord } from '../../events/record.ts';
+import type { Database } from '../../postgres/pool.ts';
+import { storedRecord } from './append.ts';
+import type { Limits } from './tail.ts';
+
+/** What lies in one partition from a position on. */
+export interface Found {
+  readonly records: StoredRecord[];
+  /** The partition's end when it was read. */
+  readonly end: Position;
+}
+
+interface Row {
+  slot: number;
+  offset: number;
+  key: string;
+  value: Buffer;
+  headers: Record<string, string>;
+  end: number;
+}
+
+/** All partitions in one query; those with nothing to read cost one look into the index each. */
+const READ = {
+  name: 'log read',
+  text: `
+    SELECT wanted.slot, found."offset", found.key, found.value, found.headers, p.next_offset AS "end"
+    FROM unnest($1::text[], $2::int[], $3::bigint[]) WITH ORDINALITY AS wanted(topic, partition, "offset", slot)
+    JOIN log_partitions p USING (topic, partition)
+    CROSS JOIN LATERAL (
+      SELECT *, sum(size) OVER (ORDER BY "offset") - size AS before
+      FROM (
+        SELECT r."offset", r.key, r.value, r.headers,
+               octet_length(r.key) + octet_length(r.value) + octet_length(r.headers::text) AS size
+        FROM log_records r
+        WHERE r.topic = wanted.topic AND r.partition = wanted.partition AND r."offset" >= wanted."offset"
+        ORDER BY r."offset" LIMIT $4
+      ) AS next
+    ) AS found
+    WHERE found.before < $5`,
+};
+
+/** What lies at and after the positions, of those partitions that reach so far. */
+export async function readFrom(database: Database, wanted: readonly Position[], limits: Limits): Promise<Found[]> {
+  const rows = await database.query<Row>({ ...READ, values: [...columns(wanted), limits.records, limits.bytes] });
+  const bySlot = Map.groupBy(rows, ({ slot }) => slot);
+  return wanted.flatMap((position, index) => found(position, bySlot.get(index + 1) ?? []));
+}
+
+const columns = (wanted: readonly Position[]) => [
+  wanted.map(({ topic }) => topic),
+  wanted.map(({ partition }) => partition),
+  wanted.map(({ offset }) => offset),
+];
+
+function found(where: Position, rows: readonly Row[]): Found[] {
+  const [first] = rows;
+  if (!first) return [];
+  const records = rows.toSorted((a, b) => a.offset - b.offset).map((row) => storedRecord(where, row.offset, row));
+  return [{ records, end: { ...where, offset: first.end } }];
+}

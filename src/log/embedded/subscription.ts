@@ -1,0 +1,133 @@
+import { reasonOf } from '../../errors.ts';
+import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
+import { sleep } from '../../lifecycle.ts';
+import type { Database } from '../../postgres/pool.ts';
+import type { Next, RunningSubscription, Slice, Subscription } from '../event-log.ts';
+import { Doorbell } from './doorbell.ts';
+import { readFrom } from './read.ts';
+import { type Limits, sliceOf, type Tail } from './tail.ts';
+import { partitionsOf } from './topics.ts';
+
+export interface SubscriptionHost {
+  readonly database: Database;
+  readonly tail: Tail;
+  readonly report: (message: string) => void;
+}
+
+/** How soon appends of other processes are seen. Those of this one ring. */
+const POLL_MS = 250;
+const PAUSE_AFTER_FAILURE_MS = 250;
+const RECORDS_PER_PARTITION = 1_000;
+const FETCH = { maxBytesPerPartition: 2 * 2 ** 20, maxBytes: 16 * 2 ** 20 };
+
+/** One process owns the log, so every subscription has all partitions. One loop does one thing at a time. */
+export class EmbeddedSubscription implements RunningSubscription {
+  readonly #host: SubscriptionHost;
+  readonly #subscription: Subscription;
+  readonly #doorbell = new Doorbell();
+  readonly #stopping = new AbortController();
+  readonly #running: Promise<void>;
+  #assigned: readonly TopicPartition[] = [];
+  /** Where to go on, by partition; a stopped one is missing. */
+  readonly #wanted = new Map<string, Position>();
+  #pollAt = 0;
+  #lastFailure = '';
+
+  constructor(host: SubscriptionHost, subscription: Subscription) {
+    this.#host = host;
+    this.#subscription = subscription;
+    this.#running = this.#run();
+  }
+
+  assigned(): readonly TopicPartition[] {
+    return this.#assigned;
+  }
+
+  resume(from: Position): void {
+    this.#wanted.set(partitionKey(from), from);
+    this.wake();
+  }
+
+  /** There may be something to fetch. */
+  wake(): void {
+    this.#doorbell.ring();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.wake();
+    await this.#running;
+    this.#assigned = [];
+  }
+
+  async #run(): Promise<void> {
+    await this.#untilDone('the subscription has not begun', () => this.#begin());
+    while (!this.#stopping.signal.aborted) {
+      let slices: Slice[] = [];
+      await this.#untilDone('the log cannot be read', async () => void (slices = await this.#fetch()));
+      if (slices.length === 0) await this.#doorbell.wait(POLL_MS);
+      else await this.#untilDone('the same records come again', () => this.#deliver(slices));
+    }
+  }
+
+  /** Tries until it works or the subscription stops. Says the same only once. */
+  async #untilDone(what: string, work: () => Promise<void>): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      try {
+        await work();
+        this.#lastFailure = '';
+        return;
+      } catch (error) {
+        this.#report(`${what}: ${reasonOf(error)}`);
+        await sleep(PAUSE_AFTER_FAILURE_MS, this.#stopping.signal);
+      }
+    }
+  }
+
+  #report(failure: string): void {
+    if (failure !== this.#lastFailure) this.#host.report(`${this.#subscription.group}: ${failure}`);
+    this.#lastFailure = failure;
+  }
+
+  async #begin(): Promise<void> {
+    this.#assigned = await partitionsOf(this.#host.database, this.#subscription.topics);
+    const positions = await this.#subscription.handler.assigned(this.#assigned);
+    for (const position of positions) this.#wanted.set(partitionKey(position), position);
+  }
+
+  /** From memory as long as it holds all that is known to be there and other processes' appends are not due. */
+  async #fetch(): Promise<Slice[]> {
+    const wanted = [...this.#wanted.values()];
+    if (wanted.length === 0) return [];
+    const limits = this.#limits(wanted.length);
+    const known = performance.now() < this.#pollAt ? this.#host.tail.slices(wanted, limits) : undefined;
+    return known ?? (await this.#read(wanted, limits));
+  }
+
+  async #read(wanted: readonly Position[], limits: Limits): Promise<Slice[]> {
+    const found = await readFrom(this.#host.database, wanted, limits);
+    this.#pollAt = performance.now() + POLL_MS;
+    for (const { end } of found) this.#host.tail.reaches(end);
+    return found.map(({ records }) => sliceOf(records)).filter((slice) => slice !== undefined);
+  }
+
+  #limits(partitions: number): Limits {
+    const { maxBytesPerPartition, maxBytes } = this.#subscription.fetch ?? FETCH;
+    const bytes = Math.max(1, Math.min(maxBytesPerPartition, Math.floor(maxBytes / partitions)));
+    return { records: RECORDS_PER_PARTITION, bytes };
+  }
+
+  async #deliver(slices: readonly Slice[]): Promise<void> {
+    const { signal } = this.#stopping;
+    const answers = await this.#subscription.handler.deliver(slices, { signal, heartbeat: () => Promise.resolve() });
+    const nexts = new Map(answers.map((answer) => [partitionKey(answer), answer.next]));
+    for (const slice of slices) this.#goOn(slice, nexts.get(partitionKey(slice)));
+  }
+
+  #goOn({ topic, partition }: Slice, next: Next['next'] | undefined): void {
+    const key = partitionKey({ topic, partition });
+    if (next === undefined) throw new Error(`the handler has not said where ${key} goes on`);
+    if (next === 'stopped') this.#wanted.delete(key);
+    else this.#wanted.set(key, { topic, partition, offset: next });
+  }
+}

@@ -1,0 +1,74 @@
+import { partitionKey, type Position, showPosition, type StoredRecord } from '../../events/record.ts';
+import type { Slice } from '../event-log.ts';
+
+/** What one fetch may bring of each partition. One record may be larger. */
+export interface Limits {
+  readonly records: number;
+  readonly bytes: number;
+}
+
+const MAX_RECORDS = 2_000;
+const MAX_BYTES = 4 * 2 ** 20;
+
+/**
+ * The newest records that this process appended, as reading them would give them, so that they need not be read back. They
+ * are acknowledged, hence visible to every query, but may be known here before those of earlier offsets.
+ */
+export class Tail {
+  /** By position, oldest first. */
+  readonly #records = new Map<string, StoredRecord>();
+  readonly #ends = new Map<string, number>();
+  #bytes = 0;
+
+  add(records: readonly StoredRecord[]): void {
+    for (const record of records) {
+      this.#records.set(showPosition(record), record);
+      this.#bytes += sizeOf(record);
+      this.reaches({ ...record, offset: record.offset + 1 });
+    }
+    this.#shrink();
+  }
+
+  /** A partition is known to reach at least up to here. */
+  reaches(end: Position): void {
+    const key = partitionKey(end);
+    this.#ends.set(key, Math.max(end.offset, this.#ends.get(key) ?? 0));
+  }
+
+  /** What follows the positions as far as known; undefined when some of it is not here and must be read. */
+  slices(wanted: readonly Position[], limits: Limits): Slice[] | undefined {
+    const behind = wanted.filter((position) => position.offset < (this.#ends.get(partitionKey(position)) ?? 0));
+    const slices = behind.map((position) => sliceOf(this.#run(position, limits)));
+    return slices.every((slice) => slice !== undefined) ? slices : undefined;
+  }
+
+  #run({ topic, partition, offset }: Position, limits: Limits): StoredRecord[] {
+    const run: StoredRecord[] = [];
+    for (let bytes = 0; run.length < limits.records && bytes < limits.bytes;) {
+      const record = this.#records.get(showPosition({ topic, partition, offset: offset + run.length }));
+      if (!record) break;
+      run.push(record);
+      bytes += sizeOf(record);
+    }
+    return run;
+  }
+
+  #shrink(): void {
+    for (const [key, record] of this.#records) {
+      if (this.#records.size <= MAX_RECORDS && this.#bytes <= MAX_BYTES) return;
+      this.#records.delete(key);
+      this.#bytes -= sizeOf(record);
+    }
+  }
+}
+
+/** Undefined of no records. */
+export function sliceOf([first, ...rest]: readonly StoredRecord[]): Slice | undefined {
+  return first && { topic: first.topic, partition: first.partition, records: [first, ...rest] };
+}
+
+function sizeOf({ key, value, headers }: StoredRecord): number {
+  let size = key.length + value.length;
+  for (const name in headers) size += name.length + (headers[name]?.length ?? 0);
+  return size;
+}

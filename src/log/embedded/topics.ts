@@ -1,0 +1,87 @@
+import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
+import type { Database } from '../../postgres/pool.ts';
+import type { Durability, NewTopic, TopicDescription } from '../event-log.ts';
+
+interface TopicRow {
+  topic: string;
+  partitions: number;
+  retention_ms: number;
+}
+
+interface EndRow {
+  topic: string;
+  partition: number;
+  offset: number;
+}
+
+export async function describeTopics(database: Database, topics: readonly string[]): Promise<TopicDescription[]> {
+  const text = `SELECT topic, partitions, retention_ms FROM log_topics WHERE topic = ANY ($1::text[])`;
+  const rows = await database.query<TopicRow>({ text, values: [topics] });
+  return rows.map(({ topic, partitions, retention_ms }) => ({
+    topic,
+    partitions,
+    settings: { 'cleanup.policy': 'delete', 'retention.ms': String(retention_ms), 'retention.bytes': '-1' },
+  }));
+}
+
+/** Every partition of the topics; throws when one of them does not exist. */
+export async function partitionsOf(database: Database, topics: readonly string[]): Promise<TopicPartition[]> {
+  const found = new Map((await describeTopics(database, topics)).map((topic) => [topic.topic, topic.partitions]));
+  return topics.flatMap((topic) => {
+    const partitions = found.get(topic);
+    if (partitions === undefined) throw new Error(`topic ${topic} does not exist`);
+    return Array.from({ length: partitions }, (_, partition) => ({ topic, partition }));
+  });
+}
+
+export async function createTopics(database: Database, topics: readonly NewTopic[]): Promise<void> {
+  const text = `
+    WITH made AS (
+      INSERT INTO log_topics (topic, partitions, retention_ms)
+      SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])
+      ON CONFLICT DO NOTHING RETURNING topic, partitions
+    )
+    INSERT INTO log_partitions (topic, partition)
+    SELECT topic, partition FROM made, generate_series(0, partitions - 1) AS partition`;
+  const columns = [
+    topics.map(({ topic }) => topic),
+    topics.map(({ partitions }) => partitions),
+    topics.map(({ retentionMs }) => retentionMs),
+  ];
+  await database.query({ text, values: columns });
+}
+
+/** Throws for a partition that does not exist. */
+export async function endsOf(database: Database, partitions: readonly TopicPartition[]): Promise<Position[]> {
+  const text = `
+    SELECT topic, partition, next_offset AS "offset"
+    FROM log_partitions JOIN unnest($1::text[], $2::int[]) AS asked(topic, partition) USING (topic, partition)`;
+  const values = [partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)];
+  const rows = await database.query<EndRow>({ text, values });
+  const ends = new Map(rows.map(({ topic, partition, offset }) => [partitionKey({ topic, partition }), offset]));
+  return partitions.map(({ topic, partition }) => {
+    const offset = ends.get(partitionKey({ topic, partition }));
+    if (offset === undefined) throw new Error(`topic ${topic} has no partition ${partition}`);
+    return { topic, partition, offset };
+  });
+}
+
+/** Deletes what is older than its topic keeps. */
+export async function deleteExpired(database: Database): Promise<void> {
+  await database.query({
+    text: `
+      DELETE FROM log_records USING log_topics
+      WHERE log_topics.topic = log_records.topic AND retention_ms >= 0
+        AND appended_at < now() - retention_ms * interval '1 millisecond'`,
+  });
+}
+
+const SETTINGS = ['fsync', 'full_page_writes', 'synchronous_commit'] as const;
+
+export async function durabilityOf(database: Database): Promise<Durability> {
+  const text = `SELECT name FROM unnest($1::text[]) AS name WHERE current_setting(name) = 'off'`;
+  const off = (await database.query<{ name: string }>({ text, values: [SETTINGS] })).map(({ name }) => name);
+  return off.length === 0
+    ? { durable: true, why: 'Postgres flushes every append to disk before it acknowledges it' }
+    : { durable: false, why: `Postgres runs with ${off.join(' and ')} off: a power cut can lose or tear appends` };
+}

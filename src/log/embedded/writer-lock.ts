@@ -1,0 +1,111 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { sleep, type Stoppable } from '../../lifecycle.ts';
+import type { PostgresConnection } from '../../postgres/connection.ts';
+import { type ServerLock, takeServerLock } from '../../postgres/server-lock.ts';
+import { AppendError } from '../event-log.ts';
+
+export interface WriterLockOptions {
+  readonly connection: PostgresConnection;
+  readonly namespace: string;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
+  /** Another process writes this log now; this one will never append again and should end. */
+  readonly onLost?: (error: Error) => void;
+}
+
+/** The right to append. */
+export interface WriterLock extends Stoppable {
+  /** Resolves while the lock is held, or when it is again soon; rejects with an AppendError. */
+  held(): Promise<void>;
+}
+
+/** A session that has just died can hold the lock a little longer. */
+const PATIENCE_MS = 2_000;
+const PAUSE_MS = 100;
+const APPENDS_WAIT_MS = 5_000;
+
+/** Rejects when another server holds the lock. */
+export async function holdWriterLock(options: WriterLockOptions): Promise<WriterLock> {
+  const lock = await take(options);
+  if (!lock) throw new Error(`Another OpenMusic server already writes this log (namespace ${options.namespace}).`);
+  return new HeldLock(options, lock);
+}
+
+/** Undefined when another session keeps it. */
+async function take({ connection, namespace }: WriterLockOptions): Promise<ServerLock | undefined> {
+  for (const giveUpAt = Date.now() + PATIENCE_MS; ;) {
+    const lock = await takeServerLock(connection, `${namespace}.log`);
+    if (lock || Date.now() > giveUpAt) return lock;
+    await delay(PAUSE_MS);
+  }
+}
+
+class HeldLock implements WriterLock {
+  readonly #options: WriterLockOptions;
+  readonly #stopping = new AbortController();
+  #lock: ServerLock;
+  /** Set while the lock is not held. Rejects when another process has it. */
+  #regaining: Promise<void> | undefined;
+
+  constructor(options: WriterLockOptions, lock: ServerLock) {
+    this.#options = options;
+    this.#lock = lock;
+    this.#watch();
+  }
+
+  async held(): Promise<void> {
+    if (this.#regaining) await soon(this.#regaining);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#regaining?.catch(() => undefined);
+    await this.#lock.stop();
+  }
+
+  #watch(): void {
+    void this.#lock.lost.then((error) => {
+      this.#options.log('warn', `the lock on the log was lost and is taken again: ${error.message}`);
+      this.#regaining = this.#regain();
+      this.#regaining.catch(() => undefined); // said by onLost, and to every append
+    });
+  }
+
+  async #regain(): Promise<void> {
+    await this.#lock.stop();
+    const lock = await this.#takeOnceReachable();
+    if (!lock) throw this.#giveUp();
+    this.#lock = lock;
+    this.#regaining = undefined;
+    this.#options.log('info', 'the lock on the log is held again');
+    this.#watch();
+  }
+
+  #giveUp(): AppendError {
+    const lost = new AppendError('refused', 'another OpenMusic server has taken over this log');
+    if (!this.#stopping.signal.aborted) this.#options.onLost?.(lost);
+    return lost;
+  }
+
+  /** Undefined also when stopped. */
+  async #takeOnceReachable(): Promise<ServerLock | undefined> {
+    while (!this.#stopping.signal.aborted) {
+      try {
+        return await take(this.#options);
+      } catch {
+        await sleep(PAUSE_MS, this.#stopping.signal); // the server cannot be reached
+      }
+    }
+    return undefined;
+  }
+}
+
+async function soon(regaining: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const refuse = () => late.reject(new AppendError('refused', 'the lock on the log is lost at present'));
+  const timer = setTimeout(refuse, APPENDS_WAIT_MS);
+  try {
+    await Promise.race([regaining, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,76 @@
+import { reasonOf } from '../errors.ts';
+import { showPosition, type Position, type StoredRecord } from '../events/record.ts';
+import type { EventLog, Subscription } from './event-log.ts';
+import { createLogAdmin, type LogAdmin } from './kafka/admin.ts';
+import { createAppender } from './kafka/append.ts';
+import { createClient } from './kafka/client.ts';
+import { within } from './kafka/deadline.ts';
+import { failureOf } from './kafka/failure.ts';
+import { createReader, type Reader } from './kafka/reader.ts';
+import { KafkaSubscription, type SubscriptionOptions } from './kafka/subscription.ts';
+
+export interface KafkaLogOptions extends SubscriptionOptions {
+  /** `on`: the broker flushes every append to the topics that `createTopics` makes. */
+  readonly flush?: 'on' | 'off';
+}
+
+const ANSWER_WITHIN_MS = 20_000;
+const CLOSE_WITHIN_MS = 3_000;
+
+/** The event log in Kafka, or in what speaks its protocol. Rejects when no broker can be reached. */
+export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> {
+  const client = createClient(options);
+  const appender = createAppender(client.kafka, options.requestTimeoutMs);
+  const admin = createLogAdmin(client.kafka, options.flush === 'on');
+  const reader = createReader(client.kafka);
+  const subscriptions = new Set<KafkaSubscription>();
+  let closed: Promise<void> | undefined;
+  const answer = <T>(what: string, work: Promise<T>) => within(ANSWER_WITHIN_MS, what, work);
+
+  async function subscribe(subscription: Subscription): Promise<KafkaSubscription> {
+    if (closed) throw new Error('the log is closed');
+    const running = new KafkaSubscription(options, subscription);
+    subscriptions.add(running);
+    await running.start(subscription.topics).catch(async (error: unknown) => {
+      await running.stop();
+      throw error;
+    });
+    return running;
+  }
+
+  async function close(): Promise<void> {
+    await Promise.all([...subscriptions].map((subscription) => subscription.stop()));
+    const leaving = Promise.all([appender.disconnect(), admin.disconnect(), reader.disconnect()]);
+    await within(CLOSE_WITHIN_MS, 'disconnecting', leaving).catch((error: unknown) =>
+      options.logger('warn', 'the connections were cut off', { reason: reasonOf(error) }),
+    );
+    client.destroy();
+  }
+
+  await Promise.all([appender.connect(), admin.connect()]).catch((error: unknown) => {
+    client.destroy();
+    throw error;
+  });
+  return {
+    append: (batch) => appender.append(batch),
+    durability: (topics) => answer('asking for durability', admin.durability(topics)),
+    describe: (topics) => answer('describing topics', admin.describe(topics)),
+    createTopics: (topics) => answer('creating topics', admin.createTopics(topics)),
+    ends: (partitions) => answer('asking for the ends', admin.ends(partitions)),
+    read: (from, { maxBytes = 2 ** 20 } = {}) => answer('reading', read(reader, admin, from, maxBytes)),
+    subscribe,
+    close: () => (closed ??= close()),
+  };
+}
+
+async function read(reader: Reader, admin: LogAdmin, from: Position, maxBytes: number): Promise<StoredRecord[]> {
+  try {
+    return await reader.read(from, maxBytes);
+  } catch (error) {
+    if (failureOf(error).type !== 'OFFSET_OUT_OF_RANGE') throw error;
+    const { begin, end } = await admin.extent(from);
+    throw new Error(`${showPosition(from)} is not in the log, which begins at ${begin} and ends at ${end}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,51 @@
+import { partitionKey, type TopicPartition } from '../../events/record.ts';
+
+/** How often a wanted offset is asked for before what came instead is delivered as it is. */
+const TIMES_TO_ASK = 2;
+
+/** One partition between two joins: which record the handler wants next. */
+export class AssignedPartition {
+  readonly topic: string;
+  readonly partition: number;
+  #wanted: number | undefined;
+  #asked = 0;
+
+  constructor({ topic, partition }: TopicPartition) {
+    this.topic = topic;
+    this.partition = partition;
+  }
+
+  /** Undefined while nothing is to be delivered: the handler has not said yet where to begin, or has stopped it. */
+  get wanted(): number | undefined {
+    return this.#wanted;
+  }
+
+  want(offset: number | undefined): void {
+    this.#wanted = offset;
+    this.#asked = 0;
+  }
+
+  /** Whether to seek once more; false when seeking was in vain. */
+  askAgain(): boolean {
+    return this.#asked++ < TIMES_TO_ASK;
+  }
+}
+
+/** What one join gave to this member. A later join makes another one, which voids whatever still goes on for this. */
+export class Assignment {
+  readonly partitions: readonly AssignedPartition[];
+  readonly #byKey: ReadonlyMap<string, AssignedPartition>;
+
+  constructor(partitions: readonly TopicPartition[]) {
+    this.partitions = partitions.map((partition) => new AssignedPartition(partition));
+    this.#byKey = new Map(this.partitions.map((partition) => [partitionKey(partition), partition]));
+  }
+
+  find(of: TopicPartition): AssignedPartition | undefined {
+    return this.#byKey.get(partitionKey(of));
+  }
+
+  has(partition: AssignedPartition): boolean {
+    return this.find(partition) === partition;
+  }
+}

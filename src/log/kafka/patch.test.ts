@@ -1,0 +1,46 @@
+import { createRequire } from 'node:module';
+import { describe, expect, it } from '@jest/globals';
+import { RETRY } from './client.ts';
+import { assertVersion, KAFKAJS_VERSION, patchKafkajs } from './patch.ts';
+
+const load = createRequire(import.meta.url);
+
+interface Queue {
+  pending: unknown[];
+  throttledUntil: number;
+  throttleCheckTimeoutId: unknown;
+  scheduleCheckPendingRequests(): void;
+  destroy(): void;
+}
+
+describe('kafkajs, corrected', () => {
+  patchKafkajs();
+  const RequestQueue = load('kafkajs/src/network/requestQueue') as new (options: object) => Queue;
+
+  function timerOf(change: Partial<Queue>): boolean {
+    const queue = Object.assign(new RequestQueue({}), change);
+    queue.scheduleCheckPendingRequests();
+    const running = queue.throttleCheckTimeoutId !== null;
+    queue.destroy();
+    return running;
+  }
+
+  it('has no timer while nothing waits', () => {
+    expect(timerOf({})).toBe(false);
+  });
+
+  it('has one while a request waits, or the broker wants it slower', () => {
+    expect(timerOf({ pending: [{}] })).toBe(true);
+    expect(timerOf({ throttledUntil: Date.now() + 1000 })).toBe(true);
+  });
+
+  it('is of the one version that the corrections are for', () => {
+    expect(() => assertVersion(KAFKAJS_VERSION)).not.toThrow();
+    expect(() => assertVersion('2.3.0')).toThrow('kafkajs is 2.3.0');
+  });
+
+  it('takes none of its numbers of retries from NODE_ENV', () => {
+    const defaults = load('kafkajs/src/retry/defaults') as object;
+    expect(Object.keys(RETRY).sort()).toEqual(Object.keys(defaults).sort());
+  });
+});

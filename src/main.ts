@@ -1,0 +1,38 @@
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { ConfigError, loadConfig, redacted, warningsOf } from './config.ts';
+import { reasonOf } from './errors.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { startRoles } from './roles.ts';
+
+/** Starts the roles of this process and stops them on SIGTERM or SIGINT; a second signal ends at once. */
+async function main(): Promise<void> {
+  const config = loadConfig();
+  const logger = pino({ level: config.LOG_LEVEL, base: undefined });
+  for (const warning of warningsOf(config)) logger.warn(warning);
+  logger.debug(redacted(config), 'configuration');
+  const lifecycle = new Lifecycle((message) => logger.error(message));
+  const end = async (why: string, code: number) => {
+    logger.info(`${why}: stopping`);
+    await lifecycle.stop();
+    logger.info('stopped');
+    process.exit(code);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      process.on(signal, () => process.exit(130));
+      void end(signal, 0);
+    });
+  }
+  try {
+    await startRoles({ config, logger, lifecycle, registry: new Registry(), crash: (error) => void end(error.message, 1) });
+  } catch (error) {
+    logger.fatal(reasonOf(error));
+    await end('could not start', 1);
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
+  process.exit(error instanceof ConfigError ? 1 : 70);
+});

@@ -1,0 +1,8 @@
+/** Where a PostgreSQL server is reached and as whom. */
+export interface PostgresConnection {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+}

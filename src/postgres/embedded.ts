@@ -1,0 +1,184 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { type Stoppable, sleep } from '../lifecycle.ts';
+import type { PostgresConnection } from './connection.ts';
+import { binariesFor } from './embedded/binaries.ts';
+import { ensureCluster, passwordOf } from './embedded/cluster.ts';
+import { connectionTo, ensureDatabase } from './embedded/database.ts';
+import { type Home, openHome } from './embedded/home.ts';
+import { type Exit, type Launched, LaunchFailed, launch } from './embedded/launch.ts';
+import { EmbeddedPostgresInUse, holdServer, ownershipOf } from './embedded/ownership.ts';
+import { excuseStalePidFile, stopPostmaster } from './embedded/postmaster.ts';
+import { isAlive, identityOf, signal } from './embedded/processes.ts';
+
+export { EmbeddedPostgresInUse };
+
+export interface EmbeddedPostgresOptions {
+  readonly dataDir: string;
+  /** A free one, unless given. */
+  readonly port?: number;
+  /** More settings of postgresql.conf. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly log: (line: string) => void;
+  /** Instead of the npm package of this platform; for tests. */
+  readonly packageDir?: string;
+}
+
+export interface EmbeddedPostgres extends Stoppable {
+  readonly connection: PostgresConnection;
+  readonly pid: number;
+  /** True when this call started the server, false when it joined a running one. */
+  readonly started: boolean;
+  readonly exited: Promise<Exit>;
+}
+
+/** Starts the server of `dataDir`. Refuses (`EmbeddedPostgresInUse`) when another live OpenMusic process serves that data. */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  return await startIn(await openHome(options.dataDir, options.log), options);
+}
+
+/** Joins the server that a live OpenMusic process runs on `dataDir`, or starts it for as long as the caller runs. */
+export async function joinOrStartEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const home = await openHome(options.dataDir, options.log);
+  const deadline = Date.now() + 300_000;
+  for (;;) {
+    const password = await passwordOf(home);
+    const found = await ownershipOf(home, password);
+    if (found.kind === 'owned' && found.server.isReady) return await join(found.server, password);
+    try {
+      return await startIn(home, options);
+    } catch (error) {
+      if (!(error instanceof EmbeddedPostgresInUse) || Date.now() > deadline) throw error;
+    }
+    await delay(50);
+  }
+}
+
+async function startIn(home: Home, options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const begin = Date.now();
+  const password = await passwordOf(home);
+  await clearTheWay(home, password, options);
+  const native = await binariesFor(home, options.log, options.packageDir);
+  await ensureCluster(home, native, password);
+  const server = await launchPatiently(home, native, password, options);
+  const embedded = await own(server, home, password, options);
+  options.log(
+    `Postgres is ready after ${Date.now() - begin} ms: pid ${server.pid}, port ${server.port}, ${home.cluster}`,
+  );
+  return embedded;
+}
+
+async function clearTheWay(home: Home, password: string, { log }: EmbeddedPostgresOptions): Promise<void> {
+  const found = await ownershipOf(home, password);
+  if (found.kind === 'owned') throw new EmbeddedPostgresInUse(home.dataDir, found.server.owner);
+  if (found.kind === 'left-over') {
+    log(`stopping a Postgres that outlived its OpenMusic process (pid ${found.server.pid})`);
+    await stopPostmaster(found.server.pid, log);
+  }
+  await excuseStalePidFile(home.cluster);
+}
+
+/** What a moment more can mend: another starter, backends of a killed server, a port that somebody was faster to take. */
+const PORT_TAKEN = 'could not create any TCP/IP sockets';
+const PASSING = [
+  'postmaster.pid" already exists',
+  'postmaster.pid" is empty',
+  'pre-existing shared memory',
+  PORT_TAKEN,
+];
+
+async function launchPatiently(
+  home: Home,
+  native: string,
+  password: string,
+  options: EmbeddedPostgresOptions,
+): Promise<Launched> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    try {
+      return await launch(home, native, options);
+    } catch (error) {
+      if (!(error instanceof LaunchFailed) || Date.now() > deadline) throw error;
+      if (options.port !== undefined && error.logged.includes(PORT_TAKEN)) throw portTaken(options.port, error);
+      if (!PASSING.some((reason) => error.logged.includes(reason))) throw error;
+    }
+    await delay(100);
+    await clearTheWay(home, password, options);
+  }
+}
+
+const portTaken = (port: number, cause: Error): Error =>
+  new Error(`Port ${port} of 127.0.0.1 is taken: choose another one for Postgres.`, { cause });
+
+const WRONG_PASSWORD = '28P01';
+const passwordLost = ({ cluster, passwordFile }: Home, cause: unknown): Error =>
+  new Error(`${passwordFile} is not the password of ${cluster}: restore it, or move both away to begin empty.`, {
+    cause,
+  });
+
+async function own(
+  server: Launched,
+  home: Home,
+  password: string,
+  { log }: EmbeddedPostgresOptions,
+): Promise<EmbeddedPostgres> {
+  const over = new AbortController();
+  void server.exited.then(() => over.abort());
+  try {
+    const [lock] = await Promise.all([
+      holdServer(server.port, password, over.signal),
+      ensureDatabase(server.port, password),
+    ]);
+    if (!lock) throw new EmbeddedPostgresInUse(home.dataDir, undefined);
+    return owned(server, connectionTo(server.port, password), lock, over, log);
+  } catch (error) {
+    over.abort();
+    await stopPostmaster(server.pid, log);
+    throw (error as pg.DatabaseError).code === WRONG_PASSWORD ? passwordLost(home, error) : error;
+  }
+}
+
+/** A process that ends without `stop` leaves no server behind, unless it is killed. */
+function owned(
+  server: Launched,
+  connection: PostgresConnection,
+  lock: Stoppable,
+  over: AbortController,
+  log: (line: string) => void,
+): EmbeddedPostgres {
+  const endWithUs = () => signal(server.pid, 'SIGINT');
+  process.once('exit', endWithUs);
+  void server.exited.then(() => process.removeListener('exit', endWithUs));
+  const stop = async () => {
+    const isRunning = !over.signal.aborted;
+    over.abort();
+    await lock.stop();
+    if (isRunning) await stopPostmaster(server.pid, log);
+    await server.exited;
+  };
+  let stopping: Promise<void> | undefined;
+  return { connection, pid: server.pid, started: true, exited: server.exited, stop: () => (stopping ??= stop()) };
+}
+
+async function join(server: { pid: number; port: number }, password: string): Promise<EmbeddedPostgres> {
+  await ensureDatabase(server.port, password);
+  const left = new AbortController();
+  const connection = connectionTo(server.port, password);
+  const stop = () => {
+    left.abort();
+    return Promise.resolve();
+  };
+  return { connection, pid: server.pid, started: false, exited: endOf(server.pid, left.signal), stop };
+}
+
+/** Another process's child tells us neither code nor signal. */
+function endOf(pid: number, left: AbortSignal): Promise<Exit> {
+  const ended = Promise.withResolvers<Exit>();
+  const watch = async () => {
+    const identity = await identityOf(pid);
+    while (identity && (await isAlive(identity)) && !left.aborted) await sleep(250, left);
+    if (identity && !left.aborted) ended.resolve({ code: null, signal: null });
+  };
+  void watch();
+  return ended.promise;
+}

@@ -1,0 +1,84 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, realpath, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createOnce } from './drafts.ts';
+import { canReach, type SystemUser, userFor } from './users.ts';
+
+/** Where one embedded server keeps its things, and who runs it. */
+export interface Home {
+  readonly dataDir: string;
+  /** The directory that holds the cluster: `dataDir`, or a place that the user of the server can enter. */
+  readonly place: string;
+  readonly cluster: string;
+  readonly logFile: string;
+  readonly passwordFile: string;
+  readonly user: SystemUser | undefined;
+}
+
+const OTHER_PLACES = '/var/lib';
+
+export async function openHome(dataDir: string, log: (line: string) => void): Promise<Home> {
+  await mkdir(dataDir, { recursive: true });
+  const real = await realpath(dataDir);
+  const place = await placeOf(real, log);
+  const cluster = join(place, 'postgres');
+  return {
+    dataDir: real,
+    place,
+    cluster,
+    logFile: join(real, 'postgres.log'),
+    passwordFile: join(real, 'postgres-password'),
+    user: await userFor(cluster),
+  };
+}
+
+async function placeOf(dataDir: string, log: (line: string) => void): Promise<string> {
+  const pointer = join(dataDir, 'postgres-location');
+  if (existsSync(pointer)) return await follow(pointer, log);
+  const cluster = join(dataDir, 'postgres');
+  const user = await userFor(cluster);
+  if (!user || (await canReach(user, dataDir))) return dataDir;
+  if (existsSync(cluster)) {
+    throw new Error(
+      `${cluster} belongs to ${user.name}, who cannot enter ${dataDir}: chmod a+x the directories above it, or move it.`,
+    );
+  }
+  return await settleElsewhere(dataDir, pointer, user, log);
+}
+
+/** An empty database in place of a lost one would look like success. */
+async function follow(pointer: string, log: (line: string) => void): Promise<string> {
+  const place = (await readFile(pointer, 'utf8')).trim();
+  if (!existsSync(place)) {
+    throw new Error(
+      `${pointer} says the database is in ${place}, which is gone: restore it, or delete ${pointer} to begin empty.`,
+    );
+  }
+  log(`the database is in ${place}`);
+  return place;
+}
+
+/** `/var/tmp` would do too, but there some systems delete what is a month old. */
+async function settleElsewhere(
+  dataDir: string,
+  pointer: string,
+  user: SystemUser,
+  log: (line: string) => void,
+): Promise<string> {
+  const hash = createHash('sha256').update(dataDir).digest('hex').slice(0, 8);
+  const place = join(OTHER_PLACES, `openmusic-${hash}-${randomBytes(2).toString('hex')}`);
+  try {
+    await mkdir(OTHER_PLACES, { recursive: true });
+    await mkdir(place, { mode: 0o711 });
+  } catch (cause) {
+    throw new Error(
+      `${user.name} cannot enter ${dataDir} and ${place} cannot be made: set DATA_DIR to a place open to all.`,
+      { cause },
+    );
+  }
+  const settled = (await createOnce(pointer, `${place}\n`)).trim();
+  if (settled !== place) await rmdir(place);
+  log(`${user.name}, who runs Postgres, cannot enter ${dataDir}: the database is kept in ${settled}`);
+  return settled;
+}

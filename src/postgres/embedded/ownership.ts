@@ -1,0 +1,80 @@
+import { type Stoppable, sleep } from '../../lifecycle.ts';
+import { type ServerLock, takeServerLock } from '../server-lock.ts';
+import { connectionTo } from './database.ts';
+import type { Home } from './home.ts';
+import { type Postmaster, findPostmaster, readPidFile } from './postmaster.ts';
+import { isAlive } from './processes.ts';
+
+/** Another live OpenMusic process serves that data. */
+export class EmbeddedPostgresInUse extends Error {
+  constructor(dataDir: string, owner: string | undefined) {
+    const who = owner ? ` (pid ${Number.parseInt(owner, 10)})` : '';
+    super(`${dataDir} is in use by another OpenMusic process${who}: stop that one first, or set another DATA_DIR.`);
+    this.name = 'EmbeddedPostgresInUse';
+  }
+}
+
+/** Who runs the server of a cluster: nobody; a live OpenMusic process; or it outlived the one that started it. */
+export type Ownership =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'owned'; readonly server: Omit<Postmaster, 'owner'> & { owner?: string } }
+  | { readonly kind: 'left-over'; readonly server: Postmaster };
+
+const ABSENT: Ownership = { kind: 'absent' };
+
+/**
+ * The lock decides. While a server starts nobody holds it yet; then it is its starter being alive that counts. A server
+ * whose process cannot be seen, as from another container, is owned if it answers to our password.
+ */
+export async function ownershipOf(home: Home, password: string): Promise<Ownership> {
+  const server = await findPostmaster(home.cluster);
+  if (server?.owner && (await isAlive(server.owner))) return { kind: 'owned', server };
+  const named = server ?? (await readPidFile(home.cluster));
+  if (!named) return ABSENT;
+  const lock = await probeLock(named.port, password);
+  if (lock === 'held' || (lock === 'granted' && !server)) return { kind: 'owned', server: named };
+  return server ? { kind: 'left-over', server } : ABSENT;
+}
+
+async function probeLock(port: number, password: string): Promise<'held' | 'granted' | 'unreachable'> {
+  try {
+    const lock = await takeLock(port, password);
+    await lock?.stop();
+    return lock ? 'granted' : 'held';
+  } catch {
+    return 'unreachable';
+  }
+}
+
+/** In the database that nobody clones or drops, for a session in it would be in the way. */
+const takeLock = (port: number, password: string): Promise<ServerLock | undefined> =>
+  takeServerLock(connectionTo(port, password, 'postgres'), 'embedded-postgres');
+
+/**
+ * Holds the lock until `over`, also after a crash of one backend, which makes Postgres restart all of them.
+ * `undefined` when somebody else holds it.
+ */
+export async function holdServer(port: number, password: string, over: AbortSignal): Promise<Stoppable | undefined> {
+  const first = await takeLock(port, password);
+  if (!first) return undefined;
+  let current = first;
+  const keep = async () => {
+    for (let lock: ServerLock | undefined = first; lock; lock = await retake(port, password, over)) {
+      current = lock;
+      await lock.lost;
+    }
+  };
+  void keep();
+  return { stop: () => current.stop() };
+}
+
+async function retake(port: number, password: string, over: AbortSignal): Promise<ServerLock | undefined> {
+  const isOver = () => over.aborted;
+  while (!isOver()) {
+    await sleep(100, over);
+    const lock = await takeLock(port, password).catch(() => undefined);
+    if (lock && !isOver()) return lock;
+    await lock?.stop();
+  }
+  return undefined;
+}

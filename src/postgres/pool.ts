@@ -1,0 +1,127 @@
+import pg from 'pg';
+import type { Stoppable } from '../lifecycle.ts';
+import type { PostgresConnection } from './connection.ts';
+
+/** A connection taken from a pool, or any other that runs queries. */
+export type Client = pg.ClientBase;
+
+export interface DatabaseOptions {
+  /** Shown in pg_stat_activity. */
+  readonly name: string;
+  readonly max: number;
+  /** Milliseconds after which an unused connection is closed; 0 for never. */
+  readonly idleTimeoutMs?: number;
+  /** Schemas, first the one that is written to. */
+  readonly searchPath: readonly string[];
+  /** Milliseconds after which a query is given up on our side, whatever the server does. */
+  readonly queryTimeoutMs?: number;
+  /** Runs on each new connection before its first use; when it throws the connection is closed and the use fails. */
+  readonly prepare?: (client: Client) => Promise<void>;
+}
+
+/** A pool of connections on which nothing runs before it was prepared, and none is used again after a failure. */
+export interface Database extends Stoppable {
+  use<T>(work: (client: Client) => Promise<T>): Promise<T>;
+  query<Row extends pg.QueryResultRow>(query: pg.QueryConfig): Promise<Row[]>;
+  /** The rows of one snapshot, `size` at a time, held by a cursor until the loop over them ends. */
+  chunks<Row extends pg.QueryResultRow>(query: pg.QueryConfig, size: number): AsyncGenerator<Row[], void>;
+}
+
+/** SQLSTATE of an error that the server reported; undefined for a broken connection or a deadline. */
+export const sqlState = (error: unknown): string | undefined =>
+  error instanceof pg.DatabaseError ? error.code : undefined;
+
+/** Settings shared by pools and single connections: int8 as a number, deadlines on our side, keepalive. */
+export function clientConfig(
+  connection: PostgresConnection,
+  { name, searchPath, queryTimeoutMs = 10_000 }: Omit<DatabaseOptions, 'max' | 'prepare'>,
+): pg.ClientConfig {
+  return {
+    ...connection,
+    application_name: name,
+    connectionTimeoutMillis: 3_000,
+    query_timeout: queryTimeoutMs,
+    keepAlive: true,
+    options: `-c search_path=${searchPath.map((schema) => `"${schema}"`).join(',')} -c timezone=UTC -c cursor_tuple_fraction=1`,
+    types: { getTypeParser },
+  };
+}
+
+const INT8 = 20;
+function getTypeParser(oid: number, format?: 'text' | 'binary') {
+  return oid === INT8 ? Number : (pg.types.getTypeParser(oid, format) as (value: string) => unknown);
+}
+
+export function openDatabase(connection: PostgresConnection, options: DatabaseOptions): Database {
+  const pool = new pg.Pool({ ...clientConfig(connection, options), max: options.max, idleTimeoutMillis: options.idleTimeoutMs ?? 60_000 });
+  pool.on('error', () => undefined); // an idle connection broke: the pool has dropped it already
+  const prepared = new WeakSet<Client>();
+
+  async function take(): Promise<pg.PoolClient> {
+    const client = await pool.connect();
+    if (prepared.has(client)) return client;
+    try {
+      await options.prepare?.(client);
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+    prepared.add(client);
+    return client;
+  }
+
+  async function use<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    const client = await take();
+    let usable = false;
+    try {
+      const result = await work(client);
+      usable = true;
+      return result;
+    } catch (error) {
+      usable = sqlState(error) !== undefined; // anything but the server's answer may have left half of one on it
+      throw error;
+    } finally {
+      client.release(!usable);
+    }
+  }
+
+  async function* chunks<Row extends pg.QueryResultRow>({ text, values }: pg.QueryConfig, size: number) {
+    const client = await take();
+    let usable = false;
+    try {
+      await client.query('BEGIN READ ONLY');
+      await client.query(`DECLARE chunk NO SCROLL CURSOR FOR ${text}`, values);
+      for (let full = true; full; ) {
+        const { rows } = await client.query<Row>(`FETCH ${size} FROM chunk`);
+        full = rows.length === size;
+        if (rows.length > 0) yield rows;
+      }
+      await client.query('COMMIT');
+      usable = true;
+    } finally {
+      client.release(!usable); // a loop that was left early leaves its cursor open: the connection goes with it
+    }
+  }
+
+  let stopped: Promise<void> | undefined;
+  return {
+    use,
+    query: async <Row extends pg.QueryResultRow>(query: pg.QueryConfig) =>
+      (await use((client) => client.query<Row>(query))).rows,
+    chunks,
+    stop: () => (stopped ??= pool.end()),
+  };
+}
+
+/** Runs `work` between BEGIN and COMMIT; whatever it throws rolls back. An error of COMMIT itself may hide a success. */
+export async function transaction<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN');
+  try {
+    const result = await work();
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}

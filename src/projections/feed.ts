@@ -1,0 +1,149 @@
+import type { Logger } from 'pino';
+import { reasonOf } from '../errors.ts';
+import type { Placement } from '../events/placement.ts';
+import { partitionKey, type Position, showPosition } from '../events/record.ts';
+import { sleep, type Stoppable } from '../lifecycle.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { voidsOf } from '../log/voids.ts';
+import type { PostgresConnection } from '../postgres/connection.ts';
+import { type Client, type Database, openDatabase } from '../postgres/pool.ts';
+import { type Generation, holdGeneration } from './generations.ts';
+import { createPostgresStore } from './postgres-store.ts';
+import type { Projection } from './projection.ts';
+import { createProjector, type Projector, type ProjectorObserver } from './projector.ts';
+import { listQuarantine, release } from './quarantine.ts';
+
+export interface FeedOptions {
+  readonly connection: PostgresConnection;
+  readonly log: EventLog;
+  readonly placement: Placement;
+  readonly projections: readonly Projection[];
+  /** Of the projector's own transactions, and of no others. */
+  readonly synchronousCommit: boolean;
+  readonly observer: ProjectorObserver;
+  readonly logger: Logger;
+  /** Called when consuming ended for good: the process should end. */
+  readonly onCrash: (error: Error) => void;
+}
+
+export interface FeedHealth {
+  readonly stopped: readonly { readonly partition: string; readonly reason: string }[];
+  /** Records that are in the log and not applied, as of the last look. */
+  readonly lag: number;
+  /** Milliseconds since records began to wait without any being applied; 0 when none wait. */
+  readonly stuckMs: number;
+}
+
+export interface Feed extends Stoppable {
+  readonly generation: Generation;
+  health(): FeedHealth;
+}
+
+const LOOK_EVERY_MS = 1_000;
+
+/** The database of one build as a projector uses it. */
+export function openFeedDatabase(
+  { connection, placement, synchronousCommit }: FeedOptions,
+  generation: Generation,
+  prepare?: (client: Client) => Promise<void>,
+): Database {
+  return openDatabase(connection, {
+    name: 'openmusic projector',
+    max: 6,
+    searchPath: [generation.schema, placement.namespace, 'public'],
+    async prepare(client) {
+      await client.query(`SET synchronous_commit = ${synchronousCommit ? 'on' : 'off'}`);
+      await prepare?.(client);
+    },
+  });
+}
+
+/** A projector of one build over an open database. */
+export function projectorOf(options: FeedOptions, database: Database, observer = options.observer): Projector {
+  const { log, placement, projections } = options;
+  return createProjector({
+    store: createPostgresStore(database, projections),
+    belongs: (stream, where) => placement.belongs(stream, where),
+    voids: async () => {
+      const positions = new Set((await voidsOf(database)).map(showPosition));
+      return (position) => positions.size > 0 && positions.has(showPosition(position));
+    },
+    ends: (partitions) => log.ends(partitions),
+    observer,
+  });
+}
+
+/** Feeds a serving build from the log until stopped, in a consumer group of its own. */
+export async function startFeed(options: FeedOptions, generation: Generation): Promise<Feed> {
+  const { log, placement, projections, logger, observer, onCrash } = options;
+  const database = openFeedDatabase(options, generation, async (client) => {
+    if (await holdGeneration(client, placement.namespace, 'feed', generation.id)) return;
+    throw new Error(`Build ${generation.schema} is not served any more.`);
+  });
+  await releaseAll(database, projections, logger);
+  let lastProgress = Date.now();
+  const noticing: ProjectorObserver = {
+    ...observer,
+    committed(commit) {
+      lastProgress = Date.now();
+      observer.committed(commit);
+    },
+  };
+  const projector = projectorOf(options, database, noticing);
+  const subscription = await log.subscribe({
+    group: `${placement.namespace}.projector.${generation.schema}`,
+    topics: placement.topics,
+    handler: projector,
+    onCrash,
+  });
+
+  let lag = 0;
+  let waitingSince: number | undefined;
+  async function look(): Promise<void> {
+    for (const position of await projector.retryStopped()) subscription.resume(position);
+    const positions = projector.positions();
+    const ends = await log.ends(positions);
+    await projector.compareEnds(ends);
+    lag = lagBehind(positions, ends);
+    waitingSince = lag > 0 ? (waitingSince ?? Date.now()) : undefined;
+  }
+
+  const stopping = new AbortController();
+  const looking = (async () => {
+    while (!stopping.signal.aborted) {
+      await look().catch((error: unknown) => logger.warn(`the lag is not to be had: ${reasonOf(error)}`));
+      await sleep(LOOK_EVERY_MS, stopping.signal);
+    }
+  })();
+
+  let stopped: Promise<void> | undefined;
+  return {
+    generation,
+    health: () => ({
+      stopped: projector.stopped().map((each) => ({ partition: partitionKey(each), reason: each.reason })),
+      lag,
+      stuckMs: waitingSince === undefined ? 0 : Date.now() - Math.max(waitingSince, lastProgress),
+    }),
+    stop: () =>
+      (stopped ??= (async () => {
+        stopping.abort();
+        await looking;
+        await subscription.stop();
+        await database.stop();
+      })()),
+  };
+}
+
+/** Every start tries again: what could not be decoded yesterday may be known to today's code. */
+async function releaseAll(database: Database, projections: readonly Projection[], logger: Logger): Promise<void> {
+  for (const { stream } of await listQuarantine(database)) {
+    const still = await release(database, projections, stream);
+    if (still) logger.error({ stream, version: still.version }, `still quarantined: ${still.reason}`);
+    else logger.info({ stream }, 'released from quarantine');
+  }
+}
+
+function lagBehind(positions: readonly Position[], ends: readonly Position[]): number {
+  const endOf = new Map(ends.map((end) => [partitionKey(end), end.offset]));
+  return positions.reduce((sum, each) => sum + Math.max(0, (endOf.get(partitionKey(each)) ?? 0) - each.offset), 0);
+}

@@ -1,0 +1,97 @@
+import { decodeEvent } from '../events/codec.ts';
+import { type Envelope, fingerprint, valueIsIntact } from '../events/envelope.ts';
+import type { StoredRecord } from '../events/record.ts';
+import { reasonOf } from '../errors.ts';
+import { type Sighting, wins } from './arbitrate.ts';
+import type { PartitionState } from './partition-state.ts';
+import type { Accepted, Checkpoint, StreamHead } from './store.ts';
+
+/** Consecutive records of one partition on their way through one transaction. */
+export interface Work {
+  readonly state: PartitionState;
+  readonly from: Checkpoint;
+  readonly records: readonly StoredRecord[];
+}
+
+/** What arbitration made of a work's records. */
+export interface Judged {
+  readonly work: Work;
+  readonly to: Checkpoint;
+  readonly accepted: readonly Accepted[];
+  readonly losers: readonly { record: StoredRecord; reason: string; alarm: boolean }[];
+  readonly heads: ReadonlyMap<string, StreamHead>;
+}
+
+/** Arbitrates as many of the work's records as there are sightings, none of them corrupt. */
+export function judgeWork(
+  work: Work,
+  sightings: readonly Sighting[],
+  loaded: ReadonlyMap<string, StreamHead>,
+): Judged {
+  const heads = new Map<string, StreamHead>();
+  const headOf = (stream: string) => heads.get(stream) ?? work.state.heads.get(stream) ?? loaded.get(stream);
+  const accepted: Accepted[] = [];
+  const losers: { record: StoredRecord; reason: string; alarm: boolean }[] = [];
+  let last = work.records[0];
+  for (const [index, sighting] of sightings.entries()) {
+    const record = work.records[index];
+    if (!record) break;
+    last = record;
+    if (sighting.kind !== 'claim') {
+      losers.push({ record, reason: sighting.reason, alarm: sighting.kind === 'loser' && sighting.alarm });
+      continue;
+    }
+    const { envelope } = sighting;
+    const head = headOf(envelope.stream);
+    if (!wins(envelope, head)) {
+      losers.push({ record, reason: 'lost the race', alarm: false });
+      continue;
+    }
+    const payload = head?.closed ? ('kept' as const) : payloadOf(record, envelope);
+    accepted.push({ record, envelope, payload });
+    const closed = typeof payload === 'string' || 'poison' in payload;
+    heads.set(envelope.stream, { version: envelope.version, id: envelope.id, closed });
+  }
+  const records = work.records.slice(0, sightings.length);
+  return { work: { ...work, records }, to: after(work.from, last), accepted, losers, heads };
+}
+
+function after(from: Checkpoint, last: StoredRecord | undefined): Checkpoint {
+  if (!last) return from;
+  return { next: last.offset + 1, fence: from.fence, fingerprint: fingerprint(last), leaderEpoch: last.leaderEpoch };
+}
+
+function payloadOf(record: StoredRecord, envelope: Envelope): Accepted['payload'] {
+  if (!valueIsIntact(record)) return { poison: 'the checksum of the value is wrong' };
+  try {
+    return { event: decodeEvent(envelope.type, record.value) };
+  } catch (error) {
+    return { poison: reasonOf(error) };
+  }
+}
+
+/** The same judgement with the one winner's payload refused. */
+export function poisoned(judged: Judged, reason: string): Judged {
+  return {
+    ...judged,
+    accepted: judged.accepted.map((each) => ({ ...each, payload: { poison: reason } })),
+    heads: new Map([...judged.heads].map(([stream, head]) => [stream, { ...head, closed: true }])),
+  };
+}
+
+/** Splits works between partitions first, then within one. */
+export function halves(works: readonly Work[]): Work[][] {
+  const [only] = works;
+  if (works.length > 1 || !only) {
+    const middle = works.length >> 1;
+    return [works.slice(0, middle), works.slice(middle)];
+  }
+  const middle = only.records.length >> 1;
+  return [[{ ...only, records: only.records.slice(0, middle) }], [{ ...only, records: only.records.slice(middle) }]];
+}
+
+/** The work as it can go on after others of its partition were committed; nothing if they were not. */
+export function stillNext(work: Work): Work[] {
+  const { checkpoint } = work.state;
+  return checkpoint && checkpoint.next === work.records[0]?.offset ? [{ ...work, from: checkpoint }] : [];
+}

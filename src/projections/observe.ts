@@ -1,0 +1,45 @@
+import type { Logger } from 'pino';
+import { Counter, Gauge, type Registry } from 'prom-client';
+import { partitionKey, showPosition } from '../events/record.ts';
+import type { ProjectorObserver } from './projector.ts';
+
+/** Counts and logs what the projector met, and passes on that something was committed. */
+export function observeProjector(logger: Logger, registry: Registry, onCommitted: () => void): ProjectorObserver {
+  const registers = [registry];
+  const accepted = new Counter({ name: 'openmusic_records_accepted_total', help: 'Records that won.', registers });
+  const lost = new Counter({
+    name: 'openmusic_records_lost_total',
+    help: 'Records that lost, by reason.',
+    labelNames: ['reason'],
+    registers,
+  });
+  const quarantined = new Counter({
+    name: 'openmusic_records_quarantined_total',
+    help: 'Accepted records that could not be applied and closed their stream.',
+    registers,
+  });
+  const stopped = new Gauge({
+    name: 'openmusic_partition_stopped',
+    help: '1 for a partition that is not consumed until an operator has looked at it.',
+    labelNames: ['partition'],
+    registers,
+  });
+  return {
+    committed({ accepted: records }) {
+      accepted.inc(records.length);
+      onCommitted();
+    },
+    lost(record, reason, alarm) {
+      lost.inc({ reason });
+      if (alarm) logger.error({ position: showPosition(record), reason }, 'a record that is not ours stands in the log');
+    },
+    quarantined(record, reason) {
+      quarantined.inc();
+      logger.error({ position: showPosition(record), stream: record.key, reason }, 'a stream is quarantined');
+    },
+    stopped(position, reason) {
+      stopped.set({ partition: partitionKey(position) }, 1);
+      logger.fatal({ position: showPosition(position), reason }, 'a partition is no longer consumed');
+    },
+  };
+}

@@ -1,0 +1,68 @@
+import type { TopicPartition } from '../events/record.ts';
+import { reasonOf } from '../errors.ts';
+import { type Database, sqlState } from '../postgres/pool.ts';
+import { Changes } from './changes.ts';
+import type { Applied, Projection } from './projection.ts';
+import { commitStatement, MISSED } from './statement.ts';
+import { type Accepted, type Commit, Poison, type ProjectionStore, type StoredCheckpoint, type StreamHead } from './store.ts';
+
+/** The store of one generation. `database` finds the generation's schema on its search path and is the projector's own. */
+export function createPostgresStore(database: Database, projections: readonly Projection[]): ProjectionStore {
+  return {
+    checkpoints: (partitions) =>
+      database.query<StoredCheckpoint>({
+        text: `SELECT c.topic, c.partition, c.next, c.fence, c.fingerprint, c.leader_epoch AS "leaderEpoch", c.stopped
+          FROM checkpoints c JOIN json_to_recordset($1) AS p (topic text, partition int) USING (topic, partition)`,
+        values: [JSON.stringify(partitions)],
+      }),
+    heads: (streams) => readHeads(database, streams),
+    commit: (commit) => write(database, projections, commit),
+    async noteStopped({ topic, partition }: TopicPartition, reason: string | null) {
+      const text = 'UPDATE checkpoints SET stopped = $3 WHERE topic = $1 AND partition = $2';
+      await database.query({ text, values: [topic, partition, reason] });
+    },
+  };
+}
+
+async function readHeads(database: Database, streams: readonly string[]): Promise<Map<string, StreamHead>> {
+  const rows = await database.query<{ stream: string; version: number; id: string; closed: boolean }>({
+    name: 'heads',
+    text: `SELECT s.stream, h.version, h.record_id AS id, q.stream IS NOT NULL AS closed
+      FROM unnest($1::text[]) AS s (stream)
+      CROSS JOIN LATERAL (
+        SELECT version, record_id FROM stream_events e WHERE e.stream = s.stream ORDER BY version DESC LIMIT 1
+      ) h
+      LEFT JOIN quarantine q ON q.stream = s.stream`,
+    values: [streams],
+  });
+  return new Map(rows.map(({ stream, ...head }) => [stream, head]));
+}
+
+async function write(database: Database, projections: readonly Projection[], commit: Commit): Promise<'moved' | 'missed'> {
+  const writes = changesOf(projections, commit.accepted.flatMap(appliedOf)).flatMap((changes) => changes.writes());
+  try {
+    await database.query(commitStatement(commit, writes));
+    return 'moved';
+  } catch (error) {
+    if (sqlState(error) === MISSED) return 'missed';
+    throw isPoison(error) ? new Poison(reasonOf(error), error) : error;
+  }
+}
+
+/** The changes that events make to each projection's table. */
+export function changesOf(projections: readonly Projection[], events: readonly Applied[]): Changes[] {
+  return projections.map((projection) => {
+    const changes = new Changes(projection.table);
+    for (const event of events) projection.apply(event, changes);
+    return changes;
+  });
+}
+
+function appliedOf({ envelope, payload }: Accepted): Applied[] {
+  if (typeof payload === 'string' || 'poison' in payload) return [];
+  const { stream, version, time } = envelope;
+  return [{ stream, version, time, event: payload.event }];
+}
+
+/** Data exceptions and integrity violations are the row's fault; everything else is ours or the moment's. */
+export const isPoison = (error: unknown): boolean => /^2[23]/.test(sqlState(error) ?? '');

@@ -1,0 +1,181 @@
+import type { Placement } from '../events/placement.ts';
+import { partitionKey, type Position } from '../events/record.ts';
+import { sleep } from '../lifecycle.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { type Client, type Database, transaction } from '../postgres/pool.ts';
+import { differences, tableChecksums } from './checksums.ts';
+import { type FeedOptions, openFeedDatabase, projectorOf } from './feed.ts';
+import { createBuild, type Generation, listGenerations, retireOlder, servingBuilds } from './generations.ts';
+import type { Projector } from './projector.ts';
+
+export interface RebuildOptions extends FeedOptions {
+  readonly admin: Database;
+  readonly version: number;
+  /** Records applied so far, of as many as there were at the start. */
+  readonly progress?: (applied: number, total: number) => void;
+}
+
+export interface RebuildResult {
+  readonly generation: Generation;
+  readonly records: number;
+  readonly seconds: number;
+  /** In which tables the new build differs from the one that served; empty when equal or when there was none. */
+  readonly differences: readonly string[];
+  /** The new build is served. False when it differs. */
+  readonly served: boolean;
+  /** Older builds that are still read and therefore still fed. */
+  readonly stillRead: readonly Generation[];
+}
+
+const BYTES_A_READ = 4 * 1024 * 1024;
+
+/** Makes and serves a first build of the version where there is none; waits for whoever is at it already. */
+export async function ensureBuild(options: RebuildOptions, signal: AbortSignal): Promise<void> {
+  await alone(options, async (client) => {
+    if ((await servingBuilds(client, options.version)).length === 0) await buildAndServe(options, client, signal);
+  });
+}
+
+/** A new build beside the live ones, replayed from offset 0, compared with the live one, and served if they are equal. */
+export function rebuild(options: RebuildOptions, signal: AbortSignal): Promise<RebuildResult> {
+  return alone(options, (client) => buildAndServe(options, client, signal));
+}
+
+/** One build at a time in a namespace, for as long as the work's connection lives. */
+function alone<T>({ admin, placement }: RebuildOptions, work: (client: Client) => Promise<T>): Promise<T> {
+  return admin.use(async (client) => {
+    const name = `openmusic rebuild: ${placement.namespace}`;
+    while (!(await tryLock(client, name))) await sleep(100, AbortSignal.timeout(1_000));
+    try {
+      return await work(client);
+    } finally {
+      await client.query('SELECT pg_advisory_unlock(hashtext($1))', [name]);
+    }
+  });
+}
+
+async function tryLock(client: Client, name: string): Promise<boolean> {
+  const text = 'SELECT pg_try_advisory_lock(hashtext($1)) AS locked';
+  return (await client.query<{ locked: boolean }>(text, [name])).rows[0]?.locked ?? false;
+}
+
+async function buildAndServe(options: RebuildOptions, client: Client, signal: AbortSignal): Promise<RebuildResult> {
+  const began = Date.now();
+  await dropAbandoned(client, options.version);
+  const [live] = await servingBuilds(client, options.version);
+  const generation = await createBuild(client, options);
+  const database = openFeedDatabase(options, generation);
+  try {
+    const replay = await startReplay(options, projectorOf(options, database), signal);
+    await replay.upTo(await options.log.ends(options.placement.all));
+    const found = live ? await compare(options, client, live, generation, replay) : [];
+    if (found.length === 0) await serve(client, generation, replay);
+    const stillRead = found.length === 0 ? await retireOlder(client, options.placement.namespace, generation) : [];
+    const seconds = (Date.now() - began) / 1000;
+    return { generation, records: replay.applied(), seconds, differences: found, served: found.length === 0, stillRead };
+  } finally {
+    await database.stop();
+  }
+}
+
+/** Builds that somebody began and never served: whoever it was held the lock that we hold now. */
+async function dropAbandoned(client: Client, version: number): Promise<void> {
+  for (const { id, schema, state, version: its } of await listGenerations(client)) {
+    if (state !== 'building' || its !== version) continue;
+    await client.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`);
+    await client.query(`UPDATE generations SET state = 'retired', retired_at = now() WHERE id = $1`, [id]);
+  }
+}
+
+interface Replay {
+  /** Applies records up to these positions and not one further. */
+  upTo(ends: readonly Position[]): Promise<void>;
+  applied(): number;
+}
+
+/** Drives a projector over the log by reading it directly: no consumer group, and it stops exactly where it is told to. */
+async function startReplay(
+  { log, placement, progress }: Pick<RebuildOptions, 'progress'> & { log: EventLog; placement: Placement },
+  projector: Projector,
+  signal: AbortSignal,
+): Promise<Replay> {
+  const context = { signal, heartbeat: () => Promise.resolve() };
+  const next = new Map((await projector.assigned(placement.all)).map((start) => [partitionKey(start), start.offset]));
+  let applied = 0;
+  let total = 0;
+
+  async function step({ topic, partition, offset: end }: Position): Promise<void> {
+    const from = { topic, partition, offset: next.get(partitionKey({ topic, partition })) ?? 0 };
+    const [first, ...rest] = (await log.read(from, { maxBytes: BYTES_A_READ })).filter(({ offset }) => offset < end);
+    if (!first) throw new Error(`${partitionKey(from)} gave no records at ${from.offset}, before its end at ${end}.`);
+    const [result] = await projector.deliver([{ topic, partition, records: [first, ...rest] }], context);
+    if (result?.next === undefined || result.next === 'stopped') {
+      throw new Error(`${partitionKey(from)}: ${projector.stopped()[0]?.reason ?? 'it stopped'}`);
+    }
+    applied += Math.max(0, result.next - from.offset);
+    next.set(partitionKey(from), result.next);
+    progress?.(applied, total);
+  }
+
+  return {
+    applied: () => applied,
+    async upTo(ends) {
+      total = ends.reduce((sum, { offset }) => sum + offset, 0);
+      for (const end of ends) {
+        while ((next.get(partitionKey(end)) ?? 0) < end.offset) {
+          signal.throwIfAborted();
+          await step(end);
+        }
+      }
+    },
+  };
+}
+
+/**
+ * Holds the live build still for as long as `work` takes, with the new one applied to exactly the same positions.
+ * Whatever was answered until now was answered from rows that the new build has too.
+ */
+function atSamePositions<T>(client: Client, live: readonly Generation[], replay: Replay, work: () => Promise<T>): Promise<T> {
+  return transaction(client, async () => {
+    for (const { schema } of live) {
+      const { rows } = await client.query<Position>(
+        `SELECT topic, partition, next AS "offset" FROM "${schema}".checkpoints ORDER BY topic, partition FOR UPDATE`,
+      );
+      await replay.upTo(rows);
+    }
+    return work();
+  });
+}
+
+/** Compares all tables in one snapshot, taken while both builds stood at the same positions. */
+function compare(
+  { admin, projections }: RebuildOptions,
+  client: Client,
+  live: Generation,
+  built: Generation,
+  replay: Replay,
+): Promise<string[]> {
+  return admin.use(async (snapshot) => {
+    await atSamePositions(client, [live], replay, async () => {
+      await snapshot.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+      await snapshot.query('SELECT FROM generations');
+    });
+    const [one, other] = [
+      await tableChecksums(snapshot, built.schema, projections),
+      await tableChecksums(snapshot, live.schema, projections),
+    ];
+    await snapshot.query('COMMIT');
+    return differences(one, other);
+  });
+}
+
+/**
+ * From the commit on, every answer waits for this build too, because whoever sees a row that a live build writes after it
+ * sees the new state as well.
+ */
+async function serve(client: Client, { id }: Generation, replay: Replay): Promise<void> {
+  const live = (await listGenerations(client)).filter(({ state }) => state === 'serving');
+  await atSamePositions(client, live, replay, async () => {
+    await client.query(`UPDATE generations SET state = 'serving', served_at = now() WHERE id = $1`, [id]);
+  });
+}

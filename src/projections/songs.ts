@@ -1,0 +1,106 @@
+import type { SongDetails } from '../events/catalog.ts';
+import type { Database } from '../postgres/pool.ts';
+import type { Applied, Projection, Rows } from './projection.ts';
+
+export interface SongSummary {
+  readonly id: string;
+  readonly title: string;
+  readonly performer: string;
+}
+
+export interface SongView {
+  /** Version of the song's stream. */
+  readonly version: number;
+  /** `albumId` is null as soon as the album is gone. */
+  readonly song: { readonly id: string } & SongDetails;
+}
+
+export interface SongFilter {
+  /** Case-insensitive substrings, combined with AND; an empty one matches all. */
+  readonly title?: string;
+  readonly performer?: string;
+  readonly limit?: number;
+  /** Only songs whose id is greater. */
+  readonly after?: string;
+}
+
+function apply({ stream, version, event }: Applied, rows: Rows): void {
+  switch (event.type) {
+    case 'SongCreated':
+      rows.put({ id: stream, version, ...columnsOf(event) });
+      break;
+    case 'SongChanged':
+      rows.patch(stream, { version, ...columnsOf(event) });
+      break;
+    case 'SongDeleted':
+      rows.remove(stream);
+      break;
+    default:
+  }
+}
+
+function columnsOf({ title, year, genre, performer, duration, albumId }: SongDetails) {
+  return { title, year, genre, performer, duration, album_id: albumId };
+}
+
+export const songs: Projection = {
+  table: {
+    name: 'songs',
+    columns: {
+      id: 'text',
+      version: 'integer',
+      title: 'text',
+      year: 'integer',
+      genre: 'text',
+      performer: 'text',
+      duration: 'integer',
+      album_id: 'text',
+    },
+  },
+  // The album is no foreign key: it lives in another partition, and whether it still exists is asked at read time.
+  ddl: `CREATE TABLE songs (
+    id text COLLATE "C" PRIMARY KEY,
+    version integer NOT NULL,
+    title text NOT NULL,
+    year integer NOT NULL,
+    genre text NOT NULL,
+    performer text NOT NULL,
+    duration integer,
+    album_id text COLLATE "C"
+  );
+  CREATE INDEX ON songs (album_id);
+  CREATE INDEX ON songs USING gin (title gin_trgm_ops, performer gin_trgm_ops)`,
+  apply,
+};
+
+export async function findSong(database: Database, id: string): Promise<SongView | undefined> {
+  const [row] = await database.query<{ version: number } & SongDetails>({
+    name: 'find-song',
+    text: `SELECT s.version, s.title, s.year, s.genre, s.performer, s.duration, a.id AS "albumId"
+      FROM songs s LEFT JOIN albums a ON a.id = s.album_id WHERE s.id = $1`,
+    values: [id],
+  });
+  if (!row) return undefined;
+  const { version, ...details } = row;
+  return { version, song: { id, ...details } };
+}
+
+const CHUNK = 500;
+
+/** Songs by id, of one snapshot, in chunks. */
+export function searchSongs(database: Database, filter: SongFilter): AsyncGenerator<SongSummary[], void> {
+  const values: (string | number)[] = [];
+  const given = (value: string | number) => `$${values.push(value)}`;
+  const conditions = [
+    filter.title && `title ILIKE ${given(containing(filter.title))}`,
+    filter.performer && `performer ILIKE ${given(containing(filter.performer))}`,
+    filter.after && `id > ${given(filter.after)}`,
+  ].filter(Boolean);
+  const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
+  const limit = filter.limit === undefined ? '' : `LIMIT ${given(filter.limit)}`;
+  const text = `SELECT id, title, performer FROM songs ${where} ORDER BY id ${limit}`;
+  return database.chunks<SongSummary & Record<string, string>>({ text, values }, CHUNK);
+}
+
+/** A LIKE pattern that matches the text literally anywhere. */
+const containing = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')}%`;

@@ -1,0 +1,71 @@
+import type { Envelope } from '../events/envelope.ts';
+import type { AnyEvent } from '../events/events.ts';
+import type { StoredRecord, TopicPartition } from '../events/record.ts';
+import type { Head } from './arbitrate.ts';
+
+/** How far a partition is applied. `fence` changes whenever somebody else changes rows that belong to the partition. */
+export interface Checkpoint {
+  /** Offset of the next record to apply. */
+  readonly next: number;
+  readonly fence: number;
+  /** Fingerprint of the record before `next`; empty at 0. */
+  readonly fingerprint: string;
+  /** Leader epoch of the record before `next`. */
+  readonly leaderEpoch: number;
+}
+
+export interface StoredCheckpoint extends TopicPartition, Checkpoint {
+  /** Why the partition is noted as stopped. */
+  readonly stopped: string | null;
+}
+
+/** A head as the projector uses it. */
+export interface StreamHead extends Head {
+  /** The stream is quarantined: winners are kept but not applied. */
+  readonly closed: boolean;
+}
+
+/** A winner: it has its version, whatever becomes of its payload. */
+export interface Accepted {
+  readonly record: StoredRecord;
+  readonly envelope: Envelope;
+  /** - an event: it is applied; - `kept`: its stream is closed; - a reason: it closes its stream. */
+  readonly payload: { readonly event: AnyEvent } | 'kept' | { readonly poison: string };
+}
+
+export interface Move extends TopicPartition {
+  readonly from: Checkpoint;
+  readonly to: Checkpoint;
+}
+
+/** What one transaction does: all moves with all their rows, or nothing. */
+export interface Commit {
+  readonly moves: readonly Move[];
+  readonly accepted: readonly Accepted[];
+}
+
+/**
+ * The projector's side of one generation. `projections/postgres-store.ts` is the one that runs; the model test of
+ * arbitration has another.
+ */
+export interface ProjectionStore {
+  checkpoints(partitions: readonly TopicPartition[]): Promise<StoredCheckpoint[]>;
+  /** Heads of those streams that have one. */
+  heads(streams: readonly string[]): Promise<Map<string, StreamHead>>;
+  /**
+   * Moves the checkpoints and writes the rows in one transaction whose first step compares every checkpoint with `from`.
+   * `missed`: one of them was not there, and nothing was written. Throws Poison when the rows cannot be stored
+   * whoever tries; any other error leaves the outcome unknown.
+   */
+  commit(commit: Commit): Promise<'moved' | 'missed'>;
+  /** Notes why the partition is not consumed, or that it is again, for those who answer writes to it. */
+  noteStopped(partition: TopicPartition, reason: string | null): Promise<void>;
+}
+
+/** Rows that Postgres refuses for what is in them (SQLSTATE 22xxx, 23xxx): trying again changes nothing. */
+export class Poison extends Error {
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'Poison';
+  }
+}

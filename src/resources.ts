@@ -1,0 +1,93 @@
+import path from 'node:path';
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+import { createPlacement, type Placement } from './events/placement.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { openEmbeddedLog } from './log/embedded.ts';
+import type { EventLog } from './log/event-log.ts';
+import { openKafkaLog } from './log/kafka.ts';
+import type { PostgresConnection } from './postgres/connection.ts';
+import { joinOrStartEmbeddedPostgres, startEmbeddedPostgres } from './postgres/embedded.ts';
+import { migrate } from './postgres/migrate.ts';
+import { type Database, openDatabase } from './postgres/pool.ts';
+
+/** What every role and every command of the command line stands on. */
+export interface Resources {
+  readonly connection: PostgresConnection;
+  /** The namespace's own tables; not bound to a generation. */
+  readonly admin: Database;
+  readonly log: EventLog;
+  readonly placement: Placement;
+}
+
+export interface ResourceOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  /** Everything opened is stopped by it. */
+  readonly lifecycle: Lifecycle;
+  /**
+   * - `server`: the one that owns embedded data;
+   * - `command`: beside a running server, reading the embedded log only;
+   * - `lone-command`: instead of a server.
+   */
+  readonly as: 'server' | 'command' | 'lone-command';
+}
+
+export async function openResources(options: ResourceOptions): Promise<Resources> {
+  const { config, lifecycle } = options;
+  const placement = createPlacement(config.NAMESPACE, config.PARTITIONS);
+  const connection = await reachPostgres(options);
+  await bringUpToDate(connection, config);
+  const searchPath = [config.NAMESPACE, 'public'];
+  const admin = openDatabase(connection, { name: 'openmusic', max: 6, searchPath, queryTimeoutMs: 600_000 });
+  lifecycle.add('database', admin);
+  const log = await openLog(connection, options);
+  lifecycle.add('log', { stop: () => log.close() });
+  return { connection, admin, log, placement };
+}
+
+async function reachPostgres({ config, logger, lifecycle, as }: ResourceOptions): Promise<PostgresConnection> {
+  if (config.PGHOST) {
+    const { PGHOST: host, PGPORT: port, PGUSER: user, PGPASSWORD: password, PGDATABASE: database } = config;
+    return { host, port, user, password, database };
+  }
+  const open = as === 'server' ? startEmbeddedPostgres : joinOrStartEmbeddedPostgres;
+  const dataDir = path.resolve(config.DATA_DIR);
+  const server = lifecycle.add('embedded Postgres', await open({ dataDir, log: (line) => logger.debug(line) }));
+  return server.connection;
+}
+
+async function bringUpToDate(connection: PostgresConnection, { NAMESPACE, MIGRATE_ON_BOOT }: Config): Promise<void> {
+  const dryRun = MIGRATE_ON_BOOT === 'off';
+  const migrations = await migrate({ connection, namespace: NAMESPACE, dryRun });
+  if (dryRun && migrations.length > 0) {
+    throw new Error(`Postgres lacks ${migrations.join(', ')}. Run: npm run migrate -- up`);
+  }
+}
+
+function openLog(connection: PostgresConnection, { config, logger, as }: ResourceOptions): Promise<EventLog> {
+  const say = (level: 'debug' | 'info' | 'warn' | 'error', message: string, extra?: object) => logger[level](extra ?? {}, message);
+  if (config.KAFKA_BROKERS) return openKafkaLog({ ...kafkaOptions(config), logger: say });
+  return openEmbeddedLog({
+    connection,
+    namespace: config.NAMESPACE,
+    readOnly: as === 'command',
+    log: say,
+    onLost: (error) => {
+      logger.fatal(error.message);
+      process.exit(1);
+    },
+  });
+}
+
+function kafkaOptions(config: Config) {
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = config;
+  const brokers = config.KAFKA_BROKERS ?? [];
+  return {
+    brokers,
+    clientId: config.NAMESPACE,
+    ssl: config.KAFKA_SSL === 'on',
+    sasl: mechanism && { mechanism, username: username ?? '', password: password ?? '' },
+    flush: config.KAFKA_FLUSH ?? (brokers.length === 1 ? ('on' as const) : ('off' as const)),
+  };
+}

@@ -1,0 +1,172 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { collectDefaultMetrics, type Registry } from 'prom-client';
+import { connectRedis } from './cache/redis.ts';
+import { createAppender } from './commands/appender.ts';
+import { type Commands, createCommands } from './commands/commands.ts';
+import { defaultHandlerLimits } from './commands/handle.ts';
+import { createPostgresStreams } from './commands/postgres-streams.ts';
+import { createVerdicts } from './commands/verdicts.ts';
+import type { Config } from './config.ts';
+import { newId } from './events/ids.ts';
+import { buildApp, startHealthServer } from './http/app.ts';
+import { createHealth, type Health, type Probe } from './http/health.ts';
+import { startHttp } from './http/server.ts';
+import { keptKey } from './keys.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { readIdentity } from './log/identity.ts';
+import { initLog } from './log/init.ts';
+import { checkLog } from './log/topics.ts';
+import { createNotifier, listen } from './postgres/listen.ts';
+import { type Feeds, startFeeds } from './projections/feeds.ts';
+import { observeProjector } from './projections/observe.ts';
+import { projections, READ_VERSION } from './projections/projections.ts';
+import { openReadModel, type ReadModel } from './projections/read-model.ts';
+import { databaseProbe, lagProbe, logProbe, projectorLife, quarantineProbe, readModelProbe } from './probes.ts';
+import { openResources, type Resources } from './resources.ts';
+
+export interface RolesOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly lifecycle: Lifecycle;
+  readonly registry: Registry;
+  /** Something that this process cannot live without is gone for good. */
+  readonly crash: (error: Error) => void;
+}
+
+interface Context extends RolesOptions {
+  readonly resources: Resources;
+  /** Tells whoever waits for a verdict that something was committed. */
+  readonly commits: Commits;
+  readonly probes: Record<string, Probe>;
+}
+
+/** How word of commits gets from the projector to the waiting handlers: in process, and by NOTIFY to other processes. */
+interface Commits {
+  announce(): void;
+  listener: () => void;
+}
+
+/** Starts what the configuration names, in order. Everything started is stopped by the lifecycle, in reverse. */
+export async function startRoles(options: RolesOptions): Promise<void> {
+  const { config, logger, lifecycle, registry } = options;
+  const has = (role: Config['ROLES'][number]) => config.ROLES.includes(role);
+  collectDefaultMetrics({ register: registry });
+  const resources = await openResources({ config, logger, lifecycle, as: 'server' });
+  await checkOrInit(resources, config, logger);
+  const context: Context = { ...options, resources, commits: createCommits(resources, config), probes: {} };
+  context.probes.database = databaseProbe(resources);
+  context.probes.log = logProbe(resources);
+  if (config.REDIS_URL ?? config.REDIS_SERVER) addCache(context);
+  const feeds = has('projector') ? await addProjector(context) : undefined;
+  const alive = () => (feeds ? projectorLife(feeds) : { ok: true, detail: 'ok' });
+  const health = createHealth({ probes: context.probes, alive, logger });
+  if (has('api')) await addApi(context, health);
+  else if (config.HEALTH_PORT !== undefined) await addHealth(context, health, config.HEALTH_PORT);
+}
+
+/** An embedded log is made at the first start; any other is made by `openmusic log init` and only checked here. */
+async function checkOrInit({ log, placement, admin }: Resources, config: Config, logger: Logger): Promise<void> {
+  if (config.KAFKA_BROKERS) await checkLog(log, placement, await readIdentity(admin));
+  else await initLog({ log, placement, database: admin });
+  const { durable, why } = await log.durability(placement.topics);
+  logger[durable ? 'info' : 'warn'](`log: ${why}`);
+}
+
+const channelOf = ({ NAMESPACE }: Config) => `${NAMESPACE} commits`;
+
+function createCommits({ admin }: Resources, config: Config): Commits {
+  const notify = config.KAFKA_BROKERS ? createNotifier(admin, channelOf(config)) : undefined;
+  const commits: Commits = {
+    listener: () => undefined,
+    announce() {
+      commits.listener();
+      notify?.();
+    },
+  };
+  return commits;
+}
+
+function addCache({ config, lifecycle, logger, probes }: Context): void {
+  const redis = lifecycle.add('cache', connectRedis({
+    url: config.REDIS_URL,
+    host: config.REDIS_SERVER,
+    port: config.REDIS_PORT,
+    password: config.REDIS_PASSWORD,
+    tls: config.REDIS_TLS === 'on',
+    log: (level, message) => logger[level](message),
+  }));
+  probes.cache = { needed: 'at-start', check: () => redis.check() };
+}
+
+async function addProjector({ config, logger, lifecycle, registry, resources, commits, crash }: Context): Promise<Feeds> {
+  const { log, placement, admin, connection } = resources;
+  const { durable } = await log.durability(placement.topics);
+  const synchronousCommit = config.PROJECTOR_COMMIT === 'sync' || (config.PROJECTOR_COMMIT === 'auto' && !durable);
+  const feeds = await startFeeds({
+    ...{ connection, log, placement, projections, logger, admin, version: READ_VERSION, synchronousCommit },
+    observer: observeProjector(logger, registry, () => commits.announce()),
+    onCrash: crash,
+  });
+  return lifecycle.add('projector', feeds);
+}
+
+function addReads({ config, lifecycle, logger, resources, probes }: Context): ReadModel {
+  const { connection, admin, log, placement } = resources;
+  const reads = openReadModel({
+    ...{ connection, namespace: config.NAMESPACE, version: READ_VERSION, max: 10, admin },
+    ends: () => log.ends(placement.all),
+    report: (message) => logger.warn(message),
+  });
+  Object.assign(probes, { reads: readModelProbe(reads), lag: lagProbe(resources, reads), quarantine: quarantineProbe(reads) });
+  return lifecycle.add('read model', reads);
+}
+
+function addCommands({ config, lifecycle, logger, resources, commits }: Context, reads: ReadModel): Commands {
+  const { log, placement, connection } = resources;
+  const streams = createPostgresStreams(reads, config.NAMESPACE);
+  const verdicts = lifecycle.add('verdicts', createVerdicts({ streams, pollMs: 150 }));
+  commits.listener = () => verdicts.hint();
+  if (config.KAFKA_BROKERS) {
+    const report = (message: string) => logger.warn(message);
+    lifecycle.add('listener', listen({ connection, channel: channelOf(config), onNotice: () => verdicts.hint(), report }));
+  }
+  return createCommands({
+    ...{ streams, appender: createAppender(log), verdicts, placement, newId, now: Date.now },
+    pause: (retry) => delay(Math.random() * Math.min(500, 5 * 2 ** retry)),
+    limits: { ...defaultHandlerLimits, verdictWaitMs: config.VERDICT_WAIT_SECONDS * 1_000 },
+  });
+}
+
+async function addApi(context: Context, health: Health): Promise<void> {
+  const { config, lifecycle, logger, registry } = context;
+  const reads = addReads(context);
+  const app = buildApp({
+    ...{ commands: addCommands(context, reads), database: reads, publicUrl: config.publicUrl, health, logger },
+    idempotencyKeys: {
+      current: config.IDEMPOTENCY_HASH_KEY ?? (await keptKey(path.resolve(config.DATA_DIR), 'idempotency-hash')),
+      previous: config.IDEMPOTENCY_HASH_KEY_PREVIOUS,
+    },
+    metricsRegistry: registry,
+    catalogWrites: config.CATALOG_WRITES,
+    version: versionOf(),
+  });
+  const server = await startHttp(app, { host: config.HOST, port: config.PORT });
+  lifecycle.add('http', { stop: () => (health.leave(), server.stop()) });
+  logger.info(`listening on ${server.url}`);
+  await reads.ready();
+  logger.info(`OpenMusic is ready: ${config.publicUrl} (API page: ${config.publicUrl}/docs)`);
+}
+
+async function addHealth({ config, lifecycle, logger, registry }: Context, health: Health, port: number): Promise<void> {
+  const server = await startHealthServer({ host: config.HOST, port, health, metrics: registry });
+  lifecycle.add('health', server);
+  logger.info(`probes on ${server.url}`);
+}
+
+function versionOf(): string {
+  const file = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(file) as { version: string }).version;
+}

@@ -1,0 +1,27 @@
+import { openKafkaLog } from '../../src/log/kafka.ts';
+import { Follower } from '../contract/follower.ts';
+
+/** What a member of a group tells the test that started it: the partitions of its last join, all keys it has seen. */
+export interface MemberReport {
+  readonly partitions: readonly number[];
+  readonly keys: readonly string[];
+}
+
+/** A process of its own, to be killed: `node kafka-member.ts <brokers> <group> <topic>`. */
+const [brokers = '', group = '', topic = ''] = process.argv.slice(2);
+const follower = new Follower();
+const report = () => {
+  const partitions = (follower.joins.at(-1) ?? []).map(({ partition }) => partition);
+  process.send?.({ partitions, keys: follower.keys() } satisfies MemberReport);
+};
+follower.onAssigned = report;
+follower.onDeliver = () => {
+  report();
+  return undefined;
+};
+
+const log = await openKafkaLog({
+  ...{ brokers: brokers.split(','), clientId: 'member', sessionTimeoutMs: 1_500 },
+  logger: (level, message) => level === 'debug' || console.log(level, message),
+});
+await log.subscribe({ group, topics: [topic], handler: follower, onCrash: () => process.exit(1) });
