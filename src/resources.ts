@@ -18,6 +18,8 @@ export interface Resources {
   readonly admin: Database;
   readonly log: EventLog;
   readonly placement: Placement;
+  /** Names of the migrations that were applied just now. */
+  readonly migrated: readonly string[];
 }
 
 export interface ResourceOptions {
@@ -37,13 +39,13 @@ export async function openResources(options: ResourceOptions): Promise<Resources
   const { config, lifecycle } = options;
   const placement = createPlacement(config.NAMESPACE, config.PARTITIONS);
   const connection = await reachPostgres(options);
-  await bringUpToDate(connection, config);
+  const migrated = await bringUpToDate(connection, config);
   const searchPath = [config.NAMESPACE, 'public'];
   const admin = openDatabase(connection, { name: 'openmusic', max: 6, searchPath, queryTimeoutMs: 600_000 });
   lifecycle.add('database', admin);
   const log = await openLog(connection, options);
   lifecycle.add('log', { stop: () => log.close() });
-  return { connection, admin, log, placement };
+  return { connection, admin, log, placement, migrated };
 }
 
 async function reachPostgres({ config, logger, lifecycle, as }: ResourceOptions): Promise<PostgresConnection> {
@@ -57,16 +59,21 @@ async function reachPostgres({ config, logger, lifecycle, as }: ResourceOptions)
   return server.connection;
 }
 
-async function bringUpToDate(connection: PostgresConnection, { NAMESPACE, MIGRATE_ON_BOOT }: Config): Promise<void> {
+async function bringUpToDate(
+  connection: PostgresConnection,
+  { NAMESPACE, MIGRATE_ON_BOOT }: Config,
+): Promise<string[]> {
   const dryRun = MIGRATE_ON_BOOT === 'off';
   const migrations = await migrate({ connection, namespace: NAMESPACE, dryRun });
   if (dryRun && migrations.length > 0) {
     throw new Error(`Postgres lacks ${migrations.join(', ')}. Run: npm run migrate -- up`);
   }
+  return migrations;
 }
 
 function openLog(connection: PostgresConnection, { config, logger, as }: ResourceOptions): Promise<EventLog> {
-  const say = (level: 'debug' | 'info' | 'warn' | 'error', message: string, extra?: object) => logger[level](extra ?? {}, message);
+  const say = (level: 'debug' | 'info' | 'warn' | 'error', message: string, extra?: object) =>
+    logger[level](extra ?? {}, message);
   if (config.KAFKA_BROKERS) return openKafkaLog({ ...kafkaOptions(config), logger: say });
   return openEmbeddedLog({
     connection,

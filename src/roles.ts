@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -11,7 +10,7 @@ import { createPostgresStreams } from './commands/postgres-streams.ts';
 import { createVerdicts } from './commands/verdicts.ts';
 import type { Config } from './config.ts';
 import { newId } from './events/ids.ts';
-import { buildApp, startHealthServer } from './http/app.ts';
+import { buildApp, buildHealthApp } from './http/app.ts';
 import { createHealth, type Health, type Probe } from './http/health.ts';
 import { startHttp } from './http/server.ts';
 import { keptKey } from './keys.ts';
@@ -62,8 +61,9 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   if (config.REDIS_URL ?? config.REDIS_SERVER) addCache(context);
   const feeds = has('projector') ? await addProjector(context) : undefined;
   const alive = () => (feeds ? projectorLife(feeds) : { ok: true, detail: 'ok' });
+  const reads = has('api') ? addReads(context) : undefined;
   const health = createHealth({ probes: context.probes, alive, logger });
-  if (has('api')) await addApi(context, health);
+  if (reads) await addApi(context, health, reads);
   else if (config.HEALTH_PORT !== undefined) await addHealth(context, health, config.HEALTH_PORT);
 }
 
@@ -90,18 +90,29 @@ function createCommits({ admin }: Resources, config: Config): Commits {
 }
 
 function addCache({ config, lifecycle, logger, probes }: Context): void {
-  const redis = lifecycle.add('cache', connectRedis({
-    url: config.REDIS_URL,
-    host: config.REDIS_SERVER,
-    port: config.REDIS_PORT,
-    password: config.REDIS_PASSWORD,
-    tls: config.REDIS_TLS === 'on',
-    log: (level, message) => logger[level](message),
-  }));
+  const redis = lifecycle.add(
+    'cache',
+    connectRedis({
+      url: config.REDIS_URL,
+      host: config.REDIS_SERVER,
+      port: config.REDIS_PORT,
+      password: config.REDIS_PASSWORD,
+      tls: config.REDIS_TLS === 'on',
+      log: (level, message) => logger[level](message),
+    }),
+  );
   probes.cache = { needed: 'at-start', check: () => redis.check() };
 }
 
-async function addProjector({ config, logger, lifecycle, registry, resources, commits, crash }: Context): Promise<Feeds> {
+async function addProjector({
+  config,
+  logger,
+  lifecycle,
+  registry,
+  resources,
+  commits,
+  crash,
+}: Context): Promise<Feeds> {
   const { log, placement, admin, connection } = resources;
   const { durable } = await log.durability(placement.topics);
   const synchronousCommit = config.PROJECTOR_COMMIT === 'sync' || (config.PROJECTOR_COMMIT === 'auto' && !durable);
@@ -120,7 +131,11 @@ function addReads({ config, lifecycle, logger, resources, probes }: Context): Re
     ends: () => log.ends(placement.all),
     report: (message) => logger.warn(message),
   });
-  Object.assign(probes, { reads: readModelProbe(reads), lag: lagProbe(resources, reads), quarantine: quarantineProbe(reads) });
+  Object.assign(probes, {
+    reads: readModelProbe(reads),
+    lag: lagProbe(resources, reads),
+    quarantine: quarantineProbe(reads),
+  });
   return lifecycle.add('read model', reads);
 }
 
@@ -131,7 +146,10 @@ function addCommands({ config, lifecycle, logger, resources, commits }: Context,
   commits.listener = () => verdicts.hint();
   if (config.KAFKA_BROKERS) {
     const report = (message: string) => logger.warn(message);
-    lifecycle.add('listener', listen({ connection, channel: channelOf(config), onNotice: () => verdicts.hint(), report }));
+    lifecycle.add(
+      'listener',
+      listen({ connection, channel: channelOf(config), onNotice: () => verdicts.hint(), report }),
+    );
   }
   return createCommands({
     ...{ streams, appender: createAppender(log), verdicts, placement, newId, now: Date.now },
@@ -140,9 +158,8 @@ function addCommands({ config, lifecycle, logger, resources, commits }: Context,
   });
 }
 
-async function addApi(context: Context, health: Health): Promise<void> {
+async function addApi(context: Context, health: Health, reads: ReadModel): Promise<void> {
   const { config, lifecycle, logger, registry } = context;
-  const reads = addReads(context);
   const app = buildApp({
     ...{ commands: addCommands(context, reads), database: reads, publicUrl: config.publicUrl, health, logger },
     idempotencyKeys: {
@@ -151,7 +168,8 @@ async function addApi(context: Context, health: Health): Promise<void> {
     },
     metricsRegistry: registry,
     catalogWrites: config.CATALOG_WRITES,
-    version: versionOf(),
+    limits: { bodyBytes: 64 * 1024, bodyDepth: 20 },
+    production: config.NODE_ENV === 'production',
   });
   const server = await startHttp(app, { host: config.HOST, port: config.PORT });
   lifecycle.add('http', { stop: () => (health.leave(), server.stop()) });
@@ -160,13 +178,15 @@ async function addApi(context: Context, health: Health): Promise<void> {
   logger.info(`OpenMusic is ready: ${config.publicUrl} (API page: ${config.publicUrl}/docs)`);
 }
 
-async function addHealth({ config, lifecycle, logger, registry }: Context, health: Health, port: number): Promise<void> {
-  const server = await startHealthServer({ host: config.HOST, port, health, metrics: registry });
+async function addHealth(
+  { config, lifecycle, logger, registry }: Context,
+  health: Health,
+  port: number,
+): Promise<void> {
+  const server = await startHttp(buildHealthApp({ health, logger, metricsRegistry: registry }), {
+    host: config.HOST,
+    port,
+  });
   lifecycle.add('health', server);
   logger.info(`probes on ${server.url}`);
-}
-
-function versionOf(): string {
-  const file = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(file) as { version: string }).version;
 }

@@ -72,7 +72,12 @@ export function createHandler<State, Command, Context>(
     const decided = await decideOn(request, loaded);
     if ('replayed' in decided) return decided;
     const { event, basis } = decided;
-    const claim = { ...placement.place(request.stream), stream: request.stream, version: basis.version + 1, recordId: newId() };
+    const claim = {
+      ...placement.place(request.stream),
+      stream: request.stream,
+      version: basis.version + 1,
+      recordId: newId(),
+    };
     const verdict = await append(request, claim, event, basis.head);
     if (verdict.kind === 'lost') return 'lost';
     if (verdict.kind !== 'won') throw unanswered(request.stream, verdict);
@@ -94,7 +99,8 @@ export function createHandler<State, Command, Context>(
     const before = known.get(stream) ?? { state: decider.initial, version: 0, head: '' };
     const snapshot = await streams.load(stream, placement.place(stream), before.version, origin.commandId);
     if (snapshot.stopped !== undefined) throw unanswered(stream, { kind: 'stopped', reason: snapshot.stopped });
-    if (snapshot.quarantined !== undefined) throw unanswered(stream, { kind: 'quarantined', reason: snapshot.quarantined });
+    if (snapshot.quarantined !== undefined)
+      throw unanswered(stream, { kind: 'quarantined', reason: snapshot.quarantined });
     if (snapshot.repeated) return replay(snapshot.repeated, origin);
     const state = snapshot.events.reduce((folded, { event }) => decider.evolve(folded, event), before.state);
     const last = snapshot.events.at(-1);
@@ -152,7 +158,11 @@ function replay(
 
 function mustMatch(condition: VersionCondition | undefined, version: number): void {
   if (condition === undefined || condition === 'any' || condition.includes(version)) return;
-  throw new AppError('stale', 'PRECONDITION_FAILED', 'It was changed since: the version in If-Match is not the current one.');
+  throw new AppError(
+    'stale',
+    'PRECONDITION_FAILED',
+    'It was changed since: the version in If-Match is not the current one.',
+  );
 }
 
 function unanswered(stream: string, verdict: Settled): AppError {
@@ -160,8 +170,14 @@ function unanswered(stream: string, verdict: Settled): AppError {
     case 'quarantined':
       return unavailable('STREAM_QUARANTINED', `${stream} is closed until an operator releases it.`);
     case 'stopped':
-      return unavailable('PROJECTION_STOPPED', 'This part of the data takes no changes until an operator has looked at it.');
+      return unavailable(
+        'PROJECTION_STOPPED',
+        'This part of the data takes no changes until an operator has looked at it.',
+      );
     default:
-      return unavailable('OUTCOME_UNKNOWN', 'It is not known yet whether this happened. Retry with the same Idempotency-Key.');
+      return unavailable(
+        'OUTCOME_UNKNOWN',
+        'It is not known yet whether this happened. Retry with the same Idempotency-Key.',
+      );
   }
 }

@@ -22,8 +22,7 @@ export interface Claim extends TopicPartition {
 
 /** `pending`: nobody holds the version yet, or not in every build that is read. */
 export type Verdict =
-  | { readonly kind: 'won' | 'lost' | 'pending' }
-  | { readonly kind: 'quarantined' | 'stopped'; readonly reason: string };
+  { readonly kind: 'won' | 'lost' | 'pending' } | { readonly kind: 'quarantined' | 'stopped'; readonly reason: string };
 
 /**
  * The write side's view of the accepted records. `commands/postgres-streams.ts` is the one that runs; the model test of

@@ -5,9 +5,28 @@ export interface VerdictOptions {
   readonly streams: Pick<StreamStore, 'verdicts'>;
   /** How often to look without having been told that something was committed. */
   readonly pollMs: number;
+  readonly clock?: Clock;
 }
 
-export type Settled = Exclude<Verdict, { kind: 'won' | 'lost' | 'pending' }> | { readonly kind: 'won' | 'lost' | 'unknown' };
+/** What it returns cancels. The model test of arbitration brings a clock of its own. */
+export interface Clock {
+  after(ms: number, call: () => void): () => void;
+  every(ms: number, call: () => void): () => void;
+}
+
+const systemClock: Clock = {
+  after(ms, call) {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  },
+  every(ms, call) {
+    const timer = setInterval(call, ms);
+    return () => clearInterval(timer);
+  },
+};
+
+export type Settled =
+  Exclude<Verdict, { kind: 'won' | 'lost' | 'pending' }> | { readonly kind: 'won' | 'lost' | 'unknown' };
 
 export interface Verdicts extends Stoppable {
   /** The verdict on a claim, or `unknown` when there is none within `waitMs`. */
@@ -22,11 +41,11 @@ interface Waiting {
 }
 
 /** Asks for all waiting claims in one query, one query at a time: after every hint, and by the clock. */
-export function createVerdicts({ streams, pollMs }: VerdictOptions): Verdicts {
+export function createVerdicts({ streams, pollMs, clock = systemClock }: VerdictOptions): Verdicts {
   const waiting = new Set<Waiting>();
   let asking = false;
   let askAgain = false;
-  const clock = setInterval(() => hint(), pollMs);
+  const stopPolling = clock.every(pollMs, () => hint());
 
   function hint(): void {
     askAgain = true;
@@ -52,15 +71,15 @@ export function createVerdicts({ streams, pollMs }: VerdictOptions): Verdicts {
     verdictOn(claim, waitMs) {
       const { promise, resolve } = Promise.withResolvers<Settled>();
       const entry: Waiting = { claim, settle: resolve };
-      const timer = setTimeout(() => resolve({ kind: 'unknown' }), waitMs);
+      const giveUp = clock.after(waitMs, () => resolve({ kind: 'unknown' }));
       waiting.add(entry);
       return promise.finally(() => {
-        clearTimeout(timer);
+        giveUp();
         waiting.delete(entry);
       });
     },
     stop() {
-      clearInterval(clock);
+      stopPolling();
       for (const { settle } of waiting) settle({ kind: 'unknown' });
       return Promise.resolve();
     },

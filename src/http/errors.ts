@@ -16,7 +16,7 @@ export interface Problem {
   /** Stable, upper snake case, documented in docs/errors.md. */
   readonly code: string;
   readonly message: string;
-  readonly errors?: readonly InputError[];
+  readonly errors?: InputError[];
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -31,7 +31,7 @@ export class HttpError extends Error {
   }
 }
 
-export const badInput = (code: string, message: string, errors: readonly InputError[] = [{ path: '', message }]) =>
+export const badInput = (code: string, message: string, errors: InputError[] = [{ path: '', message }]) =>
   new HttpError({ status: 400, code, message, errors });
 
 export const routeNotFound = () =>
@@ -101,7 +101,15 @@ function problemOfFramework(error: Error & { code?: unknown; statusCode?: unknow
 
 /** SQLSTATEs by which the server says that it is going, not yet there, or out of resources; and a cancelled query. */
 const OUTAGE_STATES = /^(?:08|53|57P|58)|^57014$/;
-const OUTAGE_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);
+const OUTAGE_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]);
 /** pg's own errors of broken connections carry no code. */
 const OUTAGE_MESSAGES =
   /^(?:Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end)/;
@@ -117,7 +125,7 @@ function isDatabaseOutage(error: unknown): boolean {
 
 /** The body of an error answer in the shape every V3 client knows. */
 export const errorBody = ({ status, code, message, errors }: Problem, requestId: string) => ({
-  status: status < 500 ? 'fail' : 'error',
+  status: status < 500 ? ('fail' as const) : ('error' as const),
   message,
   code,
   requestId,

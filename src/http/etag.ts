@@ -32,7 +32,10 @@ function isKnown(condition: string | undefined, tag: string): boolean {
 }
 
 function tagsIn(list: string): { weak: boolean; opaque: string }[] {
-  return Array.from(list.matchAll(/(W\/)?("[^"]*")/g), ([, weak, opaque = '']) => ({ weak: weak !== undefined, opaque }));
+  return Array.from(list.matchAll(/(W\/)?("[^"]*")/g), ([, weak, opaque = '']) => ({
+    weak: weak !== undefined,
+    opaque,
+  }));
 }
 
 /** The versions that `If-Match` insists on. A weak or malformed tag matches nothing. */
@@ -55,7 +58,7 @@ export async function conditionally(
   try {
     return await outcome;
   } catch (error) {
-    if (error instanceof AppError && error.kind === 'stale') await tagWith(reply, await current());
+    if (error instanceof AppError && error.kind === 'stale') tagWith(reply, await current());
     throw error;
   }
 }

@@ -51,9 +51,14 @@ export function createHealth({ probes, alive = () => OK, logger, deadlineMs = 1_
 
   async function ready(): Promise<HealthReport> {
     const checked = await Promise.all(lines.map(async (line) => ({ ...line, check: await line.look() })));
-    const missing = checked.filter(({ needed, check }) => !check.ok && (needed === 'always' || (needed === 'at-start' && !wasReady)));
+    const missing = checked.filter(
+      ({ needed, check }) => !check.ok && (needed === 'always' || (needed === 'at-start' && !wasReady)),
+    );
     if (missing.length === 0) wasReady = true;
-    const reasons = [...(leaving ? ['the process is stopping'] : []), ...missing.map(({ name, check }) => `${name}: ${check.detail}`)];
+    const reasons = [
+      ...(leaving ? ['the process is stopping'] : []),
+      ...missing.map(({ name, check }) => `${name}: ${check.detail}`),
+    ];
     const checks = Object.fromEntries(checked.map(({ name, check }) => [name, check]));
     return { ok: reasons.length === 0, reason: reasons.join('; '), checks };
   }
@@ -85,7 +90,8 @@ function watched(name: string, probe: Probe, deadlineMs: number, logger: Logger)
   return async () => {
     running ??= run();
     const check = await orLate(running, deadlineMs);
-    if (check.ok !== wasOk) logger[check.ok ? 'info' : 'warn']({ dependency: name, detail: check.detail }, 'health changed');
+    if (check.ok !== wasOk)
+      logger[check.ok ? 'info' : 'warn']({ dependency: name, detail: check.detail }, 'health changed');
     wasOk = check.ok;
     return check;
   };

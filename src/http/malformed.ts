@@ -6,7 +6,11 @@ import { errorBody, JSON_TYPE, type Problem } from './errors.ts';
 const MALFORMED: Problem = { status: 400, code: 'MALFORMED_REQUEST', message: 'This is not a valid HTTP request.' };
 
 const BY_CODE: Readonly<Record<string, Problem>> = {
-  HPE_HEADER_OVERFLOW: { status: 431, code: 'HEADERS_TOO_LARGE', message: 'The request line and headers are too long.' },
+  HPE_HEADER_OVERFLOW: {
+    status: 431,
+    code: 'HEADERS_TOO_LARGE',
+    message: 'The request line and headers are too long.',
+  },
   HPE_CHUNK_EXTENSIONS_OVERFLOW: { status: 413, code: 'BODY_TOO_LARGE', message: 'The chunk extensions are too long.' },
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, code: 'REQUEST_TIMEOUT', message: 'The request did not arrive in time.' },
 };

@@ -18,7 +18,10 @@ export function observe(app: FastifyInstance, registry: Registry, logger: Logger
     const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
     seconds.observe({ method: request.method, route, status }, ms / 1_000);
     if (ms >= SLOW_MS) {
-      logger.info({ requestId: request.id, method: request.method, url: request.url, status, ms: Math.round(ms) }, 'slow');
+      logger.info(
+        { requestId: request.id, method: request.method, url: request.url, status, ms: Math.round(ms) },
+        'slow',
+      );
     }
     done();
   });

@@ -10,19 +10,19 @@ export interface IdempotencyKeys {
   readonly previous?: string;
 }
 
-/** Who sends a command, and by what name it is recognised when it comes again. */
-export function originOf(request: FastifyRequest, keys: IdempotencyKeys): CommandOrigin {
+/** Who sends a command, and by what name it is recognised when it comes again. `body` is what was validated, if anything. */
+export function originOf(request: FastifyRequest, keys: IdempotencyKeys, body?: object): CommandOrigin {
   const key = request.headers['idempotency-key'];
-  const actor = callerOf(request);
+  const actor = callerOf();
   const about = { actor, correlationId: request.id };
   if (typeof key !== 'string') {
     return { ...about, commandId: newId(), repeatable: false, bodyHash: '', olderBodyHashes: [] };
   }
   const commandId = commandIdOf(actor, request.method, canonicalPath(request.url), key);
-  return { ...about, commandId, repeatable: true, ...hashesOf(request.body, keys) };
+  return { ...about, commandId, repeatable: true, ...hashesOf(body, keys) };
 }
 
-function hashesOf(body: unknown, { current, previous }: IdempotencyKeys) {
+function hashesOf(body: object | undefined, { current, previous }: IdempotencyKeys) {
   const text = body === undefined ? '' : canonicalJson(body);
   const hash = (key: string) => createHmac('sha256', key).update(text).digest('base64url');
   return { bodyHash: hash(current), olderBodyHashes: previous === undefined ? [] : [hash(previous)] };

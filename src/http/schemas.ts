@@ -22,8 +22,7 @@ function isShort(value: string): boolean {
 }
 
 /** A whole number that Postgres' integer and Avro's int hold. */
-export const integer = (description: string, example: number) =>
-  z.int32().meta({ description, examples: [example] });
+export const integer = (description: string, example: number) => z.int32().meta({ description, examples: [example] });
 
 export const params = z.object({ id: z.string().meta({ description: 'Opaque; an unknown one is 404.' }) });
 

@@ -41,6 +41,7 @@ export async function openLogUnder(lock: WriterLock | undefined, options: Writer
   });
   try {
     await describeTopics(database, []); // fails now when the tables are missing
+    if (lock) await deleteExpired(database);
     return logIn(database, lock, (message) => options.log('error', message));
   } catch (error) {
     await database.stop();

@@ -16,7 +16,10 @@ const AGAIN_AFTER_MS = 250;
 /** Listens on a connection of its own, and on another one as soon as that is lost. Notices sent meanwhile are missed. */
 export function listen({ connection, channel, onNotice, report }: ListenOptions): Stoppable {
   const stopping = new AbortController();
-  const config = { ...clientConfig(connection, { name: 'openmusic listen', searchPath: ['public'] }), query_timeout: 3_000 };
+  const config = {
+    ...clientConfig(connection, { name: 'openmusic listen', searchPath: ['public'] }),
+    query_timeout: 3_000,
+  };
 
   async function listenOnce(): Promise<void> {
     const client = new pg.Client(config);
@@ -53,17 +56,19 @@ export function listen({ connection, channel, onNotice, report }: ListenOptions)
 /** Sends notices of what was committed, one at a time: calls that come meanwhile share the next one. A lost one is only late. */
 export function createNotifier(database: Database, channel: string): () => void {
   let sending = false;
-  let again = false;
+  let asked = 0;
   const send = async (): Promise<void> => {
     sending = true;
-    do {
-      again = false;
-      await database.query({ name: 'notify', text: `SELECT pg_notify($1, '')`, values: [channel] }).catch(() => undefined);
-    } while (again);
+    for (let answered = asked - 1; answered !== asked;) {
+      answered = asked;
+      await database
+        .query({ name: 'notify', text: `SELECT pg_notify($1, '')`, values: [channel] })
+        .catch(() => undefined);
+    }
     sending = false;
   };
   return () => {
-    again = true;
+    asked++;
     if (!sending) void send();
   };
 }

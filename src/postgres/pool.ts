@@ -31,7 +31,10 @@ export interface Database extends Stoppable {
 export const sqlState = (error: unknown): string | undefined =>
   error instanceof pg.DatabaseError ? error.code : undefined;
 
-/** Settings shared by pools and single connections: int8 as a number, deadlines on our side, keepalive. */
+/**
+ * Settings shared by pools and single connections: int8 as a number, deadlines on our side, keepalive, and prepared
+ * statements that are planned once: planning the verdict query anew each time took longer than running it.
+ */
 export function clientConfig(
   connection: PostgresConnection,
   { name, searchPath, queryTimeoutMs = 10_000 }: Omit<DatabaseOptions, 'max' | 'prepare'>,
@@ -42,18 +45,22 @@ export function clientConfig(
     connectionTimeoutMillis: 3_000,
     query_timeout: queryTimeoutMs,
     keepAlive: true,
-    options: `-c search_path=${searchPath.map((schema) => `"${schema}"`).join(',')} -c timezone=UTC -c cursor_tuple_fraction=1`,
+    options: `-c search_path=${searchPath.map((schema) => `"${schema}"`).join(',')} -c timezone=UTC -c cursor_tuple_fraction=1 -c plan_cache_mode=force_generic_plan`,
     types: { getTypeParser },
   };
 }
 
-const INT8 = 20;
-function getTypeParser(oid: number, format?: 'text' | 'binary') {
-  return oid === INT8 ? Number : (pg.types.getTypeParser(oid, format) as (value: string) => unknown);
-}
+const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
+  oid === (pg.types.builtins.INT8 as number)
+    ? Number
+    : (pg.types.getTypeParser(oid, format) as (value: string) => unknown);
 
 export function openDatabase(connection: PostgresConnection, options: DatabaseOptions): Database {
-  const pool = new pg.Pool({ ...clientConfig(connection, options), max: options.max, idleTimeoutMillis: options.idleTimeoutMs ?? 60_000 });
+  const pool = new pg.Pool({
+    ...clientConfig(connection, options),
+    max: options.max,
+    idleTimeoutMillis: options.idleTimeoutMs ?? 60_000,
+  });
   pool.on('error', () => undefined); // an idle connection broke: the pool has dropped it already
   const prepared = new WeakSet<Client>();
 
@@ -89,9 +96,10 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
     const client = await take();
     let usable = false;
     try {
-      await client.query('BEGIN READ ONLY');
+      // The plan must know the pattern of a search: a trigram index serves only some.
+      await client.query('BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan');
       await client.query(`DECLARE chunk NO SCROLL CURSOR FOR ${text}`, values);
-      for (let full = true; full; ) {
+      for (let full = true; full;) {
         const { rows } = await client.query<Row>(`FETCH ${size} FROM chunk`);
         full = rows.length === size;
         if (rows.length > 0) yield rows;

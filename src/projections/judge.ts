@@ -23,11 +23,7 @@ export interface Judged {
 }
 
 /** Arbitrates as many of the work's records as there are sightings, none of them corrupt. */
-export function judgeWork(
-  work: Work,
-  sightings: readonly Sighting[],
-  loaded: ReadonlyMap<string, StreamHead>,
-): Judged {
+export function judgeWork(work: Work, sightings: readonly Sighting[], loaded: ReadonlyMap<string, StreamHead>): Judged {
   const heads = new Map<string, StreamHead>();
   const headOf = (stream: string) => heads.get(stream) ?? work.state.heads.get(stream) ?? loaded.get(stream);
   const accepted: Accepted[] = [];

@@ -31,7 +31,8 @@ export function observeProjector(logger: Logger, registry: Registry, onCommitted
     },
     lost(record, reason, alarm) {
       lost.inc({ reason });
-      if (alarm) logger.error({ position: showPosition(record), reason }, 'a record that is not ours stands in the log');
+      if (alarm)
+        logger.error({ position: showPosition(record), reason }, 'a record that is not ours stands in the log');
     },
     quarantined(record, reason) {
       quarantined.inc();

@@ -72,6 +72,11 @@ export class PartitionState {
     return next ? this.#gate(checkpoint, [next, ...rest]) : { kind: 'continue', next: checkpoint.next };
   }
 
+  /** What was asked for did not get through: the records that come again are no answer to it. */
+  unheard(): void {
+    this.#asked = undefined;
+  }
+
   /** True the first time a record is seen corrupt: it is fetched once more. */
   suspects(offset: number): boolean {
     if (this.#suspect === offset) return false;

@@ -4,7 +4,14 @@ import { type Database, sqlState } from '../postgres/pool.ts';
 import { Changes } from './changes.ts';
 import type { Applied, Projection } from './projection.ts';
 import { commitStatement, MISSED } from './statement.ts';
-import { type Accepted, type Commit, Poison, type ProjectionStore, type StoredCheckpoint, type StreamHead } from './store.ts';
+import {
+  type Accepted,
+  type Commit,
+  Poison,
+  type ProjectionStore,
+  type StoredCheckpoint,
+  type StreamHead,
+} from './store.ts';
 
 /** The store of one generation. `database` finds the generation's schema on its search path and is the projector's own. */
 export function createPostgresStore(database: Database, projections: readonly Projection[]): ProjectionStore {
@@ -38,7 +45,11 @@ async function readHeads(database: Database, streams: readonly string[]): Promis
   return new Map(rows.map(({ stream, ...head }) => [stream, head]));
 }
 
-async function write(database: Database, projections: readonly Projection[], commit: Commit): Promise<'moved' | 'missed'> {
+async function write(
+  database: Database,
+  projections: readonly Projection[],
+  commit: Commit,
+): Promise<'moved' | 'missed'> {
   const writes = changesOf(projections, commit.accepted.flatMap(appliedOf)).flatMap((changes) => changes.writes());
   try {
     await database.query(commitStatement(commit, writes));

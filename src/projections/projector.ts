@@ -44,7 +44,8 @@ export function createProjector({ store, belongs, voids, ends, observer }: Proje
 
   async function begin(begun: ReadonlyMap<string, PartitionState>): Promise<Position[]> {
     const partitions = [...begun.values()].map(({ where }) => where);
-    const [isVoid, checkpoints, logEnds] = await Promise.all([voids(), store.checkpoints(partitions), ends(partitions)]);
+    const [isVoid, checkpoints] = await Promise.all([voids(), store.checkpoints(partitions)]);
+    const logEnds = await ends(partitions); // not before: another projector may still move the checkpoint past an older end
     ground = { belongs, isVoid };
     const endOf = new Map(logEnds.map((end) => [partitionKey(end), end.offset]));
     const starts = checkpoints.map(async (checkpoint) => {
@@ -65,6 +66,15 @@ export function createProjector({ store, belongs, voids, ends, observer }: Proje
   }
 
   async function deliver(slices: readonly Slice[], context: DeliveryContext): Promise<Next[]> {
+    try {
+      return await handle(slices, context);
+    } catch (error) {
+      for (const slice of slices) stateOf(slice).unheard();
+      throw error;
+    }
+  }
+
+  async function handle(slices: readonly Slice[], context: DeliveryContext): Promise<Next[]> {
     const works: Work[] = [];
     const nexts = new Map<PartitionState, Next>();
     for (const slice of slices) {
@@ -153,7 +163,8 @@ export function createProjector({ store, belongs, voids, ends, observer }: Proje
   }
 
   function tell(judged: readonly Judged[], commit: Commit): void {
-    for (const { losers } of judged) for (const { record, reason, alarm } of losers) observer.lost(record, reason, alarm);
+    for (const { losers } of judged)
+      for (const { record, reason, alarm } of losers) observer.lost(record, reason, alarm);
     for (const { record, payload } of commit.accepted) {
       if (typeof payload === 'object' && 'poison' in payload) observer.quarantined(record, payload.poison);
     }
@@ -214,9 +225,13 @@ export function createProjector({ store, belongs, voids, ends, observer }: Proje
     assigned,
     deliver,
     stopped: () =>
-      [...states.values()].flatMap(({ where, stopped }) => (stopped === undefined ? [] : [{ ...where, reason: stopped }])),
+      [...states.values()].flatMap(({ where, stopped }) =>
+        stopped === undefined ? [] : [{ ...where, reason: stopped }],
+      ),
     positions: () =>
-      [...states.values()].flatMap(({ where, checkpoint }) => (checkpoint ? [{ ...where, offset: checkpoint.next }] : [])),
+      [...states.values()].flatMap(({ where, checkpoint }) =>
+        checkpoint ? [{ ...where, offset: checkpoint.next }] : [],
+      ),
     retryStopped,
     compareEnds,
   };

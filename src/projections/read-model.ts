@@ -118,7 +118,9 @@ function openBuild(options: ReadModelOptions, generation: Generation, signal: Ab
   return {
     generation,
     database,
-    keepAnchor: () => anchor.use(async (client) => void (await client.query('SELECT 1'))),
+    async keepAnchor() {
+      await anchor.query({ text: 'SELECT 1' });
+    },
     async stop() {
       await Promise.all([database.stop(), anchor.stop()]);
     },

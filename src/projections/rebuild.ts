@@ -72,7 +72,14 @@ async function buildAndServe(options: RebuildOptions, client: Client, signal: Ab
     if (found.length === 0) await serve(client, generation, replay);
     const stillRead = found.length === 0 ? await retireOlder(client, options.placement.namespace, generation) : [];
     const seconds = (Date.now() - began) / 1000;
-    return { generation, records: replay.applied(), seconds, differences: found, served: found.length === 0, stillRead };
+    return {
+      generation,
+      records: replay.applied(),
+      seconds,
+      differences: found,
+      served: found.length === 0,
+      stillRead,
+    };
   } finally {
     await database.stop();
   }
@@ -135,7 +142,12 @@ async function startReplay(
  * Holds the live build still for as long as `work` takes, with the new one applied to exactly the same positions.
  * Whatever was answered until now was answered from rows that the new build has too.
  */
-function atSamePositions<T>(client: Client, live: readonly Generation[], replay: Replay, work: () => Promise<T>): Promise<T> {
+function atSamePositions<T>(
+  client: Client,
+  live: readonly Generation[],
+  replay: Replay,
+  work: () => Promise<T>,
+): Promise<T> {
   return transaction(client, async () => {
     for (const { schema } of live) {
       const { rows } = await client.query<Position>(

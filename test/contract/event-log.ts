@@ -282,9 +282,10 @@ export function eventLogContract(
         expect(follower.joins).toEqual([[where], [where], [where]]);
       });
 
-      it.each([Error, TypeError, RangeError, ReferenceError, SyntaxError])(
-        'delivers the same records again after a thrown $name',
-        async (Thrown) => {
+      const errors = [Error, TypeError, RangeError, ReferenceError, SyntaxError];
+      it.each(errors.map((Thrown) => [Thrown.name, Thrown] as const))(
+        'delivers the same records again after a thrown %s',
+        async (_, Thrown) => {
           const where = { topic: await createTopic(), partition: 0 };
           await append(where, ['a', 'b']);
           const follower = new Follower();

@@ -215,7 +215,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     expect(await log.durability([])).toMatchObject({ durable: false });
   });
 
-  it('keeps what the group has read in Kafka, for people and their tools', async () => {
+  it('leaves the group when it stops, and keeps what it has read in Kafka for people and their tools', async () => {
     const { log, topic } = await openWithTopic();
     const [follower, group] = [new Follower(), newName()];
     await append(log, { topic, partition: 0 }, 'a', 'b');
@@ -224,6 +224,8 @@ describeWithNativeKafka('the Kafka adapter', () => {
     await subscription.stop();
     const [committed] = await asAdmin((admin) => admin.fetchOffsets({ groupId: group, topics: [topic] }));
     expect(committed!.partitions).toMatchObject([{ partition: 0, offset: '2' }]);
+    const { groups } = await asAdmin((admin) => admin.describeGroups([group]));
+    expect(groups).toMatchObject([{ groupId: group, members: [] }]);
   });
 
   it('is not opened where no broker answers', async () => {

@@ -86,46 +86,48 @@ function streamOf(id: string): string {
   throw albumNotFound();
 }
 
-export const albumRoutes = (deps: CatalogDependencies): FastifyPluginCallbackZod => (app, _options, registered) => {
-  const { commands, database, idempotencyKeys } = deps;
-  const onRequest = mayWriteCatalog(deps.catalogWrites);
+export const albumRoutes =
+  (deps: CatalogDependencies): FastifyPluginCallbackZod =>
+  (app, _options, registered) => {
+    const { commands, database, idempotencyKeys } = deps;
+    const onRequest = mayWriteCatalog(deps.catalogWrites);
 
-  const represent = async (id: string) => {
-    const view = await findAlbum(database, id);
-    return view && { version: view.version, body: { status: 'success', data: { album: view.album } } };
+    const represent = async (id: string) => {
+      const view = await findAlbum(database, id);
+      return view && { version: view.version, body: { status: 'success', data: { album: view.album } } };
+    };
+
+    app.post('/albums', { schema: schemas.create, onRequest }, async (request, reply) => {
+      const origin = originOf(request, idempotencyKeys, request.body);
+      const albumId = thingIdOf('album', origin.commandId);
+      const command = { type: 'CreateAlbum', details: request.body } as const;
+      markReplay(reply, await commands.album({ stream: albumId, command, origin }));
+      return reply.code(201).send({ status: 'success', data: { albumId } });
+    });
+
+    app.get('/albums/:id', { schema: schemas.read }, async (request, reply) => {
+      const found = await represent(streamOf(request.params.id));
+      if (!found) throw albumNotFound();
+      return sendTagged(request, reply, found);
+    });
+
+    app.put('/albums/:id', { schema: schemas.change, onRequest }, async (request, reply) => {
+      const stream = streamOf(request.params.id);
+      const command = { type: 'ChangeAlbum', details: request.body } as const;
+      const origin = originOf(request, idempotencyKeys, request.body);
+      const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });
+      markReplay(reply, await conditionally(reply, sent, () => represent(stream)));
+      return { status: 'success' as const, message: 'The album was changed.' };
+    });
+
+    app.delete('/albums/:id', { schema: schemas.remove, onRequest }, async (request, reply) => {
+      const stream = streamOf(request.params.id);
+      const command = { type: 'DeleteAlbum' } as const;
+      const origin = originOf(request, idempotencyKeys);
+      const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });
+      markReplay(reply, await conditionally(reply, sent, () => represent(stream)));
+      return { status: 'success' as const, message: 'The album was deleted.' };
+    });
+
+    registered();
   };
-
-  app.post('/albums', { schema: schemas.create, onRequest }, async (request, reply) => {
-    const origin = originOf(request, idempotencyKeys);
-    const albumId = thingIdOf('album', origin.commandId);
-    const command = { type: 'CreateAlbum', details: request.body } as const;
-    markReplay(reply, await commands.album({ stream: albumId, command, origin }));
-    return reply.code(201).send({ status: 'success', data: { albumId } });
-  });
-
-  app.get('/albums/:id', { schema: schemas.read }, async (request, reply) => {
-    const found = await represent(streamOf(request.params.id));
-    if (!found) throw albumNotFound();
-    return sendTagged(request, reply, found);
-  });
-
-  app.put('/albums/:id', { schema: schemas.change, onRequest }, async (request, reply) => {
-    const stream = streamOf(request.params.id);
-    const command = { type: 'ChangeAlbum', details: request.body } as const;
-    const origin = originOf(request, idempotencyKeys);
-    const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });
-    markReplay(reply, await conditionally(reply, sent, () => represent(stream)));
-    return { status: 'success' as const, message: 'The album was changed.' };
-  });
-
-  app.delete('/albums/:id', { schema: schemas.remove, onRequest }, async (request, reply) => {
-    const stream = streamOf(request.params.id);
-    const command = { type: 'DeleteAlbum' } as const;
-    const origin = originOf(request, idempotencyKeys);
-    const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });
-    markReplay(reply, await conditionally(reply, sent, () => represent(stream)));
-    return { status: 'success' as const, message: 'The album was deleted.' };
-  });
-
-  registered();
-};

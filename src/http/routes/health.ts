@@ -7,14 +7,14 @@ import type { Check, Health, HealthReport } from '../health.ts';
 import { answer } from '../openapi.ts';
 import { errorSchema, success } from '../schemas.ts';
 
-const check = z.strictObject({ ok: z.boolean(), detail: z.string().meta({ examples: ['1 ms'] }) });
-const checks = z.strictObject({ checks: z.record(z.string(), check) });
-const unwell = errorSchema.extend({ data: checks.optional() });
+const checkSchema = z.strictObject({ ok: z.boolean(), detail: z.string().meta({ examples: ['1 ms'] }) });
+const checksSchema = z.strictObject({ checks: z.record(z.string(), checkSchema) });
+const unwellSchema = errorSchema.extend({ data: checksSchema.optional() });
 
 const tags = ['server'];
 const readiness = {
-  200: answer('Ready: a line per dependency.', success(checks)),
-  503: answer('Not ready, and why.', unwell, ['retry-after']),
+  200: answer('Ready: a line per dependency.', success(checksSchema)),
+  503: answer('Not ready, and why.', unwellSchema, ['retry-after']),
 };
 const schemas = {
   livez: {
@@ -22,7 +22,7 @@ const schemas = {
     summary: 'Whether the process should go on living',
     response: {
       200: answer('It should.', success(z.strictObject({ detail: z.string() }))),
-      503: answer('It should be started again.', unwell, ['retry-after']),
+      503: answer('It should be started again.', unwellSchema, ['retry-after']),
     },
   },
   readyz: { tags, summary: 'Whether the process should get requests', response: readiness },
@@ -38,30 +38,29 @@ function textAnswer(description: string) {
 export const healthRoutes =
   (health: Health, metrics: Registry): FastifyPluginCallbackZod =>
   (app, _options, done) => {
-    app.get('/livez', { schema: schemas.livez }, (request, reply) => sendLife(request, reply, health.live()));
-    app.get('/readyz', { schema: schemas.readyz }, async (request, reply) =>
-      sendReport(request, reply, await health.ready()),
-    );
-    app.get('/health', { schema: schemas.health }, async (request, reply) =>
-      sendReport(request, reply, await health.ready()),
-    );
-    app.get('/metrics', { schema: schemas.metrics }, async (_request, reply) =>
-      reply.type(metrics.contentType).send(await metrics.metrics()),
-    );
+    app.get('/livez', { schema: schemas.livez }, (request, reply) => lifeOf(health.live(), request, reply));
+    for (const path of ['readyz', 'health'] as const) {
+      app.get(`/${path}`, { schema: schemas[path] }, async (request, reply) =>
+        readinessOf(await health.ready(), request, reply),
+      );
+    }
+    app.get('/metrics', { schema: schemas.metrics }, async (_request, reply) => {
+      reply.type(metrics.contentType);
+      return metrics.metrics();
+    });
     done();
   };
 
-const sendLife = (request: FastifyRequest, reply: FastifyReply, { ok, detail }: Check) =>
-  ok ? reply.send({ status: 'success', data: { detail } }) : sendUnwell(request, reply, 'NOT_ALIVE', detail);
+const lifeOf = ({ ok, detail }: Check, request: FastifyRequest, reply: FastifyReply) =>
+  ok ? { status: 'success' as const, data: { detail } } : unwell(request, reply, 'NOT_ALIVE', detail);
 
-const sendReport = (request: FastifyRequest, reply: FastifyReply, { ok, reason, checks: data }: HealthReport) =>
+const readinessOf = ({ ok, reason, checks }: HealthReport, request: FastifyRequest, reply: FastifyReply) =>
   ok
-    ? reply.send({ status: 'success', data: { checks: data } })
-    : sendUnwell(request, reply, 'NOT_READY', `Not ready. ${reason}`, { checks: data });
+    ? { status: 'success' as const, data: { checks } }
+    : { ...unwell(request, reply, 'NOT_READY', `Not ready. ${reason}`), data: { checks } };
 
-function sendUnwell(request: FastifyRequest, reply: FastifyReply, code: string, message: string, data?: object) {
-  return reply
-    .code(503)
-    .header('retry-after', '1')
-    .send({ ...errorBody({ status: 503, code, message }, request.id), data });
+function unwell(request: FastifyRequest, reply: FastifyReply, code: string, message: string) {
+  const problem = { status: 503, code, message, headers: { 'retry-after': '1' } };
+  reply.code(problem.status).headers(problem.headers);
+  return errorBody(problem, request.id);
 }

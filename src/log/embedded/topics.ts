@@ -66,14 +66,15 @@ export async function endsOf(database: Database, partitions: readonly TopicParti
   });
 }
 
-/** Deletes what is older than its topic keeps. */
+/** Deletes what is older than its topic keeps, topic by topic, so that those kept for ever are not looked at. */
 export async function deleteExpired(database: Database): Promise<void> {
-  await database.query({
-    text: `
-      DELETE FROM log_records USING log_topics
-      WHERE log_topics.topic = log_records.topic AND retention_ms >= 0
-        AND appended_at < now() - retention_ms * interval '1 millisecond'`,
-  });
+  const text = `SELECT topic, retention_ms FROM log_topics WHERE retention_ms >= 0`;
+  for (const { topic, retention_ms } of await database.query<TopicRow>({ text })) {
+    await database.query({
+      text: `DELETE FROM log_records WHERE topic = $1 AND appended_at < now() - $2 * interval '1 millisecond'`,
+      values: [topic, retention_ms],
+    });
+  }
 }
 
 const SETTINGS = ['fsync', 'full_page_writes', 'synchronous_commit'] as const;

@@ -1,0 +1,41 @@
+import { initLog } from '../log/init.ts';
+import { declareVoid, voidsOf } from '../log/voids.ts';
+import { verifyLog } from '../projections/verify.ts';
+import { parsePosition, withResources } from './with-resources.ts';
+
+export function logInit(): Promise<number> {
+  return withResources({ as: 'lone-command' }, async ({ log, placement, admin, print }) => {
+    const { incarnation } = await initLog({ log, placement, database: admin });
+    print(
+      `The log is ready: ${placement.topics.length} event topics of ${placement.partitions} partitions, incarnation ${incarnation}.`,
+    );
+    return 0;
+  });
+}
+
+export function logVoid(text: string, why: string): Promise<number> {
+  const position = parsePosition(text);
+  return withResources({ as: 'command' }, async ({ admin, placement, print }) => {
+    if (!placement.topics.includes(position.topic)) {
+      print(`${position.topic} is not an event topic. There are: ${placement.topics.join(', ')}.`);
+      return 1;
+    }
+    const fresh = await declareVoid(admin, position, why);
+    print(fresh ? `${text} is void from now on.` : `${text} was declared void before.`);
+    return 0;
+  });
+}
+
+/** Exit code 2 when a fault was found. */
+export function logVerify(): Promise<number> {
+  return withResources({ as: 'command' }, async ({ log, placement, admin, print }) => {
+    const { partitions, faults } = await verifyLog({ log, placement, voids: await voidsOf(admin) });
+    for (const { topic, partition, end, streams, winners, losers } of partitions) {
+      const lost = Object.entries(losers).map(([reason, count]) => `, ${count} ${reason}`);
+      print(`${topic}/${partition}: ${end} records, ${winners} accepted in ${streams} streams${lost.join('')}`);
+    }
+    for (const fault of faults) print(`FAULT ${fault}`);
+    print(faults.length === 0 ? 'The log is sound.' : `The log has ${faults.length} faults.`);
+    return faults.length === 0 ? 0 : 2;
+  });
+}

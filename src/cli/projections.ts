@@ -1,0 +1,42 @@
+import { Registry } from 'prom-client';
+import { observeProjector } from '../projections/observe.ts';
+import { projections, READ_VERSION } from '../projections/projections.ts';
+import { rebuild } from '../projections/rebuild.ts';
+import { withResources } from './with-resources.ts';
+
+/** Exit code 2 when the new build differs from the live one: it is left unserved, to be looked at. */
+export function projectionsRebuild(): Promise<number> {
+  return withResources({ as: 'command' }, async ({ signal, print, logger, ...resources }) => {
+    const result = await rebuild(
+      {
+        ...resources,
+        ...{ projections, version: READ_VERSION, logger, synchronousCommit: false, onCrash: () => undefined },
+        observer: observeProjector(logger, new Registry(), () => undefined),
+        progress: showProgress(print),
+      },
+      signal,
+    );
+    const { generation, records, seconds, differences, stillRead } = result;
+    print(`${records} records in ${seconds.toFixed(1)} s into ${generation.schema}`);
+    if (differences.length > 0) {
+      print(`It differs from the live build and is not served:\n  ${differences.join('\n  ')}`);
+      return 2;
+    }
+    print(`${generation.schema} equals the live build and is served.`);
+    for (const { schema } of stillRead) print(`${schema} is still read; it is retired when nobody reads it any more.`);
+    return 0;
+  });
+}
+
+const SHOW_EVERY_MS = 1_000;
+
+function showProgress(print: (line: string) => void): (applied: number, total: number) => void {
+  const began = Date.now();
+  let shown = began;
+  return (applied, total) => {
+    if (Date.now() - shown < SHOW_EVERY_MS) return;
+    shown = Date.now();
+    const rate = Math.round(applied / ((shown - began) / 1_000));
+    print(`${applied} of ${total} records (${Math.floor((100 * applied) / Math.max(1, total))} %), ${rate}/s`);
+  };
+}

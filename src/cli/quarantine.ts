@@ -1,0 +1,59 @@
+import { openDatabase } from '../postgres/pool.ts';
+import { listGenerations } from '../projections/generations.ts';
+import { projections, READ_VERSION } from '../projections/projections.ts';
+import { listQuarantine, release } from '../projections/quarantine.ts';
+import { type CommandContext, withResources } from './with-resources.ts';
+import type { Database } from '../postgres/pool.ts';
+
+export function quarantineList(): Promise<number> {
+  return withResources({ as: 'command' }, async (context) => {
+    let found = 0;
+    await inEveryBuild(context, async (database, schema) => {
+      for (const { stream, version, topic, partition, offset, reason, since } of await listQuarantine(database)) {
+        found++;
+        const where = `${topic}/${partition}@${offset}`;
+        context.print(
+          `${stream} from version ${version} (${where}, ${schema}) since ${since.toISOString()}: ${reason}`,
+        );
+      }
+    });
+    if (found === 0) context.print('No stream is quarantined.');
+    return 0;
+  });
+}
+
+/** Exit code 2 when the stream is still closed. */
+export function quarantineRelease(stream: string): Promise<number> {
+  return withResources({ as: 'command' }, async (context) => {
+    let code = 0;
+    await inEveryBuild(context, async (database, schema) => {
+      const still = await release(database, projections, stream);
+      if (still) code = 2;
+      context.print(
+        still
+          ? `${schema}: still closed at version ${still.version}: ${still.reason}`
+          : `${schema}: ${stream} is open.`,
+      );
+    });
+    return code;
+  });
+}
+
+/** Every serving build of this code's version has a quarantine of its own. */
+async function inEveryBuild(
+  { admin, connection, placement }: CommandContext,
+  work: (database: Database, schema: string) => Promise<void>,
+): Promise<void> {
+  const serving = (await admin.use(listGenerations)).filter(
+    ({ state, version }) => state === 'serving' && version === READ_VERSION,
+  );
+  for (const { schema } of serving) {
+    const searchPath = [schema, placement.namespace, 'public'];
+    const database = openDatabase(connection, { name: 'openmusic quarantine', max: 1, searchPath });
+    try {
+      await work(database, schema);
+    } finally {
+      await database.stop();
+    }
+  }
+}

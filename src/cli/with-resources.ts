@@ -1,0 +1,52 @@
+import { pino } from 'pino';
+import { loadConfig } from '../config.ts';
+import { reasonOf } from '../errors.ts';
+import { Lifecycle } from '../lifecycle.ts';
+import { openResources, type ResourceOptions, type Resources } from '../resources.ts';
+
+export type Output = (line: string) => void;
+
+export interface CommandContext extends Resources {
+  readonly logger: ResourceOptions['logger'];
+  /** Fires on Ctrl-C. */
+  readonly signal: AbortSignal;
+  readonly print: Output;
+}
+
+interface Options {
+  readonly as: ResourceOptions['as'];
+  /** Apply migrations whatever MIGRATE_ON_BOOT says. */
+  readonly migrate?: boolean;
+}
+
+/** Runs a command's work with what it needs open, and closes it whatever happens. Returns the exit code. */
+export async function withResources(
+  { as, migrate = false }: Options,
+  work: (context: CommandContext) => Promise<number>,
+): Promise<number> {
+  const given = loadConfig();
+  const config = migrate ? { ...given, MIGRATE_ON_BOOT: 'on' as const } : given;
+  const logger = pino({ level: config.LOG_LEVEL === 'info' ? 'warn' : config.LOG_LEVEL }, pino.destination(2));
+  const lifecycle = new Lifecycle((message) => logger.warn(message));
+  const interrupted = new AbortController();
+  process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
+  try {
+    const resources = await openResources({ config, logger, lifecycle, as });
+    return await work({ ...resources, logger, signal: interrupted.signal, print });
+  } catch (error) {
+    process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
+    return 1;
+  } finally {
+    await lifecycle.stop();
+  }
+}
+
+const print: Output = (line) => void process.stdout.write(`${line}\n`);
+
+/** `topic/partition@offset`, as positions are shown everywhere. */
+export function parsePosition(text: string): { topic: string; partition: number; offset: number } {
+  const found = /^(.+)\/(\d+)@(\d+)$/.exec(text);
+  if (!found?.[1])
+    throw new Error(`${text} is not a position. Write topic/partition@offset, as in openmusic.catalog/3@128.`);
+  return { topic: found[1], partition: Number(found[2]), offset: Number(found[3]) };
+}

@@ -1,0 +1,247 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { songNotFound } from '../../commands/song.ts';
+import type { SongDetails } from '../../events/catalog.ts';
+import { thingIdOf } from '../../events/ids.ts';
+import { albumExists } from '../../projections/albums.ts';
+import { findSong, searchSongs, type SongSummary } from '../../projections/songs.ts';
+import { mayWriteCatalog } from '../access.ts';
+import { JSON_TYPE } from '../errors.ts';
+import { conditionally, expectedVersion, sendTagged } from '../etag.ts';
+import { listInPieces, startStream } from '../json-stream.ts';
+import { answer, failures } from '../openapi.ts';
+import { markReplay, originOf } from '../origin.ts';
+import {
+  changeHeaders,
+  done,
+  integer,
+  isStorable,
+  params,
+  readHeaders,
+  storable,
+  success,
+  text,
+  writeHeaders,
+} from '../schemas.ts';
+import type { CatalogDependencies } from './albums.ts';
+
+const songBody = z
+  .strictObject({
+    title: text('Title of the song.', 'Life in Technicolor'),
+    year: integer('Year of release.', 2008),
+    genre: text('Genre.', 'Indie'),
+    performer: text('Performer.', 'Coldplay'),
+    duration: integer('Seconds.', 120).optional(),
+    albumId: storable().optional().meta({ description: 'The album it is on; an unknown one is 404.' }),
+  })
+  .meta({ id: 'SongDetails' });
+
+export const songSummary = z
+  .strictObject({
+    id: z.string().meta({ examples: ['song-01999d3e8f5c7a40b2f10c9a4e6d1b78'] }),
+    title: z.string(),
+    performer: z.string(),
+  })
+  .meta({ id: 'SongSummary' });
+
+const songView = songSummary
+  .extend({
+    year: z.int(),
+    genre: z.string(),
+    duration: z.int().nullable(),
+    albumId: z.string().nullable(),
+  })
+  .meta({ id: 'Song' });
+
+/** Opaque to clients: the id of a page's last song. */
+const toCursor = (id: string): string => Buffer.from(id).toString('base64url');
+const fromCursor = (cursor: string): string => Buffer.from(cursor, 'base64url').toString();
+const isCursor = (cursor: string): boolean =>
+  cursor !== '' && toCursor(fromCursor(cursor)) === cursor && isStorable(fromCursor(cursor));
+
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1_000;
+
+const filter = (field: string) =>
+  storable()
+    .max(1_000, 'must have at most 1000 characters')
+    .optional()
+    .meta({ description: `Part of the ${field}, in upper or lower case. Empty: any.`, maxLength: 1_000 });
+
+const searchQuery = z.object({
+  title: filter('title'),
+  performer: filter('performer'),
+  limit: z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/, `must be a number from 1 to ${MAX_LIMIT}`)
+    .transform(Number)
+    .refine((limit) => limit <= MAX_LIMIT, `must be a number from 1 to ${MAX_LIMIT}`)
+    .optional()
+    .meta({
+      description: `Songs per page; ${DEFAULT_LIMIT} when only a cursor is given.`,
+      type: 'integer',
+      minimum: 1,
+      maximum: MAX_LIMIT,
+    }),
+  cursor: z
+    .string()
+    .refine(isCursor, 'is not one that was handed out')
+    .transform(fromCursor)
+    .optional()
+    .meta({ description: 'The `nextCursor` of the page before.' }),
+});
+
+type SearchQuery = z.infer<typeof searchQuery>;
+
+/** The type checker is not told: the list is sent in pieces. */
+const searchAnswers: unknown = {
+  200: answer(
+    'The songs that match every filter.',
+    success(
+      z.strictObject({
+        songs: z.array(songSummary),
+        nextCursor: z.string().nullable().optional().meta({ description: 'Only of a page; null on the last one.' }),
+      }),
+    ),
+  ),
+  ...failures(400, 503),
+};
+
+const tags = ['songs'];
+const schemas = {
+  create: {
+    tags,
+    summary: 'Create a song',
+    headers: writeHeaders,
+    body: songBody,
+    response: {
+      201: answer('Created.', success(z.strictObject({ songId: z.string() })), ['idempotency-replayed']),
+      ...failures(400, 401, 404, 409, 413, 415, 422, 503),
+    },
+  },
+  search: {
+    tags,
+    summary: 'List or search songs',
+    description:
+      'The whole catalog, streamed and ordered by id. With `limit` or `cursor` one page and its `nextCursor`.',
+    querystring: searchQuery,
+    response: searchAnswers,
+  },
+  read: {
+    tags,
+    summary: 'Read a song',
+    headers: readHeaders,
+    params,
+    response: {
+      200: answer('The song.', success(z.strictObject({ song: songView })), ['etag']),
+      304: { description: 'The client has it already.', type: 'null' },
+      ...failures(404, 503),
+    },
+  },
+  change: {
+    tags,
+    summary: 'Change a song',
+    description: 'The song becomes exactly what is sent: without `duration` it has none, without `albumId` no album.',
+    headers: changeHeaders,
+    params,
+    body: songBody,
+    response: {
+      200: answer('Changed.', done('The song was changed.'), ['idempotency-replayed']),
+      ...failures(400, 401, 404, 409, 412, 413, 415, 422, 503),
+    },
+  },
+  remove: {
+    tags,
+    summary: 'Delete a song',
+    headers: changeHeaders,
+    params,
+    response: {
+      200: answer('Deleted.', done('The song was deleted.'), ['idempotency-replayed']),
+      ...failures(401, 404, 409, 412, 422, 503),
+    },
+  },
+};
+
+const toDetails = ({ duration, albumId, ...rest }: z.infer<typeof songBody>): SongDetails => ({
+  ...rest,
+  duration: duration ?? null,
+  albumId: albumId ?? null,
+});
+
+/** What looks like no song's id is no song's: it reaches neither the log nor the database. */
+function streamOf(id: string): string {
+  if (/^song-\P{Cc}+$/u.test(id)) return id;
+  throw songNotFound();
+}
+
+export const songRoutes =
+  (deps: CatalogDependencies): FastifyPluginCallbackZod =>
+  (app, _options, registered) => {
+    const { commands, database, idempotencyKeys } = deps;
+    const onRequest = mayWriteCatalog(deps.catalogWrites);
+
+    const represent = async (id: string) => {
+      const view = await findSong(database, id);
+      return view && { version: view.version, body: { status: 'success', data: { song: view.song } } };
+    };
+
+    /** Whether the album exists is read when the command is decided, and again when it is decided again. */
+    const contextOf =
+      ({ albumId }: SongDetails) =>
+      async () => ({ albumExists: albumId === null || (await albumExists(database, albumId)) });
+    const noContext = () => Promise.resolve({ albumExists: true });
+
+    const page = async ({ limit = DEFAULT_LIMIT, cursor, ...filters }: SearchQuery) => {
+      const songs: SongSummary[] = [];
+      for await (const chunk of searchSongs(database, { ...filters, limit: limit + 1, after: cursor }))
+        songs.push(...chunk);
+      const last = songs.length > limit ? songs[limit - 1] : undefined;
+      const data = { songs: songs.slice(0, limit), nextCursor: last ? toCursor(last.id) : null };
+      return { status: 'success' as const, data };
+    };
+
+    app.post('/songs', { schema: schemas.create, onRequest }, async (request, reply) => {
+      const origin = originOf(request, idempotencyKeys, request.body);
+      const songId = thingIdOf('song', origin.commandId);
+      const details = toDetails(request.body);
+      const command = { type: 'CreateSong', details } as const;
+      markReplay(reply, await commands.song({ stream: songId, command, origin, context: contextOf(details) }));
+      return reply.code(201).send({ status: 'success', data: { songId } });
+    });
+
+    app.get('/songs', { schema: schemas.search }, async (request, reply) => {
+      const { query } = request;
+      if (query.limit !== undefined || query.cursor !== undefined) return page(query);
+      const pieces = listInPieces('{"status":"success","data":{"songs":[', searchSongs(database, query), ']}}');
+      return reply.header('content-type', JSON_TYPE).send(await startStream(pieces));
+    });
+
+    app.get('/songs/:id', { schema: schemas.read }, async (request, reply) => {
+      const found = await represent(streamOf(request.params.id));
+      if (!found) throw songNotFound();
+      return sendTagged(request, reply, found);
+    });
+
+    app.put('/songs/:id', { schema: schemas.change, onRequest }, async (request, reply) => {
+      const stream = streamOf(request.params.id);
+      const details = toDetails(request.body);
+      const command = { type: 'ChangeSong', details } as const;
+      const origin = originOf(request, idempotencyKeys, request.body);
+      const condition = { expectedVersion: expectedVersion(request), context: contextOf(details) };
+      const sent = commands.song({ stream, command, origin, ...condition });
+      markReplay(reply, await conditionally(reply, sent, () => represent(stream)));
+      return { status: 'success' as const, message: 'The song was changed.' };
+    });
+
+    app.delete('/songs/:id', { schema: schemas.remove, onRequest }, async (request, reply) => {
+      const stream = streamOf(request.params.id);
+      const command = { type: 'DeleteSong' } as const;
+      const origin = originOf(request, idempotencyKeys);
+      const condition = { expectedVersion: expectedVersion(request), context: noContext };
+      const sent = commands.song({ stream, command, origin, ...condition });
+      markReplay(reply, await conditionally(reply, sent, () => represent(stream)));
+      return { status: 'success' as const, message: 'The song was deleted.' };
+    });
+
+    registered();
+  };

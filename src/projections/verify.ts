@@ -1,0 +1,144 @@
+import { reasonOf } from '../errors.ts';
+import { decodeEvent } from '../events/codec.ts';
+import { type Envelope, valueIsIntact } from '../events/envelope.ts';
+import type { Placement } from '../events/placement.ts';
+import { type Position, showPosition, type StoredRecord, type TopicPartition } from '../events/record.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { readGenesis } from '../log/genesis.ts';
+import { type Head, sight, wins } from './arbitrate.ts';
+
+export interface VerifyOptions {
+  readonly log: EventLog;
+  readonly placement: Placement;
+  /** Positions declared void. */
+  readonly voids: readonly Position[];
+  /** Hears after every read how far a partition is. */
+  readonly progress?: (at: Position, end: number) => void;
+}
+
+export interface LogReport {
+  readonly partitions: readonly PartitionReport[];
+  /** Of all partitions. */
+  readonly faults: readonly string[];
+}
+
+/** What the records of one partition up to its end are. */
+export interface PartitionReport extends TopicPartition {
+  readonly end: number;
+  readonly streams: number;
+  readonly winners: number;
+  /** How many, by reason. Every log of concurrent writers has some. */
+  readonly losers: Readonly<Record<string, number>>;
+  /** What no writer of ours can have caused, each with its position; the first thousand. */
+  readonly faults: readonly string[];
+}
+
+const READ_BYTES = 4 * 2 ** 20;
+/** Kept of each partition. */
+const MOST_FAULTS = 1_000;
+
+/**
+ * Reads every event topic from 0 to its end as it stands now, and judges each record anew. Holds one head per stream of one
+ * partition at a time.
+ */
+export async function verifyLog(options: VerifyOptions): Promise<LogReport> {
+  const voids = new Set(options.voids.map(showPosition));
+  const isVoid = (position: Position) => voids.has(showPosition(position));
+  const partitions: PartitionReport[] = [];
+  for (const end of await options.log.ends(options.placement.all)) {
+    partitions.push(await verifyPartition(options, isVoid, end));
+  }
+  return { partitions, faults: partitions.flatMap(({ faults }) => faults) };
+}
+
+async function verifyPartition(
+  { log, placement, progress }: VerifyOptions,
+  isVoid: (position: Position) => boolean,
+  end: Position,
+): Promise<PartitionReport> {
+  const examiner = new Examiner(placement, isVoid);
+  for (let next = 0; next < end.offset; progress?.({ ...end, offset: next }, end.offset)) {
+    const records = await log.read({ ...end, offset: next }, { maxBytes: READ_BYTES });
+    if (records.length === 0) break;
+    next = examiner.examine(records.filter(({ offset }) => offset < end.offset)) ?? end.offset;
+  }
+  return examiner.report(end);
+}
+
+/** Goes through one partition in the order of its offsets. */
+class Examiner {
+  readonly #placement: Placement;
+  readonly #isVoid: (position: Position) => boolean;
+  readonly #heads = new Map<string, Head>();
+  readonly #losers: Record<string, number> = {};
+  readonly #faults: string[] = [];
+  #next = 0;
+  #winners = 0;
+
+  constructor(placement: Placement, isVoid: (position: Position) => boolean) {
+    this.#placement = placement;
+    this.#isVoid = isVoid;
+  }
+
+  /** The offset after the records; undefined of none. */
+  examine(records: readonly StoredRecord[]): number | undefined {
+    for (const record of records) {
+      if (record.offset !== this.#next) this.#fault(record, `stands where offset ${this.#next} should`);
+      if (this.#next === 0) this.#examineFirst(record);
+      this.#judge(record);
+      this.#next = record.offset + 1;
+    }
+    return records.length === 0 ? undefined : this.#next;
+  }
+
+  report({ topic, partition, offset: end }: Position): PartitionReport {
+    const at = { topic, partition, offset: this.#next };
+    if (end === 0) this.#fault(at, 'the partition has no genesis record');
+    if (this.#next < end) this.#fault(at, `nothing can be read up to the end of the partition, ${end}`);
+    const [streams, winners, losers, faults] = [this.#heads.size, this.#winners, this.#losers, this.#faults];
+    return { topic, partition, end, streams, winners, losers, faults };
+  }
+
+  #examineFirst(record: StoredRecord): void {
+    const genesis = readGenesis(this.#placement, record);
+    if (typeof genesis === 'string') this.#fault(record, genesis);
+  }
+
+  #judge(record: StoredRecord): void {
+    const sighting = sight(record, { belongs: this.#placement.belongs, isVoid: this.#isVoid });
+    if (sighting.kind === 'corrupt') this.#fault(record, sighting.reason);
+    else if (sighting.kind === 'loser') this.#lose(sighting.reason);
+    else this.#judgeClaim(record, sighting.envelope);
+  }
+
+  #judgeClaim(record: StoredRecord, envelope: Envelope): void {
+    const intact = valueIsIntact(record);
+    if (!intact) this.#fault(record, 'the checksum of the value is wrong');
+    if (!wins(envelope, this.#heads.get(envelope.stream))) this.#lose('lost the race');
+    else this.#accept(record, envelope, intact);
+  }
+
+  #accept(record: StoredRecord, { stream, version, id, type }: Envelope, intact: boolean): void {
+    this.#winners++;
+    this.#heads.set(stream, { version, id });
+    const unreadable = intact ? decodingFault(type, record) : undefined;
+    if (unreadable !== undefined) this.#fault(record, `cannot be decoded: ${unreadable}`);
+  }
+
+  #lose(reason: string): void {
+    this.#losers[reason] = (this.#losers[reason] ?? 0) + 1;
+  }
+
+  #fault(at: Position, reason: string): void {
+    if (this.#faults.length < MOST_FAULTS) this.#faults.push(`${showPosition(at)}: ${reason}`);
+  }
+}
+
+function decodingFault(type: string, { value }: StoredRecord): string | undefined {
+  try {
+    decodeEvent(type, value);
+    return undefined;
+  } catch (error) {
+    return reasonOf(error);
+  }
+}

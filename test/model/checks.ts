@@ -1,0 +1,112 @@
+import { decodeEvent } from '../../src/events/codec.ts';
+import type { StoredRecord } from '../../src/events/record.ts';
+import { basisOf } from './decider.ts';
+import type { Row } from './postgres.ts';
+import type { World } from './world.ts';
+
+/** A winner by the test's own reading of the rule. */
+interface Winner {
+  readonly id: string;
+  readonly commandId: string;
+  readonly record: StoredRecord;
+}
+
+type Truth = ReadonlyMap<string, readonly Winner[]>;
+
+/** What is wrong with the world, now that the log has no secrets any more; undefined if nothing is. */
+export function findViolation(world: World): string | undefined {
+  const all = replay(world, () => Infinity);
+  return (
+    world.violation ??
+    effectsOf(all) ??
+    toldOf(world, all) ??
+    tornOf(all) ??
+    chainOf(world) ??
+    differenceOf(world, replay(world, (where) => world.postgres.checkpoint(where).next))
+  );
+}
+
+/** The rule, once more and naively: a record wins if its version and its prev follow the last winner of its stream. */
+function replay({ log, partitions }: World, upTo: (where: StoredRecord) => number): Truth {
+  const truth = new Map<string, Winner[]>();
+  for (const where of partitions) {
+    for (const record of log.records(where)) {
+      if (record.offset >= upTo(record)) break;
+      const { ce_id: id = '', ce_commandid: commandId = '', ce_prev, ce_streamversion } = record.headers;
+      const winners = truth.get(record.key) ?? [];
+      const follows = ce_streamversion === `${winners.length + 1}` && ce_prev === (winners.at(-1)?.id ?? '');
+      if (follows) truth.set(record.key, [...winners, { id, commandId, record }]);
+    }
+  }
+  return truth;
+}
+
+function effectsOf(truth: Truth): string | undefined {
+  const seen = new Set<string>();
+  for (const { commandId } of [...truth.values()].flat()) {
+    if (seen.has(commandId)) return `command ${commandId} took effect twice`;
+    seen.add(commandId);
+  }
+  return undefined;
+}
+
+function toldOf({ told, refused }: World, truth: Truth): string | undefined {
+  for (const { stream, version, recordId, commandId } of told) {
+    const winner = truth.get(stream)?.[version - 1];
+    if (winner?.id !== recordId || winner.commandId !== commandId) return `${recordId} was told and is not accepted`;
+  }
+  const effects = new Set([...truth.values()].flat().map(({ commandId }) => commandId));
+  const wrong = refused.find((commandId) => effects.has(commandId));
+  return wrong && `command ${wrong} was refused and took effect`;
+}
+
+/** Every event says from which events its state was folded: they must be those before it. */
+function tornOf(truth: Truth): string | undefined {
+  for (const [stream, winners] of truth) {
+    const labels: string[] = [];
+    for (const { record } of winners) {
+      const event = decodeEvent(record.headers.ce_type ?? '', record.value);
+      if (basisOf(event) !== labels.join(' ')) return `${stream} version ${labels.length + 1} was decided on a torn state`;
+      labels.push('name' in event ? (event.name.split(' ')[0] ?? '') : '');
+    }
+  }
+  return undefined;
+}
+
+/** Each commit begins where the one before ended. */
+function chainOf({ postgres, log, partitions }: World): string | undefined {
+  for (const where of partitions) {
+    let next = 0;
+    for (const { from, to, partition } of postgres.tables.moves) {
+      if (partition !== where.partition) continue;
+      if (from.next !== next) return `a commit from ${from.next} follows one to ${next}`;
+      next = to.next;
+    }
+    if (next > log.records(where).length) return `the checkpoint ${next} is past the end of the log`;
+  }
+  return undefined;
+}
+
+/** What stands in Postgres is what a replay up to the checkpoint gives. */
+function differenceOf({ postgres }: World, truth: Truth): string | undefined {
+  const { streams, quarantine } = postgres.tables;
+  for (const stream of new Set([...streams.keys(), ...truth.keys()])) {
+    const live = postgres.tables.rowsOf(stream);
+    const replayed = truth.get(stream) ?? [];
+    const same = live.length === replayed.length && live.every((row, index) => isRow(row, index, replayed[index]!));
+    if (!same) return `${stream} has ${live.length} versions, a replay gives ${replayed.length}, or others`;
+    const closed = quarantine.get(stream)?.version ?? Infinity;
+    const wrong = live.find(({ envelope: { version }, payload }) => payload !== payloadAt(version, closed));
+    if (wrong) return `${stream} version ${wrong.envelope.version} is ${wrong.payload}, and its stream closed at ${closed}`;
+  }
+  return undefined;
+}
+
+function isRow({ envelope, position }: Row, index: number, { id, record }: Winner): boolean {
+  return envelope.version === index + 1 && envelope.id === id && position.offset === record.offset;
+}
+
+function payloadAt(version: number, closed: number): Row['payload'] {
+  if (version === closed) return 'poison';
+  return version < closed ? 'applied' : 'kept';
+}

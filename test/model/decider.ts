@@ -1,0 +1,34 @@
+import type { Decider } from '../../src/commands/decider.ts';
+import { rejected } from '../../src/errors.ts';
+import type { AnyEvent } from '../../src/events/events.ts';
+import { REFUSED_YEAR } from './postgres.ts';
+
+/** All labels of the stream's events so far: what the state was folded from can be read off it. */
+export interface Trail {
+  readonly labels: readonly string[];
+}
+
+export interface Step {
+  readonly label: string;
+  /** Refused when the trail is longer. */
+  readonly atMost: number;
+  readonly poison: boolean;
+}
+
+/** Writes into every event what its state was folded from. */
+export const trail: Decider<Trail, Step> = {
+  category: 'album',
+  initial: { labels: [] },
+  evolve: (state, event) => ({ labels: [...state.labels, labelOf(event)] }),
+  decide({ label, atMost, poison }, { labels }) {
+    if (labels.length > atMost) throw rejected('TOO_LONG', `${labels.length} events are too many.`);
+    return { type: 'AlbumChanged', name: [label, ...labels].join(' '), year: poison ? REFUSED_YEAR : 2000 };
+  },
+};
+
+const nameOf = (event: AnyEvent): string => ('name' in event ? event.name : '');
+
+const labelOf = (event: AnyEvent): string => nameOf(event).split(' ', 1)[0] ?? '';
+
+/** The labels that the event's state was folded from. */
+export const basisOf = (event: AnyEvent): string => nameOf(event).split(' ').slice(1).join(' ');

@@ -1,0 +1,81 @@
+import { partitionKey, type Position, type StoredRecord, type TopicPartition } from '../../src/events/record.ts';
+import { type Append, AppendError } from '../../src/log/event-log.ts';
+import type { Actor, Scheduler } from './scheduler.ts';
+
+/** How often appends go wrong, as probabilities. */
+export interface LogFaults {
+  readonly duplicated: number;
+  /** The outcome of an append is unknown to who made it: its records came, come later, or never do. */
+  readonly unknown: number;
+  readonly refused: number;
+}
+
+/** The log: dense offsets per partition, and appends that get lost, come late or come twice. */
+export class ModelLog {
+  readonly #scheduler: Scheduler;
+  readonly #faults: () => LogFaults;
+  readonly #partitions: ReadonlyMap<string, StoredRecord[]>;
+  /** Still on their way, sent by who knows nothing of their outcome or thinks they came long ago. */
+  #late: Append[] = [];
+  #epoch = 0;
+
+  constructor(scheduler: Scheduler, partitions: readonly TopicPartition[], faults: () => LogFaults) {
+    this.#scheduler = scheduler;
+    this.#faults = faults;
+    this.#partitions = new Map(partitions.map((where) => [partitionKey(where), []]));
+  }
+
+  records(where: TopicPartition): readonly StoredRecord[] {
+    return this.#partitions.get(partitionKey(where)) ?? [];
+  }
+
+  ends(partitions: readonly TopicPartition[]): Position[] {
+    return partitions.map(({ topic, partition }) => {
+      return { topic, partition, offset: this.records({ topic, partition }).length };
+    });
+  }
+
+  appendAs(actor: Actor): (batch: readonly Append[]) => Promise<void> {
+    return (batch) => this.#scheduler.call(actor, () => this.#append(batch));
+  }
+
+  newLeader(): void {
+    this.#epoch++;
+  }
+
+  /** One of the records that are on their way arrives. */
+  arrive(): void {
+    const [append] = this.#late.splice(this.#scheduler.pick(this.#late.length), 1);
+    if (append) this.#write(append);
+  }
+
+  /** All that are on their way arrive or are lost. */
+  settle(): void {
+    while (this.#late.length > 0) this.arrive();
+  }
+
+  #append(batch: readonly Append[]): void {
+    const { refused, unknown, duplicated } = this.#faults();
+    const { chance } = this.#scheduler;
+    const is = chance.bind(this.#scheduler);
+    if (is(refused)) throw new AppendError('refused', 'not enough replicas');
+    const isUnknown = is(unknown);
+    for (const append of batch) {
+      if (isUnknown) this.#perhaps(append);
+      else this.#write(append);
+      if (is(duplicated)) this.#perhaps(append);
+    }
+    if (isUnknown) throw new AppendError('unknown', 'no answer in time');
+  }
+
+  #perhaps(append: Append): void {
+    const outcome = this.#scheduler.random();
+    if (outcome < 0.3) this.#write(append);
+    else if (outcome < 0.75) this.#late.push(append);
+  }
+
+  #write({ topic, partition, record }: Append): void {
+    const records = this.#partitions.get(partitionKey({ topic, partition }))!;
+    records.push({ ...record, topic, partition, offset: records.length, leaderEpoch: this.#epoch });
+  }
+}

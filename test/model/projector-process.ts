@@ -1,0 +1,141 @@
+import { partitionKey, type Position, type StoredRecord, type TopicPartition } from '../../src/events/record.ts';
+import type { Slice } from '../../src/log/event-log.ts';
+import { createProjector, type Projector, type ProjectorObserver } from '../../src/projections/projector.ts';
+import type { ProjectionStore } from '../../src/projections/store.ts';
+import { Connections } from './connections.ts';
+import type { ModelPostgres } from './postgres.ts';
+import type { Actor } from './scheduler.ts';
+import type { World } from './world.ts';
+
+/** One life of a projector and of the subscription that feeds it. It may have been given up by its group, and not know. */
+export interface ProjectorProcess {
+  readonly actor: Actor;
+  readonly connections: Connections;
+  /** The group assigns anew, after what is being delivered. */
+  rejoin(): void;
+  die(): void;
+}
+
+/** Where a delivery goes on, by partition; a stopped one is missing. */
+type Wanted = Map<string, Position>;
+
+export function startProjector(world: World, name: string): ProjectorProcess {
+  const { scheduler, postgres, log, partitions, placement, plan } = world;
+  const actor = scheduler.actor(name);
+  const connections = new Connections(world, actor);
+  const projector = createProjector({
+    store: storeOver(connections, postgres),
+    belongs: placement.belongs,
+    voids: () => scheduler.call(actor, () => () => false),
+    ends: (of) => scheduler.call(actor, () => log.ends(of)),
+    observer: observing(world),
+  });
+  const member = new Member(world, actor, projector);
+  void member.run(plan.apart ? partitions.map((where) => [where]) : [partitions]);
+  void member.look();
+  return { actor, connections, rejoin: () => (member.leaving = true), die: () => scheduler.kill(actor) };
+}
+
+class Member {
+  leaving = false;
+  readonly #world: World;
+  readonly #actor: Actor;
+  readonly #projector: Projector;
+  #wanted: Wanted = new Map();
+
+  constructor(world: World, actor: Actor, projector: Projector) {
+    this.#world = world;
+    this.#actor = actor;
+    this.#projector = projector;
+  }
+
+  /** Joins again and again. Each group of partitions is delivered in a loop of its own. */
+  async run(groups: readonly (readonly TopicPartition[])[]): Promise<never> {
+    for (;;) {
+      this.leaving = false;
+      const starts = await this.#begin();
+      this.#wanted = new Map(starts.map((start) => [partitionKey(start), start]));
+      await Promise.all(groups.map((group) => this.#deliverAll(group)));
+    }
+  }
+
+  /** As the feed does, from time to time. */
+  async look(): Promise<never> {
+    for (;;) {
+      await this.#world.scheduler.sleep(this.#actor, 25);
+      const positions = this.#projector.positions();
+      const ends = await this.#world.scheduler.call(this.#actor, () => this.#world.log.ends(positions));
+      await this.#projector.compareEnds(ends);
+    }
+  }
+
+  async #deliverAll(group: readonly TopicPartition[]): Promise<void> {
+    for (;;) {
+      await this.#world.scheduler.turn(this.#actor, () => this.leaving || this.#slices(group).length > 0);
+      if (this.leaving) return;
+      try {
+        await this.#deliver(this.#slices(group).map((slice) => this.#cut(slice)));
+      } catch {
+        await this.#world.scheduler.sleep(this.#actor, 4);
+      }
+    }
+  }
+
+  async #deliver(slices: readonly Slice[]): Promise<void> {
+    const context = { signal: new AbortController().signal, heartbeat: () => Promise.resolve() };
+    for (const { next, ...where } of await this.#projector.deliver(slices, context)) {
+      if (next === 'stopped') this.#wanted.delete(partitionKey(where));
+      else this.#wanted.set(partitionKey(where), { ...where, offset: next });
+    }
+  }
+
+  #slices(group: readonly TopicPartition[]): Slice[] {
+    return group.flatMap((where) => {
+      const wanted = this.#wanted.get(partitionKey(where));
+      const [first, ...rest] = wanted ? this.#world.log.records(where).slice(wanted.offset) : [];
+      return first ? [{ ...where, records: [first, ...rest] as const }] : [];
+    });
+  }
+
+  /** A fetch brings as much as it likes. */
+  #cut({ records: [first, ...rest], ...where }: Slice): Slice {
+    const records: [StoredRecord, ...StoredRecord[]] = [first, ...rest.slice(0, this.#world.scheduler.pick(4))];
+    return { ...where, records };
+  }
+
+  async #begin(): Promise<Position[]> {
+    for (;;) {
+      try {
+        return await this.#projector.assigned(this.#world.partitions);
+      } catch {
+        await this.#world.scheduler.sleep(this.#actor, 4);
+      }
+    }
+  }
+}
+
+function storeOver(connections: Connections, postgres: ModelPostgres): ProjectionStore {
+  return {
+    checkpoints: (partitions) => connections.query(() => postgres.checkpoints(partitions)),
+    heads: (streams) => connections.query(() => postgres.heads(streams)),
+    commit: (commit) => connections.query(() => postgres.commit(commit)),
+    noteStopped: (where, reason) => connections.query(() => postgres.noteStopped(where, reason)),
+  };
+}
+
+/** Notices are hints: some are lost, all come late. */
+function observing({ scheduler, apis, violated }: World): ProjectorObserver {
+  const network = scheduler.actor('notices');
+  return {
+    committed() {
+      for (const slot of apis) {
+        if (scheduler.chance(0.7)) void scheduler.turn(network).then(() => slot.process.hint());
+      }
+    },
+    lost: (record, reason, alarm) => {
+      if (alarm) violated(`${record.key}@${record.offset} raised an alarm: ${reason}`);
+    },
+    quarantined: () => undefined,
+    stopped: ({ partition }, reason) => violated(`partition ${partition} stopped: ${reason}`),
+  };
+}

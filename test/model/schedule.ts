@@ -1,0 +1,82 @@
+import { startApi } from './api-process.ts';
+import { findViolation } from './checks.ts';
+import { type Client, readAgainAndAgain, startClient } from './clients.ts';
+import { startProjector } from './projector-process.ts';
+import { createWorld, type Mutation, type Plan, type World } from './world.ts';
+
+export interface Outcome {
+  /** What must never happen and did. */
+  readonly violation: string | undefined;
+  readonly steps: number;
+  readonly told: number;
+  readonly crashes: number;
+}
+
+const STEPS_TO_SETTLE = 3_000;
+
+/** Runs one schedule: disturbed for as long as the plan says, then in peace until nothing is left to do. */
+export async function runSchedule(plan: Plan, mutation: Mutation): Promise<Outcome> {
+  const world = createWorld(plan, mutation);
+  const clients = Array.from({ length: plan.clients }, (_, index) => startClient(world, `c${index}`));
+  void readAgainAndAgain(world, world.scheduler.actor('reader'));
+  while (world.scheduler.time < plan.steps && world.violation === undefined) {
+    disturb(world);
+    await world.scheduler.step();
+  }
+  await settle(world, clients);
+  const { time } = world.scheduler;
+  const violation = findViolation(world);
+  return { violation, steps: time, told: world.told.length, crashes: world.postgres.life - 1 };
+}
+
+function disturb(world: World): void {
+  const { scheduler, postgres, log, plan } = world;
+  const happens = (thousandths: number) => scheduler.chance(thousandths / 1_000);
+  if (happens(plan.crashes)) crash(world);
+  if (happens(60) && postgres.volatile > 0) postgres.flush(scheduler.pick(postgres.volatile + 1));
+  if (happens(40)) log.arrive();
+  if (happens(3)) log.newLeader();
+  if (happens(plan.deaths)) restart(world);
+  if (happens(plan.naps)) nap(world);
+  if (happens(plan.joins)) world.projectors[scheduler.pick(world.projectors.length)]?.process.rejoin();
+}
+
+function crash(world: World): void {
+  const { postgres, scheduler, apis, projectors } = world;
+  world.violation ??= findViolation(world); // what the crash takes back must have been right
+  postgres.crash(scheduler.pick(postgres.volatile + 1));
+  for (const { process } of [...apis, ...projectors]) process.connections.notice();
+}
+
+function restart(world: World): void {
+  const index = world.scheduler.pick(world.apis.length + world.projectors.length);
+  const api = world.apis[index];
+  const projector = world.projectors[index - world.apis.length];
+  if (api) {
+    api.process.die();
+    api.process = startApi(world, api.process.actor.name);
+  } else if (projector) {
+    projector.process.die();
+    projector.process = startProjector(world, projector.process.actor.name);
+  }
+}
+
+/** A process stands still, and others take over. */
+function nap({ scheduler, apis, projectors }: World): void {
+  const all = [...projectors, ...projectors, ...apis];
+  const { actor } = all[scheduler.pick(all.length)]!.process;
+  actor.asleepUntil = scheduler.time + 20 + scheduler.pick(60);
+}
+
+async function settle(world: World, clients: readonly Client[]): Promise<void> {
+  const { scheduler, log, postgres, partitions } = world;
+  world.closing = true;
+  log.settle();
+  for (const { process } of [...world.apis, ...world.projectors]) process.actor.asleepUntil = 0;
+  const isApplied = () => log.ends(partitions).every((end) => postgres.checkpoint(end).next === end.offset);
+  const last = scheduler.time + STEPS_TO_SETTLE;
+  while (world.violation === undefined && !(isApplied() && clients.every(({ busy }) => !busy))) {
+    await scheduler.step();
+    if (scheduler.time > last) world.violated('it does not settle');
+  }
+}

@@ -1,0 +1,168 @@
+import type { Clock } from '../../src/commands/verdicts.ts';
+
+/** Somebody who takes steps: a process, a client, the network. */
+export interface Actor {
+  readonly name: string;
+  /** None of its steps is taken before this time: it is paused, and does not know. */
+  asleepUntil: number;
+  dead: boolean;
+}
+
+interface Step {
+  readonly actor: Actor;
+  readonly due: number;
+  readonly ready: (() => boolean) | undefined;
+  /** A request that is on its way: it arrives whether the actor is awake, asleep or dead. */
+  readonly sent: boolean;
+  readonly run: () => void;
+}
+
+/** The same numbers for the same seed (mulberry32). */
+export function createRandom(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/**
+ * Everything that can happen next lies here, and chance picks what does. There is no time but the number of steps taken:
+ * who waits for a time is passed over until then, and when all wait the time jumps.
+ */
+export class Scheduler {
+  time = 0;
+  readonly random: () => number;
+  #steps: Step[] = [];
+
+  constructor(seed: number) {
+    this.random = createRandom(seed);
+  }
+
+  pick(count: number): number {
+    return Math.floor(this.random() * count);
+  }
+
+  chance(probability: number): boolean {
+    return this.random() < probability;
+  }
+
+  actor(name: string): Actor {
+    return { name, asleepUntil: 0, dead: false };
+  }
+
+  /** Waits for the actor's turn. */
+  turn(actor: Actor, ready?: () => boolean): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#add({ actor, ready, run: resolve });
+    return promise;
+  }
+
+  sleep(actor: Actor, steps: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#add({ actor, due: this.time + steps, run: resolve });
+    return promise;
+  }
+
+  /** A call of a server: what it does there and the answer's arrival are two steps, sometimes one. */
+  call<T>(actor: Actor, effect: () => T, arrives: () => void = () => undefined): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const orFail = (what: () => void) => () => {
+      try {
+        what();
+      } catch (error) {
+        reject(error as Error);
+      }
+    };
+    const execute = () => {
+      const result = effect();
+      const answer = orFail(() => {
+        arrives();
+        resolve(result);
+      });
+      if (actor.dead) return;
+      if (this.#isAwake(actor) && this.chance(0.4)) answer();
+      else this.#add({ actor, run: answer });
+    };
+    this.#add({ actor, sent: this.chance(0.5), run: orFail(execute) });
+    return promise;
+  }
+
+  clock(actor: Actor): Clock {
+    return {
+      after: (ms, call) => this.#add({ actor, due: this.time + ms, run: call }),
+      every: (ms, call) => {
+        let cancel = () => undefined as void;
+        const again = () => {
+          cancel = this.#add({ actor, due: this.time + ms, run: again });
+          call();
+        };
+        cancel = this.#add({ actor, due: this.time + ms, run: again });
+        return () => cancel();
+      },
+    };
+  }
+
+  /** Ends the actor. What it sent may arrive all the same. */
+  kill(actor: Actor): void {
+    actor.dead = true;
+    this.#steps = this.#steps.filter((step) => step.actor !== actor || step.sent);
+  }
+
+  /** Takes one step, and lets everything happen that follows from it at once. False when there is none to take. */
+  async step(): Promise<boolean> {
+    const step = this.#take();
+    if (!step) return false;
+    this.time++;
+    step.run();
+    await settled();
+    return true;
+  }
+
+  #add({ due = 0, ready, sent = false, actor, run }: Pick<Step, 'actor' | 'run'> & Partial<Step>): () => void {
+    const step: Step = { due, ready, sent, actor, run };
+    if (!actor.dead) this.#steps.push(step);
+    return () => {
+      const index = this.#steps.indexOf(step);
+      if (index >= 0) this.#steps.splice(index, 1);
+    };
+  }
+
+  #isAwake(actor: Actor): boolean {
+    return actor.asleepUntil <= this.time;
+  }
+
+  #take(): Step | undefined {
+    let candidates = this.#candidates();
+    if (candidates.length === 0) {
+      this.time = Math.max(this.time, this.#nextDue());
+      candidates = this.#candidates();
+    }
+    const index = candidates[this.pick(candidates.length)];
+    if (index === undefined) return undefined;
+    const [step] = this.#steps.splice(index, 1);
+    return step;
+  }
+
+  #candidates(): number[] {
+    const found: number[] = [];
+    for (const [index, { actor, due, ready, sent }] of this.#steps.entries()) {
+      if (due <= this.time && (sent || this.#isAwake(actor)) && (!ready || ready())) found.push(index);
+    }
+    return found;
+  }
+
+  /** The earliest time at which somebody is awake who now only waits for the time. */
+  #nextDue(): number {
+    let next = Infinity;
+    for (const { actor, due, ready } of this.#steps) {
+      if (!ready || ready()) next = Math.min(next, Math.max(due, actor.asleepUntil));
+    }
+    return next === Infinity ? 0 : next;
+  }
+}
+
+/** Node runs a tick only after every promise that was settled has been followed up. */
+const settled = () => new Promise<void>((resolve) => process.nextTick(resolve));

@@ -1,0 +1,111 @@
+import type { StreamStore } from '../../src/commands/stream-store.ts';
+import { createPlacement, type Placement } from '../../src/events/placement.ts';
+import { thingIdOf } from '../../src/events/ids.ts';
+import type { TopicPartition } from '../../src/events/record.ts';
+import { type ApiProcess, startApi } from './api-process.ts';
+import { ModelLog } from './log.ts';
+import { ModelPostgres } from './postgres.ts';
+import { type ProjectorProcess, startProjector } from './projector-process.ts';
+import { Scheduler } from './scheduler.ts';
+
+/** What one schedule is made from. Rates are in thousandths per step. */
+export interface Plan {
+  readonly seed: number;
+  readonly steps: number;
+  readonly apis: number;
+  readonly projectors: number;
+  readonly clients: number;
+  readonly streams: number;
+  /** Streams that an API process remembers. */
+  readonly remembered: number;
+  readonly verdictWait: number;
+  /** Whether a projector delivers each partition in a loop of its own. */
+  readonly apart: boolean;
+  readonly crashes: number;
+  readonly deaths: number;
+  readonly naps: number;
+  readonly joins: number;
+  /** Of appends, in hundredths. */
+  readonly unknown: number;
+  readonly duplicated: number;
+  readonly refused: number;
+}
+
+/** What is taken out of the rules, by changing what stands around the code that runs. */
+export interface Mutation {
+  readonly compareAndSet: boolean;
+  readonly guard: boolean;
+  readonly streams: (streams: StreamStore) => StreamStore;
+}
+
+export const unchanged: Mutation = { compareAndSet: true, guard: true, streams: (streams) => streams };
+
+/** A success as somebody was told of it. */
+export interface Told {
+  readonly commandId: string;
+  readonly stream: string;
+  readonly version: number;
+  readonly recordId: string;
+}
+
+/** A process that is started anew when it dies. */
+export interface Slot<Process> {
+  process: Process;
+}
+
+export interface World {
+  readonly plan: Plan;
+  readonly mutation: Mutation;
+  readonly scheduler: Scheduler;
+  readonly postgres: ModelPostgres;
+  readonly log: ModelLog;
+  readonly placement: Placement;
+  readonly partitions: readonly TopicPartition[];
+  /** Streams by the command that would create them. */
+  readonly streams: readonly { readonly stream: string; readonly creator: string }[];
+  /** Those of them that were sent. */
+  readonly created: Set<string>;
+  readonly apis: Slot<ApiProcess>[];
+  readonly projectors: Slot<ProjectorProcess>[];
+  readonly told: Told[];
+  /** Commands that were refused for good. */
+  readonly refused: string[];
+  /** Nothing new begins, and nothing goes wrong any more. */
+  closing: boolean;
+  violation: string | undefined;
+  readonly newId: () => string;
+  readonly violated: (what: string) => void;
+}
+
+const PARTITIONS = 2;
+
+export function createWorld(plan: Plan, mutation: Mutation): World {
+  const placement = createPlacement('model', PARTITIONS);
+  const partitions = placement.all.filter(({ topic }) => topic === 'model.catalog');
+  const scheduler = new Scheduler(plan.seed);
+  const newId = createIds();
+  const violated = (what: string) => void (world.violation ??= what);
+  const hundredths = (rate: number) => (world.closing ? 0 : rate / 100);
+  const faults = () => ({
+    unknown: hundredths(plan.unknown),
+    duplicated: hundredths(plan.duplicated),
+    refused: hundredths(plan.refused),
+  });
+  const world: World = {
+    ...{ plan, mutation, scheduler, placement, partitions, newId, violated, closing: false, violation: undefined },
+    ...{ apis: [], projectors: [], told: [], refused: [], created: new Set() },
+    postgres: new ModelPostgres({ partitions, compareAndSet: mutation.compareAndSet, violated }),
+    log: new ModelLog(scheduler, partitions, faults),
+    streams: Array.from({ length: plan.streams }, newId).map((creator) => ({ stream: thingIdOf('album', creator), creator })),
+  };
+  for (let each = 0; each < plan.apis; each++) world.apis.push({ process: startApi(world, `api ${each}`) });
+  for (let each = 0; each < plan.projectors; each++) {
+    world.projectors.push({ process: startProjector(world, `projector ${each}`) });
+  }
+  return world;
+}
+
+function createIds(): () => string {
+  let last = 0;
+  return () => `00000000-0000-7000-8000-${(++last).toString(16).padStart(12, '0')}`;
+}
