@@ -1,5 +1,6 @@
 import js from '@eslint/js';
 import { importX } from 'eslint-plugin-import-x';
+import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 /** The arrows of the house: which folder of src may import which. `main.ts` and `cli/` see everything. */
@@ -28,7 +29,7 @@ const only = (name: string, folder: string) => ({
   message: `${name} is imported only in ${folder}.`,
 });
 
-export default tseslint.config(
+export default defineConfig(
   { ignores: ['node_modules', 'data', 'coverage', '.cache'] },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,

@@ -143,7 +143,7 @@ export function redacted(config: Config): Record<string, unknown> {
     if (SECRET.test(name)) return '[set]';
     return name === 'REDIS_URL' ? String(value).replace(/\/\/.*@/, '//[set]@') : value;
   };
-  const entries = Object.entries(config).filter(([, value]) => value !== undefined);
+  const entries = Object.entries<unknown>(config).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries.map(([name, value]) => [name, show(name, value)]));
 }
 

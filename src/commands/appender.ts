@@ -10,7 +10,7 @@ export interface AppenderLimits {
   readonly partitionBytes: number;
 }
 
-export const defaultAppenderLimits: AppenderLimits = { inFlight: 2, records: 500, partitionBytes: 512_000 };
+const defaultLimits: AppenderLimits = { inFlight: 2, records: 500, partitionBytes: 512_000 };
 
 export interface Appender {
   /** Resolves when the record is acknowledged; rejects with an AppendError, or an AppError when it is too large. */
@@ -24,7 +24,7 @@ interface Waiting {
 }
 
 /** Sends at once while fewer than `inFlight` requests are under way; what queues meanwhile leaves together. */
-export function createAppender(log: Pick<EventLog, 'append'>, limits = defaultAppenderLimits): Appender {
+export function createAppender(log: Pick<EventLog, 'append'>, limits = defaultLimits): Appender {
   let queue: Waiting[] = [];
   let underWay = 0;
 

@@ -126,7 +126,10 @@ export function createHandler<State, Command, Context>(
     }
   }
 
-  /** Appends and waits. An append whose outcome nobody knows is not a failure: the verdict says what became of it. */
+  /**
+   * Appends and waits for the verdict, not for the acknowledgement: what is judged was read from the log, and only what all
+   * in-sync replicas have can be read. An append whose outcome nobody knows is no failure: the verdict says what became of it.
+   */
   async function append({ stream, origin }: Request, claim: Claim, event: AnyEvent, prev: string): Promise<Settled> {
     const envelope = {
       ...{ id: claim.recordId, type: subjectOf(event.type), stream, time: new Date(now()).toISOString() },
@@ -135,15 +138,22 @@ export function createHandler<State, Command, Context>(
     };
     const { topic, partition } = claim;
     const appended = appender.append({ topic, partition, record: toRecord(envelope, encodeEvent(event)) });
-    const verdict = verdicts.verdictOn(claim, limits.verdictWaitMs);
-    await appended.catch((error: unknown) => {
-      if (!(error instanceof AppendError)) throw error;
-      if (error.outcome === 'refused') throw unavailable('LOG_UNAVAILABLE', 'The log takes no records now.', error);
-    });
-    return verdict;
+    return Promise.race([verdicts.verdictOn(claim, limits.verdictWaitMs), refusalOf(appended)]);
   }
 
   return (request) => inTurn(request.stream, () => handle(request));
+}
+
+/** Rejects when nothing of the append is or will be in the log; settles in no other case. */
+function refusalOf(appended: Promise<void>): Promise<never> {
+  return new Promise((_, reject) => {
+    appended.catch((error: unknown) => {
+      if (!(error instanceof AppendError)) reject(error as Error);
+      else if (error.outcome === 'refused') {
+        reject(unavailable('LOG_UNAVAILABLE', 'The log takes no records now.', error));
+      }
+    });
+  });
 }
 
 function replay(

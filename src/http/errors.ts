@@ -166,7 +166,7 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
   const body = details ? problemDetails(problem, request.id) : errorBody(problem, request.id);
   void reply
     .code(problem.status)
-    .headers(problem.headers ?? {})
+    .headers({ 'x-request-id': request.id, ...problem.headers })
     .header('content-type', details ? 'application/problem+json' : JSON_TYPE)
     .send(JSON.stringify(body));
 }

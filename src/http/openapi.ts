@@ -31,7 +31,7 @@ const FAILURES = {
   413: 'The body is too large.',
   415: 'The body is not JSON.',
   422: 'The idempotency key belongs to another request.',
-  503: 'It cannot be known whether it happened, or it cannot happen now. Try again, best with the same idempotency key.',
+  503: 'It cannot be done now, or nobody knows whether it was done. Try again, a change with the same idempotency key.',
 } as const;
 
 type FailureStatus = keyof typeof FAILURES;
@@ -80,9 +80,13 @@ export function describeApi(app: FastifyInstance, about: { version: string; publ
       const transformed = jsonSchemaTransform(route);
       return { ...transformed, schema: withHeaders(transformed.schema, route.schema) };
     },
-    transformObject: jsonSchemaTransformObject,
+    transformObject: documentOf,
   });
-  app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'list', tryItOutEnabled: true } });
+  app.register(swaggerUi, {
+    routePrefix: '/docs',
+    theme: { title: 'OpenMusic API' },
+    uiConfig: { docExpansion: 'list', tryItOutEnabled: true },
+  });
 }
 
 /** The transform keeps an answer's description and content, and loses its headers. */
@@ -92,4 +96,22 @@ function withHeaders(transformed: FastifySchema, { response }: FastifySchema = {
     if (headers && described[status]) described[status] = { ...described[status], headers };
   }
   return transformed;
+}
+
+/** Each named schema comes as one for requests and one for answers: those that no route leads to are taken away. */
+function documentOf(raw: Parameters<typeof jsonSchemaTransformObject>[0]) {
+  const document = jsonSchemaTransformObject(raw);
+  const schemas: Record<string, unknown> = 'components' in document ? (document.components?.schemas ?? {}) : {};
+  const used = referenced(document.paths, schemas);
+  for (const name of Object.keys(schemas)) if (!used.has(name)) Reflect.deleteProperty(schemas, name);
+  return document;
+}
+
+function referenced(part: unknown, schemas: Record<string, unknown>, found = new Set<string>()): Set<string> {
+  for (const [, name = ''] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+    if (found.has(name)) continue;
+    found.add(name);
+    referenced(schemas[name], schemas, found);
+  }
+  return found;
 }

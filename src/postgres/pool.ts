@@ -50,10 +50,10 @@ export function clientConfig(
   };
 }
 
-const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
-  oid === (pg.types.builtins.INT8 as number)
-    ? Number
-    : (pg.types.getTypeParser(oid, format) as (value: string) => unknown);
+type ParserOf = (oid: number, format?: 'text' | 'binary') => (value: string) => unknown;
+const INT8 = 20;
+const defaultParser = pg.types.getTypeParser as ParserOf;
+const getTypeParser: ParserOf = (oid, format) => (oid === INT8 ? Number : defaultParser(oid, format));
 
 export function openDatabase(connection: PostgresConnection, options: DatabaseOptions): Database {
   const pool = new pg.Pool({

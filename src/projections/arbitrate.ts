@@ -26,14 +26,23 @@ export type Sighting =
   | { readonly kind: 'loser'; readonly reason: string; readonly alarm: boolean }
   | { readonly kind: 'corrupt'; readonly reason: string };
 
+/** A longer stream id is none: an index of Postgres holds 2,704 bytes, and a winner that no table takes would never let go. */
+const STREAM_BYTES = 255;
+
 /** Reads headers and key, never the value, so that old and new code always agree. */
 export function sight(record: StoredRecord, ground: Ground): Sighting {
   if (ground.isVoid(record)) return { kind: 'loser', reason: 'declared void', alarm: false };
   const reading = readEnvelope(record);
   if (reading.kind === 'foreign') return { kind: 'loser', reason: reading.reason, alarm: true };
   if (reading.kind === 'corrupt') return reading;
-  if (ground.belongs(reading.envelope.stream, record)) return { kind: 'claim', envelope: reading.envelope };
-  return { kind: 'loser', reason: 'its stream lives in another partition', alarm: true };
+  const { envelope } = reading;
+  if (!ground.belongs(envelope.stream, record)) {
+    return { kind: 'loser', reason: 'its stream lives in another partition', alarm: true };
+  }
+  if (Buffer.byteLength(envelope.stream) > STREAM_BYTES) {
+    return { kind: 'loser', reason: 'the id of its stream is too long', alarm: true };
+  }
+  return { kind: 'claim', envelope };
 }
 
 /** The rule: a claim wins if and only if it follows the head in version and in id. Losers change nothing. */

@@ -1,6 +1,7 @@
 import { decodeEvent } from '../events/codec.ts';
 import { type Envelope, fingerprint, valueIsIntact } from '../events/envelope.ts';
-import type { StoredRecord } from '../events/record.ts';
+import type { AnyEvent } from '../events/events.ts';
+import type { LogRecord, StoredRecord } from '../events/record.ts';
 import { reasonOf } from '../errors.ts';
 import { type Sighting, wins } from './arbitrate.ts';
 import type { PartitionState } from './partition-state.ts';
@@ -58,12 +59,27 @@ function after(from: Checkpoint, last: StoredRecord | undefined): Checkpoint {
 }
 
 function payloadOf(record: StoredRecord, envelope: Envelope): Accepted['payload'] {
-  if (!valueIsIntact(record)) return { poison: 'the checksum of the value is wrong' };
   try {
-    return { event: decodeEvent(envelope.type, record.value) };
+    return { event: eventOf(record, envelope.type) };
   } catch (error) {
     return { poison: reasonOf(error) };
   }
+}
+
+/**
+ * The event of an accepted record; throws with the reason when it cannot be had. NUL, which no text of Postgres holds, is
+ * refused here: rows are folded before they are written, so whether Postgres meets it depends on what came in one batch.
+ */
+export function eventOf(record: LogRecord, type: string): AnyEvent {
+  if (!valueIsIntact(record)) throw new Error('the checksum of the value is wrong');
+  const event = decodeEvent(type, record.value);
+  if (holdsNul(event)) throw new Error('a text of the event holds NUL');
+  return event;
+}
+
+function holdsNul(value: unknown): boolean {
+  if (typeof value === 'string') return value.includes('\0');
+  return typeof value === 'object' && value !== null && Object.values(value).some(holdsNul);
 }
 
 /** The same judgement with the one winner's payload refused. */

@@ -24,9 +24,11 @@ export function observeProjector(logger: Logger, registry: Registry, onCommitted
     labelNames: ['partition'],
     registers,
   });
+  const halted = new Set<string>();
   return {
-    committed({ accepted: records }) {
+    committed({ moves, accepted: records }) {
       accepted.inc(records.length);
+      for (const move of moves) if (halted.delete(partitionKey(move))) stopped.set({ partition: partitionKey(move) }, 0);
       onCommitted();
     },
     lost(record, reason, alarm) {
@@ -40,6 +42,7 @@ export function observeProjector(logger: Logger, registry: Registry, onCommitted
     },
     stopped(position, reason) {
       stopped.set({ partition: partitionKey(position) }, 1);
+      halted.add(partitionKey(position));
       logger.fatal({ position: showPosition(position), reason }, 'a partition is no longer consumed');
     },
   };

@@ -3,8 +3,6 @@ import { fingerprint } from '../events/envelope.ts';
 import { type StoredRecord, type TopicPartition } from '../events/record.ts';
 import type { Checkpoint, StoredCheckpoint, StreamHead } from './store.ts';
 
-const HEADS_REMEMBERED = 20_000;
-
 /** What is to be done with records that were delivered. */
 export type Approach =
   | { readonly kind: 'apply'; readonly records: readonly [StoredRecord, ...StoredRecord[]] }
@@ -19,7 +17,7 @@ export class PartitionState {
   readonly where: TopicPartition;
   /** Undefined when it has to be read again. */
   checkpoint: Checkpoint | undefined;
-  readonly heads = new LRUCache<string, StreamHead>({ max: HEADS_REMEMBERED });
+  readonly heads: LRUCache<string, StreamHead>;
   stopped: string | undefined;
   /** Whether the store says that the partition is stopped, which must be taken back once it goes on. */
   noted = false;
@@ -30,10 +28,12 @@ export class PartitionState {
   #asked: number | undefined;
   /** Offset of a record that was corrupt when it came the first time. */
   #suspect: number | undefined;
-  #endedBefore = false;
+  /** Where the checkpoint stood if the log, when last looked at, ended before it. */
+  #endedBefore: number | undefined;
 
-  constructor(where: TopicPartition) {
+  constructor(where: TopicPartition, headsRemembered: number) {
     this.where = where;
+    this.heads = new LRUCache({ max: headsRemembered });
   }
 
   /** Starts anew at a checkpoint. Returns the offset to read from: the last applied record, so that it can be compared. */
@@ -85,11 +85,14 @@ export class PartitionState {
     return true;
   }
 
-  /** True when the log is seen for the second time in a row to end before the checkpoint: once may be a change of leader. */
+  /**
+   * True when the log is seen for the second time in a row to end before the checkpoint: once may be a change of leader.
+   * It is compared with the checkpoint of the first time, because this one may have moved since the end was asked for.
+   */
   endsBefore(end: number): boolean {
-    const before = this.stopped === undefined && this.checkpoint !== undefined && end < this.checkpoint.next;
-    const twice = before && this.#endedBefore;
-    this.#endedBefore = before;
+    const next = this.stopped === undefined ? this.checkpoint?.next : undefined;
+    const twice = next !== undefined && this.#endedBefore !== undefined && end < this.#endedBefore;
+    this.#endedBefore = next !== undefined && end < next ? next : undefined;
     return twice;
   }
 

@@ -6,6 +6,7 @@ import type { Applied, Projection } from './projection.ts';
 import { commitStatement, MISSED } from './statement.ts';
 import {
   type Accepted,
+  type Believed,
   type Commit,
   Poison,
   type ProjectionStore,
@@ -22,7 +23,7 @@ export function createPostgresStore(database: Database, projections: readonly Pr
           FROM checkpoints c JOIN json_to_recordset($1) AS p (topic text, partition int) USING (topic, partition)`,
         values: [JSON.stringify(partitions)],
       }),
-    heads: (streams) => readHeads(database, streams),
+    heads: (streams, at) => readHeads(database, streams, at),
     commit: (commit) => write(database, projections, commit),
     async noteStopped({ topic, partition }: TopicPartition, reason: string | null) {
       const text = 'UPDATE checkpoints SET stopped = $3 WHERE topic = $1 AND partition = $2';
@@ -31,18 +32,42 @@ export function createPostgresStore(database: Database, projections: readonly Pr
   };
 }
 
-async function readHeads(database: Database, streams: readonly string[]): Promise<Map<string, StreamHead>> {
-  const rows = await database.query<{ stream: string; version: number; id: string; closed: boolean }>({
+interface HeadRow {
+  /** How many of the checkpoints are where they are believed to be. */
+  readonly here: number;
+  readonly stream: string | null;
+  readonly version: number;
+  readonly id: string;
+  readonly closed: boolean;
+}
+
+const HEADS = `SELECT b.here, h.stream, h.version, h.id, h.closed
+  FROM (
+    SELECT count(*) AS here FROM json_to_recordset($2) AS p (topic text, partition int, next bigint, fence int)
+    JOIN checkpoints c USING (topic, partition, next, fence)
+  ) b
+  LEFT JOIN (
+    SELECT s.stream, l.version, l.record_id AS id, q.stream IS NOT NULL AS closed
+    FROM unnest($1::text[]) AS s (stream)
+    CROSS JOIN LATERAL (
+      SELECT version, record_id FROM stream_events e WHERE e.stream = s.stream ORDER BY version DESC LIMIT 1
+    ) l
+    LEFT JOIN quarantine q ON q.stream = s.stream
+  ) h ON true`;
+
+async function readHeads(database: Database, streams: readonly string[], at: readonly Believed[]) {
+  const believed = at.map(({ topic, partition, from }) => ({ topic, partition, next: from.next, fence: from.fence }));
+  const rows = await database.query<HeadRow & Record<string, unknown>>({
     name: 'heads',
-    text: `SELECT s.stream, h.version, h.record_id AS id, q.stream IS NOT NULL AS closed
-      FROM unnest($1::text[]) AS s (stream)
-      CROSS JOIN LATERAL (
-        SELECT version, record_id FROM stream_events e WHERE e.stream = s.stream ORDER BY version DESC LIMIT 1
-      ) h
-      LEFT JOIN quarantine q ON q.stream = s.stream`,
-    values: [streams],
+    text: HEADS,
+    values: [streams, JSON.stringify(believed)],
   });
-  return new Map(rows.map(({ stream, ...head }) => [stream, head]));
+  if (rows[0]?.here !== at.length) return 'missed' as const;
+  return new Map(
+    rows.flatMap(({ stream, version, id, closed }): [string, StreamHead][] =>
+      stream === null ? [] : [[stream, { version, id, closed }]],
+    ),
+  );
 }
 
 async function write(
@@ -75,5 +100,8 @@ function appliedOf({ envelope, payload }: Accepted): Applied[] {
   return [{ stream, version, time, event: payload.event }];
 }
 
-/** Data exceptions and integrity violations are the row's fault; everything else is ours or the moment's. */
-export const isPoison = (error: unknown): boolean => /^2[23]/.test(sqlState(error) ?? '');
+/**
+ * Data exceptions, integrity violations and what is too large for an index (54000) are the row's fault; everything else is
+ * ours or the moment's.
+ */
+export const isPoison = (error: unknown): boolean => /^(?:2[23]|54000)/.test(sqlState(error) ?? '');

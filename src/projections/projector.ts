@@ -12,7 +12,11 @@ export interface ProjectorOptions {
   readonly voids: () => Promise<Ground['isVoid']>;
   readonly ends: (partitions: readonly TopicPartition[]) => Promise<Position[]>;
   readonly observer: ProjectorObserver;
+  /** Streams of each partition whose head is kept in memory. */
+  readonly headsRemembered?: number;
 }
+
+const HEADS_REMEMBERED = 20_000;
 
 /** Hears what happened, after it was committed. */
 export interface ProjectorObserver {
@@ -27,7 +31,10 @@ export interface Projector extends SubscriptionHandler {
   stopped(): readonly (TopicPartition & { readonly reason: string })[];
   /** The next offset to apply of every assigned partition whose checkpoint is known. */
   positions(): readonly Position[];
-  /** Starts those stopped partitions again whose next record was declared void; returns where each is to be read from. */
+  /**
+   * Starts partitions again that would stand still for ever: stopped ones whose next record was declared void, and those
+   * whose commits a crash took back. Returns where each is to be read from.
+   */
   retryStopped(): Promise<Position[]>;
   /** Stops partitions whose log was seen twice in a row to end before what is applied: it was shortened or made anew. */
   compareEnds(ends: readonly Position[]): Promise<void>;
@@ -38,7 +45,8 @@ export interface Projector extends SubscriptionHandler {
  * transaction. Any number of projectors may run on the same partition, old ones that were thought dead included: only the
  * one whose checkpoint is still true can write.
  */
-export function createProjector({ store, belongs, voids, ends, observer }: ProjectorOptions): Projector {
+export function createProjector(options: ProjectorOptions): Projector {
+  const { store, belongs, voids, ends, observer, headsRemembered = HEADS_REMEMBERED } = options;
   let states = new Map<string, PartitionState>();
   let ground: Ground = { belongs, isVoid: () => false };
 
@@ -61,7 +69,7 @@ export function createProjector({ store, belongs, voids, ends, observer }: Proje
   }
 
   async function assigned(partitions: readonly TopicPartition[]): Promise<Position[]> {
-    states = new Map(partitions.map((where) => [partitionKey(where), new PartitionState(where)]));
+    states = new Map(partitions.map((where) => [partitionKey(where), new PartitionState(where, headsRemembered)]));
     return begin(states);
   }
 
@@ -101,6 +109,7 @@ export function createProjector({ store, belongs, voids, ends, observer }: Proje
     const approach = state.approach(state.checkpoint, slice.records);
     switch (approach.kind) {
       case 'continue':
+        if (approach.next === state.checkpoint.next) await takeBackNote(state); // nothing may follow that would do it
         return approach.next;
       case 'stop':
         await stop(state, approach.reason);
@@ -179,7 +188,8 @@ export function createProjector({ store, belongs, voids, ends, observer }: Proje
         sighting.kind === 'claim' && !work.state.heads.has(sighting.envelope.stream) ? [sighting.envelope.stream] : [],
       ),
     );
-    const loaded = unknown.length > 0 ? await store.heads([...new Set(unknown)]) : new Map<string, StreamHead>();
+    const loaded = unknown.length > 0 ? await loadHeads([...new Set(unknown)], works) : new Map<string, StreamHead>();
+    if (loaded === 'missed') return [];
     const judged: Judged[] = [];
     for (const { work, sightings } of sighted) {
       const corrupt = sightings.findIndex(({ kind }) => kind === 'corrupt');
@@ -193,6 +203,13 @@ export function createProjector({ store, belongs, voids, ends, observer }: Proje
     return judged;
   }
 
+  async function loadHeads(streams: readonly string[], works: readonly Work[]) {
+    const at = works.map(({ state, from }) => ({ ...state.where, from }));
+    const heads = await store.heads(streams, at);
+    if (heads === 'missed') for (const { state } of works) state.forget();
+    return heads;
+  }
+
   async function stop(state: PartitionState, reason: string): Promise<void> {
     state.stopped = reason;
     state.noted = true;
@@ -201,11 +218,28 @@ export function createProjector({ store, belongs, voids, ends, observer }: Proje
   }
 
   async function retryStopped(): Promise<Position[]> {
+    return [...(await retryVoided()), ...(await retrySetBack())];
+  }
+
+  async function retryVoided(): Promise<Position[]> {
     const stopped = [...states].filter(([, state]) => state.stopped !== undefined);
     if (stopped.length === 0) return [];
     const isVoid = await voids();
     const freed = stopped.filter(([, { where, checkpoint }]) => isVoid({ ...where, offset: checkpoint?.next ?? 0 }));
     return freed.length > 0 ? begin(new Map(freed)) : [];
+  }
+
+  /** A crash can take back commits while nothing is delivered: no commit misses, and readers would wait for ever. */
+  async function retrySetBack(): Promise<Position[]> {
+    const running = [...states.values()].filter(({ stopped }) => stopped === undefined);
+    const believed = new Map(running.map((state) => [partitionKey(state.where), { state, checkpoint: state.checkpoint }]));
+    const stored = await store.checkpoints(running.map(({ where }) => where));
+    return stored.flatMap(({ topic, partition, next }) => {
+      const { state, checkpoint } = believed.get(partitionKey({ topic, partition })) ?? {};
+      if (!state || !checkpoint || state.checkpoint !== checkpoint || checkpoint.next <= next) return [];
+      state.forget();
+      return [{ topic, partition, offset: next }];
+    });
   }
 
   async function compareEnds(ends: readonly Position[]): Promise<void> {

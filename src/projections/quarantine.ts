@@ -1,8 +1,7 @@
-import { decodeEvent } from '../events/codec.ts';
-import { valueIsIntact } from '../events/envelope.ts';
 import type { LogRecord } from '../events/record.ts';
 import { reasonOf } from '../errors.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
+import { eventOf } from './judge.ts';
 import { changesOf, isPoison } from './postgres-store.ts';
 import type { Applied, Projection } from './projection.ts';
 import { bulkSql } from './statement.ts';
@@ -89,9 +88,8 @@ async function tryApply(
 class Undecodable extends Error {}
 
 function toApplied(stream: string, { version, type, headers, value }: Kept): Applied {
-  if (!valueIsIntact({ key: stream, headers, value })) throw new Undecodable('the checksum of the value is wrong');
   try {
-    return { stream, version, time: headers.ce_time ?? '', event: decodeEvent(type, value) };
+    return { stream, version, time: headers.ce_time ?? '', event: eventOf({ key: stream, headers, value }, type) };
   } catch (error) {
     throw new Undecodable(reasonOf(error));
   }

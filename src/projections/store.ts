@@ -33,8 +33,12 @@ export interface Accepted {
   readonly payload: { readonly event: AnyEvent } | 'kept' | { readonly poison: string };
 }
 
-export interface Move extends TopicPartition {
+/** Where a partition's checkpoint is believed to be. */
+export interface Believed extends TopicPartition {
   readonly from: Checkpoint;
+}
+
+export interface Move extends Believed {
   readonly to: Checkpoint;
 }
 
@@ -50,8 +54,12 @@ export interface Commit {
  */
 export interface ProjectionStore {
   checkpoints(partitions: readonly TopicPartition[]): Promise<StoredCheckpoint[]>;
-  /** Heads of those streams that have one. */
-  heads(streams: readonly string[]): Promise<Map<string, StreamHead>>;
+  /**
+   * Heads of those streams that have one, read in one snapshot with the checkpoints. `missed`: one of these was not where
+   * it was believed to be, so the heads are not those of that position. To compare at the commit alone would not do: with
+   * another projector at work, a crash can take a checkpoint back before the heads are read, and have it moved on again after.
+   */
+  heads(streams: readonly string[], at: readonly Believed[]): Promise<Map<string, StreamHead> | 'missed'>;
   /**
    * Moves the checkpoints and writes the rows in one transaction whose first step compares every checkpoint with `from`.
    * `missed`: one of them was not there, and nothing was written. Throws Poison when the rows cannot be stored

@@ -30,7 +30,7 @@ export function startApi(world: World, name: string): ApiProcess {
   const guarded = (connection: Connection) => passModelGuard(world, actor, connection, connections.open === 0);
   const connections: Connections = new Connections(world, actor, mutation.guard ? guarded : undefined);
   const streams = mutation.streams(streamsOver(connections, postgres));
-  const verdicts = createVerdicts({ streams, pollMs: 12, clock: scheduler.clock(actor) });
+  const verdicts = createVerdicts({ streams, pollMs: 20, clock: scheduler.clock(actor) });
   const handle = createHandler(trail, {
     ...{ streams, verdicts, placement: world.placement, newId: world.newId, now: () => scheduler.time },
     appender: createAppender({ append: log.appendAs(actor) }),

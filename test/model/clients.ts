@@ -29,20 +29,20 @@ async function command(world: World, client: Client): Promise<never> {
   }
 }
 
-function wish({ scheduler, streams, created, newId, told }: World, label: string): CommandRequest<Step> {
+function wish({ scheduler, streams, created, newId, told, mutation }: World, label: string): CommandRequest<Step> {
   const { stream, creator } = streams[scheduler.pick(streams.length)]!;
   const isCreation = !created.has(creator) && scheduler.chance(0.7);
   if (isCreation) created.add(creator);
   const known = told.findLast((each) => each.stream === stream);
   return {
     stream,
-    command: { label, atMost: scheduler.chance(0.1) ? 2 : 1_000, poison: scheduler.chance(0.02) },
+    command: { label, atMost: mutation.refusals && scheduler.chance(0.1) ? 2 : Infinity, poison: scheduler.chance(0.02) },
     origin: {
       commandId: isCreation ? creator : newId(),
       repeatable: scheduler.chance(0.75),
       ...{ bodyHash: label, olderBodyHashes: [], actor: 'anonymous', correlationId: label },
     },
-    expectedVersion: known && scheduler.chance(0.2) ? [known.version] : undefined,
+    expectedVersion: mutation.refusals && known && scheduler.chance(0.2) ? [known.version] : undefined,
   };
 }
 
@@ -83,7 +83,7 @@ function failure(world: World, { origin }: CommandRequest<Step>, error: unknown)
 export async function readAgainAndAgain(world: World, actor: Actor): Promise<never> {
   const { scheduler, apis, told } = world;
   for (;;) {
-    await scheduler.sleep(actor, scheduler.pick(12));
+    await scheduler.sleep(actor, scheduler.pick(20));
     const must = [...told];
     const { process } = apis[scheduler.pick(apis.length)]!;
     const reading = process.read((postgres) =>

@@ -1,5 +1,5 @@
 import type { Decider } from '../../src/commands/decider.ts';
-import { rejected } from '../../src/errors.ts';
+import { AppError } from '../../src/errors.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
 import { REFUSED_YEAR } from './postgres.ts';
 
@@ -21,7 +21,7 @@ export const trail: Decider<Trail, Step> = {
   initial: { labels: [] },
   evolve: (state, event) => ({ labels: [...state.labels, labelOf(event)] }),
   decide({ label, atMost, poison }, { labels }) {
-    if (labels.length > atMost) throw rejected('TOO_LONG', `${labels.length} events are too many.`);
+    if (labels.length > atMost) throw new AppError('rejected', 'TOO_LONG', `${labels.length} events are too many.`);
     return { type: 'AlbumChanged', name: [label, ...labels].join(' '), year: poison ? REFUSED_YEAR : 2000 };
   },
 };

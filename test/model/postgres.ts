@@ -1,6 +1,6 @@
 import type { Envelope } from '../../src/events/envelope.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../src/events/record.ts';
-import { type Commit, type Move, Poison, type StoredCheckpoint, type StreamHead } from '../../src/projections/store.ts';
+import { type Believed, type Commit, type Move, Poison, type StoredCheckpoint, type StreamHead } from '../../src/projections/store.ts';
 
 /** An accepted record as `stream_events` has it. */
 export interface Row {
@@ -33,8 +33,7 @@ class Tables {
 
 export interface PostgresOptions {
   readonly partitions: readonly TopicPartition[];
-  /** Whether a commit compares checkpoints; without it the rule that is taken out is the compare-and-set. */
-  readonly compareAndSet: boolean;
+  readonly rules: { readonly compareAndSet: boolean; readonly headsAtCheckpoint: boolean };
   readonly violated: (what: string) => void;
 }
 
@@ -90,7 +89,9 @@ export class ModelPostgres {
     return this.#tables.checkpoints.get(partitionKey(where))!;
   }
 
-  heads(streams: readonly string[]): Map<string, StreamHead> {
+  heads(streams: readonly string[], at: readonly Believed[]): Map<string, StreamHead> | 'missed' {
+    const { headsAtCheckpoint } = this.#options.rules;
+    if (headsAtCheckpoint && !at.every((each) => this.#isAt(each))) return 'missed';
     const heads = new Map<string, StreamHead>();
     for (const stream of streams) {
       const last = this.#tables.rowsOf(stream).at(-1)?.envelope;
@@ -101,7 +102,8 @@ export class ModelPostgres {
   }
 
   commit(commit: Commit): 'moved' | 'missed' {
-    if (!commit.moves.every((move) => this.#isWhereExpected(move))) return 'missed';
+    const { compareAndSet } = this.#options.rules;
+    if (compareAndSet && !commit.moves.every((move) => this.#isAt(move))) return 'missed';
     for (const { envelope, payload } of commit.accepted) {
       if (typeof payload === 'object' && 'event' in payload && 'year' in payload.event && payload.event.year === REFUSED_YEAR) {
         throw new Poison('numeric field overflow', undefined);
@@ -126,8 +128,7 @@ export class ModelPostgres {
     return reached;
   }
 
-  #isWhereExpected({ from, ...where }: Move): boolean {
-    if (!this.#options.compareAndSet) return true;
+  #isAt({ from, ...where }: Believed): boolean {
     const { next, fence } = this.checkpoint(where);
     return next === from.next && fence === from.fence;
   }

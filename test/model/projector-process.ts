@@ -29,6 +29,7 @@ export function startProjector(world: World, name: string): ProjectorProcess {
     voids: () => scheduler.call(actor, () => () => false),
     ends: (of) => scheduler.call(actor, () => log.ends(of)),
     observer: observing(world),
+    headsRemembered: plan.remembered,
   });
   const member = new Member(world, actor, projector);
   void member.run(plan.apart ? partitions.map((where) => [where]) : [partitions]);
@@ -59,13 +60,19 @@ class Member {
     }
   }
 
-  /** As the feed does, from time to time. */
+  /** As the feed does from time to time. */
   async look(): Promise<never> {
+    const { scheduler, log } = this.#world;
     for (;;) {
-      await this.#world.scheduler.sleep(this.#actor, 25);
-      const positions = this.#projector.positions();
-      const ends = await this.#world.scheduler.call(this.#actor, () => this.#world.log.ends(positions));
-      await this.#projector.compareEnds(ends);
+      await scheduler.sleep(this.#actor, 70);
+      try {
+        for (const start of await this.#projector.retryStopped()) this.#wanted.set(partitionKey(start), start);
+        const positions = this.#projector.positions();
+        const ends = await scheduler.call(this.#actor, () => log.ends(positions));
+        await this.#projector.compareEnds(ends);
+      } catch {
+        // the next look may be luckier
+      }
     }
   }
 
@@ -117,7 +124,7 @@ class Member {
 function storeOver(connections: Connections, postgres: ModelPostgres): ProjectionStore {
   return {
     checkpoints: (partitions) => connections.query(() => postgres.checkpoints(partitions)),
-    heads: (streams) => connections.query(() => postgres.heads(streams)),
+    heads: (streams, at) => connections.query(() => postgres.heads(streams, at)),
     commit: (commit) => connections.query(() => postgres.commit(commit)),
     noteStopped: (where, reason) => connections.query(() => postgres.noteStopped(where, reason)),
   };

@@ -16,7 +16,7 @@ export interface Plan {
   readonly projectors: number;
   readonly clients: number;
   readonly streams: number;
-  /** Streams that an API process remembers. */
+  /** Streams that a process remembers. */
   readonly remembered: number;
   readonly verdictWait: number;
   /** Whether a projector delivers each partition in a loop of its own. */
@@ -33,12 +33,24 @@ export interface Plan {
 
 /** What is taken out of the rules, by changing what stands around the code that runs. */
 export interface Mutation {
+  /** Commits compare checkpoints. */
   readonly compareAndSet: boolean;
+  /** Heads are read in one snapshot with checkpoints that are compared too. */
+  readonly headsAtCheckpoint: boolean;
+  /** Connections pass the guard before their first use. */
   readonly guard: boolean;
+  /** Clients set conditions, so that some commands are refused. No record of a refusal is ever arbitrated. */
+  readonly refusals: boolean;
   readonly streams: (streams: StreamStore) => StreamStore;
 }
 
-export const unchanged: Mutation = { compareAndSet: true, guard: true, streams: (streams) => streams };
+export const unchanged: Mutation = {
+  compareAndSet: true,
+  headsAtCheckpoint: true,
+  guard: true,
+  refusals: true,
+  streams: (streams) => streams,
+};
 
 /** A success as somebody was told of it. */
 export interface Told {
@@ -94,7 +106,7 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
   const world: World = {
     ...{ plan, mutation, scheduler, placement, partitions, newId, violated, closing: false, violation: undefined },
     ...{ apis: [], projectors: [], told: [], refused: [], created: new Set() },
-    postgres: new ModelPostgres({ partitions, compareAndSet: mutation.compareAndSet, violated }),
+    postgres: new ModelPostgres({ partitions, rules: mutation, violated }),
     log: new ModelLog(scheduler, partitions, faults),
     streams: Array.from({ length: plan.streams }, newId).map((creator) => ({ stream: thingIdOf('album', creator), creator })),
   };

@@ -37,6 +37,7 @@ const tags = ['albums'];
 const schemas = {
   create: {
     tags,
+    operationId: 'createAlbum',
     summary: 'Create an album',
     headers: writeHeaders,
     body: albumBody,
@@ -47,17 +48,19 @@ const schemas = {
   },
   read: {
     tags,
+    operationId: 'readAlbum',
     summary: 'Read an album with its songs',
     headers: readHeaders,
     params,
     response: {
       200: answer('The album.', success(z.strictObject({ album: albumView })), ['etag']),
-      304: { description: 'The client has it already.', type: 'null' },
+      304: z.null().meta({ description: 'The client has it already.' }),
       ...failures(404, 503),
     },
   },
   change: {
     tags,
+    operationId: 'changeAlbum',
     summary: 'Change an album',
     headers: changeHeaders,
     params,
@@ -69,6 +72,7 @@ const schemas = {
   },
   remove: {
     tags,
+    operationId: 'deleteAlbum',
     summary: 'Delete an album',
     description: 'Its songs stay, without an album.',
     headers: changeHeaders,

@@ -19,15 +19,21 @@ const readiness = {
 const schemas = {
   livez: {
     tags,
+    operationId: 'isAlive',
     summary: 'Whether the process should go on living',
     response: {
       200: answer('It should.', success(z.strictObject({ detail: z.string() }))),
       503: answer('It should be started again.', unwellSchema, ['retry-after']),
     },
   },
-  readyz: { tags, summary: 'Whether the process should get requests', response: readiness },
-  health: { tags, summary: 'How each dependency is doing', response: readiness },
-  metrics: { tags, summary: 'Metrics for Prometheus', response: { 200: textAnswer('Prometheus’ text format.') } },
+  readyz: { tags, operationId: 'isReady', summary: 'Whether the process should get requests', response: readiness },
+  health: { tags, operationId: 'readHealth', summary: 'How each dependency is doing', response: readiness },
+  metrics: {
+    tags,
+    operationId: 'readMetrics',
+    summary: 'Metrics for Prometheus',
+    response: { 200: textAnswer('Prometheus’ text format.') },
+  },
 };
 
 function textAnswer(description: string) {
@@ -52,15 +58,16 @@ export const healthRoutes =
   };
 
 const lifeOf = ({ ok, detail }: Check, request: FastifyRequest, reply: FastifyReply) =>
-  ok ? { status: 'success' as const, data: { detail } } : unwell(request, reply, 'NOT_ALIVE', detail);
+  ok
+    ? { status: 'success' as const, data: { detail } }
+    : unwell(request, reply, { code: 'NOT_ALIVE', message: detail });
 
 const readinessOf = ({ ok, reason, checks }: HealthReport, request: FastifyRequest, reply: FastifyReply) =>
   ok
     ? { status: 'success' as const, data: { checks } }
-    : { ...unwell(request, reply, 'NOT_READY', `Not ready. ${reason}`), data: { checks } };
+    : { ...unwell(request, reply, { code: 'NOT_READY', message: `Not ready. ${reason}` }), data: { checks } };
 
-function unwell(request: FastifyRequest, reply: FastifyReply, code: string, message: string) {
-  const problem = { status: 503, code, message, headers: { 'retry-after': '1' } };
-  reply.code(problem.status).headers(problem.headers);
-  return errorBody(problem, request.id);
+function unwell(request: FastifyRequest, reply: FastifyReply, why: { code: string; message: string }) {
+  reply.code(503).header('retry-after', '1');
+  return errorBody({ status: 503, ...why }, request.id);
 }

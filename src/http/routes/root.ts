@@ -5,6 +5,7 @@ import { success } from '../schemas.ts';
 
 const schema = {
   tags: ['server'],
+  operationId: 'readAbout',
   summary: 'What this is',
   response: {
     200: answer(

@@ -111,6 +111,7 @@ const tags = ['songs'];
 const schemas = {
   create: {
     tags,
+    operationId: 'createSong',
     summary: 'Create a song',
     headers: writeHeaders,
     body: songBody,
@@ -121,6 +122,7 @@ const schemas = {
   },
   search: {
     tags,
+    operationId: 'searchSongs',
     summary: 'List or search songs',
     description:
       'The whole catalog, streamed and ordered by id. With `limit` or `cursor` one page and its `nextCursor`.',
@@ -129,17 +131,19 @@ const schemas = {
   },
   read: {
     tags,
+    operationId: 'readSong',
     summary: 'Read a song',
     headers: readHeaders,
     params,
     response: {
       200: answer('The song.', success(z.strictObject({ song: songView })), ['etag']),
-      304: { description: 'The client has it already.', type: 'null' },
+      304: z.null().meta({ description: 'The client has it already.' }),
       ...failures(404, 503),
     },
   },
   change: {
     tags,
+    operationId: 'changeSong',
     summary: 'Change a song',
     description: 'The song becomes exactly what is sent: without `duration` it has none, without `albumId` no album.',
     headers: changeHeaders,
@@ -152,6 +156,7 @@ const schemas = {
   },
   remove: {
     tags,
+    operationId: 'deleteSong',
     summary: 'Delete a song',
     headers: changeHeaders,
     params,

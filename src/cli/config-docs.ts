@@ -1,0 +1,60 @@
+import { writeFileSync } from 'node:fs';
+import { describeSettings } from '../config.ts';
+
+type Setting = ReturnType<typeof describeSettings>[number];
+
+const MADE_BY = 'Made by `node src/cli/config-docs.ts` from `src/config.ts`: change it there.';
+
+/** `docs/configuration.md`. */
+export function configurationPage(settings: readonly Setting[] = describeSettings()): string {
+  const row = ({ name, fallback, about }: Setting) =>
+    [`\`${name}\``, fallback === undefined ? '' : code(fallback), cell(about)] as const;
+  return `# Configuration
+
+<!-- ${MADE_BY} -->
+
+Every setting is an environment variable. A file \`.env\` in the working directory is read too; the environment wins.
+An empty value counts as not given. A wrong or missing value is one clear line, and the process ends with code 1.
+
+${table([['name', 'default', 'meaning'], ...settings.map(row)])}
+
+## What one setting asks of others
+
+- Without \`KAFKA_BROKERS\` the log is embedded: it lives in Postgres, and one process at a time writes it.
+- With \`KAFKA_BROKERS\` the following must be set as well: \`PGHOST\`, \`REDIS_URL\` or \`REDIS_SERVER\`, and
+  \`IDEMPOTENCY_HASH_KEY\`. All processes must have the same \`IDEMPOTENCY_HASH_KEY\`.
+- \`KAFKA_FLUSH\` counts the brokers that \`KAFKA_BROKERS\` names, not those of the cluster. It matters only when the topics
+  are made.
+- \`HEALTH_PORT\` does nothing in a process with the role \`api\`, which answers probes on \`PORT\`.
+- No transaction pooler may stand between OpenMusic and Postgres: it relies on sessions (locks, prepared statements).
+`;
+}
+
+/** `.env.example`: every setting, commented out, with what it is without it. */
+export function envExample(settings: readonly Setting[] = describeSettings()): string {
+  const entry = ({ name, fallback = '', about }: Setting) => `# ${about}\n#${name}=${fallback}\n`;
+  return [
+    `# ${MADE_BY}`,
+    '# Copy it to .env and take the # away from what you want to change. None of it is needed for `npm start`.',
+    '',
+    ...settings.map(entry),
+  ].join('\n');
+}
+
+const code = (text: string): string => (text === '' ? 'empty' : `\`${text}\``);
+const cell = (text: string): string => text.replaceAll('|', '\\|');
+
+/** Aligned as Prettier does, so that the page passes it. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(3, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    `| ${widths.map((width, at) => (row[at] ?? '').padEnd(width)).join(' | ')} |`;
+  const [head = [], ...body] = rows;
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
+}
+
+if (import.meta.main) {
+  const root = new URL('../../', import.meta.url);
+  writeFileSync(new URL('docs/configuration.md', root), configurationPage());
+  writeFileSync(new URL('.env.example', root), envExample());
+}

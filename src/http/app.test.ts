@@ -1,0 +1,494 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { AppError, notFound, unavailable } from '../errors.ts';
+import { httpApp, type Substitutes } from '../../test/support/http-app.ts';
+
+const started: { close(): Promise<unknown> }[] = [];
+afterEach(() => Promise.all(started.splice(0).map((app) => app.close())));
+
+function start(substitutes?: Substitutes) {
+  const made = httpApp(substitutes);
+  started.push(made.app);
+  return made;
+}
+
+const body = { name: 'Viva la Vida', year: 2008 };
+const songBody = { title: 'Yes', year: 2008, genre: 'Indie', performer: 'Coldplay' };
+const failing = (error: unknown) => ({ outcome: () => Promise.reject(error as Error) });
+const albumRow = { version: 3, name: 'Viva la Vida', year: 2008, songs: [] };
+
+describe('errors', () => {
+  it.each([
+    ['rejected', 400],
+    ['not-found', 404],
+    ['conflict', 409],
+    ['stale', 412],
+    ['reused', 422],
+    ['too-large', 413],
+    ['unavailable', 503],
+  ] as const)('%s is %d', async (kind, status) => {
+    const { app } = start(failing(new AppError(kind, 'SOME_CODE', 'Some words.')));
+    const answer = await app.inject({ method: 'PUT', url: '/albums/album-1', body });
+    expect(answer.statusCode).toBe(status);
+    expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
+    expect(answer.json()).toEqual({
+      status: status === 503 ? 'error' : 'fail',
+      message: 'Some words.',
+      code: 'SOME_CODE',
+      requestId: answer.headers['x-request-id'],
+    });
+  });
+
+  it('unavailable says when to try again', async () => {
+    const { app } = start(failing(unavailable('LATER', 'Later.')));
+    expect((await app.inject({ method: 'POST', url: '/albums', body })).headers['retry-after']).toBe('1');
+  });
+
+  it('an error of ours is 500, keeps its reason to itself and to the log', async () => {
+    const { app, lines } = start(failing(new TypeError('secret')));
+    const answer = await app.inject({ method: 'POST', url: '/albums', body });
+    expect(answer.statusCode).toBe(500);
+    expect(answer.json()).toMatchObject({ status: 'error', code: 'INTERNAL_ERROR' });
+    expect(answer.body).not.toContain('secret');
+    expect(lines).toEqual([expect.objectContaining({ level: 50, requestId: answer.json().requestId })]);
+    expect(JSON.stringify(lines)).toContain('secret');
+  });
+
+  const refused = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:5432'), { code: 'ECONNREFUSED' });
+  it.each([
+    ['refused', refused],
+    ['refused on every address', new AggregateError([refused])],
+    ['lost', new Error('Connection terminated unexpectedly')],
+    ['not to be had', new Error('timeout exceeded when trying to connect')],
+    ['silent', new Error('Query read timeout')],
+    ['shutting down', Object.assign(new pg.DatabaseError('x', 1, 'error'), { code: '57P01' })],
+  ])('a database connection that is %s is 503', async (_how, error) => {
+    const { app } = start(failing(error));
+    const answer = await app.inject({ method: 'POST', url: '/albums', body });
+    expect(answer.statusCode).toBe(503);
+    expect(answer.json()).toMatchObject({ status: 'error', code: 'DATABASE_UNAVAILABLE' });
+    expect(answer.body).not.toContain('10.0.0.1');
+  });
+
+  it.each([
+    ['application/problem+json', true],
+    ['application/json, application/problem+json;q=0.5', true],
+    ['text/html,APPLICATION/problem+json', true],
+    ['application/json', false],
+    ['*/*', false],
+    ['application/problem+json;q=0', false],
+    ['application/problem+jsonp', false],
+  ])('Accept: %s gives problem details: %s', async (accept, problem) => {
+    const { app } = start();
+    const answer = await app.inject({ url: '/albums/x', headers: { accept } });
+    expect(answer.statusCode).toBe(404);
+    if (!problem) return expect(answer.json()).toMatchObject({ status: 'fail', code: 'ALBUM_NOT_FOUND' });
+    expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
+    expect(answer.json()).toEqual({
+      type: 'about:blank',
+      title: 'Not Found',
+      status: 404,
+      detail: 'There is no such album.',
+      code: 'ALBUM_NOT_FOUND',
+      requestId: answer.headers['x-request-id'],
+    });
+  });
+});
+
+describe('bad input', () => {
+  it('names every wrong field by a JSON pointer', async () => {
+    const { app, sent } = start();
+    const wrong = { name: 7, 'a/b~c': 1 };
+    const answer = await app.inject({ method: 'POST', url: '/albums', body: wrong });
+    expect(answer.json()).toMatchObject({
+      code: 'VALIDATION_FAILED',
+      message: 'name must be a string.',
+      errors: [
+        { path: '/name', message: 'must be a string' },
+        { path: '/year', message: 'is required' },
+        { path: '/a~1b~0c', message: 'is not a known field' },
+      ],
+    });
+    expect(sent).toEqual([]);
+  });
+
+  it('lists no more than 20 errors', async () => {
+    const { app } = start();
+    const unknown = Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`f${i}`, i]));
+    const answer = await app.inject({ method: 'POST', url: '/albums', body: { ...body, ...unknown } });
+    expect(answer.json().errors).toHaveLength(20);
+  });
+
+  it.each(['', '\u{1F3B5}'.repeat(1001), 'a'.repeat(1001)])('a name of %j.length is 400', async (name) => {
+    const { app } = start();
+    expect((await app.inject({ method: 'POST', url: '/albums', body: { ...body, name } })).statusCode).toBe(400);
+  });
+
+  it.each(['a', ' ', '\u{1F3B5}'.repeat(1000), 'a'.repeat(1000), '\u0001', '__proto__'])(
+    'a name of %j is fine',
+    async (name) => {
+      const { app } = start();
+      expect((await app.inject({ method: 'POST', url: '/albums', body: { ...body, name } })).statusCode).toBe(201);
+    },
+  );
+
+  it.each([20, 21])('a body nested %d deep', async (depth) => {
+    const { app } = start();
+    const nested = '{"x":'.repeat(depth - 1) + '{}' + '}'.repeat(depth - 1);
+    const headers = { 'content-type': 'application/json' };
+    const answer = await app.inject({ method: 'POST', url: '/albums', headers, body: nested });
+    expect([answer.statusCode, answer.json().code]).toEqual([400, depth === 20 ? 'VALIDATION_FAILED' : 'TOO_DEEP']);
+  });
+});
+
+describe('request ids', () => {
+  it.each([
+    ['mine-1', true],
+    ['x'.repeat(100), true],
+    ['x'.repeat(101), false],
+    ['two words', false],
+    ['é', false],
+  ])('%s is kept: %s', async (id, kept) => {
+    const { app, sent } = start();
+    const headers = { 'x-request-id': id };
+    const answer = await app.inject({ method: 'POST', url: '/albums', headers, body });
+    expect(answer.headers['x-request-id'] === id).toBe(kept);
+    expect(sent[0]?.origin.correlationId).toBe(answer.headers['x-request-id']);
+  });
+});
+
+describe('idempotency keys', () => {
+  const send = async (
+    key: string | undefined,
+    substitutes?: Substitutes,
+    url = '/albums/album-1',
+    more: object = {},
+  ) => {
+    const { app, sent } = start(substitutes);
+    const headers = key === undefined ? {} : { 'idempotency-key': key };
+    const answer = await app.inject({ method: 'PUT', url, headers, body, ...more });
+    return { answer, origin: sent[0]?.origin };
+  };
+
+  it('without one every command has a name of its own', async () => {
+    const { origin } = await send(undefined);
+    expect(origin).toMatchObject({ repeatable: false, bodyHash: '', olderBodyHashes: [], actor: 'anonymous' });
+    expect((await send(undefined)).origin?.commandId).not.toBe(origin?.commandId);
+  });
+
+  it('caller, method, path and key name the command', async () => {
+    const { origin } = await send('k');
+    expect(origin?.repeatable).toBe(true);
+    expect((await send('k')).origin?.commandId).toBe(origin?.commandId);
+    expect((await send('k', {}, '/albums/album-1?x=1')).origin?.commandId).toBe(origin?.commandId);
+    expect((await send('k', {}, '/%61lbums/album%2D1')).origin?.commandId).toBe(origin?.commandId);
+    expect((await send('l')).origin?.commandId).not.toBe(origin?.commandId);
+    expect((await send('k', {}, '/albums/album-2')).origin?.commandId).not.toBe(origin?.commandId);
+    expect((await send('k', {}, undefined, { method: 'DELETE' })).origin?.commandId).not.toBe(origin?.commandId);
+  });
+
+  it('the same body in another spelling has the same hash, another body has another', async () => {
+    const { origin } = await send('k');
+    const spelled = {
+      body: '{ "year": 2.008e3, "name": "Viva la V\\u0069da" }',
+      headers: { 'idempotency-key': 'k', 'content-type': 'application/json' },
+    };
+    expect((await send('k', {}, undefined, spelled)).origin?.bodyHash).toBe(origin?.bodyHash);
+    expect((await send('k', {}, undefined, { body: { ...body, year: 1 } })).origin?.bodyHash).not.toBe(
+      origin?.bodyHash,
+    );
+  });
+
+  it('the hash is keyed, and older keys are tried too', async () => {
+    const { origin } = await send('k', { idempotencyKeys: { current: 'a'.repeat(32) } });
+    const rotated = await send('k', { idempotencyKeys: { current: 'b'.repeat(32), previous: 'a'.repeat(32) } });
+    expect(rotated.origin?.bodyHash).not.toBe(origin?.bodyHash);
+    expect(rotated.origin?.olderBodyHashes).toEqual([origin?.bodyHash]);
+  });
+
+  it('names the thing that is created', async () => {
+    const { app, sent } = start();
+    const create = () => app.inject({ method: 'POST', url: '/albums', headers: { 'idempotency-key': 'k' }, body });
+    const first = (await create()).json();
+    expect((await create()).json()).toEqual(first);
+    expect(first.data.albumId).toBe(`album-${sent[0]?.origin.commandId.replaceAll('-', '')}`);
+  });
+
+  it('marks the answer to a command that came again', async () => {
+    const { answer } = await send('k', { outcome: () => ({ recordId: 'r', version: 1, replayed: true }) });
+    expect(answer.headers['idempotency-replayed']).toBe('true');
+    expect((await send('k')).answer.headers['idempotency-replayed']).toBeUndefined();
+  });
+
+  it.each([' ', 'a b', 'é', 'x'.repeat(256), '', 'a\tb'])('%j is 400', async (key) => {
+    const { answer, origin } = await send(key);
+    expect([answer.statusCode, answer.json().errors[0].path]).toEqual([400, '/idempotency-key']);
+    expect(origin).toBeUndefined();
+  });
+
+  it('255 characters are fine', async () => {
+    expect((await send('~'.repeat(255))).answer.statusCode).toBe(200);
+  });
+});
+
+describe('ETags', () => {
+  const rows = { 'find-album': [albumRow] };
+  const read = async (condition?: string, overrides: Substitutes = { rows }) =>
+    start(overrides).app.inject({ url: '/albums/album-1', headers: condition ? { 'if-none-match': condition } : {} });
+
+  it('are the version and a hash of the body', async () => {
+    const { etag } = (await read()).headers;
+    expect(etag).toMatch(/^"3-[\w-]{22}"$/);
+    const withSong = { ...albumRow, songs: [{ id: 'song-1', title: 'Yes', performer: 'Coldplay' }] };
+    const other = (await read(undefined, { rows: { 'find-album': [withSong] } })).headers.etag;
+    expect(other).toMatch(/^"3-/);
+    expect(other).not.toBe(etag);
+  });
+
+  it('a client that has it gets 304 without a body', async () => {
+    const etag = String((await read()).headers.etag);
+    for (const condition of [etag, `W/${etag}`, '*', `"x", ${etag}`, `W/"y",${etag}`]) {
+      const answer = await read(condition);
+      expect([answer.statusCode, answer.body, answer.headers.etag]).toEqual([304, '', etag]);
+    }
+    for (const condition of ['"x"', etag.replaceAll('"', ''), '"3-"', '""', 'nonsense']) {
+      expect((await read(condition)).statusCode).toBe(200);
+    }
+  });
+
+  it('what does not exist is 404, condition or not', async () => {
+    expect((await read('*', {})).statusCode).toBe(404);
+  });
+
+  it.each([
+    ['*', 'any'],
+    ['"3-abc"', [3]],
+    ['"3-abc", "4-d_-f"', [3, 4]],
+    ['W/"3-abc"', []],
+    ['W/"3-abc", "5-x"', [5]],
+    ['"3"', []],
+    ['"x-abc"', []],
+    ['3-abc', []],
+    ['"0-abc"', []],
+    ['', undefined],
+    [undefined, undefined],
+  ])('If-Match: %s expects %j', async (condition, expected) => {
+    const { app, sent } = start();
+    const headers = condition ? { 'if-match': condition } : {};
+    await app.inject({ method: 'DELETE', url: '/albums/album-1', headers });
+    expect(sent[0]?.expectedVersion).toEqual(expected);
+  });
+
+  it.each([
+    ['/albums/album-1', body],
+    ['/songs/song-1', songBody],
+  ])('a 412 of %s carries the ETag that a read has', async (url, changed) => {
+    const song = { version: 3, ...songBody, duration: null, albumId: null };
+    const { app } = start({
+      rows: { 'find-album': [albumRow], 'find-song': [song] },
+      ...failing(new AppError('stale', 'X', 'x')),
+    });
+    const { etag } = (await app.inject({ url })).headers;
+    for (const request of [{ method: 'PUT', body: changed }, { method: 'DELETE' }] as const) {
+      const answer = await app.inject({ ...request, url, headers: { 'if-match': '"1-x"' } });
+      expect([answer.statusCode, answer.headers.etag]).toEqual([412, etag]);
+    }
+  });
+});
+
+describe('songs', () => {
+  it('a body without duration and album has neither', async () => {
+    const { app, sent } = start();
+    await app.inject({ method: 'POST', url: '/songs', body: songBody });
+    expect(sent[0]?.command).toEqual({ type: 'CreateSong', details: { ...songBody, duration: null, albumId: null } });
+    expect(await sent[0]?.context?.()).toEqual({ albumExists: true });
+  });
+
+  it('whether the album exists is read when the command asks', async () => {
+    const { app, sent } = start({ rows: { 'album-exists': [{}] } });
+    await app.inject({ method: 'PUT', url: '/songs/song-1', body: { ...songBody, albumId: 'album-1' } });
+    expect(await sent[0]?.context?.()).toEqual({ albumExists: true });
+    const other = start();
+    await other.app.inject({ method: 'PUT', url: '/songs/song-1', body: { ...songBody, albumId: 'album-1' } });
+    expect(await other.sent[0]?.context?.()).toEqual({ albumExists: false });
+  });
+
+  const songs = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, i) => ({ id: `song-${from + i}`, title: 't', performer: 'p' }));
+
+  it.each([[[]], [[[]]], [[songs(0, 2)]], [[songs(0, 2), [], songs(2, 3)]]])(
+    'chunks become one list',
+    async (chunks) => {
+      const { app } = start({
+        chunks: async function* () {
+          yield* chunks;
+        },
+      });
+      const answer = await app.inject({ url: '/songs' });
+      expect(answer.json()).toEqual({ status: 'success', data: { songs: chunks.flat() } });
+      expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
+    },
+  );
+
+  it('what fails before the first song is an error answer', async () => {
+    const { app } = start({
+      chunks: async function* () {
+        throw notFound('X', 'x');
+      },
+    });
+    expect((await app.inject({ url: '/songs' })).statusCode).toBe(404);
+  });
+
+  it('a page has its cursor', async () => {
+    const { app } = start({
+      chunks: async function* () {
+        yield songs(0, 3);
+      },
+    });
+    const answer = (await app.inject({ url: '/songs?limit=2' })).json();
+    expect(answer.data).toEqual({ songs: songs(0, 2), nextCursor: expect.any(String) });
+    expect(
+      (await app.inject({ url: `/songs?limit=3&cursor=${answer.data.nextCursor}` })).json().data.nextCursor,
+    ).toBeNull();
+  });
+
+  it.each([
+    'limit=0',
+    'limit=1001',
+    'limit=-1',
+    'limit=1e2',
+    'limit=',
+    'limit=1&limit=2',
+    'cursor=',
+    'cursor=!',
+    'cursor=AA',
+    'title=%00',
+    'title=a&title=b',
+    `performer=${'x'.repeat(1001)}`,
+  ])('?%s is 400', async (query) => {
+    const answer = await start().app.inject({ url: `/songs?${query}` });
+    expect([answer.statusCode, answer.json().code]).toEqual([400, 'VALIDATION_FAILED']);
+  });
+
+  it.each(['', '?title=', '?unknown=1', '?title=%ff', '?__proto__=x', '?limit=1000', '?%00'])(
+    '%s is fine',
+    async (query) => {
+      expect((await start().app.inject({ url: `/songs${query}` })).statusCode).toBe(200);
+    },
+  );
+});
+
+describe('methods', () => {
+  it.each([
+    ['DELETE', '/albums', 'OPTIONS, POST'],
+    ['POST', '/albums/x', 'DELETE, GET, HEAD, OPTIONS, PUT'],
+    ['PATCH', '/songs', 'GET, HEAD, OPTIONS, POST'],
+    ['POST', '/', 'GET, HEAD, OPTIONS'],
+    ['PUT', '/docs/json', 'GET, HEAD, OPTIONS'],
+  ] as const)('%s %s is 405', async (method, url, allow) => {
+    const headers = { 'content-type': 'text/plain' };
+    const answer = await start().app.inject({ method, url, headers, body: 'x' });
+    expect([answer.statusCode, answer.headers.allow, answer.json().code]).toEqual([405, allow, 'METHOD_NOT_ALLOWED']);
+  });
+
+  it('OPTIONS names the methods', async () => {
+    const answer = await start().app.inject({ method: 'OPTIONS', url: '/songs' });
+    expect(answer.json()).toEqual({ status: 'success', data: { methods: ['GET', 'HEAD', 'OPTIONS', 'POST'] } });
+    expect((await start().app.inject({ method: 'OPTIONS', url: '/nothing' })).statusCode).toBe(404);
+  });
+
+  it.each(['/', '/songs', '/albums/album-1', '/health', '/docs', '/nothing'])(
+    'HEAD %s is GET without a body',
+    async (url) => {
+      const { app } = start({ rows: { 'find-album': [albumRow] } });
+      const [head, get] = [await app.inject({ method: 'HEAD', url }), await app.inject({ url })];
+      expect([head.statusCode, head.body, head.headers['content-type']]).toEqual([
+        get.statusCode,
+        '',
+        get.headers['content-type'],
+      ]);
+    },
+  );
+});
+
+describe('who may change the catalog', () => {
+  it.each(['authenticated', 'admin'] as const)(
+    '%s: nobody who is anonymous, before the payload is judged',
+    async (catalogWrites) => {
+      const { app, sent } = start({ catalogWrites });
+      for (const [method, url] of [
+        ['POST', '/albums'],
+        ['PUT', '/songs/x'],
+        ['DELETE', '/albums/x'],
+        ['POST', '/songs'],
+      ] as const) {
+        const answer = await app.inject({ method, url });
+        expect([answer.statusCode, answer.json().code, answer.headers['www-authenticate']]).toEqual([
+          401,
+          'AUTHENTICATION_REQUIRED',
+          'Bearer',
+        ]);
+      }
+      expect((await app.inject({ url: '/songs' })).statusCode).toBe(200);
+      expect(sent).toEqual([]);
+    },
+  );
+
+  it.each([
+    [true, 'open', 1],
+    [true, 'admin', 0],
+    [false, 'open', 0],
+  ] as const)('production %s and %s warn %d times', (production, catalogWrites, times) => {
+    expect(start({ production, catalogWrites }).lines).toHaveLength(times);
+  });
+});
+
+describe('the API page', () => {
+  it('describes every route with its answers, and refers to nothing that is missing', async () => {
+    const { app } = start();
+    const document = (await app.inject({ url: '/docs/json' })).json();
+    expect(document.openapi).toBe('3.1.0');
+    const operations = Object.values<object>(document.paths).flatMap((path) => Object.values(path));
+    expect(operations).toHaveLength(14);
+    for (const { operationId, summary, tags, responses } of operations) {
+      expect([operationId, summary, tags.length]).toEqual([expect.any(String), expect.any(String), 1]);
+      for (const { description } of Object.values<{ description: string }>(responses))
+        expect(description).not.toMatch(/Default/);
+    }
+    const text = JSON.stringify(document);
+    for (const [, name = ''] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+      expect(document.components.schemas).toHaveProperty(name);
+    }
+    expect(document.paths['/albums'].post.responses).toHaveProperty('422');
+    expect(document.paths['/albums/{id}'].put.parameters.map(({ name }: { name: string }) => name)).toEqual([
+      'id',
+      'idempotency-key',
+      'if-match',
+    ]);
+    expect(document.paths['/albums/{id}'].get.responses['200'].headers).toHaveProperty('etag');
+  });
+
+  it('is a page', async () => {
+    const answer = await start().app.inject({ url: '/docs' });
+    expect([answer.statusCode, answer.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+  });
+
+  it('GET / leads to it', async () => {
+    const answer = await start().app.inject({ url: '/' });
+    expect(answer.json()).toEqual({
+      status: 'success',
+      data: { name: 'OpenMusic', version: expect.stringMatching(/^\d/), docs: 'http://music.test/docs' },
+    });
+  });
+});
+
+describe('metrics', () => {
+  it('count by method, route and status, not by address', async () => {
+    const { app } = start();
+    await app.inject({ url: '/albums/album-1' });
+    await app.inject({ url: '/nothing/at/all' });
+    const { body: text } = await app.inject({ url: '/metrics' });
+    expect(text).toContain('openmusic_http_request_seconds_count{method="GET",route="/albums/:id",status="404"} 1');
+    expect(text).toContain('openmusic_http_request_seconds_count{method="GET",route="none",status="404"} 1');
+  });
+});

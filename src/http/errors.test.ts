@@ -1,0 +1,31 @@
+import { globSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from '@jest/globals';
+
+const root = new URL('../../', import.meta.url);
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
+
+/** Where a code is written down in src: as `code:`, or as an argument of what makes an error. */
+const CODE =
+  /(?:\bcode: |(?:notFound|rejected|unavailable|badInput)\(\s*|AppError\(\s*'[a-z-]+',\s*)'([A-Z]+(?:_[A-Z]+)*)'/g;
+
+function codesIn(pattern: string): Set<string> {
+  const files = globSync(pattern, { cwd: root.pathname }).filter((path) => !path.endsWith('.test.ts'));
+  return new Set(files.flatMap((path) => [...read(path).matchAll(CODE)].map(([, code = '']) => code)));
+}
+
+describe('docs/errors.md', () => {
+  const documented = new Set(
+    [...read('docs/errors.md').matchAll(/^\| \d{3} +\| `(\w+)`/gm)].map(([, code = '']) => code),
+  );
+
+  it('documents every code that a client can see', () => {
+    const codes = codesIn('src/{commands,projections,http}/**/*.ts');
+    expect(codes.size).toBeGreaterThan(20);
+    expect([...codes].filter((code) => !documented.has(code))).toEqual([]);
+  });
+
+  it('documents none that is gone', () => {
+    const codes = codesIn('src/**/*.ts');
+    expect([...documented].filter((code) => !codes.has(code))).toEqual([]);
+  });
+});

@@ -1,0 +1,215 @@
+import { once } from 'node:events';
+import { Agent, get, type IncomingMessage } from 'node:http';
+import { createServer } from 'node:net';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { httpApp, type Substitutes } from '../../test/support/http-app.ts';
+import { dial, rawHttp, untilClosed } from '../../test/support/raw-http.ts';
+import { type ListenOptions, startHttp } from './server.ts';
+
+const started: { stop(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const server of started.splice(0)) await server.stop();
+});
+
+async function start(substitutes: Substitutes = {}, options: Partial<ListenOptions> = {}) {
+  const made = httpApp(substitutes);
+  const server = await startHttp(made.app, { host: '127.0.0.1', port: 0, ...options });
+  started.push(server);
+  return { ...made, server };
+}
+
+const post = 'POST /albums HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+
+describe('listening', () => {
+  it('says in one line that the port is taken', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as { port: number };
+    await expect(start({}, { port })).rejects.toThrow(
+      `Port ${port} on 127.0.0.1 is in use. Stop the program that has it, or choose another port.`,
+    );
+    taken.close();
+  });
+
+  it('says in one line that the address is not ours', async () => {
+    await expect(start({}, { host: '203.0.113.1' })).rejects.toThrow('203.0.113.1 is not an address of this machine.');
+  });
+
+  it('listens on every address of localhost, and answers malformed requests on each', async () => {
+    const { server } = await start({}, { host: 'localhost' });
+    const { port } = new URL(server.url);
+    for (const url of [`http://127.0.0.1:${port}`, server.url]) {
+      expect((await fetch(url)).status).toBe(200);
+      expect(JSON.parse((await rawHttp(url, 'nonsense\r\n\r\n')).body)).toMatchObject({ code: 'MALFORMED_REQUEST' });
+    }
+  });
+});
+
+describe('what Fastify never sees', () => {
+  it.each([
+    ['no HTTP', 'nonsense\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    ['a header that is none', 'GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    ['two lengths', `${post}Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}`, 400, 'MALFORMED_REQUEST'],
+    [
+      'a length and chunks',
+      `${post}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+      400,
+      'MALFORMED_REQUEST',
+    ],
+    ['a chunk that is none', `${post}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, 400, 'MALFORMED_REQUEST'],
+    ['a line of 70 KB', `GET /${'a'.repeat(70_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 431, 'HEADERS_TOO_LARGE'],
+    ['a header of 70 KB', `GET / HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(70_000)}\r\n\r\n`, 431, 'HEADERS_TOO_LARGE'],
+    ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+  ])('%s', async (_what, bytes, status, code) => {
+    const { server, sent } = await start();
+    const answer = await rawHttp(server.url, bytes);
+    expect([answer.status, answer.headers['content-type']]).toEqual([status, 'application/json; charset=utf-8']);
+    expect(JSON.parse(answer.body)).toMatchObject({ status: 'fail', code, requestId: answer.headers['x-request-id'] });
+    expect(sent).toEqual([]);
+  });
+
+  it.each([
+    ['no Host', 'GET / HTTP/1.1\r\n\r\n', 200],
+    ['an unknown expectation', 'GET / HTTP/1.1\r\nHost: x\r\nExpect: the-unexpected\r\n\r\n', 200],
+    ['HTTP/1.0', 'GET / HTTP/1.0\r\n\r\n', 200],
+    ['an upgrade', 'GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n', 200],
+    ['OPTIONS *', 'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n', 404],
+    ['a whole URL', 'GET http://x/health HTTP/1.1\r\nHost: x\r\n\r\n', 200],
+    ['a path of 60 KB', `GET /albums/album-${'a'.repeat(60_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 404],
+    ['/..', 'GET /albums/.. HTTP/1.1\r\nHost: x\r\n\r\n', 404],
+    ['bytes that are no UTF-8', Buffer.from('GET /albums/\xff HTTP/1.1\r\nHost: x\r\n\r\n', 'latin1'), 404],
+  ])('%s is served', async (_what, bytes, status) => {
+    const { server } = await start();
+    const answer = await rawHttp(server.url, bytes);
+    expect([answer.status, answer.headers['content-type']]).toEqual([status, 'application/json; charset=utf-8']);
+  });
+
+  it('a body above the limit is 413 as a complete answer, however it comes', async () => {
+    const { server } = await start();
+    const big = 'a'.repeat(8 * 1024 * 1024);
+    const json = { 'content-type': 'application/json' };
+    const streamed = new Blob([big]).stream();
+    for (const body of [big, streamed]) {
+      const answer = await fetch(`${server.url}/albums`, {
+        method: 'POST',
+        headers: json,
+        body,
+        duplex: 'half',
+      } as RequestInit);
+      expect([answer.status, await answer.json()]).toMatchObject([413, { status: 'fail', code: 'BODY_TOO_LARGE' }]);
+    }
+  });
+
+  it('a slow client does not keep its connection', async () => {
+    const { server, app } = await start();
+    app.server.headersTimeout = 100;
+    const socket = await dial(server.url);
+    socket.write('GET / HTTP/1.1\r\n');
+    const answer = await untilClosed(socket);
+    expect(answer).toMatch(/^HTTP\/1.1 408 /);
+    expect(answer).toContain('"REQUEST_TIMEOUT"');
+  });
+});
+
+describe('stopping', () => {
+  it('lets what runs finish, closes idle connections and takes no new ones', async () => {
+    const { promise: running, resolve: begun } = Promise.withResolvers<void>();
+    const { promise: may, resolve: finish } = Promise.withResolvers<void>();
+    const { server } = await start({
+      outcome: async () => {
+        begun();
+        await may;
+        return { recordId: 'r', version: 1, replayed: false };
+      },
+    });
+    const agent = new Agent({ keepAlive: true });
+    await once((await once(get(server.url, { agent }), 'response'))[0].resume() as IncomingMessage, 'end');
+    const headers = { 'content-type': 'application/json' };
+    const answer = fetch(`${server.url}/albums`, { method: 'POST', headers, body: '{"name":"a","year":1}' });
+    await running;
+    const stopped = server.stop();
+    await expect(dial(server.url)).rejects.toThrow('ECONNREFUSED');
+    finish();
+    expect((await answer).status).toBe(201);
+    const began = Date.now();
+    await stopped;
+    expect(Date.now() - began).toBeLessThan(2_000);
+    agent.destroy();
+  });
+
+  it('cuts what does not finish in time', async () => {
+    const { server } = await start({ outcome: () => new Promise(() => undefined) }, { drainMs: 200 });
+    const socket = await dial(server.url);
+    socket.write(`${post}Content-Length: 21\r\n\r\n{"name":"a","year":1}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await Promise.all([server.stop(), server.stop()]);
+    expect(await untilClosed(socket).catch(() => '')).toBe('');
+  });
+});
+
+describe('a long list', () => {
+  const song = { id: 'song-1', title: 't'.repeat(1_000), performer: 'p' };
+
+  async function* endless(state: { chunks: number; ended: boolean }) {
+    try {
+      for (;;) {
+        state.chunks++;
+        yield Array.from({ length: 500 }, () => song);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    } finally {
+      state.ended = true;
+    }
+  }
+
+  it('is read no faster than the client takes it, and no further than the client stays', async () => {
+    const state = { chunks: 0, ended: false };
+    const { server } = await start({ chunks: () => endless(state) });
+    const socket = await dial(server.url);
+    socket.pause();
+    socket.write('GET /songs HTTP/1.1\r\nHost: x\r\n\r\n');
+    let before = -1;
+    while (before !== state.chunks || before < 1) {
+      before = state.chunks;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    expect(state.chunks).toBeLessThan(40);
+    expect(state.ended).toBe(false);
+    socket.destroy();
+    while (!state.ended) await new Promise((resolve) => setTimeout(resolve, 10));
+  });
+
+  it('ends the search of a client that left before the first song', async () => {
+    const state = { begun: false, ended: false };
+    const { promise: may, resolve: go } = Promise.withResolvers<void>();
+    const { server } = await start({
+      chunks: async function* () {
+        try {
+          state.begun = true;
+          await may;
+          for (;;) yield [song];
+        } finally {
+          state.ended = true;
+        }
+      },
+    });
+    const socket = await dial(server.url);
+    socket.write('GET /songs HTTP/1.1\r\nHost: x\r\n\r\n');
+    while (!state.begun) await new Promise((resolve) => setTimeout(resolve, 10));
+    socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    go();
+    while (!state.ended) await new Promise((resolve) => setTimeout(resolve, 10));
+  });
+
+  it('that breaks in the middle is cut, so that nobody takes it for whole', async () => {
+    const { server } = await start({
+      chunks: async function* () {
+        yield [song];
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        throw new Error('broken');
+      },
+    });
+    await expect(fetch(`${server.url}/songs`).then((answer) => answer.text())).rejects.toThrow();
+  });
+});

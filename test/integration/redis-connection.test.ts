@@ -1,0 +1,104 @@
+import { afterEach, expect, it } from '@jest/globals';
+import { connectRedis, type RedisConnection } from '../../src/cache/redis.ts';
+import { describeWithNativeRedis, type NativeRedis, startNativeRedis } from '../support/servers/index.ts';
+
+const opened: { stop(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const each of opened.splice(0).reverse()) await each.stop();
+});
+
+async function server(args: string[] = []): Promise<NativeRedis> {
+  const redis = await startNativeRedis({ args });
+  opened.push(redis);
+  return redis;
+}
+
+function connect(url: string): { redis: RedisConnection; lines: string[] } {
+  const lines: string[] = [];
+  const redis = connectRedis({ url, log: (_level, message) => lines.push(message) });
+  opened.push(redis);
+  return { redis, lines };
+}
+
+/** Waits until the check says so; returns its last answer. */
+async function becomes(redis: RedisConnection, ok: boolean) {
+  const deadline = Date.now() + 15_000;
+  for (;;) {
+    const check = await redis.check();
+    if (check.ok === ok) return check;
+    if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(check)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+describeWithNativeRedis('the connection to Redis', () => {
+  it('answers a check', async () => {
+    const { redis } = connect((await server()).url);
+    expect(await becomes(redis, true)).toEqual({ ok: true, detail: expect.stringMatching(/^\d+ ms$/) });
+  });
+
+  it('takes host, port and password as well as a URL', async () => {
+    const { url } = await server(['--requirepass', 'secret']);
+    const redis = connectRedis({
+      host: '127.0.0.1',
+      port: Number(new URL(url).port),
+      password: 'secret',
+      log: () => 0,
+    });
+    opened.push(redis);
+    await becomes(redis, true);
+  });
+
+  it('gives up on a frozen server within its timeout, and goes on when it thaws', async () => {
+    const native = await server();
+    const { redis } = connect(native.url);
+    await becomes(redis, true);
+    await native.freeze();
+    const began = Date.now();
+    expect(await redis.check()).toEqual({ ok: false, detail: 'no answer in 300 ms' });
+    expect(Date.now() - began).toBeLessThan(900);
+    await native.thaw();
+    await becomes(redis, true);
+  });
+
+  it('leaves a connection on which nothing comes back', async () => {
+    const native = await server();
+    const { redis, lines } = connect(native.url);
+    await becomes(redis, true);
+    await native.freeze();
+    while (!lines.some((line) => line.startsWith('Redis cannot be used'))) await redis.check();
+    await native.thaw();
+    await becomes(redis, true);
+    expect(lines.at(-1)).toBe('Redis is connected');
+  });
+
+  it('comes back to a server that was killed and started again, and says so once', async () => {
+    const native = await server();
+    const { redis, lines } = connect(native.url);
+    await becomes(redis, true);
+    await native.kill();
+    expect(await becomes(redis, false)).toEqual({ ok: false, detail: 'not connected' });
+    await native.restart();
+    await becomes(redis, true);
+    expect(lines.filter((line) => line.startsWith('Redis cannot be used')).length).toBeLessThanOrEqual(1);
+    expect(lines.filter((line) => line === 'Redis is connected')).toHaveLength(2);
+  });
+
+  it('waits for a server that is not there yet', async () => {
+    const native = await server();
+    await native.kill();
+    const { redis, lines } = connect(native.url);
+    expect(await becomes(redis, false)).toEqual({ ok: false, detail: 'not connected' });
+    await native.restart();
+    await becomes(redis, true);
+    expect(lines[0]).toMatch(/^Redis cannot be used: .*ECONNREFUSED/);
+  });
+
+  it('says when the server may drop what it was given', async () => {
+    const { redis, lines } = connect((await server(['--maxmemory-policy', 'allkeys-lru'])).url);
+    await becomes(redis, true);
+    while (lines.length < 2) await redis.check();
+    expect(lines[1]).toMatch(/allkeys-lru/);
+    expect((await redis.check()).detail).toMatch(/evicts keys \(maxmemory-policy allkeys-lru\)/);
+  });
+});

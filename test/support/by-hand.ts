@@ -1,0 +1,103 @@
+import { partitionKey, showPosition, type StoredRecord, type TopicPartition } from '../../src/events/record.ts';
+import { voidsOf } from '../../src/log/voids.ts';
+import type { PostgresConnection } from '../../src/postgres/connection.ts';
+import { openDatabase } from '../../src/postgres/pool.ts';
+import type { Generation } from '../../src/projections/generations.ts';
+import { createPostgresStore } from '../../src/projections/postgres-store.ts';
+import type { Projection } from '../../src/projections/projection.ts';
+import { createProjector, type Projector, type ProjectorObserver } from '../../src/projections/projector.ts';
+import type { ProjectionStore } from '../../src/projections/store.ts';
+import type { Core } from './core.ts';
+
+export interface ByHandOptions {
+  readonly wrap?: (store: ProjectionStore) => ProjectionStore;
+  readonly observer?: Partial<ProjectorObserver>;
+  readonly projections?: readonly Projection[];
+  /** Another way to the same Postgres. */
+  readonly connection?: PostgresConnection;
+  /** Where the log's records come from, to change what is read. */
+  readonly read?: Core['log']['read'];
+  /** A number in [0, 1) for every choice; without it everything is delivered in order and as a whole. */
+  readonly random?: () => number;
+}
+
+/** A projector of one build that moves only when the test says so. */
+export interface ByHand {
+  readonly projector: Projector;
+  /** As after a join. */
+  assigned(): Promise<void>;
+  /** Delivers one slice of each of the partitions that has records left; true when one had. */
+  step(partitions?: readonly TopicPartition[]): Promise<boolean>;
+  /** Steps until nothing is left. */
+  catchUp(partitions?: readonly TopicPartition[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+const context = { signal: new AbortController().signal, heartbeat: () => Promise.resolve() };
+const nothing: ProjectorObserver = { committed() {}, lost() {}, quarantined() {}, stopped() {} };
+
+export async function byHand(core: Core, generation: Generation, options: ByHandOptions = {}): Promise<ByHand> {
+  const { log, placement, namespace, rebuildOptions } = core;
+  const { wrap = (store) => store, projections = rebuildOptions.projections, random } = options;
+  const database = openDatabase(options.connection ?? core.connection, {
+    name: 'by hand',
+    max: 2,
+    searchPath: [generation.schema, namespace, 'public'],
+    prepare: async (client) => void (await client.query('SET synchronous_commit = off')),
+  });
+  const projector = createProjector({
+    store: wrap(createPostgresStore(database, projections)),
+    belongs: (stream, where) => placement.belongs(stream, where),
+    voids: async () => {
+      const positions = new Set((await voidsOf(database)).map(showPosition));
+      return (position) => positions.has(showPosition(position));
+    },
+    ends: (partitions) => log.ends(partitions),
+    observer: { ...nothing, ...options.observer },
+  });
+  const wanted = new Map<string, number | 'stopped'>();
+  const read = options.read ?? ((from) => log.read(from));
+
+  async function assigned(): Promise<void> {
+    for (const start of await projector.assigned(placement.all)) wanted.set(partitionKey(start), start.offset);
+  }
+
+  async function sliceOf(where: TopicPartition) {
+    const offset = wanted.get(partitionKey(where)) ?? 0;
+    if (offset === 'stopped') return [];
+    const [end] = await log.ends([where]);
+    if (offset >= end!.offset || (random && random() < 0.3)) return [];
+    const records = await read({ ...where, offset });
+    const taken = random ? 1 + Math.floor(random() * Math.min(records.length, 20)) : records.length;
+    const [first, ...rest] = records.slice(0, taken);
+    return first ? [{ topic: where.topic, partition: where.partition, records: [first, ...rest] as [StoredRecord, ...StoredRecord[]] }] : [];
+  }
+
+  async function step(partitions: readonly TopicPartition[] = placement.all): Promise<boolean> {
+    const slices = (await Promise.all(partitions.map(sliceOf))).flat();
+    if (slices.length === 0) return false;
+    for (const answer of await projector.deliver(slices, context)) wanted.set(partitionKey(answer), answer.next);
+    return true;
+  }
+
+  async function hasLeft(partitions: readonly TopicPartition[]): Promise<boolean> {
+    return (await log.ends(partitions)).some((end) => {
+      const offset = wanted.get(partitionKey(end)) ?? 0;
+      return offset !== 'stopped' && offset < end.offset;
+    });
+  }
+
+  await assigned();
+  return {
+    projector,
+    assigned,
+    step,
+    async catchUp(partitions = placement.all) {
+      for (let steps = 0; await hasLeft(partitions); steps++) {
+        if (steps > 2_000) throw new Error(`still not done: ${JSON.stringify([...wanted])}`);
+        await step(partitions);
+      }
+    },
+    close: () => database.stop(),
+  };
+}

@@ -1,0 +1,342 @@
+import { randomUUID } from 'node:crypto';
+import { pino } from 'pino';
+import { createAppender } from '../../src/commands/appender.ts';
+import { type Commands, createCommands } from '../../src/commands/commands.ts';
+import type { CommandOrigin, CommandOutcome } from '../../src/commands/command.ts';
+import { defaultHandlerLimits, type HandlerLimits } from '../../src/commands/handle.ts';
+import { createPostgresStreams } from '../../src/commands/postgres-streams.ts';
+import { createVerdicts } from '../../src/commands/verdicts.ts';
+import { encodeEvent, subjectOf } from '../../src/events/codec.ts';
+import { toRecord } from '../../src/events/envelope.ts';
+import type { AnyEvent } from '../../src/events/events.ts';
+import { newId, thingIdOf } from '../../src/events/ids.ts';
+import { createPlacement, type Placement } from '../../src/events/placement.ts';
+import type { LogRecord, Position, StoredRecord, TopicPartition } from '../../src/events/record.ts';
+import { openLogUnder } from '../../src/log/embedded.ts';
+import type { EventLog } from '../../src/log/event-log.ts';
+import { initLog } from '../../src/log/init.ts';
+import { createClient } from '../../src/log/kafka/client.ts';
+import { openKafkaLog } from '../../src/log/kafka.ts';
+import type { PostgresConnection } from '../../src/postgres/connection.ts';
+import { migrate } from '../../src/postgres/migrate.ts';
+import { type Database, openDatabase } from '../../src/postgres/pool.ts';
+import type { FeedOptions } from '../../src/projections/feed.ts';
+import { type Feeds, startFeeds } from '../../src/projections/feeds.ts';
+import { type Generation, listGenerations } from '../../src/projections/generations.ts';
+import type { Projection } from '../../src/projections/projection.ts';
+import { projections as allProjections, READ_VERSION } from '../../src/projections/projections.ts';
+import type { ProjectorObserver } from '../../src/projections/projector.ts';
+import { openReadModel, type ReadModel } from '../../src/projections/read-model.ts';
+import { ensureBuild, type RebuildOptions } from '../../src/projections/rebuild.ts';
+import type { Commit } from '../../src/projections/store.ts';
+import { namespace } from './servers/index.ts';
+import { until } from './servers/waiting.ts';
+
+const silent = () => undefined;
+
+/** Where a core keeps its log, and how a test takes records away from it. */
+export interface LogSource {
+  open(connection: PostgresConnection, namespace: string): Promise<EventLog>;
+  /** Deletes all records of the partition before the offset, as nobody ever should. */
+  deleteBefore(core: Core, where: TopicPartition, offset: number): Promise<void>;
+}
+
+/** A lock that several have at once: cores of one test may stand for several processes. */
+const shared = { held: () => Promise.resolve(), stop: () => Promise.resolve() };
+
+export const embeddedSource: LogSource = {
+  open: (connection, name) => openLogUnder(shared, { connection, namespace: name, log: silent }),
+  async deleteBefore({ admin }, { topic, partition }, offset) {
+    const text = 'DELETE FROM log_records WHERE topic = $1 AND partition = $2 AND "offset" < $3';
+    await admin.query({ text, values: [topic, partition, offset] });
+  },
+};
+
+export const kafkaSource = (brokers: string[]): LogSource => ({
+  open: () => openKafkaLog({ brokers, clientId: 'core', sessionTimeoutMs: 6_000, logger: silent }),
+  async deleteBefore(_, { topic, partition }, offset) {
+    const client = createClient({ brokers, clientId: 'core', logger: silent });
+    const admin = client.kafka.admin();
+    await admin.connect();
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
+    await admin.disconnect();
+    client.destroy();
+  },
+});
+
+export interface CoreOptions {
+  readonly connection: PostgresConnection;
+  readonly source?: LogSource;
+  readonly namespace?: string;
+  readonly partitions?: number;
+  readonly projections?: readonly Projection[];
+  readonly synchronousCommit?: boolean;
+  /** Hears beside the core's own record of what happened. */
+  readonly observer?: Partial<ProjectorObserver>;
+  /** False: there is a served build, and nobody feeds it before `feed`. */
+  readonly feeding?: boolean;
+}
+
+/** What the projectors of a core said. */
+export interface Heard {
+  readonly commits: Commit[];
+  readonly lost: { readonly record: StoredRecord; readonly reason: string; readonly alarm: boolean }[];
+  readonly quarantined: { readonly record: StoredRecord; readonly reason: string }[];
+  readonly stopped: { readonly position: Position; readonly reason: string }[];
+}
+
+/** All of the product below HTTP, of one namespace, in this process. */
+export interface Core {
+  readonly namespace: string;
+  readonly connection: PostgresConnection;
+  readonly log: EventLog;
+  readonly placement: Placement;
+  readonly admin: Database;
+  readonly heard: Heard;
+  /** What builds and feeds are made with. */
+  readonly rebuildOptions: RebuildOptions;
+  readonly feeds: Feeds | undefined;
+  /** Starts the projector role, again after `starve`. */
+  feed(): Promise<Feeds>;
+  /** Stops the projector role. */
+  starve(): Promise<void>;
+  /** What one API process has. */
+  openApi(options?: ApiOptions): Promise<Api>;
+  serving(): Promise<Generation>;
+  /** Rows of a table of the newest served build, or of another one. */
+  rows<Row extends Record<string, unknown>>(table: string, of?: Generation): Promise<Row[]>;
+  append(where: TopicPartition, ...records: readonly LogRecord[]): Promise<void>;
+  /** Waits until the newest served build has all that the log has now. */
+  settled(except?: readonly TopicPartition[]): Promise<void>;
+  /** A new stream id that lives in the given partition of the catalog. */
+  streamIn(partition: number, category?: 'album' | 'song'): string;
+  catalog(partition: number): TopicPartition;
+  close(): Promise<void>;
+}
+
+export async function openCore(options: CoreOptions): Promise<Core> {
+  const { connection, source = embeddedSource, partitions = 2, projections = allProjections } = options;
+  const name = options.namespace ?? namespace();
+  const placement = createPlacement(name, partitions);
+  await migrate({ connection, namespace: name });
+  const admin = openDatabase(connection, { name: 'core', max: 6, searchPath: [name, 'public'], queryTimeoutMs: 60_000 });
+  const log = await source.open(connection, name);
+  await initLog({ log, placement, database: admin });
+  const heard: Heard = { commits: [], lost: [], quarantined: [], stopped: [] };
+  const hints = new Set<() => void>();
+  const feedOptions: FeedOptions = {
+    ...{ connection, log, placement, projections, synchronousCommit: options.synchronousCommit ?? false },
+    observer: hearing(heard, hints, options.observer),
+    logger: pino({ level: 'silent' }),
+    onCrash: (error) => {
+      throw error;
+    },
+  };
+  const rebuildOptions: RebuildOptions = { ...feedOptions, admin, version: READ_VERSION };
+  const apis = new Set<Api>();
+  let feeds: Feeds | undefined;
+
+  const core: Core = {
+    ...{ namespace: name, connection, log, placement, admin, heard, rebuildOptions },
+    get feeds() {
+      return feeds;
+    },
+    feed: async () => (feeds ??= await startFeeds({ ...feedOptions, admin, version: READ_VERSION })),
+    async starve() {
+      await feeds?.stop();
+      feeds = undefined;
+    },
+    async openApi(apiOptions = {}) {
+      const api = await openApi(core, hints, apiOptions);
+      apis.add(api);
+      return api;
+    },
+    async serving() {
+      const all = await admin.use((client) => listGenerations(client));
+      const newest = all.findLast(({ state }) => state === 'serving');
+      if (!newest) throw new Error('no build is served');
+      return newest;
+    },
+    async rows<Row extends Record<string, unknown>>(table: string, of?: Generation) {
+      const { schema } = of ?? (await core.serving());
+      return admin.query<Row>({ text: `SELECT * FROM "${schema}".${table} t ORDER BY 1, 2` });
+    },
+    append: (where, ...records) => log.append(records.map((record) => ({ ...where, record }))),
+    settled: (except = []) => settled(core, except),
+    catalog: (partition) => ({ topic: `${name}.catalog`, partition }),
+    streamIn(partition, category = 'album') {
+      for (;;) {
+        const stream = thingIdOf(category, newId());
+        if (placement.place(stream).partition === partition) return stream;
+      }
+    },
+    async close() {
+      await Promise.all([...apis].map((api) => api.close()));
+      await core.starve();
+      await log.close();
+      await admin.stop();
+    },
+  };
+  if (options.feeding ?? true) await core.feed();
+  else await ensureBuild(rebuildOptions, new AbortController().signal);
+  return core;
+}
+
+function hearing(heard: Heard, hints: Set<() => void>, more: Partial<ProjectorObserver> = {}): ProjectorObserver {
+  return {
+    committed(commit) {
+      heard.commits.push(commit);
+      more.committed?.(commit);
+      for (const hint of hints) hint();
+    },
+    lost(record, reason, alarm) {
+      heard.lost.push({ record, reason, alarm });
+      more.lost?.(record, reason, alarm);
+    },
+    quarantined(record, reason) {
+      heard.quarantined.push({ record, reason });
+      more.quarantined?.(record, reason);
+    },
+    stopped(position, reason) {
+      heard.stopped.push({ position, reason });
+      more.stopped?.(position, reason);
+    },
+  };
+}
+
+async function settled(core: Core, except: readonly TopicPartition[]): Promise<void> {
+  const isExcepted = (where: TopicPartition) =>
+    except.some(({ topic, partition }) => topic === where.topic && partition === where.partition);
+  const ends = (await core.log.ends(core.placement.all)).filter((end) => !isExcepted(end));
+  let behind: Position[] = ends;
+  await until(
+    async () => {
+      const checkpoints = await core.rows<{ topic: string; partition: number; next: number }>('checkpoints');
+      behind = ends.filter(({ topic, partition, offset }) =>
+        checkpoints.some((each) => each.topic === topic && each.partition === partition && each.next < offset),
+      );
+      return behind.length === 0;
+    },
+    15_000,
+    () => `not applied up to ${JSON.stringify(behind)}; ${JSON.stringify(core.feeds?.health())}`,
+  );
+}
+
+export interface ApiOptions {
+  /** False: nobody tells it of commits, as when a notice is lost. */
+  readonly hints?: boolean;
+  readonly pollMs?: number;
+  readonly limits?: Partial<HandlerLimits>;
+  /** Takes the place of the log for appending. */
+  readonly log?: Pick<EventLog, 'append'>;
+  readonly version?: number;
+  /** Connections for reading. */
+  readonly max?: number;
+  /** False: does not wait for the read model to be ready. */
+  readonly waiting?: boolean;
+}
+
+export interface Api {
+  readonly commands: Commands;
+  readonly reads: ReadModel;
+  /** What the read model complained of. */
+  readonly reports: readonly string[];
+  createAlbum(name?: string, origin?: Partial<CommandOrigin>): Promise<CommandOutcome & { id: string }>;
+  changeAlbum(stream: string, name: string, origin?: Partial<CommandOrigin>): Promise<CommandOutcome>;
+  close(): Promise<void>;
+}
+
+async function openApi(core: Core, hints: Set<() => void>, options: ApiOptions): Promise<Api> {
+  const { connection, namespace: name, admin, log, placement } = core;
+  const reports: string[] = [];
+  const reads = openReadModel({
+    ...{ connection, namespace: name, version: options.version ?? READ_VERSION, max: options.max ?? 6, admin },
+    ends: () => log.ends(placement.all),
+    report: (message) => reports.push(message),
+  });
+  const streams = createPostgresStreams(reads, name);
+  const verdicts = createVerdicts({ streams, pollMs: options.pollMs ?? 100 });
+  const hint = () => verdicts.hint();
+  if (options.hints ?? true) hints.add(hint);
+  const commands = createCommands({
+    ...{ streams, appender: createAppender(options.log ?? log), verdicts, placement, newId, now: Date.now },
+    pause: (retry) => new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(200, 5 * 2 ** retry))),
+    limits: { ...defaultHandlerLimits, ...options.limits },
+  });
+  if (options.waiting ?? true) await reads.ready();
+  return {
+    ...{ commands, reads, reports },
+    async createAlbum(title = 'Parachutes', given = {}) {
+      const origin = originOf(given);
+      const id = thingIdOf('album', origin.commandId);
+      const outcome = await commands.album({ stream: id, origin, command: createAlbumCommand(title) });
+      return { ...outcome, id };
+    },
+    changeAlbum: (stream, title, given = {}) =>
+      commands.album({ stream, origin: originOf(given), command: changeAlbumCommand(title) }),
+    async close() {
+      hints.delete(hint);
+      await verdicts.stop();
+      await reads.stop();
+    },
+  };
+}
+
+const createAlbumCommand = (name: string) => ({ type: 'CreateAlbum', details: { name, year: 2000 } }) as const;
+const changeAlbumCommand = (name: string) => ({ type: 'ChangeAlbum', details: { name, year: 2001 } }) as const;
+
+/** A command of nobody in particular that nobody has sent before. */
+export const originOf = (given: Partial<CommandOrigin> = {}): CommandOrigin => ({
+  ...{ commandId: newId(), repeatable: false, bodyHash: '', olderBodyHashes: [] },
+  ...{ actor: 'anonymous', correlationId: randomUUID() },
+  ...given,
+});
+
+export interface ClaimOptions {
+  readonly stream: string;
+  readonly version?: number;
+  readonly prev?: string;
+  readonly id?: string;
+  readonly commandId?: string;
+  readonly event?: AnyEvent;
+  /** In place of the event's own bytes; the checksum is right. */
+  readonly value?: Buffer;
+}
+
+/** A record of ours, appended by hand. */
+export function claim({ stream, version = 1, prev = '', id = newId(), ...rest }: ClaimOptions): LogRecord & { id: string } {
+  const { event = { type: 'AlbumCreated', name: `by ${id}`, year: 2000 }, commandId = newId(), value } = rest;
+  const envelope = { id, type: subjectOf(event.type), stream, time: new Date().toISOString(), version, prev, commandId };
+  const about = { actor: 'anonymous', correlationId: id, causationId: commandId, bodyHash: '' };
+  return { ...toRecord({ ...envelope, ...about }, value ?? encodeEvent(event)), id };
+}
+
+/** Consecutive valid claims of one album, the first of them its creation. */
+export function chain(stream: string, names: readonly string[], from: { version: number; id: string } = { version: 0, id: '' }) {
+  const records: (LogRecord & { id: string })[] = [];
+  for (const [index, name] of names.entries()) {
+    const version = from.version + index + 1;
+    const type = version === 1 ? ('AlbumCreated' as const) : ('AlbumChanged' as const);
+    const prev = records.at(-1)?.id ?? from.id;
+    records.push(claim({ stream, version, prev, event: { type, name, year: 2000 } }));
+  }
+  return records;
+}
+
+/** The record with a header that is not the one its checksum was made of. */
+export const withCorruptHeader = (record: LogRecord): LogRecord => ({
+  ...record,
+  headers: { ...record.headers, ce_actor: 'somebody else' },
+});
+
+/** The record with a value that is not the one its checksum was made of. */
+export const withCorruptValue = (record: LogRecord): LogRecord => ({
+  ...record,
+  value: Buffer.concat([record.value, Buffer.from([1])]),
+});
+
+/** A record of ours without one of its headers. */
+export function withoutHeader(record: LogRecord, name: string): LogRecord {
+  const headers = Object.fromEntries(Object.entries(record.headers).filter(([each]) => each !== name));
+  return { ...record, headers };
+}

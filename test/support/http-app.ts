@@ -1,0 +1,47 @@
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import type { CommandOutcome, CommandRequest } from '../../src/commands/command.ts';
+import { buildApp, type AppDependencies } from '../../src/http/app.ts';
+import { createHealth } from '../../src/http/health.ts';
+import type { Database } from '../../src/postgres/pool.ts';
+
+type Sent = CommandRequest<{ type: string; details?: object }, { albumExists: boolean } | undefined>;
+
+export interface Substitutes extends Partial<AppDependencies> {
+  /** What the command handler does with a command. */
+  outcome?: (request: Sent) => Promise<CommandOutcome> | CommandOutcome;
+  /** Rows by the name of the query. */
+  rows?: Record<string, object[]>;
+  /** What a search finds. */
+  chunks?: () => AsyncGenerator<object[], void>;
+}
+
+/** The app over substitutes for the write side and the read models: for the rules that only HTTP knows. */
+export function httpApp({ outcome, rows = {}, chunks, ...overrides }: Substitutes = {}) {
+  const sent: Sent[] = [];
+  const lines: Record<string, unknown>[] = [];
+  const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const perform = async (request: unknown) => {
+    sent.push(request as Sent);
+    return (await outcome?.(request as Sent)) ?? { recordId: 'r', version: 1, replayed: false };
+  };
+  const app = buildApp({
+    commands: { album: perform, song: perform },
+    database: databaseOf(rows, chunks),
+    publicUrl: 'http://music.test',
+    health: createHealth({ probes: {}, logger }),
+    idempotencyKeys: { current: 'k'.repeat(32) },
+    logger,
+    metricsRegistry: new Registry(),
+    catalogWrites: 'open',
+    limits: { bodyBytes: 65_536, bodyDepth: 20 },
+    production: false,
+    ...overrides,
+  });
+  return { app, sent, lines };
+}
+
+function databaseOf(rows: Record<string, object[]>, chunks: Substitutes['chunks'] = async function* () {}): Database {
+  const query = ({ name = '' }: { name?: string }) => Promise.resolve(rows[name] ?? []);
+  return { query, chunks } as unknown as Database;
+}
