@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { ConfigError, loadConfig, redacted, warningsOf } from './config.ts';
+import { loadConfig, redacted, warningsOf } from './config.ts';
 import { reasonOf } from './errors.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { startRoles } from './roles.ts';
@@ -40,5 +40,5 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
-  process.exit(error instanceof ConfigError ? 1 : 70);
+  process.exit(1);
 });

@@ -1,5 +1,8 @@
+import type { Position, TopicPartition } from '../events/record.ts';
 import { initLog } from '../log/init.ts';
 import { declareVoid, voidsOf } from '../log/voids.ts';
+import type { Client, Database } from '../postgres/pool.ts';
+import { listGenerations } from '../projections/generations.ts';
 import { verifyLog } from '../projections/verify.ts';
 import { parsePosition, withResources } from './with-resources.ts';
 
@@ -20,10 +23,38 @@ export function logVoid(text: string, why: string): Promise<number> {
       print(`${position.topic} is not an event topic. There are: ${placement.topics.join(', ')}.`);
       return 1;
     }
+    const elsewhere = await notStoppedAt(admin, position);
+    if (elsewhere.length > 0) {
+      print(
+        `${text} is not where the projection stands still (${elsewhere.join(', ')}): a void would change what was accepted.`,
+      );
+      return 1;
+    }
     const fresh = await declareVoid(admin, position, why);
     print(fresh ? `${text} is void from now on.` : `${text} was declared void before.`);
     return 0;
   });
+}
+
+/** Builds that are not stopped at that very record, and where they are. */
+function notStoppedAt(admin: Database, { topic, partition, offset }: Position): Promise<string[]> {
+  return admin.use(async (client) => {
+    const serving = (await listGenerations(client)).filter(({ state }) => state === 'serving');
+    const where = await Promise.all(serving.map(({ schema }) => checkpointIn(client, schema, { topic, partition })));
+    return where.flatMap(({ schema, next, stopped }) =>
+      next === offset && stopped !== null
+        ? []
+        : [`${schema} ${stopped === null ? 'goes on' : 'is stopped'} at ${next}`],
+    );
+  });
+}
+
+async function checkpointIn(client: Client, schema: string, { topic, partition }: TopicPartition) {
+  const text = `SELECT next, stopped FROM "${schema}".checkpoints WHERE topic = $1 AND partition = $2`;
+  const { rows } = await client.query<{ next: number; stopped: string | null }>(text, [topic, partition]);
+  const [row] = rows;
+  if (!row) throw new Error(`${topic} has no partition ${partition}.`);
+  return { schema, ...row };
 }
 
 /** Exit code 2 when a fault was found. */

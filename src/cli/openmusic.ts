@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { ConfigError } from '../config.ts';
 import { reasonOf } from '../errors.ts';
 import { logInit, logVerify, logVoid } from './log.ts';
 import { migrateUp } from './migrate.ts';
@@ -49,5 +48,5 @@ program
 
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
-  process.exitCode = error instanceof ConfigError ? 1 : 70;
+  process.exitCode = 1;
 });

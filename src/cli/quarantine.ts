@@ -27,6 +27,11 @@ export function quarantineRelease(stream: string): Promise<number> {
   return withResources({ as: 'command' }, async (context) => {
     let code = 0;
     await inEveryBuild(context, async (database, schema) => {
+      const closed = (await listQuarantine(database)).some((entry) => entry.stream === stream);
+      if (!closed) {
+        context.print(`${schema}: ${stream} is not quarantined.`);
+        return;
+      }
       const still = await release(database, projections, stream);
       if (still) code = 2;
       context.print(

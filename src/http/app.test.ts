@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { AppError, notFound, unavailable } from '../errors.ts';
-import { httpApp, type Substitutes } from '../../test/support/http-app.ts';
+import { type AnswerBody, chunksOf, httpApp, type Substitutes } from '../../test/support/http-app.ts';
 
 const started: { close(): Promise<unknown> }[] = [];
 afterEach(() => Promise.all(started.splice(0).map((app) => app.close())));
@@ -14,7 +14,7 @@ function start(substitutes?: Substitutes) {
 
 const body = { name: 'Viva la Vida', year: 2008 };
 const songBody = { title: 'Yes', year: 2008, genre: 'Indie', performer: 'Coldplay' };
-const failing = (error: unknown) => ({ outcome: () => Promise.reject(error as Error) });
+const failing = (error: Error) => ({ outcome: () => Promise.reject(error) });
 const albumRow = { version: 3, name: 'Viva la Vida', year: 2008, songs: [] };
 
 describe('errors', () => {
@@ -31,7 +31,7 @@ describe('errors', () => {
     const answer = await app.inject({ method: 'PUT', url: '/albums/album-1', body });
     expect(answer.statusCode).toBe(status);
     expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
-    expect(answer.json()).toEqual({
+    expect(answer.json<AnswerBody>()).toEqual({
       status: status === 503 ? 'error' : 'fail',
       message: 'Some words.',
       code: 'SOME_CODE',
@@ -48,9 +48,9 @@ describe('errors', () => {
     const { app, lines } = start(failing(new TypeError('secret')));
     const answer = await app.inject({ method: 'POST', url: '/albums', body });
     expect(answer.statusCode).toBe(500);
-    expect(answer.json()).toMatchObject({ status: 'error', code: 'INTERNAL_ERROR' });
+    expect(answer.json<AnswerBody>()).toMatchObject({ status: 'error', code: 'INTERNAL_ERROR' });
     expect(answer.body).not.toContain('secret');
-    expect(lines).toEqual([expect.objectContaining({ level: 50, requestId: answer.json().requestId })]);
+    expect(lines).toEqual([expect.objectContaining({ level: 50, requestId: answer.json<AnswerBody>().requestId })]);
     expect(JSON.stringify(lines)).toContain('secret');
   });
 
@@ -66,7 +66,7 @@ describe('errors', () => {
     const { app } = start(failing(error));
     const answer = await app.inject({ method: 'POST', url: '/albums', body });
     expect(answer.statusCode).toBe(503);
-    expect(answer.json()).toMatchObject({ status: 'error', code: 'DATABASE_UNAVAILABLE' });
+    expect(answer.json<AnswerBody>()).toMatchObject({ status: 'error', code: 'DATABASE_UNAVAILABLE' });
     expect(answer.body).not.toContain('10.0.0.1');
   });
 
@@ -82,9 +82,12 @@ describe('errors', () => {
     const { app } = start();
     const answer = await app.inject({ url: '/albums/x', headers: { accept } });
     expect(answer.statusCode).toBe(404);
-    if (!problem) return expect(answer.json()).toMatchObject({ status: 'fail', code: 'ALBUM_NOT_FOUND' });
+    if (!problem) {
+      expect(answer.json<AnswerBody>()).toMatchObject({ status: 'fail', code: 'ALBUM_NOT_FOUND' });
+      return;
+    }
     expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
-    expect(answer.json()).toEqual({
+    expect(answer.json<AnswerBody>()).toEqual({
       type: 'about:blank',
       title: 'Not Found',
       status: 404,
@@ -100,7 +103,7 @@ describe('bad input', () => {
     const { app, sent } = start();
     const wrong = { name: 7, 'a/b~c': 1 };
     const answer = await app.inject({ method: 'POST', url: '/albums', body: wrong });
-    expect(answer.json()).toMatchObject({
+    expect(answer.json<AnswerBody>()).toMatchObject({
       code: 'VALIDATION_FAILED',
       message: 'name must be a string.',
       errors: [
@@ -116,7 +119,7 @@ describe('bad input', () => {
     const { app } = start();
     const unknown = Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`f${i}`, i]));
     const answer = await app.inject({ method: 'POST', url: '/albums', body: { ...body, ...unknown } });
-    expect(answer.json().errors).toHaveLength(20);
+    expect(answer.json<AnswerBody>().errors).toHaveLength(20);
   });
 
   it.each(['', '\u{1F3B5}'.repeat(1001), 'a'.repeat(1001)])('a name of %j.length is 400', async (name) => {
@@ -137,7 +140,10 @@ describe('bad input', () => {
     const nested = '{"x":'.repeat(depth - 1) + '{}' + '}'.repeat(depth - 1);
     const headers = { 'content-type': 'application/json' };
     const answer = await app.inject({ method: 'POST', url: '/albums', headers, body: nested });
-    expect([answer.statusCode, answer.json().code]).toEqual([400, depth === 20 ? 'VALIDATION_FAILED' : 'TOO_DEEP']);
+    expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([
+      400,
+      depth === 20 ? 'VALIDATION_FAILED' : 'TOO_DEEP',
+    ]);
   });
 });
 
@@ -209,8 +215,8 @@ describe('idempotency keys', () => {
   it('names the thing that is created', async () => {
     const { app, sent } = start();
     const create = () => app.inject({ method: 'POST', url: '/albums', headers: { 'idempotency-key': 'k' }, body });
-    const first = (await create()).json();
-    expect((await create()).json()).toEqual(first);
+    const first = (await create()).json<AnswerBody>();
+    expect((await create()).json<AnswerBody>()).toEqual(first);
     expect(first.data.albumId).toBe(`album-${sent[0]?.origin.commandId.replaceAll('-', '')}`);
   });
 
@@ -222,7 +228,7 @@ describe('idempotency keys', () => {
 
   it.each([' ', 'a b', 'é', 'x'.repeat(256), '', 'a\tb'])('%j is 400', async (key) => {
     const { answer, origin } = await send(key);
-    expect([answer.statusCode, answer.json().errors[0].path]).toEqual([400, '/idempotency-key']);
+    expect([answer.statusCode, answer.json<AnswerBody>().errors[0]?.path]).toEqual([400, '/idempotency-key']);
     expect(origin).toBeUndefined();
   });
 
@@ -320,35 +326,29 @@ describe('songs', () => {
     'chunks become one list',
     async (chunks) => {
       const { app } = start({
-        chunks: async function* () {
-          yield* chunks;
-        },
+        chunks: () => chunksOf(...chunks),
       });
       const answer = await app.inject({ url: '/songs' });
-      expect(answer.json()).toEqual({ status: 'success', data: { songs: chunks.flat() } });
+      expect(answer.json<AnswerBody>()).toEqual({ status: 'success', data: { songs: chunks.flat() } });
       expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
     },
   );
 
   it('what fails before the first song is an error answer', async () => {
     const { app } = start({
-      chunks: async function* () {
-        throw notFound('X', 'x');
-      },
+      chunks: () => chunksOf(notFound('X', 'x')),
     });
     expect((await app.inject({ url: '/songs' })).statusCode).toBe(404);
   });
 
   it('a page has its cursor', async () => {
     const { app } = start({
-      chunks: async function* () {
-        yield songs(0, 3);
-      },
+      chunks: () => chunksOf(songs(0, 3)),
     });
-    const answer = (await app.inject({ url: '/songs?limit=2' })).json();
+    const answer = (await app.inject({ url: '/songs?limit=2' })).json<AnswerBody>();
     expect(answer.data).toEqual({ songs: songs(0, 2), nextCursor: expect.any(String) });
     expect(
-      (await app.inject({ url: `/songs?limit=3&cursor=${answer.data.nextCursor}` })).json().data.nextCursor,
+      (await app.inject({ url: `/songs?limit=3&cursor=${answer.data.nextCursor}` })).json<AnswerBody>().data.nextCursor,
     ).toBeNull();
   });
 
@@ -367,7 +367,7 @@ describe('songs', () => {
     `performer=${'x'.repeat(1001)}`,
   ])('?%s is 400', async (query) => {
     const answer = await start().app.inject({ url: `/songs?${query}` });
-    expect([answer.statusCode, answer.json().code]).toEqual([400, 'VALIDATION_FAILED']);
+    expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([400, 'VALIDATION_FAILED']);
   });
 
   it.each(['', '?title=', '?unknown=1', '?title=%ff', '?__proto__=x', '?limit=1000', '?%00'])(
@@ -388,12 +388,19 @@ describe('methods', () => {
   ] as const)('%s %s is 405', async (method, url, allow) => {
     const headers = { 'content-type': 'text/plain' };
     const answer = await start().app.inject({ method, url, headers, body: 'x' });
-    expect([answer.statusCode, answer.headers.allow, answer.json().code]).toEqual([405, allow, 'METHOD_NOT_ALLOWED']);
+    expect([answer.statusCode, answer.headers.allow, answer.json<AnswerBody>().code]).toEqual([
+      405,
+      allow,
+      'METHOD_NOT_ALLOWED',
+    ]);
   });
 
   it('OPTIONS names the methods', async () => {
     const answer = await start().app.inject({ method: 'OPTIONS', url: '/songs' });
-    expect(answer.json()).toEqual({ status: 'success', data: { methods: ['GET', 'HEAD', 'OPTIONS', 'POST'] } });
+    expect(answer.json<AnswerBody>()).toEqual({
+      status: 'success',
+      data: { methods: ['GET', 'HEAD', 'OPTIONS', 'POST'] },
+    });
     expect((await start().app.inject({ method: 'OPTIONS', url: '/nothing' })).statusCode).toBe(404);
   });
 
@@ -423,7 +430,7 @@ describe('who may change the catalog', () => {
         ['POST', '/songs'],
       ] as const) {
         const answer = await app.inject({ method, url });
-        expect([answer.statusCode, answer.json().code, answer.headers['www-authenticate']]).toEqual([
+        expect([answer.statusCode, answer.json<AnswerBody>().code, answer.headers['www-authenticate']]).toEqual([
           401,
           'AUTHENTICATION_REQUIRED',
           'Bearer',
@@ -443,29 +450,42 @@ describe('who may change the catalog', () => {
   });
 });
 
+interface Operation {
+  operationId: string;
+  summary: string;
+  tags: string[];
+  parameters: { name: string }[];
+  responses: Record<string, { description: string; headers: object }>;
+}
+
+interface ApiDocument {
+  openapi: string;
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: object };
+}
+
 describe('the API page', () => {
   it('describes every route with its answers, and refers to nothing that is missing', async () => {
     const { app } = start();
-    const document = (await app.inject({ url: '/docs/json' })).json();
+    const document = (await app.inject({ url: '/docs/json' })).json<ApiDocument>();
     expect(document.openapi).toBe('3.1.0');
-    const operations = Object.values<object>(document.paths).flatMap((path) => Object.values(path));
+    const operations = Object.values(document.paths).flatMap((path) => Object.values(path));
     expect(operations).toHaveLength(14);
     for (const { operationId, summary, tags, responses } of operations) {
       expect([operationId, summary, tags.length]).toEqual([expect.any(String), expect.any(String), 1]);
-      for (const { description } of Object.values<{ description: string }>(responses))
-        expect(description).not.toMatch(/Default/);
+      for (const { description } of Object.values(responses)) expect(description).not.toMatch(/Default/);
     }
     const text = JSON.stringify(document);
     for (const [, name = ''] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
       expect(document.components.schemas).toHaveProperty(name);
     }
-    expect(document.paths['/albums'].post.responses).toHaveProperty('422');
-    expect(document.paths['/albums/{id}'].put.parameters.map(({ name }: { name: string }) => name)).toEqual([
+    expect(document.paths['/albums']?.post?.responses).toHaveProperty('422');
+    expect(document.paths['/albums/{id}']?.put?.parameters.map(({ name }) => name)).toEqual([
       'id',
       'idempotency-key',
       'if-match',
     ]);
-    expect(document.paths['/albums/{id}'].get.responses['200'].headers).toHaveProperty('etag');
+    expect(document.paths['/albums/{id}']?.get?.responses['200']?.headers).toHaveProperty('etag');
   });
 
   it('is a page', async () => {
@@ -475,7 +495,7 @@ describe('the API page', () => {
 
   it('GET / leads to it', async () => {
     const answer = await start().app.inject({ url: '/' });
-    expect(answer.json()).toEqual({
+    expect(answer.json<AnswerBody>()).toEqual({
       status: 'success',
       data: { name: 'OpenMusic', version: expect.stringMatching(/^\d/), docs: 'http://music.test/docs' },
     });

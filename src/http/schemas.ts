@@ -9,12 +9,17 @@ export const storable = () =>
 
 const TEXT_LENGTH = 1_000;
 
-/** A name, title, genre or performer: 1 to 1,000 characters, counted as people do, not in UTF-16. */
-export const text = (description: string, example: string) =>
+/** At most 1,000 characters, counted as people do, not in UTF-16. */
+export const shortText = () =>
   storable()
-    .min(1)
     .refine(isShort, { error: `must have at most ${TEXT_LENGTH} characters` })
-    .meta({ description, examples: [example], maxLength: TEXT_LENGTH });
+    .meta({ maxLength: TEXT_LENGTH });
+
+/** A name, title, genre or performer: 1 to 1,000 characters. zod's own `min` would look at a list's length too. */
+export const text = (description: string, example: string) =>
+  shortText()
+    .refine((value) => value !== '', { error: 'must not be empty' })
+    .meta({ description, examples: [example], minLength: 1, maxLength: TEXT_LENGTH });
 
 function isShort(value: string): boolean {
   if (value.length <= TEXT_LENGTH) return true;

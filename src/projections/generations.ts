@@ -73,9 +73,12 @@ export async function holdGeneration(
  * more. Returns the builds that are still read.
  */
 export async function retireOlder(client: Client, namespace: string, newest: Generation): Promise<Generation[]> {
-  const older = (await listGenerations(client)).filter(
-    ({ version, build }) => version === newest.version && build < newest.build,
-  );
+  const { rows: older } = await client.query<Generation>({
+    name: 'older-builds',
+    text: `SELECT ${COLUMNS} FROM generations
+      WHERE version = $1 AND build < $2 AND to_regnamespace(quote_ident(schema_name)) IS NOT NULL ORDER BY id`,
+    values: [newest.version, newest.build],
+  });
   const stillRead: Generation[] = [];
   for (const generation of older) {
     if (generation.state !== 'retired' && !(await retire(client, namespace, generation))) stillRead.push(generation);
@@ -94,7 +97,9 @@ function retire(client: Client, namespace: string, { id }: Generation): Promise<
 
 function dropUnfed(client: Client, namespace: string, { id, schema }: Generation): Promise<void> {
   return transaction(client, async () => {
-    if (await alone(client, namespace, 'feed', id)) await client.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`);
+    if (!(await alone(client, namespace, 'feed', id))) return;
+    await client.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`);
+    await client.query('DELETE FROM crash_guard WHERE generation = $1', [id]);
   });
 }
 

@@ -9,7 +9,10 @@ import type { Client } from '../postgres/pool.ts';
  */
 export interface GuardSession {
   isSet(): Promise<boolean>;
-  /** Sets the guard in a statement that sees every checkpoint at or past `ends`; false when one is before. */
+  /**
+   * Sets the guard in a statement that sees every checkpoint at or past `ends`; false when one is before. A stopped
+   * partition counts as reached: no write to it is answered, and its note made all that was applied before durable.
+   */
   setIfReached(ends: readonly Position[]): Promise<boolean>;
 }
 
@@ -52,7 +55,8 @@ export function guardOf(client: Client, generation: number): GuardSession {
 const SET_IF_REACHED = `WITH seen AS (
   SELECT NOT EXISTS (
     SELECT FROM json_to_recordset($2) AS e (topic text, partition int, "offset" bigint)
-    LEFT JOIN checkpoints c USING (topic, partition) WHERE c.next IS NULL OR c.next < e."offset") AS reached
+    LEFT JOIN checkpoints c USING (topic, partition)
+    WHERE c.next IS NULL OR (c.next < e."offset" AND c.stopped IS NULL)) AS reached
 ), guard AS (
   INSERT INTO crash_guard SELECT $1::integer FROM seen WHERE reached ON CONFLICT DO NOTHING
 ) SELECT reached FROM seen`;

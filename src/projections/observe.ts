@@ -28,7 +28,8 @@ export function observeProjector(logger: Logger, registry: Registry, onCommitted
   return {
     committed({ moves, accepted: records }) {
       accepted.inc(records.length);
-      for (const move of moves) if (halted.delete(partitionKey(move))) stopped.set({ partition: partitionKey(move) }, 0);
+      for (const move of moves)
+        if (halted.delete(partitionKey(move))) stopped.set({ partition: partitionKey(move) }, 0);
       onCommitted();
     },
     lost(record, reason, alarm) {

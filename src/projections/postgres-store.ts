@@ -1,6 +1,6 @@
 import type { TopicPartition } from '../events/record.ts';
 import { reasonOf } from '../errors.ts';
-import { type Database, sqlState } from '../postgres/pool.ts';
+import { type Database, sqlState, transaction } from '../postgres/pool.ts';
 import { Changes } from './changes.ts';
 import type { Applied, Projection } from './projection.ts';
 import { commitStatement, MISSED } from './statement.ts';
@@ -25,11 +25,19 @@ export function createPostgresStore(database: Database, projections: readonly Pr
       }),
     heads: (streams, at) => readHeads(database, streams, at),
     commit: (commit) => write(database, projections, commit),
-    async noteStopped({ topic, partition }: TopicPartition, reason: string | null) {
-      const text = 'UPDATE checkpoints SET stopped = $3 WHERE topic = $1 AND partition = $2';
-      await database.query({ text, values: [topic, partition, reason] });
-    },
+    noteStopped: (partition, reason) => noteStopped(database, partition, reason),
   };
+}
+
+/** Commits synchronously, and with it every earlier commit: readers rely on what a stopped partition has shown. */
+function noteStopped(database: Database, { topic, partition }: TopicPartition, reason: string | null): Promise<void> {
+  return database.use((client) =>
+    transaction(client, async () => {
+      await client.query('SET LOCAL synchronous_commit = on');
+      const text = 'UPDATE checkpoints SET stopped = $3 WHERE topic = $1 AND partition = $2';
+      await client.query(text, [topic, partition, reason]);
+    }),
+  );
 }
 
 interface HeadRow {

@@ -232,10 +232,11 @@ export function createProjector(options: ProjectorOptions): Projector {
   /** A crash can take back commits while nothing is delivered: no commit misses, and readers would wait for ever. */
   async function retrySetBack(): Promise<Position[]> {
     const running = [...states.values()].filter(({ stopped }) => stopped === undefined);
-    const believed = new Map(running.map((state) => [partitionKey(state.where), { state, checkpoint: state.checkpoint }]));
+    const believed = new Map(running.map(({ where, checkpoint }) => [partitionKey(where), checkpoint]));
     const stored = await store.checkpoints(running.map(({ where }) => where));
     return stored.flatMap(({ topic, partition, next }) => {
-      const { state, checkpoint } = believed.get(partitionKey({ topic, partition })) ?? {};
+      const state = states.get(partitionKey({ topic, partition })); // of a later join than the question, perhaps
+      const checkpoint = believed.get(partitionKey({ topic, partition }));
       if (!state || !checkpoint || state.checkpoint !== checkpoint || checkpoint.next <= next) return [];
       state.forget();
       return [{ topic, partition, offset: next }];

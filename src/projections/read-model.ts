@@ -1,3 +1,4 @@
+import type { QueryConfig, QueryResultRow } from 'pg';
 import { reasonOf, unavailable } from '../errors.ts';
 import type { Position } from '../events/record.ts';
 import { sleep } from '../lifecycle.ts';
@@ -113,7 +114,7 @@ function openBuild(options: ReadModelOptions, generation: Generation, signal: Ab
 
   const searchPath = [generation.schema, namespace, 'public'];
   const common = { name: 'openmusic reads', searchPath, prepare };
-  const database = openDatabase(connection, { ...common, max });
+  const database = draining(openDatabase(connection, { ...common, max }));
   const anchor = openDatabase(connection, { ...common, name: 'openmusic anchor', max: 1, idleTimeoutMs: 0 });
   return {
     generation,
@@ -123,6 +124,33 @@ function openBuild(options: ReadModelOptions, generation: Generation, signal: Ab
     },
     async stop() {
       await Promise.all([database.stop(), anchor.stop()]);
+    },
+  };
+}
+
+/** Stops a database after what was asked of it before: a pool that ends leaves whoever waits for a connection waiting. */
+function draining(database: Database): Database {
+  const underWay = new Set<Promise<unknown>>();
+  const track = async <T>(work: Promise<T>): Promise<T> => {
+    underWay.add(work);
+    return work.finally(() => underWay.delete(work));
+  };
+  async function* chunks<Row extends QueryResultRow>(query: QueryConfig, size: number): AsyncGenerator<Row[], void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    void track(promise);
+    try {
+      yield* database.chunks<Row>(query, size);
+    } finally {
+      resolve();
+    }
+  }
+  return {
+    use: (work) => track(database.use(work)),
+    query: (query) => track(database.query(query)),
+    chunks,
+    async stop() {
+      await Promise.allSettled(underWay);
+      await database.stop();
     },
   };
 }

@@ -31,21 +31,28 @@ const BYTES_A_READ = 4 * 1024 * 1024;
 
 /** Makes and serves a first build of the version where there is none; waits for whoever is at it already. */
 export async function ensureBuild(options: RebuildOptions, signal: AbortSignal): Promise<void> {
-  await alone(options, async (client) => {
+  await alone(options, signal, async (client) => {
     if ((await servingBuilds(client, options.version)).length === 0) await buildAndServe(options, client, signal);
   });
 }
 
 /** A new build beside the live ones, replayed from offset 0, compared with the live one, and served if they are equal. */
 export function rebuild(options: RebuildOptions, signal: AbortSignal): Promise<RebuildResult> {
-  return alone(options, (client) => buildAndServe(options, client, signal));
+  return alone(options, signal, (client) => buildAndServe(options, client, signal));
 }
 
 /** One build at a time in a namespace, for as long as the work's connection lives. */
-function alone<T>({ admin, placement }: RebuildOptions, work: (client: Client) => Promise<T>): Promise<T> {
+function alone<T>(
+  { admin, placement }: RebuildOptions,
+  signal: AbortSignal,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
   return admin.use(async (client) => {
     const name = `openmusic rebuild: ${placement.namespace}`;
-    while (!(await tryLock(client, name))) await sleep(100, AbortSignal.timeout(1_000));
+    while (!(await tryLock(client, name))) {
+      await sleep(100, signal);
+      signal.throwIfAborted();
+    }
     try {
       return await work(client);
     } finally {
@@ -150,8 +157,10 @@ function atSamePositions<T>(
 ): Promise<T> {
   return transaction(client, async () => {
     for (const { schema } of live) {
+      // The whole table: locks on its rows, taken in another order than a projector's, could wait for each other.
+      await client.query(`LOCK TABLE "${schema}".checkpoints IN EXCLUSIVE MODE`);
       const { rows } = await client.query<Position>(
-        `SELECT topic, partition, next AS "offset" FROM "${schema}".checkpoints ORDER BY topic, partition FOR UPDATE`,
+        `SELECT topic, partition, next AS "offset" FROM "${schema}".checkpoints ORDER BY topic, partition`,
       );
       await replay.upTo(rows);
     }

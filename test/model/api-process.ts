@@ -50,7 +50,12 @@ export function startApi(world: World, name: string): ApiProcess {
   };
 }
 
-function passModelGuard({ scheduler, postgres, log, partitions }: World, actor: Actor, connection: Connection, catchUp: boolean) {
+function passModelGuard(
+  { scheduler, postgres, log, partitions }: World,
+  actor: Actor,
+  connection: Connection,
+  catchUp: boolean,
+) {
   const session = {
     isSet: () => connection.run(() => postgres.guarded),
     setIfReached: (ends: Parameters<ModelPostgres['setGuardIfReached']>[0]) =>
@@ -63,7 +68,8 @@ function passModelGuard({ scheduler, postgres, log, partitions }: World, actor: 
 /** What `commands/postgres-streams.ts` asks of Postgres. */
 function streamsOver(connections: Connections, postgres: ModelPostgres): StreamStore {
   return {
-    load: (stream, where, after, commandId) => connections.query(() => snapshotOf(postgres, { stream, where, after, commandId })),
+    load: (stream, where, after, commandId) =>
+      connections.query(() => snapshotOf(postgres, { stream, where, after, commandId })),
     verdicts: (claims) => connections.query(() => claims.map((claim) => verdictOn(postgres, claim))),
   };
 }
@@ -81,7 +87,11 @@ function snapshotOf(postgres: ModelPostgres, { stream, where, after, commandId }
   const quarantined = postgres.tables.quarantine.get(stream)?.reason;
   const later = quarantined === undefined ? rows.filter(({ envelope }) => envelope.version > after) : [];
   return {
-    events: later.map(({ envelope: { version, id, type }, value }) => ({ version, id, event: decodeEvent(type, value) })),
+    events: later.map(({ envelope: { version, id, type }, value }) => ({
+      version,
+      id,
+      event: decodeEvent(type, value),
+    })),
     repeated: own && { version: own.version, id: own.id, bodyHash: own.bodyHash },
     quarantined,
     stopped: postgres.checkpoint(where).stopped ?? undefined,

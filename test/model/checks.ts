@@ -22,7 +22,10 @@ export function findViolation(world: World): string | undefined {
     toldOf(world, all) ??
     tornOf(all) ??
     chainOf(world) ??
-    differenceOf(world, replay(world, (where) => world.postgres.checkpoint(where).next))
+    differenceOf(
+      world,
+      replay(world, (where) => world.postgres.checkpoint(where).next),
+    )
   );
 }
 
@@ -66,7 +69,8 @@ function tornOf(truth: Truth): string | undefined {
     const labels: string[] = [];
     for (const { record } of winners) {
       const event = decodeEvent(record.headers.ce_type ?? '', record.value);
-      if (basisOf(event) !== labels.join(' ')) return `${stream} version ${labels.length + 1} was decided on a torn state`;
+      if (basisOf(event) !== labels.join(' '))
+        return `${stream} version ${labels.length + 1} was decided on a torn state`;
       labels.push('name' in event ? (event.name.split(' ')[0] ?? '') : '');
     }
   }
@@ -97,7 +101,8 @@ function differenceOf({ postgres }: World, truth: Truth): string | undefined {
     if (!same) return `${stream} has ${live.length} versions, a replay gives ${replayed.length}, or others`;
     const closed = quarantine.get(stream)?.version ?? Infinity;
     const wrong = live.find(({ envelope: { version }, payload }) => payload !== payloadAt(version, closed));
-    if (wrong) return `${stream} version ${wrong.envelope.version} is ${wrong.payload}, and its stream closed at ${closed}`;
+    if (wrong)
+      return `${stream} version ${wrong.envelope.version} is ${wrong.payload}, and its stream closed at ${closed}`;
   }
   return undefined;
 }

@@ -36,7 +36,11 @@ function wish({ scheduler, streams, created, newId, told, mutation }: World, lab
   const known = told.findLast((each) => each.stream === stream);
   return {
     stream,
-    command: { label, atMost: mutation.refusals && scheduler.chance(0.1) ? 2 : Infinity, poison: scheduler.chance(0.02) },
+    command: {
+      label,
+      atMost: mutation.refusals && scheduler.chance(0.1) ? 2 : Infinity,
+      poison: scheduler.chance(0.02),
+    },
     origin: {
       commandId: isCreation ? creator : newId(),
       repeatable: scheduler.chance(0.75),
@@ -59,7 +63,11 @@ async function ask(world: World, actor: Actor, request: CommandRequest<Step>): P
   return Promise.race([answered, patience.then(() => 'unknown' as const)]);
 }
 
-function success(world: World, { stream, origin, expectedVersion }: CommandRequest<Step>, outcome: CommandOutcome): 'known' {
+function success(
+  world: World,
+  { stream, origin, expectedVersion }: CommandRequest<Step>,
+  outcome: CommandOutcome,
+): 'known' {
   const { commandId } = origin;
   const { version, recordId } = outcome;
   const before = world.told.find((each) => each.commandId === commandId);
@@ -87,7 +95,9 @@ export async function readAgainAndAgain(world: World, actor: Actor): Promise<nev
     const must = [...told];
     const { process } = apis[scheduler.pick(apis.length)]!;
     const reading = process.read((postgres) =>
-      must.find(({ stream, version, recordId }) => postgres.tables.rowsOf(stream)[version - 1]?.envelope.id !== recordId),
+      must.find(
+        ({ stream, version, recordId }) => postgres.tables.rowsOf(stream)[version - 1]?.envelope.id !== recordId,
+      ),
     );
     const missing = await reading.catch(() => undefined);
     if (missing) world.violated(`a read does not see version ${missing.version} of ${missing.stream}, which was told`);

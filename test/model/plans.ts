@@ -6,7 +6,7 @@ const upTo = (max: number) => fc.integer({ min: 0, max });
 /** Plans of all sizes; one that fails shrinks to fewer steps, fewer processes and fewer kinds of trouble. */
 export const plans: fc.Arbitrary<Plan> = fc.record({
   seed: fc.noShrink(fc.noBias(fc.integer())),
-  steps: fc.noBias(fc.integer({ min: 60, max: 300 })),
+  steps: fc.noBias(fc.integer({ min: 60, max: 240 })),
   apis: fc.integer({ min: 1, max: 3 }),
   projectors: fc.integer({ min: 1, max: 3 }),
   clients: fc.integer({ min: 1, max: 4 }),

@@ -1,6 +1,13 @@
 import type { Envelope } from '../../src/events/envelope.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../src/events/record.ts';
-import { type Believed, type Commit, type Move, Poison, type StoredCheckpoint, type StreamHead } from '../../src/projections/store.ts';
+import {
+  type Believed,
+  type Commit,
+  type Move,
+  Poison,
+  type StoredCheckpoint,
+  type StreamHead,
+} from '../../src/projections/store.ts';
 
 /** An accepted record as `stream_events` has it. */
 export interface Row {
@@ -105,7 +112,12 @@ export class ModelPostgres {
     const { compareAndSet } = this.#options.rules;
     if (compareAndSet && !commit.moves.every((move) => this.#isAt(move))) return 'missed';
     for (const { envelope, payload } of commit.accepted) {
-      if (typeof payload === 'object' && 'event' in payload && 'year' in payload.event && payload.event.year === REFUSED_YEAR) {
+      if (
+        typeof payload === 'object' &&
+        'event' in payload &&
+        'year' in payload.event &&
+        payload.event.year === REFUSED_YEAR
+      ) {
         throw new Poison('numeric field overflow', undefined);
       }
       const taken = this.#tables.rowsOf(envelope.stream).some((row) => row.envelope.version === envelope.version);
@@ -148,7 +160,10 @@ function write({ checkpoints, streams, quarantine, moves }: Tables, commit: Comm
     const rows = streams.get(envelope.stream) ?? [];
     const { topic, partition, offset, value } = record;
     const state = typeof payload === 'string' ? payload : 'poison' in payload ? 'poison' : 'applied';
-    streams.set(envelope.stream, [...rows, { envelope, position: { topic, partition, offset }, value, payload: state }]);
+    streams.set(envelope.stream, [
+      ...rows,
+      { envelope, position: { topic, partition, offset }, value, payload: state },
+    ]);
     if (typeof payload === 'object' && 'poison' in payload) {
       quarantine.set(envelope.stream, { version: envelope.version, reason: payload.poison });
     }

@@ -78,7 +78,7 @@ class Member {
 
   async #deliverAll(group: readonly TopicPartition[]): Promise<void> {
     for (;;) {
-      await this.#world.scheduler.turn(this.#actor, () => this.leaving || this.#slices(group).length > 0);
+      await this.#world.scheduler.turn(this.#actor, () => this.leaving || group.some((where) => this.#hasMore(where)));
       if (this.leaving) return;
       try {
         await this.#deliver(this.#slices(group).map((slice) => this.#cut(slice)));
@@ -94,6 +94,11 @@ class Member {
       if (next === 'stopped') this.#wanted.delete(partitionKey(where));
       else this.#wanted.set(partitionKey(where), { ...where, offset: next });
     }
+  }
+
+  #hasMore(where: TopicPartition): boolean {
+    const wanted = this.#wanted.get(partitionKey(where));
+    return wanted !== undefined && this.#world.log.records(where).length > wanted.offset;
   }
 
   #slices(group: readonly TopicPartition[]): Slice[] {

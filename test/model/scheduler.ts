@@ -73,7 +73,7 @@ export class Scheduler {
       try {
         what();
       } catch (error) {
-        reject(error as Error);
+        reject(error);
       }
     };
     const execute = () => {

@@ -108,7 +108,10 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
     ...{ apis: [], projectors: [], told: [], refused: [], created: new Set() },
     postgres: new ModelPostgres({ partitions, rules: mutation, violated }),
     log: new ModelLog(scheduler, partitions, faults),
-    streams: Array.from({ length: plan.streams }, newId).map((creator) => ({ stream: thingIdOf('album', creator), creator })),
+    streams: Array.from({ length: plan.streams }, newId).map((creator) => ({
+      stream: thingIdOf('album', creator),
+      creator,
+    })),
   };
   for (let each = 0; each < plan.apis; each++) world.apis.push({ process: startApi(world, `api ${each}`) });
   for (let each = 0; each < plan.projectors; each++) {

@@ -22,7 +22,7 @@ import { migrate } from '../../src/postgres/migrate.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import type { FeedOptions } from '../../src/projections/feed.ts';
 import { type Feeds, startFeeds } from '../../src/projections/feeds.ts';
-import { type Generation, listGenerations } from '../../src/projections/generations.ts';
+import { type Generation, servingBuilds } from '../../src/projections/generations.ts';
 import type { Projection } from '../../src/projections/projection.ts';
 import { projections as allProjections, READ_VERSION } from '../../src/projections/projections.ts';
 import type { ProjectorObserver } from '../../src/projections/projector.ts';
@@ -58,6 +58,7 @@ export const kafkaSource = (brokers: string[]): LogSource => ({
     const client = createClient({ brokers, clientId: 'core', logger: silent });
     const admin = client.kafka.admin();
     await admin.connect();
+    await admin.fetchTopicOffsets(topic); // kafkajs deletes only of topics that it knows
     await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
     await admin.disconnect();
     client.destroy();
@@ -73,8 +74,8 @@ export interface CoreOptions {
   readonly synchronousCommit?: boolean;
   /** Hears beside the core's own record of what happened. */
   readonly observer?: Partial<ProjectorObserver>;
-  /** False: there is a served build, and nobody feeds it before `feed`. */
-  readonly feeding?: boolean;
+  /** False: there is a served build, and nobody feeds it before `feed`. `never-built`: there is none. */
+  readonly feeding?: boolean | 'never-built';
 }
 
 /** What the projectors of a core said. */
@@ -121,7 +122,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   await migrate({ connection, namespace: name });
   const admin = openDatabase(connection, { name: 'core', max: 6, searchPath: [name, 'public'], queryTimeoutMs: 60_000 });
   const log = await source.open(connection, name);
-  await initLog({ log, placement, database: admin });
+  await initialise(() => initLog({ log, placement, database: admin }));
   const heard: Heard = { commits: [], lost: [], quarantined: [], stopped: [] };
   const hints = new Set<() => void>();
   const feedOptions: FeedOptions = {
@@ -152,8 +153,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       return api;
     },
     async serving() {
-      const all = await admin.use((client) => listGenerations(client));
-      const newest = all.findLast(({ state }) => state === 'serving');
+      const [newest] = await admin.use((client) => servingBuilds(client, READ_VERSION));
       if (!newest) throw new Error('no build is served');
       return newest;
     },
@@ -177,9 +177,18 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       await admin.stop();
     },
   };
-  if (options.feeding ?? true) await core.feed();
-  else await ensureBuild(rebuildOptions, new AbortController().signal);
+  const { feeding = true } = options;
+  if (feeding === true) await core.feed();
+  else if (!feeding) await ensureBuild(rebuildOptions, new AbortController().signal);
   return core;
+}
+
+/** Kafka can deny a topic that it has just made (UNKNOWN_TOPIC_OR_PARTITION); an init that was interrupted is completed by the next. */
+async function initialise(init: () => Promise<unknown>, tries = 3): Promise<void> {
+  await init().catch(async (error: unknown) => {
+    if (tries === 1) throw error;
+    await initialise(init, tries - 1);
+  });
 }
 
 function hearing(heard: Heard, hints: Set<() => void>, more: Partial<ProjectorObserver> = {}): ProjectorObserver {

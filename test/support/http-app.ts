@@ -20,7 +20,10 @@ export interface Substitutes extends Partial<AppDependencies> {
 export function httpApp({ outcome, rows = {}, chunks, ...overrides }: Substitutes = {}) {
   const sent: Sent[] = [];
   const lines: Record<string, unknown>[] = [];
-  const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const logger = pino(
+    { level: 'info' },
+    { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
+  );
   const perform = async (request: unknown) => {
     sent.push(request as Sent);
     return (await outcome?.(request as Sent)) ?? { recordId: 'r', version: 1, replayed: false };
@@ -41,7 +44,26 @@ export function httpApp({ outcome, rows = {}, chunks, ...overrides }: Substitute
   return { app, sent, lines };
 }
 
-function databaseOf(rows: Record<string, object[]>, chunks: Substitutes['chunks'] = async function* () {}): Database {
+function databaseOf(rows: Record<string, object[]>, chunks: Substitutes['chunks'] = () => chunksOf()): Database {
   const query = ({ name = '' }: { name?: string }) => Promise.resolve(rows[name] ?? []);
   return { query, chunks } as unknown as Database;
+}
+
+/** A search that finds these chunks, and fails in place of an error. */
+export async function* chunksOf(...chunks: (object[] | Error)[]): AsyncGenerator<object[], void> {
+  for (const chunk of chunks) {
+    await Promise.resolve();
+    if (chunk instanceof Error) throw chunk;
+    yield chunk;
+  }
+}
+
+/** What answers of the API look like, as far as tests look into them. */
+export interface AnswerBody {
+  status: string;
+  message: string;
+  code: string;
+  requestId: string;
+  errors: { path: string; message: string }[];
+  data: { albumId: string; songId: string; songs: { id: string }[]; nextCursor: string };
 }

@@ -18,6 +18,7 @@ import {
   isStorable,
   params,
   readHeaders,
+  shortText,
   storable,
   success,
   text,
@@ -63,10 +64,9 @@ const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
 
 const filter = (field: string) =>
-  storable()
-    .max(1_000, 'must have at most 1000 characters')
+  shortText()
     .optional()
-    .meta({ description: `Part of the ${field}, in upper or lower case. Empty: any.`, maxLength: 1_000 });
+    .meta({ description: `Part of the ${field}, in upper or lower case. Empty: any.` });
 
 const searchQuery = z.object({
   title: filter('title'),

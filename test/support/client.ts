@@ -1,0 +1,85 @@
+/** An answer, read to its end. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** Undefined when the body is no JSON object. */
+  readonly body: AnswerBody | undefined;
+}
+
+/** Every field that some answer has. */
+export interface AnswerBody {
+  readonly status: 'success' | 'fail' | 'error';
+  readonly message?: string;
+  readonly code?: string;
+  readonly requestId?: string;
+  readonly errors?: readonly { path: string; message: string }[];
+  readonly data?: {
+    readonly albumId?: string;
+    readonly songId?: string;
+    readonly album?: Album;
+    readonly song?: Song;
+    readonly songs?: SongSummary[];
+    readonly nextCursor?: string | null;
+  };
+}
+
+export interface SongSummary {
+  id: string;
+  title: string;
+  performer: string;
+}
+
+export interface Album {
+  id: string;
+  name: string;
+  year: number;
+  coverUrl: string | null;
+  songs: SongSummary[];
+}
+
+export interface Song extends SongSummary {
+  year: number;
+  genre: string;
+  duration: number | null;
+  albumId: string | null;
+}
+
+export interface RequestOptions {
+  /** Sent as JSON. */
+  json?: unknown;
+  /** Sent as it is. */
+  raw?: string | Uint8Array<ArrayBuffer>;
+  headers?: Record<string, string>;
+}
+
+export type Client = ReturnType<typeof createClient>;
+
+/** Speaks HTTP with one server. */
+export function createClient(base: string) {
+  async function send(method: string, path: string, { json, raw, headers }: RequestOptions = {}): Promise<Answer> {
+    const declared: Record<string, string> = json === undefined ? {} : { 'content-type': 'application/json' };
+    const body = json === undefined ? raw : JSON.stringify(json);
+    const answer = await fetch(base + path, { method, body, headers: { ...declared, ...headers } });
+    const text = await answer.text();
+    return { status: answer.status, headers: answer.headers, text, body: parsed(text) };
+  }
+
+  return {
+    base,
+    send,
+    get: (path: string, headers?: Record<string, string>) => send('GET', path, { headers }),
+    post: (path: string, json?: unknown, headers?: Record<string, string>) => send('POST', path, { json, headers }),
+    put: (path: string, json?: unknown, headers?: Record<string, string>) => send('PUT', path, { json, headers }),
+    delete: (path: string, headers?: Record<string, string>) => send('DELETE', path, { headers }),
+  };
+}
+
+function parsed(text: string): AnswerBody | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as AnswerBody) : undefined;
+  } catch {
+    return undefined;
+  }
+}

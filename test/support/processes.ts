@@ -1,0 +1,79 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { freePort } from './servers/ports.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const READY_WITHIN_MS = 60_000;
+
+/** A process of OpenMusic. */
+export interface OpenMusicProcess {
+  readonly url: string;
+  /** All it has printed so far. */
+  output(): string;
+  /** Ends it and waits; returns the exit code, null after a SIGKILL. Twice is fine. */
+  end(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | null>;
+}
+
+export interface ProcessOptions {
+  /** Settings; nothing of this process's environment but the PATH is passed on. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Where it runs; its `.env` is read there. */
+  readonly cwd?: string;
+  /** Of the API, or of the probes of a role without it. */
+  readonly port?: number;
+}
+
+const alive = new Set<ChildProcess>();
+process.once('exit', () => alive.forEach((child) => child.kill('SIGKILL')));
+
+function run(file: string, args: readonly string[], { env, cwd = root }: ProcessOptions) {
+  const child = spawn(process.execPath, [path.join(root, file), ...args], {
+    cwd,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  alive.add(child);
+  child.once('exit', () => alive.delete(child));
+  let printed = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (printed += data.toString()));
+  return { child, output: () => printed };
+}
+
+/** Starts src/main.ts and waits until it is ready. Rejects with all it printed when it ends before. */
+export async function startProcess(options: ProcessOptions): Promise<OpenMusicProcess> {
+  const port = options.port ?? (await freePort());
+  const env = { HEALTH_PORT: String(port), PORT: String(port), HOST: '127.0.0.1', ...options.env };
+  const { child, output } = run('src/main.ts', [], { ...options, env });
+  const url = `http://127.0.0.1:${port}`;
+  await untilReady(child, url, output);
+  return { url, output, end: (signal) => end(child, signal) };
+}
+
+/** Runs a command of the command line to its end. */
+export async function openmusic(args: readonly string[], env: ProcessOptions['env']) {
+  const { child, output } = run('src/cli/openmusic.ts', args, { env });
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, output: output() };
+}
+
+async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | null> {
+  if (child.exitCode === null && child.signalCode === null) {
+    child.kill(signal);
+    await once(child, 'exit');
+  }
+  return child.exitCode;
+}
+
+async function untilReady(child: ChildProcess, url: string, output: () => string): Promise<void> {
+  for (const giveUpAt = Date.now() + READY_WITHIN_MS; Date.now() < giveUpAt; await delay(50)) {
+    if (child.exitCode !== null) throw new Error(`main.ts ended with ${child.exitCode}:\n${output()}`);
+    const answer = await fetch(`${url}/readyz`).catch(() => undefined);
+    await answer?.text();
+    if (answer?.ok) return;
+  }
+  await end(child, 'SIGKILL');
+  throw new Error(`main.ts was not ready within ${READY_WITHIN_MS} ms:\n${output()}`);
+}
