@@ -92,7 +92,7 @@ type Settings = z.output<typeof settings>;
 export type Config = Settings & { readonly publicUrl: string };
 
 /** A setting that is wrong or missing; the message is one line. */
-export class ConfigError extends Error {}
+class ConfigError extends Error {}
 
 /** Reads `.env` of the working directory and the environment, which wins. An empty value counts as not given. */
 export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directory = process.cwd()): Config {

@@ -53,6 +53,18 @@ export function quarantineProbe(reads: ReadModel): Probe {
   };
 }
 
+/** A projector is ready once it has applied what was in the log at its start. */
+export function feedProbe(feeds: Feeds): Probe {
+  return {
+    needed: 'at-start',
+    check() {
+      const { caughtUp, lag, stopped } = feeds.health();
+      const halted = stopped.length > 0 ? `, ${stopped.length} partitions are stopped` : '';
+      return Promise.resolve({ ok: caughtUp && halted === '', detail: `${lag} records wait to be applied${halted}` });
+    },
+  };
+}
+
 /** The projector's own life: whether it stopped a partition, or stands still while records wait. */
 export function projectorLife(feeds: Feeds): Check {
   const { stopped, stuckMs, lag } = feeds.health();

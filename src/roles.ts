@@ -23,7 +23,15 @@ import { type Feeds, startFeeds } from './projections/feeds.ts';
 import { observeProjector } from './projections/observe.ts';
 import { projections, READ_VERSION } from './projections/projections.ts';
 import { openReadModel, type ReadModel } from './projections/read-model.ts';
-import { databaseProbe, lagProbe, logProbe, projectorLife, quarantineProbe, readModelProbe } from './probes.ts';
+import {
+  databaseProbe,
+  feedProbe,
+  lagProbe,
+  logProbe,
+  projectorLife,
+  quarantineProbe,
+  readModelProbe,
+} from './probes.ts';
 import { openResources, type Resources } from './resources.ts';
 
 export interface RolesOptions {
@@ -60,6 +68,7 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   context.probes.log = logProbe(resources);
   if (config.REDIS_URL ?? config.REDIS_SERVER) addCache(context);
   const feeds = has('projector') ? await addProjector(context) : undefined;
+  if (feeds) context.probes.projector = feedProbe(feeds);
   const alive = () => (feeds ? projectorLife(feeds) : { ok: true, detail: 'ok' });
   const reads = has('api') ? addReads(context) : undefined;
   const health = createHealth({ probes: context.probes, alive, logger });

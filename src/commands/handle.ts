@@ -148,7 +148,7 @@ export function createHandler<State, Command, Context>(
 function refusalOf(appended: Promise<void>): Promise<never> {
   return new Promise((_, reject) => {
     appended.catch((error: unknown) => {
-      if (!(error instanceof AppendError)) reject(error as Error);
+      if (!(error instanceof AppendError)) reject(error);
       else if (error.outcome === 'refused') {
         reject(unavailable('LOG_UNAVAILABLE', 'The log takes no records now.', error));
       }

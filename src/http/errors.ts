@@ -79,7 +79,7 @@ const FRAMEWORK: Readonly<Record<string, () => HttpError>> = {
 };
 
 /** The one place where kinds of errors become statuses. */
-export function problemOf(error: unknown): Problem {
+function problemOf(error: unknown): Problem {
   if (error instanceof HttpError) return error.problem;
   if (error instanceof AppError) return problemOfDomain(error);
   if (isDatabaseOutage(error)) return databaseUnavailable;
@@ -161,7 +161,7 @@ function report(logger: Logger, error: unknown, { status, code }: Problem, { id,
   else logger.warn({ ...line, reason: reasonOf(error) }, 'a request could not be served');
 }
 
-export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): void {
+function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): void {
   const details = wantsProblemDetails(request.headers.accept);
   const body = details ? problemDetails(problem, request.id) : errorBody(problem, request.id);
   void reply

@@ -29,7 +29,7 @@ function hashesOf(body: object | undefined, { current, previous }: IdempotencyKe
 }
 
 /** One spelling of a path: without query, each segment percent-encoded in the one way of encodeURIComponent. */
-export function canonicalPath(url: string): string {
+function canonicalPath(url: string): string {
   const [path = ''] = url.split('?', 1);
   return path
     .split('/')
@@ -38,7 +38,7 @@ export function canonicalPath(url: string): string {
 }
 
 /** One spelling of a JSON value: keys sorted, no blanks. */
-export function canonicalJson(value: unknown): string {
+function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const fields = Object.entries(value).filter(([, field]) => field !== undefined);

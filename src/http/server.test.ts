@@ -83,6 +83,8 @@ describe('what Fastify never sees', () => {
     ['a whole URL', 'GET http://x/health HTTP/1.1\r\nHost: x\r\n\r\n', 200],
     ['a path of 60 KB', `GET /albums/album-${'a'.repeat(60_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 404],
     ['/..', 'GET /albums/.. HTTP/1.1\r\nHost: x\r\n\r\n', 404],
+    ['/%2e%2e', 'GET /albums/%2e%2e HTTP/1.1\r\nHost: x\r\n\r\n', 404],
+    ['/%2F', 'GET /albums/album-%2F.. HTTP/1.1\r\nHost: x\r\n\r\n', 404],
   ])('%s is served', async (_what, bytes, status) => {
     const { server } = await start();
     const answer = await rawHttp(server.url, bytes);

@@ -3,11 +3,12 @@ import { reasonOf } from '../errors.ts';
 import type { Placement } from '../events/placement.ts';
 import { partitionKey, type Position, showPosition } from '../events/record.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
-import type { EventLog } from '../log/event-log.ts';
+import type { EventLog, RunningSubscription } from '../log/event-log.ts';
 import { voidsOf } from '../log/voids.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../postgres/pool.ts';
 import { type Generation, holdGeneration } from './generations.ts';
+import { hasReached } from './guard.ts';
 import { createPostgresStore } from './postgres-store.ts';
 import type { Projection } from './projection.ts';
 import { createProjector, type Projector, type ProjectorObserver } from './projector.ts';
@@ -28,6 +29,8 @@ export interface FeedOptions {
 
 export interface FeedHealth {
   readonly stopped: readonly { readonly partition: string; readonly reason: string }[];
+  /** Everything that was in the log when the feed began is applied. */
+  readonly caughtUp: boolean;
   /** Records that are in the log and not applied, as of the last look. */
   readonly lag: number;
   /** Milliseconds since records began to wait without any being applied; 0 when none wait. */
@@ -75,12 +78,23 @@ export function projectorOf(options: FeedOptions, database: Database, observer =
 
 /** Feeds a serving build from the log until stopped, in a consumer group of its own. */
 export async function startFeed(options: FeedOptions, generation: Generation): Promise<Feed> {
-  const { log, placement, projections, logger, observer, onCrash } = options;
+  const { placement, projections, logger } = options;
   const database = openFeedDatabase(options, generation, async (client) => {
     if (await holdGeneration(client, placement.namespace, 'feed', generation.id)) return;
     throw new Error(`Build ${generation.schema} is not served any more.`);
   });
-  await releaseAll(database, projections, logger);
+  try {
+    await releaseAll(database, projections, logger);
+    return await feedInto(options, generation, database);
+  } catch (error) {
+    await database.stop();
+    throw error;
+  }
+}
+
+async function feedInto(options: FeedOptions, generation: Generation, database: Database): Promise<Feed> {
+  const { log, placement, logger, observer, onCrash } = options;
+  const endsAtStart = await log.ends(placement.all);
   let lastProgress = Date.now();
   const noticing: ProjectorObserver = {
     ...observer,
@@ -90,15 +104,35 @@ export async function startFeed(options: FeedOptions, generation: Generation): P
     },
   };
   const projector = projectorOf(options, database, noticing);
-  const subscription = await log.subscribe({
-    group: `${placement.namespace}.projector.${generation.schema}`,
-    topics: placement.topics,
-    handler: projector,
-    onCrash,
-  });
+  const group = `${placement.namespace}.projector.${generation.schema}`;
+  const subscription = await log.subscribe({ group, topics: placement.topics, handler: projector, onCrash });
+  const watch = watchFeed({ log, logger, database, projector, subscription, endsAtStart });
+  let stopped: Promise<void> | undefined;
+  return {
+    generation,
+    health: () => watch.health(lastProgress),
+    stop: () =>
+      (stopped ??= (async () => {
+        await watch.stop();
+        await subscription.stop();
+        await database.stop();
+      })()),
+  };
+}
 
+interface Watched extends Pick<FeedOptions, 'log' | 'logger'> {
+  readonly database: Database;
+  readonly projector: Projector;
+  readonly subscription: RunningSubscription;
+  readonly endsAtStart: readonly Position[];
+}
+
+/** Looks every second how far the projector is behind the log, and starts again what can go on. */
+function watchFeed({ log, logger, database, projector, subscription, endsAtStart }: Watched) {
+  let caughtUp = false;
   let lag = 0;
   let waitingSince: number | undefined;
+
   async function look(): Promise<void> {
     for (const position of await projector.retryStopped()) subscription.resume(position);
     const positions = projector.positions();
@@ -106,6 +140,7 @@ export async function startFeed(options: FeedOptions, generation: Generation): P
     await projector.compareEnds(ends);
     lag = lagBehind(positions, ends);
     waitingSince = lag > 0 ? (waitingSince ?? Date.now()) : undefined;
+    caughtUp ||= await hasReached(database, endsAtStart);
   }
 
   const stopping = new AbortController();
@@ -115,22 +150,17 @@ export async function startFeed(options: FeedOptions, generation: Generation): P
       await sleep(LOOK_EVERY_MS, stopping.signal);
     }
   })();
-
-  let stopped: Promise<void> | undefined;
   return {
-    generation,
-    health: () => ({
+    health: (lastProgress: number): FeedHealth => ({
       stopped: projector.stopped().map((each) => ({ partition: partitionKey(each), reason: each.reason })),
+      caughtUp,
       lag,
       stuckMs: waitingSince === undefined ? 0 : Date.now() - Math.max(waitingSince, lastProgress),
     }),
-    stop: () =>
-      (stopped ??= (async () => {
-        stopping.abort();
-        await looking;
-        await subscription.stop();
-        await database.stop();
-      })()),
+    async stop(): Promise<void> {
+      stopping.abort();
+      await looking;
+    },
   };
 }
 

@@ -66,6 +66,7 @@ export async function startFeeds(options: FeedsOptions): Promise<Feeds> {
 function worst(all: readonly FeedHealth[]): FeedHealth {
   return {
     stopped: all.flatMap(({ stopped }) => stopped),
+    caughtUp: all.every(({ caughtUp }) => caughtUp),
     lag: Math.max(0, ...all.map(({ lag }) => lag)),
     stuckMs: Math.max(0, ...all.map(({ stuckMs }) => stuckMs)),
   };

@@ -1,7 +1,7 @@
 import { unavailable } from '../errors.ts';
 import type { Position } from '../events/record.ts';
 import { sleep } from '../lifecycle.ts';
-import type { Client } from '../postgres/pool.ts';
+import type { Client, Database } from '../postgres/pool.ts';
 
 /**
  * The guard of one generation as one connection sees it. The projector commits asynchronously, so a crash of Postgres
@@ -52,11 +52,21 @@ export function guardOf(client: Client, generation: number): GuardSession {
   };
 }
 
-const SET_IF_REACHED = `WITH seen AS (
-  SELECT NOT EXISTS (
-    SELECT FROM json_to_recordset($2) AS e (topic text, partition int, "offset" bigint)
+/** SQL that is true where every checkpoint is at or past the ends in the parameter. */
+const reached = (ends: string) => `NOT EXISTS (
+    SELECT FROM json_to_recordset(${ends}) AS e (topic text, partition int, "offset" bigint)
     LEFT JOIN checkpoints c USING (topic, partition)
-    WHERE c.next IS NULL OR (c.next < e."offset" AND c.stopped IS NULL)) AS reached
+    WHERE c.next IS NULL OR (c.next < e."offset" AND c.stopped IS NULL))`;
+
+/** Whether the build that is first on the search path has come to these ends. */
+export async function hasReached(database: Database, ends: readonly Position[]): Promise<boolean> {
+  const text = `SELECT ${reached('$1')} AS reached`;
+  const [row] = await database.query<{ reached: boolean }>({ text, values: [JSON.stringify(ends)] });
+  return row?.reached ?? false;
+}
+
+const SET_IF_REACHED = `WITH seen AS (
+  SELECT ${reached('$2')} AS reached
 ), guard AS (
   INSERT INTO crash_guard SELECT $1::integer FROM seen WHERE reached ON CONFLICT DO NOTHING
 ) SELECT reached FROM seen`;

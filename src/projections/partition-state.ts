@@ -18,6 +18,8 @@ export class PartitionState {
   /** Undefined when it has to be read again. */
   checkpoint: Checkpoint | undefined;
   readonly heads: LRUCache<string, StreamHead>;
+  /** The checkpoint that was known last, also while it has to be read again. */
+  position: number | undefined;
   stopped: string | undefined;
   /** Whether the store says that the partition is stopped, which must be taken back once it goes on. */
   noted = false;
@@ -39,6 +41,7 @@ export class PartitionState {
   /** Starts anew at a checkpoint. Returns the offset to read from: the last applied record, so that it can be compared. */
   begin({ next, fence, fingerprint, leaderEpoch, stopped }: StoredCheckpoint): number {
     this.checkpoint = { next, fence, fingerprint, leaderEpoch };
+    this.position = next;
     this.heads.clear();
     this.stopped = undefined;
     this.noted = stopped !== null;
@@ -98,6 +101,7 @@ export class PartitionState {
 
   moved(to: Checkpoint, heads: ReadonlyMap<string, StreamHead>): void {
     this.checkpoint = to;
+    this.position = to.next;
     for (const [stream, head] of heads) this.heads.set(stream, head);
   }
 

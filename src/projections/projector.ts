@@ -29,7 +29,7 @@ export interface ProjectorObserver {
 export interface Projector extends SubscriptionHandler {
   /** Partitions that are not consumed any more, and why. */
   stopped(): readonly (TopicPartition & { readonly reason: string })[];
-  /** The next offset to apply of every assigned partition whose checkpoint is known. */
+  /** The next offset to apply of every assigned partition, as known last. */
   positions(): readonly Position[];
   /**
    * Starts partitions again that would stand still for ever: stopped ones whose next record was declared void, and those
@@ -264,8 +264,8 @@ export function createProjector(options: ProjectorOptions): Projector {
         stopped === undefined ? [] : [{ ...where, reason: stopped }],
       ),
     positions: () =>
-      [...states.values()].flatMap(({ where, checkpoint }) =>
-        checkpoint ? [{ ...where, offset: checkpoint.next }] : [],
+      [...states.values()].flatMap(({ where, position }) =>
+        position === undefined ? [] : [{ ...where, offset: position }],
       ),
     retryStopped,
     compareEnds,

@@ -102,20 +102,29 @@ function openBuild(options: ReadModelOptions, generation: Generation, signal: Ab
   const { connection, namespace, ends, max } = options;
   const held = new Set<Client>();
 
+  const pass = (client: Client, catchUp: boolean) =>
+    passGuard(guardOf(client, generation.id), { ends, catchUp, pause: guardPause(signal), tries: GUARD_TRIES });
+
   async function prepare(client: Client): Promise<void> {
     if (!(await holdGeneration(client, namespace, 'read', generation.id))) {
       throw unavailable('NOT_READY', 'This build of the read models is not served any more.');
     }
-    const pause = guardPause(signal);
-    await passGuard(guardOf(client, generation.id), { ends, catchUp: held.size === 0, pause, tries: GUARD_TRIES });
+    await pass(client, held.size === 0);
     held.add(client);
     client.once('end', () => held.delete(client));
   }
 
+  /** From the hold on every answer waits for this build, so it is not held before somebody feeds it. */
+  async function prepareAnchor(client: Client): Promise<void> {
+    if (held.size === 0) await pass(client, true);
+    await prepare(client);
+  }
+
   const searchPath = [generation.schema, namespace, 'public'];
   const common = { name: 'openmusic reads', searchPath, prepare };
+  const lasting = { name: 'openmusic anchor', searchPath, prepare: prepareAnchor, max: 1, idleTimeoutMs: 0 };
   const database = draining(openDatabase(connection, { ...common, max }));
-  const anchor = openDatabase(connection, { ...common, name: 'openmusic anchor', max: 1, idleTimeoutMs: 0 });
+  const anchor = openDatabase(connection, lasting);
   return {
     generation,
     database,

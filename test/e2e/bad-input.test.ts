@@ -170,7 +170,7 @@ describe.each(writes)('$name', ({ method, path, good, texts, numbers }) => {
 
   it('each required field', async () => {
     for (const field of [...texts, 'year']) {
-      const { [field]: _left, ...rest } = good as Record<string, unknown>;
+      const rest = Object.fromEntries(Object.entries(good).filter(([name]) => name !== field));
       const { body } = await refuse({ json: rest }, 400, 'VALIDATION_FAILED');
       expect(body?.errors).toEqual([{ path: `/${field}`, message: 'is required' }]);
     }
@@ -200,7 +200,7 @@ describe('the album of a song', () => {
 describe('ids that nothing has', () => {
   const strange = [
     'album-', 'song-', 'album-0', 'song-0', 'nothing', '0', '-', 'null', '[object%20Object]', '%00', 'album-%00', 'song-%00',
-    'album-%0A', '%', '%zz', '%c0%80', '%ff', '%ed%a0%80', 'album-%ed%a0%80', '%2e%2e', '%2F', 'album-%2F..', "album-';--", '*',
+    'album-%0A', '%', '%zz', '%c0%80', '%ff', '%ed%a0%80', 'album-%ed%a0%80', '%2F', 'album-%2F..', "album-';--", '*',
     'album-%F0%9F%8E%B5', `album-${'x'.repeat(10_000)}`, 'genesis-openmusic.catalog-0', '__proto__', 'likes', '%3Cscript%3E',
   ]; // prettier-ignore
 
@@ -312,17 +312,22 @@ describe('whatever comes', () => {
 
   it('a body: never a 5xx, always a JSON object', () => fc.assert(property, { numRuns: 500 }));
 
-  it('a path or a query: never a 5xx', () =>
-    fc.assert(
-      fc.asyncProperty(
-        fc.constantFrom('/albums/', '/songs/', '/songs?title=', '/'),
-        fc.string({ unit: 'binary' }),
-        async (head, tail) => {
-          const answer = await client.get(head + escape(tail).replaceAll('%u', '%'));
-          expect(answer.status).toBeLessThan(500);
-          if (!/^\/docs/.test(head + tail)) expect(answer.body).toBeDefined();
-        },
-      ),
-      { numRuns: 300 },
-    ));
+  it('a path or a query: never a 5xx', () => {
+    const byte = fc.nat(255).map((value) => `%${value.toString(16).padStart(2, '0')}`);
+    const piece = fc.oneof(
+      byte,
+      fc.constantFrom('%', '/', '.', '?', '&', '=', '[', ']', ';', '+', ',', '"', 'a', 'limit='),
+    );
+    const tail = fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(''));
+    const head = fc.constantFrom('/albums/', '/songs/', '/songs?title=', '/songs?', '/');
+    const asks = async (path: string) => {
+      const answer = await client.get(path);
+      expect(answer.status).toBeLessThan(500);
+      expect(answer.body).toBeDefined();
+    };
+    return fc.assert(
+      fc.asyncProperty(head, tail, (start, end) => asks(start + end)),
+      { numRuns: 500 },
+    );
+  });
 });

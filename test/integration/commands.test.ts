@@ -34,7 +34,9 @@ async function recordsOf(core: Core, stream: string) {
 }
 
 async function acceptedOf(core: Core, stream: string) {
-  const rows = await core.rows<{ stream: string; version: number; record_id: string; command_id: string }>('stream_events');
+  const rows = await core.rows<{ stream: string; version: number; record_id: string; command_id: string }>(
+    'stream_events',
+  );
   return rows.filter((row) => row.stream === stream);
 }
 
@@ -48,7 +50,9 @@ describe('commands on one stream', () => {
     const apis = [await core.openApi(), await core.openApi()];
     const { id } = await apis[0]!.createAlbum();
     const outcomes = await Promise.all(
-      apis.flatMap((api, process) => numbers(20).map((writer) => tenacious(() => api.changeAlbum(id, `${process}.${writer}`)))),
+      apis.flatMap((api, process) =>
+        numbers(20).map((writer) => tenacious(() => api.changeAlbum(id, `${process}.${writer}`))),
+      ),
     );
     expect(outcomes.map(({ version }) => version).sort((a, b) => a - b)).toEqual(numbers(40).map((n) => n + 1));
     const accepted = await acceptedOf(core, id);
@@ -86,7 +90,9 @@ describe('commands on one stream', () => {
     const { id } = await api.createAlbum();
     alwaysFirst(id);
     await expect(api.changeAlbum(id, 'mine')).rejects.toMatchObject({ kind: 'conflict', code: 'CONFLICT' });
-    expect((await recordsOf(core, id)).filter(({ headers }) => headers.ce_actor === 'anonymous')).toHaveLength(1 + 2 * 4);
+    expect((await recordsOf(core, id)).filter(({ headers }) => headers.ce_actor === 'anonymous')).toHaveLength(
+      1 + 2 * 4,
+    );
     expect((await acceptedOf(core, id)).map(({ version }) => version)).toEqual(numbers(5));
   });
 });
@@ -147,7 +153,12 @@ describe('a command that comes again', () => {
 
 describe('If-Match', () => {
   const change = (api: Api, stream: string, expectedVersion: 'any' | number[]) =>
-    api.commands.album({ stream, origin: originOf(), expectedVersion, command: { type: 'ChangeAlbum', details: { name: 'x', year: 1 } } });
+    api.commands.album({
+      stream,
+      origin: originOf(),
+      expectedVersion,
+      command: { type: 'ChangeAlbum', details: { name: 'x', year: 1 } },
+    });
 
   it('lets a command pass on one of its versions only, and any on a thing that is there', async () => {
     const core = await open();
@@ -267,7 +278,10 @@ describe('an unknown outcome', () => {
     const faulty = faultyLog(core.log);
     const api = await core.openApi({ log: faulty });
     faulty.next('refuse');
-    const refused = expect(api.createAlbum('a')).rejects.toMatchObject({ kind: 'unavailable', code: 'LOG_UNAVAILABLE' });
+    const refused = expect(api.createAlbum('a')).rejects.toMatchObject({
+      kind: 'unavailable',
+      code: 'LOG_UNAVAILABLE',
+    });
     await within(1_000, 'the answer', refused);
   });
 });
@@ -314,7 +328,10 @@ describe('sizes', () => {
     const core = await open();
     const api = await core.openApi();
     const before = await core.log.ends(core.placement.all);
-    const refused = expect(api.createAlbum('x'.repeat(512_000))).rejects.toMatchObject({ kind: 'too-large', code: 'EVENT_TOO_LARGE' });
+    const refused = expect(api.createAlbum('x'.repeat(512_000))).rejects.toMatchObject({
+      kind: 'too-large',
+      code: 'EVENT_TOO_LARGE',
+    });
     await within(500, 'the answer', refused);
     expect(await core.log.ends(core.placement.all)).toEqual(before);
     expect(await api.createAlbum('x'.repeat(500_000))).toMatchObject({ version: 1 });
@@ -345,7 +362,15 @@ function overtaking(core: Core) {
       if (record.key !== overtaken) continue;
       const { ce_streamversion: version, ce_prev: prev } = record.headers;
       const [, faster] = chain(record.key, ['', 'faster'], { version: Number(version) - 2, id: prev! });
-      const own = { ...faster!, ...claim({ stream: record.key, version: Number(version), prev: prev!, event: { type: 'AlbumChanged', name: 'faster', year: 1 } }) };
+      const own = {
+        ...faster!,
+        ...claim({
+          stream: record.key,
+          version: Number(version),
+          prev: prev!,
+          event: { type: 'AlbumChanged', name: 'faster', year: 1 },
+        }),
+      };
       await core.append({ topic, partition }, own);
     }
     await core.log.append(batch);

@@ -81,7 +81,9 @@ function projectorSuite(source: LogSource): void {
 
   /** Positions, versions and ids of what was accepted of a stream. */
   async function acceptedOf(core: Core, stream: string) {
-    const rows = await core.rows<{ stream: string; version: number; record_id: string; offset: number }>('stream_events');
+    const rows = await core.rows<{ stream: string; version: number; record_id: string; offset: number }>(
+      'stream_events',
+    );
     return rows.filter((row) => row.stream === stream).map(({ version, record_id }) => [version, record_id]);
   }
 
@@ -119,10 +121,13 @@ function projectorSuite(source: LogSource): void {
     });
 
     it.each([
-      ['of the right version that follows another record', { version: 2, prev: '0198c0de-0000-7000-8000-000000000000' }],
+      [
+        'of the right version that follows another record',
+        { version: 2, prev: '0198c0de-0000-7000-8000-000000000000' },
+      ],
       ['of the right version that follows nothing', { version: 2, prev: '' }],
       ['of a version too far that follows the head', { version: 3 }],
-      ['of the head\'s own version that follows the head', { version: 1 }],
+      ["of the head's own version that follows the head", { version: 1 }],
     ])('and not one %s', async (_, wrong) => {
       const { core, lost } = common();
       const stream = core.streamIn(1);
@@ -190,9 +195,11 @@ function projectorSuite(source: LogSource): void {
         }
         await Promise.all([one.catchUp(), two.catchUp()]);
       }
-      for (const stream of streams) expect((await acceptedOf(core, stream)).map(([version]) => version)).toEqual(numbers(10));
+      for (const stream of streams)
+        expect((await acceptedOf(core, stream)).map(([version]) => version)).toEqual(numbers(10));
       expect((await albumsOf(core)).map(({ version }) => version)).toEqual([10, 10, 10, 10]);
-      for (const end of await core.log.ends(core.placement.all)) expect((await checkpointOf(core, end)).next).toBe(end.offset);
+      for (const end of await core.log.ends(core.placement.all))
+        expect((await checkpointOf(core, end)).next).toBe(end.offset);
     });
 
     it('so that a zombie writes nothing, forgets its heads and goes on where the other one is', async () => {
@@ -228,7 +235,10 @@ function projectorSuite(source: LogSource): void {
       await one.catchUp(); // remembers the head
       await core.append(core.catalog(0), second!);
       await two.catchUp();
-      const [late, third] = [claim({ stream, version: 2, prev: first!.id }), claim({ stream, version: 3, prev: second!.id })];
+      const [late, third] = [
+        claim({ stream, version: 2, prev: first!.id }),
+        claim({ stream, version: 3, prev: second!.id }),
+      ];
       await core.append(core.catalog(0), late, third);
       await one.catchUp();
       expect(await acceptedOf(core, stream)).toEqual([[1, first!.id], [2, second!.id], [3, third.id]]); // prettier-ignore
@@ -427,12 +437,24 @@ function projectorSuite(source: LogSource): void {
       const goods = numbers(5).map((n) => core.streamIn(n % 2));
       const bad = make(stream);
       const later = claim({ stream, version: 2, prev: bad.id });
-      await Promise.all(goods.slice(0, 3).map((good) => core.append(core.placement.place(good), claim({ stream: good }))));
-      await core.append(core.catalog(0), claim({ stream: goods[1]! }), bad, later, ...chain(core.streamIn(0), ['x', 'y']));
+      await Promise.all(
+        goods.slice(0, 3).map((good) => core.append(core.placement.place(good), claim({ stream: good }))),
+      );
+      await core.append(
+        core.catalog(0),
+        claim({ stream: goods[1]! }),
+        bad,
+        later,
+        ...chain(core.streamIn(0), ['x', 'y']),
+      );
       await Promise.all(goods.slice(3).map((good) => core.append(core.placement.place(good), claim({ stream: good }))));
       await core.settled();
-      const quarantine = await core.rows<{ stream: string; version: number; reason: string; offset: number }>('quarantine');
-      expect(quarantine).toEqual([expect.objectContaining({ stream, version: 1, reason: expect.stringMatching(reason) })]);
+      const quarantine = await core.rows<{ stream: string; version: number; reason: string; offset: number }>(
+        'quarantine',
+      );
+      expect(quarantine).toEqual([
+        expect.objectContaining({ stream, version: 1, reason: expect.stringMatching(reason) }),
+      ]);
       expect(core.heard.quarantined).toHaveLength(1);
       expect(await acceptedOf(core, stream)).toEqual([[1, bad.id], [2, later.id]]); // prettier-ignore
       expect((await albumsOf(core)).map(({ id }) => id)).not.toContain(stream);
@@ -450,12 +472,17 @@ function projectorSuite(source: LogSource): void {
       for (const version of [1, 2, 3]) {
         for (const partition of [0, 1]) {
           const records = all.map((each) => each[version - 1]!);
-          await core.append(core.catalog(partition), ...records.filter(({ key }) => core.placement.place(key).partition === partition));
+          await core.append(
+            core.catalog(partition),
+            ...records.filter(({ key }) => core.placement.place(key).partition === partition),
+          );
         }
         await hand.catchUp();
       }
       const quarantine = await core.rows<{ stream: string; version: number }>('quarantine');
-      expect(quarantine.map(({ stream, version }) => [stream, version])).toEqual(bad.toSorted().map((stream) => [stream, 2]));
+      expect(quarantine.map(({ stream, version }) => [stream, version])).toEqual(
+        bad.toSorted().map((stream) => [stream, 2]),
+      );
       expect((await core.rows('stream_events')).length - core.placement.all.length).toBe(600);
       const albums = await albumsOf(core);
       expect(albums.filter(({ version }) => version === 3)).toHaveLength(197);
@@ -491,7 +518,8 @@ function projectorSuite(source: LogSource): void {
       closing.push(() => owner.stop());
       expect(await release(owner, core.rebuildOptions.projections, streams[0]!)).toMatchObject({ version: 2 });
       await allow(true);
-      for (const stream of streams) expect(await release(owner, core.rebuildOptions.projections, stream)).toBeUndefined();
+      for (const stream of streams)
+        expect(await release(owner, core.rebuildOptions.projections, stream)).toBeUndefined();
       expect(await core.rows('refusing')).toEqual(streams.toSorted().map((id) => ({ id, name: 'last' })));
       expect(await api.changeAlbum(streams[0]!, 'and open again')).toMatchObject({ version: 5 });
       expect(await release(owner, core.rebuildOptions.projections, streams[0]!)).toBeUndefined();
@@ -555,7 +583,12 @@ function projectorSuite(source: LogSource): void {
     const [a, b] = [core.streamIn(0), core.streamIn(1)];
     const bad = claim({ stream: core.streamIn(0), value: Buffer.from('{}') });
     await core.append(core.catalog(0), ...chain(a, ['a', 'b']), claim({ stream: a }), bad, claim({ stream: b }));
-    await core.append(core.catalog(1), ...chain(b, ['a', 'b', 'c']), withCorruptHeader(bad), claim({ stream: core.streamIn(1) }));
+    await core.append(
+      core.catalog(1),
+      ...chain(b, ['a', 'b', 'c']),
+      withCorruptHeader(bad),
+      claim({ stream: core.streamIn(1) }),
+    );
     await declareVoid(core.admin, { ...core.catalog(1), offset: 4 }, 'test');
     await hand.assigned();
     await hand.catchUp();

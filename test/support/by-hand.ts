@@ -1,4 +1,5 @@
-import { partitionKey, showPosition, type StoredRecord, type TopicPartition } from '../../src/events/record.ts';
+import { partitionKey, type Position, showPosition, type TopicPartition } from '../../src/events/record.ts';
+import type { Slice } from '../../src/log/event-log.ts';
 import { voidsOf } from '../../src/log/voids.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
@@ -62,19 +63,18 @@ export async function byHand(core: Core, generation: Generation, options: ByHand
     for (const start of await projector.assigned(placement.all)) wanted.set(partitionKey(start), start.offset);
   }
 
-  async function sliceOf(where: TopicPartition) {
-    const offset = wanted.get(partitionKey(where)) ?? 0;
-    if (offset === 'stopped') return [];
-    const [end] = await log.ends([where]);
-    if (offset >= end!.offset || (random && random() < 0.3)) return [];
-    const records = await read({ ...where, offset });
-    const taken = random ? 1 + Math.floor(random() * Math.min(records.length, 20)) : records.length;
+  async function sliceOf(end: Position): Promise<Slice[]> {
+    const { topic, partition } = end;
+    const offset = wanted.get(partitionKey(end)) ?? 0;
+    if (offset === 'stopped' || offset >= end.offset || (random && random() < 0.3)) return [];
+    const records = await read({ topic, partition, offset });
+    const taken = random ? 1 + Math.floor(random() * Math.min(records.length, 40)) : records.length;
     const [first, ...rest] = records.slice(0, taken);
-    return first ? [{ topic: where.topic, partition: where.partition, records: [first, ...rest] as [StoredRecord, ...StoredRecord[]] }] : [];
+    return first ? [{ topic, partition, records: [first, ...rest] }] : [];
   }
 
   async function step(partitions: readonly TopicPartition[] = placement.all): Promise<boolean> {
-    const slices = (await Promise.all(partitions.map(sliceOf))).flat();
+    const slices = (await Promise.all((await log.ends(partitions)).map(sliceOf))).flat();
     if (slices.length === 0) return false;
     for (const answer of await projector.deliver(slices, context)) wanted.set(partitionKey(answer), answer.next);
     return true;

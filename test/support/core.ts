@@ -120,7 +120,12 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const name = options.namespace ?? namespace();
   const placement = createPlacement(name, partitions);
   await migrate({ connection, namespace: name });
-  const admin = openDatabase(connection, { name: 'core', max: 6, searchPath: [name, 'public'], queryTimeoutMs: 60_000 });
+  const admin = openDatabase(connection, {
+    name: 'core',
+    max: 6,
+    searchPath: [name, 'public'],
+    queryTimeoutMs: 60_000,
+  });
   const log = await source.open(connection, name);
   await initialise(() => initLog({ log, placement, database: admin }));
   const heard: Heard = { commits: [], lost: [], quarantined: [], stopped: [] };
@@ -313,15 +318,33 @@ export interface ClaimOptions {
 }
 
 /** A record of ours, appended by hand. */
-export function claim({ stream, version = 1, prev = '', id = newId(), ...rest }: ClaimOptions): LogRecord & { id: string } {
+export function claim({
+  stream,
+  version = 1,
+  prev = '',
+  id = newId(),
+  ...rest
+}: ClaimOptions): LogRecord & { id: string } {
   const { event = { type: 'AlbumCreated', name: `by ${id}`, year: 2000 }, commandId = newId(), value } = rest;
-  const envelope = { id, type: subjectOf(event.type), stream, time: new Date().toISOString(), version, prev, commandId };
+  const envelope = {
+    id,
+    type: subjectOf(event.type),
+    stream,
+    time: new Date().toISOString(),
+    version,
+    prev,
+    commandId,
+  };
   const about = { actor: 'anonymous', correlationId: id, causationId: commandId, bodyHash: '' };
   return { ...toRecord({ ...envelope, ...about }, value ?? encodeEvent(event)), id };
 }
 
 /** Consecutive valid claims of one album, the first of them its creation. */
-export function chain(stream: string, names: readonly string[], from: { version: number; id: string } = { version: 0, id: '' }) {
+export function chain(
+  stream: string,
+  names: readonly string[],
+  from: { version: number; id: string } = { version: 0, id: '' },
+) {
   const records: (LogRecord & { id: string })[] = [];
   for (const [index, name] of names.entries()) {
     const version = from.version + index + 1;

@@ -27,7 +27,9 @@ export interface ProcessOptions {
 }
 
 const alive = new Set<ChildProcess>();
-process.once('exit', () => alive.forEach((child) => child.kill('SIGKILL')));
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGKILL');
+});
 
 function run(file: string, args: readonly string[], { env, cwd = root }: ProcessOptions) {
   const child = spawn(process.execPath, [path.join(root, file), ...args], {
@@ -68,11 +70,12 @@ async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'
 }
 
 async function untilReady(child: ChildProcess, url: string, output: () => string): Promise<void> {
-  for (const giveUpAt = Date.now() + READY_WITHIN_MS; Date.now() < giveUpAt; await delay(50)) {
+  for (const giveUpAt = Date.now() + READY_WITHIN_MS; Date.now() < giveUpAt;) {
     if (child.exitCode !== null) throw new Error(`main.ts ended with ${child.exitCode}:\n${output()}`);
     const answer = await fetch(`${url}/readyz`).catch(() => undefined);
     await answer?.text();
     if (answer?.ok) return;
+    await delay(50);
   }
   await end(child, 'SIGKILL');
   throw new Error(`main.ts was not ready within ${READY_WITHIN_MS} ms:\n${output()}`);

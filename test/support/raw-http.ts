@@ -41,7 +41,7 @@ function isComplete(got: string): boolean {
   return end >= 0 && length !== undefined && got.length >= end + 4 + Number(length);
 }
 
-export function parseAnswer(got: string): RawAnswer {
+function parseAnswer(got: string): RawAnswer {
   const [head = '', body = ''] = got.split('\r\n\r\n', 2);
   const [first = '', ...lines] = head.split('\r\n');
   const headers = Object.fromEntries(
