@@ -8,6 +8,7 @@ export type Role = (typeof roles)[number];
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const seconds = z.coerce.number().int().min(1);
+const count = z.coerce.number().int().min(1);
 const onOff = z.enum(['on', 'off']);
 const list = z
   .string()
@@ -83,6 +84,15 @@ const settings = z.object({
     .default('open')
     .describe('who may change albums and songs'),
   VERDICT_WAIT_SECONDS: seconds.default(5).describe('how long a write waits for its verdict before it answers 503'),
+  COMMAND_RETRIES: count
+    .default(8)
+    .describe('how often a command is decided again after a lost race before it answers 409'),
+  STREAMS_REMEMBERED: count.default(10_000).describe('streams whose state the write side keeps in memory'),
+  APPEND_IN_FLIGHT: count.default(2).describe('append requests under way at once'),
+  APPEND_RECORDS: count.default(500).describe('records in one append request'),
+  APPEND_BYTES: count.default(512_000).describe('bytes of one partition in one append request; a larger event is 413'),
+  BODY_BYTES: count.default(65_536).describe('bytes of a JSON body'),
+  BODY_DEPTH: count.default(20).describe('how deep a JSON body may be nested'),
   RABBITMQ_SERVER: z.string().optional().describe('of earlier versions; ignored with a warning'),
 });
 

@@ -3,9 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import { connectRedis } from './cache/redis.ts';
-import { createAppender } from './commands/appender.ts';
+import { type AppenderLimits, createAppender } from './commands/appender.ts';
 import { type Commands, createCommands } from './commands/commands.ts';
-import { defaultHandlerLimits } from './commands/handle.ts';
 import { createPostgresStreams } from './commands/postgres-streams.ts';
 import { createVerdicts } from './commands/verdicts.ts';
 import type { Config } from './config.ts';
@@ -161,11 +160,21 @@ function addCommands({ config, lifecycle, logger, resources, commits }: Context,
     );
   }
   return createCommands({
-    ...{ streams, appender: createAppender(log), verdicts, placement, newId, now: Date.now },
+    ...{ streams, appender: createAppender(log, appenderLimits(config)), verdicts, placement, newId, now: Date.now },
     pause: (retry) => delay(Math.random() * Math.min(500, 5 * 2 ** retry)),
-    limits: { ...defaultHandlerLimits, verdictWaitMs: config.VERDICT_WAIT_SECONDS * 1_000 },
+    limits: {
+      verdictWaitMs: config.VERDICT_WAIT_SECONDS * 1_000,
+      retries: config.COMMAND_RETRIES,
+      streams: config.STREAMS_REMEMBERED,
+    },
   });
 }
+
+const appenderLimits = ({ APPEND_IN_FLIGHT, APPEND_RECORDS, APPEND_BYTES }: Config): AppenderLimits => ({
+  inFlight: APPEND_IN_FLIGHT,
+  records: APPEND_RECORDS,
+  partitionBytes: APPEND_BYTES,
+});
 
 async function addApi(context: Context, health: Health, reads: ReadModel): Promise<void> {
   const { config, lifecycle, logger, registry } = context;
@@ -177,7 +186,7 @@ async function addApi(context: Context, health: Health, reads: ReadModel): Promi
     },
     metricsRegistry: registry,
     catalogWrites: config.CATALOG_WRITES,
-    limits: { bodyBytes: 64 * 1024, bodyDepth: 20 },
+    limits: { bodyBytes: config.BODY_BYTES, bodyDepth: config.BODY_DEPTH },
     production: config.NODE_ENV === 'production',
   });
   const server = await startHttp(app, { host: config.HOST, port: config.PORT });

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { AppError, unavailable } from '../errors.ts';
+import { AppError, reasonOf, unavailable } from '../errors.ts';
 import { encodeEvent, subjectOf } from '../events/codec.ts';
 import { toRecord } from '../events/envelope.ts';
 import type { AnyEvent } from '../events/events.ts';
@@ -148,7 +148,7 @@ export function createHandler<State, Command, Context>(
 function refusalOf(appended: Promise<void>): Promise<never> {
   return new Promise((_, reject) => {
     appended.catch((error: unknown) => {
-      if (!(error instanceof AppendError)) reject(error);
+      if (!(error instanceof AppendError)) reject(error instanceof Error ? error : new Error(reasonOf(error)));
       else if (error.outcome === 'refused') {
         reject(unavailable('LOG_UNAVAILABLE', 'The log takes no records now.', error));
       }

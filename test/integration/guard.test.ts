@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { findAlbum } from '../../src/projections/albums.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { type Api, type Core, type CoreOptions, embeddedSource, type LogSource, openCore } from '../support/core.ts';
@@ -42,12 +43,16 @@ async function open(options: Partial<CoreOptions> = {}): Promise<Core> {
   return core;
 }
 
-/** Kills one of the server's processes that serve a client, so that Postgres recovers from a crash. */
+/** Kills one of the server's processes that serve a client, so that Postgres recovers from a crash. Resolves when it has begun. */
 async function crash(core: Core): Promise<void> {
   const text = `SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
     AND application_name = 'openmusic reads' ORDER BY backend_start LIMIT 1`;
   const [victim] = await core.admin.query<{ pid: number }>({ text });
+  const witness = new pg.Client(postgres.connection);
+  await witness.connect();
+  const broken = new Promise((resolve) => witness.once('error', resolve).once('end', resolve));
   process.kill(victim!.pid, 'SIGKILL');
+  await broken;
 }
 
 async function guards(core: Core): Promise<number> {

@@ -17,13 +17,17 @@ interface Step {
   readonly run: () => void;
 }
 
+/** Taken once: in jest every look-up of a global costs, and chance alone was a fifth of the time. */
+const { imul, floor } = Math;
+const { nextTick } = process;
+
 /** The same numbers for the same seed (mulberry32). */
 function createRandom(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    let t = imul(state ^ (state >>> 15), 1 | state);
+    t = (t + imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 }
@@ -42,7 +46,7 @@ export class Scheduler {
   }
 
   pick(count: number): number {
-    return Math.floor(this.random() * count);
+    return floor(this.random() * count);
   }
 
   chance(probability: number): boolean {
@@ -165,4 +169,4 @@ export class Scheduler {
 }
 
 /** Node runs a tick only after every promise that was settled has been followed up. */
-const settled = () => new Promise<void>((resolve) => process.nextTick(resolve));
+const settled = () => new Promise<void>((resolve) => nextTick(resolve));

@@ -1,0 +1,38 @@
+import { describe, expect, it } from '@jest/globals';
+import { given } from '../../test/support/decider.ts';
+import type { AlbumEvent } from '../events/catalog.ts';
+import { album, type AlbumCommand } from './album.ts';
+
+const details = { name: 'Viva la Vida', year: 2008 };
+const other = { name: 'Parachutes', year: 2000 };
+const created: AlbumEvent = { type: 'AlbumCreated', ...details };
+const changed: AlbumEvent = { type: 'AlbumChanged', ...other };
+const deleted: AlbumEvent = { type: 'AlbumDeleted' };
+const commands = {
+  create: { type: 'CreateAlbum', details },
+  change: { type: 'ChangeAlbum', details: other },
+  delete: { type: 'DeleteAlbum' },
+} as const satisfies Record<string, AlbumCommand>;
+
+describe('an album', () => {
+  it.each<[string, readonly AlbumEvent[], keyof typeof commands, AlbumEvent | string]>([
+    ['is created with its details', [], 'create', created],
+    ['that is there cannot be created again', [created], 'create', 'A new album got the id of another one.'],
+    ['that was deleted cannot be created again', [created, deleted], 'create', 'A new album got the id of another one.'],
+    ['is changed to the new details', [created], 'change', changed],
+    ['that was changed is changed again, to the same details too', [created, changed], 'change', changed],
+    ['that never was cannot be changed', [], 'change', 'ALBUM_NOT_FOUND'],
+    ['that was deleted cannot be changed', [created, deleted], 'change', 'ALBUM_NOT_FOUND'],
+    ['is deleted', [created], 'delete', deleted],
+    ['that was changed is deleted', [created, changed], 'delete', deleted],
+    ['that never was cannot be deleted', [], 'delete', 'ALBUM_NOT_FOUND'],
+    ['that was deleted cannot be deleted again', [created, changed, deleted], 'delete', 'ALBUM_NOT_FOUND'],
+  ])('%s', (_, events, command, outcome) => {
+    expect(given(album, ...events).when(commands[command])).toEqual(outcome);
+  });
+
+  it('is not touched by what happens to anything else', () => {
+    const { state } = given(album, created, { type: 'SongDeleted' });
+    expect(state).toEqual(given(album, created).state);
+  });
+});
