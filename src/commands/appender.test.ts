@@ -69,7 +69,10 @@ describe('the appender', () => {
   it('refuses at once what no request could carry', async () => {
     const log = slowLog();
     const { append } = createAppender(log, limits);
-    await expect(append(record('a', { bytes: 1_000 }))).rejects.toMatchObject({ kind: 'too-large', code: 'EVENT_TOO_LARGE' });
+    await expect(append(record('a', { bytes: 1_000 }))).rejects.toMatchObject({
+      kind: 'too-large',
+      code: 'EVENT_TOO_LARGE',
+    });
     expect(log.keys()).toEqual([]);
   });
 

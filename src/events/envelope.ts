@@ -88,14 +88,14 @@ function parse(key: string, headers: LogRecord['headers']): Reading {
     actor: headers.ce_actor ?? '',
     correlationId: headers.ce_correlationid ?? '',
     causationId: headers.ce_causationid ?? '',
-    bodyHash: headers.ce_bodyhash ?? '-',
+    bodyHash: headers.ce_bodyhash ?? '',
   };
   const wrong = firstWrongHeader(key, headers, envelope);
   return wrong ? { kind: 'foreign', reason: `header ${wrong} is missing or malformed` } : { kind: 'ours', envelope };
 }
 
 function firstWrongHeader(key: string, headers: LogRecord['headers'], envelope: Envelope): string | undefined {
-  const { id, type, stream, time, version, prev, commandId, actor, correlationId, causationId, bodyHash } = envelope;
+  const { id, type, stream, time, version, prev, commandId, actor, correlationId, causationId } = envelope;
   if (headers.ce_specversion !== '1.0') return 'ce_specversion';
   if (!headers.ce_source) return 'ce_source';
   if (headers['content-type'] !== 'application/avro') return 'content-type';
@@ -109,7 +109,7 @@ function firstWrongHeader(key: string, headers: LogRecord['headers'], envelope: 
   if (!actor) return 'ce_actor';
   if (!correlationId) return 'ce_correlationid';
   if (!causationId) return 'ce_causationid';
-  if (bodyHash === '-') return 'ce_bodyhash';
+  if (headers.ce_bodyhash === undefined) return 'ce_bodyhash';
   return Object.values(headers).some((value) => value.includes('\0')) ? 'with NUL' : undefined;
 }
 

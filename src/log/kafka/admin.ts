@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin, type ITopicConfig, type Kafka, type PartitionMetadata } from 'kafkajs';
 import { reasonOf } from '../../errors.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
@@ -88,10 +89,22 @@ async function createTopics(admin: Admin, topics: readonly NewTopic[], flush: bo
   for (const topic of topics) if (!existing.has(topic.topic)) await createTopic(admin, configOf(topic, flush));
 }
 
-/** Resolves when its partitions have leaders, also when somebody else was faster. */
+const SERVED_WITHIN_MS = 10_000;
+const LOOK_AGAIN_MS = 50;
+
+/** Resolves when its partitions are served, also when somebody else was faster. */
 async function createTopic(admin: Admin, topic: ITopicConfig): Promise<void> {
-  const created = await admin.createTopics({ topics: [topic], waitForLeaders: true, timeout: 10_000 });
-  if (!created) await admin.fetchTopicMetadata({ topics: [topic.topic] });
+  await admin.createTopics({ topics: [topic], waitForLeaders: false, timeout: SERVED_WITHIN_MS });
+  for (const giveUpAt = Date.now() + SERVED_WITHIN_MS; ;) {
+    try {
+      await admin.fetchTopicOffsets(topic.topic);
+      return;
+    } catch (error) {
+      // A broker can take a moment to learn of a topic that the controller has made; kafkajs's own wait fails then.
+      if (Date.now() > giveUpAt) throw error;
+    }
+    await delay(LOOK_AGAIN_MS);
+  }
 }
 
 function configOf({ topic, partitions, retentionMs }: NewTopic, flush: boolean): ITopicConfig {

@@ -37,7 +37,8 @@ function connect({ host, port, ssl, onConnect }: Parameters<ISocketFactory>[0]):
 }
 
 /** kafkajs passes null or false where there is no TLS, whatever its types say. */
-const isTls = (ssl: tls.ConnectionOptions | null | false): ssl is tls.ConnectionOptions => ssl !== null && ssl !== false;
+const isTls = (ssl: tls.ConnectionOptions | null | false): ssl is tls.ConnectionOptions =>
+  ssl !== null && ssl !== false;
 
 function connectTls(options: tls.ConnectionOptions & { host: string }, onConnect: () => void): net.Socket {
   const servername = net.isIP(options.host) === 0 ? { servername: options.host } : {};

@@ -1,0 +1,181 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { loadConfig, redacted, warningsOf } from './config.ts';
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(path.join(tmpdir(), 'openmusic-config-'));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const load = (environment: NodeJS.ProcessEnv) => loadConfig(environment, directory);
+
+/** The whole message of what is wrong with an environment. */
+function refusalOf(environment: NodeJS.ProcessEnv): string {
+  try {
+    load(environment);
+  } catch (error) {
+    if ((error as Error).constructor.name === 'ConfigError') return (error as Error).message;
+    throw error;
+  }
+  return 'nothing is wrong';
+}
+
+describe('without any setting', () => {
+  it('everything runs in one process, with nothing but DATA_DIR', () => {
+    const config = load({});
+    expect(config).toMatchObject({
+      HOST: 'localhost',
+      PORT: 5000,
+      DATA_DIR: './data',
+      NAMESPACE: 'openmusic',
+      PARTITIONS: 6,
+    });
+    expect(config.ROLES).toEqual(['api', 'projector', 'exporter', 'worker', 'scheduler']);
+    expect([config.KAFKA_BROKERS, config.PGHOST, config.REDIS_URL, config.REDIS_SERVER]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(config.publicUrl).toBe('http://localhost:5000');
+    expect(warningsOf(config)).toEqual([]);
+  });
+
+  it('an empty value counts as none', () => {
+    expect(load({ PORT: '', PGHOST: '', KAFKA_BROKERS: '' })).toEqual(load({}));
+  });
+});
+
+describe('the .env of an earlier version', () => {
+  const earlier = `# server configuration
+HOST=localhost
+PORT=5123
+
+# node-postgres configuration
+PGUSER=developer
+PGHOST=localhost
+PGPASSWORD="supersecretpassword"
+PGDATABASE=openmusic
+PGPORT=5432
+
+# JWT token
+ACCESS_TOKEN_KEY=8b7b4ef375716ab08b2a3951b29d52fc00b1c855f9d1a847229b8c5935bef56d9d2e8f
+REFRESH_TOKEN_KEY=a2ae1edd5b2f1bd29ad0d0d3da5d4b7d1d8c1d4d2b7fbdfbf2b1d1d0a4d0c1c2b3a4
+ACCESS_TOKEN_AGE=1800
+
+# Message broker
+RABBITMQ_SERVER=amqp://guest:guest@localhost
+
+# Redis
+REDIS_SERVER=localhost
+
+# nodemailer SMTP authentication
+SMTP_HOST=smtp.mailtrap.io
+SMTP_PORT=2525
+SMTP_USER=someone
+SMTP_PASSWORD=alsosecret
+`;
+  let config: ReturnType<typeof load>;
+  beforeAll(() => {
+    writeFileSync(path.join(directory, '.env'), earlier);
+    config = load({});
+  });
+  afterAll(() => rmSync(path.join(directory, '.env')));
+
+  it('loads unchanged', () => {
+    expect(config).toMatchObject({
+      HOST: 'localhost',
+      PORT: 5123,
+      REDIS_SERVER: 'localhost',
+      publicUrl: 'http://localhost:5123',
+    });
+    expect(config).toMatchObject({ PGHOST: 'localhost', PGPORT: 5432, PGUSER: 'developer', PGDATABASE: 'openmusic' });
+    expect(config.PGPASSWORD).toBe('supersecretpassword');
+    expect(config.KAFKA_BROKERS).toBeUndefined();
+  });
+
+  it('gives one warning, which names what replaces RABBITMQ_SERVER', () => {
+    expect(warningsOf(config)).toEqual([expect.stringMatching(/^RABBITMQ_SERVER is ignored.*KAFKA_BROKERS/)]);
+  });
+
+  it('shows none of its secrets', () => {
+    const shown = JSON.stringify(redacted(config));
+    for (const secret of ['supersecretpassword', 'alsosecret', '8b7b4ef3', 'a2ae1edd', 'guest:guest']) {
+      expect(shown).not.toContain(secret);
+    }
+    expect(shown).toContain('5123');
+  });
+
+  it('is overruled by the environment', () => {
+    expect(load({ PORT: '6000', PGDATABASE: 'other' })).toMatchObject({
+      PORT: 6000,
+      PGDATABASE: 'other',
+      PGUSER: 'developer',
+    });
+  });
+});
+
+describe('a wrong value', () => {
+  const kafka = { KAFKA_BROKERS: 'a:9092', PGHOST: 'p', REDIS_URL: 'redis://r', IDEMPOTENCY_HASH_KEY: 'x'.repeat(32) };
+
+  it.each<[NodeJS.ProcessEnv, RegExp]>([
+    [{ PORT: 'eighty' }, /^PORT: /],
+    [{ PORT: '65536' }, /^PORT: /],
+    [{ PORT: '-1' }, /^PORT: /],
+    [{ PARTITIONS: '0' }, /^PARTITIONS: /],
+    [{ PARTITIONS: '1.5' }, /^PARTITIONS: /],
+    [{ ROLES: 'api,singer' }, /^ROLES\.1: /],
+    [{ NAMESPACE: 'Open Music' }, /^NAMESPACE: must be lower-case/],
+    [{ NAMESPACE: 'a'.repeat(32) }, /^NAMESPACE: /],
+    [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL: /],
+    [{ KAFKA_BROKERS: 'a:9092,,b:9092' }, /^KAFKA_BROKERS\.1: /],
+    [{ REDIS_URL: 'http://r' }, /^REDIS_URL: must begin with redis/],
+    [{ PUBLIC_URL: 'here' }, /^PUBLIC_URL: /],
+    [{ IDEMPOTENCY_HASH_KEY: 'short' }, /^IDEMPOTENCY_HASH_KEY: must be at least 32 bytes$/],
+    [{ VERDICT_WAIT_SECONDS: '0' }, /^VERDICT_WAIT_SECONDS: /],
+    [{ CATALOG_WRITES: 'maybe' }, /^CATALOG_WRITES: /],
+    [{ ...kafka, PGHOST: '' }, /^PGHOST: must be set when KAFKA_BROKERS is$/],
+    [{ ...kafka, REDIS_URL: '' }, /^REDIS_URL: must be set when KAFKA_BROKERS is$/],
+    [{ ...kafka, IDEMPOTENCY_HASH_KEY: '' }, /^IDEMPOTENCY_HASH_KEY: must be set when KAFKA_BROKERS is$/],
+  ])('%j is one clear line', (environment, message) => {
+    const refusal = refusalOf(environment);
+    expect(refusal).toMatch(message);
+    expect(refusal).not.toContain('\n');
+  });
+
+  it('is named with all others that are wrong', () => {
+    expect(refusalOf({ PORT: 'x', PARTITIONS: 'y' })).toMatch(/^PORT: .*; PARTITIONS: /);
+  });
+
+  it('is not shown when it may be a secret', () => {
+    expect(refusalOf({ IDEMPOTENCY_HASH_KEY: 'mysecret' })).not.toContain('mysecret');
+    expect(refusalOf({ REDIS_URL: 'http://:mysecret@r' })).not.toContain('mysecret');
+  });
+
+  it('is an .env that cannot be read', () => {
+    const odd = path.join(directory, 'odd');
+    mkdirSync(path.join(odd, '.env'), { recursive: true });
+    expect(() => loadConfig({}, odd)).toThrow(/\.env cannot be read: /);
+  });
+});
+
+describe('what the log shows of the settings', () => {
+  it('hides every key and password, and the one in a URL', () => {
+    const secrets = {
+      PGPASSWORD: 'secret-1',
+      REDIS_PASSWORD: 'secret-2',
+      KAFKA_SASL_PASSWORD: 'secret-3',
+      IDEMPOTENCY_HASH_KEY: `secret-4${'x'.repeat(32)}`,
+      IDEMPOTENCY_HASH_KEY_PREVIOUS: `secret-5${'x'.repeat(32)}`,
+      REDIS_URL: 'rediss://user:secret-6@redis.example:6380/1',
+      RABBITMQ_SERVER: 'amqp://user:secret-7@rabbit.example',
+    };
+    const shown = redacted(load(secrets));
+    expect(JSON.stringify(shown)).not.toMatch(/secret-\d/);
+    expect(shown.REDIS_URL).toBe('rediss://[set]@redis.example:6380/1');
+    expect(shown.PGPASSWORD).toBe('[set]');
+  });
+});

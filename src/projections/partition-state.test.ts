@@ -1,0 +1,134 @@
+import { describe, expect, it } from '@jest/globals';
+import { claim } from '../../test/support/core.ts';
+import { fingerprint } from '../events/envelope.ts';
+import type { StoredRecord } from '../events/record.ts';
+import { PartitionState } from './partition-state.ts';
+import type { StoredCheckpoint } from './store.ts';
+
+const where = { topic: 't', partition: 0 };
+type Records = readonly [StoredRecord, ...StoredRecord[]];
+
+/** Records 0 to 19 of a log, of leader epoch 0. */
+const log = Array.from({ length: 20 }, (_, offset): StoredRecord => ({
+  ...claim({ stream: `album-${offset}` }),
+  ...where,
+  offset,
+  leaderEpoch: 0,
+}));
+const from = (start: number, end: number, leaderEpoch = 0) =>
+  log.slice(start, end).map((each) => ({ ...each, leaderEpoch })) as unknown as Records;
+
+function begun(next: number, more: Partial<StoredCheckpoint> = {}) {
+  const state = new PartitionState(where, 100);
+  const before = next > 0 ? fingerprint(log[next - 1]!) : '';
+  const offset = state.begin({ ...where, next, fence: 0, fingerprint: before, leaderEpoch: 0, stopped: null, ...more });
+  return { state, offset, see: (records: Records) => state.approach(state.checkpoint!, records) };
+}
+const offsets = (approach: ReturnType<PartitionState['approach']>) =>
+  approach.kind === 'apply' ? approach.records.map(({ offset }) => offset) : approach;
+
+describe('what comes of a partition', () => {
+  it('is applied from the start of the log', () => {
+    const { offset, see } = begun(0);
+    expect(offset).toBe(0);
+    expect(offsets(see(from(0, 3)))).toEqual([0, 1, 2]);
+  });
+
+  it('begins with the last applied record, which must be the same', () => {
+    const { offset, see } = begun(5);
+    expect(offset).toBe(4);
+    expect(offsets(see(from(4, 7)))).toEqual([5, 6]);
+  });
+
+  it('goes on after the last applied record when nothing follows yet', () => {
+    const { see } = begun(5);
+    expect(see(from(4, 5))).toEqual({ kind: 'continue', next: 5 });
+    expect(offsets(see(from(5, 6)))).toEqual([5]);
+  });
+
+  it('stops when another record lies where the last one was', () => {
+    const { see } = begun(5, { fingerprint: 'of another log' });
+    expect(see(from(4, 7))).toEqual({ kind: 'stop', reason: expect.stringMatching(/^at offset 4 .*another log$/) });
+  });
+
+  it('stops when what was asked for is missing', () => {
+    expect(begun(5).see(from(6, 7))).toEqual({
+      kind: 'stop',
+      reason: 'offset 4 was asked for and 6 came: records are missing',
+    });
+  });
+
+  it.each([
+    ['earlier', 2],
+    ['later', 9],
+  ])('that is %s than wanted without having been asked for is asked for once, and then stops', (_, start) => {
+    const { state, see } = begun(5);
+    see(from(4, 6));
+    state.moved({ ...state.checkpoint!, next: 6 }, new Map());
+    expect(see(from(start, start + 2))).toEqual({ kind: 'continue', next: 6 });
+    expect(see(from(start, start + 2))).toMatchObject({ kind: 'stop' });
+  });
+
+  it('is applied up to a gap within it', () => {
+    const { see } = begun(0);
+    const records = [...from(0, 3), ...from(5, 8)] as unknown as Records;
+    expect(offsets(see(records))).toEqual([0, 1, 2]);
+  });
+
+  it('is applied up to another leader epoch, before which the last applied record is compared again', () => {
+    const { state, see } = begun(0);
+    expect(offsets(see([...from(0, 2), ...from(2, 4, 1)] as unknown as Records))).toEqual([0, 1]);
+    state.moved({ next: 2, fence: 0, fingerprint: fingerprint(log[1]!), leaderEpoch: 0 }, new Map());
+    expect(see(from(2, 4, 1))).toEqual({ kind: 'continue', next: 1 });
+    expect(offsets(see([...from(1, 2), ...from(2, 4, 1)] as unknown as Records))).toEqual([2, 3]);
+  });
+
+  it('stops when the log under a new leader epoch is another one', () => {
+    const { state, see } = begun(0);
+    see(from(0, 2));
+    state.moved({ next: 2, fence: 0, fingerprint: fingerprint(log[1]!), leaderEpoch: 0 }, new Map());
+    see(from(2, 4, 1));
+    const other = { ...log[7]!, offset: 1, leaderEpoch: 1 };
+    expect(see([other, ...from(2, 4, 1)])).toMatchObject({ kind: 'stop' });
+  });
+});
+
+describe('a partition', () => {
+  it('forgets all heads at every beginning and after every miss', () => {
+    const { state } = begun(0);
+    const heads = new Map([['album-1', { version: 1, id: 'a', closed: false }]]);
+    state.moved({ ...state.checkpoint!, next: 1 }, heads);
+    expect(state.heads.has('album-1')).toBe(true);
+    state.forget();
+    expect([state.heads.size, state.checkpoint]).toEqual([0, undefined]);
+    state.begin({ ...where, next: 0, fence: 0, fingerprint: '', leaderEpoch: 0, stopped: null });
+    state.moved({ ...state.checkpoint!, next: 1 }, heads);
+    state.begin({ ...where, next: 0, fence: 0, fingerprint: '', leaderEpoch: 0, stopped: null });
+    expect(state.heads.size).toBe(0);
+  });
+
+  it('suspects a corrupt record the first time only', () => {
+    const { state } = begun(0);
+    expect([state.suspects(3), state.suspects(3)]).toEqual([true, false]);
+    expect([state.suspects(4), state.suspects(3)]).toEqual([true, true]);
+  });
+
+  it('is seen to be longer than its log only when it was so a look ago', () => {
+    const { state } = begun(5);
+    expect([state.endsBefore(4), state.endsBefore(4)]).toEqual([false, true]);
+    expect([state.endsBefore(5), state.endsBefore(4), state.endsBefore(6), state.endsBefore(4)]).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+
+  it('may run ahead of an end that was asked for before it moved', () => {
+    const { state } = begun(5);
+    for (let next = 6; next < 16; next += 2) {
+      state.moved({ ...state.checkpoint!, next: next + 2 }, new Map());
+      expect(state.endsBefore(next)).toBe(false);
+    }
+  });
+});
