@@ -27,7 +27,6 @@ export class AppError extends Error {
   }
 }
 
-export const rejected = (code: string, message: string) => new AppError('rejected', code, message);
 export const notFound = (code: string, message: string) => new AppError('not-found', code, message);
 export const unavailable = (code: string, message: string, cause?: unknown) =>
   new AppError('unavailable', code, message, { cause, retryAfter: 1 });

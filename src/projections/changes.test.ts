@@ -1,10 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from '@jest/globals';
 import { Changes } from './changes.ts';
-import type { Rows, Table } from './projection.ts';
+import type { Rows, Table, Value } from './projection.ts';
 
 const table: Table = { name: 'things', columns: { id: 'text', a: 'integer', b: 'integer' } };
-interface Row { id: string; a: number; b: number }
+interface Row {
+  id: string;
+  a: number;
+  b: number;
+}
 type Action = { put: Row } | { patch: [string, Partial<Row>] } | { remove: string };
 
 function fold(actions: readonly Action[]) {
@@ -14,8 +18,8 @@ function fold(actions: readonly Action[]) {
 }
 
 function act(rows: Rows, action: Action): void {
-  if ('put' in action) rows.put(action.put);
-  else if ('patch' in action) rows.patch(...action.patch);
+  if ('put' in action) rows.put({ ...action.put });
+  else if ('patch' in action) rows.patch(action.patch[0], { ...action.patch[1] });
   else rows.remove(action.remove);
 }
 
@@ -90,7 +94,7 @@ describe('changes', () => {
         const [plain, folded] = [new Plain(start), new Plain(start)];
         for (const each of actions) act(plain, each);
         const writes = fold(actions);
-        for (const { kind, rows } of writes) for (const each of rows as Row[]) perform(folded, kind, each);
+        for (const { kind, rows } of writes) for (const each of rows) perform(folded, kind, each);
         expect(Object.fromEntries(folded.rows)).toEqual(Object.fromEntries(plain.rows));
         const touched = writes.flatMap(({ rows }) => rows.map(({ id }) => id));
         expect(new Set(touched).size).toBe(touched.length);
@@ -99,8 +103,8 @@ describe('changes', () => {
   });
 });
 
-function perform(rows: Rows, kind: 'put' | 'patch' | 'remove', row: Row): void {
+function perform(rows: Rows, kind: 'put' | 'patch' | 'remove', row: Readonly<Record<string, Value>>): void {
   if (kind === 'put') rows.put(row);
-  else if (kind === 'patch') rows.patch(row.id, row);
-  else rows.remove(row.id);
+  else if (kind === 'patch') rows.patch(String(row.id), row);
+  else rows.remove(String(row.id));
 }

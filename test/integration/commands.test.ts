@@ -6,7 +6,7 @@ import type { EventLog } from '../../src/log/event-log.ts';
 import { startFeed } from '../../src/projections/feed.ts';
 import { createBuild, holdGeneration, type Generation } from '../../src/projections/generations.ts';
 import { byHand } from '../support/by-hand.ts';
-import { type Api, chain, claim, type Core, openCore, originOf } from '../support/core.ts';
+import { type Api, claim, type Core, openCore, originOf } from '../support/core.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 import { within } from '../support/servers/waiting.ts';
 
@@ -317,7 +317,7 @@ describe('the verdict', () => {
     const core = await open();
     const api = await core.openApi();
     const { id, recordId } = await api.createAlbum();
-    const [deleted] = [claim({ stream: id, version: 2, prev: recordId, event: { type: 'AlbumDeleted' } })];
+    const deleted = claim({ stream: id, version: 2, prev: recordId, event: { type: 'AlbumDeleted' } });
     await core.append(core.placement.place(id), deleted);
     await expect(api.changeAlbum(id, 'too late')).rejects.toMatchObject({ code: 'ALBUM_NOT_FOUND' });
   });
@@ -348,8 +348,8 @@ describe('sizes', () => {
 
 /** Sends a command again when it has lost too often, as a client would. */
 async function tenacious(command: () => Promise<CommandOutcome>): Promise<CommandOutcome> {
-  return command().catch((error: { code?: string }) => {
-    if (error.code !== 'CONFLICT') throw error;
+  return command().catch((error: unknown) => {
+    if ((error as { code?: string }).code !== 'CONFLICT') throw error;
     return tenacious(command);
   });
 }
@@ -361,17 +361,9 @@ function overtaking(core: Core) {
     for (const { topic, partition, record } of batch) {
       if (record.key !== overtaken) continue;
       const { ce_streamversion: version, ce_prev: prev } = record.headers;
-      const [, faster] = chain(record.key, ['', 'faster'], { version: Number(version) - 2, id: prev! });
-      const own = {
-        ...faster!,
-        ...claim({
-          stream: record.key,
-          version: Number(version),
-          prev: prev!,
-          event: { type: 'AlbumChanged', name: 'faster', year: 1 },
-        }),
-      };
-      await core.append({ topic, partition }, own);
+      const event = { type: 'AlbumChanged', name: 'faster', year: 1 } as const;
+      const faster = claim({ stream: record.key, version: Number(version), prev: prev!, event });
+      await core.append({ topic, partition }, faster);
     }
     await core.log.append(batch);
   };
@@ -408,7 +400,9 @@ function faultyLog(log: EventLog) {
   return {
     append,
     next: (fault: Fault) => void faults.push(fault),
-    comeLate: async () => void (await Promise.all(late.map((each) => each()))),
+    async comeLate() {
+      await Promise.all(late.map((each) => each()));
+    },
   };
 }
 

@@ -69,9 +69,9 @@ function startLoad(writer: Api, readers: readonly Api[], writers = 8) {
   let running = true;
   let reads = 0;
   const attempt = async (work: () => Promise<void>) => {
-    await work().catch(
-      (error: { code?: string; message: string }) => void failures.add(`${error.code}: ${error.message}`),
-    );
+    await work().catch((error: unknown) => {
+      failures.add(String(error));
+    });
   };
   const writing = Array.from({ length: writers }, async (_, index) => {
     for (let round = 0; running; round++) {

@@ -37,7 +37,7 @@ async function rowsAfter(
 ): Promise<unknown[]> {
   await client.query(`TRUNCATE ${projection.table.name}`);
   for (const batch of batches) for (let left = times; left > 0; left--) await apply(projection, batch);
-  return (await client.query(`SELECT * FROM ${projection.table.name} ORDER BY 1`)).rows;
+  return (await client.query<Record<string, unknown>>(`SELECT * FROM ${projection.table.name} ORDER BY 1`)).rows;
 }
 
 const history = (stream: string, ...events: readonly AnyEvent[]): Applied[] =>

@@ -258,8 +258,8 @@ function projectorSuite(source: LogSource): void {
       const records = chain(core.streamIn(0), ['a', 'b', 'c']);
       const cut = await openHand(core, { connection: proxy.connection, wrap: cutting });
       await core.append(core.catalog(0), ...records);
-      await expect(cut.step()).rejects.toThrow();
-      expect(cut.projector.positions()).not.toContainEqual(expect.objectContaining(core.catalog(0)));
+      await expect(cut.step()).rejects.toThrow('terminated');
+      expect(await acceptedOf(core, records[0]!.key)).toHaveLength(3); // it had happened
       await cut.catchUp();
       expect(await acceptedOf(core, records[0]!.key)).toEqual(records.map(({ id }, index) => [index + 1, id]));
       expect(await albumsOf(core)).toMatchObject([{ version: 3, name: 'c' }]);

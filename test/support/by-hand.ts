@@ -35,19 +35,23 @@ export interface ByHand {
 }
 
 const context = { signal: new AbortController().signal, heartbeat: () => Promise.resolve() };
-const nothing: ProjectorObserver = { committed() {}, lost() {}, quarantined() {}, stopped() {} };
+const silent = () => undefined;
+const nothing: ProjectorObserver = { committed: silent, lost: silent, quarantined: silent, stopped: silent };
 
 export async function byHand(core: Core, generation: Generation, options: ByHandOptions = {}): Promise<ByHand> {
   const { log, placement, namespace, rebuildOptions } = core;
-  const { wrap = (store) => store, projections = rebuildOptions.projections, random } = options;
+  const { projections = rebuildOptions.projections, random } = options;
   const database = openDatabase(options.connection ?? core.connection, {
     name: 'by hand',
     max: 2,
     searchPath: [generation.schema, namespace, 'public'],
-    prepare: async (client) => void (await client.query('SET synchronous_commit = off')),
+    async prepare(client) {
+      await client.query('SET synchronous_commit = off');
+    },
   });
+  const store = createPostgresStore(database, projections);
   const projector = createProjector({
-    store: wrap(createPostgresStore(database, projections)),
+    store: options.wrap?.(store) ?? store,
     belongs: (stream, where) => placement.belongs(stream, where),
     voids: async () => {
       const positions = new Set((await voidsOf(database)).map(showPosition));

@@ -127,7 +127,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     queryTimeoutMs: 60_000,
   });
   const log = await source.open(connection, name);
-  await initialise(() => initLog({ log, placement, database: admin }));
+  await initLog({ log, placement, database: admin });
   const heard: Heard = { commits: [], lost: [], quarantined: [], stopped: [] };
   const hints = new Set<() => void>();
   const feedOptions: FeedOptions = {
@@ -186,14 +186,6 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   if (feeding === true) await core.feed();
   else if (!feeding) await ensureBuild(rebuildOptions, new AbortController().signal);
   return core;
-}
-
-/** Kafka can deny a topic that it has just made (UNKNOWN_TOPIC_OR_PARTITION); an init that was interrupted is completed by the next. */
-async function initialise(init: () => Promise<unknown>, tries = 3): Promise<void> {
-  await init().catch(async (error: unknown) => {
-    if (tries === 1) throw error;
-    await initialise(init, tries - 1);
-  });
 }
 
 function hearing(heard: Heard, hints: Set<() => void>, more: Partial<ProjectorObserver> = {}): ProjectorObserver {
