@@ -151,7 +151,7 @@ const SECRET = /KEY|PASSWORD/;
 export function redacted(config: Config): Record<string, unknown> {
   const show = (name: string, value: unknown) => {
     if (SECRET.test(name)) return '[set]';
-    return name === 'REDIS_URL' ? String(value).replace(/\/\/.*@/, '//[set]@') : value;
+    return typeof value === 'string' ? value.replace(/\/\/.*@/, '//[set]@') : value;
   };
   const entries = Object.entries<unknown>(config).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries.map(([name, value]) => [name, show(name, value)]));
