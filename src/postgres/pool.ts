@@ -62,6 +62,7 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
     idleTimeoutMillis: options.idleTimeoutMs ?? 60_000,
   });
   pool.on('error', () => undefined); // an idle connection broke: the pool has dropped it already
+  // A connection that breaks while a query runs on it fails the query; its own event would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
   const prepared = new WeakSet<Client>();
 

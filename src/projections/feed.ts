@@ -11,7 +11,8 @@ import { type Generation, holdGeneration } from './generations.ts';
 import { hasReached } from './guard.ts';
 import { createPostgresStore } from './postgres-store.ts';
 import type { Projection } from './projection.ts';
-import { createProjector, type Projector, type ProjectorObserver } from './projector.ts';
+import type { ProjectorObserver } from './apply.ts';
+import { createProjector, type Projector } from './projector.ts';
 import { listQuarantine, release } from './quarantine.ts';
 
 export interface FeedOptions {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { partitionKey, showPosition } from '../events/record.ts';
-import type { ProjectorObserver } from './projector.ts';
+import type { ProjectorObserver } from './apply.ts';
 
 /** Counts and logs what the projector met, and passes on that something was committed. */
 export function observeProjector(logger: Logger, registry: Registry, onCommitted: () => void): ProjectorObserver {

@@ -1,9 +1,10 @@
-import { partitionKey, type Position, type StoredRecord, type TopicPartition } from '../events/record.ts';
+import { partitionKey, type Position, type TopicPartition } from '../events/record.ts';
 import type { DeliveryContext, Next, Slice, SubscriptionHandler } from '../log/event-log.ts';
-import { type Ground, sight } from './arbitrate.ts';
-import { halves, type Judged, judgeWork, poisoned, stillNext, type Work } from './judge.ts';
+import { createApplier, type ProjectorObserver } from './apply.ts';
+import type { Ground } from './arbitrate.ts';
+import type { Work } from './judge.ts';
 import { PartitionState } from './partition-state.ts';
-import { type Commit, Poison, type ProjectionStore, type StreamHead } from './store.ts';
+import type { ProjectionStore } from './store.ts';
 
 export interface ProjectorOptions {
   readonly store: ProjectionStore;
@@ -17,14 +18,6 @@ export interface ProjectorOptions {
 }
 
 const HEADS_REMEMBERED = 20_000;
-
-/** Hears what happened, after it was committed. */
-export interface ProjectorObserver {
-  committed(commit: Commit): void;
-  lost(record: StoredRecord, reason: string, alarm: boolean): void;
-  quarantined(record: StoredRecord, reason: string): void;
-  stopped(position: Position, reason: string): void;
-}
 
 export interface Projector extends SubscriptionHandler {
   /** Partitions that are not consumed any more, and why. */
@@ -49,6 +42,7 @@ export function createProjector(options: ProjectorOptions): Projector {
   const { store, belongs, voids, ends, observer, headsRemembered = HEADS_REMEMBERED } = options;
   let states = new Map<string, PartitionState>();
   let ground: Ground = { belongs, isVoid: () => false };
+  const apply = createApplier({ store, observer, ground: () => ground, stop });
 
   async function begin(begun: ReadonlyMap<string, PartitionState>): Promise<Position[]> {
     const partitions = [...begun.values()].map(({ where }) => where);
@@ -130,84 +124,6 @@ export function createProjector(options: ProjectorOptions): Projector {
   async function nextOf(state: PartitionState): Promise<number | 'stopped'> {
     if (state.stopped !== undefined) return 'stopped';
     return state.checkpoint?.next ?? recall(state);
-  }
-
-  /** Applies all works in one transaction; halves them when Postgres refuses a row, until the one that is refused stands alone. */
-  async function apply(works: readonly Work[], context: DeliveryContext): Promise<void> {
-    const judged = await judge(works);
-    if (judged.length === 0) return;
-    try {
-      await commit(judged);
-    } catch (error) {
-      if (!(error instanceof Poison)) throw error;
-      await context.heartbeat();
-      await isolate(judged, error, context);
-    }
-  }
-
-  async function isolate(judged: readonly Judged[], error: Poison, context: DeliveryContext): Promise<void> {
-    const [only, ...others] = judged;
-    if (only && others.length === 0 && only.work.records.length === 1) {
-      await commit([poisoned(only, error.message)]);
-      return;
-    }
-    for (const half of halves(judged.map(({ work }) => work))) {
-      const works = half.flatMap((work) => stillNext(work));
-      if (works.length > 0) await apply(works, context);
-    }
-  }
-
-  async function commit(judged: readonly Judged[]): Promise<void> {
-    const moves = judged.map(({ work, to }) => ({ ...work.state.where, from: work.from, to }));
-    const accepted = judged.flatMap((each) => each.accepted);
-    const outcome = await store.commit({ moves, accepted }).catch((error: unknown) => {
-      if (!(error instanceof Poison)) for (const { work } of judged) work.state.forget();
-      throw error;
-    });
-    for (const { work, to, heads } of judged) {
-      if (outcome === 'moved') work.state.moved(to, heads);
-      else work.state.forget();
-    }
-    if (outcome === 'moved') tell(judged, { moves, accepted });
-  }
-
-  function tell(judged: readonly Judged[], commit: Commit): void {
-    for (const { losers } of judged)
-      for (const { record, reason, alarm } of losers) observer.lost(record, reason, alarm);
-    for (const { record, payload } of commit.accepted) {
-      if (typeof payload === 'object' && 'poison' in payload) observer.quarantined(record, payload.poison);
-    }
-    observer.committed(commit);
-  }
-
-  /** Arbitrates. A work whose first record is corrupt is left out: it is fetched once more, or its partition stops. */
-  async function judge(works: readonly Work[]): Promise<Judged[]> {
-    const sighted = works.map((work) => ({ work, sightings: work.records.map((record) => sight(record, ground)) }));
-    const unknown = sighted.flatMap(({ work, sightings }) =>
-      sightings.flatMap((sighting) =>
-        sighting.kind === 'claim' && !work.state.heads.has(sighting.envelope.stream) ? [sighting.envelope.stream] : [],
-      ),
-    );
-    const loaded = unknown.length > 0 ? await loadHeads([...new Set(unknown)], works) : new Map<string, StreamHead>();
-    if (loaded === 'missed') return [];
-    const judged: Judged[] = [];
-    for (const { work, sightings } of sighted) {
-      const corrupt = sightings.findIndex(({ kind }) => kind === 'corrupt');
-      const sound = corrupt < 0 ? work.records.length : corrupt;
-      if (sound > 0) judged.push(judgeWork(work, sightings.slice(0, sound), loaded));
-      const culprit = sightings[corrupt];
-      if (culprit?.kind === 'corrupt' && !work.state.suspects(work.from.next + corrupt) && sound === 0) {
-        await stop(work.state, culprit.reason);
-      }
-    }
-    return judged;
-  }
-
-  async function loadHeads(streams: readonly string[], works: readonly Work[]) {
-    const at = works.map(({ state, from }) => ({ ...state.where, from }));
-    const heads = await store.heads(streams, at);
-    if (heads === 'missed') for (const { state } of works) state.forget();
-    return heads;
   }
 
   async function stop(state: PartitionState, reason: string): Promise<void> {

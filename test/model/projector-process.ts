@@ -1,6 +1,7 @@
 import { partitionKey, type Position, type StoredRecord, type TopicPartition } from '../../src/events/record.ts';
 import type { Slice } from '../../src/log/event-log.ts';
-import { createProjector, type Projector, type ProjectorObserver } from '../../src/projections/projector.ts';
+import type { ProjectorObserver } from '../../src/projections/apply.ts';
+import { createProjector, type Projector } from '../../src/projections/projector.ts';
 import type { ProjectionStore } from '../../src/projections/store.ts';
 import { Connections } from './connections.ts';
 import type { ModelPostgres } from './postgres.ts';

@@ -1,12 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { startProcess } from './processes.ts';
 import { freePort } from './servers/ports.ts';
 
-/** OpenMusic as its users run it: a process of its own. */
+/** OpenMusic in the embedded shape, as its users run it: a process of its own, on data of its own. */
 export interface RunningApp {
   readonly url: string;
   /** All that it logged so far. */
@@ -19,67 +17,28 @@ export interface RunningApp {
   restart(): Promise<void>;
 }
 
-const READY_WITHIN_MS = 60_000;
-const root = new URL('../../', import.meta.url).pathname;
-
-/** What names servers in the environment of the tests does not reach the app: it runs in the embedded shape. */
-const OURS =
-  /^(?:KAFKA_|PG|REDIS_|NAMESPACE|ROLES|HOST$|PORT$|DATA_DIR|NODE_OPTIONS|NODE_ENV|CATALOG_WRITES|LOG_LEVEL)/;
-const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !OURS.test(name)));
-
-/** Starts `src/main.ts` with a data directory and a port of its own, and waits until it is ready. */
-export async function startApp(environment: Record<string, string> = {}): Promise<RunningApp> {
+export async function startApp(): Promise<RunningApp> {
   const dataDir = await mkdtemp(join(tmpdir(), 'openmusic-e2e-'));
   const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
-  const env = { ...inherited, HOST: '127.0.0.1', PORT: String(port), DATA_DIR: dataDir, ...environment };
-  let output = '';
-
-  const launch = async () => {
-    const child = spawn(process.execPath, ['src/main.ts'], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (output += data.toString()));
-    await ready(url, child, () => output);
-    return child;
-  };
-
-  let child = await launch();
+  const launch = () => startProcess({ env: { DATA_DIR: dataDir }, port });
+  let app = await launch();
+  let before = '';
   return {
-    url,
-    log: () => output,
-    stop: async () => {
-      await end(child, 'SIGTERM');
+    url: app.url,
+    log: () => before + app.output(),
+    async stop() {
+      await app.end('SIGTERM');
       await rm(dataDir, { recursive: true, force: true });
     },
-    kill: () => end(child, 'SIGKILL'),
-    restart: async () => {
-      await end(child, 'SIGTERM');
-      child = await launch();
+    async kill() {
+      await app.end('SIGKILL');
+    },
+    async restart() {
+      await app.end('SIGTERM');
+      before += app.output();
+      app = await launch();
     },
   };
-}
-
-async function ready(url: string, child: ChildProcess, output: () => string): Promise<void> {
-  const deadline = Date.now() + READY_WITHIN_MS;
-  while (!(await answers(url))) {
-    if (child.exitCode !== null) throw new Error(`OpenMusic ended with ${child.exitCode}:\n${output()}`);
-    if (Date.now() > deadline) {
-      await end(child, 'SIGKILL');
-      throw new Error(`OpenMusic is not ready after ${READY_WITHIN_MS} ms:\n${output()}`);
-    }
-    await delay(50);
-  }
-}
-
-async function answers(url: string): Promise<boolean> {
-  const answer = await fetch(`${url}/readyz`).catch(() => undefined);
-  await answer?.text();
-  return answer?.ok === true;
-}
-
-async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill(signal);
-  await once(child, 'exit');
 }
 
 /** The server that BASE_URL names, or one of our own in the embedded shape. */

@@ -6,7 +6,8 @@ import { openDatabase } from '../../src/postgres/pool.ts';
 import type { Generation } from '../../src/projections/generations.ts';
 import { createPostgresStore } from '../../src/projections/postgres-store.ts';
 import type { Projection } from '../../src/projections/projection.ts';
-import { createProjector, type Projector, type ProjectorObserver } from '../../src/projections/projector.ts';
+import type { ProjectorObserver } from '../../src/projections/apply.ts';
+import { createProjector, type Projector } from '../../src/projections/projector.ts';
 import type { ProjectionStore } from '../../src/projections/store.ts';
 import type { Core } from './core.ts';
 

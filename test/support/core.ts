@@ -25,7 +25,7 @@ import { type Feeds, startFeeds } from '../../src/projections/feeds.ts';
 import { type Generation, servingBuilds } from '../../src/projections/generations.ts';
 import type { Projection } from '../../src/projections/projection.ts';
 import { projections as allProjections, READ_VERSION } from '../../src/projections/projections.ts';
-import type { ProjectorObserver } from '../../src/projections/projector.ts';
+import type { ProjectorObserver } from '../../src/projections/apply.ts';
 import { openReadModel, type ReadModel } from '../../src/projections/read-model.ts';
 import { ensureBuild, type RebuildOptions } from '../../src/projections/rebuild.ts';
 import type { Commit } from '../../src/projections/store.ts';
