@@ -66,11 +66,11 @@ export function feedProbe(feeds: Feeds): Probe {
 }
 
 /** The projector's own life: whether it stopped a partition, or stands still while records wait. */
-export function projectorLife(feeds: Feeds): Check {
+export function projectorLife(feeds: Feeds, stuckAfterMs = STUCK_MS): Check {
   const { stopped, stuckMs, lag } = feeds.health();
   const [first] = stopped;
   if (first) return { ok: false, detail: `${first.partition} is stopped: ${first.reason}` };
-  if (stuckMs > STUCK_MS)
+  if (stuckMs > stuckAfterMs)
     return { ok: false, detail: `${lag} records wait and none was applied for ${Math.round(stuckMs / 1000)} s` };
   return { ok: true, detail: 'ok' };
 }
