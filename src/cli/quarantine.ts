@@ -1,17 +1,17 @@
-import { openDatabase } from '../postgres/pool.ts';
+import { showPosition } from '../events/record.ts';
+import { type Database, openDatabase } from '../postgres/pool.ts';
 import { listGenerations } from '../projections/generations.ts';
 import { projections, READ_VERSION } from '../projections/projections.ts';
 import { listQuarantine, release } from '../projections/quarantine.ts';
 import { type CommandContext, withResources } from './with-resources.ts';
-import type { Database } from '../postgres/pool.ts';
 
 export function quarantineList(): Promise<number> {
   return withResources({ as: 'command' }, async (context) => {
     let found = 0;
     await inEveryBuild(context, async (database, schema) => {
-      for (const { stream, version, topic, partition, offset, reason, since } of await listQuarantine(database)) {
+      for (const { stream, version, reason, since, ...position } of await listQuarantine(database)) {
         found++;
-        const where = `${topic}/${partition}@${offset}`;
+        const where = showPosition(position);
         context.print(
           `${stream} from version ${version} (${where}, ${schema}) since ${since.toISOString()}: ${reason}`,
         );
