@@ -9,6 +9,8 @@ import { createPostgresStreams } from './commands/postgres-streams.ts';
 import { createVerdicts } from './commands/verdicts.ts';
 import type { Config } from './config.ts';
 import { newId } from './events/ids.ts';
+import { noticesOf, type Word, wordOf } from './events/word.ts';
+import type { Faults } from './faults.ts';
 import { buildApp, buildHealthApp } from './http/app.ts';
 import { createHealth, type Health, type Probe } from './http/health.ts';
 import { startHttp } from './http/server.ts';
@@ -38,6 +40,7 @@ export interface RolesOptions {
   readonly logger: Logger;
   readonly lifecycle: Lifecycle;
   readonly registry: Registry;
+  readonly faults: Faults;
   /** Something that this process cannot live without is gone for good. */
   readonly crash: (error: Error) => void;
 }
@@ -51,8 +54,8 @@ interface Context extends RolesOptions {
 
 /** How word of commits gets from the projector to the waiting handlers: in process, and by NOTIFY to other processes. */
 interface Commits {
-  announce(): void;
-  listener: () => void;
+  announce(word: Word): void;
+  listener: (word: Word) => void;
 }
 
 /** Starts what the configuration names, in order. Everything started is stopped by the lifecycle, in reverse. */
@@ -89,9 +92,9 @@ function createCommits({ admin }: Resources, config: Config): Commits {
   const notify = config.KAFKA_BROKERS ? createNotifier(admin, channelOf(config)) : undefined;
   const commits: Commits = {
     listener: () => undefined,
-    announce() {
-      commits.listener();
-      notify?.();
+    announce(word) {
+      commits.listener(word);
+      notify?.(noticesOf(word));
     },
   };
   return commits;
@@ -119,14 +122,15 @@ async function addProjector({
   registry,
   resources,
   commits,
+  faults,
   crash,
 }: Context): Promise<Feeds> {
   const { log, placement, admin, connection } = resources;
   const { durable } = await log.durability(placement.topics);
   const synchronousCommit = config.PROJECTOR_COMMIT === 'sync' || (config.PROJECTOR_COMMIT === 'auto' && !durable);
   const feeds = await startFeeds({
-    ...{ connection, log, placement, projections, logger, admin, version: READ_VERSION, synchronousCommit },
-    observer: observeProjector(logger, registry, () => commits.announce()),
+    ...{ connection, log, placement, projections, logger, admin, version: READ_VERSION, synchronousCommit, faults },
+    observer: observeProjector(logger, registry, commits.announce),
     onCrash: crash,
   });
   return lifecycle.add('projector', feeds);
@@ -147,20 +151,21 @@ function addReads({ config, lifecycle, logger, resources, probes }: Context): Re
   return lifecycle.add('read model', reads);
 }
 
-function addCommands({ config, lifecycle, logger, resources, commits }: Context, reads: ReadModel): Commands {
+function addCommands({ config, lifecycle, logger, resources, commits, faults }: Context, reads: ReadModel): Commands {
   const { log, placement, connection } = resources;
   const streams = createPostgresStreams(reads, config.NAMESPACE);
   const verdicts = lifecycle.add('verdicts', createVerdicts({ streams, pollMs: 150 }));
-  commits.listener = () => verdicts.hint();
+  commits.listener = verdicts.hear;
   if (config.KAFKA_BROKERS) {
     const report = (message: string) => logger.warn(message);
     lifecycle.add(
       'listener',
-      listen({ connection, channel: channelOf(config), onNotice: () => verdicts.hint(), report }),
+      listen({ connection, channel: channelOf(config), onNotice: (notice) => verdicts.hear(wordOf(notice)), report }),
     );
   }
   return createCommands({
     ...{ streams, appender: createAppender(log, appenderLimits(config)), verdicts, placement, newId, now: Date.now },
+    faults,
     pause: (retry) => delay(Math.random() * Math.min(500, 5 * 2 ** retry)),
     limits: {
       verdictWaitMs: config.VERDICT_WAIT_SECONDS * 1_000,

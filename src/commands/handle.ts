@@ -5,6 +5,7 @@ import { toRecord } from '../events/envelope.ts';
 import type { AnyEvent } from '../events/events.ts';
 import { thingIdOf } from '../events/ids.ts';
 import type { Placement } from '../events/placement.ts';
+import type { Faults } from '../faults.ts';
 import { AppendError } from '../log/event-log.ts';
 import type { Appender } from './appender.ts';
 import type { CommandOrigin, CommandOutcome, CommandRequest, VersionCondition } from './command.ts';
@@ -24,6 +25,7 @@ export interface HandlerOptions {
   /** Waits before the given retry, counted from 1: capped, with jitter. */
   readonly pause: (retry: number) => Promise<void>;
   readonly limits: HandlerLimits;
+  readonly faults?: Faults;
 }
 
 export interface HandlerLimits {
@@ -50,7 +52,7 @@ type Try = CommandOutcome | 'lost';
 /** The one handler: load, fold, decide, append, await the verdict, and again after a lost race. */
 export function createHandler<State, Command, Context>(
   decider: Decider<State, Command, Context>,
-  { streams, appender, verdicts, placement, newId, now, pause, limits }: HandlerOptions,
+  { streams, appender, verdicts, placement, newId, now, pause, limits, faults = {} }: HandlerOptions,
 ): (request: CommandRequest<Command, Context>) => Promise<CommandOutcome> {
   const known = new LRUCache<string, Loaded<State>>({ max: limits.streams });
   const inTurn = createQueues();
@@ -137,17 +139,18 @@ export function createHandler<State, Command, Context>(
       ...{ correlationId: origin.correlationId, causationId: origin.commandId, bodyHash: origin.bodyHash },
     };
     const { topic, partition } = claim;
+    faults['before-append']?.();
     const appended = appender.append({ topic, partition, record: toRecord(envelope, encodeEvent(event)) });
-    return Promise.race([verdicts.verdictOn(claim, limits.verdictWaitMs), refusalOf(appended)]);
+    return Promise.race([verdicts.verdictOn(claim, limits.verdictWaitMs), refusalOf(appended, faults['after-append'])]);
   }
 
   return (request) => inTurn(request.stream, () => handle(request));
 }
 
 /** Rejects when nothing of the append is or will be in the log; settles in no other case. */
-function refusalOf(appended: Promise<void>): Promise<never> {
+function refusalOf(appended: Promise<void>, acknowledged?: () => void): Promise<never> {
   return new Promise((_, reject) => {
-    appended.catch((error: unknown) => {
+    appended.then(acknowledged, (error: unknown) => {
       if (!(error instanceof AppendError)) reject(error instanceof Error ? error : new Error(reasonOf(error)));
       else if (error.outcome === 'refused') {
         reject(unavailable('LOG_UNAVAILABLE', 'The log takes no records now.', error));

@@ -26,6 +26,7 @@ function open(pollMs = 60_000) {
   return { verdicts, known, asked, fail: (yes: boolean) => void (failing = yes) };
 }
 const claim = (recordId: string): Claim => ({ topic: 't', partition: 0, stream: 'album-1', version: 1, recordId });
+const look = { won: [], look: true };
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('verdicts', () => {
@@ -34,15 +35,15 @@ describe('verdicts', () => {
     { kind: 'lost' },
     { kind: 'quarantined', reason: 'r' },
     { kind: 'stopped', reason: 'r' },
-  ])('settle as $kind after a hint', async (verdict) => {
+  ])('settle as $kind after a word that says to look', async (verdict) => {
     const { verdicts, known } = open();
     const waiting = verdicts.verdictOn(claim('a'), 5_000);
     known.set('a', verdict);
-    verdicts.hint();
+    verdicts.hear(look);
     expect(await waiting).toEqual(verdict);
   });
 
-  it('come by the clock when every hint is lost', async () => {
+  it('come by the clock when every word is lost', async () => {
     const { verdicts, known } = open(10);
     known.set('a', { kind: 'won' });
     expect(await verdicts.verdictOn(claim('a'), 5_000)).toEqual({ kind: 'won' });
@@ -52,7 +53,7 @@ describe('verdicts', () => {
     const { verdicts, asked } = open(10);
     expect(await verdicts.verdictOn(claim('a'), 50)).toEqual({ kind: 'unknown' });
     const before = asked.length;
-    verdicts.hint();
+    verdicts.hear(look);
     await turn();
     expect(asked).toHaveLength(before);
   });
@@ -60,14 +61,14 @@ describe('verdicts', () => {
   it('are asked for together, one question at a time', async () => {
     const { verdicts, known, asked } = open();
     const all = ['a', 'b', 'c'].map((id) => verdicts.verdictOn(claim(id), 5_000));
-    for (let n = 0; n < 5; n++) verdicts.hint();
+    for (let n = 0; n < 5; n++) verdicts.hear(look);
     await turn();
     expect(asked).toEqual([['a', 'b', 'c'], ['a', 'b', 'c']]); // prettier-ignore
     known.set('b', { kind: 'won' });
-    verdicts.hint();
+    verdicts.hear(look);
     expect(await all[1]).toEqual({ kind: 'won' });
     for (const id of ['a', 'c']) known.set(id, { kind: 'lost' });
-    verdicts.hint();
+    verdicts.hear(look);
     expect(await Promise.all(all)).toEqual([{ kind: 'lost' }, { kind: 'won' }, { kind: 'lost' }]);
     expect(asked.at(-1)).toEqual(['a', 'c']);
   });
@@ -76,7 +77,7 @@ describe('verdicts', () => {
     const { verdicts, known, fail } = open(10);
     fail(true);
     const waiting = verdicts.verdictOn(claim('a'), 5_000);
-    verdicts.hint();
+    verdicts.hear(look);
     await turn();
     known.set('a', { kind: 'won' });
     fail(false);

@@ -1,3 +1,4 @@
+import type { Word } from '../events/word.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { Claim, StreamStore, Verdict } from './stream-store.ts';
 
@@ -31,8 +32,8 @@ export type Settled =
 export interface Verdicts extends Stoppable {
   /** The verdict on a claim, or `unknown` when there is none within `waitMs`. */
   verdictOn(claim: Claim, waitMs: number): Promise<Settled>;
-  /** Something was committed: look now. May be called for nothing and may be left out. */
-  hint(): void;
+  /** Something was committed. May come for nothing, twice or never. */
+  hear(word: Word): void;
 }
 
 interface Waiting {
@@ -40,14 +41,23 @@ interface Waiting {
   readonly settle: (verdict: Settled) => void;
 }
 
-/** Asks for all waiting claims in one query, one query at a time: after every hint, and by the clock. */
+/**
+ * Waits for word of winners. For all other claims it asks, in one query for all, one query at a time: when a word says that
+ * there is more to know, and by the clock.
+ */
 export function createVerdicts({ streams, pollMs, clock = systemClock }: VerdictOptions): Verdicts {
-  const waiting = new Set<Waiting>();
+  /** By record id. */
+  const waiting = new Map<string, Waiting>();
   let asking = false;
   let askAgain = false;
-  const stopPolling = clock.every(pollMs, () => hint());
+  const stopPolling = clock.every(pollMs, look);
 
-  function hint(): void {
+  function hear({ won, look: more }: Word): void {
+    for (const id of won) waiting.get(id)?.settle({ kind: 'won' });
+    if (more) look();
+  }
+
+  function look(): void {
     askAgain = true;
     if (!asking && waiting.size > 0) void ask();
   }
@@ -56,8 +66,8 @@ export function createVerdicts({ streams, pollMs, clock = systemClock }: Verdict
     asking = true;
     while (askAgain && waiting.size > 0) {
       askAgain = false;
-      const asked = [...waiting];
-      // An error leaves everybody waiting: the next hint or the clock asks again, on another connection.
+      const asked = [...waiting.values()];
+      // An error leaves everybody waiting: the next word or the clock asks again, on another connection.
       const verdicts = await streams.verdicts(asked.map(({ claim }) => claim)).catch(() => []);
       for (const [index, verdict] of verdicts.entries()) {
         if (verdict.kind !== 'pending') asked[index]?.settle(verdict as Settled);
@@ -67,20 +77,20 @@ export function createVerdicts({ streams, pollMs, clock = systemClock }: Verdict
   }
 
   return {
-    hint,
+    hear,
     verdictOn(claim, waitMs) {
       const { promise, resolve } = Promise.withResolvers<Settled>();
       const entry: Waiting = { claim, settle: resolve };
       const giveUp = clock.after(waitMs, () => resolve({ kind: 'unknown' }));
-      waiting.add(entry);
+      waiting.set(claim.recordId, entry);
       return promise.finally(() => {
         giveUp();
-        waiting.delete(entry);
+        waiting.delete(claim.recordId);
       });
     },
     stop() {
       stopPolling();
-      for (const { settle } of waiting) settle({ kind: 'unknown' });
+      for (const { settle } of waiting.values()) settle({ kind: 'unknown' });
       return Promise.resolve();
     },
   };

@@ -7,7 +7,8 @@ import { clientConfig, type Database } from './pool.ts';
 export interface ListenOptions {
   readonly connection: PostgresConnection;
   readonly channel: string;
-  readonly onNotice: () => void;
+  /** Undefined when notices may have been missed. */
+  readonly onNotice: (payload: string | undefined) => void;
   readonly report: (message: string) => void;
 }
 
@@ -28,11 +29,11 @@ export function listen({ connection, channel, onNotice, report }: ListenOptions)
       client.once('end', () => resolve(undefined));
       stopping.signal.addEventListener('abort', () => resolve(undefined), { once: true });
     });
-    client.on('notification', onNotice);
+    client.on('notification', ({ payload }) => onNotice(payload));
     try {
       await client.connect();
       await client.query(`LISTEN "${channel}"`);
-      onNotice(); // whatever was missed before
+      onNotice(undefined);
       await lost;
     } finally {
       await client.end().catch(() => undefined);
@@ -53,22 +54,20 @@ export function listen({ connection, channel, onNotice, report }: ListenOptions)
   };
 }
 
-/** Sends notices of what was committed, one at a time: calls that come meanwhile share the next one. A lost one is only late. */
-export function createNotifier(database: Database, channel: string): () => void {
+/** Sends notices, all that gathered meanwhile in one round trip. A lost one is only late. */
+export function createNotifier(database: Database, channel: string): (payloads: readonly string[]) => void {
+  const waiting: string[] = [];
   let sending = false;
-  let asked = 0;
   const send = async (): Promise<void> => {
     sending = true;
-    for (let answered = asked - 1; answered !== asked;) {
-      answered = asked;
-      await database
-        .query({ name: 'notify', text: `SELECT pg_notify($1, '')`, values: [channel] })
-        .catch(() => undefined);
+    while (waiting.length > 0) {
+      const text = 'SELECT pg_notify($1, payload) FROM unnest($2::text[]) payload';
+      await database.query({ name: 'notify', text, values: [channel, waiting.splice(0)] }).catch(() => undefined);
     }
     sending = false;
   };
-  return () => {
-    asked++;
+  return (payloads) => {
+    waiting.push(...payloads);
     if (!sending) void send();
   };
 }

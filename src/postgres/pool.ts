@@ -31,10 +31,34 @@ export interface Database extends Stoppable {
 export const sqlState = (error: unknown): string | undefined =>
   error instanceof pg.DatabaseError ? error.code : undefined;
 
+/** The constraint that a refused row broke. */
+export const constraintOf = (error: unknown): string | undefined =>
+  error instanceof pg.DatabaseError ? error.constraint : undefined;
+
 /**
- * Settings shared by pools and single connections: int8 as a number, deadlines on our side, keepalive, and prepared
- * statements that are planned once: planning the verdict query anew each time took longer than running it.
+ * Prepared statements are planned once: planning the verdict query anew each time took longer than running it. Many are
+ * planned while their tables are empty, when reading the whole table looks cheapest, and such a plan stays: at 50,000
+ * events it had tripled the time of a write. All of them find their rows by key, so only plans that do are allowed.
  */
+const PLANS = {
+  plan_cache_mode: 'force_generic_plan',
+  enable_seqscan: 'off',
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+};
+const settings = Object.entries(PLANS)
+  .map(([name, value]) => `-c ${name}=${value}`)
+  .join(' ');
+
+/** A search is planned anew for its pattern, since a trigram index serves only some, and may read all. */
+const SEARCH = [
+  'plan_cache_mode = force_custom_plan',
+  'enable_seqscan = on',
+  'enable_hashjoin = on',
+  'enable_mergejoin = on',
+];
+
+/** Settings shared by pools and single connections: int8 as a number, deadlines on our side, keepalive, and plans. */
 export function clientConfig(
   connection: PostgresConnection,
   { name, searchPath, queryTimeoutMs = 10_000 }: Omit<DatabaseOptions, 'max' | 'prepare'>,
@@ -45,7 +69,7 @@ export function clientConfig(
     connectionTimeoutMillis: 3_000,
     query_timeout: queryTimeoutMs,
     keepAlive: true,
-    options: `-c search_path=${searchPath.map((schema) => `"${schema}"`).join(',')} -c timezone=UTC -c cursor_tuple_fraction=1 -c plan_cache_mode=force_generic_plan`,
+    options: `-c search_path=${searchPath.map((schema) => `"${schema}"`).join(',')} -c timezone=UTC -c cursor_tuple_fraction=1 ${settings}`,
     types: { getTypeParser },
   };
 }
@@ -98,8 +122,7 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
     const client = await take();
     let usable = false;
     try {
-      // The plan must know the pattern of a search: a trigram index serves only some.
-      await client.query('BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan');
+      await client.query(['BEGIN READ ONLY', ...SEARCH.map((setting) => `SET LOCAL ${setting}`)].join('; '));
       await client.query(`DECLARE chunk NO SCROLL CURSOR FOR ${text}`, values);
       for (let full = true; full;) {
         const { rows } = await client.query<Row>(`FETCH ${size} FROM chunk`);

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { reasonOf } from '../errors.ts';
 import type { Placement } from '../events/placement.ts';
 import { partitionKey, type Position, showPosition } from '../events/record.ts';
+import type { Faults } from '../faults.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { EventLog, RunningSubscription } from '../log/event-log.ts';
 import { voidsOf } from '../log/voids.ts';
@@ -26,6 +27,7 @@ export interface FeedOptions {
   readonly logger: Logger;
   /** Called when consuming ended for good: the process should end. */
   readonly onCrash: (error: Error) => void;
+  readonly faults?: Faults;
 }
 
 export interface FeedHealth {
@@ -64,9 +66,9 @@ export function openFeedDatabase(
 
 /** A projector of one build over an open database. */
 export function projectorOf(options: FeedOptions, database: Database, observer = options.observer): Projector {
-  const { log, placement, projections } = options;
+  const { log, placement, projections, faults } = options;
   return createProjector({
-    store: createPostgresStore(database, projections),
+    store: createPostgresStore(database, projections, placement.namespace),
     belongs: (stream, where) => placement.belongs(stream, where),
     voids: async () => {
       const positions = new Set((await voidsOf(database)).map(showPosition));
@@ -74,6 +76,7 @@ export function projectorOf(options: FeedOptions, database: Database, observer =
     },
     ends: (partitions) => log.ends(partitions),
     observer,
+    faults,
   });
 }
 
@@ -99,9 +102,9 @@ async function feedInto(options: FeedOptions, generation: Generation, database: 
   let lastProgress = Date.now();
   const noticing: ProjectorObserver = {
     ...observer,
-    committed(commit) {
+    committed(commit, word) {
       lastProgress = Date.now();
-      observer.committed(commit);
+      observer.committed(commit, word);
     },
   };
   const projector = projectorOf(options, database, noticing);

@@ -1,10 +1,15 @@
 import type { Logger } from 'pino';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { partitionKey, showPosition } from '../events/record.ts';
+import type { Word } from '../events/word.ts';
 import type { ProjectorObserver } from './apply.ts';
 
 /** Counts and logs what the projector met, and passes on that something was committed. */
-export function observeProjector(logger: Logger, registry: Registry, onCommitted: () => void): ProjectorObserver {
+export function observeProjector(
+  logger: Logger,
+  registry: Registry,
+  onCommitted: (word: Word) => void,
+): ProjectorObserver {
   const registers = [registry];
   const accepted = new Counter({ name: 'openmusic_records_accepted_total', help: 'Records that won.', registers });
   const lost = new Counter({
@@ -26,11 +31,11 @@ export function observeProjector(logger: Logger, registry: Registry, onCommitted
   });
   const halted = new Set<string>();
   return {
-    committed({ moves, accepted: records }) {
+    committed({ moves, accepted: records }, word) {
       accepted.inc(records.length);
       for (const move of moves)
         if (halted.delete(partitionKey(move))) stopped.set({ partition: partitionKey(move) }, 0);
-      onCommitted();
+      onCommitted(word);
     },
     lost(record, reason, alarm) {
       lost.inc({ reason });

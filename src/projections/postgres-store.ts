@@ -1,6 +1,6 @@
 import type { TopicPartition } from '../events/record.ts';
 import { reasonOf } from '../errors.ts';
-import { type Database, sqlState, transaction } from '../postgres/pool.ts';
+import { constraintOf, type Database, sqlState, transaction } from '../postgres/pool.ts';
 import { Changes } from './changes.ts';
 import type { Applied, Projection } from './projection.ts';
 import { commitStatement, MISSED } from './statement.ts';
@@ -8,6 +8,7 @@ import {
   type Accepted,
   type Believed,
   type Commit,
+  type CommitOutcome,
   Poison,
   type ProjectionStore,
   type StoredCheckpoint,
@@ -15,7 +16,11 @@ import {
 } from './store.ts';
 
 /** The store of one generation. `database` finds the generation's schema on its search path and is the projector's own. */
-export function createPostgresStore(database: Database, projections: readonly Projection[]): ProjectionStore {
+export function createPostgresStore(
+  database: Database,
+  projections: readonly Projection[],
+  namespace: string,
+): ProjectionStore {
   return {
     checkpoints: (partitions) =>
       database.query<StoredCheckpoint>({
@@ -24,7 +29,11 @@ export function createPostgresStore(database: Database, projections: readonly Pr
         values: [JSON.stringify(partitions)],
       }),
     heads: (streams, at) => readHeads(database, streams, at),
-    commit: (commit) => write(database, projections, commit),
+    async commit(commit) {
+      const writes = changesOf(projections, commit.accepted.flatMap(appliedOf)).flatMap((changes) => changes.writes());
+      const rows = database.query<{ sole: boolean }>(commitStatement(commit, writes, namespace));
+      return rows.then(([row]) => ({ sole: row?.sole ?? false }), refusalOf);
+    },
     noteStopped: (partition, reason) => noteStopped(database, partition, reason),
   };
 }
@@ -78,19 +87,11 @@ async function readHeads(database: Database, streams: readonly string[], at: rea
   );
 }
 
-async function write(
-  database: Database,
-  projections: readonly Projection[],
-  commit: Commit,
-): Promise<'moved' | 'missed'> {
-  const writes = changesOf(projections, commit.accepted.flatMap(appliedOf)).flatMap((changes) => changes.writes());
-  try {
-    await database.query(commitStatement(commit, writes));
-    return 'moved';
-  } catch (error) {
-    if (sqlState(error) === MISSED) return 'missed';
-    throw isPoison(error) ? new Poison(reasonOf(error), error) : error;
-  }
+/** What the store answers to a commit that the server refused; throws when it was no answer. */
+function refusalOf(error: unknown): CommitOutcome {
+  if (sqlState(error) === MISSED) return 'missed';
+  if (constraintOf(error) === 'stream_events_pkey') return 'not-new';
+  throw isPoison(error) ? new Poison(reasonOf(error), error) : error;
 }
 
 /** The changes that events make to each projection's table. */

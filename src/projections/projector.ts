@@ -1,4 +1,5 @@
 import { partitionKey, type Position, type TopicPartition } from '../events/record.ts';
+import type { Faults } from '../faults.ts';
 import type { DeliveryContext, Next, Slice, SubscriptionHandler } from '../log/event-log.ts';
 import { createApplier, type ProjectorObserver } from './apply.ts';
 import type { Ground } from './arbitrate.ts';
@@ -15,6 +16,7 @@ export interface ProjectorOptions {
   readonly observer: ProjectorObserver;
   /** Streams of each partition whose head is kept in memory. */
   readonly headsRemembered?: number;
+  readonly faults?: Faults;
 }
 
 const HEADS_REMEMBERED = 20_000;
@@ -39,10 +41,10 @@ export interface Projector extends SubscriptionHandler {
  * one whose checkpoint is still true can write.
  */
 export function createProjector(options: ProjectorOptions): Projector {
-  const { store, belongs, voids, ends, observer, headsRemembered = HEADS_REMEMBERED } = options;
+  const { store, belongs, voids, ends, observer, headsRemembered = HEADS_REMEMBERED, faults = {} } = options;
   let states = new Map<string, PartitionState>();
   let ground: Ground = { belongs, isVoid: () => false };
-  const apply = createApplier({ store, observer, ground: () => ground, stop });
+  const apply = createApplier({ store, observer, ground: () => ground, stop, faults });
 
   async function begin(begun: ReadonlyMap<string, PartitionState>): Promise<Position[]> {
     const partitions = [...begun.values()].map(({ where }) => where);

@@ -22,7 +22,7 @@ function accepted(payload: Accepted['payload']): Accepted {
 
 describe('a commit as one statement', () => {
   it('compares every checkpoint with where it was, and requires all to have moved', () => {
-    const { text, values } = commitStatement({ moves: [move(0), move(1)], accepted: [] }, []);
+    const { text, values } = commitStatement({ moves: [move(0), move(1)], accepted: [] }, [], 'openmusic');
     expect(text).toMatch(/c\.next = m\.expected AND c\.fence = m\.fence/);
     expect(values![1]).toBe(2);
     expect(JSON.parse(values![0] as string)).toMatchObject([
@@ -37,17 +37,18 @@ describe('a commit as one statement', () => {
     const { text, values } = commitStatement(
       { moves: [move(0)], accepted: [accepted(event), accepted({ poison: 'r' })] },
       writes,
+      'openmusic',
     );
     expect(text.match(/part\d AS \(/g)).toHaveLength(5);
     expect(text.match(/WHERE gate\.open/g)).toHaveLength(5);
-    expect(values).toHaveLength(7);
+    expect(values).toHaveLength(8);
     expect(text).not.toContain('$n');
   });
 
   it('quarantines the poisoned only, and keeps every winner', () => {
     const all = [accepted({ event: { type: 'AlbumDeleted' } }), accepted('kept'), accepted({ poison: 'why' })];
-    const { values } = commitStatement({ moves: [move(0)], accepted: all }, []);
-    const [, , events, quarantine] = values as string[];
+    const { values } = commitStatement({ moves: [move(0)], accepted: all }, [], 'openmusic');
+    const [, , , events, quarantine] = values as string[];
     expect(JSON.parse(events!)).toHaveLength(3);
     expect(JSON.parse(quarantine!)).toEqual([
       expect.objectContaining({ stream: 'album-1', version: 1, reason: 'why', record_id: all[2]!.envelope.id }),
@@ -55,7 +56,8 @@ describe('a commit as one statement', () => {
   });
 
   it('shares its name with equal texts and with no others', () => {
-    const name = (...writes: BulkWrite[]) => commitStatement({ moves: [move(0)], accepted: [] }, writes).name;
+    const name = (...writes: BulkWrite[]) =>
+      commitStatement({ moves: [move(0)], accepted: [] }, writes, 'openmusic').name;
     expect(name(write('put'))).toBe(name(write('put', [{ id: 'y', a: 2 }, { id: 'z', a: 3 }]))); // prettier-ignore
     expect(new Set([name(), name(write('put')), name(write('patch')), name(write('remove'))]).size).toBe(4);
   });

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import type { QueryConfig } from 'pg';
 import type { BulkWrite } from './changes.ts';
+import { isRead } from '../postgres/generation-lock.ts';
 import { keyOf } from './projection.ts';
 import type { Accepted, Commit } from './store.ts';
 
@@ -61,6 +62,13 @@ const MOVE = `moved AS (
   RETURNING 1
 ), gate AS (SELECT require_moved(count(*), $2) AS open FROM moved)`;
 
+/**
+ * Whoever begins to read another build after this was evaluated asks for the log's ends later still, and waits until his
+ * build has all that is committed here: it was in the log before.
+ */
+const SOLE = `NOT EXISTS (
+  SELECT FROM generations g WHERE g.state = 'serving' AND g.schema_name <> current_schema() AND ${isRead('g.id', '$3')})`;
+
 const EVENTS = `INSERT INTO stream_events
   SELECT r.stream, r.version, r.record_id, r.command_id, r.topic, r.partition, r."offset", r.type, r.body_hash, r.headers,
     decode(r.value, 'base64')
@@ -75,12 +83,16 @@ const QUARANTINE = `INSERT INTO quarantine (stream, version, record_id, topic, p
  * A whole commit as one statement, so that a batch costs one round trip. Every part joins `gate`, which fails the
  * statement unless all checkpoints moved. The parts differ from batch to batch; equal ones share a prepared statement.
  */
-export function commitStatement({ moves, accepted }: Commit, writes: readonly BulkWrite[]): QueryConfig {
+export function commitStatement(
+  { moves, accepted }: Commit,
+  writes: readonly BulkWrite[],
+  namespace: string,
+): QueryConfig {
   const expected = moves.map(({ topic, partition, from, to }) => ({
     ...{ topic, partition, expected: from.next, fence: from.fence },
     ...{ next: to.next, fingerprint: to.fingerprint, leader_epoch: to.leaderEpoch },
   }));
-  const values: unknown[] = [JSON.stringify(expected), moves.length];
+  const values: unknown[] = [JSON.stringify(expected), moves.length, namespace];
   const parts: string[] = [];
   const add = (sql: string, rows: readonly unknown[]) => {
     if (rows.length === 0) return;
@@ -90,7 +102,7 @@ export function commitStatement({ moves, accepted }: Commit, writes: readonly Bu
   add(EVENTS, accepted.map(eventRow));
   add(QUARANTINE, accepted.flatMap(quarantineRow));
   for (const write of writes) add(bulkSql(write), write.rows);
-  const text = `WITH ${[MOVE, ...parts].join(', ')} SELECT open FROM gate`;
+  const text = `WITH ${[MOVE, ...parts].join(', ')} SELECT ${SOLE} AS sole FROM gate WHERE open`;
   return { name: `commit-${crc32(text).toString(16)}`, text, values };
 }
 

@@ -48,6 +48,15 @@ export interface Commit {
   readonly accepted: readonly Accepted[];
 }
 
+/** What became of a commit that the store has answered. */
+export type CommitOutcome =
+  /** A checkpoint was not where it was expected. */
+  | 'missed'
+  /** A stream has a first record that was taken for new. */
+  | 'not-new'
+  /** It happened. `sole`: no other serving build is read by anybody, so what won here counts already. */
+  | { readonly sole: boolean };
+
 /**
  * The projector's side of one generation. `projections/postgres-store.ts` is the one that runs; the model test of
  * arbitration has another.
@@ -62,10 +71,11 @@ export interface ProjectionStore {
   heads(streams: readonly string[], at: readonly Believed[]): Promise<Map<string, StreamHead> | 'missed'>;
   /**
    * Moves the checkpoints and writes the rows in one transaction whose first step compares every checkpoint with `from`.
-   * `missed`: one of them was not there, and nothing was written. Throws Poison when the rows cannot be stored
-   * whoever tries; any other error leaves the outcome unknown.
+   * Nothing is written when it misses, nor when a first record is not the first of its stream, which the key of
+   * `stream_events` tells. Throws Poison when the rows cannot be stored whoever tries; any other error leaves the outcome
+   * unknown.
    */
-  commit(commit: Commit): Promise<'moved' | 'missed'>;
+  commit(commit: Commit): Promise<CommitOutcome>;
   /** Notes why the partition is not consumed, or that it is again, for those who answer writes to it. */
   noteStopped(partition: TopicPartition, reason: string | null): Promise<void>;
 }

@@ -6,7 +6,7 @@ import { createBuild, type Generation } from '../../src/projections/generations.
 import type { Projection } from '../../src/projections/projection.ts';
 import { projections } from '../../src/projections/projections.ts';
 import { listQuarantine, release } from '../../src/projections/quarantine.ts';
-import type { ProjectionStore } from '../../src/projections/store.ts';
+import type { CommitOutcome, ProjectionStore } from '../../src/projections/store.ts';
 import { openFeedDatabase } from '../../src/projections/feed.ts';
 import { rebuild } from '../../src/projections/rebuild.ts';
 import { tableChecksums } from '../../src/projections/checksums.ts';
@@ -233,7 +233,7 @@ function projectorSuite(source: LogSource): void {
       await core.append(core.catalog(0), claim({ stream, version: 2, prev: records[0]!.id }), records[2]!);
       await zombie.catchUp();
       expect(await acceptedOf(core, stream)).toEqual(records.map(({ id }, index) => [index + 1, id]));
-      expect(pause.outcomes.at(-1)).toBe('moved');
+      expect(pause.outcomes.at(-1)).toEqual({ sole: true });
     });
 
     it('so that heads remembered before a miss judge nothing after it', async () => {
@@ -665,7 +665,7 @@ function longStream(core: Core): string {
 
 /** A store whose commits can be held back between judging and committing. */
 function pausable() {
-  const outcomes: string[] = [];
+  const outcomes: CommitOutcome[] = [];
   let held: PromiseWithResolvers<void> | undefined;
   let arrived = Promise.withResolvers<void>();
   return {

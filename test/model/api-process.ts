@@ -4,6 +4,7 @@ import { createHandler } from '../../src/commands/handle.ts';
 import type { Claim, StreamSnapshot, StreamStore, Verdict } from '../../src/commands/stream-store.ts';
 import { createVerdicts } from '../../src/commands/verdicts.ts';
 import { decodeEvent } from '../../src/events/codec.ts';
+import type { Word } from '../../src/events/word.ts';
 import type { TopicPartition } from '../../src/events/record.ts';
 import { passGuard } from '../../src/projections/guard.ts';
 import { type Connection, Connections } from './connections.ts';
@@ -19,7 +20,7 @@ export interface ApiProcess {
   handle(request: CommandRequest<Step>): Promise<CommandOutcome>;
   /** What Postgres has, read over a guarded connection. */
   read<T>(query: (postgres: ModelPostgres) => T): Promise<T>;
-  hint(): void;
+  hear(word: Word): void;
   /** Fails whatever is asked of it now or later. */
   die(): void;
 }
@@ -40,7 +41,7 @@ export function startApi(world: World, name: string): ApiProcess {
   const dead = Promise.withResolvers<never>();
   dead.promise.catch(() => undefined);
   return {
-    ...{ actor, connections, hint: verdicts.hint },
+    ...{ actor, connections, hear: verdicts.hear },
     handle: (request) => Promise.race([handle(request), dead.promise]),
     read: (query) => Promise.race([connections.query(() => query(postgres)), dead.promise]),
     die() {

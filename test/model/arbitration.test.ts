@@ -97,6 +97,8 @@ describe('a promise is broken without', () => {
       'the one snapshot of heads and checkpoint',
       { headsAtCheckpoint: false, emphasis: { projectors: 3, crashes: 30, streams: 1 } },
     ],
+    ['the look whether a stream that was taken for new is new', { firstsChecked: false }],
+    ['word of winners coming after the commit', { toldAfterCommit: false }],
     ['the guard', { guard: false }],
     ['the command id', { streams: forgetfulOfCommands }],
   ];

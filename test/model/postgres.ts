@@ -3,6 +3,7 @@ import { partitionKey, type Position, type TopicPartition } from '../../src/even
 import {
   type Believed,
   type Commit,
+  type CommitOutcome,
   type Move,
   Poison,
   type StoredCheckpoint,
@@ -40,7 +41,11 @@ class Tables {
 
 export interface PostgresOptions {
   readonly partitions: readonly TopicPartition[];
-  readonly rules: { readonly compareAndSet: boolean; readonly headsAtCheckpoint: boolean };
+  readonly rules: {
+    readonly compareAndSet: boolean;
+    readonly headsAtCheckpoint: boolean;
+    readonly firstsChecked: boolean;
+  };
   readonly violated: (what: string) => void;
 }
 
@@ -108,8 +113,8 @@ export class ModelPostgres {
     return heads;
   }
 
-  commit(commit: Commit): 'moved' | 'missed' {
-    const { compareAndSet } = this.#options.rules;
+  commit(commit: Commit): CommitOutcome {
+    const { compareAndSet, firstsChecked } = this.#options.rules;
     if (compareAndSet && !commit.moves.every((move) => this.#isAt(move))) return 'missed';
     for (const { envelope, payload } of commit.accepted) {
       if (
@@ -122,11 +127,12 @@ export class ModelPostgres {
       }
       const taken = this.#tables.rowsOf(envelope.stream).some((row) => row.envelope.version === envelope.version);
       if (!taken) continue;
+      if (firstsChecked && envelope.version === 1) return 'not-new';
       this.#options.violated(`version ${envelope.version} of ${envelope.stream} is written twice`);
       throw new Poison('duplicate key', undefined);
     }
     this.#change((tables) => write(tables, commit));
-    return 'moved';
+    return { sole: true };
   }
 
   noteStopped(where: TopicPartition, stopped: string | null): void {

@@ -1,10 +1,10 @@
 import { partitionKey, type Position, type StoredRecord, type TopicPartition } from '../../src/events/record.ts';
+import type { Word } from '../../src/events/word.ts';
 import type { Slice } from '../../src/log/event-log.ts';
 import type { ProjectorObserver } from '../../src/projections/apply.ts';
 import { createProjector, type Projector } from '../../src/projections/projector.ts';
 import type { ProjectionStore } from '../../src/projections/store.ts';
 import { Connections } from './connections.ts';
-import type { ModelPostgres } from './postgres.ts';
 import type { Actor } from './scheduler.ts';
 import type { World } from './world.ts';
 
@@ -21,11 +21,11 @@ export interface ProjectorProcess {
 type Wanted = Map<string, Position>;
 
 export function startProjector(world: World, name: string): ProjectorProcess {
-  const { scheduler, postgres, log, partitions, placement, plan } = world;
+  const { scheduler, log, partitions, placement, plan } = world;
   const actor = scheduler.actor(name);
   const connections = new Connections(world, actor);
   const projector = createProjector({
-    store: storeOver(connections, postgres),
+    store: storeOver(connections, world),
     belongs: placement.belongs,
     voids: () => scheduler.call(actor, () => () => false),
     ends: (of) => scheduler.call(actor, () => log.ends(of)),
@@ -127,24 +127,33 @@ class Member {
   }
 }
 
-function storeOver(connections: Connections, postgres: ModelPostgres): ProjectionStore {
+function storeOver(connections: Connections, world: World): ProjectionStore {
+  const { postgres, mutation } = world;
   return {
     checkpoints: (partitions) => connections.query(() => postgres.checkpoints(partitions)),
     heads: (streams, at) => connections.query(() => postgres.heads(streams, at)),
-    commit: (commit) => connections.query(() => postgres.commit(commit)),
+    commit(commit) {
+      if (!mutation.toldAfterCommit)
+        spread(world, { won: commit.accepted.map(({ envelope }) => envelope.id), look: false });
+      return connections.query(() => postgres.commit(commit));
+    },
     noteStopped: (where, reason) => connections.query(() => postgres.noteStopped(where, reason)),
   };
 }
 
-/** Notices are hints: some are lost, all come late. */
-function observing({ scheduler, apis, violated }: World): ProjectorObserver {
-  const network = scheduler.actor('notices');
+/** Some words are lost, some come twice, all come late. */
+function spread({ scheduler, apis, network }: World, word: Word): void {
+  for (const slot of apis) {
+    for (let copies = scheduler.pick(3); copies > 0; copies--) {
+      void scheduler.turn(network).then(() => slot.process.hear(word));
+    }
+  }
+}
+
+function observing(world: World): ProjectorObserver {
+  const { violated } = world;
   return {
-    committed() {
-      for (const slot of apis) {
-        if (scheduler.chance(0.7)) void scheduler.turn(network).then(() => slot.process.hint());
-      }
-    },
+    committed: (_commit, word) => spread(world, word),
     lost: (record, reason, alarm) => {
       if (alarm) violated(`${record.key}@${record.offset} raised an alarm: ${reason}`);
     },

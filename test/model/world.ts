@@ -6,7 +6,7 @@ import { type ApiProcess, startApi } from './api-process.ts';
 import { ModelLog } from './log.ts';
 import { ModelPostgres } from './postgres.ts';
 import { type ProjectorProcess, startProjector } from './projector-process.ts';
-import { Scheduler } from './scheduler.ts';
+import { type Actor, Scheduler } from './scheduler.ts';
 
 /** What one schedule is made from. Rates are in thousandths per step. */
 export interface Plan {
@@ -37,6 +37,10 @@ export interface Mutation {
   readonly compareAndSet: boolean;
   /** Heads are read in one snapshot with checkpoints that are compared too. */
   readonly headsAtCheckpoint: boolean;
+  /** A stream that was taken for new is found to be old by the commit. */
+  readonly firstsChecked: boolean;
+  /** Waiting commands hear of winners after the commit. */
+  readonly toldAfterCommit: boolean;
   /** Connections pass the guard before their first use. */
   readonly guard: boolean;
   /** Clients set conditions, so that some commands are refused. No record of a refusal is ever arbitrated. */
@@ -47,6 +51,8 @@ export interface Mutation {
 export const unchanged: Mutation = {
   compareAndSet: true,
   headsAtCheckpoint: true,
+  firstsChecked: true,
+  toldAfterCommit: true,
   guard: true,
   refusals: true,
   streams: (streams) => streams,
@@ -70,6 +76,8 @@ export interface World {
   readonly mutation: Mutation;
   readonly scheduler: Scheduler;
   readonly postgres: ModelPostgres;
+  /** Brings words of commits. */
+  readonly network: Actor;
   readonly log: ModelLog;
   readonly placement: Placement;
   readonly partitions: readonly TopicPartition[];
@@ -106,6 +114,7 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
   const world: World = {
     ...{ plan, mutation, scheduler, placement, partitions, newId, violated, closing: false, violation: undefined },
     ...{ apis: [], projectors: [], told: [], refused: [], created: new Set() },
+    network: scheduler.actor('notices'),
     postgres: new ModelPostgres({ partitions, rules: mutation, violated }),
     log: new ModelLog(scheduler, partitions, faults),
     streams: Array.from({ length: plan.streams }, newId).map((creator) => ({

@@ -50,7 +50,7 @@ export async function byHand(core: Core, generation: Generation, options: ByHand
       await client.query('SET synchronous_commit = off');
     },
   });
-  const store = createPostgresStore(database, projections);
+  const store = createPostgresStore(database, projections, namespace);
   const projector = createProjector({
     store: options.wrap?.(store) ?? store,
     belongs: (stream, where) => placement.belongs(stream, where),

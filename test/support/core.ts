@@ -10,6 +10,7 @@ import { encodeEvent, subjectOf } from '../../src/events/codec.ts';
 import { toRecord } from '../../src/events/envelope.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
 import { newId, thingIdOf } from '../../src/events/ids.ts';
+import type { Word } from '../../src/events/word.ts';
 import { createPlacement, type Placement } from '../../src/events/placement.ts';
 import type { LogRecord, Position, StoredRecord, TopicPartition } from '../../src/events/record.ts';
 import { openLogUnder } from '../../src/log/embedded.ts';
@@ -129,10 +130,10 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const log = await source.open(connection, name);
   await initLog({ log, placement, database: admin });
   const heard: Heard = { commits: [], lost: [], quarantined: [], stopped: [] };
-  const hints = new Set<() => void>();
+  const hearers = new Set<(word: Word) => void>();
   const feedOptions: FeedOptions = {
     ...{ connection, log, placement, projections, synchronousCommit: options.synchronousCommit ?? false },
-    observer: hearing(heard, hints, options.observer),
+    observer: hearing(heard, hearers, options.observer),
     logger: pino({ level: 'silent' }),
     onCrash: (error) => {
       throw error;
@@ -153,7 +154,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       feeds = undefined;
     },
     async openApi(apiOptions = {}) {
-      const api = await openApi(core, hints, apiOptions);
+      const api = await openApi(core, hearers, apiOptions);
       apis.add(api);
       return api;
     },
@@ -188,12 +189,16 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   return core;
 }
 
-function hearing(heard: Heard, hints: Set<() => void>, more: Partial<ProjectorObserver> = {}): ProjectorObserver {
+function hearing(
+  heard: Heard,
+  hearers: Set<(word: Word) => void>,
+  more: Partial<ProjectorObserver> = {},
+): ProjectorObserver {
   return {
-    committed(commit) {
+    committed(commit, word) {
       heard.commits.push(commit);
-      more.committed?.(commit);
-      for (const hint of hints) hint();
+      more.committed?.(commit, word);
+      for (const hear of hearers) hear(word);
     },
     lost(record, reason, alarm) {
       heard.lost.push({ record, reason, alarm });
@@ -252,7 +257,7 @@ export interface Api {
   close(): Promise<void>;
 }
 
-async function openApi(core: Core, hints: Set<() => void>, options: ApiOptions): Promise<Api> {
+async function openApi(core: Core, hearers: Set<(word: Word) => void>, options: ApiOptions): Promise<Api> {
   const { connection, namespace: name, admin, log, placement } = core;
   const reports: string[] = [];
   const reads = openReadModel({
@@ -262,8 +267,7 @@ async function openApi(core: Core, hints: Set<() => void>, options: ApiOptions):
   });
   const streams = createPostgresStreams(reads, name);
   const verdicts = createVerdicts({ streams, pollMs: options.pollMs ?? 100 });
-  const hint = () => verdicts.hint();
-  if (options.hints ?? true) hints.add(hint);
+  if (options.hints ?? true) hearers.add(verdicts.hear);
   const commands = createCommands({
     ...{ streams, appender: createAppender(options.log ?? log), verdicts, placement, newId, now: Date.now },
     pause: (retry) => new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(200, 5 * 2 ** retry))),
@@ -281,7 +285,7 @@ async function openApi(core: Core, hints: Set<() => void>, options: ApiOptions):
     changeAlbum: (stream, title, given = {}) =>
       commands.album({ stream, origin: originOf(given), command: changeAlbumCommand(title) }),
     async close() {
-      hints.delete(hint);
+      hearers.delete(verdicts.hear);
       await verdicts.stop();
       await reads.stop();
     },

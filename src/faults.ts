@@ -1,0 +1,13 @@
+/** Where a process can be made to die. Nothing is called there in production. */
+export type FaultPoint =
+  /** The command is decided; its record is not yet handed to the log. */
+  | 'before-append'
+  /** The log has acknowledged the record; nobody has been told. */
+  | 'after-append'
+  /** Records are judged; the projector's transaction has not begun. */
+  | 'before-commit'
+  /** The projector's transaction is committed; nobody has been told. */
+  | 'after-commit';
+
+/** What is called at a point whenever it is reached. */
+export type Faults = Readonly<Partial<Record<FaultPoint, () => void>>>;

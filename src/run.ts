@@ -1,0 +1,49 @@
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { loadConfig, redacted, warningsOf } from './config.ts';
+import { reasonOf } from './errors.ts';
+import type { Faults } from './faults.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { startRoles } from './roles.ts';
+
+/** Runs this process to its end, and ends it with code 1 when its settings are wrong. */
+export function run(faults: Faults = {}): void {
+  main(faults).catch((error: unknown) => {
+    process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
+    process.exit(1);
+  });
+}
+
+/** Starts the roles of this process and stops them on SIGTERM or SIGINT; a second signal ends at once. */
+async function main(faults: Faults): Promise<void> {
+  const config = loadConfig();
+  const logger = pino({ level: config.LOG_LEVEL, base: undefined });
+  for (const warning of warningsOf(config)) logger.warn(warning);
+  logger.debug(redacted(config), 'configuration');
+  const lifecycle = new Lifecycle((message) => logger.error(message));
+  const end = async (why: string, code: number) => {
+    logger.info(`${why}: stopping`);
+    await lifecycle.stop();
+    logger.info('stopped');
+    process.exit(code);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      process.on(signal, () => process.exit(130));
+      void end(signal, 0);
+    });
+  }
+  try {
+    await startRoles({
+      config,
+      logger,
+      lifecycle,
+      faults,
+      registry: new Registry(),
+      crash: (error) => void end(error.message, 1),
+    });
+  } catch (error) {
+    logger.fatal(reasonOf(error));
+    await end('could not start', 1);
+  }
+}
