@@ -43,6 +43,15 @@ describe('verdicts', () => {
     expect(await waiting).toEqual(verdict);
   });
 
+  it('are won on word of it, without a question; of others nothing is known', async () => {
+    const { verdicts, asked } = open();
+    const [mine, other] = ['a', 'b'].map((id) => verdicts.verdictOn(claim(id), 50));
+    verdicts.hear({ won: ['c', 'a'], look: false });
+    expect(await mine).toEqual({ kind: 'won' });
+    expect(await other).toEqual({ kind: 'unknown' });
+    expect(asked).toEqual([]);
+  });
+
   it('come by the clock when every word is lost', async () => {
     const { verdicts, known } = open(10);
     known.set('a', { kind: 'won' });

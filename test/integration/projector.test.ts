@@ -306,12 +306,26 @@ function projectorSuite(source: LogSource): void {
       await hand.catchUp();
       await core.append(core.catalog(0), records[1]!);
       await hand.catchUp();
-      expect(asked()).toBe(1);
+      expect(asked()).toBe(0);
       await hand.assigned();
       await core.append(core.catalog(0), records[2]!);
       await hand.catchUp();
-      expect(asked()).toBe(2);
+      expect(asked()).toBe(1);
       expect(await acceptedOf(core, stream)).toHaveLength(3);
+    });
+
+    it('and a stream that is taken for new is found to be old', async () => {
+      const { core, hand } = await openWithHand();
+      const stream = core.streamIn(0);
+      const records = chain(stream, ['a', 'b', 'c']);
+      await core.append(core.catalog(0), ...records.slice(0, 2));
+      await hand.catchUp();
+      await hand.assigned(); // nothing is remembered
+      const late = claim({ stream });
+      await core.append(core.catalog(0), records[0]!, late, claim({ stream: core.streamIn(0) }), records[2]!);
+      await hand.catchUp();
+      expect(await acceptedOf(core, stream)).toEqual(records.map(({ id }, index) => [index + 1, id]));
+      expect(await albumsOf(core)).toHaveLength(2);
     });
   });
 
