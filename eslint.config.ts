@@ -9,17 +9,18 @@ const arrows: Record<string, string[]> = {
   postgres: ['errors', 'events', 'lifecycle'],
   log: ['errors', 'events', 'lifecycle', 'postgres'],
   cache: ['errors', 'events', 'lifecycle'],
-  commands: ['errors', 'events', 'lifecycle', 'log', 'postgres'],
-  projections: ['errors', 'events', 'lifecycle', 'log', 'postgres', 'cache'],
+  commands: ['errors', 'events', 'faults', 'lifecycle', 'log', 'postgres'],
+  projections: ['errors', 'events', 'faults', 'lifecycle', 'log', 'postgres', 'cache'],
   consumers: ['errors', 'events', 'lifecycle', 'log', 'postgres', 'cache', 'commands', 'projections'],
   http: ['errors', 'events', 'lifecycle', 'log', 'postgres', 'cache', 'commands', 'projections', 'config'],
+  stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys'],
 };
 
 const zones = Object.entries(arrows).map(([folder, allowed]) => ({
   target: `./src/${folder}`,
   from: './src',
   except: [folder, ...allowed].map((name) =>
-    ['errors', 'lifecycle', 'config'].includes(name) ? `./${name}.ts` : `./${name}`,
+    ['errors', 'faults', 'lifecycle', 'config', 'keys'].includes(name) ? `./${name}.ts` : `./${name}`,
   ),
   message: `src/${folder} may import only: ${[folder, ...allowed].join(', ')}.`,
 }));

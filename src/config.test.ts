@@ -162,6 +162,12 @@ describe('a wrong value', () => {
   });
 });
 
+it('REDIS_URL=off is an answer where Kafka asks for a Redis, and names none', () => {
+  const kafka = { KAFKA_BROKERS: 'a:9092', PGHOST: 'p', IDEMPOTENCY_HASH_KEY: 'x'.repeat(32) };
+  const config = load({ ...kafka, REDIS_URL: 'off', REDIS_SERVER: 'r' });
+  expect([config.REDIS_URL, config.REDIS_SERVER]).toEqual([undefined, undefined]);
+});
+
 describe('what the log shows of the settings', () => {
   it('hides every key and password, and the one in a URL', () => {
     const secrets = {

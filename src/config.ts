@@ -28,7 +28,10 @@ const settings = z.object({
   PORT: port.default(5000).describe('port of the API'),
   HEALTH_PORT: port.optional().describe('port for probes and metrics of a process without the API'),
   PUBLIC_URL: z.url().optional().describe('base of every URL in an answer; default `http://localhost:$PORT`'),
-  DATA_DIR: z.string().default('./data').describe('embedded Postgres, files, generated keys'),
+  DATA_DIR: z
+    .string()
+    .default('./data')
+    .describe('embedded Postgres, files, generated keys; `npm run stack` keeps its own in $DATA_DIR/stack'),
   NAMESPACE: z
     .string()
     .regex(/^[a-z][a-z0-9_]{0,30}$/, 'must be lower-case letters, digits and _, at most 31')
@@ -58,19 +61,20 @@ const settings = z.object({
     .enum(['auto', 'async', 'sync'])
     .default('auto')
     .describe('how projections commit; `auto`: asynchronously where the log is known to be durable'),
+  KAFKA_PORT: port.default(9092).describe('port of the Kafka that `npm run stack` starts'),
   PGHOST: z.string().optional().describe('PostgreSQL; without it an embedded one is started in DATA_DIR'),
-  PGPORT: port.default(5432).describe('port of PGHOST'),
+  PGPORT: port.default(5432).describe('port of PGHOST; of the PostgreSQL that `npm run stack` starts'),
   PGUSER: z.string().default('openmusic').describe('user at PGHOST'),
   PGPASSWORD: z.string().default('').describe('password at PGHOST'),
   PGDATABASE: z.string().default('openmusic').describe('database at PGHOST'),
   MIGRATE_ON_BOOT: onOff.default('on').describe('`off`: only check that nothing is missing'),
   REDIS_URL: z
     .string()
-    .regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://')
+    .regex(/^(rediss?:\/\/|off$)/, 'must begin with redis:// or rediss://, or be off')
     .optional()
-    .describe('Redis; wins over REDIS_SERVER'),
+    .describe('Redis; wins over REDIS_SERVER; `off`: nothing is cached, also where KAFKA_BROKERS asks for a Redis'),
   REDIS_SERVER: z.string().optional().describe('host of Redis; without one the cache is in process'),
-  REDIS_PORT: port.default(6379).describe('port of REDIS_SERVER'),
+  REDIS_PORT: port.default(6379).describe('port of REDIS_SERVER; of the Redis that `npm run stack` starts'),
   REDIS_PASSWORD: z.string().optional().describe('password at REDIS_SERVER'),
   REDIS_TLS: onOff.default('off').describe('TLS to REDIS_SERVER'),
   IDEMPOTENCY_HASH_KEY: key
@@ -112,8 +116,12 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
   if (!parsed.success) throw new ConfigError(parsed.error.issues.map(showIssue).join('; '));
   mustBeComplete(parsed.data);
   const publicUrl = (parsed.data.PUBLIC_URL ?? `http://localhost:${parsed.data.PORT}`).replace(/\/+$/, '');
-  return { ...parsed.data, publicUrl };
+  const noRedis = parsed.data.REDIS_URL === 'off' && { REDIS_URL: undefined, REDIS_SERVER: undefined };
+  return { ...parsed.data, ...noRedis, publicUrl };
 }
+
+/** The environment as we were given it, to be handed on to programs that we start. */
+export const inheritedEnvironment = (): NodeJS.ProcessEnv => ({ ...process.env });
 
 function dotEnv(file: string): NodeJS.Dict<string> {
   try {

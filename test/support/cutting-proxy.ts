@@ -1,41 +1,45 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
+import { type Link, startProxy } from './proxy.ts';
 
-/** A way to Postgres on which an answer can be lost. */
+/** A way to Postgres on which an answer, or a kind of connection, can be lost. */
 export interface CuttingProxy {
   readonly connection: PostgresConnection;
   /** The next answer of the server is swallowed, and the connection that waits for it is cut. */
   cutNextAnswer(): void;
+  /** Cuts all connections of this application name, and every later one as soon as it says its name. */
+  ban(application: string): void;
+  unban(): void;
   close(): Promise<void>;
 }
 
 export async function startCuttingProxy(connection: PostgresConnection): Promise<CuttingProxy> {
   let armed = false;
-  const sockets = new Set<Socket>();
-  const server = createServer((client) => {
-    const upstream = connect(connection.port, connection.host);
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.on('error', () => undefined);
-      socket.on('close', () => [client, upstream].forEach((each) => each.destroy()));
-    }
-    client.pipe(upstream);
-    upstream.on('data', (answer) => {
-      if (armed) client.destroy();
+  let banned: string | undefined;
+  const names = new Map<Link, string>();
+  const isBanned = (name: string) => banned !== undefined && name.includes(`\0application_name\0${banned}\0`);
+
+  const proxy = await startProxy(connection, (link) => {
+    const { client, server } = link;
+    client.once('data', (startup: Buffer) => {
+      names.set(link, startup.toString('latin1'));
+      if (isBanned(startup.toString('latin1'))) link.cut();
+    });
+    client.once('close', () => names.delete(link));
+    client.pipe(server);
+    server.on('data', (answer) => {
+      if (armed) link.cut();
       else client.write(answer);
       armed = false;
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   return {
-    connection: { ...connection, host: '127.0.0.1', port: (server.address() as AddressInfo).port },
+    connection: { ...connection, host: proxy.host, port: proxy.port },
     cutNextAnswer: () => void (armed = true),
-    async close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      await once(server, 'close');
+    ban(application) {
+      banned = application;
+      for (const [link, name] of names) if (isBanned(name)) link.cut();
     },
+    unban: () => void (banned = undefined),
+    close: () => proxy.close(),
   };
 }

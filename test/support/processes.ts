@@ -3,16 +3,23 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { guard } from './servers/guard.ts';
 import { freePort } from './servers/ports.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const READY_WITHIN_MS = 60_000;
+const READY_WITHIN_MS = 90_000;
 
 /** A process of OpenMusic. */
 export interface OpenMusicProcess {
   readonly url: string;
   /** All it has printed so far. */
   output(): string;
+  /** Resolves when it has ended, whoever ended it: to its exit code, or to the signal. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+  /** SIGSTOP: its connections stay open, and nothing is answered. */
+  freeze(): void;
+  /** SIGCONT. */
+  thaw(): void;
   /** Ends it and waits; returns the exit code, null after a SIGKILL. Twice is fine. */
   end(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | null>;
 }
@@ -20,38 +27,40 @@ export interface OpenMusicProcess {
 export interface ProcessOptions {
   /** Settings; nothing of this process's environment but the PATH is passed on. */
   readonly env: Readonly<Record<string, string>>;
+  /** What is run instead of `src/main.ts`. */
+  readonly entry?: string;
   /** Where it runs; its `.env` is read there. */
   readonly cwd?: string;
   /** Of the API, or of the probes of a role without it. */
   readonly port?: number;
 }
 
-const alive = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
-});
-
 function run(file: string, args: readonly string[], { env, cwd = root }: ProcessOptions) {
-  const child = spawn(process.execPath, [path.join(root, file), ...args], {
+  const child = spawn(process.execPath, [path.resolve(root, file), ...args], {
     cwd,
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  alive.add(child);
-  child.once('exit', () => alive.delete(child));
+  child.once('exit', guard(`kill -9 ${child.pid ?? ''}`));
   let printed = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (printed += data.toString()));
   return { child, output: () => printed };
 }
 
-/** Starts src/main.ts and waits until it is ready. Rejects with all it printed when it ends before. */
+/** Starts OpenMusic and waits until it is ready. Rejects with all it printed when it ends before. */
 export async function startProcess(options: ProcessOptions): Promise<OpenMusicProcess> {
+  const { entry = 'src/main.ts' } = options;
   const port = options.port ?? (await freePort());
   const env = { HEALTH_PORT: String(port), PORT: String(port), HOST: '127.0.0.1', ...options.env };
-  const { child, output } = run('src/main.ts', [], { ...options, env });
+  const { child, output } = run(entry, [], { ...options, env });
   const url = `http://127.0.0.1:${port}`;
+  const ended = endOf(child);
   await untilReady(child, url, output);
-  return { url, output, end: (signal) => end(child, signal) };
+  return {
+    ...{ url, output, ended, end: (signal) => end(child, signal) },
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
+  };
 }
 
 /** Runs a command of the command line to its end. */
@@ -59,6 +68,10 @@ export async function openmusic(args: readonly string[], env: ProcessOptions['en
   const { child, output } = run('src/cli/openmusic.ts', args, { env });
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, output: output() };
+}
+
+function endOf(child: ChildProcess): Promise<number | NodeJS.Signals> {
+  return new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal ?? 'SIGKILL')));
 }
 
 async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | null> {
@@ -71,7 +84,8 @@ async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'
 
 async function untilReady(child: ChildProcess, url: string, output: () => string): Promise<void> {
   for (const giveUpAt = Date.now() + READY_WITHIN_MS; Date.now() < giveUpAt;) {
-    if (child.exitCode !== null) throw new Error(`main.ts ended with ${child.exitCode}:\n${output()}`);
+    const ended = child.exitCode ?? child.signalCode;
+    if (ended !== null) throw new Error(`main.ts ended with ${ended}:\n${output()}`);
     const answer = await fetch(`${url}/readyz`).catch(() => undefined);
     await answer?.text();
     if (answer?.ok) return;

@@ -3,7 +3,7 @@ import kafkajs, { type Admin, type ITopicConfig, type Kafka, type PartitionMetad
 import { reasonOf } from '../../errors.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
 import type { Durability, NewTopic, TopicDescription } from '../event-log.ts';
-import { durabilityOf } from './durability.ts';
+import { durabilityOf, flushSettings } from './durability.ts';
 import { RETRY } from './client.ts';
 
 /** Where a partition begins and where its next record will lie. */
@@ -86,7 +86,10 @@ const fewestReplicas = (partitions: readonly PartitionMetadata[] = []): number =
 
 async function createTopics(admin: Admin, topics: readonly NewTopic[], flush: boolean): Promise<void> {
   const existing = new Set(await admin.listTopics());
-  for (const topic of topics) if (!existing.has(topic.topic)) await createTopic(admin, configOf(topic, flush));
+  const missing = topics.filter(({ topic }) => !existing.has(topic));
+  if (missing.length === 0) return;
+  const { clusterId } = await admin.describeCluster();
+  for (const topic of missing) await createTopic(admin, configOf(topic, flushSettings(clusterId, flush)));
 }
 
 const SERVED_WITHIN_MS = 10_000;
@@ -107,12 +110,12 @@ async function createTopic(admin: Admin, topic: ITopicConfig): Promise<void> {
   }
 }
 
-function configOf({ topic, partitions, retentionMs }: NewTopic, flush: boolean): ITopicConfig {
+function configOf({ topic, partitions, retentionMs }: NewTopic, flushing: Record<string, string>): ITopicConfig {
   const settings = {
     'cleanup.policy': 'delete',
     'retention.ms': String(retentionMs),
     'retention.bytes': '-1',
-    ...(flush ? { 'flush.messages': '1' } : {}),
+    ...flushing,
   };
   const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
   return { topic, numPartitions: partitions, replicationFactor: -1, configEntries };

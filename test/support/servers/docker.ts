@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { GenericContainer, StartedTestContainer, WaitStrategy } from 'testcontainers';
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
 import { guard } from './guard.ts';
-import { asVariables, brokerProperties } from './kafka-settings.ts';
+import { asVariables, brokerProperties } from '../../../src/stack/kafka-settings.ts';
 import { freePort } from './ports.ts';
 import type { KafkaAddress, RedisAddress } from './types.ts';
 import { within } from './waiting.ts';
@@ -86,7 +86,7 @@ async function start(service: Service): Promise<{ stop(): Promise<void> }> {
   await havingImage(service.image);
   const container = new GenericContainer(service.image)
     .withExposedPorts({ container: service.port, host: service.hostPort })
-    .withStartupTimeout(60_000)
+    .withStartupTimeout(120_000)
     .withWaitStrategy(service.ready);
   return stoppable(await service.configure(container).start());
 }

@@ -1,10 +1,9 @@
 import { reasonOf } from '../../../src/errors.ts';
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
+import { hasRedis, missingForKafka } from '../../../src/stack/programs.ts';
 import { dockerAnswers, kafkaInDocker, postgresInDocker, redisInDocker } from './docker.ts';
 import { kafkaOfEnvironment, postgresOfEnvironment, redisOfEnvironment } from './env.ts';
-import { canStartKafka } from './kafka-install.ts';
 import { startNativeKafka } from './kafka.ts';
-import { onPath } from './on-path.ts';
 import { startNativePostgres } from './postgres.ts';
 import { kafkaAnswers, postgresAnswers, redisAnswers } from './probes.ts';
 import { startNativeRedis } from './redis.ts';
@@ -40,7 +39,10 @@ const kafka: Wanted<KafkaAddress> = {
   name: 'Kafka',
   ofEnvironment: kafkaOfEnvironment,
   inDocker: kafkaInDocker,
-  canBeNative: canStartKafka,
+  canBeNative: async () => {
+    const missing = await missingForKafka(process.env);
+    return missing.length === 0 || `not on the PATH: ${missing.join('; ')}`;
+  },
   // Nobody kills the shared one, so its session may outlast a machine that is busy for seconds.
   natively: () => startNativeKafka({ properties: { 'broker.session.timeout.ms': '9000' } }),
   answers: async ({ brokers }) => (await Promise.all(brokers.map(kafkaAnswers))).includes(true),
@@ -51,7 +53,7 @@ const redis: Wanted<RedisAddress> = {
   name: 'Redis',
   ofEnvironment: redisOfEnvironment,
   inDocker: redisInDocker,
-  canBeNative: () => Promise.resolve(onPath('redis-server') || 'no redis-server on the PATH'),
+  canBeNative: () => Promise.resolve(hasRedis(process.env) || 'no redis-server on the PATH'),
   natively: () => startNativeRedis(),
   answers: ({ url }) => redisAnswers(url),
   shown: ({ url }) => url.replace(/\/\/.*@/, '//'),

@@ -1,6 +1,6 @@
-export type Properties = Record<string, string>;
+export type Properties = Readonly<Record<string, string>>;
 
-/** A broker and controller in one process, as tests want it: no waits, few partitions, nothing made by accident. */
+/** One broker and controller in one process: it does not wait for others, has few partitions, makes nothing by accident. */
 export const brokerProperties = (listen: string, clients: string, controller: string): Properties => ({
   'process.roles': 'broker,controller',
   'node.id': '1',
@@ -23,6 +23,16 @@ export const brokerProperties = (listen: string, clients: string, controller: st
   // 128 MiB by default, allocated at the start.
   'log.cleaner.dedupe.buffer.size': '8388608',
 });
+
+/** Warnings and errors, to the process's output. */
+export const quietLog: Properties = {
+  'appender.out.type': 'Console',
+  'appender.out.name': 'out',
+  'appender.out.layout.type': 'PatternLayout',
+  'appender.out.layout.pattern': '%d{ISO8601} %p %m (%c)%n%throwable',
+  'rootLogger.level': 'WARN',
+  'rootLogger.appenderRef.out.ref': 'out',
+};
 
 export const asFile = (properties: Properties): string =>
   Object.entries(properties)

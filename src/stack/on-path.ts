@@ -1,9 +1,9 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Whether the PATH has a command; starts nothing. */
-export function onPath(command: string): boolean {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => isExecutable(join(folder, command)));
+/** Whether a PATH has a command; starts nothing. */
+export function onPath(command: string, path = ''): boolean {
+  return path.split(delimiter).some((folder) => isExecutable(join(folder, command)));
 }
 
 function isExecutable(file: string): boolean {

@@ -1,0 +1,10 @@
+import type { Figure } from './figure.ts';
+import { catchUp } from './figures/catch-up.ts';
+import { createAlbum } from './figures/create-album.ts';
+import { growth } from './figures/growth.ts';
+import { loadGenerator } from './figures/load-generator.ts';
+import { memory } from './figures/memory.ts';
+import { readAlbum } from './figures/read-album.ts';
+
+/** Every figure there is, in the order of the documentation. A new one is a file in figures/ and a line here. */
+export const figures: readonly Figure[] = [createAlbum, readAlbum, catchUp, growth, memory, loadGenerator];

@@ -1,0 +1,87 @@
+import { type Build, openBuild } from '../build.ts';
+import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
+import { type Loader, startLoader } from '../load/loader.ts';
+import { OBSERVED, type Question } from '../observed.ts';
+import { CREATE_ALBUM } from '../requests.ts';
+import { embedded, type Shape, unflushed } from '../shapes.ts';
+import { type Server, type Stack, startStack } from '../stack.ts';
+
+const CONNECTIONS = 64;
+const EVENTS = 1_000_000;
+const QUICK_EVENTS = 500;
+/** Looks are taken at every tenth of the events, from the second on. */
+const LOOKS = [2, 3, 4, 5, 6, 7, 8, 9, 10] as const;
+
+export const memory: Figure = {
+  name: 'memory',
+  about: 'resident memory of every process of ours while a million albums are created',
+  method: `Albums are created over ${CONNECTIONS} connections. From the 200,000th event on, at every 100,000th, the load pauses, garbage
+is collected in every process of ours, and its resident memory is read. Compared is whichever of the later looks is farthest
+from the first.`,
+  overHttp: false,
+  async run(plan) {
+    const all: Comparison[] = [];
+    for (const shape of [embedded, unflushed]) if (isWanted(plan, shape.name)) all.push(...(await look(shape, plan)));
+    return all;
+  },
+};
+
+async function look(shape: Shape, plan: Plan): Promise<Comparison[]> {
+  plan.say(`${shape.name}: starting`);
+  const stack = await startStack(shape, OBSERVED);
+  const [build, loader] = [await openBuild(stack.connection), startLoader(plan)];
+  try {
+    const events = plan.quick ? QUICK_EVENTS : EVENTS;
+    const looks: number[][] = [];
+    for (const tenth of LOOKS) {
+      await createUpTo((tenth / 10) * events, { stack, build, loader });
+      looks.push(await residentMemory(stack.servers));
+      plan.say(
+        `  ${tenth * (events / 10)} events: ${looks
+          .at(-1)
+          ?.map((mb) => mb.toFixed(0))
+          .join(' and ')} MB`,
+      );
+    }
+    return stack.servers.map(({ roles }, index) =>
+      comparison(
+        `${shape.name}, process ${roles}`,
+        events,
+        looks.map((each) => each[index] ?? NaN),
+      ),
+    );
+  } finally {
+    await build.close();
+    await loader.stop();
+    await stack.stop();
+  }
+}
+
+interface Subject {
+  readonly stack: Stack;
+  readonly build: Build;
+  readonly loader: Loader;
+}
+
+async function createUpTo(events: number, { stack: { url }, build, loader }: Subject): Promise<void> {
+  const load = { kind: 'http', url, connections: CONNECTIONS, ...CREATE_ALBUM } as const;
+  while ((await build.applied()) < events) await loader.run(load);
+}
+
+function residentMemory(servers: readonly Server[]): Promise<number[]> {
+  const question: Question = 'resident-memory';
+  return Promise.all(servers.map(async (server) => (await server.ask({ question })) as number));
+}
+
+function comparison(title: string, events: number, [first = NaN, ...later]: readonly number[]): Comparison {
+  const distance = (mb: number) => Math.abs(mb - first);
+  const farthest = later.reduce((one, other) => (distance(other) > distance(one) ? other : one), first);
+  const begin = `after ${(events / 5).toLocaleString('en')} events`;
+  return {
+    ...{ title, unit: 'MB' },
+    ours: { name: `farthest from it, up to ${events.toLocaleString('en')}`, values: [farthest] },
+    limits: [{ name: begin, values: [first] }],
+    asked: [{ limit: begin, atLeast: 0.9, atMost: 1.1 }],
+    notes: [`all looks: ${[first, ...later].map((mb) => mb.toFixed(0)).join(', ')} MB`],
+  };
+}

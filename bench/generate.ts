@@ -1,0 +1,26 @@
+import { randomInt } from 'node:crypto';
+import { withResources } from '../src/cli/with-resources.ts';
+import { initLog } from '../src/log/init.ts';
+import { fill } from './generator/fill.ts';
+import { generate } from './generator/generator.ts';
+
+export interface GenerateOptions {
+  readonly events: number;
+  readonly seed?: number;
+}
+
+/**
+ * Appends generated events to the log that the environment names, and makes that log where there is none. Without a seed
+ * it takes another one each time: a second helping of the same records would lose every race against the first.
+ */
+export function generateInto({ events, seed = randomInt(2 ** 31) }: GenerateOptions): Promise<number> {
+  return withResources({ as: 'lone-command' }, async ({ log, placement, admin, print }) => {
+    await initLog({ log, placement, database: admin });
+    const began = performance.now();
+    print(`Generating ${events.toLocaleString('en')} events with --seed ${seed}.`);
+    await fill(log, generate({ placement, seed, events }));
+    const seconds = (performance.now() - began) / 1_000;
+    print(`Appended in ${seconds.toFixed(1)} s, ${Math.round(events / seconds).toLocaleString('en')} events/s.`);
+    return 0;
+  });
+}

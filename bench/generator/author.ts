@@ -1,0 +1,67 @@
+import { createHmac } from 'node:crypto';
+import { v7 as uuidv7 } from 'uuid';
+import { encodeEvent, subjectOf } from '../../src/events/codec.ts';
+import { toRecord } from '../../src/events/envelope.ts';
+import type { AnyEvent } from '../../src/events/events.ts';
+import { commandIdOf } from '../../src/events/ids.ts';
+import type { Placement } from '../../src/events/placement.ts';
+import type { Append } from '../../src/log/event-log.ts';
+import type { Chance } from './chance.ts';
+
+/** Who sends a command, as its record will say. */
+export interface Origin {
+  readonly commandId: string;
+  readonly correlationId: string;
+  readonly bodyHash: string;
+}
+
+/** The claim to a version of a stream. */
+export interface Claim {
+  readonly stream: string;
+  readonly version: number;
+  /** Id of the stream's head. */
+  readonly prev: string;
+  readonly origin: Origin;
+  readonly event: AnyEvent;
+}
+
+/** Writes records as the write side does, by a clock and with ids that chance gives. */
+export interface Author {
+  readonly chance: Chance;
+  /** A command that comes in now. One in five has an idempotency key. */
+  receive(): Origin;
+  /** The record of a claim, and its id. */
+  write(claim: Claim): { readonly append: Append; readonly id: string };
+}
+
+const KEYED_OF_100 = 20;
+const HASH_KEY = 'of generated logs, which keep no secrets';
+const MOST_MS_BETWEEN_COMMANDS = 20;
+
+export function createAuthor(chance: Chance, placement: Placement, startAt: number): Author {
+  let now = startAt;
+  const newId = () => uuidv7({ msecs: now, random: chance.bytes() });
+
+  function receive(): Origin {
+    now += chance.below(MOST_MS_BETWEEN_COMMANDS + 1);
+    const correlationId = newId();
+    if (chance.below(100) >= KEYED_OF_100) return { commandId: newId(), correlationId, bodyHash: '' };
+    const commandId = commandIdOf('anonymous', 'POST', '/generated', correlationId);
+    return { commandId, correlationId, bodyHash: hashOf(correlationId) };
+  }
+
+  function write({ stream, version, prev, origin, event }: Claim) {
+    const id = newId();
+    const envelope = {
+      ...{ id, type: subjectOf(event.type), stream, time: new Date(now).toISOString(), version, prev },
+      ...{ actor: 'anonymous', causationId: origin.commandId },
+      ...origin,
+    };
+    return { append: { ...placement.place(stream), record: toRecord(envelope, encodeEvent(event)) }, id };
+  }
+
+  return { chance, receive, write };
+}
+
+/** Of what form a body's hash is; there is no body. */
+const hashOf = (text: string): string => createHmac('sha256', HASH_KEY).update(text).digest('base64url');

@@ -1,0 +1,52 @@
+import { createAppender } from '../../src/commands/appender.ts';
+import { thingIdOf } from '../../src/events/ids.ts';
+import { createPlacement } from '../../src/events/placement.ts';
+import type { Append } from '../../src/log/event-log.ts';
+import { topicsOf } from '../../src/log/topics.ts';
+import { migrate } from '../../src/postgres/migrate.ts';
+import { createAuthor } from '../generator/author.ts';
+import { createChance } from '../generator/chance.ts';
+import { type LogPlace, openLog } from '../log.ts';
+import { closedLoop, type LoadResult, measure, type Window } from './meter.ts';
+
+export interface AppendLoad extends Window {
+  readonly kind: 'append';
+  /** Of the broker or database; the log itself is one beside the product's own. */
+  readonly log: LogPlace;
+  readonly workers: number;
+}
+
+const placement = createPlacement('bench_append', 6);
+const RECORDS = 10_000;
+
+/** The same appender, the same records, and nobody who reads or judges them. */
+export async function loadAppend({ log: place, workers, ...window }: AppendLoad): Promise<LoadResult> {
+  if ('connection' in place) await migrate({ ...place, namespace: placement.namespace });
+  const log = await openLog(place, placement.namespace);
+  try {
+    await log.createTopics(topicsOf(placement));
+    const records = inTurn(albums(RECORDS));
+    const appender = createAppender(log);
+    return await measure(
+      window,
+      closedLoop(workers, () => appender.append(records.next().value)),
+    );
+  } finally {
+    await log.close();
+  }
+}
+
+/** Creations of albums, as the write side writes them. */
+function albums(count: number): Append[] {
+  const author = createAuthor(createChance(1), placement, Date.now());
+  return Array.from({ length: count }, () => {
+    const origin = author.receive();
+    const stream = thingIdOf('album', origin.commandId);
+    const event = { type: 'AlbumCreated', name: 'Viva la Vida', year: 2008 } as const;
+    return author.write({ stream, version: 1, prev: '', origin, event }).append;
+  });
+}
+
+function* inTurn<T>(items: readonly T[]): Generator<T, never> {
+  for (;;) yield* items;
+}

@@ -1,0 +1,90 @@
+import type { Profiler } from 'node:inspector/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startLoader } from './load/loader.ts';
+import { OBSERVED, type Question } from './observed.ts';
+import { prepareReplay } from './replay.ts';
+import { CREATE_ALBUM, createAlbum, createdId } from './requests.ts';
+import { embedded, flushed, type Shape, unflushed } from './shapes.ts';
+import { type Server, startStack } from './stack.ts';
+import { topOf } from './top.ts';
+
+export interface ProfileOptions {
+  readonly only: string;
+  readonly connections: number;
+  readonly seconds: number;
+}
+
+const EVENTS = 100_000;
+const profiles = fileURLToPath(new URL('../.cache/profiles/', import.meta.url));
+const say = (line: string) => void process.stderr.write(`${line}\n`);
+
+type Scene = (shape: Shape, options: ProfileOptions) => Promise<void>;
+
+/** What can be looked into. */
+const scenes: Readonly<Record<string, Scene>> = {
+  'create-album': (shape, options) => underLoad(shape, options, () => Promise.resolve(CREATE_ALBUM)),
+  'read-album': (shape, options) =>
+    underLoad(shape, options, async (url) => {
+      const id = createdId(await createAlbum(url));
+      return { method: 'GET', paths: [`/albums/${id}`] };
+    }),
+  'catch-up': catchUp,
+};
+
+/** Shows where our processes spend their time while they do what a figure measures, by V8's own profiler. */
+export async function profile(what: string, options: ProfileOptions): Promise<void> {
+  const scene = scenes[what];
+  if (!scene) throw new Error(`${what} cannot be profiled. What can: ${Object.keys(scenes).join(', ')}.`);
+  const shape = [embedded, unflushed, flushed].find(({ name }) => name.includes(options.only));
+  if (!shape) throw new Error(`No way to run is called ${options.only}.`);
+  await scene(shape, options);
+}
+
+interface Request {
+  readonly method: 'GET' | 'POST';
+  readonly paths: readonly string[];
+  readonly body?: string;
+}
+
+async function underLoad(
+  shape: Shape,
+  { connections, seconds }: ProfileOptions,
+  requestTo: (url: string) => Promise<Request>,
+): Promise<void> {
+  const [stack, loader] = [await startStack(shape, OBSERVED), startLoader({ seconds, warmUpSeconds: 0 })];
+  try {
+    const load = { kind: 'http', url: stack.url, connections, ...(await requestTo(stack.url)) } as const;
+    await loader.run(load); // to warm up
+    await profiled(stack.servers, async () => say(`${Math.round((await loader.run(load)).perSecond)}/s`));
+  } finally {
+    await loader.stop();
+    await stack.stop();
+  }
+}
+
+async function catchUp(shape: Shape): Promise<void> {
+  const replay = await prepareReplay(shape, EVENTS, say);
+  try {
+    const projector = await replay.start(OBSERVED);
+    await profiled([projector], () => replay.follow(projector));
+  } finally {
+    await replay.stop();
+  }
+}
+
+async function profiled(servers: readonly Server[], work: () => Promise<unknown>): Promise<void> {
+  const ask = (question: Question) => Promise.all(servers.map((server) => server.ask({ question })));
+  await ask('begin-profile');
+  await work();
+  const found = (await ask('end-profile')) as Profiler.Profile[];
+  await mkdir(profiles, { recursive: true });
+  for (const [index, { roles }] of servers.entries()) if (found[index]) await keep(roles, found[index]);
+}
+
+async function keep(roles: string, found: Profiler.Profile): Promise<void> {
+  const file = path.join(profiles, `${roles}-${Date.now()}.cpuprofile`);
+  await writeFile(file, JSON.stringify(found));
+  process.stdout.write(`\n${file}\n${topOf(found)}\n`);
+}

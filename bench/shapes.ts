@@ -1,0 +1,23 @@
+/** How a product under measurement is put together. */
+export interface Shape {
+  readonly name: string;
+  /** The roles of each of its processes, in the order of their start; the last one has the API. */
+  readonly processes: readonly string[];
+  /** On Kafka, or else on the log in Postgres. */
+  readonly isDistributed: boolean;
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+export const embedded: Shape = { name: 'embedded', processes: ['all'], isDistributed: false, settings: {} };
+
+const distributed = { processes: ['projector', 'api'], isDistributed: true };
+
+/** What each broker of a replicated cluster does. */
+export const unflushed: Shape = {
+  ...distributed,
+  name: 'distributed without flush',
+  settings: { KAFKA_FLUSH: 'off', PROJECTOR_COMMIT: 'async' },
+};
+
+/** What a single broker does, so that it keeps what it has acknowledged. */
+export const flushed: Shape = { ...distributed, name: 'distributed with flush', settings: { KAFKA_FLUSH: 'on' } };

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { createClient } from '../support/client.ts';
+import { type ComposeProject, createProject, run } from './project.ts';
+
+/**
+ * `npm run test:compose`: starts docker-compose.yml, runs the end-to-end suite against it, sees that it stops and comes
+ * back well, and removes all of it, whatever happens. The exit code is 0 only when all of that went well.
+ */
+const interrupted = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort(new Error(name)));
+
+const project = await createProject(interrupted.signal);
+try {
+  await test(project);
+} catch (error) {
+  process.exitCode = 1;
+  if (!interrupted.signal.aborted) await project.show().catch(complain);
+  complain(error);
+} finally {
+  await project.remove().catch((error: unknown) => {
+    process.exitCode = 1;
+    complain(error);
+  });
+}
+say(process.exitCode === undefined ? 'all is well' : 'FAILED');
+
+async function test(compose: ComposeProject): Promise<void> {
+  await step(`${compose.name} starts`, () => compose.up());
+  await step('the end-to-end suite', () => endToEnd(compose));
+  const album = await createAlbum(compose);
+  await step('SIGTERM', () => stopsWell(compose));
+  await step('a second start on the same volumes', async () => {
+    await compose.removeContainers();
+    await compose.up();
+    assert.equal(await nameOf(compose, album), 'Kept');
+  });
+}
+
+/** Its files would count each other's songs, so one at a time. The servers are named only for jest's own setup. */
+async function endToEnd({ url, servers }: ComposeProject): Promise<void> {
+  const env = { ...servers, BASE_URL: url, TEST_SERVERS: 'env' };
+  await run('npm', ['test', '--', '--runInBand', 'test/e2e'], env, interrupted.signal);
+}
+
+/** A process that was killed because it did not end in time has another code. */
+async function stopsWell(compose: ComposeProject): Promise<void> {
+  assert.deepEqual(await compose.stop('api', 'projector'), { api: 0, projector: 0 });
+}
+
+async function createAlbum({ url }: ComposeProject): Promise<string> {
+  const { status, body } = await createClient(url).post('/albums', { name: 'Kept', year: 2026 });
+  assert.equal(status, 201);
+  return body?.data?.albumId ?? '';
+}
+
+async function nameOf({ url }: ComposeProject, id: string): Promise<string | undefined> {
+  return (await createClient(url).get(`/albums/${id}`)).body?.data?.album?.name;
+}
+
+async function step(name: string, work: () => Promise<void>): Promise<void> {
+  const begin = performance.now();
+  say(name);
+  await work();
+  say(`${name}: ${Math.round((performance.now() - begin) / 1000)} s`);
+}
+
+function say(line: string): void {
+  process.stdout.write(`== ${line}\n`);
+}
+
+function complain(error: unknown): void {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+}

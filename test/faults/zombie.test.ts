@@ -1,0 +1,45 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { describeDistributed, type Distributed, seedOfRun, startDistributed } from '../support/distributed.ts';
+import { checkServed, recordHistory } from '../support/history/index.ts';
+import { eventually } from '../support/observed.ts';
+import type { OpenMusicProcess } from '../support/processes.ts';
+
+const MORE = { writes: 30, reads: 30 };
+/** More often than a start by itself commits. */
+const FIRST = 20;
+const CHOICES = 60;
+
+const settings = { VERDICT_WAIT_SECONDS: '1', KAFKA_SESSION_SECONDS: '3' };
+
+describeDistributed('a projector that is stopped for longer than its session, before a commit', () => {
+  let system: Distributed;
+  beforeAll(async () => {
+    system = await startDistributed({ apis: 0, projectors: 0, env: settings });
+  });
+  afterAll(() => system.stop());
+
+  const answers = ({ url }: OpenMusicProcess) =>
+    fetch(`${url}/livez`, { signal: AbortSignal.timeout(2_000) }).then(
+      () => true,
+      () => false,
+    );
+
+  it('writes nothing and misjudges nothing when it goes on, its heir having worked and died meanwhile', async () => {
+    const seed = seedOfRun();
+    const fault = `before-commit:${FIRST + (seed % CHOICES)}:SIGSTOP`;
+    process.stdout.write(`SEED=${seed}: ${fault}\n`);
+    const [zombie, api] = await Promise.all([
+      system.startProjector({ FAULT: fault }, 'test/support/faulty-main.ts'),
+      system.startApi(),
+    ]);
+    const history = await recordHistory({ urls: [api.url], seed }, async (load) => {
+      await eventually('the projector has stopped', async () => !(await answers(zombie)), 60_000);
+      const heir = await system.startProjector();
+      await load.served(MORE, 60_000);
+      await heir.end('SIGKILL');
+      zombie.thaw();
+      await load.served(MORE, 60_000);
+    });
+    expect(await checkServed(history, { env: system.env, urls: [api.url] })).toEqual([]);
+  }, 120_000);
+});

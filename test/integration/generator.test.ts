@@ -1,0 +1,100 @@
+import { hash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { fill } from '../../bench/generator/fill.ts';
+import { generate } from '../../bench/generator/generator.ts';
+import { decodeEvent } from '../../src/events/codec.ts';
+import { createPlacement } from '../../src/events/placement.ts';
+import type { Append } from '../../src/log/event-log.ts';
+import { rebuild } from '../../src/projections/rebuild.ts';
+import { verifyLog } from '../../src/projections/verify.ts';
+import { type Core, embeddedSource, kafkaSource, type LogSource, openCore } from '../support/core.ts';
+import { createDatabase, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
+
+const EVENTS = 2_500;
+const SEED = 7;
+
+const typeOf = ({ record }: Append) => record.headers.ce_type ?? '';
+const count = (records: readonly Append[], type: string) => records.filter((each) => typeOf(each) === type).length;
+
+describe('generated records', () => {
+  const placement = createPlacement('generated', 6);
+  const make = (seed: number, events: number) => [...generate({ placement, seed, events })];
+  const records = make(SEED, EVENTS);
+
+  it('are the same for the same seed, byte by byte', () => {
+    const digest = (seed: number) => hash('sha256', JSON.stringify(make(seed, 300)));
+    expect(digest(SEED)).toBe(digest(SEED));
+    expect(digest(SEED)).not.toBe(digest(SEED + 1));
+  });
+
+  it('begin with the same ones however many there are', () => {
+    expect(make(SEED, 10)).toEqual(records.slice(0, 10));
+  });
+
+  it('hold every event of the catalog, with and without an idempotency key', () => {
+    const types = ['Created', 'Changed', 'Deleted'].flatMap((what) => [
+      `openmusic.Album${what}`,
+      `openmusic.Song${what}`,
+    ]);
+    expect(new Set(records.map(typeOf))).toEqual(new Set(types));
+    const keyed = records.filter(({ record }) => record.headers.ce_bodyhash !== '').length;
+    expect(keyed / EVENTS).toBeCloseTo(0.2, 1);
+  });
+
+  it('move songs between albums that are there', () => {
+    const albums = new Set<string>();
+    const homes: (string | null)[] = [];
+    for (const { record } of records) {
+      const event = decodeEvent(record.headers.ce_type ?? '', record.value);
+      if (event.type === 'AlbumCreated') albums.add(record.key);
+      if (event.type === 'AlbumDeleted') albums.delete(record.key);
+      if (event.type === 'SongCreated' || event.type === 'SongChanged') homes.push(event.albumId);
+      if ('albumId' in event && event.albumId !== null) expect(albums).toContain(event.albumId);
+    }
+    expect(homes.filter((home) => home !== null).length).toBeGreaterThan(EVENTS / 2);
+  });
+});
+
+const holdsGenerated = (source: LogSource) => {
+  let database: TestDatabase;
+  let core: Core;
+  let records: Append[];
+  beforeAll(async () => {
+    database = await createDatabase();
+    core = await openCore({ connection: database.connection, source });
+    records = [...generate({ placement: core.placement, seed: SEED, events: EVENTS })];
+    await fill(core.log, records);
+    await core.settled();
+  });
+  afterAll(async () => {
+    await core.close();
+    await database.drop();
+  });
+
+  it('is accepted by the projector whole: nothing loses, nothing is quarantined, nothing stops', async () => {
+    const { lost, quarantined, stopped } = core.heard;
+    expect({ lost, quarantined, stopped }).toEqual({ lost: [], quarantined: [], stopped: [] });
+    expect(await core.rows('stream_events')).toHaveLength(EVENTS + core.placement.all.length);
+  });
+
+  it('is found sound', async () => {
+    const { partitions, faults } = await verifyLog({ log: core.log, placement: core.placement, voids: [] });
+    expect(faults).toEqual([]);
+    expect(partitions.map(({ losers }) => losers)).toEqual(partitions.map(() => ({})));
+  });
+
+  it('leaves the albums and songs that were created and not deleted', async () => {
+    const left = (kind: string) =>
+      count(records, `openmusic.${kind}Created`) - count(records, `openmusic.${kind}Deleted`);
+    expect(await core.rows('albums')).toHaveLength(left('Album'));
+    expect(await core.rows('songs')).toHaveLength(left('Song'));
+  });
+
+  it('gives equal read models when they are rebuilt', async () => {
+    const result = await rebuild(core.rebuildOptions, new AbortController().signal);
+    expect(result).toMatchObject({ differences: [], served: true });
+  });
+};
+
+describe('a log of generated records, embedded,', () => holdsGenerated(embeddedSource));
+describeWithKafka('a log of generated records, on Kafka,', ({ brokers }) => holdsGenerated(kafkaSource(brokers)));

@@ -1,0 +1,12 @@
+import { albums } from './albums.ts';
+import type { Category } from './category.ts';
+import { songs } from './songs.ts';
+
+/** Everything the checker knows how to ask for and to judge. */
+export const categories: readonly Category[] = [albums, songs];
+
+export function categoryNamed(name: string): Category {
+  const found = categories.find((each) => each.name === name);
+  if (!found) throw new Error(`No category of the history checker is called ${name}.`);
+  return found;
+}

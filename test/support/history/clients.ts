@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto';
+import { Agent } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { categories } from './categories.ts';
+import { attempt } from './exchange.ts';
+import type { Attempt, Operation, Wish } from './history.ts';
+import { createLearning, type Learning } from './known.ts';
+import type { Meter } from './load.ts';
+import { createRandom, type Random } from './random.ts';
+
+/** What all clients of one load have in common. */
+export interface Team {
+  readonly urls: readonly string[];
+  /** How many do anything there is to do. */
+  readonly clients: number;
+  /** How many more only read, so that somebody looks on while all others wait for an answer. */
+  readonly readers: number;
+  readonly seed: number;
+  readonly giveUpAfterMs: number;
+  readonly meter: Meter;
+  /** Fires when nothing new is to be begun. */
+  readonly ended: AbortSignal;
+  /** Fires when even what is of unknown outcome is not to be sent again. */
+  readonly tooLate: AbortSignal;
+}
+
+const KEYED = 0.6;
+const TWINS = 0.1;
+const PAUSE_MS = 50;
+
+/** Lets all clients work until told to stop. Resolves to all that they did. */
+export async function work(team: Team): Promise<Operation[]> {
+  const learning = createLearning();
+  const agent = new Agent({ keepAlive: true });
+  const run = `${team.seed}.${randomBytes(4).toString('hex')}`;
+  const clients = Array.from({ length: team.clients + team.readers }, (_, number) => {
+    const random = createRandom(team.seed + 7919 * number);
+    return client({ ...team, agent, learning, name: `${run}.${number}`, random, onlyReads: number >= team.clients });
+  });
+  return (await Promise.all(clients).finally(() => agent.destroy())).flat();
+}
+
+interface Client extends Team {
+  readonly name: string;
+  readonly agent: Agent;
+  readonly random: Random;
+  readonly learning: Learning;
+  readonly onlyReads: boolean;
+}
+
+/** One operation after the other. */
+async function client(one: Client): Promise<Operation[]> {
+  const operations: Operation[] = [];
+  while (!one.ended.aborted) {
+    const wish = choose(one);
+    const operation = wish && (await perform(one, `${one.name}.${operations.length}`, wish));
+    if (operation) operations.push(operation);
+    if (operation) one.learning.from(operation);
+    if (!operation || isUnknown(operation)) await delay(PAUSE_MS * one.random.next());
+  }
+  return operations;
+}
+
+const isUnknown = ({ attempts }: Operation) => attempts.at(-1)?.outcome.kind === 'unknown';
+
+function choose({ random, learning, onlyReads }: Client): Wish | undefined {
+  const lots = categories.flatMap((category) => Array.from({ length: category.weight }, () => category));
+  const wish = random.pick(lots)?.next(random, learning);
+  return wish?.effect && onlyReads ? undefined : wish;
+}
+
+/** Sends a wish, under a key as often as it takes to know what came of it, sometimes to two processes at once. */
+async function perform(one: Client, name: string, wish: Wish): Promise<Operation> {
+  const { random, urls, tooLate } = one;
+  const key = wish.effect && random.chance(KEYED) ? name : undefined;
+  const send = (url = '') => sendOnce(one, `${name}/${attempts.length}`, url, key, wish);
+  const twins = key !== undefined && random.chance(TWINS) ? urls.slice(0, 2) : [];
+  const attempts: Promise<Attempt>[] = [];
+  for (const url of twins.length > 1 ? twins : [random.pick(urls)]) attempts.push(send(url));
+  while (key !== undefined && !(await Promise.all(attempts)).some(isDecided) && !tooLate.aborted) {
+    await delay(PAUSE_MS);
+    attempts.push(send(random.pick(urls)));
+  }
+  return { name, wish, key, attempts: await Promise.all(attempts) };
+}
+
+const isDecided = ({ outcome }: Attempt) =>
+  outcome.kind === 'ok' || (outcome.kind === 'refused' && outcome.status < 500);
+
+async function sendOnce(one: Client, id: string, url: string, key: string | undefined, wish: Wish): Promise<Attempt> {
+  const { agent, giveUpAfterMs, meter } = one;
+  const done = await attempt(wish, { id, url, key, agent, giveUpAfterMs });
+  meter.count(wish, done);
+  return done;
+}

@@ -1,0 +1,100 @@
+import { isDeepStrictEqual } from 'node:util';
+import { showPosition, type StoredRecord } from '../../../src/events/record.ts';
+import { categoryNamed } from './categories.ts';
+import type { Attempt, Effect, History, Operation, Violation } from './history.ts';
+import type { Accepted } from './rule.ts';
+import { nameOf, type World } from './world.ts';
+
+/** Every request against the log, and every record of the log against the requests. */
+export function checkEffects(history: History, records: readonly StoredRecord[], world: World): Violation[] {
+  return [
+    ...history.operations.flatMap((operation) => checkOperation(operation, world)),
+    ...checkCommands(world),
+    ...checkOrigins(history, records),
+  ];
+}
+
+function checkOperation(operation: Operation, world: World): Violation[] {
+  const made = operation.attempts.flatMap(({ id }) => world.madeBy(id));
+  const { effect } = operation.wish;
+  return [
+    ...operation.attempts.flatMap((attempt) => checkAttempt(operation, attempt, made, world)),
+    ...(made.length > 1 ? [doubled(`operation ${operation.name}`, made)] : []),
+    ...made.flatMap((record) =>
+      effect ? checkRecord(operation, effect, record) : [wrong(operation, record, 'a read')],
+    ),
+  ];
+}
+
+function checkAttempt(operation: Operation, attempt: Attempt, made: readonly Accepted[], world: World): Violation[] {
+  const { outcome } = attempt;
+  const own = world.madeBy(attempt.id);
+  const name = nameOf(operation, attempt);
+  if (!isExpected(operation, attempt)) return [unexpected(`${name} got ${JSON.stringify(outcome)}`)];
+  if (outcome.kind === 'refused' && own.length > 0) {
+    const message = `${name} was refused with ${outcome.status} ${outcome.code}; the log has ${own.map(show).join(' and ')}`;
+    return [{ rule: 'refused-write-present', message }];
+  }
+  if (!operation.wish.effect || outcome.kind !== 'ok' || own.length > 0) return [];
+  if (made.length === 0) {
+    const message = `${name} was acknowledged with ${outcome.status}; the log has no accepted record of it`;
+    return [{ rule: 'lost-write', message }];
+  }
+  const others = `it made no record, its operation made ${made.map(show).join(' and ')}`;
+  return outcome.replayed ? [] : [unexpected(`${name} is not marked as replayed; ${others}`)];
+}
+
+const unexpected = (message: string): Violation => ({ rule: 'unexpected-answer', message });
+
+const isExpected = ({ wish: { effect } }: Operation, { outcome }: Attempt): boolean => {
+  if (outcome.kind === 'ok') return true;
+  if (outcome.kind === 'unknown') return outcome.status === undefined || outcome.status === 503;
+  return outcome.status === 404 || (effect !== undefined && [409, 412, 503].includes(outcome.status));
+};
+
+function checkRecord(operation: Operation, { stream, event, follows }: Effect, record: Accepted): Violation[] {
+  const created = operation.attempts.flatMap(({ outcome }) =>
+    outcome.kind === 'ok' ? (categoryNamed(operation.wish.category).created(outcome.body) ?? []) : [],
+  );
+  const streams = stream === undefined ? created : [stream];
+  const odd = Object.entries(event).find(([field, value]) => !isDeepStrictEqual(record.event[field as 'type'], value));
+  return [
+    ...streams.flatMap((each) => (each === record.stream ? [] : [wrong(operation, record, `something of ${each}`)])),
+    ...(odd ? [wrong(operation, record, `${odd[0]} ${JSON.stringify(odd[1])}`)] : []),
+    ...(follows === undefined || follows === record.version - 1
+      ? []
+      : [wrong(operation, record, `something after version ${follows}`)]),
+  ];
+}
+
+/** A command has one effect, however many requests carry it. */
+function checkCommands(world: World): Violation[] {
+  const byCommand = Map.groupBy(
+    world.streams.flatMap(({ accepted }) => accepted),
+    ({ commandId }) => commandId,
+  );
+  return [...byCommand].flatMap(([id, records]) => (records.length > 1 ? [doubled(`command ${id}`, records)] : []));
+}
+
+function checkOrigins({ operations }: History, records: readonly StoredRecord[]): Violation[] {
+  const requests = new Set(operations.flatMap(({ attempts }) => attempts.map(({ id }) => id)));
+  return records.flatMap((record): Violation[] => {
+    const { ce_correlationid: origin = '' } = record.headers;
+    if (record.offset === 0 || requests.has(origin)) return [];
+    const message = `${showPosition(record)} of ${record.key} names the request ${origin}, which nobody made`;
+    return [{ rule: 'unrequested-record', message }];
+  });
+}
+
+const show = ({ stream, version, event, record }: Accepted) =>
+  `version ${version} of ${stream} at ${showPosition(record)}, ${JSON.stringify(event)}`;
+
+const doubled = (what: string, records: readonly Accepted[]): Violation => ({
+  rule: 'doubled-effect',
+  message: `${what} has ${records.length} accepted records: ${records.map(show).join('; ')}`,
+});
+
+const wrong = ({ name, wish }: Operation, record: Accepted, asked: string): Violation => ({
+  rule: 'wrong-record',
+  message: `operation ${name}, ${wish.method} ${wish.path}, asked for ${asked}; the log has ${show(record)}`,
+});

@@ -1,0 +1,60 @@
+import { type Agent, request } from 'node:http';
+import { reasonOf } from '../../../src/errors.ts';
+import type { Attempt, Outcome, Wish } from './history.ts';
+
+export interface Exchange {
+  readonly id: string;
+  readonly url: string;
+  readonly key?: string;
+  readonly agent: Agent;
+  readonly giveUpAfterMs: number;
+}
+
+/** Sends a wish once, and says what came of it. Never throws, and never sends anything twice, as `fetch` may. */
+export async function attempt(wish: Wish, exchange: Exchange): Promise<Attempt> {
+  const start = performance.now();
+  const outcome = await answered(wish, exchange)
+    .then(outcomeOf)
+    .catch((error: unknown): Outcome => ({ kind: 'unknown', why: reasonOf(error) }));
+  return { id: exchange.id, url: exchange.url, start, end: performance.now(), outcome };
+}
+
+interface Answer {
+  readonly status: number;
+  readonly etag: string | undefined;
+  readonly replayed: boolean;
+  readonly text: string;
+}
+
+function answered(wish: Wish, { id, url, key, agent, giveUpAfterMs }: Exchange): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const body = wish.json === undefined ? undefined : JSON.stringify(wish.json);
+  const follows = wish.effect?.follows;
+  const headers = {
+    'x-request-id': id,
+    ...(key !== undefined && { 'idempotency-key': key }),
+    ...(follows !== undefined && { 'if-match': `"${follows}-any"` }),
+    ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+  };
+  const signal = AbortSignal.timeout(giveUpAfterMs);
+  const sent = request(url + wish.path, { method: wish.method, headers, agent, signal }, (answer) => {
+    const chunks: Buffer[] = [];
+    answer.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', reject);
+    answer.on('end', () => {
+      const text = Buffer.concat(chunks).toString();
+      const { statusCode: status = 0, headers: its } = answer;
+      resolve({ status, etag: its.etag, replayed: its['idempotency-replayed'] === 'true', text });
+    });
+  });
+  sent.on('error', reject).end(body);
+  return promise;
+}
+
+function outcomeOf({ status, etag, replayed, text }: Answer): Outcome {
+  const body: unknown = JSON.parse(text);
+  if (status < 300) return { kind: 'ok', status, etag, replayed, body };
+  const { code = 'none', message = '' } = body as { code?: string; message?: string };
+  // The one 503 that promises that nothing was or will be written.
+  if (status < 500 || code === 'LOG_UNAVAILABLE') return { kind: 'refused', status, code, etag };
+  return { kind: 'unknown', status, why: `${status} ${code}: ${message}` };
+}

@@ -1,0 +1,20 @@
+/**
+ * Finds out whether the product keeps its promises under load, whatever is done to it meanwhile:
+ *
+ *     const history = await recordHistory({ urls }, async (load) => {
+ *       await load.served({ writes: 50, reads: 50 });
+ *       await broker.kill();
+ *       await broker.restart();
+ *       await load.served({ writes: 50, reads: 50 });
+ *     });
+ *     expect(await checkServed(history, { env, urls })).toEqual([]);
+ *
+ * The log must hold nothing but what the history's clients made; several histories of one log are checked together, as one
+ * with the operations of all. What a violation is says `history.ts`. What can be asked for says `categories.ts`.
+ */
+export { checkAgainstLog, checkHistory, checkServed, type Evidence, withEvidence } from './check.ts';
+export type { Attempt, History, Operation, Outcome, Rule, Violation, Wish } from './history.ts';
+export type { Load } from './load.ts';
+export { recordHistory, type RecordOptions } from './record.ts';
+export { readLog } from './log.ts';
+export { servingSchema } from './tables.ts';

@@ -1,0 +1,107 @@
+import { encodeEvent, subjectOf } from '../../../src/events/codec.ts';
+import { toRecord } from '../../../src/events/envelope.ts';
+import type { AnyEvent } from '../../../src/events/events.ts';
+import { newId } from '../../../src/events/ids.ts';
+import type { StoredRecord } from '../../../src/events/record.ts';
+import type { History, Operation, Outcome } from './history.ts';
+
+/** Faults for a history that was recorded, and for its log, to see that they are found. Nothing given is changed. */
+export interface Planting {
+  /** The records of an album that is there and has changed at least twice, in the order of its versions. */
+  readonly living: readonly StoredRecord[];
+  /** The records of an album that was deleted. */
+  readonly deleted: readonly StoredRecord[];
+  /** The operation that made a record. */
+  maker(record: StoredRecord): Operation;
+  /** The first such operation; a load without one was too short. */
+  some(is: (operation: Operation) => boolean): Operation;
+  /** With one operation in another's place. */
+  replacing(operation: Operation, by: Partial<Operation>): History;
+  /** With this outcome of all of the operation's attempts. */
+  answered(operation: Operation, outcome: Outcome): History;
+  /** With more operations. */
+  adding(...operations: Operation[]): History;
+  /** A read by a client of this version of an album, `at` milliseconds after everything else. */
+  readOf(record: StoredRecord, at: number): Operation;
+  /** The log with one more record of the stream, as the last one of its partition. */
+  forged(after: StoredRecord, forgery: Forgery): StoredRecord[];
+  /** The log with the last record of a partition once more. */
+  repeated(record: StoredRecord): StoredRecord[];
+}
+
+export interface Forgery {
+  readonly event: AnyEvent;
+  readonly version: number;
+  readonly prev: string;
+  readonly commandId?: string;
+  readonly correlationId?: string;
+}
+
+export const versionIn = ({ headers }: StoredRecord): number => Number(headers.ce_streamversion);
+export const idIn = ({ headers }: StoredRecord): string => headers.ce_id ?? '';
+
+export function plantIn(history: History, records: readonly StoredRecord[]): Planting {
+  const { operations } = history;
+  const last = Math.max(...operations.flatMap(({ attempts }) => attempts.map(({ end }) => end)));
+  const some = (is: (operation: Operation) => boolean) => must(operations.find(is));
+  const maker = ({ headers }: StoredRecord) =>
+    some(({ attempts }) => attempts.some(({ id }) => id === headers.ce_correlationid));
+  const replacing = (operation: Operation, by: Partial<Operation>): History => ({
+    ...history,
+    operations: operations.map((each) => (each === operation ? { ...each, ...by } : each)),
+  });
+  const chains = albumsWithoutSongs(history, records);
+  return {
+    living: must(chains.find((chain) => chain.length >= 3 && !isDeleted(chain))),
+    deleted: must(chains.find((chain) => chain.length >= 2 && isDeleted(chain))),
+    ...{ some, maker, replacing },
+    answered: (operation, outcome) =>
+      replacing(operation, { attempts: operation.attempts.map((attempt) => ({ ...attempt, outcome })) }),
+    adding: (...more) => ({ ...history, operations: [...operations, ...more] }),
+    readOf: (record, at) => readOf(record, maker(record), last + at),
+    forged: (after, forgery) => appended(records, forge(after, forgery)),
+    repeated: (record) => appended(records, record),
+  };
+}
+
+function must<T>(found: T | undefined): T {
+  if (found === undefined) throw new Error('The recorded history has nothing of the kind.');
+  return found;
+}
+
+/** Accepted records of each album that no song names, so that what a read of it shows is known. */
+function albumsWithoutSongs({ operations }: History, records: readonly StoredRecord[]): StoredRecord[][] {
+  const named = new Set(operations.map(({ wish }) => (wish.json as { albumId?: string } | undefined)?.albumId));
+  const albums = new Set(records.map(({ key }) => key).filter((key) => key.startsWith('album-') && !named.has(key)));
+  return [...albums].map((album) => chainOf(records.filter(({ key }) => key === album)));
+}
+
+function chainOf(claims: readonly StoredRecord[]): StoredRecord[] {
+  const chain: StoredRecord[] = [];
+  for (const claim of claims) if (versionIn(claim) === chain.length + 1) chain.push(claim);
+  return chain;
+}
+
+const isDeleted = (chain: readonly StoredRecord[]) => chain.at(-1)?.headers.ce_type === subjectOf('AlbumDeleted');
+
+function readOf(record: StoredRecord, { wish: { json } }: Operation, start: number): Operation {
+  const body = { status: 'success', data: { album: { id: record.key, coverUrl: null, songs: [], ...json } } };
+  const outcome = { kind: 'ok', status: 200, etag: `"${versionIn(record)}-x"`, replayed: false, body } as const;
+  const attempt = { id: `planted at ${start}`, url: 'http://planted', start, end: start + 0.5, outcome };
+  const wish = { category: 'album', method: 'GET', path: `/albums/${record.key}` } as const;
+  return { name: attempt.id, wish, attempts: [attempt] };
+}
+
+function forge(after: StoredRecord, { event, ...given }: Forgery): StoredRecord {
+  const about = { actor: 'anonymous', correlationId: 'nobody', causationId: newId(), bodyHash: '', commandId: newId() };
+  const time = new Date(0).toISOString();
+  const envelope = { id: newId(), type: subjectOf(event.type), stream: after.key, time, ...about, ...given };
+  return { ...after, ...toRecord(envelope, encodeEvent(event)) };
+}
+
+function appended(records: readonly StoredRecord[], record: StoredRecord): StoredRecord[] {
+  const last = records.findLastIndex(
+    ({ topic, partition }) => topic === record.topic && partition === record.partition,
+  );
+  return records.toSpliced(last + 1, 0, { ...record, offset: must(records[last]).offset + 1 });
+}

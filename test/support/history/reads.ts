@@ -1,0 +1,110 @@
+import { reasonOf } from '../../../src/errors.ts';
+import { categoryNamed } from './categories.ts';
+import { absent, type Sighting, versionOf } from './category.ts';
+import type { Attempt, History, Operation, Violation } from './history.ts';
+import { createSeen, type Seen } from './seen.ts';
+import { beginnings, nameOf, type Stream, type World } from './world.ts';
+
+/** One answer and what follows from it. */
+interface Answer {
+  readonly operation: Operation;
+  readonly attempt: Attempt;
+}
+
+/**
+ * Every answer against the versions that it can have been given of: none older than what was answered to anybody before it
+ * began, none that nobody had asked for when it ended. Answers are taken in the order in which they ended, so that all that
+ * is known about a moment is known when an answer that began then is judged. What began after `settledAt` must show the
+ * last version of everything.
+ */
+export function checkReads(history: History, world: World, settledAt = Infinity): Violation[] {
+  const seen = createSeen(world, beginnings(history), settledAt);
+  const answers = history.operations
+    .flatMap((operation) => operation.attempts.map((attempt): Answer => ({ operation, attempt })))
+    .sort((one, other) => one.attempt.end - other.attempt.end);
+  return answers.flatMap((answer) => [...checkSightings(answer, seen, world), ...checkWrite(answer, seen, world)]);
+}
+
+/** The first violation only: a list that is old is so about many things. */
+function checkSightings(answer: Answer, seen: Seen, world: World): Violation[] {
+  const { operation, attempt } = answer;
+  try {
+    return sightingsOf(answer, world)
+      .flatMap((sighting) => checkSighting(answer, sighting, seen))
+      .slice(0, 1);
+  } catch (error) {
+    // A body of another shape than the category reads.
+    const message = `${nameOf(operation, attempt)} got ${JSON.stringify(attempt.outcome)}: ${reasonOf(error)}`;
+    return [{ rule: 'unexpected-answer', message }];
+  }
+}
+
+function sightingsOf({ operation: { wish }, attempt }: Answer, world: World): Sighting[] {
+  const { outcome, id } = attempt;
+  if (outcome.kind === 'unknown') return [];
+  const conditional = outcome.kind === 'refused' ? unmatched(wish.effect, outcome.status, outcome.etag) : [];
+  // What a decision has seen of other streams is known of the attempt whose decision it was.
+  const decidedElsewhere = wish.effect && outcome.kind === 'ok' && world.madeBy(id).length === 0;
+  if (decidedElsewhere) return [];
+  return [...conditional, ...categoryNamed(wish.category).sightings(wish, outcome, world)];
+}
+
+/** A 412: the version was another one, and the ETag says which one it is by now. */
+function unmatched(effect: Operation['wish']['effect'], status: number, etag: string | undefined): Sighting[] {
+  if (status !== 412 || effect?.stream === undefined) return [];
+  const { stream, follows } = effect;
+  const now = versionOf(etag);
+  const other: Sighting = { stream, saw: `that its version is not ${follows ?? 0}`, fits: (_, v) => v !== follows };
+  if (now === undefined) return [other, absentOr(other)];
+  return [other, { stream, saw: `version ${now} in a 412`, fits: (_, version) => version === now }];
+}
+
+const absentOr = (sighting: Sighting): Sighting => ({
+  ...absent(sighting.stream),
+  saw: `${sighting.saw}, and no ETag in the 412`,
+});
+
+function checkSighting({ operation, attempt }: Answer, sighting: Sighting, seen: Seen): Violation[] {
+  const { stream, lowest, highest, since } = seen.window(sighting.stream, attempt);
+  const fitting = versionsThat(stream, sighting);
+  const possible = fitting.find((version) => version >= lowest && version <= highest);
+  if (possible !== undefined) {
+    seen.note(sighting.stream, attempt.end, possible, () => nameOf(operation, attempt));
+    return [];
+  }
+  const rule = ruleOf(stream, fitting, lowest, highest);
+  const known = since === undefined ? '' : `, because of ${since()}`;
+  const range = `version ${lowest} at least${known}, and ${highest} at most: ${describe(stream, lowest, highest)}`;
+  const message = `${nameOf(operation, attempt)} saw of ${sighting.stream} ${sighting.saw}; it must be ${range}`;
+  return [{ rule, message }];
+}
+
+function versionsThat({ states }: Stream, { fits }: Sighting): number[] {
+  return states.flatMap((thing, version) => (fits(thing, version) ? [version] : []));
+}
+
+function ruleOf({ states }: Stream, fitting: readonly number[], lowest: number, highest: number): Violation['rule'] {
+  if (fitting.some((version) => version < lowest)) {
+    return lowest > 0 && states[lowest] === undefined ? 'deleted-shown' : 'stale-read';
+  }
+  return fitting.some((version) => version > highest) ? 'early-read' : 'wrong-value';
+}
+
+/** The first few states that it may be. */
+function describe({ states }: Stream, lowest: number, highest: number): string {
+  const possible = states.slice(lowest, Math.max(lowest, Math.min(highest, lowest + 3)) + 1);
+  return possible.map((thing) => (thing ? JSON.stringify(thing) : 'nothing')).join(', ');
+}
+
+/** A write comes after all that was answered before it began, and everything that begins after its answer comes after it. */
+function checkWrite({ operation, attempt }: Answer, seen: Seen, world: World): Violation[] {
+  if (!operation.wish.effect || attempt.outcome.kind !== 'ok') return [];
+  const [record] = operation.attempts.flatMap(({ id }) => world.madeBy(id));
+  if (!record) return [];
+  const { lowest, since } = seen.window(record.stream, attempt);
+  const name = () => nameOf(operation, attempt);
+  seen.note(record.stream, attempt.end, record.version, name);
+  if (record.correlationId !== attempt.id || record.version > lowest) return [];
+  const message = `${name()} made version ${record.version} of ${record.stream} after version ${lowest} was known from ${since?.() ?? 'nowhere'}`;
+  return [{ rule: 'late-write', message }];
+}

@@ -1,0 +1,66 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { Agent } from 'node:http';
+import { work } from './clients.ts';
+import { attempt } from './exchange.ts';
+import type { History, Operation, Wish } from './history.ts';
+import { createMeter, type Load } from './load.ts';
+
+export interface RecordOptions {
+  /**
+   * The API processes; each request goes to one of them by chance. Looked at for every request: a test may put another
+   * process in a dead one's place.
+   */
+  readonly urls: readonly string[];
+  /** How many ask at once. */
+  readonly clients?: number;
+  /** How many more only read. */
+  readonly readers?: number;
+  /** What every choice follows from: `HISTORY_SEED`, else a new one. It is printed. */
+  readonly seed?: number;
+  /** How long a client waits for an answer. */
+  readonly giveUpAfterMs?: number;
+  /** How long after the end what has a key and an unknown outcome is sent again. */
+  readonly settleWithinMs?: number;
+}
+
+const GIVE_UP_AFTER_MS = 15_000;
+const SETTLE_WITHIN_MS = 30_000;
+
+/** Lets clients work while `during` runs, and tells all they saw. */
+export async function recordHistory(options: RecordOptions, during: (load: Load) => Promise<void>): Promise<History> {
+  const { urls, clients = 8, readers = 3, seed = seedOfRun(), giveUpAfterMs = GIVE_UP_AFTER_MS } = options;
+  process.stdout.write(`HISTORY_SEED=${seed}\n`);
+  const meter = createMeter(urls);
+  const [ended, tooLate] = [new AbortController(), new AbortController()];
+  const signals = { ended: ended.signal, tooLate: tooLate.signal };
+  const working = work({ urls, clients, readers, seed, giveUpAfterMs, meter, ...signals });
+  await during(meter.load).catch(async (error: unknown) => {
+    ended.abort();
+    tooLate.abort();
+    await working;
+    throw error;
+  });
+  ended.abort();
+  const late = setTimeout(() => tooLate.abort(), options.settleWithinMs ?? SETTLE_WITHIN_MS);
+  const operations = await working.finally(() => clearTimeout(late));
+  return { seed, operations };
+}
+
+const seedOfRun = (): number => Number(process.env.HISTORY_SEED ?? randomInt(2 ** 31));
+
+/** Asks every process all of these, when the load is over. */
+export async function readEverything(wishes: readonly Wish[], urls: readonly string[]): Promise<Operation[]> {
+  const agent = new Agent({ keepAlive: true });
+  const left = urls.flatMap((url) => wishes.map((wish) => ({ url, wish })));
+  const run = `everything.${randomBytes(4).toString('hex')}`;
+  const operations: Operation[] = [];
+  const reader = async () => {
+    for (let next = left.pop(); next; next = left.pop()) {
+      const name = `${run}.${left.length}`;
+      const done = await attempt(next.wish, { id: name, url: next.url, agent, giveUpAfterMs: GIVE_UP_AFTER_MS });
+      operations.push({ name, wish: next.wish, attempts: [done] });
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, reader)).finally(() => agent.destroy());
+  return operations;
+}

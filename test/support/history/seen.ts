@@ -1,0 +1,56 @@
+import type { Attempt } from './history.ts';
+import type { Stream, World } from './world.ts';
+
+/** Between which versions of a stream an answer must lie. */
+interface Window {
+  readonly stream: Stream;
+  readonly lowest: number;
+  readonly highest: number;
+  /** The answer that `lowest` is known from. */
+  readonly since: (() => string) | undefined;
+}
+
+/** What is known at each moment, to anybody. */
+export interface Seen {
+  window(stream: string, attempt: Attempt): Window;
+  /** At that moment somebody had an answer of at least that version. */
+  note(stream: string, at: number, version: number, by: () => string): void;
+}
+
+interface Note {
+  readonly at: number;
+  readonly version: number;
+  readonly by: () => string;
+}
+
+/** Answers must be noted in the order in which they ended. What begins after `settledAt` must show the last versions. */
+export function createSeen(world: World, began: ReadonlyMap<string, number>, settledAt: number): Seen {
+  /** By stream, both times and versions rising. */
+  const notes = new Map<string, Note[]>();
+  /** By stream, when the request of each version from 1 began. */
+  const births = new Map<Stream, number[]>();
+  const birthsOf = (stream: Stream): number[] => {
+    const found = births.get(stream) ?? stream.accepted.map(({ correlationId }) => began.get(correlationId) ?? 0);
+    births.set(stream, found);
+    return found;
+  };
+  return {
+    window(id, { start, end }) {
+      const stream = world.stream(id);
+      if (start > settledAt) {
+        const version = stream.states.length - 1;
+        return { stream, lowest: version, highest: version, since: () => 'the end of the log' };
+      }
+      const last = notes.get(id)?.findLast(({ at }) => at < start);
+      const unborn = birthsOf(stream).findIndex((birth) => birth > end);
+      const highest = Math.min(stream.states.length - 1, unborn < 0 ? Infinity : unborn);
+      return { stream, lowest: last?.version ?? 0, highest, since: last?.by };
+    },
+    note(id, at, version, by) {
+      const list = notes.get(id) ?? [];
+      if (version <= (list.at(-1)?.version ?? 0)) return;
+      list.push({ at, version, by });
+      notes.set(id, list);
+    },
+  };
+}

@@ -1,0 +1,154 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { SongDetails } from '../../../src/events/catalog.ts';
+import {
+  absent,
+  type Category,
+  type Known,
+  oneRowEach,
+  present,
+  type Sighting,
+  someId,
+  sometimesMatching,
+  type Thing,
+  versionOf,
+  write,
+} from './category.ts';
+import type { Outcome, Wish } from './history.ts';
+import type { Random } from './random.ts';
+import type { World } from './world.ts';
+
+const category = 'song';
+
+export interface SongSummary {
+  readonly id: string;
+  readonly title: string;
+  readonly performer: string;
+}
+
+type SongView = SongDetails & { readonly id: string };
+
+/** Few performers, so that lists are short and still change under those who read them. */
+const performers = Array.from({ length: 16 }, (_, n) => `Performer ${String(n).padStart(2, '0')}`);
+
+const details = (random: Random, known: Known): SongDetails => ({
+  title: `Song ${random.below(1e6)}`,
+  year: 1950 + random.below(80),
+  genre: 'Indie',
+  performer: random.pick(performers) ?? '',
+  duration: random.chance(0.5) ? random.below(600) : null,
+  albumId: random.chance(0.7) ? (someId('album', random, known) ?? null) : null,
+});
+
+/** Absent is how a request says null. */
+const bodyOf = ({ duration, albumId, ...rest }: SongDetails) => ({
+  ...rest,
+  ...(duration !== null && { duration }),
+  ...(albumId !== null && { albumId }),
+});
+
+const read = (id: string): Wish => ({ category, method: 'GET', path: `/songs/${id}` });
+const list = (performer: string): Wish => ({
+  category,
+  method: 'GET',
+  path: `/songs?performer=${encodeURIComponent(performer)}`,
+});
+
+function next(random: Random, known: Known): Wish {
+  const choice = random.next();
+  const stream = someId(category, random, known);
+  const song = details(random, known);
+  if (choice < 0.2 || stream === undefined) {
+    return write(category, ['POST', '/songs'], { event: { type: 'SongCreated', ...song } }, bodyOf(song));
+  }
+  if (choice < 0.45) return read(stream);
+  if (choice < 0.6) return list(song.performer);
+  const path = `/songs/${stream}`;
+  const on = { stream, follows: sometimesMatching(stream, random, known) };
+  if (choice > 0.95) return write(category, ['DELETE', path], { ...on, event: { type: 'SongDeleted' } });
+  return write(category, ['PUT', path], { ...on, event: { type: 'SongChanged', ...song } }, bodyOf(song));
+}
+
+function sightings(wish: Wish, outcome: Exclude<Outcome, { kind: 'unknown' }>, world: World): Sighting[] {
+  const [, stream] = /^\/songs\/(.+)$/.exec(wish.path) ?? [];
+  if (outcome.kind === 'refused') return refusalSightings(wish, outcome.code, stream);
+  if (wish.effect) return albumOf(wish).map(present);
+  const { data } = outcome.body as { data: { song: SongView; songs: SongSummary[] } };
+  if (stream !== undefined) return songSightings(stream, versionOf(outcome.etag), data.song, world);
+  const performer = new URL(wish.path, 'http://any').searchParams.get('performer') ?? '';
+  return songsOf(data.songs, { performer }, world);
+}
+
+function refusalSightings(wish: Wish, code: string, stream: string | undefined): Sighting[] {
+  if (code === 'SONG_NOT_FOUND' && stream !== undefined) return [absent(stream)];
+  return code === 'ALBUM_NOT_FOUND' ? albumOf(wish).map(absent) : [];
+}
+
+function albumOf({ effect }: Wish): string[] {
+  const { albumId } = (effect?.event ?? {}) as { albumId?: string | null };
+  return albumId == null ? [] : [albumId];
+}
+
+/** A song shows its album for as long as there is one. */
+function songSightings(stream: string, seen: number | undefined, shown: SongView, world: World): Sighting[] {
+  const saw = `version ${seen ?? 'unknown'} of it as ${JSON.stringify(shown)}`;
+  const song: Sighting = {
+    stream,
+    saw,
+    fits(thing, version) {
+      if (thing === undefined || version !== seen) return false;
+      const albumId = shown.albumId === null ? null : thing.albumId;
+      return isDeepStrictEqual(shown, { id: stream, ...thing, albumId });
+    },
+  };
+  const album = world.stream(stream).states[seen ?? 0]?.albumId;
+  if (typeof album !== 'string') return [song];
+  return [song, shown.albumId === null ? absent(album) : present(album)];
+}
+
+/** What a list shows of every song that could be in it: those that are, as they are, and that the others are not. */
+export function songsOf(shown: readonly SongSummary[], filter: Thing, world: World): Sighting[] {
+  const listed = new Map(shown.map((song) => [song.id, song]));
+  const ids = new Set([...listed.keys(), ...world.ofCategory(category).map(({ id }) => id)]);
+  const wanted = Object.entries(filter);
+  const belongs = (thing: Thing | undefined) => wanted.every(([field, value]) => thing?.[field] === value);
+  return [...ids].map((stream) => {
+    const song = listed.get(stream);
+    return {
+      stream,
+      saw: song ? `it in a list as ${JSON.stringify(song)}` : `a list of ${JSON.stringify(filter)} without it`,
+      fits: (thing) => (song ? belongs(thing) && isListed(song, thing) : !belongs(thing)),
+    };
+  });
+}
+
+const isListed = ({ title, performer }: SongSummary, thing: Thing | undefined) =>
+  thing?.title === title && thing.performer === performer;
+
+export const songs: Category = {
+  name: category,
+  weight: 3,
+  next,
+  created: (body) => (body as { data?: { songId?: string } }).data?.songId,
+  evolve(thing, event): Thing | undefined {
+    switch (event.type) {
+      case 'SongCreated':
+      case 'SongChanged': {
+        const { title, year, genre, performer, duration, albumId } = event;
+        return { title, year, genre, performer, duration, albumId };
+      }
+      case 'SongDeleted':
+        return undefined;
+      default:
+        return thing;
+    }
+  },
+  sightings,
+  reads: (world) => [...world.ofCategory(category).map(({ id }) => read(id)), ...performers.map(list)],
+  tables: [
+    {
+      name: 'songs',
+      key: 'id',
+      rows: oneRowEach(category, ({ albumId, ...song }) => ({ ...song, album_id: albumId })),
+    },
+  ],
+};

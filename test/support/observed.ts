@@ -1,0 +1,42 @@
+import { createClient } from './client.ts';
+import type { OpenMusicProcess } from './processes.ts';
+import { until } from './servers/waiting.ts';
+
+/** A line of a process's log. */
+export interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+export const FATAL = 60;
+export const ERROR = 50;
+
+/** What the process has logged so far under messages that begin like this. */
+export function linesOf(process: OpenMusicProcess, msg: string): LogLine[] {
+  const lines = process.output().split('\n');
+  return lines.filter((line) => line.includes(`"msg":"${msg}`)).map((line) => JSON.parse(line) as LogLine);
+}
+
+/** The sum of a metric's samples whose labels contain the text; 0 where there are none. */
+export async function metricOf({ url }: OpenMusicProcess, name: string, labels = ''): Promise<number> {
+  const { text } = await createClient(url).get('/metrics');
+  const samples = text.split('\n').filter((line) => /^\w+/.exec(line)?.[0] === name && line.includes(labels));
+  return samples.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+}
+
+/** The entry of a dependency in `/readyz`, and the status of the whole. */
+export async function entryOf({ url }: OpenMusicProcess, dependency: string) {
+  const { status, text } = await createClient(url).get('/readyz');
+  const { data } = JSON.parse(text) as { data: { checks: Record<string, { ok: boolean; detail: string }> } };
+  return { status, entry: data.checks[dependency] };
+}
+
+/** Waits for the truth of something that takes a while, and says what it was when it did not come. */
+export function eventually(what: string, ask: () => Promise<boolean> | boolean, ms = 30_000): Promise<void> {
+  return until(
+    () => Promise.resolve(ask()),
+    ms,
+    () => `not within ${ms} ms: ${what}`,
+  );
+}

@@ -1,0 +1,60 @@
+import type { Admin, Producer } from 'kafkajs';
+import type { LogRecord, TopicPartition } from '../../src/events/record.ts';
+import { createClient } from '../../src/log/kafka/client.ts';
+
+/** Somebody else at the brokers, who need not do as we do. */
+export interface Outsider {
+  produce(where: TopicPartition, ...records: readonly LogRecord[]): Promise<void>;
+  /** The next offset. */
+  end(where: TopicPartition): Promise<number>;
+  /** Kafka's DeleteRecords. */
+  deleteBefore(where: TopicPartition, offset: number): Promise<void>;
+  /** Deletes the topic and makes an empty one by the same name, with the same settings. */
+  recreate(topic: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openOutsider(brokers: readonly string[]): Promise<Outsider> {
+  const client = createClient({ brokers, clientId: 'outsider', logger: () => undefined });
+  const admin = client.kafka.admin();
+  const producer = client.kafka.producer({ allowAutoTopicCreation: false, createPartitioner: () => asTold });
+  await Promise.all([admin.connect(), producer.connect()]);
+  return {
+    ...workOf(admin, producer),
+    async close() {
+      await Promise.all([admin.disconnect(), producer.disconnect()]);
+      client.destroy();
+    },
+  };
+}
+
+const asTold = ({ message: { partition = 0 } }: { message: { partition?: number } }) => partition;
+
+function workOf(admin: Admin, producer: Producer): Omit<Outsider, 'close'> {
+  const offsets = async ({ topic, partition }: TopicPartition) =>
+    (await admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition);
+  return {
+    async produce({ topic, partition }, ...records) {
+      await producer.send({ topic, acks: -1, messages: records.map((record) => ({ ...record, partition })) });
+    },
+    end: async (where) => Number((await offsets(where))?.high),
+    async deleteBefore({ topic, partition }, offset) {
+      await admin.fetchTopicOffsets(topic); // kafkajs deletes only of topics that it knows
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
+    },
+    recreate: (topic) => recreate(admin, topic),
+  };
+}
+
+async function recreate(admin: Admin, topic: string): Promise<void> {
+  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+  const numPartitions = topics[0]?.partitions.length;
+  const settings = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1' };
+  const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+  await admin.deleteTopics({ topics: [topic] });
+  // The name is free a moment after the deletion was answered.
+  for (let made = false; !made;)
+    made = await admin
+      .createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: true })
+      .catch(() => false);
+}
