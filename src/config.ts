@@ -89,7 +89,7 @@ const settings = z.object({
     .describe('who may change albums and songs'),
   VERDICT_WAIT_SECONDS: seconds.default(5).describe('how long a write waits for its verdict before it answers 503'),
   COMMAND_RETRIES: count
-    .default(8)
+    .default(100)
     .describe('how often a command is decided again after a lost race before it answers 409'),
   STREAMS_REMEMBERED: count.default(10_000).describe('streams whose state the write side keeps in memory'),
   APPEND_IN_FLIGHT: count.default(2).describe('append requests under way at once'),

@@ -166,7 +166,7 @@ function addCommands({ config, lifecycle, logger, resources, commits, faults }: 
   return createCommands({
     ...{ streams, appender: createAppender(log, appenderLimits(config)), verdicts, placement, newId, now: Date.now },
     faults,
-    pause: (retry) => delay(Math.random() * Math.min(500, 5 * 2 ** retry)),
+    pause: (retry) => delay(Math.random() * Math.min(50, 5 * 2 ** retry)),
     limits: {
       verdictWaitMs: config.VERDICT_WAIT_SECONDS * 1_000,
       retries: config.COMMAND_RETRIES,

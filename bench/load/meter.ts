@@ -50,16 +50,16 @@ export async function measure(
   await stop();
   return {
     perSecond: (latencies.count / ms) * 1_000,
-    p50Ms: percentile(latencies, 50),
-    p99Ms: percentile(latencies, 99),
+    p50Ms: percentile(latencies, 50, ms),
+    p99Ms: percentile(latencies, 99, ms),
     failures,
     loadCores: (user + system) / MICROSECONDS / ms,
   };
 }
 
-/** In milliseconds; of nothing there is none. */
-const percentile = (latencies: Histogram, percent: number): number =>
-  latencies.count === 0 ? NaN : latencies.percentile(percent) / MICROSECONDS;
+/** In milliseconds. What was never done took at least as long as was measured. */
+const percentile = (latencies: Histogram, percent: number, measuredMs: number): number =>
+  latencies.count === 0 ? measuredMs : latencies.percentile(percent) / MICROSECONDS;
 
 /** A load of workers of which each does one thing after the other. */
 export const closedLoop = (workers: number, once: () => Promise<unknown>) => (meter: Meter) => {

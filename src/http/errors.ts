@@ -158,8 +158,12 @@ export function answerErrors(logger: Logger) {
 function report(logger: Logger, error: unknown, { status, code }: Problem, { id, method, url }: FastifyRequest): void {
   const line = { requestId: id, method, url, status, code };
   if (status === 500) logger.error({ ...line, err: error }, 'a request failed');
-  else logger.warn({ ...line, reason: reasonOf(error) }, 'a request could not be served');
+  else logger.warn({ ...line, reason: reasonOf(error), cause: causeOf(error) }, 'a request could not be served');
 }
+
+/** What the client is not told: that the disk is full, for one. */
+const causeOf = (error: unknown): string | undefined =>
+  error instanceof Error && error.cause !== undefined ? reasonOf(error.cause) : undefined;
 
 function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): void {
   const details = wantsProblemDetails(request.headers.accept);

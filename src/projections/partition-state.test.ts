@@ -59,14 +59,23 @@ describe('what comes of a partition', () => {
   });
 
   it.each([
-    ['earlier', 2],
-    ['later', 9],
-  ])('that is %s than wanted without having been asked for is asked for once, and then stops', (_, start) => {
+    ['later', 9, 6],
+    ['earlier', 2, 5],
+  ])('that is %s than wanted without having been asked for is asked for once, and then stops', (_, start, next) => {
     const { state, see } = begun(5);
     see(from(4, 6));
     state.moved({ ...state.checkpoint!, next: 6 }, new Map());
-    expect(see(from(start, start + 2))).toEqual({ kind: 'continue', next: 6 });
+    expect(see(from(start, start + 2))).toEqual({ kind: 'continue', next });
     expect(see(from(start, start + 2))).toMatchObject({ kind: 'stop' });
+  });
+
+  it('stops when it was earlier than wanted once, and then another record lies where the last one was', () => {
+    const { state, see } = begun(5);
+    see(from(4, 6));
+    state.moved({ ...state.checkpoint!, next: 6, fingerprint: fingerprint(log[5]!) }, new Map());
+    expect(see(from(0, 9))).toEqual({ kind: 'continue', next: 5 });
+    const other = { ...log[7]!, offset: 5 };
+    expect(see([other, ...from(6, 9)])).toMatchObject({ kind: 'stop', reason: expect.stringMatching(/another log$/) });
   });
 
   it('is applied up to a gap within it', () => {

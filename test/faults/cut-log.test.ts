@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { partitionKey } from '../../src/events/record.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { type Distributed, startDistributed } from '../support/distributed.ts';
@@ -16,6 +16,10 @@ import { albumIn, catalog } from '../support/streams.ts';
 
 const CHANGES = 10;
 const CUT = 3;
+const LONG_MS = 120_000;
+/** What each test needs a partition of its own for. */
+const [SHORTER, OVERWRITTEN, WHOLE] = [0, 1, 2];
+const NOTICED = /the log ends at|records are missing|another log/;
 
 describeWithNativeKafka('a broker that comes back', () =>
   describeWithRedis('without the last records of a partition', () => {
@@ -23,17 +27,19 @@ describeWithNativeKafka('a broker that comes back', () =>
     let broker: NativeKafka;
     let system: Distributed;
     let client: Client;
-    let albums: readonly string[];
+    /** One in each partition. */
+    const albums: string[] = [];
 
-    beforeEach(async () => {
+    beforeAll(async () => {
       directory = await mkdtemp(path.join(tmpdir(), 'openmusic-cut-log-'));
       broker = await startNativeKafka({ dir: directory });
-      system = await startDistributed({ brokers: broker.brokers, env: { VERDICT_WAIT_SECONDS: '2' } });
+      const env = { PARTITIONS: '3', VERDICT_WAIT_SECONDS: '2' };
+      system = await startDistributed({ brokers: broker.brokers, env });
       client = createClient(system.apis[0]!.url);
-      albums = [await albumIn(system, client, 0), await albumIn(system, client, 1)];
+      for (const partition of [SHORTER, OVERWRITTEN, WHOLE]) albums.push(await albumIn(system, client, partition));
       for (const album of albums) for (let n = 0; n < CHANGES; n++) expect((await change(album, n)).status).toBe(200);
-    });
-    afterEach(async () => {
+    }, LONG_MS);
+    afterAll(async () => {
       await system.stop();
       await broker.stop();
       await rm(directory, { recursive: true });
@@ -41,39 +47,33 @@ describeWithNativeKafka('a broker that comes back', () =>
 
     const change = (album: string, year: number) => client.put(`/albums/${album}`, { name: 'changed', year });
 
-    /** Every record stands in a batch of its own, because it was awaited. */
-    async function cut(partition: number): Promise<void> {
-      const { topic } = catalog(system, partition);
-      const folder = partitionKey({ topic, partition }).replace('/', '-');
+    /** Takes its last records off a partition while the broker is down: a batch each, because each was awaited. */
+    async function comeBackWithout(partition: number): Promise<void> {
+      await broker.kill();
+      const folder = partitionKey(catalog(system, partition)).replace('/', '-');
       const file = path.join(directory, 'data', folder, '00000000000000000000.log');
-      const beginnings = batchesIn(await readFile(file));
-      await truncate(file, beginnings.at(-CUT)!);
+      await truncate(file, batchesIn(await readFile(file)).at(-CUT)!);
+      await broker.restart();
     }
 
-    it('stops the projector there, whose other partition goes on', async () => {
-      const [cutOff, whole] = albums;
-      await broker.kill();
-      await cut(0);
-      await broker.restart();
-      await stopsLoudly(system, catalog(system, 0), cutOff!, /the log ends at|records are missing|another log/);
-      await takesChanges(system, whole!);
-      expect((await client.get(`/albums/${cutOff!}`)).body?.data?.album?.year).toBe(CHANGES - 1);
-    });
+    it('stops the projector there; other partitions go on', async () => {
+      await comeBackWithout(SHORTER);
+      await stopsLoudly(system, catalog(system, SHORTER), albums[SHORTER]!, NOTICED);
+      await takesChanges(system, albums[WHOLE]!);
+      expect((await client.get(`/albums/${albums[SHORTER]!}`)).body?.data?.album?.year).toBe(CHANGES - 1);
+    }, LONG_MS);
 
-    it('and takes others in their place at once: it stops as well', async () => {
-      const [cutOff, whole] = albums;
+    it('and takes others in their place at once, stops it as well', async () => {
       let writing = true;
-      const stubborn = Array.from({ length: 8 }, async (_, n) => {
+      const writers = Array.from({ length: 8 }, async (_, n) => {
         while (writing) await client.post('/albums', { name: 'in its place', year: n }).catch(() => undefined);
       });
-      await broker.kill();
-      await cut(0);
-      await broker.restart();
-      await stopsLoudly(system, catalog(system, 0), cutOff!, /the log ends at|records are missing|another log/);
+      await comeBackWithout(OVERWRITTEN);
+      await stopsLoudly(system, catalog(system, OVERWRITTEN), albums[OVERWRITTEN]!, NOTICED);
       writing = false;
-      await Promise.all(stubborn);
-      await takesChanges(system, whole!);
-    });
+      await Promise.all(writers);
+      await takesChanges(system, albums[WHOLE]!);
+    }, LONG_MS);
   }),
 );
 

@@ -35,7 +35,7 @@ describeDistributed('after one backend of Postgres was killed -9', () => {
       await load.served({ writes: 40, reads: 40 });
     });
     expect(await checkServed(history, { env: music.env, urls })).toEqual([]);
-  }, 120_000);
+  }, 180_000);
 });
 
 /**

@@ -34,7 +34,10 @@ beforeAll(async () => {
   directory = mkdtempSync(path.join(tmpdir(), 'openmusic-stack-'));
   chmodSync(directory, 0o755); // where we are root, Postgres is run by somebody else
   // Made for other servers, as a user's may be. The stack's own win.
-  writeFileSync(path.join(directory, '.env'), 'NAMESPACE=of_env\nKAFKA_BROKERS=a:1\nKAFKA_SSL=on\nPGHOST=b\nREDIS_SERVER=c\n');
+  writeFileSync(
+    path.join(directory, '.env'),
+    'NAMESPACE=of_env\nKAFKA_BROKERS=a:1\nKAFKA_SSL=on\nPGHOST=b\nREDIS_SERVER=c\n',
+  );
   const ports = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
   const [PORT, KAFKA_PORT, PGPORT, REDIS_PORT] = ports.map(String) as [string, string, string, string];
   env = { PATH, HOME, DATA_DIR: path.join(directory, 'data'), PORT, KAFKA_PORT, PGPORT, REDIS_PORT };

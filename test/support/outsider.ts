@@ -1,6 +1,7 @@
 import type { Admin, Producer } from 'kafkajs';
 import type { LogRecord, TopicPartition } from '../../src/events/record.ts';
 import { createClient } from '../../src/log/kafka/client.ts';
+import { until } from './servers/waiting.ts';
 
 /** Somebody else at the brokers, who need not do as we do. */
 export interface Outsider {
@@ -52,9 +53,11 @@ async function recreate(admin: Admin, topic: string): Promise<void> {
   const settings = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1' };
   const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
   await admin.deleteTopics({ topics: [topic] });
+  const create = () => admin.createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: true });
   // The name is free a moment after the deletion was answered.
-  for (let made = false; !made;)
-    made = await admin
-      .createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: true })
-      .catch(() => false);
+  await until(
+    () => create().catch(() => false),
+    10_000,
+    () => `${topic} cannot be made again`,
+  );
 }

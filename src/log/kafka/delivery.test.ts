@@ -43,11 +43,19 @@ describe('a delivery', () => {
   const messages = (begin: number, end: number) =>
     Array.from({ length: end - begin }, (_, n) => ({ offset: String(begin + n), key: null, value: null, headers: {} }));
 
-  it('begins at the wanted record', async () => {
+  it('of the wanted records goes on after them', async () => {
     partition.want(7);
-    await deliver(5, 10);
+    await deliver(7, 10);
     expect(events).toEqual(['deliver 7-9', 'resolve 9', 'reached 10']);
     expect(partition.wanted).toBe(10);
+  });
+
+  it('shows the handler at once what begins before the wanted record, because the log may have been made anew', async () => {
+    partition.want(7);
+    handle = () => Promise.resolve(6);
+    await deliver(0, 10);
+    expect(events).toEqual(['deliver 0-9', 'seek 6', 'reached 6']);
+    expect(partition.wanted).toBe(6);
   });
 
   it('is of a thousand records at most at a time', async () => {
@@ -60,13 +68,13 @@ describe('a delivery', () => {
     ]);
   });
 
-  it('seeks twice before it shows the handler another beginning, and then keeps showing it', async () => {
+  it('seeks twice before it shows the handler a later beginning, and then keeps showing it', async () => {
     partition.want(7);
     for (let n = 0; n < 4; n++) {
       handle = () => (n < 3 ? Promise.reject(new Error('no database')) : Promise.resolve('stopped'));
-      await deliver(0, 3).catch(() => events.push('failed'));
+      await deliver(9, 12).catch(() => events.push('failed'));
     }
-    expect(events).toEqual(['seek 7', 'seek 7', 'deliver 0-2', 'failed', 'deliver 0-2', 'pause']);
+    expect(events).toEqual(['seek 7', 'seek 7', 'deliver 9-11', 'failed', 'deliver 9-11', 'pause']);
   });
 
   it('does not take a batch from before a seek for a jump', async () => {

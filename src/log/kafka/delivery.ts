@@ -2,7 +2,7 @@ import type { EachBatchPayload } from 'kafkajs';
 import { partitionKey } from '../../events/record.ts';
 import type { Next, Slice, SubscriptionHandler } from '../event-log.ts';
 import type { AssignedPartition } from './assignment.ts';
-import { fromWanted, slicesOf } from './slices.ts';
+import { slicesOf } from './slices.ts';
 
 /** What a delivery asks of the subscription it belongs to. */
 export interface DeliveryHost {
@@ -22,13 +22,14 @@ export interface DeliveryHost {
 export async function deliverBatch(host: DeliveryHost, partition: AssignedPartition, payload: EachBatchPayload) {
   const { wanted } = partition;
   if (wanted === undefined || payload.isStale()) return;
-  const records = fromWanted(payload.batch.messages, wanted);
-  if (!records && partition.askAgain()) {
+  const { messages } = payload.batch;
+  if (Number(messages[0]?.offset) > wanted && partition.askAgain()) {
     host.seek(partition, wanted);
     return;
   }
-  // Asked for in vain: the log does not go on at the wanted offset, and kafkajs has jumped to its beginning.
-  await deliverSlices(host, partition, slicesOf(partition, records ?? payload.batch.messages), payload);
+  // What begins elsewhere is shown as it is. Before the wanted offset: the log ended before it, if only for a moment, and
+  // kafkajs has jumped to its beginning. After it: asked for in vain.
+  await deliverSlices(host, partition, slicesOf(partition, messages), payload);
 }
 
 async function deliverSlices(

@@ -105,13 +105,15 @@ function songSightings(stream: string, seen: number | undefined, shown: SongView
   return [song, shown.albumId === null ? absent(album) : present(album)];
 }
 
-/** What a list shows of every song that could be in it: those that are, as they are, and that the others are not. */
-export function songsOf(shown: readonly SongSummary[], filter: Thing, world: World): Sighting[] {
+type Filter = Readonly<Partial<Record<'albumId' | 'performer', string>>>;
+
+/** What a list shows of every song that was ever to be in it: those that are, as they are, and that the others are not. */
+export function songsOf(shown: readonly SongSummary[], filter: Filter, world: World): Sighting[] {
   const listed = new Map(shown.map((song) => [song.id, song]));
-  const ids = new Set([...listed.keys(), ...world.ofCategory(category).map(({ id }) => id)]);
   const wanted = Object.entries(filter);
   const belongs = (thing: Thing | undefined) => wanted.every(([field, value]) => thing?.[field] === value);
-  return [...ids].map((stream) => {
+  const ever = wanted.flatMap(([field, value]) => indexOf(world).get(`${field} ${value}`) ?? []);
+  return [...new Set([...listed.keys(), ...ever])].map((stream) => {
     const song = listed.get(stream);
     return {
       stream,
@@ -119,6 +121,24 @@ export function songsOf(shown: readonly SongSummary[], filter: Thing, world: Wor
       fits: (thing) => (song ? belongs(thing) && isListed(song, thing) : !belongs(thing)),
     };
   });
+}
+
+const indexes = new WeakMap<World, Map<string, string[]>>();
+
+/** Songs by what they were listed under in any version: a song that never was says nothing by not being listed. */
+function indexOf(world: World): Map<string, string[]> {
+  const known = indexes.get(world);
+  if (known) return known;
+  const index = new Map<string, string[]>();
+  for (const { id, states } of world.ofCategory(category)) {
+    const keys = states.flatMap((thing) => [
+      `albumId ${String(thing?.albumId)}`,
+      `performer ${String(thing?.performer)}`,
+    ]);
+    for (const key of new Set(keys)) index.set(key, [...(index.get(key) ?? []), id]);
+  }
+  indexes.set(world, index);
+  return index;
 }
 
 const isListed = ({ title, performer }: SongSummary, thing: Thing | undefined) =>

@@ -1,17 +1,24 @@
 import { rm } from 'node:fs/promises';
 import type { Child } from '../../../src/stack/child.ts';
-import { guardProcess } from './guard.ts';
+import { type Disarm, guard } from '../../../src/stack/guard.ts';
 import type { NativeServer } from './types.ts';
 
 /** A server that a test may treat badly. `temporary` is the directory that goes with it. */
 export async function nativeServer(start: () => Promise<Child>, temporary: string | undefined): Promise<NativeServer> {
+  const disarm = temporary === undefined ? undefined : removedWithUs(temporary);
+  const clean = async () => {
+    if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
+    disarm?.();
+  };
   const started = async () => {
     const child = await start();
     child.unref();
-    if (temporary !== undefined) void child.ended.then(guardProcess(child.pid, temporary));
     return child;
   };
-  let child = await started();
+  let child = await started().catch(async (error: unknown) => {
+    await clean();
+    throw error;
+  });
   const kill = async () => {
     child.send('SIGKILL');
     await child.ended;
@@ -28,7 +35,7 @@ export async function nativeServer(start: () => Promise<Child>, temporary: strin
     stop: async () => {
       child.send('SIGCONT');
       await (temporary === undefined ? child.stop() : kill());
-      if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
+      await clean();
     },
     freeze: () => sent('SIGSTOP'),
     thaw: () => sent('SIGCONT'),
@@ -38,3 +45,6 @@ export async function nativeServer(start: () => Promise<Child>, temporary: strin
     },
   };
 }
+
+/** The server has a guard of its own; it is given the time to die, for it would write on. */
+const removedWithUs = (directory: string): Disarm => guard(`sleep 1; rm -rf '${directory}'`);
