@@ -13,14 +13,14 @@ const arrows: Record<string, string[]> = {
   projections: ['errors', 'events', 'faults', 'lifecycle', 'log', 'postgres', 'cache'],
   consumers: ['errors', 'events', 'lifecycle', 'log', 'postgres', 'cache', 'commands', 'projections'],
   http: ['errors', 'events', 'lifecycle', 'log', 'postgres', 'cache', 'commands', 'projections', 'config'],
-  stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys'],
+  stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys', 'stop-signal'],
 };
 
 const zones = Object.entries(arrows).map(([folder, allowed]) => ({
   target: `./src/${folder}`,
   from: './src',
   except: [folder, ...allowed].map((name) =>
-    ['errors', 'faults', 'lifecycle', 'config', 'keys'].includes(name) ? `./${name}.ts` : `./${name}`,
+    ['errors', 'faults', 'lifecycle', 'config', 'keys', 'stop-signal'].includes(name) ? `./${name}.ts` : `./${name}`,
   ),
   message: `src/${folder} may import only: ${[folder, ...allowed].join(', ')}.`,
 }));

@@ -5,6 +5,7 @@ import { reasonOf } from './errors.ts';
 import type { Faults } from './faults.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { startRoles } from './roles.ts';
+import { stopSignal } from './stop-signal.ts';
 
 /** Runs this process to its end, and ends it with code 1 when its settings are wrong. */
 export function run(faults: Faults = {}): void {
@@ -14,7 +15,7 @@ export function run(faults: Faults = {}): void {
   });
 }
 
-/** Starts the roles of this process and stops them on SIGTERM or SIGINT; a second signal ends at once. */
+/** Starts the roles of this process and stops them at the first signal to end; a second one ends at once. */
 async function main(faults: Faults): Promise<void> {
   const config = loadConfig();
   const logger = pino({ level: config.LOG_LEVEL, base: undefined });
@@ -27,12 +28,7 @@ async function main(faults: Faults): Promise<void> {
     logger.info('stopped');
     process.exit(code);
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      process.on(signal, () => process.exit(130));
-      void end(signal, 0);
-    });
-  }
+  stopSignal(process, { first: (signal) => void end(signal, 0), second: () => process.exit(130) });
   try {
     await startRoles({
       config,

@@ -1,7 +1,7 @@
 import { inheritedEnvironment } from '../config.ts';
 import { reasonOf } from '../errors.ts';
+import { stopSignal } from '../stop-signal.ts';
 import { type Stack, startStack } from './stack.ts';
-import { stopSignal } from './stop-signal.ts';
 
 /** The exit code: 0 when it was told to stop, 1 when it could not start or a part of it died. */
 async function main(): Promise<number> {

@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { describeDistributed, type Distributed, seedOfRun, startDistributed } from '../support/distributed.ts';
 import { checkServed, recordHistory } from '../support/history/index.ts';
 import { eventually } from '../support/observed.ts';
@@ -37,9 +39,42 @@ describeDistributed('a projector that is stopped for longer than its session, be
       const heir = await system.startProjector();
       await load.served(MORE, 60_000);
       await heir.end('SIGKILL');
-      zombie.thaw();
-      await load.served(MORE, 60_000);
+      const steps = await watchCheckpoints(system, async () => {
+        zombie.thaw();
+        await load.served(MORE, 60_000);
+      });
+      expect(steps.filter(({ to, from }) => to < from)).toEqual([]);
+      expect(steps.length).toBeGreaterThan(0);
     });
     expect(await checkServed(history, { env: system.env, urls: [api.url] })).toEqual([]);
   }, 120_000);
 });
+
+interface Step {
+  readonly partition: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Every change of a checkpoint that is to be seen while the work goes on. */
+async function watchCheckpoints({ connection, namespace }: Distributed, work: () => Promise<void>): Promise<Step[]> {
+  const client = new pg.Client(connection);
+  await client.connect();
+  const text = `SELECT topic || '/' || partition AS partition, next::int FROM ${namespace}_read_1_1.checkpoints`;
+  const steps: Step[] = [];
+  const last = new Map<string, number>();
+  const look = async () => {
+    for (const { partition, next } of (await client.query<{ partition: string; next: number }>(text)).rows) {
+      const from = last.get(partition) ?? next;
+      if (next !== from) steps.push({ partition, from, to: next });
+      last.set(partition, next);
+    }
+  };
+  await look();
+  let watching = true;
+  const watch = async () => {
+    for (; watching; await delay(20)) await look();
+  };
+  await Promise.all([watch(), work().finally(() => (watching = false))]).finally(() => client.end());
+  return steps;
+}

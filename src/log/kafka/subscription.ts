@@ -8,6 +8,7 @@ import { createClient, type ClientOptions, type KafkaClient, type LogLine } from
 import { createGroupConsumer } from './consumer.ts';
 import { within } from './deadline.ts';
 import { deliverBatch, type DeliveryHost } from './delivery.ts';
+import { gathering } from './gather.ts';
 import { createHints, type Hints } from './hints.ts';
 
 export interface SubscriptionOptions extends ClientOptions {
@@ -17,6 +18,8 @@ export interface SubscriptionOptions extends ClientOptions {
 
 const PAUSE_AFTER_FAILURE_MS = 250;
 const STOP_WITHIN_MS = 8_000;
+/** All partitions of a fetch, so that they can be handed over together. */
+const PARTITIONS_AT_ONCE = 64;
 
 /**
  * One member of a consumer group. kafkajs brings batches; where to begin and to go on says the handler.
@@ -62,7 +65,7 @@ export class KafkaSubscription implements RunningSubscription {
     await this.#consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: 4,
+      partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
       eachBatch: (payload) => this.#track(this.#eachBatch(payload)),
     });
   }
@@ -157,7 +160,7 @@ export class KafkaSubscription implements RunningSubscription {
 
   #createHost(): DeliveryHost {
     return {
-      handler: this.#handler,
+      handler: { deliver: gathering(this.#handler) },
       signal: this.#stopping.signal,
       isCurrent: (partition) => this.#assignment.has(partition),
       seek: ({ topic, partition }, offset) =>
