@@ -7,7 +7,6 @@ import { commitStatement, MISSED } from './statement.ts';
 import {
   type Accepted,
   type Believed,
-  type Commit,
   type CommitOutcome,
   Poison,
   type ProjectionStore,

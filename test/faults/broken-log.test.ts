@@ -38,44 +38,56 @@ describeDistributed('a projector', () => {
     stopsLoudly(system, catalog(system, partition), albums[partition]!, reason);
   const goesOnAt = (partition: number) => takesChanges(system, albums[partition]!);
 
-  it(`stops at a flipped bit in a header, and goes on when that record is declared void (SEED=${seed})`, async () => {
-    const where = catalog(system, FLIPPED);
-    const position = `${partitionKey(where)}@${await outsider.end(where)}`;
-    await outsider.produce(where, flipped(claim({ stream: streamIn(system, FLIPPED) }), createRandom(seed)));
-    await stops(FLIPPED, /^key and headers sum up to/);
-    await goesOnAt(EMPTY);
-    const detail = expect.stringContaining('1 partitions are stopped');
-    expect((await entryOf(system.apis[0]!, 'lag')).entry).toMatchObject({ ok: false, detail });
+  it(
+    `stops at a flipped bit in a header, and goes on when that record is declared void (SEED=${seed})`,
+    async () => {
+      const where = catalog(system, FLIPPED);
+      const position = `${partitionKey(where)}@${await outsider.end(where)}`;
+      await outsider.produce(where, flipped(claim({ stream: streamIn(system, FLIPPED) }), createRandom(seed)));
+      await stops(FLIPPED, /^key and headers sum up to/);
+      await goesOnAt(EMPTY);
+      const detail = expect.stringContaining('1 partitions are stopped');
+      expect((await entryOf(system.apis[0]!, 'lag')).entry).toMatchObject({ ok: false, detail });
 
-    expect(await system.cli('log', 'void', position, '--why', 'a test')).toMatchObject({ code: 0 });
-    await goesOnAt(FLIPPED);
-    expect((await createClient(system.projectors[0]!.url).get('/livez')).status).toBe(200);
-    expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live build');
-  }, LONG_MS);
+      expect(await system.cli('log', 'void', position, '--why', 'a test')).toMatchObject({ code: 0 });
+      await goesOnAt(FLIPPED);
+      expect((await createClient(system.projectors[0]!.url).get('/livez')).status).toBe(200);
+      expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live build');
+    },
+    LONG_MS,
+  );
 
-  it('stops when records were deleted before it read them', async () => {
-    const where = catalog(system, DELETED);
-    system.projectors[0]!.freeze();
-    await outsider.produce(where, ...strangers(1, DELETED)); // ends the fetch that is under way
-    await outsider.produce(where, ...strangers(5, DELETED));
-    await outsider.deleteBefore(where, (await outsider.end(where)) - 2);
-    system.projectors[0]!.thaw();
-    await stops(DELETED, /records are missing/);
-    await goesOnAt(EMPTY);
-  }, LONG_MS);
+  it(
+    'stops when records were deleted before it read them',
+    async () => {
+      const where = catalog(system, DELETED);
+      system.projectors[0]!.freeze();
+      await outsider.produce(where, ...strangers(1, DELETED)); // ends the fetch that is under way
+      await outsider.produce(where, ...strangers(5, DELETED));
+      await outsider.deleteBefore(where, (await outsider.end(where)) - 2);
+      system.projectors[0]!.thaw();
+      await stops(DELETED, /records are missing/);
+      await goesOnAt(EMPTY);
+    },
+    LONG_MS,
+  );
 
-  it('stops when its topic was made anew, also when that holds more than the old one did', async () => {
-    const where = catalog(system, REFILLED);
-    const end = await outsider.end(where);
-    await outsider.recreate(where.topic);
-    const resets = () => linesOf(system.projectors[0]!, 'kafkajs ConsumerGroup: Offset out of range');
-    await eventually('it has met the new end', () =>
-      resets().some(({ kafkajs }) => (kafkajs as { partition: number }).partition === REFILLED),
-    );
-    await outsider.produce(where, ...strangers(end + 5, REFILLED));
-    await stops(REFILLED, /another log|records are missing|the log ends at/);
-    await stops(EMPTY, /the log ends at/);
-  }, LONG_MS);
+  it(
+    'stops when its topic was made anew, also when that holds more than the old one did',
+    async () => {
+      const where = catalog(system, REFILLED);
+      const end = await outsider.end(where);
+      await outsider.recreate(where.topic);
+      const resets = () => linesOf(system.projectors[0]!, 'kafkajs ConsumerGroup: Offset out of range');
+      await eventually('it has met the new end', () =>
+        resets().some(({ kafkajs }) => (kafkajs as { partition: number }).partition === REFILLED),
+      );
+      await outsider.produce(where, ...strangers(end + 5, REFILLED));
+      await stops(REFILLED, /another log|records are missing|the log ends at/);
+      await stops(EMPTY, /the log ends at/);
+    },
+    LONG_MS,
+  );
 });
 
 /** The record with one bit of one header other than it was written. */

@@ -52,28 +52,36 @@ describeWithNativeKafka('a broker that comes back', () =>
       await broker.kill();
       const folder = partitionKey(catalog(system, partition)).replace('/', '-');
       const file = path.join(directory, 'data', folder, '00000000000000000000.log');
-      await truncate(file, batchesIn(await readFile(file)).at(-CUT)!);
+      await truncate(file, batchesIn(await readFile(file)).at(-CUT));
       await broker.restart();
     }
 
-    it('stops the projector there; other partitions go on', async () => {
-      await comeBackWithout(SHORTER);
-      await stopsLoudly(system, catalog(system, SHORTER), albums[SHORTER]!, NOTICED);
-      await takesChanges(system, albums[WHOLE]!);
-      expect((await client.get(`/albums/${albums[SHORTER]!}`)).body?.data?.album?.year).toBe(CHANGES - 1);
-    }, LONG_MS);
+    it(
+      'stops the projector there; other partitions go on',
+      async () => {
+        await comeBackWithout(SHORTER);
+        await stopsLoudly(system, catalog(system, SHORTER), albums[SHORTER]!, NOTICED);
+        await takesChanges(system, albums[WHOLE]!);
+        expect((await client.get(`/albums/${albums[SHORTER]!}`)).body?.data?.album?.year).toBe(CHANGES - 1);
+      },
+      LONG_MS,
+    );
 
-    it('and takes others in their place at once, stops it as well', async () => {
-      let writing = true;
-      const writers = Array.from({ length: 8 }, async (_, n) => {
-        while (writing) await client.post('/albums', { name: 'in its place', year: n }).catch(() => undefined);
-      });
-      await comeBackWithout(OVERWRITTEN);
-      await stopsLoudly(system, catalog(system, OVERWRITTEN), albums[OVERWRITTEN]!, NOTICED);
-      writing = false;
-      await Promise.all(writers);
-      await takesChanges(system, albums[WHOLE]!);
-    }, LONG_MS);
+    it(
+      'and takes others in their place at once, stops it as well',
+      async () => {
+        let writing = true;
+        const writers = Array.from({ length: 8 }, async (_, n) => {
+          while (writing) await client.post('/albums', { name: 'in its place', year: n }).catch(() => undefined);
+        });
+        await comeBackWithout(OVERWRITTEN);
+        await stopsLoudly(system, catalog(system, OVERWRITTEN), albums[OVERWRITTEN]!, NOTICED);
+        writing = false;
+        await Promise.all(writers);
+        await takesChanges(system, albums[WHOLE]!);
+      },
+      LONG_MS,
+    );
   }),
 );
 

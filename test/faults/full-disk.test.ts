@@ -43,7 +43,8 @@ describeWithSmallDisk('the disk of Postgres, full', (startDisk) => {
     await beginWalFile(await connectionIn(dataDir));
     const history = await recordHistory({ urls: [app.url] }, async (load) => {
       await load.served(MORE, WITHIN_MS);
-      const refused = () => linesOf(app, 'a request could not be served').filter(({ code }) => code === 'LOG_UNAVAILABLE');
+      const refused = () =>
+        linesOf(app, 'a request could not be served').filter(({ code }) => code === 'LOG_UNAVAILABLE');
       await fillForAWhile(load, app, () => refused().some(({ cause }) => isNoSpace(cause)));
     });
     expect(await checkServed(history, { env, urls: [app.url] })).toEqual([]);

@@ -73,8 +73,16 @@ async function watchCheckpoints({ connection, namespace }: Distributed, work: ()
   await look();
   let watching = true;
   const watch = async () => {
-    for (; watching; await delay(20)) await look();
+    while (watching) {
+      await look();
+      await delay(20);
+    }
   };
-  await Promise.all([watch(), work().finally(() => (watching = false))]).finally(() => client.end());
+  const watched = watch();
+  await work().finally(async () => {
+    watching = false;
+    await watched;
+    await client.end();
+  });
   return steps;
 }

@@ -44,11 +44,13 @@ export async function startDistributed(options: DistributedOptions = {}): Promis
   const env = { ...settingsOf(connection, options.brokers ?? sharedBrokers()), ...options.env };
   const apis: OpenMusicProcess[] = [];
   const projectors: OpenMusicProcess[] = [];
-  const startIn = (into: OpenMusicProcess[], role: string) => async (more: Settings = {}, entry?: string) => {
-    const started = await startProcess({ env: { ...env, ROLES: role, ...more }, entry });
-    into.push(started);
-    return started;
-  };
+  const startIn =
+    (into: OpenMusicProcess[], role: string) =>
+    async (more: Settings = {}, entry?: string) => {
+      const started = await startProcess({ env: { ...env, ROLES: role, ...more }, entry });
+      into.push(started);
+      return started;
+    };
   const distributed: Distributed = {
     ...{ namespace: env.NAMESPACE, connection, env, apis, projectors },
     startApi: startIn(apis, 'api'),

@@ -27,7 +27,7 @@ const namespace: Command = ['unshare', '--mount', '--map-current-user', '--keep-
 
 /** Tried in a namespace of its own, which leaves nothing behind. */
 function works(way: Command): boolean {
-  const [command = '', ...args] = [...way, 'unshare', '--mount', 'mount', '-t', 'tmpfs', 'none', tmpdir()];
+  const [command, ...args] = [...way, 'unshare', '--mount', 'mount', '-t', 'tmpfs', 'none', tmpdir()];
   return spawnSync(command, args, { timeout: 5_000, stdio: 'ignore' }).status === 0;
 }
 
@@ -50,7 +50,7 @@ async function runThisFileInNamespace(): Promise<void> {
 async function startSmallDisk(megabytes: number): Promise<SmallDisk> {
   const way = ways.find(works) ?? [];
   const directory = await mkdtemp(path.join(tmpdir(), 'openmusic-disk-'));
-  const [command = '', ...args] = [...way, 'mount', '-t', 'tmpfs', '-o', `size=${megabytes}m,mode=777`, 'none', directory];
+  const [command, ...args] = [...way, 'mount', '-t', 'tmpfs', '-o', `size=${megabytes}m,mode=777`, 'none', directory];
   await run(command, args);
   const unmount = [...way, `umount --lazy '${directory}'`].join(' ');
   const disarm = guard(`${unmount}; rmdir '${directory}'`);
