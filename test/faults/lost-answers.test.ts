@@ -61,6 +61,6 @@ describeWithNativeKafka('answers to produce requests that get lost', () =>
       });
       expect(await checkServed(history, { env: system.env, urls })).toEqual([]);
       expect(await repeated()).toBeGreaterThan(0);
-    });
+    }, 120_000);
   }),
 );

@@ -11,7 +11,7 @@ const MORE = { writes: 30, reads: 30 };
 const FIRST = 20;
 const CHOICES = 60;
 
-const settings = { VERDICT_WAIT_SECONDS: '1', KAFKA_SESSION_SECONDS: '3' };
+const settings = { VERDICT_WAIT_SECONDS: '1' };
 
 describeDistributed('a projector that is stopped for longer than its session, before a commit', () => {
   let system: Distributed;
