@@ -7,7 +7,8 @@ import { openEmbeddedLog } from './log/embedded.ts';
 import type { EventLog } from './log/event-log.ts';
 import { openKafkaLog } from './log/kafka.ts';
 import type { PostgresConnection } from './postgres/connection.ts';
-import { joinOrStartEmbeddedPostgres, startEmbeddedPostgres } from './postgres/embedded.ts';
+import { joinOrStartEmbeddedPostgres } from './postgres/embedded.ts';
+import { keepEmbeddedPostgres } from './postgres/kept.ts';
 import { migrate } from './postgres/migrate.ts';
 import { type Database, openDatabase } from './postgres/pool.ts';
 
@@ -53,10 +54,10 @@ async function reachPostgres({ config, logger, lifecycle, as }: ResourceOptions)
     const { PGHOST: host, PGPORT: port, PGUSER: user, PGPASSWORD: password, PGDATABASE: database } = config;
     return { host, port, user, password, database };
   }
-  const open = as === 'server' ? startEmbeddedPostgres : joinOrStartEmbeddedPostgres;
-  const dataDir = path.resolve(config.DATA_DIR);
-  const server = lifecycle.add('embedded Postgres', await open({ dataDir, log: (line) => logger.debug(line) }));
-  return server.connection;
+  const options = { dataDir: path.resolve(config.DATA_DIR), log: (line: string) => logger.debug(line) };
+  const open = as === 'server' ? keepEmbeddedPostgres : joinOrStartEmbeddedPostgres;
+  const server = await open(options, (message) => logger.error(message));
+  return lifecycle.add('embedded Postgres', server).connection;
 }
 
 async function bringUpToDate(

@@ -46,6 +46,11 @@ describeWithSmallDisk('the disk of Postgres, full', (startDisk) => {
       const refused = () =>
         linesOf(app, 'a request could not be served').filter(({ code }) => code === 'LOG_UNAVAILABLE');
       await fillForAWhile(load, app, () => refused().some(({ cause }) => isNoSpace(cause)));
+      await disk.fill();
+      await beginWalFile(await connectionIn(dataDir)).catch(() => undefined);
+      await eventually('Postgres does not start', () => linesOf(app, 'Postgres does not start').length > 0);
+      await disk.clear();
+      await load.served(MORE, WITHIN_MS);
     });
     expect(await checkServed(history, { env, urls: [app.url] })).toEqual([]);
   }, 120_000);

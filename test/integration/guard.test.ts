@@ -46,7 +46,7 @@ async function open(options: Partial<CoreOptions> = {}): Promise<Core> {
 /** Kills one of the server's processes that serve a client, so that Postgres recovers from a crash. Resolves when it has begun. */
 async function crash(core: Core): Promise<void> {
   const text = `SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
-    AND application_name = 'openmusic reads' ORDER BY backend_start LIMIT 1`;
+    AND application_name IN ('openmusic reads', 'openmusic anchor') ORDER BY backend_start LIMIT 1`;
   const [victim] = await core.admin.query<{ pid: number }>({ text });
   const witness = new pg.Client(postgres.connection);
   await witness.connect();

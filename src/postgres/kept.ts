@@ -1,0 +1,54 @@
+import { reasonOf } from '../errors.ts';
+import { sleep, type Stoppable } from '../lifecycle.ts';
+import type { PostgresConnection } from './connection.ts';
+import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from './embedded.ts';
+
+export interface KeptPostgres extends Stoppable {
+  readonly connection: PostgresConnection;
+}
+
+const AGAIN_AFTER_MS = 1_000;
+
+/**
+ * The embedded server, started again at the same port whenever it ends by itself: Postgres gives up when its own log
+ * finds no room on the disk, and does not come back alone when there is.
+ */
+export async function keepEmbeddedPostgres(
+  options: EmbeddedPostgresOptions,
+  report: (message: string) => void,
+): Promise<KeptPostgres> {
+  let server = await startEmbeddedPostgres(options);
+  const { connection } = server;
+  const stopping = new AbortController();
+
+  async function startAgain(): Promise<EmbeddedPostgres | undefined> {
+    while (!stopping.signal.aborted) {
+      try {
+        return await startEmbeddedPostgres({ ...options, port: connection.port });
+      } catch (error) {
+        report(reasonOf(error));
+        await sleep(AGAIN_AFTER_MS, stopping.signal);
+      }
+    }
+    return undefined;
+  }
+
+  const keeping = (async () => {
+    for (let next: EmbeddedPostgres | undefined = server; next; next = await startAgain()) {
+      server = next;
+      if (!stopping.signal.aborted) await server.exited;
+      if (stopping.signal.aborted) return; // `stop` sees to the rest
+      report('Postgres has ended by itself and is started again');
+      await server.stop(); // what our side still holds of it
+    }
+  })();
+  return {
+    connection,
+    async stop() {
+      stopping.abort();
+      await server.stop();
+      await keeping;
+      await server.stop();
+    },
+  };
+}
