@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { guardProcess } from '../test/support/servers/guard.ts';
+import { guard } from '../src/stack/guard.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 
@@ -35,7 +35,7 @@ export function startChild(file: string, { cwd = root, args = [], node = [], env
     ...{ cwd, execArgv: [...node], env: { PATH: process.env.PATH, ...env }, silent: true, serialization: 'advanced' },
   });
   if (child.pid === undefined) throw new Error(`${file} could not be started`);
-  child.once('exit', guardProcess(child.pid, undefined));
+  child.once('exit', guard(`kill -9 ${child.pid}`));
   const ended = once(child, 'exit').then(([code]) => code as number | null);
   let printed = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data) => (printed += String(data)));

@@ -1,3 +1,5 @@
+import { type Comparison, isWanted, type Plan } from './figure.ts';
+
 /** How a product under measurement is put together. */
 export interface Shape {
   readonly name: string;
@@ -21,3 +23,13 @@ export const unflushed: Shape = {
 
 /** What a single broker does, so that it keeps what it has acknowledged. */
 export const flushed: Shape = { ...distributed, name: 'distributed with flush', settings: { KAFKA_FLUSH: 'on' } };
+
+/** The comparisons of both ways to run, as far as they are wanted, one after the other. */
+export async function ofBothShapes(
+  plan: Plan,
+  compare: (shape: Shape) => Promise<readonly Comparison[]>,
+): Promise<Comparison[]> {
+  const all: Comparison[] = [];
+  for (const shape of [embedded, unflushed]) if (isWanted(plan, shape.name)) all.push(...(await compare(shape)));
+  return all;
+}

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { claim, originOf } from '../test/support/core.ts';
+import { claim, handlerLimits, originOf } from '../test/support/core.ts';
 import { album } from './commands/album.ts';
-import { createHandler, defaultHandlerLimits } from './commands/handle.ts';
+import { createHandler } from './commands/handle.ts';
 import { newId } from './events/ids.ts';
 import { createPlacement } from './events/placement.ts';
 import type { FaultPoint, Faults } from './faults.ts';
@@ -35,7 +35,7 @@ test('a command passes its points before the log has the record, and when the lo
     },
     verdicts: { verdictOn: () => verdict.promise.finally(() => note('verdict')) },
     ...{ placement: createPlacement('t', 1), newId, now: Date.now, pause: () => Promise.resolve(), faults },
-    limits: defaultHandlerLimits,
+    limits: handlerLimits,
   });
   const command = { type: 'CreateAlbum', details: { name: 'Parachutes', year: 2000 } } as const;
   await handle({ stream: 'album-1', origin: originOf(), command });

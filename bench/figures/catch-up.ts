@@ -1,7 +1,7 @@
 import { type Point, tablesOf } from '../build.ts';
-import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
+import { type Comparison, type Figure, type Plan } from '../figure.ts';
 import { prepareReplay, type Replay } from '../replay.ts';
-import { embedded, type Shape, unflushed } from '../shapes.ts';
+import { ofBothShapes, type Shape } from '../shapes.ts';
 import { type Contestant, seriesOf, takeTurns } from '../turns.ts';
 
 const COPY = 'COPY of the same rows';
@@ -17,11 +17,7 @@ last. *${COPY}*: every table that the projector has filled was copied out to fil
 new tables with the same columns, keys and indexes, by one connection in one transaction; the tables are from an earlier
 transaction, so that all is written to the WAL, as the projector's rows are.`,
   overHttp: false,
-  async run(plan) {
-    const all: Comparison[] = [];
-    for (const shape of [embedded, unflushed]) if (isWanted(plan, shape.name)) all.push(await compare(shape, plan));
-    return all;
-  },
+  run: (plan) => ofBothShapes(plan, async (shape) => [await compare(shape, plan)]),
 };
 
 async function compare(shape: Shape, plan: Plan): Promise<Comparison> {

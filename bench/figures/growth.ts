@@ -1,7 +1,7 @@
 import { type Point, timeOf } from '../build.ts';
-import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
+import { type Comparison, type Figure, type Plan } from '../figure.ts';
 import { prepareReplay } from '../replay.ts';
-import { embedded, type Shape, unflushed } from '../shapes.ts';
+import { ofBothShapes, type Shape } from '../shapes.ts';
 
 /** Sizes of the log at which is looked, as shares of the largest: 10⁴, 10⁵, … of 10⁶ events. */
 const SHARES = [0.01, 0.1, 0.3, 0.6, 0.95] as const;
@@ -17,11 +17,7 @@ export const growth: Figure = {
   method: `A projector catches up with a log of a million generated events. The time per event is taken of the 50,000 events that
 follow the 10,000th, and again of the last 50,000.`,
   overHttp: false,
-  async run(plan) {
-    const all: Comparison[] = [];
-    for (const shape of [embedded, unflushed]) if (isWanted(plan, shape.name)) all.push(await compare(shape, plan));
-    return all;
-  },
+  run: (plan) => ofBothShapes(plan, async (shape) => [await compare(shape, plan)]),
 };
 
 async function compare(shape: Shape, plan: Plan): Promise<Comparison> {

@@ -1,9 +1,9 @@
 import { type Build, openBuild } from '../build.ts';
-import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
+import { type Comparison, type Figure, type Plan } from '../figure.ts';
 import { type Loader, startLoader } from '../load/loader.ts';
 import { OBSERVED, type Question } from '../observed.ts';
 import { CREATE_ALBUM } from '../requests.ts';
-import { embedded, type Shape, unflushed } from '../shapes.ts';
+import { ofBothShapes, type Shape } from '../shapes.ts';
 import { type Server, type Stack, startStack } from '../stack.ts';
 
 const CONNECTIONS = 64;
@@ -19,11 +19,7 @@ export const memory: Figure = {
 is collected in every process of ours, and its resident memory is read. Compared is whichever of the later looks is farthest
 from the first.`,
   overHttp: false,
-  async run(plan) {
-    const all: Comparison[] = [];
-    for (const shape of [embedded, unflushed]) if (isWanted(plan, shape.name)) all.push(...(await look(shape, plan)));
-    return all;
-  },
+  run: (plan) => ofBothShapes(plan, (shape) => look(shape, plan)),
 };
 
 async function look(shape: Shape, plan: Plan): Promise<Comparison[]> {

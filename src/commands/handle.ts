@@ -36,8 +36,6 @@ export interface HandlerLimits {
   readonly streams: number;
 }
 
-export const defaultHandlerLimits: HandlerLimits = { verdictWaitMs: 5_000, retries: 8, streams: 10_000 };
-
 /** A stream as it was at one version. `fresh`: read for this very decision. */
 interface Loaded<State> {
   readonly state: State;

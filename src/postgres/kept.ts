@@ -48,7 +48,7 @@ export async function keepEmbeddedPostgres(
       stopping.abort();
       await server.stop();
       await keeping;
-      await server.stop();
+      await server.stop(); // another one, when it was being started meanwhile
     },
   };
 }

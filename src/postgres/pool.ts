@@ -38,25 +38,20 @@ export const constraintOf = (error: unknown): string | undefined =>
 /**
  * Prepared statements are planned once: planning the verdict query anew each time took longer than running it. Many are
  * planned while their tables are empty, when reading the whole table looks cheapest, and such a plan stays: at 50,000
- * events it had tripled the time of a write. All of them find their rows by key, so only plans that do are allowed.
+ * events it had tripled the time of a write. All of them find their rows by key, so only plans that do are allowed. A
+ * search is planned anew for its pattern, since a trigram index serves only some, and may read all.
  */
 const PLANS = {
-  plan_cache_mode: 'force_generic_plan',
-  enable_seqscan: 'off',
-  enable_hashjoin: 'off',
-  enable_mergejoin: 'off',
+  plan_cache_mode: { byKey: 'force_generic_plan', search: 'force_custom_plan' },
+  enable_seqscan: { byKey: 'off', search: 'on' },
+  enable_hashjoin: { byKey: 'off', search: 'on' },
+  enable_mergejoin: { byKey: 'off', search: 'on' },
 };
-const settings = Object.entries(PLANS)
-  .map(([name, value]) => `-c ${name}=${value}`)
-  .join(' ');
-
-/** A search is planned anew for its pattern, since a trigram index serves only some, and may read all. */
-const SEARCH = [
-  'plan_cache_mode = force_custom_plan',
-  'enable_seqscan = on',
-  'enable_hashjoin = on',
-  'enable_mergejoin = on',
-];
+const plans = Object.entries(PLANS);
+const BY_KEY = plans.map(([name, { byKey }]) => `-c ${name}=${byKey}`).join(' ');
+const BEGIN_SEARCH = ['BEGIN READ ONLY', ...plans.map(([name, { search }]) => `SET LOCAL ${name} = ${search}`)].join(
+  '; ',
+);
 
 /** Settings shared by pools and single connections: int8 as a number, deadlines on our side, keepalive, and plans. */
 export function clientConfig(
@@ -69,7 +64,7 @@ export function clientConfig(
     connectionTimeoutMillis: 3_000,
     query_timeout: queryTimeoutMs,
     keepAlive: true,
-    options: `-c search_path=${searchPath.map((schema) => `"${schema}"`).join(',')} -c timezone=UTC -c cursor_tuple_fraction=1 ${settings}`,
+    options: `-c search_path=${searchPath.map((schema) => `"${schema}"`).join(',')} -c timezone=UTC -c cursor_tuple_fraction=1 ${BY_KEY}`,
     types: { getTypeParser },
   };
 }
@@ -122,7 +117,7 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
     const client = await take();
     let usable = false;
     try {
-      await client.query(['BEGIN READ ONLY', ...SEARCH.map((setting) => `SET LOCAL ${setting}`)].join('; '));
+      await client.query(BEGIN_SEARCH);
       await client.query(`DECLARE chunk NO SCROLL CURSOR FOR ${text}`, values);
       for (let full = true; full;) {
         const { rows } = await client.query<Row>(`FETCH ${size} FROM chunk`);

@@ -1,19 +1,9 @@
-import type { Envelope } from '../events/envelope.ts';
 import type { Position, StoredRecord } from '../events/record.ts';
 import type { Faults } from '../faults.ts';
 import type { Word } from '../events/word.ts';
 import type { DeliveryContext } from '../log/event-log.ts';
-import { type Ground, sight, type Sighting, wins } from './arbitrate.ts';
-import { halves, type Judged, judgeWork, poisoned, stillNext, type Work } from './judge.ts';
-import type { PartitionState } from './partition-state.ts';
-import {
-  type Accepted,
-  type Commit,
-  type CommitOutcome,
-  Poison,
-  type ProjectionStore,
-  type StreamHead,
-} from './store.ts';
+import { createJudge, halves, type Judged, type JudgeOptions, poisoned, stillNext, type Work } from './judge.ts';
+import { type Accepted, type Commit, type CommitOutcome, Poison, type ProjectionStore } from './store.ts';
 
 /** Hears what happened, after it was committed. */
 export interface ProjectorObserver {
@@ -23,19 +13,18 @@ export interface ProjectorObserver {
   stopped(position: Position, reason: string): void;
 }
 
-interface ApplierOptions {
+interface ApplierOptions extends JudgeOptions {
   readonly store: Pick<ProjectionStore, 'heads' | 'commit'>;
   readonly observer: Pick<ProjectorObserver, 'committed' | 'lost' | 'quarantined'>;
-  readonly ground: () => Ground;
-  /** Stops a partition whose next record is corrupt. */
-  readonly stop: (state: PartitionState, reason: string) => Promise<void>;
   readonly faults: Faults;
 }
 
 type Apply = (works: readonly Work[], context: DeliveryContext) => Promise<void>;
 
 /** Arbitrates records and commits what follows. What a state remembers afterwards is true, or it has forgotten. */
-export function createApplier({ store, observer, ground, stop, faults }: ApplierOptions): Apply {
+export function createApplier({ store, observer, faults, ...judging }: ApplierOptions): Apply {
+  const judge = createJudge({ store, ...judging });
+
   /** Applies all works in one transaction; halves them when Postgres refuses a row, until the one that is refused stands alone. */
   async function apply(works: readonly Work[], context: DeliveryContext, trust = true): Promise<void> {
     const judged = await judge(works, trust);
@@ -91,35 +80,6 @@ export function createApplier({ store, observer, ground, stop, faults }: Applier
     observer.committed(commit, { won: sole ? won : [], look });
   }
 
-  /**
-   * Arbitrates. A work whose first record is corrupt is left out: it is fetched once more, or its partition stops. With
-   * trust a stream is taken for new when its first claim says so, which saves reading its head; the commit finds out.
-   */
-  async function judge(works: readonly Work[], trust: boolean): Promise<Judged[]> {
-    const sighted = works.map((work) => ({ work, sightings: work.records.map((record) => sight(record, ground())) }));
-    const unknown = sighted.flatMap(({ work, sightings }) => unknownStreams(work, sightings, trust));
-    const loaded = unknown.length > 0 ? await loadHeads(unknown, works) : new Map<string, StreamHead>();
-    if (loaded === 'missed') return [];
-    const judged: Judged[] = [];
-    for (const { work, sightings } of sighted) {
-      const corrupt = sightings.findIndex(({ kind }) => kind === 'corrupt');
-      const sound = corrupt < 0 ? work.records.length : corrupt;
-      if (sound > 0) judged.push(judgeWork(work, sightings.slice(0, sound), loaded));
-      const culprit = sightings[corrupt];
-      if (culprit?.kind === 'corrupt' && !work.state.suspects(work.from.next + corrupt) && sound === 0) {
-        await stop(work.state, culprit.reason);
-      }
-    }
-    return judged;
-  }
-
-  async function loadHeads(streams: readonly string[], works: readonly Work[]) {
-    const at = works.map(({ state, from }) => ({ ...state.where, from }));
-    const heads = await store.heads(streams, at);
-    if (heads === 'missed') for (const { state } of works) state.forget();
-    return heads;
-  }
-
   return apply;
 }
 
@@ -130,14 +90,3 @@ function forget(judged: readonly Judged[]): void {
 }
 
 const isApplied = (payload: Accepted['payload']) => typeof payload === 'object' && 'event' in payload;
-
-/** Streams whose head has to be read. */
-function unknownStreams({ state }: Work, sightings: readonly Sighting[], trust: boolean): string[] {
-  const first = new Map<string, Envelope>();
-  for (const sighting of sightings) {
-    if (sighting.kind !== 'claim') continue;
-    const { envelope } = sighting;
-    if (!first.has(envelope.stream) && !state.heads.has(envelope.stream)) first.set(envelope.stream, envelope);
-  }
-  return [...first.values()].filter((claim) => !(trust && wins(claim, undefined))).map(({ stream }) => stream);
-}

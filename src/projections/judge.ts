@@ -3,9 +3,9 @@ import { type Envelope, fingerprint, valueIsIntact } from '../events/envelope.ts
 import type { AnyEvent } from '../events/events.ts';
 import type { LogRecord, StoredRecord } from '../events/record.ts';
 import { reasonOf } from '../errors.ts';
-import { type Sighting, wins } from './arbitrate.ts';
+import { type Ground, sight, type Sighting, wins } from './arbitrate.ts';
 import type { PartitionState } from './partition-state.ts';
-import type { Accepted, Checkpoint, StreamHead } from './store.ts';
+import type { Accepted, Checkpoint, ProjectionStore, StreamHead } from './store.ts';
 
 /** Consecutive records of one partition on their way through one transaction. */
 export interface Work {
@@ -21,6 +21,57 @@ export interface Judged {
   readonly accepted: readonly Accepted[];
   readonly losers: readonly { record: StoredRecord; reason: string; alarm: boolean }[];
   readonly heads: ReadonlyMap<string, StreamHead>;
+}
+
+export interface JudgeOptions {
+  readonly store: Pick<ProjectionStore, 'heads'>;
+  readonly ground: () => Ground;
+  /** Stops a partition whose next record is corrupt. */
+  readonly stop: (state: PartitionState, reason: string) => Promise<void>;
+}
+
+/**
+ * Arbitrates. A work whose first record is corrupt is left out: it is fetched once more, or its partition stops. With
+ * trust a stream is taken for new when its first claim says so, which saves reading its head; the commit finds out.
+ */
+export type Judge = (works: readonly Work[], trust: boolean) => Promise<Judged[]>;
+
+export function createJudge({ store, ground, stop }: JudgeOptions): Judge {
+  async function loadHeads(streams: readonly string[], works: readonly Work[]) {
+    const at = works.map(({ state, from }) => ({ ...state.where, from }));
+    const heads = await store.heads(streams, at);
+    if (heads === 'missed') for (const { state } of works) state.forget();
+    return heads;
+  }
+
+  return async (works, trust) => {
+    const sighted = works.map((work) => ({ work, sightings: work.records.map((record) => sight(record, ground())) }));
+    const unknown = sighted.flatMap(({ work, sightings }) => unknownStreams(work, sightings, trust));
+    const loaded = unknown.length > 0 ? await loadHeads(unknown, works) : new Map<string, StreamHead>();
+    if (loaded === 'missed') return [];
+    const judged: Judged[] = [];
+    for (const { work, sightings } of sighted) {
+      const corrupt = sightings.findIndex(({ kind }) => kind === 'corrupt');
+      const sound = corrupt < 0 ? work.records.length : corrupt;
+      if (sound > 0) judged.push(judgeWork(work, sightings.slice(0, sound), loaded));
+      const culprit = sightings[corrupt];
+      if (culprit?.kind === 'corrupt' && !work.state.suspects(work.from.next + corrupt) && sound === 0) {
+        await stop(work.state, culprit.reason);
+      }
+    }
+    return judged;
+  };
+}
+
+/** Streams whose head has to be read. */
+function unknownStreams({ state }: Work, sightings: readonly Sighting[], trust: boolean): string[] {
+  const first = new Map<string, Envelope>();
+  for (const sighting of sightings) {
+    if (sighting.kind !== 'claim') continue;
+    const { envelope } = sighting;
+    if (!first.has(envelope.stream) && !state.heads.has(envelope.stream)) first.set(envelope.stream, envelope);
+  }
+  return [...first.values()].filter((claim) => !(trust && wins(claim, undefined))).map(({ stream }) => stream);
 }
 
 /** Arbitrates as many of the work's records as there are sightings, none of them corrupt. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../support/servers/ports.ts';
+import { freePort } from '../../src/stack/ports.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const HEALTHY_WITHIN_S = 600;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
-import { checkServed, type History, type Operation, recordHistory, type Violation } from '../support/history/index.ts';
+import { checkServed, type Operation, recordHistory, type Violation } from '../support/history/index.ts';
 import { type NativeKafka, startNativeKafka } from '../support/servers/index.ts';
 
 const FROZEN_MS = 20_000;
@@ -25,34 +25,30 @@ describeDistributed('nothing acknowledged is lost, and service resumes by itself
     await broker.stop();
   });
 
-  function check(history: History): Promise<Violation[]> {
+  /** Takes the broker away from clients that write and read, and gives it back. */
+  async function without(take: () => Promise<void>, give: () => Promise<void>, since: string): Promise<Violation[]> {
+    const history = await recordHistory({ urls }, async (load) => {
+      await load.served({ writes: 30, reads: 30 });
+      await take();
+      await load.served({ writes: 0, reads: 20 });
+      await give();
+      report(since, await load.served({ writes: 1, reads: 1 }));
+      await load.served({ writes: 30, reads: 30 });
+    });
     operations.push(...history.operations);
     return checkServed({ ...history, operations }, { env: music.env, urls });
   }
 
   it('when the broker is killed -9 and started again', async () => {
-    const history = await recordHistory({ urls }, async (load) => {
-      await load.served({ writes: 30, reads: 30 });
-      await broker.kill();
-      await load.served({ writes: 0, reads: 20 });
-      await broker.restart();
-      report('the broker is back', await load.served({ writes: 1, reads: 1 }));
-      await load.served({ writes: 30, reads: 30 });
-    });
-    expect(await check(history)).toEqual([]);
+    expect(await without(broker.kill, broker.restart, 'the broker is back')).toEqual([]);
   }, 180_000);
 
   it('when the broker is frozen for 20 s', async () => {
-    const history = await recordHistory({ urls }, async (load) => {
-      await load.served({ writes: 30, reads: 30 });
+    const freeze = async () => {
       await broker.freeze();
       await delay(FROZEN_MS); // the fault itself
-      await load.served({ writes: 0, reads: 20 });
-      await broker.thaw();
-      report('the broker goes on', await load.served({ writes: 1, reads: 1 }));
-      await load.served({ writes: 30, reads: 30 });
-    });
-    expect(await check(history)).toEqual([]);
+    };
+    expect(await without(freeze, broker.thaw, 'the broker goes on')).toEqual([]);
   }, 180_000);
 });
 

@@ -10,7 +10,7 @@ import {
   type NativeKafka,
   startNativeKafka,
 } from '../support/servers/index.ts';
-import { freePort } from '../support/servers/ports.ts';
+import { freePort } from '../../src/stack/ports.ts';
 
 const WRITERS = 16;
 const MORE = { writes: 40, reads: 40 };

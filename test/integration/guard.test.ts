@@ -55,6 +55,15 @@ async function crash(core: Core): Promise<void> {
   await broken;
 }
 
+async function crashAndComeBack(core: Core): Promise<void> {
+  await crash(core);
+  await until(
+    () => isUp(core),
+    20_000,
+    () => 'Postgres does not come back',
+  );
+}
+
 async function guards(core: Core): Promise<number> {
   return (await core.admin.query({ text: 'SELECT FROM crash_guard' })).length;
 }
@@ -154,12 +163,7 @@ describe('after a crash of Postgres', () => {
     for (let n = 0; n < 20; n++) ids.push((await api.createAlbum(`${n}`)).id);
     const rowsBefore = (await core.rows('albums')).length;
     await core.starve();
-    await crash(core);
-    await until(
-      () => isUp(core),
-      20_000,
-      () => 'Postgres does not come back',
-    );
+    await crashAndComeBack(core);
     expect(await guards(core)).toBe(0);
     expect(await missing(core, ids)).toBeGreaterThan(0);
     await expect(findAlbum(api.reads, first)).rejects.toMatchObject({ code: 'CATCHING_UP', retryAfter: 1 });
@@ -180,12 +184,7 @@ describe('after a crash of Postgres', () => {
     const api = await core.openApi();
     const ids: string[] = [];
     for (let n = 0; n < 20; n++) ids.push((await api.createAlbum(`${n}`)).id);
-    await crash(core);
-    await until(
-      () => isUp(core),
-      20_000,
-      () => 'Postgres does not come back',
-    );
+    await crashAndComeBack(core);
     await until(
       async () => (await findAlbum(api.reads, ids.at(-1)!).catch(() => undefined)) !== undefined,
       15_000,
@@ -201,12 +200,7 @@ describe('after a crash of Postgres', () => {
     const ids: string[] = [];
     for (let n = 0; n < 20; n++) ids.push((await api.createAlbum(`${n}`)).id);
     await core.starve();
-    await crash(core);
-    await until(
-      () => isUp(core),
-      20_000,
-      () => 'Postgres does not come back',
-    );
+    await crashAndComeBack(core);
     expect(await missing(core, ids)).toBe(0);
     expect((await findAlbum(api.reads, ids[0]!))?.version).toBe(1);
   });

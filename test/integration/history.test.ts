@@ -23,7 +23,7 @@ import {
 } from '../support/history/index.ts';
 import { idIn, type Planting, plantIn, versionIn } from '../support/history/planting.ts';
 import { performScript } from '../support/history/scripted.ts';
-import { freePort } from '../support/servers/ports.ts';
+import { freePort } from '../../src/stack/ports.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 
 let directory: string;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
-import { freePort } from '../support/servers/ports.ts';
+import { freePort } from '../../src/stack/ports.ts';
 import { createDatabase, describeWithKafka, namespace, servers } from '../support/servers/index.ts';
 
 const running: OpenMusicProcess[] = [];

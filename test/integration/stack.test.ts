@@ -7,11 +7,13 @@ import path from 'node:path';
 import { json } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { describeWithNativeKafka } from '../support/servers/index.ts';
-import { freePort } from '../support/servers/ports.ts';
+import { freePort } from '../../src/stack/ports.ts';
 import { until } from '../support/servers/waiting.ts';
 import { processesOf, runStack, type StackProcess } from '../support/stack-process.ts';
 
 const TIMEOUT_MS = 240_000;
+/** How services are to be stopped. */
+const IN_REVERSE = ['api', 'projector', 'redis', 'postgres', 'kafka'];
 const { PATH = '', HOME = '' } = process.env;
 
 let directory: string;
@@ -126,13 +128,7 @@ describeWithNativeKafka('npm run stack', () => {
       albums.push(last.albumId);
       expect(await stack.ended).toBe(0);
       await nothingRuns();
-      expect(namesIn(stack.output(), /^(\w+) is stopped/gm)).toEqual([
-        'api',
-        'projector',
-        'redis',
-        'postgres',
-        'kafka',
-      ]);
+      expect(namesIn(stack.output(), /^(\w+) is stopped/gm)).toEqual(IN_REVERSE);
       expect(existsSync(stackFile('kafka/data/.kafka_cleanshutdown'))).toBe(true);
       expect(readFileSync(stackFile('logs/projector.log'), 'utf8')).toContain('"SIGTERM: stopping"');
     },
@@ -170,13 +166,7 @@ describeWithNativeKafka('npm run stack', () => {
       expect(stack.output()).toMatch(
         /^openmusic: projector ended by itself \(SIGKILL\). The end of \S+projector.log:\n\{/m,
       );
-      expect(namesIn(stack.output(), /^(\w+) is stopped/gm)).toEqual([
-        'api',
-        'projector',
-        'redis',
-        'postgres',
-        'kafka',
-      ]);
+      expect(namesIn(stack.output(), /^(\w+) is stopped/gm)).toEqual(IN_REVERSE);
       await nothingRuns();
     },
     TIMEOUT_MS,

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { createAppender } from '../../src/commands/appender.ts';
 import { type Commands, createCommands } from '../../src/commands/commands.ts';
 import type { CommandOrigin, CommandOutcome } from '../../src/commands/command.ts';
-import { defaultHandlerLimits, type HandlerLimits } from '../../src/commands/handle.ts';
+import type { HandlerLimits } from '../../src/commands/handle.ts';
 import { createPostgresStreams } from '../../src/commands/postgres-streams.ts';
 import { createVerdicts } from '../../src/commands/verdicts.ts';
 import { encodeEvent, subjectOf } from '../../src/events/codec.ts';
@@ -16,7 +16,6 @@ import type { LogRecord, Position, StoredRecord, TopicPartition } from '../../sr
 import { openLogUnder } from '../../src/log/embedded.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { initLog } from '../../src/log/init.ts';
-import { createClient } from '../../src/log/kafka/client.ts';
 import { openKafkaLog } from '../../src/log/kafka.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
@@ -31,6 +30,7 @@ import { openReadModel, type ReadModel } from '../../src/projections/read-model.
 import { ensureBuild, type RebuildOptions } from '../../src/projections/rebuild.ts';
 import type { Commit } from '../../src/projections/store.ts';
 import { namespace } from './servers/index.ts';
+import { openOutsider } from './outsider.ts';
 import { until } from './servers/waiting.ts';
 
 const silent = () => undefined;
@@ -55,14 +55,10 @@ export const embeddedSource: LogSource = {
 
 export const kafkaSource = (brokers: string[]): LogSource => ({
   open: () => openKafkaLog({ brokers, clientId: 'core', sessionTimeoutMs: 6_000, logger: silent }),
-  async deleteBefore(_, { topic, partition }, offset) {
-    const client = createClient({ brokers, clientId: 'core', logger: silent });
-    const admin = client.kafka.admin();
-    await admin.connect();
-    await admin.fetchTopicOffsets(topic); // kafkajs deletes only of topics that it knows
-    await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
-    await admin.disconnect();
-    client.destroy();
+  async deleteBefore(_, where, offset) {
+    const outsider = await openOutsider(brokers);
+    await outsider.deleteBefore(where, offset);
+    await outsider.close();
   },
 });
 
@@ -233,6 +229,9 @@ async function settled(core: Core, except: readonly TopicPartition[]): Promise<v
   );
 }
 
+/** Few retries, so that a test sees them run out. */
+export const handlerLimits: HandlerLimits = { verdictWaitMs: 5_000, retries: 8, streams: 10_000 };
+
 export interface ApiOptions {
   /** False: nobody tells it of commits, as when a notice is lost. */
   readonly hints?: boolean;
@@ -271,7 +270,7 @@ async function openApi(core: Core, hearers: Set<(word: Word) => void>, options: 
   const commands = createCommands({
     ...{ streams, appender: createAppender(options.log ?? log), verdicts, placement, newId, now: Date.now },
     pause: (retry) => new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(200, 5 * 2 ** retry))),
-    limits: { ...defaultHandlerLimits, ...options.limits },
+    limits: { ...handlerLimits, ...options.limits },
   });
   if (options.waiting ?? true) await reads.ready();
   return {

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { guard } from './servers/guard.ts';
-import { freePort } from './servers/ports.ts';
+import { guard } from '../../src/stack/guard.ts';
+import { freePort } from '../../src/stack/ports.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const READY_WITHIN_MS = 90_000;

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { guard } from './servers/guard.ts';
+import { guard } from '../../src/stack/guard.ts';
 import { until } from './servers/waiting.ts';
 
 const main = fileURLToPath(new URL('../../src/stack/main.ts', import.meta.url));

@@ -11,14 +11,18 @@ beforeEach(() => {
   [delivered, beats, fails] = [[], [], false];
 });
 
-const deliver = gathering({
-  deliver(slices, context): Promise<Next[]> {
-    delivered.push(slices.map(({ partition }) => partition).join());
-    ({ heartbeat } = context);
-    if (fails) return Promise.reject(new Error('no way'));
-    return Promise.resolve(slices.map(({ topic, partition }) => ({ topic, partition, next: partition + 1 })));
+const { signal } = new AbortController();
+const deliver = gathering(
+  {
+    deliver(slices, context): Promise<Next[]> {
+      delivered.push(slices.map(({ partition }) => partition).join());
+      ({ heartbeat } = context);
+      if (fails) return Promise.reject(new Error('no way'));
+      return Promise.resolve(slices.map(({ topic, partition }) => ({ topic, partition, next: partition + 1 })));
+    },
   },
-});
+  signal,
+);
 const recordOf = (partition: number) => ({
   ...{ topic: 't', partition, offset: 0, key: 'k', value: Buffer.alloc(0), headers: {}, leaderEpoch: 0 },
 });
@@ -26,7 +30,6 @@ const slice = (partition: number, records = 1): Slice => ({
   ...{ topic: 't', partition },
   records: [recordOf(partition), ...Array.from({ length: records - 1 }, () => recordOf(partition))],
 });
-const { signal } = new AbortController();
 const context = (name: string): DeliveryContext => ({
   signal,
   heartbeat: () => Promise.resolve(void beats.push(name)),

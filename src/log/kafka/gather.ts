@@ -15,9 +15,9 @@ const DELIVERIES_AT_ONCE = 4;
 
 /**
  * Hands to the handler together what is delivered in one turn of the event loop. kafkajs brings each partition of a fetch by
- * itself; one delivery of all of them is one transaction instead of many. All share its outcome.
+ * itself; one delivery of all of them is one transaction instead of many. All share its outcome. `signal` is the subscription's.
  */
-export function gathering(handler: Pick<SubscriptionHandler, 'deliver'>): Deliver {
+export function gathering(handler: Pick<SubscriptionHandler, 'deliver'>, signal: AbortSignal): Deliver {
   const waiting: Waiting[] = [];
   let underWay = 0;
 
@@ -34,7 +34,7 @@ export function gathering(handler: Pick<SubscriptionHandler, 'deliver'>): Delive
   async function hand(gathered: readonly Waiting[]): Promise<void> {
     const slices = gathered.flatMap((each) => each.slices);
     try {
-      const nexts = await handler.deliver(slices, sharedContext(gathered));
+      const nexts = await handler.deliver(slices, { signal, heartbeat: () => beat(gathered) });
       for (const { done } of gathered) done.resolve(nexts);
     } catch (error) {
       for (const { done } of gathered) done.reject(error);
@@ -58,13 +58,7 @@ function take(waiting: Waiting[]): Waiting[] {
   return waiting.splice(0, tooMuch < 0 ? waiting.length : tooMuch);
 }
 
-/** All come from one subscription, and so have one signal; each tells the group of its own batch. */
-function sharedContext(gathered: readonly Waiting[]): DeliveryContext {
-  const { signal } = gathered[0]?.context ?? { signal: AbortSignal.abort() };
-  return {
-    signal,
-    heartbeat: async () => {
-      await Promise.all(gathered.map(({ context }) => context.heartbeat()));
-    },
-  };
+/** Each tells the group of its own batch. */
+async function beat(gathered: readonly Waiting[]): Promise<void> {
+  await Promise.all(gathered.map(({ context }) => context.heartbeat()));
 }

@@ -160,7 +160,7 @@ export class KafkaSubscription implements RunningSubscription {
 
   #createHost(): DeliveryHost {
     return {
-      handler: { deliver: gathering(this.#handler) },
+      handler: { deliver: gathering(this.#handler, this.#stopping.signal) },
       signal: this.#stopping.signal,
       isCurrent: (partition) => this.#assignment.has(partition),
       seek: ({ topic, partition }, offset) =>

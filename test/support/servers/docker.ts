@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import type { GenericContainer, StartedTestContainer, WaitStrategy } from 'testcontainers';
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
-import { guard } from './guard.ts';
+import { guard } from '../../../src/stack/guard.ts';
 import { asVariables, brokerProperties } from '../../../src/stack/kafka-settings.ts';
-import { freePort } from './ports.ts';
+import { freePort } from '../../../src/stack/ports.ts';
 import type { KafkaAddress, RedisAddress } from './types.ts';
 import { within } from './waiting.ts';
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../src/postgres/embedded.ts';
-import { guard } from './guard.ts';
-import { freePort } from './ports.ts';
+import { guard } from '../../../src/stack/guard.ts';
+import { freePort } from '../../../src/stack/ports.ts';
 import type { NativeServer } from './types.ts';
 
 export interface NativePostgresOptions {

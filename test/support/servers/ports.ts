@@ -1,1 +1,0 @@
-export { freePort } from '../../../src/stack/ports.ts';
