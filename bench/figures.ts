@@ -3,8 +3,21 @@ import { catchUp } from './figures/catch-up.ts';
 import { createAlbum } from './figures/create-album.ts';
 import { growth } from './figures/growth.ts';
 import { loadGenerator } from './figures/load-generator.ts';
+import { login } from './figures/login.ts';
 import { memory } from './figures/memory.ts';
+import { playlistSongs } from './figures/playlist-songs.ts';
 import { readAlbum } from './figures/read-album.ts';
+import { searchSongs } from './figures/search-songs.ts';
 
 /** Every figure there is, in the order of the documentation. A new one is a file in figures/ and a line here. */
-export const figures: readonly Figure[] = [createAlbum, readAlbum, catchUp, growth, memory, loadGenerator];
+export const figures: readonly Figure[] = [
+  createAlbum,
+  playlistSongs,
+  readAlbum,
+  searchSongs,
+  login,
+  catchUp,
+  growth,
+  memory,
+  loadGenerator,
+];

@@ -14,6 +14,7 @@ import { until } from '../src/stack/waiting.ts';
 import type { LogPlace } from './log.ts';
 import { type Child, startChild } from './processes.ts';
 import type { Shape } from './shapes.ts';
+import { KEYS } from '../test/support/keys.ts';
 
 /** What a shape stands on, before any process of ours runs. */
 export interface Ground extends Stoppable {
@@ -95,7 +96,7 @@ async function temporaryDirectory(): Promise<Stoppable & { path: string }> {
 const common = (directory: string, { host, port, user, password, database }: PostgresConnection) => ({
   ...{ LOG_LEVEL: 'warn', HOST: '127.0.0.1', DATA_DIR: directory },
   ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
-  IDEMPOTENCY_HASH_KEY: 'of benchmarks, which keep no secrets',
+  ...KEYS,
 });
 
 /** Kafka and Redis with the options of `npm run stack`. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { loadConfig, redacted, warningsOf } from './config.ts';
+import { KEYS } from '../test/support/keys.ts';
 
 let directory: string;
 beforeAll(() => {
@@ -94,6 +95,9 @@ SMTP_PASSWORD=alsosecret
     });
     expect(config).toMatchObject({ PGHOST: 'localhost', PGPORT: 5432, PGUSER: 'developer', PGDATABASE: 'openmusic' });
     expect(config.PGPASSWORD).toBe('supersecretpassword');
+    expect(config.ACCESS_TOKEN_KEY).toMatch(/^8b7b4ef3.*2e8f$/);
+    expect(config.REFRESH_TOKEN_KEY).toMatch(/^a2ae1edd.*b3a4$/);
+    expect([config.ACCESS_TOKEN_AGE, config.REFRESH_TOKEN_AGE]).toEqual([1_800, 604_800]);
     expect(config.KAFKA_BROKERS).toBeUndefined();
   });
 
@@ -119,7 +123,7 @@ SMTP_PASSWORD=alsosecret
 });
 
 describe('a wrong value', () => {
-  const kafka = { KAFKA_BROKERS: 'a:9092', PGHOST: 'p', REDIS_URL: 'redis://r', IDEMPOTENCY_HASH_KEY: 'x'.repeat(32) };
+  const kafka = { KAFKA_BROKERS: 'a:9092', PGHOST: 'p', REDIS_URL: 'redis://r', ...KEYS };
 
   it.each<[NodeJS.ProcessEnv, RegExp]>([
     [{ PORT: 'eighty' }, /^PORT: /],
@@ -140,6 +144,22 @@ describe('a wrong value', () => {
     [{ ...kafka, PGHOST: '' }, /^PGHOST: must be set when KAFKA_BROKERS is$/],
     [{ ...kafka, REDIS_URL: '' }, /^REDIS_URL: must be set when KAFKA_BROKERS is$/],
     [{ ...kafka, IDEMPOTENCY_HASH_KEY: '' }, /^IDEMPOTENCY_HASH_KEY: must be set when KAFKA_BROKERS is$/],
+    [{ ...kafka, ACCESS_TOKEN_KEY: '' }, /^ACCESS_TOKEN_KEY: must be set when KAFKA_BROKERS is$/],
+    [{ ...KEYS, REFRESH_TOKEN_KEY: KEYS.ACCESS_TOKEN_KEY }, /^REFRESH_TOKEN_KEY: must be another one/],
+    [{ ...KEYS, ACCESS_TOKEN_KEY_PREVIOUS: KEYS.REFRESH_TOKEN_KEY }, /^REFRESH_TOKEN_KEY: must be another one/],
+    [{ ...KEYS, REFRESH_TOKEN_KEY_PREVIOUS: KEYS.ACCESS_TOKEN_KEY }, /^REFRESH_TOKEN_KEY_PREVIOUS: must be another/],
+    [{ ACCESS_TOKEN_KEY: 'x'.repeat(31) }, /^ACCESS_TOKEN_KEY: must be at least 32 bytes$/],
+    [{ REFRESH_TOKEN_KEY_PREVIOUS: 'x'.repeat(31) }, /^REFRESH_TOKEN_KEY_PREVIOUS: must be at least 32 bytes$/],
+    [{ ACCESS_TOKEN_AGE: '0' }, /^ACCESS_TOKEN_AGE: /],
+    [{ ACCESS_TOKEN_AGE: '30m' }, /^ACCESS_TOKEN_AGE: /],
+    [{ REFRESH_TOKEN_AGE: '1.5' }, /^REFRESH_TOKEN_AGE: /],
+    [{ FILES_PROVIDER: 's3' }, /^S3_BUCKET: must be set when FILES_PROVIDER is s3$/],
+    [{ AWS_ACCESS_KEY_ID: 'a' }, /^AWS_SECRET_ACCESS_KEY: must be set together/],
+    [{ RATE_LOGIN: '60' }, /^RATE_LOGIN: must be count\/seconds/],
+    [{ RATE_LOGIN: '0/60' }, /^RATE_LOGIN: /],
+    ...['true', '1', 'proxy.example', '10.0.0.0/0', '10.0.0.0/33', '10.0.0/8', '::/129', '10.0.0.1/8/8'].map(
+      (TRUST_PROXY): [NodeJS.ProcessEnv, RegExp] => [{ TRUST_PROXY }, /^TRUST_PROXY\.0: must be an address, or a/],
+    ),
   ])('%j is one clear line', (environment, message) => {
     const refusal = refusalOf(environment);
     expect(refusal).toMatch(message);
@@ -162,8 +182,13 @@ describe('a wrong value', () => {
   });
 });
 
+it('proxies are addresses, networks, or names for some', () => {
+  const TRUST_PROXY = 'loopback, 10.0.0.1, 10.0.0.0/8, ::1, fd00::/8';
+  expect(load({ TRUST_PROXY }).TRUST_PROXY).toEqual(['loopback', '10.0.0.1', '10.0.0.0/8', '::1', 'fd00::/8']);
+});
+
 it('REDIS_URL=off is an answer where Kafka asks for a Redis, and names none', () => {
-  const kafka = { KAFKA_BROKERS: 'a:9092', PGHOST: 'p', IDEMPOTENCY_HASH_KEY: 'x'.repeat(32) };
+  const kafka = { KAFKA_BROKERS: 'a:9092', PGHOST: 'p', ...KEYS };
   const config = load({ ...kafka, REDIS_URL: 'off', REDIS_SERVER: 'r' });
   expect([config.REDIS_URL, config.REDIS_SERVER]).toEqual([undefined, undefined]);
 });
@@ -176,6 +201,10 @@ describe('what the log shows of the settings', () => {
       KAFKA_SASL_PASSWORD: 'secret-3',
       IDEMPOTENCY_HASH_KEY: `secret-4${'x'.repeat(32)}`,
       IDEMPOTENCY_HASH_KEY_PREVIOUS: `secret-5${'x'.repeat(32)}`,
+      ACCESS_TOKEN_KEY: `secret-8${'x'.repeat(32)}`,
+      REFRESH_TOKEN_KEY_PREVIOUS: `secret-9${'x'.repeat(32)}`,
+      AWS_ACCESS_KEY_ID: 'known',
+      AWS_SECRET_ACCESS_KEY: 'secret-0',
       REDIS_URL: 'rediss://user:secret-6@redis.example:6380/1',
       RABBITMQ_SERVER: 'amqp://user:secret-7@rabbit.example',
     };

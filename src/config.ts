@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
+import { KEY_NAMES } from './keys.ts';
 
 const roles = ['api', 'projector', 'exporter', 'worker', 'scheduler'] as const;
 export type Role = (typeof roles)[number];
@@ -15,6 +17,16 @@ const list = z
   .transform((text) => text.split(',').map((each) => each.trim()))
   .pipe(z.array(z.string().min(1)).min(1));
 const key = z.string().refine((text) => Buffer.byteLength(text) >= 32, 'must be at least 32 bytes');
+
+const rate = z.string().regex(/^(?:[1-9]\d{0,8}\/[1-9]\d{0,8}|off)$/, 'must be count/seconds, as in 60/60, or off');
+
+/** An address, a network as in 10.0.0.0/8, or a name that Fastify knows for some networks. */
+function isNetwork(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  const [address = '', bits = '1', ...more] = text.split('/');
+  const longest = { 0: 0, 4: 32, 6: 128 }[isIP(address)] ?? 0;
+  return /^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= longest && more.length === 0;
+}
 
 /** Every setting there is: its form, its default, what it means. docs/configuration.md and .env.example are made of this. */
 const settings = z.object({
@@ -83,10 +95,33 @@ const settings = z.object({
       'hashes bodies of requests with an Idempotency-Key; at least 32 bytes; made once in DATA_DIR where the log is embedded',
     ),
   IDEMPOTENCY_HASH_KEY_PREVIOUS: key.optional().describe('an older key that is still accepted'),
+  ACCESS_TOKEN_KEY: key.optional().describe('signs access tokens; made once in DATA_DIR where the log is embedded'),
+  ACCESS_TOKEN_KEY_PREVIOUS: key.optional().describe('an older key whose tokens are still accepted'),
+  ACCESS_TOKEN_AGE: seconds.default(1_800).describe('how long an access token is good, in seconds'),
+  REFRESH_TOKEN_KEY: key.optional().describe('signs refresh tokens; another one than ACCESS_TOKEN_KEY'),
+  REFRESH_TOKEN_KEY_PREVIOUS: key.optional().describe('an older key whose tokens are still accepted'),
+  REFRESH_TOKEN_AGE: seconds.default(604_800).describe('how long a refresh token is good, in seconds'),
+  PLAYLIST_DUPLICATES: z
+    .enum(['refuse', 'allow'])
+    .default('refuse')
+    .describe('whether a song can be in a playlist more than once'),
   CATALOG_WRITES: z
     .enum(['open', 'authenticated', 'admin'])
     .default('open')
     .describe('who may change albums and songs'),
+  FILES_PROVIDER: z.enum(['disk', 's3']).default('disk').describe('where covers are kept; `disk`: in $DATA_DIR/files'),
+  S3_ENDPOINT: z.url().optional().describe('of an S3 that is not Amazon’s'),
+  S3_BUCKET: z.string().optional().describe('bucket of FILES_PROVIDER=s3; it must be there'),
+  AWS_REGION: z.string().default('us-east-1').describe('region of the bucket'),
+  AWS_ACCESS_KEY_ID: z.string().optional().describe('without it the AWS SDK looks where it always does'),
+  AWS_SECRET_ACCESS_KEY: z.string().optional().describe('belongs to AWS_ACCESS_KEY_ID'),
+  RATE_LOGIN: rate.default('60/60').describe('logins from one address, `count/seconds`, or `off`'),
+  RATE_REGISTER: rate.default('60/60').describe('registrations from one address, `count/seconds`, or `off`'),
+  RATE_DEFAULT: rate.default('off').describe('all requests from one address but probes, `count/seconds`, or `off`'),
+  TRUST_PROXY: list
+    .pipe(z.array(z.string().refine(isNetwork, 'must be an address, or a network as in 10.0.0.0/8')))
+    .optional()
+    .describe('addresses or networks of proxies whose X-Forwarded-For is believed'),
   VERDICT_WAIT_SECONDS: seconds.default(5).describe('how long a write waits for its verdict before it answers 503'),
   COMMAND_RETRIES: count
     .default(100)
@@ -136,15 +171,33 @@ const showIssue = ({ path: where, message }: z.core.$ZodIssue): string => `${whe
 
 /** What one setting demands of others. */
 function mustBeComplete(config: Settings): void {
+  const accessKeys = [config.ACCESS_TOKEN_KEY, config.ACCESS_TOKEN_KEY_PREVIOUS];
+  for (const name of ['REFRESH_TOKEN_KEY', 'REFRESH_TOKEN_KEY_PREVIOUS'] as const) {
+    if (config[name] !== undefined && accessKeys.includes(config[name])) {
+      throw new ConfigError(`${name}: must be another one than those for access tokens`);
+    }
+  }
+  if (config.FILES_PROVIDER === 's3' && !config.S3_BUCKET) {
+    throw new ConfigError('S3_BUCKET: must be set when FILES_PROVIDER is s3');
+  }
+  if (!config.AWS_ACCESS_KEY_ID !== !config.AWS_SECRET_ACCESS_KEY) {
+    throw new ConfigError('AWS_SECRET_ACCESS_KEY: must be set together with AWS_ACCESS_KEY_ID');
+  }
   if (!config.KAFKA_BROKERS) return;
   if (!config.PGHOST) throw new ConfigError('PGHOST: must be set when KAFKA_BROKERS is');
   if (!config.REDIS_URL && !config.REDIS_SERVER) throw new ConfigError('REDIS_URL: must be set when KAFKA_BROKERS is');
-  if (!config.IDEMPOTENCY_HASH_KEY) throw new ConfigError('IDEMPOTENCY_HASH_KEY: must be set when KAFKA_BROKERS is');
+  for (const name of KEY_NAMES) if (!config[name]) throw new ConfigError(`${name}: must be set when KAFKA_BROKERS is`);
 }
+
+const KNOWN_KEY = 'only-for-development';
 
 /** Lines for the log at start about settings that do nothing or are risky. */
 export function warningsOf(config: Config): string[] {
   const warnings: string[] = [];
+  for (const name of KEY_NAMES) {
+    if (config[name]?.startsWith(KNOWN_KEY))
+      warnings.push(`${name} is the one of docker-compose.yml, which everybody knows.`);
+  }
   if (config.RABBITMQ_SERVER) {
     warnings.push(
       'RABBITMQ_SERVER is ignored: jobs are events on the log; KAFKA_BROKERS names a broker, none is needed.',

@@ -3,13 +3,15 @@
  *
  * - `rejected`: the command is not possible in the state it met (HTTP 400).
  * - `not-found`: the thing does not exist (404).
+ * - `forbidden`: the caller may not do this (403).
  * - `conflict`: the command lost every race it ran (409).
  * - `stale`: the version the caller insisted on is no longer the current one (412).
  * - `reused`: the idempotency key belongs to another request (422).
  * - `too-large`: the record would not fit the log (413).
  * - `unavailable`: it may have happened or not, or cannot happen now; the caller may try again (503).
  */
-export type ErrorKind = 'rejected' | 'not-found' | 'conflict' | 'stale' | 'reused' | 'too-large' | 'unavailable';
+export type ErrorKind =
+  'rejected' | 'not-found' | 'forbidden' | 'conflict' | 'stale' | 'reused' | 'too-large' | 'unavailable';
 
 export class AppError extends Error {
   readonly kind: ErrorKind;
@@ -28,6 +30,7 @@ export class AppError extends Error {
 }
 
 export const notFound = (code: string, message: string) => new AppError('not-found', code, message);
+export const forbidden = (message: string) => new AppError('forbidden', 'FORBIDDEN', message);
 export const unavailable = (code: string, message: string, cause?: unknown) =>
   new AppError('unavailable', code, message, { cause, retryAfter: 1 });
 

@@ -75,7 +75,8 @@ export function projectorLife(feeds: Feeds, stuckAfterMs = STUCK_MS): Check {
   return { ok: true, detail: 'ok' };
 }
 
-function timed(work: () => Promise<unknown>): () => Promise<Check> {
+/** Tells how long the work took. */
+export function timed(work: () => Promise<unknown>): () => Promise<Check> {
   return async () => {
     const began = performance.now();
     await work();

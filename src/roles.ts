@@ -2,7 +2,10 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
-import { connectRedis } from './cache/redis.ts';
+import { createAccounts } from './accounts/accounts.ts';
+import { createPasswords } from './accounts/passwords.ts';
+import { createSessions } from './accounts/sessions.ts';
+import { connectRedis, type RedisConnection } from './cache/redis.ts';
 import { type AppenderLimits, createAppender } from './commands/appender.ts';
 import { type Commands, createCommands } from './commands/commands.ts';
 import { createPostgresStreams } from './commands/postgres-streams.ts';
@@ -11,16 +14,24 @@ import type { Config } from './config.ts';
 import { newId } from './events/ids.ts';
 import { noticesOf, type Word, wordOf } from './events/word.ts';
 import type { Faults } from './faults.ts';
+import type { Files } from './files/files.ts';
+import { openFiles } from './files/providers.ts';
+import { sweepHourly } from './files/sweep.ts';
 import { buildApp, buildHealthApp } from './http/app.ts';
 import { createHealth, type Health, type Probe } from './http/health.ts';
+import { COVERS } from './http/routes/covers.ts';
+import { rateOf } from './http/rate-limits.ts';
 import { startHttp } from './http/server.ts';
-import { keptKey } from './keys.ts';
+import { type KeyName, keysOf } from './keys.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { readIdentity } from './log/identity.ts';
 import { initLog } from './log/init.ts';
 import { checkLog } from './log/topics.ts';
 import { createNotifier, listen } from './postgres/listen.ts';
+import { openRows } from './postgres/rows.ts';
 import { type Feeds, startFeeds } from './projections/feeds.ts';
+import { coversAmong } from './projections/albums.ts';
+import { tellsAll } from './projections/guard.ts';
 import { observeProjector } from './projections/observe.ts';
 import { projections, READ_VERSION } from './projections/projections.ts';
 import { openReadModel, type ReadModel } from './projections/read-model.ts';
@@ -32,6 +43,7 @@ import {
   projectorLife,
   quarantineProbe,
   readModelProbe,
+  timed,
 } from './probes.ts';
 import { openResources, type Resources } from './resources.ts';
 
@@ -68,13 +80,15 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   const context: Context = { ...options, resources, commits: createCommits(resources, config), probes: {} };
   context.probes.database = databaseProbe(resources);
   context.probes.log = logProbe(resources);
-  if (config.REDIS_URL ?? config.REDIS_SERVER) addCache(context);
+  const redis = (config.REDIS_URL ?? config.REDIS_SERVER) ? addRedis(context) : undefined;
   const feeds = has('projector') ? await addProjector(context) : undefined;
   if (feeds) context.probes.projector = feedProbe(feeds);
   const alive = () => (feeds ? projectorLife(feeds) : { ok: true, detail: 'ok' });
   const reads = has('api') ? addReads(context) : undefined;
+  const files = reads && (await addFiles(context, reads));
+  // It looks at the probes that are there by now.
   const health = createHealth({ probes: context.probes, alive, logger });
-  if (reads) await addApi(context, health, reads);
+  if (reads && files) await addApi(context, health, { reads, files, redis });
   else if (config.HEALTH_PORT !== undefined) await addHealth(context, health, config.HEALTH_PORT);
 }
 
@@ -100,7 +114,7 @@ function createCommits({ admin }: Resources, config: Config): Commits {
   return commits;
 }
 
-function addCache({ config, lifecycle, logger, probes }: Context): void {
+function addRedis({ config, lifecycle, logger, probes }: Context): RedisConnection {
   const redis = lifecycle.add(
     'cache',
     connectRedis({
@@ -113,6 +127,7 @@ function addCache({ config, lifecycle, logger, probes }: Context): void {
     }),
   );
   probes.cache = { needed: 'at-start', check: () => redis.check() };
+  return redis;
 }
 
 async function addProjector({
@@ -181,14 +196,27 @@ const appenderLimits = ({ APPEND_IN_FLIGHT, APPEND_RECORDS, APPEND_BYTES }: Conf
   partitionBytes: APPEND_BYTES,
 });
 
-async function addApi(context: Context, health: Health, reads: ReadModel): Promise<void> {
+interface ApiParts {
+  readonly reads: ReadModel;
+  readonly files: Files;
+  readonly redis: RedisConnection | undefined;
+}
+
+async function addApi(context: Context, health: Health, { reads, files, redis }: ApiParts): Promise<void> {
   const { config, lifecycle, logger, registry } = context;
   const app = buildApp({
     ...{ commands: addCommands(context, reads), database: reads, publicUrl: config.publicUrl, health, logger },
-    idempotencyKeys: {
-      current: config.IDEMPOTENCY_HASH_KEY ?? (await keptKey(path.resolve(config.DATA_DIR), 'idempotency-hash')),
-      previous: config.IDEMPOTENCY_HASH_KEY_PREVIOUS,
+    ...(await openAccounts(context)),
+    files,
+    playlistDuplicates: config.PLAYLIST_DUPLICATES,
+    rates: {
+      login: rateOf(config.RATE_LOGIN),
+      register: rateOf(config.RATE_REGISTER),
+      default: rateOf(config.RATE_DEFAULT),
     },
+    counters: redis && { redis: redis.client, namespace: config.NAMESPACE },
+    trustProxy: config.TRUST_PROXY,
+    ...keysFor(config, await keysOf(config, path.resolve(config.DATA_DIR))),
     metricsRegistry: registry,
     catalogWrites: config.CATALOG_WRITES,
     limits: { bodyBytes: config.BODY_BYTES, bodyDepth: config.BODY_DEPTH },
@@ -199,6 +227,43 @@ async function addApi(context: Context, health: Health, reads: ReadModel): Promi
   logger.info(`listening on ${server.url}`);
   await reads.ready();
   logger.info(`OpenMusic is ready: ${config.publicUrl} (API page: ${config.publicUrl}/docs)`);
+}
+
+/** Where covers are kept, and what clears away those that no album has. */
+async function addFiles({ config, lifecycle, logger, resources, probes }: Context, reads: ReadModel): Promise<Files> {
+  const { log, placement } = resources;
+  const files = lifecycle.add('files', await openFiles(config));
+  probes.files = { needed: 'never', check: timed(() => files.check()) };
+  const named = async (names: readonly string[]) =>
+    (await tellsAll(reads, await log.ends(placement.all))) ? coversAmong(reads, names) : undefined;
+  const sweeper = sweepHourly({ files, prefix: COVERS, named, now: Date.now }, (level, message) =>
+    logger[level](message),
+  );
+  lifecycle.add('sweeper', sweeper);
+  return files;
+}
+
+const keysFor = (config: Config, keys: Record<KeyName, string>) => ({
+  idempotencyKeys: { current: keys.IDEMPOTENCY_HASH_KEY, previous: config.IDEMPOTENCY_HASH_KEY_PREVIOUS },
+  tokens: {
+    access: {
+      key: keys.ACCESS_TOKEN_KEY,
+      previousKey: config.ACCESS_TOKEN_KEY_PREVIOUS,
+      age: config.ACCESS_TOKEN_AGE,
+    },
+    refresh: {
+      key: keys.REFRESH_TOKEN_KEY,
+      previousKey: config.REFRESH_TOKEN_KEY_PREVIOUS,
+      age: config.REFRESH_TOKEN_AGE,
+    },
+  },
+});
+
+async function openAccounts({ config, lifecycle, resources }: Context) {
+  const searchPath = [config.NAMESPACE, 'public'];
+  const rows = await openRows(resources.connection, { name: 'openmusic accounts', max: 4, searchPath });
+  lifecycle.add('accounts', rows);
+  return { accounts: createAccounts(rows, createPasswords()), sessions: createSessions(rows) };
 }
 
 async function addHealth(

@@ -1,24 +1,23 @@
-import { startBare } from '../bare.ts';
-import { type Asked, type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
-import { type Loader, startLoader } from '../load/loader.ts';
-import type { LoadResult } from '../load/meter.ts';
-import { CREATE_ALBUM } from '../requests.ts';
-import { embedded, flushed, type Shape, unflushed } from '../shapes.ts';
-import { type Stack, startStack } from '../stack.ts';
-import { type Contestant, notesOf, type Outcome, seriesOf, takeTurns } from '../turns.ts';
+import type { Comparison, Figure, Plan } from '../figure.ts';
+import { ALBUM, CREATE_ALBUM, createAlbum as create, createdId, get } from '../requests.ts';
+import { embedded, flushed, unflushed } from '../shapes.ts';
+import { type Contestant, type Outcome, takeTurns } from '../turns.ts';
 import { watchVisibility } from '../visibility.ts';
+import {
+  APPEND,
+  BARE,
+  type Beside,
+  comparisonOf,
+  compareWrites,
+  floorOf,
+  sampleOf,
+  type Subject,
+  type Variant,
+} from '../writes.ts';
 
-const BARE = 'bare Fastify POST';
 const INSERT = 'one-row insert with commit';
-const APPEND = 'append without arbitration';
 
-/** What a bare Fastify POST did on the two cores for which the floors were given. */
-const REFERENCE_BARE = 36_000;
-
-/** Albums a second asked at so many connections. */
-type Floors = Readonly<Record<number, number>>;
-
-const VARIANTS: readonly { shape: Shape; floors: Floors }[] = [
+const VARIANTS: readonly Variant[] = [
   { shape: embedded, floors: { 64: 7_000 } },
   { shape: unflushed, floors: { 64: 4_500, 256: 7_000 } },
   { shape: flushed, floors: { 64: 2_250, 256: 3_500 } },
@@ -38,38 +37,12 @@ topics of their own on the same broker, or to a log of its own in the same Postg
 the product runs idle. Beside the load, four times a second, an album is created and read at once: if one is not there, the
 figure fails.`,
   overHttp: true,
-  async run(plan) {
-    if (plan.url !== undefined) return compareLoads({ title: plan.url, url: plan.url, floors: {} }, plan);
-    const all: Comparison[] = [];
-    for (const { shape, floors } of VARIANTS) {
-      if (isWanted(plan, shape.name)) all.push(...(await compareShape(shape, floors, plan)));
-    }
-    return all;
-  },
+  run: (plan) => compareWrites(VARIANTS, plan, compareLoads),
 };
 
-async function compareShape(shape: Shape, floors: Floors, plan: Plan): Promise<Comparison[]> {
-  plan.say(`${shape.name}: starting`);
-  const stack = await startStack(shape);
-  try {
-    return await compareLoads({ title: shape.name, url: stack.url, stack, floors }, plan);
-  } finally {
-    await stack.stop();
-  }
-}
-
-interface Subject {
-  readonly title: string;
-  readonly url: string;
-  /** Missing for a server that somebody else runs: then there is no limit below HTTP. */
-  readonly stack?: Stack;
-  readonly floors: Floors;
-}
-
-async function compareLoads(subject: Subject, plan: Plan): Promise<Comparison[]> {
-  const [bare, loader] = [await startBare(), startLoader(plan)];
-  const visibility = watchVisibility(subject.url);
-  const contestants = (connections: number) => contestantsOf(subject, bare.url, loader, connections);
+async function compareLoads(subject: Subject, beside: Beside, plan: Plan): Promise<Comparison[]> {
+  const visibility = watchVisibility(() => createAndRead(subject.url));
+  const contestants = (connections: number) => contestantsOf(subject, beside, connections);
   try {
     for (const { run } of contestants(WARM_UP_CONNECTIONS)) await run();
     const all: Comparison[] = [];
@@ -79,11 +52,19 @@ async function compareLoads(subject: Subject, plan: Plan): Promise<Comparison[]>
     }
     return all;
   } finally {
-    await Promise.all([visibility.stop(), bare.stop(), loader.stop()]);
+    await visibility.stop();
   }
 }
 
-function contestantsOf({ url, stack }: Subject, bare: string, loader: Loader, connections: number): Contestant[] {
+async function createAndRead(url: string): Promise<void> {
+  const created = await create(url);
+  if (created.status === 503) return; // not acknowledged
+  const id = createdId(created);
+  const read = await get(url, `/albums/${id}`);
+  if (read.status !== 200) throw new Error(`${id} was acknowledged, and reading it answers ${read.status}`);
+}
+
+function contestantsOf({ url, stack }: Subject, { bare, loader }: Beside, connections: number): Contestant[] {
   const post = (to: string) => () => sampleOf(loader.run({ kind: 'http', url: to, connections, ...CREATE_ALBUM }));
   const http = [
     { name: 'ours', run: post(url) },
@@ -92,30 +73,18 @@ function contestantsOf({ url, stack }: Subject, bare: string, loader: Loader, co
   if (!stack) return http;
   const { connection, log } = stack;
   const workers = connections;
+  const records = { event: { type: 'AlbumCreated', ...ALBUM }, category: 'album' } as const;
   return [
     ...http,
     { name: INSERT, run: () => sampleOf(loader.run({ kind: 'insert', connection, workers })) },
-    { name: APPEND, run: () => sampleOf(loader.run({ kind: 'append', log, workers })) },
+    { name: APPEND, run: () => sampleOf(loader.run({ kind: 'append', log, workers, ...records })) },
   ];
 }
 
-const sampleOf = async (result: Promise<LoadResult>) => ({ ...(await result) });
-
 function comparisons({ title, floors }: Subject, connections: number, outcomes: readonly Outcome[]): Comparison[] {
-  const compare = (of: 'perSecond' | 'p50Ms' | 'p99Ms', what: string, asked: readonly Asked[]): Comparison => {
-    const [ours, ...limits] = outcomes.map((outcome) => seriesOf(outcome, of));
-    if (!ours) throw new Error('Nothing was measured.');
-    const unit = of === 'perSecond' ? '/s' : 'ms';
-    return { title: `${title}, ${what}`, unit, ours, limits, asked, notes: notesOf(outcomes) };
-  };
-  const rate = compare('perSecond', `${connections} connections`, floorOf(floors[connections]));
-  const p50 = compare('p50Ms', '1 client, p50', [{ atMost: 5 }]);
-  const p99 = compare('p99Ms', '1 client, p99', [{ atMost: 25 }]);
-  return connections === 1 ? [p50, p99] : [rate];
-}
-
-function floorOf(floor: number | undefined): Asked[] {
-  if (floor === undefined) return [];
-  const from = `${floor.toLocaleString('en')}/s beside ${REFERENCE_BARE.toLocaleString('en')}/s`;
-  return [{ limit: BARE, atLeast: floor / REFERENCE_BARE, from }];
+  const rate = () =>
+    comparisonOf(`${title}, ${connections} connections`, outcomes, 'perSecond', floorOf(floors[connections]));
+  const p50 = () => comparisonOf(`${title}, 1 client, p50`, outcomes, 'p50Ms', [{ atMost: 5 }]);
+  const p99 = () => comparisonOf(`${title}, 1 client, p99`, outcomes, 'p99Ms', [{ atMost: 25 }]);
+  return connections === 1 ? [p50(), p99()] : [rate()];
 }

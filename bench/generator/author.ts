@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { encodeEvent, subjectOf } from '../../src/events/codec.ts';
 import { toRecord } from '../../src/events/envelope.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
-import { commandIdOf } from '../../src/events/ids.ts';
+import { commandIdOf, thingIdOf } from '../../src/events/ids.ts';
 import type { Placement } from '../../src/events/placement.ts';
 import type { Append } from '../../src/log/event-log.ts';
 import type { Chance } from './chance.ts';
@@ -13,6 +13,8 @@ export interface Origin {
   readonly commandId: string;
   readonly correlationId: string;
   readonly bodyHash: string;
+  /** Account id, or `anonymous`. */
+  readonly actor: string;
 }
 
 /** The claim to a version of a stream. */
@@ -28,8 +30,10 @@ export interface Claim {
 /** Writes records as the write side does, by a clock and with ids that chance gives. */
 export interface Author {
   readonly chance: Chance;
-  /** A command that comes in now. One in five has an idempotency key. */
-  receive(): Origin;
+  /** A command that comes in now, by default from anybody. One in five has an idempotency key. */
+  receive(actor?: string): Origin;
+  /** An id of that category that nothing else has. */
+  name(category: string): string;
   /** The record of a claim, and its id. */
   write(claim: Claim): { readonly append: Append; readonly id: string };
 }
@@ -42,25 +46,24 @@ export function createAuthor(chance: Chance, placement: Placement, startAt: numb
   let now = startAt;
   const newId = () => uuidv7({ msecs: now, random: chance.bytes() });
 
-  function receive(): Origin {
+  function receive(actor = 'anonymous'): Origin {
     now += chance.below(MOST_MS_BETWEEN_COMMANDS + 1);
     const correlationId = newId();
-    if (chance.below(100) >= KEYED_OF_100) return { commandId: newId(), correlationId, bodyHash: '' };
-    const commandId = commandIdOf('anonymous', 'POST', '/generated', correlationId);
-    return { commandId, correlationId, bodyHash: hashOf(correlationId) };
+    if (chance.below(100) >= KEYED_OF_100) return { commandId: newId(), correlationId, bodyHash: '', actor };
+    const commandId = commandIdOf(actor, 'POST', '/generated', correlationId);
+    return { commandId, correlationId, bodyHash: hashOf(correlationId), actor };
   }
 
   function write({ stream, version, prev, origin, event }: Claim) {
     const id = newId();
     const envelope = {
       ...{ id, type: subjectOf(event.type), stream, time: new Date(now).toISOString(), version, prev },
-      ...{ actor: 'anonymous', causationId: origin.commandId },
-      ...origin,
+      ...{ causationId: origin.commandId, ...origin },
     };
     return { append: { ...placement.place(stream), record: toRecord(envelope, encodeEvent(event)) }, id };
   }
 
-  return { chance, receive, write };
+  return { chance, receive, write, name: (category) => thingIdOf(category, newId()) };
 }
 
 /** Of what form a body's hash is; there is no body. */

@@ -9,18 +9,29 @@ import { createWords } from './words.ts';
 /** Something that happens, and how often of all that does. */
 export interface Move {
   readonly weight: number;
-  /** Whether it can happen now. */
-  readonly possible: () => boolean;
-  readonly happen: () => Append;
+  /** Undefined when it cannot happen now. */
+  readonly happen: () => Append | undefined;
 }
 
-/** What happens in a catalog: it grows, with some ten songs to an album, and a fifth of what happens is a change. */
-export function catalogMoves(author: Author): Move[] {
+/** What there is to put into playlists and to like. */
+export interface Catalog {
+  readonly moves: readonly Move[];
+  anyAlbum(): string | undefined;
+  hasAlbum(id: string): boolean;
+  anySong(): string | undefined;
+  /** Undefined when the song is gone. */
+  titleOf(song: string): string | undefined;
+}
+
+/** A catalog grows, with some eight songs to an album, and a fifth of what happens to it is a change. */
+export function createCatalog(author: Author): Catalog {
   const { chance } = author;
   const words = createWords(chance);
   const albums = createCategory(album, author);
   const songs = createCategory(song, author);
-  const known = { albumExists: true };
+  const titles = new Map<string, string>();
+  const albumIds = new Set<string>();
+  const context = { albumExists: true };
 
   const year = () => 1950 + chance.below(76);
   const albumDetails = (): AlbumDetails => ({ name: words.title(), year: year() });
@@ -30,23 +41,51 @@ export function catalogMoves(author: Author): Move[] {
     albumId: chance.below(20) === 0 ? null : (albums.any() ?? null),
   });
 
-  const anAlbum = () => albums.size() > 0;
-  const aSong = () => songs.size() > 0;
-  const always = () => true;
-  return [
-    { weight: 70, possible: always, happen: () => songs.create({ type: 'CreateSong', details: songDetails() }, known) },
-    { weight: 14, possible: aSong, happen: () => songs.change({ type: 'ChangeSong', details: songDetails() }, known) },
-    { weight: 2, possible: aSong, happen: () => songs.end({ type: 'DeleteSong' }, known) },
-    {
-      weight: 8,
-      possible: always,
-      happen: () => albums.create({ type: 'CreateAlbum', details: albumDetails() }, undefined),
-    },
-    {
-      weight: 5,
-      possible: anAlbum,
-      happen: () => albums.change({ type: 'ChangeAlbum', details: albumDetails() }, undefined),
-    },
-    { weight: 1, possible: anAlbum, happen: () => albums.end({ type: 'DeleteAlbum' }, undefined) },
-  ];
+  function createSong(): Append {
+    const details = songDetails();
+    const append = songs.create({ command: { type: 'CreateSong', details }, context });
+    titles.set(append.record.key, details.title);
+    return append;
+  }
+
+  const changeSong = () =>
+    songs.change(({ id }) => {
+      const details = songDetails();
+      titles.set(id, details.title);
+      return { command: { type: 'ChangeSong', details }, context };
+    });
+
+  const deleteSong = () =>
+    songs.end(({ id }) => {
+      titles.delete(id);
+      return { command: { type: 'DeleteSong' }, context };
+    });
+
+  function createAlbum(): Append {
+    const append = albums.create({ command: { type: 'CreateAlbum', details: albumDetails() }, context: undefined });
+    albumIds.add(append.record.key);
+    return append;
+  }
+
+  const changeAlbum = () =>
+    albums.change(() => ({ command: { type: 'ChangeAlbum', details: albumDetails() }, context: undefined }));
+  const deleteAlbum = () =>
+    albums.end(({ id }) => {
+      albumIds.delete(id);
+      return { command: { type: 'DeleteAlbum' }, context: undefined };
+    });
+
+  return {
+    moves: [
+      { weight: 50, happen: createSong },
+      { weight: 10, happen: changeSong },
+      { weight: 2, happen: deleteSong },
+      { weight: 6, happen: createAlbum },
+      { weight: 3, happen: changeAlbum },
+      { weight: 1, happen: deleteAlbum },
+    ],
+    ...{ anyAlbum: albums.any, anySong: songs.any },
+    hasAlbum: (id) => albumIds.has(id),
+    titleOf: (id) => titles.get(id),
+  };
 }

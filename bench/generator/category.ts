@@ -12,61 +12,71 @@ export interface Stream<State> {
   readonly head: string;
 }
 
+/** Something that somebody wants. */
+export interface Wish<Command, Context> {
+  readonly command: Command;
+  readonly context: Context;
+  /** Anybody, where it does not matter. */
+  readonly actor?: string;
+}
+
+/** What is wanted of a stream as it is; undefined for nothing. */
+type Choose<State, Command, Context> = (stream: Stream<State>) => Wish<Command, Context> | undefined;
+
 /** The streams of one category that live, and what is done to them. Each change is decided by the real decider. */
-export interface Category<Command, Context> {
-  /** How many there are. */
-  size(): number;
+export interface Category<State, Command, Context> {
   /** The id of any of them; undefined when there is none. */
   any(): string | undefined;
-  create(command: Command, context: Context): Append;
-  /** Changes any of them, of which there must be one. */
-  change(command: Command, context: Context): Append;
-  /** Changes any of them for the last time. */
-  end(command: Command, context: Context): Append;
+  /** Of a stream with that id, or with one that follows from the command. */
+  create(wish: Wish<Command, Context>, id?: string): Append;
+  /** Changes any of them; undefined when there is none, or nothing is wanted of it. */
+  change(choose: Choose<State, Command, Context>): Append | undefined;
+  /** The same, for the last time. */
+  end(choose: Choose<State, Command, Context>): Append | undefined;
 }
 
 export function createCategory<State, Command, Context>(
   { category, initial, evolve, decide }: Decider<State, Command, Context>,
   author: Author,
-): Category<Command, Context> {
+): Category<State, Command, Context> {
   const living: Stream<State>[] = [];
   const anyIndex = () => author.chance.below(living.length);
 
-  function append({ id, state, version, head }: Stream<State>, origin: Origin, command: Command, context: Context) {
+  function append(stream: Stream<State>, origin: Origin, { command, context }: Wish<Command, Context>) {
+    const { id, state, version, head } = stream;
     const event = decide(command, state, context);
     const claim = { stream: id, version: version + 1, prev: head, origin, event };
     const { append: appended, id: recordId } = author.write(claim);
     return { appended, after: { id, state: evolve(state, event), version: version + 1, head: recordId } };
   }
 
-  function changeAt(index: number, command: Command, context: Context) {
+  function changeAt(index: number, choose: Choose<State, Command, Context>) {
     const stream = living[index];
-    if (!stream) throw new Error(`There is no ${category} to change.`);
-    return append(stream, author.receive(), command, context);
+    const wish = stream && choose(stream);
+    return wish && append(stream, author.receive(wish.actor), wish);
   }
 
   return {
-    size: () => living.length,
     any: () => living[anyIndex()]?.id,
-    create(command, context) {
-      const origin = author.receive();
-      const stream = { id: thingIdOf(category, origin.commandId), state: initial, version: 0, head: '' };
-      const { appended, after } = append(stream, origin, command, context);
+    create(wish, id) {
+      const origin = author.receive(wish.actor);
+      const stream = { id: id ?? thingIdOf(category, origin.commandId), state: initial, version: 0, head: '' };
+      const { appended, after } = append(stream, origin, wish);
       living.push(after);
       return appended;
     },
-    change(command, context) {
+    change(choose) {
       const index = anyIndex();
-      const { appended, after } = changeAt(index, command, context);
-      living[index] = after;
-      return appended;
+      const changed = changeAt(index, choose);
+      if (changed) living[index] = changed.after;
+      return changed?.appended;
     },
-    end(command, context) {
+    end(choose) {
       const index = anyIndex();
-      const { appended } = changeAt(index, command, context);
-      const last = living.pop();
+      const ended = changeAt(index, choose);
+      const last = ended && living.pop();
       if (last && index < living.length) living[index] = last;
-      return appended;
+      return ended?.appended;
     },
   };
 }

@@ -3,6 +3,8 @@ export interface Chance {
   /** Of 0 … count - 1. */
   below(count: number): number;
   pick<T>(items: readonly [T, ...T[]]): T;
+  /** Undefined when there are none. */
+  any<T>(items: readonly T[]): T | undefined;
   /** Sixteen bytes, overwritten by the next call. */
   bytes(): Uint8Array;
 }
@@ -21,6 +23,7 @@ export function createChance(seed: number): Chance {
   const below = (count: number) => Math.floor((word() / 2 ** 32) * count);
   return {
     below,
+    any: (items) => items[below(items.length)],
     pick: (items) => items[below(items.length)] ?? items[0],
     bytes() {
       for (let at = 0; at < words.length; at++) words[at] = word();

@@ -1,8 +1,10 @@
 import type { Placement } from '../../src/events/placement.ts';
 import type { Append } from '../../src/log/event-log.ts';
 import { createAuthor } from './author.ts';
-import { catalogMoves, type Move } from './catalog.ts';
+import { createCatalog, type Move } from './catalog.ts';
 import { createChance, type Chance } from './chance.ts';
+import { likeMoves } from './likes.ts';
+import { playlistMoves } from './playlists.ts';
 
 export interface GeneratorOptions {
   readonly placement: Placement;
@@ -13,19 +15,28 @@ export interface GeneratorOptions {
   readonly startAt?: number;
 }
 
+/** Accounts are on no log: whoever reads a generated one is shown nobody of them. */
+const PEOPLE = 1_000;
 const START_AT = Date.UTC(2025, 0, 1);
 
 /** Records that our write side would have written, each a winner, in an order in which it could have written them. */
 export function* generate({ placement, seed, events, startAt = START_AT }: GeneratorOptions): Generator<Append, void> {
   const chance = createChance(seed);
-  const moves = catalogMoves(createAuthor(chance, placement, startAt));
-  for (let count = 0; count < events; count++) yield choose(moves, chance).happen();
+  const author = createAuthor(chance, placement, startAt);
+  const catalog = createCatalog(author);
+  const people = Array.from({ length: PEOPLE }, () => author.name('user'));
+  const moves = [...catalog.moves, ...playlistMoves(author, catalog, people), ...likeMoves(author, catalog, people)];
+  for (let count = 0; count < events;) {
+    const append = choose(moves, chance).happen();
+    if (!append) continue;
+    count++;
+    yield append;
+  }
 }
 
 function choose(moves: readonly Move[], chance: Chance): Move {
-  const possible = moves.filter((move) => move.possible());
-  let point = chance.below(possible.reduce((sum, { weight }) => sum + weight, 0));
-  const chosen = possible.find(({ weight }) => (point -= weight) < 0);
+  let point = chance.below(moves.reduce((sum, { weight }) => sum + weight, 0));
+  const chosen = moves.find(({ weight }) => (point -= weight) < 0);
   if (!chosen) throw new Error('Nothing can happen.');
   return chosen;
 }

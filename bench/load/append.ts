@@ -1,4 +1,5 @@
 import { createAppender } from '../../src/commands/appender.ts';
+import type { AnyEvent } from '../../src/events/events.ts';
 import { thingIdOf } from '../../src/events/ids.ts';
 import { createPlacement } from '../../src/events/placement.ts';
 import type { Append } from '../../src/log/event-log.ts';
@@ -14,18 +15,22 @@ export interface AppendLoad extends Window {
   /** Of the broker or database; the log itself is one beside the product's own. */
   readonly log: LogPlace;
   readonly workers: number;
+  /** Of every record; each is the first of a stream of its own. */
+  readonly event: AnyEvent;
+  /** Of these streams. */
+  readonly category: 'album' | 'playlist';
 }
 
 const placement = createPlacement('bench_append', 6);
 const RECORDS = 10_000;
 
 /** The same appender, the same records, and nobody who reads or judges them. */
-export async function loadAppend({ log: place, workers, ...window }: AppendLoad): Promise<LoadResult> {
+export async function loadAppend({ log: place, workers, event, category, ...window }: AppendLoad): Promise<LoadResult> {
   if ('connection' in place) await migrate({ ...place, namespace: placement.namespace });
   const log = await openLog(place, placement.namespace);
   try {
     await log.createTopics(topicsOf(placement));
-    const records = inTurn(albums(RECORDS));
+    const records = inTurn(firstRecords({ event, category }));
     const appender = createAppender(log);
     return await measure(
       window,
@@ -36,13 +41,12 @@ export async function loadAppend({ log: place, workers, ...window }: AppendLoad)
   }
 }
 
-/** Creations of albums, as the write side writes them. */
-function albums(count: number): Append[] {
+/** As the write side writes them. */
+function firstRecords({ event, category }: Pick<AppendLoad, 'event' | 'category'>): Append[] {
   const author = createAuthor(createChance(1), placement, Date.now());
-  return Array.from({ length: count }, () => {
+  return Array.from({ length: RECORDS }, () => {
     const origin = author.receive();
-    const stream = thingIdOf('album', origin.commandId);
-    const event = { type: 'AlbumCreated', name: 'Viva la Vida', year: 2008 } as const;
+    const stream = thingIdOf(category, origin.commandId);
     return author.write({ stream, version: 1, prev: '', origin, event }).append;
   });
 }

@@ -3,9 +3,10 @@ import { type AppendLoad, loadAppend } from './append.ts';
 import { type HttpLoad, loadHttp } from './http.ts';
 import { type InsertLoad, loadInsert } from './insert.ts';
 import type { LoadResult } from './meter.ts';
+import { loadVerify, type VerifyLoad } from './verify.ts';
 
 /** What the process that makes the load can be told to do. */
-export type Load = HttpLoad | InsertLoad | AppendLoad;
+export type Load = HttpLoad | InsertLoad | AppendLoad | VerifyLoad;
 
 answerQuestions((load: Load): Promise<LoadResult> => {
   switch (load.kind) {
@@ -15,5 +16,7 @@ answerQuestions((load: Load): Promise<LoadResult> => {
       return loadInsert(load);
     case 'append':
       return loadAppend(load);
+    case 'verify':
+      return loadVerify(load);
   }
 });

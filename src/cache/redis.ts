@@ -13,6 +13,8 @@ export interface RedisOptions {
 }
 
 export interface RedisConnection extends Stoppable {
+  /** Every command fails at once, or within `COMMAND_TIMEOUT_MS`, while the server cannot be reached. */
+  readonly client: Redis;
   /** Asks it now, and knows within `COMMAND_TIMEOUT_MS`. */
   check(): Promise<{ ok: boolean; detail: string }>;
 }
@@ -52,6 +54,7 @@ export function connectRedis({ log, ...options }: RedisOptions): RedisConnection
   });
 
   return {
+    client: redis,
     async check() {
       const began = performance.now();
       try {

@@ -21,8 +21,10 @@ ${table([['name', 'default', 'meaning'], ...settings.map(row)])}
 ## What one setting asks of others
 
 - Without \`KAFKA_BROKERS\` the log is embedded: it lives in Postgres, and one process at a time writes it.
-- With \`KAFKA_BROKERS\` the following must be set as well: \`PGHOST\`, \`REDIS_URL\` or \`REDIS_SERVER\`, and
-  \`IDEMPOTENCY_HASH_KEY\`. All processes must have the same \`IDEMPOTENCY_HASH_KEY\`.
+- With \`KAFKA_BROKERS\` the following must be set as well: \`PGHOST\`, \`REDIS_URL\` or \`REDIS_SERVER\`,
+  \`IDEMPOTENCY_HASH_KEY\`, \`ACCESS_TOKEN_KEY\` and \`REFRESH_TOKEN_KEY\`. All processes must have the same keys.
+- A key is changed without logging anybody out: the old one becomes \`…_PREVIOUS\` for as long as its tokens live.
+- With several API processes \`FILES_PROVIDER=disk\` needs a \`DATA_DIR/files\` that they share.
 - \`KAFKA_FLUSH\` counts the brokers that \`KAFKA_BROKERS\` names, not those of the cluster. It matters only when the topics
   are made.
 - \`HEALTH_PORT\` does nothing in a process with the role \`api\`, which answers probes on \`PORT\`.

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { reasonOf } from '../errors.ts';
+import { accountsGrantAdmin } from './accounts.ts';
 import { logInit, logVerify, logVoid } from './log.ts';
 import { migrateUp } from './migrate.ts';
 import { projectionsRebuild } from './projections.ts';
@@ -40,6 +41,12 @@ quarantine
   .command('release <stream>')
   .description('apply what the stream has kept')
   .action((stream: string) => exits(quarantineRelease(stream)));
+
+const accounts = program.command('accounts').description('who may do what');
+accounts
+  .command('grant-admin <username>')
+  .description('make somebody an admin')
+  .action((username: string) => exits(accountsGrantAdmin(username)));
 
 program
   .command('migrate [direction]')

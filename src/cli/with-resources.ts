@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { loadConfig } from '../config.ts';
+import { type Config, loadConfig } from '../config.ts';
 import { reasonOf } from '../errors.ts';
 import { Lifecycle } from '../lifecycle.ts';
 import { openResources, type ResourceOptions, type Resources } from '../resources.ts';
@@ -7,6 +7,9 @@ import { openResources, type ResourceOptions, type Resources } from '../resource
 export type Output = (line: string) => void;
 
 export interface CommandContext extends Resources {
+  readonly config: Config;
+  /** Stops what the command opens besides. */
+  readonly lifecycle: Lifecycle;
   readonly logger: ResourceOptions['logger'];
   /** Fires on Ctrl-C. */
   readonly signal: AbortSignal;
@@ -32,7 +35,7 @@ export async function withResources(
   process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
   try {
     const resources = await openResources({ config, logger, lifecycle, as });
-    return await work({ ...resources, logger, signal: interrupted.signal, print });
+    return await work({ ...resources, config, lifecycle, logger, signal: interrupted.signal, print });
   } catch (error) {
     process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
     return 1;

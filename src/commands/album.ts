@@ -1,5 +1,5 @@
 import { notFound } from '../errors.ts';
-import type { AlbumDetails, AlbumEvent } from '../events/catalog.ts';
+import type { AlbumCover, AlbumDetails, AlbumEvent } from '../events/catalog.ts';
 import type { AnyEvent } from '../events/events.ts';
 import type { Decider } from './decider.ts';
 
@@ -8,6 +8,7 @@ type State = { readonly status: 'none' } | { readonly status: 'present' } | { re
 export type AlbumCommand =
   | { readonly type: 'CreateAlbum'; readonly details: AlbumDetails }
   | { readonly type: 'ChangeAlbum'; readonly details: AlbumDetails }
+  | { readonly type: 'ChangeCover'; readonly cover: AlbumCover }
   | { readonly type: 'DeleteAlbum' };
 
 function evolve(state: State, event: AnyEvent): State {
@@ -29,6 +30,9 @@ function decide(command: AlbumCommand, state: State): AlbumEvent {
     case 'ChangeAlbum':
       mustBePresent(state);
       return { type: 'AlbumChanged', ...command.details };
+    case 'ChangeCover':
+      mustBePresent(state);
+      return { type: 'AlbumCoverChanged', ...command.cover };
     case 'DeleteAlbum':
       mustBePresent(state);
       return { type: 'AlbumDeleted' };

@@ -2,7 +2,18 @@
 export type AlbumEvent =
   | ({ readonly type: 'AlbumCreated' } & AlbumDetails)
   | ({ readonly type: 'AlbumChanged' } & AlbumDetails)
+  | ({ readonly type: 'AlbumCoverChanged' } & AlbumCover)
   | { readonly type: 'AlbumDeleted' };
+
+/** The image is a file of the files provider; the event names it. */
+export interface AlbumCover {
+  /** Name of the file, ours and never used before. */
+  readonly file: string;
+  /** Media type, found by the image's bytes. */
+  readonly mediaType: string;
+  /** Bytes. */
+  readonly size: number;
+}
 
 export interface AlbumDetails {
   readonly name: string;

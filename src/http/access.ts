@@ -1,24 +1,16 @@
 import type { onRequestHookHandler } from 'fastify';
-import { HttpError } from './errors.ts';
+import { forbidden } from '../errors.ts';
+import { authenticationRequired } from './auth.ts';
 
 /** Who may change albums and songs. */
 export type CatalogWrites = 'open' | 'authenticated' | 'admin';
 
-/** The account id of whoever sends a request. Nobody can log in yet: the place where an access token will say so. */
-export const callerOf = (): string => 'anonymous';
-
-/** Stands before every route that changes the catalog: a catalog that is not open is closed to the anonymous. */
+/** Stands before every route that changes the catalog. */
 export const mayWriteCatalog =
   (writes: CatalogWrites): onRequestHookHandler =>
-  (_request, _reply, next) => {
+  ({ account }, _reply, next) => {
     if (writes === 'open') next();
-    else next(authenticationRequired());
+    else if (!account) next(authenticationRequired());
+    else if (writes === 'admin' && account.role !== 'admin') next(forbidden('Only admins change the catalog.'));
+    else next();
   };
-
-const authenticationRequired = () =>
-  new HttpError({
-    status: 401,
-    code: 'AUTHENTICATION_REQUIRED',
-    message: 'Please log in first.',
-    headers: { 'www-authenticate': 'Bearer' },
-  });

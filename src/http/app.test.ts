@@ -15,7 +15,7 @@ function start(substitutes?: Substitutes) {
 const body = { name: 'Viva la Vida', year: 2008 };
 const songBody = { title: 'Yes', year: 2008, genre: 'Indie', performer: 'Coldplay' };
 const failing = (error: Error) => ({ outcome: () => Promise.reject(error) });
-const albumRow = { version: 3, name: 'Viva la Vida', year: 2008, song: null };
+const albumRow = { version: 3, name: 'Viva la Vida', year: 2008, cover: null, song: null };
 
 describe('errors', () => {
   it.each([
@@ -467,10 +467,15 @@ interface ApiDocument {
 describe('the API page', () => {
   it('describes every route with its answers, and refers to nothing that is missing', async () => {
     const { app } = start();
+    const routes: string[] = [];
+    app.addHook('onRoute', ({ method, url, schema }) => {
+      if (method !== 'HEAD' && schema?.hide !== true && !url.startsWith('/docs'))
+        routes.push(`${String(method)} ${url}`);
+    });
     const document = (await app.inject({ url: '/docs/json' })).json<ApiDocument>();
     expect(document.openapi).toBe('3.1.0');
     const operations = Object.values(document.paths).flatMap((path) => Object.values(path));
-    expect(operations).toHaveLength(14);
+    expect(operations).toHaveLength(routes.length);
     for (const { operationId, summary, tags, responses } of operations) {
       expect([operationId, summary, tags.length]).toEqual([expect.any(String), expect.any(String), 1]);
       for (const { description } of Object.values(responses)) expect(description).not.toMatch(/Default/);

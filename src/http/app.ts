@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
-import Fastify, { LogController, type FastifyInstance } from 'fastify';
+import Fastify, { LogController, type FastifyInstance, type FastifyPluginCallback } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { newId } from '../events/ids.ts';
+import { acceptTokens, type TokenOptions, type Tokens } from './auth.ts';
 import { answerErrors } from './errors.ts';
 import type { Health } from './health.ts';
 import { acceptJsonBodies } from './json-body.ts';
@@ -12,10 +13,19 @@ import { answerUnrouted } from './methods.ts';
 import { nodeServer } from './node-server.ts';
 import { observe } from './observe.ts';
 import { describeApi } from './openapi.ts';
-import { albumRoutes, type CatalogDependencies } from './routes/albums.ts';
+import type { PlaylistDependencies } from './playlists.ts';
+import { type Counters, countRequests, limited, type Rates } from './rate-limits.ts';
+import { albumRoutes } from './routes/albums.ts';
+import { type AuthenticationDependencies, authenticationRoutes } from './routes/authentications.ts';
+import { collaborationRoutes } from './routes/collaborations.ts';
+import { type CoverDependencies, coverRoutes } from './routes/covers.ts';
 import { healthRoutes } from './routes/health.ts';
+import { likeRoutes } from './routes/likes.ts';
+import { playlistRoutes } from './routes/playlists.ts';
+import { playlistSongRoutes } from './routes/playlist-songs.ts';
 import { rootRoutes } from './routes/root.ts';
 import { songRoutes } from './routes/songs.ts';
+import { type UserDependencies, userRoutes } from './routes/users.ts';
 import { validatorCompiler } from './validation.ts';
 
 export interface Limits {
@@ -24,8 +34,18 @@ export interface Limits {
   readonly bodyDepth: number;
 }
 
-export interface AppDependencies extends CatalogDependencies {
-  readonly publicUrl: string;
+export interface AppDependencies
+  extends
+    CoverDependencies,
+    PlaylistDependencies,
+    Omit<UserDependencies, 'rate'>,
+    Pick<AuthenticationDependencies, 'sessions'> {
+  readonly tokens: TokenOptions;
+  readonly rates: Rates;
+  /** Counts the requests of all processes; without it each counts its own. */
+  readonly counters?: Counters;
+  /** Addresses or networks of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustProxy?: readonly string[];
   readonly health: Health;
   readonly logger: Logger;
   readonly metricsRegistry: Registry;
@@ -46,15 +66,36 @@ export function buildApp(deps: AppDependencies): FastifyInstance {
   if (production && catalogWrites === 'open') {
     logger.warn('CATALOG_WRITES is open: anybody who reaches this server can change the catalog');
   }
-  const app = bareApp(logger, deps.limits);
+  const app = bareApp(logger, deps.limits, deps.trustProxy);
   observe(app, deps.metricsRegistry, logger);
   describeApi(app, { version, publicUrl });
-  app.register(rootRoutes({ version, publicUrl }));
-  app.register(albumRoutes(deps));
-  app.register(songRoutes(deps));
+  const tokens = acceptTokens(app, deps.tokens);
   app.register(healthRoutes(deps.health, deps.metricsRegistry));
+  countRequests(app, deps.counters);
+  app.register(apiRoutes(deps, tokens));
   return app;
 }
+
+/** All that is limited together; probes are not. */
+const apiRoutes =
+  (deps: AppDependencies, tokens: Tokens): FastifyPluginCallback =>
+  (api, _options, registered) => {
+    const { publicUrl, rates } = deps;
+    for (const hook of limited(api, 'default', rates.default)) api.addHook('onRequest', hook);
+    api.register(rootRoutes({ version, publicUrl }));
+    api.register(userRoutes({ ...deps, rate: rates.register }));
+    api.register(
+      authenticationRoutes({ ...deps, tokens, refreshTokenAge: deps.tokens.refresh.age, rate: rates.login }),
+    );
+    api.register(albumRoutes(deps));
+    api.register(coverRoutes(deps));
+    api.register(likeRoutes(deps));
+    api.register(songRoutes(deps));
+    api.register(playlistRoutes(deps));
+    api.register(playlistSongRoutes(deps));
+    api.register(collaborationRoutes(deps));
+    registered();
+  };
 
 /** The probes alone, for a process without the API. */
 export function buildHealthApp({ health, logger, metricsRegistry }: HealthAppDependencies): FastifyInstance {
@@ -64,12 +105,13 @@ export function buildHealthApp({ health, logger, metricsRegistry }: HealthAppDep
 }
 
 /** What every route has in common: limits, ids, JSON in and out, errors. */
-function bareApp(logger: Logger, limits: Limits) {
+function bareApp(logger: Logger, limits: Limits, trustProxy: readonly string[] = []) {
   const app = Fastify({
     serverFactory: nodeServer,
     clientErrorHandler: answerMalformed,
     frameworkErrors: (error, request, reply) => answerError(error, request, reply),
     bodyLimit: limits.bodyBytes,
+    trustProxy: trustProxy.length > 0 ? [...trustProxy] : false,
     // An id is as long as it likes: the limit is that of the request line.
     routerOptions: { maxParamLength: 65_536 },
     forceCloseConnections: 'idle',

@@ -51,6 +51,7 @@ export const unsupportedMediaType = () =>
 const STATUS: Readonly<Record<ErrorKind, number>> = {
   rejected: 400,
   'not-found': 404,
+  forbidden: 403,
   conflict: 409,
   stale: 412,
   reused: 422,

@@ -26,7 +26,7 @@ export function sendTagged(request: FastifyRequest, reply: FastifyReply, { versi
 }
 
 /** Weak comparison: `W/` does not matter. */
-function isKnown(condition: string | undefined, tag: string): boolean {
+export function isKnown(condition: string | undefined, tag: string): boolean {
   if (condition === undefined) return false;
   return condition.trim() === '*' || tagsIn(condition).some(({ opaque }) => opaque === tag);
 }

@@ -8,6 +8,7 @@ import { errorSchema, problemSchema } from './schemas.ts';
 const HEADERS = {
   etag: { type: 'string', description: 'Version of the stream and hash of this body.', examples: ['"3-mZKbQv…"'] },
   'idempotency-replayed': { type: 'string', enum: ['true'], description: 'The command had its effect before.' },
+  'x-data-source': { type: 'string', enum: ['cache', 'database'], description: 'Where the answer came from.' },
   'retry-after': { type: 'integer', description: 'Seconds.' },
 } as const;
 
@@ -25,18 +26,25 @@ const pick = (names: readonly HeaderName[]) => Object.fromEntries(names.map((nam
 const FAILURES = {
   400: 'The input is not valid, or the change is not possible.',
   401: 'Only for whoever is logged in.',
+  403: 'Not for this account.',
   404: 'There is no such thing.',
   409: 'The change lost the race against others too often.',
   412: '`If-Match` no longer holds. The ETag that holds now is in the header.',
   413: 'The body is too large.',
   415: 'The body is not JSON.',
+  416: 'There is no such part.',
   422: 'The idempotency key belongs to another request.',
+  429: 'Too many requests. `Retry-After` says when to try again.',
   503: 'It cannot be done now, or nobody knows whether it was done. Try again, a change with the same idempotency key.',
 } as const;
 
 type FailureStatus = keyof typeof FAILURES;
 
-const HEADERS_OF_FAILURE: Partial<Record<FailureStatus, HeaderName[]>> = { 412: ['etag'], 503: ['retry-after'] };
+const HEADERS_OF_FAILURE: Partial<Record<FailureStatus, HeaderName[]>> = {
+  412: ['etag'],
+  429: ['retry-after'],
+  503: ['retry-after'],
+};
 
 /** The documented error answers of a route. */
 export const failures = (...statuses: FailureStatus[]) =>
@@ -51,14 +59,16 @@ const failure = (status: FailureStatus) => ({
   },
 });
 
-const DESCRIPTION = `Albums and songs, kept as events on a log. The moment a change is answered, every read shows it.
+const DESCRIPTION = `Albums, songs, playlists and likes, kept as events on a log. The moment a change is answered, every read shows it.
 
 Errors carry a stable \`code\` and a \`requestId\`; with \`Accept: application/problem+json\` they are RFC 9457 problem details.
-Every change takes an \`Idempotency-Key\`; albums and songs have ETags for \`If-None-Match\` and \`If-Match\`.`;
+Every change takes an \`Idempotency-Key\`; albums, songs and playlists have ETags for \`If-None-Match\` and \`If-Match\`.`;
 
 const TAGS = [
   { name: 'albums', description: 'Albums and the songs on them.' },
   { name: 'songs', description: 'The catalog of songs, each on one album or none.' },
+  { name: 'users', description: 'Registration and login.' },
+  { name: 'playlists', description: 'Playlists, who shares them, and what was done to them.' },
   { name: 'server', description: 'What this is, and how it is doing.' },
 ];
 
@@ -75,6 +85,7 @@ export function describeApi(app: FastifyInstance, about: { version: string; publ
       },
       servers: [{ url: about.publicUrl }],
       tags: TAGS,
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
     },
     transform: (route) => {
       const transformed = jsonSchemaTransform(route);

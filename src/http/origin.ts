@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
 import { commandIdOf, newId } from '../events/ids.ts';
-import { callerOf } from './access.ts';
+import { callerOf } from './auth.ts';
 
 /** Keys of the hash that tells whether a repeated command has the same body; both at least 32 bytes. */
 export interface IdempotencyKeys {
@@ -13,7 +13,7 @@ export interface IdempotencyKeys {
 /** Who sends a command, and by what name it is recognised when it comes again. `body` is what was validated, if anything. */
 export function originOf(request: FastifyRequest, keys: IdempotencyKeys, body?: object): CommandOrigin {
   const key = request.headers['idempotency-key'];
-  const actor = callerOf();
+  const actor = callerOf(request);
   const about = { actor, correlationId: request.id };
   if (typeof key !== 'string') {
     return { ...about, commandId: newId(), repeatable: false, bodyHash: '', olderBodyHashes: [] };

@@ -26,6 +26,9 @@ function isShort(value: string): boolean {
   return value.length <= 2 * TEXT_LENGTH && Array.from(value).length <= TEXT_LENGTH;
 }
 
+/** A password: storable, and not so long that hashing it is a burden. */
+export const password = (description: string) => storable().max(1_000).meta({ description, format: 'password' });
+
 /** A whole number that Postgres' integer and Avro's int hold. */
 export const integer = (description: string, example: number) => z.int32().meta({ description, examples: [example] });
 
@@ -65,6 +68,20 @@ export const success = <Data extends z.ZodType>(data: Data) => z.strictObject({ 
 /** `{status: "success", message}` */
 export const done = (example: string) =>
   z.strictObject({ status: z.literal('success'), message: z.string().meta({ examples: [example] }) });
+
+export const songSummary = z
+  .strictObject({
+    id: z.string().meta({ examples: ['song-01999d3e8f5c7a40b2f10c9a4e6d1b78'] }),
+    title: z.string(),
+    performer: z.string(),
+  })
+  .meta({ id: 'SongSummary' });
+
+export const playlistSummary = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  username: z.string().meta({ description: 'The owner’s.' }),
+});
 
 export const errorSchema = z
   .strictObject({

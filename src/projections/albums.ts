@@ -9,7 +9,8 @@ export interface AlbumView {
     readonly id: string;
     readonly name: string;
     readonly year: number;
-    readonly coverUrl: string | null;
+    /** Name of the file with the cover. */
+    readonly cover: string | null;
     readonly songs: readonly SongSummary[];
   };
 }
@@ -17,10 +18,13 @@ export interface AlbumView {
 function apply({ stream, version, event }: Applied, rows: Rows): void {
   switch (event.type) {
     case 'AlbumCreated':
-      rows.put({ id: stream, version, name: event.name, year: event.year });
+      rows.put({ id: stream, version, name: event.name, year: event.year, cover: null });
       break;
     case 'AlbumChanged':
       rows.patch(stream, { version, name: event.name, year: event.year });
+      break;
+    case 'AlbumCoverChanged':
+      rows.patch(stream, { version, cover: event.file });
       break;
     case 'AlbumDeleted':
       rows.remove(stream);
@@ -30,13 +34,15 @@ function apply({ stream, version, event }: Applied, rows: Rows): void {
 }
 
 export const albums: Projection = {
-  table: { name: 'albums', columns: { id: 'text', version: 'integer', name: 'text', year: 'integer' } },
+  table: { name: 'albums', columns: { id: 'text', version: 'integer', name: 'text', year: 'integer', cover: 'text' } },
   ddl: `CREATE TABLE albums (
     id text COLLATE "C" PRIMARY KEY,
     version integer NOT NULL,
     name text NOT NULL,
-    year integer NOT NULL
-  )`,
+    year integer NOT NULL,
+    cover text COLLATE "C"
+  );
+  CREATE INDEX ON albums (cover)`,
   apply,
 };
 
@@ -44,6 +50,7 @@ interface SongRow {
   readonly version: number;
   readonly name: string;
   readonly year: number;
+  readonly cover: string | null;
   /** Of one of its songs; null when it has none. */
   readonly song: string | null;
   readonly title: string;
@@ -54,19 +61,28 @@ interface SongRow {
 export async function findAlbum(database: Database, id: string): Promise<AlbumView | undefined> {
   const rows = await database.query<SongRow & Record<string, unknown>>({
     name: 'find-album',
-    text: `SELECT a.version, a.name, a.year, s.id AS song, s.title, s.performer
+    text: `SELECT a.version, a.name, a.year, a.cover, s.id AS song, s.title, s.performer
       FROM albums a LEFT JOIN songs s ON s.album_id = a.id WHERE a.id = $1`,
     values: [id],
   });
   const [first] = rows;
   if (!first) return undefined;
-  const { version, name, year } = first;
+  const { version, name, year, cover } = first;
   const songs = rows.flatMap(({ song, title, performer }) => (song === null ? [] : [{ id: song, title, performer }]));
   songs.sort((one, other) => (one.id < other.id ? -1 : 1));
-  return { version, album: { id, name, year, coverUrl: null, songs } };
+  return { version, album: { id, name, year, cover, songs } };
 }
 
 export async function albumExists(database: Database, id: string): Promise<boolean> {
   const rows = await database.query({ name: 'album-exists', text: 'SELECT FROM albums WHERE id = $1', values: [id] });
   return rows.length > 0;
+}
+
+/** Those of the files that are the cover of an album now. */
+export async function coversAmong(database: Database, files: readonly string[]): Promise<ReadonlySet<string>> {
+  const rows = await database.query<{ cover: string }>({
+    text: 'SELECT cover FROM albums WHERE cover = ANY($1)',
+    values: [files],
+  });
+  return new Set(rows.map(({ cover }) => cover));
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from '@jest/globals';
-import { Changes } from './changes.ts';
+import { type BulkWrite, Changes } from './changes.ts';
 import type { Rows, Table, Value } from './projection.ts';
 
 const table: Table = { name: 'things', columns: { id: 'text', a: 'integer', b: 'integer' } };
@@ -17,14 +17,14 @@ function fold(actions: readonly Action[]) {
   return changes.writes().map(({ kind, columns, rows }) => ({ kind, columns, rows }));
 }
 
-function act(rows: Rows, action: Action): void {
+function act(rows: Omit<Rows, 'add'>, action: Action): void {
   if ('put' in action) rows.put({ ...action.put });
   else if ('patch' in action) rows.patch(action.patch[0], { ...action.patch[1] });
   else rows.remove(action.remove);
 }
 
 /** What a table does, one action at a time. */
-class Plain implements Rows {
+class Plain implements Omit<Rows, 'add'> {
   readonly rows: Map<string, Row>;
   constructor(rows: Iterable<[string, Row]>) {
     this.rows = new Map(rows);
@@ -103,7 +103,15 @@ describe('changes', () => {
   });
 });
 
-function perform(rows: Rows, kind: 'put' | 'patch' | 'remove', row: Readonly<Record<string, Value>>): void {
+it('counters are added up, per key', () => {
+  const changes = new Changes({ name: 'counts', columns: { id: 'text', n: 'integer' } });
+  for (const [key, n] of [['x', 1], ['y', 1], ['x', 1], ['y', -1]] as const) changes.add(key, { n }); // prettier-ignore
+  expect(changes.writes()).toMatchObject([
+    { kind: 'add', columns: ['id', 'n'], rows: [{ id: 'x', n: 2 }, { id: 'y', n: 0 }] }, // prettier-ignore
+  ]);
+});
+
+function perform(rows: Omit<Rows, 'add'>, kind: BulkWrite['kind'], row: Readonly<Record<string, Value>>): void {
   if (kind === 'put') rows.put(row);
   else if (kind === 'patch') rows.patch(String(row.id), row);
   else rows.remove(String(row.id));

@@ -1,12 +1,15 @@
 import { keyOf, type Rows, type Table, type Value } from './projection.ts';
 
 type Row = Readonly<Record<string, Value>>;
-type Change = { readonly put: Row } | { readonly patch: Row } | 'remove';
+interface Change {
+  readonly kind: BulkWrite['kind'];
+  readonly row: Row;
+}
 
 /** One thing to do to many rows of a table, in one statement. */
 export interface BulkWrite {
   readonly table: Table;
-  readonly kind: 'put' | 'patch' | 'remove';
+  readonly kind: 'put' | 'patch' | 'remove' | 'add';
   /** The columns each row names, the key first. */
   readonly columns: readonly string[];
   readonly rows: readonly Row[];
@@ -24,26 +27,33 @@ export class Changes implements Rows {
   }
 
   put(row: Row): void {
-    this.#changes.set(String(row[this.#key]), { put: row });
+    this.#changes.set(String(row[this.#key]), { kind: 'put', row });
   }
 
   patch(key: string, columns: Row): void {
     const before = this.#changes.get(key);
-    if (before === 'remove') return;
-    if (before && 'put' in before) this.#changes.set(key, { put: { ...before.put, ...columns } });
-    else this.#changes.set(key, { patch: { [this.#key]: key, ...before?.patch, ...columns } });
+    if (before?.kind === 'remove') return;
+    const kind = before?.kind ?? 'patch';
+    this.#changes.set(key, { kind, row: { [this.#key]: key, ...before?.row, ...columns } });
   }
 
   remove(key: string): void {
-    this.#changes.set(key, 'remove');
+    this.#changes.set(key, { kind: 'remove', row: { [this.#key]: key } });
   }
 
-  /** Patches are grouped by the columns they name. */
+  add(key: string, counters: Readonly<Record<string, number>>): void {
+    const before = this.#changes.get(key)?.row ?? {};
+    const sums = Object.entries(counters).map(([name, more]): [string, number] => [
+      name,
+      Number(before[name] ?? 0) + more,
+    ]);
+    this.#changes.set(key, { kind: 'add', row: { ...before, [this.#key]: key, ...Object.fromEntries(sums) } });
+  }
+
+  /** Grouped by the columns they name. */
   writes(): BulkWrite[] {
     const groups = new Map<string, { kind: BulkWrite['kind']; columns: string[]; rows: Row[] }>();
-    for (const [key, change] of this.#changes) {
-      const kind = change === 'remove' ? 'remove' : 'put' in change ? 'put' : 'patch';
-      const row = change === 'remove' ? { [this.#key]: key } : 'put' in change ? change.put : change.patch;
+    for (const { kind, row } of this.#changes.values()) {
       const columns = kind === 'put' ? Object.keys(this.#table.columns) : Object.keys(row);
       const name = `${kind} ${columns.join()}`;
       const group = groups.get(name) ?? { kind, columns, rows: [] };

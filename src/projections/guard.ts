@@ -65,6 +65,17 @@ export async function hasReached(database: Database, ends: readonly Position[]):
   return row?.reached ?? false;
 }
 
+/**
+ * Whether the build tells all that the log held at these ends: a stopped partition or a quarantined stream may hold what no
+ * row tells yet.
+ */
+export async function tellsAll(database: Database, ends: readonly Position[]): Promise<boolean> {
+  const text = `SELECT ${reached('$1')} AND NOT EXISTS (SELECT FROM checkpoints WHERE stopped IS NOT NULL)
+    AND NOT EXISTS (SELECT FROM quarantine) AS complete`;
+  const [row] = await database.query<{ complete: boolean }>({ text, values: [JSON.stringify(ends)] });
+  return row?.complete ?? false;
+}
+
 const SET_IF_REACHED = `WITH seen AS (
   SELECT ${reached('$2')} AS reached
 ), guard AS (

@@ -104,8 +104,8 @@ export function changesOf(projections: readonly Projection[], events: readonly A
 
 function appliedOf({ envelope, payload }: Accepted): Applied[] {
   if (typeof payload === 'string' || 'poison' in payload) return [];
-  const { stream, version, time } = envelope;
-  return [{ stream, version, time, event: payload.event }];
+  const { stream, version, time, actor } = envelope;
+  return [{ stream, version, time, actor, event: payload.event }];
 }
 
 /**

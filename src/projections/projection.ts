@@ -15,6 +15,8 @@ export interface Applied {
   readonly version: number;
   /** ISO 8601, UTC: when the command was decided. */
   readonly time: string;
+  /** Account id, `anonymous` or `system`. */
+  readonly actor: string;
   readonly event: AnyEvent;
 }
 
@@ -29,13 +31,18 @@ export interface Projection {
   apply(applied: Applied, rows: Rows): void;
 }
 
-/** What a projection can do to its table. Applying the same event twice must leave the same rows. */
+/**
+ * What a projection can do to its table. Applying the same event twice must leave the same rows, but for counters: these
+ * rely on the checkpoint, and on being touched from one partition only.
+ */
 export interface Rows {
   /** The whole row; every column is named. */
   put(row: Readonly<Record<string, Value>>): void;
   /** Some columns of a row that is there; ignored when it is not. */
   patch(key: string, columns: Readonly<Record<string, Value>>): void;
   remove(key: string): void;
+  /** Adds to counters, which begin at zero. A table with counters has nothing else, and nothing else is done to it. */
+  add(key: string, counters: Readonly<Record<string, number>>): void;
 }
 
 /** The primary key's column. */

@@ -1,9 +1,24 @@
+import { albumLikes } from './album-likes.ts';
 import { albums } from './albums.ts';
+import { collaborations } from './collaborations.ts';
+import { likes } from './likes.ts';
+import { playlistActivities } from './playlist-activities.ts';
+import { playlistEntries } from './playlist-entries.ts';
+import { playlists } from './playlists.ts';
 import type { Projection } from './projection.ts';
 import { songs } from './songs.ts';
 
 /** Every read model. A change of any table or `apply` needs a new READ_VERSION, and so a new build. */
-export const projections: readonly Projection[] = [albums, songs];
+export const projections: readonly Projection[] = [
+  albums,
+  songs,
+  playlists,
+  playlistEntries,
+  collaborations,
+  playlistActivities,
+  likes,
+  albumLikes,
+];
 
 /** Version of the read models; a generation is one build of one version. */
-export const READ_VERSION = 1;
+export const READ_VERSION = 2;

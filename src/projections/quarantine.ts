@@ -89,7 +89,8 @@ class Undecodable extends Error {}
 
 function toApplied(stream: string, { version, type, headers, value }: Kept): Applied {
   try {
-    return { stream, version, time: headers.ce_time ?? '', event: eventOf({ key: stream, headers, value }, type) };
+    const { ce_time: time = '', ce_actor: actor = '' } = headers;
+    return { stream, version, time, actor, event: eventOf({ key: stream, headers, value }, type) };
   } catch (error) {
     throw new Undecodable(reasonOf(error));
   }

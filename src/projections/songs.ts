@@ -1,3 +1,4 @@
+import type { QueryConfig } from 'pg';
 import type { SongDetails } from '../events/catalog.ts';
 import type { Database } from '../postgres/pool.ts';
 import type { Applied, Projection, Rows } from './projection.ts';
@@ -85,10 +86,21 @@ export async function findSong(database: Database, id: string): Promise<SongView
   return { version, song: { id, ...details } };
 }
 
+/** Undefined when there is no such song. */
+export async function titleOfSong(database: Database, id: string): Promise<string | undefined> {
+  const text = 'SELECT title FROM songs WHERE id = $1';
+  const [row] = await database.query<{ title: string }>({ name: 'title-of-song', text, values: [id] });
+  return row?.title;
+}
+
 const CHUNK = 500;
 
 /** Songs by id, of one snapshot, in chunks. */
-export function searchSongs(database: Database, filter: SongFilter): AsyncGenerator<SongSummary[], void> {
+export const searchSongs = (database: Database, filter: SongFilter): AsyncGenerator<SongSummary[], void> =>
+  database.chunks<SongSummary & Record<string, string>>(searchFor(filter), CHUNK);
+
+/** The statement of a search. */
+export function searchFor(filter: SongFilter): QueryConfig {
   const values: (string | number)[] = [];
   const given = (value: string | number) => `$${values.push(value)}`;
   const conditions = [
@@ -98,8 +110,7 @@ export function searchSongs(database: Database, filter: SongFilter): AsyncGenera
   ].filter(Boolean);
   const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
   const limit = filter.limit === undefined ? '' : `LIMIT ${given(filter.limit)}`;
-  const text = `SELECT id, title, performer FROM songs ${where} ORDER BY id ${limit}`;
-  return database.chunks<SongSummary & Record<string, string>>({ text, values }, CHUNK);
+  return { text: `SELECT id, title, performer FROM songs ${where} ORDER BY id ${limit}`, values };
 }
 
 /** A LIKE pattern that matches the text literally anywhere. */

@@ -128,11 +128,14 @@ export function bulkSql({ table, kind, columns }: BulkWrite): string {
   const typed = columns.map((column) => `${column} ${table.columns[column] ?? 'text'}`).join(', ');
   const others = columns.filter((column) => column !== key);
   const source = `gate, json_to_recordset($n) AS r (${typed})`;
+  const insert = `INSERT INTO ${table.name} AS t (${columns.join(', ')})
+    SELECT ${columns.map((column) => `r.${column}`).join(', ')} FROM ${source} WHERE gate.open
+    ON CONFLICT (${key}) DO UPDATE SET`;
   switch (kind) {
     case 'put':
-      return `INSERT INTO ${table.name} (${columns.join(', ')}) SELECT ${columns.map((column) => `r.${column}`).join(', ')}
-        FROM ${source} WHERE gate.open
-        ON CONFLICT (${key}) DO UPDATE SET ${others.map((column) => `${column} = excluded.${column}`).join(', ')}`;
+      return `${insert} ${others.map((column) => `${column} = excluded.${column}`).join(', ')}`;
+    case 'add':
+      return `${insert} ${others.map((column) => `${column} = t.${column} + excluded.${column}`).join(', ')}`;
     case 'patch':
       return `UPDATE ${table.name} t SET ${others.map((column) => `${column} = r.${column}`).join(', ')}
         FROM ${source} WHERE gate.open AND t.${key} = r.${key}`;

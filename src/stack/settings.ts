@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { type Config, loadConfig } from '../config.ts';
-import { keptKey } from '../keys.ts';
+import { KEY_NAMES, type KeyName, keysOf } from '../keys.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { freePort, type WantedPort } from './ports.ts';
 
@@ -16,8 +16,8 @@ export interface StackSettings {
   readonly url: string;
   /** Of another role. */
   readonly freeUrl: () => Promise<string>;
-  /** The user's, if there is one. */
-  readonly idempotencyKey: string | undefined;
+  /** Those of the user. */
+  readonly keys: Partial<Record<KeyName, string>>;
 }
 
 /** The servers are the stack's own, whatever an environment or an `.env` made for others says. */
@@ -33,7 +33,8 @@ export async function settingsOf(environment: NodeJS.ProcessEnv): Promise<StackS
   const directory = path.resolve(config.DATA_DIR, 'stack');
   const ports = await chosenPorts(config);
   return {
-    ...{ directory, logs: path.join(directory, 'logs'), ports, idempotencyKey: config.IDEMPOTENCY_HASH_KEY },
+    ...{ directory, logs: path.join(directory, 'logs'), ports },
+    keys: Object.fromEntries(KEY_NAMES.map((name) => [name, config[name]])),
     wanted: PORTS.map((setting) => ({
       ...{ setting, port: ports[setting] },
       host: setting === 'PORT' ? config.HOST : '127.0.0.1',
@@ -64,7 +65,7 @@ export interface Servers {
 /** What every role is given, and every `openmusic` command beside them. */
 export async function environmentOfRoles(
   environment: NodeJS.ProcessEnv,
-  { directory, ports, idempotencyKey }: StackSettings,
+  { directory, ports, keys }: StackSettings,
   { brokers, connection, redis }: Servers,
 ): Promise<NodeJS.ProcessEnv> {
   return {
@@ -72,6 +73,6 @@ export async function environmentOfRoles(
     ...{ PGHOST: connection.host, PGPORT: String(connection.port), PGDATABASE: connection.database },
     ...{ PGUSER: connection.user, PGPASSWORD: connection.password },
     ...{ DATA_DIR: directory, PORT: String(ports.PORT) },
-    IDEMPOTENCY_HASH_KEY: idempotencyKey ?? (await keptKey(directory, 'idempotency-hash')),
+    ...(await keysOf(keys, directory)),
   };
 }

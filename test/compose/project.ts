@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../src/stack/ports.ts';
+import { KEY_NAMES } from '../../src/keys.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const HEALTHY_WITHIN_S = 600;
@@ -32,8 +33,8 @@ export async function createProject(signal: AbortSignal): Promise<ComposeProject
   const name = `openmusic-test-${randomBytes(3).toString('hex')}`;
   const ports = await freePorts('PORT', 'KAFKA_PORT', 'PGPORT', 'REDIS_PORT');
   const login = { PGUSER: 'openmusic', PGPASSWORD: randomBytes(12).toString('hex'), PGDATABASE: 'openmusic' };
-  const secret = { IDEMPOTENCY_HASH_KEY: randomBytes(32).toString('hex') };
-  const env = { OPENMUSIC_IMAGE: name, BIND: '127.0.0.1', ...ports, ...login, ...secret };
+  const secrets = Object.fromEntries(KEY_NAMES.map((name) => [name, randomBytes(32).toString('hex')]));
+  const env = { OPENMUSIC_IMAGE: name, BIND: '127.0.0.1', ...ports, ...login, ...secrets };
   // What is in .env is for the stack of whoever works here.
   const project = ['compose', '--project-name', name, '--env-file', '/dev/null', '--progress', 'plain'];
   const compose = (args: readonly string[], aborted?: AbortSignal) =>

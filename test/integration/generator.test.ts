@@ -31,14 +31,31 @@ describe('generated records', () => {
     expect(make(SEED, 10)).toEqual(records.slice(0, 10));
   });
 
-  it('hold every event of the catalog, with and without an idempotency key', () => {
-    const types = ['Created', 'Changed', 'Deleted'].flatMap((what) => [
-      `openmusic.Album${what}`,
-      `openmusic.Song${what}`,
-    ]);
-    expect(new Set(records.map(typeOf))).toEqual(new Set(types));
+  it('hold every event that needs no file, with and without an idempotency key', () => {
+    const types = [
+      ...['Album', 'Song'].flatMap((what) => [`${what}Created`, `${what}Changed`, `${what}Deleted`]),
+      ...['PlaylistCreated', 'PlaylistRenamed', 'PlaylistDeleted', 'SongAddedToPlaylist', 'SongRemovedFromPlaylist'],
+      ...['CollaboratorAdded', 'CollaboratorRemoved', 'AlbumLiked', 'AlbumUnliked'],
+    ];
+    expect(new Set(records.map(typeOf))).toEqual(new Set(types.map((type) => `openmusic.${type}`)));
     const keyed = records.filter(({ record }) => record.headers.ce_bodyhash !== '').length;
     expect(keyed / EVENTS).toBeCloseTo(0.2, 1);
+  });
+
+  it('are of playlists by people who have access to them, with songs that are there, under the title they have', () => {
+    const titles = new Map<string, string>();
+    const members = new Map<string, Set<string>>();
+    for (const { record } of records) {
+      const event = decodeEvent(record.headers.ce_type ?? '', record.value);
+      if (event.type === 'SongCreated' || event.type === 'SongChanged') titles.set(record.key, event.title);
+      if (event.type === 'SongDeleted') titles.delete(record.key);
+      if (event.type === 'PlaylistCreated') members.set(record.key, new Set([event.ownerId]));
+      if (record.key.startsWith('playlist-')) expect(members.get(record.key)).toContain(record.headers.ce_actor);
+      if (event.type === 'CollaboratorAdded') members.get(record.key)?.add(event.accountId);
+      if (event.type === 'CollaboratorRemoved') members.get(record.key)?.delete(event.accountId);
+      if ('songId' in event) expect(event.title).toBe(titles.get(event.songId));
+    }
+    expect(members.size).toBeGreaterThan(EVENTS / 100);
   });
 
   it('move songs between albums that are there', () => {
@@ -83,11 +100,14 @@ const holdsGenerated = (source: LogSource) => {
     expect(partitions.map(({ losers }) => losers)).toEqual(partitions.map(() => ({})));
   });
 
-  it('leaves the albums and songs that were created and not deleted', async () => {
+  it('leaves what was created and not deleted', async () => {
     const left = (kind: string) =>
       count(records, `openmusic.${kind}Created`) - count(records, `openmusic.${kind}Deleted`);
     expect(await core.rows('albums')).toHaveLength(left('Album'));
     expect(await core.rows('songs')).toHaveLength(left('Song'));
+    expect(await core.rows('playlists')).toHaveLength(left('Playlist'));
+    const likes = count(records, 'openmusic.AlbumLiked') - count(records, 'openmusic.AlbumUnliked');
+    expect(await core.rows('likes')).toHaveLength(likes);
   });
 
   it('gives equal read models when they are rebuilt', async () => {

@@ -22,7 +22,8 @@ import {
   withEvidence,
 } from '../support/history/index.ts';
 import { idIn, type Planting, plantIn, versionIn } from '../support/history/planting.ts';
-import { performScript } from '../support/history/scripted.ts';
+import { performScript, type Script } from '../support/history/scripted.ts';
+import type { Person } from '../support/history/history.ts';
 import { freePort } from '../../src/stack/ports.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 
@@ -33,6 +34,7 @@ let history: History;
 let records: readonly StoredRecord[];
 let placement: Placement;
 let plant: Planting;
+let script: Script;
 
 beforeAll(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'openmusic-history-'));
@@ -41,7 +43,8 @@ beforeAll(async () => {
   const recorded = await recordHistory({ urls: [app.url] }, async (load) => {
     await load.served({ writes: 200, reads: 200 });
   });
-  history = { ...recorded, operations: [...recorded.operations, ...(await performScript(app.url))] };
+  script = await performScript(app.url);
+  history = { ...recorded, operations: [...recorded.operations, ...script.operations] };
   await withEvidence(env, async (evidence) => {
     placement = evidence.placement;
     records = await readLog(evidence.log, placement);
@@ -189,7 +192,7 @@ describe('found by its name is a fault planted in what was read:', () => {
   });
 
   it('another value than the version has', () => {
-    const isAlbum = ({ wish }: Operation) => wish.method === 'GET' && wish.path.startsWith('/albums/');
+    const isAlbum = ({ wish }: Operation) => wish.method === 'GET' && /^\/albums\/[^/]+$/.test(wish.path);
     const read = plant.some((operation) => isAlbum(operation) && outcomeOf(operation) === 'ok');
     const text = JSON.stringify(read.attempts[0]!.outcome).replace(/"name":"[^"]*"/, '"name":"another"');
     expect(found(plant.answered(read, JSON.parse(text) as Outcome))).toEqual(['wrong-value']);
@@ -208,6 +211,150 @@ describe('found by its name is a fault planted in what was read:', () => {
     expect(found(plant.answered(list, ok({ status: 'success' })))).toEqual(['unexpected-answer']);
     const failed = { kind: 'unknown', status: 500, why: '500 INTERNAL_ERROR' } as const;
     expect(found(plant.answered(list, failed))).toEqual(['unexpected-answer']);
+  });
+});
+
+/** The last answer that somebody was given there by the script. */
+const scripted = (path: string, { id }: Person): Operation =>
+  script.operations.findLast(({ wish }) => wish.path === path && wish.as?.id === id)!;
+
+describe('found by its name is a fault planted in what people wrote:', () => {
+  const refused = (status: number, code: string): Outcome => ({ kind: 'refused', status, code });
+  const songs = () => `/playlists/${script.playlist}/songs`;
+  /** One more song in the playlist of the script, by somebody. */
+  const added = ({ id }: Person, songId = 'song-another') => {
+    const last = plant.chain(script.playlist).at(-1)!;
+    const event = { type: 'SongAddedToPlaylist', entryId: 'entry-another', songId, title: 'Another' } as const;
+    return plant.forged(last, { event, version: versionIn(last) + 1, prev: idIn(last), actor: id });
+  };
+
+  it('a song added by somebody who is no collaborator any more, and one that is there already', () => {
+    expect(found(history, added(script.owner))).toEqual(['unrequested-record']);
+    expect(found(history, added(script.former))).toEqual(['illegal-record', 'unrequested-record']);
+    const again = (scripted(songs(), script.owner).attempts[0]!.outcome as { body: Shown }).body.data.playlist
+      .songs[0]!;
+    expect(found(history, added(script.owner, again.id))).toEqual(['illegal-record', 'unrequested-record']);
+  });
+
+  it('a playlist that is shared by another than its owner', () => {
+    const last = plant.chain(script.playlist).at(-1)!;
+    const event = { type: 'CollaboratorAdded', collaborationId: 'collab-1', accountId: script.former.id } as const;
+    const forgery = { event, version: versionIn(last) + 1, prev: idIn(last), actor: script.former.id };
+    expect(found(history, plant.forged(last, forgery))).toEqual(['illegal-record', 'unrequested-record']);
+  });
+
+  it('a second like of the same person', () => {
+    const { wish } = scripted(`/albums/${script.album}/likes`, script.owner);
+    const [liked] = plant.chain(wish.effect!.stream!);
+    const event = { ...(wish.effect!.event as AnyEvent) };
+    const twice = plant.forged(liked!, { event, version: 2, prev: idIn(liked!), actor: script.owner.id });
+    expect(found(history, twice)).toEqual(['illegal-record', 'unrequested-record']);
+  });
+
+  it('a record in the name of another', () => {
+    const shared = scripted('/collaborations', script.owner);
+    expect(found(plant.replacing(shared, { wish: { ...shared.wish, as: script.former } }))).toEqual(['wrong-record']);
+  });
+
+  it('a title that the song never had', () => {
+    const last = plant
+      .chain(script.playlist)
+      .findLast(({ headers }) => headers.ce_type?.endsWith('SongAddedToPlaylist'))!;
+    const wish = plant.maker(last).wish.json as { songId: string };
+    const event = { type: 'SongAddedToPlaylist', entryId: 'entry-another', ...wish, title: 'Never' } as const;
+    expect(found(history, plant.rewritten(last, event))).toContain('wrong-value');
+  });
+
+  it('a refusal of what has happened, and one that nobody understands', () => {
+    const shared = scripted('/collaborations', script.owner);
+    expect(found(plant.answered(shared, refused(403, 'FORBIDDEN')))).toContain('refused-write-present');
+    const { wish } = shared;
+    const asked = plant.later(
+      { name: '', wish, attempts: [{ ...shared.attempts[0]!, outcome: refused(400, 'ODD') }] },
+      1,
+    );
+    expect(found(plant.adding(asked))).toEqual(['unexpected-answer']);
+  });
+
+  it('a refusal for a reason that there is not', () => {
+    const liking = scripted(`/albums/${script.album}/likes`, script.owner);
+    const asked = (code: string, status = 400) =>
+      found(
+        plant.adding(
+          plant.later({ ...liking, attempts: [{ ...liking.attempts[0]!, outcome: refused(status, code) }] }, 1),
+        ),
+      );
+    expect(asked('ALREADY_LIKED')).toEqual([]);
+    expect(asked('NOT_LIKED')).toEqual(['stale-read']);
+    expect(asked('ALBUM_NOT_FOUND', 404)).toEqual(['stale-read']);
+  });
+});
+
+interface Shown {
+  readonly data: {
+    readonly playlist: { readonly songs: readonly { readonly id: string }[] };
+    readonly playlists: readonly object[];
+    readonly activities: readonly object[];
+    readonly likes: number;
+  };
+}
+
+describe('found by its name is a fault planted in what people read:', () => {
+  /** What is found when the owner's last answer there says something else. */
+  const foundWhen = (path: string, change: (data: Shown['data']) => object, person = script.owner): Rule[] => {
+    const read = scripted(path, person);
+    const outcome = read.attempts[0]!.outcome as Extract<Outcome, { kind: 'ok' }>;
+    const { data } = outcome.body as Shown;
+    return found(plant.answered(read, { ...outcome, body: { status: 'success', data: { ...data, ...change(data) } } }));
+  };
+  const partOf = (what: string) => `/playlists/${script.playlist}/${what}`;
+
+  it('songs in another order, or without one of them', () => {
+    const songs = (change: (all: Shown['data']['playlist']['songs']) => readonly object[]) =>
+      foundWhen(partOf('songs'), ({ playlist }) => ({ playlist: { ...playlist, songs: change(playlist.songs) } }));
+    expect(songs((all) => all)).toEqual([]);
+    expect(songs((all) => all.toReversed())).toEqual(['wrong-value']);
+    expect(songs(([, ...others]) => others)).toEqual(['stale-read']);
+    expect(songs(([first, ...others]) => [{ ...first, title: 'Another' }, ...others])).toEqual(['wrong-value']);
+  });
+
+  it('activities without the last one, or with one twice', () => {
+    const activities = (change: (all: readonly object[]) => readonly (object | undefined)[]) =>
+      foundWhen(partOf('activities'), (data) => ({ activities: change(data.activities) }));
+    expect(activities((all) => all.slice(0, -1))).toEqual(['stale-read']);
+    expect(activities((all) => [...all, all.at(-1)])).toEqual(['wrong-value']);
+  });
+
+  it('a list of playlists without one, with one twice, or in the name of another', () => {
+    const list = (change: (all: readonly object[]) => readonly (object | undefined)[]) =>
+      foundWhen('/playlists', (data) => ({ playlists: change(data.playlists) }));
+    expect(list(() => [])).toEqual(['stale-read']);
+    expect(list((all) => [...all, ...all])).toEqual(['wrong-value']);
+    expect(list((all) => all.map((each) => ({ ...each, username: 'nobody' })))).toEqual(['wrong-value']);
+  });
+
+  it('whatever a collaborator could read, when he is none any more', () => {
+    const before = (path: string) =>
+      script.operations.find(({ wish }) => wish.path === path && wish.as?.id === script.former.id && !wish.effect)!;
+    for (const path of ['/playlists', partOf('songs'), partOf('activities')]) {
+      expect(outcomeOf(before(path))).toBe('ok');
+      expect(found(plant.adding(plant.later(before(path), 1)))).toEqual(['stale-read']);
+    }
+    const now = scripted(partOf('songs'), script.owner);
+    const his = { ...plant.later(now, 1), wish: { ...now.wish, as: script.former } };
+    expect(found(plant.adding(his))).toEqual(['wrong-value']);
+  });
+
+  it('that the owner has no access', () => {
+    const forbidden = { kind: 'refused', status: 403, code: 'FORBIDDEN' } as const;
+    for (const what of ['songs', 'activities'])
+      expect(found(plant.answered(scripted(partOf(what), script.owner), forbidden))).toEqual(['wrong-value']);
+  });
+
+  it('a count of likes that was so before, and one that never was', () => {
+    const counted = plant.some(({ wish }) => wish.method === 'GET' && wish.path === `/albums/${script.album}/likes`);
+    const likes = (shown: number) => found(plant.answered(counted, ok({ data: { likes: shown } })));
+    expect([1, 2, 3].map(likes)).toEqual([['stale-read'], [], ['wrong-value']]);
   });
 });
 
@@ -241,7 +388,7 @@ describe('found by its name is a fault planted in the tables:', () => {
   });
 
   it('a row that is too much', async () => {
-    const insert = `INSERT INTO $albums VALUES ('album-of-nobody', 1, 'Album', 2000)`;
+    const insert = `INSERT INTO $albums VALUES ('album-of-nobody', 1, 'Album', 2000, NULL)`;
     expect(await foundWith(insert, `DELETE FROM $albums WHERE id = 'album-of-nobody'`)).toEqual(['rows-differ']);
   });
 
@@ -256,6 +403,27 @@ describe('found by its name is a fault planted in the tables:', () => {
     expect(await foundWith(stop(`'planted'`), stop('NULL'))).toEqual(['checkpoint-differs']);
   });
 
+  it('songs that are in another order, in the table and where they are read', async () => {
+    const reverse = `UPDATE $playlist_entries SET version = -version WHERE playlist_id = '${script.playlist}'`;
+    expect(await foundWith(reverse, reverse, { urls: [app.url] })).toEqual(['rows-differ', 'wrong-value']);
+  });
+
+  it('somebody who has access again, and reads', async () => {
+    const id = `${script.playlist}/${script.former.id}`;
+    const insert = `INSERT INTO $collaborations VALUES ('${id}', '${script.playlist}', '${script.former.id}')`;
+    const rules = await foundWith(insert, `DELETE FROM $collaborations WHERE id = '${id}'`, { urls: [app.url] });
+    expect(rules).toEqual(['rows-differ', 'stale-read', 'wrong-value']);
+  });
+
+  it('an activity of another time, a like of another album, and a count that is one more', async () => {
+    const time = (minutes: number) => `UPDATE $playlist_activities SET time = time + interval '${minutes} minutes'`;
+    expect(await foundWith(time(1), time(-1), { urls: [app.url] })).toEqual(['rows-differ', 'wrong-value']);
+    const move = (by: string) => `UPDATE $likes SET album_id = ${by}`;
+    expect(await foundWith(move(`album_id || '!'`), move('left(album_id, -1)'))).toEqual(['rows-differ']);
+    const more = (by: number) => `UPDATE $album_likes SET likes = likes + ${by} WHERE album_id = '${script.album}'`;
+    expect(await foundWith(more(1), more(-1), { urls: [app.url] })).toEqual(['rows-differ', 'wrong-value']);
+  });
+
   it('a stream that is quarantined', async () => {
     const insert = `INSERT INTO $quarantine SELECT stream, version, record_id, topic, partition, "offset", 'planted'
       FROM $stream_events WHERE version = 1 LIMIT 1`;
@@ -263,6 +431,6 @@ describe('found by its name is a fault planted in the tables:', () => {
   });
 
   it('a table that no category describes', async () => {
-    await expect(foundWith('CREATE TABLE $likes ()', 'DROP TABLE $likes')).rejects.toThrow(/describes the table likes/);
+    await expect(foundWith('CREATE TABLE $jobs ()', 'DROP TABLE $jobs')).rejects.toThrow(/describes the table jobs/);
   });
 });

@@ -1,10 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { READ_VERSION } from '../../src/projections/projections.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 import { freePort } from '../../src/stack/ports.ts';
-import { createDatabase, describeWithKafka, namespace, servers } from '../support/servers/index.ts';
+import { createDatabase, describeWithKafka, namespace, servers, type TestDatabase } from '../support/servers/index.ts';
+import { createClient } from '../support/client.ts';
+import { KEYS } from '../support/keys.ts';
+import { newPerson, type Person } from '../support/people.ts';
+import { claimsOf, forge } from '../support/tokens.ts';
 
 const running: OpenMusicProcess[] = [];
 const directories: string[] = [];
@@ -76,11 +81,14 @@ describe('npm start on embedded data', () => {
     const app = await start({ env });
     const id = await createAlbum(app.url, 'before');
     const { code, output } = await openmusic(['projections', 'rebuild'], env);
-    expect({ code, output }).toMatchObject({ code: 0, output: expect.stringContaining('openmusic_read_1_2') });
+    expect({ code, output }).toMatchObject({
+      code: 0,
+      output: expect.stringContaining(`openmusic_read_${READ_VERSION}_2`),
+    });
     const after = await createAlbum(app.url, 'after');
     expect([await nameOf(app.url, id), await nameOf(app.url, after)]).toEqual(['before', 'after']);
     const health = async () => JSON.stringify(await (await fetch(`${app.url}/health`)).json());
-    while (!(await health()).includes('reading openmusic_read_1_2')) await new Promise(setImmediate);
+    while (!(await health()).includes(`reading openmusic_read_${READ_VERSION}_2`)) await new Promise(setImmediate);
     expect([await nameOf(app.url, id), await nameOf(app.url, after)]).toEqual(['before', 'after']);
   });
 
@@ -89,31 +97,77 @@ describe('npm start on embedded data', () => {
   });
 });
 
-test('the .env of an earlier OpenMusic version starts it, with one warning', async () => {
-  const { connection, drop } = await createDatabase();
-  const cwd = directory();
-  const lines = {
-    HOST: '127.0.0.1',
-    PORT: String(await freePort()),
-    ...{ PGHOST: connection.host, PGPORT: String(connection.port), PGUSER: connection.user },
-    ...{ PGPASSWORD: connection.password, PGDATABASE: connection.database },
-    ...{ ACCESS_TOKEN_KEY: 'a'.repeat(64), REFRESH_TOKEN_KEY: 'b'.repeat(64), ACCESS_TOKEN_AGE: '1800' },
-    RABBITMQ_SERVER: 'amqp://localhost',
-    ...('url' in servers().redis ? redisLines(servers().redis as { url: string }) : {}),
-    ...{ SMTP_HOST: 'smtp.example.com', SMTP_PORT: '2525', SMTP_USER: 'user', SMTP_PASSWORD: 'password' },
-  };
-  writeFileSync(
-    path.join(cwd, '.env'),
-    Object.entries(lines)
-      .map(([name, value]) => `${name}=${value}\n`)
-      .join(''),
-  );
-  const app = await startProcess({ env: { PORT: lines.PORT }, cwd, port: Number(lines.PORT) });
-  const id = await createAlbum(app.url, 'as before');
-  expect(await nameOf(app.url, id)).toBe('as before');
-  expect(app.output().match(/RABBITMQ_SERVER is ignored/g)).toHaveLength(1);
-  expect(await app.end('SIGTERM')).toBe(0);
-  await drop();
+describe('the .env of an earlier OpenMusic version', () => {
+  const TOKENS = { ACCESS_TOKEN_KEY: 'a'.repeat(64), REFRESH_TOKEN_KEY: 'b'.repeat(64), ACCESS_TOKEN_AGE: '900' };
+  let database: TestDatabase;
+  let cwd: string;
+  let port: number;
+  beforeEach(async () => {
+    [database, cwd, port] = [await createDatabase(), directory(), await freePort()];
+  });
+  afterEach(() => database.drop());
+
+  /** Starts it where that file is, with nothing else. */
+  function startWith(tokens: Record<string, string>): Promise<OpenMusicProcess> {
+    const { connection } = database;
+    const lines = {
+      ...{ HOST: '127.0.0.1', PORT: String(port) },
+      ...{ PGHOST: connection.host, PGPORT: String(connection.port), PGUSER: connection.user },
+      ...{ PGPASSWORD: connection.password, PGDATABASE: connection.database },
+      ...tokens,
+      RABBITMQ_SERVER: 'amqp://localhost',
+      ...('url' in servers().redis ? redisLines(servers().redis as { url: string }) : {}),
+      ...{ SMTP_HOST: 'smtp.example.com', SMTP_PORT: '2525', SMTP_USER: 'user', SMTP_PASSWORD: 'password' },
+    };
+    const text = Object.entries(lines).map(([name, value]) => `${name}=${value}\n`);
+    writeFileSync(path.join(cwd, '.env'), text.join(''));
+    return startProcess({ env: { PORT: lines.PORT }, cwd, port });
+  }
+
+  const refresh = ({ url }: OpenMusicProcess, { refreshToken }: Person) =>
+    createClient(url).put('/authentications', { refreshToken });
+  const ageOf = (token: string) => Number(claimsOf(token).exp) - Number(claimsOf(token).iat);
+
+  test('starts it, with one warning', async () => {
+    const app = await startWith(TOKENS);
+    const id = await createAlbum(app.url, 'as before');
+    expect(await nameOf(app.url, id)).toBe('as before');
+    expect(app.output().match(/RABBITMQ_SERVER is ignored/g)).toHaveLength(1);
+    expect(await app.end('SIGTERM')).toBe(0);
+  });
+
+  test('signs tokens with its keys, for as long as it says; they outlive a restart', async () => {
+    const first = await startWith(TOKENS);
+    const person = await newPerson(first.url);
+    const { accessToken, refreshToken } = person;
+    expect(forge(claimsOf(accessToken), TOKENS.ACCESS_TOKEN_KEY)).toBe(accessToken);
+    expect(forge(claimsOf(refreshToken), TOKENS.REFRESH_TOKEN_KEY)).toBe(refreshToken);
+    expect([ageOf(accessToken), ageOf(refreshToken)]).toEqual([900, 604_800]);
+    await first.end('SIGTERM');
+    const second = await startWith(TOKENS);
+    expect((await person.client.get('/playlists')).status).toBe(200);
+    expect((await refresh(second, person)).status).toBe(200);
+    await second.end('SIGTERM');
+  });
+
+  test('without keys has some made, once', async () => {
+    const first = await startWith({});
+    const person = await newPerson(first.url);
+    await first.end('SIGTERM');
+    const keys = path.join(cwd, 'data', 'keys');
+    const modes = readdirSync(keys).map((name) => [name, statSync(path.join(keys, name)).mode & 0o777]);
+    expect(modes).toEqual(['access-token', 'idempotency-hash', 'refresh-token'].map((name) => [name, 0o600]));
+    const second = await startWith({});
+    expect((await person.client.get('/playlists')).status).toBe(200);
+    expect((await refresh(second, person)).status).toBe(200);
+    await second.end('SIGTERM');
+  });
+
+  test('with keys that are too short says so in one line', async () => {
+    const line = 'openmusic: ACCESS_TOKEN_KEY: must be at least 32 bytes; REFRESH_TOKEN_KEY: must be at least 32 bytes';
+    const started = startWith({ ACCESS_TOKEN_KEY: 'secret', REFRESH_TOKEN_KEY: 'x'.repeat(31) });
+    await expect(started).rejects.toThrow(new RegExp(`ended with 1:\\n${line}\\n$`));
+  });
 });
 
 const redisLines = ({ url }: { url: string }) => ({
@@ -129,7 +183,7 @@ describeWithKafka('separate processes on Kafka', ({ brokers }) => {
       ...{ KAFKA_BROKERS: brokers.join(), NAMESPACE: namespace(), DATA_DIR: directory() },
       ...{ PGHOST: connection.host, PGPORT: String(connection.port), PGUSER: connection.user },
       ...{ PGPASSWORD: connection.password, PGDATABASE: connection.database },
-      ...{ REDIS_URL: 'url' in redis ? redis.url : 'redis://localhost:1', IDEMPOTENCY_HASH_KEY: 'k'.repeat(32) },
+      ...{ REDIS_URL: 'url' in redis ? redis.url : 'redis://localhost:1', ...KEYS },
     };
     await expect(startProcess({ env: { ...env, ROLES: 'api' } })).rejects.toThrow(/log init/);
     expect(await openmusic(['log', 'init'], env)).toMatchObject({ code: 0, output: expect.stringContaining('ready') });

@@ -21,6 +21,15 @@ export interface AnswerBody {
     readonly song?: Song;
     readonly songs?: SongSummary[];
     readonly nextCursor?: string | null;
+    readonly userId?: string;
+    readonly accessToken?: string;
+    readonly refreshToken?: string;
+    readonly playlistId?: string;
+    readonly playlist?: Playlist;
+    readonly playlists?: PlaylistSummary[];
+    readonly activities?: Activity[];
+    readonly collaborationId?: string;
+    readonly likes?: number;
   };
 }
 
@@ -45,22 +54,42 @@ export interface Song extends SongSummary {
   albumId: string | null;
 }
 
+export interface PlaylistSummary {
+  id: string;
+  name: string;
+  username: string;
+}
+
+export interface Playlist extends PlaylistSummary {
+  songs: SongSummary[];
+}
+
+export interface Activity {
+  username: string;
+  title: string;
+  action: 'add' | 'delete';
+  time: string;
+}
+
 export interface RequestOptions {
   /** Sent as JSON. */
   json?: unknown;
   /** Sent as it is. */
-  raw?: string | Uint8Array<ArrayBuffer>;
+  raw?: string | Uint8Array<ArrayBuffer> | FormData;
   headers?: Record<string, string>;
 }
 
 export type Client = ReturnType<typeof createClient>;
 
-/** Speaks HTTP with one server. */
-export function createClient(base: string) {
+/** Speaks HTTP with one server, as whoever the access token names. */
+export function createClient(base: string, accessToken?: string) {
+  const authorization: Record<string, string> =
+    accessToken === undefined ? {} : { authorization: `Bearer ${accessToken}` };
+
   async function send(method: string, path: string, { json, raw, headers }: RequestOptions = {}): Promise<Answer> {
     const declared: Record<string, string> = json === undefined ? {} : { 'content-type': 'application/json' };
     const body = json === undefined ? raw : JSON.stringify(json);
-    const answer = await fetch(base + path, { method, body, headers: { ...declared, ...headers } });
+    const answer = await fetch(base + path, { method, body, headers: { ...declared, ...authorization, ...headers } });
     const text = await answer.text();
     return { status: answer.status, headers: answer.headers, text, body: parsed(text) };
   }
@@ -71,7 +100,8 @@ export function createClient(base: string) {
     get: (path: string, headers?: Record<string, string>) => send('GET', path, { headers }),
     post: (path: string, json?: unknown, headers?: Record<string, string>) => send('POST', path, { json, headers }),
     put: (path: string, json?: unknown, headers?: Record<string, string>) => send('PUT', path, { json, headers }),
-    delete: (path: string, headers?: Record<string, string>) => send('DELETE', path, { headers }),
+    patch: (path: string, json?: unknown, headers?: Record<string, string>) => send('PATCH', path, { json, headers }),
+    delete: (path: string, headers?: Record<string, string>, json?: unknown) => send('DELETE', path, { json, headers }),
   };
 }
 

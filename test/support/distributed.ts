@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from './processes.ts';
 import { createDatabase, describeWithKafka, describeWithRedis, namespace, servers } from './servers/index.ts';
+import { KEYS } from './keys.ts';
 
 export type Settings = Readonly<Record<string, string>>;
 
@@ -79,7 +80,7 @@ async function begin(distributed: Distributed, { apis = 1, projectors = 1 }: Dis
 function settingsOf({ host, port, user, password, database }: PostgresConnection, brokers: readonly string[]) {
   const { redis } = servers();
   return {
-    ...{ NAMESPACE: namespace(), PARTITIONS: String(PARTITIONS), IDEMPOTENCY_HASH_KEY: 'k'.repeat(32) },
+    ...{ NAMESPACE: namespace(), PARTITIONS: String(PARTITIONS), ...KEYS },
     ...{ KAFKA_BROKERS: brokers.join(), REDIS_URL: 'url' in redis ? redis.url : 'redis://localhost:1' },
     ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
   };

@@ -3,7 +3,26 @@ import { Registry } from 'prom-client';
 import type { CommandOutcome, CommandRequest } from '../../src/commands/command.ts';
 import { buildApp, type AppDependencies } from '../../src/http/app.ts';
 import { createHealth } from '../../src/http/health.ts';
+import { KEYS } from './keys.ts';
 import type { Database } from '../../src/postgres/pool.ts';
+
+const TOKENS = {
+  access: { key: KEYS.ACCESS_TOKEN_KEY, age: 60 },
+  refresh: { key: KEYS.REFRESH_TOKEN_KEY, age: 600 },
+};
+
+const nobody: AppDependencies['accounts'] = {
+  register: () => Promise.resolve({ id: 'user-1', replayed: false }),
+  authenticate: () => Promise.resolve(undefined),
+  exists: () => Promise.resolve(false),
+  grant: () => Promise.resolve(),
+};
+const none: AppDependencies['sessions'] = {
+  open: () => Promise.resolve(),
+  find: () => Promise.resolve(undefined),
+  close: () => Promise.resolve(false),
+};
+const noFiles: AppDependencies['files'] = { put: () => Promise.resolve(), open: () => Promise.resolve(undefined) };
 
 type Sent = CommandRequest<{ type: string; details?: object }, { albumExists: boolean } | undefined>;
 
@@ -29,7 +48,7 @@ export function httpApp({ outcome, rows = {}, chunks, ...overrides }: Substitute
     return (await outcome?.(request as Sent)) ?? { recordId: 'r', version: 1, replayed: false };
   };
   const app = buildApp({
-    commands: { album: perform, song: perform },
+    commands: { album: perform, song: perform, playlist: perform, like: perform },
     database: databaseOf(rows, chunks),
     publicUrl: 'http://music.test',
     health: createHealth({ probes: {}, logger }),
@@ -37,6 +56,8 @@ export function httpApp({ outcome, rows = {}, chunks, ...overrides }: Substitute
     logger,
     metricsRegistry: new Registry(),
     catalogWrites: 'open',
+    ...{ accounts: nobody, sessions: none, files: noFiles, playlistDuplicates: 'refuse', tokens: TOKENS },
+    rates: { login: undefined, register: undefined, default: undefined },
     limits: { bodyBytes: 65_536, bodyDepth: 20 },
     production: false,
     ...overrides,

@@ -9,12 +9,23 @@ import { mayWriteCatalog, type CatalogWrites } from '../access.ts';
 import { conditionally, expectedVersion, sendTagged } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf, type IdempotencyKeys } from '../origin.ts';
-import { changeHeaders, done, integer, params, readHeaders, success, text, writeHeaders } from '../schemas.ts';
-import { songSummary } from './songs.ts';
+import {
+  changeHeaders,
+  done,
+  integer,
+  params,
+  readHeaders,
+  songSummary,
+  success,
+  text,
+  writeHeaders,
+} from '../schemas.ts';
 
 export interface CatalogDependencies {
   readonly commands: Commands;
   readonly database: Database;
+  /** Base of every URL in an answer. */
+  readonly publicUrl: string;
   readonly idempotencyKeys: IdempotencyKeys;
   readonly catalogWrites: CatalogWrites;
 }
@@ -85,21 +96,26 @@ const schemas = {
 };
 
 /** What looks like no album's id is no album's: it reaches neither the log nor the database. */
-function streamOf(id: string): string {
+export function streamOf(id: string): string {
   if (/^album-\P{Cc}+$/u.test(id)) return id;
   throw albumNotFound();
+}
+
+export async function representAlbum({ database, publicUrl }: CatalogDependencies, id: string) {
+  const view = await findAlbum(database, id);
+  if (!view) return undefined;
+  const { name, year, cover, songs } = view.album;
+  const coverUrl = cover === null ? null : `${publicUrl}/${cover}`;
+  return { version: view.version, body: { status: 'success', data: { album: { id, name, year, coverUrl, songs } } } };
 }
 
 export const albumRoutes =
   (deps: CatalogDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database, idempotencyKeys } = deps;
+    const { commands, idempotencyKeys } = deps;
     const onRequest = mayWriteCatalog(deps.catalogWrites);
 
-    const represent = async (id: string) => {
-      const view = await findAlbum(database, id);
-      return view && { version: view.version, body: { status: 'success', data: { album: view.album } } };
-    };
+    const represent = (id: string) => representAlbum(deps, id);
 
     app.post('/albums', { schema: schemas.create, onRequest }, async (request, reply) => {
       const origin = originOf(request, idempotencyKeys, request.body);

@@ -23,6 +23,7 @@ import {
   success,
   text,
   writeHeaders,
+  songSummary,
 } from '../schemas.ts';
 import type { CatalogDependencies } from './albums.ts';
 
@@ -36,14 +37,6 @@ const songBody = z
     albumId: storable().optional().meta({ description: 'The album it is on; an unknown one is 404.' }),
   })
   .meta({ id: 'SongDetails' });
-
-export const songSummary = z
-  .strictObject({
-    id: z.string().meta({ examples: ['song-01999d3e8f5c7a40b2f10c9a4e6d1b78'] }),
-    title: z.string(),
-    performer: z.string(),
-  })
-  .meta({ id: 'SongSummary' });
 
 const songView = songSummary
   .extend({

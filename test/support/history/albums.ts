@@ -2,9 +2,11 @@ import { isDeepStrictEqual } from 'node:util';
 import type { AlbumDetails } from '../../../src/events/catalog.ts';
 import {
   absent,
+  type Answered,
   type Category,
   type Known,
-  oneRowEach,
+  refusalSightings,
+  rowsOfEach,
   type Sighting,
   someId,
   sometimesMatching,
@@ -12,7 +14,7 @@ import {
   versionOf,
   write,
 } from './category.ts';
-import type { Outcome, Wish } from './history.ts';
+import type { Wish } from './history.ts';
 import type { Random } from './random.ts';
 import { type SongSummary, songsOf } from './songs.ts';
 import type { World } from './world.ts';
@@ -46,9 +48,9 @@ function next(random: Random, known: Known): Wish {
   return write(category, ['PUT', path], { ...on, event: { type: 'AlbumChanged', ...json } }, json);
 }
 
-function sightings(wish: Wish, outcome: Exclude<Outcome, { kind: 'unknown' }>, world: World): Sighting[] {
+function sightings(wish: Wish, outcome: Answered, world: World): readonly Sighting[] {
   const stream = wish.path.replace('/albums/', '');
-  if (outcome.kind === 'refused') return outcome.code === 'ALBUM_NOT_FOUND' ? [absent(stream)] : [];
+  if (outcome.kind === 'refused') return refusalSightings(outcome, { ALBUM_NOT_FOUND: [absent(stream)] });
   if (wish.method !== 'GET') return [];
   const { data } = outcome.body as { data: { album: AlbumView } };
   return [
@@ -74,7 +76,7 @@ export const albums: Category = {
   weight: 3,
   next,
   created: (body) => (body as { data?: { albumId?: string } }).data?.albumId,
-  evolve(thing, event): Thing | undefined {
+  evolve(thing, { event }): Thing | undefined {
     switch (event.type) {
       case 'AlbumCreated':
       case 'AlbumChanged':
@@ -85,7 +87,14 @@ export const albums: Category = {
         return thing;
     }
   },
+  allows: (thing, { event }) => (event.type === 'AlbumCreated') === (thing === undefined),
   sightings,
   reads: (world) => world.ofCategory(category).map(({ id }) => read(id)),
-  tables: [{ name: 'albums', key: 'id', rows: oneRowEach(category, ({ name, year }) => ({ name, year })) }],
+  tables: [
+    {
+      name: 'albums',
+      key: 'id',
+      rows: rowsOfEach(category, ({ name, year }, id, version) => [{ id, version, name, year, cover: null }]),
+    },
+  ],
 };

@@ -1,9 +1,11 @@
 import { albums } from './albums.ts';
 import type { Category } from './category.ts';
+import { likeCounts, likes } from './likes.ts';
+import { playlists } from './playlists.ts';
 import { songs } from './songs.ts';
 
 /** Everything the checker knows how to ask for and to judge. */
-export const categories: readonly Category[] = [albums, songs];
+export const categories: readonly Category[] = [albums, songs, playlists, likes, likeCounts];
 
 export function categoryNamed(name: string): Category {
   const found = categories.find((each) => each.name === name);

@@ -1,7 +1,7 @@
-import type { AnyEvent } from '../../../src/events/events.ts';
-import type { Effect, Outcome, Wish } from './history.ts';
+import type { Effect, Outcome, Person, Wish } from './history.ts';
 import type { Random } from './random.ts';
-import type { Stream, World } from './world.ts';
+import type { Accepted } from './rule.ts';
+import type { Fact, World } from './world.ts';
 
 /** The state of a stream that is there; what is not there yet, or deleted, is undefined. */
 export type Thing = Readonly<Record<string, unknown>>;
@@ -19,15 +19,22 @@ export interface Category {
   next(random: Random, known: Known): Wish | undefined;
   /** The id in the answer to a request that made something new. */
   created(body: unknown): string | undefined;
-  /** The state after one more accepted event. */
-  evolve(thing: Thing | undefined, event: AnyEvent): Thing | undefined;
-  /** What the answer to a read, or a refusal, or a success shows of any stream. The version a write made is not told here. */
-  sightings(wish: Wish, outcome: Exclude<Outcome, { kind: 'unknown' }>, world: World): Sighting[];
+  /** The state after one more accepted record. */
+  evolve(thing: Thing | undefined, fact: Fact): Thing | undefined;
+  /** Whether a record could be accepted in this state. */
+  allows(thing: Thing | undefined, fact: Fact): boolean;
+  /** What a stream counts for, together with others of its partition: the id of another category's, which is on no log. */
+  tally?(stream: string): string;
+  /** What an answer shows of any stream. The version a write made is not told here. */
+  sightings(wish: Wish, outcome: Answered, world: World): readonly Sighting[];
   /** Reads that show all that there is, when the load is over. */
   reads(world: World): Wish[];
   /** Its read models as they must be. */
   readonly tables: readonly ExpectedTable[];
 }
+
+/** An answer that says something. Of a write that was done it has the record. */
+export type Answered = Exclude<Outcome, { kind: 'unknown' }> & { readonly made?: Accepted };
 
 /** What an answer says of one stream. */
 export interface Sighting {
@@ -40,7 +47,7 @@ export interface Sighting {
 
 export interface ExpectedTable {
   readonly name: string;
-  /** Column by which rows are told apart. */
+  /** Columns by which rows are told apart. */
   readonly key: string;
   rows(world: World): Thing[];
 }
@@ -51,6 +58,11 @@ export interface Known {
   ids(category: string): readonly string[];
   /** The version that was seen last. */
   version(id: string): number | undefined;
+  /** Fields of the last writes to it that were done. */
+  sent(id: string): Readonly<Record<string, unknown>>;
+  readonly people: readonly Person[];
+  /** Who created it. */
+  maker(id: string): Person | undefined;
 }
 
 /** A request that changes something, and the event that must come of it. */
@@ -88,13 +100,48 @@ export const present = (stream: string): Sighting => ({
   fits: (thing) => thing !== undefined,
 });
 
-/** The rows of a table that has one for each thing that is there. */
-export const oneRowEach =
-  (category: string, row: (thing: Thing) => Thing) =>
+/** What a refusal says, by its code. The statuses that any write may get say nothing; nothing else is known to be said. */
+export function refusalSightings(
+  { status, code }: { readonly status: number; readonly code: string },
+  meanings: Readonly<Record<string, readonly Sighting[]>>,
+): readonly Sighting[] {
+  const said = meanings[code];
+  if (said) return said;
+  if ([409, 412, 503].includes(status)) return [];
+  throw new Error(`nobody knows what ${code} means here`);
+}
+
+export interface Listing<Item> {
+  /** Shown in violations. */
+  readonly name: string;
+  readonly shown: readonly Item[];
+  /** Streams that were to be in it at any time: another one says nothing by not being listed. */
+  readonly ever: readonly string[];
+  /** Whether a thing is to be in it. */
+  belongs(thing: Thing): boolean;
+  /** Whether an item shows the thing. */
+  shows(item: Item, thing: Thing): boolean;
+}
+
+/** What a list shows of everything that was ever to be in it: what is, as it is, and that the rest is not. */
+export function listSightings<Item extends { readonly id: string }>(listing: Listing<Item>): Sighting[] {
+  const { name, belongs, shows, ever } = listing;
+  const shown = new Map(listing.shown.map((item) => [item.id, item]));
+  return [...new Set([...shown.keys(), ...ever])].map((stream) => {
+    const item = shown.get(stream);
+    if (!item) return { stream, saw: `${name} without it`, fits: (thing) => thing === undefined || !belongs(thing) };
+    const saw = `it in ${name} as ${JSON.stringify(item)}`;
+    return { stream, saw, fits: (thing) => thing !== undefined && belongs(thing) && shows(item, thing) };
+  });
+}
+
+/** The rows of a table that follow from each thing that is there. */
+export const rowsOfEach =
+  (category: string, rows: (thing: Thing, id: string, version: number) => readonly Thing[]) =>
   (world: World): Thing[] =>
-    world.ofCategory(category).flatMap((stream: Stream) => {
-      const thing = stream.states.at(-1);
-      return thing === undefined ? [] : [{ id: stream.id, version: stream.states.length - 1, ...row(thing) }];
+    world.ofCategory(category).flatMap(({ id, states }) => {
+      const thing = states.at(-1);
+      return thing === undefined ? [] : rows(thing, id, states.length - 1);
     });
 
 /** The version for an `If-Match`, sometimes: the one that was seen last. */

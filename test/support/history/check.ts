@@ -34,7 +34,7 @@ export interface Evidence {
 /** What the requests and the log say about each other. */
 export function checkAgainstLog(history: History, records: readonly StoredRecord[], placement: Placement): Violation[] {
   const { accepted, violations } = judge(records, placement);
-  const world = createWorld(accepted);
+  const world = createWorld(accepted, history);
   return [...violations, ...checkEffects(history, records, world), ...checkReads(history, world)];
 }
 
@@ -45,7 +45,7 @@ export async function checkHistory(history: History, evidence: Evidence): Promis
   const records = await readLog(log, placement);
   const voids = new Set((await voidsOf(admin)).map(showPosition));
   const { accepted, violations } = judge(records, placement, (position) => voids.has(showPosition(position)));
-  const world = createWorld(accepted);
+  const world = createWorld(accepted, history);
   const settledAt = performance.now();
   const last = await readEverything(
     categories.flatMap(({ reads }) => reads(world)),

@@ -3,7 +3,7 @@ import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { categories } from './categories.ts';
 import { attempt } from './exchange.ts';
-import type { Attempt, Operation, Wish } from './history.ts';
+import type { Attempt, Operation, Person, Wish } from './history.ts';
 import { createLearning, type Learning } from './known.ts';
 import type { Meter } from './load.ts';
 import { createRandom, type Random } from './random.ts';
@@ -15,6 +15,8 @@ export interface Team {
   readonly clients: number;
   /** How many more only read, so that somebody looks on while all others wait for an answer. */
   readonly readers: number;
+  /** In whose names they ask. */
+  readonly people: readonly Person[];
   readonly seed: number;
   readonly giveUpAfterMs: number;
   readonly meter: Meter;
@@ -30,7 +32,7 @@ const PAUSE_MS = 50;
 
 /** Lets all clients work until told to stop. Resolves to all that they did. */
 export async function work(team: Team): Promise<Operation[]> {
-  const learning = createLearning();
+  const learning = createLearning(team.people);
   const agent = new Agent({ keepAlive: true });
   const run = `${team.seed}.${randomBytes(4).toString('hex')}`;
   const clients = Array.from({ length: team.clients + team.readers }, (_, number) => {

@@ -1,15 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import { showPosition, type StoredRecord } from '../../../src/events/record.ts';
-import { categoryNamed } from './categories.ts';
+import { categoryOf } from '../../../src/events/ids.ts';
+import { categories, categoryNamed } from './categories.ts';
 import type { Attempt, Effect, History, Operation, Violation } from './history.ts';
 import type { Accepted } from './rule.ts';
-import { nameOf, type World } from './world.ts';
+import { isFact, nameOf, type Stream, type World } from './world.ts';
 
 /** Every request against the log, and every record of the log against the requests. */
 export function checkEffects(history: History, records: readonly StoredRecord[], world: World): Violation[] {
   return [
     ...history.operations.flatMap((operation) => checkOperation(operation, world)),
     ...checkCommands(world),
+    ...world.streams.flatMap(checkDecisions),
     ...checkOrigins(history, records),
   ];
 }
@@ -46,10 +48,12 @@ function checkAttempt(operation: Operation, attempt: Attempt, made: readonly Acc
 
 const unexpected = (message: string): Violation => ({ rule: 'unexpected-answer', message });
 
-const isExpected = ({ wish: { effect } }: Operation, { outcome }: Attempt): boolean => {
+/** What a code says about the moment is judged with the reads. */
+const isExpected = ({ wish: { effect, as } }: Operation, { outcome }: Attempt): boolean => {
   if (outcome.kind === 'ok') return true;
   if (outcome.kind === 'unknown') return outcome.status === undefined || outcome.status === 503;
-  return outcome.status === 404 || (effect !== undefined && [409, 412, 503].includes(outcome.status));
+  const ofWrites = [409, 412, 503, ...(as ? [400] : [])];
+  return [404, ...(as ? [403] : []), ...(effect ? ofWrites : [])].includes(outcome.status);
 };
 
 function checkRecord(operation: Operation, { stream, event, follows }: Effect, record: Accepted): Violation[] {
@@ -57,10 +61,12 @@ function checkRecord(operation: Operation, { stream, event, follows }: Effect, r
     outcome.kind === 'ok' ? (categoryNamed(operation.wish.category).created(outcome.body) ?? []) : [],
   );
   const streams = stream === undefined ? created : [stream];
+  const actor = operation.wish.as?.id ?? 'anonymous';
   const odd = Object.entries(event).find(([field, value]) => !isDeepStrictEqual(record.event[field as 'type'], value));
   return [
     ...streams.flatMap((each) => (each === record.stream ? [] : [wrong(operation, record, `something of ${each}`)])),
     ...(odd ? [wrong(operation, record, `${odd[0]} ${JSON.stringify(odd[1])}`)] : []),
+    ...(record.actor === actor ? [] : [wrong(operation, record, `something by ${actor}, not by ${record.actor}`)]),
     ...(follows === undefined || follows === record.version - 1
       ? []
       : [wrong(operation, record, `something after version ${follows}`)]),
@@ -74,6 +80,16 @@ function checkCommands(world: World): Violation[] {
     ({ commandId }) => commandId,
   );
   return [...byCommand].flatMap(([id, records]) => (records.length > 1 ? [doubled(`command ${id}`, records)] : []));
+}
+
+/** Every record follows from the state it was decided on, which is the one before it. */
+function checkDecisions({ id, accepted, states }: Stream): Violation[] {
+  const category = categories.find(({ name }) => name === categoryOf(id));
+  return accepted.slice(0, states.length - 1).flatMap((record, before): Violation[] => {
+    if (!category || !isFact(record) || category.allows(states[before], record)) return [];
+    const state = states[before] ? JSON.stringify(states[before]) : 'nothing';
+    return [{ rule: 'illegal-record', message: `${show(record)} by ${record.actor} was accepted upon ${state}` }];
+  });
 }
 
 function checkOrigins({ operations }: History, records: readonly StoredRecord[]): Violation[] {

@@ -33,6 +33,7 @@ function answered(wish: Wish, { id, url, key, agent, giveUpAfterMs }: Exchange):
   const headers = {
     'x-request-id': id,
     ...(key !== undefined && { 'idempotency-key': key }),
+    ...(wish.as && { authorization: `Bearer ${wish.as.accessToken}` }),
     ...(follows !== undefined && { 'if-match': `"${follows}-any"` }),
     ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
   };

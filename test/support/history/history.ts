@@ -16,13 +16,22 @@ export interface Operation {
   readonly attempts: readonly Attempt[];
 }
 
+/** Somebody who is registered and logged in. */
+export interface Person {
+  readonly id: string;
+  readonly username: string;
+  readonly accessToken: string;
+}
+
 /** A request before it is sent. */
 export interface Wish {
   /** Of `categories.ts`: who knows what the answer means. */
   readonly category: string;
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly json?: object;
+  /** Who asks; anybody where it does not matter. */
+  readonly as?: Person;
   /** Of a write: what its one record must be. */
   readonly effect?: Effect;
 }
@@ -80,8 +89,10 @@ export type Rule =
   | 'doubled-effect'
   /** The log has a record that no request made. */
   | 'unrequested-record'
-  /** The record is not what its request asked for. */
+  /** The record is not what its request asked for, or names another actor. */
   | 'wrong-record'
+  /** An accepted record that had to be refused as things stood just before it. */
+  | 'illegal-record'
   /** An offset is missing or stands twice. */
   | 'gap-in-offsets'
   /** A record claims a version, or to follow a record, that nobody can have seen at its place. */

@@ -9,6 +9,11 @@
  *     });
  *     expect(await checkServed(history, { env, urls })).toEqual([]);
  *
+ * Clients ask in the names of four people, whom the history registers: of albums, songs and likes as anybody may, of playlists as
+ * owners, collaborators, former ones and strangers. Everything that is asked for is judged against the log alone: each answer,
+ * each refusal with what its code says, and each row. Likes are streams of their own; what they add up to for an album is a
+ * tally, which has versions like a stream.
+ *
  * The log must hold nothing but what the history's clients made; several histories of one log are checked together, as one
  * with the operations of all. What a violation is says `history.ts`. What can be asked for says `categories.ts`.
  */

@@ -23,6 +23,12 @@ export interface Planting {
   adding(...operations: Operation[]): History;
   /** A read by a client of this version of an album, `at` milliseconds after everything else. */
   readOf(record: StoredRecord, at: number): Operation;
+  /** The same answers once more, `at` milliseconds after everything else. */
+  later(operation: Operation, at: number): Operation;
+  /** Accepted records of a stream, in the order of its versions. */
+  chain(stream: string): readonly StoredRecord[];
+  /** The log with another event in a record that is the last of its stream. */
+  rewritten(record: StoredRecord, event: AnyEvent): StoredRecord[];
   /** The log with one more record of the stream, as the last one of its partition. */
   forged(after: StoredRecord, forgery: Forgery): StoredRecord[];
   /** The log with the last record of a partition once more. */
@@ -35,6 +41,7 @@ export interface Forgery {
   readonly prev: string;
   readonly commandId?: string;
   readonly correlationId?: string;
+  readonly actor?: string;
 }
 
 export const versionIn = ({ headers }: StoredRecord): number => Number(headers.ce_streamversion);
@@ -50,15 +57,24 @@ export function plantIn(history: History, records: readonly StoredRecord[]): Pla
     ...history,
     operations: operations.map((each) => (each === operation ? { ...each, ...by } : each)),
   });
+  const chain = (stream: string) => chainOf(records.filter(({ key }) => key === stream));
   const chains = albumsWithoutSongs(history, records);
   return {
-    living: must(chains.find((chain) => chain.length >= 3 && !isDeleted(chain))),
-    deleted: must(chains.find((chain) => chain.length >= 2 && isDeleted(chain))),
-    ...{ some, maker, replacing },
+    living: must(chains.find((each) => each.length >= 3 && !isDeleted(each))),
+    deleted: must(chains.find((each) => each.length >= 2 && isDeleted(each))),
+    ...{ some, maker, replacing, chain },
     answered: (operation, outcome) =>
       replacing(operation, { attempts: operation.attempts.map((attempt) => ({ ...attempt, outcome })) }),
     adding: (...more) => ({ ...history, operations: [...operations, ...more] }),
     readOf: (record, at) => readOf(record, maker(record), last + at),
+    later(operation, at) {
+      const attempts = operation.attempts.map((each, n) => ({
+        ...{ ...each, id: `planted at ${at}/${n}`, start: last + at, end: last + at + 0.5 },
+      }));
+      return { ...operation, name: `planted at ${at}`, attempts };
+    },
+    rewritten: (record, event) =>
+      records.with(records.indexOf(record), { ...record, ...forge(record, sameAs(record, event)) }),
     forged: (after, forgery) => appended(records, forge(after, forgery)),
     repeated: (record) => appended(records, record),
   };
@@ -91,6 +107,11 @@ function readOf(record: StoredRecord, { wish: { json } }: Operation, start: numb
   const wish = { category: 'album', method: 'GET', path: `/albums/${record.key}` } as const;
   return { name: attempt.id, wish, attempts: [attempt] };
 }
+
+const sameAs = ({ headers }: StoredRecord, event: AnyEvent): Forgery => ({
+  ...{ event, version: Number(headers.ce_streamversion), prev: headers.ce_prev ?? '', actor: headers.ce_actor ?? '' },
+  ...{ commandId: headers.ce_commandid ?? '', correlationId: headers.ce_correlationid ?? '' },
+});
 
 function forge(after: StoredRecord, { event, ...given }: Forgery): StoredRecord {
   const about = { actor: 'anonymous', correlationId: 'nobody', causationId: newId(), bodyHash: '', commandId: newId() };

@@ -39,14 +39,14 @@ function checkSightings(answer: Answer, seen: Seen, world: World): Violation[] {
   }
 }
 
-function sightingsOf({ operation: { wish }, attempt }: Answer, world: World): Sighting[] {
+function sightingsOf({ operation: { wish }, attempt }: Answer, world: World): readonly Sighting[] {
   const { outcome, id } = attempt;
   if (outcome.kind === 'unknown') return [];
   const conditional = outcome.kind === 'refused' ? unmatched(wish.effect, outcome.status, outcome.etag) : [];
   // What a decision has seen of other streams is known of the attempt whose decision it was.
-  const decidedElsewhere = wish.effect && outcome.kind === 'ok' && world.madeBy(id).length === 0;
-  if (decidedElsewhere) return [];
-  return [...conditional, ...categoryNamed(wish.category).sightings(wish, outcome, world)];
+  const [made] = world.madeBy(id);
+  if (wish.effect && outcome.kind === 'ok' && !made) return [];
+  return [...conditional, ...categoryNamed(wish.category).sightings(wish, { ...outcome, made }, world)];
 }
 
 /** A 412: the version was another one, and the ETag says which one it is by now. */
@@ -101,10 +101,12 @@ function checkWrite({ operation, attempt }: Answer, seen: Seen, world: World): V
   if (!operation.wish.effect || attempt.outcome.kind !== 'ok') return [];
   const [record] = operation.attempts.flatMap(({ id }) => world.madeBy(id));
   if (!record) return [];
-  const { lowest, since } = seen.window(record.stream, attempt);
-  const name = () => nameOf(operation, attempt);
-  seen.note(record.stream, attempt.end, record.version, name);
-  if (record.correlationId !== attempt.id || record.version > lowest) return [];
-  const message = `${name()} made version ${record.version} of ${record.stream} after version ${lowest} was known from ${since?.() ?? 'nowhere'}`;
-  return [{ rule: 'late-write', message }];
+  return world.versionsOf(record).flatMap(({ stream: { id }, version }): Violation[] => {
+    const { lowest, since } = seen.window(id, attempt);
+    const name = () => nameOf(operation, attempt);
+    seen.note(id, attempt.end, version, name);
+    if (record.correlationId !== attempt.id || version > lowest) return [];
+    const message = `${name()} made version ${version} of ${id} after version ${lowest} was known from ${since?.() ?? 'nowhere'}`;
+    return [{ rule: 'late-write', message }];
+  });
 }

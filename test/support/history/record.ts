@@ -1,8 +1,9 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { Agent } from 'node:http';
 import { work } from './clients.ts';
+import { newPerson } from '../people.ts';
 import { attempt } from './exchange.ts';
-import type { History, Operation, Wish } from './history.ts';
+import type { History, Operation, Person, Wish } from './history.ts';
 import { createMeter, type Load } from './load.ts';
 
 export interface RecordOptions {
@@ -25,15 +26,17 @@ export interface RecordOptions {
 
 const GIVE_UP_AFTER_MS = 15_000;
 const SETTLE_WITHIN_MS = 30_000;
+const PEOPLE = 4;
 
 /** Lets clients work while `during` runs, and tells all they saw. */
 export async function recordHistory(options: RecordOptions, during: (load: Load) => Promise<void>): Promise<History> {
   const { urls, clients = 8, readers = 3, seed = seedOfRun(), giveUpAfterMs = GIVE_UP_AFTER_MS } = options;
   process.stdout.write(`HISTORY_SEED=${seed}\n`);
+  const people = await register(urls[0] ?? '', PEOPLE);
   const meter = createMeter(urls);
   const [ended, tooLate] = [new AbortController(), new AbortController()];
   const signals = { ended: ended.signal, tooLate: tooLate.signal };
-  const working = work({ urls, clients, readers, seed, giveUpAfterMs, meter, ...signals });
+  const working = work({ urls, clients, readers, people, seed, giveUpAfterMs, meter, ...signals });
   await during(meter.load).catch(async (error: unknown) => {
     ended.abort();
     tooLate.abort();
@@ -47,6 +50,15 @@ export async function recordHistory(options: RecordOptions, during: (load: Load)
 }
 
 const seedOfRun = (): number => Number(process.env.HISTORY_SEED ?? randomInt(2 ** 31));
+
+/** People who are there for one history. */
+export const register = (url: string, count: number): Promise<Person[]> =>
+  Promise.all(
+    Array.from({ length: count }, async () => {
+      const { id, username, accessToken } = await newPerson(url);
+      return { id, username, accessToken };
+    }),
+  );
 
 /** Asks every process all of these, when the load is over. */
 export async function readEverything(wishes: readonly Wish[], urls: readonly string[]): Promise<Operation[]> {

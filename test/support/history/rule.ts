@@ -13,6 +13,9 @@ export interface Accepted {
   readonly id: string;
   readonly commandId: string;
   readonly correlationId: string;
+  readonly actor: string;
+  /** When it was decided. */
+  readonly time: string;
   /** Or why the value is none: what is accepted keeps its version, and its stream is quarantined. */
   readonly event: AnyEvent | Undecodable;
   readonly record: StoredRecord;
@@ -105,7 +108,8 @@ function toAccepted(record: StoredRecord): Accepted {
   const { key, headers } = record;
   return {
     ...{ stream: key, version: versionOf(record), id: headers.ce_id ?? '', commandId: headers.ce_commandid ?? '' },
-    ...{ correlationId: headers.ce_correlationid ?? '', record },
+    ...{ correlationId: headers.ce_correlationid ?? '', actor: headers.ce_actor ?? '', time: headers.ce_time ?? '' },
+    record,
     event: eventOf(record),
   };
 }

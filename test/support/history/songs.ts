@@ -2,10 +2,13 @@ import { isDeepStrictEqual } from 'node:util';
 import type { SongDetails } from '../../../src/events/catalog.ts';
 import {
   absent,
+  type Answered,
   type Category,
   type Known,
-  oneRowEach,
+  listSightings,
   present,
+  refusalSightings,
+  rowsOfEach,
   type Sighting,
   someId,
   sometimesMatching,
@@ -13,7 +16,7 @@ import {
   versionOf,
   write,
 } from './category.ts';
-import type { Outcome, Wish } from './history.ts';
+import type { Wish } from './history.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
 
@@ -68,19 +71,17 @@ function next(random: Random, known: Known): Wish {
   return write(category, ['PUT', path], { ...on, event: { type: 'SongChanged', ...song } }, bodyOf(song));
 }
 
-function sightings(wish: Wish, outcome: Exclude<Outcome, { kind: 'unknown' }>, world: World): Sighting[] {
+function sightings(wish: Wish, outcome: Answered, world: World): readonly Sighting[] {
   const [, stream] = /^\/songs\/(.+)$/.exec(wish.path) ?? [];
-  if (outcome.kind === 'refused') return refusalSightings(wish, outcome.code, stream);
+  if (outcome.kind === 'refused') {
+    const gone = stream === undefined ? [] : [absent(stream)];
+    return refusalSightings(outcome, { SONG_NOT_FOUND: gone, ALBUM_NOT_FOUND: albumOf(wish).map(absent) });
+  }
   if (wish.effect) return albumOf(wish).map(present);
   const { data } = outcome.body as { data: { song: SongView; songs: SongSummary[] } };
   if (stream !== undefined) return songSightings(stream, versionOf(outcome.etag), data.song, world);
   const performer = new URL(wish.path, 'http://any').searchParams.get('performer') ?? '';
   return songsOf(data.songs, { performer }, world);
-}
-
-function refusalSightings(wish: Wish, code: string, stream: string | undefined): Sighting[] {
-  if (code === 'SONG_NOT_FOUND' && stream !== undefined) return [absent(stream)];
-  return code === 'ALBUM_NOT_FOUND' ? albumOf(wish).map(absent) : [];
 }
 
 function albumOf({ effect }: Wish): string[] {
@@ -107,19 +108,15 @@ function songSightings(stream: string, seen: number | undefined, shown: SongView
 
 type Filter = Readonly<Partial<Record<'albumId' | 'performer', string>>>;
 
-/** What a list shows of every song that was ever to be in it: those that are, as they are, and that the others are not. */
+/** What a list shows of every song that was ever to be in it. */
 export function songsOf(shown: readonly SongSummary[], filter: Filter, world: World): Sighting[] {
-  const listed = new Map(shown.map((song) => [song.id, song]));
   const wanted = Object.entries(filter);
-  const belongs = (thing: Thing | undefined) => wanted.every(([field, value]) => thing?.[field] === value);
-  const ever = wanted.flatMap(([field, value]) => indexOf(world).get(`${field} ${value}`) ?? []);
-  return [...new Set([...listed.keys(), ...ever])].map((stream) => {
-    const song = listed.get(stream);
-    return {
-      stream,
-      saw: song ? `it in a list as ${JSON.stringify(song)}` : `a list of ${JSON.stringify(filter)} without it`,
-      fits: (thing) => (song ? belongs(thing) && isListed(song, thing) : !belongs(thing)),
-    };
+  return listSightings({
+    name: `a list of ${JSON.stringify(filter)}`,
+    shown,
+    ever: wanted.flatMap(([field, value]) => indexOf(world).get(`${field} ${value}`) ?? []),
+    belongs: (thing) => wanted.every(([field, value]) => thing[field] === value),
+    shows: isListed,
   });
 }
 
@@ -141,7 +138,7 @@ function indexOf(world: World): Map<string, string[]> {
   return index;
 }
 
-const isListed = ({ title, performer }: SongSummary, thing: Thing | undefined) =>
+export const isListed = ({ title, performer }: SongSummary, thing: Thing | undefined) =>
   thing?.title === title && thing.performer === performer;
 
 export const songs: Category = {
@@ -149,7 +146,7 @@ export const songs: Category = {
   weight: 3,
   next,
   created: (body) => (body as { data?: { songId?: string } }).data?.songId,
-  evolve(thing, event): Thing | undefined {
+  evolve(thing, { event }): Thing | undefined {
     switch (event.type) {
       case 'SongCreated':
       case 'SongChanged': {
@@ -162,13 +159,14 @@ export const songs: Category = {
         return thing;
     }
   },
+  allows: (thing, { event }) => (event.type === 'SongCreated') === (thing === undefined),
   sightings,
   reads: (world) => [...world.ofCategory(category).map(({ id }) => read(id)), ...performers.map(list)],
   tables: [
     {
       name: 'songs',
       key: 'id',
-      rows: oneRowEach(category, ({ albumId, ...song }) => ({ ...song, album_id: albumId })),
+      rows: rowsOfEach(category, ({ albumId, ...song }, id, version) => [{ id, version, ...song, album_id: albumId }]),
     },
   ],
 };

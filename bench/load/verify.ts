@@ -1,0 +1,19 @@
+import { verify } from '@node-rs/argon2';
+import { createPasswords } from '../../src/accounts/passwords.ts';
+import { closedLoop, type LoadResult, measure, type Window } from './meter.ts';
+
+export interface VerifyLoad extends Window {
+  readonly kind: 'verify';
+  readonly workers: number;
+}
+
+const PASSWORD = 'secret';
+
+/** Nothing but argon2, with the parameters that ours has. */
+export async function loadVerify({ workers, ...window }: VerifyLoad): Promise<LoadResult> {
+  const hashed = await createPasswords().hash(PASSWORD);
+  return measure(
+    window,
+    closedLoop(workers, () => verify(hashed, PASSWORD)),
+  );
+}

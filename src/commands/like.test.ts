@@ -1,0 +1,29 @@
+import { describe, expect, it } from '@jest/globals';
+import { given } from '../../test/support/decider.ts';
+import type { LikeEvent } from '../events/likes.ts';
+import { like } from './like.ts';
+
+const names = { albumId: 'album-1', accountId: 'user-1' };
+const liked: LikeEvent = { type: 'AlbumLiked', ...names };
+const unliked: LikeEvent = { type: 'AlbumUnliked', ...names };
+
+describe('a like', () => {
+  it.each<[string, readonly LikeEvent[], 'LikeAlbum' | 'UnlikeAlbum', LikeEvent | string]>([
+    ['is given', [], 'LikeAlbum', liked],
+    ['is given once', [liked], 'LikeAlbum', 'ALREADY_LIKED'],
+    ['is taken back', [liked], 'UnlikeAlbum', unliked],
+    ['is taken back once', [liked, unliked], 'UnlikeAlbum', 'NOT_LIKED'],
+    ['that was never given cannot be taken back', [], 'UnlikeAlbum', 'NOT_LIKED'],
+    ['is given again', [liked, unliked], 'LikeAlbum', liked],
+  ])('%s', (_, events, type, outcome) => {
+    expect(given(like, ...events).when({ type, ...names }, { albumExists: true })).toEqual(outcome);
+  });
+
+  it.each(['LikeAlbum', 'UnlikeAlbum'] as const)('of an album that is not there: %s', (type) => {
+    expect(given(like, liked).when({ type, ...names }, { albumExists: false })).toBe('ALBUM_NOT_FOUND');
+  });
+
+  it('is not touched by what happens to anything else', () => {
+    expect(given(like, liked, { type: 'AlbumDeleted' }).state).toEqual(given(like, liked).state);
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, it } from '@jest/globals';
+import { given } from '../../test/support/decider.ts';
+import type { PlaylistEvent } from '../events/playlists.ts';
+import { playlist, type PlaylistCommand, type PlaylistContext } from './playlist.ts';
+
+const created: PlaylistEvent = { type: 'PlaylistCreated', name: 'Morning', ownerId: 'owner' };
+const deleted: PlaylistEvent = { type: 'PlaylistDeleted' };
+const shared: PlaylistEvent = { type: 'CollaboratorAdded', collaborationId: 'collab-1', accountId: 'friend' };
+const unshared: PlaylistEvent = { type: 'CollaboratorRemoved', accountId: 'friend' };
+const added: PlaylistEvent = { type: 'SongAddedToPlaylist', entryId: 'entry-1', songId: 'song-1', title: 'Yellow' };
+const again: PlaylistEvent = { type: 'SongAddedToPlaylist', entryId: 'entry-2', songId: 'song-1', title: 'Yellow' };
+const removed: PlaylistEvent = {
+  type: 'SongRemovedFromPlaylist',
+  entryIds: ['entry-1'],
+  songId: 'song-1',
+  title: 'Yellow',
+};
+
+const here: PlaylistContext = { songTitle: 'Yellow', accountExists: true };
+const nowhere: PlaylistContext = { accountExists: false };
+
+const commands = {
+  create: (actor: string) => ({ type: 'CreatePlaylist', name: 'Morning', actor }),
+  rename: (actor: string) => ({ type: 'RenamePlaylist', name: 'Evening', actor }),
+  delete: (actor: string) => ({ type: 'DeletePlaylist', actor }),
+  add: (actor: string) => ({ type: 'AddSong', songId: 'song-1', entryId: 'entry-1', duplicates: 'refuse', actor }),
+  repeat: (actor: string) => ({ type: 'AddSong', songId: 'song-1', entryId: 'entry-2', duplicates: 'allow', actor }),
+  remove: (actor: string) => ({ type: 'RemoveSong', songId: 'song-1', actor }),
+  share: (actor: string) => ({ type: 'AddCollaborator', accountId: 'friend', collaborationId: 'collab-1', actor }),
+  shareWithOwner: (actor: string) => ({
+    ...{ type: 'AddCollaborator', accountId: 'owner', collaborationId: 'collab-2', actor },
+  }),
+  unshare: (actor: string) => ({ type: 'RemoveCollaborator', accountId: 'friend', actor }),
+} as const satisfies Record<string, (actor: string) => PlaylistCommand>;
+type Name = keyof typeof commands;
+type Outcome = PlaylistEvent | string;
+
+const when = (events: readonly PlaylistEvent[], name: Name, actor = 'owner', context = here) =>
+  given(playlist, ...events).when(commands[name](actor), context);
+
+describe('a playlist', () => {
+  it.each<[string, readonly PlaylistEvent[], Name, Outcome]>([
+    ['is created by its owner', [], 'create', created],
+    ['that is there is not created again', [created], 'create', 'A new playlist got the id of another one.'],
+    ['is renamed', [created], 'rename', { type: 'PlaylistRenamed', name: 'Evening' }],
+    ['is deleted', [created, added, shared], 'delete', deleted],
+    ['takes a song', [created], 'add', added],
+    ['takes a song once', [created, added], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
+    ['takes a song that was taken out', [created, added, removed], 'add', added],
+    ['takes a song twice where that is allowed', [created, added], 'repeat', again],
+    ['lets go of a song', [created, added], 'remove', removed],
+    [
+      'lets go of a song wherever it is',
+      [created, added, again],
+      'remove',
+      { ...removed, entryIds: ['entry-1', 'entry-2'] },
+    ],
+    ['lets go of a song once', [created, added, removed], 'remove', 'SONG_NOT_IN_PLAYLIST'],
+    ['lets go of nothing that it has not', [created], 'remove', 'SONG_NOT_IN_PLAYLIST'],
+    ['is shared', [created], 'share', shared],
+    ['is shared once', [created, shared], 'share', 'ALREADY_COLLABORATOR'],
+    ['is shared again', [created, shared, unshared], 'share', shared],
+    ['is not shared with its owner', [created], 'shareWithOwner', 'ALREADY_COLLABORATOR'],
+    ['is shared no more', [created, shared], 'unshare', unshared],
+    ['is taken from nobody who has it not', [created], 'unshare', 'COLLABORATION_NOT_FOUND'],
+  ])('%s', (_, events, name, outcome) => {
+    expect(when(events, name)).toEqual(outcome);
+  });
+
+  const all = Object.keys(commands).filter((name) => name !== 'create') as Name[];
+  it.each(all)('that never was, or was deleted, is not found: %s', (name) => {
+    expect(when([], name)).toBe('PLAYLIST_NOT_FOUND');
+    expect(when([created, added, shared, deleted], name)).toBe('PLAYLIST_NOT_FOUND');
+  });
+
+  it.each<[Name, Outcome, Outcome]>([
+    ['rename', 'FORBIDDEN', 'FORBIDDEN'],
+    ['delete', 'FORBIDDEN', 'FORBIDDEN'],
+    ['repeat', 'FORBIDDEN', again],
+    ['remove', 'FORBIDDEN', removed],
+    ['share', 'FORBIDDEN', 'FORBIDDEN'],
+    ['unshare', 'FORBIDDEN', 'FORBIDDEN'],
+  ])('obeys its owner, and its collaborators as far as songs go: %s', (name, stranger, collaborator) => {
+    const events = [created, added, shared];
+    expect(when(events, name, 'stranger')).toEqual(stranger);
+    expect(when(events, name, 'friend')).toEqual(collaborator);
+    expect(when([...events, unshared], name, 'friend')).toBe(name === 'unshare' ? 'FORBIDDEN' : stranger);
+  });
+
+  it.each<[Name, Outcome]>([
+    ['add', 'SONG_NOT_FOUND'],
+    ['remove', 'SONG_NOT_FOUND'],
+    ['share', 'USER_NOT_FOUND'],
+    ['unshare', 'USER_NOT_FOUND'],
+  ])('says what is missing before what is forbidden: %s', (name, outcome) => {
+    expect(when([created], name, 'stranger', nowhere)).toBe(outcome);
+  });
+
+  it('is taken from a collaborator whose account is gone', () => {
+    expect(when([created, shared], 'unshare', 'owner', nowhere)).toEqual(unshared);
+  });
+
+  it('is not touched by what happens to anything else', () => {
+    const { state } = given(playlist, created, added);
+    expect(given(playlist, created, added, { type: 'SongDeleted' }).state).toEqual(state);
+  });
+});

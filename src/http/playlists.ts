@@ -1,0 +1,63 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Accounts } from '../accounts/accounts.ts';
+import type { CommandOrigin } from '../commands/command.ts';
+import type { Commands } from '../commands/commands.ts';
+import { type PlaylistCommand, type PlaylistContext, playlistNotFound } from '../commands/playlist.ts';
+import { forbidden } from '../errors.ts';
+import type { Database } from '../postgres/pool.ts';
+import { findPlaylist, type PlaylistAccess } from '../projections/playlists.ts';
+import { conditionally, expectedVersion, type Representation } from './etag.ts';
+import { markReplay, originOf, type IdempotencyKeys } from './origin.ts';
+
+export interface PlaylistDependencies {
+  readonly commands: Commands;
+  readonly accounts: Accounts;
+  readonly database: Database;
+  readonly idempotencyKeys: IdempotencyKeys;
+  readonly playlistDuplicates: 'refuse' | 'allow';
+}
+
+export const common = { tags: ['playlists'], security: [{ bearer: [] }] };
+
+/** What looks like no playlist's id is no playlist's: it reaches neither the log nor the database. */
+export function streamOf(id: string): string {
+  if (/^playlist-\P{Cc}+$/u.test(id)) return id;
+  throw playlistNotFound();
+}
+
+export function mustBeReadable(access: PlaylistAccess | undefined): void {
+  if (access === undefined) throw playlistNotFound();
+  if (access === 'none') throw forbidden('Only the owner of the playlist and its collaborators may do this.');
+}
+
+/** The playlist as whoever may read it sees it. */
+export async function representPlaylist(database: Database, id: string, account: string): Promise<Representation> {
+  const view = await findPlaylist(database, id, account);
+  mustBeReadable(view?.access);
+  if (!view) throw playlistNotFound();
+  return { version: view.version, body: { status: 'success', data: { playlist: view.playlist } } };
+}
+
+export interface Change {
+  readonly playlistId: string;
+  readonly command: PlaylistCommand;
+  readonly origin: CommandOrigin;
+  /** What the command must know of other things; nothing, unless it is given. */
+  readonly context?: () => Promise<PlaylistContext>;
+}
+
+/** Sends commands to playlists that are there. A 412 carries the ETag that holds now, for those who may read it. */
+export function playlistChanges({ commands, database, idempotencyKeys }: PlaylistDependencies) {
+  return {
+    originOf: (request: FastifyRequest) =>
+      originOf(request, idempotencyKeys, (request.body as object | undefined) ?? undefined),
+    async change(request: FastifyRequest, reply: FastifyReply, { playlistId, context = nothing, ...sending }: Change) {
+      const stream = streamOf(playlistId);
+      const sent = commands.playlist({ stream, context, ...sending, expectedVersion: expectedVersion(request) });
+      const current = () => representPlaylist(database, stream, sending.origin.actor).catch(() => undefined);
+      markReplay(reply, await conditionally(reply, sent, current));
+    },
+  };
+}
+
+const nothing = () => Promise.resolve({});

@@ -1,0 +1,92 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { Accounts } from '../../accounts/accounts.ts';
+import type { Sessions } from '../../accounts/sessions.ts';
+import type { Tokens } from '../auth.ts';
+import { badInput, HttpError } from '../errors.ts';
+import { answer, failures } from '../openapi.ts';
+import { limited, type Rate } from '../rate-limits.ts';
+import { done, password, storable, success } from '../schemas.ts';
+
+export interface AuthenticationDependencies {
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  readonly tokens: Tokens;
+  /** Seconds. */
+  readonly refreshTokenAge: number;
+  /** Of logins. */
+  readonly rate: Rate | undefined;
+}
+
+const refreshBody = z.strictObject({ refreshToken: z.string().meta({ description: 'As the login gave it.' }) });
+const accessToken = z.string().meta({ description: 'For the header `Authorization: Bearer …`.' });
+
+const tags = ['users'];
+const schemas = {
+  login: {
+    tags,
+    operationId: 'logIn',
+    summary: 'Log in',
+    body: z.strictObject({ username: storable(), password: password('Whatever its length.') }).meta({ id: 'Login' }),
+    response: {
+      201: answer('Logged in.', success(z.strictObject({ accessToken, refreshToken: z.string() }))),
+      ...failures(400, 401, 413, 415, 429, 503),
+    },
+  },
+  refresh: {
+    tags,
+    operationId: 'refreshAccess',
+    summary: 'Get another access token',
+    body: refreshBody,
+    response: {
+      200: answer('Another access token.', success(z.strictObject({ accessToken }))),
+      ...failures(400, 413, 415, 503),
+    },
+  },
+  logout: {
+    tags,
+    operationId: 'logOut',
+    summary: 'Log out',
+    description: 'The refresh token is good no more.',
+    body: refreshBody,
+    response: { 200: answer('Logged out.', done('You are logged out.')), ...failures(400, 413, 415, 503) },
+  },
+};
+
+export const authenticationRoutes =
+  ({ accounts, sessions, tokens, refreshTokenAge, rate }: AuthenticationDependencies): FastifyPluginCallbackZod =>
+  (app, _options, registered) => {
+    const onRequest = limited(app, 'login', rate);
+
+    app.post('/authentications', { schema: schemas.login, onRequest }, async (request, reply) => {
+      const { username, password: given } = request.body;
+      const account = await accounts.authenticate(username, given);
+      if (!account) throw wrongCredentials();
+      const refreshToken = tokens.issue('refresh', account);
+      await sessions.open(refreshToken, account.id, new Date(Date.now() + refreshTokenAge * 1_000));
+      const data = { accessToken: tokens.issue('access', account), refreshToken };
+      return reply.code(201).send({ status: 'success', data });
+    });
+
+    app.put('/authentications', { schema: schemas.refresh }, async ({ body: { refreshToken } }) => {
+      if (!tokens.verify('refresh', refreshToken)) throw invalidToken();
+      const account = await sessions.find(refreshToken);
+      if (!account) throw invalidToken();
+      return { status: 'success' as const, data: { accessToken: tokens.issue('access', account) } };
+    });
+
+    app.delete('/authentications', { schema: schemas.logout }, async ({ body: { refreshToken } }) => {
+      if (!tokens.verify('refresh', refreshToken) || !(await sessions.close(refreshToken))) throw invalidToken();
+      return { status: 'success' as const, message: 'You are logged out.' };
+    });
+
+    registered();
+  };
+
+const wrongCredentials = () =>
+  new HttpError({ status: 401, code: 'WRONG_CREDENTIALS', message: 'Username or password is wrong.' });
+
+const invalidToken = () =>
+  badInput('INVALID_REFRESH_TOKEN', 'This refresh token is not valid.', [
+    { path: '/refreshToken', message: 'is not valid' },
+  ]);

@@ -1,0 +1,76 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { albumNotFound } from '../../commands/album.ts';
+import { likeOf } from '../../events/likes.ts';
+import { albumExists } from '../../projections/albums.ts';
+import { likesOf } from '../../projections/album-likes.ts';
+import { callerOf, mustBeLoggedIn } from '../auth.ts';
+import { answer, failures } from '../openapi.ts';
+import { markReplay, originOf } from '../origin.ts';
+import { done, params, success, writeHeaders } from '../schemas.ts';
+import { type CatalogDependencies, streamOf } from './albums.ts';
+
+const tags = ['albums'];
+const change = (operationId: string, summary: string) => ({
+  ...{ tags, operationId, summary, headers: writeHeaders, params, security: [{ bearer: [] }] },
+});
+const schemas = {
+  like: {
+    ...change('likeAlbum', 'Like an album'),
+    response: {
+      201: answer('Liked.', done('You like this album.'), ['idempotency-replayed']),
+      ...failures(400, 401, 404, 409, 422, 503),
+    },
+  },
+  unlike: {
+    ...change('unlikeAlbum', 'Like an album no more'),
+    response: {
+      200: answer('Taken back.', done('You do not like this album any more.'), ['idempotency-replayed']),
+      ...failures(400, 401, 404, 409, 422, 503),
+    },
+  },
+  count: {
+    tags,
+    operationId: 'countLikes',
+    summary: 'How many accounts like an album',
+    params,
+    response: {
+      200: answer('The count.', success(z.strictObject({ likes: z.int() })), ['x-data-source']),
+      ...failures(404, 503),
+    },
+  },
+};
+
+export const likeRoutes =
+  ({ commands, database, idempotencyKeys }: CatalogDependencies): FastifyPluginCallbackZod =>
+  (app, _options, registered) => {
+    const onRequest = mustBeLoggedIn;
+    const contextOf = (albumId: string) => async () => ({ albumExists: await albumExists(database, albumId) });
+
+    app.post('/albums/:id/likes', { schema: schemas.like, onRequest }, async (request, reply) => {
+      const [albumId, accountId] = [streamOf(request.params.id), callerOf(request)];
+      const command = { type: 'LikeAlbum', albumId, accountId } as const;
+      const origin = originOf(request, idempotencyKeys);
+      const stream = likeOf(albumId, accountId);
+      markReplay(reply, await commands.like({ stream, command, origin, context: contextOf(albumId) }));
+      return reply.code(201).send({ status: 'success', message: 'You like this album.' });
+    });
+
+    app.delete('/albums/:id/likes', { schema: schemas.unlike, onRequest }, async (request, reply) => {
+      const [albumId, accountId] = [streamOf(request.params.id), callerOf(request)];
+      const command = { type: 'UnlikeAlbum', albumId, accountId } as const;
+      const origin = originOf(request, idempotencyKeys);
+      const stream = likeOf(albumId, accountId);
+      markReplay(reply, await commands.like({ stream, command, origin, context: contextOf(albumId) }));
+      return { status: 'success' as const, message: 'You do not like this album any more.' };
+    });
+
+    app.get('/albums/:id/likes', { schema: schemas.count }, async (request, reply) => {
+      const likes = await likesOf(database, streamOf(request.params.id));
+      if (likes === undefined) throw albumNotFound();
+      reply.header('x-data-source', 'database');
+      return { status: 'success' as const, data: { likes } };
+    });
+
+    registered();
+  };

@@ -1,0 +1,137 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { PlaylistContext } from '../../commands/playlist.ts';
+import { thingIdOf } from '../../events/ids.ts';
+import { activitiesOf } from '../../projections/playlist-activities.ts';
+import { accessTo } from '../../projections/playlists.ts';
+import { titleOfSong } from '../../projections/songs.ts';
+import { callerOf, mustBeLoggedIn } from '../auth.ts';
+import { sendTagged } from '../etag.ts';
+import { answer, failures } from '../openapi.ts';
+import {
+  common,
+  mustBeReadable,
+  playlistChanges,
+  type PlaylistDependencies,
+  representPlaylist,
+  streamOf,
+} from '../playlists.ts';
+import {
+  changeHeaders,
+  done,
+  params,
+  playlistSummary,
+  readHeaders,
+  songSummary,
+  storable,
+  success,
+} from '../schemas.ts';
+
+const songBody = z.strictObject({ songId: storable() }).meta({ id: 'PlaylistSong' });
+const playlistView = playlistSummary.extend({ songs: z.array(songSummary) }).meta({ id: 'Playlist' });
+const activity = z
+  .strictObject({
+    username: z.string(),
+    title: z.string().meta({ description: 'Of the song, as it was then.' }),
+    action: z.enum(['add', 'delete']),
+    time: z.iso.datetime(),
+  })
+  .meta({ id: 'Activity' });
+
+const CHANGE_FAILURES = [400, 401, 403, 404, 409, 412, 413, 415, 422, 503] as const;
+const schemas = {
+  addSong: {
+    ...common,
+    operationId: 'addSongToPlaylist',
+    summary: 'Put a song at the end of a playlist',
+    headers: changeHeaders,
+    params,
+    body: songBody,
+    response: {
+      201: answer('Added.', done('The song was added.'), ['idempotency-replayed']),
+      ...failures(...CHANGE_FAILURES),
+    },
+  },
+  readSongs: {
+    ...common,
+    operationId: 'readPlaylist',
+    summary: 'Read a playlist with its songs, in its order',
+    headers: readHeaders,
+    params,
+    response: {
+      200: answer('The playlist.', success(z.strictObject({ playlist: playlistView })), ['etag', 'x-data-source']),
+      304: z.null().meta({ description: 'The client has it already.' }),
+      ...failures(401, 403, 404, 503),
+    },
+  },
+  removeSong: {
+    ...common,
+    operationId: 'removeSongFromPlaylist',
+    summary: 'Take a song out of a playlist',
+    headers: changeHeaders,
+    params,
+    body: songBody,
+    response: {
+      200: answer('Taken out.', done('The song was taken out.'), ['idempotency-replayed']),
+      ...failures(...CHANGE_FAILURES),
+    },
+  },
+  activities: {
+    ...common,
+    operationId: 'listActivities',
+    summary: 'What was done to the songs of a playlist, oldest first',
+    params,
+    response: {
+      200: answer(
+        'The activities.',
+        success(z.strictObject({ playlistId: z.string(), activities: z.array(activity) })),
+        ['x-data-source'],
+      ),
+      ...failures(401, 403, 404, 503),
+    },
+  },
+};
+
+export const playlistSongRoutes =
+  (deps: PlaylistDependencies): FastifyPluginCallbackZod =>
+  (app, _options, registered) => {
+    const { database, playlistDuplicates: duplicates } = deps;
+    const { originOf, change } = playlistChanges(deps);
+    app.addHook('onRequest', mustBeLoggedIn);
+
+    const withTitle = (songId: string) => async (): Promise<PlaylistContext> => ({
+      songTitle: await titleOfSong(database, songId),
+    });
+
+    app.post('/playlists/:id/songs', { schema: schemas.addSong }, async (request, reply) => {
+      const { songId } = request.body;
+      const origin = originOf(request);
+      const entryId = thingIdOf('entry', origin.commandId);
+      const command = { type: 'AddSong', songId, entryId, duplicates, actor: origin.actor } as const;
+      await change(request, reply, { playlistId: request.params.id, command, origin, context: withTitle(songId) });
+      return reply.code(201).send({ status: 'success', message: 'The song was added.' });
+    });
+
+    app.get('/playlists/:id/songs', { schema: schemas.readSongs }, async (request, reply) => {
+      const found = await representPlaylist(database, streamOf(request.params.id), callerOf(request));
+      reply.header('x-data-source', 'database');
+      return sendTagged(request, reply, found);
+    });
+
+    app.delete('/playlists/:id/songs', { schema: schemas.removeSong }, async (request, reply) => {
+      const { songId } = request.body;
+      const origin = originOf(request);
+      const command = { type: 'RemoveSong', songId, actor: origin.actor } as const;
+      await change(request, reply, { playlistId: request.params.id, command, origin, context: withTitle(songId) });
+      return { status: 'success' as const, message: 'The song was taken out.' };
+    });
+
+    app.get('/playlists/:id/activities', { schema: schemas.activities }, async (request, reply) => {
+      const playlistId = streamOf(request.params.id);
+      mustBeReadable(await accessTo(database, playlistId, callerOf(request)));
+      reply.header('x-data-source', 'database');
+      return { status: 'success' as const, data: { playlistId, activities: await activitiesOf(database, playlistId) } };
+    });
+
+    registered();
+  };

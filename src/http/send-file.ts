@@ -1,0 +1,53 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import parseRange from 'range-parser';
+import type { ByteRange, OpenFile } from '../files/files.ts';
+import { HttpError } from './errors.ts';
+import { isKnown } from './etag.ts';
+
+export interface FileRepresentation {
+  readonly file: OpenFile;
+  readonly mediaType: string;
+  /** With its quotes. Files never change, so anything that names the file will do. */
+  readonly etag: string;
+}
+
+/** Sends a file, or the one part of it that was asked for; 304 when the client has it, 416 for a part that it has not. */
+export async function sendFile(request: FastifyRequest, reply: FastifyReply, representation: FileRepresentation) {
+  const { file, mediaType, etag } = representation;
+  const lasting = { etag, 'accept-ranges': 'bytes', 'cache-control': 'public, max-age=31536000, immutable' };
+  if (isKnown(request.headers['if-none-match'], etag)) {
+    await file.close();
+    return reply.code(304).headers(lasting).send();
+  }
+  const range = await rangeOf(request, representation);
+  const { start, end } = range ?? { start: 0, end: file.size - 1 };
+  // No header before the file is there to be read: an answer that it is not must not last.
+  const bytes = await file.read(range);
+  if (range) reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
+  reply.headers({ ...lasting, ...INERT, 'content-type': mediaType, 'content-length': end - start + 1 });
+  return reply.send(bytes);
+}
+
+/** Whatever else the bytes could be taken for, they are shown as what we say, and nothing in them runs. */
+const INERT = { 'x-content-type-options': 'nosniff', 'content-security-policy': "default-src 'none'; sandbox" };
+
+/** Nothing where all is wanted: also for more than one range at once, and for a part of what the client has another of. */
+async function rangeOf(
+  { method, headers }: FastifyRequest,
+  { file, etag }: FileRepresentation,
+): Promise<ByteRange | undefined> {
+  if (headers.range === undefined || method !== 'GET') return undefined;
+  if (headers['if-range'] !== undefined && headers['if-range'] !== etag) return undefined;
+  const ranges = parseRange(file.size, headers.range, { combine: true });
+  if (ranges === -1) {
+    await file.close();
+    throw new HttpError({
+      status: 416,
+      code: 'RANGE_NOT_SATISFIABLE',
+      message: 'The file has no such part.',
+      headers: { 'content-range': `bytes */${file.size}` },
+    });
+  }
+  if (ranges === -2 || ranges.type !== 'bytes' || ranges.length !== 1) return undefined;
+  return ranges[0];
+}

@@ -1,0 +1,31 @@
+import type { Database } from '../postgres/pool.ts';
+import type { Applied, Projection, Rows } from './projection.ts';
+
+function apply({ event }: Applied, rows: Rows): void {
+  switch (event.type) {
+    case 'AlbumLiked':
+      rows.add(event.albumId, { likes: 1 });
+      break;
+    case 'AlbumUnliked':
+      rows.add(event.albumId, { likes: -1 });
+      break;
+    default:
+  }
+}
+
+/** How many accounts like an album. All likes of one album are in one partition, so only one projector counts them. */
+export const albumLikes: Projection = {
+  table: { name: 'album_likes', columns: { album_id: 'text', likes: 'integer' } },
+  ddl: `CREATE TABLE album_likes (album_id text COLLATE "C" PRIMARY KEY, likes integer NOT NULL) WITH (fillfactor = 70)`,
+  apply,
+};
+
+/** Undefined when there is no such album. */
+export async function likesOf(database: Database, albumId: string): Promise<number | undefined> {
+  const [row] = await database.query<{ likes: number }>({
+    name: 'likes-of',
+    text: `SELECT coalesce(l.likes, 0) AS likes FROM albums a LEFT JOIN album_likes l ON l.album_id = a.id WHERE a.id = $1`,
+    values: [albumId],
+  });
+  return row?.likes;
+}

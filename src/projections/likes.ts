@@ -1,0 +1,25 @@
+import type { Applied, Projection, Rows } from './projection.ts';
+
+function apply({ stream, event }: Applied, rows: Rows): void {
+  switch (event.type) {
+    case 'AlbumLiked':
+      rows.put({ id: stream, album_id: event.albumId, account_id: event.accountId });
+      break;
+    case 'AlbumUnliked':
+      rows.remove(stream);
+      break;
+    default:
+  }
+}
+
+/** Which account likes which album. */
+export const likes: Projection = {
+  table: { name: 'likes', columns: { id: 'text', album_id: 'text', account_id: 'text' } },
+  ddl: `CREATE TABLE likes (
+    id text COLLATE "C" PRIMARY KEY,
+    album_id text COLLATE "C" NOT NULL,
+    account_id text COLLATE "C" NOT NULL
+  );
+  CREATE INDEX ON likes (account_id)`,
+  apply,
+};

@@ -1,0 +1,108 @@
+import type { Database } from '../postgres/pool.ts';
+import type { Applied, Projection, Rows } from './projection.ts';
+import type { SongSummary } from './songs.ts';
+
+export interface PlaylistSummary {
+  readonly id: string;
+  readonly name: string;
+  /** The owner's; `deleted` when there is no such account any more. */
+  readonly username: string;
+}
+
+/** What an account may do with a playlist. */
+export type PlaylistAccess = 'owner' | 'collaborator' | 'none';
+
+export interface PlaylistView {
+  /** Version of the playlist's stream. */
+  readonly version: number;
+  readonly access: PlaylistAccess;
+  /** Songs in playlist order, as they are now. */
+  readonly playlist: PlaylistSummary & { readonly songs: readonly SongSummary[] };
+}
+
+function apply({ stream, version, event }: Applied, rows: Rows): void {
+  switch (event.type) {
+    case 'PlaylistCreated':
+      rows.put({ id: stream, version, name: event.name, owner_id: event.ownerId });
+      break;
+    case 'PlaylistRenamed':
+      rows.patch(stream, { version, name: event.name });
+      break;
+    case 'SongAddedToPlaylist':
+    case 'SongRemovedFromPlaylist':
+    case 'CollaboratorAdded':
+    case 'CollaboratorRemoved':
+      rows.patch(stream, { version });
+      break;
+    case 'PlaylistDeleted':
+      rows.remove(stream);
+      break;
+    default:
+  }
+}
+
+export const playlists: Projection = {
+  table: { name: 'playlists', columns: { id: 'text', version: 'integer', name: 'text', owner_id: 'text' } },
+  ddl: `CREATE TABLE playlists (
+    id text COLLATE "C" PRIMARY KEY,
+    version integer NOT NULL,
+    name text NOT NULL,
+    owner_id text COLLATE "C" NOT NULL
+  );
+  CREATE INDEX ON playlists (owner_id)`,
+  apply,
+};
+
+/** SQL of what the account `$2` may do with the playlist `p`. */
+const ACCESS = `CASE WHEN p.owner_id = $2 THEN 'owner'
+    WHEN EXISTS (SELECT FROM collaborations c WHERE c.playlist_id = p.id AND c.account_id = $2) THEN 'collaborator'
+    ELSE 'none' END`;
+
+const OWNER = `coalesce(owner.username, 'deleted')`;
+
+interface PlaylistRow {
+  readonly version: number;
+  readonly name: string;
+  readonly username: string;
+  readonly access: PlaylistAccess;
+  readonly songs: SongSummary[];
+}
+
+/** A playlist with its songs, as an account sees it; undefined when there is none. */
+export async function findPlaylist(database: Database, id: string, account: string): Promise<PlaylistView | undefined> {
+  const [row] = await database.query<PlaylistRow & Record<string, unknown>>({
+    name: 'find-playlist',
+    text: `SELECT p.version, p.name, ${OWNER} AS username, ${ACCESS} AS access, coalesce((
+        SELECT json_agg(json_build_object('id', s.id, 'title', s.title, 'performer', s.performer) ORDER BY e.version)
+        FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE e.playlist_id = p.id), '[]') AS songs
+      FROM playlists p LEFT JOIN accounts owner ON owner.id = p.owner_id WHERE p.id = $1`,
+    values: [id, account],
+  });
+  if (!row) return undefined;
+  const { version, access, name, username, songs } = row;
+  return { version, access, playlist: { id, name, username, songs } };
+}
+
+/** What an account may do with a playlist; undefined when there is none. */
+export async function accessTo(database: Database, id: string, account: string): Promise<PlaylistAccess | undefined> {
+  const [row] = await database.query<{ access: PlaylistAccess }>({
+    name: 'access-to-playlist',
+    text: `SELECT ${ACCESS} AS access FROM playlists p WHERE p.id = $1`,
+    values: [id, account],
+  });
+  return row?.access;
+}
+
+/** An account's own playlists and those it collaborates on, by id, each once. */
+export function playlistsOf(database: Database, account: string): Promise<PlaylistSummary[]> {
+  return database.query<PlaylistSummary & Record<string, string>>({
+    name: 'playlists-of',
+    text: `SELECT p.id, p.name, ${OWNER} AS username
+      FROM (
+        SELECT id FROM playlists WHERE owner_id = $1
+        UNION SELECT playlist_id FROM collaborations WHERE account_id = $1
+      ) mine
+      JOIN playlists p ON p.id = mine.id LEFT JOIN accounts owner ON owner.id = p.owner_id ORDER BY p.id`,
+    values: [account],
+  });
+}

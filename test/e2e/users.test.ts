@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { serverUnderTest } from '../support/app.ts';
+import { type Client, createClient } from '../support/client.ts';
+import { newPerson, newUsername, type Person } from '../support/people.ts';
+
+let client: Client;
+let chris: Person;
+let stop: () => Promise<void>;
+beforeAll(async () => {
+  const server = await serverUnderTest();
+  stop = server.stop;
+  client = createClient(server.url);
+  chris = await newPerson(server.url);
+});
+afterAll(() => stop());
+
+const registration = (change: object = {}) => ({
+  ...{ username: newUsername(), password: 'secret', fullname: 'Somebody' },
+  ...change,
+});
+const logIn = (change: object = {}) =>
+  client.post('/authentications', { username: chris.username, password: chris.password, ...change });
+const withRequestId = { requestId: expect.any(String) };
+
+describe('registering', () => {
+  it('gives an id', async () => {
+    const { status, body } = await client.post('/users', registration());
+    expect([status, body]).toEqual([201, { status: 'success', data: { userId: expect.stringMatching(/^user-/) } }]);
+  });
+
+  it('under a taken name is 400', async () => {
+    const { status, body } = await client.post('/users', registration({ username: chris.username }));
+    expect([status, body]).toEqual([
+      400,
+      { status: 'fail', code: 'USERNAME_TAKEN', message: expect.any(String), ...withRequestId },
+    ]);
+  });
+
+  it.each([
+    ['nothing', {}],
+    ['no password', { username: 'x', fullname: 'x' }],
+    ['a number for a name', registration({ username: 1 })],
+    ['an empty name', registration({ username: '' })],
+    ['NUL in a name', registration({ username: 'a\0b' })],
+    ['half a surrogate pair', registration({ fullname: '\ud800' })],
+    ['a password of 5 characters', registration({ password: '12345' })],
+    ['a role', registration({ role: 'admin' })],
+    ['an id', registration({ id: 'user-1' })],
+  ])('with %s is 400', async (_, body) => {
+    expect(await client.post('/users', body)).toMatchObject({ status: 400, body: { code: 'VALIDATION_FAILED' } });
+  });
+
+  it('again under one Idempotency-Key is one account; with another body 422', async () => {
+    const key = { 'idempotency-key': randomUUID() };
+    const whom = registration();
+    const first = await client.post('/users', whom, key);
+    const again = await client.post('/users', whom, key);
+    expect([again.status, again.body, again.headers.get('idempotency-replayed')]).toEqual([201, first.body, 'true']);
+    const other = await client.post('/users', { ...whom, fullname: 'Somebody else' }, key);
+    expect(other).toMatchObject({ status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } });
+  });
+});
+
+describe('logging in', () => {
+  it('gives two tokens', async () => {
+    const { status, body } = await logIn();
+    const data = { accessToken: expect.any(String), refreshToken: expect.any(String) };
+    expect([status, body]).toEqual([201, { status: 'success', data }]);
+  });
+
+  it('tells nobody whether a user exists', async () => {
+    const wrong = await logIn({ password: 'wrong!' });
+    const unknown = await logIn({ username: newUsername() });
+    const refusal = { status: 'fail', code: 'WRONG_CREDENTIALS', message: wrong.body?.message, ...withRequestId };
+    for (const { status, body } of [wrong, unknown]) expect([status, body]).toEqual([401, refusal]);
+  });
+
+  it('is never 400 for the length of a password', async () => {
+    for (const password of ['', 'x', 'x'.repeat(900)]) expect((await logIn({ password })).status).toBe(401);
+  });
+
+  it.each([
+    ['nothing', undefined],
+    ['no password', { username: 'x' }],
+    ['a list of names', { username: ['x'], password: 'secret' }],
+    ['an unknown field', { username: 'x', password: 'secret', admin: true }],
+  ])('with %s is 400', async (_, body) => {
+    expect((await client.post('/authentications', body)).status).toBe(400);
+  });
+
+  it('ignores an Idempotency-Key', async () => {
+    const key = { 'idempotency-key': randomUUID() };
+    const body = { username: chris.username, password: chris.password };
+    const [first, second] = [
+      await client.post('/authentications', body, key),
+      await client.post('/authentications', body, key),
+    ];
+    expect(first.body?.data?.refreshToken).not.toBe(second.body?.data?.refreshToken);
+  });
+});
+
+describe('a refresh token', () => {
+  const refresh = (refreshToken: unknown) => client.put('/authentications', { refreshToken });
+
+  it('gives access tokens, again and again', async () => {
+    for (let time = 0; time < 2; time++) {
+      const { status, body } = await refresh(chris.refreshToken);
+      expect([status, body]).toEqual([200, { status: 'success', data: { accessToken: expect.any(String) } }]);
+      const renewed = createClient(client.base, body?.data?.accessToken);
+      expect((await renewed.get('/playlists')).status).toBe(200);
+    }
+  });
+
+  it('is good no more once it was deleted', async () => {
+    const refreshToken = (await logIn()).body?.data?.refreshToken ?? '';
+    const remove = () => client.delete('/authentications', {}, { refreshToken });
+    expect(await remove()).toMatchObject({ status: 200, body: { status: 'success', message: expect.any(String) } });
+    const refused = { status: 400, body: { status: 'fail', code: 'INVALID_REFRESH_TOKEN' } };
+    expect(await refresh(refreshToken)).toMatchObject(refused);
+    expect(await remove()).toMatchObject(refused);
+  });
+
+  it.each<[string, () => unknown]>([
+    ['an access token', () => chris.accessToken],
+    ['a forged one', () => `${chris.refreshToken.slice(0, -4)}AAAA`],
+    ['nonsense', () => 'nonsense'],
+    ['a number', () => 1],
+    ['nothing', () => undefined],
+  ])('is not %s: 400', async (_, token) => {
+    expect((await refresh(token())).status).toBe(400);
+    expect((await client.delete('/authentications', {}, { refreshToken: token() })).status).toBe(400);
+  });
+});

@@ -1,0 +1,103 @@
+import { afterEach, expect, it } from '@jest/globals';
+import { connectRedis } from '../../src/cache/redis.ts';
+import type { Rate } from '../../src/http/rate-limits.ts';
+import { createClient } from '../support/client.ts';
+import { describeDistributed, startDistributed } from '../support/distributed.ts';
+import { httpApp } from '../support/http-app.ts';
+import { describeWithNativeRedis, describeWithRedis, namespace, startNativeRedis } from '../support/servers/index.ts';
+
+const opened: { stop(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const each of opened.splice(0).reverse()) await each.stop();
+});
+
+/** An API that counts logins in this Redis. */
+async function startApi(url: string, name: string, login: Rate) {
+  const redis = connectRedis({ url, log: () => undefined });
+  const { app } = httpApp({
+    rates: { login, register: undefined, default: undefined },
+    counters: { redis: redis.client, namespace: name },
+  });
+  opened.push(redis, { stop: () => app.close() });
+  while (!(await redis.check()).ok) await new Promise(setImmediate);
+  return {
+    redis,
+    async logIn(remoteAddress = '192.0.2.1') {
+      const body = { username: 'chris', password: 'secret' };
+      const { statusCode, headers } = await app.inject({
+        method: 'POST',
+        url: '/authentications',
+        body,
+        remoteAddress,
+      });
+      return { status: statusCode, left: headers.ratelimit };
+    },
+  };
+}
+
+describeWithRedis('processes that share a Redis', ({ url }) => {
+  it('count together, and each namespace by itself', async () => {
+    const [name, rate] = [namespace(), { count: 5, seconds: 60 }];
+    const [one, other] = [await startApi(url, name, rate), await startApi(url, name, rate)];
+    const statuses: number[] = [];
+    for (let n = 0; n < 4; n++) statuses.push((await one.logIn()).status, (await other.logIn()).status);
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 429, 429, 429]);
+    expect((await other.logIn('192.0.2.2')).status).toBe(401);
+    expect((await (await startApi(url, namespace(), rate)).logIn()).status).toBe(401);
+  });
+
+  it('lose no request that comes at the same time as others', async () => {
+    const [name, rate] = [namespace(), { count: 50, seconds: 60 }];
+    const apis = [await startApi(url, name, rate), await startApi(url, name, rate)];
+    const all = await Promise.all(Array.from({ length: 200 }, (_, n) => apis[n % 2]!.logIn()));
+    expect(all.filter(({ status }) => status === 401)).toHaveLength(50);
+  });
+
+  it('forget all of it when the time is over', async () => {
+    const [name, rate] = [namespace(), { count: 1, seconds: 1 }];
+    const { redis, logIn } = await startApi(url, name, rate);
+    expect([(await logIn()).status, (await logIn()).status]).toEqual([401, 429]);
+    while ((await redis.client.keys(`${name}:*`)).length > 0) await new Promise(setImmediate);
+    expect((await logIn()).status).toBe(401);
+  });
+});
+
+describeWithNativeRedis('without its Redis', () => {
+  const LONG_MS = 2_000;
+  it.each(['kill', 'freeze'] as const)(
+    '(%s) nothing is limited, nothing waits long, and then it counts again',
+    async (how) => {
+      const server = await startNativeRedis();
+      opened.push(server);
+      const { redis, logIn } = await startApi(server.url, namespace(), { count: 1, seconds: 600 });
+      expect([(await logIn()).status, (await logIn()).status]).toEqual([401, 429]);
+      await server[how]();
+      for (let n = 0; n < 3; n++) {
+        const began = performance.now();
+        expect(await logIn()).toEqual({ status: 401, left: undefined });
+        expect(performance.now() - began).toBeLessThan(LONG_MS);
+      }
+      await (how === 'kill' ? server.restart() : server.thaw());
+      while (!(await redis.check()).ok) await new Promise(setImmediate);
+      expect((await logIn()).left).toContain('"login"');
+      expect((await logIn()).status).toBe(429);
+    },
+  );
+});
+
+describeDistributed('two API processes', () => {
+  it('share one limit of 60 logins and registrations a minute for an address', async () => {
+    const distributed = await startDistributed({ apis: 2 });
+    opened.push(distributed);
+    const [one, other] = distributed.apis.map(({ url }) => createClient(url));
+    const tried = await Promise.all(
+      Array.from({ length: 70 }, (_, n) => (n % 2 ? one! : other!).post('/users', { nothing: 'useful' })),
+    );
+    const counts = [400, 429].map((status) => tried.filter((answer) => answer.status === status).length);
+    expect(counts).toEqual([60, 10]);
+    const last = tried.find(({ status }) => status === 429)!;
+    expect(last.headers.get('ratelimit-policy')).toBe('"register";q=60;w=60');
+    expect(Number(last.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+    expect((await one!.post('/authentications', {})).headers.get('ratelimit')).toMatch(/^"login";r=59;t=60$/);
+  }, 120_000);
+});

@@ -1,0 +1,127 @@
+import { isDeepStrictEqual } from 'node:util';
+import {
+  absent,
+  type Answered,
+  listSightings,
+  present,
+  refusalSightings,
+  type Sighting,
+  versionOf,
+} from './category.ts';
+import type { Person, Wish } from './history.ts';
+import { entriesOf, mayUse, type Playlist } from './playlist.ts';
+import { isListed, type SongSummary } from './songs.ts';
+import type { World } from './world.ts';
+
+/** What answers show of playlists, and of the songs in them. */
+export function playlistSightings(wish: Wish, outcome: Answered, world: World): readonly Sighting[] {
+  const { as, effect, path } = wish;
+  if (!as) throw new Error('nobody asked');
+  const stream = effect?.stream ?? /^\/playlists\/([^/]+)/.exec(path)?.[1] ?? '';
+  if (outcome.kind === 'refused') return refused(stream, outcome, wish, as);
+  if (effect) return madeOf(outcome);
+  const data = (outcome.body as { data: unknown }).data;
+  if (path === '/playlists') return listed(data as List, as, world);
+  if (path.endsWith('/activities')) return activities(stream, data as Activities, as, world);
+  return songs(stream, versionOf(outcome.etag), data as View, as, world);
+}
+
+/** What must have been so of a playlist that was there. */
+const about = (stream: string, saw: string, fits: (playlist: Playlist, version: number) => boolean): Sighting => ({
+  ...{ stream, saw },
+  fits: (thing, version) => thing !== undefined && fits(thing as Playlist, version),
+});
+
+type Refused = Extract<Answered, { kind: 'refused' }>;
+
+function refused(stream: string, outcome: Refused, { effect, json }: Wish, as: Person): readonly Sighting[] {
+  const { songId = '', userId = '' } = (json ?? {}) as { songId?: string; userId?: string };
+  const shared = ['SongAddedToPlaylist', 'SongRemovedFromPlaylist', undefined].includes(effect?.event.type);
+  const may = (playlist: Playlist) => (shared ? mayUse(playlist, as.id) : playlist.ownerId === as.id);
+  const saw = (what: string, fits: (playlist: Playlist) => boolean) => [about(stream, what, fits)];
+  return refusalSightings(outcome, {
+    PLAYLIST_NOT_FOUND: [absent(stream)],
+    FORBIDDEN: saw(`that ${as.id} may not do this`, (playlist) => !may(playlist)),
+    SONG_NOT_FOUND: [present(stream), absent(songId)],
+    SONG_ALREADY_IN_PLAYLIST: saw(`${songId} in it`, (it) => may(it) && entriesOf(it, songId).length > 0),
+    SONG_NOT_IN_PLAYLIST: saw(`no ${songId} in it`, (it) => may(it) && entriesOf(it, songId).length === 0),
+    ALREADY_COLLABORATOR: saw(`that ${userId} has access`, (it) => may(it) && mayUse(it, userId)),
+    COLLABORATION_NOT_FOUND: saw(`no collaborator ${userId}`, (it) => may(it) && !it.collaborators.includes(userId)),
+  });
+}
+
+/** A song that was added or removed had the title that the record says. */
+function madeOf({ made }: Answered): Sighting[] {
+  const event = made?.event;
+  if (event?.type !== 'SongAddedToPlaylist' && event?.type !== 'SongRemovedFromPlaylist') return [];
+  const { songId: stream, title } = event;
+  return [{ stream, saw: `it with the title ${title}`, fits: (thing) => thing?.title === title }];
+}
+
+interface List {
+  readonly playlists: readonly { readonly id: string; readonly name: string; readonly username: string }[];
+}
+
+const usernameOf = (world: World, account: string) => world.people.get(account)?.username ?? 'deleted';
+
+function listed({ playlists }: List, as: Person, world: World): Sighting[] {
+  const belongs = (thing: object) => mayUse(thing as Playlist, as.id);
+  const ever = world.ofCategory('playlist').filter(({ states }) => states.some((thing) => thing && belongs(thing)));
+  const each = listSightings({
+    ...{ name: `the list of ${as.id}`, shown: playlists, belongs },
+    ever: ever.map(({ id }) => id),
+    shows({ name, username }, thing) {
+      const playlist = thing as Playlist;
+      return playlist.name === name && usernameOf(world, playlist.ownerId) === username;
+    },
+  });
+  const twice = playlists.find(({ id }, index) => playlists.findIndex((other) => other.id === id) !== index);
+  return twice ? [...each, about(twice.id, 'it twice in a list', () => false)] : each;
+}
+
+interface Activities {
+  readonly playlistId: string;
+  readonly activities: readonly object[];
+}
+
+function activities(stream: string, shown: Activities, as: Person, world: World): Sighting[] {
+  const fits = (playlist: Playlist) =>
+    mayUse(playlist, as.id) &&
+    isDeepStrictEqual(shown, {
+      playlistId: stream,
+      activities: playlist.activities.map(({ actor, title, action, time }) => ({
+        ...{ username: usernameOf(world, actor), title, action, time },
+      })),
+    });
+  return [about(stream, `its activities as ${as.id}: ${JSON.stringify(shown.activities)}`, fits)];
+}
+
+interface View {
+  readonly playlist: { readonly id: string; readonly name: string; readonly songs: readonly SongSummary[] };
+}
+
+/** The songs that the playlist has at this version, in its order: those that are there, as they are, and that the rest is gone. */
+function songs(
+  stream: string,
+  seen: number | undefined,
+  { playlist: shown }: View,
+  as: Person,
+  world: World,
+): Sighting[] {
+  const order = shown.songs.map(({ id }) => id);
+  const playlist = about(stream, `version ${seen ?? 'unknown'} of it as ${JSON.stringify(shown)}`, (it, version) => {
+    const { name, ownerId, entries } = it;
+    const expected = { id: stream, name, username: usernameOf(world, ownerId), songs: shown.songs };
+    const inOrder = entries.map(({ songId }) => songId).filter((id) => order.includes(id));
+    const fits = isDeepStrictEqual(shown, expected) && isDeepStrictEqual(order, inOrder);
+    return version === seen && fits && mayUse(it, as.id);
+  });
+  const { entries = [] } = (world.stream(stream).states[seen ?? 0] ?? {}) as Partial<Playlist>;
+  return [
+    playlist,
+    ...listSightings({
+      ...{ name: stream, shown: shown.songs, belongs: () => true, shows: isListed },
+      ever: entries.map(({ songId }) => songId),
+    }),
+  ];
+}

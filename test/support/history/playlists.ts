@@ -1,0 +1,144 @@
+import { type Category, type Known, rowsOfEach, someId, sometimesMatching, type Thing, write } from './category.ts';
+import type { Person, Wish } from './history.ts';
+import { allows, evolve, mayUse, type Playlist } from './playlist.ts';
+import { playlistSightings } from './playlist-answers.ts';
+import type { Random } from './random.ts';
+import type { World } from './world.ts';
+
+const category = 'playlist';
+
+function next(random: Random, known: Known): Wish | undefined {
+  const stream = someId(category, random, known);
+  const songId = someId('song', random, known);
+  const somebody = random.pick(known.people);
+  if (!somebody) return undefined;
+  if (stream === undefined || songId === undefined || random.chance(0.08)) return create(somebody, nameOf(random));
+  const as = random.chance(0.6) ? (known.maker(stream) ?? somebody) : somebody;
+  const choice = random.next();
+  if (choice < 0.1) return list(as);
+  if (choice < 0.4) return read(stream, random.chance(0.5) ? 'songs' : 'activities', as);
+  if (choice < 0.6) return share(stream, random, known, as);
+  const on = { stream, follows: sometimesMatching(stream, random, known) };
+  if (choice < 0.63)
+    return { ...write(category, ['DELETE', pathOf(stream)], { ...on, event: { type: 'PlaylistDeleted' } }), as };
+  if (choice < 0.7) return rename(on, nameOf(random), as);
+  if (random.chance(0.6)) return addSong(on, songId, as);
+  return removeSong(on, sentOrElse('songId', stream, songId, random, known), as);
+}
+
+const nameOf = (random: Random) => `Playlist ${random.below(1e6)}`;
+const pathOf = (stream: string) => `/playlists/${stream}`;
+
+export const list = (as: Person): Wish => ({ category, method: 'GET', path: '/playlists', as });
+export const read = (stream: string, what: 'songs' | 'activities', as: Person): Wish => ({
+  ...{ category, method: 'GET', path: `${pathOf(stream)}/${what}`, as },
+});
+
+export const create = (as: Person, name: string): Wish => ({
+  ...write(category, ['POST', '/playlists'], { event: { type: 'PlaylistCreated', name, ownerId: as.id } }, { name }),
+  as,
+});
+
+interface On {
+  readonly stream: string;
+  readonly follows?: number;
+}
+
+const rename = (on: On, name: string, as: Person): Wish => ({
+  ...write(category, ['PATCH', pathOf(on.stream)], { ...on, event: { type: 'PlaylistRenamed', name } }, { name }),
+  as,
+});
+
+export function addSong(on: On, songId: string, as: Person): Wish {
+  const effect = { ...on, event: { type: 'SongAddedToPlaylist', songId } } as const;
+  return { ...write(category, ['POST', `${pathOf(on.stream)}/songs`], effect, { songId }), as };
+}
+
+function removeSong(on: On, songId: string, as: Person): Wish {
+  const effect = { ...on, event: { type: 'SongRemovedFromPlaylist', songId } } as const;
+  return { ...write(category, ['DELETE', `${pathOf(on.stream)}/songs`], effect, { songId }), as };
+}
+
+function share(stream: string, random: Random, known: Known, as: Person): Wish {
+  const userId = random.pick(known.people)?.id ?? '';
+  if (random.chance(0.5)) return addCollaborator(stream, userId, as);
+  return removeCollaborator(stream, sentOrElse('userId', stream, userId, random, known), as);
+}
+
+/** Mostly what was added before, so that there is something to remove. */
+function sentOrElse(field: 'songId' | 'userId', stream: string, other: string, random: Random, known: Known): string {
+  const before = known.sent(stream)[field];
+  return typeof before === 'string' && random.chance(0.7) ? before : other;
+}
+
+export function addCollaborator(stream: string, userId: string, as: Person): Wish {
+  const effect = { stream, event: { type: 'CollaboratorAdded', accountId: userId } } as const;
+  return { ...write(category, ['POST', '/collaborations'], effect, { playlistId: stream, userId }), as };
+}
+
+export function removeCollaborator(stream: string, userId: string, as: Person): Wish {
+  const effect = { stream, event: { type: 'CollaboratorRemoved', accountId: userId } } as const;
+  return { ...write(category, ['DELETE', '/collaborations'], effect, { playlistId: stream, userId }), as };
+}
+
+/** Everybody's list; and of each playlist what all who ever had access to it get to see, and one who never had. */
+function reads(world: World): Wish[] {
+  const people = [...world.people.values()];
+  const each = world.ofCategory(category).flatMap(({ id, states }) => {
+    const had = people.filter(({ id: account }) => states.some((thing) => thing && mayUse(thing as Playlist, account)));
+    const stranger = people.filter((person) => !had.includes(person)).slice(0, 1);
+    return [...had, ...stranger].flatMap((as) => [read(id, 'songs', as), read(id, 'activities', as)]);
+  });
+  return [...people.map(list), ...each];
+}
+
+/** What belongs to a playlist stays when it is deleted: nobody finds it without the playlist. */
+const remainsOfEach =
+  (rows: (playlist: Playlist, id: string) => readonly Thing[]) =>
+  (world: World): Thing[] =>
+    world.ofCategory(category).flatMap(({ id, states }) => {
+      const last = states.findLast((thing) => thing !== undefined);
+      return last ? rows(last as Playlist, id) : [];
+    });
+
+export const playlists: Category = {
+  name: category,
+  weight: 5,
+  next,
+  created: (body) => (body as { data?: { playlistId?: string } }).data?.playlistId,
+  evolve,
+  allows,
+  sightings: playlistSightings,
+  reads,
+  tables: [
+    {
+      name: 'playlists',
+      key: 'id',
+      rows: rowsOfEach(category, ({ name, ownerId }, id, version) => [{ id, version, name, owner_id: ownerId }]),
+    },
+    {
+      name: 'playlist_entries',
+      key: 'id',
+      rows: remainsOfEach(({ entries }, playlist_id) =>
+        entries.map(({ entryId, songId, version }) => ({ id: entryId, playlist_id, version, song_id: songId })),
+      ),
+    },
+    {
+      name: 'collaborations',
+      key: 'id',
+      rows: remainsOfEach(({ collaborators }, playlist_id) =>
+        collaborators.map((account_id) => ({ id: `${playlist_id}/${account_id}`, playlist_id, account_id })),
+      ),
+    },
+    {
+      name: 'playlist_activities',
+      key: 'id',
+      rows: remainsOfEach(({ activities }, playlist_id) =>
+        activities.map(({ time, ...rest }) => ({
+          ...{ id: `${playlist_id}/${rest.version}`, playlist_id, time: new Date(time) },
+          ...rest,
+        })),
+      ),
+    },
+  ],
+};

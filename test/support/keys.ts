@@ -1,0 +1,6 @@
+/** Keys of test servers, which keep no secrets. */
+export const KEYS = {
+  IDEMPOTENCY_HASH_KEY: 'k'.repeat(32),
+  ACCESS_TOKEN_KEY: 'a'.repeat(32),
+  REFRESH_TOKEN_KEY: 'r'.repeat(32),
+};

@@ -1,0 +1,32 @@
+import { randomUUID } from 'node:crypto';
+import { type Client, createClient } from './client.ts';
+
+/** Somebody who is registered and logged in. */
+export interface Person {
+  readonly id: string;
+  readonly username: string;
+  readonly password: string;
+  readonly accessToken: string;
+  readonly refreshToken: string;
+  /** Speaks in their name. */
+  readonly client: Client;
+}
+
+/** A username that nobody has. */
+export const newUsername = () => `u${randomUUID().replaceAll('-', '')}`;
+
+export async function newPerson(base: string, username = newUsername()): Promise<Person> {
+  const anybody = createClient(base);
+  const password = 'secret';
+  const registered = await anybody.post('/users', { username, password, fullname: 'Somebody' });
+  const id = registered.body?.data?.userId;
+  if (registered.status !== 201 || id === undefined) throw new Error(`not registered: ${registered.text}`);
+  return { id, username, password, ...(await logIn(anybody, username, password)) };
+}
+
+async function logIn(anybody: Client, username: string, password: string) {
+  const { text, body } = await anybody.post('/authentications', { username, password });
+  const { accessToken, refreshToken } = body?.data ?? {};
+  if (accessToken === undefined || refreshToken === undefined) throw new Error(`not logged in: ${text}`);
+  return { accessToken, refreshToken, client: createClient(anybody.base, accessToken) };
+}
