@@ -1,16 +1,25 @@
-import type { onRequestHookHandler } from 'fastify';
+import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import { forbidden } from '../errors.ts';
 import { authenticationRequired } from './auth.ts';
 
 /** Who may change albums and songs. */
 export type CatalogWrites = 'open' | 'authenticated' | 'admin';
 
-/** Stands before every route that changes the catalog. */
-export const mayWriteCatalog =
-  (writes: CatalogWrites): onRequestHookHandler =>
-  ({ account }, _reply, next) => {
-    if (writes === 'open') next();
-    else if (!account) next(authenticationRequired());
-    else if (writes === 'admin' && account.role !== 'admin') next(forbidden('Only admins change the catalog.'));
-    else next();
-  };
+export interface CatalogAccess {
+  /** Stands before every route that changes the catalog: whoever is nobody is refused before the body is looked at. */
+  readonly onRequest: onRequestHookHandler;
+  /** Comes after the payload was judged. What `mustExist` misses is told before that it is not allowed. */
+  mustBeAllowed(request: FastifyRequest, mustExist?: () => Promise<unknown>): Promise<void>;
+}
+
+export const catalogAccess = (writes: CatalogWrites): CatalogAccess => ({
+  onRequest({ account }, _reply, next) {
+    if (writes === 'open' || account) next();
+    else next(authenticationRequired());
+  },
+  async mustBeAllowed({ account }, mustExist) {
+    if (writes !== 'admin' || account?.role === 'admin') return;
+    await mustExist?.();
+    throw forbidden('Only admins change the catalog.');
+  },
+});

@@ -136,7 +136,8 @@ describe('stopping', () => {
     const answer = fetch(`${server.url}/albums`, { method: 'POST', headers, body: '{"name":"a","year":1}' });
     await running;
     const stopped = server.stop();
-    await expect(dial(server.url)).rejects.toThrow('ECONNREFUSED');
+    // Reset, where the connection was made in the moment before the socket closed: nobody has taken it.
+    await expect(dial(server.url)).rejects.toThrow(/ECONNREFUSED|ECONNRESET/);
     finish();
     expect((await answer).status).toBe(201);
     const began = Date.now();

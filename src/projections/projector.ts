@@ -80,16 +80,24 @@ export function createProjector(options: ProjectorOptions): Projector {
 
   async function handle(slices: readonly Slice[], context: DeliveryContext): Promise<Next[]> {
     const works: Work[] = [];
-    const nexts = new Map<PartitionState, Next>();
+    const nexts = new Map<PartitionState, Next['next'] | undefined>();
     for (const slice of slices) {
       const state = stateOf(slice);
       const work = await prepare(state, slice);
       if (typeof work === 'object') works.push(work);
-      else nexts.set(state, { ...state.where, next: work });
+      nexts.set(state, typeof work === 'object' ? undefined : work);
     }
     if (works.length > 0) await apply(works, context);
-    for (const { state } of works) nexts.set(state, { ...state.where, next: await nextOf(state) });
-    return [...nexts.values()];
+    await recallForgotten(nexts);
+    return [...nexts].map(([state, next]) => ({ ...state.where, next: next ?? nextOf(state) }));
+  }
+
+  /** Of a partition that was forgotten meanwhile, as after a crash that took commits back, what was found before is no longer true. */
+  async function recallForgotten(nexts: Map<PartitionState, Next['next'] | undefined>): Promise<void> {
+    const forgotten = () => [...nexts.keys()].filter(({ stopped, checkpoint }) => stopped === undefined && !checkpoint);
+    for (let states = forgotten(); states.length > 0; states = forgotten()) {
+      for (const state of states) nexts.set(state, await recall(state));
+    }
   }
 
   function stateOf(where: TopicPartition): PartitionState {
@@ -123,9 +131,8 @@ export function createProjector(options: ProjectorOptions): Projector {
     return state.begin(checkpoint);
   }
 
-  async function nextOf(state: PartitionState): Promise<number | 'stopped'> {
-    if (state.stopped !== undefined) return 'stopped';
-    return state.checkpoint?.next ?? recall(state);
+  function nextOf({ stopped, checkpoint }: PartitionState): number | 'stopped' {
+    return stopped === undefined && checkpoint ? checkpoint.next : 'stopped';
   }
 
   async function stop(state: PartitionState, reason: string): Promise<void> {

@@ -65,7 +65,7 @@ describe('a commit as one statement', () => {
 
 describe('a bulk write', () => {
   it.each([
-    ['put', /INSERT INTO things AS t \(id, a\) .* ON CONFLICT \(id\) DO UPDATE SET a = excluded\.a$/s],
+    ['put', /INSERT INTO things AS t \(id, a\)\s.*\sON CONFLICT \(id\) DO UPDATE SET a = excluded\.a$/s],
     ['add', /INSERT INTO things AS t .* ON CONFLICT \(id\) DO UPDATE SET a = t\.a \+ excluded\.a$/s],
     ['patch', /^UPDATE things t SET a = r\.a\s.* AND t\.id = r\.id$/s],
     ['remove', /^DELETE FROM things t USING .* AND t\.id = r\.id$/s],

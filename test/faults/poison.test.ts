@@ -7,6 +7,7 @@ import { describeDistributed, type Distributed, startDistributed } from '../supp
 import { entryOf, ERROR, eventually, linesOf, metricOf } from '../support/observed.ts';
 import { openOutsider, type Outsider } from '../support/outsider.ts';
 import { catalog, streamIn } from '../support/streams.ts';
+import { READ_VERSION } from '../../src/projections/projections.ts';
 
 const change = { name: 'changed', year: 2001 };
 
@@ -103,7 +104,7 @@ describeDistributed('a record that wins and cannot be applied, written by somebo
   async function onDatabase(alter: string): Promise<void> {
     const database = new pg.Client(system.connection);
     await database.connect();
-    await database.query(`ALTER TABLE ${system.namespace}_read_1_1.albums ${alter}`);
+    await database.query(`ALTER TABLE ${system.namespace}_read_${READ_VERSION}_1.albums ${alter}`);
     await database.end();
   }
 });

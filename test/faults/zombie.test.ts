@@ -5,6 +5,7 @@ import { describeDistributed, type Distributed, seedOfRun, startDistributed } fr
 import { checkServed, recordHistory } from '../support/history/index.ts';
 import { eventually } from '../support/observed.ts';
 import type { OpenMusicProcess } from '../support/processes.ts';
+import { READ_VERSION } from '../../src/projections/projections.ts';
 
 const MORE = { writes: 30, reads: 30 };
 /** More often than a start by itself commits. */
@@ -60,7 +61,7 @@ interface Step {
 async function watchCheckpoints({ connection, namespace }: Distributed, work: () => Promise<void>): Promise<Step[]> {
   const client = new pg.Client(connection);
   await client.connect();
-  const text = `SELECT topic || '/' || partition AS partition, next::int FROM ${namespace}_read_1_1.checkpoints`;
+  const text = `SELECT topic || '/' || partition AS partition, next::int FROM ${namespace}_read_${READ_VERSION}_1.checkpoints`;
   const steps: Step[] = [];
   const last = new Map<string, number>();
   const look = async () => {

@@ -351,7 +351,7 @@ describe.each([
   it.each(CATALOG_ROWS)('$route', async (row) => {
     const status = Number(row.there.slice(0, 3));
     expect(await statuses(row, row.gone === undefined ? noTarget : newTarget)).toBe(allowed(status));
-    if (row.gone !== undefined) expect(await statuses(row, deletedTarget)).toBe(allowed(404));
+    if (row.gone !== undefined) expect(await statuses(row, deletedTarget)).toBe(loggedIn(404));
   });
 
   it('reads are everybody’s', async () => {

@@ -5,7 +5,7 @@ import type { Commands } from '../../commands/commands.ts';
 import { thingIdOf } from '../../events/ids.ts';
 import { findAlbum } from '../../projections/albums.ts';
 import type { Database } from '../../postgres/pool.ts';
-import { mayWriteCatalog, type CatalogWrites } from '../access.ts';
+import { catalogAccess, type CatalogWrites } from '../access.ts';
 import { conditionally, expectedVersion, sendTagged } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf, type IdempotencyKeys } from '../origin.ts';
@@ -113,11 +113,15 @@ export const albumRoutes =
   (deps: CatalogDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     const { commands, idempotencyKeys } = deps;
-    const onRequest = mayWriteCatalog(deps.catalogWrites);
+    const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
 
     const represent = (id: string) => representAlbum(deps, id);
+    const mustExist = (id: string) => async () => {
+      if (!(await represent(id))) throw albumNotFound();
+    };
 
     app.post('/albums', { schema: schemas.create, onRequest }, async (request, reply) => {
+      await mustBeAllowed(request);
       const origin = originOf(request, idempotencyKeys, request.body);
       const albumId = thingIdOf('album', origin.commandId);
       const command = { type: 'CreateAlbum', details: request.body } as const;
@@ -133,6 +137,7 @@ export const albumRoutes =
 
     app.put('/albums/:id', { schema: schemas.change, onRequest }, async (request, reply) => {
       const stream = streamOf(request.params.id);
+      await mustBeAllowed(request, mustExist(stream));
       const command = { type: 'ChangeAlbum', details: request.body } as const;
       const origin = originOf(request, idempotencyKeys, request.body);
       const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });
@@ -142,6 +147,7 @@ export const albumRoutes =
 
     app.delete('/albums/:id', { schema: schemas.remove, onRequest }, async (request, reply) => {
       const stream = streamOf(request.params.id);
+      await mustBeAllowed(request, mustExist(stream));
       const command = { type: 'DeleteAlbum' } as const;
       const origin = originOf(request, idempotencyKeys);
       const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });

@@ -7,7 +7,7 @@ import { notFound, unavailable } from '../../errors.ts';
 import { newId } from '../../events/ids.ts';
 import type { Files, OpenFile } from '../../files/files.ts';
 import { albumExists } from '../../projections/albums.ts';
-import { mayWriteCatalog } from '../access.ts';
+import { catalogAccess } from '../access.ts';
 import { conditionally, expectedVersion } from '../etag.ts';
 import { imageTypeOf, mediaTypeOf } from '../images.ts';
 import { answer, failures } from '../openapi.ts';
@@ -63,31 +63,30 @@ export const coverRoutes =
   (deps: CoverDependencies): FastifyPluginAsyncZod =>
   async (app) => {
     const { commands, database, idempotencyKeys, files } = deps;
+    const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
+    const mustExist = (id: string) => async () => {
+      if (!(await albumExists(database, id))) throw albumNotFound();
+    };
     await app.register(multipart);
     // The form is read by the handler: it is no object before.
     app.setValidatorCompiler<z.ZodType>((part) => (part.httpPart === 'body' ? () => true : validatorCompiler(part)));
 
-    app.post(
-      '/albums/:id/covers',
-      {
-        schema: schemas.upload,
-        onRequest: mayWriteCatalog(deps.catalogWrites),
-      },
-      async (request, reply) => {
-        const bytes = await fileOf(request, 'cover', { bytes: MAX_BYTES });
-        const { extension, mediaType } = imageTypeOf(bytes);
-        const stream = streamOf(request.params.id);
-        if (!(await albumExists(database, stream))) throw albumNotFound();
-        const file = `${COVERS}${newId()}.${extension}`;
-        const command = { type: 'ChangeCover', cover: { file, mediaType, size: bytes.length } } as const;
-        const origin = originOf(request, idempotencyKeys, { cover: hash('sha256', bytes, 'base64url') });
-        // The file is there before the event that names it. When none will, the sweep takes it away: here nobody can know.
-        await files.put(file, bytes, mediaType).catch(refuse);
-        const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });
-        markReplay(reply, await conditionally(reply, sent, () => representAlbum(deps, stream)));
-        return reply.code(201).send({ status: 'success', message: 'The cover was changed.' });
-      },
-    );
+    app.post('/albums/:id/covers', { schema: schemas.upload, onRequest }, async (request, reply) => {
+      const bytes = await fileOf(request, 'cover', { bytes: MAX_BYTES });
+      const { extension, mediaType } = imageTypeOf(bytes);
+      const stream = streamOf(request.params.id);
+      await mustBeAllowed(request, mustExist(stream));
+      const file = `${COVERS}${newId()}.${extension}`;
+      const command = { type: 'ChangeCover', cover: { file, mediaType, size: bytes.length } } as const;
+      const origin = originOf(request, idempotencyKeys, { cover: hash('sha256', bytes, 'base64url') });
+      // A repeated command is answered as it was, whatever became of the album since.
+      if (!origin.repeatable) await mustExist(stream)();
+      // The file is there before the event that names it. When none will, the sweep takes it away: here nobody can know.
+      await files.put(file, bytes, mediaType).catch(refuse);
+      const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });
+      markReplay(reply, await conditionally(reply, sent, () => representAlbum(deps, stream)));
+      return reply.code(201).send({ status: 'success', message: 'The cover was changed.' });
+    });
 
     app.get('/covers/:file', { schema: schemas.read }, async (request, reply) => {
       const { file } = request.params;

@@ -5,7 +5,7 @@ import type { SongDetails } from '../../events/catalog.ts';
 import { thingIdOf } from '../../events/ids.ts';
 import { albumExists } from '../../projections/albums.ts';
 import { findSong, searchSongs, type SongSummary } from '../../projections/songs.ts';
-import { mayWriteCatalog } from '../access.ts';
+import { catalogAccess } from '../access.ts';
 import { JSON_TYPE } from '../errors.ts';
 import { conditionally, expectedVersion, sendTagged } from '../etag.ts';
 import { listInPieces, startStream } from '../json-stream.ts';
@@ -176,11 +176,15 @@ export const songRoutes =
   (deps: CatalogDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     const { commands, database, idempotencyKeys } = deps;
-    const onRequest = mayWriteCatalog(deps.catalogWrites);
+    const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
 
     const represent = async (id: string) => {
       const view = await findSong(database, id);
       return view && { version: view.version, body: { status: 'success', data: { song: view.song } } };
+    };
+
+    const mustExist = (id: string) => async () => {
+      if (!(await represent(id))) throw songNotFound();
     };
 
     /** Whether the album exists is read when the command is decided, and again when it is decided again. */
@@ -199,6 +203,7 @@ export const songRoutes =
     };
 
     app.post('/songs', { schema: schemas.create, onRequest }, async (request, reply) => {
+      await mustBeAllowed(request);
       const origin = originOf(request, idempotencyKeys, request.body);
       const songId = thingIdOf('song', origin.commandId);
       const details = toDetails(request.body);
@@ -222,6 +227,7 @@ export const songRoutes =
 
     app.put('/songs/:id', { schema: schemas.change, onRequest }, async (request, reply) => {
       const stream = streamOf(request.params.id);
+      await mustBeAllowed(request, mustExist(stream));
       const details = toDetails(request.body);
       const command = { type: 'ChangeSong', details } as const;
       const origin = originOf(request, idempotencyKeys, request.body);
@@ -233,6 +239,7 @@ export const songRoutes =
 
     app.delete('/songs/:id', { schema: schemas.remove, onRequest }, async (request, reply) => {
       const stream = streamOf(request.params.id);
+      await mustBeAllowed(request, mustExist(stream));
       const command = { type: 'DeleteSong' } as const;
       const origin = originOf(request, idempotencyKeys);
       const condition = { expectedVersion: expectedVersion(request), context: noContext };
