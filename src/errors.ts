@@ -31,6 +31,8 @@ export class AppError extends Error {
 
 export const notFound = (code: string, message: string) => new AppError('not-found', code, message);
 export const forbidden = (message: string) => new AppError('forbidden', 'FORBIDDEN', message);
+export const keyReused = () =>
+  new AppError('reused', 'IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used with another body.');
 export const unavailable = (code: string, message: string, cause?: unknown) =>
   new AppError('unavailable', code, message, { cause, retryAfter: 1 });
 

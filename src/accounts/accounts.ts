@@ -1,12 +1,12 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { AppError, notFound } from '../errors.ts';
+import { AppError, keyReused, notFound } from '../errors.ts';
 import { thingIdOf } from '../events/ids.ts';
 import { sqlState } from '../postgres/pool.ts';
 import type { Rows } from '../postgres/rows.ts';
 import type { Passwords } from './passwords.ts';
 
-const role = z.enum(['user', 'analytics', 'admin']);
+export const role = z.enum(['user', 'analytics', 'admin']);
 export type Role = z.output<typeof role>;
 
 /** Who somebody is once they have logged in. */
@@ -53,7 +53,7 @@ export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
     );
     if (!found) return undefined;
     if (found.hash === bodyHash || olderBodyHashes.includes(found.hash)) return { id: found.id, replayed: true };
-    throw new AppError('reused', 'IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used with another body.');
+    throw keyReused();
   }
 
   return {

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { AppError, reasonOf, unavailable } from '../errors.ts';
+import { AppError, keyReused, reasonOf, unavailable } from '../errors.ts';
 import { encodeEvent, subjectOf } from '../events/codec.ts';
 import { toRecord } from '../events/envelope.ts';
 import type { AnyEvent } from '../events/events.ts';
@@ -162,7 +162,7 @@ function replay(
   origin: CommandOrigin,
 ): CommandOutcome {
   if (bodyHash !== origin.bodyHash && !origin.olderBodyHashes.includes(bodyHash)) {
-    throw new AppError('reused', 'IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used with another body.');
+    throw keyReused();
   }
   return { recordId: id, version, replayed: true };
 }

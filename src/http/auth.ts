@@ -2,7 +2,7 @@ import jwt from '@fastify/jwt';
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
-import type { Account } from '../accounts/accounts.ts';
+import { type Account, role } from '../accounts/accounts.ts';
 import { newId } from '../events/ids.ts';
 import { HttpError } from './errors.ts';
 
@@ -67,7 +67,7 @@ function register(app: FastifyInstance, namespace: Namespace, kind: Kind, key: s
 
 const claims = z.object({
   sub: z.string().min(1),
-  role: z.enum(['user', 'analytics', 'admin']),
+  role,
   /** Seconds since the epoch. */
   exp: z.int(),
 });

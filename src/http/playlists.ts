@@ -8,6 +8,7 @@ import type { Database } from '../postgres/pool.ts';
 import { findPlaylist, type PlaylistAccess } from '../projections/playlists.ts';
 import { conditionally, expectedVersion, type Representation } from './etag.ts';
 import { markReplay, originOf, type IdempotencyKeys } from './origin.ts';
+import { streamIds } from './stream-ids.ts';
 
 export interface PlaylistDependencies {
   readonly commands: Commands;
@@ -19,11 +20,10 @@ export interface PlaylistDependencies {
 
 export const common = { tags: ['playlists'], security: [{ bearer: [] }] };
 
-/** What looks like no playlist's id is no playlist's: it reaches neither the log nor the database. */
-export function streamOf(id: string): string {
-  if (/^playlist-\P{Cc}+$/u.test(id)) return id;
-  throw playlistNotFound();
-}
+export const streamOf = streamIds('playlist', playlistNotFound);
+
+/** Statuses with which a change of a playlist can fail. */
+export const CHANGE_FAILURES = [400, 401, 403, 404, 409, 412, 413, 415, 422, 503] as const;
 
 export function mustBeReadable(access: PlaylistAccess | undefined): void {
   if (access === undefined) throw playlistNotFound();
@@ -60,4 +60,5 @@ export function playlistChanges({ commands, database, idempotencyKeys }: Playlis
   };
 }
 
-const nothing = () => Promise.resolve({});
+/** The context of commands that need to know nothing of other things. */
+export const nothing = () => Promise.resolve({});

@@ -15,7 +15,7 @@ import { clientConfig, type DatabaseOptions } from './pool.ts';
 export type RowsOptions = Pick<DatabaseOptions, 'name' | 'max' | 'searchPath' | 'queryTimeoutMs'>;
 
 /** A pool whose rows are checked against the schema of their query: for what is written and read seldom, and must be right. */
-export type Rows = Pick<DatabasePool, 'any' | 'maybeOne' | 'one' | 'query' | 'transaction'> & Stoppable;
+export type Rows = Pick<DatabasePool, 'maybeOne' | 'query'> & Stoppable;
 
 export async function openRows(connection: PostgresConnection, options: RowsOptions): Promise<Rows> {
   const pool = await createPool('postgres://', {
@@ -30,11 +30,8 @@ export async function openRows(connection: PostgresConnection, options: RowsOpti
   pool.on('error', () => undefined); // an idle connection broke: the pool has dropped it already
   let stopped: Promise<void> | undefined;
   return {
-    any: (query) => pool.any(query).catch(rethrow),
     maybeOne: (query) => pool.maybeOne(query).catch(rethrow),
-    one: (query) => pool.one(query).catch(rethrow),
     query: (query) => pool.query(query).catch(rethrow),
-    transaction: (work, retries) => pool.transaction(work, retries).catch(rethrow),
     stop: () => (stopped ??= pool.end()),
   };
 }

@@ -3,12 +3,13 @@ import { z } from 'zod';
 import { albumNotFound } from '../../commands/album.ts';
 import type { Commands } from '../../commands/commands.ts';
 import { thingIdOf } from '../../events/ids.ts';
-import { findAlbum } from '../../projections/albums.ts';
+import { albumExists, findAlbum } from '../../projections/albums.ts';
 import type { Database } from '../../postgres/pool.ts';
 import { catalogAccess, type CatalogWrites } from '../access.ts';
 import { conditionally, expectedVersion, sendTagged } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf, type IdempotencyKeys } from '../origin.ts';
+import { streamIds } from '../stream-ids.ts';
 import {
   changeHeaders,
   done,
@@ -95,10 +96,11 @@ const schemas = {
   },
 };
 
-/** What looks like no album's id is no album's: it reaches neither the log nor the database. */
-export function streamOf(id: string): string {
-  if (/^album-\P{Cc}+$/u.test(id)) return id;
-  throw albumNotFound();
+export const streamOf = streamIds('album', albumNotFound);
+
+/** Rejects with ALBUM_NOT_FOUND. */
+export async function albumMustExist({ database }: CatalogDependencies, id: string): Promise<void> {
+  if (!(await albumExists(database, id))) throw albumNotFound();
 }
 
 export async function representAlbum({ database, publicUrl }: CatalogDependencies, id: string) {
@@ -116,9 +118,7 @@ export const albumRoutes =
     const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
 
     const represent = (id: string) => representAlbum(deps, id);
-    const mustExist = (id: string) => async () => {
-      if (!(await represent(id))) throw albumNotFound();
-    };
+    const mustExist = (id: string) => () => albumMustExist(deps, id);
 
     app.post('/albums', { schema: schemas.create, onRequest }, async (request, reply) => {
       await mustBeAllowed(request);

@@ -2,11 +2,9 @@ import { hash } from 'node:crypto';
 import multipart from '@fastify/multipart';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { albumNotFound } from '../../commands/album.ts';
 import { notFound, unavailable } from '../../errors.ts';
 import { newId } from '../../events/ids.ts';
 import type { Files, OpenFile } from '../../files/files.ts';
-import { albumExists } from '../../projections/albums.ts';
 import { catalogAccess } from '../access.ts';
 import { conditionally, expectedVersion } from '../etag.ts';
 import { imageTypeOf, mediaTypeOf } from '../images.ts';
@@ -16,7 +14,7 @@ import { sendFile } from '../send-file.ts';
 import { changeHeaders, done, params } from '../schemas.ts';
 import { fileOf } from '../upload.ts';
 import { validatorCompiler } from '../validation.ts';
-import { type CatalogDependencies, representAlbum, streamOf } from './albums.ts';
+import { albumMustExist, type CatalogDependencies, representAlbum, streamOf } from './albums.ts';
 
 export interface CoverDependencies extends CatalogDependencies {
   readonly files: Pick<Files, 'put' | 'open'>;
@@ -62,11 +60,8 @@ const schemas = {
 export const coverRoutes =
   (deps: CoverDependencies): FastifyPluginAsyncZod =>
   async (app) => {
-    const { commands, database, idempotencyKeys, files } = deps;
+    const { commands, idempotencyKeys, files } = deps;
     const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
-    const mustExist = (id: string) => async () => {
-      if (!(await albumExists(database, id))) throw albumNotFound();
-    };
     await app.register(multipart);
     // The form is read by the handler: it is no object before.
     app.setValidatorCompiler<z.ZodType>((part) => (part.httpPart === 'body' ? () => true : validatorCompiler(part)));
@@ -75,12 +70,13 @@ export const coverRoutes =
       const bytes = await fileOf(request, 'cover', { bytes: MAX_BYTES });
       const { extension, mediaType } = imageTypeOf(bytes);
       const stream = streamOf(request.params.id);
-      await mustBeAllowed(request, mustExist(stream));
+      const mustExist = () => albumMustExist(deps, stream);
+      await mustBeAllowed(request, mustExist);
       const file = `${COVERS}${newId()}.${extension}`;
       const command = { type: 'ChangeCover', cover: { file, mediaType, size: bytes.length } } as const;
       const origin = originOf(request, idempotencyKeys, { cover: hash('sha256', bytes, 'base64url') });
       // A repeated command is answered as it was, whatever became of the album since.
-      if (!origin.repeatable) await mustExist(stream)();
+      if (!origin.repeatable) await mustExist();
       // The file is there before the event that names it. When none will, the sweep takes it away: here nobody can know.
       await files.put(file, bytes, mediaType).catch(refuse);
       const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });

@@ -1,6 +1,8 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { albumNotFound } from '../../commands/album.ts';
+import type { LikeCommand } from '../../commands/like.ts';
 import { likeOf } from '../../events/likes.ts';
 import { albumExists } from '../../projections/albums.ts';
 import { likesOf } from '../../projections/album-likes.ts';
@@ -45,23 +47,21 @@ export const likeRoutes =
   ({ commands, database, idempotencyKeys }: CatalogDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     const onRequest = mustBeLoggedIn;
-    const contextOf = (albumId: string) => async () => ({ albumExists: await albumExists(database, albumId) });
+    const send = async (request: FastifyRequest, reply: FastifyReply, id: string, type: LikeCommand['type']) => {
+      const [albumId, accountId] = [streamOf(id), callerOf(request)];
+      const command = { type, albumId, accountId };
+      const origin = originOf(request, idempotencyKeys);
+      const context = async () => ({ albumExists: await albumExists(database, albumId) });
+      markReplay(reply, await commands.like({ stream: likeOf(albumId, accountId), command, origin, context }));
+    };
 
     app.post('/albums/:id/likes', { schema: schemas.like, onRequest }, async (request, reply) => {
-      const [albumId, accountId] = [streamOf(request.params.id), callerOf(request)];
-      const command = { type: 'LikeAlbum', albumId, accountId } as const;
-      const origin = originOf(request, idempotencyKeys);
-      const stream = likeOf(albumId, accountId);
-      markReplay(reply, await commands.like({ stream, command, origin, context: contextOf(albumId) }));
+      await send(request, reply, request.params.id, 'LikeAlbum');
       return reply.code(201).send({ status: 'success', message: 'You like this album.' });
     });
 
     app.delete('/albums/:id/likes', { schema: schemas.unlike, onRequest }, async (request, reply) => {
-      const [albumId, accountId] = [streamOf(request.params.id), callerOf(request)];
-      const command = { type: 'UnlikeAlbum', albumId, accountId } as const;
-      const origin = originOf(request, idempotencyKeys);
-      const stream = likeOf(albumId, accountId);
-      markReplay(reply, await commands.like({ stream, command, origin, context: contextOf(albumId) }));
+      await send(request, reply, request.params.id, 'UnlikeAlbum');
       return { status: 'success' as const, message: 'You do not like this album any more.' };
     });
 

@@ -9,6 +9,7 @@ import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { sendTagged } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';
 import {
+  CHANGE_FAILURES,
   common,
   mustBeReadable,
   playlistChanges,
@@ -38,7 +39,6 @@ const activity = z
   })
   .meta({ id: 'Activity' });
 
-const CHANGE_FAILURES = [400, 401, 403, 404, 409, 412, 413, 415, 422, 503] as const;
 const schemas = {
   addSong: {
     ...common,

@@ -5,7 +5,7 @@ import { playlistsOf } from '../../projections/playlists.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay } from '../origin.ts';
-import { common, playlistChanges, type PlaylistDependencies } from '../playlists.ts';
+import { CHANGE_FAILURES, common, nothing, playlistChanges, type PlaylistDependencies } from '../playlists.ts';
 import { changeHeaders, done, params, playlistSummary, success, text, writeHeaders } from '../schemas.ts';
 
 const nameBody = z.strictObject({ name: text('Name of the playlist.', 'Morning') }).meta({ id: 'PlaylistDetails' });
@@ -42,7 +42,7 @@ const schemas = {
     body: nameBody,
     response: {
       200: answer('Renamed.', done('The playlist was renamed.'), ['idempotency-replayed']),
-      ...failures(400, 401, 403, 404, 409, 412, 413, 415, 422, 503),
+      ...failures(...CHANGE_FAILURES),
     },
   },
   remove: {
@@ -69,10 +69,7 @@ export const playlistRoutes =
       const origin = originOf(request);
       const playlistId = thingIdOf('playlist', origin.commandId);
       const command = { type: 'CreatePlaylist', name: request.body.name, actor: origin.actor } as const;
-      markReplay(
-        reply,
-        await commands.playlist({ stream: playlistId, command, origin, context: () => Promise.resolve({}) }),
-      );
+      markReplay(reply, await commands.playlist({ stream: playlistId, command, origin, context: nothing }));
       return reply.code(201).send({ status: 'success', data: { playlistId } });
     });
 

@@ -11,6 +11,7 @@ import { conditionally, expectedVersion, sendTagged } from '../etag.ts';
 import { listInPieces, startStream } from '../json-stream.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
+import { streamIds } from '../stream-ids.ts';
 import {
   changeHeaders,
   done,
@@ -166,11 +167,7 @@ const toDetails = ({ duration, albumId, ...rest }: z.infer<typeof songBody>): So
   albumId: albumId ?? null,
 });
 
-/** What looks like no song's id is no song's: it reaches neither the log nor the database. */
-function streamOf(id: string): string {
-  if (/^song-\P{Cc}+$/u.test(id)) return id;
-  throw songNotFound();
-}
+const streamOf = streamIds('song', songNotFound);
 
 export const songRoutes =
   (deps: CatalogDependencies): FastifyPluginCallbackZod =>

@@ -1,0 +1,8 @@
+/** What looks like no id of the category is none: it reaches neither the log nor the database. Throws what `missing` makes. */
+export function streamIds(category: string, missing: () => Error): (id: string) => string {
+  const form = new RegExp(`^${category}-\\P{Cc}+$`, 'u');
+  return (id) => {
+    if (form.test(id)) return id;
+    throw missing();
+  };
+}
