@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startLoader } from './load/loader.ts';
 import { OBSERVED, type Question } from './observed.ts';
+import { additionsTo, prepare } from './figures/playlist-songs.ts';
 import { prepareReplay } from './replay.ts';
 import { CREATE_ALBUM, createAlbum, createdId } from './requests.ts';
 import { embedded, flushed, type Shape, unflushed } from './shapes.ts';
@@ -30,6 +31,11 @@ const scenes: Readonly<Record<string, Scene>> = {
       const id = createdId(await createAlbum(url));
       return { method: 'GET', paths: [`/albums/${id}`] };
     }),
+  'playlist-songs': (shape, options) =>
+    underLoad(shape, options, async (url) => {
+      const { seconds } = options;
+      return additionsTo(url, await prepare(url, { seconds, warmUpSeconds: 0 }));
+    }),
   'catch-up': catchUp,
 };
 
@@ -45,7 +51,8 @@ export async function profile(what: string, options: ProfileOptions): Promise<vo
 interface Request {
   readonly method: 'GET' | 'POST';
   readonly paths: readonly string[];
-  readonly body?: string;
+  readonly body?: string | readonly string[];
+  readonly token?: string;
 }
 
 async function underLoad(
@@ -55,8 +62,10 @@ async function underLoad(
 ): Promise<void> {
   const [stack, loader] = [await startStack(shape, OBSERVED), startLoader({ seconds, warmUpSeconds: 0 })];
   try {
-    const load = { kind: 'http', url: stack.url, connections, ...(await requestTo(stack.url)) } as const;
-    await loader.run(load); // to warm up
+    const prepared = async () =>
+      ({ kind: 'http', url: stack.url, connections, ...(await requestTo(stack.url)) }) as const;
+    await loader.run(await prepared()); // to warm up
+    const load = await prepared();
     await profiled(stack.servers, async () => say(`${Math.round((await loader.run(load)).perSecond)}/s`));
   } finally {
     await loader.stop();

@@ -4,7 +4,7 @@ import { loadConfig, redacted, warningsOf } from './config.ts';
 import { reasonOf } from './errors.ts';
 import type { Faults } from './faults.ts';
 import { Lifecycle } from './lifecycle.ts';
-import { startRoles } from './roles.ts';
+import { startRoles } from './roles/roles.ts';
 import { stopSignal } from './stop-signal.ts';
 
 /** Runs this process to its end, and ends it with code 1 when its settings are wrong. */

@@ -67,7 +67,10 @@ interface Prepared {
   readonly songs: readonly string[];
 }
 
-async function prepare(url: string, { seconds, warmUpSeconds }: Plan): Promise<Prepared> {
+export async function prepare(
+  url: string,
+  { seconds, warmUpSeconds }: Pick<Plan, 'seconds' | 'warmUpSeconds'>,
+): Promise<Prepared> {
   const count = Math.ceil(((seconds + warmUpSeconds) * MOST_PER_SECOND) / PLAYLISTS);
   const details = { title: TITLE, year: 2008, genre: 'Indie', performer: 'Coldplay' };
   const songs = await times(count, async () => createdId(await post(url, '/songs', details)));
@@ -87,16 +90,23 @@ async function times<T>(count: number, once: () => Promise<T>): Promise<T[]> {
 const newPlaylist = async (url: string, token: string): Promise<string> =>
   `/playlists/${createdId(await post(url, '/playlists', { name: 'Morning' }, token))}/songs`;
 
-function contestantsOf({ url, stack }: Subject, { bare, loader }: Beside, { token, songs }: Prepared): Contestant[] {
-  const body = songs.map((songId) => JSON.stringify({ songId }));
-  const load = { kind: 'http', method: 'POST', connections: CONNECTIONS, body, token } as const;
-  const add = (to: string, paths: readonly string[]) => sampleOf(loader.run({ ...load, url: to, paths }));
-  const anywhere = Array.from({ length: PLAYLISTS }, (_, n) => `/playlists/playlist-${n}/songs`);
+/** Every song to every one of as many new playlists as the figure has. */
+export async function additionsTo(url: string, { token, songs }: Prepared) {
+  const paths = await times(PLAYLISTS, () => newPlaylist(url, token));
+  return { method: 'POST', paths, body: songs.map((songId) => JSON.stringify({ songId })), token } as const;
+}
+
+function contestantsOf({ url, stack }: Subject, { bare, loader }: Beside, prepared: Prepared): Contestant[] {
+  const add = async (to: string) => {
+    const load = { kind: 'http', connections: CONNECTIONS, url: to, ...(await additionsTo(url, prepared)) } as const;
+    return sampleOf(loader.run(load));
+  };
   const http = [
-    { name: 'ours', run: async () => add(url, await times(PLAYLISTS, () => newPlaylist(url, token))) },
-    { name: BARE, run: () => add(bare, anywhere) },
+    { name: 'ours', run: () => add(url) },
+    { name: BARE, run: () => add(bare) },
   ];
   if (!stack) return http;
+  const { songs } = prepared;
   const entryId = 'entry-01a205107e7f77bba2b95a3d32e228ab';
   const event = { type: 'SongAddedToPlaylist', entryId, songId: songs[0] ?? '', title: TITLE } as const;
   const append = { kind: 'append', log: stack.log, workers: CONNECTIONS, event, category: 'playlist' } as const;

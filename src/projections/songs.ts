@@ -1,3 +1,4 @@
+import DataLoader from 'dataloader';
 import type { QueryConfig } from 'pg';
 import type { SongDetails } from '../events/catalog.ts';
 import type { Database } from '../postgres/pool.ts';
@@ -86,11 +87,22 @@ export async function findSong(database: Database, id: string): Promise<SongView
   return { version, song: { id, ...details } };
 }
 
-/** Undefined when there is no such song. */
-export async function titleOfSong(database: Database, id: string): Promise<string | undefined> {
-  const text = 'SELECT title FROM songs WHERE id = $1';
-  const [row] = await database.query<{ title: string }>({ name: 'title-of-song', text, values: [id] });
-  return row?.title;
+/**
+ * Finds titles by id; undefined when there is no such song. All that are asked for in one turn of the event loop share a
+ * query, which begins after the last of them was asked for.
+ */
+export function songTitles(database: Database): (id: string) => Promise<string | undefined> {
+  const titlesOf = async (ids: readonly string[]) => {
+    const rows = await database.query<{ id: string; title: string }>({
+      name: 'titles-of-songs',
+      text: 'SELECT id, title FROM songs WHERE id = ANY($1::text[])',
+      values: [ids],
+    });
+    const titles = new Map(rows.map(({ id, title }) => [id, title]));
+    return ids.map((id) => titles.get(id));
+  };
+  const loader = new DataLoader(titlesOf, { cache: false, batchScheduleFn: setImmediate, maxBatchSize: 500 });
+  return (id) => loader.load(id);
 }
 
 const CHUNK = 500;
@@ -103,14 +115,40 @@ export const searchSongs = (database: Database, filter: SongFilter): AsyncGenera
 export function searchFor(filter: SongFilter): QueryConfig {
   const values: (string | number)[] = [];
   const given = (value: string | number) => `$${values.push(value)}`;
+  const contains = (column: string, text: string) => {
+    const slices = slicesOf(text).map((slice) => `${column} ILIKE ${given(containing(slice))}`);
+    // As an expression it is not looked up in the index.
+    const whole = slices.length > 0 ? `(${column} || '')` : column;
+    return [...slices, `${whole} ILIKE ${given(containing(text))}`].join(' AND ');
+  };
   const conditions = [
-    filter.title && `title ILIKE ${given(containing(filter.title))}`,
-    filter.performer && `performer ILIKE ${given(containing(filter.performer))}`,
+    filter.title && contains('title', filter.title),
+    filter.performer && contains('performer', filter.performer),
     filter.after && `id > ${given(filter.after)}`,
   ].filter(Boolean);
   const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
   const limit = filter.limit === undefined ? '' : `LIMIT ${given(filter.limit)}`;
   return { text: `SELECT id, title, performer FROM songs ${where} ORDER BY id ${limit}`, values };
+}
+
+const SLICES = 3;
+const SLICE_LENGTH = 5;
+
+/**
+ * Parts of a long text, evenly from all of it, to be looked up in the index instead of the whole: there every three
+ * letters cost a list as long as they are common, and a few of them leave few songs to compare. None of a short text, nor of
+ * one with a letter that lower case writes by its place in the word.
+ */
+function slicesOf(text: string): string[] {
+  const letters = Array.from(text);
+  if (letters.length <= SLICES * SLICE_LENGTH || letters.includes('Σ')) return [];
+  const step = (letters.length - SLICE_LENGTH) / (SLICES - 1);
+  return Array.from({ length: SLICES }, (_, n) =>
+    letters
+      .slice(Math.round(n * step))
+      .slice(0, SLICE_LENGTH)
+      .join(''),
+  );
 }
 
 /** A LIKE pattern that matches the text literally anywhere. */

@@ -4,7 +4,7 @@ import type { PlaylistContext } from '../../commands/playlist.ts';
 import { thingIdOf } from '../../events/ids.ts';
 import { activitiesOf } from '../../projections/playlist-activities.ts';
 import { accessTo } from '../../projections/playlists.ts';
-import { titleOfSong } from '../../projections/songs.ts';
+import { songTitles } from '../../projections/songs.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { sendTagged } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';
@@ -99,9 +99,8 @@ export const playlistSongRoutes =
     const { originOf, change } = playlistChanges(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
-    const withTitle = (songId: string) => async (): Promise<PlaylistContext> => ({
-      songTitle: await titleOfSong(database, songId),
-    });
+    const titleOf = songTitles(database);
+    const withTitle = (songId: string) => async (): Promise<PlaylistContext> => ({ songTitle: await titleOf(songId) });
 
     app.post('/playlists/:id/songs', { schema: schemas.addSong }, async (request, reply) => {
       const { songId } = request.body;

@@ -1,0 +1,148 @@
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createAccounts } from '../accounts/accounts.ts';
+import { createPasswords } from '../accounts/passwords.ts';
+import { createSessions } from '../accounts/sessions.ts';
+import type { RedisConnection } from '../cache/redis.ts';
+import { type AppenderLimits, createAppender } from '../commands/appender.ts';
+import { type Commands, createCommands } from '../commands/commands.ts';
+import { createPostgresStreams } from '../commands/postgres-streams.ts';
+import { createVerdicts } from '../commands/verdicts.ts';
+import type { Config } from '../config.ts';
+import { newId } from '../events/ids.ts';
+import { wordOf } from '../events/word.ts';
+import type { Files } from '../files/files.ts';
+import { openFiles } from '../files/providers.ts';
+import { sweepHourly } from '../files/sweep.ts';
+import { buildApp } from '../http/app.ts';
+import type { Health } from '../http/health.ts';
+import { rateOf } from '../http/rate-limits.ts';
+import { COVERS } from '../http/routes/covers.ts';
+import { startHttp } from '../http/server.ts';
+import { type KeyName, keysOf } from '../keys.ts';
+import { listen } from '../postgres/listen.ts';
+import { openRows } from '../postgres/rows.ts';
+import { lagProbe, quarantineProbe, readModelProbe, timed } from '../probes.ts';
+import { coversAmong } from '../projections/albums.ts';
+import { tellsAll } from '../projections/guard.ts';
+import { READ_VERSION } from '../projections/projections.ts';
+import { openReadModel, type ReadModel } from '../projections/read-model.ts';
+import { channelOf, type Context } from './context.ts';
+
+export function addReads({ config, lifecycle, logger, resources, probes }: Context): ReadModel {
+  const { connection, admin, log, placement } = resources;
+  const reads = openReadModel({
+    ...{ connection, namespace: config.NAMESPACE, version: READ_VERSION, max: 10, admin },
+    ends: () => log.ends(placement.all),
+    report: (message) => logger.warn(message),
+  });
+  Object.assign(probes, {
+    reads: readModelProbe(reads),
+    lag: lagProbe(resources, reads),
+    quarantine: quarantineProbe(reads),
+  });
+  return lifecycle.add('read model', reads);
+}
+
+function addCommands({ config, lifecycle, logger, resources, commits, faults }: Context, reads: ReadModel): Commands {
+  const { log, placement, connection } = resources;
+  const streams = createPostgresStreams(reads, config.NAMESPACE);
+  const verdicts = lifecycle.add('verdicts', createVerdicts({ streams, pollMs: 150 }));
+  commits.listener = verdicts.hear;
+  if (config.KAFKA_BROKERS) {
+    const report = (message: string) => logger.warn(message);
+    lifecycle.add(
+      'listener',
+      listen({ connection, channel: channelOf(config), onNotice: (notice) => verdicts.hear(wordOf(notice)), report }),
+    );
+  }
+  return createCommands({
+    ...{ streams, appender: createAppender(log, appenderLimits(config)), verdicts, placement, newId, now: Date.now },
+    faults,
+    pause: (retry) => delay(Math.random() * Math.min(50, 5 * 2 ** retry)),
+    limits: {
+      verdictWaitMs: config.VERDICT_WAIT_SECONDS * 1_000,
+      retries: config.COMMAND_RETRIES,
+      streams: config.STREAMS_REMEMBERED,
+    },
+  });
+}
+
+const appenderLimits = ({ APPEND_IN_FLIGHT, APPEND_RECORDS, APPEND_BYTES }: Config): AppenderLimits => ({
+  inFlight: APPEND_IN_FLIGHT,
+  records: APPEND_RECORDS,
+  partitionBytes: APPEND_BYTES,
+});
+
+interface ApiParts {
+  readonly reads: ReadModel;
+  readonly files: Files;
+  readonly redis: RedisConnection | undefined;
+}
+
+export async function addApi(context: Context, health: Health, { reads, files, redis }: ApiParts): Promise<void> {
+  const { config, lifecycle, logger, registry } = context;
+  const app = buildApp({
+    ...{ commands: addCommands(context, reads), database: reads, publicUrl: config.publicUrl, health, logger },
+    ...(await openAccounts(context)),
+    files,
+    playlistDuplicates: config.PLAYLIST_DUPLICATES,
+    rates: {
+      login: rateOf(config.RATE_LOGIN),
+      register: rateOf(config.RATE_REGISTER),
+      default: rateOf(config.RATE_DEFAULT),
+    },
+    counters: redis && { redis: redis.client, namespace: config.NAMESPACE },
+    trustProxy: config.TRUST_PROXY,
+    ...keysFor(config, await keysOf(config, path.resolve(config.DATA_DIR))),
+    metricsRegistry: registry,
+    catalogWrites: config.CATALOG_WRITES,
+    limits: { bodyBytes: config.BODY_BYTES, bodyDepth: config.BODY_DEPTH },
+    production: config.NODE_ENV === 'production',
+  });
+  const server = await startHttp(app, { host: config.HOST, port: config.PORT });
+  lifecycle.add('http', { stop: () => (health.leave(), server.stop()) });
+  logger.info(`listening on ${server.url}`);
+  await reads.ready();
+  logger.info(`OpenMusic is ready: ${config.publicUrl} (API page: ${config.publicUrl}/docs)`);
+}
+
+/** Where covers are kept, and what clears away those that no album has. */
+export async function addFiles(
+  { config, lifecycle, logger, resources, probes }: Context,
+  reads: ReadModel,
+): Promise<Files> {
+  const { log, placement } = resources;
+  const files = lifecycle.add('files', await openFiles(config));
+  probes.files = { needed: 'never', check: timed(() => files.check()) };
+  const named = async (names: readonly string[]) =>
+    (await tellsAll(reads, await log.ends(placement.all))) ? coversAmong(reads, names) : undefined;
+  const sweeper = sweepHourly({ files, prefix: COVERS, named, now: Date.now }, (level, message) =>
+    logger[level](message),
+  );
+  lifecycle.add('sweeper', sweeper);
+  return files;
+}
+
+const keysFor = (config: Config, keys: Record<KeyName, string>) => ({
+  idempotencyKeys: { current: keys.IDEMPOTENCY_HASH_KEY, previous: config.IDEMPOTENCY_HASH_KEY_PREVIOUS },
+  tokens: {
+    access: {
+      key: keys.ACCESS_TOKEN_KEY,
+      previousKey: config.ACCESS_TOKEN_KEY_PREVIOUS,
+      age: config.ACCESS_TOKEN_AGE,
+    },
+    refresh: {
+      key: keys.REFRESH_TOKEN_KEY,
+      previousKey: config.REFRESH_TOKEN_KEY_PREVIOUS,
+      age: config.REFRESH_TOKEN_AGE,
+    },
+  },
+});
+
+async function openAccounts({ config, lifecycle, resources }: Context) {
+  const searchPath = [config.NAMESPACE, 'public'];
+  const rows = await openRows(resources.connection, { name: 'openmusic accounts', max: 4, searchPath });
+  lifecycle.add('accounts', rows);
+  return { accounts: createAccounts(rows, createPasswords()), sessions: createSessions(rows) };
+}

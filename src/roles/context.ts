@@ -1,0 +1,34 @@
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import type { Config } from '../config.ts';
+import type { Word } from '../events/word.ts';
+import type { Faults } from '../faults.ts';
+import type { Probe } from '../http/health.ts';
+import type { Lifecycle } from '../lifecycle.ts';
+import type { Resources } from '../resources.ts';
+
+export interface RolesOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly lifecycle: Lifecycle;
+  readonly registry: Registry;
+  readonly faults: Faults;
+  /** Something that this process cannot live without is gone for good. */
+  readonly crash: (error: Error) => void;
+}
+
+export interface Context extends RolesOptions {
+  readonly resources: Resources;
+  /** Tells whoever waits for a verdict that something was committed. */
+  readonly commits: Commits;
+  readonly probes: Record<string, Probe>;
+}
+
+/** How word of commits gets from the projector to the waiting handlers: in process, and by NOTIFY to other processes. */
+export interface Commits {
+  announce(word: Word): void;
+  listener: (word: Word) => void;
+}
+
+/** Where word of commits is sent to other processes. */
+export const channelOf = ({ NAMESPACE }: Config) => `${NAMESPACE} commits`;

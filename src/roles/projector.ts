@@ -1,0 +1,26 @@
+import { type Feeds, startFeeds } from '../projections/feeds.ts';
+import { observeProjector } from '../projections/observe.ts';
+import { projections, READ_VERSION } from '../projections/projections.ts';
+import type { Context } from './context.ts';
+
+/** Whoever reads the log into the read models. */
+export async function addProjector({
+  config,
+  logger,
+  lifecycle,
+  registry,
+  resources,
+  commits,
+  faults,
+  crash,
+}: Context): Promise<Feeds> {
+  const { log, placement, admin, connection } = resources;
+  const { durable } = await log.durability(placement.topics);
+  const synchronousCommit = config.PROJECTOR_COMMIT === 'sync' || (config.PROJECTOR_COMMIT === 'auto' && !durable);
+  const feeds = await startFeeds({
+    ...{ connection, log, placement, projections, logger, admin, version: READ_VERSION, synchronousCommit, faults },
+    observer: observeProjector(logger, registry, commits.announce),
+    onCrash: crash,
+  });
+  return lifecycle.add('projector', feeds);
+}

@@ -1,0 +1,88 @@
+import { collectDefaultMetrics } from 'prom-client';
+import type { Logger } from 'pino';
+import { connectRedis, type RedisConnection } from '../cache/redis.ts';
+import type { Config } from '../config.ts';
+import { noticesOf } from '../events/word.ts';
+import { buildHealthApp } from '../http/app.ts';
+import { createHealth, type Health } from '../http/health.ts';
+import { startHttp } from '../http/server.ts';
+import { readIdentity } from '../log/identity.ts';
+import { initLog } from '../log/init.ts';
+import { checkLog } from '../log/topics.ts';
+import { createNotifier } from '../postgres/listen.ts';
+import { databaseProbe, feedProbe, logProbe, projectorLife } from '../probes.ts';
+import { openResources, type Resources } from '../resources.ts';
+import { addApi, addFiles, addReads } from './api.ts';
+import { channelOf, type Commits, type Context, type RolesOptions } from './context.ts';
+import { addProjector } from './projector.ts';
+
+/** Starts what the configuration names, in order. Everything started is stopped by the lifecycle, in reverse. */
+export async function startRoles(options: RolesOptions): Promise<void> {
+  const { config, logger, lifecycle, registry } = options;
+  const has = (role: Config['ROLES'][number]) => config.ROLES.includes(role);
+  collectDefaultMetrics({ register: registry });
+  const resources = await openResources({ config, logger, lifecycle, as: 'server' });
+  await checkOrInit(resources, config, logger);
+  const context: Context = { ...options, resources, commits: createCommits(resources, config), probes: {} };
+  context.probes.database = databaseProbe(resources);
+  context.probes.log = logProbe(resources);
+  const redis = (config.REDIS_URL ?? config.REDIS_SERVER) ? addRedis(context) : undefined;
+  const feeds = has('projector') ? await addProjector(context) : undefined;
+  if (feeds) context.probes.projector = feedProbe(feeds);
+  const alive = () => (feeds ? projectorLife(feeds) : { ok: true, detail: 'ok' });
+  const reads = has('api') ? addReads(context) : undefined;
+  const files = reads && (await addFiles(context, reads));
+  // It looks at the probes that are there by now.
+  const health = createHealth({ probes: context.probes, alive, logger });
+  if (reads && files) await addApi(context, health, { reads, files, redis });
+  else if (config.HEALTH_PORT !== undefined) await addHealth(context, health, config.HEALTH_PORT);
+}
+
+/** An embedded log is made at the first start; any other is made by `openmusic log init` and only checked here. */
+async function checkOrInit({ log, placement, admin }: Resources, config: Config, logger: Logger): Promise<void> {
+  if (config.KAFKA_BROKERS) await checkLog(log, placement, await readIdentity(admin));
+  else await initLog({ log, placement, database: admin });
+  const { durable, why } = await log.durability(placement.topics);
+  logger[durable ? 'info' : 'warn'](`log: ${why}`);
+}
+
+function createCommits({ admin }: Resources, config: Config): Commits {
+  const notify = config.KAFKA_BROKERS ? createNotifier(admin, channelOf(config)) : undefined;
+  const commits: Commits = {
+    listener: () => undefined,
+    announce(word) {
+      commits.listener(word);
+      notify?.(noticesOf(word));
+    },
+  };
+  return commits;
+}
+
+function addRedis({ config, lifecycle, logger, probes }: Context): RedisConnection {
+  const redis = lifecycle.add(
+    'cache',
+    connectRedis({
+      url: config.REDIS_URL,
+      host: config.REDIS_SERVER,
+      port: config.REDIS_PORT,
+      password: config.REDIS_PASSWORD,
+      tls: config.REDIS_TLS === 'on',
+      log: (level, message) => logger[level](message),
+    }),
+  );
+  probes.cache = { needed: 'at-start', check: () => redis.check() };
+  return redis;
+}
+
+async function addHealth(
+  { config, lifecycle, logger, registry }: Context,
+  health: Health,
+  port: number,
+): Promise<void> {
+  const server = await startHttp(buildHealthApp({ health, logger, metricsRegistry: registry }), {
+    host: config.HOST,
+    port,
+  });
+  lifecycle.add('health', server);
+  logger.info(`probes on ${server.url}`);
+}
