@@ -151,8 +151,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
   if (!parsed.success) throw new ConfigError(parsed.error.issues.map(showIssue).join('; '));
   mustBeComplete(parsed.data);
   const publicUrl = (parsed.data.PUBLIC_URL ?? `http://localhost:${parsed.data.PORT}`).replace(/\/+$/, '');
-  const noRedis = parsed.data.REDIS_URL === 'off' && { REDIS_URL: undefined, REDIS_SERVER: undefined };
-  return { ...parsed.data, ...noRedis, publicUrl };
+  return { ...parsed.data, publicUrl };
 }
 
 /** The environment as we were given it, to be handed on to programs that we start. */

@@ -6,6 +6,10 @@ export type FaultPoint =
   | 'after-append'
   /** Records are judged; the projector's transaction has not begun. */
   | 'before-commit'
+  /** What is cached of the rows is marked; the projector's transaction has not begun. */
+  | 'after-marks'
+  /** The projector's transaction is committed; its marks are not off yet. */
+  | 'before-release'
   /** The projector's transaction is committed; nobody has been told. */
   | 'after-commit';
 

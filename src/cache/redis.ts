@@ -15,6 +15,8 @@ export interface RedisOptions {
 export interface RedisConnection extends Stoppable {
   /** Every command fails at once, or within `COMMAND_TIMEOUT_MS`, while the server cannot be reached. */
   readonly client: Redis;
+  /** Who the server is: another `runId` after every start. `unfit`: why nothing may be cached in it; empty when it may. */
+  identify(): Promise<{ runId: string; unfit: string }>;
   /** Asks it now, and knows within `COMMAND_TIMEOUT_MS`. */
   check(): Promise<{ ok: boolean; detail: string }>;
 }
@@ -47,14 +49,26 @@ export function connectRedis({ log, ...options }: RedisOptions): RedisConnection
   redis.on('ready', () => {
     reported = false;
     log('info', 'Redis is connected');
-    void evictionOf(redis).then((found) => {
-      eviction = found;
-      if (found) log('warn', `${found}. Set it to noeviction.`);
-    });
+    void identify().then(
+      ({ unfit }) => {
+        eviction = unfit;
+        if (unfit) log('warn', `${unfit}. Set it to noeviction.`);
+      },
+      () => undefined,
+    );
   });
+
+  async function identify() {
+    const info = await redis.info();
+    const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? 'noeviction';
+    const unfit =
+      policy === 'noeviction' ? '' : `Redis evicts keys (maxmemory-policy ${policy}): nothing is cached in it`;
+    return { runId: /^run_id:(\S+)/m.exec(info)?.[1] ?? '', unfit };
+  }
 
   return {
     client: redis,
+    identify,
     async check() {
       const began = performance.now();
       try {
@@ -78,11 +92,4 @@ export function connectRedis({ log, ...options }: RedisOptions): RedisConnection
 function open({ url, host = 'localhost', port = 6379, password, tls = false }: Omit<RedisOptions, 'log'>): Redis {
   if (url !== undefined) return new Redis(url, settings);
   return new Redis({ ...settings, host, port, password, ...(tls && { tls: {} }) });
-}
-
-/** What to say about a server that may drop keys when it is full; empty when it never does. */
-async function evictionOf(redis: Redis): Promise<string> {
-  const memory = await redis.info('memory').catch(() => '');
-  const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1] ?? 'noeviction';
-  return policy === 'noeviction' ? '' : `Redis evicts keys (maxmemory-policy ${policy}): nothing is cached in it`;
 }

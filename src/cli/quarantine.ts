@@ -1,5 +1,6 @@
 import { showPosition } from '../events/record.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
+import { openCacheRow, turnOffForChanges } from '../projections/cache-row.ts';
 import { listGenerations } from '../projections/generations.ts';
 import { projections, READ_VERSION } from '../projections/projections.ts';
 import { listQuarantine, release } from '../projections/quarantine.ts';
@@ -32,7 +33,7 @@ export function quarantineRelease(stream: string): Promise<number> {
         context.print(`${schema}: ${stream} is not quarantined.`);
         return;
       }
-      const still = await release(database, projections, stream);
+      const still = await release(database, projections, stream, await turnOffForChanges(openCacheRow(database)));
       if (still) code = 2;
       context.print(
         still

@@ -56,7 +56,7 @@ export interface AppDependencies
 
 export type HealthAppDependencies = Pick<AppDependencies, 'health' | 'logger' | 'metricsRegistry'>;
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+export const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 

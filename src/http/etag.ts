@@ -1,28 +1,26 @@
 import { hash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Answer } from '../cache/cache.ts';
 import type { CommandOutcome, VersionCondition } from '../commands/command.ts';
 import { AppError } from '../errors.ts';
 import { JSON_TYPE } from './errors.ts';
 
-/** What a read answers with, and the version of the stream it is a view of. */
-export interface Representation {
-  readonly version: number;
-  readonly body: object;
-}
-
 /** 22 characters of base64url are 132 bits of the hash. */
 const HASH_LENGTH = 22;
 
-const tagOf = (version: number, payload: string): string =>
-  `"${version}-${hash('sha256', payload, 'base64url').slice(0, HASH_LENGTH)}"`;
+/** An answer with an ETag, made of the version of the stream that it is a view of. */
+export function tagged(version: number, content: object): Answer {
+  const body = JSON.stringify(content);
+  return { body, etag: `"${version}-${hash('sha256', body, 'base64url').slice(0, HASH_LENGTH)}"` };
+}
 
-/** Sends a representation with its ETag, or 304 when the client has it already. */
-export function sendTagged(request: FastifyRequest, reply: FastifyReply, { version, body }: Representation) {
-  const payload = JSON.stringify(body);
-  const tag = tagOf(version, payload);
-  reply.header('etag', tag);
-  if (isKnown(request.headers['if-none-match'], tag)) return reply.code(304).send();
-  return reply.header('content-type', JSON_TYPE).send(payload);
+/** Sends an answer, or 304 when the client has it already. */
+export function sendAnswer(request: FastifyRequest, reply: FastifyReply, { body, etag }: Answer) {
+  if (etag !== undefined) {
+    reply.header('etag', etag);
+    if (isKnown(request.headers['if-none-match'], etag)) return reply.code(304).send();
+  }
+  return reply.header('content-type', JSON_TYPE).send(body);
 }
 
 /** Weak comparison: `W/` does not matter. */
@@ -53,16 +51,13 @@ export function expectedVersion(request: FastifyRequest): VersionCondition | und
 export async function conditionally(
   reply: FastifyReply,
   outcome: Promise<CommandOutcome>,
-  current: () => Promise<Representation | undefined>,
+  current: () => Promise<Answer | undefined>,
 ): Promise<CommandOutcome> {
   try {
     return await outcome;
   } catch (error) {
-    if (error instanceof AppError && error.kind === 'stale') tagWith(reply, await current());
+    const now = error instanceof AppError && error.kind === 'stale' ? await current() : undefined;
+    if (now?.etag !== undefined) reply.header('etag', now.etag);
     throw error;
   }
-}
-
-function tagWith(reply: FastifyReply, representation: Representation | undefined): void {
-  if (representation) reply.header('etag', tagOf(representation.version, JSON.stringify(representation.body)));
 }

@@ -1,12 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Accounts } from '../accounts/accounts.ts';
+import type { Answers } from '../cache/answers.ts';
+import type { Answer } from '../cache/cache.ts';
 import type { CommandOrigin } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { type PlaylistCommand, type PlaylistContext, playlistNotFound } from '../commands/playlist.ts';
 import { forbidden } from '../errors.ts';
 import type { Database } from '../postgres/pool.ts';
-import { findPlaylist, type PlaylistAccess } from '../projections/playlists.ts';
-import { conditionally, expectedVersion, type Representation } from './etag.ts';
+import { findPlaylist } from '../projections/playlists.ts';
+import { conditionally, expectedVersion, tagged } from './etag.ts';
 import { markReplay, originOf, type IdempotencyKeys } from './origin.ts';
 import { streamIds } from './stream-ids.ts';
 
@@ -14,6 +16,7 @@ export interface PlaylistDependencies {
   readonly commands: Commands;
   readonly accounts: Accounts;
   readonly database: Database;
+  readonly answers: Answers;
   readonly idempotencyKeys: IdempotencyKeys;
   readonly playlistDuplicates: 'refuse' | 'allow';
 }
@@ -25,17 +28,18 @@ export const streamOf = streamIds('playlist', playlistNotFound);
 /** Statuses with which a change of a playlist can fail. */
 export const CHANGE_FAILURES = [400, 401, 403, 404, 409, 412, 413, 415, 422, 503] as const;
 
-export function mustBeReadable(access: PlaylistAccess | undefined): void {
-  if (access === undefined) throw playlistNotFound();
-  if (access === 'none') throw forbidden('Only the owner of the playlist and its collaborators may do this.');
+/** Throws unless there is a playlist, and the account is among those who may read it. */
+export function mustBeReader(readers: readonly string[] | undefined, account: string): void {
+  if (!readers) throw playlistNotFound();
+  if (!readers.includes(account)) throw forbidden('Only the owner of the playlist and its collaborators may do this.');
 }
 
-/** The playlist as whoever may read it sees it. */
-export async function representPlaylist(database: Database, id: string, account: string): Promise<Representation> {
-  const view = await findPlaylist(database, id, account);
-  mustBeReadable(view?.access);
-  if (!view) throw playlistNotFound();
-  return { version: view.version, body: { status: 'success', data: { playlist: view.playlist } } };
+/** The playlist as all who may read it see it; undefined when there is none. */
+export async function representPlaylist(database: Database, id: string): Promise<Answer | undefined> {
+  const view = await findPlaylist(database, id);
+  if (!view) return undefined;
+  const { version, readers, playlist } = view;
+  return { ...tagged(version, { status: 'success', data: { playlist } }), readers };
 }
 
 export interface Change {
@@ -54,7 +58,10 @@ export function playlistChanges({ commands, database, idempotencyKeys }: Playlis
     async change(request: FastifyRequest, reply: FastifyReply, { playlistId, context = nothing, ...sending }: Change) {
       const stream = streamOf(playlistId);
       const sent = commands.playlist({ stream, context, ...sending, expectedVersion: expectedVersion(request) });
-      const current = () => representPlaylist(database, stream, sending.origin.actor).catch(() => undefined);
+      const current = async () => {
+        const now = await representPlaylist(database, stream);
+        return now?.readers?.includes(sending.origin.actor) ? now : undefined;
+      };
       markReplay(reply, await conditionally(reply, sent, current));
     },
   };

@@ -10,6 +10,9 @@ import type { PostgresConnection } from '../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../postgres/pool.ts';
 import { type Generation, holdGeneration } from './generations.ts';
 import { hasReached } from './guard.ts';
+import type { CacheRow } from '../cache/incarnation.ts';
+import { turnOffForChanges } from './cache-row.ts';
+import { type Marking, withMarks } from './marked-store.ts';
 import { createPostgresStore } from './postgres-store.ts';
 import type { Projection } from './projection.ts';
 import type { ProjectorObserver } from './apply.ts';
@@ -28,6 +31,8 @@ export interface FeedOptions {
   /** Called when consuming ended for good: the process should end. */
   readonly onCrash: (error: Error) => void;
   readonly faults?: Faults;
+  /** What is cached of the rows that a feed changes; without it nothing may be. */
+  readonly cache?: Omit<Marking, 'faults'> & { readonly row: CacheRow };
 }
 
 export interface FeedHealth {
@@ -64,11 +69,17 @@ export function openFeedDatabase(
   });
 }
 
-/** A projector of one build over an open database. */
-export function projectorOf(options: FeedOptions, database: Database, observer = options.observer): Projector {
-  const { log, placement, projections, faults } = options;
+/** A projector of one build over an open database. What it changes is marked if the build is served. */
+export function projectorOf(
+  options: FeedOptions,
+  database: Database,
+  served?: Generation,
+  observer = options.observer,
+): Projector {
+  const { log, placement, projections, faults, cache } = options;
+  const store = createPostgresStore(database, projections, placement.namespace);
   return createProjector({
-    store: createPostgresStore(database, projections, placement.namespace),
+    store: cache && served ? withMarks(store, served.id, { ...cache, faults }) : store,
     belongs: (stream, where) => placement.belongs(stream, where),
     voids: async () => {
       const positions = new Set((await voidsOf(database)).map(showPosition));
@@ -88,7 +99,7 @@ export async function startFeed(options: FeedOptions, generation: Generation): P
     throw new Error(`Build ${generation.schema} is not served any more.`);
   });
   try {
-    await releaseAll(database, projections, logger);
+    await releaseAll(database, projections, logger, options.cache?.row);
     return await feedInto(options, generation, database);
   } catch (error) {
     await database.stop();
@@ -107,7 +118,7 @@ async function feedInto(options: FeedOptions, generation: Generation, database: 
       observer.committed(commit, word);
     },
   };
-  const projector = projectorOf(options, database, noticing);
+  const projector = projectorOf(options, database, generation, noticing);
   const group = `${placement.namespace}.projector.${generation.schema}`;
   const subscription = await log.subscribe({ group, topics: placement.topics, handler: projector, onCrash });
   const watch = watchFeed({ log, logger, database, projector, subscription, endsAtStart });
@@ -169,9 +180,16 @@ function watchFeed({ log, logger, database, projector, subscription, endsAtStart
 }
 
 /** Every start tries again: what could not be decoded yesterday may be known to today's code. */
-async function releaseAll(database: Database, projections: readonly Projection[], logger: Logger): Promise<void> {
-  for (const { stream } of await listQuarantine(database)) {
-    const still = await release(database, projections, stream);
+async function releaseAll(
+  database: Database,
+  projections: readonly Projection[],
+  logger: Logger,
+  cache: CacheRow | undefined,
+): Promise<void> {
+  const quarantined = await listQuarantine(database);
+  const cacheOff = cache && quarantined.length > 0 ? await turnOffForChanges(cache) : undefined;
+  for (const { stream } of quarantined) {
+    const still = await release(database, projections, stream, cacheOff);
     if (still) logger.error({ stream, version: still.version }, `still quarantined: ${still.reason}`);
     else logger.info({ stream }, 'released from quarantine');
   }

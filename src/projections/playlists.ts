@@ -9,13 +9,11 @@ export interface PlaylistSummary {
   readonly username: string;
 }
 
-/** What an account may do with a playlist. */
-export type PlaylistAccess = 'owner' | 'collaborator' | 'none';
-
 export interface PlaylistView {
   /** Version of the playlist's stream. */
   readonly version: number;
-  readonly access: PlaylistAccess;
+  /** Ids of the accounts that may read it: its owner, and its collaborators. */
+  readonly readers: readonly string[];
   /** Songs in playlist order, as they are now. */
   readonly playlist: PlaylistSummary & { readonly songs: readonly SongSummary[] };
 }
@@ -53,10 +51,8 @@ export const playlists: Projection = {
   apply,
 };
 
-/** SQL of what the account `$2` may do with the playlist `p`. */
-const ACCESS = `CASE WHEN p.owner_id = $2 THEN 'owner'
-    WHEN EXISTS (SELECT FROM collaborations c WHERE c.playlist_id = p.id AND c.account_id = $2) THEN 'collaborator'
-    ELSE 'none' END`;
+/** SQL of the accounts that may read the playlist `p`. */
+const READERS = `ARRAY(SELECT p.owner_id UNION ALL SELECT account_id FROM collaborations WHERE playlist_id = p.id)`;
 
 const OWNER = `coalesce(owner.username, 'deleted')`;
 
@@ -64,33 +60,33 @@ interface PlaylistRow {
   readonly version: number;
   readonly name: string;
   readonly username: string;
-  readonly access: PlaylistAccess;
+  readonly readers: string[];
   readonly songs: SongSummary[];
 }
 
-/** A playlist with its songs, as an account sees it; undefined when there is none. */
-export async function findPlaylist(database: Database, id: string, account: string): Promise<PlaylistView | undefined> {
+/** A playlist with its songs; undefined when there is none. */
+export async function findPlaylist(database: Database, id: string): Promise<PlaylistView | undefined> {
   const [row] = await database.query<PlaylistRow & Record<string, unknown>>({
     name: 'find-playlist',
-    text: `SELECT p.version, p.name, ${OWNER} AS username, ${ACCESS} AS access, coalesce((
+    text: `SELECT p.version, p.name, ${OWNER} AS username, ${READERS} AS readers, coalesce((
         SELECT json_agg(json_build_object('id', s.id, 'title', s.title, 'performer', s.performer) ORDER BY e.version)
         FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE e.playlist_id = p.id), '[]') AS songs
       FROM playlists p LEFT JOIN accounts owner ON owner.id = p.owner_id WHERE p.id = $1`,
-    values: [id, account],
+    values: [id],
   });
   if (!row) return undefined;
-  const { version, access, name, username, songs } = row;
-  return { version, access, playlist: { id, name, username, songs } };
+  const { version, readers, name, username, songs } = row;
+  return { version, readers, playlist: { id, name, username, songs } };
 }
 
-/** What an account may do with a playlist; undefined when there is none. */
-export async function accessTo(database: Database, id: string, account: string): Promise<PlaylistAccess | undefined> {
-  const [row] = await database.query<{ access: PlaylistAccess }>({
-    name: 'access-to-playlist',
-    text: `SELECT ${ACCESS} AS access FROM playlists p WHERE p.id = $1`,
-    values: [id, account],
+/** The accounts that may read a playlist; undefined when there is none. */
+export async function readersOf(database: Database, id: string): Promise<readonly string[] | undefined> {
+  const [row] = await database.query<{ readers: string[] }>({
+    name: 'readers-of-playlist',
+    text: `SELECT ${READERS} AS readers FROM playlists p WHERE p.id = $1`,
+    values: [id],
   });
-  return row?.access;
+  return row?.readers;
 }
 
 /** An account's own playlists and those it collaborates on, by id, each once. */

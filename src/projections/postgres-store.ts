@@ -3,7 +3,7 @@ import { reasonOf } from '../errors.ts';
 import { constraintOf, type Database, sqlState, transaction } from '../postgres/pool.ts';
 import { Changes } from './changes.ts';
 import type { Applied, Projection } from './projection.ts';
-import { commitStatement, MISSED } from './statement.ts';
+import { CACHED_OTHERWISE, commitStatement, MISSED } from './statement.ts';
 import {
   type Accepted,
   type Believed,
@@ -28,9 +28,9 @@ export function createPostgresStore(
         values: [JSON.stringify(partitions)],
       }),
     heads: (streams, at) => readHeads(database, streams, at),
-    async commit(commit) {
+    async commit(commit, proviso) {
       const writes = changesOf(projections, commit.accepted.flatMap(appliedOf)).flatMap((changes) => changes.writes());
-      const rows = database.query<{ sole: boolean }>(commitStatement(commit, writes, namespace));
+      const rows = database.query<{ sole: boolean }>(commitStatement(commit, writes, namespace, proviso));
       return rows.then(([row]) => ({ sole: row?.sole ?? false }), refusalOf);
     },
     noteStopped: (partition, reason) => noteStopped(database, partition, reason),
@@ -89,6 +89,7 @@ async function readHeads(database: Database, streams: readonly string[], at: rea
 /** What the store answers to a commit that the server refused; throws when it was no answer. */
 function refusalOf(error: unknown): CommitOutcome {
   if (sqlState(error) === MISSED) return 'missed';
+  if (sqlState(error) === CACHED_OTHERWISE) return 'cached-otherwise';
   if (constraintOf(error) === 'stream_events_pkey') return 'not-new';
   throw isPoison(error) ? new Poison(reasonOf(error), error) : error;
 }
@@ -102,7 +103,7 @@ export function changesOf(projections: readonly Projection[], events: readonly A
   });
 }
 
-function appliedOf({ envelope, payload }: Accepted): Applied[] {
+export function appliedOf({ envelope, payload }: Accepted): Applied[] {
   if (typeof payload === 'string' || 'poison' in payload) return [];
   const { stream, version, time, actor } = envelope;
   return [{ stream, version, time, actor, event: payload.event }];

@@ -2,6 +2,7 @@ import type { LogRecord } from '../events/record.ts';
 import { reasonOf } from '../errors.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import { eventOf } from './judge.ts';
+import { mustStay } from './cache-row.ts';
 import { changesOf, isPoison } from './postgres-store.ts';
 import type { Applied, Projection } from './projection.ts';
 import { bulkSql } from './statement.ts';
@@ -33,14 +34,17 @@ interface Kept {
 /**
  * Applies what a quarantined stream has kept, as far as that is possible now. Moves the fence of the stream's partition, so
  * that a projector that remembers the stream as closed forgets it. Returns the stream's new entry, undefined if it is open.
+ * `cacheOff` comes from `turnOffForChanges`; where nothing is ever cached it is not needed.
  */
 export function release(
   database: Database,
   projections: readonly Projection[],
   stream: string,
+  cacheOff?: string,
 ): Promise<Quarantined | undefined> {
   return database.use((client) =>
     transaction(client, async () => {
+      if (cacheOff !== undefined) await mustStay(client, cacheOff);
       const entry = await fence(client, stream);
       if (!entry) return undefined;
       const { rows } = await client.query<Kept>(

@@ -23,6 +23,8 @@ export interface ReadModelOptions {
 /** Reads of the newest serving build. Until there is one that has caught up, every use fails with NOT_READY. */
 export interface ReadModel extends Database {
   generation(): Generation | undefined;
+  /** The build that this process reads, as long as every answer waits for it. */
+  held(): Generation | undefined;
   /** Resolves when reads can be answered for the first time. */
   ready(): Promise<void>;
 }
@@ -73,6 +75,7 @@ export function openReadModel(options: ReadModelOptions): ReadModel {
   let stopped: Promise<void> | undefined;
   return {
     generation: () => current?.generation,
+    held: () => (current?.isHeld() ? current.generation : undefined),
     ready: () => firstBuild,
     use: async (work) => database().use(work),
     query: async (query) => database().query(query),
@@ -89,6 +92,7 @@ export function openReadModel(options: ReadModelOptions): ReadModel {
 interface BuildReader {
   readonly generation: Generation;
   readonly database: Database;
+  isHeld(): boolean;
   /** Sees to it that one prepared connection stays open, so that this build is never thought unread meanwhile. */
   keepAnchor(): Promise<void>;
   stop(): Promise<void>;
@@ -128,6 +132,7 @@ function openBuild(options: ReadModelOptions, generation: Generation, signal: Ab
   return {
     generation,
     database,
+    isHeld: () => held.size > 0,
     async keepAnchor() {
       await anchor.query({ text: 'SELECT 1' });
     },

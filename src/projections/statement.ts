@@ -3,10 +3,12 @@ import type { QueryConfig } from 'pg';
 import type { BulkWrite } from './changes.ts';
 import { isRead } from '../postgres/generation-lock.ts';
 import { keyOf } from './projection.ts';
-import type { Accepted, Commit } from './store.ts';
+import type { Accepted, CacheProviso, Commit } from './store.ts';
 
 /** SQLSTATE raised by `require_moved` when a checkpoint was not where it was expected. */
 export const MISSED = 'OM001';
+/** SQLSTATE raised by `require_cached` when the cache is not as it was provided for. */
+export const CACHED_OTHERWISE = 'OM002';
 
 /** DDL of what every generation has beside its read models. */
 export const generationDdl = `
@@ -53,14 +55,29 @@ BEGIN
     RAISE EXCEPTION 'a checkpoint is not where it was expected' USING ERRCODE = '${MISSED}';
   END IF;
   RETURN true;
+END $$;
+
+CREATE FUNCTION require_cached(as_provided boolean) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT as_provided THEN
+    RAISE EXCEPTION 'the cache is not as it was provided for' USING ERRCODE = '${CACHED_OTHERWISE}';
+  END IF;
+  RETURN true;
 END $$;`;
 
-const MOVE = `moved AS (
+/** The lock lets nobody replace the row before the commit. */
+const PROVISO = `cache AS (
+  SELECT FROM cache_state WHERE id = $4 AND ($5::float8 IS NULL OR extract(epoch FROM clock_timestamp()) * 1000 < $5) FOR SHARE
+), `;
+
+const MOVE = (proviso: boolean) => `moved AS (
   UPDATE checkpoints c SET next = m.next, fingerprint = m.fingerprint, leader_epoch = m.leader_epoch, stopped = NULL
   FROM json_to_recordset($1) AS m (topic text, partition int, expected bigint, fence int, next bigint, fingerprint text, leader_epoch int)
   WHERE c.topic = m.topic AND c.partition = m.partition AND c.next = m.expected AND c.fence = m.fence
   RETURNING 1
-), gate AS (SELECT require_moved(count(*), $2) AS open FROM moved)`;
+), gate AS (
+  SELECT require_moved(count(*), $2)${proviso ? ' AND require_cached((SELECT count(*) = 1 FROM cache))' : ''} AS open FROM moved
+)`;
 
 /**
  * Whoever begins to read another build after this was evaluated asks for the log's ends later still, and waits until his
@@ -87,12 +104,14 @@ export function commitStatement(
   { moves, accepted }: Commit,
   writes: readonly BulkWrite[],
   namespace: string,
+  proviso?: CacheProviso,
 ): QueryConfig {
   const expected = moves.map(({ topic, partition, from, to }) => ({
     ...{ topic, partition, expected: from.next, fence: from.fence },
     ...{ next: to.next, fingerprint: to.fingerprint, leader_epoch: to.leaderEpoch },
   }));
   const values: unknown[] = [JSON.stringify(expected), moves.length, namespace];
+  if (proviso) values.push(proviso.id, proviso.before ?? null);
   const parts: string[] = [];
   const add = (sql: string, rows: readonly unknown[]) => {
     if (rows.length === 0) return;
@@ -102,7 +121,7 @@ export function commitStatement(
   add(EVENTS, accepted.map(eventRow));
   add(QUARANTINE, accepted.flatMap(quarantineRow));
   for (const write of writes) add(bulkSql(write), write.rows);
-  const text = `WITH ${[MOVE, ...parts].join(', ')} SELECT ${SOLE} AS sole FROM gate WHERE open`;
+  const text = `WITH ${proviso ? PROVISO : ''}${[MOVE(proviso !== undefined), ...parts].join(', ')} SELECT ${SOLE} AS sole FROM gate WHERE open`;
   return { name: `commit-${crc32(text).toString(16)}`, text, values };
 }
 

@@ -54,8 +54,18 @@ export type CommitOutcome =
   | 'missed'
   /** A stream has a first record that was taken for new. */
   | 'not-new'
+  /** What it was to change is cached otherwise by now than it was provided for. Only if something was provided. */
+  | 'cached-otherwise'
   /** It happened. `sole`: no other serving build is read by anybody, so what won here counts already. */
   | { readonly sole: boolean };
+
+/** What must be true of the cache when the rows that are cached are changed. */
+export interface CacheProviso {
+  /** Id of the row of `cache_state`. */
+  readonly id: string;
+  /** The database's clock, in milliseconds, from which on marks may not hold any more; undefined: nothing was marked. */
+  readonly before?: number;
+}
 
 /**
  * The projector's side of one generation. `projections/postgres-store.ts` is the one that runs; the model test of
@@ -75,7 +85,7 @@ export interface ProjectionStore {
    * `stream_events` tells. Throws Poison when the rows cannot be stored whoever tries; any other error leaves the outcome
    * unknown.
    */
-  commit(commit: Commit): Promise<CommitOutcome>;
+  commit(commit: Commit, proviso?: CacheProviso): Promise<CommitOutcome>;
   /** Notes why the partition is not consumed, or that it is again, for those who answer writes to it. */
   noteStopped(partition: TopicPartition, reason: string | null): Promise<void>;
 }

@@ -1,9 +1,10 @@
+import { hash } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createAccounts } from '../accounts/accounts.ts';
 import { createPasswords } from '../accounts/passwords.ts';
 import { createSessions } from '../accounts/sessions.ts';
-import type { RedisConnection } from '../cache/redis.ts';
+import { createAnswers } from '../cache/answers.ts';
 import { type AppenderLimits, createAppender } from '../commands/appender.ts';
 import { type Commands, createCommands } from '../commands/commands.ts';
 import { createPostgresStreams } from '../commands/postgres-streams.ts';
@@ -14,7 +15,7 @@ import { wordOf } from '../events/word.ts';
 import type { Files } from '../files/files.ts';
 import { openFiles } from '../files/providers.ts';
 import { sweepHourly } from '../files/sweep.ts';
-import { buildApp } from '../http/app.ts';
+import { buildApp, version } from '../http/app.ts';
 import type { Health } from '../http/health.ts';
 import { rateOf } from '../http/rate-limits.ts';
 import { COVERS } from '../http/routes/covers.ts';
@@ -29,7 +30,7 @@ import { READ_VERSION } from '../projections/projections.ts';
 import { openReadModel, type ReadModel } from '../projections/read-model.ts';
 import { channelOf, type Context } from './context.ts';
 
-export function addReads({ config, lifecycle, logger, resources, probes }: Context): ReadModel {
+export function addReads({ config, lifecycle, logger, resources, probes, cache }: Context): ReadModel {
   const { connection, admin, log, placement } = resources;
   const reads = openReadModel({
     ...{ connection, namespace: config.NAMESPACE, version: READ_VERSION, max: 10, admin },
@@ -41,6 +42,7 @@ export function addReads({ config, lifecycle, logger, resources, probes }: Conte
     lag: lagProbe(resources, reads),
     quarantine: quarantineProbe(reads),
   });
+  cache.readBy(reads);
   return lifecycle.add('read model', reads);
 }
 
@@ -77,14 +79,15 @@ const appenderLimits = ({ APPEND_IN_FLIGHT, APPEND_RECORDS, APPEND_BYTES }: Conf
 interface ApiParts {
   readonly reads: ReadModel;
   readonly files: Files;
-  readonly redis: RedisConnection | undefined;
 }
 
-export async function addApi(context: Context, health: Health, { reads, files, redis }: ApiParts): Promise<void> {
-  const { config, lifecycle, logger, registry } = context;
+export async function addApi(context: Context, health: Health, { reads, files }: ApiParts): Promise<void> {
+  const { config, lifecycle, logger, registry, cache } = context;
+  const { redis } = cache;
   const app = buildApp({
     ...{ commands: addCommands(context, reads), database: reads, publicUrl: config.publicUrl, health, logger },
     ...(await openAccounts(context)),
+    answers: createAnswers({ ...cache, variant: variantOf(config), now: () => performance.now() }),
     files,
     playlistDuplicates: config.PLAYLIST_DUPLICATES,
     rates: {
@@ -123,6 +126,9 @@ export async function addFiles(
   lifecycle.add('sweeper', sweeper);
   return files;
 }
+
+/** What answers depend on beside the rows. */
+const variantOf = ({ publicUrl }: Config) => hash('sha256', `${version} ${publicUrl}`, 'base64url').slice(0, 8);
 
 const keysFor = (config: Config, keys: Record<KeyName, string>) => ({
   idempotencyKeys: { current: keys.IDEMPOTENCY_HASH_KEY, previous: config.IDEMPOTENCY_HASH_KEY_PREVIOUS },

@@ -6,6 +6,7 @@ import type { Faults } from '../faults.ts';
 import type { Probe } from '../http/health.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { Resources } from '../resources.ts';
+import type { CacheParts } from './cache.ts';
 
 export interface RolesOptions {
   readonly config: Config;
@@ -17,11 +18,16 @@ export interface RolesOptions {
   readonly crash: (error: Error) => void;
 }
 
-export interface Context extends RolesOptions {
+/** What every part of a role is made with. */
+export interface RoleOptions extends RolesOptions {
   readonly resources: Resources;
+  readonly probes: Record<string, Probe>;
+}
+
+export interface Context extends RoleOptions {
   /** Tells whoever waits for a verdict that something was committed. */
   readonly commits: Commits;
-  readonly probes: Record<string, Probe>;
+  readonly cache: CacheParts;
 }
 
 /** How word of commits gets from the projector to the waiting handlers: in process, and by NOTIFY to other processes. */

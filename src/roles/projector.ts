@@ -11,6 +11,7 @@ export async function addProjector({
   registry,
   resources,
   commits,
+  cache,
   faults,
   crash,
 }: Context): Promise<Feeds> {
@@ -21,6 +22,7 @@ export async function addProjector({
     ...{ connection, log, placement, projections, logger, admin, version: READ_VERSION, synchronousCommit, faults },
     observer: observeProjector(logger, registry, commits.announce),
     onCrash: crash,
+    cache,
   });
   return lifecycle.add('projector', feeds);
 }

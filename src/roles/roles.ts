@@ -1,6 +1,5 @@
 import { collectDefaultMetrics } from 'prom-client';
 import type { Logger } from 'pino';
-import { connectRedis, type RedisConnection } from '../cache/redis.ts';
 import type { Config } from '../config.ts';
 import { noticesOf } from '../events/word.ts';
 import { buildHealthApp } from '../http/app.ts';
@@ -13,6 +12,7 @@ import { createNotifier } from '../postgres/listen.ts';
 import { databaseProbe, feedProbe, logProbe, projectorLife } from '../probes.ts';
 import { openResources, type Resources } from '../resources.ts';
 import { addApi, addFiles, addReads } from './api.ts';
+import { addCache } from './cache.ts';
 import { channelOf, type Commits, type Context, type RolesOptions } from './context.ts';
 import { addProjector } from './projector.ts';
 
@@ -23,10 +23,9 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   collectDefaultMetrics({ register: registry });
   const resources = await openResources({ config, logger, lifecycle, as: 'server' });
   await checkOrInit(resources, config, logger);
-  const context: Context = { ...options, resources, commits: createCommits(resources, config), probes: {} };
-  context.probes.database = databaseProbe(resources);
-  context.probes.log = logProbe(resources);
-  const redis = (config.REDIS_URL ?? config.REDIS_SERVER) ? addRedis(context) : undefined;
+  const probes = { database: databaseProbe(resources), log: logProbe(resources) };
+  const cache = addCache({ ...options, resources, probes });
+  const context: Context = { ...options, resources, probes, cache, commits: createCommits(resources, config) };
   const feeds = has('projector') ? await addProjector(context) : undefined;
   if (feeds) context.probes.projector = feedProbe(feeds);
   const alive = () => (feeds ? projectorLife(feeds) : { ok: true, detail: 'ok' });
@@ -34,7 +33,7 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   const files = reads && (await addFiles(context, reads));
   // It looks at the probes that are there by now.
   const health = createHealth({ probes: context.probes, alive, logger });
-  if (reads && files) await addApi(context, health, { reads, files, redis });
+  if (reads && files) await addApi(context, health, { reads, files });
   else if (config.HEALTH_PORT !== undefined) await addHealth(context, health, config.HEALTH_PORT);
 }
 
@@ -56,22 +55,6 @@ function createCommits({ admin }: Resources, config: Config): Commits {
     },
   };
   return commits;
-}
-
-function addRedis({ config, lifecycle, logger, probes }: Context): RedisConnection {
-  const redis = lifecycle.add(
-    'cache',
-    connectRedis({
-      url: config.REDIS_URL,
-      host: config.REDIS_SERVER,
-      port: config.REDIS_PORT,
-      password: config.REDIS_PASSWORD,
-      tls: config.REDIS_TLS === 'on',
-      log: (level, message) => logger[level](message),
-    }),
-  );
-  probes.cache = { needed: 'at-start', check: () => redis.check() };
-  return redis;
 }
 
 async function addHealth(

@@ -10,6 +10,8 @@ export const crashPoints = Object.entries({
   'before-append': 'api',
   'after-append': 'api',
   'before-commit': 'projector',
+  'after-marks': 'projector',
+  'before-release': 'projector',
   'after-commit': 'projector',
 } satisfies Record<FaultPoint, 'api' | 'projector'>);
 

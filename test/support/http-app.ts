@@ -50,6 +50,7 @@ export function httpApp({ outcome, rows = {}, chunks, ...overrides }: Substitute
   const app = buildApp({
     commands: { album: perform, song: perform, playlist: perform, like: perform },
     database: databaseOf(rows, chunks),
+    answers: { read: async (_wanted, load) => ({ answer: await load(), source: 'database' }) },
     publicUrl: 'http://music.test',
     health: createHealth({ probes: {}, logger }),
     idempotencyKeys: { current: 'k'.repeat(32) },

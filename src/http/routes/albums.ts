@@ -1,12 +1,14 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import type { Answers } from '../../cache/answers.ts';
 import { albumNotFound } from '../../commands/album.ts';
 import type { Commands } from '../../commands/commands.ts';
 import { thingIdOf } from '../../events/ids.ts';
 import { albumExists, findAlbum } from '../../projections/albums.ts';
+import { cached } from '../../projections/cached.ts';
 import type { Database } from '../../postgres/pool.ts';
 import { catalogAccess, type CatalogWrites } from '../access.ts';
-import { conditionally, expectedVersion, sendTagged } from '../etag.ts';
+import { conditionally, expectedVersion, sendAnswer, tagged } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf, type IdempotencyKeys } from '../origin.ts';
 import { streamIds } from '../stream-ids.ts';
@@ -25,6 +27,7 @@ import {
 export interface CatalogDependencies {
   readonly commands: Commands;
   readonly database: Database;
+  readonly answers: Answers;
   /** Base of every URL in an answer. */
   readonly publicUrl: string;
   readonly idempotencyKeys: IdempotencyKeys;
@@ -108,13 +111,13 @@ export async function representAlbum({ database, publicUrl }: CatalogDependencie
   if (!view) return undefined;
   const { name, year, cover, songs } = view.album;
   const coverUrl = cover === null ? null : `${publicUrl}/${cover}`;
-  return { version: view.version, body: { status: 'success', data: { album: { id, name, year, coverUrl, songs } } } };
+  return tagged(view.version, { status: 'success', data: { album: { id, name, year, coverUrl, songs } } });
 }
 
 export const albumRoutes =
   (deps: CatalogDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, idempotencyKeys } = deps;
+    const { commands, idempotencyKeys, answers } = deps;
     const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
 
     const represent = (id: string) => representAlbum(deps, id);
@@ -130,9 +133,10 @@ export const albumRoutes =
     });
 
     app.get('/albums/:id', { schema: schemas.read }, async (request, reply) => {
-      const found = await represent(streamOf(request.params.id));
+      const id = streamOf(request.params.id);
+      const { answer: found } = await answers.read(cached.album(id), () => represent(id));
       if (!found) throw albumNotFound();
-      return sendTagged(request, reply, found);
+      return sendAnswer(request, reply, found);
     });
 
     app.put('/albums/:id', { schema: schemas.change, onRequest }, async (request, reply) => {

@@ -4,9 +4,11 @@ import { z } from 'zod';
 import { albumNotFound } from '../../commands/album.ts';
 import type { LikeCommand } from '../../commands/like.ts';
 import { likeOf } from '../../events/likes.ts';
+import { cached } from '../../projections/cached.ts';
 import { albumExists } from '../../projections/albums.ts';
 import { likesOf } from '../../projections/album-likes.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
+import { sendAnswer } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
 import { done, params, success, writeHeaders } from '../schemas.ts';
@@ -44,7 +46,7 @@ const schemas = {
 };
 
 export const likeRoutes =
-  ({ commands, database, idempotencyKeys }: CatalogDependencies): FastifyPluginCallbackZod =>
+  ({ commands, database, idempotencyKeys, answers }: CatalogDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     const onRequest = mustBeLoggedIn;
     const send = async (request: FastifyRequest, reply: FastifyReply, id: string, type: LikeCommand['type']) => {
@@ -53,6 +55,11 @@ export const likeRoutes =
       const origin = originOf(request, idempotencyKeys);
       const context = async () => ({ albumExists: await albumExists(database, albumId) });
       markReplay(reply, await commands.like({ stream: likeOf(albumId, accountId), command, origin, context }));
+    };
+
+    const countOf = async (albumId: string) => {
+      const likes = await likesOf(database, albumId);
+      return likes === undefined ? undefined : { body: JSON.stringify({ status: 'success', data: { likes } }) };
     };
 
     app.post('/albums/:id/likes', { schema: schemas.like, onRequest }, async (request, reply) => {
@@ -66,10 +73,10 @@ export const likeRoutes =
     });
 
     app.get('/albums/:id/likes', { schema: schemas.count }, async (request, reply) => {
-      const likes = await likesOf(database, streamOf(request.params.id));
-      if (likes === undefined) throw albumNotFound();
-      reply.header('x-data-source', 'database');
-      return { status: 'success' as const, data: { likes } };
+      const albumId = streamOf(request.params.id);
+      const { answer: found, source } = await answers.read(cached.likes(albumId), () => countOf(albumId));
+      if (!found) throw albumNotFound();
+      return sendAnswer(request, reply.header('x-data-source', source), found);
     });
 
     registered();

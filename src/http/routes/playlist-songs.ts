@@ -1,17 +1,18 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { PlaylistContext } from '../../commands/playlist.ts';
+import { type PlaylistContext, playlistNotFound } from '../../commands/playlist.ts';
 import { thingIdOf } from '../../events/ids.ts';
+import { cached } from '../../projections/cached.ts';
 import { activitiesOf } from '../../projections/playlist-activities.ts';
-import { accessTo } from '../../projections/playlists.ts';
+import { readersOf } from '../../projections/playlists.ts';
 import { songTitles } from '../../projections/songs.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
-import { sendTagged } from '../etag.ts';
+import { sendAnswer } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';
 import {
   CHANGE_FAILURES,
   common,
-  mustBeReadable,
+  mustBeReader,
   playlistChanges,
   type PlaylistDependencies,
   representPlaylist,
@@ -95,7 +96,7 @@ const schemas = {
 export const playlistSongRoutes =
   (deps: PlaylistDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { database, playlistDuplicates: duplicates } = deps;
+    const { database, answers, playlistDuplicates: duplicates } = deps;
     const { originOf, change } = playlistChanges(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
@@ -112,9 +113,11 @@ export const playlistSongRoutes =
     });
 
     app.get('/playlists/:id/songs', { schema: schemas.readSongs }, async (request, reply) => {
-      const found = await representPlaylist(database, streamOf(request.params.id), callerOf(request));
-      reply.header('x-data-source', 'database');
-      return sendTagged(request, reply, found);
+      const id = streamOf(request.params.id);
+      const { answer: found, source } = await answers.read(cached.playlist(id), () => representPlaylist(database, id));
+      mustBeReader(found?.readers, callerOf(request));
+      if (!found) throw playlistNotFound();
+      return sendAnswer(request, reply.header('x-data-source', source), found);
     });
 
     app.delete('/playlists/:id/songs', { schema: schemas.removeSong }, async (request, reply) => {
@@ -127,7 +130,7 @@ export const playlistSongRoutes =
 
     app.get('/playlists/:id/activities', { schema: schemas.activities }, async (request, reply) => {
       const playlistId = streamOf(request.params.id);
-      mustBeReadable(await accessTo(database, playlistId, callerOf(request)));
+      mustBeReader(await readersOf(database, playlistId), callerOf(request));
       reply.header('x-data-source', 'database');
       return { status: 'success' as const, data: { playlistId, activities: await activitiesOf(database, playlistId) } };
     });

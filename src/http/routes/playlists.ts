@@ -1,8 +1,10 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { thingIdOf } from '../../events/ids.ts';
+import { cached } from '../../projections/cached.ts';
 import { playlistsOf } from '../../projections/playlists.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
+import { sendAnswer } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay } from '../origin.ts';
 import { CHANGE_FAILURES, common, nothing, playlistChanges, type PlaylistDependencies } from '../playlists.ts';
@@ -61,9 +63,14 @@ const schemas = {
 export const playlistRoutes =
   (deps: PlaylistDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database } = deps;
+    const { commands, database, answers } = deps;
     const { originOf, change } = playlistChanges(deps);
     app.addHook('onRequest', mustBeLoggedIn);
+
+    const listOf = async (account: string) => {
+      const playlists = await playlistsOf(database, account);
+      return { body: JSON.stringify({ status: 'success', data: { playlists } }) };
+    };
 
     app.post('/playlists', { schema: schemas.create }, async (request, reply) => {
       const origin = originOf(request);
@@ -74,9 +81,9 @@ export const playlistRoutes =
     });
 
     app.get('/playlists', { schema: schemas.list }, async (request, reply) => {
-      reply.header('x-data-source', 'database');
-      const playlists = await playlistsOf(database, callerOf(request));
-      return { status: 'success' as const, data: { playlists } };
+      const account = callerOf(request);
+      const { answer, source } = await answers.read(cached.playlistsOf(account), () => listOf(account));
+      return sendAnswer(request, reply.header('x-data-source', source), answer ?? (await listOf(account)));
     });
 
     app.patch('/playlists/:id', { schema: schemas.rename }, async (request, reply) => {

@@ -3,11 +3,12 @@ import { z } from 'zod';
 import { songNotFound } from '../../commands/song.ts';
 import type { SongDetails } from '../../events/catalog.ts';
 import { thingIdOf } from '../../events/ids.ts';
+import { cached } from '../../projections/cached.ts';
 import { albumExists } from '../../projections/albums.ts';
 import { findSong, searchSongs, type SongSummary } from '../../projections/songs.ts';
 import { catalogAccess } from '../access.ts';
 import { JSON_TYPE } from '../errors.ts';
-import { conditionally, expectedVersion, sendTagged } from '../etag.ts';
+import { conditionally, expectedVersion, sendAnswer, tagged } from '../etag.ts';
 import { listInPieces, startStream } from '../json-stream.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
@@ -172,12 +173,12 @@ const streamOf = streamIds('song', songNotFound);
 export const songRoutes =
   (deps: CatalogDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database, idempotencyKeys } = deps;
+    const { commands, database, idempotencyKeys, answers } = deps;
     const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
 
     const represent = async (id: string) => {
       const view = await findSong(database, id);
-      return view && { version: view.version, body: { status: 'success', data: { song: view.song } } };
+      return view && tagged(view.version, { status: 'success', data: { song: view.song } });
     };
 
     const mustExist = (id: string) => async () => {
@@ -217,9 +218,10 @@ export const songRoutes =
     });
 
     app.get('/songs/:id', { schema: schemas.read }, async (request, reply) => {
-      const found = await represent(streamOf(request.params.id));
+      const id = streamOf(request.params.id);
+      const { answer: found } = await answers.read(cached.song(id), () => represent(id));
       if (!found) throw songNotFound();
-      return sendTagged(request, reply, found);
+      return sendAnswer(request, reply, found);
     });
 
     app.put('/songs/:id', { schema: schemas.change, onRequest }, async (request, reply) => {

@@ -1,0 +1,3 @@
+#!lua flags=allow-oom
+-- KEYS: the incarnation's key. ARGV: incarnation.
+return redis.call('SET', KEYS[1], ARGV[1])

@@ -1,0 +1,58 @@
+import type { Cached } from '../cache/cache.ts';
+import type { Applied } from './projection.ts';
+
+/** Changes of songs as playlists and albums show them, of albums as songs show them, of playlists as lists show them. */
+const EPOCHS = { songs: 'songs', albums: 'albums', playlists: 'playlists' } as const;
+
+const keys = {
+  album: (id: string) => `album/${id}`,
+  song: (id: string) => `song/${id}`,
+  likes: (albumId: string) => `likes/${albumId}`,
+  playlist: (id: string) => `playlist/${id}`,
+  playlistsOf: (accountId: string) => `playlists-of/${accountId}`,
+};
+
+/** The answers that are cached. */
+export const cached = {
+  album: (id: string): Cached => ({ key: keys.album(id), epochs: [EPOCHS.songs] }),
+  song: (id: string): Cached => ({ key: keys.song(id), epochs: [EPOCHS.albums] }),
+  likes: (albumId: string): Cached => ({ key: keys.likes(albumId), epochs: [] }),
+  playlist: (id: string): Cached => ({ key: keys.playlist(id), epochs: [EPOCHS.songs] }),
+  playlistsOf: (accountId: string): Cached => ({ key: keys.playlistsOf(accountId), epochs: [EPOCHS.playlists] }),
+};
+
+/**
+ * Keys of what an event changes. What begins has no answer yet that could be cached, and is in none of another thing but
+ * those named here.
+ */
+export function changedBy({ stream, event }: Applied): readonly string[] {
+  switch (event.type) {
+    case 'AlbumCreated':
+    case 'PartitionOpened':
+      return [];
+    case 'AlbumChanged':
+    case 'AlbumCoverChanged':
+      return [keys.album(stream)];
+    case 'AlbumDeleted':
+      return [keys.album(stream), keys.likes(stream), EPOCHS.albums];
+    case 'AlbumLiked':
+    case 'AlbumUnliked':
+      return [keys.likes(event.albumId)];
+    case 'SongCreated':
+      return event.albumId === null ? [] : [keys.album(event.albumId)];
+    case 'SongChanged':
+    case 'SongDeleted':
+      return [keys.song(stream), EPOCHS.songs];
+    case 'PlaylistCreated':
+      return [keys.playlistsOf(event.ownerId)];
+    case 'PlaylistRenamed':
+    case 'PlaylistDeleted':
+      return [keys.playlist(stream), EPOCHS.playlists];
+    case 'SongAddedToPlaylist':
+    case 'SongRemovedFromPlaylist':
+      return [keys.playlist(stream)];
+    case 'CollaboratorAdded':
+    case 'CollaboratorRemoved':
+      return [keys.playlist(stream), keys.playlistsOf(event.accountId)];
+  }
+}
