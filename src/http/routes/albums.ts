@@ -94,7 +94,7 @@ const schemas = {
     params,
     response: {
       200: answer('Deleted.', done('The album was deleted.'), ['idempotency-replayed']),
-      ...failures(401, 404, 409, 412, 422, 503),
+      ...failures(400, 401, 404, 409, 412, 422, 503),
     },
   },
 };

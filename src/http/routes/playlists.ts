@@ -55,7 +55,7 @@ const schemas = {
     params,
     response: {
       200: answer('Deleted.', done('The playlist was deleted.'), ['idempotency-replayed']),
-      ...failures(401, 403, 404, 409, 412, 422, 503),
+      ...failures(400, 401, 403, 404, 409, 412, 422, 503),
     },
   },
 };

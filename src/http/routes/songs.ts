@@ -157,7 +157,7 @@ const schemas = {
     params,
     response: {
       200: answer('Deleted.', done('The song was deleted.'), ['idempotency-replayed']),
-      ...failures(401, 404, 409, 412, 422, 503),
+      ...failures(400, 401, 404, 409, 412, 422, 503),
     },
   },
 };

@@ -1,0 +1,152 @@
+import { type Answers, createAnswers } from '../../../src/cache/answers.ts';
+import type { Answer, CacheServer } from '../../../src/cache/cache.ts';
+import { createIncarnation, type Incarnation } from '../../../src/cache/incarnation.ts';
+import type { AnyEvent } from '../../../src/events/events.ts';
+import { cached } from '../../../src/projections/cached.ts';
+import { withMarks } from '../../../src/projections/marked-store.ts';
+import type { Accepted, Commit, CommitOutcome, ProjectionStore } from '../../../src/projections/store.ts';
+import type { Actor } from '../scheduler.ts';
+import type { ModelRedis } from './redis.ts';
+import { type Part, PARTS, type Parts, rowOf, STEP_MS, type World } from './world.ts';
+
+export interface Process {
+  readonly actor: Actor;
+  /** Hears, sooner or later, that its connection leads to a server that is no more. */
+  lose(): void;
+  die(): void;
+}
+
+const GENERATION = 1;
+const ALBUM = 'album-1';
+const quiet = {
+  hit: () => undefined,
+  miss: () => undefined,
+  refused: () => undefined,
+  marked: () => undefined,
+  off: () => undefined,
+};
+
+/** The connection of one process: what it sends goes to the server that it was made to, while that is there. */
+function connect(world: World, actor: Actor): { server: CacheServer; lose: () => void } {
+  const { scheduler, plan } = world;
+  let redis: ModelRedis = world.redis;
+  let reset: () => void = () => undefined;
+  const call = async <T>(operation: (cache: CacheServer) => Promise<T>): Promise<T> => {
+    const to = redis;
+    const cut = scheduler.chance(plan.cuts / 100);
+    if (cut && scheduler.chance(0.5)) {
+      await scheduler.turn(actor);
+      throw new Error('it did not get through');
+    }
+    const answer = await scheduler.call(actor, () => to.do(operation));
+    if (cut || to !== redis) throw new Error('no answer');
+    return answer;
+  };
+  const server: CacheServer = {
+    identify: async () => ({ ...(await call((cache) => cache.identify())), runId: redis.runId }),
+    begin: (...args) => call((cache) => cache.begin(...args)),
+    read: (...args) => call((cache) => cache.read(...args)),
+    lease: (...args) => call((cache) => cache.lease(...args)),
+    fill: (...args) => call((cache) => cache.fill(...args)),
+    mark: (...args) => call((cache) => cache.mark(...args)),
+    release: (...args) => call((cache) => cache.release(...args)),
+    onReset: (listener) => (reset = listener),
+    stop: () => Promise.resolve(),
+  };
+  const lose = () =>
+    void scheduler.turn(actor).then(() => {
+      redis = world.redis;
+      reset();
+    });
+  return { server: world.mutation.server(server, world), lose };
+}
+
+function startProcess(
+  world: World,
+  name: string,
+): { actor: Actor; server: CacheServer; incarnation: Incarnation; process: Process } {
+  const { scheduler, now } = world;
+  const actor = scheduler.actor(name);
+  const { server, lose } = connect(world, actor);
+  const incarnation = createIncarnation({
+    ...{ server, row: rowOf(world, actor), now, meter: quiet, report: () => undefined },
+    generation: () => (name.startsWith('reader') ? GENERATION : undefined),
+    mayBegin: () => Promise.resolve(true),
+    alone: !world.mutation.settles,
+    pause: (ms) => scheduler.sleep(actor, Math.ceil(ms / STEP_MS)),
+  });
+  return { actor, server, incarnation, process: { actor, lose, die: () => scheduler.kill(actor) } };
+}
+
+/** Reads one answer again and again, each by somebody who knows what was told before. */
+export function startReader(world: World, name: string): Process {
+  const { scheduler, now } = world;
+  const { actor, server, incarnation, process } = startProcess(world, name);
+  const answers = createAnswers({ server, incarnation, variant: 'v', now, meter: quiet });
+  const read = () => scheduler.call(actor, (): Answer => ({ body: JSON.stringify(world.committed) }));
+  for (let client = 0; client < 2; client++) void readOn(world, actor, answers, () => scheduler.turn(actor).then(read));
+  return process;
+}
+
+async function readOn(world: World, actor: Actor, answers: Answers, load: () => Promise<Answer>): Promise<void> {
+  for (;;) {
+    await world.scheduler.turn(actor);
+    const told = { ...world.told };
+    const { answer, source } = await answers.read(cached.album(ALBUM), load);
+    const seen = JSON.parse(answer?.body ?? '{}') as Parts;
+    world.reads += 1;
+    if (source === 'cache') world.hits += 1;
+    const stale = PARTS.find((part) => seen[part] < told[part]);
+    if (stale)
+      world.violation ??= `${actor.name} saw ${stale} ${seen[stale]} from the ${source}, told was ${told[stale]}`;
+  }
+}
+
+const EVENTS: Record<Part, { stream: string; event: AnyEvent }> = {
+  album: { stream: ALBUM, event: { type: 'AlbumChanged', name: 'n', year: 2000 } },
+  tracks: {
+    stream: 'song-1',
+    event: { type: 'SongCreated', title: 't', year: 2000, genre: 'g', performer: 'p', duration: null, albumId: ALBUM },
+  },
+  songs: {
+    stream: 'song-2',
+    event: { type: 'SongChanged', title: 't', year: 2000, genre: 'g', performer: 'p', duration: null, albumId: null },
+  },
+};
+
+/** Changes one part of the answer again and again. */
+export function startProjector(world: World, part: Part): Process {
+  const { scheduler } = world;
+  const { actor, server, incarnation, process } = startProcess(world, `projector of ${part}`);
+  const store = withMarks(storeOf(world, actor, part), GENERATION, { server, incarnation, meter: quiet });
+  const { stream, event } = EVENTS[part];
+  const accepted = { record: {}, envelope: { stream, version: 1, time: '', actor: '' }, payload: { event } };
+  const commit: Commit = { moves: [], accepted: [accepted as unknown as Accepted] };
+  void (async () => {
+    for (;;) {
+      await scheduler.sleep(actor, scheduler.pick(world.plan.calm));
+      const outcome = await store.commit(commit).catch(() => 'failed');
+      if (typeof outcome === 'object') world.told[part] = world.committed[part];
+      await scheduler.turn(actor);
+    }
+  })();
+  return process;
+}
+
+/** Commits what was begun at the number that is there, as a checkpoint sees to it. */
+function storeOf(world: World, actor: Actor, part: Part): ProjectionStore {
+  const { scheduler, mutation, committed } = world;
+  const commit: ProjectionStore['commit'] = (_commit, proviso) => {
+    const from = committed[part];
+    return scheduler.call(actor, (): CommitOutcome => {
+      if (committed[part] !== from) return 'missed';
+      if (proviso && mutation.rowChecked && proviso.id !== world.row.id) return 'cached-otherwise';
+      if (mutation.ageChecked && world.now() >= (proviso?.before ?? Infinity)) return 'cached-otherwise';
+      committed[part] += 1;
+      // Somebody may look for the verdict before the projector tells him.
+      if (scheduler.chance(0.3)) world.told[part] = committed[part];
+      return { sole: true };
+    });
+  };
+  return { commit } as ProjectionStore;
+}

@@ -1,0 +1,49 @@
+import type { CacheServer } from '../../../src/cache/cache.ts';
+
+/** Makes what a server holds. */
+export type Contents = (now: () => number) => CacheServer;
+
+type Operation = (cache: CacheServer) => unknown;
+
+/** A server that can be wiped, and of which another one can take the place with a copy that is behind. */
+export class ModelRedis {
+  readonly runId: string;
+  readonly #now: () => number;
+  readonly #contents: Contents;
+  #cache: CacheServer;
+  #history: { readonly at: number; readonly operation: Operation }[] = [];
+
+  constructor(runId: string, now: () => number, contents: Contents) {
+    this.runId = runId;
+    this.#now = now;
+    this.#contents = contents;
+    this.#cache = contents(now);
+  }
+
+  /** The server as it is inside; every call of it takes effect at once. */
+  do<T>(operation: (cache: CacheServer) => T): T {
+    this.#history.push({ at: this.#now(), operation });
+    return operation(this.#cache);
+  }
+
+  wipe(): void {
+    this.#cache = this.#contents(this.#now);
+    this.#history = [];
+  }
+
+  /** Another server, with all that this one did up to some time ago. */
+  heir(runId: string, share: number): ModelRedis {
+    let at = 0;
+    let replaying = true;
+    const heir = new ModelRedis(runId, this.#now, this.#contents);
+    const cache = this.#contents(() => (replaying ? at : this.#now()));
+    heir.#history = this.#history.slice(0, Math.ceil(this.#history.length * share));
+    for (const { at: when, operation } of heir.#history) {
+      at = when;
+      void operation(cache);
+    }
+    replaying = false;
+    heir.#cache = cache;
+    return heir;
+  }
+}
