@@ -100,6 +100,6 @@ export function decodeEntry(value: string | undefined, validity: string): Answer
   return {
     body: value.slice(bodyAt),
     ...(etag !== '' && { etag }),
-    ...(readers !== '*' && { readers: readers.split(' ') }),
+    ...(readers !== '*' && { readers: readers === '' ? [] : readers.split(' ') }),
   };
 }

@@ -11,7 +11,7 @@ export function createFlights(): Share {
   const flights = new Map<string, Flight>();
 
   function depart<T>(key: string, fly: () => Promise<T>): Promise<T> {
-    const flying = fly();
+    const flying = (async () => fly())(); // also when it throws at once
     const land = () => {
       if (flight.next === undefined) flights.delete(key);
     };

@@ -109,7 +109,7 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
       try {
         await learn();
         await look();
-        trouble = '';
+        if (now() >= leftAloneUntil) trouble = '';
       } catch (error) {
         complain(error);
       }
@@ -143,6 +143,8 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
     const same = state.on && runId === state.runId && incarnation === state.id;
     if (same && before === doubts) verified = state.id;
     if (mine === undefined || (same && isMine(state)) || !(await mayBegin(mine))) return;
+    // Processes that reach different servers would replace each other's for ever, and nothing would ever be settled.
+    if (state.on && !same && now() < known.settledAt) return row.turnOff(state.id, HOLD_MS);
     const next = { id: randomUUID(), previous: state.id, on: true, runId, generation: mine };
     await row.replace(state.id, next, () => server.begin(next.id));
     if ((await learn()).id === next.id && before === doubts) verified = next.id;
@@ -172,9 +174,9 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
     trouble = reasonOf(error);
   }
 
-  async function turnOff(id: string): Promise<void> {
+  async function turnOff(id: string, holdMs = 0): Promise<void> {
     holding = now() < leftAloneUntil;
-    await row.turnOff(id, holding ? HOLD_MS : 0);
+    await row.turnOff(id, holding ? HOLD_MS : holdMs);
     await ask();
   }
 
@@ -189,7 +191,7 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
       else if (verified === id) return { id, marks: true };
       else {
         await ask();
-        if (isUnverified(id)) await turnOff(id);
+        if (isUnverified(id)) await turnOff(id, HOLD_MS);
       }
     }
   }

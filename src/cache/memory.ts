@@ -97,7 +97,10 @@ export function createMemoryCache({ now, size = SIZE }: MemoryOptions): CacheSer
 
   return {
     identify: async () => Promise.resolve({ runId, incarnation: current }),
-    begin: async (incarnation) => Promise.resolve(begin(incarnation)),
+    begin: (incarnation) => {
+      begin(incarnation);
+      return Promise.resolve();
+    },
     read: async (incarnation, keys) =>
       Promise.resolve(incarnation === current ? keys.map((key) => get(nameOf(incarnation, key))) : undefined),
     lease: async (incarnation, { key, epochs }, { token, variant }) =>
