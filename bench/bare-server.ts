@@ -7,9 +7,11 @@ import { answerQuestions } from './answers.ts';
 export interface BareServer {
   /** One-row selects go to the albums of this schema. */
   readonly select?: { readonly connection: PostgresConnection; readonly schema: string; readonly pool: number };
+  /** JSON texts of one form, by path: answered under `/finished` as they are, under `/serialised` made anew of objects. */
+  readonly bodies?: ReadonlyMap<string, string>;
 }
 
-answerQuestions(async ({ select }: BareServer) => {
+answerQuestions(async ({ select, bodies }: BareServer) => {
   const app = Fastify();
   app.post('/albums', (_request, reply) => reply.code(201).send({ status: 'success', data: { albumId: ALBUM } }));
   app.post('/playlists/:id/songs', (_request, reply) =>
@@ -20,6 +22,7 @@ answerQuestions(async ({ select }: BareServer) => {
     data: { album: { id: ALBUM, version: 1, name: 'Viva la Vida', year: 2008 } },
   }));
   if (select) addSelect(app, select);
+  if (bodies) addBodies(app, bodies);
   return app.listen({ host: '127.0.0.1', port: 0 });
 });
 
@@ -32,4 +35,27 @@ function addSelect(app: FastifyInstance, { connection, schema, pool: max }: Requ
     const { rows } = await pool.query<object>({ name: 'select', text, values: [params.id] });
     return { status: 'success', data: { album: rows[0] } };
   });
+}
+
+function addBodies(app: FastifyInstance, bodies: ReadonlyMap<string, string>): void {
+  const objects = new Map(Array.from(bodies, ([path, body]) => [path, JSON.parse(body) as object]));
+  const [some] = objects.values();
+  const schema = { response: { 200: schemaOf(some) } };
+  app.get<At>('/serialised/*', { schema }, ({ params }, reply) => reply.send(objects.get(`/${params['*']}`)));
+  app.get<At>('/finished/*', ({ params }, reply) => reply.type(JSON_TYPE).send(bodies.get(`/${params['*']}`)));
+}
+
+interface At {
+  Params: { '*': string };
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** The JSON schema of values like this one; of a list, as its first item is. */
+function schemaOf(value: unknown): object {
+  if (Array.isArray(value)) return { type: 'array', items: schemaOf(value[0]) };
+  if (value === null) return { type: 'null' };
+  if (typeof value !== 'object') return { type: Number.isInteger(value) ? 'integer' : typeof value };
+  const fields = Object.entries(value).map(([name, field]) => [name, schemaOf(field)] as const);
+  return { type: 'object', properties: Object.fromEntries(fields) };
 }

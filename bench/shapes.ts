@@ -24,6 +24,9 @@ export const unflushed: Shape = {
 /** What a single broker does, so that it keeps what it has acknowledged. */
 export const flushed: Shape = { ...distributed, name: 'distributed with flush', settings: { KAFKA_FLUSH: 'on' } };
 
+/** Everything is read from Postgres, and nothing is marked. */
+export const withoutCache = (shape: Shape): Shape => ({ ...shape, settings: { ...shape.settings, REDIS_URL: 'off' } });
+
 /** The comparisons of both ways to run, as far as they are wanted, one after the other. */
 export async function ofBothShapes(
   plan: Plan,

@@ -1,27 +1,53 @@
 import type { Profiler } from 'node:inspector/promises';
 
 const MOST = 25;
+const MOST_PARTS = 15;
 const IDLE = '(idle)';
 
-/** The functions in which a process was most of its busy time, a line each. */
-export function topOf({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): string {
-  const nameOf = new Map(nodes.map(({ id, callFrame }) => [id, show(callFrame)]));
-  const selfTime = new Map<string, number>();
-  for (const [index, id] of samples.entries()) {
-    const name = nameOf.get(id) ?? '';
-    selfTime.set(name, (selfTime.get(name) ?? 0) + (timeDeltas[index] ?? 0));
-  }
-  const all = sum(selfTime.values());
-  const idle = selfTime.get(IDLE) ?? 0;
-  selfTime.delete(IDLE);
-  const top = [...selfTime].sort(([, a], [, b]) => b - a).slice(0, MOST);
-  const lines = top.map(([name, time]) => `${percent(time / (all - idle)).padStart(7)}  ${name}`);
-  return [`busy ${percent(1 - idle / all)} of the time, of which in`, ...lines].join('\n');
+type CallFrame = Profiler.ProfileNode['callFrame'];
+
+/** The functions in which a process was most of its busy time, and the parts of which they are, a line each. */
+export function topOf(found: Profiler.Profile): string {
+  const functions = selfTimes(found, show);
+  const all = sum(functions.values());
+  const busy = all - (functions.get(IDLE) ?? 0);
+  return [
+    `busy ${percent(busy / all)} of the time, of which in`,
+    ...largest(functions, busy, MOST),
+    'by parts',
+    ...largest(selfTimes(found, partOf), busy, MOST_PARTS),
+  ].join('\n');
 }
 
-function show({ functionName, url, lineNumber }: Profiler.ProfileNode['callFrame']): string {
+/** Microseconds on top of the stack, by name. */
+function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile, nameOf: (frame: CallFrame) => string) {
+  const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
+  const times = new Map<string, number>();
+  for (const [index, id] of samples.entries()) {
+    const name = names.get(id) ?? '';
+    times.set(name, (times.get(name) ?? 0) + (timeDeltas[index] ?? 0));
+  }
+  return times;
+}
+
+const largest = (times: ReadonlyMap<string, number>, busy: number, most: number): string[] =>
+  [...times]
+    .filter(([name]) => name !== IDLE)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, most)
+    .map(([name, time]) => `${percent(time / busy).padStart(7)}  ${name}`);
+
+function show({ functionName, url, lineNumber }: CallFrame): string {
   const name = functionName || '(anonymous)';
   return url === '' ? name : `${name}  ${url.split('/').slice(-3).join('/')}:${lineNumber + 1}`;
+}
+
+/** A package, a module of Node, a directory of ours; or the machine below. */
+function partOf({ functionName, url }: CallFrame): string {
+  if (functionName === IDLE) return IDLE;
+  const path =
+    /\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url) ?? /\/(src(?:\/\w+)?)\//.exec(url) ?? /^(node:\w+)/.exec(url);
+  return path?.[1] ?? (functionName.startsWith('(') ? functionName : 'native functions');
 }
 
 const sum = (values: Iterable<number>): number => Array.from(values).reduce((total, value) => total + value, 0);

@@ -1,5 +1,6 @@
 import type { Comparison, Figure, Plan } from '../figure.ts';
-import { createdId, get, post, register } from '../requests.ts';
+import type { Requests } from '../load/http.ts';
+import { createPlaylist, createSong, get, post, register, SONG, times } from '../requests.ts';
 import { embedded, flushed, unflushed } from '../shapes.ts';
 import { summarise } from '../statistics.ts';
 import { type Contestant, type Outcome, seriesOf, takeTurns } from '../turns.ts';
@@ -20,9 +21,8 @@ import {
 const CONNECTIONS = 50;
 const PLAYLISTS = 100;
 /** Songs are prepared for so many: were there more, some would be refused, and the figure would say so. */
-const MOST_PER_SECOND = 20_000;
+export const MOST_PER_SECOND = 20_000;
 const P99_MS = 40;
-const TITLE = 'Life in Technicolor';
 
 const VARIANTS: readonly Variant[] = [
   { shape: embedded, floors: { [CONNECTIONS]: 6_000 } },
@@ -72,28 +72,13 @@ export async function prepare(
   { seconds, warmUpSeconds }: Pick<Plan, 'seconds' | 'warmUpSeconds'>,
 ): Promise<Prepared> {
   const count = Math.ceil(((seconds + warmUpSeconds) * MOST_PER_SECOND) / PLAYLISTS);
-  const details = { title: TITLE, year: 2008, genre: 'Indie', performer: 'Coldplay' };
-  const songs = await times(count, async () => createdId(await post(url, '/songs', details)));
-  return { token: await register(url), songs };
+  return { songs: await times(count, () => createSong(url)), token: await register(url) };
 }
-
-/** In so many requests at once as the load makes. */
-async function times<T>(count: number, once: () => Promise<T>): Promise<T[]> {
-  const all: T[] = [];
-  while (all.length < count) {
-    const some = Math.min(CONNECTIONS, count - all.length);
-    all.push(...(await Promise.all(Array.from({ length: some }, once))));
-  }
-  return all;
-}
-
-const newPlaylist = async (url: string, token: string): Promise<string> =>
-  `/playlists/${createdId(await post(url, '/playlists', { name: 'Morning' }, token))}/songs`;
 
 /** Every song to every one of as many new playlists as the figure has. */
-export async function additionsTo(url: string, { token, songs }: Prepared) {
-  const paths = await times(PLAYLISTS, () => newPlaylist(url, token));
-  return { method: 'POST', paths, body: songs.map((songId) => JSON.stringify({ songId })), token } as const;
+export async function additionsTo(url: string, { token, songs }: Prepared): Promise<Requests> {
+  const paths = await times(PLAYLISTS, () => createPlaylist(url, token));
+  return { method: 'POST', paths, body: songs.map((songId) => JSON.stringify({ songId })), token };
 }
 
 function contestantsOf({ url, stack }: Subject, { bare, loader }: Beside, prepared: Prepared): Contestant[] {
@@ -108,13 +93,13 @@ function contestantsOf({ url, stack }: Subject, { bare, loader }: Beside, prepar
   if (!stack) return http;
   const { songs } = prepared;
   const entryId = 'entry-01a205107e7f77bba2b95a3d32e228ab';
-  const event = { type: 'SongAddedToPlaylist', entryId, songId: songs[0] ?? '', title: TITLE } as const;
+  const event = { type: 'SongAddedToPlaylist', entryId, songId: songs[0] ?? '', title: SONG.title } as const;
   const append = { kind: 'append', log: stack.log, workers: CONNECTIONS, event, category: 'playlist' } as const;
   return [...http, { name: APPEND, run: () => sampleOf(loader.run(append)) }];
 }
 
 async function addAndRead(url: string, { token, songs: [songId = ''] }: Prepared): Promise<void> {
-  const path = await newPlaylist(url, token);
+  const path = await createPlaylist(url, token);
   const added = await post(url, path, { songId }, token);
   if (added.status === 503) return; // not acknowledged
   const read = await get(url, path, token);

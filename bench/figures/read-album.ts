@@ -2,8 +2,8 @@ import { startBare } from '../bare.ts';
 import { openBuild } from '../build.ts';
 import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
 import { type Loader, startLoader } from '../load/loader.ts';
-import { createAlbum, createdId, post } from '../requests.ts';
-import { embedded } from '../shapes.ts';
+import { createAlbum, createdId, createSong, times } from '../requests.ts';
+import { embedded, withoutCache } from '../shapes.ts';
 import { startStack } from '../stack.ts';
 import { type Contestant, notesOf, seriesOf, takeTurns } from '../turns.ts';
 
@@ -20,12 +20,12 @@ export const readAlbum: Figure = {
   about: 'GET /albums/{id} from Postgres',
   method: `${ALBUMS} albums are read in turn over ${CONNECTIONS} connections. *${SELECT}* is a bare Fastify route that selects the row of the
 same album by its id from the same table, by a prepared statement of \`pg\`, over a pool of as many connections (${POOL}), and
-answers it as JSON: no songs, no ETag, no request id. *${BARE}* answers with a constant.`,
+answers it as JSON: no songs, no ETag, no request id. *${BARE}* answers with a constant. Nothing is cached (\`REDIS_URL=off\`).`,
   overHttp: true,
   async run(plan) {
     if (plan.url !== undefined) return compare({ title: plan.url, url: plan.url }, plan);
     if (!isWanted(plan, embedded.name)) return [];
-    const stack = await startStack(embedded);
+    const stack = await startStack(withoutCache(embedded));
     const build = await openBuild(stack.connection);
     await build.close();
     const select = { connection: stack.connection, schema: build.schema, pool: POOL };
@@ -59,18 +59,13 @@ async function compare(subject: Subject, plan: Plan): Promise<Comparison[]> {
   }
 }
 
-async function createAlbums(url: string, count: number, songs: number): Promise<string[]> {
-  const album = async () => {
+/** Their paths. */
+export const createAlbums = (url: string, count: number, songs: number): Promise<string[]> =>
+  times(count, async () => {
     const albumId = createdId(await createAlbum(url));
-    const details = { title: 'Life in Technicolor', year: 2008, genre: 'Indie', performer: 'Coldplay', albumId };
-    const created = Array.from({ length: songs }, async () => createdId(await post(url, '/songs', details)));
-    await Promise.all(created);
+    for (let n = 0; n < songs; n++) await createSong(url, albumId);
     return `/albums/${albumId}`;
-  };
-  const paths: string[] = [];
-  for (let n = 0; n < count; n++) paths.push(await album());
-  return paths;
-}
+  });
 
 interface Reads {
   readonly bare: string;

@@ -2,19 +2,23 @@ import { once } from 'node:events';
 import autocannon from 'autocannon';
 import { type LoadResult, measure, type Meter, type Window } from './meter.ts';
 
-export interface HttpLoad extends Window {
-  readonly kind: 'http';
-  readonly url: string;
+/** What is sent. */
+export interface Requests {
   readonly method: 'GET' | 'POST';
-  /** Asked for in turn. */
+  /** Asked for in turn; each connection begins elsewhere. */
   readonly paths: readonly string[];
   /**
    * Of several, one is sent to every path, and then the next one: no path is sent the same twice, whatever connection it comes
    * by, as long as there are enough.
    */
   readonly body?: string | readonly string[];
-  /** An access token. */
-  readonly token?: string;
+  /** An access token. Several are sent as several bodies are. */
+  readonly token?: string | readonly string[];
+}
+
+export interface HttpLoad extends Window, Requests {
+  readonly kind: 'http';
+  readonly url: string;
   readonly connections: number;
 }
 
@@ -26,7 +30,9 @@ const LONG_ENOUGH_SECONDS = 86_400;
 function cannonade(load: HttpLoad, meter: Meter): () => Promise<void> {
   const { url, connections } = load;
   const requests = requestsOf(load);
-  const cannon = autocannon({ url, connections, requests, duration: LONG_ENOUGH_SECONDS, sampleInt: 50 }, ignore);
+  const setupClient = spreading(requests, connections);
+  const duration = LONG_ENOUGH_SECONDS;
+  const cannon = autocannon({ url, connections, requests, setupClient, duration, sampleInt: 50 }, ignore);
   cannon.on('response', (_client, status, _bytes, ms) => {
     if (status >= 200 && status < 300) meter.done(ms);
     else meter.failed();
@@ -39,19 +45,33 @@ function cannonade(load: HttpLoad, meter: Meter): () => Promise<void> {
   };
 }
 
-function requestsOf({ method, paths, body, token }: HttpLoad): autocannon.Request[] {
-  const headers = {
-    ...(body !== undefined && { 'content-type': 'application/json' }),
-    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+/** All connections would ask for the same path at the same time, if all began with the first. */
+function spreading(requests: readonly autocannon.Request[], connections: number) {
+  let begun = 0;
+  return (client: autocannon.Client) => {
+    const first = Math.floor((begun++ * requests.length) / connections) % requests.length;
+    client.setRequests([...requests.slice(first), ...requests.slice(0, first)]);
   };
-  if (typeof body !== 'object') return paths.map((path) => ({ method, path, body, headers }));
+}
+
+function requestsOf({ method, paths, body, token }: HttpLoad): autocannon.Request[] {
+  const [bodies, tokens] = [[body].flat(), [token].flat()];
+  const requestOf = (path: string | undefined, round: number): autocannon.Request => {
+    const [content, bearer] = [bodies[round % bodies.length], tokens[round % tokens.length]];
+    return { method, path, body: content, headers: headersOf(content, bearer) };
+  };
+  if (bodies.length === 1 && tokens.length === 1) return paths.map((path) => requestOf(path, 0));
   let sent = 0;
   const setupRequest = (request: autocannon.Request): autocannon.Request => {
     const turn = sent++;
-    const [path, each] = [paths[turn % paths.length], body[Math.floor(turn / paths.length) % body.length]];
-    return { ...request, path, body: each };
+    return { ...request, ...requestOf(paths[turn % paths.length], Math.floor(turn / paths.length)) };
   };
-  return [{ method, headers, setupRequest }];
+  return [{ method, setupRequest }];
 }
+
+const headersOf = (body: string | undefined, token: string | undefined) => ({
+  ...(body !== undefined && { 'content-type': 'application/json' }),
+  ...(token !== undefined && { authorization: `Bearer ${token}` }),
+});
 
 const ignore = () => undefined;

@@ -204,14 +204,15 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
 
   const isUnverified = (id: string) => known?.state.id === id && verified !== id;
 
-  const asking = (async () => {
+  async function askOn(): Promise<void> {
     while (!stopped) {
       const before = now();
       await ask();
       await pause(ASK_EVERY_MS);
       if (readable() === undefined) meter.off(now() - before);
     }
-  })();
+  }
+  const asking = askOn();
 
   return {
     readable,

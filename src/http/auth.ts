@@ -95,9 +95,10 @@ function tokensOf(app: FastifyInstance, options: TokenOptions): Tokens {
     issue: (kind, { id, role }) => app.jwt[kind].sign({ sub: id, role, jti: newId() }),
     verify(kind, token) {
       if (kind === 'refresh') return read(kind, token)?.account;
-      const entry = known.get(token) ?? read(kind, token);
+      const remembered = known.get(token);
+      const entry = remembered ?? read(kind, token);
       if (!entry || entry.expires <= Date.now()) return undefined;
-      known.set(token, entry);
+      if (!remembered) known.set(token, entry);
       return entry.account;
     },
   };

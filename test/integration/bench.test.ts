@@ -9,6 +9,7 @@ import { startChild } from '../../bench/processes.ts';
 import { asText, linesOf } from '../../bench/report.ts';
 import { ratios, summarise } from '../../bench/statistics.ts';
 import { takeTurns } from '../../bench/turns.ts';
+import { describeWithNativeKafka, describeWithNativeRedis } from '../support/servers/index.ts';
 
 const plan = { rounds: 3, seconds: 1, warmUpSeconds: 0, quick: true, say: () => undefined };
 
@@ -87,24 +88,27 @@ describe('a report', () => {
   });
 });
 
-describe('npm run bench', () => {
-  const bench = async (...args: string[]) => {
-    const child = startChild('bench/main.ts', { args });
-    return { code: await child.ended, output: child.output() };
-  };
+const bench = async (...args: string[]) => {
+  const child = startChild('bench/main.ts', { args });
+  return { code: await child.ended, output: child.output() };
+};
 
+/** Runs a figure as short as can be. `parts` must be in its report. */
+async function tryOut(figure: string, shape: string, parts: readonly string[]): Promise<void> {
+  const { code, output } = await bench(figure, '--quick', '--only', shape, '--seconds', '0.2');
+  expect({ code, output }).toMatchObject({ code: 0 });
+  for (const part of parts) expect(output).toContain(part);
+  expect(output).not.toContain('FAILED');
+}
+
+describe('npm run bench', () => {
   it.each([
     ['create-album', ['cores (', 'embedded, 64 connections', 'bare Fastify POST', '≥ 19 %']],
     ['playlist-songs', ['embedded, acknowledged', 'append without arbitration', '≥ 17 %', 'embedded, p99', '≤ 40 ms']],
     ['search-songs', ['2,000 songs, by title and performer, in Postgres', '4,000 songs, by title alone', '≤ 5 ms']],
   ])(
     'measures %s beside its limits on servers of its own, and nothing fails',
-    async (figure, parts) => {
-      const { code, output } = await bench(figure, '--quick', '--only', 'embedded', '--seconds', '0.2');
-      expect({ code, output }).toMatchObject({ code: 0 });
-      for (const part of parts) expect(output).toContain(part);
-      expect(output).not.toContain('FAILED');
-    },
+    (figure, parts) => tryOut(figure, 'embedded', parts),
     120_000,
   );
 
@@ -112,5 +116,14 @@ describe('npm run bench', () => {
     const { code, output } = await bench('nothing');
     expect(code).toBe(1);
     expect(output).toContain('create-album, playlist-songs');
+  });
+});
+
+describeWithNativeKafka('npm run bench, of the distributed shape', () => {
+  describeWithNativeRedis('with its cache', () => {
+    it.each([
+      ['cached-reads', ['GET /playlists/{id}/songs, 50 songs, p99', 'GET /albums/{id}/likes', '≥ 45 %', '≤ 2.00×']],
+      ['marks', ['songs added to playlists, acknowledged', 'likes of albums', 'ours, cache off', '≥ 90 %']],
+    ])('measures %s, and nothing fails', (figure, parts) => tryOut(figure, 'distributed without', parts), 240_000);
   });
 });
