@@ -3,15 +3,31 @@ import { run } from '../../src/run.ts';
 
 /**
  * OpenMusic that kills itself: with `FAULT=before-commit:37`, when it reaches that point for the 37th time. With
- * `FAULT=before-commit:37:SIGSTOP` it only stops there.
+ * `FAULT=before-commit:37:SIGSTOP` it only stops there. With `FAULT=before-commit:armed:SIGSTOP` it does so the next time
+ * after each SIGUSR2.
  */
 run(faultsOf(process.env.FAULT ?? ''));
 
 function faultsOf(text: string): Faults {
   const [point, nth, signal = 'SIGKILL'] = text.split(':');
-  let reached = 0;
+  const isDue = nth === 'armed' ? whenArmed() : atNumber(Number(nth));
   const die = () => {
-    if (++reached === Number(nth)) process.kill(process.pid, signal);
+    if (isDue()) process.kill(process.pid, signal);
   };
   return { [point as FaultPoint]: die };
+}
+
+function atNumber(nth: number): () => boolean {
+  let reached = 0;
+  return () => ++reached === nth;
+}
+
+function whenArmed(): () => boolean {
+  let armed = false;
+  process.on('SIGUSR2', () => (armed = true));
+  return () => {
+    const isDue = armed;
+    armed = false;
+    return isDue;
+  };
 }

@@ -40,3 +40,10 @@ export function eventually(what: string, ask: () => Promise<boolean> | boolean, 
     () => `not within ${ms} ms: ${what}`,
   );
 }
+
+/** Whether it answers at all; one that is frozen does not. */
+export const answers = ({ url }: OpenMusicProcess): Promise<boolean> =>
+  fetch(`${url}/livez`, { signal: AbortSignal.timeout(2_000) }).then(
+    () => true,
+    () => false,
+  );

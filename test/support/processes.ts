@@ -20,6 +20,8 @@ export interface OpenMusicProcess {
   freeze(): void;
   /** SIGCONT. */
   thaw(): void;
+  /** SIGUSR2: the next time it comes to its fault, that happens; see `faulty-main.ts`. */
+  arm(): void;
   /** Ends it and waits; returns the exit code, null after a SIGKILL. Twice is fine. */
   end(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | null>;
 }
@@ -60,6 +62,7 @@ export async function startProcess(options: ProcessOptions): Promise<OpenMusicPr
     ...{ url, output, ended, end: (signal) => end(child, signal) },
     freeze: () => void child.kill('SIGSTOP'),
     thaw: () => void child.kill('SIGCONT'),
+    arm: () => void child.kill('SIGUSR2'),
   };
 }
 

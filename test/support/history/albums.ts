@@ -32,7 +32,7 @@ const details = (random: Random): AlbumDetails => ({
   year: 1950 + random.below(80),
 });
 
-const read = (id: string): Wish => ({ category, method: 'GET', path: `/albums/${id}` });
+export const read = (id: string): Wish => ({ category, method: 'GET', path: `/albums/${id}` });
 
 function next(random: Random, known: Known): Wish {
   const choice = random.next();

@@ -86,13 +86,14 @@ export interface ServedOptions {
   /** Settings of the processes. */
   readonly env: Readonly<Record<string, string>>;
   readonly urls: readonly string[];
+  /** False: what is served is not compared with a rebuild. */
+  readonly rebuild?: boolean;
 }
 
 /** The same for running processes of which the settings are known; a rebuild is made by the command line. */
-export function checkServed(history: History, { env, urls }: ServedOptions): Promise<Violation[]> {
-  return withEvidence(env, (evidence) =>
-    checkHistory(history, { ...evidence, urls, rebuild: () => openmusic(['projections', 'rebuild'], env) }),
-  );
+export function checkServed(history: History, { env, urls, rebuild = true }: ServedOptions): Promise<Violation[]> {
+  const rebuilt = rebuild ? () => openmusic(['projections', 'rebuild'], env) : undefined;
+  return withEvidence(env, (evidence) => checkHistory(history, { ...evidence, urls, rebuild: rebuilt }));
 }
 
 /** Opens log and Postgres as a command of `openmusic` does, beside the processes that run, in both shapes. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { categories } from './categories.ts';
+import type { Choice } from './choices.ts';
 import { attempt } from './exchange.ts';
 import type { Attempt, Operation, Person, Wish } from './history.ts';
 import { createLearning, type Learning } from './known.ts';
@@ -15,6 +15,9 @@ export interface Team {
   readonly clients: number;
   /** How many more only read, so that somebody looks on while all others wait for an answer. */
   readonly readers: number;
+  /** What the first and what the others ask for. */
+  readonly choice: Choice;
+  readonly look: Choice;
   /** In whose names they ask. */
   readonly people: readonly Person[];
   readonly seed: number;
@@ -37,7 +40,8 @@ export async function work(team: Team): Promise<Operation[]> {
   const run = `${team.seed}.${randomBytes(4).toString('hex')}`;
   const clients = Array.from({ length: team.clients + team.readers }, (_, number) => {
     const random = createRandom(team.seed + 7919 * number);
-    return client({ ...team, agent, learning, name: `${run}.${number}`, random, onlyReads: number >= team.clients });
+    const choose = number < team.clients ? team.choice : team.look;
+    return client({ ...team, agent, learning, name: `${run}.${number}`, random, choose });
   });
   return (await Promise.all(clients).finally(() => agent.destroy())).flat();
 }
@@ -47,14 +51,14 @@ interface Client extends Team {
   readonly agent: Agent;
   readonly random: Random;
   readonly learning: Learning;
-  readonly onlyReads: boolean;
+  readonly choose: Choice;
 }
 
 /** One operation after the other. */
 async function client(one: Client): Promise<Operation[]> {
   const operations: Operation[] = [];
   while (!one.ended.aborted) {
-    const wish = choose(one);
+    const wish = one.choose(one.random, one.learning);
     const operation = wish && (await perform(one, `${one.name}.${operations.length}`, wish));
     if (operation) operations.push(operation);
     if (operation) one.learning.from(operation);
@@ -64,12 +68,6 @@ async function client(one: Client): Promise<Operation[]> {
 }
 
 const isUnknown = ({ attempts }: Operation) => attempts.at(-1)?.outcome.kind === 'unknown';
-
-function choose({ random, learning, onlyReads }: Client): Wish | undefined {
-  const lots = categories.flatMap((category) => Array.from({ length: category.weight }, () => category));
-  const wish = random.pick(lots)?.next(random, learning);
-  return wish?.effect && onlyReads ? undefined : wish;
-}
 
 /** Sends a wish, under a key as often as it takes to know what came of it, sometimes to two processes at once. */
 async function perform(one: Client, name: string, wish: Wish): Promise<Operation> {
@@ -91,6 +89,7 @@ const isDecided = ({ outcome }: Attempt) =>
 
 async function sendOnce(one: Client, id: string, url: string, key: string | undefined, wish: Wish): Promise<Attempt> {
   const { agent, giveUpAfterMs, meter } = one;
+  meter.begin(wish);
   const done = await attempt(wish, { id, url, key, agent, giveUpAfterMs });
   meter.count(wish, done);
   return done;

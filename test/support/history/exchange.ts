@@ -23,6 +23,7 @@ interface Answer {
   readonly status: number;
   readonly etag: string | undefined;
   readonly replayed: boolean;
+  readonly source: string | undefined;
   readonly text: string;
 }
 
@@ -44,16 +45,17 @@ function answered(wish: Wish, { id, url, key, agent, giveUpAfterMs }: Exchange):
     answer.on('end', () => {
       const text = Buffer.concat(chunks).toString();
       const { statusCode: status = 0, headers: its } = answer;
-      resolve({ status, etag: its.etag, replayed: its['idempotency-replayed'] === 'true', text });
+      const source = its['x-data-source'] as string | undefined;
+      resolve({ status, etag: its.etag, replayed: its['idempotency-replayed'] === 'true', source, text });
     });
   });
   sent.on('error', reject).end(body);
   return promise;
 }
 
-function outcomeOf({ status, etag, replayed, text }: Answer): Outcome {
+function outcomeOf({ status, etag, replayed, source, text }: Answer): Outcome {
   const body: unknown = JSON.parse(text);
-  if (status < 300) return { kind: 'ok', status, etag, replayed, body };
+  if (status < 300) return { kind: 'ok', status, etag, replayed, source, body };
   const { code = 'none', message = '' } = body as { code?: string; message?: string };
   // The one 503 that promises that nothing was or will be written.
   if (status < 500 || code === 'LOG_UNAVAILABLE') return { kind: 'refused', status, code, etag };

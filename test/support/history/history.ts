@@ -68,6 +68,8 @@ export type Outcome =
       readonly status: number;
       readonly etag?: string;
       readonly replayed: boolean;
+      /** `cache` or `database`, where the answer says where it comes from. */
+      readonly source?: string;
       readonly body: unknown;
     }
   | { readonly kind: 'refused'; readonly status: number; readonly code: string; readonly etag?: string }

@@ -19,6 +19,7 @@
  */
 export { checkAgainstLog, checkHistory, checkServed, type Evidence, withEvidence } from './check.ts';
 export type { Attempt, History, Operation, Outcome, Rule, Violation, Wish } from './history.ts';
+export { anything, type Choice, readsOfCached, renamesWhileAdding } from './choices.ts';
 export type { Load } from './load.ts';
 export { recordHistory, type RecordOptions } from './record.ts';
 export { readLog } from './log.ts';

@@ -110,11 +110,12 @@ function songs(
 ): Sighting[] {
   const order = shown.songs.map(({ id }) => id);
   const playlist = about(stream, `version ${seen ?? 'unknown'} of it as ${JSON.stringify(shown)}`, (it, version) => {
+    if (version !== seen) return false;
     const { name, ownerId, entries } = it;
     const expected = { id: stream, name, username: usernameOf(world, ownerId), songs: shown.songs };
     const inOrder = entries.map(({ songId }) => songId).filter((id) => order.includes(id));
     const fits = isDeepStrictEqual(shown, expected) && isDeepStrictEqual(order, inOrder);
-    return version === seen && fits && mayUse(it, as.id);
+    return fits && mayUse(it, as.id);
   });
   const { entries = [] } = (world.stream(stream).states[seen ?? 0] ?? {}) as Partial<Playlist>;
   return [

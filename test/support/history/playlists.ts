@@ -54,7 +54,7 @@ export function addSong(on: On, songId: string, as: Person): Wish {
   return { ...write(category, ['POST', `${pathOf(on.stream)}/songs`], effect, { songId }), as };
 }
 
-function removeSong(on: On, songId: string, as: Person): Wish {
+export function removeSong(on: On, songId: string, as: Person): Wish {
   const effect = { ...on, event: { type: 'SongRemovedFromPlaylist', songId } } as const;
   return { ...write(category, ['DELETE', `${pathOf(on.stream)}/songs`], effect, { songId }), as };
 }

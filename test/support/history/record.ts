@@ -1,5 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { Agent } from 'node:http';
+import { type Choice, anything, readsOf } from './choices.ts';
 import { work } from './clients.ts';
 import { newPerson } from '../people.ts';
 import { attempt } from './exchange.ts';
@@ -16,6 +17,10 @@ export interface RecordOptions {
   readonly clients?: number;
   /** How many more only read. */
   readonly readers?: number;
+  /** What clients ask for: anything, unless it is given. */
+  readonly choice?: Choice;
+  /** What those ask for who only read: what of the clients' choices is a read, unless it is given. */
+  readonly look?: Choice;
   /** What every choice follows from: `HISTORY_SEED`, else a new one. It is printed. */
   readonly seed?: number;
   /** How long a client waits for an answer. */
@@ -30,13 +35,14 @@ const PEOPLE = 4;
 
 /** Lets clients work while `during` runs, and tells all they saw. */
 export async function recordHistory(options: RecordOptions, during: (load: Load) => Promise<void>): Promise<History> {
+  const { choice = anything, look = readsOf(choice) } = options;
   const { urls, clients = 8, readers = 3, seed = seedOfRun(), giveUpAfterMs = GIVE_UP_AFTER_MS } = options;
   process.stdout.write(`HISTORY_SEED=${seed}\n`);
   const people = await register(urls[0] ?? '', PEOPLE);
   const meter = createMeter(urls);
   const [ended, tooLate] = [new AbortController(), new AbortController()];
   const signals = { ended: ended.signal, tooLate: tooLate.signal };
-  const working = work({ urls, clients, readers, people, seed, giveUpAfterMs, meter, ...signals });
+  const working = work({ urls, clients, readers, choice, look, people, seed, giveUpAfterMs, meter, ...signals });
   await during(meter.load).catch(async (error: unknown) => {
     ended.abort();
     tooLate.abort();

@@ -33,7 +33,7 @@ type SongView = SongDetails & { readonly id: string };
 /** Few performers, so that lists are short and still change under those who read them. */
 const performers = Array.from({ length: 16 }, (_, n) => `Performer ${String(n).padStart(2, '0')}`);
 
-const details = (random: Random, known: Known): SongDetails => ({
+export const details = (random: Random, known: Known): SongDetails => ({
   title: `Song ${random.below(1e6)}`,
   year: 1950 + random.below(80),
   genre: 'Indie',
@@ -49,26 +49,33 @@ const bodyOf = ({ duration, albumId, ...rest }: SongDetails) => ({
   ...(albumId !== null && { albumId }),
 });
 
-const read = (id: string): Wish => ({ category, method: 'GET', path: `/songs/${id}` });
+export const read = (id: string): Wish => ({ category, method: 'GET', path: `/songs/${id}` });
 const list = (performer: string): Wish => ({
   category,
   method: 'GET',
   path: `/songs?performer=${encodeURIComponent(performer)}`,
 });
 
+export function create(song: SongDetails): Wish {
+  return write(category, ['POST', '/songs'], { event: { type: 'SongCreated', ...song } }, bodyOf(song));
+}
+
+export function change(on: { readonly stream: string; readonly follows?: number }, song: SongDetails): Wish {
+  const effect = { ...on, event: { type: 'SongChanged', ...song } } as const;
+  return write(category, ['PUT', `/songs/${on.stream}`], effect, bodyOf(song));
+}
+
 function next(random: Random, known: Known): Wish {
   const choice = random.next();
   const stream = someId(category, random, known);
   const song = details(random, known);
-  if (choice < 0.2 || stream === undefined) {
-    return write(category, ['POST', '/songs'], { event: { type: 'SongCreated', ...song } }, bodyOf(song));
-  }
+  if (choice < 0.2 || stream === undefined) return create(song);
   if (choice < 0.45) return read(stream);
   if (choice < 0.6) return list(song.performer);
   const path = `/songs/${stream}`;
   const on = { stream, follows: sometimesMatching(stream, random, known) };
   if (choice > 0.95) return write(category, ['DELETE', path], { ...on, event: { type: 'SongDeleted' } });
-  return write(category, ['PUT', path], { ...on, event: { type: 'SongChanged', ...song } }, bodyOf(song));
+  return change(on, song);
 }
 
 function sightings(wish: Wish, outcome: Answered, world: World): readonly Sighting[] {

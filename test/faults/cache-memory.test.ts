@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { type CachedMusic, startCachedMusic } from '../support/cached-music.ts';
+import { describeDistributed } from '../support/distributed.ts';
+import { entryOf, eventually } from '../support/observed.ts';
+import { tellRedis } from '../support/redis.ts';
+import { describeWithNativeRedis } from '../support/servers/index.ts';
+import { hitsIn } from '../support/spans.ts';
+
+const SERVED = { writes: 30, reads: 300 };
+const WITHIN_MS = 240_000;
+
+describeWithNativeRedis('what is cached is never old', () =>
+  describeDistributed('when Redis', () => {
+    let music: CachedMusic;
+    beforeAll(async () => {
+      music = await startCachedMusic();
+    }, WITHIN_MS);
+    afterAll(() => music.stop());
+
+    const configure = (name: string, value: string) => tellRedis(music.redis, 'CONFIG', 'SET', name, value);
+
+    it(
+      'is full',
+      async () => {
+        const { violations, during } = await music.withstand(async (load) => {
+          await configure('maxmemory', '1');
+          await load.served(SERVED);
+          await configure('maxmemory', '0');
+        });
+        expect(violations).toEqual([]);
+        expect(during.unanswered).toEqual([]);
+      },
+      WITHIN_MS,
+    );
+
+    it(
+      'evicts: then nothing is read from it, and every process says so',
+      async () => {
+        const detail = expect.stringContaining('Redis evicts keys (maxmemory-policy allkeys-lru)');
+        const processes = [...music.apis, ...music.projectors];
+        /** Who connects looks at it. */
+        const evict = async (policy: string) => {
+          await configure('maxmemory-policy', policy);
+          await tellRedis(music.redis, 'CLIENT', 'KILL', 'TYPE', 'normal');
+        };
+        let noticed = Infinity;
+        const { violations, during } = await music.withstand(async (load) => {
+          await evict('allkeys-lru');
+          for (const each of processes) {
+            await eventually('it says so', async () => (await entryOf(each, 'cache')).entry!.detail.includes('evicts'));
+            expect((await entryOf(each, 'cache')).entry).toMatchObject({ ok: true, detail });
+          }
+          noticed = performance.now();
+          await load.served(SERVED);
+          await evict('noeviction');
+        });
+        expect(violations).toEqual([]);
+        expect(during.unanswered).toEqual([]);
+        expect(hitsIn(during).filter(({ start }) => start > noticed)).toEqual([]);
+      },
+      WITHIN_MS,
+    );
+  }),
+);

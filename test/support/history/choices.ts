@@ -1,0 +1,77 @@
+import { read as readAlbum } from './albums.ts';
+import { categories } from './categories.ts';
+import { type Known, someId } from './category.ts';
+import type { Wish } from './history.ts';
+import { count } from './likes.ts';
+import { addSong, create as createPlaylist, list, read as readPlaylist, removeSong } from './playlists.ts';
+import type { Random } from './random.ts';
+import { change, create as createSong, details, read as readSong } from './songs.ts';
+
+/** What a client asks for next; undefined: nothing for the moment. */
+export type Choice = (random: Random, known: Known) => Wish | undefined;
+
+const lots = categories.flatMap((category) => Array.from({ length: category.weight }, () => category));
+
+/** Anything there is to ask for. */
+export const anything: Choice = (random, known) => random.pick(lots)?.next(random, known);
+
+/** What of the choices is a read. */
+export const readsOf =
+  (choice: Choice): Choice =>
+  (random, known) => {
+    const wish = choice(random, known);
+    return wish?.effect ? undefined : wish;
+  };
+
+const about =
+  (category: string, wish: (id: string) => Wish): Choice =>
+  (random, known) => {
+    const id = someId(category, random, known);
+    return id === undefined ? undefined : wish(id);
+  };
+
+const cached: readonly Choice[] = [
+  about('album', readAlbum),
+  about('album', count),
+  about('song', readSong),
+  songsOfPlaylist,
+  listOfPlaylists,
+];
+
+function songsOfPlaylist(random: Random, known: Known): Wish | undefined {
+  const id = someId('playlist', random, known);
+  const as = id !== undefined && random.chance(0.8) ? known.maker(id) : random.pick(known.people);
+  return id !== undefined && as ? readPlaylist(id, 'songs', as) : undefined;
+}
+
+function listOfPlaylists(random: Random, known: Known): Wish | undefined {
+  const as = random.pick(known.people);
+  return as && list(as);
+}
+
+/** What may be answered from the cache, each kind as often as the others; of a kind that is not there yet, the next. */
+export const readsOfCached: Choice = (random, known) => {
+  const first = random.below(cached.length);
+  for (const read of [...cached.slice(first), ...cached.slice(0, first)]) {
+    const wish = read(random, known);
+    if (wish) return wish;
+  }
+  return undefined;
+};
+
+/** So few that everybody meets at them. */
+const FEW = 3;
+
+/** Songs are renamed while others add them to playlists and take them out. */
+export const renamesWhileAdding: Choice = (random, known) => {
+  const [songs, playlists] = [known.ids('song'), known.ids('playlist')];
+  const as = random.pick(known.people);
+  if (!as) return undefined;
+  if (songs.length < FEW) return createSong(details(random, known));
+  if (playlists.length < FEW) return createPlaylist(as, 'Contested');
+  const [song, stream] = [random.pick(songs.slice(0, FEW)) ?? '', random.pick(playlists.slice(0, FEW)) ?? ''];
+  const owner = known.maker(stream) ?? as;
+  const choice = random.next();
+  if (choice < 0.4) return change({ stream: song }, details(random, known));
+  return choice < 0.75 ? addSong({ stream }, song, owner) : removeSong({ stream }, song, owner);
+};

@@ -1,0 +1,29 @@
+import { Redis } from 'ioredis';
+import { eventually } from './observed.ts';
+import { type NativeRedis, startNativeRedis } from './servers/index.ts';
+
+/** One command, on a connection of its own. */
+export async function tellRedis({ url }: NativeRedis, command: string, ...args: string[]): Promise<unknown> {
+  const redis = new Redis(url);
+  redis.on('error', () => undefined);
+  try {
+    return await redis.call(command, ...args);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+export const portOf = ({ url }: NativeRedis): number => Number(new URL(url).port);
+
+/** A Redis that has all that the other one has, and follows it. */
+export async function startReplica(of: NativeRedis): Promise<NativeRedis> {
+  await tellRedis(of, 'CONFIG', 'SET', 'repl-diskless-sync-delay', '0');
+  const replica = await startNativeRedis();
+  await tellRedis(replica, 'REPLICAOF', '127.0.0.1', String(portOf(of)));
+  const follows = async () => String(await tellRedis(replica, 'INFO', 'replication')).includes('link_status:up');
+  await eventually('the replica follows', follows);
+  return replica;
+}
+
+/** From now on it misses what happens. */
+export const leaveBehind = (replica: NativeRedis) => tellRedis(replica, 'REPLICAOF', 'NO', 'ONE');

@@ -1,0 +1,94 @@
+import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Link, startProxy } from './proxy.ts';
+
+/** A way to a server of this machine that can be lost or slow, and can come to lead to another one. */
+export interface Way {
+  readonly host: string;
+  readonly port: number;
+  /** Breaks every connection, and lets none begin. */
+  cut(): void;
+  /** Connections stay open; nothing gets through, until the way is mended. */
+  block(): void;
+  /** Whatever the server says comes so much later; asked for each time. */
+  slow(lateMs: () => number): void;
+  /** Ends all of that. */
+  mend(): void;
+  /** Breaks every connection; new ones lead to another port. */
+  leadTo(port: number): void;
+  close(): Promise<void>;
+}
+
+interface State {
+  readonly isCut: boolean;
+  readonly lateMs: () => number;
+  /** Nothing passes before it is resolved. */
+  readonly open: Promise<void>;
+}
+
+const mended: State = { isCut: false, lateMs: () => 0, open: Promise.resolve() };
+
+export async function openWay(to: number): Promise<Way> {
+  let target = to;
+  let state = mended;
+  let unblock: () => void = () => undefined;
+  const links = new Set<Link>();
+  const server = {
+    host: '127.0.0.1',
+    /** Looked at for every connection. */
+    get port() {
+      return target;
+    },
+  };
+
+  /** In the order in which it came, each piece when it is due. */
+  function pass(from: Socket, into: Socket, lateMs: () => number): void {
+    let passed = Promise.resolve();
+    from.on('data', (piece: Buffer) => {
+      const due = performance.now() + lateMs();
+      passed = passed.then(async () => {
+        await state.open;
+        const early = due - performance.now();
+        if (early > 0) await delay(early);
+        into.write(piece);
+      });
+    });
+  }
+
+  const proxy = await startProxy(server, (link) => {
+    links.add(link);
+    link.client.once('close', () => links.delete(link));
+    if (state.isCut) link.cut();
+    pass(link.client, link.server, () => 0);
+    pass(link.server, link.client, () => state.lateMs());
+  });
+
+  function become(next: Partial<State>): void {
+    unblock();
+    state = { ...mended, ...next };
+  }
+  const cutAll = () => links.forEach((link) => link.cut());
+
+  return {
+    ...{ host: proxy.host, port: proxy.port },
+    cut() {
+      become({ isCut: true });
+      cutAll();
+    },
+    block() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      become({ open: promise });
+      unblock = resolve;
+    },
+    slow: (lateMs) => become({ lateMs }),
+    mend: () => become({}),
+    leadTo(port) {
+      target = port;
+      cutAll();
+    },
+    close() {
+      become({});
+      return proxy.close();
+    },
+  };
+}
