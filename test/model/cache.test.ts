@@ -12,14 +12,15 @@ const seed = Number(process.env.MODEL_SEED ?? Date.now()) | 0;
 const upTo = (max: number) => fc.integer({ min: 0, max });
 const plans: fc.Arbitrary<Plan> = fc.record({
   seed: fc.noShrink(fc.noBias(fc.integer())),
-  steps: fc.noBias(fc.integer({ min: 200, max: 600 })),
+  steps: fc.noBias(fc.integer({ min: 300, max: 700 })),
   readers: fc.integer({ min: 1, max: 3 }),
   calm: fc.noBias(fc.integer({ min: 60, max: 300 })),
   wipes: upTo(8),
   failovers: upTo(8),
   deaths: upTo(8),
   naps: upTo(12),
-  jumps: upTo(12),
+  jumps: upTo(8),
+  dazes: upTo(6),
   cuts: upTo(4),
 });
 
@@ -45,19 +46,23 @@ describe('the cache as it is', () => {
   }, 600_000);
 });
 
-const inPeace = { wipes: 0, failovers: 0, deaths: 0, cuts: 0 };
+const inPeace = { wipes: 0, failovers: 0, deaths: 0, cuts: 0, naps: 0, jumps: 0, dazes: 0 };
 
 describe('the cache is stale', () => {
   it.each([
     ['marks come after the commit', mutations.markedAfterwards, {}],
-    ['a mark holds one batch only', mutations.loneMarks, { ...inPeace, calm: 100, naps: 10, jumps: 0 }],
+    ['a mark holds one batch only', mutations.loneMarks, { ...inPeace, calm: 100, naps: 10 }],
     ['entries are stored without a lease', mutations.withoutLeases, { ...inPeace, calm: 100 }],
-    ['commits do not refuse when their marks are old', mutations.withOldMarks, { ...inPeace, naps: 25, jumps: 15 }],
+    ['commits do not refuse when their marks are old', mutations.withOldMarks, { ...inPeace, dazes: 15 }],
     ['epochs are not marked', mutations.withoutEpochs, {}],
-    ['nobody looks at the key of the incarnation', mutations.withoutIncarnationKey, {}],
+    ['nobody looks at the key of the incarnation', mutations.withoutIncarnationKey, { ...inPeace, wipes: 6, naps: 8 }],
     ['commits do not look at the row', mutations.withoutRow, {}],
     ['nobody looks at the run id', mutations.withoutRunId, {}],
-    ['nobody waits until older rows are believed no more', mutations.unsettled, {}],
+    [
+      'nobody waits until older rows are believed no more',
+      mutations.unsettled,
+      { ...inPeace, calm: 120, failovers: 4, naps: 8 },
+    ],
   ] satisfies [string, Mutation, Partial<Plan>][])(
     'where %s',
     async (what, mutation, emphasis) => {

@@ -1,5 +1,5 @@
 import { type Answers, createAnswers } from '../../../src/cache/answers.ts';
-import type { Answer, CacheServer } from '../../../src/cache/cache.ts';
+import { type Answer, type CacheServer, MARK_MS } from '../../../src/cache/cache.ts';
 import { createIncarnation, type Incarnation } from '../../../src/cache/incarnation.ts';
 import type { AnyEvent } from '../../../src/events/events.ts';
 import { cached } from '../../../src/projections/cached.ts';
@@ -54,7 +54,7 @@ function connect(world: World, actor: Actor): { server: CacheServer; lose: () =>
     stop: () => Promise.resolve(),
   };
   const lose = () =>
-    void scheduler.turn(actor).then(() => {
+    void scheduler.sleep(actor, scheduler.pick(100)).then(() => {
       redis = world.redis;
       reset();
     });
@@ -76,6 +76,18 @@ function startProcess(
     pause: (ms) => scheduler.sleep(actor, Math.ceil(ms / STEP_MS)),
   });
   return { actor, server, incarnation, process: { actor, lose, die: () => scheduler.kill(actor) } };
+}
+
+/** Stands still, and does not know. */
+export function nap({ scheduler }: World, actor: Actor): void {
+  actor.asleepUntil = scheduler.time + ([1, 6, 35, 70][scheduler.pick(4)]! * 1_000) / STEP_MS;
+}
+
+/** Stands still for longer than a mark lives, which takes the others no time at all, and a little more. */
+function outlive({ scheduler }: World, actor: Actor): void {
+  const steps = (MARK_MS + 1_000) / STEP_MS;
+  scheduler.time += steps;
+  actor.asleepUntil = scheduler.time + scheduler.pick(200);
 }
 
 /** Reads one answer again and again, each by somebody who knows what was told before. */
@@ -138,6 +150,7 @@ function storeOf(world: World, actor: Actor, part: Part): ProjectionStore {
   const { scheduler, mutation, committed } = world;
   const commit: ProjectionStore['commit'] = (_commit, proviso) => {
     const from = committed[part];
+    if (scheduler.chance(world.plan.dazes / 100)) outlive(world, actor);
     return scheduler.call(actor, (): CommitOutcome => {
       if (committed[part] !== from) return 'missed';
       if (proviso && mutation.rowChecked && proviso.id !== world.row.id) return 'cached-otherwise';

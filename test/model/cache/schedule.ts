@@ -1,4 +1,4 @@
-import { type Process, startProjector, startReader } from './processes.ts';
+import { nap, type Process, startProjector, startReader } from './processes.ts';
 import { createWorld, type Mutation, PARTS, type Plan, STEP_MS, type World } from './world.ts';
 
 export interface Outcome {
@@ -35,12 +35,9 @@ function disturb(world: World, slots: readonly Slot[]): void {
   if (happens(plan.wipes)) world.redis.wipe();
   if (happens(plan.failovers)) failOver(world, slots);
   if (happens(plan.deaths)) restart(anyone());
-  if (happens(plan.naps)) anyone().process.actor.asleepUntil = scheduler.time + seconds(pickOne(world, [1, 6, 35, 70]));
-  if (happens(plan.jumps)) scheduler.time += seconds(pickOne(world, [1, 6, 35, 65]));
+  if (happens(plan.naps)) nap(world, anyone().process.actor);
+  if (happens(plan.jumps)) scheduler.time += ([1, 6, 35, 65][scheduler.pick(4)]! * 1_000) / STEP_MS;
 }
-
-const seconds = (count: number) => (count * 1_000) / STEP_MS;
-const pickOne = (world: World, choices: readonly number[]) => choices[world.scheduler.pick(choices.length)] ?? 0;
 
 let lives = 0;
 

@@ -17,6 +17,8 @@ export interface Plan {
   readonly naps: number;
   /** Times at which everything stands still for long. */
   readonly jumps: number;
+  /** Of commits, in hundredths: the projector stands still between its marks and the commit for longer than they live. */
+  readonly dazes: number;
   /** Of calls of the server, in hundredths, that are not answered. */
   readonly cuts: number;
 }
@@ -66,7 +68,7 @@ export interface World {
 }
 
 /** A step takes so long. */
-export const STEP_MS = 20;
+export const STEP_MS = 8;
 
 export function createWorld(plan: Plan, mutation: Mutation): World {
   const scheduler = new Scheduler(plan.seed);
