@@ -39,7 +39,12 @@ const settings = z.object({
   HOST: z.string().default('localhost').describe('address the API listens on'),
   PORT: port.default(5000).describe('port of the API'),
   HEALTH_PORT: port.optional().describe('port for probes and metrics of a process without the API'),
-  PUBLIC_URL: z.url().optional().describe('base of every URL in an answer; processes with another one share no cache; default `http://localhost:$PORT`'),
+  PUBLIC_URL: z
+    .url()
+    .optional()
+    .describe(
+      'base of every URL in an answer; processes with another one share no cache; default `http://localhost:$PORT`',
+    ),
   DATA_DIR: z
     .string()
     .default('./data')

@@ -17,10 +17,10 @@ export interface RunningApp {
   restart(): Promise<void>;
 }
 
-export async function startApp(env: NodeJS.ProcessEnv = {}): Promise<RunningApp> {
+export async function startApp(): Promise<RunningApp> {
   const dataDir = await mkdtemp(join(tmpdir(), 'openmusic-e2e-'));
   const port = await freePort();
-  const launch = () => startProcess({ env: { ...env, DATA_DIR: dataDir }, port });
+  const launch = () => startProcess({ env: { DATA_DIR: dataDir }, port });
   let app = await launch();
   let before = '';
   return {
