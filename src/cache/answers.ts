@@ -4,16 +4,16 @@ import { createFlights } from './flights.ts';
 import type { Incarnation } from './incarnation.ts';
 import type { CacheMeter } from './meter.ts';
 
-export interface Found {
-  /** Undefined when there is nothing to answer with. */
-  readonly answer: Answer | undefined;
+export interface Found<Loaded extends Answer | undefined = Answer | undefined> {
+  /** As it was cached, or as it was loaded. */
+  readonly answer: Answer | Loaded;
   readonly source: 'cache' | 'database';
 }
 
 /** Answers to reads, from the cache where that is as good as reading the database now. */
 export interface Answers {
-  /** `load` reads the database; it must give the same to whoever asks. */
-  read(wanted: Cached, load: () => Promise<Answer | undefined>): Promise<Found>;
+  /** `load` reads the database; it must give the same to whoever asks, and undefined where there is nothing to answer with. */
+  read<Loaded extends Answer | undefined>(wanted: Cached, load: () => Promise<Loaded>): Promise<Found<Loaded>>;
 }
 
 export interface AnswersOptions {
@@ -41,7 +41,10 @@ export function createAnswers({ server, incarnation, variant, now, meter }: Answ
   const share = createFlights();
   const token = () => randomUUID();
 
-  async function find(wanted: Cached, load: () => Promise<Answer | undefined>): Promise<Found> {
+  async function find<Loaded extends Answer | undefined>(
+    wanted: Cached,
+    load: () => Promise<Loaded>,
+  ): Promise<Found<Loaded>> {
     const spend = budgetOf(BUDGET_MS, now);
     const life = incarnation.readable();
     const looked = life === undefined ? undefined : await lookUp(life, wanted, spend);

@@ -9,7 +9,8 @@ import {
   now,
   startProcess,
 } from '../../test/support/hand-made-cache.ts';
-import { BELIEVED_MS, type Incarnation, type IncarnationOptions } from './incarnation.ts';
+import { type Incarnation, type IncarnationOptions } from './incarnation.ts';
+import { BELIEVED_MS } from './known-row.ts';
 import { createMemoryCache } from './memory.ts';
 
 const OTHER_BUILD = 2;

@@ -3,32 +3,8 @@ import { reasonOf } from '../errors.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { CacheServer } from './cache.ts';
 import { createFlights } from './flights.ts';
+import { BELIEVED_MS, type CacheRow, type CacheState, createKnownRow } from './known-row.ts';
 import type { CacheMeter } from './meter.ts';
-
-/** The row in Postgres that says which cache counts. What it has said before, it never says again. */
-export interface CacheState {
-  /** Also the incarnation that the server repeats while the cache is on. */
-  readonly id: string;
-  /** Id of the row that this one replaced. */
-  readonly previous: string;
-  readonly on: boolean;
-  /** Of the server that has the incarnation. */
-  readonly runId: string;
-  /** The build whose answers are cached. */
-  readonly generation: number;
-}
-
-export interface CacheRow {
-  /** `now`: the database's clock in milliseconds, when it answered. */
-  read(): Promise<CacheState & { readonly now: number }>;
-  /**
-   * Replaces the row, unless it is another one than `from` by now, or is held off. `prepare` runs while nobody else can
-   * replace it. Durable before anybody can read it.
-   */
-  replace(from: string, to: CacheState, prepare: () => Promise<void>): Promise<void>;
-  /** Replaces the row by one that is off, unless it is another one by now, or off already; it is held off for so long. */
-  turnOff(from: string, holdMs: number): Promise<void>;
-}
 
 export interface IncarnationOptions {
   readonly server: CacheServer;
@@ -46,8 +22,6 @@ export interface IncarnationOptions {
   readonly alone?: boolean;
 }
 
-/** Entries are served for so long after the row was asked for. Whoever turns the cache off waits as long. */
-export const BELIEVED_MS = 1_000;
 const ASK_EVERY_MS = 250;
 /** A server that did not answer is left alone for so long. */
 const LEFT_ALONE_MS = 1_000;
@@ -73,21 +47,10 @@ export interface Incarnation extends Stoppable {
   turnOff(id: string): Promise<void>;
 }
 
-interface Known {
-  readonly state: CacheState;
-  /** When the question was sent. */
-  readonly askedAt: number;
-  /** From when on nobody can believe an older row. */
-  readonly settledAt: number;
-  /** Added to our clock it gives the database's, or an earlier time. */
-  readonly ahead: number;
-}
-
 export function createIncarnation(options: IncarnationOptions): Incarnation {
   const { server, row, generation, mayBegin, now, pause, meter, report, alone = false } = options;
-  const settleMs = alone ? 0 : BELIEVED_MS;
+  const known = createKnownRow(row, now, alone ? 0 : BELIEVED_MS);
   const share = createFlights();
-  let known: Known | undefined;
   /** Id of the row whose server ours is, found out by the connection that we have now. */
   let verified: string | undefined;
   /** Counts why what was found out about the server may no longer be true. */
@@ -107,7 +70,7 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
   const ask = () =>
     share('ask', async () => {
       try {
-        await learn();
+        await known.learn();
         await look();
         if (now() >= leftAloneUntil) trouble = '';
       } catch (error) {
@@ -115,28 +78,13 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
       }
     });
 
-  async function learn(): Promise<CacheState> {
-    const askedAt = now();
-    const { now: databaseTime, ...state } = await row.read();
-    const arrived = now();
-    known = { state, askedAt, settledAt: settledAt(state, arrived), ahead: databaseTime - arrived };
-    if (verified !== state.id) verified = undefined;
-    return state;
-  }
-
-  /** Of a row that turned a cache on that was off, nothing older can be believed but that it is off. */
-  function settledAt(state: CacheState, arrived: number): number {
-    if (!known) return arrived + settleMs;
-    const { id, on } = known.state;
-    return id === state.id || (!on && id === state.previous) ? known.settledAt : arrived + settleMs;
-  }
-
   /** Finds out whether the server is the row's, and begins a new incarnation where it is not. */
   async function look(): Promise<void> {
     const mine = generation();
     const isMine = ({ generation: its }: CacheState) => mine === undefined || mine === its;
-    if (!known || now() < leftAloneUntil || (verified === known.state.id && isMine(known.state))) return;
-    const { state } = known;
+    const last = known.last();
+    if (!last || now() < leftAloneUntil || (verified === last.state.id && isMine(last.state))) return;
+    const { state } = last;
     const before = doubts;
     const { runId, incarnation, unfit } = await identify(state);
     if (unfit !== undefined) throw new Error(unfit);
@@ -144,10 +92,10 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
     if (same && before === doubts) verified = state.id;
     if (mine === undefined || (same && isMine(state)) || !(await mayBegin(mine))) return;
     // Processes that reach different servers would replace each other's for ever, and nothing would ever be settled.
-    if (state.on && !same && now() < known.settledAt) return row.turnOff(state.id, HOLD_MS);
+    if (state.on && !same && now() < last.settledAt) return row.turnOff(state.id, HOLD_MS);
     const next = { id: randomUUID(), previous: state.id, on: true, runId, generation: mine };
     await row.replace(state.id, next, () => server.begin(next.id));
-    if ((await learn()).id === next.id && before === doubts) verified = next.id;
+    if ((await known.learn()).id === next.id && before === doubts) verified = next.id;
   }
 
   async function identify({ id }: CacheState) {
@@ -181,10 +129,11 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
   }
 
   async function settled(build: number): Promise<{ id: string; marks: boolean }> {
-    if (!known) await ask();
+    if (!known.last()) await ask();
     for (;;) {
-      if (!known) throw new Error('It is not known whether anything is cached.');
-      const { state, settledAt } = known;
+      const last = known.last();
+      if (!last) throw new Error('It is not known whether anything is cached.');
+      const { state, settledAt } = last;
       const { id } = state;
       if (now() < settledAt) await pause(settledAt - now());
       else if (!state.on || state.generation !== build) return { id, marks: false };
@@ -197,12 +146,13 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
   }
 
   function readable(): string | undefined {
-    if (!known || now() - known.askedAt > BELIEVED_MS) return undefined;
-    const { id, on, generation: its } = known.state;
+    const last = known.last();
+    if (!last || now() - last.askedAt > BELIEVED_MS) return undefined;
+    const { id, on, generation: its } = last.state;
     return on && verified === id && its === generation() ? id : undefined;
   }
 
-  const isUnverified = (id: string) => known?.state.id === id && verified !== id;
+  const isUnverified = (id: string) => known.last()?.state.id === id && verified !== id;
 
   async function askOn(): Promise<void> {
     while (!stopped) {
@@ -217,7 +167,7 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
   return {
     readable,
     settled,
-    databaseTime: () => now() + (known?.ahead ?? -Infinity),
+    databaseTime: () => now() + (known.last()?.ahead ?? -Infinity),
     doubt() {
       unverify();
       return ask();

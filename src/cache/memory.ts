@@ -1,6 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { type CacheServer, EPOCH_MS, ENTRY_MS, isEntryOf, isEpoch, isMark, LEASE_MS, MARK_MS } from './cache.ts';
+import {
+  type Cached,
+  type CacheServer,
+  EPOCH_MS,
+  ENTRY_MS,
+  isEntryOf,
+  isEpoch,
+  isMark,
+  type Lease,
+  LEASE_MS,
+  MARK_MS,
+  validityOf,
+} from './cache.ts';
 
 export interface MemoryOptions {
   /** Milliseconds by a clock that never goes back. */
@@ -40,6 +52,7 @@ export function createMemoryCache({ now, size = SIZE }: MemoryOptions): CacheSer
   }
 
   const nameOf = (incarnation: string, key: string) => `${incarnation} ${key}`;
+  const isCurrent = (incarnation: string) => incarnation === current;
 
   function begin(incarnation: string): void {
     current = incarnation;
@@ -54,46 +67,36 @@ export function createMemoryCache({ now, size = SIZE }: MemoryOptions): CacheSer
     return `#${fresh}`;
   }
 
-  /** Of a mark: whose part of it is not dead yet. */
-  const holdersOf = (mark: string) =>
-    mark
-      .slice(1)
-      .split(' ')
-      .map((part) => part.split('@'))
-      .flatMap(([token = '', since = '']) => (now() - Number(since) < MARK_MS ? [{ token, since }] : []));
+  function lease(incarnation: string, { key, epochs }: Cached, { token, variant }: Lease): string | undefined {
+    const found = epochs.map((epoch) => epochOf(nameOf(incarnation, epoch), token));
+    const validity = validityOf(variant, found);
+    const name = nameOf(incarnation, key);
+    const held = get(name);
+    if (validity === undefined || (held !== undefined && !isReplaceable(held, validity))) return undefined;
+    set(name, `?${token}`, LEASE_MS);
+    return validity;
+  }
 
-  const markOf = (holders: readonly { token: string; since: string }[]) =>
-    `!${holders.map(({ token, since }) => `${token}@${since}`).join(' ')}`;
+  function fill(name: string, token: string, entry: string): boolean {
+    if (get(name) !== `?${token}`) return false;
+    set(name, entry, ENTRY_MS);
+    return true;
+  }
 
-  const operations = {
-    lease: (incarnation: string, key: string, epochs: readonly string[], token: string, variant: string) => {
-      const found = epochs.map((epoch) => epochOf(nameOf(incarnation, epoch), token));
-      if (!found.every(isEpoch)) return undefined;
-      const validity = variant + found.join('');
-      const held = get(nameOf(incarnation, key));
-      if (held !== undefined && (!held.startsWith('=') || isEntryOf(held, validity))) return undefined;
-      set(nameOf(incarnation, key), `?${token}`, LEASE_MS);
-      return validity;
-    },
-    fill(name: string, token: string, entry: string) {
-      if (get(name) !== `?${token}`) return false;
-      set(name, entry, ENTRY_MS);
-      return true;
-    },
-    mark(name: string, token: string) {
-      const held = get(name);
-      const holders = isMark(held) ? holdersOf(held) : [];
-      set(name, markOf([...holders, { token, since: String(now()) }]), MARK_MS);
-    },
-    release(name: string, token: string) {
-      const held = get(name);
-      if (!isMark(held)) return;
-      const holders = holdersOf(held).filter((holder) => holder.token !== token);
-      const until = lasting.get(name)?.until ?? 0;
-      if (holders.length === 0) lasting.delete(name);
-      else set(name, markOf(holders), until - now());
-    },
-  };
+  function mark(name: string, token: string): void {
+    const held = get(name);
+    const holders = isMark(held) ? livingHolders(held, now()) : [];
+    set(name, markOf([...holders, { token, since: now() }]), MARK_MS);
+  }
+
+  function release(name: string, token: string): void {
+    const held = get(name);
+    if (!isMark(held)) return;
+    const holders = livingHolders(held, now()).filter((holder) => holder.token !== token);
+    const until = lasting.get(name)?.until ?? 0;
+    if (holders.length === 0) lasting.delete(name);
+    else set(name, markOf(holders), until - now());
+  }
 
   return {
     identify: async () => Promise.resolve({ runId, incarnation: current }),
@@ -102,20 +105,41 @@ export function createMemoryCache({ now, size = SIZE }: MemoryOptions): CacheSer
       return Promise.resolve();
     },
     read: async (incarnation, keys) =>
-      Promise.resolve(incarnation === current ? keys.map((key) => get(nameOf(incarnation, key))) : undefined),
-    lease: async (incarnation, { key, epochs }, { token, variant }) =>
-      Promise.resolve(incarnation === current ? operations.lease(incarnation, key, epochs, token, variant) : undefined),
+      Promise.resolve(isCurrent(incarnation) ? keys.map((key) => get(nameOf(incarnation, key))) : undefined),
+    lease: async (incarnation, wanted, right) =>
+      Promise.resolve(isCurrent(incarnation) ? lease(incarnation, wanted, right) : undefined),
     fill: async (incarnation, key, token, entry) =>
-      Promise.resolve(incarnation === current && operations.fill(nameOf(incarnation, key), token, entry)),
+      Promise.resolve(isCurrent(incarnation) && fill(nameOf(incarnation, key), token, entry)),
     mark: async (incarnation, keys, token) => {
-      if (incarnation === current) for (const key of keys) operations.mark(nameOf(incarnation, key), token);
-      return Promise.resolve(incarnation === current);
+      if (isCurrent(incarnation)) for (const key of keys) mark(nameOf(incarnation, key), token);
+      return Promise.resolve(isCurrent(incarnation));
     },
     release: async (incarnation, keys, token) => {
-      for (const key of keys) operations.release(nameOf(incarnation, key), token);
+      for (const key of keys) release(nameOf(incarnation, key), token);
       return Promise.resolve();
     },
     onReset: () => undefined,
     stop: () => Promise.resolve(),
   };
 }
+
+/** A lease takes the place of an entry that does not count. */
+const isReplaceable = (held: string, validity: string) => held.startsWith('=') && !isEntryOf(held, validity);
+
+interface Holder {
+  readonly token: string;
+  /** Milliseconds. */
+  readonly since: number;
+}
+
+/** Of a mark: whose part of it is not dead yet. */
+function livingHolders(mark: string, now: number): Holder[] {
+  const holders = mark
+    .slice(1)
+    .split(' ')
+    .map((part) => part.split('@'))
+    .map(([token = '', since]) => ({ token, since: Number(since) }));
+  return holders.filter(({ since }) => now - since < MARK_MS);
+}
+
+const markOf = (holders: readonly Holder[]) => `!${holders.map(({ token, since }) => `${token}@${since}`).join(' ')}`;

@@ -16,7 +16,7 @@ type Scripted = Record<`openmusic-${Script}`, (keys: number, ...args: (string | 
 /** The cache in Redis, under keys of its own. The connection is not closed with it. */
 export function createRedisCache({ client, identify }: RedisConnection, namespace: string): CacheServer {
   for (const name of SCRIPTS) client.defineCommand(`openmusic-${name}`, { lua: sources[name] ?? '' });
-  const scripts = client as unknown as Scripted;
+  const scripts = client as RedisConnection['client'] & Scripted;
   const prefix = `${namespace}:cache:`;
   const own = `${prefix}incarnation`;
   const nameOf = (incarnation: string) => (key: string) => `${prefix}${incarnation}:${key}`;

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { BELIEVED_MS, type CacheRow, type CacheState } from '../cache/incarnation.ts';
+import { BELIEVED_MS, type CacheRow, type CacheState } from '../cache/known-row.ts';
 import { isRead } from '../postgres/generation-lock.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 
 const COLUMNS = 'id, previous, "on", run_id AS "runId", generation';
-const CLOCK = 'extract(epoch FROM clock_timestamp()) * 1000';
+/** SQL of the database's clock in milliseconds. */
+export const CLOCK = 'extract(epoch FROM clock_timestamp()) * 1000';
 
 type Row = CacheState & Record<string, unknown>;
 

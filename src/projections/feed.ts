@@ -10,7 +10,7 @@ import type { PostgresConnection } from '../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../postgres/pool.ts';
 import { type Generation, holdGeneration } from './generations.ts';
 import { hasReached } from './guard.ts';
-import type { CacheRow } from '../cache/incarnation.ts';
+import type { CacheRow } from '../cache/known-row.ts';
 import { turnOffForChanges } from './cache-row.ts';
 import { type Marking, withMarks } from './marked-store.ts';
 import { createPostgresStore } from './postgres-store.ts';

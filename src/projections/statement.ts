@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { QueryConfig } from 'pg';
 import type { BulkWrite } from './changes.ts';
 import { isRead } from '../postgres/generation-lock.ts';
+import { CLOCK } from './cache-row.ts';
 import { keyOf } from './projection.ts';
 import type { Accepted, CacheProviso, Commit } from './store.ts';
 
@@ -67,7 +68,7 @@ END $$;`;
 
 /** The lock lets nobody replace the row before the commit. */
 const PROVISO = `cache AS (
-  SELECT FROM cache_state WHERE id = $4 AND ($5::float8 IS NULL OR extract(epoch FROM clock_timestamp()) * 1000 < $5) FOR SHARE
+  SELECT FROM cache_state WHERE id = $4 AND ($5::float8 IS NULL OR ${CLOCK} < $5) FOR SHARE
 ), `;
 
 const MOVE = (proviso: boolean) => `moved AS (

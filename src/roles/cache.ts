@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CacheServer } from '../cache/cache.ts';
 import { createIncarnation, type Incarnation } from '../cache/incarnation.ts';
+import type { CacheRow } from '../cache/known-row.ts';
 import { createMemoryCache } from '../cache/memory.ts';
 import { type CacheMeter, createCacheMeter } from '../cache/meter.ts';
 import { noCache } from '../cache/none.ts';
@@ -8,7 +9,6 @@ import { createRedisCache } from '../cache/redis-cache.ts';
 import { connectRedis, type RedisConnection } from '../cache/redis.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import { isOnlyOneRead, openCacheRow } from '../projections/cache-row.ts';
-import type { CacheRow } from '../cache/incarnation.ts';
 import { hasReached } from '../projections/guard.ts';
 import type { ReadModel } from '../projections/read-model.ts';
 import type { RoleOptions } from './context.ts';
@@ -30,9 +30,9 @@ const now = () => performance.now();
 export function addCache(context: RoleOptions): CacheParts {
   const { config, lifecycle, logger, registry, resources } = context;
   const { connection, log, placement } = resources;
-  const redis =
-    config.REDIS_URL === 'off' || !(config.REDIS_URL ?? config.REDIS_SERVER) ? undefined : addRedis(context);
-  const inProcess = !redis && !config.KAFKA_BROKERS && config.REDIS_URL !== 'off';
+  const isOff = config.REDIS_URL === 'off';
+  const redis = !isOff && (config.REDIS_URL ?? config.REDIS_SERVER) ? addRedis(context) : undefined;
+  const inProcess = !isOff && !redis && !config.KAFKA_BROKERS;
   const server = redis ? createRedisCache(redis, config.NAMESPACE) : inProcess ? createMemoryCache({ now }) : noCache;
   const searchPath = [config.NAMESPACE, 'public'];
   const database = openDatabase(connection, { name: 'openmusic cache', max: 2, searchPath, queryTimeoutMs: 2_000 });
@@ -51,13 +51,7 @@ export function addCache(context: RoleOptions): CacheParts {
   });
   lifecycle.add('cache', incarnation);
   return {
-    ...{
-      server,
-      row,
-      incarnation,
-      redis,
-      meter,
-    },
+    ...{ server, row, incarnation, redis, meter },
     readBy: (model) => void (reads = model),
   };
 }

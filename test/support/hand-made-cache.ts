@@ -1,11 +1,6 @@
 import type { CacheServer } from '../../src/cache/cache.ts';
-import {
-  type CacheRow,
-  type CacheState,
-  createIncarnation,
-  type Incarnation,
-  type IncarnationOptions,
-} from '../../src/cache/incarnation.ts';
+import { createIncarnation, type Incarnation, type IncarnationOptions } from '../../src/cache/incarnation.ts';
+import type { CacheRow, CacheState } from '../../src/cache/known-row.ts';
 import { createMemoryCache } from '../../src/cache/memory.ts';
 
 /** Time is what the timers of the test say. */

@@ -83,7 +83,7 @@ export const playlistRoutes =
     app.get('/playlists', { schema: schemas.list }, async (request, reply) => {
       const account = callerOf(request);
       const { answer, source } = await answers.read(cached.playlistsOf(account), () => listOf(account));
-      return sendAnswer(request, reply.header('x-data-source', source), answer ?? (await listOf(account)));
+      return sendAnswer(request, reply.header('x-data-source', source), answer);
     });
 
     app.patch('/playlists/:id', { schema: schemas.rename }, async (request, reply) => {

@@ -105,7 +105,7 @@ async function readOn(world: World, actor: Actor, answers: Answers, load: () => 
     await world.scheduler.turn(actor);
     const told = { ...world.told };
     const { answer, source } = await answers.read(cached.album(ALBUM), load);
-    const seen = JSON.parse(answer?.body ?? '{}') as Parts;
+    const seen = JSON.parse(answer.body) as Parts;
     world.reads += 1;
     if (source === 'cache') world.hits += 1;
     const stale = PARTS.find((part) => seen[part] < told[part]);

@@ -1,5 +1,5 @@
 import type { CacheServer } from '../../../src/cache/cache.ts';
-import type { CacheRow, CacheState } from '../../../src/cache/incarnation.ts';
+import type { CacheRow, CacheState } from '../../../src/cache/known-row.ts';
 import { type Actor, Scheduler } from '../scheduler.ts';
 import { createMemoryCache } from '../../../src/cache/memory.ts';
 import { type Contents, ModelRedis } from './redis.ts';
