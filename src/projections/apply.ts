@@ -19,11 +19,16 @@ interface ApplierOptions extends JudgeOptions {
   readonly faults: Faults;
 }
 
-type Apply = (works: readonly Work[], context: DeliveryContext) => Promise<void>;
+interface Applier {
+  apply(works: readonly Work[], context: DeliveryContext): Promise<void>;
+  /** Resolves when everything that was committed is told. */
+  told(): Promise<void>;
+}
 
 /** Arbitrates records and commits what follows. What a state remembers afterwards is true, or it has forgotten. */
-export function createApplier({ store, observer, faults, ...judging }: ApplierOptions): Apply {
+export function createApplier({ store, observer, faults, ...judging }: ApplierOptions): Applier {
   const judge = createJudge({ store, ...judging });
+  const untold = new Set<Promise<void>>();
 
   /** Applies all works in one transaction; halves them when Postgres refuses a row, until the one that is refused stands alone. */
   async function apply(works: readonly Work[], context: DeliveryContext, trust = true): Promise<void> {
@@ -65,8 +70,15 @@ export function createApplier({ store, observer, faults, ...judging }: ApplierOp
     if (typeof outcome === 'string') return outcome;
     for (const { work, to, heads } of judged) work.state.moved(to, heads);
     faults['after-commit']?.();
-    tell(judged, { moves, accepted }, outcome.sole);
+    const telling = () => tell(judged, { moves, accepted }, outcome.sole);
+    if (outcome.unmarked) track(outcome.unmarked.then(telling));
+    else telling();
     return outcome;
+  }
+
+  function track(later: Promise<void>): void {
+    untold.add(later);
+    void later.finally(() => untold.delete(later));
   }
 
   function tell(judged: readonly Judged[], commit: Commit, sole: boolean): void {
@@ -80,7 +92,12 @@ export function createApplier({ store, observer, faults, ...judging }: ApplierOp
     observer.committed(commit, { won: sole ? won : [], look });
   }
 
-  return apply;
+  return {
+    apply,
+    async told() {
+      await Promise.all(untold);
+    },
+  };
 }
 
 const worksOf = (judged: readonly Judged[]) => judged.map(({ work }) => work);

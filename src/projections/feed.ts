@@ -130,6 +130,7 @@ async function feedInto(options: FeedOptions, generation: Generation, database: 
       (stopped ??= (async () => {
         await watch.stop();
         await subscription.stop();
+        await projector.told();
         await database.stop();
       })()),
   };

@@ -33,7 +33,10 @@ export function withMarks(store: ProjectionStore, generation: number, marking: M
     try {
       const outcome = await store.commit(commit, { id, before });
       faults['before-release']?.();
-      await release();
+      const unmarked = release();
+      // Marks of the next commit may be on their way before these are off.
+      if (typeof outcome === 'object') return { ...outcome, unmarked };
+      await unmarked;
       return outcome;
     } catch (error) {
       if (error instanceof Poison) await release();

@@ -13,7 +13,10 @@ export interface ProjectorOptions extends AssignmentOptions {
 }
 
 export type Projector = SubscriptionHandler &
-  Pick<Assignment, 'stopped' | 'positions' | 'retryStopped' | 'compareEnds'>;
+  Pick<Assignment, 'stopped' | 'positions' | 'retryStopped' | 'compareEnds'> & {
+    /** Resolves when the observer has heard of everything that was committed. */
+    told(): Promise<void>;
+  };
 
 /**
  * Reads the log in order, accepts or rejects every record by the rule, and writes what follows with the checkpoint in one
@@ -23,7 +26,7 @@ export type Projector = SubscriptionHandler &
 export function createProjector(options: ProjectorOptions): Projector {
   const { store, observer, faults = {} } = options;
   const assignment = new Assignment(options);
-  const apply = createApplier({
+  const { apply, told } = createApplier({
     ...{ store, observer, faults, ground: () => assignment.ground },
     stop: (state, reason) => assignment.stop(state, reason),
   });
@@ -80,6 +83,7 @@ export function createProjector(options: ProjectorOptions): Projector {
 
   return {
     deliver,
+    told,
     assigned: (partitions) => assignment.assigned(partitions),
     stopped: () => assignment.stopped(),
     positions: () => assignment.positions(),

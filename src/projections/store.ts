@@ -56,8 +56,11 @@ export type CommitOutcome =
   | 'not-new'
   /** What it was to change is cached otherwise by now than it was provided for. Only if something was provided. */
   | 'cached-otherwise'
-  /** It happened. `sole`: no other serving build is read by anybody, so what won here counts already. */
-  | { readonly sole: boolean };
+  /**
+   * It happened. `sole`: no other serving build is read by anybody, so what won here counts already. `unmarked`: settles when
+   * what was cached of it can be cached again, and nobody is to be told before; undefined: at once.
+   */
+  | { readonly sole: boolean; readonly unmarked?: Promise<void> };
 
 /** What must be true of the cache when the rows that are cached are changed. */
 export interface CacheProviso {

@@ -137,8 +137,11 @@ export function startProjector(world: World, part: Part): Process {
   void (async () => {
     for (;;) {
       await scheduler.sleep(actor, scheduler.pick(world.plan.calm));
-      const outcome = await store.commit(commit).catch(() => 'failed');
-      if (typeof outcome === 'object') world.told[part] = world.committed[part];
+      const outcome = await store.commit(commit).catch(() => 'failed' as const);
+      if (typeof outcome === 'object') {
+        const value = world.committed[part];
+        void (outcome.unmarked ?? Promise.resolve()).then(() => (world.told[part] = Math.max(world.told[part], value)));
+      }
       await scheduler.turn(actor);
     }
   })();
