@@ -3,7 +3,7 @@ import { afterEach, expect, it } from '@jest/globals';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { until } from '../../test/support/servers/waiting.ts';
-import type { OpenFile } from '../files/files.ts';
+import type { OpenFile } from '../providers/files/files.ts';
 import { answerErrors } from './errors.ts';
 import { sendFile } from './send-file.ts';
 

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import parseRange from 'range-parser';
-import type { ByteRange, OpenFile } from '../files/files.ts';
+import type { ByteRange, OpenFile } from '../providers/files/files.ts';
 import { HttpError } from './errors.ts';
 import { isKnown } from './etag.ts';
 

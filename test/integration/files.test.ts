@@ -7,8 +7,8 @@ import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { loadConfig } from '../../src/config.ts';
-import type { ByteRange, Files, ListedFile } from '../../src/files/files.ts';
-import { openFiles } from '../../src/files/providers.ts';
+import type { ByteRange, Files, ListedFile } from '../../src/providers/files/files.ts';
+import { openFiles } from '../../src/providers/files/providers.ts';
 import { namespace } from '../support/servers/index.ts';
 import { describeWithMinio, describeWithS3, type Minio, type S3Server } from '../support/servers/minio.ts';
 

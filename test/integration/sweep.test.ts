@@ -4,9 +4,9 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { newId } from '../../src/events/ids.ts';
-import { openDiskFiles } from '../../src/files/disk.ts';
-import type { Files } from '../../src/files/files.ts';
-import { sweep, type SweepOptions } from '../../src/files/sweep.ts';
+import { openDiskFiles } from '../../src/providers/files/disk.ts';
+import type { Files } from '../../src/providers/files/files.ts';
+import { sweep, type SweepOptions } from '../../src/providers/files/sweep.ts';
 import { coversAmong } from '../../src/projections/albums.ts';
 import { tellsAll } from '../../src/projections/guard.ts';
 import {

@@ -39,5 +39,5 @@ switch (point) {
 }
 syncBuiltinESMExports();
 
-const { openDiskFiles } = await import('../../src/files/disk.ts');
+const { openDiskFiles } = await import('../../src/providers/files/disk.ts');
 await (await openDiskFiles(directory)).put(name, Buffer.alloc(100_000, 7), 'image/png');

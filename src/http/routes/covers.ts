@@ -4,7 +4,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { notFound, unavailable } from '../../errors.ts';
 import { newId } from '../../events/ids.ts';
-import type { Files, OpenFile } from '../../files/files.ts';
+import type { Files, OpenFile } from '../../providers/files/files.ts';
 import { catalogAccess } from '../access.ts';
 import { conditionally, expectedVersion } from '../etag.ts';
 import { imageTypeOf, mediaTypeOf } from '../images.ts';

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { Stoppable } from '../lifecycle.ts';
+import type { Stoppable } from '../../lifecycle.ts';
 
 /** Keeps files under names of our own. A name is used once and its bytes never change. */
 export interface Files extends Stoppable {

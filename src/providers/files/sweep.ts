@@ -1,5 +1,5 @@
-import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { reasonOf } from '../../errors.ts';
+import { sleep, type Stoppable } from '../../lifecycle.ts';
 import type { Files } from './files.ts';
 
 export interface SweepOptions {
