@@ -8,9 +8,14 @@ import { KEY_NAMES } from './keys.ts';
 const roles = ['api', 'projector', 'exporter', 'worker', 'scheduler'] as const;
 export type Role = (typeof roles)[number];
 
+const mailProviders = ['smtp', 'file', 'webhook'] as const;
+export type MailProviderName = (typeof mailProviders)[number];
+
 const port = z.coerce.number().int().min(0).max(65_535);
 const seconds = z.coerce.number().int().min(1);
 const count = z.coerce.number().int().min(1);
+/** Fractions of a second are for tests. */
+const duration = z.coerce.number().positive();
 const onOff = z.enum(['on', 'off']);
 const list = z
   .string()
@@ -114,14 +119,51 @@ const settings = z.object({
     .enum(['open', 'authenticated', 'admin'])
     .default('open')
     .describe('who may change albums and songs'),
-  FILES_PROVIDER: z.enum(['disk', 's3']).default('disk').describe('where covers are kept; `disk`: in $DATA_DIR/files'),
+  FILES_PROVIDER: z
+    .enum(['disk', 's3'])
+    .default('disk')
+    .describe('where covers and what jobs make are kept; `disk`: in $DATA_DIR/files'),
+  FILES_KEEP_DAYS: duration.default(30).describe('what jobs have made is deleted after so many days'),
   S3_ENDPOINT: z.url().optional().describe('of an S3 that is not Amazon’s'),
   S3_BUCKET: z.string().optional().describe('bucket of FILES_PROVIDER=s3; it must be there'),
   AWS_REGION: z.string().default('us-east-1').describe('region of the bucket'),
   AWS_ACCESS_KEY_ID: z.string().optional().describe('without it the AWS SDK looks where it always does'),
   AWS_SECRET_ACCESS_KEY: z.string().optional().describe('belongs to AWS_ACCESS_KEY_ID'),
+  LINK_KEY: key.optional().describe('signs links to files; made once in DATA_DIR where the log is embedded'),
+  LINK_KEY_PREVIOUS: key.optional().describe('an older key whose links are still accepted'),
+  LINK_AGE: seconds.default(900).describe('how long a link to a file is good, in seconds'),
+  MAIL_PROVIDERS: list
+    .pipe(z.array(z.enum(mailProviders)))
+    .optional()
+    .describe('any of `smtp,file,webhook`; default `smtp` where SMTP_HOST is set, else `file`'),
+  MAIL_PROVIDER: z
+    .enum(mailProviders)
+    .optional()
+    .describe('the one of them that sends where a request names none; default the first'),
+  MAIL_FROM: z.email().default('openmusic@localhost').describe('sender of every mail'),
+  SMTP_HOST: z.string().optional().describe('mail server'),
+  SMTP_PORT: port.default(587).describe('its port; 465 begins with TLS, any other asks for it (STARTTLS)'),
+  SMTP_USER: z.string().optional().describe('user at the mail server'),
+  SMTP_PASSWORD: z.string().optional().describe('password at the mail server'),
+  SMTP_CONNECTIONS: count.default(5).describe('connections to the mail server of one process'),
+  MAIL_WEBHOOK_URL: z.url({ protocol: /^https?$/ }).optional().describe('where `webhook` posts mails to'),
+  MAIL_WEBHOOK_SECRET: key.optional().describe('signs what `webhook` posts'),
+  MAIL_WEBHOOK_ALLOW_PRIVATE: onOff
+    .default('off')
+    .describe('`on`: MAIL_WEBHOOK_URL may lead to loopback, private and link-local addresses'),
+  WORKER_CONCURRENCY: count.default(8).describe('jobs at once in a process'),
+  JOBS_UNFINISHED: count.default(1_000).describe('jobs of one account that have not ended; more are 429'),
+  JOB_ATTEMPTS: count.default(5).describe('attempts after which a job is given up'),
+  JOB_BACKOFF_SECONDS: duration.default(1).describe('pause before the second attempt; each further one doubles it'),
+  JOB_BACKOFF_MOST_SECONDS: duration.default(300).describe('longest pause between attempts'),
+  JOB_LEASE_SECONDS: duration.default(30).describe('the job of a worker that is not heard of for so long is given to others'),
+  JOB_ATTEMPT_SECONDS: duration.default(600).describe('an attempt that takes longer is ended'),
+  BREAKER_OPEN_SECONDS: duration.default(30).describe('how long nothing is asked of a provider that keeps failing'),
+  BATCH_ITEMS: count.default(10_000).describe('items of a batch'),
+  BATCH_BYTES: count.default(5_242_880).describe('bytes of a JSON body that holds a batch'),
   RATE_LOGIN: rate.default('60/60').describe('logins from one address, `count/seconds`, or `off`'),
   RATE_REGISTER: rate.default('60/60').describe('registrations from one address, `count/seconds`, or `off`'),
+  RATE_JOBS: rate.default('300/60').describe('jobs started by one account, `count/seconds`, or `off`'),
   RATE_DEFAULT: rate.default('off').describe('all requests from one address but probes, `count/seconds`, or `off`'),
   TRUST_PROXY: list
     .pipe(z.array(z.string().refine(isNetwork, 'must be an address, or a network as in 10.0.0.0/8')))
@@ -143,7 +185,13 @@ const settings = z.object({
 type Settings = z.output<typeof settings>;
 
 /** The settings as the program uses them, parsed once. */
-export type Config = Settings & { readonly publicUrl: string };
+export type Config = Settings & { readonly publicUrl: string; readonly mail: MailChoice };
+
+/** Enabled providers of mail, and the one that sends where nobody says which. */
+export interface MailChoice {
+  readonly enabled: readonly MailProviderName[];
+  readonly standard: MailProviderName;
+}
 
 /** A setting that is wrong or missing; the message is one line. */
 class ConfigError extends Error {}
@@ -156,7 +204,18 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
   if (!parsed.success) throw new ConfigError(parsed.error.issues.map(showIssue).join('; '));
   mustBeComplete(parsed.data);
   const publicUrl = (parsed.data.PUBLIC_URL ?? `http://localhost:${parsed.data.PORT}`).replace(/\/+$/, '');
-  return { ...parsed.data, publicUrl };
+  return { ...parsed.data, publicUrl, mail: mailOf(parsed.data) };
+}
+
+function mailOf({ MAIL_PROVIDERS, MAIL_PROVIDER, SMTP_HOST, ...config }: Settings): MailChoice {
+  const enabled = MAIL_PROVIDERS ?? [MAIL_PROVIDER ?? (SMTP_HOST ? 'smtp' : 'file')];
+  const standard = MAIL_PROVIDER ?? enabled[0] ?? 'file';
+  if (!enabled.includes(standard)) throw new ConfigError('MAIL_PROVIDER: must be among MAIL_PROVIDERS');
+  if (enabled.includes('smtp') && !SMTP_HOST) throw new ConfigError('SMTP_HOST: must be set when mail goes by smtp');
+  if (enabled.includes('webhook') && !(config.MAIL_WEBHOOK_URL && config.MAIL_WEBHOOK_SECRET)) {
+    throw new ConfigError('MAIL_WEBHOOK_URL: must be set, with MAIL_WEBHOOK_SECRET, when mail goes by webhook');
+  }
+  return { enabled, standard };
 }
 
 /** The environment as we were given it, to be handed on to programs that we start. */
@@ -210,7 +269,7 @@ export function warningsOf(config: Config): string[] {
   return warnings;
 }
 
-const SECRET = /KEY|PASSWORD/;
+const SECRET = /KEY|PASSWORD|SECRET/;
 
 /** The settings without secrets, for the log. */
 export function redacted(config: Config): Record<string, unknown> {

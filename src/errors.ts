@@ -8,10 +8,11 @@
  * - `stale`: the version the caller insisted on is no longer the current one (412).
  * - `reused`: the idempotency key belongs to another request (422).
  * - `too-large`: the record would not fit the log (413).
+ * - `too-many`: there are as many as there may be (429).
  * - `unavailable`: it may have happened or not, or cannot happen now; the caller may try again (503).
  */
 export type ErrorKind =
-  'rejected' | 'not-found' | 'forbidden' | 'conflict' | 'stale' | 'reused' | 'too-large' | 'unavailable';
+  'rejected' | 'not-found' | 'forbidden' | 'conflict' | 'stale' | 'reused' | 'too-large' | 'too-many' | 'unavailable';
 
 export class AppError extends Error {
   readonly kind: ErrorKind;

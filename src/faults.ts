@@ -13,5 +13,16 @@ export type FaultPoint =
   /** The projector's transaction is committed; nobody has been told. */
   | 'after-commit';
 
+/** Where a process that works on jobs can be made to die. */
+export type JobFaultPoint =
+  /** A mail is about to be handed to its provider. */
+  | 'before-mail'
+  /** The provider has taken the mail; nobody has written that down. */
+  | 'after-mail'
+  /** The work is done; its result is not yet handed to the log. */
+  | 'before-record'
+  /** The result is accepted; the job is still leased. */
+  | 'after-record';
+
 /** What is called at a point whenever it is reached. */
-export type Faults = Readonly<Partial<Record<FaultPoint, () => void>>>;
+export type Faults = Readonly<Partial<Record<FaultPoint | JobFaultPoint, () => void>>>;

@@ -7,6 +7,7 @@ const KEY_FILES = {
   IDEMPOTENCY_HASH_KEY: 'idempotency-hash',
   ACCESS_TOKEN_KEY: 'access-token',
   REFRESH_TOKEN_KEY: 'refresh-token',
+  LINK_KEY: 'link',
 } as const;
 
 export type KeyName = keyof typeof KEY_FILES;

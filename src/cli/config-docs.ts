@@ -22,7 +22,7 @@ ${table([['name', 'default', 'meaning'], ...settings.map(row)])}
 
 - Without \`KAFKA_BROKERS\` the log is embedded: it lives in Postgres, and one process at a time writes it.
 - With \`KAFKA_BROKERS\` the following must be set as well: \`PGHOST\`, \`REDIS_URL\` or \`REDIS_SERVER\`,
-  \`IDEMPOTENCY_HASH_KEY\`, \`ACCESS_TOKEN_KEY\` and \`REFRESH_TOKEN_KEY\`. All processes must have the same keys.
+  \`IDEMPOTENCY_HASH_KEY\`, \`ACCESS_TOKEN_KEY\`, \`REFRESH_TOKEN_KEY\` and \`LINK_KEY\`. All processes must have the same keys.
 - A key is changed without logging anybody out: the old one becomes \`…_PREVIOUS\` for as long as its tokens live.
 - With several API processes \`FILES_PROVIDER=disk\` needs a \`DATA_DIR/files\` that they share.
 - \`KAFKA_FLUSH\` counts the brokers that \`KAFKA_BROKERS\` names, not those of the cluster. It matters only when the topics

@@ -1,4 +1,4 @@
-import type { FastifyRequest, onRequestHookHandler } from 'fastify';
+import type { FastifyRequest, onRequestHookHandler, preHandlerHookHandler } from 'fastify';
 import { forbidden } from '../errors.ts';
 import { authenticationRequired } from './auth.ts';
 
@@ -17,9 +17,17 @@ export const catalogAccess = (writes: CatalogWrites): CatalogAccess => ({
     if (writes === 'open' || account) next();
     else next(authenticationRequired());
   },
-  async mustBeAllowed({ account }, mustExist) {
-    if (writes !== 'admin' || account?.role === 'admin') return;
+  async mustBeAllowed(request, mustExist) {
+    if (writes !== 'admin' || isAdmin(request)) return;
     await mustExist?.();
     throw forbidden('Only admins change the catalog.');
   },
 });
+
+export const isAdmin = ({ account }: FastifyRequest): boolean => account?.role === 'admin';
+
+/** Stands before the routes of admins, after the payload was judged. Nobody else hears what there is. */
+export const mustBeAdmin: preHandlerHookHandler = (request, _reply, next) => {
+  if (isAdmin(request)) next();
+  else next(forbidden('Only admins may do this.'));
+};

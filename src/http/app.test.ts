@@ -25,6 +25,7 @@ describe('errors', () => {
     ['stale', 412],
     ['reused', 422],
     ['too-large', 413],
+    ['too-many', 429],
     ['unavailable', 503],
   ] as const)('%s is %d', async (kind, status) => {
     const { app } = start(failing(new AppError(kind, 'SOME_CODE', 'Some words.')));

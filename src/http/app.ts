@@ -4,9 +4,10 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { newId } from '../events/ids.ts';
-import { acceptTokens, type TokenOptions, type Tokens } from './auth.ts';
+import { acceptTokens, callerOf, type TokenOptions, type Tokens } from './auth.ts';
 import { answerErrors } from './errors.ts';
 import type { Health } from './health.ts';
+import type { JobDependencies } from './jobs.ts';
 import { acceptJsonBodies } from './json-body.ts';
 import { answerMalformed } from './malformed.ts';
 import { answerUnrouted } from './methods.ts';
@@ -19,10 +20,19 @@ import { albumRoutes } from './routes/albums.ts';
 import { type AuthenticationDependencies, authenticationRoutes } from './routes/authentications.ts';
 import { collaborationRoutes } from './routes/collaborations.ts';
 import { type CoverDependencies, coverRoutes } from './routes/covers.ts';
+import { deadLetterRoutes } from './routes/dead-letters.ts';
+import { downloadRoutes } from './routes/downloads.ts';
+import { exportRoutes } from './routes/exports.ts';
+import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
+import { jobEventRoutes } from './routes/job-events.ts';
+import { jobResultRoutes } from './routes/job-results.ts';
+import { jobRoutes } from './routes/jobs.ts';
 import { likeRoutes } from './routes/likes.ts';
+import { messageRoutes } from './routes/messages.ts';
 import { playlistRoutes } from './routes/playlists.ts';
 import { playlistSongRoutes } from './routes/playlist-songs.ts';
+import { providerRoutes } from './routes/providers.ts';
 import { rootRoutes } from './routes/root.ts';
 import { songRoutes } from './routes/songs.ts';
 import { type UserDependencies, userRoutes } from './routes/users.ts';
@@ -38,8 +48,10 @@ export interface AppDependencies
   extends
     CoverDependencies,
     PlaylistDependencies,
+    JobDependencies,
     Omit<UserDependencies, 'rate'>,
     Pick<AuthenticationDependencies, 'sessions'> {
+  readonly files: CoverDependencies['files'] & JobDependencies['files'];
   readonly tokens: TokenOptions;
   readonly rates: Rates;
   /** Counts the requests of all processes; without it each counts its own. */
@@ -94,6 +106,24 @@ const apiRoutes =
     api.register(playlistRoutes(deps));
     api.register(playlistSongRoutes(deps));
     api.register(collaborationRoutes(deps));
+    api.register(workRoutes(deps));
+    registered();
+  };
+
+/** Jobs, and all that is done by them. */
+const workRoutes =
+  (deps: AppDependencies): FastifyPluginCallback =>
+  (api, _options, registered) => {
+    const starting = { ...deps, onStart: limited(api, 'jobs', deps.rates.jobs, callerOf) };
+    api.register(jobRoutes(starting));
+    api.register(jobResultRoutes(deps));
+    api.register(jobEventRoutes(deps));
+    api.register(fileRoutes(deps));
+    api.register(downloadRoutes(starting));
+    api.register(messageRoutes(starting));
+    api.register(exportRoutes(starting));
+    api.register(deadLetterRoutes(starting));
+    api.register(providerRoutes(deps));
     registered();
   };
 

@@ -56,6 +56,7 @@ const STATUS: Readonly<Record<ErrorKind, number>> = {
   stale: 412,
   reused: 422,
   'too-large': 413,
+  'too-many': 429,
   unavailable: 503,
 };
 

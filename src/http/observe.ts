@@ -2,9 +2,14 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Histogram, type Registry } from 'prom-client';
 
+export const EVENT_STREAM = 'text/event-stream';
+
 const SLOW_MS = 1_000;
 
-/** Measures every request, and logs only the slow ones: a line for each request would cost more than most requests. */
+/**
+ * Measures every request, and logs only the slow ones: a line for each request would cost more than most requests. What
+ * lasts as long as somebody listens is neither quick nor slow.
+ */
 export function observe(app: FastifyInstance, registry: Registry, logger: Logger): void {
   const seconds = new Histogram({
     name: 'openmusic_http_request_seconds',
@@ -15,6 +20,10 @@ export function observe(app: FastifyInstance, registry: Registry, logger: Logger
   });
   app.addHook('onResponse', (request, reply, done) => {
     const { elapsedTime: ms, statusCode: status } = reply;
+    if (reply.getHeader('content-type') === EVENT_STREAM) {
+      done();
+      return;
+    }
     const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
     seconds.observe({ method: request.method, route, status }, ms / 1_000);
     if (ms >= SLOW_MS) {

@@ -9,6 +9,7 @@ const HEADERS = {
   etag: { type: 'string', description: 'Version of the stream and hash of this body.', examples: ['"3-mZKbQv…"'] },
   'idempotency-replayed': { type: 'string', enum: ['true'], description: 'The command had its effect before.' },
   'x-data-source': { type: 'string', enum: ['cache', 'database'], description: 'Where the answer came from.' },
+  location: { type: 'string', description: 'Where the job is seen.', examples: ['http://localhost:5000/jobs/job-…'] },
   'retry-after': { type: 'integer', description: 'Seconds.' },
 } as const;
 
@@ -28,7 +29,8 @@ const FAILURES = {
   401: 'Only for whoever is logged in.',
   403: 'Not for this account.',
   404: 'There is no such thing.',
-  409: 'The change lost the race against others too often.',
+  409: 'The change lost the race against others too often; of a result: there is none yet.',
+  410: 'The file is not kept any more.',
   412: '`If-Match` no longer holds. The ETag that holds now is in the header.',
   413: 'The body is too large.',
   415: 'The body is not JSON.',
@@ -59,7 +61,7 @@ const failure = (status: FailureStatus) => ({
   },
 });
 
-const DESCRIPTION = `Albums, songs, playlists and likes, kept as events on a log. The moment a change is answered, every read shows it.
+const DESCRIPTION = `Albums, songs, playlists, likes and jobs, kept as events on a log. The moment a change is answered, every read shows it.
 
 Errors carry a stable \`code\` and a \`requestId\`; with \`Accept: application/problem+json\` they are RFC 9457 problem details.
 Every change takes an \`Idempotency-Key\`; albums, songs and playlists have ETags for \`If-None-Match\` and \`If-Match\`.`;
@@ -69,6 +71,9 @@ const TAGS = [
   { name: 'songs', description: 'The catalog of songs, each on one album or none.' },
   { name: 'users', description: 'Registration and login.' },
   { name: 'playlists', description: 'Playlists, who shares them, and what was done to them.' },
+  { name: 'jobs', description: 'What takes its time: exports, mails, archives, reports. Accepted at once, done by others.' },
+  { name: 'files', description: 'What jobs have made, and how it is downloaded.' },
+  { name: 'admin', description: 'For those who look after the installation.' },
   { name: 'server', description: 'What this is, and how it is doing.' },
 ];
 

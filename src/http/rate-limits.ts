@@ -1,5 +1,5 @@
 import rateLimit from '@fastify/rate-limit';
-import type { FastifyInstance, FastifyReply, onRequestAsyncHookHandler } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import ipaddr from 'ipaddr.js';
 import type { RedisConnection } from '../cache/redis.ts';
 import { HttpError } from './errors.ts';
@@ -16,7 +16,7 @@ export function rateOf(setting: string): Rate | undefined {
   return count !== undefined && seconds !== undefined ? { count, seconds } : undefined;
 }
 
-export type Rates = Readonly<Record<'login' | 'register' | 'default', Rate | undefined>>;
+export type Rates = Readonly<Record<'login' | 'register' | 'jobs' | 'default', Rate | undefined>>;
 
 export interface Counters {
   readonly redis: RedisConnection['client'];
@@ -29,11 +29,16 @@ export function countRequests(app: FastifyInstance, counters: Counters | undefin
   app.register(rateLimit, { global: false, ...shared });
 }
 
-/** Stands before a route that takes no more than `rate`; before none when there is no rate. */
-export function limited(app: FastifyInstance, name: string, rate: Rate | undefined): onRequestAsyncHookHandler[] {
+/** Stands before a route that takes no more than `rate` from one sender; before none when there is no rate. */
+export function limited(
+  app: FastifyInstance,
+  name: string,
+  rate: Rate | undefined,
+  senderOf: (request: FastifyRequest) => string = byAddress,
+): onRequestAsyncHookHandler[] {
   if (!rate) return [];
   const { count, seconds } = rate;
-  const keyGenerator = ({ ip }: { ip: string }) => `${name} ${senderAt(ip)}`;
+  const keyGenerator = (request: FastifyRequest) => `${name} ${senderOf(request)}`;
   const look = app.createRateLimit({ max: count, timeWindow: seconds * 1_000, keyGenerator });
   return [
     async (request, reply) => {
@@ -51,6 +56,8 @@ function tell(reply: FastifyReply, header: string, item: string): void {
   const before = reply.getHeader(header);
   reply.header(header, typeof before === 'string' ? `${before}, ${item}` : item);
 }
+
+const byAddress = ({ ip }: FastifyRequest): string => senderAt(ip);
 
 /** Whoever has an IPv6 address has 2⁶⁴ of them. A proxy may call its clients by other names than addresses. */
 function senderAt(ip: string): string {

@@ -12,7 +12,7 @@ let app: FastifyInstance;
 afterEach(() => app.close());
 
 /** A server of one file, which is closed or read to its end each time. */
-function serve(read?: OpenFile['read']) {
+function serve(read?: OpenFile['read'], name?: string) {
   let [open, closed] = [0, 0];
   app = Fastify();
   app.setErrorHandler(answerErrors(pino({ level: 'silent' })));
@@ -25,7 +25,7 @@ function serve(read?: OpenFile['read']) {
     const part = ({ start, end: last } = { start: 0, end: text.length - 1 }) =>
       Promise.resolve(Readable.from([text.slice(start, last + 1)]).on('close', () => closed++));
     const file: OpenFile = { size: text.length, read: read ?? part, close: end };
-    return sendFile(request, reply, { file, mediaType: 'image/png', etag: '"a.png"' });
+    return sendFile(request, reply, { file, mediaType: 'image/png', etag: '"a.png"', name });
   });
   return {
     get: (headers: Record<string, string> = {}, method: 'GET' | 'HEAD' = 'GET') =>
@@ -96,6 +96,33 @@ it('whoever asks only for the head gets that of the whole', async () => {
   const answer = await get({ range: 'bytes=0-3' }, 'HEAD');
   expect([answer.statusCode, answer.headers['content-length'], answer.body]).toEqual([200, '10', '']);
   await nothingLeftOpen();
+});
+
+it.each([
+  ['all of it', {}, 200, text],
+  ['a part', { range: 'bytes=0-3' }, 206, '0123'],
+])('a file with a name is saved under it, and kept by nobody else: %s', async (_, headers, status, body) => {
+  const { get, nothingLeftOpen } = serve(undefined, 'Über "x".json');
+  const answer = await get(headers);
+  expect([answer.statusCode, answer.body]).toEqual([status, body]);
+  expect(answer.headers).toMatchObject({
+    'content-disposition': `attachment; filename="_ber _x_.json"; filename*=UTF-8''%C3%9Cber%20%22x%22.json`,
+    'cache-control': 'private, no-cache',
+    'x-content-type-options': 'nosniff',
+    etag: '"a.png"',
+  });
+  await nothingLeftOpen();
+});
+
+it('a file with a name need not be sent again to who has it', async () => {
+  const { get, nothingLeftOpen } = serve(undefined, 'a.json');
+  const answer = await get({ 'if-none-match': '"a.png"' });
+  expect([answer.statusCode, answer.headers['cache-control']]).toEqual([304, 'private, no-cache']);
+  await nothingLeftOpen();
+});
+
+it('a file without a name is shown', async () => {
+  expect((await serve().get()).headers).not.toHaveProperty('content-disposition');
 });
 
 it('what cannot be read is an error that does not last', async () => {

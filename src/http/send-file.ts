@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import parseRange from 'range-parser';
+import { attachmentOf } from '../providers/files/disposition.ts';
 import type { ByteRange, OpenFile } from '../providers/files/files.ts';
 import { HttpError } from './errors.ts';
 import { isKnown } from './etag.ts';
@@ -9,12 +10,14 @@ export interface FileRepresentation {
   readonly mediaType: string;
   /** With its quotes. Files never change, so anything that names the file will do. */
   readonly etag: string;
+  /** As it is called when it is saved. Without it the file is shown, and anybody may keep it. */
+  readonly name?: string;
 }
 
 /** Sends a file, or the one part of it that was asked for; 304 when the client has it, 416 for a part that it has not. */
 export async function sendFile(request: FastifyRequest, reply: FastifyReply, representation: FileRepresentation) {
-  const { file, mediaType, etag } = representation;
-  const lasting = { etag, 'accept-ranges': 'bytes', 'cache-control': 'public, max-age=31536000, immutable' };
+  const { file, mediaType, etag, name } = representation;
+  const lasting = { etag, 'accept-ranges': 'bytes', 'cache-control': name === undefined ? FOR_EVER : FOR_ONE };
   if (isKnown(request.headers['if-none-match'], etag)) {
     await file.close();
     return reply.code(304).headers(lasting).send();
@@ -23,10 +26,15 @@ export async function sendFile(request: FastifyRequest, reply: FastifyReply, rep
   const { start, end } = range ?? { start: 0, end: file.size - 1 };
   // No header before the file is there to be read: an answer that it is not must not last.
   const bytes = await file.read(range);
+  if (name !== undefined) reply.header('content-disposition', attachmentOf(name));
   if (range) reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
   reply.headers({ ...lasting, ...INERT, 'content-type': mediaType, 'content-length': end - start + 1 });
   return reply.send(bytes);
 }
+
+const FOR_EVER = 'public, max-age=31536000, immutable';
+/** Kept by whoever got it, and asked for again: it may be deleted. */
+const FOR_ONE = 'private, no-cache';
 
 /** Whatever else the bytes could be taken for, they are shown as what we say, and nothing in them runs. */
 const INERT = { 'x-content-type-options': 'nosniff', 'content-security-policy': "default-src 'none'; sandbox" };

@@ -15,8 +15,19 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> = ({ schema, ht
   };
 };
 
+/** What of a request can only be judged by what else it says: valid as `schema` has it, or 400. It stands at `path`. */
+export function validAt<Schema extends z.ZodType>(schema: Schema, value: unknown, path: string[]): z.output<Schema> {
+  const result = z.safeParse(schema, value, { error: describe });
+  if (result.success) return result.data;
+  throw invalid(result.error.issues.map((issue) => ({ ...issue, path: [...path, ...issue.path] })));
+}
+
 function invalid(issues: readonly z.core.$ZodIssue[]) {
-  const errors = issues.flatMap(toErrors).slice(0, MAX_ERRORS);
+  return invalidInput(issues.slice(0, MAX_ERRORS).flatMap(toErrors).slice(0, MAX_ERRORS));
+}
+
+/** 400 that says of each field what is wrong with it, as the rest of a sentence that begins with its name. */
+export function invalidInput(errors: InputError[]) {
   const first = errors[0] ?? { path: '', message: 'is not valid' };
   return badInput('VALIDATION_FAILED', `${nameOf(first.path)} ${first.message}.`, errors);
 }
@@ -29,21 +40,28 @@ function toErrors(issue: z.core.$ZodIssue): InputError[] {
 }
 
 /** RFC 6901. */
-const pointer = (path: readonly PropertyKey[]): string =>
+export const pointer = (path: readonly PropertyKey[]): string =>
   path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 
 /** What is wrong, as the rest of a sentence that begins with the name of the field. */
 function describe(issue: z.core.$ZodRawIssue): string {
   if (issue.code === 'unrecognized_keys') return 'is not a known field';
-  if (issue.code === 'too_small') return `must be at least ${issue.minimum}`;
-  if (issue.code === 'too_big') return `must be at most ${issue.maximum}`;
+  if (issue.code === 'too_small') return `must ${verbOf(issue)} at least ${issue.minimum}${unitOf(issue)}`;
+  if (issue.code === 'too_big') return `must ${verbOf(issue)} at most ${issue.maximum}${unitOf(issue)}`;
   if (issue.code !== 'invalid_type') return 'is not valid';
   return issue.input === undefined ? 'is required' : `must be ${EXPECTED[issue.expected] ?? issue.expected}`;
 }
+
+type SizeIssue = Extract<z.core.$ZodRawIssue, { code?: 'too_small' | 'too_big' }>;
+
+const UNITS: Readonly<Record<string, string>> = { string: ' characters', array: ' items' };
+const unitOf = ({ origin }: SizeIssue): string => UNITS[origin] ?? '';
+const verbOf = ({ origin }: SizeIssue): string => (origin in UNITS ? 'have' : 'be');
 
 const EXPECTED: Readonly<Record<string, string>> = {
   object: 'a JSON object',
   string: 'a string',
   number: 'a number',
   int: 'a whole number',
+  array: 'a list',
 };

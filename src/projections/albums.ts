@@ -86,3 +86,13 @@ export async function coversAmong(database: Database, files: readonly string[]):
   });
   return new Set(rows.map(({ cover }) => cover));
 }
+
+/** Names of the files of covers, by the album that has them. */
+export async function coversOf(database: Database, albumIds: readonly string[]): Promise<Map<string, string>> {
+  const rows = await database.query<{ id: string; cover: string }>({
+    name: 'covers-of',
+    text: 'SELECT id, cover FROM albums WHERE id = ANY($1) AND cover IS NOT NULL',
+    values: [albumIds],
+  });
+  return new Map(rows.map(({ id, cover }) => [id, cover]));
+}

@@ -10,6 +10,7 @@ const keys = {
   likes: (albumId: string) => `likes/${albumId}`,
   playlist: (id: string) => `playlist/${id}`,
   playlistsOf: (accountId: string) => `playlists-of/${accountId}`,
+  job: (id: string) => `job/${id}`,
 };
 
 /** The answers that are cached. */
@@ -19,6 +20,7 @@ export const cached = {
   likes: (albumId: string): Cached => ({ key: keys.likes(albumId), epochs: [] }),
   playlist: (id: string): Cached => ({ key: keys.playlist(id), epochs: [EPOCHS.songs] }),
   playlistsOf: (accountId: string): Cached => ({ key: keys.playlistsOf(accountId), epochs: [EPOCHS.playlists] }),
+  job: (id: string): Cached => ({ key: keys.job(id), epochs: [] }),
 };
 
 /**
@@ -29,6 +31,7 @@ export function changedBy({ stream, event }: Applied): readonly string[] {
   switch (event.type) {
     case 'AlbumCreated':
     case 'PartitionOpened':
+    case 'JobRequested':
       return [];
     case 'AlbumChanged':
     case 'AlbumCoverChanged':
@@ -54,5 +57,15 @@ export function changedBy({ stream, event }: Applied): readonly string[] {
     case 'CollaboratorAdded':
     case 'CollaboratorRemoved':
       return [keys.playlist(stream), keys.playlistsOf(event.accountId)];
+    case 'JobAttemptStarted':
+    case 'JobAttemptFailed':
+    case 'JobProgressed':
+    case 'JobCompleted':
+    case 'JobDied':
+    case 'JobCancelled':
+    case 'JobRetried':
+    case 'JobOccurred':
+    case 'DeadLetterDropped':
+      return [keys.job(stream)];
   }
 }

@@ -144,7 +144,7 @@ interface Watched extends Pick<FeedOptions, 'log' | 'logger'> {
 }
 
 /** Looks every second how far the projector is behind the log, and starts again what can go on. */
-function watchFeed({ log, logger, database, projector, subscription, endsAtStart }: Watched) {
+export function watchFeed({ log, logger, database, projector, subscription, endsAtStart }: Watched) {
   let caughtUp = false;
   let lag = 0;
   let waitingSince: number | undefined;

@@ -2,7 +2,8 @@ import type { Placement } from '../events/placement.ts';
 import { type GenerationUse, lockClass } from '../postgres/generation-lock.ts';
 import { type Client, transaction } from '../postgres/pool.ts';
 import type { Projection } from './projection.ts';
-import { generationDdl } from './statement.ts';
+import { streamEvents } from './ledger.ts';
+import { checkpointDdl } from './statement.ts';
 
 /** One build of one version of the read models, in a schema of its own. */
 export interface Generation {
@@ -47,7 +48,7 @@ export function createBuild(client: Client, { placement, version, projections }:
     const [generation] = rows;
     if (!generation) throw new Error('The new build has no row.');
     await client.query(`CREATE SCHEMA "${schema}"; SET LOCAL search_path = "${schema}", public`);
-    await client.query([generationDdl, ...projections.map(({ ddl }) => ddl)].join(';\n'));
+    await client.query([checkpointDdl, streamEvents.ddl, ...projections.map(({ ddl }) => ddl)].join(';\n'));
     await client.query(
       'INSERT INTO checkpoints (topic, partition) SELECT * FROM json_to_recordset($1) AS p (topic text, partition int)',
       [JSON.stringify(placement.all)],

@@ -2,6 +2,7 @@ import type { TopicPartition } from '../events/record.ts';
 import { reasonOf } from '../errors.ts';
 import { constraintOf, type Database, sqlState, transaction } from '../postgres/pool.ts';
 import { Changes } from './changes.ts';
+import { type Ledger, streamEvents } from './ledger.ts';
 import type { Applied, Projection } from './projection.ts';
 import { CACHED_OTHERWISE, commitStatement, MISSED } from './statement.ts';
 import {
@@ -19,6 +20,7 @@ export function createPostgresStore(
   database: Database,
   projections: readonly Projection[],
   namespace: string,
+  ledger: Ledger = streamEvents,
 ): ProjectionStore {
   return {
     checkpoints: (partitions) =>
@@ -27,11 +29,11 @@ export function createPostgresStore(
           FROM checkpoints c JOIN json_to_recordset($1) AS p (topic text, partition int) USING (topic, partition)`,
         values: [JSON.stringify(partitions)],
       }),
-    heads: (streams, at) => readHeads(database, streams, at),
+    heads: (streams, at) => readHeads(database, ledger, streams, at),
     async commit(commit, proviso) {
       const writes = changesOf(projections, commit.accepted.flatMap(appliedOf)).flatMap((changes) => changes.writes());
-      const rows = database.query<{ sole: boolean }>(commitStatement(commit, writes, namespace, proviso));
-      return rows.then(([row]) => ({ sole: row?.sole ?? false }), refusalOf);
+      const rows = database.query<{ sole: boolean }>(commitStatement(commit, writes, { namespace, ledger, proviso }));
+      return rows.then(([row]) => ({ sole: row?.sole ?? false }), refusalBy(ledger));
     },
     noteStopped: (partition, reason) => noteStopped(database, partition, reason),
   };
@@ -57,7 +59,7 @@ interface HeadRow {
   readonly closed: boolean;
 }
 
-const HEADS = `SELECT b.here, h.stream, h.version, h.id, h.closed
+const HEADS = ({ head }: Ledger) => `SELECT b.here, h.stream, h.version, h.id, h.closed
   FROM (
     SELECT count(*) AS here FROM json_to_recordset($2) AS p (topic text, partition int, next bigint, fence int)
     JOIN checkpoints c USING (topic, partition, next, fence)
@@ -65,17 +67,15 @@ const HEADS = `SELECT b.here, h.stream, h.version, h.id, h.closed
   LEFT JOIN (
     SELECT s.stream, l.version, l.record_id AS id, q.stream IS NOT NULL AS closed
     FROM unnest($1::text[]) AS s (stream)
-    CROSS JOIN LATERAL (
-      SELECT version, record_id FROM stream_events e WHERE e.stream = s.stream ORDER BY version DESC LIMIT 1
-    ) l
+    CROSS JOIN LATERAL (${head}) l
     LEFT JOIN quarantine q ON q.stream = s.stream
   ) h ON true`;
 
-async function readHeads(database: Database, streams: readonly string[], at: readonly Believed[]) {
+async function readHeads(database: Database, ledger: Ledger, streams: readonly string[], at: readonly Believed[]) {
   const believed = at.map(({ topic, partition, from }) => ({ topic, partition, next: from.next, fence: from.fence }));
   const rows = await database.query<HeadRow & Record<string, unknown>>({
     name: 'heads',
-    text: HEADS,
+    text: HEADS(ledger),
     values: [streams, JSON.stringify(believed)],
   });
   if (rows[0]?.here !== at.length) return 'missed' as const;
@@ -87,12 +87,14 @@ async function readHeads(database: Database, streams: readonly string[], at: rea
 }
 
 /** What the store answers to a commit that the server refused; throws when it was no answer. */
-function refusalOf(error: unknown): CommitOutcome {
-  if (sqlState(error) === MISSED) return 'missed';
-  if (sqlState(error) === CACHED_OTHERWISE) return 'cached-otherwise';
-  if (constraintOf(error) === 'stream_events_pkey') return 'not-new';
-  throw isPoison(error) ? new Poison(reasonOf(error), error) : error;
-}
+const refusalBy =
+  ({ key }: Ledger) =>
+  (error: unknown): CommitOutcome => {
+    if (sqlState(error) === MISSED) return 'missed';
+    if (sqlState(error) === CACHED_OTHERWISE) return 'cached-otherwise';
+    if (constraintOf(error) === key) return 'not-new';
+    throw isPoison(error) ? new Poison(reasonOf(error), error) : error;
+  };
 
 /** The changes that events make to each projection's table. */
 export function changesOf(projections: readonly Projection[], events: readonly Applied[]): Changes[] {

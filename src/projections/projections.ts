@@ -1,6 +1,8 @@
 import { albumLikes } from './album-likes.ts';
 import { albums } from './albums.ts';
 import { collaborations } from './collaborations.ts';
+import { jobAttempts } from './job-attempts.ts';
+import { jobs } from './jobs.ts';
 import { likes } from './likes.ts';
 import { playlistActivities } from './playlist-activities.ts';
 import { playlistEntries } from './playlist-entries.ts';
@@ -18,7 +20,9 @@ export const projections: readonly Projection[] = [
   playlistActivities,
   likes,
   albumLikes,
+  jobs,
+  jobAttempts,
 ];
 
 /** Version of the read models; a generation is one build of one version. */
-export const READ_VERSION = 2;
+export const READ_VERSION = 3;

@@ -3,6 +3,7 @@ import { claim } from '../../test/support/core.ts';
 import { readEnvelope } from '../events/envelope.ts';
 import type { BulkWrite } from './changes.ts';
 import type { Table } from './projection.ts';
+import { streamEvents } from './ledger.ts';
 import { bulkSql, commitStatement } from './statement.ts';
 import type { Accepted, Checkpoint } from './store.ts';
 
@@ -20,9 +21,11 @@ function accepted(payload: Accepted['payload']): Accepted {
   return { record, envelope: reading.envelope, payload };
 }
 
+const OPTIONS = { namespace: 'openmusic', ledger: streamEvents };
+
 describe('a commit as one statement', () => {
   it('compares every checkpoint with where it was, and requires all to have moved', () => {
-    const { text, values } = commitStatement({ moves: [move(0), move(1)], accepted: [] }, [], 'openmusic');
+    const { text, values } = commitStatement({ moves: [move(0), move(1)], accepted: [] }, [], OPTIONS);
     expect(text).toMatch(/c\.next = m\.expected AND c\.fence = m\.fence/);
     expect(values![1]).toBe(2);
     expect(JSON.parse(values![0] as string)).toMatchObject([
@@ -37,7 +40,7 @@ describe('a commit as one statement', () => {
     const { text, values } = commitStatement(
       { moves: [move(0)], accepted: [accepted(event), accepted({ poison: 'r' })] },
       writes,
-      'openmusic',
+      OPTIONS,
     );
     expect(text.match(/part\d AS \(/g)).toHaveLength(5);
     expect(text.match(/WHERE gate\.open/g)).toHaveLength(5);
@@ -47,7 +50,7 @@ describe('a commit as one statement', () => {
 
   it('quarantines the poisoned only, and keeps every winner', () => {
     const all = [accepted({ event: { type: 'AlbumDeleted' } }), accepted('kept'), accepted({ poison: 'why' })];
-    const { values } = commitStatement({ moves: [move(0)], accepted: all }, [], 'openmusic');
+    const { values } = commitStatement({ moves: [move(0)], accepted: all }, [], OPTIONS);
     const [, , , events, quarantine] = values as string[];
     expect(JSON.parse(events!)).toHaveLength(3);
     expect(JSON.parse(quarantine!)).toEqual([
@@ -56,8 +59,7 @@ describe('a commit as one statement', () => {
   });
 
   it('shares its name with equal texts and with no others', () => {
-    const name = (...writes: BulkWrite[]) =>
-      commitStatement({ moves: [move(0)], accepted: [] }, writes, 'openmusic').name;
+    const name = (...writes: BulkWrite[]) => commitStatement({ moves: [move(0)], accepted: [] }, writes, OPTIONS).name;
     expect(name(write('put'))).toBe(name(write('put', [{ id: 'y', a: 2 }, { id: 'z', a: 3 }]))); // prettier-ignore
     expect(new Set([name(), name(write('put')), name(write('patch')), name(write('remove'))]).size).toBe(4);
   });

@@ -1,9 +1,9 @@
 import { crc32 } from 'node:zlib';
 import type { QueryConfig } from 'pg';
 import type { BulkWrite } from './changes.ts';
-import { isRead } from '../postgres/generation-lock.ts';
 import { CLOCK } from './cache-row.ts';
 import { keyOf } from './projection.ts';
+import type { Ledger } from './ledger.ts';
 import type { Accepted, CacheProviso, Commit } from './store.ts';
 
 /** SQLSTATE raised by `require_moved` when a checkpoint was not where it was expected. */
@@ -11,8 +11,8 @@ export const MISSED = 'OM001';
 /** SQLSTATE raised by `require_cached` when the cache is not as it was provided for. */
 export const CACHED_OTHERWISE = 'OM002';
 
-/** DDL of what every generation has beside its read models. */
-export const generationDdl = `
+/** DDL of what stands beside the tables of projections wherever they are kept. */
+export const checkpointDdl = `
 CREATE TABLE checkpoints (
   topic text NOT NULL,
   partition integer NOT NULL,
@@ -23,21 +23,6 @@ CREATE TABLE checkpoints (
   stopped text,
   PRIMARY KEY (topic, partition)
 ) WITH (fillfactor = 50);
-
-CREATE TABLE stream_events (
-  stream text COLLATE "C" NOT NULL,
-  version integer NOT NULL,
-  record_id uuid NOT NULL,
-  command_id uuid NOT NULL,
-  topic text NOT NULL,
-  partition integer NOT NULL,
-  "offset" bigint NOT NULL,
-  type text NOT NULL,
-  body_hash text NOT NULL,
-  headers json NOT NULL,
-  value bytea NOT NULL,
-  PRIMARY KEY (stream, version)
-);
 
 CREATE TABLE quarantine (
   stream text COLLATE "C" PRIMARY KEY,
@@ -80,22 +65,15 @@ const MOVE = (proviso: boolean) => `moved AS (
   SELECT require_moved(count(*), $2)${proviso ? ' AND require_cached((SELECT count(*) = 1 FROM cache))' : ''} AS open FROM moved
 )`;
 
-/**
- * Whoever begins to read another build after this was evaluated asks for the log's ends later still, and waits until his
- * build has all that is committed here: it was in the log before.
- */
-const SOLE = `NOT EXISTS (
-  SELECT FROM generations g WHERE g.state = 'serving' AND g.schema_name <> current_schema() AND ${isRead('g.id', '$3')})`;
-
-const EVENTS = `INSERT INTO stream_events
-  SELECT r.stream, r.version, r.record_id, r.command_id, r.topic, r.partition, r."offset", r.type, r.body_hash, r.headers,
-    decode(r.value, 'base64')
-  FROM gate, json_to_recordset($n) AS r (stream text, version int, record_id uuid, command_id uuid, topic text, partition int,
-    "offset" bigint, type text, body_hash text, headers json, value text) WHERE gate.open`;
-
 const QUARANTINE = `INSERT INTO quarantine (stream, version, record_id, topic, partition, "offset", reason)
   SELECT r.* FROM gate, json_to_recordset($n) AS r (stream text, version int, record_id uuid, topic text, partition int,
     "offset" bigint, reason text) WHERE gate.open`;
+
+export interface CommitOptions {
+  readonly namespace: string;
+  readonly ledger: Ledger;
+  readonly proviso?: CacheProviso;
+}
 
 /**
  * A whole commit as one statement, so that a batch costs one round trip. Every part joins `gate`, which fails the
@@ -104,8 +82,7 @@ const QUARANTINE = `INSERT INTO quarantine (stream, version, record_id, topic, p
 export function commitStatement(
   { moves, accepted }: Commit,
   writes: readonly BulkWrite[],
-  namespace: string,
-  proviso?: CacheProviso,
+  { namespace, ledger, proviso }: CommitOptions,
 ): QueryConfig {
   const expected = moves.map(({ topic, partition, from, to }) => ({
     ...{ topic, partition, expected: from.next, fence: from.fence },
@@ -119,20 +96,11 @@ export function commitStatement(
     const parameter = `$${values.push(JSON.stringify(rows))}`;
     parts.push(`part${parts.length} AS (${sql.replaceAll('$n', parameter)})`);
   };
-  add(EVENTS, accepted.map(eventRow));
+  for (const { sql, rows } of ledger.parts(accepted)) add(sql, rows);
   add(QUARANTINE, accepted.flatMap(quarantineRow));
   for (const write of writes) add(bulkSql(write), write.rows);
-  const text = `WITH ${proviso ? PROVISO : ''}${[MOVE(proviso !== undefined), ...parts].join(', ')} SELECT ${SOLE} AS sole FROM gate WHERE open`;
+  const text = `WITH ${proviso ? PROVISO : ''}${[MOVE(proviso !== undefined), ...parts].join(', ')} SELECT ${ledger.sole} AS sole FROM gate WHERE open`;
   return { name: `commit-${crc32(text).toString(16)}`, text, values };
-}
-
-function eventRow({ record, envelope }: Accepted) {
-  const { topic, partition, offset, headers, value } = record;
-  const { stream, version, type } = envelope;
-  return {
-    ...{ stream, version, record_id: envelope.id, command_id: envelope.commandId, topic, partition, offset },
-    ...{ type, body_hash: envelope.bodyHash, headers, value: value.toString('base64') },
-  };
 }
 
 function quarantineRow({ record, envelope, payload }: Accepted) {

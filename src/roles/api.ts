@@ -16,6 +16,8 @@ import type { Files } from '../providers/files/files.ts';
 import { openFiles } from '../providers/files/providers.ts';
 import { sweepHourly } from '../providers/files/sweep.ts';
 import { buildApp, version } from '../http/app.ts';
+import { createAccept } from '../jobs/accept.ts';
+import { MADE_BY_JOBS } from '../jobs/job-types.ts';
 import type { Health } from '../http/health.ts';
 import { rateOf } from '../http/rate-limits.ts';
 import { COVERS } from '../http/routes/covers.ts';
@@ -46,16 +48,25 @@ export function addReads({ config, lifecycle, logger, resources, probes, cache }
   return lifecycle.add('read model', reads);
 }
 
+/** What those share who read and command. */
+export async function addParts(context: Context, reads: ReadModel): Promise<Parts> {
+  const { config, lifecycle } = context;
+  const commands = addCommands(context, reads);
+  const files = lifecycle.add('files', await openFiles(config));
+  context.probes.files = { needed: 'never', check: timed(() => files.check()) };
+  return { reads, commands, files };
+}
+
 function addCommands({ config, lifecycle, logger, resources, commits, faults }: Context, reads: ReadModel): Commands {
   const { log, placement, connection } = resources;
   const streams = createPostgresStreams(reads, config.NAMESPACE);
   const verdicts = lifecycle.add('verdicts', createVerdicts({ streams, pollMs: 150 }));
-  commits.listener = verdicts.hear;
+  commits.onWord(verdicts.hear);
   if (config.KAFKA_BROKERS) {
     const report = (message: string) => logger.warn(message);
     lifecycle.add(
       'listener',
-      listen({ connection, channel: channelOf(config), onNotice: (notice) => verdicts.hear(wordOf(notice)), report }),
+      listen({ connection, channel: channelOf(config), onNotice: (notice) => commits.hear(wordOf(notice)), report }),
     );
   }
   return createCommands({
@@ -76,28 +87,33 @@ const appenderLimits = ({ APPEND_IN_FLIGHT, APPEND_RECORDS, APPEND_BYTES }: Conf
   partitionBytes: APPEND_BYTES,
 });
 
-interface ApiParts {
+export interface Parts {
   readonly reads: ReadModel;
+  readonly commands: Commands;
   readonly files: Files;
 }
 
-export async function addApi(context: Context, health: Health, { reads, files }: ApiParts): Promise<void> {
+export async function addApi(context: Context, health: Health, { reads, commands, files }: Parts): Promise<void> {
   const { config, lifecycle, logger, registry, cache } = context;
   const { redis } = cache;
+  const keys = await keysOf(config, path.resolve(config.DATA_DIR));
+  addSweepers(context, { reads, files });
   const app = buildApp({
-    ...{ commands: addCommands(context, reads), database: reads, publicUrl: config.publicUrl, health, logger },
+    ...{ commands, database: reads, publicUrl: config.publicUrl, health, logger },
     ...(await openAccounts(context)),
     answers: createAnswers({ ...cache, variant: variantOf(config), now: () => performance.now() }),
     files,
     playlistDuplicates: config.PLAYLIST_DUPLICATES,
+    jobs: jobsOf(context, { reads, commands, files }, keys.LINK_KEY),
     rates: {
       login: rateOf(config.RATE_LOGIN),
       register: rateOf(config.RATE_REGISTER),
       default: rateOf(config.RATE_DEFAULT),
+      jobs: rateOf(config.RATE_JOBS),
     },
     counters: redis && { redis: redis.client, namespace: config.NAMESPACE },
     trustProxy: config.TRUST_PROXY,
-    ...keysFor(config, await keysOf(config, path.resolve(config.DATA_DIR))),
+    ...keysFor(config, keys),
     metricsRegistry: registry,
     catalogWrites: config.CATALOG_WRITES,
     limits: { bodyBytes: config.BODY_BYTES, bodyDepth: config.BODY_DEPTH },
@@ -110,21 +126,38 @@ export async function addApi(context: Context, health: Health, { reads, files }:
   logger.info(`OpenMusic is ready: ${config.publicUrl} (API page: ${config.publicUrl}/docs)`);
 }
 
-/** Where covers are kept, and what clears away those that no album has. */
-export async function addFiles(
-  { config, lifecycle, logger, resources, probes }: Context,
-  reads: ReadModel,
-): Promise<Files> {
+/** What accepts jobs and shows them. */
+function jobsOf({ config, resources, commits }: Context, { reads, commands, files }: Parts, linkKey: string) {
+  const { admin: tables, placement } = resources;
+  const catalogTopic = `${placement.namespace}.catalog`;
+  const { mail } = config;
+  const accept = createAccept({
+    ...{ commands, database: reads, catalogTopic, files, mail, tables, now: Date.now },
+    ...{ attempts: config.JOB_ATTEMPTS, unfinished: config.JOBS_UNFINISHED },
+  });
+  return {
+    ...{ accept, tables, commits, mail, filesProvider: config.FILES_PROVIDER },
+    links: { keys: { current: linkKey, previous: config.LINK_KEY_PREVIOUS }, age: config.LINK_AGE },
+    batch: { items: config.BATCH_ITEMS, bytes: config.BATCH_BYTES },
+  };
+}
+
+const DAY_MS = 86_400_000;
+
+/** Clears away covers that no album has, and what jobs made long ago. */
+function addSweepers(
+  { config, lifecycle, logger, resources }: Context,
+  { reads, files }: Omit<Parts, 'commands'>,
+): void {
   const { log, placement } = resources;
-  const files = lifecycle.add('files', await openFiles(config));
-  probes.files = { needed: 'never', check: timed(() => files.check()) };
+  const say = (level: 'info' | 'warn', message: string) => logger[level](message);
   const named = async (names: readonly string[]) =>
     (await tellsAll(reads, await log.ends(placement.all))) ? coversAmong(reads, names) : undefined;
-  const sweeper = sweepHourly({ files, prefix: COVERS, named, now: Date.now }, (level, message) =>
-    logger[level](message),
-  );
-  lifecycle.add('sweeper', sweeper);
-  return files;
+  lifecycle.add('sweeper', sweepHourly({ files, prefix: COVERS, named, now: Date.now }, say));
+  const olderThanMs = config.FILES_KEEP_DAYS * DAY_MS;
+  for (const prefix of MADE_BY_JOBS) {
+    lifecycle.add('sweeper', sweepHourly({ files, prefix, olderThanMs, now: Date.now }, say));
+  }
 }
 
 /** What answers depend on beside the rows. */

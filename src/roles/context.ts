@@ -32,8 +32,12 @@ export interface Context extends RoleOptions {
 
 /** How word of commits gets from the projector to the waiting handlers: in process, and by NOTIFY to other processes. */
 export interface Commits {
+  /** Of this process' own projector. */
   announce(word: Word): void;
-  listener: (word: Word) => void;
+  /** From anywhere. */
+  hear(word: Word): void;
+  /** Calls back with every word until the returned function is called. */
+  onWord(listener: (word: Word) => void): () => void;
 }
 
 /** Where word of commits is sent to other processes. */

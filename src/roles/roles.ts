@@ -1,7 +1,7 @@
 import { collectDefaultMetrics } from 'prom-client';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import { noticesOf } from '../events/word.ts';
+import { noticesOf, type Word } from '../events/word.ts';
 import { buildHealthApp } from '../http/app.ts';
 import { createHealth, type Health } from '../http/health.ts';
 import { startHttp } from '../http/server.ts';
@@ -11,10 +11,14 @@ import { checkLog } from '../log/topics.ts';
 import { createNotifier } from '../postgres/listen.ts';
 import { databaseProbe, feedProbe, logProbe, projectorLife } from '../probes.ts';
 import { openResources, type Resources } from '../resources.ts';
-import { addApi, addFiles, addReads } from './api.ts';
+import { addApi, addParts, addReads } from './api.ts';
 import { addCache } from './cache.ts';
 import { channelOf, type Commits, type Context, type RolesOptions } from './context.ts';
 import { addProjector } from './projector.ts';
+import { addWorkers } from './workers.ts';
+
+/** Those who read and command. */
+const ACTIVE = ['api', 'exporter', 'worker', 'scheduler'] as const;
 
 /** Starts what the configuration names, in order. Everything started is stopped by the lifecycle, in reverse. */
 export async function startRoles(options: RolesOptions): Promise<void> {
@@ -29,11 +33,12 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   const feeds = has('projector') ? await addProjector(context) : undefined;
   if (feeds) context.probes.projector = feedProbe(feeds);
   const alive = () => (feeds ? projectorLife(feeds) : { ok: true, detail: 'ok' });
-  const reads = has('api') ? addReads(context) : undefined;
-  const files = reads && (await addFiles(context, reads));
+  const reads = ACTIVE.some(has) ? addReads(context) : undefined;
+  const parts = reads && (await addParts(context, reads));
+  if (parts) await addWorkers(context, parts);
   // It looks at the probes that are there by now.
   const health = createHealth({ probes: context.probes, alive, logger });
-  if (reads && files) await addApi(context, health, { reads, files });
+  if (parts && has('api')) await addApi(context, health, parts);
   else if (config.HEALTH_PORT !== undefined) await addHealth(context, health, config.HEALTH_PORT);
 }
 
@@ -47,14 +52,21 @@ async function checkOrInit({ log, placement, admin }: Resources, config: Config,
 
 function createCommits({ admin }: Resources, config: Config): Commits {
   const notify = config.KAFKA_BROKERS ? createNotifier(admin, channelOf(config)) : undefined;
-  const commits: Commits = {
-    listener: () => undefined,
+  const listeners = new Set<(word: Word) => void>();
+  const hear = (word: Word) => {
+    for (const listener of listeners) listener(word);
+  };
+  return {
+    hear,
     announce(word) {
-      commits.listener(word);
+      hear(word);
       notify?.(noticesOf(word));
     },
+    onWord(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
   };
-  return commits;
 }
 
 async function addHealth(

@@ -4,8 +4,8 @@ import { openMusicAnswers } from './answers.ts';
 import { type Child, type Program, runChild, startChild } from './child.ts';
 import type { Service } from './service.ts';
 
-/** In the order of their start. `exporter`, `worker` and `scheduler` belong here once they have something to do. */
-export const ROLES: readonly Role[] = ['projector', 'api'];
+/** In the order of their start. */
+export const ROLES: readonly Role[] = ['projector', 'exporter', 'worker', 'scheduler', 'api'];
 
 export interface RunOptions {
   readonly environment: NodeJS.ProcessEnv;

@@ -1,41 +1,30 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { loadConfig } from '../../src/config.ts';
-import type { ByteRange, Files, ListedFile } from '../../src/providers/files/files.ts';
-import { openFiles } from '../../src/providers/files/providers.ts';
+import type { ByteRange, FileLink, Files } from '../../src/providers/files/files.ts';
+import { dyingPut } from '../support/dying.ts';
+import { keptHashOf, listOf, namesOf, open, removeAll, type Settings, useScratch } from '../support/kept-files.ts';
+import { eventually } from '../support/observed.ts';
 import { namespace } from '../support/servers/index.ts';
 import { describeWithMinio, describeWithS3, type Minio, type S3Server } from '../support/servers/minio.ts';
 
-type Settings = Readonly<Record<string, string>>;
-
+const MEGABYTE = 2 ** 20;
+const LARGE = 50 * MEGABYTE;
 const bytes = Buffer.from('0123456789'.repeat(20_000));
 let count = 0;
 const newName = (prefix = 'covers/') => `${prefix}file-${++count}.png`;
-
-const open = (settings: Settings): Promise<Files> => openFiles(loadConfig({ ...settings }, '/nowhere'));
 
 async function contentOf(files: Files, name: string, range?: ByteRange): Promise<string | undefined> {
   const file = await files.open(name);
   return file && (await buffer(await file.read(range))).toString();
 }
 
-async function listOf(files: Files, prefix = ''): Promise<ListedFile[]> {
-  const listed: ListedFile[] = [];
-  for await (const file of files.list(prefix)) listed.push(file);
-  return listed;
-}
-
-const namesOf = async (files: Files, prefix = '') => (await listOf(files, prefix)).map(({ name }) => name).sort();
-
-async function removeAll(files: Files): Promise<void> {
-  await Promise.all((await namesOf(files)).map((name) => files.remove(name)));
-}
+const scratch = useScratch();
+const { made } = scratch;
 
 /** What every provider promises. */
 function filesSuite(settingsOf: () => Settings): void {
@@ -73,6 +62,55 @@ function filesSuite(settingsOf: () => Settings): void {
     expect(await contentOf(files, name, { start: 199_998, end: 199_999 })).toBe('89');
     const file = await files.open(name);
     await file!.close();
+  });
+
+  it('takes a large file away, whole', async () => {
+    const name = newName('results/');
+    const { file, hash } = await made(LARGE);
+    await files.putFile(name, file, 'application/zip');
+    expect([await keptHashOf(files, name), existsSync(file)]).toEqual([hash, false]);
+    const kept = await files.open(name);
+    expect(kept?.size).toBe(LARGE);
+    await kept!.close();
+  });
+
+  it('takes an empty file', async () => {
+    const name = newName('results/');
+    const { file } = await made(0);
+    await files.putFile(name, file, 'text/csv');
+    expect([await contentOf(files, name), existsSync(file)]).toEqual(['', false]);
+  });
+
+  it('takes no file that is not there', async () => {
+    const name = newName('results/');
+    await expect(files.putFile(name, path.join(scratch.directory(), 'none'), 'text/csv')).rejects.toThrow(/ENOENT/);
+    expect([await files.open(name), (await namesOf(files)).includes(name)]).toEqual([undefined, false]);
+  });
+
+  it('has the later of two files under one name', async () => {
+    const name = newName('results/');
+    const [first, second] = [await made(MEGABYTE), await made(2 * MEGABYTE)];
+    await files.put(name, bytes, 'text/csv');
+    await files.putFile(name, first.file, 'text/csv');
+    expect(await keptHashOf(files, name)).toBe(first.hash);
+    await files.putFile(name, second.file, 'text/csv');
+    expect(await keptHashOf(files, name)).toBe(second.hash);
+    await files.put(name, bytes, 'text/csv');
+    expect(await contentOf(files, name)).toBe(bytes.toString());
+    expect((await namesOf(files)).filter((each) => each.startsWith(name))).toEqual([name]);
+  });
+
+  it('has one of many files that are put under one name at once, whole', async () => {
+    const name = newName('results/');
+    const all = await Promise.all(Array.from({ length: 4 }, () => made(4 * MEGABYTE)));
+    const small = Array.from({ length: 4 }, (_, index) => Buffer.alloc(2 * MEGABYTE, index));
+    await Promise.all([
+      ...all.map(({ file }) => files.putFile(name, file, 'text/csv')),
+      ...small.map((each) => files.put(name, each, 'text/csv')),
+    ]);
+    const hashes = small.map((each) => createHash('sha256').update(each).digest('hex'));
+    expect([...all.map(({ hash }) => hash), ...hashes]).toContain(await keptHashOf(files, name));
+    expect((await namesOf(files)).filter((each) => each.startsWith(name))).toEqual([name]);
   });
 
   it('has nothing under a name that nobody put', async () => {
@@ -121,9 +159,15 @@ function filesSuite(settingsOf: () => Settings): void {
     '.hidden',
   ])('takes %j for no name', async (name) => {
     const before = await namesOf(files);
-    for (const attempt of [() => files.put(name, bytes, 'image/png'), () => files.open(name), () => files.remove(name)])
-      await expect(attempt()).rejects.toThrow(/is no name of a file/);
-    expect(await namesOf(files)).toEqual(before);
+    const { file } = await made(0);
+    const attempts = [
+      () => files.put(name, bytes, 'image/png'),
+      () => files.putFile(name, file, 'image/png'),
+      () => files.open(name),
+      () => files.remove(name),
+    ];
+    for (const attempt of attempts) await expect(attempt()).rejects.toThrow(/is no name of a file/);
+    expect([await namesOf(files), existsSync(file)]).toEqual([before, true]);
   });
 
   it('says that it works', async () => {
@@ -142,9 +186,9 @@ describe('files on disk', () => {
 
   /** Files in a directory that only this test knows. */
   async function openOwn() {
-    const NAMESPACE = namespace();
-    const directory = path.join(dataDir, 'files', NAMESPACE);
-    return { directory, files: await open({ DATA_DIR: dataDir, NAMESPACE }) };
+    const settings = { DATA_DIR: dataDir, NAMESPACE: namespace() };
+    const directory = path.join(dataDir, 'files', settings.NAMESPACE);
+    return { directory, settings, files: await open(settings) };
   }
 
   it('leaves nothing behind when it cannot put', async () => {
@@ -169,21 +213,48 @@ describe('files on disk', () => {
     await expect(files.check()).rejects.toThrow(/ENOENT/);
   });
 
-  it.each([
-    ['half-written', ['covers/a.png.part'], undefined],
-    ['before-rename', ['covers/a.png.part'], undefined],
-    ['after-rename', ['covers/a.png'], 100_000],
-  ])('killed with SIGKILL when it is %s leaves only what is listed', async (point, names, size) => {
+  it('gives no links', async () => {
+    expect((await openOwn()).files.link).toBeUndefined();
+  });
+
+  it('leaves nothing behind when it cannot take a file', async () => {
     const { directory, files } = await openOwn();
-    const entry = fileURLToPath(new URL('../support/dying-put.ts', import.meta.url));
-    const child = spawn(process.execPath, [entry, directory, 'covers/a.png', point], { stdio: 'inherit' });
-    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
-    expect(await namesOf(files)).toEqual(names);
-    const file = await files.open('covers/a.png');
-    expect(file?.size).toBe(size);
-    await file?.close();
-    for (const name of names) await files.remove(name);
-    expect(await readdir(path.join(directory, 'covers'))).toEqual([]);
+    await mkdir(path.join(directory, 'results', 'taken.zip'), { recursive: true });
+    const { file } = await made(MEGABYTE);
+    await expect(files.putFile('results/taken.zip', file, 'application/zip')).rejects.toThrow();
+    expect(await readdir(path.join(directory, 'results'))).toEqual(['taken.zip']);
+  });
+
+  const PART = /^covers\/a\.png\.[\da-f]+\.part$/;
+  it.each([
+    ['half-written', [expect.stringMatching(PART)], undefined],
+    ['before-rename', [expect.stringMatching(PART)], undefined],
+    ['after-rename', ['covers/a.png'], 100_000],
+  ])(
+    'killed with SIGKILL when it is %s leaves only what is listed, and is in nobody’s way',
+    async (point, names, size) => {
+      const { directory, settings, files } = await openOwn();
+      await dyingPut(settings, ['covers/a.png', point]);
+      expect(await namesOf(files)).toEqual(names);
+      const file = await files.open('covers/a.png');
+      expect(file?.size).toBe(size);
+      await file?.close();
+      await files.put('covers/a.png', bytes, 'image/png');
+      expect(await contentOf(files, 'covers/a.png')).toBe(bytes.toString());
+      await removeAll(files);
+      expect(await readdir(path.join(directory, 'covers'))).toEqual([]);
+    },
+  );
+
+  it.each([
+    ['before-rename', []],
+    ['after-rename', ['results/a.zip']],
+  ])('killed with SIGKILL when it moves a file, %s, has it or has it not', async (point, names) => {
+    const { settings, files } = await openOwn();
+    const { file, hash } = await made(MEGABYTE);
+    await dyingPut(settings, ['results/a.zip', point, file]);
+    expect([await namesOf(files), existsSync(file)]).toEqual([names, names.length === 0]);
+    if (names.length > 0) expect(await keptHashOf(files, 'results/a.zip')).toBe(hash);
   });
 });
 
@@ -207,6 +278,84 @@ describeWithS3('files in S3', (start) => {
     await files.stop();
   });
 
+  it('reject what cannot be read', async () => {
+    const files = await open({ ...settings(), NAMESPACE: namespace() });
+    await expect(files.putFile('results/a.zip', scratch.directory(), 'application/zip')).rejects.toThrow(/EISDIR/);
+    expect(await namesOf(files)).toEqual([]);
+    await files.stop();
+  });
+
+  describe('by a link', () => {
+    let files: Files;
+    const name = 'results/a.zip';
+    const link = (more: Partial<FileLink> = {}) =>
+      files.link!(name, {
+        name: 'Überraschung "1".zip',
+        mediaType: 'application/zip',
+        expires: inSeconds(60),
+        ...more,
+      });
+    const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1_000);
+    const statusOf = async (url: string, method = 'GET') => {
+      const answer = await fetch(url, { method });
+      await answer.arrayBuffer();
+      return answer.status;
+    };
+    beforeAll(async () => {
+      files = await open({ ...settings(), NAMESPACE: namespace() });
+      await files.put(name, bytes, 'text/plain');
+    });
+    afterAll(async () => {
+      await removeAll(files);
+      await files.stop();
+    });
+
+    it('are there for anybody, to be saved under their name', async () => {
+      const answer = await fetch(await link());
+      expect(answer.status).toBe(200);
+      expect(Object.fromEntries(answer.headers)).toMatchObject({
+        'content-type': 'application/zip',
+        'content-length': String(bytes.length),
+        'content-disposition': `attachment; filename="_berraschung _1_.zip"; filename*=UTF-8''%C3%9Cberraschung%20%221%22.zip`,
+      });
+      expect(Buffer.from(await answer.arrayBuffer()).equals(bytes)).toBe(true);
+    });
+
+    it('are there also in part', async () => {
+      const answer = await fetch(await link(), { headers: { range: 'bytes=12-17' } });
+      expect([answer.status, await answer.text()]).toEqual([206, '234567']);
+    });
+
+    it('are no longer there when it has expired', async () => {
+      const expires = inSeconds(3);
+      const url = await link({ expires });
+      await eventually('the link expires', async () => (await statusOf(url)) !== 200);
+      expect(Date.now()).toBeGreaterThanOrEqual(Math.floor(expires.getTime() / 1_000) * 1_000);
+      const answer = await fetch(url);
+      expect([answer.status, await answer.text()]).toEqual([403, expect.stringContaining('expired')]);
+    });
+
+    it.each([
+      ['another file', (url: URL) => (url.pathname = url.pathname.replace('a.zip', 'b.zip'))],
+      ['a later end', ({ searchParams: query }: URL) => query.set('X-Amz-Expires', '604800')],
+      ['a later beginning', ({ searchParams: query }: URL) => query.set('X-Amz-Date', '20991231T000000Z')],
+      ['another type', ({ searchParams: query }: URL) => query.set('response-content-type', 'text/html')],
+      ['another name', ({ searchParams: query }: URL) => query.set('response-content-disposition', 'inline')],
+      ['another signature', ({ searchParams: query }: URL) => query.set('X-Amz-Signature', '0'.repeat(64))],
+      ['no signature', (url: URL) => (url.search = '')],
+    ])('are not there with %s', async (_, change: (url: URL) => unknown) => {
+      const url = new URL(await link());
+      change(url);
+      expect(await statusOf(url.href)).toBe(403);
+    });
+
+    it('can only be read', async () => {
+      const url = await link();
+      for (const method of ['PUT', 'DELETE']) expect(await statusOf(url, method)).toBe(403);
+      expect(await contentOf(files, name)).toBe(bytes.toString());
+    });
+  });
+
   it.each([
     ['another bucket', { S3_BUCKET: 'none' }],
     ['another secret', { AWS_SECRET_ACCESS_KEY: 'wrong-secret' }],
@@ -214,6 +363,9 @@ describeWithS3('files in S3', (start) => {
   ])('reject everything with %s', async (_, wrong) => {
     const files = await open({ ...settings(), ...wrong });
     await expect(files.put(newName(), bytes, 'image/png')).rejects.toThrow();
+    const { file } = await made(MEGABYTE);
+    await expect(files.putFile(newName(), file, 'image/png')).rejects.toThrow();
+    expect(existsSync(file)).toBe(true);
     await expect(files.check()).rejects.toThrow();
     await expect(namesOf(files)).rejects.toThrow();
     await files.stop();

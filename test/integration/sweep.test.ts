@@ -6,7 +6,7 @@ import pg from 'pg';
 import { newId } from '../../src/events/ids.ts';
 import { openDiskFiles } from '../../src/providers/files/disk.ts';
 import type { Files } from '../../src/providers/files/files.ts';
-import { sweep, type SweepOptions } from '../../src/providers/files/sweep.ts';
+import { sweep, sweepOld, type SweepOptions } from '../../src/providers/files/sweep.ts';
 import { coversAmong } from '../../src/projections/albums.ts';
 import { tellsAll } from '../../src/projections/guard.ts';
 import {
@@ -29,6 +29,7 @@ import {
   upload,
 } from '../support/covers.ts';
 import { png } from '../support/images.ts';
+import { namesOf } from '../support/kept-files.ts';
 import { eventually, linesOf } from '../support/observed.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
@@ -74,9 +75,7 @@ describe('a sweep over the read model', () => {
       },
       async sweep() {
         const removed = await sweep({ files, prefix: 'covers/', named, now: Date.now });
-        const left: string[] = [];
-        for await (const { name } of files.list('')) left.push(name);
-        return [removed.sort(), left.sort()];
+        return [removed.sort(), await namesOf(files)];
       },
     };
   }
@@ -148,6 +147,25 @@ describe('a sweep over the read model', () => {
     expect(await core.rows('quarantine')).toHaveLength(1);
     expect(await world.sweep()).toEqual([[], [named, nobodys].sort()]);
   });
+});
+
+it('a sweep of old results takes them from the disk, whoever names them, and what was left half-written', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'openmusic-results-'));
+  const files = await openDiskFiles(directory);
+  const days = (count: number) => new Date(Date.now() - count * 86_400_000);
+  const aged = async (name: string, at: Date) => {
+    await files.put(name, png(), 'application/json');
+    await utimes(path.join(directory, name), at, at);
+  };
+  await aged('exports/old.json', days(31));
+  await aged('exports/young.json', days(29));
+  await aged('exports/left.json.0f.part', LONG_AGO);
+  await aged('exports/now.json.0f.part', new Date());
+  await aged('covers/old.png', days(31));
+  const removed = await sweepOld({ files, prefix: 'exports/', olderThanMs: 30 * 86_400_000, now: Date.now });
+  expect(removed.sort()).toEqual(['exports/left.json.0f.part', 'exports/old.json']);
+  expect(await namesOf(files)).toEqual(['covers/old.png', 'exports/now.json.0f.part', 'exports/young.json']);
+  await rm(directory, { recursive: true });
 });
 
 describe('a process that sweeps', () => {

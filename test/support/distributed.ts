@@ -26,9 +26,13 @@ export interface Distributed {
   /** All that were started, dead ones included. */
   readonly apis: readonly OpenMusicProcess[];
   readonly projectors: readonly OpenMusicProcess[];
+  /** Exporters, workers and schedulers. */
+  readonly workers: readonly OpenMusicProcess[];
   /** Resolves when it is ready. `entry` is what is run instead of `src/main.ts`. */
   startApi(more?: Settings, entry?: string): Promise<OpenMusicProcess>;
   startProjector(more?: Settings, entry?: string): Promise<OpenMusicProcess>;
+  /** `roles`: one, or several joined by commas. */
+  startWorker(roles: string, more?: Settings, entry?: string): Promise<OpenMusicProcess>;
   /** Runs `openmusic …` to its end. */
   cli(...args: readonly string[]): Promise<{ code: number | null; output: string }>;
   /** Kills what still runs, and drops the database. */
@@ -45,6 +49,7 @@ export async function startDistributed(options: DistributedOptions = {}): Promis
   const env = { ...settingsOf(connection, options.brokers ?? sharedBrokers()), ...options.env };
   const apis: OpenMusicProcess[] = [];
   const projectors: OpenMusicProcess[] = [];
+  const workers: OpenMusicProcess[] = [];
   const startIn =
     (into: OpenMusicProcess[], role: string) =>
     async (more: Settings = {}, entry?: string) => {
@@ -53,12 +58,13 @@ export async function startDistributed(options: DistributedOptions = {}): Promis
       return started;
     };
   const distributed: Distributed = {
-    ...{ namespace: env.NAMESPACE, connection, env, apis, projectors },
+    ...{ namespace: env.NAMESPACE, connection, env, apis, projectors, workers },
     startApi: startIn(apis, 'api'),
     startProjector: startIn(projectors, 'projector'),
+    startWorker: (roles, more, entry) => startIn(workers, roles)(more, entry),
     cli: (...args) => openmusic(args, env),
     async stop() {
-      await Promise.all([...apis, ...projectors].map((each) => each.end('SIGKILL')));
+      await Promise.all([...apis, ...projectors, ...workers].map((each) => each.end('SIGKILL')));
       await database?.drop();
     },
   };

@@ -2,11 +2,12 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
 /**
- * Puts a file and kills itself on the way: `dying-put.ts DIRECTORY NAME POINT`, where the point is `half-written`,
- * `before-rename` or `after-rename`.
+ * Puts a file and kills itself on the way: `dying-put.ts NAME POINT [FILE]`, where the point is `half-written`,
+ * `before-rename`, `after-rename` or `half-read`. The environment says where to.
  */
-const [directory = '', name = '', point] = process.argv.slice(2);
+const [name = '', point, file] = process.argv.slice(2);
 const { open, rename } = fs.promises;
+const { createReadStream } = fs;
 
 function die(): Promise<never> {
   process.kill(process.pid, 'SIGKILL');
@@ -34,10 +35,22 @@ switch (point) {
       return die();
     };
     break;
+  case 'half-read':
+    fs.createReadStream = (from, options) => {
+      const stream = createReadStream(from, options);
+      const half = fs.statSync(from).size / 2;
+      const read = stream._read.bind(stream);
+      stream._read = (size) => (stream.bytesRead < half ? read(size) : void die());
+      return stream;
+    };
+    break;
   default:
     throw new Error('tell me where to die');
 }
 syncBuiltinESMExports();
 
-const { openDiskFiles } = await import('../../src/providers/files/disk.ts');
-await (await openDiskFiles(directory)).put(name, Buffer.alloc(100_000, 7), 'image/png');
+const { loadConfig } = await import('../../src/config.ts');
+const { openFiles } = await import('../../src/providers/files/providers.ts');
+const files = await openFiles(loadConfig(process.env, '/nowhere'));
+if (file === undefined) await files.put(name, Buffer.alloc(100_000, 7), 'image/png');
+else await files.putFile(name, file, 'image/png');

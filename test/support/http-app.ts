@@ -1,8 +1,10 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import type { CommandOutcome, CommandRequest } from '../../src/commands/command.ts';
+import type { CommandOrigin, CommandOutcome, CommandRequest } from '../../src/commands/command.ts';
+import { thingIdOf } from '../../src/events/ids.ts';
 import { buildApp, type AppDependencies } from '../../src/http/app.ts';
 import { createHealth } from '../../src/http/health.ts';
+import type { JobWish } from '../../src/jobs/accept.ts';
 import { KEYS } from './keys.ts';
 import type { Database } from '../../src/postgres/pool.ts';
 
@@ -24,9 +26,19 @@ const none: AppDependencies['sessions'] = {
 };
 const noFiles: AppDependencies['files'] = { put: () => Promise.resolve(), open: () => Promise.resolve(undefined) };
 
+/** Accepts jobs that are accepted by nobody else, unless their wish forbids it. */
+const accept: AppDependencies['jobs']['accept'] = async ({ check }, { commandId }) => {
+  await check?.();
+  return { jobId: thingIdOf('job', commandId), recordId: 'r', version: 1, replayed: false };
+};
+
 type Sent = CommandRequest<{ type: string; details?: object }, { albumExists: boolean } | undefined>;
 
-export interface Substitutes extends Partial<AppDependencies> {
+/** What was asked for, and how. */
+type AskedWish = JobWish & { readonly origin: CommandOrigin; readonly isAdmin: boolean };
+
+export interface Substitutes extends Partial<Omit<AppDependencies, 'jobs'>> {
+  jobs?: Partial<AppDependencies['jobs']>;
   /** What the command handler does with a command. */
   outcome?: (request: Sent) => Promise<CommandOutcome> | CommandOutcome;
   /** Rows by the name of the query. */
@@ -36,8 +48,9 @@ export interface Substitutes extends Partial<AppDependencies> {
 }
 
 /** The app over substitutes for the write side and the read models: for the rules that only HTTP knows. */
-export function httpApp({ outcome, rows = {}, chunks, ...overrides }: Substitutes = {}) {
+export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Substitutes = {}) {
   const sent: Sent[] = [];
+  const wishes: AskedWish[] = [];
   const lines: Record<string, unknown>[] = [];
   const logger = pino(
     { level: 'info' },
@@ -48,9 +61,22 @@ export function httpApp({ outcome, rows = {}, chunks, ...overrides }: Substitute
     return (await outcome?.(request as Sent)) ?? { recordId: 'r', version: 1, replayed: false };
   };
   const app = buildApp({
-    commands: { album: perform, song: perform, playlist: perform, like: perform },
+    commands: { album: perform, song: perform, playlist: perform, like: perform, job: perform },
     database: databaseOf(rows, chunks),
     answers: { read: async (_wanted, load) => ({ answer: await load(), source: 'database' }) },
+    jobs: {
+      accept: (wish, origin, isAdmin) => {
+        wishes.push({ ...wish, origin, isAdmin });
+        return accept(wish, origin, isAdmin);
+      },
+      tables: databaseOf(rows, chunks),
+      commits: { onWord: () => () => undefined },
+      links: { keys: { current: KEYS.LINK_KEY }, age: 900 },
+      mail: { enabled: ['smtp', 'file'], standard: 'file' },
+      filesProvider: 'disk',
+      batch: { items: 5, bytes: 200_000 },
+      ...jobs,
+    },
     publicUrl: 'http://music.test',
     health: createHealth({ probes: {}, logger }),
     idempotencyKeys: { current: 'k'.repeat(32) },
@@ -58,12 +84,12 @@ export function httpApp({ outcome, rows = {}, chunks, ...overrides }: Substitute
     metricsRegistry: new Registry(),
     catalogWrites: 'open',
     ...{ accounts: nobody, sessions: none, files: noFiles, playlistDuplicates: 'refuse', tokens: TOKENS },
-    rates: { login: undefined, register: undefined, default: undefined },
+    rates: { login: undefined, register: undefined, jobs: undefined, default: undefined },
     limits: { bodyBytes: 65_536, bodyDepth: 20 },
     production: false,
     ...overrides,
   });
-  return { app, sent, lines };
+  return { app, sent, wishes, lines };
 }
 
 function databaseOf(rows: Record<string, object[]>, chunks: Substitutes['chunks'] = () => chunksOf()): Database {

@@ -12,12 +12,12 @@ import { conditionally, expectedVersion, sendAnswer, tagged } from '../etag.ts';
 import { listInPieces, startStream } from '../json-stream.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
+import { cursorQuery, limitQuery, nextCursor, pageOf } from '../paging.ts';
 import { streamIds } from '../stream-ids.ts';
 import {
   changeHeaders,
   done,
   integer,
-  isStorable,
   params,
   readHeaders,
   shortText,
@@ -49,15 +49,6 @@ const songView = songSummary
   })
   .meta({ id: 'Song' });
 
-/** Opaque to clients: the id of a page's last song. */
-const toCursor = (id: string): string => Buffer.from(id).toString('base64url');
-const fromCursor = (cursor: string): string => Buffer.from(cursor, 'base64url').toString();
-const isCursor = (cursor: string): boolean =>
-  cursor !== '' && toCursor(fromCursor(cursor)) === cursor && isStorable(fromCursor(cursor));
-
-const DEFAULT_LIMIT = 100;
-const MAX_LIMIT = 1_000;
-
 const filter = (field: string) =>
   shortText()
     .optional()
@@ -66,24 +57,8 @@ const filter = (field: string) =>
 const searchQuery = z.object({
   title: filter('title'),
   performer: filter('performer'),
-  limit: z
-    .string()
-    .regex(/^[1-9]\d{0,3}$/, `must be a number from 1 to ${MAX_LIMIT}`)
-    .transform(Number)
-    .refine((limit) => limit <= MAX_LIMIT, `must be a number from 1 to ${MAX_LIMIT}`)
-    .optional()
-    .meta({
-      description: `Songs per page; ${DEFAULT_LIMIT} when only a cursor is given.`,
-      type: 'integer',
-      minimum: 1,
-      maximum: MAX_LIMIT,
-    }),
-  cursor: z
-    .string()
-    .refine(isCursor, 'is not one that was handed out')
-    .transform(fromCursor)
-    .optional()
-    .meta({ description: 'The `nextCursor` of the page before.' }),
+  limit: limitQuery,
+  cursor: cursorQuery((id) => id),
 });
 
 type SearchQuery = z.infer<typeof searchQuery>;
@@ -95,7 +70,7 @@ const searchAnswers: unknown = {
     success(
       z.strictObject({
         songs: z.array(songSummary),
-        nextCursor: z.string().nullable().optional().meta({ description: 'Only of a page; null on the last one.' }),
+        nextCursor: nextCursor.optional().meta({ description: 'Only of a page; null on the last one.' }),
       }),
     ),
   ),
@@ -191,13 +166,14 @@ export const songRoutes =
       async () => ({ albumExists: albumId === null || (await albumExists(database, albumId)) });
     const noContext = () => Promise.resolve({ albumExists: true });
 
-    const page = async ({ limit = DEFAULT_LIMIT, cursor, ...filters }: SearchQuery) => {
-      const songs: SongSummary[] = [];
-      for await (const chunk of searchSongs(database, { ...filters, limit: limit + 1, after: cursor }))
-        songs.push(...chunk);
-      const last = songs.length > limit ? songs[limit - 1] : undefined;
-      const data = { songs: songs.slice(0, limit), nextCursor: last ? toCursor(last.id) : null };
-      return { status: 'success' as const, data };
+    const page = async ({ limit, cursor, ...filters }: SearchQuery) => {
+      const load = async (most: number) => {
+        const songs: SongSummary[] = [];
+        for await (const chunk of searchSongs(database, { ...filters, limit: most, after: cursor })) songs.push(...chunk);
+        return songs;
+      };
+      const { page: songs, nextCursor } = await pageOf(load, ({ id }) => id, limit);
+      return { status: 'success' as const, data: { songs, nextCursor } };
     };
 
     app.post('/songs', { schema: schemas.create, onRequest }, async (request, reply) => {

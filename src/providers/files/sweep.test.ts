@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { sweep, sweepHourly, type SweepOptions } from './sweep.ts';
+import { sweep, sweepHourly, sweepOld, type SweepOptions } from './sweep.ts';
 
 const HOUR = 3_600_000;
 const NOW = Date.UTC(2026, 0, 1);
@@ -67,6 +67,35 @@ describe('a sweep', () => {
   });
 });
 
+describe('a sweep of what is old', () => {
+  const DAYS = 24 * HOUR;
+  const oldOf = ({ files, now }: SweepOptions, prefix = 'exports/') => ({ files, now, prefix, olderThanMs: 30 * DAYS });
+
+  it('deletes what has had its time, whoever names it', async () => {
+    const { options, left, asked } = keeping({
+      'exports/old.json': 30 * DAYS + 1,
+      'exports/young.json': 30 * DAYS,
+      'reports/old.json': 40 * DAYS,
+    }, ['exports/old.json']); // prettier-ignore
+    expect(await sweepOld(oldOf(options))).toEqual(['exports/old.json']);
+    expect([left(), asked]).toEqual([['exports/young.json', 'reports/old.json'], []]);
+  });
+
+  it('deletes what was left half-written after an hour', async () => {
+    const { options, left } = keeping({ 'exports/a.json.0f.part': HOUR + 1, 'exports/b.json.0f.part': HOUR });
+    expect(await sweepOld(oldOf(options))).toEqual(['exports/a.json.0f.part']);
+    expect(left()).toEqual(['exports/b.json.0f.part']);
+  });
+
+  it('deletes more than one batch, and nothing more once it is to stop', async () => {
+    const names = Array.from({ length: 1_200 }, (_, index) => `exports/${index}.json`);
+    const { options, left } = keeping(Object.fromEntries(names.map((name) => [name, 31 * DAYS])));
+    expect(await sweepOld(oldOf(options), AbortSignal.abort())).toEqual([]);
+    expect(await sweepOld(oldOf(options))).toEqual(names);
+    expect(left()).toEqual([]);
+  });
+});
+
 describe('sweeping every hour', () => {
   /** Time passes when the test says so. */
   function hours() {
@@ -107,6 +136,22 @@ describe('sweeping every hour', () => {
     expect(said).toEqual([deleted, 'warn: files could not be swept: no rows', deleted]);
     await sweeper.stop();
     expect(waited).toEqual([expect.any(Number), HOUR, HOUR, HOUR]);
+  });
+
+  it('deletes what is old, too', async () => {
+    const { options, left } = keeping({ 'exports/old.json': 3 * HOUR, 'exports/young.json': HOUR });
+    const { wait, pass } = hours();
+    const said: string[] = [];
+    const { files, now } = options;
+    const old = { files, now, prefix: 'exports/', olderThanMs: 2 * HOUR };
+    const sweeper = sweepHourly(old, (level, message) => said.push(`${level}: ${message}`), wait);
+    pass();
+    await settled();
+    expect([left(), said]).toEqual([
+      ['exports/young.json'],
+      ['info: files under exports/ that have had their time were deleted: 1'],
+    ]);
+    await sweeper.stop();
   });
 
   it('stops after the batch in hand', async () => {

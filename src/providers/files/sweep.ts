@@ -1,15 +1,23 @@
 import { reasonOf } from '../../errors.ts';
 import { sleep, type Stoppable } from '../../lifecycle.ts';
 import type { Files } from './files.ts';
+import { PART } from './names.ts';
 
-export interface SweepOptions {
+interface Swept {
   readonly files: Pick<Files, 'list' | 'remove'>;
   /** What the names of the files begin with. */
   readonly prefix: string;
-  /** Those of the names that a row has. Undefined while the rows do not tell all that the log holds. */
-  readonly named: (names: readonly string[]) => Promise<ReadonlySet<string> | undefined>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+}
+
+export interface SweepOptions extends Swept {
+  /** Those of the names that a row has. Undefined while the rows do not tell all that the log holds. */
+  readonly named: (names: readonly string[]) => Promise<ReadonlySet<string> | undefined>;
+}
+
+export interface SweepOldOptions extends Swept {
+  readonly olderThanMs: number;
 }
 
 /** A file is kept before the event that names it: so long afterwards, an event that is not there never comes. */
@@ -18,10 +26,19 @@ const HOUR_MS = 3_600_000;
 const AT_ONCE = 500;
 
 /** Deletes files that no row names and that are over an hour old. Resolves with their names. */
-export async function sweep(options: SweepOptions, signal?: AbortSignal): Promise<string[]> {
+export const sweep = ({ named, ...swept }: SweepOptions, signal?: AbortSignal): Promise<string[]> =>
+  sweepBut(named, { ...swept, olderThanMs: GRACE_MS }, signal);
+
+/** Deletes files that are so old, whoever names them, and what was left half-written. Resolves with their names. */
+export const sweepOld = (options: SweepOldOptions, signal?: AbortSignal): Promise<string[]> =>
+  sweepBut(() => Promise.resolve(NOBODYS), options, signal);
+
+const NOBODYS: ReadonlySet<string> = new Set();
+
+async function sweepBut(named: SweepOptions['named'], options: SweepOldOptions, signal?: AbortSignal) {
   const removed: string[] = [];
   for await (const names of oldNames(options)) {
-    const kept = await options.named(names);
+    const kept = await named(names);
     if (!kept || signal?.aborted) return removed;
     for (const name of names) {
       if (kept.has(name)) continue;
@@ -32,11 +49,11 @@ export async function sweep(options: SweepOptions, signal?: AbortSignal): Promis
   return removed;
 }
 
-async function* oldNames({ files, prefix, now }: SweepOptions): AsyncGenerator<readonly string[]> {
-  const before = now() - GRACE_MS;
+async function* oldNames({ files, prefix, olderThanMs, now }: SweepOldOptions): AsyncGenerator<readonly string[]> {
+  const at = now();
   let names: string[] = [];
   for await (const { name, modifiedAt } of files.list(prefix)) {
-    if (modifiedAt >= before) continue;
+    if (at - modifiedAt <= (name.endsWith(PART) ? GRACE_MS : olderThanMs)) continue;
     names.push(name);
     if (names.length < AT_ONCE) continue;
     yield names;
@@ -47,7 +64,7 @@ async function* oldNames({ files, prefix, now }: SweepOptions): AsyncGenerator<r
 
 /** Sweeps every hour, first after some part of one, so that many processes take turns. */
 export function sweepHourly(
-  options: SweepOptions,
+  options: SweepOptions | SweepOldOptions,
   report: (level: 'info' | 'warn', message: string) => void,
   wait = sleep,
 ): Stoppable {
@@ -57,8 +74,8 @@ export function sweepHourly(
     for (let ms = Math.random() * HOUR_MS; ; ms = HOUR_MS) {
       await wait(ms, signal);
       if (signal.aborted) return;
-      await sweep(options, signal).then(
-        ({ length }) => length > 0 && report('info', `files that nothing names were deleted: ${length}`),
+      await ('named' in options ? sweep(options, signal) : sweepOld(options, signal)).then(
+        ({ length }) => length > 0 && report('info', `${whatOf(options)} were deleted: ${length}`),
         (error: unknown) => report('warn', `files could not be swept: ${reasonOf(error)}`),
       );
     }
@@ -70,3 +87,6 @@ export function sweepHourly(
     },
   };
 }
+
+const whatOf = (options: SweepOptions | SweepOldOptions) =>
+  'named' in options ? 'files that nothing names' : `files under ${options.prefix} that have had their time`;

@@ -1,0 +1,88 @@
+import type { JobCommand } from '../commands/job.ts';
+import type { Commands } from '../commands/commands.ts';
+import { AppError } from '../errors.ts';
+import { newId } from '../events/ids.ts';
+import { sleep } from '../lifecycle.ts';
+import type { JobOutcome, JobType } from '../jobs/job-type.ts';
+import type { QueuedJob } from '../jobs/leases.ts';
+
+/** One attempt at a job, from its start to its record. */
+export interface Attempt {
+  readonly job: QueuedJob;
+  readonly type: JobType;
+  /** From 1. */
+  readonly number: number;
+  /** Fires when nothing of it counts any more, or the process stops; the reason says which. */
+  readonly signal: AbortSignal;
+  /** The events of this attempt, each on the one before: somebody else's in between ends it. */
+  readonly events: AttemptEvents;
+}
+
+/** How an attempt ended. */
+export type Ending =
+  | { readonly kind: 'completed'; readonly outcome: JobOutcome }
+  | {
+      readonly kind: 'failed';
+      readonly code: string;
+      readonly error: string;
+      readonly counts: boolean;
+      readonly pauseMs: number;
+    }
+  | { readonly kind: 'died'; readonly code: string; readonly error: string }
+  /** It is somebody else's, or nobody's, by now: there is nothing to record. */
+  | { readonly kind: 'lost' };
+
+export type Handle = (attempt: Attempt) => Promise<Ending>;
+/** Does something around what comes next. */
+export type Middleware = (next: Handle) => Handle;
+
+/** The first one is the outermost. */
+export const chain = (middlewares: readonly Middleware[], innermost: Handle): Handle =>
+  middlewares.reduceRight((next, middleware) => middleware(next), innermost);
+
+/** Appends events of one attempt. */
+export interface AttemptEvents {
+  /** Of the job's stream, after the last event of the attempt. */
+  readonly version: number;
+  /** Resolves when it is accepted; rejects with an AppError when somebody else's came first. */
+  append(command: JobCommand): Promise<void>;
+}
+
+const AGAIN_AFTER_MS = 250;
+/** What is neither an answer nor said to be an outage may be a fault of ours, which asking does not mend. */
+const MOST_TRIES = 240;
+
+/** Each command is decided on the version that the one before it made, never on a newer one. */
+export function attemptEvents(commands: Pick<Commands, 'job'>, job: QueuedJob, signal: AbortSignal): AttemptEvents {
+  let { version } = job;
+  let turn: Promise<void> = Promise.resolve();
+
+  /** While nobody knows whether it happened, the same command asks again. */
+  async function send(command: JobCommand): Promise<void> {
+    const commandId = newId();
+    const about = { commandId, bodyHash: '', olderBodyHashes: [], actor: 'system', correlationId: job.jobId };
+    for (let tries = 0; ; tries += 1) {
+      try {
+        const origin = { ...about, repeatable: tries > 0 };
+        const sent = await commands.job({ stream: job.jobId, command, origin, expectedVersion: [version] });
+        version = sent.version;
+        return;
+      } catch (error) {
+        const isOutage = error instanceof AppError ? error.kind === 'unavailable' : tries < MOST_TRIES;
+        if (!isOutage || signal.aborted) throw error;
+        await sleep(AGAIN_AFTER_MS, signal);
+      }
+    }
+  }
+
+  return {
+    get version() {
+      return version;
+    },
+    append(command) {
+      const sent = turn.then(() => send(command));
+      turn = sent.catch(() => undefined);
+      return sent;
+    },
+  };
+}

@@ -1,0 +1,183 @@
+import type { Logger } from 'pino';
+import { Counter, Histogram, type Registry } from 'prom-client';
+import { AppError, reasonOf } from '../errors.ts';
+import type { JobCommand } from '../commands/job.ts';
+import type { JobFile } from '../events/jobs.ts';
+import type { Faults } from '../faults.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { deadLettersOf } from '../log/topics.ts';
+import { backoffMs, type Pauses } from '../jobs/backoff.ts';
+import { JobFailure, type JobOutcome } from '../jobs/job-type.ts';
+import type { Placement } from '../events/placement.ts';
+import { partitionOf } from '../events/placement.ts';
+import { ProviderError } from '../providers/failure.ts';
+import type { Attempt, Ending, Middleware } from './attempt.ts';
+
+/** Says how each attempt ended, and counts it. */
+export function logged(logger: Logger, registry: Registry): Middleware {
+  const registers = [registry];
+  const attempts = new Counter({
+    name: 'openmusic_job_attempts_total',
+    help: 'Attempts at jobs, by type and by how they ended.',
+    labelNames: ['type', 'ending'],
+    registers,
+  });
+  const seconds = new Histogram({
+    name: 'openmusic_job_attempt_seconds',
+    help: 'How long attempts at jobs took.',
+    labelNames: ['type'],
+    buckets: [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600],
+    registers,
+  });
+  return (next) => async (attempt) => {
+    const { job, number } = attempt;
+    const stop = seconds.startTimer({ type: job.jobType });
+    const ending = await next(attempt);
+    stop();
+    attempts.inc({ type: job.jobType, ending: ending.kind });
+    const about = { job: job.jobId, type: job.jobType, attempt: number };
+    if (ending.kind === 'died') logger.error({ ...about, code: ending.code }, `a job was given up: ${ending.error}`);
+    else if (ending.kind === 'failed' && ending.counts)
+      logger.warn({ ...about, code: ending.code }, `an attempt failed: ${ending.error}`);
+    else logger.debug({ ...about, ending: ending.kind }, 'an attempt ended');
+    return ending;
+  };
+}
+
+/** Says in the log that the attempt begins, and waits until that is accepted, before anything is done; and how it ended. */
+export const recorded =
+  (worker: string, faults: Faults = {}): Middleware =>
+  (next) =>
+  async (attempt) => {
+    const { events } = attempt;
+    const last = isExhausted(attempt) ? { ...attempt, number: attempt.number - 1 } : attempt;
+    try {
+      if (last === attempt) await events.append({ type: 'StartAttempt', worker });
+      const ending = await next(last);
+      const command = commandOf(last, ending);
+      faults['before-record']?.();
+      if (command) await events.append(command);
+      faults['after-record']?.();
+      return ending;
+    } catch (error) {
+      if (error instanceof AppError) return { kind: 'lost' };
+      throw error;
+    }
+  };
+
+const WORKER_LOST: Ending = {
+  kind: 'died',
+  code: 'WORKER_LOST',
+  error: 'Its workers were lost, again and again.',
+};
+
+/** The attempt that was lost with its worker was the last that it had. */
+const isExhausted = ({ job }: Attempt) => job.abandoned && job.counted + 1 >= job.allowed;
+
+function commandOf({ job, number: attempt }: Attempt, ending: Ending): JobCommand | undefined {
+  switch (ending.kind) {
+    case 'completed':
+      return { type: 'Complete', attempt, ...completion(job.jobId, job.total, ending.outcome) };
+    case 'failed': {
+      const { code, error, counts, pauseMs } = ending;
+      const retryAt = new Date(Date.now() + pauseMs).toISOString();
+      return { type: 'FailAttempt', attempt, code, error, counts, retryAt };
+    }
+    case 'died':
+      return { type: 'GiveUp', attempt, code: ending.code, error: ending.error };
+    case 'lost':
+      return undefined;
+  }
+}
+
+function completion(jobId: string, planned: number, { file, result = {}, ...progress }: JobOutcome) {
+  const { total = planned, failed = 0 } = progress;
+  const { done = total - failed } = progress;
+  const made: JobFile | null = file ? { ...file, fileId: fileIdOf(jobId) } : null;
+  return { done, total, failed, file: made, result: JSON.stringify(result) };
+}
+
+/** A job makes one file at most, so its name is the job's. */
+const fileIdOf = (jobId: string) => jobId.replace(/^job-/, 'file-');
+
+/** Tells whoever reads the topic of dead letters. It comes before the job's own end is recorded, and so may come twice. */
+export const deadLettered =
+  (log: EventLog, { namespace, partitions }: Placement): Middleware =>
+  (next) =>
+  async (attempt) => {
+    const ending = await next(attempt);
+    if (ending.kind !== 'died') return ending;
+    const { job, number } = attempt;
+    const letter = {
+      ...{ jobId: job.jobId, jobType: job.jobType, ownerId: job.ownerId, attempt: number },
+      ...{ code: ending.code, error: ending.error, time: new Date().toISOString() },
+    };
+    const record = {
+      key: job.jobId,
+      value: Buffer.from(JSON.stringify(letter)),
+      headers: { 'content-type': 'application/json' },
+    };
+    await log.append([{ topic: deadLettersOf(namespace), partition: partitionOf(job.jobId, partitions), record }]);
+    return ending;
+  };
+
+/** Turns what is thrown into an ending: another attempt, or none. What had its last attempt is not done again. */
+export const retried =
+  (pauses: Pauses): Middleware =>
+  (next) =>
+  async (attempt) => {
+    if (isExhausted(attempt)) return WORKER_LOST;
+    try {
+      return await next(attempt);
+    } catch (error) {
+      return endingOf(error, attempt, pauses);
+    }
+  };
+
+function endingOf(thrown: unknown, { job, type, signal }: Attempt, pauses: Pauses): Ending {
+  if (signal.aborted && signal.reason !== 'process stops') return { kind: 'lost' };
+  if (signal.aborted)
+    return { kind: 'failed', code: 'WORKER_STOPPED', error: 'The worker was stopped.', counts: false, pauseMs: 0 };
+  const { kind, code } = classOf(thrown);
+  const error = withoutAddresses(reasonOf(thrown));
+  if (kind === 'later') {
+    const { pauseMs = pauses.firstMs } = thrown as JobFailure;
+    return { kind: 'failed', code, error, counts: false, pauseMs };
+  }
+  const counted = job.counted + (job.abandoned ? 1 : 0) + 1;
+  if (kind === 'never' || counted >= job.allowed) return { kind: 'died', code, error };
+  return { kind: 'failed', code, error, counts: true, pauseMs: backoffMs(pauses, counted, type.backoff) };
+}
+
+function classOf(thrown: unknown): Pick<JobFailure, 'kind' | 'code'> {
+  if (thrown instanceof JobFailure || thrown instanceof ProviderError) return thrown;
+  return { kind: 'again', code: 'FAILED' };
+}
+
+const LONGEST = 500;
+
+/** Nothing personal goes to the log; servers like to repeat whom they refuse. The bounds keep it linear. */
+const withoutAddresses = (text: string) =>
+  text.replaceAll(/(?:"[^"]{0,254}"|[^\s<>]{0,254})@[^\s<>]{0,254}/g, '<address>').slice(0, LONGEST);
+
+/** An attempt that takes longer fails. */
+export const timed =
+  (ms: number): Middleware =>
+  (next) =>
+  async (attempt) => {
+    const tooLong = new AbortController();
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const reason = new DOMException('The attempt took too long.', 'TimeoutError');
+      tooLong.abort(reason);
+      reject(reason);
+    }, ms);
+    try {
+      return await Promise.race([
+        next({ ...attempt, signal: AbortSignal.any([attempt.signal, tooLong.signal]) }),
+        late,
+      ]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };

@@ -1,0 +1,81 @@
+import DataLoader from 'dataloader';
+import type { Pauses } from '../jobs/backoff.ts';
+import { againFailedItems, createItems } from '../jobs/items.ts';
+import { JobFailure, type Progress, type Tools, type Work } from '../jobs/job-type.ts';
+import type { Database } from '../postgres/pool.ts';
+import type { Attempt, Handle } from './attempt.ts';
+
+export interface WorkOptions {
+  /** The namespace's own tables; its commits are durable. */
+  readonly tables: Database;
+  readonly tools: Tools;
+  readonly pauses: Pauses;
+}
+
+/** More often nobody needs to know how far it has come. */
+const CHECKPOINT_EVERY_MS = 1_000;
+
+/** Does what the job's type says. */
+export function working({ tables, tools, pauses }: WorkOptions): Handle {
+  const effects = createEffects(tables);
+  return async (attempt) => {
+    const { job, type, number, signal } = attempt;
+    if (job.payloadId !== null && job.payload === null) {
+      throw new JobFailure('never', 'PAYLOAD_LOST', 'What the job needs is not kept any more.');
+    }
+    const once: Work['once'] = async (effect, act) => {
+      if (number > 1 && (await effects.wasDone(job.jobId, effect))) return;
+      await act();
+      await effects.remember(job.jobId, effect);
+    };
+    if (job.againAfter > 0) await once(`again after ${job.againAfter}`, () => againFailedItems(tables, job.jobId));
+    const work: Work = {
+      ...{ jobId: job.jobId, ownerId: job.ownerId, attempt: number, allowed: job.allowed, pauses, signal },
+      ...{
+        parameters: JSON.parse(job.parameters) as unknown,
+        payload: job.payload,
+        provider: job.provider ?? undefined,
+      },
+      items: createItems(tables, job.jobId),
+      progress: checkpoints(attempt),
+      once,
+    };
+    return { kind: 'completed', outcome: await type.work(work, tools) };
+  };
+}
+
+function checkpoints({ events, number: attempt }: Attempt): (progress: Progress) => Promise<void> {
+  let last = performance.now();
+  let told = '';
+  return async (progress) => {
+    const { done, total, failed } = progress;
+    const now = performance.now();
+    const news = JSON.stringify([done, total, failed]);
+    if (now - last < CHECKPOINT_EVERY_MS || news === told) return;
+    [last, told] = [now, news];
+    await events.append({ type: 'Progress', attempt, done, total, failed });
+  };
+}
+
+interface Effect {
+  readonly job_id: string;
+  readonly effect: string;
+}
+
+/** What was done that must not be done twice. What is done at the same time is remembered in one commit. */
+function createEffects(tables: Database) {
+  const text = `INSERT INTO job_effects (job_id, effect)
+    SELECT * FROM json_to_recordset($1) AS e (job_id text, effect text) ON CONFLICT DO NOTHING`;
+  const insert = async (done: readonly Effect[]) => {
+    await tables.query({ name: 'remember-effects', text, values: [JSON.stringify(done)] });
+    return done.map(() => undefined);
+  };
+  const remembering = new DataLoader<Effect, undefined>(insert, { cache: false, batchScheduleFn: setImmediate });
+  return {
+    remember: (job_id: string, effect: string) => remembering.load({ job_id, effect }),
+    async wasDone(jobId: string, effect: string): Promise<boolean> {
+      const found = 'SELECT FROM job_effects WHERE job_id = $1 AND effect = $2';
+      return (await tables.query({ name: 'was-done', text: found, values: [jobId, effect] })).length > 0;
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import type { Commands } from '../commands/commands.ts';
+import type { Faults } from '../faults.ts';
+import type { Placement } from '../events/placement.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { jobTypeOf } from '../jobs/job-types.ts';
+import type { QueuedJob } from '../jobs/leases.ts';
+import type { QueueScope } from '../jobs/queue.ts';
+import { reasonOf } from '../errors.ts';
+import { attemptEvents, chain } from './attempt.ts';
+import { deadLettered, logged, recorded, retried, timed } from './middlewares.ts';
+import { type WorkOptions, working } from './work.ts';
+
+/** Every job but exports and those that only repeat. */
+export const WORKER: QueueScope = {
+  group: 'worker',
+  holds: ({ jobType, repeat }) => jobType !== 'export-playlist' && !repeat,
+};
+
+export interface AttemptsOptions extends WorkOptions {
+  readonly worker: string;
+  readonly commands: Pick<Commands, 'job'>;
+  readonly log: EventLog;
+  readonly placement: Placement;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  /** An attempt that takes longer fails. */
+  readonly attemptMs: number;
+  readonly faults?: Faults;
+}
+
+/** Makes attempts at leased jobs, as exporters and workers do. */
+export function createAttempts(options: AttemptsOptions): (job: QueuedJob, signal: AbortSignal) => Promise<number> {
+  const { worker, commands, log, placement, logger, registry, pauses, attemptMs, faults } = options;
+  const around = [
+    logged(logger, registry),
+    recorded(worker, faults),
+    deadLettered(log, placement),
+    retried(pauses),
+    timed(attemptMs),
+  ];
+  const handle = chain(around, working(options));
+  return async (job, signal) => {
+    const events = attemptEvents(commands, job, signal);
+    const type = jobTypeOf(job.jobType);
+    try {
+      if (type) await handle({ job, type, number: job.attempt + 1, signal, events });
+      else logger.error({ job: job.jobId }, `nobody here knows how to do ${job.jobType}`);
+    } catch (error) {
+      logger.error({ job: job.jobId, err: error }, `an attempt broke off: ${reasonOf(error)}`);
+    }
+    // Where nothing was recorded the queue is behind: the job comes back once it has caught up.
+    return Math.max(events.version, job.version + 1);
+  };
+}

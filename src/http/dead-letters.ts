@@ -1,0 +1,125 @@
+import { commandIdOf } from '../events/ids.ts';
+import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
+import { AppError, notFound } from '../errors.ts';
+import { decodeEvent } from '../events/codec.ts';
+import type { JobRequest } from '../events/jobs.ts';
+import { jobTypeOf } from '../jobs/job-types.ts';
+import type { Database } from '../postgres/pool.ts';
+import { findJob } from '../projections/jobs.ts';
+import { payloadOf } from './job-wishes.ts';
+import { type JobDependencies, streamOf } from './jobs.ts';
+
+const deadLetterNotFound = () => notFound('DEAD_LETTER_NOT_FOUND', 'There is no such dead letter.');
+
+/** A job that was given up, and that nobody has dropped. */
+export async function deadLetter(database: Database, jobId: string) {
+  const found = await findJob(database, streamOf(jobId));
+  if (found?.job.state !== 'dead' || found.dropped) throw deadLetterNotFound();
+  return found;
+}
+
+/** With what it was asked for, as far as that is still kept. */
+export async function inspect({ database, jobs }: JobDependencies, jobId: string) {
+  const { job, ownerId } = await deadLetter(database, jobId);
+  const { parameters, payloadId, provider } = await requestOf(database, jobId);
+  const payload = payloadId === null ? null : await payloadKept(jobs.tables, payloadId);
+  return { ...job, ownerId, provider, parameters: JSON.parse(parameters) as Record<string, unknown>, payload };
+}
+
+async function requestOf(database: Database, jobId: string): Promise<JobRequest> {
+  const [row] = await database.query<{ type: string; value: Buffer }>({
+    name: 'request-of-job',
+    text: 'SELECT type, value FROM stream_events WHERE stream = $1 AND version = 1',
+    values: [jobId],
+  });
+  const event = row && decodeEvent(row.type, row.value);
+  if (event?.type !== 'JobRequested') throw deadLetterNotFound();
+  return event.request;
+}
+
+async function payloadKept(tables: Database, id: string): Promise<unknown> {
+  const [row] = await tables.query<{ payload: unknown }>({
+    name: 'payload-kept',
+    text: 'SELECT payload FROM job_payloads WHERE id = $1',
+    values: [id],
+  });
+  return row?.payload ?? null;
+}
+
+export type Redriven = CommandOutcome & { readonly jobId: string };
+
+/** Has it done again. With a corrected payload that is a new job of the same owner, and the dead letter is dropped. */
+export async function redrive(
+  deps: JobDependencies,
+  jobId: string,
+  origin: CommandOrigin,
+  payload?: object,
+): Promise<Redriven> {
+  if (payload) return replace(deps, jobId, origin, payload);
+  const command = { type: 'RetryJob', failedOnly: false, actor: origin.actor, isAdmin: true } as const;
+  const context = async () => {
+    await deadLetter(deps.database, jobId);
+    return undefined;
+  };
+  const outcome = await deps.commands.job({ stream: streamOf(jobId), command, origin, context });
+  return { ...outcome, jobId };
+}
+
+async function replace(deps: JobDependencies, replaces: string, origin: CommandOrigin, payload: object) {
+  const { database, jobs } = deps;
+  const found = await findJob(database, streamOf(replaces));
+  const type = found && jobTypeOf(found.job.type);
+  if (!type) throw deadLetterNotFound();
+  const wish = {
+    ...{ type, replaces, ownerId: found.ownerId, payload: payloadOf(type, payload, jobs.batch.items, ['payload']) },
+    check: async () => {
+      await deadLetter(database, replaces);
+    },
+  };
+  const outcome = await jobs.accept(wish, origin, true);
+  await drop(deps, replaces, derived(origin, 'drop')).catch(unlessGone);
+  return outcome;
+}
+
+function unlessGone(error: unknown): void {
+  if (!(error instanceof AppError) || error.kind !== 'not-found') throw error;
+}
+
+/** Nobody wants to hear of it any more. */
+export function drop({ commands }: JobDependencies, jobId: string, origin: CommandOrigin): Promise<CommandOutcome> {
+  const command = { type: 'DropDeadLetter', actor: origin.actor, isAdmin: true } as const;
+  return commands.job({ stream: streamOf(jobId), command, origin });
+}
+
+/** What became of one of many. */
+export type RedriveOutcome =
+  | { readonly jobId: string; readonly redriven: true }
+  | { readonly jobId: string; readonly redriven: false; readonly code: string; readonly message: string };
+
+/** Each by itself: one that cannot be done again does not stop the others. */
+export async function redriveMany(deps: JobDependencies, jobIds: readonly string[], origin: CommandOrigin) {
+  const outcomes: RedriveOutcome[] = [];
+  for (let from = 0; from < jobIds.length; from += AT_ONCE) {
+    const some = jobIds.slice(from, from + AT_ONCE);
+    outcomes.push(...(await Promise.all(some.map((jobId) => redriveOne(deps, jobId, origin)))));
+  }
+  return outcomes;
+}
+
+const AT_ONCE = 50;
+
+async function redriveOne(deps: JobDependencies, jobId: string, origin: CommandOrigin): Promise<RedriveOutcome> {
+  try {
+    await redrive(deps, jobId, derived(origin, jobId));
+    return { jobId, redriven: true };
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return { jobId, redriven: false, code: error.code, message: error.message };
+  }
+}
+
+/** One command of several that a request is: it has a name of its own, and the same whenever the request comes again. */
+const derived = (origin: CommandOrigin, part: string): CommandOrigin => ({
+  ...origin,
+  commandId: commandIdOf(origin.commandId, part),
+});

@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { JOB_STATES } from '../projections/jobs.ts';
+import { storable, success } from './schemas.ts';
+
+/** When a job is to be done. */
+export const timing = {
+  deliverAt: z.iso
+    .datetime({ offset: true, error: 'must be a time as in 2030-01-31T09:30:00Z' })
+    .optional()
+    .meta({ description: 'Not before; at most ten years ahead.', examples: ['2030-01-31T09:30:00Z'] }),
+  repeat: z
+    .strictObject({
+      cron: storable().meta({ description: 'Five fields, or six with seconds first.', examples: ['0 9 * * 1'] }),
+      timeZone: storable().meta({ description: 'IANA name.', examples: ['Asia/Jakarta'] }),
+    })
+    .optional()
+    .meta({ description: 'Again and again. Each occurrence is a job of its own, which names this one as its parent.' }),
+};
+
+const time = z.iso.datetime();
+
+const progress = z.strictObject({ done: z.int(), total: z.int(), failed: z.int() });
+
+const attempt = z.strictObject({
+  startedAt: time,
+  finishedAt: time.nullable().meta({ description: 'Null while it runs.' }),
+  error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
+});
+
+const fields = {
+  id: z.string(),
+  type: z.string(),
+  state: z.enum(JOB_STATES),
+  progress,
+  attempts: z.array(attempt).readonly(),
+  createdAt: time,
+  deliverAt: time.optional().meta({ description: 'Of a repeating job: the next occurrence.' }),
+  finishedAt: time.optional(),
+  repeat: timing.repeat,
+  parentId: z.string().optional(),
+  replaces: z.string().optional().meta({ description: 'The dead job that this one does again.' }),
+  result: z.record(z.string(), z.unknown()).optional().meta({ description: 'With `fileId` where it has made a file.' }),
+};
+
+export const jobView = z.strictObject(fields).meta({ id: 'Job' });
+
+export const deadLetterView = z
+  .strictObject({
+    ...fields,
+    ownerId: z.string(),
+    provider: z.string().nullable().meta({ description: 'Of mail.' }),
+    parameters: z.record(z.string(), z.unknown()).meta({ description: 'As they are on the log.' }),
+    payload: z.unknown().meta({ description: 'What was kept beside the log; null when there was nothing, or it is gone.' }),
+  })
+  .meta({ id: 'DeadLetter' });
+
+export const jobAccepted = success(z.strictObject({ jobId: z.string() }));
+
+export const linkView = z
+  .strictObject({
+    url: z.string().meta({ description: 'Needs no login.' }),
+    expiresAt: z.iso.datetime(),
+  })
+  .meta({ id: 'Link' });

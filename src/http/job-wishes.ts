@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import type { JobWish } from '../jobs/accept.ts';
+import { faultOf } from '../jobs/cron.ts';
+import type { JobType } from '../jobs/job-type.ts';
+import { jobTypeOf, jobTypes } from '../jobs/job-types.ts';
+import { timing } from './job-schemas.ts';
+import { isStorable, storable } from './schemas.ts';
+import { invalidInput, pointer, validAt } from './validation.ts';
+
+export const jobBody = z
+  .strictObject({
+    type: storable().meta({ description: `One of ${jobTypes.map(({ name }) => name).join(', ')}.`, examples: ['dummy'] }),
+    payload: z.record(z.string(), z.unknown()).optional().meta({ description: 'As the type wants it.' }),
+    ...timing,
+  })
+  .meta({ id: 'JobRequest' });
+
+const TEN_YEARS = 10;
+
+type Timing = Pick<z.output<typeof jobBody>, 'deliverAt' | 'repeat'>;
+
+/** A wish as a body says it, whose payload stands at `path` of it. Throws 400. */
+export function wishOf(
+  { type: name, payload = {}, ...when }: z.output<typeof jobBody>,
+  mostItems: number,
+  path: string[] = [],
+): JobWish {
+  const type = jobTypeOf(name);
+  if (!type) throw invalidInput([{ path: '/type', message: 'is not a type of job' }]);
+  return { type, payload: payloadOf(type, payload, mostItems, path), ...whenOf(when) };
+}
+
+/** The payload as its type has it. Throws 400 that names fields below `path`. */
+export function payloadOf(type: JobType, payload: unknown, mostItems: number, path: string[]): unknown {
+  mustNotBeLonger(payload, mostItems, path);
+  mustBeStorable(payload, path);
+  return validAt(type.payload, payload, path);
+}
+
+/** Looked at first: whatever else is wrong with too many items, nobody wants to hear it. */
+function mustNotBeLonger(payload: unknown, mostItems: number, path: string[]): void {
+  const items = typeof payload === 'object' && payload && 'items' in payload ? payload.items : undefined;
+  if (!Array.isArray(items) || items.length <= mostItems) return;
+  throw invalidInput([{ path: pointer([...path, 'items']), message: `must have at most ${mostItems} items` }]);
+}
+
+function mustBeStorable(value: unknown, path: readonly string[]): void {
+  if (typeof value === 'string' && !isStorable(value)) {
+    throw invalidInput([{ path: pointer(path), message: 'must not contain NUL or half a surrogate pair' }]);
+  }
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, part] of Object.entries(value)) {
+    mustBeStorable(name, path);
+    mustBeStorable(part, [...path, name]);
+  }
+}
+
+/** When it is to be done. Throws 400 for a time that will never come, whenever it is asked for. */
+function whenOf({ deliverAt, repeat }: Timing, now = Date.now()): Pick<JobWish, 'runAt' | 'repeat' | 'check'> {
+  if (repeat) {
+    if (deliverAt !== undefined) throw wrongTime('cannot be together with repeat');
+    return { repeat: mustRecur(repeat, now) };
+  }
+  if (deliverAt === undefined) return {};
+  const runAt = new Date(deliverAt);
+  if (runAt > inTenYears(now)) throw wrongTime('must be at most ten years ahead');
+  return { runAt, check: () => mustBeAhead(runAt) };
+}
+
+/** Only of what was not asked for before: a repeated command is answered as it was, though its time has come meanwhile. */
+function mustBeAhead(runAt: Date): void {
+  if (runAt.getTime() < Date.now()) throw wrongTime('must not be past');
+}
+
+const wrongTime = (message: string) => invalidInput([{ path: '/deliverAt', message }]);
+
+function inTenYears(now: number): Date {
+  const date = new Date(now);
+  date.setUTCFullYear(date.getUTCFullYear() + TEN_YEARS);
+  return date;
+}
+
+function mustRecur(repeat: { cron: string; timeZone: string }, now: number) {
+  const fault = faultOf(repeat.cron, repeat.timeZone, new Date(now));
+  if (!fault) return repeat;
+  const message = fault === 'cron' ? 'must be a cron expression that names a time to come' : 'must be an IANA time zone';
+  throw invalidInput([{ path: `/repeat/${fault}`, message }]);
+}

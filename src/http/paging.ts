@@ -1,0 +1,66 @@
+import { z } from 'zod';
+import { isStorable } from './schemas.ts';
+
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1_000;
+
+const fault = `must be a number from 1 to ${MAX_LIMIT}`;
+
+/** How many things a page may have. */
+export const limitQuery = z
+  .string()
+  .regex(/^[1-9]\d{0,3}$/, fault)
+  .transform(Number)
+  .refine((number) => number <= MAX_LIMIT, fault)
+  .optional()
+  .meta({ description: `Per page; ${DEFAULT_LIMIT} unless it is given.`, type: 'integer', minimum: 1, maximum: MAX_LIMIT });
+
+/** Opaque to clients: what the last thing of a page is called. */
+const toCursor = (key: string): string => Buffer.from(key).toString('base64url');
+const fromCursor = (cursor: string): string => Buffer.from(cursor, 'base64url').toString();
+
+/** Where a page begins. `parse` reads what the last thing of the page before is called; undefined when nothing is called so. */
+export const cursorQuery = <Key>(parse: (key: string) => Key | undefined) =>
+  z
+    .string()
+    .transform((text, context): Key => {
+      const key = fromCursor(text);
+      const parsed = text !== '' && toCursor(key) === text && isStorable(key) ? parse(key) : undefined;
+      if (parsed !== undefined) return parsed;
+      context.addIssue('is not one that was handed out');
+      return z.NEVER;
+    })
+    .optional()
+    .meta({ description: 'The `nextCursor` of the page before.', type: 'string' });
+
+/** In a list of what happened at some time, the newest first. */
+export interface Moment {
+  readonly createdAt: string;
+  readonly id: string;
+}
+
+export const momentQuery = cursorQuery((key): Moment | undefined => {
+  const [, createdAt, id] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\S+)$/.exec(key) ?? [];
+  if (createdAt === undefined || id === undefined || Number.isNaN(Date.parse(createdAt))) return undefined;
+  return { createdAt, id };
+});
+
+export const momentKey = ({ createdAt, id }: Moment): string => `${createdAt} ${id}`;
+
+export const nextCursor = z.string().nullable().meta({ description: 'Of the next page; null on the last one.' });
+
+interface Page<Thing> {
+  readonly page: Thing[];
+  readonly nextCursor: string | null;
+}
+
+/** One page of what `load` finds: it is asked for one thing more, which tells whether there is another page. */
+export async function pageOf<Thing>(
+  load: (limit: number) => Promise<readonly Thing[]>,
+  keyOf: (last: Thing) => string,
+  size = DEFAULT_LIMIT,
+): Promise<Page<Thing>> {
+  const found = await load(size + 1);
+  const last = found.length > size ? found[size - 1] : undefined;
+  return { page: found.slice(0, size), nextCursor: last === undefined ? null : toCursor(keyOf(last)) };
+}

@@ -1,0 +1,131 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { deadJobs } from '../../projections/jobs.ts';
+import { mustBeAdmin } from '../access.ts';
+import { mustBeLoggedIn } from '../auth.ts';
+import { drop, inspect, redrive, redriveMany } from '../dead-letters.ts';
+import { deadLetterView, jobAccepted, jobView } from '../job-schemas.ts';
+import type { StartDependencies } from '../jobs.ts';
+import { answer, failures } from '../openapi.ts';
+import { markReplay, originOf } from '../origin.ts';
+import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../paging.ts';
+import { done, params, storable, success, writeHeaders } from '../schemas.ts';
+
+const MOST_JOBS = 1_000;
+
+const common = { tags: ['admin'], security: [{ bearer: [] }] };
+
+const outcome = z
+  .strictObject({
+    jobId: z.string(),
+    redriven: z.boolean(),
+    code: z.string().optional().meta({ description: 'Why it was not.' }),
+    message: z.string().optional(),
+  })
+  .meta({ id: 'Redriven' });
+
+const schemas = {
+  list: {
+    ...common,
+    operationId: 'listDeadLetters',
+    summary: 'List the jobs that were given up, the newest first',
+    querystring: z.object({ limit: limitQuery, cursor: momentQuery }),
+    response: {
+      200: answer('A page of dead letters.', success(z.strictObject({ deadLetters: z.array(jobView), nextCursor }))),
+      ...failures(400, 401, 403, 503),
+    },
+  },
+  read: {
+    ...common,
+    operationId: 'readDeadLetter',
+    summary: 'See what a dead job was asked for, and why each attempt failed',
+    params,
+    response: {
+      200: answer('The dead letter.', success(z.strictObject({ deadLetter: deadLetterView }))),
+      ...failures(401, 403, 404, 503),
+    },
+  },
+  redrive: {
+    ...common,
+    operationId: 'redriveDeadLetter',
+    summary: 'Have a dead job done again',
+    description:
+      'With a corrected payload it is a new job of the same owner, which names the dead one; that is dropped from the list.',
+    headers: writeHeaders,
+    params,
+    body: z
+      .strictObject({
+        payload: z.record(z.string(), z.unknown()).optional().meta({ description: 'As the type of the job wants it.' }),
+      })
+      .optional()
+      .meta({ id: 'Redrive' }),
+    response: {
+      202: answer('Accepted.', jobAccepted, ['location', 'idempotency-replayed']),
+      ...failures(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+    },
+  },
+  redriveMany: {
+    ...common,
+    operationId: 'redriveDeadLetters',
+    summary: 'Have many dead jobs done again',
+    headers: writeHeaders,
+    body: z.strictObject({ jobIds: z.array(storable()).min(1).max(MOST_JOBS) }).meta({ id: 'RedriveMany' }),
+    response: {
+      202: answer('What became of each.', success(z.strictObject({ outcomes: z.array(outcome) }))),
+      ...failures(400, 401, 403, 413, 415, 429, 503),
+    },
+  },
+  drop: {
+    ...common,
+    operationId: 'dropDeadLetter',
+    summary: 'Take a dead job off the list',
+    headers: writeHeaders,
+    params,
+    response: {
+      200: answer('Dropped.', done('The dead letter was dropped.'), ['idempotency-replayed']),
+      ...failures(400, 401, 403, 404, 409, 422, 503),
+    },
+  },
+};
+
+export const deadLetterRoutes =
+  (deps: StartDependencies): FastifyPluginCallbackZod =>
+  (app, _options, registered) => {
+    const { database, idempotencyKeys, publicUrl, onStart: onRequest, jobs } = deps;
+    app.addHook('onRequest', mustBeLoggedIn);
+    app.addHook('preHandler', mustBeAdmin);
+
+    app.get('/admin/dead-letters', { schema: schemas.list }, async (request) => {
+      const { limit, cursor: after } = request.query;
+      const load = (most: number) => deadJobs(database, most, after);
+      const keyOf = ({ finishedAt = '', id }: { finishedAt?: string; id: string }) => momentKey({ createdAt: finishedAt, id });
+      const { page: deadLetters, nextCursor } = await pageOf(load, keyOf, limit);
+      return { status: 'success' as const, data: { deadLetters, nextCursor } };
+    });
+
+    app.get('/admin/dead-letters/:id', { schema: schemas.read }, async (request) => ({
+      status: 'success' as const,
+      data: { deadLetter: await inspect(deps, request.params.id) },
+    }));
+
+    const { bytes: bodyLimit } = jobs.batch;
+    app.post('/admin/dead-letters/:id/redrive', { schema: schemas.redrive, onRequest, bodyLimit }, async (request, reply) => {
+      const origin = originOf(request, idempotencyKeys, request.body);
+      const { jobId, ...outcome } = await redrive(deps, request.params.id, origin, request.body?.payload);
+      markReplay(reply.code(202).header('location', `${publicUrl}/jobs/${jobId}`), outcome);
+      return { status: 'success' as const, data: { jobId } };
+    });
+
+    app.post('/admin/dead-letters/redrive', { schema: schemas.redriveMany, onRequest }, async (request, reply) => {
+      const origin = originOf(request, idempotencyKeys, request.body);
+      const outcomes = await redriveMany(deps, [...new Set(request.body.jobIds)], origin);
+      return reply.code(202).send({ status: 'success', data: { outcomes } });
+    });
+
+    app.delete('/admin/dead-letters/:id', { schema: schemas.drop }, async (request, reply) => {
+      markReplay(reply, await drop(deps, request.params.id, originOf(request, idempotencyKeys)));
+      return { status: 'success' as const, message: 'The dead letter was dropped.' };
+    });
+
+    registered();
+  };

@@ -1,0 +1,89 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { filesOf, findFiles } from '../../projections/made-files.ts';
+import type { OpenFile } from '../../providers/files/files.ts';
+import { callerOf, mustBeLoggedIn } from '../auth.ts';
+import { HttpError } from '../errors.ts';
+import { fileGone, openFile, refuse } from '../file-links.ts';
+import type { JobDependencies } from '../jobs.ts';
+import { ownerByLink } from '../links.ts';
+import { answer, failures } from '../openapi.ts';
+import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../paging.ts';
+import { isStorable, success } from '../schemas.ts';
+import { sendFile } from '../send-file.ts';
+
+const fileView = z
+  .strictObject({
+    fileId: z.string(),
+    kind: z.string().meta({ examples: ['export', 'archive', 'report'] }),
+    name: z.string(),
+    size: z.int().meta({ description: 'Bytes.' }),
+    createdAt: z.iso.datetime(),
+    jobId: z.string(),
+  })
+  .meta({ id: 'File' });
+
+const linkParams = z.object({ fileId: z.string() });
+/** All of them are in the link; none is to be made by hand. */
+const linkQuery = z.object({ owner: z.unknown(), expires: z.unknown(), signature: z.unknown() });
+
+const bytes = { content: { 'application/octet-stream': { schema: z.file() } } };
+
+const schemas = {
+  list: {
+    tags: ['files'],
+    security: [{ bearer: [] }],
+    operationId: 'listFiles',
+    summary: 'List the files that your jobs have made, the newest first',
+    querystring: z.object({ limit: limitQuery, cursor: momentQuery }),
+    response: {
+      200: answer('A page of files.', success(z.strictObject({ files: z.array(fileView), nextCursor }))),
+      ...failures(400, 401, 503),
+    },
+  },
+  content: {
+    tags: ['files'],
+    operationId: 'downloadFile',
+    summary: 'Download a file by a link that was handed out',
+    description: 'The link is good for anybody until it expires. 410 when the file is gone before.',
+    params: linkParams,
+    querystring: linkQuery,
+    response: {
+      200: { description: 'The file.', ...bytes },
+      206: { description: 'The part of it that was asked for.', ...bytes },
+      304: z.null().meta({ description: 'The client has it already.' }),
+      ...failures(403, 410, 416, 503),
+    },
+  },
+};
+
+export const fileRoutes =
+  ({ database, files, jobs }: JobDependencies): FastifyPluginCallbackZod =>
+  (app, _options, registered) => {
+    app.get('/files', { schema: schemas.list, onRequest: mustBeLoggedIn }, async (request) => {
+      const { limit, cursor: after } = request.query;
+      const load = (most: number) => filesOf(database, { owner: callerOf(request), limit: most, after });
+      const { page, nextCursor } = await pageOf(load, ({ createdAt, jobId }) => momentKey({ createdAt, id: jobId }), limit);
+      const shown = page.map(({ fileId, kind, name, size, createdAt, jobId }) => ({
+        ...{ fileId, kind, name, size, createdAt, jobId },
+      }));
+      return { status: 'success' as const, data: { files: shown, nextCursor } };
+    });
+
+    app.get('/files/:fileId/content', { schema: schemas.content }, async (request, reply) => {
+      const { method, query, params } = request;
+      const owner = ownerByLink({ method, fileId: params.fileId, query }, jobs.links.keys);
+      if (owner === undefined || !isStorable(params.fileId)) throw badLink();
+      const [made] = await findFiles(database, [params.fileId]);
+      const file = made?.ownerId === owner ? await openFile(files, made.stored) : undefined;
+      if (!made || !file) throw fileGone();
+      const read: OpenFile['read'] = (range) => file.read(range).catch(refuse);
+      const { mediaType, name, fileId } = made;
+      return sendFile(request, reply, { file: { ...file, read }, mediaType, etag: `"${fileId}"`, name });
+    });
+
+    registered();
+  };
+
+const badLink = () =>
+  new HttpError({ status: 403, code: 'LINK_NOT_VALID', message: 'This link is not one of ours, or it has expired.' });

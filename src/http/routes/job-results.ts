@@ -1,0 +1,76 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { mustBeLoggedIn } from '../auth.ts';
+import { resultLink } from '../file-links.ts';
+import { itemsOf } from '../job-items.ts';
+import { linkView } from '../job-schemas.ts';
+import { common, type JobDependencies, visibleJob } from '../jobs.ts';
+import { answer, failures } from '../openapi.ts';
+import { cursorQuery, limitQuery, nextCursor, pageOf } from '../paging.ts';
+import { params, success } from '../schemas.ts';
+
+const itemsQuery = z.object({
+  limit: limitQuery,
+  cursor: cursorQuery((key) => (/^(?:0|[1-9]\d{0,8})$/.test(key) ? Number(key) : undefined)),
+});
+
+const itemView = z
+  .strictObject({
+    item: z.int().meta({ description: 'From 0, in the order of the request.' }),
+    state: z.enum(['waiting', 'done', 'failed']),
+    attempts: z.int().meta({ description: 'That failed.' }),
+    to: z.string().optional(),
+    fileId: z.string().optional(),
+    nextAt: z.iso.datetime().optional(),
+    error: z.string().optional(),
+    result: z.string().optional(),
+    settledAt: z.iso.datetime().optional(),
+  })
+  .meta({ id: 'JobItem' });
+
+export const resultSchemas = {
+  items: {
+    ...common,
+    operationId: 'listJobItems',
+    summary: 'See what became of each item of a batch',
+    params,
+    querystring: itemsQuery,
+    response: {
+      200: answer('A page of items.', success(z.strictObject({ items: z.array(itemView), nextCursor }))),
+      ...failures(400, 401, 404, 503),
+    },
+  },
+  result: {
+    ...common,
+    operationId: 'readJobResult',
+    summary: 'Get a link to the file that a job has made',
+    description: '409 as long as the job has not succeeded, 404 when such a job makes no file, 410 when it is gone.',
+    params,
+    response: {
+      200: answer('The link.', success(linkView)),
+      ...failures(401, 404, 409, 410, 503),
+    },
+  },
+};
+
+export const jobResultRoutes =
+  (deps: JobDependencies): FastifyPluginCallbackZod =>
+  (app, _options, registered) => {
+    const { database, jobs } = deps;
+    app.addHook('onRequest', mustBeLoggedIn);
+
+    app.get('/jobs/:id/items', { schema: resultSchemas.items }, async (request) => {
+      const { job } = await visibleJob(database, request, request.params.id);
+      const { limit, cursor: after } = request.query;
+      const load = (most: number) => itemsOf(jobs.tables, job.id, most, after);
+      const { page: items, nextCursor } = await pageOf(load, ({ item }) => String(item), limit);
+      return { status: 'success' as const, data: { items, nextCursor } };
+    });
+
+    app.get('/jobs/:id/result', { schema: resultSchemas.result }, async (request) => ({
+      status: 'success' as const,
+      data: await resultLink(deps, request, request.params.id),
+    }));
+
+    registered();
+  };

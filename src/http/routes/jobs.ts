@@ -1,0 +1,129 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { JOB_STATES, jobsOf } from '../../projections/jobs.ts';
+import { isAdmin } from '../access.ts';
+import { callerOf, mustBeLoggedIn } from '../auth.ts';
+import { jobAccepted, jobView } from '../job-schemas.ts';
+import { jobBody, wishOf } from '../job-wishes.ts';
+import { common, jobStarter, sendJob, START_FAILURES, type StartDependencies, streamOf } from '../jobs.ts';
+import { answer, failures } from '../openapi.ts';
+import { markReplay, originOf } from '../origin.ts';
+import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../paging.ts';
+import { done, params, readHeaders, storable, success, writeHeaders } from '../schemas.ts';
+
+const listQuery = z.object({
+  state: z.enum(JOB_STATES, { error: `must be one of ${JOB_STATES.join(', ')}` }).optional(),
+  type: storable().optional(),
+  limit: limitQuery,
+  cursor: momentQuery,
+});
+
+const retryQuery = z.object({
+  failedOnly: z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .optional()
+    .meta({ description: 'Only the items that failed are done again; also of a batch that has ended otherwise well.' }),
+});
+
+export const jobSchemas = {
+  start: {
+    ...common,
+    operationId: 'startJob',
+    summary: 'Have something done',
+    description: 'Accepted at once, whatever the job costs, and done by others.',
+    headers: writeHeaders,
+    body: jobBody,
+    response: {
+      202: answer('Accepted.', jobAccepted, ['location', 'idempotency-replayed']),
+      ...failures(...START_FAILURES, 404),
+    },
+  },
+  list: {
+    ...common,
+    operationId: 'listJobs',
+    summary: 'List own jobs, the newest first',
+    querystring: listQuery,
+    response: {
+      200: answer('A page of jobs.', success(z.strictObject({ jobs: z.array(jobView), nextCursor }))),
+      ...failures(400, 401, 503),
+    },
+  },
+  read: {
+    ...common,
+    operationId: 'readJob',
+    summary: 'See how far a job is',
+    headers: readHeaders,
+    params,
+    response: {
+      200: answer('The job.', success(z.strictObject({ job: jobView })), ['etag', 'x-data-source']),
+      304: z.null().meta({ description: 'The client has it already.' }),
+      ...failures(401, 404, 503),
+    },
+  },
+  cancel: {
+    ...common,
+    operationId: 'cancelJob',
+    summary: 'Call a job off, even while it runs',
+    headers: writeHeaders,
+    params,
+    response: {
+      200: answer('Called off.', done('The job was cancelled.'), ['idempotency-replayed']),
+      ...failures(400, 401, 404, 409, 422, 503),
+    },
+  },
+  retry: {
+    ...common,
+    operationId: 'retryJob',
+    summary: 'Do a dead or cancelled job again',
+    headers: writeHeaders,
+    params,
+    querystring: retryQuery,
+    response: {
+      202: answer('Accepted.', jobAccepted, ['location', 'idempotency-replayed']),
+      ...failures(400, 401, 404, 409, 422, 429, 503),
+    },
+  },
+};
+
+export const jobRoutes =
+  (deps: StartDependencies): FastifyPluginCallbackZod =>
+  (app, _options, registered) => {
+    const { commands, database, idempotencyKeys, publicUrl, onStart: onRequest, jobs } = deps;
+    const { items, bytes: bodyLimit } = jobs.batch;
+    const start = jobStarter(deps);
+    app.addHook('onRequest', mustBeLoggedIn);
+
+    app.post('/jobs', { schema: jobSchemas.start, onRequest, bodyLimit }, async (request, reply) => {
+      const jobId = await start(request, reply, wishOf(request.body, items, ['payload']));
+      return reply.code(202).send({ status: 'success', data: { jobId } });
+    });
+
+    app.get('/jobs', { schema: jobSchemas.list }, async (request) => {
+      const { limit, cursor: after, ...filters } = request.query;
+      const load = (most: number) => jobsOf(database, { owner: callerOf(request), ...filters, limit: most, after });
+      const { page, nextCursor } = await pageOf(load, momentKey, limit);
+      return { status: 'success' as const, data: { jobs: page, nextCursor } };
+    });
+
+    app.get('/jobs/:id', { schema: jobSchemas.read }, (request, reply) => sendJob(deps, request, reply, request.params.id));
+
+    app.delete('/jobs/:id', { schema: jobSchemas.cancel }, async (request, reply) => {
+      const stream = streamOf(request.params.id);
+      const command = { type: 'CancelJob', actor: callerOf(request), isAdmin: isAdmin(request) } as const;
+      markReplay(reply, await commands.job({ stream, command, origin: originOf(request, idempotencyKeys) }));
+      return { status: 'success' as const, message: 'The job was cancelled.' };
+    });
+
+    app.post('/jobs/:id/retry', { schema: jobSchemas.retry, onRequest }, async (request, reply) => {
+      const stream = streamOf(request.params.id);
+      const failedOnly = request.query.failedOnly === 'true';
+      const command = { type: 'RetryJob', failedOnly, actor: callerOf(request), isAdmin: isAdmin(request) } as const;
+      // What is only in the query is part of what is asked for.
+      const origin = originOf(request, idempotencyKeys, { failedOnly });
+      markReplay(reply, await commands.job({ stream, command, origin }));
+      reply.code(202).header('location', `${publicUrl}/jobs/${stream}`);
+      return { status: 'success' as const, data: { jobId: stream } };
+    });
+
+    registered();
+  };

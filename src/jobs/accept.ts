@@ -1,0 +1,113 @@
+import DataLoader from 'dataloader';
+import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
+import type { Commands } from '../commands/commands.ts';
+import { AppError, forbidden, reasonOf, unavailable } from '../errors.ts';
+import { thingIdOf } from '../events/ids.ts';
+import type { JobRequest } from '../events/jobs.ts';
+import type { Database } from '../postgres/pool.ts';
+import { unfinishedJobsOf } from '../projections/jobs.ts';
+import { nextTime } from './cron.ts';
+import type { JobPlan, JobType, PlanContext } from './job-type.ts';
+
+/** What somebody wants done, as far as a request says it. */
+export interface JobWish {
+  readonly type: JobType;
+  /** Of the type's own schema. */
+  readonly payload: unknown;
+  readonly runAt?: Date;
+  readonly repeat?: { readonly cron: string; readonly timeZone: string };
+  /** The job that this one does again. */
+  readonly replaces?: string;
+  /** Account id; of whoever sends it, unless it says another one. */
+  readonly ownerId?: string;
+  /** Throws when it is not to be. Called once it is known that the command was not sent before. */
+  readonly check?: () => Promise<void> | void;
+}
+
+export interface AcceptOptions extends Pick<PlanContext, 'database' | 'catalogTopic' | 'files' | 'mail'> {
+  readonly commands: Pick<Commands, 'job'>;
+  /** Of the namespace's own tables; its commits are durable. */
+  readonly tables: Database;
+  /** Attempts that may fail. */
+  readonly attempts: number;
+  /** Jobs of an account that have not ended. */
+  readonly unfinished: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+export interface Accepted extends CommandOutcome {
+  readonly jobId: string;
+}
+
+/** Accepts jobs: what is personal or large goes to Postgres, and then an event to the log. */
+export type Accept = (wish: JobWish, origin: CommandOrigin, isAdmin: boolean) => Promise<Accepted>;
+
+export function createAccept({ commands, tables, attempts, unfinished, now, ...context }: AcceptOptions): Accept {
+  const keep = keeping(tables);
+
+  /** Called once it is known that the command was not sent before. */
+  async function request(jobId: string, wish: JobWish, caller: string, isAdmin: boolean): Promise<JobRequest> {
+    const { type, payload, runAt, repeat, replaces, check } = wish;
+    await check?.();
+    if (type.access === 'admins' && !isAdmin) throw forbidden('Only admins may start such a job.');
+    const plan = await type.plan(payload, { ...context, jobId, caller, isAdmin });
+    await mustHaveRoom(caller);
+    if (plan.payload || plan.items) await keep.load({ jobId, plan });
+    return {
+      ...{ jobType: type.name, ownerId: caller, parameters: JSON.stringify(plan.parameters), attempts },
+      ...{ payloadId: plan.payload ? jobId : null, provider: plan.provider ?? null, total: plan.items?.length ?? 1 },
+      ...{ runAt: runAt?.toISOString() ?? null, repeat: repeat ? firstOf(repeat) : null },
+      ...{ parentId: null, replaces: replaces ?? null },
+    };
+  }
+
+  async function mustHaveRoom(account: string): Promise<void> {
+    if ((await unfinishedJobsOf(context.database, account, unfinished)) < unfinished) return;
+    throw new AppError('too-many', 'TOO_MANY_JOBS', `You have ${unfinished} jobs that have not ended.`);
+  }
+
+  function firstOf({ cron, timeZone }: { cron: string; timeZone: string }) {
+    const first = nextTime(cron, timeZone, new Date(now()));
+    if (!first) throw new AppError('rejected', 'NEVER_DUE', 'There is no such time.');
+    return { cron, timeZone, first: first.toISOString() };
+  }
+
+  return async (wish, origin, isAdmin) => {
+    const jobId = thingIdOf('job', origin.commandId);
+    const outcome = await commands.job({
+      ...{ stream: jobId, command: { type: 'RequestJob' }, origin },
+      context: async () => ({ request: await request(jobId, wish, wish.ownerId ?? origin.actor, isAdmin) }),
+    });
+    return { ...outcome, jobId };
+  };
+}
+
+interface Kept {
+  readonly jobId: string;
+  readonly plan: JobPlan;
+}
+
+const PAYLOADS = `INSERT INTO job_payloads (id, payload) SELECT * FROM json_to_recordset($1) AS p (id text, payload json)
+  ON CONFLICT DO NOTHING`;
+const ITEMS = `INSERT INTO job_items (job_id, item, payload)
+  SELECT * FROM json_to_recordset($1) AS i (job_id text, item integer, payload json) ON CONFLICT DO NOTHING`;
+
+/** Keeps what belongs to jobs; all that is to be kept at the same time in one commit. */
+function keeping(tables: Database) {
+  const keepAll = async (all: readonly Kept[]): Promise<void[]> => {
+    const payloads = all.flatMap(({ jobId, plan }) => (plan.payload ? [{ id: jobId, payload: plan.payload }] : []));
+    const items = all.flatMap(({ jobId, plan }) =>
+      (plan.items ?? []).map((payload, item) => ({ job_id: jobId, item, payload })),
+    );
+    try {
+      if (payloads.length > 0)
+        await tables.query({ name: 'keep-payloads', text: PAYLOADS, values: [JSON.stringify(payloads)] });
+      if (items.length > 0) await tables.query({ name: 'keep-items', text: ITEMS, values: [JSON.stringify(items)] });
+    } catch (error) {
+      throw unavailable('DATABASE_UNAVAILABLE', `The job cannot be kept now: ${reasonOf(error)}`, error);
+    }
+    return all.map(() => undefined);
+  };
+  return new DataLoader(keepAll, { cache: false, batchScheduleFn: setImmediate, maxBatchSize: 200 });
+}

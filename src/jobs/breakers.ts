@@ -1,0 +1,195 @@
+import type { QueryConfig } from 'pg';
+import { reasonOf } from '../errors.ts';
+import { sleep, type Stoppable } from '../lifecycle.ts';
+import type { Database } from '../postgres/pool.ts';
+import { ProviderError } from '../providers/failure.ts';
+import { JobFailure } from './job-type.ts';
+
+/** `trial`: one call may find out whether it is well again. */
+export type BreakerState = 'closed' | 'trial' | 'open';
+
+/** Keeps work away from providers that keep failing. What one process finds out holds for all: it is a row in Postgres. */
+export interface Breakers extends Stoppable {
+  /** As of the last look, which is less than a second ago. */
+  stateOf(name: string): BreakerState;
+  /**
+   * Calls a provider, unless its breaker is open. Whoever is refused, or is under way when it opens, gets a JobFailure
+   * `later`: it was no attempt.
+   */
+  call<T>(name: string, signal: AbortSignal, act: (signal: AbortSignal) => Promise<T>): Promise<T>;
+}
+
+export interface BreakerOptions {
+  /** The namespace's own tables. */
+  readonly tables: Database;
+  readonly openMs: number;
+  readonly report: (message: string) => void;
+}
+
+const LOOK_EVERY_MS = 500;
+const LAST_CALLS = 20;
+const AT_LEAST = 10;
+const SHARE = 0.5;
+/** A trial that is not heard of for so long may be made by another. */
+const TRIAL_MS = 60_000;
+
+interface Breaker {
+  state: BreakerState;
+  openForMs: number;
+  /** Of the last calls: whether each failed. */
+  readonly calls: boolean[];
+  /** Ends what is under way when it opens. */
+  underWay: AbortController;
+}
+
+interface BreakerRow {
+  readonly name: string;
+  readonly openForMs: number | null;
+  readonly onTrial: boolean;
+}
+
+const LOOK = `SELECT name, extract(epoch FROM open_until - now())::float8 * 1000 AS "openForMs", trial_until > now() AS "onTrial" FROM breakers`;
+
+const OPEN = `INSERT INTO breakers (name, open_until, opened_at, reason) VALUES ($1, now() + $2 * interval '1 ms', now(), $3)
+  ON CONFLICT (name) DO UPDATE SET open_until = excluded.open_until, opened_at = excluded.opened_at,
+    reason = excluded.reason, trial_until = '-infinity'`;
+
+const TRY = `UPDATE breakers SET trial_until = now() + $2 * interval '1 ms'
+  WHERE name = $1 AND open_until <= now() AND trial_until <= now() RETURNING name`;
+
+/** A trial that found nothing out may be made again at once. */
+const UNTRY = `UPDATE breakers SET trial_until = '-infinity' WHERE name = $1`;
+
+const CLOSE = `UPDATE breakers SET open_until = NULL, opened_at = NULL, trial_until = '-infinity' WHERE name = $1`;
+
+export function createBreakers({ tables, openMs, report }: BreakerOptions): Breakers {
+  const breakers = new Map<string, Breaker>();
+  /** Changes of rows that were made here: what was read before the last one is old. */
+  let changes = 0;
+
+  function breakerOf(name: string): Breaker {
+    const known = breakers.get(name);
+    if (known) return known;
+    const breaker: Breaker = { state: 'closed', openForMs: 0, calls: [], underWay: new AbortController() };
+    breakers.set(name, breaker);
+    return breaker;
+  }
+
+  async function look(): Promise<void> {
+    const before = changes;
+    const rows = await tables.query<BreakerRow & Record<string, unknown>>({ name: 'look-at-breakers', text: LOOK });
+    if (changes !== before) return;
+    const open = rows.filter(({ openForMs }) => openForMs !== null);
+    for (const { name, openForMs, onTrial } of open) {
+      const ms = openForMs ?? 0;
+      become(breakerOf(name), ms > 0 || onTrial ? 'open' : 'trial', ms);
+    }
+    const names = new Set(open.map(({ name }) => name));
+    for (const [name, breaker] of breakers) if (!names.has(name)) breaker.state = 'closed';
+  }
+
+  /** What cannot be written down is known here alone, until the next look. */
+  async function change(query: QueryConfig): Promise<void> {
+    changes += 1;
+    await tables.query(query).catch((error: unknown) => report(`breakers are not to be had: ${reasonOf(error)}`));
+    changes += 1;
+  }
+
+  function become(breaker: Breaker, state: 'open' | 'trial', openForMs: number): void {
+    const opened = breaker.state === 'closed';
+    Object.assign(breaker, { state, openForMs });
+    if (!opened) return;
+    breaker.calls.length = 0;
+    breaker.underWay.abort(new Error('its breaker has opened'));
+    breaker.underWay = new AbortController();
+  }
+
+  async function open(name: string, why: string): Promise<void> {
+    become(breakerOf(name), 'open', openMs);
+    report(`${name} keeps failing and is left alone for ${openMs / 1_000} s: ${why}`);
+    await change({ name: 'open-breaker', text: OPEN, values: [name, openMs, why.slice(0, 300)] });
+  }
+
+  async function close(name: string): Promise<void> {
+    Object.assign(breakerOf(name), { state: 'closed', openForMs: 0 });
+    await change({ name: 'close-breaker', text: CLOSE, values: [name] });
+    report(`${name} works again`);
+  }
+
+  /** Whether this call is the trial. */
+  async function admit(name: string): Promise<boolean> {
+    const { state, openForMs } = breakerOf(name);
+    if (state === 'closed') return false;
+    if (state === 'trial') {
+      const query = { name: 'try-breaker', text: TRY, values: [name, TRIAL_MS] };
+      const rows = await tables.query(query).catch(() => []);
+      if (rows.length > 0) return true;
+      breakerOf(name).state = 'open';
+    }
+    throw leftAlone(name, openForMs);
+  }
+
+  async function succeeded(name: string, trial: boolean): Promise<void> {
+    if (trial) await close(name);
+    else remember(name, false);
+  }
+
+  async function failed(name: string, trial: boolean, why: string): Promise<void> {
+    if (trial) return open(name, why);
+    const calls = remember(name, true);
+    const count = calls.filter(Boolean).length;
+    if (calls.length >= AT_LEAST && count >= calls.length * SHARE) await open(name, why);
+  }
+
+  function remember(name: string, failure: boolean): readonly boolean[] {
+    const { calls } = breakerOf(name);
+    calls.push(failure);
+    if (calls.length > LAST_CALLS) calls.shift();
+    return calls;
+  }
+
+  /** What a call that threw says of its provider. One that is refused for what it asked was answered, no more. */
+  async function judge(name: string, trial: boolean, error: unknown): Promise<void> {
+    const isRefusal = error instanceof ProviderError && error.kind === 'never';
+    if (!isRefusal) await failed(name, trial, reasonOf(error));
+    else if (trial) await close(name);
+  }
+
+  const stopping = new AbortController();
+  const looking = (async () => {
+    while (!stopping.signal.aborted) {
+      await look().catch(() => undefined); // the next look tells; calls fail by themselves meanwhile
+      await sleep(LOOK_EVERY_MS, stopping.signal);
+    }
+  })();
+
+  return {
+    stateOf: (name) => breakerOf(name).state,
+    async call(name, signal, act) {
+      const trial = await admit(name);
+      const { underWay } = breakerOf(name);
+      let result;
+      try {
+        result = await act(AbortSignal.any([signal, underWay.signal]));
+      } catch (error) {
+        if (signal.aborted && trial) await change({ name: 'untry-breaker', text: UNTRY, values: [name] });
+        if (signal.aborted) throw error;
+        if (underWay.signal.aborted && !trial) throw leftAlone(name, breakerOf(name).openForMs);
+        await judge(name, trial, error);
+        throw error;
+      }
+      await succeeded(name, trial);
+      return result;
+    },
+    async stop() {
+      stopping.abort();
+      await looking;
+    },
+  };
+}
+
+/** Those who are refused do not all come back at once. */
+const leftAlone = (name: string, openForMs: number) =>
+  new JobFailure('later', 'PROVIDER_LEFT_ALONE', `${name} keeps failing and is left alone`, {
+    pauseMs: Math.max(0, openForMs) + Math.random() * 1_000,
+  });

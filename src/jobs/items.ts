@@ -1,0 +1,85 @@
+import DataLoader from 'dataloader';
+import type { Database } from '../postgres/pool.ts';
+
+/** One of many things that a job does, and what became of it. */
+export interface Item {
+  /** From 0. */
+  readonly index: number;
+  readonly payload: unknown;
+  /** That failed so far. */
+  readonly attempts: number;
+}
+
+/** The items of one job. What is settled stays so, whoever goes on after a crash. */
+export interface Items {
+  /** Items that are to be done now, in order, at most so many, none of them twice unless it was postponed. */
+  due(limit: number): Promise<Item[]>;
+  done(index: number, result?: string): Promise<void>;
+  /** Failed for good. */
+  failed(index: number, error: string): Promise<void>;
+  /** Failed, and is to be tried again after that time (milliseconds). */
+  postpone(index: number, error: string, pauseMs: number): Promise<void>;
+  /** Adds an item that is settled already: something that was found on the way. */
+  report(index: number, error: string): Promise<void>;
+  counts(): Promise<{ readonly total: number; readonly done: number; readonly failed: number }>;
+  /** Milliseconds until the next item is due; undefined when none is left. */
+  nextIn(): Promise<number | undefined>;
+}
+
+const DUE = `SELECT item AS index, payload, attempts FROM job_items
+  WHERE job_id = $1 AND state = 'waiting' AND next_at <= now() ORDER BY item LIMIT $2`;
+
+const SETTLE = `UPDATE job_items i SET state = s.state, error = s.error, result = s.result, attempts = i.attempts + 1,
+    settled_at = CASE WHEN s.state = 'waiting' THEN NULL ELSE now() END,
+    next_at = now() + coalesce(s.pause, 0) * interval '1 ms'
+  FROM json_to_recordset($2) AS s (item int, state text, error text, result text, pause float8)
+  WHERE i.job_id = $1 AND i.item = s.item AND i.state = 'waiting'`;
+
+const REPORT = `INSERT INTO job_items (job_id, item, payload, state, attempts, error, settled_at)
+  SELECT $1, r.item, 'null', 'failed', 1, r.error, now() FROM json_to_recordset($2) AS r (item int, error text) ON CONFLICT DO NOTHING`;
+
+const COUNTS = `SELECT count(*) AS total, count(*) FILTER (WHERE state = 'done') AS done, count(*) FILTER (WHERE state = 'failed') AS failed
+  FROM job_items WHERE job_id = $1`;
+
+const NEXT_IN = `SELECT extract(epoch FROM next_at - now())::float8 * 1000 AS ms FROM job_items
+  WHERE job_id = $1 AND state = 'waiting' ORDER BY next_at LIMIT 1`;
+
+interface Settled {
+  readonly item: number;
+  readonly state: 'done' | 'failed' | 'waiting';
+  readonly error?: string;
+  readonly result?: string;
+  readonly pause?: number;
+}
+
+/** The items of one job, in the namespace's own tables. What is settled at the same time is one commit. */
+export function createItems(tables: Database, jobId: string): Items {
+  const all = (text: string, name: string) => async (rows: readonly object[]) => {
+    await tables.query({ name, text, values: [jobId, JSON.stringify(rows)] });
+    return rows.map(() => undefined);
+  };
+  const options = { cache: false, batchScheduleFn: setImmediate };
+  const settling = new DataLoader<Settled, undefined>(all(SETTLE, 'settle-items'), options);
+  const reporting = new DataLoader<object, undefined>(all(REPORT, 'report-items'), options);
+  const only = async <Row extends Record<string, unknown>>(name: string, text: string) =>
+    (await tables.query<Row>({ name, text, values: [jobId] }))[0];
+  return {
+    due: (limit) =>
+      tables.query<Item & Record<string, unknown>>({ name: 'due-items', text: DUE, values: [jobId, limit] }),
+    done: (item, result) => settling.load({ item, state: 'done', result }),
+    failed: (item, error) => settling.load({ item, state: 'failed', error }),
+    postpone: (item, error, pause) => settling.load({ item, state: 'waiting', error, pause }),
+    report: (item, error) => reporting.load({ item, error }),
+    async counts() {
+      const row = await only<{ total: number; done: number; failed: number }>('count-items', COUNTS);
+      return row ?? { total: 0, done: 0, failed: 0 };
+    },
+    nextIn: async () => (await only<{ ms: number }>('next-item', NEXT_IN))?.ms,
+  };
+}
+
+/** Items that failed are to be done again. */
+export async function againFailedItems(tables: Database, jobId: string): Promise<void> {
+  const text = `UPDATE job_items SET state = 'waiting', attempts = 0, next_at = now(), settled_at = NULL WHERE job_id = $1 AND state = 'failed'`;
+  await tables.query({ name: 'again-items', text, values: [jobId] });
+}

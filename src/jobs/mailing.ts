@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { AppError } from '../errors.ts';
+import { isAddress } from '../providers/mail/address.ts';
+import type { PlanContext } from './job-type.ts';
+
+/** One e-mail address. */
+export const addressed = z.string().refine(isAddress, 'must be an e-mail address');
+
+/** What is mailed to one address. */
+export const message = z.strictObject({
+  to: addressed,
+  subject: z.string().min(1).max(1_000),
+  body: z.string().max(50_000),
+});
+
+/** The provider that was asked for, if it is enabled; the standard one when none was. */
+export function providerOf(wanted: string | undefined, { enabled, standard }: PlanContext['mail']): string {
+  const provider = wanted ?? standard;
+  if (enabled.includes(provider)) return provider;
+  throw new AppError('rejected', 'PROVIDER_NOT_ENABLED', `Mail goes by ${enabled.join(' or ')} here.`);
+}

@@ -1,0 +1,102 @@
+import type { Logger } from 'pino';
+import type { Placement } from '../events/placement.ts';
+import { showPosition } from '../events/record.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { voidsOf } from '../log/voids.ts';
+import type { Stoppable } from '../lifecycle.ts';
+import { type Client, type Database, transaction } from '../postgres/pool.ts';
+import type { ProjectorObserver } from '../projections/apply.ts';
+import { type FeedHealth, watchFeed } from '../projections/feed.ts';
+import { streamHeads } from '../projections/ledger.ts';
+import { createPostgresStore } from '../projections/postgres-store.ts';
+import { createProjector } from '../projections/projector.ts';
+import { checkpointDdl } from '../projections/statement.ts';
+import { queueOf, type QueueScope } from './queue.ts';
+
+/** Of the tables of a queue: another version is a schema of its own, made of the log from its beginning. */
+const QUEUE_VERSION = 1;
+
+/** Where a consumer group keeps its queue. */
+export const queueSchema = (namespace: string, { group }: QueueScope) => `${namespace}_${group}_${QUEUE_VERSION}`;
+
+export interface QueueFeedOptions {
+  readonly log: EventLog;
+  readonly placement: Placement;
+  readonly scope: QueueScope;
+  /** Finds the queue's schema first on its search path, then the namespace's. */
+  readonly database: Database;
+  readonly logger: Logger;
+  readonly onCommitted: ProjectorObserver['committed'];
+  /** Consuming ended for good: the process should end. */
+  readonly onCrash: (error: Error) => void;
+}
+
+export interface QueueFeed extends Stoppable {
+  health(): FeedHealth;
+}
+
+/** The topic of all jobs. */
+export const jobsTopic = ({ namespace }: Placement) => `${namespace}.jobs`;
+
+/** Keeps the queue of a consumer group: a projection of the topic of jobs, moved with its checkpoint. */
+export async function startQueueFeed(options: QueueFeedOptions): Promise<QueueFeed> {
+  const { log, placement, scope, database, logger, onCrash } = options;
+  const topic = jobsTopic(placement);
+  const partitions = placement.all.filter((each) => each.topic === topic);
+  await database.use((client) => ensureQueue(client, options));
+  const endsAtStart = await log.ends(partitions);
+  let lastProgress = Date.now();
+  const projector = createProjector({
+    store: createPostgresStore(database, [queueOf(scope)], placement.namespace, streamHeads),
+    belongs: (stream, where) => placement.belongs(stream, where),
+    voids: async () => {
+      const positions = new Set((await voidsOf(database)).map(showPosition));
+      return (position) => positions.has(showPosition(position));
+    },
+    ends: (some) => log.ends(some),
+    observer: observerOf(options, () => (lastProgress = Date.now())),
+  });
+  const group = `${placement.namespace}.${scope.group}`;
+  const subscription = await log.subscribe({ group, topics: [topic], handler: projector, onCrash });
+  const watch = watchFeed({ log, logger, database, projector, subscription, endsAtStart });
+  return {
+    health: () => watch.health(lastProgress),
+    async stop() {
+      await watch.stop();
+      await subscription.stop();
+      await projector.told();
+    },
+  };
+}
+
+/** The read models' projector says aloud what is wrong with a record; here it is enough that nothing is lost. */
+function observerOf({ logger, scope, onCommitted }: QueueFeedOptions, progressed: () => void): ProjectorObserver {
+  const { group } = scope;
+  return {
+    committed(commit, word) {
+      progressed();
+      onCommitted(commit, word);
+    },
+    lost: () => undefined,
+    quarantined: (record, reason) => logger.error({ group, stream: record.key, reason }, 'a job cannot be queued'),
+    stopped: (position, reason) =>
+      logger.fatal({ group, position: showPosition(position), reason }, 'a partition is no longer consumed'),
+  };
+}
+
+/** Makes the queue's tables where there are none, one process at a time. */
+function ensureQueue(client: Client, { placement, scope }: QueueFeedOptions): Promise<void> {
+  const schema = queueSchema(placement.namespace, scope);
+  return transaction(client, async () => {
+    await client.query(`SELECT pg_advisory_xact_lock(hashtext('openmusic queue ' || $1))`, [schema]);
+    const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
+    if (rowCount) return;
+    await client.query(`CREATE SCHEMA "${schema}"`);
+    await client.query([checkpointDdl, streamHeads.ddl, queueOf(scope).ddl].join(';\n'));
+    const partitions = placement.all.filter(({ topic }) => topic === jobsTopic(placement));
+    await client.query(
+      'INSERT INTO checkpoints (topic, partition) SELECT * FROM json_to_recordset($1) AS p (topic text, partition int)',
+      [JSON.stringify(partitions)],
+    );
+  });
+}

@@ -1,0 +1,105 @@
+import type { JobRequest } from '../events/jobs.ts';
+import type { Applied, Projection, Rows } from '../projections/projection.ts';
+
+/** Which jobs a consumer group works on: a pure function of what was asked for. */
+export interface QueueScope {
+  /** Name of the consumer group, without the namespace. */
+  readonly group: string;
+  holds(request: JobRequest): boolean;
+}
+
+/** What of a job is to be tried or left together: its type, and the provider of mail that it needs. */
+export const laneOf = (jobType: string, provider: string | null | undefined): string =>
+  provider ? `${jobType}:${provider}` : jobType;
+
+function rowOf(stream: string, version: number, time: string, request: JobRequest) {
+  const { jobType, ownerId, parameters, payloadId, provider, total, attempts, runAt, repeat } = request;
+  return {
+    ...{ job_id: stream, version, lane: laneOf(jobType, provider), job_type: jobType, owner_id: ownerId, parameters },
+    ...{ payload_id: payloadId, provider, total, allowed: attempts, run_at: repeat?.first ?? runAt ?? time },
+    ...{ repeat_cron: repeat?.cron ?? null, repeat_zone: repeat?.timeZone ?? null },
+    ...{ state: 'waiting', attempt: 0, counted: 0, again_after: 0 },
+  };
+}
+
+/** The jobs of a consumer group that have not ended. */
+export const queueOf = ({ holds }: QueueScope): Projection => ({
+  table: {
+    name: 'job_queue',
+    columns: {
+      job_id: 'text',
+      version: 'integer',
+      lane: 'text',
+      job_type: 'text',
+      owner_id: 'text',
+      parameters: 'text',
+      payload_id: 'text',
+      provider: 'text',
+      total: 'integer',
+      allowed: 'integer',
+      run_at: 'timestamptz',
+      repeat_cron: 'text',
+      repeat_zone: 'text',
+      state: 'text',
+      attempt: 'integer',
+      counted: 'integer',
+      again_after: 'integer',
+    },
+  },
+  ddl: `CREATE TABLE job_queue (
+    job_id text COLLATE "C" PRIMARY KEY,
+    version integer NOT NULL,
+    lane text NOT NULL,
+    job_type text NOT NULL,
+    owner_id text NOT NULL,
+    parameters text NOT NULL,
+    payload_id text COLLATE "C",
+    provider text,
+    total integer NOT NULL,
+    allowed integer NOT NULL,
+    run_at timestamptz NOT NULL,
+    repeat_cron text,
+    repeat_zone text,
+    state text NOT NULL,
+    attempt integer NOT NULL,
+    counted integer NOT NULL,
+    -- Items that failed up to this attempt are to be done again; 0: none.
+    again_after integer NOT NULL
+  ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
+  CREATE INDEX job_queue_waiting ON job_queue (lane, run_at, job_id) WHERE state = 'waiting';
+  CREATE INDEX job_queue_running ON job_queue (job_id) WHERE state = 'running'`,
+  apply({ stream, version, time, event }: Applied, rows: Rows): void {
+    switch (event.type) {
+      case 'JobRequested':
+        if (holds(event.request)) rows.put(rowOf(stream, version, time, event.request));
+        break;
+      case 'JobRetried':
+        if (!holds(event.request)) break;
+        rows.put({
+          ...rowOf(stream, version, time, event.request),
+          attempt: event.attempt,
+          again_after: event.failedOnly ? event.attempt : 0,
+        });
+        break;
+      case 'JobAttemptStarted':
+        rows.patch(stream, { version, state: 'running', attempt: event.attempt, counted: event.counted });
+        break;
+      case 'JobAttemptFailed':
+        rows.patch(stream, { version, state: 'waiting', run_at: event.retryAt, counted: event.counted });
+        break;
+      case 'JobProgressed':
+        rows.patch(stream, { version });
+        break;
+      case 'JobOccurred':
+        if (event.next === null) rows.remove(stream);
+        else rows.patch(stream, { version, run_at: event.next });
+        break;
+      case 'JobCompleted':
+      case 'JobDied':
+      case 'JobCancelled':
+        rows.remove(stream);
+        break;
+      default:
+    }
+  },
+});

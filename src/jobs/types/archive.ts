@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import { AppError } from '../../errors.ts';
+import type { Files } from '../../providers/files/files.ts';
+import { JobFailure, type JobOutcome, type JobType, type Tools, type Work } from '../job-type.ts';
+import { packInto, type ZipEntry } from '../zip.ts';
+import { type Packable, packableOf } from './archive-files.ts';
+import { onScratch } from './scratch-file.ts';
+
+const MOST_FILES = 1_000;
+const MEDIA_TYPE = 'application/zip';
+
+const fileIds = z
+  .array(z.string())
+  .min(1)
+  .max(MOST_FILES)
+  .refine((ids) => new Set(ids).size === ids.length, 'must not name a file twice')
+  .meta({ description: 'Files of your jobs, and albums for their covers.' });
+const payload = z.strictObject({ fileIds });
+const parameters = z.object({ readsAll: z.boolean() });
+
+/** Packs files into one. Those that are missing are failed items; the others are packed all the same. */
+export const archive: JobType<z.output<typeof payload>> = {
+  name: 'archive',
+  access: 'everybody',
+  usesFiles: true,
+  payload,
+  backoff: 'exponential',
+  async plan({ fileIds }, { caller, isAdmin: readsAll, database, files }) {
+    const packable = await packableOf(database, fileIds, { account: caller, readsAll });
+    if (!(await anyIsKept(files, packable.values())))
+      throw new AppError('rejected', 'NO_FILES', 'None of these files is there.');
+    return { parameters: { readsAll }, payload: { fileIds }, items: fileIds.map((fileId) => ({ fileId })) };
+  },
+  work: (work, tools) => onScratch(work, tools, (file) => pack(work, tools, file)),
+};
+
+/** While files cannot be read nobody knows: the worker will find out. */
+async function anyIsKept(files: Pick<Files, 'open'>, packable: Iterable<Packable>): Promise<boolean> {
+  try {
+    for (const { stored } of packable) {
+      const file = await files.open(stored);
+      await file?.close();
+      if (file) return true;
+    }
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** Always all of it: what is in the archive of an attempt that did not end well is gone with it. */
+async function pack(work: Work, { database, files }: Tools, file: string): Promise<JobOutcome> {
+  const { jobId, ownerId: account, signal } = work;
+  const { readsAll } = parameters.parse(work.parameters);
+  const { fileIds } = payload.parse(work.payload);
+  const packable = await packableOf(database, fileIds, { account, readsAll });
+  const entries = fileIds.map((fileId, index) => entryOf(index, fileId, packable.get(fileId), files));
+  const missing: number[] = [];
+  const onEntry = async ({ index }: Entry, outcome: string) => {
+    if (outcome === 'missing') missing.push(index);
+    await work.progress({ done: index + 1 - missing.length, total: fileIds.length, failed: missing.length });
+  };
+  const { packed, size } = await packInto(file, entries, { signal, onEntry });
+  const stored = `archives/${jobId}.zip`;
+  if (packed > 0) await files.putFile(stored, file, MEDIA_TYPE);
+  await settle(work, entries, new Set(missing));
+  if (packed === 0) throw new JobFailure('never', 'NO_FILES', 'none of the files is there any more');
+  return {
+    ...{ done: packed, total: fileIds.length, failed: missing.length },
+    result: { packed, missing: missing.length },
+    file: { stored, name: 'archive.zip', kind: 'archive', mediaType: MEDIA_TYPE, size },
+  };
+}
+
+interface Entry extends ZipEntry {
+  /** Of the job's item. */
+  readonly index: number;
+}
+
+const entryOf = (index: number, fileId: string, packable: Packable | undefined, files: Files): Entry => ({
+  ...{ index, name: packable?.name ?? fileId, mediaType: packable?.mediaType ?? '' },
+  open: async () => packable && files.open(packable.stored),
+});
+
+/** Only once the archive is kept: until then nothing is done. */
+const settle = ({ items }: Work, entries: readonly Entry[], missing: ReadonlySet<number>) =>
+  Promise.all(
+    entries.map(({ index }) =>
+      missing.has(index) ? items.failed(index, 'There is no such file.') : items.done(index),
+    ),
+  );

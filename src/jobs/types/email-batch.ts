@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { reasonOf } from '../../errors.ts';
+import { ProviderError } from '../../providers/failure.ts';
+import type { Item } from '../items.ts';
+import { JobFailure, type JobType, type Tools, type Work } from '../job-type.ts';
+import { message, providerOf } from '../mailing.ts';
+import { messageIdOf } from '../message-id.ts';
+import { backoffMs } from '../backoff.ts';
+import { eachItem } from '../each-item.ts';
+
+const payload = z.strictObject({ items: z.array(message).min(1), provider: z.string().optional() });
+
+/** Sends many mails. Each is tried again by itself; one that is refused does not stop the others. */
+export const emailBatch: JobType<z.output<typeof payload>> = {
+  name: 'email-batch',
+  access: 'admins',
+  payload,
+  backoff: 'exponential',
+  plan: ({ items, provider }, { mail }) => ({ parameters: {}, items, provider: providerOf(provider, mail) }),
+  work: (work, tools) => eachItem(work, (item) => sendItem(item, work, tools)),
+};
+
+async function sendItem({ index, payload: kept, attempts }: Item, work: Work, { send }: Tools): Promise<void> {
+  const { jobId, provider = '', signal, items } = work;
+  const mail = message.parse(kept);
+  try {
+    await items.done(index, await send(provider, { ...mail, messageId: messageIdOf(jobId, mail.to, index) }, signal));
+  } catch (error) {
+    if (signal.aborted || (error instanceof JobFailure && error.kind === 'later')) throw error;
+    const hopeless = (error instanceof ProviderError && error.kind === 'never') || attempts + 1 >= work.allowed;
+    if (hopeless) await items.failed(index, reasonOf(error));
+    else await items.postpone(index, reasonOf(error), backoffMs(work.pauses, attempts + 1));
+  }
+}

@@ -1,0 +1,219 @@
+import { Readable } from 'node:stream';
+import { describe, expect, it } from '@jest/globals';
+import { httpApp } from '../../../test/support/http-app.ts';
+import { detailsOf } from './import-details.ts';
+import { type Entry, entriesOf } from './import-entries.ts';
+import { importCatalog } from './import-catalog.ts';
+import { type ImportFormat, linesOf } from './import-lines.ts';
+
+async function all<T>(things: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const thing of things) found.push(thing);
+  return found;
+}
+
+/** The lines of a text that comes in pieces of so many bytes. */
+function read(format: ImportFormat, text: string, pieceSize = 7) {
+  const bytes = Buffer.from(text);
+  const count = Math.ceil(bytes.length / pieceSize);
+  const pieces = Array.from({ length: count }, (_, n) => bytes.subarray(n * pieceSize, (n + 1) * pieceSize));
+  return all(linesOf(format, Readable.from(pieces)));
+}
+
+const value = (number: number, fields: object) => ({ number, value: fields });
+const fault = (number: number, says: string) => ({ number, fault: expect.stringContaining(says) });
+
+describe('lines of CSV', () => {
+  it('are numbered where they end, and have what their cells hold', async () => {
+    const text = '\ufeffkind, name ,year,genre\nalbum,Ágætis byrjun,1999,\n\n,,,\nsong,"two\nlines, ""so""",-5,Rock\n';
+    expect(await read('csv', text)).toEqual([
+      value(2, { kind: 'album', name: 'Ágætis byrjun', year: 1999 }),
+      value(6, { kind: 'song', name: 'two\nlines, "so"', year: -5, genre: 'Rock' }),
+    ]);
+  });
+
+  it('may end as they do anywhere, each in its own way', async () => {
+    expect(await read('csv', 'kind,name\r\nalbum,A\r\nalbum,B\nalbum,C\ralbum,D')).toEqual(
+      ['A', 'B', 'C', 'D'].map((name, index) => value(index + 2, { kind: 'album', name })),
+    );
+  });
+
+  it('keep for text what is no number', async () => {
+    const years = ['1e3', '0x10', '12.5', '', 'soon', '99999999999', ' 7 '];
+    const lines = await read('csv', `kind,year\n${years.map((year) => `album,${year}\n`).join('')}`);
+    expect(lines.map((line) => 'value' in line && (line.value as { year?: unknown }).year)).toEqual(
+      ['1e3', '0x10', '12.5', undefined, 'soon', 99999999999, 7], // prettier-ignore
+    );
+  });
+
+  it('are bad where they have other cells than the first, and the next are read all the same', async () => {
+    expect(await read('csv', 'kind,name\nalbum\nalbum,A,1\nalbum,5" vinyl\n')).toEqual([
+      fault(2, 'as many cells'),
+      fault(3, 'as many cells'),
+      value(4, { kind: 'album', name: '5" vinyl' }),
+    ]);
+  });
+
+  it('are bad from a quote that is not closed', async () => {
+    expect(await read('csv', 'kind,name\nalbum,A\nalbum,"B\nalbum,C\n')).toEqual([
+      value(2, { kind: 'album', name: 'A' }),
+      fault(4, 'is not closed'),
+    ]);
+  });
+
+  it('fail with what they are read from', async () => {
+    const broken = Readable.from(
+      (function* () {
+        yield Buffer.from('kind,name\nalbum,A\n');
+        throw new Error('the disk is broken');
+      })(),
+    );
+    await expect(all(linesOf('csv', broken))).rejects.toThrow('the disk is broken');
+  });
+});
+
+describe('lines of NDJSON', () => {
+  it('are numbered, and blank ones are left out', async () => {
+    const text = '\ufeff{"kind":"album","name":"Ágætis byrjun"}\r\n\n  \n[1]\n{"kind"\n"last"';
+    expect(await read('ndjson', text, 3)).toEqual([
+      value(1, { kind: 'album', name: 'Ágætis byrjun' }),
+      value(4, [1]),
+      fault(5, 'not JSON'),
+      value(6, 'last' as never),
+    ]);
+  });
+});
+
+/** Values at the edges of what the fields hold. */
+const TEXTS = [
+  ...[
+    'a',
+    '',
+    ' ',
+    'x'.repeat(1_000),
+    'x'.repeat(1_001),
+    '😀'.repeat(1_000),
+    '😀'.repeat(1_001),
+    'e\u0301'.repeat(501),
+  ],
+  ...['nul\0', '\ud800', '\udc00x', '\ufeff', '\u202e', 1, null, true, ['x'], {}],
+];
+const NUMBERS = [0, -1, 2 ** 31 - 1, -(2 ** 31), 2 ** 31, -(2 ** 31) - 1, 1.5, 1e308, '5', null, true, [5]];
+
+const ALBUM = { name: 'Viva la Vida', year: 2008 };
+const SONG = { title: 'Yes', year: 2008, genre: 'Indie', performer: 'Coldplay' };
+
+/** The body with each field in turn left out, or one of the edges. */
+const variants = (body: Record<string, unknown>, more: Record<string, unknown> = {}) => [
+  ...Object.keys(body).map((field) => ({ ...body, [field]: undefined })),
+  ...Object.entries({ ...body, ...more }).flatMap(([field, usual]) =>
+    (typeof usual === 'number' ? NUMBERS : TEXTS).map((edge) => ({ ...body, [field]: edge })),
+  ),
+  { ...body, ...more },
+  { ...body, unknown: 1 },
+];
+
+describe('what a line may say', () => {
+  it.each([
+    ['album', '/albums', variants(ALBUM)],
+    ['song', '/songs', variants(SONG, { duration: 120 })],
+  ])('of an %s is what a request may', async (kind, url, bodies) => {
+    const { app } = httpApp();
+    const byHttp: number[] = [];
+    for (const payload of bodies) byHttp.push((await app.inject({ method: 'POST', url, payload })).statusCode);
+    await app.close();
+    // As the request has them: JSON has no undefined.
+    const lines = bodies.map((body) => detailsOf({ kind, ...(JSON.parse(JSON.stringify(body)) as object) }));
+    expect(lines.map((said) => (typeof said === 'string' ? 400 : 201))).toEqual(byHttp);
+    expect(new Set(byHttp)).toEqual(new Set([201, 400]));
+  });
+
+  it.each([
+    [null, 'it must be album or song'],
+    [[], 'it must be album or song'],
+    [{}, 'kind must be album or song'],
+    [{ kind: 'single' }, 'kind must be album or song'],
+    [{ kind: 'album' }, 'name is required, year is required'],
+    [{ kind: 'album', ...ALBUM, name: '' }, 'name must not be empty'],
+    [{ kind: 'album', ...ALBUM, title: 'Yes' }, 'title is not known here'],
+    [{ kind: 'song', ...SONG, year: '2008' }, 'year must be a whole number of at most 32 bits'],
+    [{ kind: 'song', ...SONG, album: 'x\0' }, 'album must not contain NUL or half a surrogate pair'],
+  ])('%j is told apart: %s', (line, says) => {
+    expect(detailsOf(line)).toBe(says);
+  });
+});
+
+const JOB = 'job-00000000000000000000000000000001';
+
+async function entries(...values: object[]): Promise<Entry[]> {
+  const lines = values.map((each, index) => value(index + 1, each));
+  return all(entriesOf(JOB, Readable.from(lines) as AsyncIterable<{ number: number; value: unknown }>));
+}
+
+const album = (name: string) => ({ kind: 'album', name, year: 2008 });
+const song = (named?: string) => ({ kind: 'song', ...SONG, ...(named !== undefined && { album: named }) });
+const idOf = (entry?: Entry) => (entry?.kind === 'album' ? `album-${entry.commandId.replaceAll('-', '')}` : 'none');
+const albumIdOf = (entry?: Entry) => (entry?.kind === 'song' ? entry.details.albumId : entry);
+
+describe('the entries of an import', () => {
+  it('have names that are the same every time, and others in another job', async () => {
+    const [[one], [again]] = [await entries(album('A')), await entries(album('A'))];
+    const [other] = await all(entriesOf(`${JOB}2`, Readable.from([value(1, album('A'))])));
+    expect(idOf(again)).toBe(idOf(one));
+    expect(idOf(other)).not.toBe(idOf(one));
+  });
+
+  it('find albums by name in the lines above, of several the last', async () => {
+    const found = await entries(album('A'), song('A'), album('A'), album('B'), song('A'), song('B'), song());
+    const [first, ofFirst, second, b, ofSecond, ofB, alone] = found;
+    expect([ofFirst, ofSecond, ofB, alone].map(albumIdOf)).toEqual([idOf(first), idOf(second), idOf(b), null]);
+  });
+
+  it('find any album by its id, and none below', async () => {
+    const id = 'album-0199d3e8f5c7a40b2f10c9a4e6d1b77f';
+    const [byId, above] = await entries(song(id), song('A'), album('A'));
+    expect(albumIdOf(byId)).toBe(id);
+    expect(above).toMatchObject({ kind: 'bad', fault: expect.stringContaining('in the lines above') });
+  });
+
+  it('of songs wait for the album of a line', async () => {
+    const [first, second] = await entries(album('A'), song('A'));
+    let waits = true;
+    void (second?.kind === 'song' ? second.album : undefined)?.then(() => (waits = false));
+    await new Promise(setImmediate);
+    expect(waits).toBe(true);
+    if (first?.kind === 'album') first.settle();
+    await new Promise(setImmediate);
+    expect(waits).toBe(false);
+  });
+});
+
+describe('the payload of an import', () => {
+  const says = (payload: unknown) => {
+    const { error } = importCatalog.payload.safeParse(payload);
+    return error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? 'fine';
+  };
+
+  it.each([
+    ['columns in any order', { format: 'csv', data: '\ufeffyear,name,kind\n' }],
+    ['columns between quotes and blanks', { format: 'csv', data: '"kind", name\r\n' }],
+    ['lines of JSON without a header', { format: 'ndjson', data: '{"kind":"album"}' }],
+    ['as many lines as there may be', { format: 'ndjson', data: '\n'.repeat(99_999) }],
+  ])('may have %s', (_, payload) => {
+    expect(says(payload)).toBe('fine');
+  });
+
+  it.each([
+    ['no header', { format: 'csv', data: '' }, 'data: must begin with a line'],
+    ['a header without kind', { format: 'csv', data: 'name,year\nalbum,2008' }, 'data: must begin with a line'],
+    ['an unknown column', { format: 'csv', data: 'kind,price\n' }, 'data: must begin with a line'],
+    ['a column twice', { format: 'csv', data: 'kind,name,name\n' }, 'data: must begin with a line'],
+    ['a header that does not end', { format: 'csv', data: 'kind,"name\n' }, 'data: must begin with a line'],
+    ['too many lines', { format: 'ndjson', data: '\n'.repeat(100_000) }, 'data: must have at most 100000 lines'],
+    ['too many bytes', { format: 'ndjson', data: 'é'.repeat(2_621_441) }, 'data: must have at most 5242880 bytes'],
+    ['another format', { format: 'xml', data: '' }, 'format: must be csv or ndjson'],
+    ['another field', { format: 'ndjson', data: '', url: '' }, 'Unrecognized key'],
+  ])('cannot have %s', (_, payload, message) => {
+    expect(says(payload)).toEqual([expect.stringContaining(message)]);
+  });
+});

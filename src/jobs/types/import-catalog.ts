@@ -1,0 +1,169 @@
+import { z } from 'zod';
+import { AppError, unavailable } from '../../errors.ts';
+import { thingIdOf } from '../../events/ids.ts';
+import { albumExists } from '../../projections/albums.ts';
+import type { Items } from '../items.ts';
+import { JobFailure, type JobOutcome, type JobType, type Tools, type Work } from '../job-type.ts';
+import { type Entry, entriesOf } from './import-entries.ts';
+import { COLUMNS, headerFault, linesOf } from './import-lines.ts';
+
+const MOST_BYTES = 5_242_880;
+const MOST_LINES = 100_000;
+const AT_ONCE = 16;
+
+const FORMAT = z.enum(['csv', 'ndjson'], { error: 'must be csv or ndjson' });
+
+const payload = z
+  .strictObject({
+    format: FORMAT.meta({
+      description: 'CSV with a first line that names its columns, or one JSON object in each line.',
+    }),
+    data: z.string().meta({
+      description:
+        `At most 5 MiB and ${MOST_LINES} lines, each an album or a song. ` +
+        `Columns of CSV, in any order, and keys of the objects: ${COLUMNS.join(', ')}. \`kind\` is \`album\` or \`song\`. ` +
+        'An album has `name` and `year`; a song has `title`, `year`, `genre`, `performer`, and may have `duration` (seconds) ' +
+        'and `album`: the name of an album in a line above, of several the last, or the id of any album. The limits are those ' +
+        'of `POST /albums` and `POST /songs`; an empty cell is nothing. Lines that are not imported are items of the job, by ' +
+        'their number from 1.',
+      examples: ['kind,name,title,year,genre,performer,album\nalbum,Viva la Vida,,2008,,,\nsong,,Yes,2008,Indie,Coldplay,Viva la Vida'], // prettier-ignore
+    }),
+  })
+  .superRefine(({ format, data }, { addIssue }) => {
+    const fault = faultOf(format, data);
+    if (fault !== undefined) addIssue({ code: 'custom', path: ['data'], message: fault });
+  });
+
+function faultOf(format: z.output<typeof FORMAT>, data: string): string | undefined {
+  if (Buffer.byteLength(data) > MOST_BYTES) return `must have at most ${MOST_BYTES} bytes`;
+  if (linesIn(data) > MOST_LINES) return `must have at most ${MOST_LINES} lines`;
+  return format === 'csv' ? headerFault(data) : undefined;
+}
+
+function linesIn(data: string): number {
+  let lines = 1;
+  for (let at = data.indexOf('\n'); at >= 0; at = data.indexOf('\n', at + 1)) lines++;
+  return lines;
+}
+
+const parameters = z.object({ format: FORMAT, stored: z.string(), lines: z.int() });
+
+/**
+ * Adds albums and songs to the catalog, line by line. A line's command has a name that is the same however often it is sent,
+ * so that an attempt after a crash sends them all again and none has its effect twice.
+ */
+export const importCatalog: JobType<z.output<typeof payload>> = {
+  name: 'import-catalog',
+  access: 'admins',
+  usesFiles: true,
+  payload,
+  backoff: 'exponential',
+  async plan({ format, data }, { jobId, files }) {
+    const stored = `imports/${jobId}.${format}`;
+    await files.put(stored, Buffer.from(data), MEDIA_TYPES[format]).catch((cause: unknown) => {
+      throw unavailable('FILES_UNAVAILABLE', 'Files cannot be kept at the moment. Please try again.', cause);
+    });
+    return { parameters: { format, stored, lines: linesIn(data) } };
+  },
+  async work(work, tools) {
+    const { format, stored, lines } = parameters.parse(work.parameters);
+    const file = await tools.files.open(stored);
+    if (!file) throw new JobFailure('never', 'PAYLOAD_LOST', 'what was to be imported is not kept any more');
+    const entries = entriesOf(work.jobId, linesOf(format, await file.read()));
+    return importAll(entries, lines, work, tools);
+  },
+};
+
+const MEDIA_TYPES = { csv: 'text/csv', ndjson: 'application/x-ndjson' };
+
+async function importAll(
+  entries: AsyncGenerator<Entry, void>,
+  lines: number,
+  work: Work,
+  tools: Tools,
+): Promise<JobOutcome> {
+  const reports = await reportsOf(work.items);
+  const counts = { album: 0, song: 0, bad: 0 };
+  await severalAtOnce(entries, async (entry) => {
+    work.signal.throwIfAborted();
+    const fault = await importEntry(entry, work, tools);
+    await reports.settle(entry.line, fault);
+    counts[fault === undefined ? entry.kind : 'bad']++;
+    // How many lines are blank, or parts of others, turns out at the end.
+    await work.progress({ done: counts.album + counts.song, total: lines, failed: counts.bad });
+  });
+  const { album: albums, song: songs, bad } = counts;
+  const done = albums + songs;
+  return { done, total: done + bad, failed: bad, result: { albums, songs, bad } };
+}
+
+/** Rejects with the first failure, once nothing runs any more. */
+async function severalAtOnce<T>(things: AsyncGenerator<T, void>, act: (thing: T) => Promise<void>): Promise<void> {
+  const one = async () => {
+    for await (const thing of things) await act(thing);
+  };
+  const ended = await Promise.allSettled(Array.from({ length: AT_ONCE }, one));
+  const failed = ended.find(({ status }) => status === 'rejected');
+  if (failed) throw (failed as PromiseRejectedResult).reason;
+}
+
+/** Says of lines that they are bad. Those that were, and are tried again, are items already. */
+async function reportsOf(items: Items) {
+  const again = new Set((await items.due(MOST_LINES)).map(({ index }) => index));
+  return {
+    async settle(line: number, fault: string | undefined): Promise<void> {
+      if (!again.has(line)) return fault === undefined ? undefined : items.report(line, fault);
+      return fault === undefined ? items.done(line) : items.failed(line, fault);
+    },
+  };
+}
+
+/** Resolves with what is wrong with the line, if anything is. */
+async function importEntry(entry: Entry, work: Work, tools: Tools): Promise<string | undefined> {
+  if (entry.kind === 'bad') return entry.fault;
+  try {
+    await (entry.kind === 'album' ? importAlbum(entry, work, tools) : importSong(entry, work, tools));
+    return undefined;
+  } catch (error) {
+    return refusalOf(error);
+  }
+}
+
+type Of<Kind extends Entry['kind']> = Extract<Entry, { kind: Kind }>;
+
+async function importAlbum({ details, settle, ...entry }: Of<'album'>, work: Work, { commands }: Tools): Promise<void> {
+  const command = { type: 'CreateAlbum', details } as const;
+  try {
+    await commands.album({ ...addressed(entry, work), command });
+  } finally {
+    settle();
+  }
+}
+
+async function importSong({ details, album, ...entry }: Of<'song'>, work: Work, tools: Tools): Promise<void> {
+  await album;
+  const { albumId } = details;
+  const command = { type: 'CreateSong', details } as const;
+  const context = async () => ({ albumExists: albumId === null || (await albumExists(tools.database, albumId)) });
+  await tools.commands.song({ ...addressed(entry, work), command, context });
+}
+
+function addressed({ kind, commandId }: Pick<Of<'album' | 'song'>, 'kind' | 'commandId'>, { jobId, ownerId }: Work) {
+  const origin = {
+    commandId,
+    repeatable: true,
+    bodyHash: '',
+    olderBodyHashes: [],
+    actor: ownerId,
+    correlationId: jobId,
+  };
+  return { stream: thingIdOf(kind, commandId), origin };
+}
+
+/** Of what would be refused every time. Throws what is to be tried again. */
+function refusalOf(error: unknown): string {
+  if (!(error instanceof AppError)) throw error;
+  if (error.kind === 'unavailable' || error.kind === 'conflict')
+    throw new JobFailure('again', error.code, error.message, { cause: error });
+  return error.message;
+}

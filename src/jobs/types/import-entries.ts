@@ -1,0 +1,59 @@
+import type { AlbumDetails, SongDetails } from '../../events/catalog.ts';
+import { commandIdOf, thingIdOf } from '../../events/ids.ts';
+import { type Details, detailsOf } from './import-details.ts';
+import type { Line } from './import-lines.ts';
+
+/** What is to be done about a line. */
+export type Entry =
+  | {
+      readonly kind: 'album';
+      readonly line: number;
+      /** The same however often the line is read. */
+      readonly commandId: string;
+      readonly details: AlbumDetails;
+      /** To be called when it was imported, or was not. */
+      readonly settle: () => void;
+    }
+  | {
+      readonly kind: 'song';
+      readonly line: number;
+      readonly commandId: string;
+      readonly details: SongDetails;
+      /** Resolves when its album, of a line above, was imported or not. */
+      readonly album: Promise<void> | undefined;
+    }
+  | { readonly kind: 'bad'; readonly line: number; readonly fault: string };
+
+interface NamedAlbum {
+  readonly id: string;
+  readonly settled: Promise<void>;
+}
+
+const ALBUM_ID = /^album-[0-9a-f]{32}$/;
+
+/** What is to be done for a job about each line. Songs find the albums of the lines above by their names. */
+export async function* entriesOf(jobId: string, lines: AsyncIterable<Line>): AsyncGenerator<Entry, void> {
+  const albums = new Map<string, NamedAlbum>();
+  for await (const line of lines) {
+    const details = 'fault' in line ? line.fault : detailsOf(line.value);
+    yield typeof details === 'string'
+      ? { kind: 'bad', line: line.number, fault: details }
+      : entryOf(details, line.number, commandIdOf(jobId, String(line.number)), albums);
+  }
+}
+
+function entryOf(entry: Details, line: number, commandId: string, albums: Map<string, NamedAlbum>): Entry {
+  if (entry.kind === 'album') {
+    const { name, year } = entry;
+    const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
+    albums.set(name, { id: thingIdOf('album', commandId), settled });
+    return { kind: 'album', line, commandId, details: { name, year }, settle };
+  }
+  const { title, year, genre, performer, duration = null, album: named } = entry;
+  const details = { title, year, genre, performer, duration };
+  if (named === undefined || ALBUM_ID.test(named))
+    return { kind: 'song', line, commandId, details: { ...details, albumId: named ?? null }, album: undefined };
+  const album = albums.get(named);
+  if (!album) return { kind: 'bad', line, fault: 'album is neither an id nor the name of an album in the lines above' };
+  return { kind: 'song', line, commandId, details: { ...details, albumId: album.id }, album: album.settled };
+}

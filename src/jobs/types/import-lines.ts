@@ -1,0 +1,101 @@
+import { pipeline, type Readable } from 'node:stream';
+import { type CsvError, type CsvErrorCode, type Info, type Options, parse } from 'csv-parse';
+import { parse as parseAtOnce } from 'csv-parse/sync';
+
+/** One line of what is imported: something, or what is wrong with it. */
+export type Line =
+  | { /** From 1, where it ends. */ readonly number: number; readonly value: unknown }
+  | { readonly number: number; readonly fault: string };
+
+export type ImportFormat = 'csv' | 'ndjson';
+
+/** Lines as they are read; those that are blank are left out. */
+export const linesOf = (format: ImportFormat, bytes: Readable): AsyncGenerator<Line, void> =>
+  format === 'csv' ? csvLines(bytes) : jsonLines(bytes);
+
+/** The columns of CSV, in any order. */
+export const COLUMNS = ['kind', 'name', 'title', 'year', 'genre', 'performer', 'duration', 'album'];
+
+const CSV: Options = {
+  bom: true,
+  record_delimiter: ['\r\n', '\n', '\r'],
+  /** A quote within a cell is one; a cell that begins with one ends with the next. */
+  relax_quotes: true,
+  skip_empty_lines: true,
+  skip_records_with_empty_values: true,
+  skip_records_with_error: true,
+};
+
+const trimmed = (cells: readonly string[]) => cells.map((cell) => cell.trim());
+
+/** What is wrong with the first line of CSV, as the rest of a sentence. */
+export function headerFault(text: string): string | undefined {
+  const [header = []] = parseAtOnce<string[]>(text, { ...CSV, to: 1 });
+  const columns = trimmed(header);
+  const unknown = columns.find((column) => !COLUMNS.includes(column));
+  if (columns.includes('kind') && unknown === undefined && new Set(columns).size === columns.length) return undefined;
+  return `must begin with a line of different names of columns, among them kind; possible are ${COLUMNS.join(', ')}`;
+}
+
+type CsvRecord = Readonly<Record<string, string>>;
+
+async function* csvLines(bytes: Readable): AsyncGenerator<Line, void> {
+  const faults: Line[] = [];
+  const on_skip = (error?: CsvError) => void faults.push(faultOf(error));
+  const parser = parse({ ...CSV, columns: trimmed, info: true, on_skip });
+  pipeline(bytes, parser, () => undefined); // whoever reads hears of it
+  for await (const { info, record } of parser as AsyncIterable<{ info: Info; record: CsvRecord }>) {
+    // The parser is ahead of whoever reads.
+    const before = faults.filter(({ number }) => number < info.lines).length;
+    yield* faults.splice(0, before);
+    yield { number: info.lines, value: valueOf(record) };
+  }
+  yield* faults;
+}
+
+const FAULTS: Partial<Record<CsvErrorCode, string>> = {
+  CSV_RECORD_INCONSISTENT_COLUMNS: 'It must have as many cells as the first line.',
+  CSV_QUOTE_NOT_CLOSED: 'A quote that begins in a line above is not closed.',
+};
+
+const faultOf = (error?: CsvError): Line => ({
+  number: Number(error?.lines),
+  fault: (error && FAULTS[error.code]) ?? 'It is not CSV.',
+});
+
+const NUMBERS = ['year', 'duration'];
+
+/** As it would be in JSON: an empty cell is nothing. */
+function valueOf(record: CsvRecord): Record<string, unknown> {
+  const filled = Object.entries(record).filter(([, cell]) => cell !== '');
+  return Object.fromEntries(filled.map(([column, cell]) => [column, NUMBERS.includes(column) ? numberOf(cell) : cell]));
+}
+
+const numberOf = (cell: string) => (/^\s*-?\d+\s*$/.test(cell) ? Number(cell) : cell);
+
+async function* jsonLines(bytes: Readable): AsyncGenerator<Line, void> {
+  let number = 0;
+  for await (const line of textLines(bytes)) {
+    number++;
+    if (line.trim() !== '') yield jsonLine(number, line);
+  }
+}
+
+function jsonLine(number: number, line: string): Line {
+  try {
+    return { number, value: JSON.parse(line) as unknown };
+  } catch {
+    return { number, fault: 'It is not JSON.' };
+  }
+}
+
+async function* textLines(bytes: Readable): AsyncGenerator<string, void> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of bytes as AsyncIterable<Buffer>) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+  yield rest;
+}

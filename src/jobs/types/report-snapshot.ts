@@ -1,0 +1,96 @@
+import { type Client, type Database, transaction } from '../../postgres/pool.ts';
+
+/** What there was at one moment. */
+export interface Snapshot {
+  readonly catalog: Catalog;
+  /** Songs of the owner's playlists by playlist, in playlist order, in chunks; a playlist without any has one row without. */
+  readonly playlists: AsyncIterable<readonly PlaylistSong[]>;
+}
+
+export interface Catalog {
+  /** ISO 8601. */
+  readonly takenAt: string;
+  readonly albums: number;
+  readonly songs: number;
+  /** Those with the most songs, as years and performers. */
+  readonly genres: readonly Share<string>[];
+  readonly years: readonly Share<number>[];
+  readonly performers: readonly Share<string>[];
+}
+
+export interface Share<Name> {
+  readonly name: Name;
+  readonly songs: number;
+}
+
+export interface PlaylistSong {
+  readonly playlistId: string;
+  readonly playlist: string;
+  /** In the playlist. */
+  readonly songs: number;
+  readonly collaborators: number;
+  /** From 1; null when it has no song. */
+  readonly position: number | null;
+  readonly songId: string;
+  readonly title: string;
+  readonly performer: string;
+}
+
+const COMMONEST = 100;
+const CHUNK = 500;
+
+/** Keys find nothing where all is counted. */
+const BEGIN = `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL enable_seqscan = on;
+  SET LOCAL enable_hashjoin = on; SET LOCAL plan_cache_mode = force_custom_plan`;
+
+/** Lets `look` see the catalog, and an account's playlists, as they are now, however long it takes. */
+export const atOneMoment = <T>(
+  database: Database,
+  ownerId: string,
+  look: (snapshot: Snapshot) => Promise<T>,
+): Promise<T> =>
+  database.use((client) =>
+    transaction(client, async () => {
+      await client.query(BEGIN);
+      return look({ catalog: await catalogOf(client), playlists: playlistsOf(client, ownerId) });
+    }),
+  );
+
+async function catalogOf(client: Client): Promise<Catalog> {
+  const { rows } = await client.query<{ takenAt: Date; albums: number; songs: number }>(
+    `SELECT now() AS "takenAt", (SELECT count(*) FROM albums) AS albums, (SELECT count(*) FROM songs) AS songs`,
+  );
+  const [{ takenAt, albums, songs } = { takenAt: new Date(), albums: 0, songs: 0 }] = rows;
+  return {
+    ...{ takenAt: takenAt.toISOString(), albums, songs },
+    genres: await sharesOf<string>(client, 'genre'),
+    years: await sharesOf<number>(client, 'year'),
+    performers: await sharesOf<string>(client, 'performer'),
+  };
+}
+
+async function sharesOf<Name>(client: Client, column: 'genre' | 'year' | 'performer'): Promise<Share<Name>[]> {
+  const { rows } = await client.query<Share<Name>>(
+    `SELECT ${column} AS name, count(*) AS songs FROM songs GROUP BY name ORDER BY songs DESC, name LIMIT ${COMMONEST}`,
+  );
+  return rows;
+}
+
+/** Counted once for each playlist, not for each of its songs. */
+const PLAYLISTS = `WITH mine AS MATERIALIZED (
+    SELECT id, name, (SELECT count(*) FROM collaborations WHERE playlist_id = p.id) AS collaborators,
+      (SELECT count(*) FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE e.playlist_id = p.id) AS songs
+    FROM playlists p WHERE owner_id = $1)
+  SELECT mine.id AS "playlistId", mine.name AS playlist, mine.songs, mine.collaborators, s.id AS "songId", s.title, s.performer,
+    CASE WHEN s.id IS NOT NULL THEN row_number() OVER (PARTITION BY mine.id ORDER BY e.version) END AS position
+  FROM mine LEFT JOIN (playlist_entries e JOIN songs s ON s.id = e.song_id) ON e.playlist_id = mine.id
+  ORDER BY mine.id, e.version`;
+
+async function* playlistsOf(client: Client, ownerId: string): AsyncGenerator<PlaylistSong[], void> {
+  await client.query(`DECLARE playlists NO SCROLL CURSOR FOR ${PLAYLISTS}`, [ownerId]);
+  for (let full = true; full;) {
+    const { rows } = await client.query<PlaylistSong>(`FETCH ${CHUNK} FROM playlists`);
+    full = rows.length === CHUNK;
+    yield rows;
+  }
+}

@@ -1,0 +1,51 @@
+import { createWriteStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { createQueues } from '../../commands/queues.ts';
+import type { JobOutcome, JobType, Tools, Work } from '../job-type.ts';
+import { REPORT_FORMATS } from './report-formats.ts';
+import { atOneMoment, type Catalog } from './report-snapshot.ts';
+import { onScratch } from './scratch-file.ts';
+
+const payload = z.strictObject({
+  format: z.enum(['json', 'csv'], { error: 'must be json or csv' }).default('json'),
+});
+
+/** Says what its owner's playlists and the catalog look like at one moment. */
+export const report: JobType<z.output<typeof payload>> = {
+  name: 'report',
+  access: 'everybody',
+  usesFiles: true,
+  payload,
+  backoff: 'exponential',
+  plan: (parameters) => ({ parameters }),
+  work: (work, tools) => onScratch(work, tools, (file) => make(work, tools, file)),
+};
+
+async function make(work: Work, { database, files }: Tools, file: string): Promise<JobOutcome> {
+  const { format } = payload.parse(work.parameters);
+  const { mediaType } = REPORT_FORMATS[format];
+  const { size, catalog } = await inTurn('report', () => write(work, database, format, file));
+  const stored = `reports/${work.jobId}.${format}`;
+  await files.putFile(stored, file, mediaType);
+  const { albums, songs } = catalog;
+  return { file: { stored, name: `report.${format}`, kind: 'report', mediaType, size }, result: { albums, songs } };
+}
+
+/** Each holds a connection for as long as it is written, and others need them, too. */
+const inTurn = createQueues();
+
+function write(
+  { ownerId, signal }: Work,
+  database: Tools['database'],
+  format: keyof typeof REPORT_FORMATS,
+  file: string,
+): Promise<{ size: number; catalog: Catalog }> {
+  signal.throwIfAborted();
+  return atOneMoment(database, ownerId, async (snapshot) => {
+    const output = createWriteStream(file);
+    await pipeline(Readable.from(REPORT_FORMATS[format].pieces(snapshot)), output, { signal });
+    return { size: output.bytesWritten, catalog: snapshot.catalog };
+  });
+}

@@ -1,0 +1,262 @@
+import type { JobRequest } from '../events/jobs.ts';
+import type { Database } from '../postgres/pool.ts';
+import { type JobAttempt, showAttempt, type StoredAttempt } from './job-attempts.ts';
+import type { Applied, Projection, Rows } from './projection.ts';
+
+export const JOB_STATES = [
+  'scheduled',
+  'queued',
+  'running',
+  'succeeded',
+  'failed-retrying',
+  'dead',
+  'cancelled',
+] as const;
+export type JobState = (typeof JOB_STATES)[number];
+
+const OVER = `('succeeded', 'dead', 'cancelled')`;
+
+function apply({ stream, version, time, event }: Applied, rows: Rows): void {
+  const patch = (columns: Parameters<Rows['patch']>[1]) => rows.patch(stream, { version, ...columns });
+  switch (event.type) {
+    case 'JobRequested':
+      rows.put({ ...rowOf(event.request), id: stream, version, created_at: time });
+      break;
+    case 'JobRetried':
+      patch({ ...AGAIN, run_at: null, state: 'queued' });
+      break;
+    case 'JobAttemptStarted':
+      patch({ state: 'running' });
+      break;
+    case 'JobAttemptFailed':
+      patch({ state: 'failed-retrying' });
+      break;
+    case 'JobProgressed':
+      patch({ done: event.done, total: event.total, failed: event.failed });
+      break;
+    case 'JobCompleted': {
+      const { done, total, failed, result, file } = event;
+      const { fileId: file_id, stored: file_stored, name: file_name } = file ?? ABSENT;
+      const { kind: file_kind, mediaType: file_media_type, size: file_size } = file ?? ABSENT;
+      const made = { file_id, file_stored, file_name, file_kind, file_media_type, file_size };
+      patch({ state: 'succeeded', finished_at: time, done, total, failed, result, ...made });
+      break;
+    }
+    case 'JobDied':
+      patch({ state: 'dead', finished_at: time });
+      break;
+    case 'JobCancelled':
+      patch({ state: 'cancelled', finished_at: time });
+      break;
+    case 'JobOccurred':
+      if (event.next === null) patch({ state: 'succeeded', finished_at: time });
+      else patch({ run_at: event.next });
+      break;
+    case 'DeadLetterDropped':
+      patch({ dropped: true });
+      break;
+    default:
+  }
+}
+
+const ABSENT = { fileId: null, stored: null, name: null, kind: null, mediaType: null, size: null };
+
+/** What a job has that is about to be done, for the first time or again. */
+const AGAIN = { finished_at: null, dropped: false, result: null, done: 0, failed: 0 } as const;
+
+function rowOf(request: JobRequest) {
+  const { jobType, ownerId, payloadId, parentId, replaces, runAt, repeat, total } = request;
+  return {
+    ...AGAIN,
+    ...{ owner_id: ownerId, type: jobType, state: runAt || repeat ? 'scheduled' : 'queued', total },
+    ...{ run_at: repeat?.first ?? runAt, repeat_cron: repeat?.cron ?? null, repeat_zone: repeat?.timeZone ?? null },
+    ...{ payload_id: payloadId, parent_id: parentId, replaces },
+    ...{ file_id: null, file_stored: null, file_name: null, file_kind: null, file_media_type: null, file_size: null },
+  };
+}
+
+/** Jobs, each with the one file that it may have made. */
+export const jobs: Projection = {
+  table: {
+    name: 'jobs',
+    columns: {
+      id: 'text',
+      version: 'integer',
+      owner_id: 'text',
+      type: 'text',
+      state: 'text',
+      done: 'integer',
+      total: 'integer',
+      failed: 'integer',
+      created_at: 'timestamptz',
+      run_at: 'timestamptz',
+      finished_at: 'timestamptz',
+      repeat_cron: 'text',
+      repeat_zone: 'text',
+      payload_id: 'text',
+      parent_id: 'text',
+      replaces: 'text',
+      dropped: 'boolean',
+      result: 'text',
+      file_id: 'text',
+      file_stored: 'text',
+      file_name: 'text',
+      file_kind: 'text',
+      file_media_type: 'text',
+      file_size: 'bigint',
+    },
+  },
+  ddl: `CREATE TABLE jobs (
+    id text COLLATE "C" PRIMARY KEY,
+    version integer NOT NULL,
+    owner_id text COLLATE "C" NOT NULL,
+    type text NOT NULL,
+    state text NOT NULL,
+    done integer NOT NULL,
+    total integer NOT NULL,
+    failed integer NOT NULL,
+    created_at timestamptz NOT NULL,
+    run_at timestamptz,
+    finished_at timestamptz,
+    repeat_cron text,
+    repeat_zone text,
+    payload_id text COLLATE "C",
+    parent_id text COLLATE "C",
+    replaces text COLLATE "C",
+    dropped boolean NOT NULL,
+    result text,
+    file_id text COLLATE "C",
+    file_stored text,
+    file_name text,
+    file_kind text,
+    file_media_type text,
+    file_size bigint
+  ) WITH (fillfactor = 70);
+  CREATE INDEX ON jobs (owner_id, created_at DESC, id DESC);
+  CREATE INDEX jobs_unfinished ON jobs (owner_id) WHERE state NOT IN ${OVER};
+  CREATE INDEX jobs_dead ON jobs (finished_at DESC, id DESC) WHERE state = 'dead' AND NOT dropped;
+  CREATE UNIQUE INDEX ON jobs (file_id) WHERE file_id IS NOT NULL;
+  CREATE INDEX jobs_payloads ON jobs (payload_id) WHERE payload_id IS NOT NULL;
+  CREATE INDEX jobs_files ON jobs (owner_id, finished_at DESC, id DESC) WHERE file_id IS NOT NULL`,
+  apply,
+};
+
+export interface JobView {
+  readonly id: string;
+  readonly type: string;
+  readonly state: JobState;
+  readonly progress: { readonly done: number; readonly total: number; readonly failed: number };
+  readonly attempts: JobAttempt[];
+  /** ISO 8601, as all times. */
+  readonly createdAt: string;
+  readonly deliverAt?: string;
+  readonly finishedAt?: string;
+  readonly repeat?: { readonly cron: string; readonly timeZone: string };
+  readonly parentId?: string;
+  readonly replaces?: string;
+  readonly result?: Record<string, unknown>;
+}
+
+interface JobRow {
+  readonly id: string;
+  readonly version: number;
+  readonly owner_id: string;
+  readonly dropped: boolean;
+  readonly type: string;
+  readonly state: JobState;
+  readonly done: number;
+  readonly total: number;
+  readonly failed: number;
+  readonly created_at: Date;
+  readonly run_at: Date | null;
+  readonly finished_at: Date | null;
+  readonly repeat_cron: string | null;
+  readonly repeat_zone: string | null;
+  readonly parent_id: string | null;
+  readonly replaces: string | null;
+  readonly result: string | null;
+  readonly file_id: string | null;
+  readonly file_name: string | null;
+  readonly file_size: number | null;
+  readonly attempts: readonly StoredAttempt[];
+}
+
+const SELECT = `SELECT j.*, (
+    SELECT coalesce(json_agg(a ORDER BY a.attempt), '[]') FROM job_attempts a WHERE a.job_id = j.id) AS attempts
+  FROM jobs j`;
+
+export interface FoundJob {
+  readonly version: number;
+  readonly ownerId: string;
+  /** Nobody wants to hear of it as a dead letter. */
+  readonly dropped: boolean;
+  readonly job: JobView;
+}
+
+/** Undefined when there is no such job. */
+export async function findJob(database: Database, id: string): Promise<FoundJob | undefined> {
+  const query = { name: 'find-job', text: `${SELECT} WHERE j.id = $1`, values: [id] };
+  const [row] = await database.query<JobRow & Record<string, unknown>>(query);
+  return row && { version: row.version, ownerId: row.owner_id, dropped: row.dropped, job: viewOf(row) };
+}
+
+function viewOf(row: JobRow): JobView {
+  const { id, type, state, done, total, failed, run_at, finished_at, repeat_cron, repeat_zone } = row;
+  return {
+    ...{ id, type, state, progress: { done, total, failed }, attempts: row.attempts.map(showAttempt) },
+    createdAt: row.created_at.toISOString(),
+    ...(run_at && { deliverAt: run_at.toISOString() }),
+    ...(finished_at && { finishedAt: finished_at.toISOString() }),
+    ...(repeat_cron !== null && repeat_zone !== null && { repeat: { cron: repeat_cron, timeZone: repeat_zone } }),
+    ...(row.parent_id !== null && { parentId: row.parent_id }),
+    ...(row.replaces !== null && { replaces: row.replaces }),
+    ...(state === 'succeeded' && { result: resultOf(row) }),
+  };
+}
+
+function resultOf({ result, file_id: fileId, file_name: name, file_size: size }: JobRow): Record<string, unknown> {
+  const made = fileId === null ? {} : { fileId, name, size };
+  return { ...made, ...(JSON.parse(result ?? '{}') as object) };
+}
+
+export interface JobSearch {
+  readonly owner: string;
+  readonly state?: JobState;
+  readonly type?: string;
+  readonly limit: number;
+  /** The last job of the page before. */
+  readonly after?: { readonly createdAt: string; readonly id: string };
+}
+
+/** Jobs of an account, the newest first. */
+export async function jobsOf(database: Database, { owner, state, type, limit, after }: JobSearch): Promise<JobView[]> {
+  const rows = await database.query<JobRow & Record<string, unknown>>({
+    name: 'jobs-of',
+    text: `${SELECT} WHERE j.owner_id = $1 AND ($2::text IS NULL OR j.state = $2) AND ($3::text IS NULL OR j.type = $3)
+        AND ($4::timestamptz IS NULL OR (j.created_at, j.id) < ($4, $5))
+      ORDER BY j.created_at DESC, j.id DESC LIMIT $6`,
+    values: [owner, state ?? null, type ?? null, after?.createdAt ?? null, after?.id ?? null, limit],
+  });
+  return rows.map(viewOf);
+}
+
+/** How many jobs of an account have not ended; it counts no further than `most`. */
+export async function unfinishedJobsOf(database: Database, owner: string, most: number): Promise<number> {
+  const [row] = await database.query<{ count: number }>({
+    name: 'unfinished-jobs-of',
+    text: `SELECT count(*) AS count FROM (SELECT FROM jobs WHERE owner_id = $1 AND state NOT IN ${OVER} LIMIT $2) j`,
+    values: [owner, most],
+  });
+  return row?.count ?? 0;
+}
+
+/** Jobs that were given up, and whom nobody has dropped, the newest first. */
+export async function deadJobs(database: Database, limit: number, after?: JobSearch['after']): Promise<JobView[]> {
+  const rows = await database.query<JobRow & Record<string, unknown>>({
+    name: 'dead-jobs',
+    text: `${SELECT} WHERE j.state = 'dead' AND NOT j.dropped AND ($2::timestamptz IS NULL OR (j.finished_at, j.id) < ($2, $3))
+      ORDER BY j.finished_at DESC, j.id DESC LIMIT $1`,
+    values: [limit, after?.createdAt ?? null, after?.id ?? null],
+  });
+  return rows.map(viewOf);
+}

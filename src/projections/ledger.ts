@@ -1,0 +1,89 @@
+import { isRead } from '../postgres/generation-lock.ts';
+import type { Accepted } from './store.ts';
+
+/** What is kept of accepted records, so that the next ones can be judged. */
+export interface Ledger {
+  readonly ddl: string;
+  /** Key that a first record breaks whose stream is there already. */
+  readonly key: string;
+  /** SQL of version and record id of the head of the stream `s.stream`. */
+  readonly head: string;
+  /** SQL that joins `gate`, with its rows as the parameter `$n`. */
+  parts(accepted: readonly Accepted[]): { readonly sql: string; readonly rows: readonly unknown[] }[];
+  /** SQL of whether nobody reads another build; the namespace is `$3`. */
+  readonly sole: string;
+}
+
+const EVENTS = `INSERT INTO stream_events
+  SELECT r.stream, r.version, r.record_id, r.command_id, r.topic, r.partition, r."offset", r.type, r.body_hash, r.headers,
+    decode(r.value, 'base64')
+  FROM gate, json_to_recordset($n) AS r (stream text, version int, record_id uuid, command_id uuid, topic text, partition int,
+    "offset" bigint, type text, body_hash text, headers json, value text) WHERE gate.open`;
+
+/**
+ * Whoever begins to read another build after this was evaluated asks for the log's ends later still, and waits until his
+ * build has all that is committed here: it was in the log before.
+ */
+const SOLE = `NOT EXISTS (
+  SELECT FROM generations g WHERE g.state = 'serving' AND g.schema_name <> current_schema() AND ${isRead('g.id', '$3')})`;
+
+function eventRow({ record, envelope }: Accepted) {
+  const { topic, partition, offset, headers, value } = record;
+  const { stream, version, type } = envelope;
+  return {
+    ...{ stream, version, record_id: envelope.id, command_id: envelope.commandId, topic, partition, offset },
+    ...{ type, body_hash: envelope.bodyHash, headers, value: value.toString('base64') },
+  };
+}
+
+/** All of them, for reading: the index of the log by stream. */
+export const streamEvents: Ledger = {
+  ddl: `
+CREATE TABLE stream_events (
+  stream text COLLATE "C" NOT NULL,
+  version integer NOT NULL,
+  record_id uuid NOT NULL,
+  command_id uuid NOT NULL,
+  topic text NOT NULL,
+  partition integer NOT NULL,
+  "offset" bigint NOT NULL,
+  type text NOT NULL,
+  body_hash text NOT NULL,
+  headers json NOT NULL,
+  value bytea NOT NULL,
+  PRIMARY KEY (stream, version)
+);`,
+  key: 'stream_events_pkey',
+  head: 'SELECT version, record_id FROM stream_events e WHERE e.stream = s.stream ORDER BY version DESC LIMIT 1',
+  parts: (accepted) => [{ sql: EVENTS, rows: accepted.map(eventRow) }],
+  sole: SOLE,
+};
+
+const BEGIN = `INSERT INTO stream_heads SELECT r.* FROM gate, json_to_recordset($n) AS r (stream text, version int, record_id uuid)
+  WHERE gate.open`;
+const GO_ON = `UPDATE stream_heads h SET version = r.version, record_id = r.record_id
+  FROM gate, json_to_recordset($n) AS r (stream text, version int, record_id uuid) WHERE gate.open AND h.stream = r.stream`;
+
+/** The last one of each stream. */
+export const streamHeads: Ledger = {
+  ddl: `
+CREATE TABLE stream_heads (
+  stream text COLLATE "C" PRIMARY KEY,
+  version integer NOT NULL,
+  record_id uuid NOT NULL
+) WITH (fillfactor = 80);`,
+  key: 'stream_heads_pkey',
+  head: 'SELECT version, record_id FROM stream_heads e WHERE e.stream = s.stream',
+  parts(accepted) {
+    const begun = new Set(accepted.flatMap(({ envelope }) => (envelope.version === 1 ? [envelope.stream] : [])));
+    const heads = new Map(
+      accepted.map(({ envelope: { stream, version, id } }) => [stream, { stream, version, record_id: id }]),
+    );
+    const rows = [...heads.values()];
+    return [
+      { sql: BEGIN, rows: rows.filter(({ stream }) => begun.has(stream)) },
+      { sql: GO_ON, rows: rows.filter(({ stream }) => !begun.has(stream)) },
+    ];
+  },
+  sole: '$3::text IS NOT NULL',
+};

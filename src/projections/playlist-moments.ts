@@ -1,0 +1,100 @@
+import { decodeEvent } from '../events/codec.ts';
+import type { AnyEvent } from '../events/events.ts';
+import type { Database } from '../postgres/pool.ts';
+import type { SongSummary } from './songs.ts';
+
+/** One moment of a playlist, and of the catalog, by which its songs have their titles. */
+export interface PlaylistMoment {
+  readonly playlistId: string;
+  /** Of the playlist's stream. */
+  readonly version: number;
+  /** Next offset of each partition of the catalog. */
+  readonly catalog: readonly number[];
+}
+
+export interface ExportedPlaylist {
+  readonly id: string;
+  readonly name: string;
+  /** In playlist order. */
+  readonly songs: readonly SongSummary[];
+}
+
+/** The moment that is now, and the playlist's owner; undefined when there is no such playlist. */
+export async function currentMoment(
+  database: Database,
+  playlistId: string,
+  catalogTopic: string,
+): Promise<(PlaylistMoment & { readonly ownerId: string }) | undefined> {
+  const [row] = await database.query<{ version: number; ownerId: string; catalog: number[] }>({
+    name: 'current-moment',
+    text: `SELECT p.version, p.owner_id AS "ownerId", (
+        SELECT json_agg(c.next ORDER BY c.partition) FROM checkpoints c WHERE c.topic = $2) AS catalog
+      FROM playlists p WHERE p.id = $1`,
+    values: [playlistId, catalogTopic],
+  });
+  return row && { playlistId, ...row };
+}
+
+interface EventRow {
+  readonly stream: string;
+  readonly version: number;
+  readonly type: string;
+  readonly value: Buffer;
+}
+
+/** The playlist as it was then, folded from its events and those of its songs; undefined when they are not all there. */
+export async function playlistAt(database: Database, moment: PlaylistMoment): Promise<ExportedPlaylist | undefined> {
+  const { playlistId: id, version, catalog } = moment;
+  const rows = await database.query<EventRow & Record<string, unknown>>({
+    name: 'playlist-until',
+    text: 'SELECT stream, version, type, value FROM stream_events WHERE stream = $1 AND version <= $2 ORDER BY version',
+    values: [id, version],
+  });
+  if (rows.length < version) return undefined;
+  const { name, songIds } = foldPlaylist(rows.map(eventOf));
+  const songs = await songsAt(database, songIds, catalog);
+  return { id, name, songs: songIds.flatMap((songId) => songs.get(songId) ?? []) };
+}
+
+const eventOf = ({ type, value }: EventRow): AnyEvent => decodeEvent(type, value);
+
+function foldPlaylist(events: readonly AnyEvent[]): { name: string; songIds: readonly string[] } {
+  let name = '';
+  const entries = new Map<string, string>();
+  for (const event of events) {
+    switch (event.type) {
+      case 'PlaylistCreated':
+      case 'PlaylistRenamed':
+        name = event.name;
+        break;
+      case 'SongAddedToPlaylist':
+        entries.set(event.entryId, event.songId);
+        break;
+      case 'SongRemovedFromPlaylist':
+        for (const entryId of event.entryIds) entries.delete(entryId);
+        break;
+      default:
+    }
+  }
+  return { name, songIds: [...entries.values()] };
+}
+
+/** Songs by id, as the catalog had them when its partitions were that long. */
+async function songsAt(database: Database, songIds: readonly string[], catalog: readonly number[]) {
+  const rows = await database.query<EventRow & Record<string, unknown>>({
+    name: 'songs-until',
+    text: `SELECT e.stream, e.version, e.type, e.value
+      FROM unnest($1::text[]) AS song (id) JOIN stream_events e ON e.stream = song.id
+      WHERE e."offset" < ($2::bigint[])[e.partition + 1] ORDER BY e.stream, e.version`,
+    values: [[...new Set(songIds)], catalog],
+  });
+  const songs = new Map<string, SongSummary>();
+  for (const row of rows) {
+    const event = eventOf(row);
+    if (event.type === 'SongDeleted') songs.delete(row.stream);
+    else if (event.type === 'SongCreated' || event.type === 'SongChanged') {
+      songs.set(row.stream, { id: row.stream, title: event.title, performer: event.performer });
+    }
+  }
+  return songs;
+}

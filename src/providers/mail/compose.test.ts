@@ -1,0 +1,106 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { parseMail } from '../../../test/support/smtp-mail.ts';
+import { compose } from './compose.ts';
+import type { Mail } from './mail.ts';
+
+const FROM = 'openmusic@music.example';
+const mail: Mail = { messageId: 'job-1@music.example', to: 'user@example.com', subject: 'Hi', body: 'Here it is.' };
+
+const parsed = (more: Partial<Mail>) => parseMail(compose({ ...mail, ...more }, FROM));
+
+/** What injections are made of, among all else. */
+const nasty = fc.constantFrom(
+  '\r\n',
+  '\n',
+  '\r',
+  '\0',
+  'Bcc: evil@example.com',
+  '\r\n\r\n',
+  '"',
+  '\\',
+  '=?utf-8?Q?',
+  '?=',
+  ';',
+  '<',
+  '>',
+  ',',
+  ':',
+  ' ',
+  '\t',
+  '\u2028',
+  '\u0085',
+  '\ud800',
+  '\udc00',
+  '🎵',
+  'é',
+  "''",
+  '%0d%0a',
+  '*0*=',
+  '.',
+  '\r\n.\r\n',
+  '--',
+);
+const text = fc
+  .array(fc.oneof(nasty, fc.string({ unit: 'binary', maxLength: 40 })), { maxLength: 12 })
+  .map((parts) => parts.join(''));
+
+const ours = ['from', 'to', 'subject', 'message-id', 'auto-submitted', 'date', 'mime-version', 'content-type'];
+const oneLine = (from: string) =>
+  from
+    .toWellFormed()
+    .replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')
+    .trim();
+const lines = (from: string) => from.toWellFormed().replace(/\r?\n|\r/g, '\n');
+
+describe('a mail as it is written', () => {
+  it('has subject, body and attachments as they were given', () => {
+    const content = Buffer.from([0, 1, 2, 255, 13, 10, 46, 13, 10]);
+    const attachments = [{ name: 'Größe "1".json', mediaType: 'application/json', content }];
+    const { headers, ...rest } = parsed({ subject: 'Für Élise 🎵', body: 'Grüße,\nOpenMusic\n', attachments });
+    expect(rest).toMatchObject({ subject: 'Für Élise 🎵', messageId: mail.messageId, attachments });
+    expect(lines(rest.body)).toBe('Grüße,\nOpenMusic\n');
+    expect(Object.fromEntries(headers)).toMatchObject({ from: FROM, to: mail.to, 'auto-submitted': 'auto-generated' });
+  });
+
+  it('is ASCII in lines that SMTP takes', () => {
+    const raw = compose({ ...mail, subject: 'é'.repeat(300), body: `${'ü'.repeat(2_000)}\nx` }, FROM);
+    expect(raw.toString('latin1')).toMatch(/^[\r\n\t -~]*$/);
+    expect(raw.toString('latin1').replaceAll('\r\n', '')).not.toMatch(/[\r\n]/);
+    for (const line of raw.toString('latin1').split('\r\n')) expect(line.length).toBeLessThanOrEqual(998);
+  });
+
+  it('has our headers and no other, one recipient and what was given, whatever that is', () => {
+    const content = fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes));
+    const attachments = fc.array(fc.record({ name: text, mediaType: text, content }), { maxLength: 2 });
+    fc.assert(
+      fc.property(fc.record({ subject: text, body: text, attachments }), (more) => {
+        const { headers, ...rest } = parsed(more);
+        const names = headers.map(([name]) => name).filter((name) => name !== 'content-transfer-encoding');
+        expect(names.toSorted()).toEqual(ours.toSorted());
+        expect(Object.fromEntries(headers)).toMatchObject({
+          from: FROM,
+          to: mail.to,
+          'message-id': `<${mail.messageId}>`,
+        });
+        expect(rest.subject).toBe(oneLine(more.subject));
+        expect(lines(rest.body)).toBe(lines(more.body));
+        expect(rest.attachments.map(({ name }) => name)).toEqual(
+          more.attachments.map(({ name }) => oneLine(name).replaceAll('=?', '=_') || 'attachment'),
+        );
+        rest.attachments.forEach((each, index) =>
+          expect(each.content.equals(more.attachments[index]!.content)).toBe(true),
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('names a media type only where it is one', () => {
+    const types = ['text/csv', 'application/vnd.a+json', 'text/html; charset=x', 'a/b\r\nBcc: c@d', ''];
+    const attachments = types.map((mediaType) => ({ name: 'a', mediaType, content: Buffer.from('x') }));
+    const { attachments: got } = parsed({ attachments });
+    const none = 'application/octet-stream';
+    expect(got.map(({ mediaType }) => mediaType)).toEqual(['text/csv', 'application/vnd.a+json', none, none, none]);
+  });
+});

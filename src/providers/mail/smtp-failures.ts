@@ -1,0 +1,74 @@
+import { ProviderError } from '../failure.ts';
+import { withoutAddresses } from './address.ts';
+
+/** What nodemailer says of a failure, and the server in it. */
+interface Failure extends Error {
+  readonly code?: string;
+  /** Of the system, where nodemailer has put its own in the place of that. */
+  readonly originalCode?: string;
+  /** Of the server's answer, where it gave one. */
+  readonly responseCode?: number;
+  /** What was answered: `MAIL FROM`, `RCPT TO`, `DATA`, …, or `CONN`. */
+  readonly command?: string;
+}
+
+/** Errors of Node itself are not instances of the Error that a test sees. */
+const asFailure = (error: unknown): Failure =>
+  typeof error === 'object' && error !== null && 'message' in error ? (error as Failure) : new Error(String(error));
+
+const again = (code: string, failure: Failure) => new ProviderError('again', code, messageOf(failure), failure);
+
+/** Failures at several addresses of a host come as one that says nothing but its code. */
+const messageOf = ({ message, code = 'unknown' }: Failure) => withoutAddresses(message || code);
+
+/** Why there is no connection. Whatever the server says before it has seen the mail says nothing of the mail. */
+export function failureOfConnecting(error: unknown): ProviderError {
+  if (error instanceof ProviderError) return error;
+  const failure = asFailure(error);
+  if (failure.code === 'EAUTH' || failure.code === 'ENOAUTH') return again('MAIL_LOGIN', failure);
+  if (failure.code === 'ETLS' || TLS.test(failure.originalCode ?? '')) return again('MAIL_TLS', failure);
+  if (failure.code === 'ETIMEDOUT') return again('MAIL_TIMEOUT', failure);
+  return again(failure.responseCode ? 'MAIL_REFUSED_FOR_NOW' : 'MAIL_UNREACHABLE', failure);
+}
+
+/** The certificate is not good, or the other side speaks no TLS that we do. */
+const TLS = /CERT|LEAF_SIGNATURE|^ERR_(?:SSL|TLS)/;
+
+/** Why a mail was not sent. */
+export function failureOfSending(error: unknown): ProviderError {
+  if (error instanceof ProviderError) return error;
+  const failure = asFailure(error);
+  const { responseCode = 0 } = failure;
+  if (LOGIN.includes(responseCode)) return again('MAIL_LOGIN', failure);
+  if (isAboutSender(failure)) return again('MAIL_SENDER', failure);
+  if (isAboutMail(failure)) return new ProviderError('never', 'MAIL_REFUSED', messageOf(failure), failure);
+  return failureOfConnecting(error);
+}
+
+/** The server wants another login, or other credentials: ours to set right, whatever the mail. */
+const LOGIN = [530, 534, 535, 538];
+/** The mail is larger than the server takes; said as early as in answer to the sender. */
+const TOO_LARGE = 552;
+
+/** MAIL_FROM is refused, and so is every other mail. */
+const isAboutSender = ({ command, responseCode = 0 }: Failure) =>
+  command === 'MAIL FROM' && isFinal(responseCode) && responseCode !== TOO_LARGE;
+
+/** Nodemailer itself refuses what is larger than the server has said it takes. */
+const isAboutMail = ({ code, responseCode }: Failure) =>
+  responseCode === undefined ? code === 'EMESSAGE' : isFinal(responseCode);
+
+/** 503 says that the session has come out of step. */
+const isFinal = (responseCode: number) => responseCode >= 500 && responseCode < 600 && responseCode !== 503;
+
+/** Whether the server has answered this mail and will take another one. */
+export function leavesSessionUsable(error: unknown): boolean {
+  const { code, responseCode = 0 } = asFailure(error);
+  return (code === 'EENVELOPE' || code === 'EMESSAGE') && responseCode !== 421;
+}
+
+/** Whether the connection ended, with or without a word. */
+export function isLoss(error: unknown): boolean {
+  const { code = '', responseCode } = asFailure(error);
+  return responseCode === 421 || code === 'ECONNECTION' || code === 'ESOCKET';
+}

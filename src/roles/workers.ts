@@ -1,0 +1,142 @@
+import path from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import type { Commands } from '../commands/commands.ts';
+import type { Config } from '../config.ts';
+import { EXPORTER } from '../consumers/exporter.ts';
+import { type GroupOptions, startGroup } from '../consumers/group.ts';
+import { createOccurrences, SCHEDULER } from '../consumers/scheduler.ts';
+import { createAttempts, WORKER } from '../consumers/worker.ts';
+import { newId } from '../events/ids.ts';
+import type { JobRequest } from '../events/jobs.ts';
+import { type Breakers, createBreakers } from '../jobs/breakers.ts';
+import type { JobType, Tools } from '../jobs/job-type.ts';
+import { jobTypes } from '../jobs/job-types.ts';
+import { laneOf, type QueueScope } from '../jobs/queue.ts';
+import { cleanUpHourly } from '../jobs/clean-up.ts';
+import { guardedFiles } from '../jobs/guarded-files.ts';
+import type { Files } from '../providers/files/files.ts';
+import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
+import type { ReadModel } from '../projections/read-model.ts';
+import type { Context } from './context.ts';
+
+export interface WorkerParts {
+  readonly reads: ReadModel;
+  readonly commands: Commands;
+  readonly files: Files;
+}
+
+const ROLES = ['exporter', 'worker', 'scheduler'] as const;
+type WorkingRole = (typeof ROLES)[number];
+
+/** Those who work on jobs: exporters, workers and schedulers, as the configuration says. */
+export async function addWorkers(context: Context, { reads, commands, files }: WorkerParts): Promise<void> {
+  const { config, lifecycle, logger, resources, registry } = context;
+  const roles = ROLES.filter((role) => config.ROLES.includes(role));
+  if (roles.length === 0) return;
+  const { log, placement, connection, admin } = resources;
+  const { durable } = await log.durability(placement.topics);
+  const tables = admin;
+  const mail = lifecycle.add('mail', await openMail(config));
+  const report = (message: string) => logger.warn(message);
+  const breakers = createBreakers({ tables, openMs: config.BREAKER_OPEN_SECONDS * 1_000, report });
+  lifecycle.add('breakers', breakers);
+  const worker = `${hostname()}-${process.pid}-${newId().slice(-8)}`;
+  const tools = await toolsOf(context, { reads, commands, files, mail, breakers });
+  const attempts = createAttempts({
+    ...{ worker, commands, log, placement, logger, registry, tables, tools, pauses: pausesOf(config) },
+    faults: context.faults,
+    attemptMs: config.JOB_ATTEMPT_SECONDS * 1_000,
+  });
+  const occurrences = createOccurrences({ commands, logger });
+  const common = {
+    ...{ worker, connection, log, placement, logger, onCrash: context.crash, ready: () => reads.ready() },
+    ...{ synchronousCommit: !durable, distributed: config.KAFKA_BROKERS !== undefined },
+    ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: config.JOB_LEASE_SECONDS * 1_000 },
+  };
+  const scopes: Record<WorkingRole, Pick<GroupOptions, 'scope' | 'handle' | 'lanes'>> = {
+    exporter: { scope: EXPORTER, handle: attempts, lanes: lanesOf(EXPORTER, config, breakers) },
+    worker: { scope: WORKER, handle: attempts, lanes: lanesOf(WORKER, config, breakers) },
+    scheduler: { scope: SCHEDULER, handle: occurrences, lanes: scheduledLanes(config) },
+  };
+  if (roles.includes('scheduler')) {
+    lifecycle.add('clean-up', cleanUpHourly({ database: reads, keepMs: KEEP_MS, report }));
+  }
+  for (const role of roles) {
+    const group = lifecycle.add(role, await startGroup({ ...common, ...scopes[role] }));
+    context.probes[role] = {
+      needed: 'at-start',
+      check() {
+        const { caughtUp, lag } = group.health();
+        return Promise.resolve({
+          ok: caughtUp,
+          detail: `${lag} records wait to be queued, ${group.running()} jobs run`,
+        });
+      },
+    };
+  }
+}
+
+/** What is personal in a job goes so long after its end. */
+const KEEP_MS = 30 * 86_400_000;
+
+const pausesOf = (config: Config) => ({
+  firstMs: config.JOB_BACKOFF_SECONDS * 1_000,
+  mostMs: config.JOB_BACKOFF_MOST_SECONDS * 1_000,
+});
+
+interface ToolParts extends WorkerParts {
+  readonly mail: MailRegistry;
+  readonly breakers: Breakers;
+}
+
+async function toolsOf({ config, faults }: Context, { reads, commands, files, mail, breakers }: ToolParts): Promise<Tools> {
+  const scratch = path.resolve(config.DATA_DIR, 'scratch', config.NAMESPACE);
+  await mkdir(scratch, { recursive: true });
+  return {
+    ...{ database: reads, commands, scratch },
+    files: guardedFiles(files, breakers, filesBreaker(config)),
+    async send(provider, letter, signal) {
+      faults['before-mail']?.();
+      const answer = await breakers.call(mailBreaker(provider), signal, (either) => mail.send(provider, letter, either));
+      faults['after-mail']?.();
+      return answer;
+    },
+  };
+}
+
+const mailBreaker = (provider: string) => `mail:${provider}`;
+const filesBreaker = ({ FILES_PROVIDER }: Config) => `files:${FILES_PROVIDER}`;
+
+/** What a group's jobs wait in, and whether what they need is well. */
+function lanesOf(scope: QueueScope, config: Config, breakers: Breakers): GroupOptions['lanes'] {
+  const lanes = jobTypes
+    .filter(({ name }) => scope.holds(asked(name)))
+    .flatMap((type) => lanesOfType(type, config).map(({ name, needs }) => ({ name, needs })));
+  return () => lanes.map(({ name, needs }) => ({ name, state: worst(needs.map((need) => breakers.stateOf(need))) }));
+}
+
+function lanesOfType({ name, usesFiles }: JobType, config: Config): { name: string; needs: string[] }[] {
+  const files = usesFiles ? [filesBreaker(config)] : [];
+  const byProvider = config.mail.enabled.map((provider) => ({
+    name: laneOf(name, provider),
+    needs: [...files, mailBreaker(provider)],
+  }));
+  return [{ name: laneOf(name, null), needs: files }, ...byProvider];
+}
+
+/** Repeating jobs wait in the lanes of their types; asking for their occurrences needs nobody. */
+const scheduledLanes = (config: Config): GroupOptions['lanes'] => {
+  const lanes = jobTypes.flatMap((type) =>
+    lanesOfType(type, config).map(({ name }) => ({ name, state: 'closed' as const })),
+  );
+  return () => lanes;
+};
+
+const worst = (states: readonly ReturnType<Breakers['stateOf']>[]) =>
+  states.find((state) => state === 'open') ?? states.find((state) => state === 'trial') ?? 'closed';
+
+const asked = (jobType: string): JobRequest => ({
+  ...{ jobType, ownerId: '', parameters: '{}', payloadId: null, provider: null, total: 0, attempts: 1 },
+  ...{ runAt: null, repeat: null, parentId: null, replaces: null },
+});

@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { ProviderError } from '../../src/providers/failure.ts';
+import type { Mail } from '../../src/providers/mail/mail.ts';
+import type { MailRegistry } from '../../src/providers/mail/providers.ts';
+import { eventually } from '../support/observed.ts';
+import { within } from '../support/servers/waiting.ts';
+
+/** A provider, and what has come out at its other end. */
+export interface MailUnderTest {
+  /** Opens it anew, as the only one that is enabled. */
+  open(): Promise<MailRegistry>;
+  received(): Promise<readonly ReceivedMail[]>;
+  /** Of an other end that can hang; a file system is not made to. */
+  readonly hanging?: {
+    /** It takes what is sent, and never says so. */
+    begin(): Promise<void> | void;
+    /** How many it keeps waiting. */
+    held(): number;
+    end(): Promise<void> | void;
+  };
+  stop(): Promise<void>;
+}
+
+export interface ReceivedMail extends Omit<Mail, 'attachments'> {
+  readonly attachments: readonly { readonly name: string; readonly mediaType: string; readonly content: Buffer }[];
+}
+
+const bytes = Buffer.from(Array.from({ length: 70_000 }, (_, index) => (index * 31) % 256));
+
+export const newMail = (more: Partial<Mail> = {}): Mail => ({
+  messageId: `${randomUUID()}@music.example`,
+  to: 'user+tag@example.com',
+  subject: 'Für Élise — 🎵',
+  body: 'Grüße,\nthis is your playlist.\n',
+  attachments: [{ name: 'größe 1.json', mediaType: 'application/json', content: bytes }],
+  ...more,
+});
+
+/** `sent`, or why not. */
+export const outcomeOf = (sending: Promise<string>): Promise<string> =>
+  sending.then(
+    () => 'sent',
+    (error: unknown) => (error instanceof ProviderError ? `${error.kind} ${error.code}` : String(error)),
+  );
+
+/** What every provider of mail promises. `start` runs once. */
+export function mailContract(name: string, start: () => Promise<MailUnderTest>): void {
+  describe(`${name} as a provider of mail`, () => {
+    let mail: MailUnderTest;
+    let registry: MailRegistry;
+    const patience = new AbortController().signal;
+    beforeAll(async () => {
+      mail = await start();
+      registry = await mail.open();
+    });
+    afterAll(async () => {
+      await registry.stop();
+      await mail.stop();
+    });
+    const send = (some: Mail, signal = patience) => registry.send(registry.standard, some, signal);
+    const receivedOf = async ({ messageId }: Mail) =>
+      (await mail.received()).filter((each) => each.messageId === messageId);
+
+    it('brings a mail with all that is in it, and says where to', async () => {
+      const sent = newMail();
+      expect(await send(sent)).toMatch(/\S/);
+      const [got, ...more] = await receivedOf(sent);
+      expect({ ...got, body: got?.body.replaceAll('\r\n', '\n') }).toEqual(sent);
+      expect(more).toEqual([]);
+    });
+
+    it('brings a mail without attachments', async () => {
+      const sent = newMail({ attachments: undefined });
+      await send(sent);
+      expect(await receivedOf(sent)).toMatchObject([{ subject: sent.subject, attachments: [] }]);
+    });
+
+    it('brings the same mail again so that it can be recognised', async () => {
+      const sent = newMail();
+      await send(sent);
+      await send(sent);
+      const got = await receivedOf(sent);
+      expect(got.length).toBeGreaterThan(0);
+      expect(new Set(got.map(({ messageId }) => messageId))).toEqual(new Set([sent.messageId]));
+    });
+
+    it('brings many at once', async () => {
+      const sent = Array.from({ length: 50 }, (_, index) => newMail({ subject: `mail ${index}`, attachments: [] }));
+      await Promise.all(sent.map((each) => send(each)));
+      const got = new Map((await mail.received()).map(({ messageId, subject }) => [messageId, subject]));
+      expect(sent.map(({ messageId }) => got.get(messageId))).toEqual(sent.map(({ subject }) => subject));
+    });
+
+    it('brings it to a domain of any script', async () => {
+      const sent = newMail({ to: 'user@bücher.example' });
+      await send(sent);
+      expect(await receivedOf(sent)).toMatchObject([{ to: 'user@xn--bcher-kva.example' }]);
+    });
+
+    it.each([
+      'a@b.example, c@d.example',
+      '"x" <a@b.example>',
+      'a@b.example\r\nBcc: c@d.example',
+      'a@b.example\0',
+      'g:a@b.example;',
+      '',
+    ])('never brings one to %j', async (to) => {
+      const before = await mail.received();
+      await expect(send(newMail({ to }))).rejects.toMatchObject({ kind: 'never', code: 'MAIL_ADDRESS' });
+      expect(await mail.received()).toHaveLength(before.length);
+    });
+
+    it.each(['../../a@b', 'a@b>\r\nBcc: c@d', 'a', '', '.a@b', 'a/b@c'])(
+      'takes %j for no Message-ID',
+      async (messageId) => {
+        const before = await mail.received();
+        await expect(send(newMail({ messageId }))).rejects.toMatchObject({ kind: 'never', code: 'MAIL_MESSAGE_ID' });
+        expect(await mail.received()).toHaveLength(before.length);
+      },
+    );
+
+    it('keeps to one subject whatever is in it', async () => {
+      const sent = newMail({ subject: 'a\r\nBcc: evil@example.com\r\n\r\nb' });
+      await send(sent);
+      expect(await receivedOf(sent)).toMatchObject([{ to: sent.to, body: expect.stringContaining('Grüße') }]);
+    });
+
+    it('sends nothing that was aborted before', async () => {
+      const sent = newMail();
+      await expect(send(sent, AbortSignal.abort())).rejects.toMatchObject({ kind: 'again', code: 'MAIL_ABORTED' });
+      expect(await receivedOf(sent)).toEqual([]);
+    });
+
+    it.each([0, 2])('ends at once when it is aborted with %d on their way, and goes on with the next', async (held) => {
+      if (!mail.hanging) return;
+      await mail.hanging.begin();
+      const aborting = new AbortController();
+      const sending = Promise.allSettled([send(newMail(), aborting.signal), send(newMail(), aborting.signal)]);
+      await eventually('mails are on their way', () => mail.hanging!.held() === held);
+      aborting.abort();
+      const failure = { status: 'rejected', reason: expect.objectContaining({ kind: 'again', code: 'MAIL_ABORTED' }) };
+      expect(await within(2_000, 'aborting', sending)).toEqual([failure, failure]);
+      await mail.hanging.end();
+      await expect(send(newMail())).resolves.toMatch(/\S/);
+    });
+
+    it('ends what is under way when it is stopped, and sends nothing any more', async () => {
+      const other = await mail.open();
+      await mail.hanging?.begin();
+      const sending = other.send(other.standard, newMail(), patience).catch((error: unknown) => error);
+      await eventually('a mail is on its way', () => (mail.hanging?.held() ?? 1) === 1);
+      await within(5_000, 'stopping', other.stop());
+      if (mail.hanging) expect(await within(1_000, 'what is stopped', sending)).toMatchObject({ code: 'MAIL_STOPPED' });
+      await sending;
+      await mail.hanging?.end();
+      await expect(other.send(other.standard, newMail(), patience)).rejects.toMatchObject({ code: 'MAIL_STOPPED' });
+      await other.stop();
+    });
+  });
+}
