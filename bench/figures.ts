@@ -3,6 +3,9 @@ import { cachedReads } from './figures/cached-reads.ts';
 import { catchUp } from './figures/catch-up.ts';
 import { createAlbum } from './figures/create-album.ts';
 import { growth } from './figures/growth.ts';
+import { jobsAccept } from './figures/jobs-accept.ts';
+import { jobsMails } from './figures/jobs-mails.ts';
+import { jobsNoop } from './figures/jobs-noop.ts';
 import { loadGenerator } from './figures/load-generator.ts';
 import { login } from './figures/login.ts';
 import { marks } from './figures/marks.ts';
@@ -20,6 +23,9 @@ export const figures: readonly Figure[] = [
   cachedReads,
   searchSongs,
   login,
+  jobsNoop,
+  jobsAccept,
+  jobsMails,
   catchUp,
   growth,
   memory,

@@ -27,6 +27,12 @@ export const flushed: Shape = { ...distributed, name: 'distributed with flush', 
 /** Everything is read from Postgres, and nothing is marked. */
 export const withoutCache = (shape: Shape): Shape => ({ ...shape, settings: { ...shape.settings, REDIS_URL: 'off' } });
 
+/** Nobody is refused for having too many jobs, or for asking too often. */
+export const forJobs = (shape: Shape, settings: Shape['settings'] = {}): Shape => ({
+  ...shape,
+  settings: { ...shape.settings, RATE_JOBS: 'off', JOBS_UNFINISHED: '1000000', ...settings },
+});
+
 /** The comparisons of both ways to run, as far as they are wanted, one after the other. */
 export async function ofBothShapes(
   plan: Plan,

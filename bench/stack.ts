@@ -20,6 +20,8 @@ import { KEYS } from '../test/support/keys.ts';
 export interface Ground extends Stoppable {
   readonly connection: PostgresConnection;
   readonly log: LogPlace;
+  /** Address of Redis, where there is one. */
+  readonly redis?: string;
   /** Starts a process with these roles. */
   launch(roles: string, node?: readonly string[]): Promise<Server>;
   /** The same, and waits until it is ready. */
@@ -58,14 +60,14 @@ export async function layGround(shape: Shape): Promise<Ground> {
     const place = async (name: string) => ({ port: await freePort(), log: path.join(directory, `${name}.log`) });
     const postgres = await startPostgres({ directory, ...(await place('postgres-output')) });
     const { connection } = lifecycle.add('Postgres', postgres);
-    const inPostgres = { settings: {}, log: { connection } };
-    const { settings, log } = shape.isDistributed ? await startBroker(shape, directory, lifecycle) : inPostgres;
+    const inPostgres = { settings: {}, log: { connection }, redis: undefined };
+    const { settings, log, redis } = shape.isDistributed ? await startBroker(shape, directory, lifecycle) : inPostgres;
     const environment = { ...common(directory, connection), ...settings, ...shape.settings };
     if (shape.isDistributed) await initLog(directory, environment);
     const begin = async (roles: string, node: readonly string[] = []) =>
       lifecycle.add(roles, await launch(roles, node, directory, environment));
     return {
-      ...{ connection, log, launch: begin },
+      ...{ connection, log, redis, launch: begin },
       async start(roles, node) {
         const server = await begin(roles, node);
         await untilReady(server);
@@ -111,6 +113,7 @@ async function startBroker({ settings }: Shape, directory: string, lifecycle: Li
   return {
     settings: { KAFKA_BROKERS: kafka.address, REDIS_URL: redis.address },
     log: { brokers: [kafka.address], flush },
+    redis: redis.address,
   };
 }
 

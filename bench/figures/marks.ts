@@ -1,6 +1,4 @@
-import { newId } from '../../src/events/ids.ts';
-import { KEYS } from '../../test/support/keys.ts';
-import { forge, now } from '../../test/support/tokens.ts';
+import { accounts, tokenOf } from '../accounts.ts';
 import { counting } from '../counters.ts';
 import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
 import type { Requests } from '../load/http.ts';
@@ -92,17 +90,10 @@ async function prepareAdditions(url: string, plan: Plan) {
 }
 
 function prepareLikes(url: string, { seconds, warmUpSeconds }: Plan) {
-  const token = Array.from({ length: ACCOUNTS }, tokenOfSomebody);
+  const token = accounts(ACCOUNTS).map(tokenOf);
   const albums = Math.ceil(((seconds + warmUpSeconds) * MOST_PER_SECOND) / ACCOUNTS);
   return Promise.resolve(async () => {
     const paths = (await createAlbums(url, albums, 0)).map((album) => `${album}/likes`);
     return { method: 'POST', paths, token } as const;
   });
-}
-
-/** Of an account that was never registered: that would take longer than the figure, and a like does not ask. */
-function tokenOfSomebody(): string {
-  const [id, seconds] = [newId(), now()];
-  const claims = { sub: `user-${id}`, role: 'user', jti: id, aud: 'access', iat: seconds, exp: seconds + 86_400 };
-  return forge(claims, KEYS.ACCESS_TOKEN_KEY);
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import autocannon from 'autocannon';
 import { type LoadResult, measure, type Meter, type Window } from './meter.ts';
+import { type VersionWatch, watchVersions } from './versions.ts';
 
 /** What is sent. */
 export interface Requests {
@@ -14,6 +15,10 @@ export interface Requests {
   readonly body?: string | readonly string[];
   /** An access token. Several are sent as several bodies are. */
   readonly token?: string | readonly string[];
+  /** Access tokens of the paths, one for each, in place of `token`. */
+  readonly tokens?: readonly string[];
+  /** Every answer is looked at: if one is older than what was answered before it was asked for, the load fails. */
+  readonly isWatched?: boolean;
 }
 
 export interface HttpLoad extends Window, Requests {
@@ -22,15 +27,20 @@ export interface HttpLoad extends Window, Requests {
   readonly connections: number;
 }
 
-export const loadHttp = (load: HttpLoad): Promise<LoadResult> => measure(load, (meter) => cannonade(load, meter));
+export async function loadHttp(load: HttpLoad): Promise<LoadResult> {
+  const watch = load.isWatched ? watchVersions() : undefined;
+  const result = await measure(load, (meter) => cannonade(load, meter, watch));
+  if (watch && watch.older > 0) throw new Error(`${watch.older} answers were older than others that had come before`);
+  return result;
+}
 
 const LONG_ENOUGH_SECONDS = 86_400;
 
 /** autocannon, with our own clock: its latencies are whole milliseconds. Returns what stops it. */
-function cannonade(load: HttpLoad, meter: Meter): () => Promise<void> {
+function cannonade(load: HttpLoad, meter: Meter, watch?: VersionWatch): () => Promise<void> {
   const { url, connections } = load;
   const requests = requestsOf(load);
-  const setupClient = spreading(requests, connections);
+  const setupClient = spreading(requests, connections, watch);
   const duration = LONG_ENOUGH_SECONDS;
   const cannon = autocannon({ url, connections, requests, setupClient, duration, sampleInt: 50 }, ignore);
   cannon.on('response', (_client, status, _bytes, ms) => {
@@ -46,20 +56,22 @@ function cannonade(load: HttpLoad, meter: Meter): () => Promise<void> {
 }
 
 /** All connections would ask for the same path at the same time, if all began with the first. */
-function spreading(requests: readonly autocannon.Request[], connections: number) {
+function spreading(requests: readonly autocannon.Request[], connections: number, watch?: VersionWatch) {
   let begun = 0;
   return (client: autocannon.Client) => {
     const first = Math.floor((begun++ * requests.length) / connections) % requests.length;
-    client.setRequests([...requests.slice(first), ...requests.slice(0, first)]);
+    const turned = [...requests.slice(first), ...requests.slice(0, first)];
+    client.setRequests(watch?.watched(turned) ?? turned);
   };
 }
 
-function requestsOf({ method, paths, body, token }: HttpLoad): autocannon.Request[] {
+function requestsOf({ method, paths, body, token, tokens: tokenOf }: HttpLoad): autocannon.Request[] {
   const [bodies, tokens] = [[body].flat(), [token].flat()];
   const requestOf = (path: string | undefined, round: number): autocannon.Request => {
     const [content, bearer] = [bodies[round % bodies.length], tokens[round % tokens.length]];
     return { method, path, body: content, headers: headersOf(content, bearer) };
   };
+  if (tokenOf) return paths.map((path, index) => ({ ...requestOf(path, 0), headers: headersOf(bodies[0], tokenOf[index]) }));
   if (bodies.length === 1 && tokens.length === 1) return paths.map((path) => requestOf(path, 0));
   let sent = 0;
   const setupRequest = (request: autocannon.Request): autocannon.Request => {

@@ -3,10 +3,11 @@ import { type AppendLoad, loadAppend } from './append.ts';
 import { type HttpLoad, loadHttp } from './http.ts';
 import { type InsertLoad, loadInsert } from './insert.ts';
 import type { LoadResult } from './meter.ts';
+import { loadPaced, type PacedLoad } from './paced.ts';
 import { loadVerify, type VerifyLoad } from './verify.ts';
 
 /** What the process that makes the load can be told to do. */
-export type Load = HttpLoad | InsertLoad | AppendLoad | VerifyLoad;
+export type Load = HttpLoad | InsertLoad | AppendLoad | PacedLoad | VerifyLoad;
 
 answerQuestions((load: Load): Promise<LoadResult> => {
   switch (load.kind) {
@@ -16,6 +17,8 @@ answerQuestions((load: Load): Promise<LoadResult> => {
       return loadInsert(load);
     case 'append':
       return loadAppend(load);
+    case 'paced':
+      return loadPaced(load);
     case 'verify':
       return loadVerify(load);
   }

@@ -1,6 +1,13 @@
 import { Command } from 'commander';
 import { reasonOf } from '../errors.ts';
 import { accountsGrantAdmin } from './accounts.ts';
+import {
+  deadLettersDrop,
+  deadLettersList,
+  type DeadLetterOptions,
+  deadLettersRedrive,
+  deadLettersShow,
+} from './dead-letters.ts';
 import { logInit, logVerify, logVoid } from './log.ts';
 import { migrateUp } from './migrate.ts';
 import { projectionsRebuild } from './projections.ts';
@@ -41,6 +48,32 @@ quarantine
   .command('release <stream>')
   .description('apply what the stream has kept')
   .action((stream: string) => exits(quarantineRelease(stream)));
+
+const deadLetters = program.command('dead-letters').description('jobs that were given up; asks the running API');
+const URL_OPTION = ['--url <base>', 'of the API; PUBLIC_URL unless it is given'] as const;
+deadLetters
+  .command('list')
+  .description('which, since when and why')
+  .option(...URL_OPTION)
+  .action((options: DeadLetterOptions) => exits(deadLettersList(options)));
+deadLetters
+  .command('show <job>')
+  .description('all that is known of one: every attempt, parameters and payload')
+  .option(...URL_OPTION)
+  .action((job: string, options: DeadLetterOptions) => exits(deadLettersShow(job, options)));
+deadLetters
+  .command('redrive <jobs...>')
+  .description('do them again')
+  .option('--payload <json>', 'a corrected one, for a new job that takes the place of the one that is named')
+  .option(...URL_OPTION)
+  .action((jobs: string[], options: DeadLetterOptions & { payload?: string }) =>
+    exits(deadLettersRedrive(jobs, options)),
+  );
+deadLetters
+  .command('drop <jobs...>')
+  .description('take them off the list')
+  .option(...URL_OPTION)
+  .action((jobs: string[], options: DeadLetterOptions) => exits(deadLettersDrop(jobs, options)));
 
 const accounts = program.command('accounts').description('who may do what');
 accounts

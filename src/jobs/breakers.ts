@@ -64,8 +64,8 @@ const CLOSE = `UPDATE breakers SET open_until = NULL, opened_at = NULL, trial_un
 
 export function createBreakers({ tables, openMs, report }: BreakerOptions): Breakers {
   const breakers = new Map<string, Breaker>();
-  /** Changes of rows that were made here: what was read before the last one is old. */
-  let changes = 0;
+  /** Changes of rows that are being made here, and that were: what was read meanwhile may be old. */
+  let [changing, changed] = [0, 0];
 
   function breakerOf(name: string): Breaker {
     const known = breakers.get(name);
@@ -76,9 +76,9 @@ export function createBreakers({ tables, openMs, report }: BreakerOptions): Brea
   }
 
   async function look(): Promise<void> {
-    const before = changes;
+    const before = changed;
     const rows = await tables.query<BreakerRow & Record<string, unknown>>({ name: 'look-at-breakers', text: LOOK });
-    if (changes !== before) return;
+    if (changing > 0 || changed !== before) return;
     const open = rows.filter(({ openForMs }) => openForMs !== null);
     for (const { name, openForMs, onTrial } of open) {
       const ms = openForMs ?? 0;
@@ -90,9 +90,10 @@ export function createBreakers({ tables, openMs, report }: BreakerOptions): Brea
 
   /** What cannot be written down is known here alone, until the next look. */
   async function change(query: QueryConfig): Promise<void> {
-    changes += 1;
+    changing += 1;
     await tables.query(query).catch((error: unknown) => report(`breakers are not to be had: ${reasonOf(error)}`));
-    changes += 1;
+    changing -= 1;
+    changed += 1;
   }
 
   function become(breaker: Breaker, state: 'open' | 'trial', openForMs: number): void {

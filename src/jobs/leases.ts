@@ -69,7 +69,7 @@ const TAKE = `WITH due AS (
     FOR UPDATE OF q SKIP LOCKED
   ), leased AS (
     INSERT INTO job_leases AS l (job_id, worker, expires_at)
-    SELECT job_id, $3, now() + $4 * interval '1 ms' FROM due WHERE state = 'running' OR run_at <= now() ORDER BY job_id
+    SELECT job_id, $3, now() + $4 * interval '1 ms' FROM due ORDER BY job_id
     ON CONFLICT (job_id) DO UPDATE SET worker = excluded.worker, expires_at = excluded.expires_at WHERE l.expires_at <= now()
     RETURNING job_id
   )

@@ -7,7 +7,7 @@ import type { Stoppable } from '../lifecycle.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import type { ProjectorObserver } from '../projections/apply.ts';
 import { type FeedHealth, watchFeed } from '../projections/feed.ts';
-import { streamHeads } from '../projections/ledger.ts';
+import { headsOf, type Ledger } from '../projections/ledger.ts';
 import { createPostgresStore } from '../projections/postgres-store.ts';
 import { createProjector } from '../projections/projector.ts';
 import { checkpointDdl } from '../projections/statement.ts';
@@ -35,6 +35,10 @@ export interface QueueFeed extends Stoppable {
   health(): FeedHealth;
 }
 
+/** Of jobs that other groups work on nothing is kept. */
+const headsOfQueue = ({ holds }: QueueScope): Ledger =>
+  headsOf((first) => first.type === 'JobRequested' && holds(first.request));
+
 /** The topic of all jobs. */
 export const jobsTopic = ({ namespace }: Placement) => `${namespace}.jobs`;
 
@@ -47,7 +51,7 @@ export async function startQueueFeed(options: QueueFeedOptions): Promise<QueueFe
   const endsAtStart = await log.ends(partitions);
   let lastProgress = Date.now();
   const projector = createProjector({
-    store: createPostgresStore(database, [queueOf(scope)], placement.namespace, streamHeads),
+    store: createPostgresStore(database, [queueOf(scope)], placement.namespace, headsOfQueue(scope)),
     belongs: (stream, where) => placement.belongs(stream, where),
     voids: async () => {
       const positions = new Set((await voidsOf(database)).map(showPosition));
@@ -92,7 +96,7 @@ function ensureQueue(client: Client, { placement, scope }: QueueFeedOptions): Pr
     const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
     if (rowCount) return;
     await client.query(`CREATE SCHEMA "${schema}"`);
-    await client.query([checkpointDdl, streamHeads.ddl, queueOf(scope).ddl].join(';\n'));
+    await client.query([checkpointDdl, headsOfQueue(scope).ddl, queueOf(scope).ddl].join(';\n'));
     const partitions = placement.all.filter(({ topic }) => topic === jobsTopic(placement));
     await client.query(
       'INSERT INTO checkpoints (topic, partition) SELECT * FROM json_to_recordset($1) AS p (topic text, partition int)',

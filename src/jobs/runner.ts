@@ -29,6 +29,7 @@ export interface Runner extends Stoppable {
 const LOOK_EVERY_MS = 500;
 /** So often it asks whether the queue has heard of what is done. */
 const LET_GO_EVERY_MS = 50;
+const IN_VAIN_MS = 1_000;
 const FINISH_WITHIN_MS = 5_000;
 
 interface Run {
@@ -39,8 +40,10 @@ interface Run {
 
 /** Done, but leased until the queue has heard of it. */
 interface Ended extends Held {
-  /** Milliseconds, as of `performance.now()`. */
+  /** When, in milliseconds of `performance.now()`. */
   readonly at: number;
+  /** Nothing became of it: it is left alone for a moment. */
+  readonly inVain: boolean;
 }
 
 /** Leases jobs that are due, as many as there is room for, and holds on to them while they are worked on. */
@@ -53,7 +56,7 @@ export function startRunner({ leases, lanes, concurrency, leaseMs, handle, repor
 
   function begin(job: QueuedJob): void {
     const { jobId } = job;
-    if (stopping.signal.aborted) return void ended.push({ jobId, version: 0, at: performance.now() });
+    if (stopping.signal.aborted) return leave(job, 0);
     // Whatever of this job is still here had a lease that has run out.
     ended = ended.filter((each) => each.jobId !== jobId);
     for (const { control } of runsOf(jobId)) interrupt(control, 'lease lost');
@@ -74,10 +77,13 @@ export function startRunner({ leases, lanes, concurrency, leaseMs, handle, repor
   }
 
   function end(run: Run, version: number): void {
-    const { jobId } = run.job;
     runs.delete(run);
-    if (runsOf(jobId).length === 0) ended.push({ jobId, version, at: performance.now() });
+    if (runsOf(run.job.jobId).length === 0) leave(run.job, version);
     ring();
+  }
+
+  function leave({ jobId, version: before }: QueuedJob, version: number): void {
+    ended.push({ jobId, version, at: performance.now(), inVain: version <= before });
   }
 
   /** Takes what is due. Returns whether there may be more. */
@@ -101,10 +107,11 @@ export function startRunner({ leases, lanes, concurrency, leaseMs, handle, repor
 
   /** What the queue has not heard of after a lease's time it may never hear of: nothing was recorded. */
   async function letGo(): Promise<void> {
-    if (ended.length === 0) return;
-    const longAgo = performance.now() - leaseMs;
-    const held = ended.map(({ jobId, version, at }) => ({ jobId, version: at < longAgo ? 0 : version }));
-    const gone = new Set(await leases.release(held));
+    const now = performance.now();
+    const held = ended.filter(({ at, inVain }) => !inVain || now - at >= IN_VAIN_MS);
+    if (held.length === 0) return;
+    const asked = held.map(({ jobId, version, at }) => ({ jobId, version: now - at > leaseMs ? 0 : version }));
+    const gone = new Set(await leases.release(asked));
     ended = ended.filter(({ jobId }) => !gone.has(jobId));
   }
 
@@ -196,7 +203,7 @@ function interrupt(control: AbortController, why: Interruption): void {
 /** The work's answer; rejects when there is none by then. */
 async function answerWithin<T>(ms: number, work: Promise<T>): Promise<T> {
   const timer = new AbortController();
-  const late = sleep(ms, timer.signal).then(() => {
+  const late = sleep(Math.max(1, ms), timer.signal).then(() => {
     throw new Error('no answer in time');
   });
   late.catch(() => undefined);

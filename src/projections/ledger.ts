@@ -1,3 +1,4 @@
+import type { AnyEvent } from '../events/events.ts';
 import { isRead } from '../postgres/generation-lock.ts';
 import type { Accepted } from './store.ts';
 
@@ -64,8 +65,11 @@ const BEGIN = `INSERT INTO stream_heads SELECT r.* FROM gate, json_to_recordset(
 const GO_ON = `UPDATE stream_heads h SET version = r.version, record_id = r.record_id
   FROM gate, json_to_recordset($n) AS r (stream text, version int, record_id uuid) WHERE gate.open AND h.stream = r.stream`;
 
-/** The last one of each stream. */
-export const streamHeads: Ledger = {
+/**
+ * The last one of each stream, of those that begin with an event of `keeps`. Of all others every record but the first is then
+ * a loser, which nobody minds who wants nothing of them.
+ */
+export const headsOf = (keeps: (first: AnyEvent) => boolean): Ledger => ({
   ddl: `
 CREATE TABLE stream_heads (
   stream text COLLATE "C" PRIMARY KEY,
@@ -75,15 +79,23 @@ CREATE TABLE stream_heads (
   key: 'stream_heads_pkey',
   head: 'SELECT version, record_id FROM stream_heads e WHERE e.stream = s.stream',
   parts(accepted) {
-    const begun = new Set(accepted.flatMap(({ envelope }) => (envelope.version === 1 ? [envelope.stream] : [])));
+    const firsts = accepted.filter(({ envelope }) => envelope.version === 1);
+    const begun = new Map(firsts.map(({ envelope, payload }) => [envelope.stream, isKept(payload, keeps)]));
     const heads = new Map(
       accepted.map(({ envelope: { stream, version, id } }) => [stream, { stream, version, record_id: id }]),
     );
     const rows = [...heads.values()];
     return [
-      { sql: BEGIN, rows: rows.filter(({ stream }) => begun.has(stream)) },
+      { sql: BEGIN, rows: rows.filter(({ stream }) => begun.get(stream)) },
       { sql: GO_ON, rows: rows.filter(({ stream }) => !begun.has(stream)) },
     ];
   },
   sole: '$3::text IS NOT NULL',
-};
+});
+
+/** What cannot be decoded might have been one of them. */
+const isKept = (payload: Accepted['payload'], keeps: (first: AnyEvent) => boolean): boolean =>
+  typeof payload === 'string' || 'poison' in payload || keeps(payload.event);
+
+/** The last one of each stream. */
+export const streamHeads = headsOf(() => true);

@@ -90,7 +90,10 @@ interface ToolParts extends WorkerParts {
   readonly breakers: Breakers;
 }
 
-async function toolsOf({ config, faults }: Context, { reads, commands, files, mail, breakers }: ToolParts): Promise<Tools> {
+async function toolsOf(
+  { config, faults }: Context,
+  { reads, commands, files, mail, breakers }: ToolParts,
+): Promise<Tools> {
   const scratch = path.resolve(config.DATA_DIR, 'scratch', config.NAMESPACE);
   await mkdir(scratch, { recursive: true });
   return {
@@ -98,7 +101,9 @@ async function toolsOf({ config, faults }: Context, { reads, commands, files, ma
     files: guardedFiles(files, breakers, filesBreaker(config)),
     async send(provider, letter, signal) {
       faults['before-mail']?.();
-      const answer = await breakers.call(mailBreaker(provider), signal, (either) => mail.send(provider, letter, either));
+      const answer = await breakers.call(mailBreaker(provider), signal, (either) =>
+        mail.send(provider, letter, either),
+      );
       faults['after-mail']?.();
       return answer;
     },

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type CachedMusic, startCachedMusic } from '../support/cached-music.ts';
+import { changeListHalfway } from '../support/changing-list.ts';
 import { describeDistributed } from '../support/distributed.ts';
-import { answers, eventually } from '../support/observed.ts';
 import { leaveBehind, portOf, startReplica, tellRedis } from '../support/redis.ts';
 import { describeWithNativeRedis, type NativeRedis } from '../support/servers/index.ts';
 
-/** While the projector stands still nothing is written, and what is read is as it was before. */
-const READ = { writes: 0, reads: 400 };
+/** Long enough for the loss to be noticed, and for what is read as it was before to be stored. */
+const READ = { writes: 0, reads: 1_000 };
 const WITHIN_MS = 240_000;
 
 describeWithNativeRedis('what is cached is never old', () =>
@@ -23,13 +23,16 @@ describeWithNativeRedis('what is cached is never old', () =>
 
     async function betweenMarksAndCommit(what: () => unknown): Promise<void> {
       const [projector] = music.projectors;
-      const { violations, during } = await music.withstand(async (load) => {
-        projector!.arm();
-        await eventually('the projector stands still', async () => !(await answers(projector!)));
-        await what();
-        await load.served(READ);
-        projector!.thaw();
-      });
+      const { violations, during } = await music.withstand(({ served, whileQuiet }) =>
+        whileQuiet(async (write) => {
+          const list = await changeListHalfway(music, projector!, write);
+          await what();
+          await served(READ);
+          await list.mustBeOld(); // and whoever can store it, does
+          projector!.thaw();
+          await list.mustBeNew();
+        }),
+      );
       expect(violations).toEqual([]);
       expect(during.reads.filter(({ outcome }) => outcome.kind === 'unknown')).toEqual([]);
     }

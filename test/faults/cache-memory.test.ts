@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type CachedMusic, startCachedMusic } from '../support/cached-music.ts';
 import { describeDistributed } from '../support/distributed.ts';
-import { entryOf, eventually } from '../support/observed.ts';
+import { entryOf, eventually, metricOf } from '../support/observed.ts';
 import { tellRedis } from '../support/redis.ts';
 import { describeWithNativeRedis } from '../support/servers/index.ts';
 import { hitsIn } from '../support/spans.ts';
@@ -20,13 +20,18 @@ describeWithNativeRedis('what is cached is never old', () =>
     const configure = (name: string, value: string) => tellRedis(music.redis, 'CONFIG', 'SET', name, value);
 
     it(
-      'is full',
+      'is full: what is written is marked all the same',
       async () => {
+        const marked = () => metricOf(music.projectors[0]!, 'openmusic_cache_marks_total');
+        let [before, after] = [0, 0];
         const { violations, during } = await music.withstand(async (load) => {
           await configure('maxmemory', '1');
+          before = await marked();
           await load.served(SERVED);
+          after = await marked();
           await configure('maxmemory', '0');
         });
+        expect(after).toBeGreaterThan(before);
         expect(violations).toEqual([]);
         expect(during.unanswered).toEqual([]);
       },

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { AnyEvent } from '../../src/events/events.ts';
+import type { JobFile, JobRequest } from '../../src/events/jobs.ts';
 import { changesOf } from '../../src/projections/postgres-store.ts';
 import type { Applied, Projection } from '../../src/projections/projection.ts';
 import { projections } from '../../src/projections/projections.ts';
@@ -74,6 +75,56 @@ const activity = (version: number, action: 'add' | 'delete') => ({
   time: new Date('2026-01-01T00:00:00.000Z'),
 });
 
+const at = new Date('2026-01-01T00:00:00.000Z');
+const request: JobRequest = {
+  ...{
+    jobType: 'dummy',
+    ownerId: 'user-1',
+    parameters: '{}',
+    payloadId: 'job-1',
+    provider: null,
+    total: 3,
+    attempts: 5,
+  },
+  ...{ runAt: null, repeat: null, parentId: 'job-0', replaces: 'job-x' },
+};
+const monthly = { ...request, repeat: { cron: '0 9 1 * *', timeZone: 'UTC', first: '2026-02-01T09:00:00.000Z' } };
+const requested = { type: 'JobRequested', request } as const;
+const began = (attempt: number, takesOver = false) =>
+  ({ type: 'JobAttemptStarted', attempt, counted: 0, takesOver, worker: 'w' }) as const;
+const retryAt = '2026-01-01T00:00:01.000Z';
+const failed = (attempt: number) =>
+  ({ type: 'JobAttemptFailed', attempt, counted: 1, code: 'C', error: 'e', retryAt }) as const;
+const progressed = { type: 'JobProgressed', attempt: 1, done: 1, total: 3, failed: 0 } as const;
+const stored = { stored: 'exports/1', name: 'a.json', kind: 'export', mediaType: 'application/json', size: 2 ** 40 };
+const completed = (attempt: number, file: JobFile | null = null) =>
+  ({ type: 'JobCompleted', attempt, done: 2, total: 3, failed: 1, file, result: '{"a":1}' }) as const;
+const died = (attempt: number) => ({ type: 'JobDied', attempt, code: 'D', error: 'd' }) as const;
+const occurred = (next: string | null) =>
+  ({ type: 'JobOccurred', at: monthly.repeat.first, jobId: 'job-2', next }) as const;
+const job = (...events: readonly AnyEvent[]) => history('job-1', requested, ...events);
+const unmade = {
+  file_id: null,
+  file_stored: null,
+  file_name: null,
+  file_kind: null,
+  file_media_type: null,
+  file_size: null,
+};
+const made = {
+  ...{ file_id: 'file-1', file_stored: 'exports/1', file_name: 'a.json', file_kind: 'export' },
+  ...{ file_media_type: 'application/json', file_size: String(2 ** 40) },
+};
+const jobRow = {
+  ...{ id: 'job-1', version: 1, owner_id: 'user-1', type: 'dummy', state: 'queued', done: 0, total: 3, failed: 0 },
+  ...{ created_at: at, run_at: null, finished_at: null, repeat_cron: null, repeat_zone: null },
+  ...{ payload_id: 'job-1', parent_id: 'job-0', replaces: 'job-x', dropped: false, result: null, ...unmade },
+};
+const attemptRow = (attempt: number, ended: object = { finished_at: null, code: null, error: null }) => ({
+  ...{ id: `job-1/${attempt}`, job_id: 'job-1', attempt, started_at: at, ...ended },
+});
+const endedBy = (code: string | null, error: unknown) => ({ finished_at: at, code, error });
+
 /** By projection: histories, each event of which is an arm of its apply, and the rows each ends in. */
 const cases: Record<string, [string, Applied[], object[]][]> = {
   albums: [
@@ -137,6 +188,81 @@ const cases: Record<string, [string, Applied[], object[]][]> = {
     ['taken back', history('like-album-1-user-2', liked, unliked), []],
   ],
 };
+
+cases.jobs = [
+  ['asked for', job(), [jobRow]],
+  [
+    'for later',
+    history('job-1', { type: 'JobRequested', request: { ...request, runAt: retryAt } }),
+    [{ ...jobRow, state: 'scheduled', run_at: new Date(retryAt) }],
+  ],
+  ['begun', job(began(1)), [{ ...jobRow, version: 2, state: 'running' }]],
+  ['failed once', job(began(1), failed(1)), [{ ...jobRow, version: 3, state: 'failed-retrying' }]],
+  ['on its way', job(began(1), progressed), [{ ...jobRow, version: 3, state: 'running', done: 1 }]],
+  [
+    'done',
+    job(began(1), completed(1, { fileId: 'file-1', ...stored })),
+    [{ ...jobRow, version: 3, state: 'succeeded', done: 2, failed: 1, finished_at: at, result: '{"a":1}', ...made }],
+  ],
+  ['dead', job(began(1), died(1)), [{ ...jobRow, version: 3, state: 'dead', finished_at: at }]],
+  [
+    'dead, and nobody wants to hear of it',
+    job(began(1), died(1), { type: 'DeadLetterDropped' }),
+    [{ ...jobRow, version: 4, state: 'dead', finished_at: at, dropped: true }],
+  ],
+  [
+    'cancelled',
+    job({ type: 'JobCancelled', attempt: 0 }),
+    [{ ...jobRow, version: 2, state: 'cancelled', finished_at: at }],
+  ],
+  [
+    'to be done again',
+    job(began(1), progressed, died(1), { type: 'JobRetried', request, attempt: 1, failedOnly: false }),
+    [{ ...jobRow, version: 5 }],
+  ],
+  [
+    'that repeats',
+    history('job-1', { type: 'JobRequested', request: monthly }, occurred('2026-03-01T09:00:00.000Z')),
+    [
+      {
+        ...{ ...jobRow, version: 2, state: 'scheduled', run_at: new Date('2026-03-01T09:00:00.000Z') },
+        ...{ repeat_cron: '0 9 1 * *', repeat_zone: 'UTC' },
+      },
+    ],
+  ],
+  [
+    'that has repeated',
+    history('job-1', { type: 'JobRequested', request: monthly }, occurred(null)),
+    [
+      {
+        ...{ ...jobRow, version: 2, state: 'succeeded', run_at: new Date(monthly.repeat.first), finished_at: at },
+        ...{ repeat_cron: '0 9 1 * *', repeat_zone: 'UTC' },
+      },
+    ],
+  ],
+];
+cases.job_attempts = [
+  ['none yet', job(), []],
+  ['begun', job(began(1)), [attemptRow(1)]],
+  ['failed, and begun again', job(began(1), failed(1), began(2)), [attemptRow(1, endedBy('C', 'e')), attemptRow(2)]],
+  ['the last', job(began(1), died(1)), [attemptRow(1, endedBy('D', 'd'))]],
+  ['done', job(began(1), completed(1)), [attemptRow(1, endedBy(null, null))]],
+  [
+    'taken over',
+    job(began(1), began(2, true)),
+    [attemptRow(1, endedBy('WORKER_LOST', expect.any(String))), attemptRow(2)],
+  ],
+  [
+    'called off',
+    job(began(1), { type: 'JobCancelled', attempt: 1 }),
+    [attemptRow(1, endedBy('CANCELLED', expect.any(String)))],
+  ],
+  [
+    'called off between attempts',
+    job(began(1), failed(1), { type: 'JobCancelled', attempt: 0 }),
+    [attemptRow(1, endedBy('C', 'e'))],
+  ],
+];
 
 /** Counters count: applied twice they are twice as much. The checkpoint sees to it that nothing is applied twice. */
 const counted: Record<string, [string, Applied[], object[]][]> = {

@@ -18,6 +18,9 @@ export function spanOf({ operations }: History, isWithin: (attempt: Attempt) => 
   return { reads, writes, unanswered: [...reads, ...writes].filter(({ outcome }) => outcome.kind === 'unknown') };
 }
 
+/** Reads that showed something: they had to show acknowledged writes. */
+export const answeredIn = ({ reads }: Span): Attempt[] => reads.filter(({ outcome }) => outcome.kind === 'ok');
+
 /** Reads that say that they were answered from the cache, by one process or any. */
 export const hitsIn = ({ reads }: Span, at?: string): Attempt[] =>
   reads.filter(({ url, outcome }) => outcome.kind === 'ok' && outcome.source === 'cache' && (at ?? url) === url);
@@ -49,7 +52,7 @@ const worst = (attempts: readonly Attempt[]): number => took(attempts).at(-1) ??
 
 /** Prints how many reads there were that had to show acknowledged writes, and how long answers took. */
 export function tellSpans(name: string, { whole, ...parts }: Readonly<Record<string, Span>> & { whole: Span }): void {
-  const read = whole.reads.filter(({ outcome }) => outcome.kind === 'ok');
+  const read = answeredIn(whole);
   const lines = Object.entries(parts).map(([part, { reads, writes }]) => `${part}: ${told(reads, writes)}`);
   const count = `${read.length} reads after acknowledged writes, ${hitsIn(whole).length} of them say: from the cache`;
   process.stdout.write(`${name}\n  ${[count, ...lines].join('\n  ')}\n`);

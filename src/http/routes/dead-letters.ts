@@ -57,7 +57,7 @@ const schemas = {
       .strictObject({
         payload: z.record(z.string(), z.unknown()).optional().meta({ description: 'As the type of the job wants it.' }),
       })
-      .optional()
+      .nullish()
       .meta({ id: 'Redrive' }),
     response: {
       202: answer('Accepted.', jobAccepted, ['location', 'idempotency-replayed']),
@@ -110,7 +110,7 @@ export const deadLetterRoutes =
 
     const { bytes: bodyLimit } = jobs.batch;
     app.post('/admin/dead-letters/:id/redrive', { schema: schemas.redrive, onRequest, bodyLimit }, async (request, reply) => {
-      const origin = originOf(request, idempotencyKeys, request.body);
+      const origin = originOf(request, idempotencyKeys, request.body ?? undefined);
       const { jobId, ...outcome } = await redrive(deps, request.params.id, origin, request.body?.payload);
       markReplay(reply.code(202).header('location', `${publicUrl}/jobs/${jobId}`), outcome);
       return { status: 'success' as const, data: { jobId } };

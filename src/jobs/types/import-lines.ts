@@ -16,7 +16,7 @@ export const linesOf = (format: ImportFormat, bytes: Readable): AsyncGenerator<L
 /** The columns of CSV, in any order. */
 export const COLUMNS = ['kind', 'name', 'title', 'year', 'genre', 'performer', 'duration', 'album'];
 
-const CSV: Options = {
+const CSV = {
   bom: true,
   record_delimiter: ['\r\n', '\n', '\r'],
   /** A quote within a cell is one; a cell that begins with one ends with the next. */
@@ -24,13 +24,13 @@ const CSV: Options = {
   skip_empty_lines: true,
   skip_records_with_empty_values: true,
   skip_records_with_error: true,
-};
+} satisfies Options;
 
 const trimmed = (cells: readonly string[]) => cells.map((cell) => cell.trim());
 
 /** What is wrong with the first line of CSV, as the rest of a sentence. */
 export function headerFault(text: string): string | undefined {
-  const [header = []] = parseAtOnce<string[]>(text, { ...CSV, to: 1 });
+  const [header = []]: string[][] = parseAtOnce(text, { ...CSV, to: 1 });
   const columns = trimmed(header);
   const unknown = columns.find((column) => !COLUMNS.includes(column));
   if (columns.includes('kind') && unknown === undefined && new Set(columns).size === columns.length) return undefined;

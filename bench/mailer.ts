@@ -1,0 +1,27 @@
+import { openSmtpMail } from '../src/providers/mail/smtp.ts';
+import type { Mail } from '../src/providers/mail/mail.ts';
+import { answerQuestions } from './answers.ts';
+
+/** Mails that are ready to be sent. */
+export interface Mailing {
+  readonly port: number;
+  readonly connections: number;
+  readonly mails: readonly Mail[];
+}
+
+/** Sends them all by the product's pool of connections, of which every one always has something to send. */
+answerQuestions(async ({ port, connections, mails }: Mailing): Promise<void> => {
+  const provider = openSmtpMail({ host: '127.0.0.1', port, connections, from: 'openmusic@localhost' });
+  const waiting = mails.values();
+  const work = async () => {
+    // The sender's other process has made byte arrays of its buffers.
+    for (const mail of waiting) await provider.send(revived(mail), new AbortController().signal);
+  };
+  await Promise.all(Array.from({ length: 2 * connections }, work));
+  await provider.stop();
+});
+
+const revived = (mail: Mail): Mail => ({
+  ...mail,
+  attachments: mail.attachments?.map((each) => ({ ...each, content: Buffer.from(each.content) })),
+});

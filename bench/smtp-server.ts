@@ -1,0 +1,45 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { SMTPServer } from 'smtp-server';
+import { answerQuestions } from './answers.ts';
+
+/** What the mail server is asked: to begin, or for what it has taken since it was asked that the last time. */
+export type SmtpQuestion = { readonly question: 'listen'; readonly connections: number } | { readonly question: 'taken' };
+
+/** A mail that it has taken. */
+export interface Taken {
+  readonly messageId: string;
+  /** Milliseconds by its own clock. */
+  readonly ms: number;
+}
+
+let taken: Taken[] = [];
+
+answerQuestions((asked: SmtpQuestion) => (asked.question === 'listen' ? listen(asked.connections) : Promise.resolve(give())));
+
+function give(): Taken[] {
+  const given = taken;
+  taken = [];
+  return given;
+}
+
+/** Resolves to the port. To further connections it says 421. */
+async function listen(maxClients: number): Promise<number> {
+  const server = new SMTPServer({
+    ...{ maxClients, logger: false, authOptional: true, disableReverseLookup: true, disabledCommands: ['STARTTLS'] },
+    onData: (stream, _session, done) => {
+      buffer(stream).then((raw) => (take(raw), done()), done);
+    },
+  });
+  server.on('error', () => undefined); // clients that are cut off
+  server.listen(0, '127.0.0.1');
+  await once(server.server, 'listening');
+  return (server.server.address() as AddressInfo).port;
+}
+
+function take(raw: Buffer): void {
+  const head = raw.toString('latin1', 0, 2_000);
+  const messageId = /^message-id: <(.+?)>/im.exec(head)?.[1] ?? '';
+  taken.push({ messageId, ms: performance.now() });
+}

@@ -1,0 +1,80 @@
+import { newId } from '../src/events/ids.ts';
+import type { JobRequest } from '../src/events/jobs.ts';
+import { createPlacement } from '../src/events/placement.ts';
+import type { Append } from '../src/log/event-log.ts';
+import { type Build, follow } from './build.ts';
+import { type Author, createAuthor } from './generator/author.ts';
+import { createChance } from './generator/chance.ts';
+import { fill } from './generator/fill.ts';
+import { openLog } from './log.ts';
+import { SONG } from './requests.ts';
+import type { Stack } from './stack.ts';
+
+/** The product's log, and the read models that its projector fills from it. */
+export type Written = Pick<Stack, 'log' | 'servers'> & { readonly build: Build };
+
+const placement = createPlacement('openmusic', 6);
+const HOUR_MS = 3_600_000;
+
+/** Writes records as the write side does, and waits until they are applied: by requests it would take minutes. */
+async function write({ log: place, servers, build }: Written, recordsBy: (author: Author) => Append[]): Promise<void> {
+  // The author's clock goes faster than ours.
+  const records = recordsBy(createAuthor(createChance(Date.now()), placement, Date.now() - HOUR_MS));
+  const log = await openLog(place, placement.namespace);
+  const before = await build.applied();
+  try {
+    await fill(log, records);
+  } finally {
+    await log.close();
+  }
+  let running = true;
+  void Promise.race(servers.map(({ ended }) => ended)).then(() => (running = false));
+  await follow(build, before + records.length, () => running);
+}
+
+/** Playlists of these songs, one for each of these owners. Their ids. */
+export async function writePlaylists(to: Written, owners: readonly string[], songs: readonly string[]): Promise<string[]> {
+  const ids: string[] = [];
+  await write(to, (author) =>
+    owners.flatMap((ownerId) => {
+      const stream = author.name('playlist');
+      ids.push(stream);
+      return playlistBy(author, stream, ownerId, songs);
+    }),
+  );
+  return ids;
+}
+
+function playlistBy(author: Author, stream: string, ownerId: string, songs: readonly string[]): Append[] {
+  const { title } = SONG;
+  const events = [
+    { type: 'PlaylistCreated', name: 'Morning', ownerId } as const,
+    ...songs.map(
+      (songId) => ({ type: 'SongAddedToPlaylist', entryId: author.name('entry'), songId, title }) as const,
+    ),
+  ];
+  let prev = '';
+  return events.map((event, index) => {
+    const { append, id } = author.write({ stream, version: index + 1, prev, origin: author.receive(ownerId), event });
+    prev = id;
+    return append;
+  });
+}
+
+/** So many jobs of each of these accounts, which nobody has begun. */
+export async function writeJobs(to: Written, owners: readonly string[], each: number): Promise<void> {
+  await write(to, (author) =>
+    owners.flatMap((ownerId) =>
+      Array.from({ length: each }, () => {
+        const [stream, origin] = [`job-${newId().replaceAll('-', '')}`, author.receive(ownerId)];
+        const event = { type: 'JobRequested', request: { ...REQUEST, ownerId } } as const;
+        return author.write({ stream, version: 1, prev: '', origin, event }).append;
+      }),
+    ),
+  );
+}
+
+const REQUEST: JobRequest = {
+  ...{ jobType: 'dummy', ownerId: '', parameters: '{"duration":0,"failures":0}', payloadId: null, provider: null },
+  ...{ total: 1, attempts: 5, runAt: null, repeat: null, parentId: null, replaces: null },
+};

@@ -1,0 +1,136 @@
+import path from 'node:path';
+import Fastify from 'fastify';
+import { z } from 'zod';
+import { type Config, loadConfig } from '../config.ts';
+import { reasonOf } from '../errors.ts';
+import { acceptTokens } from '../http/auth.ts';
+import { keysOf } from '../keys.ts';
+
+export interface DeadLetterOptions {
+  /** Base of the API; the public one unless it is given. */
+  readonly url?: string;
+}
+
+interface AdminApi {
+  call<Data>(method: string, path: string, data: z.ZodType<Data>, body?: object): Promise<Data>;
+}
+
+const failure = z.object({ message: z.string(), code: z.string() });
+const attempt = z.object({
+  startedAt: z.string(),
+  error: z.object({ code: z.string(), message: z.string() }).optional(),
+});
+const job = z.object({ id: z.string(), type: z.string(), finishedAt: z.string(), attempts: z.array(attempt) });
+const listed = z.object({ deadLetters: z.array(job), nextCursor: z.string().nullable() });
+const outcomes = z.object({
+  outcomes: z.array(z.object({ jobId: z.string(), redriven: z.boolean(), message: z.string().optional() })),
+});
+
+export const deadLettersList = (options: DeadLetterOptions): Promise<number> =>
+  withAdminApi(options, async ({ call }) => {
+    let found = 0;
+    for (let next: string | null = ''; next !== null;) {
+      const page: z.output<typeof listed> = await call(
+        'GET',
+        `/admin/dead-letters${next && `?cursor=${next}`}`,
+        listed,
+      );
+      for (const letter of page.deadLetters) print(lineOf(letter));
+      found += page.deadLetters.length;
+      next = page.nextCursor;
+    }
+    if (found === 0) print('There are no dead letters.');
+    return 0;
+  });
+
+function lineOf({ id, type, finishedAt, attempts }: z.output<typeof job>): string {
+  const error = attempts.at(-1)?.error;
+  return `${id} ${type} since ${finishedAt}, ${attempts.length} attempts: ${error ? `${error.code} ${error.message}` : ''}`;
+}
+
+export const deadLettersShow = (jobId: string, options: DeadLetterOptions): Promise<number> =>
+  withAdminApi(options, async ({ call }) => {
+    const data = z.object({ deadLetter: z.record(z.string(), z.unknown()) });
+    const { deadLetter } = await call('GET', addressOf(jobId), data);
+    print(JSON.stringify(deadLetter, null, 2));
+    return 0;
+  });
+
+/** Exit code 2 when some of them cannot be done again. */
+export const deadLettersRedrive = (
+  jobIds: readonly string[],
+  { payload, ...options }: DeadLetterOptions & { readonly payload?: string },
+): Promise<number> =>
+  withAdminApi(options, async (api) => {
+    if (payload !== undefined) return redriveCorrected(api, jobIds, payload);
+    const { outcomes: all } = await api.call('POST', '/admin/dead-letters/redrive', outcomes, { jobIds });
+    for (const { jobId, redriven, message = '' } of all)
+      print(redriven ? `${jobId} is done again.` : `${jobId}: ${message}`);
+    return all.every(({ redriven }) => redriven) ? 0 : 2;
+  });
+
+async function redriveCorrected({ call }: AdminApi, [jobId = '', ...others]: readonly string[], payload: string) {
+  if (others.length > 0) throw new Error('A payload can be corrected for one job at a time.');
+  const data = z.object({ jobId: z.string() });
+  const made = await call('POST', `${addressOf(jobId)}/redrive`, data, { payload: JSON.parse(payload) as unknown });
+  print(`${made.jobId} takes the place of ${jobId}.`);
+  return 0;
+}
+
+export const deadLettersDrop = (jobIds: readonly string[], options: DeadLetterOptions): Promise<number> =>
+  withAdminApi(options, async ({ call }) => {
+    for (const jobId of jobIds) {
+      await call('DELETE', addressOf(jobId), z.unknown());
+      print(`${jobId} is dropped.`);
+    }
+    return 0;
+  });
+
+const addressOf = (jobId: string) => `/admin/dead-letters/${encodeURIComponent(jobId)}`;
+
+/**
+ * Speaks with the running API as an admin, by a token of its own making: whoever has the key of the server may do all. Only
+ * the server can append to an embedded log, and so it is asked in the distributed shape, too.
+ */
+async function withAdminApi({ url }: DeadLetterOptions, work: (api: AdminApi) => Promise<number>): Promise<number> {
+  try {
+    const config = loadConfig();
+    return await work(adminApi(url ?? config.publicUrl, await adminToken(config)));
+  } catch (error) {
+    process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
+    return 1;
+  }
+}
+
+function adminApi(base: string, token: string): AdminApi {
+  return {
+    async call(method, where, data, body) {
+      const address = base.replace(/\/+$/, '') + where;
+      const headers = { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) };
+      const answer = await fetch(address, { method, headers, body: body && JSON.stringify(body) }).catch(
+        (error: unknown) => {
+          throw new Error(`${base} cannot be reached (${reasonOf(error)}). Start the server, or name it by --url.`);
+        },
+      );
+      const said: unknown = await answer.json();
+      if (!answer.ok) throw new Error(failure.parse(said).message);
+      return z.object({ data }).parse({ data: undefined, ...(said as object) }).data as z.output<typeof data>;
+    },
+  };
+}
+
+/** Of nobody who has an account. */
+const OPERATOR = { id: 'system', role: 'admin' } as const;
+
+async function adminToken(config: Config): Promise<string> {
+  const keys = await keysOf(config, path.resolve(config.DATA_DIR));
+  const app = Fastify();
+  const tokens = acceptTokens(app, {
+    access: { key: keys.ACCESS_TOKEN_KEY, age: 60 },
+    refresh: { key: keys.REFRESH_TOKEN_KEY, age: 60 },
+  });
+  await app.ready();
+  return tokens.issue('access', OPERATOR);
+}
+
+const print = (line: string) => void process.stdout.write(`${line}\n`);

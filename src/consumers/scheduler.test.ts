@@ -1,0 +1,162 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { pino } from 'pino';
+import { queuedJob } from '../../test/support/jobs.ts';
+import type { CommandOutcome, CommandRequest } from '../commands/command.ts';
+import { job as decider, type JobCommand, type JobContext } from '../commands/job.ts';
+import { AppError, unavailable } from '../errors.ts';
+import type { AnyEvent } from '../events/events.ts';
+import { newId } from '../events/ids.ts';
+import type { JobRequest } from '../events/jobs.ts';
+import { nextTime } from '../jobs/cron.ts';
+import type { QueuedJob } from '../jobs/leases.ts';
+import { createOccurrences } from './scheduler.ts';
+
+type Fault = 'none' | 'before' | 'after' | 'throws' | 'throws after';
+type Request = CommandRequest<JobCommand, JobContext | undefined>;
+
+/** The write side as one process that never loses a race: streams in memory, and the decider that is. */
+function handMadeCommands() {
+  const streams = new Map<string, { readonly commandId: string; readonly event: AnyEvent }[]>();
+  const faults: Fault[] = [];
+  const stream = (name: string) => streams.get(name) ?? [];
+
+  async function decide({ stream: name, command, origin, expectedVersion, context }: Request): Promise<CommandOutcome> {
+    const records = stream(name);
+    const same = records.findIndex(({ commandId }) => commandId === origin.commandId);
+    if (same >= 0) return { recordId: newId(), version: same + 1, replayed: true };
+    const state = records.reduce((folded, { event }) => decider.evolve(folded, event), decider.initial);
+    const event = decider.decide(command, state, await context?.());
+    if (Array.isArray(expectedVersion) && !expectedVersion.includes(records.length))
+      throw new AppError('stale', 'PRECONDITION_FAILED', 'It was changed since.');
+    streams.set(name, [...records, { commandId: origin.commandId, event }]);
+    return { recordId: newId(), version: records.length + 1, replayed: false };
+  }
+
+  return {
+    streams,
+    /** What becomes of the next commands, one each. */
+    faults,
+    stream,
+    async job(request: Request): Promise<CommandOutcome> {
+      const fault = faults.shift() ?? 'none';
+      if (fault === 'before') throw unavailable('LOG_UNAVAILABLE', 'not now');
+      if (fault === 'throws') throw new Error('the connection broke');
+      const outcome = await decide(request);
+      if (fault === 'after') throw unavailable('OUTCOME_UNKNOWN', 'who knows');
+      if (fault === 'throws after') throw new Error('the connection broke');
+      return outcome;
+    },
+  };
+}
+
+const FIRST = '2026-03-28T08:00:00.000Z';
+const DAILY = { cron: '0 9 * * *', timeZone: 'Europe/Berlin' };
+const LIMITED = { cron: '0 9 28-29 3 *', timeZone: 'Europe/Berlin' };
+
+/** A repeating job that somebody asked for, and those who work on it. */
+async function startRepeating(repeat: { cron: string; timeZone: string } = DAILY) {
+  const commands = handMadeCommands();
+  const occurrences = createOccurrences({ commands, logger: pino({ level: 'silent' }) });
+  const parent = queuedJob({ repeatCron: repeat.cron, repeatZone: repeat.timeZone, payloadId: 'job-1', provider: 'smtp' });
+  const { jobId, jobType, ownerId, parameters, payloadId, provider, total, allowed: attempts } = parent;
+  const request: JobRequest = {
+    ...{ jobType, ownerId, parameters, payloadId, provider, total, attempts },
+    ...{ runAt: null, repeat: { ...repeat, first: FIRST }, parentId: null, replaces: null },
+  };
+  const about = { repeatable: false, bodyHash: '', olderBodyHashes: [], actor: ownerId, correlationId: 'c' };
+  const origin = { ...about, commandId: newId() };
+  await commands.job({ stream: jobId, command: { type: 'RequestJob' }, origin, context: async () => ({ request }) });
+
+  /** As the queue has it once it has heard of everything. */
+  const queued = (): QueuedJob | undefined => {
+    const records = commands.stream(jobId);
+    const last = records.at(-1)!.event;
+    const at = last.type === 'JobOccurred' ? last.next : FIRST;
+    return at === null ? undefined : { ...parent, version: records.length, runAt: new Date(at) };
+  };
+  const children = () =>
+    [...commands.streams].flatMap(([stream, [first]]) =>
+      stream !== jobId && first?.event.type === 'JobRequested' ? [{ stream, ...first.event.request }] : [],
+    );
+  return { commands, occurrences, parent, queued, children, jobId };
+}
+
+function expectedTimes(count: number): string[] {
+  const times = [FIRST];
+  while (times.length < count) times.push(nextTime(DAILY.cron, DAILY.timeZone, new Date(times.at(-1)!))!.toISOString());
+  return times;
+}
+
+describe('an occurrence', () => {
+  it('is a job of its own, with all that the repeating one has, and then the next one is due', async () => {
+    const { occurrences, queued, children, commands, jobId } = await startRepeating();
+    expect(await occurrences(queued()!)).toBe(2);
+    const [child] = children();
+    expect(children()).toMatchObject([
+      { parentId: jobId, runAt: FIRST, repeat: null, payloadId: 'job-1', provider: 'smtp', attempts: 3, ownerId: 'user-1' },
+    ]);
+    // The clocks change in between.
+    const said = { type: 'JobOccurred', at: FIRST, jobId: child!.stream, next: '2026-03-29T07:00:00.000Z' };
+    expect(commands.stream(jobId)[1]!.event).toEqual(said);
+  });
+
+  it('is the last one when there is no other', async () => {
+    const { occurrences, queued, children } = await startRepeating({ cron: LIMITED.cron, timeZone: LIMITED.timeZone });
+    for (let round = 0; round < 4; round++) await occurrences(queued()!);
+    expect(children().map(({ runAt }) => runAt)).toEqual([
+      ...['2026-03-28T08:00:00.000Z', '2026-03-29T07:00:00.000Z'],
+      ...['2027-03-28T07:00:00.000Z', '2027-03-29T07:00:00.000Z'],
+    ]);
+  });
+
+  it('of two schedulers that both have it is one', async () => {
+    const { occurrences, queued, children, commands, jobId } = await startRepeating();
+    const due = queued()!;
+    await Promise.all([occurrences(due), occurrences(due), occurrences(due)]);
+    expect([children().length, commands.stream(jobId).length]).toEqual([1, 2]);
+  });
+
+  it('of a schedule that was called off is not said, and the lease waits for the queue to hear of that', async () => {
+    const { occurrences, queued, commands, jobId } = await startRepeating();
+    const due = queued()!;
+    const about = { repeatable: false, bodyHash: '', olderBodyHashes: [], actor: 'user-1', correlationId: 'c' };
+    const command = { type: 'CancelJob', actor: 'user-1', isAdmin: false } as const;
+    await commands.job({ stream: jobId, command, origin: { ...about, commandId: newId() } });
+    expect(await occurrences(due)).toBe(2);
+    expect(commands.stream(jobId).map(({ event }) => event.type)).toEqual(['JobRequested', 'JobCancelled']);
+  });
+
+  it('that failed comes back at once: nothing newer is waited for', async () => {
+    const { occurrences, queued, commands } = await startRepeating();
+    for (const faults of [['before'], ['none', 'before'], ['throws']] as Fault[][]) {
+      commands.faults.push(...faults);
+      expect(await occurrences(queued()!)).toBe(1);
+    }
+  });
+});
+
+const faults = fc.array(fc.constantFrom<Fault>('none', 'none', 'before', 'after', 'throws', 'throws after'), {
+  maxLength: 30,
+});
+
+it('whatever fails, each time has one occurrence and none is skipped', async () => {
+  await fc.assert(
+    fc.asyncProperty(faults, fc.array(fc.nat(3), { maxLength: 20 }), async (list, behind) => {
+      const { occurrences, queued, children, commands } = await startRepeating();
+      commands.faults.push(...list);
+      const before: QueuedJob[] = [];
+      for (let round = 0; round < 24; round++) {
+        const due = queued()!;
+        before.unshift(due);
+        // The queue may be behind, or somebody may be at it who thinks that he still has the lease.
+        await occurrences(before[Math.min(behind[round] ?? 0, before.length - 1)]!);
+        await occurrences(due);
+      }
+      const times = children().map(({ runAt }) => runAt);
+      expect(times.length).toBeGreaterThan(24 - list.length - 1);
+      expect([...times].sort()).toEqual(expectedTimes(times.length));
+    }),
+    { numRuns: 200 },
+  );
+});

@@ -1,0 +1,304 @@
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { AppError } from '../errors.ts';
+import { type AnswerBody, httpApp, type Substitutes } from '../../test/support/http-app.ts';
+import { KEYS } from '../../test/support/keys.ts';
+import { forge, now } from '../../test/support/tokens.ts';
+
+const started: { close(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await Promise.all(started.splice(0).map((app) => app.close()));
+});
+
+const claims = (sub: string, role: string) => ({ sub, role, aud: 'access', jti: sub, iat: now(), exp: now() + 60 });
+const tokenOf = (sub: string, role = 'user') => forge(claims(sub, role), KEYS.ACCESS_TOKEN_KEY);
+
+function start(substitutes?: Substitutes) {
+  const made = httpApp(substitutes);
+  started.push(made.app);
+  const sender =
+    (token: string) =>
+    async (method: 'GET' | 'POST' | 'DELETE' | 'HEAD', url: string, body?: object, more = {}) =>
+      made.app.inject({ method, url, body, headers: { authorization: `Bearer ${token}`, ...more } });
+  return { ...made, as: sender, user: sender(tokenOf('user-1')), admin: sender(tokenOf('user-9', 'admin')) };
+}
+
+const mail = { to: 'chris@example.com', subject: 'Yes', body: 'No' };
+const year = new Date().getUTCFullYear();
+const ahead = `${year + 1}-01-31T09:30:00Z`;
+
+describe('a job', () => {
+  it('is accepted with what its type makes of the payload, and says where it is seen', async () => {
+    const { user, wishes } = start();
+    const answer = await user('POST', '/jobs', { type: 'dummy', payload: { duration: 5 } });
+    const { jobId } = answer.json<{ data: { jobId: string } }>().data;
+    expect([answer.statusCode, answer.headers.location]).toEqual([202, `http://music.test/jobs/${jobId}`]);
+    expect(wishes).toMatchObject([{ type: { name: 'dummy' }, payload: { duration: 5, failures: 0 }, isAdmin: false }]);
+    expect(wishes[0]?.origin).toMatchObject({ actor: 'user-1', repeatable: false });
+  });
+
+  it.each([
+    ['2.5 hours west', `${year + 1}-01-31T09:30:00-02:30`, `${year + 1}-01-31T12:00:00.000Z`],
+    ['UTC', ahead, `${year + 1}-01-31T09:30:00.000Z`],
+  ])('may be for later, %s', async (_where, deliverAt, runAt) => {
+    const { user, wishes } = start();
+    expect((await user('POST', '/jobs', { type: 'dummy', deliverAt })).statusCode).toBe(202);
+    expect(wishes[0]?.runAt?.toISOString()).toBe(runAt);
+  });
+
+  it('whose time has come meanwhile is answered as it was', async () => {
+    const accept = () => Promise.resolve({ jobId: 'job-1', recordId: 'r', version: 1, replayed: true });
+    const { user } = start({ jobs: { accept } });
+    const answer = await user('POST', '/jobs', { type: 'dummy', deliverAt: '2020-01-31T09:30:00Z' });
+    expect([answer.statusCode, answer.headers['idempotency-replayed']]).toEqual([202, 'true']);
+  });
+
+  it('may repeat', async () => {
+    const { user, wishes } = start();
+    const repeat = { cron: '0 9 * * 1', timeZone: 'Asia/Jakarta' };
+    expect((await user('POST', '/jobs', { type: 'dummy', repeat })).statusCode).toBe(202);
+    expect(wishes[0]).toMatchObject({ repeat });
+  });
+
+  it('too many are 429', async () => {
+    const accept = () => Promise.reject(new AppError('too-many', 'TOO_MANY_JOBS', 'You have 5 jobs.'));
+    const answer = await start({ jobs: { accept } }).user('POST', '/jobs', { type: 'dummy' });
+    expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([429, 'TOO_MANY_JOBS']);
+  });
+
+  it.each([
+    '/jobs/none',
+    '/jobs/job-1%00',
+    '/jobs/job-1',
+    '/jobs/job-1/items',
+    '/jobs/job-1/result',
+    '/jobs/job-1/events',
+  ])('that is not there is 404 at %s', async (url) => {
+    const answer = await start().user('GET', url);
+    expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([404, 'JOB_NOT_FOUND']);
+  });
+});
+
+const row = {
+  ...{ id: 'job-1', version: 5, owner_id: 'user-1', type: 'dummy', state: 'succeeded', done: 1, total: 1, failed: 0 },
+  ...{ created_at: new Date('2026-01-01T00:00:00Z'), run_at: null, finished_at: new Date('2026-01-01T00:00:01Z') },
+  ...{ repeat_cron: null, repeat_zone: null, parent_id: null, replaces: null, dropped: false, result: '{}' },
+  ...{ file_id: null, file_name: null, file_size: null, attempts: [] },
+};
+
+describe('a job that is there', () => {
+  it.each(['', '/items', '/events'])('%s is for its owner and admins, 404 to others', async (part) => {
+    const { user, admin, as } = start({ rows: { 'find-job': [row] } });
+    const last = { 'last-event-id': '5' };
+    const statuses = [user, admin, as(tokenOf('user-2')), as(tokenOf('user-2', 'analytics'))].map(async (send) => {
+      const { statusCode } = await send('GET', `/jobs/job-1${part}`, undefined, last);
+      return statusCode;
+    });
+    const well = part === '/events' ? 204 : 200;
+    expect(await Promise.all(statuses)).toEqual([well, well, 404, 404]);
+  });
+
+  it('has an ETag, and is not sent twice', async () => {
+    const { user } = start({ rows: { 'find-job': [row] } });
+    const first = await user('GET', '/jobs/job-1');
+    expect([first.statusCode, first.headers['x-data-source']]).toEqual([200, 'database']);
+    expect(first.headers.etag).toMatch(/^"5-/);
+    const again = await user('GET', '/jobs/job-1', undefined, { 'if-none-match': first.headers.etag });
+    expect(again.statusCode).toBe(304);
+  });
+
+  it.each([
+    ['has not succeeded', { state: 'running' }, [], 409, 'RESULT_NOT_READY'],
+    ['is dead', { state: 'dead' }, [], 409, 'RESULT_NOT_READY'],
+    ['makes no file', {}, [], 404, 'NO_RESULT_FILE'],
+  ] as const)('that %s has no result', async (_what, more, files, status, code) => {
+    const rows = { 'find-job': [{ ...row, ...more }], 'file-of-job': [...files] };
+    const answer = await start({ rows }).user('GET', '/jobs/job-1/result');
+    expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([status, code]);
+  });
+
+  it('asked for again by another query is another command', async () => {
+    const { user, sent } = start();
+    const key = { 'idempotency-key': 'k' };
+    await user('POST', '/jobs/job-1/retry', undefined, key);
+    await user('POST', '/jobs/job-1/retry?failedOnly=true', undefined, key);
+    const hashes = sent.map(({ origin }) => origin.bodyHash);
+    expect(new Set(hashes).size).toBe(2);
+    expect(sent.map(({ command }) => command)).toMatchObject([{ failedOnly: false }, { failedOnly: true }]);
+  });
+});
+
+describe('a file', () => {
+  const file = {
+    ...{ fileId: 'file-1', ownerId: 'user-1', stored: 'exports/job-1.json', kind: 'export', name: 'a.json' },
+    ...{ mediaType: 'application/json', size: 2, createdAt: new Date('2026-01-01T00:00:00Z'), jobId: 'job-1' },
+  };
+  const rows = { 'find-job': [row], 'file-of-job': [file], 'find-files': [file], 'files-of': [file] };
+  const close = () => Promise.resolve();
+  const open = () => Promise.resolve({ size: 2, close, read: () => Promise.reject(new Error('is not read')) });
+  const put = () => Promise.resolve();
+
+  it('that is kept has a link, until it expires', async () => {
+    jest.spyOn(Date, 'now').mockReturnValue(1_900_000_000_999);
+    const token = forge({ ...claims('user-1', 'user'), exp: 1_900_001_000 }, KEYS.ACCESS_TOKEN_KEY);
+    const answer = await start({ rows, files: { put, open } }).as(token)('GET', '/jobs/job-1/result');
+    const { url, expiresAt } = answer.json<{ data: { url: string; expiresAt: string } }>().data;
+    expect(url).toMatch(/^http:\/\/music\.test\/files\/file-1\/content\?owner=user-1&expires=1900000900&signature=/);
+    expect(expiresAt).toBe(new Date(1_900_000_900_000).toISOString());
+  });
+
+  it('is linked by its provider, where that can', async () => {
+    const link = (stored: string) => Promise.resolve(`https://bucket.test/${stored}?signed`);
+    const answer = await start({ rows, files: { put, open, link } }).user('GET', '/jobs/job-1/result');
+    expect(answer.json()).toMatchObject({ data: { url: 'https://bucket.test/exports/job-1.json?signed' } });
+  });
+
+  it('that is gone is 410', async () => {
+    const answer = await start({ rows }).user('GET', '/jobs/job-1/result');
+    expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([410, 'FILE_GONE']);
+  });
+
+  it('is 503 while nobody knows', async () => {
+    const files = { put, open: () => Promise.reject(new Error('no disk')) };
+    const answer = await start({ rows, files }).user('GET', '/jobs/job-1/result');
+    expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([503, 'FILES_UNAVAILABLE']);
+  });
+
+  it.each(['', '?owner=user-1&expires=1900000900&signature=x', '?owner=user-1&owner=user-2'])(
+    'is 403 by the link %j',
+    async (query) => {
+      const { app } = start({ rows, files: { put, open } });
+      const answer = await app.inject({ url: `/files/file-1/content${query}` });
+      expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([403, 'LINK_NOT_VALID']);
+    },
+  );
+
+  it('of somebody else is as one that is not there', async () => {
+    const { as } = start({ rows, files: { put, open } });
+    const ask = async (token: string) =>
+      (await as(token)('POST', '/downloads/check', { fileIds: ['file-1', 'file-2'] })).json<{ data: object }>().data;
+    const missing = (fileId: string) => ({ fileId, available: false, reason: 'NOT_FOUND' });
+    expect(await ask(tokenOf('user-1'))).toEqual({
+      files: [{ fileId: 'file-1', available: true, size: 2 }, missing('file-2')],
+    });
+    expect(await ask(tokenOf('user-2'))).toEqual({ files: [missing('file-1'), missing('file-2')] });
+    expect(await ask(tokenOf('user-9', 'admin'))).toMatchObject({ files: [{ available: true }, { available: false }] });
+  });
+
+  it('is listed without what only the server says of it', async () => {
+    const answer = await start({ rows }).user('GET', '/files');
+    const { ownerId, stored, mediaType, ...shown } = { ...file, createdAt: '2026-01-01T00:00:00.000Z' };
+    expect([ownerId, stored, mediaType]).toHaveLength(3);
+    expect(answer.json()).toEqual({ status: 'success', data: { files: [shown], nextCursor: null } });
+  });
+});
+
+describe('what starts work', () => {
+  const few = { login: undefined, register: undefined, default: undefined, jobs: { count: 2, seconds: 60 } };
+
+  it('is counted per account, all of it together', async () => {
+    const { user, as } = start({ rates: few });
+    const first = await user('POST', '/jobs', { type: 'dummy' });
+    expect(first.headers['ratelimit-policy']).toBe('"jobs";q=2;w=60');
+    expect((await user('POST', '/jobs/job-1/retry')).headers.ratelimit).toBe('"jobs";r=0;t=60');
+    const urls = ['/jobs', '/jobs/job-1/retry', '/messages', '/messages/batch', '/downloads', '/v1/download/initiate'];
+    for (const url of [
+      ...urls,
+      '/export/playlists/playlist-1',
+      '/admin/dead-letters/job-1/redrive',
+      '/admin/dead-letters/redrive',
+    ]) {
+      expect([url, (await user('POST', url, {})).statusCode]).toEqual([url, 429]);
+    }
+    expect((await as(tokenOf('user-2'))('POST', '/jobs', { type: 'dummy' })).statusCode).toBe(202);
+    expect((await user('GET', '/jobs')).statusCode).toBe(200);
+  });
+
+  it('may be as large as a batch, and no larger', async () => {
+    const { admin } = start();
+    const long = { ...mail, body: 'x'.repeat(49_000) };
+    const sizes = [
+      await admin('POST', '/messages/batch', { items: [long, long] }),
+      await admin('POST', '/messages', { ...mail, body: 'x'.repeat(70_000) }),
+    ];
+    expect(sizes.map(({ statusCode }) => statusCode)).toEqual([202, 413]);
+    const tooLarge = await admin('POST', '/messages/batch', { items: Array.from({ length: 5 }, () => long) });
+    expect(tooLarge.statusCode).toBe(413);
+  });
+});
+
+describe('what is for admins', () => {
+  it.each(['/admin/providers', '/admin/dead-letters', '/admin/dead-letters/job-1'])(
+    '%s is 403 for others',
+    async (url) => {
+      const { app, user } = start({ rows: { 'find-job': [{ ...row, state: 'dead' }] } });
+      expect((await app.inject({ url })).statusCode).toBe(401);
+      expect((await user('GET', url)).statusCode).toBe(403);
+    },
+  );
+
+  it('shows the breaker of each provider', async () => {
+    const opened_at = new Date('2026-01-01T00:00:00Z');
+    const open_until = new Date('2026-01-01T00:00:30Z');
+    const open = { name: 'mail:smtp', is_open: true, open_until, opened_at, reason: 'refused' };
+    const answer = await start({ rows: { breakers: [open, { ...open, name: 'files:disk', is_open: false }] } }).admin(
+      'GET',
+      '/admin/providers',
+    );
+    const times = { openedAt: opened_at.toISOString(), openUntil: open_until.toISOString(), reason: 'refused' };
+    expect(answer.json<{ data: object }>().data).toEqual({
+      providers: [
+        { name: 'smtp', kind: 'mail', standard: false, breaker: { state: 'open', ...times } },
+        { name: 'file', kind: 'mail', standard: true, breaker: { state: 'closed' } },
+        { name: 'disk', kind: 'files', standard: true, breaker: { state: 'half-open', ...times } },
+      ],
+    });
+  });
+
+  it('a dead letter with a corrected payload is a new job of the same owner, and off the list', async () => {
+    const rows = { 'find-job': [{ ...row, state: 'dead', result: null }] };
+    const { admin, wishes, sent } = start({ rows });
+    const answer = await admin('POST', '/admin/dead-letters/job-1/redrive', { payload: { duration: 7 } });
+    expect(answer.statusCode).toBe(202);
+    expect(wishes).toMatchObject([
+      { ownerId: 'user-1', replaces: 'job-1', payload: { duration: 7 }, origin: { actor: 'user-9' }, isAdmin: true },
+    ]);
+    expect(sent).toMatchObject([{ stream: 'job-1', command: { type: 'DropDeadLetter', actor: 'user-9' } }]);
+    const wrong = await admin('POST', '/admin/dead-letters/job-1/redrive', { payload: { duration: 'x' } });
+    expect(wrong.json<AnswerBody>().errors[0]?.path).toBe('/payload/duration');
+  });
+
+  it.each([{ state: 'succeeded' }, { state: 'cancelled' }, { state: 'dead', dropped: true }])(
+    'no dead letter is %j',
+    async (more) => {
+      const rows = { 'find-job': [{ ...row, ...more }] };
+      const { admin } = start({ rows, outcome: async ({ context }) => void (await context?.()) as never });
+      const asked = [
+        await admin('GET', '/admin/dead-letters/job-1'),
+        await admin('POST', '/admin/dead-letters/job-1/redrive'),
+        await admin('POST', '/admin/dead-letters/job-1/redrive', { payload: {} }),
+      ];
+      expect(asked.map((answer) => answer.json<AnswerBody>().code)).toEqual(Array(3).fill('DEAD_LETTER_NOT_FOUND'));
+    },
+  );
+
+  it('of many each has an outcome of its own, and a name of its own', async () => {
+    const outcome: Substitutes['outcome'] = ({ stream }) => {
+      if (stream === 'job-2') throw new AppError('rejected', 'JOB_NOT_RETRIABLE', 'Not this one.');
+      return { recordId: 'r', version: 1, replayed: false };
+    };
+    const { admin, sent } = start({ outcome });
+    const answer = await admin('POST', '/admin/dead-letters/redrive', { jobIds: ['job-1', 'job-2', 'x'] });
+    expect([answer.statusCode, answer.json<{ data: object }>().data]).toMatchObject([
+      202,
+      {
+        outcomes: [
+          { jobId: 'job-1', redriven: true },
+          { jobId: 'job-2', redriven: false, code: 'JOB_NOT_RETRIABLE' },
+          { jobId: 'x', redriven: false, code: 'JOB_NOT_FOUND' },
+        ],
+      },
+    ]);
+    expect(new Set(sent.map(({ origin }) => origin.commandId)).size).toBe(2);
+  });
+});

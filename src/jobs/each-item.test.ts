@@ -1,0 +1,137 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { newJobId } from '../../test/support/jobs.ts';
+import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
+import { migrate } from '../postgres/migrate.ts';
+import { type Database, openDatabase } from '../postgres/pool.ts';
+import { eachItem } from './each-item.ts';
+import { createItems, type Item, type Items } from './items.ts';
+import { JobFailure, type Progress, type Work } from './job-type.ts';
+
+const COUNT = 600;
+
+let server: TestDatabase;
+let tables: Database;
+let jobId: string;
+let items: Items;
+
+beforeAll(async () => {
+  server = await createDatabase();
+  const name = namespace();
+  await migrate({ connection: server.connection, namespace: name });
+  tables = openDatabase(server.connection, { name: 'items', max: 6, searchPath: [name, 'public'] });
+});
+afterAll(async () => {
+  await tables.stop();
+  await server.drop();
+});
+beforeEach(() => plan(COUNT));
+
+async function plan(count: number): Promise<void> {
+  jobId = newJobId();
+  items = createItems(tables, jobId);
+  const text = `INSERT INTO job_items (job_id, item, payload) SELECT $1, n, 'null' FROM generate_series(0, $2::int - 1) n`;
+  await tables.query({ text, values: [jobId, count] });
+}
+
+/** An attempt, and how far it said to have come. */
+function attempt(signal = new AbortController().signal) {
+  const said: Progress[] = [];
+  const work: Work = {
+    ...{ jobId, ownerId: 'user-1', attempt: 1, allowed: 3, pauses: { firstMs: 1, mostMs: 1 }, parameters: {} },
+    ...{ payload: null, provider: undefined, signal, items },
+    progress: (progress) => Promise.resolve(void said.push(progress)),
+    once: (_, act) => act().then(() => undefined),
+  };
+  return { work, said };
+}
+
+const numbers = Array.from({ length: COUNT }, (_, index) => index);
+
+it('does every item, several at once, and says how many', async () => {
+  const acted: number[] = [];
+  let [now, most] = [0, 0];
+  const { work, said } = attempt();
+  const outcome = await eachItem(work, async ({ index }) => {
+    acted.push(index);
+    most = Math.max(most, (now += 1));
+    await (index % 7 === 0 ? items.failed(index, 'refused') : items.done(index));
+    now -= 1;
+  });
+  expect(acted.sort((one, other) => one - other)).toEqual(numbers);
+  expect(most).toBe(16);
+  expect(outcome).toEqual({ total: COUNT, done: COUNT - 86, failed: 86 });
+  expect(said.at(-1)).toEqual(outcome);
+  expect(said.length).toBeGreaterThan(2);
+});
+
+it('goes on after a crash with what is not settled, and does nothing twice', async () => {
+  const settled: number[] = [];
+  const act = async ({ index }: Item) => {
+    if (settled.length === 300) throw new Error('cut');
+    settled.push(index);
+    await items.done(index);
+  };
+  await expect(eachItem(attempt().work, act)).rejects.toThrow('cut');
+  expect(settled).toHaveLength(300);
+  expect(await items.counts()).toMatchObject({ done: 300 });
+  await eachItem(attempt().work, async ({ index }) => {
+    settled.push(index);
+    await items.done(index);
+  });
+  expect(settled.sort((one, other) => one - other)).toEqual(numbers);
+});
+
+it('waits for what is under way before it fails, and begins nothing more', async () => {
+  const begun: number[] = [];
+  const act = async ({ index }: Item) => {
+    begun.push(index);
+    if (index === 3) throw new Error('cut');
+    await delay(20);
+    await items.done(index);
+  };
+  await expect(eachItem(attempt().work, act)).rejects.toThrow('cut');
+  expect(begun).toHaveLength(16);
+  expect(await items.counts()).toMatchObject({ done: 15 });
+});
+
+describe('what is postponed', () => {
+  it('is done in the same attempt when that is soon, and the others meanwhile', async () => {
+    await plan(40);
+    const acted: string[] = [];
+    const outcome = await eachItem(attempt().work, async ({ index, attempts }) => {
+      acted.push(`${index}/${attempts}`);
+      await (index === 5 && attempts < 2 ? items.postpone(index, 'busy', 30) : items.done(index));
+    });
+    expect(outcome).toEqual({ total: 40, done: 40, failed: 0 });
+    expect(acted.slice(-2)).toEqual(['5/1', '5/2']);
+    expect(acted).toHaveLength(42);
+  });
+
+  it('gives the place to others when it is not: it was no attempt', async () => {
+    await plan(40);
+    const act = ({ index }: Item) => (index === 5 ? items.postpone(index, 'busy', 60_000) : items.done(index));
+    const ended = await eachItem(attempt().work, act).catch((error: unknown) => error);
+    expect(ended).toBeInstanceOf(JobFailure);
+    expect(ended).toMatchObject({ kind: 'later', code: 'ITEMS_WAIT' });
+    expect((ended as JobFailure).pauseMs).toBeGreaterThan(30_000);
+    expect(await items.counts()).toEqual({ total: 40, done: 39, failed: 0 });
+  });
+});
+
+it('ends when it is broken off, also while it waits for an item', async () => {
+  await plan(1);
+  const control = new AbortController();
+  const act = async ({ index }: Item) => {
+    await items.postpone(index, 'busy', 4_500);
+    control.abort('job ended');
+  };
+  await expect(eachItem(attempt(control.signal).work, act)).rejects.toBe('job ended');
+});
+
+it('a job whose items are gone is lost', async () => {
+  await plan(0);
+  await expect(eachItem(attempt().work, ({ index }) => items.done(index))).rejects.toMatchObject({
+    ...{ kind: 'never', code: 'PAYLOAD_LOST' },
+  });
+});

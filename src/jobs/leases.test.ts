@@ -1,0 +1,242 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { type BareQueue, openQueue, putInQueue, type QueueRow } from '../../test/support/jobs.ts';
+import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
+import { migrate } from '../postgres/migrate.ts';
+import { createLeases } from './leases.ts';
+
+const LEASE_MS = 60_000;
+
+let server: TestDatabase;
+let queue: BareQueue;
+
+beforeAll(async () => {
+  server = await createDatabase();
+  const name = namespace();
+  await migrate({ connection: server.connection, namespace: name });
+  queue = await openQueue(server.connection, { namespace: name });
+});
+beforeEach(() => sql('TRUNCATE job_queue, job_leases, job_payloads'));
+afterAll(async () => {
+  await queue.close();
+  await server.drop();
+});
+
+const sql = (text: string, values: unknown[] = []) => queue.database.query<Record<string, unknown>>({ text, values });
+const put = (...rows: readonly QueueRow[]) => putInQueue(queue.database, ...rows);
+const worker = (leaseMs = LEASE_MS) => createLeases(queue.database, randomUUID(), leaseMs);
+const idsOf = (jobs: readonly { jobId: string }[]) => jobs.map(({ jobId }) => jobId);
+const expire = () => sql(`UPDATE job_leases SET expires_at = now() - interval '1 ms'`);
+const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
+
+describe('take', () => {
+  it('gives what is due in the order of its time, of all lanes that are asked for and of no other', async () => {
+    await put(
+      { job_id: 'job-3', inMs: -10 },
+      { job_id: 'job-1', inMs: -30, lane: 'email:smtp' },
+      { job_id: 'job-2', inMs: -20 },
+      { job_id: 'job-4', inMs: -40, lane: 'archive' },
+      { job_id: 'job-5', inMs: 60_000 },
+    );
+    expect(idsOf(await worker().take(['dummy', 'email:smtp'], 2))).toEqual(['job-1', 'job-2']);
+    expect(idsOf(await worker().take(['dummy', 'email:smtp'], 10))).toEqual(['job-3']);
+    expect(idsOf(await worker().take(['dummy', 'email:smtp'], 10))).toEqual([]);
+  });
+
+  it('gives all that is to be known of a job', async () => {
+    await sql(`INSERT INTO job_payloads (id, payload) VALUES ('job-7', '{"to":"a@example.com"}')`);
+    await put(
+      { job_id: 'job-7', payload_id: 'job-7', version: 4, attempt: 2, counted: 1 },
+      { job_id: 'job-8', payload_id: 'job-gone', state: 'running' },
+    );
+    const [one, two] = await worker().take(['dummy'], 2);
+    expect(one).toEqual({
+      ...{ jobId: 'job-7', version: 4, lane: 'dummy', jobType: 'dummy', ownerId: 'user-1', parameters: '{}' },
+      ...{ payloadId: 'job-7', payload: { to: 'a@example.com' }, provider: null, total: 1, allowed: 3 },
+      ...{ runAt: expect.any(Date), repeatCron: null, repeatZone: null, abandoned: false },
+      ...{ attempt: 2, counted: 1, againAfter: 0 },
+    });
+    expect(two).toMatchObject({ payloadId: 'job-gone', payload: null, abandoned: true });
+  });
+
+  it('gives no job twice, whoever takes at the same time', async () => {
+    await put(...numbers(300).map((index) => ({ job_id: `job-${index}` })));
+    const taken = await Promise.all(numbers(120).map(() => worker().take(['dummy'], 5)));
+    const ids = taken.flatMap(idsOf);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (let some = 1; some > 0;) {
+      const more = idsOf(await worker().take(['dummy'], 50));
+      ids.push(...more);
+      some = more.length;
+    }
+    expect(new Set(ids).size).toBe(300);
+    expect(ids).toHaveLength(300);
+  });
+
+  it.each(['waiting', 'running'] as const)('gives a %s job whose lease has run out to one other', async (state) => {
+    await put({ job_id: 'job-1', state });
+    const first = worker();
+    expect(await first.take(['dummy'], 1)).toMatchObject([{ abandoned: state === 'running' }]);
+    await expire();
+    const taken = await Promise.all(numbers(10).map(() => worker().take(['dummy'], 1)));
+    expect(taken.flat()).toMatchObject([{ jobId: 'job-1', abandoned: state === 'running' }]);
+    expect((await first.renew(['job-1'])).has('job-1')).toBe(false);
+  });
+
+  it('gives a running job at once when nobody has leased it, though it was to be done later', async () => {
+    await put({ job_id: 'job-1', state: 'running', inMs: 60_000 });
+    expect(await worker().take(['dummy'], 1)).toHaveLength(1);
+  });
+
+  it('passes over a row that is just being changed', async () => {
+    await put({ job_id: 'job-1', inMs: -2 }, { job_id: 'job-2', inMs: -1 });
+    await queue.database.use(async (projector) => {
+      await projector.query('BEGIN');
+      await projector.query(`UPDATE job_queue SET version = 2 WHERE job_id = 'job-1'`);
+      expect(idsOf(await worker().take(['dummy'], 2))).toEqual(['job-2']);
+      await projector.query('ROLLBACK');
+    });
+    expect(idsOf(await worker().take(['dummy'], 2))).toEqual(['job-1']);
+  });
+});
+
+describe('renew', () => {
+  it('gives what is still ours, with the attempt that runs or comes next, and none of an ended job', async () => {
+    await put(
+      { job_id: 'job-waiting', attempt: 2 },
+      { job_id: 'job-running', attempt: 2, state: 'running' },
+      { job_id: 'job-ended' },
+      { job_id: 'job-lost' },
+    );
+    const [one, other] = [worker(), worker()];
+    const ids = idsOf(await one.take(['dummy'], 10));
+    await sql(`DELETE FROM job_queue WHERE job_id = 'job-ended'`);
+    await sql(`UPDATE job_leases SET expires_at = now() WHERE job_id = 'job-lost'`);
+    await other.take(['dummy'], 10);
+    expect(await one.renew([...ids, 'job-of-nobody'])).toEqual(
+      new Map([['job-waiting', 3], ['job-running', 2], ['job-ended', undefined]]), // prettier-ignore
+    );
+    expect(await one.renew([])).toEqual(new Map());
+  });
+
+  it('holds on for the whole time again, also when it came late', async () => {
+    await put({ job_id: 'job-1' });
+    const one = worker();
+    await one.take(['dummy'], 1);
+    await expire();
+    await one.renew(['job-1']);
+    expect(await worker().take(['dummy'], 1)).toEqual([]);
+    const [{ ms }] = (await sql(
+      `SELECT extract(epoch FROM expires_at - now())::float8 * 1000 AS ms FROM job_leases`,
+    )) as [{ ms: number }];
+    expect(ms).toBeGreaterThan(LEASE_MS / 2);
+  });
+});
+
+describe('release', () => {
+  it('waits until the queue has come to the version, or has the job no longer', async () => {
+    await put({ job_id: 'job-1', version: 3 }, { job_id: 'job-2', version: 3 });
+    const one = worker();
+    await one.take(['dummy'], 2);
+    const both = [
+      { jobId: 'job-1', version: 4 },
+      { jobId: 'job-2', version: 5 },
+    ];
+    expect(await one.release(both)).toEqual([]);
+    await sql(`UPDATE job_queue SET version = 4`);
+    expect(await one.release(both)).toEqual(['job-1']);
+    await sql(`DELETE FROM job_queue WHERE job_id = 'job-2'`);
+    expect(await one.release(both.slice(1))).toEqual(['job-2']);
+    expect(await sql('SELECT FROM job_leases')).toEqual([]);
+  });
+
+  it('gives what is no longer ours as well, and leaves it to whoever has it', async () => {
+    await put({ job_id: 'job-1' });
+    const [one, other] = [worker(), worker()];
+    await one.take(['dummy'], 1);
+    await expire();
+    await other.take(['dummy'], 1);
+    const jobs = [
+      { jobId: 'job-1', version: 9 },
+      { jobId: 'job-of-nobody', version: 9 },
+    ];
+    expect((await one.release(jobs)).sort()).toEqual(['job-1', 'job-of-nobody']);
+    expect((await other.renew(['job-1'])).has('job-1')).toBe(true);
+  });
+});
+
+describe('nextIn', () => {
+  it('is the time until the next free job of these lanes', async () => {
+    const leases = worker();
+    expect(await leases.nextIn(['dummy'])).toBeUndefined();
+    expect(await leases.nextIn([])).toBeUndefined();
+    await put({ job_id: 'job-1', inMs: 60_000 }, { job_id: 'job-2', inMs: 30_000, lane: 'archive' });
+    const ms = await leases.nextIn(['dummy']);
+    expect(ms).toBeGreaterThan(30_000);
+    expect(ms).toBeLessThanOrEqual(60_000);
+    expect(await leases.nextIn(['dummy', 'archive'])).toBeLessThanOrEqual(30_000);
+  });
+
+  it('has passed for one that somebody could take now', async () => {
+    await put({ job_id: 'job-1' });
+    const leases = worker();
+    expect(await leases.nextIn(['dummy'])).toBeLessThan(0);
+    await leases.take(['dummy'], 1);
+    expect(await leases.nextIn(['dummy'])).toBeUndefined();
+  });
+});
+
+interface Plan {
+  readonly 'Node Type': string;
+  readonly 'Index Name'?: string;
+  readonly 'Relation Name'?: string;
+  readonly Plans?: readonly Plan[];
+}
+const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
+
+describe('of 100,000 jobs that wait', () => {
+  beforeEach(async () => {
+    await sql(`INSERT INTO job_queue (job_id, version, lane, job_type, owner_id, parameters, total, allowed, run_at, state,
+        attempt, counted, again_after)
+      SELECT 'job-' || n, 1, (ARRAY['dummy', 'email:smtp', 'archive'])[n % 3 + 1], 'dummy', 'user-1', '{}', 1, 3,
+        now() + (CASE WHEN n % 2 = 0 THEN -n ELSE n END) * interval '1 s', 'waiting', 0, 0, 0
+      FROM generate_series(1, 100000) n`);
+    await sql('ANALYZE job_queue');
+  });
+
+  it('few pages are read to take some, by the indexes made for it', async () => {
+    // What 'take' prepares is explained, with the settings that it runs under.
+    const explained = { plan: undefined as Plan | undefined, buffers: 0 };
+    const spying = {
+      ...queue.database,
+      query: (query: { text: string; values?: unknown[] }) =>
+        queue.database.use(async (client) => {
+          await client.query(`PREPARE taking AS ${query.text}`);
+          const [lanes, limit, name, ms] = query.values as [string[], number, string, number];
+          const list = `ARRAY[${lanes.map((lane) => `'${lane}'`).join()}]`;
+          const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: Plan & Record<string, number> }] }>(
+            `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE taking (${list}, ${limit}, '${name}', ${ms})`,
+          );
+          const { Plan: plan } = rows[0]!['QUERY PLAN'][0];
+          explained.plan = plan;
+          explained.buffers = plan['Shared Hit Blocks']! + plan['Shared Read Blocks']!;
+          await client.query('DEALLOCATE taking');
+          return [];
+        }),
+    };
+    const leases = createLeases(spying as never, 'somebody', LEASE_MS);
+    await leases.take(['dummy', 'email:smtp'], 16);
+    const nodes = nodesOf(explained.plan!);
+    const indexes = nodes.flatMap((node) => node['Index Name'] ?? []);
+    expect(indexes).toEqual(expect.arrayContaining(['job_queue_waiting', 'job_queue_running', 'job_leases_pkey']));
+    expect(nodes.filter((node) => node['Node Type'] === 'Seq Scan')).toEqual([]);
+    expect(explained.buffers).toBeLessThan(1_000);
+  });
+
+  it('the next one is taken as soon as of none, however many have ended before', async () => {
+    await sql(`DELETE FROM job_queue`);
+    await put({ job_id: 'job-last' });
+    expect(await sql('SELECT job_id FROM job_queue')).toHaveLength(1);
+    expect(idsOf(await worker().take(['dummy'], 16))).toEqual(['job-last']);
+  });
+});

@@ -1,0 +1,349 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { queuedJob } from '../../test/support/jobs.ts';
+import type { Held, Leases, QueuedJob } from './leases.ts';
+import type { Runner, RunnerOptions } from './runner.ts';
+
+/** Jest's clock does not reach the timers of `node:timers/promises`. */
+jest.unstable_mockModule('../lifecycle.ts', () => ({
+  sleep: (ms: number, signal: AbortSignal) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      const wake = () => (clearTimeout(timer), resolve());
+      if (signal.aborted) wake();
+      else signal.addEventListener('abort', wake);
+    }),
+}));
+const { startRunner } = await import('./runner.ts');
+
+const LEASE_MS = 30_000;
+const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);
+
+/** What a test leaves running is ended after it. */
+const left: (() => void)[] = [];
+const running: Runner[] = [];
+beforeEach(() => void jest.useFakeTimers({ now: 1_000_000 }));
+afterEach(async () => {
+  const stopping = running.splice(0).map((each) => each.stop());
+  for (const end of left.splice(0)) end();
+  await pass(20_000);
+  await Promise.all(stopping);
+  expect(jest.getTimerCount()).toBe(0);
+  jest.useRealTimers();
+});
+
+/** A queue in memory, whose leases one worker has. */
+function handMadeLeases(waiting: QueuedJob[]) {
+  const ours = new Map<string, number | undefined>();
+  const asked: { lanes: readonly string[]; limit: number }[] = [];
+  const hand = {
+    waiting,
+    ours,
+    asked,
+    released: [] as Held[],
+    /** The queue is that far, so leases of later versions are kept. */
+    heardOf: Infinity,
+    nextMs: undefined as number | undefined,
+    /** Undefined: it answers. */
+    fault: undefined as 'refuses' | 'hangs' | undefined,
+    async answer<T>(work: () => T): Promise<T> {
+      if (hand.fault === 'refuses') throw new Error('no database');
+      if (hand.fault === 'hangs') await new Promise<void>((_, reject) => left.push(() => reject(new Error('cut'))));
+      return Promise.resolve(work());
+    },
+    leases: {
+      take: (lanes, limit) =>
+        hand.answer(() => {
+          asked.push({ lanes, limit });
+          const found = hand.waiting.filter(({ lane }) => lanes.includes(lane)).slice(0, limit);
+          hand.waiting = hand.waiting.filter((job) => !found.includes(job));
+          for (const { jobId, attempt } of found) ours.set(jobId, attempt + 1);
+          return found;
+        }),
+      renew: (ids) => hand.answer(() => new Map([...ours].filter(([id]) => ids.includes(id)))),
+      release: (jobs) =>
+        hand.answer(() => {
+          const gone = jobs.filter(({ jobId, version }) => version <= hand.heardOf || !ours.has(jobId));
+          hand.released.push(...gone.filter(({ jobId }) => ours.has(jobId)));
+          for (const { jobId } of gone) ours.delete(jobId);
+          return gone.map(({ jobId }) => jobId);
+        }),
+      nextIn: () => hand.answer(() => hand.nextMs),
+    } satisfies Leases,
+  };
+  return hand;
+}
+
+interface Handled {
+  readonly job: QueuedJob;
+  readonly signal: AbortSignal;
+  finish(version?: number): void;
+  fail(error: Error): void;
+}
+
+/** A runner whose jobs end when the test says so. */
+async function start(jobs: readonly QueuedJob[], options: Partial<RunnerOptions> = {}) {
+  const hand = handMadeLeases([...jobs]);
+  const begun: Handled[] = [];
+  const reports: string[] = [];
+  const runner = startRunner({
+    leases: hand.leases,
+    ...{ lanes: () => [{ name: 'dummy', state: 'closed' }], concurrency: 2, leaseMs: LEASE_MS },
+    handle(job, signal) {
+      const { promise, resolve, reject } = Promise.withResolvers<number>();
+      left.push(() => resolve(job.version));
+      begun.push({ job, signal, finish: (version = job.version + 2) => resolve(version), fail: reject });
+      return promise;
+    },
+    report: (message) => reports.push(message),
+    ...options,
+  });
+  running.push(runner);
+  await pass(0);
+  return { hand, begun, reports, runner };
+}
+
+const jobsOf = (count: number, given: Partial<QueuedJob> = {}) =>
+  Array.from({ length: count }, () => queuedJob(given));
+
+const finishAll = (begun: readonly Handled[]) => begun.forEach((each) => each.finish());
+
+describe('a runner takes', () => {
+  it('as many jobs as there is room for, and another one for each that ends', async () => {
+    const jobs = jobsOf(5);
+    const { begun, runner, hand } = await start(jobs);
+    expect([begun.length, runner.running]).toEqual([2, 2]);
+    begun[1]!.finish();
+    await pass(0);
+    expect(begun.map(({ job }) => job)).toEqual(jobs.slice(0, 3));
+    expect(hand.asked.every(({ limit }) => limit <= 2)).toBe(true);
+    for (let index = 0; index < 5; index++, await pass(0)) begun[index]!.finish();
+    expect([begun.length, runner.running]).toEqual([5, 0]);
+  });
+
+  it('what is due as soon as it is told, and without being told after half a second', async () => {
+    const { begun, hand, runner } = await start([]);
+    hand.waiting.push(...jobsOf(1));
+    await pass(400);
+    expect(begun).toHaveLength(0);
+    runner.wake();
+    await pass(0);
+    expect(begun).toHaveLength(1);
+    hand.waiting.push(...jobsOf(1));
+    await pass(500);
+    expect(begun).toHaveLength(2);
+  });
+
+  it('a job at its time', async () => {
+    const { begun, hand } = await start([]);
+    hand.nextMs = 120;
+    await pass(500);
+    hand.waiting.push(...jobsOf(1));
+    await pass(119);
+    hand.nextMs = undefined;
+    await pass(1);
+    expect(begun).toHaveLength(1);
+  });
+
+  it('what others were just taking as well, once more and at once', async () => {
+    const { begun, hand, runner } = await start([]);
+    hand.nextMs = -5;
+    runner.wake();
+    await pass(2);
+    hand.waiting.push(...jobsOf(1));
+    await pass(2);
+    expect(begun).toHaveLength(1);
+    hand.nextMs = undefined;
+  });
+
+  it('one job of a lane on trial, and none of one that is open', async () => {
+    const lanes = [
+      { name: 'a', state: 'trial' },
+      { name: 'b', state: 'open' },
+      { name: 'c', state: 'closed' },
+    ] as const;
+    const jobs = ['a', 'a', 'b', 'c'].map((lane) => queuedJob({ lane }));
+    const { begun, runner } = await start(jobs, { lanes: () => lanes, concurrency: 10 });
+    runner.wake();
+    await pass(5_000);
+    expect(begun.map(({ job }) => job.lane).sort()).toEqual(['a', 'c']);
+    begun.find(({ job }) => job.lane === 'a')!.finish();
+    await pass(0);
+    expect(begun.map(({ job }) => job.lane).sort()).toEqual(['a', 'a', 'c']);
+  });
+
+  it('nothing while the database is away, says so, and goes on when it is back', async () => {
+    const { begun, hand, reports } = await start([]);
+    hand.fault = 'refuses';
+    hand.waiting.push(...jobsOf(1));
+    hand.nextMs = -1;
+    await pass(2_000);
+    expect(reports.filter((each) => each.startsWith('no jobs'))).toHaveLength(4);
+    hand.fault = undefined;
+    hand.nextMs = undefined;
+    await pass(500);
+    expect(begun).toHaveLength(1);
+  });
+});
+
+describe('a lease', () => {
+  it('is let go once the queue has come to the version that the job has then', async () => {
+    const [job] = jobsOf(1);
+    const { begun, hand } = await start([job!]);
+    hand.heardOf = 2;
+    begun[0]!.finish(3);
+    await pass(1_000);
+    expect(hand.released).toEqual([]);
+    hand.heardOf = 3;
+    await pass(50);
+    expect(hand.released).toMatchObject([{ jobId: job!.jobId, version: 3 }]);
+    const { length } = hand.asked;
+    await pass(1_000);
+    expect(hand.asked.length - length).toBeLessThanOrEqual(2);
+  });
+
+  it('is let go after its time when the queue never comes there', async () => {
+    const { begun, hand } = await start(jobsOf(1));
+    hand.heardOf = 2;
+    begun[0]!.finish(3);
+    await pass(LEASE_MS - 1_000);
+    expect(hand.released).toEqual([]);
+    await pass(1_100);
+    expect(hand.released).toHaveLength(1);
+  });
+
+  it('of a job whose handling fails is let go, and its place is free', async () => {
+    const jobs = jobsOf(2);
+    const { begun, hand, reports, runner } = await start(jobs, { concurrency: 1 });
+    begun[0]!.fail(new Error('a fault of ours'));
+    await pass(100);
+    expect(begun.map(({ job }) => job)).toEqual(jobs);
+    expect([hand.released.length, runner.running]).toEqual([1, 1]);
+    expect(reports).toEqual([expect.stringContaining('a fault of ours')]);
+  });
+
+  it('of a job of which nothing became is kept for a moment', async () => {
+    const { begun, hand } = await start(jobsOf(1));
+    begun[0]!.finish(begun[0]!.job.version);
+    await pass(900);
+    expect(hand.released).toEqual([]);
+    await pass(200);
+    expect(hand.released).toHaveLength(1);
+  });
+
+  it('that another worker has is forgotten', async () => {
+    const { begun, hand, runner } = await start(jobsOf(1));
+    hand.ours.clear();
+    runner.look();
+    await pass(0);
+    expect(begun[0]!.signal.reason).toBe('lease lost');
+    hand.heardOf = 0;
+    finishAll(begun);
+    await pass(0);
+    const { length } = hand.asked;
+    await pass(5_000);
+    expect(hand.asked.length - length).toBeLessThanOrEqual(11); // no job is left that it asks for often
+  });
+
+  it('is held for as long as the job runs', async () => {
+    const { begun, hand } = await start(jobsOf(1));
+    await pass(10 * LEASE_MS);
+    expect(begun[0]!.signal.aborted).toBe(false);
+    expect(hand.released).toEqual([]);
+  });
+});
+
+describe('a job is broken off', () => {
+  it.each([
+    ['that has ended', undefined, 'job ended'],
+    ['that somebody else goes on with', 7, 'job ended'],
+    ['that runs as it should', 6, undefined],
+    ['of which the queue has not heard yet', 5, undefined],
+  ])('%s', async (_, next, reason) => {
+    const [job] = jobsOf(1, { attempt: 5 });
+    const { begun, hand, runner } = await start([job!]);
+    hand.ours.set(job!.jobId, next);
+    runner.look();
+    await pass(0);
+    expect(begun[0]!.signal.reason).toBe(reason);
+  });
+
+  it.each(['refuses', 'hangs'] as const)('before its lease is over when the database %s', async (fault) => {
+    const { begun, hand, reports } = await start(jobsOf(1));
+    await pass(LEASE_MS); // some renewals
+    hand.fault = fault;
+    await pass(LEASE_MS / 2 - 1);
+    expect(begun[0]!.signal.aborted).toBe(false);
+    await pass(LEASE_MS / 2);
+    expect(begun[0]!.signal.reason).toBe('lease lost');
+    expect(reports.length).toBeGreaterThan(0);
+    hand.fault = undefined;
+  });
+
+  it('that was leased here again, because its lease had run out', async () => {
+    const [job] = jobsOf(1);
+    const { begun, hand, runner } = await start([job!]);
+    hand.waiting.push(job!);
+    runner.wake();
+    await pass(0);
+    expect(begun.map(({ signal }) => signal.reason)).toEqual(['lease lost', undefined]);
+    begun[0]!.finish();
+    await pass(1_000);
+    expect([hand.released, runner.running]).toEqual([[], 1]);
+    begun[1]!.finish();
+    await pass(1_000);
+    expect([hand.released.length, runner.running]).toEqual([1, 0]);
+  });
+});
+
+describe('a runner that stops', () => {
+  it('takes nothing more, and waits for what runs', async () => {
+    const { begun, hand, runner } = await start(jobsOf(3));
+    const stopped = jest.fn();
+    void runner.stop().then(stopped);
+    await pass(4_999);
+    expect([begun.length, begun[0]!.signal.aborted, stopped.mock.calls.length]).toEqual([2, false, 0]);
+    finishAll(begun);
+    await pass(0);
+    expect([stopped.mock.calls.length, hand.ours.size, begun.length]).toEqual([1, 0, 2]);
+  });
+
+  it('breaks off what runs for more than five seconds', async () => {
+    const { begun, hand, runner } = await start(jobsOf(1));
+    hand.heardOf = 1;
+    const stopped = jest.fn();
+    void runner.stop().then(stopped);
+    await pass(5_000);
+    expect(begun[0]!.signal.reason).toBe('process stops');
+    expect(stopped).not.toHaveBeenCalled();
+    finishAll(begun);
+    await pass(0);
+    expect(stopped).toHaveBeenCalled();
+    expect(hand.ours.size).toBe(0);
+  });
+
+  it('gives back what it was just taking', async () => {
+    const { begun, hand, runner } = await start([]);
+    const { take } = hand.leases;
+    const { promise: answer, resolve } = Promise.withResolvers<void>();
+    hand.leases.take = async (...args) => answer.then(() => take(...args));
+    hand.waiting.push(...jobsOf(1));
+    runner.wake();
+    await pass(0);
+    const stopped = runner.stop();
+    resolve();
+    await pass(0);
+    await stopped;
+    expect(begun).toEqual([]);
+    expect(hand.released).toHaveLength(1);
+  });
+
+  it('stops twice, and while the database is away', async () => {
+    const { begun, hand, runner } = await start(jobsOf(1));
+    hand.fault = 'refuses';
+    const stopped = Promise.all([runner.stop(), runner.stop()]);
+    finishAll(begun);
+    await pass(1_000);
+    await stopped;
+    expect(runner.running).toBe(0);
+  });
+});

@@ -1,0 +1,51 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { FaultPoint } from '../../src/faults.ts';
+import { seedOfRun } from '../support/distributed.ts';
+import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
+import { allJobs, begin, jobOf } from '../support/jobs-told.ts';
+import { eventually } from '../support/observed.ts';
+import { within } from '../support/servers/waiting.ts';
+
+/** Between its two events, before them and after them, and where the queue moves. */
+const POINTS: readonly FaultPoint[] = ['before-append', 'after-append', 'before-commit', 'after-commit'];
+const CHOICES = 8;
+const ANY_TIME_MS = 3_000;
+const TIME_MS = 180_000;
+
+describe('a scheduler that is killed -9 again and again while a job repeats every second', () => {
+  let app: JobsApp;
+  beforeAll(async () => {
+    // Nobody else appends anything, so every point is one of the scheduler, or of what follows from its events.
+    app = await startJobsApp({ env: { ROLES: 'api,projector,scheduler' } });
+  }, TIME_MS);
+  afterAll(() => app.stop());
+
+  it(
+    'asks for every second once',
+    async () => {
+      const seed = seedOfRun();
+      process.stdout.write(`SEED=${seed}\n`);
+      const repeat = { cron: '* * * * * *', timeZone: 'Asia/Jakarta' };
+      const parent = await begin(app.admin, '/jobs', { type: 'dummy', repeat });
+      for (const [index, point] of POINTS.entries()) {
+        await app.replace({ FAULT: `${point}:${1 + ((seed >> (3 * index)) % CHOICES)}` });
+        expect(await within(30_000, `to die at ${point}`, app.process().ended)).toBe('SIGKILL');
+      }
+      await app.replace();
+      await delay(seed % ANY_TIME_MS);
+      await app.replace();
+      const isUpToDate = async () => dueAt(await jobOf(app.admin, parent)) > Date.now() - 1_000;
+      await eventually('missed times are made up', isUpToDate);
+      expect((await app.admin.delete(`/jobs/${parent}`)).status).toBe(200);
+      const times = (await allJobs(app.admin, 'dummy')).filter(({ parentId }) => parentId === parent).map(dueAt);
+      const [first, last] = [Math.min(...times), Math.max(...times)];
+      const seconds = Array.from({ length: (last - first) / 1_000 + 1 }, (_, index) => first + index * 1_000);
+      expect(times.toSorted((one, other) => one - other)).toEqual(seconds);
+      expect(seconds.length).toBeGreaterThan(10);
+    },
+    TIME_MS,
+  );
+});
+
+const dueAt = ({ deliverAt = '' }: { deliverAt?: string }) => new Date(deliverAt).getTime();

@@ -1,0 +1,154 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import type { Client } from '../support/client.ts';
+import { describeDistributed, type Distributed, seedOfRun, startDistributed } from '../support/distributed.ts';
+import { newAdmin, SHORT_TIMES } from '../support/jobs-faults.ts';
+import { overlapsOf, type Receiver, startReceiver } from '../support/jobs-receiver.ts';
+import { begin, beginAll, codesOf, jobOf, jobsOf, isOver, mailsTo, untilJob, untilOver } from '../support/jobs-told.ts';
+import { eventually, metricOf } from '../support/observed.ts';
+import type { OpenMusicProcess } from '../support/processes.ts';
+
+const MAILS = 300;
+const TAKES_MS = 200;
+const CONCURRENCY = 4;
+const TIME_MS = 180_000;
+const WITHIN_MS = 60_000;
+
+describeDistributed('workers', () => {
+  let system: Distributed;
+  let admin: Client;
+  let receiver: Receiver;
+  const running: OpenMusicProcess[] = [];
+  beforeAll(async () => {
+    receiver = await startReceiver();
+    const env = { ...SHORT_TIMES, ...receiver.settings, WORKER_CONCURRENCY: String(CONCURRENCY), LOG_LEVEL: 'debug' };
+    system = await startDistributed({ env });
+    admin = await newAdmin(system.apis[0]!.url, system.env);
+  }, TIME_MS);
+  afterAll(async () => {
+    await system.stop();
+    await receiver.stop();
+  });
+  afterEach(async () => {
+    receiver.take(() => Promise.resolve());
+    await Promise.all(running.splice(0).map((worker) => worker.end('SIGKILL')));
+  });
+
+  async function startWorker(): Promise<OpenMusicProcess> {
+    const worker = await system.startWorker('worker');
+    running.push(worker);
+    return worker;
+  }
+
+  let names = 0;
+  const newMails = (count: number) => mailsTo(Array.from({ length: count }, () => `u${++names}@example.com`));
+  const callsOf = (id: string) => receiver.calls.filter(({ messageId }) => messageId.startsWith(id));
+  const untilCalls = (id: string, count: number) =>
+    eventually(`${id} is at the receiver ${count} times`, () => callsOf(id).length === count, WITHIN_MS);
+
+  it(
+    'that join, are killed and leave never do one job at once, nor again what one of them has done',
+    async () => {
+      const seed = seedOfRun();
+      process.stdout.write(`SEED=${seed}\n`);
+      receiver.take(() => delay(TAKES_MS));
+      const [first, second] = await Promise.all([startWorker(), startWorker()]);
+      const ids = await beginAll(admin, '/messages', newMails(MAILS));
+      const done = (share: number) =>
+        eventually(
+          `${share} of the mails are sent`,
+          () => receiver.calls.filter(({ isAnswered }) => isAnswered).length >= MAILS * share,
+          WITHIN_MS,
+        );
+      const soon = (seed % 20) / 100;
+      await done(0.1 + soon);
+      await first.end('SIGKILL');
+      const third = await startWorker();
+      await done(0.4 + soon);
+      expect(await second.end('SIGTERM')).toBe(0);
+      await startWorker();
+      await done(0.7 + soon);
+      await third.end('SIGKILL');
+      const jobs = await untilOver(admin, ids, WITHIN_MS);
+      expect(jobs.filter(({ state }) => state !== 'succeeded')).toEqual([]);
+      expect(overlapsOf(receiver.calls)).toEqual([]);
+      const again = ids.filter((id) => callsOf(id).length > 1);
+      // Two were killed, each with so many mails under way at most.
+      expect(again.length).toBeLessThanOrEqual(2 * CONCURRENCY);
+      const lost = jobs.filter((job) => codesOf(job).includes('WORKER_LOST')).map(({ id }) => id);
+      expect(again.filter((id) => !lost.includes(id))).toEqual([]);
+      expect(lost.length).toBeGreaterThan(0);
+      expect(jobs.flatMap(({ attempts }) => attempts.slice(1).filter(({ startedAt }, index) => attempts[index]!.finishedAt! > startedAt))).toEqual([]); // prettier-ignore
+    },
+    TIME_MS,
+  );
+
+  it(
+    'of which one was frozen beyond its lease: it records nothing when it goes on, while its heir works or after',
+    async () => {
+      for (const when of ['while', 'after'] as const) {
+        const [frozen, heir] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+        const zombie = await startWorker();
+        receiver.take(() => frozen.promise);
+        const id = await begin(admin, '/messages', newMails(1)[0]!);
+        await untilCalls(id, 1);
+        zombie.freeze();
+        receiver.take(() => heir.promise);
+        const other = await startWorker();
+        await untilCalls(id, 2);
+        if (when === 'after') {
+          heir.resolve();
+          await untilOver(admin, [id], WITHIN_MS);
+        }
+        frozen.resolve();
+        zombie.thaw();
+        await eventually('the zombie has lost', () => hasEnded(zombie, 'lost', 1), WITHIN_MS);
+        if (when === 'while') {
+          const { state, attempts } = await jobOf(admin, id);
+          expect([state, attempts.length]).toEqual(['running', 2]);
+          heir.resolve();
+        }
+        const [job] = await untilOver(admin, [id], WITHIN_MS);
+        expect([job?.state, codesOf(job!)]).toEqual(['succeeded', ['WORKER_LOST', undefined]]);
+        expect(callsOf(id)).toHaveLength(2);
+        expect(await hasEnded(zombie, 'completed', 1)).toBe(false);
+        await Promise.all([zombie, other].map((worker) => worker.end('SIGKILL')));
+      }
+    },
+    TIME_MS,
+  );
+
+  it(
+    'hear of it when a job is called off that they work on, and record nothing of it',
+    async () => {
+      const worker = await startWorker();
+      const slow = await begin(admin, '/jobs', { type: 'dummy', payload: { duration: 600_000 } });
+      await untilJob(admin, slow, 'runs', ({ state }) => state === 'running', WITHIN_MS);
+      expect((await admin.delete(`/jobs/${slow}`)).status).toBe(200);
+      await eventually('the work is broken off', () => hasEnded(worker, 'lost', 1), 10_000);
+
+      const answer = Promise.withResolvers<void>();
+      receiver.take(() => answer.promise);
+      const id = await begin(admin, '/messages', newMails(1)[0]!);
+      await untilCalls(id, 1);
+      worker.freeze();
+      expect((await admin.delete(`/jobs/${id}`)).status).toBe(200);
+      answer.resolve();
+      worker.thaw();
+      await eventually('the worker has lost', () => hasEnded(worker, 'lost', 2), WITHIN_MS);
+      const jobs = await jobsOf(admin, [slow, id]);
+      expect(jobs.map((job) => [job.state, codesOf(job)])).toEqual([
+        ['cancelled', ['CANCELLED']],
+        ['cancelled', ['CANCELLED']],
+      ]);
+      expect(callsOf(id)).toHaveLength(1);
+      const next = await begin(admin, '/jobs', { type: 'dummy' });
+      expect((await untilOver(admin, [next], WITHIN_MS)).every(isOver)).toBe(true);
+    },
+    TIME_MS,
+  );
+});
+
+/** Whether so many of its attempts have ended like that. */
+const hasEnded = async (worker: OpenMusicProcess, ending: string, count: number) =>
+  (await metricOf(worker, 'openmusic_job_attempts_total', `ending="${ending}"`)) >= count;

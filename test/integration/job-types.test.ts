@@ -1,0 +1,528 @@
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { buffer, text } from 'node:stream/consumers';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { parse } from 'csv-parse/sync';
+import { fromBufferPromise } from 'yauzl';
+import type { Commands } from '../../src/commands/commands.ts';
+import type { PlaylistCommand } from '../../src/commands/playlist.ts';
+import { unavailable } from '../../src/errors.ts';
+import { newId, thingIdOf } from '../../src/events/ids.ts';
+import { againFailedItems, createItems } from '../../src/jobs/items.ts';
+import type { JobPlan, JobType, PlanContext, Progress, Tools, Work } from '../../src/jobs/job-type.ts';
+import { archive } from '../../src/jobs/types/archive.ts';
+import { importCatalog } from '../../src/jobs/types/import-catalog.ts';
+import { report } from '../../src/jobs/types/report.ts';
+import type { Client } from '../../src/postgres/pool.ts';
+import { openDiskFiles } from '../../src/providers/files/disk.ts';
+import type { Files } from '../../src/providers/files/files.ts';
+import { type Api, type Core, openCore, originOf } from '../support/core.ts';
+import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
+
+let database: TestDatabase;
+let core: Core;
+let api: Api;
+let directory: string;
+let scratch: string;
+let files: Files;
+/** Account id, another for every test. */
+let owner: string;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  core = await openCore({ connection: database.connection });
+  api = await core.openApi();
+  directory = await mkdtemp(path.join(tmpdir(), 'openmusic-job-types-'));
+  scratch = await mkdtemp(path.join(directory, 'scratch-'));
+  files = await openDiskFiles(path.join(directory, 'files'));
+});
+beforeEach(() => {
+  owner = `user-${newId()}`;
+});
+afterAll(async () => {
+  await core.close();
+  await database.drop();
+  await rm(directory, { recursive: true });
+});
+
+const never = new AbortController().signal;
+
+/** A job that was accepted. */
+interface Asked {
+  readonly jobId: string;
+  readonly type: JobType;
+  readonly plan: JobPlan;
+}
+
+async function ask(type: JobType, payload: unknown, context: Partial<PlanContext> = {}): Promise<Asked> {
+  const jobId = thingIdOf('job', newId());
+  const mail = { enabled: [], standard: '' };
+  const known = { jobId, caller: owner, isAdmin: false, database: api.reads, catalogTopic: '', files, mail };
+  const plan = await type.plan(type.payload.parse(payload), { ...known, ...context });
+  for (const [item, each] of plan.items?.entries() ?? [])
+    await core.admin.query({
+      text: 'INSERT INTO job_items (job_id, item, payload) VALUES ($1, $2, $3)',
+      values: [jobId, item, JSON.stringify(each)],
+    });
+  return { jobId, type, plan };
+}
+
+interface AttemptAt extends Partial<Tools> {
+  readonly attempt?: number;
+  readonly signal?: AbortSignal;
+  progress?(progress: Progress): void;
+}
+
+/** An attempt at it, as a worker would make. */
+function work({ jobId, type, plan }: Asked, { attempt = 1, signal = never, progress, ...tools }: AttemptAt = {}) {
+  const given: Work = {
+    ...{ jobId, ownerId: owner, attempt, allowed: 5, pauses: { firstMs: 1, mostMs: 1 }, signal },
+    parameters: JSON.parse(JSON.stringify(plan.parameters)),
+    payload: JSON.parse(JSON.stringify(plan.payload ?? null)),
+    ...{ provider: undefined, items: createItems(core.admin, jobId) },
+    progress: (each) => Promise.resolve(progress?.(each)),
+    once: async (_, act) => {
+      await act();
+    },
+  };
+  const send = () => Promise.reject(new Error('nothing is to be mailed'));
+  return type.work(given, { database: api.reads, commands: api.commands, files, send, scratch, ...tools });
+}
+
+const itemsOf = ({ jobId }: Asked) =>
+  core.admin.query<{ item: number; state: string; error: string | null }>({
+    text: 'SELECT item, state, error FROM job_items WHERE job_id = $1 ORDER BY item',
+    values: [jobId],
+  });
+
+async function contentOf(name: string): Promise<Buffer> {
+  const file = await files.open(name);
+  if (!file) throw new Error(`${name} is not kept`);
+  return buffer(await file.read());
+}
+
+/** What a job of that account has made. Resolves with the file's id. */
+async function madeFile(ownerId: string, name: string, content: string): Promise<string> {
+  const jobId = thingIdOf('job', newId());
+  const stored = `reports/${jobId}.txt`;
+  await files.put(stored, Buffer.from(content), 'text/plain');
+  const fileId = jobId.replace('job-', 'file-');
+  const file = { fileId, stored, name, kind: 'report', mediaType: 'text/plain', size: content.length };
+  const request = {
+    ...{ jobType: 'report', ownerId, parameters: '{}', payloadId: null, provider: null, total: 1, attempts: 5 },
+    ...{ runAt: null, repeat: null, parentId: null, replaces: null },
+  };
+  const about = { stream: jobId, context: () => Promise.resolve({ request }) };
+  await api.commands.job({ ...about, origin: originOf(), command: { type: 'RequestJob' } });
+  await api.commands.job({ ...about, origin: originOf(), command: { type: 'StartAttempt', worker: 'w' } });
+  const ended = { attempt: 1, done: 1, total: 1, failed: 0, file, result: '{}' };
+  await api.commands.job({ ...about, origin: originOf(), command: { type: 'Complete', ...ended } });
+  return fileId;
+}
+
+const storedOf = (fileId: string) => `reports/${fileId.replace('file-', 'job-')}.txt`;
+
+async function albumWithCover(content: string): Promise<string> {
+  const { id } = await api.createAlbum();
+  const file = `covers/${newId()}.png`;
+  await files.put(file, Buffer.from(content), 'image/png');
+  const cover = { file, mediaType: 'image/png', size: content.length };
+  await api.commands.album({ stream: id, origin: originOf(), command: { type: 'ChangeCover', cover } });
+  return id;
+}
+
+describe('an archive', () => {
+  async function unpacked({ jobId }: Asked): Promise<Record<string, string>> {
+    const zip = await fromBufferPromise(await contentOf(`archives/${jobId}.zip`), { lazyEntries: true });
+    const found: Record<string, string> = {};
+    for await (const entry of zip.eachEntry())
+      found[entry.fileName] = await text(await zip.openReadStreamPromise(entry));
+    return found;
+  }
+
+  const pack = (fileIds: readonly string[], context?: Partial<PlanContext>) => ask(archive, { fileIds }, context);
+
+  it('has the files that there are, own ones and covers; the others are failed items', async () => {
+    const [mine, foreign] = [await madeFile(owner, 'mine.txt', 'my text'), await madeFile('user-2', 'b.txt', 'secret')];
+    const album = await albumWithCover('a picture');
+    const bare = (await api.createAlbum()).id;
+    const asked = await pack([foreign, mine, 'file-none', album, bare]);
+    expect(await work(asked)).toMatchObject({
+      ...{ done: 2, failed: 3, total: 5, result: { packed: 2, missing: 3 } },
+      file: { stored: `archives/${asked.jobId}.zip`, kind: 'archive', mediaType: 'application/zip' },
+    });
+    expect(await unpacked(asked)).toEqual({ 'mine.txt': 'my text', [`${album}.png`]: 'a picture' });
+    expect((await itemsOf(asked)).map(({ state }) => state)).toEqual(['failed', 'done', 'failed', 'done', 'failed']);
+    expect((await itemsOf(asked))[0]?.error).toBe((await itemsOf(asked))[2]?.error);
+    expect(await readdir(scratch)).toEqual([]);
+  });
+
+  it('says how large it is', async () => {
+    const asked = await pack([await madeFile(owner, 'mine.txt', 'my text')]);
+    const { file } = await work(asked);
+    expect(file?.size).toBe((await contentOf(`archives/${asked.jobId}.zip`)).length);
+  });
+
+  it('is not begun when none of the files is there for the one who asks', async () => {
+    const gone = await madeFile(owner, 'gone.txt', 'x');
+    await files.remove(storedOf(gone));
+    const foreign = await madeFile('user-2', 'b.txt', 'secret');
+    await expect(pack(['file-none', gone, foreign])).rejects.toMatchObject({ kind: 'rejected', code: 'NO_FILES' });
+  });
+
+  it('may have the files of others when an admin asks', async () => {
+    const asked = await pack([await madeFile('user-2', 'b.txt', 'of another')], { isAdmin: true });
+    await work(asked);
+    expect(await unpacked(asked)).toEqual({ 'b.txt': 'of another' });
+  });
+
+  it('is begun while nobody knows which files there are', async () => {
+    const open = () => Promise.reject(new Error('the store does not answer'));
+    const fileId = await madeFile(owner, 'mine.txt', 'my text');
+    await expect(pack([fileId], { files: { ...files, open } })).resolves.toMatchObject({ plan: {} });
+  });
+
+  it('does without what was deleted meanwhile', async () => {
+    const [one, other] = [await madeFile(owner, 'one.txt', '1'), await madeFile(owner, 'other.txt', '2')];
+    const asked = await pack([one, other]);
+    await files.remove(storedOf(one));
+    expect(await work(asked)).toMatchObject({ result: { packed: 1, missing: 1 } });
+    expect((await itemsOf(asked)).map(({ state }) => state)).toEqual(['failed', 'done']);
+  });
+
+  it('is given up when all was deleted meanwhile', async () => {
+    const fileId = await madeFile(owner, 'one.txt', '1');
+    const asked = await pack([fileId]);
+    await files.remove(storedOf(fileId));
+    await expect(work(asked)).rejects.toMatchObject({ kind: 'never', code: 'NO_FILES' });
+    expect(await files.open(`archives/${asked.jobId}.zip`)).toBeUndefined();
+    expect(await readdir(scratch)).toEqual([]);
+  });
+
+  it('ends when it is called off, and leaves nothing but what is to be done', async () => {
+    const asked = await pack([await madeFile(owner, 'one.txt', '1'), await madeFile(owner, 'other.txt', '2')]);
+    const cancelled = new AbortController();
+    const progress = () => cancelled.abort(new Error('cancelled'));
+    await expect(work(asked, { signal: cancelled.signal, progress })).rejects.toThrow('cancelled');
+    expect((await itemsOf(asked)).map(({ state }) => state)).toEqual(['waiting', 'waiting']);
+    expect(await files.open(`archives/${asked.jobId}.zip`)).toBeUndefined();
+    expect(await readdir(scratch)).toEqual([]);
+  });
+
+  it('is made again from the beginning where it was not kept', async () => {
+    const asked = await pack([await madeFile(owner, 'one.txt', '1'), await madeFile(owner, 'other.txt', '2')]);
+    const putFile = () => Promise.reject(new Error('the store does not answer'));
+    await expect(work(asked, { files: { ...files, putFile } })).rejects.toThrow('does not answer');
+    await writeFile(path.join(scratch, `${asked.jobId}.1`), 'left behind by a process that was killed');
+    expect(await work(asked, { attempt: 2 })).toMatchObject({ result: { packed: 2, missing: 0 } });
+    expect(await unpacked(asked)).toEqual({ 'one.txt': '1', 'other.txt': '2' });
+    expect(await readdir(scratch)).toEqual([]);
+  });
+
+  it('has all files again when the failed ones are tried again', async () => {
+    const [one, other] = [await madeFile(owner, 'one.txt', '1'), await madeFile(owner, 'other.txt', '2')];
+    const asked = await pack([one, other]);
+    await files.remove(storedOf(other));
+    await work(asked);
+    await files.put(storedOf(other), Buffer.from('2'), 'text/plain');
+    await againFailedItems(core.admin, asked.jobId);
+    expect(await work(asked, { attempt: 2 })).toMatchObject({ result: { packed: 2, missing: 0 } });
+    expect(await unpacked(asked)).toEqual({ 'one.txt': '1', 'other.txt': '2' });
+    expect((await itemsOf(asked)).map(({ state }) => state)).toEqual(['done', 'done']);
+  });
+});
+
+async function newSong(title: string, more: { genre?: string; year?: number } = {}): Promise<string> {
+  const origin = originOf();
+  const stream = thingIdOf('song', origin.commandId);
+  const details = { title, year: 2008, genre: 'Indie', performer: 'Coldplay', duration: null, albumId: null, ...more };
+  const context = () => Promise.resolve({ albumExists: true });
+  await api.commands.song({ stream, origin, command: { type: 'CreateSong', details }, context });
+  return stream;
+}
+
+async function inPlaylist(stream: string, command: PlaylistCommand): Promise<void> {
+  const context = () => Promise.resolve({ songTitle: 'a title', accountExists: true });
+  await api.commands.playlist({ stream, origin: originOf({ actor: owner }), command, context });
+}
+
+const addSong = (playlist: string, songId: string) =>
+  inPlaylist(playlist, { type: 'AddSong', songId, entryId: newId(), duplicates: 'allow', actor: owner });
+
+async function newPlaylist(name: string, songIds: readonly string[], collaborators = 0): Promise<string> {
+  const stream = thingIdOf('playlist', newId());
+  await inPlaylist(stream, { type: 'CreatePlaylist', name, actor: owner });
+  for (const songId of songIds) await addSong(stream, songId);
+  for (let n = 0; n < collaborators; n++) {
+    const [accountId, collaborationId] = [`user-${newId()}`, newId()];
+    await inPlaylist(stream, { type: 'AddCollaborator', accountId, collaborationId, actor: owner });
+  }
+  return stream;
+}
+
+/** A database on which something is done before a query whose text begins so, in between two of a transaction. */
+const meddling = (before: string, act: () => Promise<unknown>): Tools['database'] => ({
+  ...api.reads,
+  use: (look) =>
+    api.reads.use((client) => {
+      const query = async (statement: string, values?: unknown[]) => {
+        if (statement.startsWith(before)) await act();
+        return client.query(statement, values);
+      };
+      return look({ query } as unknown as Client);
+    }),
+});
+
+interface Report {
+  readonly catalog: { albums: number; songs: number; genres: object[]; years: object[]; performers: object[] };
+  readonly playlists: { id: string; name: string; songs: { id: string }[] }[];
+}
+
+describe('a report', () => {
+  const jsonOf = async ({ jobId }: Asked) =>
+    (JSON.parse((await contentOf(`reports/${jobId}.json`)).toString()) as { report: Report }).report;
+
+  it('says how the catalog is, and the playlists of its owner', async () => {
+    const yes = await newSong('Yes', { genre: 'Of this test', year: 1812 });
+    const no = await newSong('No', { genre: 'Of this test', year: 1812 });
+    const gone = await newSong('Gone');
+    const morning = await newPlaylist('Morning', [yes, gone, no, yes], 2);
+    const empty = await newPlaylist('Empty', []);
+    await api.commands.song({ stream: gone, origin: originOf(), command: { type: 'DeleteSong' } });
+    const mine = owner;
+    owner = 'user-2';
+    await newPlaylist('Of another', [yes]);
+    owner = mine;
+
+    const asked = await ask(report, {});
+    const { result } = await work(asked);
+    const { catalog, playlists } = await jsonOf(asked);
+    const song = { performer: 'Coldplay' };
+    expect(new Set(playlists)).toEqual(
+      new Set([
+        { id: empty, name: 'Empty', songCount: 0, collaborators: 0, songs: [] },
+        {
+          ...{ id: morning, name: 'Morning', songCount: 3, collaborators: 2 },
+          songs: [
+            { id: yes, title: 'Yes', ...song },
+            { id: no, title: 'No', ...song },
+            { id: yes, title: 'Yes', ...song },
+          ],
+        },
+      ]),
+    );
+    expect(catalog.genres).toContainEqual({ name: 'Of this test', songs: 2 });
+    expect(catalog.years).toContainEqual({ name: 1812, songs: 2 });
+    const [songs, albums] = [(await core.rows('songs')).length, (await core.rows('albums')).length];
+    expect(catalog).toMatchObject({ songs, albums, performers: [{ name: 'Coldplay', songs }] });
+    expect(result).toEqual({ albums, songs });
+    expect(await readdir(scratch)).toEqual([]);
+  });
+
+  it('as CSV has the same', async () => {
+    const song = await newSong('=1+1');
+    const playlist = await newPlaylist('Evening', [song]);
+    const asked = await ask(report, { format: 'csv' });
+    const { file } = await work(asked);
+    const content = await contentOf(`reports/${asked.jobId}.csv`);
+    expect(file).toMatchObject({ name: 'report.csv', mediaType: 'text/csv', size: content.length, kind: 'report' });
+    const lines: Record<string, string>[] = parse(content, { columns: true });
+    expect(lines.find(({ section }) => section === 'songs')?.count).toBe(String((await core.rows('songs')).length));
+    expect(lines.slice(-2)).toEqual([
+      expect.objectContaining({ section: 'playlist', id: playlist, name: 'Evening', count: '1', collaborators: '0' }),
+      expect.objectContaining({ section: 'playlist-song', playlist, position: '1', id: song, name: "'=1+1" }),
+    ]);
+  });
+
+  it('shows one moment, whatever happens while it is made', async () => {
+    const song = await newSong('Before');
+    const playlist = await newPlaylist('Night', [song]);
+    const happens = async () => {
+      await addSong(playlist, await newSong('Meanwhile'));
+      await newPlaylist('Later', []);
+    };
+    const asked = await ask(report, {});
+    await work(asked, { database: meddling('DECLARE', happens) });
+    const { catalog, playlists } = await jsonOf(asked);
+    expect(playlists).toMatchObject([{ id: playlist, songCount: 1, songs: [{ id: song }] }]);
+    expect(catalog.songs).toBe((await core.rows('songs')).length - 1);
+    expect((await core.rows('playlists')).filter(({ owner_id }) => owner_id === owner)).toHaveLength(2);
+  });
+
+  it('is written as it is read, a few pieces at most are in memory', async () => {
+    const ROWS = 10_000;
+    const playlist = await newPlaylist('Long', []);
+    const song = await newSong('x'.repeat(1_000));
+    const { schema } = await core.serving();
+    await core.admin.query({
+      text: `INSERT INTO "${schema}".playlist_entries (id, playlist_id, version, song_id)
+        SELECT $1 || n, $1, n + 1, $2 FROM generate_series(1, ${ROWS}) n`,
+      values: [playlist, song],
+    });
+    const asked = await ask(report, {});
+    const lengths: number[] = [];
+    const look = async () => lengths.push((await stat(path.join(scratch, `${asked.jobId}.1`))).size);
+    const { file } = await work(asked, { database: meddling('FETCH', look) });
+    const piece = file!.size / (lengths.length - 1);
+    expect(lengths.length).toBeGreaterThan(20);
+    for (const [read, length] of lengths.entries()) expect(length).toBeGreaterThan((read - 4) * piece);
+    expect(await jsonOf(asked)).toMatchObject({ playlists: [{ songCount: ROWS, songs: { length: ROWS } }] });
+  });
+
+  it('ends when it is called off, and leaves nothing', async () => {
+    await newPlaylist('Morning', [await newSong('Yes')]);
+    const cancelled = new AbortController();
+    const asked = await ask(report, {});
+    const callOff = async () => {
+      cancelled.abort(new Error('cancelled'));
+      await Promise.resolve();
+    };
+    const database = meddling('FETCH', callOff);
+    await expect(work(asked, { signal: cancelled.signal, database })).rejects.toThrow();
+    expect(await files.open(`reports/${asked.jobId}.json`)).toBeUndefined();
+    expect(await readdir(scratch)).toEqual([]);
+    await expect(api.reads.query({ text: 'SELECT 1 AS one' })).resolves.toEqual([{ one: 1 }]);
+  });
+});
+
+describe('an import', () => {
+  /** What of the catalog has that year; each test has its own. */
+  let year: number;
+  beforeAll(() => {
+    year = 100_000;
+  });
+  beforeEach(() => {
+    year += 1;
+  });
+
+  const rowsOf = async (table: 'albums' | 'songs') =>
+    (
+      await core.rows<{ id: string; name?: string; title?: string; album_id?: string | null; year: number }>(table)
+    ).filter((row) => row.year === year);
+  const namesOf = async (table: 'albums' | 'songs') =>
+    (await rowsOf(table)).map(({ name, title }) => name ?? title).sort();
+
+  const importing = (lines: readonly object[]) =>
+    ask(
+      importCatalog,
+      { format: 'ndjson', data: lines.map((line) => JSON.stringify(line)).join('\n') },
+      { isAdmin: true },
+    );
+  const album = (name: string) => ({ kind: 'album', name, year });
+  const song = (title: string, of?: string) => ({
+    ...{ kind: 'song', title, year, genre: 'Indie', performer: 'Coldplay' },
+    ...(of !== undefined && { album: of }),
+  });
+  const numbered = (count: number, name: string) => Array.from({ length: count }, (_, n) => `${name} ${n}`);
+
+  /** The write side, but something is done before each command. */
+  const before = (act: () => Promise<unknown>): Commands => ({
+    ...api.commands,
+    album: async (request) => (await act(), api.commands.album(request)),
+    song: async (request) => (await act(), api.commands.song(request)),
+  });
+
+  it('adds albums and songs, in order, and says which lines it did not', async () => {
+    const data = [
+      'kind,name,title,year,genre,performer,duration,album',
+      `album,"Viva la Vida",,${year},,,,`,
+      `song,,Yes,${year},Indie,Coldplay,240,Viva la Vida`,
+      `song,,No,soon,Indie,Coldplay,,Viva la Vida`,
+      `song,,Single,${year},Indie,Coldplay,,`,
+      `song,,Lost,${year},Indie,Coldplay,,Parachutes`,
+      `song,,Unknown,${year},Indie,Coldplay,,album-00000000000000000000000000000000`,
+      `single,x`,
+    ].join('\r\n');
+    const asked = await ask(importCatalog, { format: 'csv', data }, { isAdmin: true });
+    expect(JSON.stringify(asked.plan)).not.toContain('Viva');
+    const { result, ...progress } = await work(asked);
+    expect(result).toEqual({ albums: 1, songs: 2, bad: 4 });
+    expect(progress).toEqual({ done: 3, failed: 4, total: 7 });
+    const [viva] = await rowsOf('albums');
+    expect((await rowsOf('songs')).map(({ title, album_id }) => [title, album_id]).sort()).toEqual(
+      [['Single', null], ['Yes', viva?.id]], // prettier-ignore
+    );
+    expect(await itemsOf(asked)).toEqual([
+      { item: 4, state: 'failed', error: 'year must be a whole number of at most 32 bits' },
+      { item: 6, state: 'failed', error: expect.stringContaining('in the lines above') },
+      { item: 7, state: 'failed', error: 'There is no such album.' },
+      { item: 8, state: 'failed', error: expect.stringContaining('as many cells') },
+    ]);
+  });
+
+  it('does several lines at once, and not many', async () => {
+    let [now, most] = [0, 0];
+    const counting =
+      <Request>(send: (request: Request) => Promise<unknown>) =>
+      async (request: Request) => {
+        most = Math.max(most, ++now);
+        return send(request).finally(() => now--);
+      };
+    const commands = { ...api.commands, album: counting(api.commands.album) } as Commands;
+    await work(await importing(numbered(100, 'At once').map(album)), { commands });
+    expect(most).toBe(16);
+    expect(await namesOf('albums')).toHaveLength(100);
+  });
+
+  it('adds nothing twice, however often it is tried, and wherever it broke off', async () => {
+    const names = numbered(20, 'Album');
+    const lines = names.flatMap((name) => [
+      album(name),
+      song(`${name} 1`, name),
+      song(`${name} 2`, name),
+      { kind: 'bad' },
+    ]);
+    const asked = await importing(lines);
+    let left = 0;
+    const commands = before(() =>
+      left-- > 0 ? Promise.resolve() : Promise.reject(unavailable('LOG_UNAVAILABLE', 'No.')),
+    );
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      left = 15 * attempt;
+      const ended = work(asked, { attempt, commands });
+      await expect(ended).rejects.toMatchObject({ name: 'JobFailure', kind: 'again', code: 'LOG_UNAVAILABLE' });
+    }
+    for (let attempt = 4; attempt <= 5; attempt++)
+      expect(await work(asked, { attempt })).toMatchObject({ result: { albums: 20, songs: 40, bad: 20 } });
+    expect(await namesOf('albums')).toEqual([...names].sort());
+    expect(await namesOf('songs')).toEqual(names.flatMap((name) => [`${name} 1`, `${name} 2`]).sort());
+    expect(await itemsOf(asked)).toHaveLength(20);
+  });
+
+  it('tries lines again that were bad, when that is asked for', async () => {
+    const origin = originOf();
+    const albumId = thingIdOf('album', origin.commandId);
+    const asked = await importing([song('Early', albumId), { kind: 'bad' }]);
+    expect(await work(asked)).toMatchObject({ result: { songs: 0, bad: 2 } });
+    await api.createAlbum('It comes late', origin);
+    await againFailedItems(core.admin, asked.jobId);
+    expect(await work(asked, { attempt: 2 })).toMatchObject({ result: { songs: 1, bad: 1 } });
+    expect((await itemsOf(asked)).map(({ state }) => state)).toEqual(['done', 'failed']);
+  });
+
+  it('ends when it is called off, and says before how far it has come', async () => {
+    const asked = await importing(numbered(200, 'Called off').map(album));
+    const cancelled = new AbortController();
+    const heard: Progress[] = [];
+    const progress = (each: Progress) => {
+      heard.push(each);
+      if (each.done === 20) cancelled.abort(new Error('cancelled'));
+    };
+    await expect(work(asked, { signal: cancelled.signal, progress })).rejects.toThrow('cancelled');
+    expect(heard[0]).toEqual({ done: 1, failed: 0, total: 200 });
+    expect((await namesOf('albums')).length).toBeLessThan(50);
+  });
+
+  it('is given up when nobody has kept what was to be imported', async () => {
+    const asked = await importing([album('Lost')]);
+    await files.remove(`imports/${asked.jobId}.ndjson`);
+    await expect(work(asked)).rejects.toMatchObject({ kind: 'never', code: 'PAYLOAD_LOST' });
+  });
+
+  it('is not begun while files cannot be kept', async () => {
+    const put = () => Promise.reject(new Error('the disk is full'));
+    const refused = ask(importCatalog, { format: 'ndjson', data: '{}' }, { files: { ...files, put } });
+    await expect(refused).rejects.toMatchObject({ kind: 'unavailable', code: 'FILES_UNAVAILABLE' });
+  });
+});

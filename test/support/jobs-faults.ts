@@ -1,0 +1,81 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { PostgresConnection } from '../../src/postgres/connection.ts';
+import { freePort } from '../../src/stack/ports.ts';
+import { type Client, createClient } from './client.ts';
+import type { Settings } from './distributed.ts';
+import { newPerson } from './people.ts';
+import { openmusic, type OpenMusicProcess, startProcess } from './processes.ts';
+import { createDatabase } from './servers/index.ts';
+
+/** OpenMusic as one process with its log in Postgres, on data that outlive it. */
+export interface JobsApp {
+  readonly url: string;
+  readonly dataDir: string;
+  readonly env: Settings;
+  readonly connection: PostgresConnection;
+  /** Speaks in the name of an admin. */
+  readonly admin: Client;
+  /** The one that runs now, or did last. */
+  process(): OpenMusicProcess;
+  /** SIGKILL, unless it is dead already, and another on the same data; these settings are its own, `FAULT` among them. */
+  replace(more?: Settings): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Long times, scaled to what a test can wait for. */
+export const SHORT_TIMES: Settings = {
+  ...{ JOB_LEASE_SECONDS: '1', JOB_BACKOFF_SECONDS: '0.05', JOB_BACKOFF_MOST_SECONDS: '0.2' },
+  ...{ BREAKER_OPEN_SECONDS: '0.5', RATE_JOBS: 'off' },
+};
+
+const ENTRY = 'test/support/faulty-main.ts';
+
+export interface JobsAppOptions {
+  readonly env?: Settings;
+  /** Of the first process only. */
+  readonly first?: Settings;
+  /** Makes ready where it keeps its files. */
+  readonly prepare?: (dataDir: string) => Promise<void>;
+}
+
+export async function startJobsApp({ env: more, first, prepare }: JobsAppOptions = {}): Promise<JobsApp> {
+  const [database, port] = [await createDatabase(), await freePort()];
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'openmusic-jobs-'));
+  await prepare?.(dataDir);
+  const { host, user, password, database: name } = database.connection;
+  const login = { PGHOST: host, PGUSER: user, PGPASSWORD: password, PGDATABASE: name };
+  const PGPORT = String(database.connection.port);
+  const env = { DATA_DIR: dataDir, PARTITIONS: '2', ...login, PGPORT, ...SHORT_TIMES, ...more };
+  const start = (own: Settings = {}) => startProcess({ env: { ...env, ...own }, port, entry: ENTRY });
+  let running = await start(first);
+  const stop = async () => {
+    await running.end('SIGKILL');
+    await database.drop();
+    await rm(dataDir, { recursive: true });
+  };
+  try {
+    return {
+      ...{ url: running.url, dataDir, env, connection: database.connection, stop },
+      admin: await newAdmin(running.url, env),
+      process: () => running,
+      async replace(own) {
+        await running.end('SIGKILL');
+        running = await start(own);
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Speaks in the name of a new admin. */
+export async function newAdmin(url: string, env: Settings): Promise<Client> {
+  const { username, password } = await newPerson(url);
+  const { code, output } = await openmusic(['accounts', 'grant-admin', username], env);
+  if (code !== 0) throw new Error(`not an admin: ${output}`);
+  const { body } = await createClient(url).post('/authentications', { username, password });
+  return createClient(url, body?.data?.accessToken);
+}

@@ -1,0 +1,106 @@
+import type { JobEvent, JobRequest } from '../../src/events/jobs.ts';
+import { newId, thingIdOf } from '../../src/events/ids.ts';
+import type { QueuedJob } from '../../src/jobs/leases.ts';
+import { queueOf, type QueueScope } from '../../src/jobs/queue.ts';
+import { type Database, openDatabase } from '../../src/postgres/pool.ts';
+import type { PostgresConnection } from '../../src/postgres/connection.ts';
+import { streamHeads } from '../../src/projections/ledger.ts';
+import type { Applied } from '../../src/projections/projection.ts';
+import { checkpointDdl } from '../../src/projections/statement.ts';
+import { EXPORTER } from '../../src/consumers/exporter.ts';
+import { SCHEDULER } from '../../src/consumers/scheduler.ts';
+import { WORKER } from '../../src/consumers/worker.ts';
+
+export const SCOPES: readonly QueueScope[] = [EXPORTER, WORKER, SCHEDULER];
+
+export const newJobId = (): string => thingIdOf('job', newId());
+
+/** What somebody in particular asks for. */
+export const requestOf = (given: Partial<JobRequest> = {}): JobRequest => ({
+  ...{ jobType: 'dummy', ownerId: 'user-1', parameters: '{}', payloadId: null, provider: null, total: 1, attempts: 3 },
+  ...{ runAt: null, repeat: null, parentId: null, replaces: null },
+  ...given,
+});
+
+/** The events of a job, each with what a test wants of it. */
+export const told = {
+  requested: (given: Partial<JobRequest> = {}): JobEvent => ({ type: 'JobRequested', request: requestOf(given) }),
+  started: (attempt: number, counted = 0, takesOver = false): JobEvent => ({
+    ...{ type: 'JobAttemptStarted', attempt, counted, takesOver, worker: 'w' },
+  }),
+  failed: (attempt: number, counted: number, retryAt = '2030-01-01T00:00:00.000Z'): JobEvent => ({
+    ...{ type: 'JobAttemptFailed', attempt, counted, code: 'FAILED', error: 'it did not work', retryAt },
+  }),
+  progressed: (attempt: number, done = 1): JobEvent => ({
+    ...{ type: 'JobProgressed', attempt, done, total: 4, failed: 0 },
+  }),
+  completed: (attempt: number): JobEvent => ({
+    ...{ type: 'JobCompleted', attempt, done: 3, total: 4, failed: 1, file: null, result: '{"lines":4}' },
+  }),
+  died: (attempt: number): JobEvent => ({ type: 'JobDied', attempt, code: 'HOPELESS', error: 'never' }),
+  cancelled: (attempt = 0): JobEvent => ({ type: 'JobCancelled', attempt }),
+  retried: (attempt: number, failedOnly = false, given: Partial<JobRequest> = {}): JobEvent => ({
+    ...{ type: 'JobRetried', request: requestOf(given), attempt, failedOnly },
+  }),
+  occurred: (at: string, next: string | null): JobEvent => ({ type: 'JobOccurred', at, jobId: 'job-child', next }),
+  dropped: (): JobEvent => ({ type: 'DeadLetterDropped' }),
+};
+
+/** One event a second from the year's beginning. */
+export const timeOf = (second: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString();
+
+/** What happened to one job, from its first version on. */
+export const historyOf = (stream: string, ...events: readonly JobEvent[]): Applied[] =>
+  events.map((event, index) => ({ stream, version: index + 1, time: timeOf(index), actor: 'user-1', event }));
+
+/** A queue in a schema of its own, and behind it the namespace's tables. Nobody feeds it. */
+export interface BareQueue {
+  readonly schema: string;
+  readonly database: Database;
+  close(): Promise<void>;
+}
+
+export async function openQueue(
+  connection: PostgresConnection,
+  { namespace, schema = 'queue', scope = WORKER }: { namespace: string; schema?: string; scope?: QueueScope },
+): Promise<BareQueue> {
+  const database = openDatabase(connection, { name: 'queue', max: 12, searchPath: [schema, namespace, 'public'] });
+  await database.use(async (client) => {
+    await client.query(`CREATE SCHEMA "${schema}"`);
+    await client.query([checkpointDdl, streamHeads.ddl, queueOf(scope).ddl].join(';\n'));
+  });
+  return { schema, database, close: () => database.stop() };
+}
+
+export interface QueueRow {
+  readonly job_id: string;
+  readonly version?: number;
+  readonly lane?: string;
+  readonly job_type?: string;
+  readonly payload_id?: string | null;
+  /** Milliseconds from now. */
+  readonly inMs?: number;
+  readonly state?: 'waiting' | 'running';
+  readonly attempt?: number;
+  readonly counted?: number;
+}
+
+const QUEUE_ROWS = `INSERT INTO job_queue (job_id, version, lane, job_type, owner_id, parameters, payload_id, total, allowed,
+    run_at, state, attempt, counted, again_after)
+  SELECT job_id, coalesce(version, 1), coalesce(lane, 'dummy'), coalesce(job_type, 'dummy'), 'user-1', '{}', payload_id, 1, 3,
+    now() + coalesce("inMs", -1000) * interval '1 ms', coalesce(state, 'waiting'), coalesce(attempt, 0), coalesce(counted, 0), 0
+  FROM json_to_recordset($1) AS r (job_id text, version int, lane text, job_type text, payload_id text, "inMs" float8,
+    state text, attempt int, counted int)`;
+
+/** Rows as the projection would leave them. */
+export async function putInQueue(database: Database, ...rows: readonly QueueRow[]): Promise<void> {
+  await database.query({ text: QUEUE_ROWS, values: [JSON.stringify(rows)] });
+}
+
+/** A job as a worker has it that has just leased it. */
+export const queuedJob = (given: Partial<QueuedJob> = {}): QueuedJob => ({
+  ...{ jobId: newJobId(), version: 1, lane: 'dummy', jobType: 'dummy', ownerId: 'user-1', parameters: '{}' },
+  ...{ payloadId: null, payload: null, provider: null, total: 1, allowed: 3, runAt: new Date(0) },
+  ...{ repeatCron: null, repeatZone: null, abandoned: false, attempt: 0, counted: 0, againAfter: 0 },
+  ...given,
+});
