@@ -23,7 +23,10 @@ answerQuestions(async ({ redis, jobs, concurrency }: BullJobs): Promise<Point[]>
       const some = Math.min(AT_ONCE, jobs - added);
       await queue.addBulk(Array.from({ length: some }, () => ({ name: 'dummy', data: { duration: 0 } })));
     }
-    const worker = new Worker(NAME, () => Promise.resolve({}), { connection: { ...connection, maxRetriesPerRequest: null }, concurrency });
+    const worker = new Worker(NAME, () => Promise.resolve({}), {
+      connection: { ...connection, maxRetriesPerRequest: null },
+      concurrency,
+    });
     const points = await completed(queue, jobs);
     await worker.close();
     return points;

@@ -4,8 +4,12 @@ import { catchUp } from './figures/catch-up.ts';
 import { createAlbum } from './figures/create-album.ts';
 import { growth } from './figures/growth.ts';
 import { jobsAccept } from './figures/jobs-accept.ts';
+import { jobsFinished } from './figures/jobs-finished.ts';
 import { jobsMails } from './figures/jobs-mails.ts';
 import { jobsNoop } from './figures/jobs-noop.ts';
+import { jobsQueued } from './figures/jobs-queued.ts';
+import { jobsStatus } from './figures/jobs-status.ts';
+import { jobsWorkers } from './figures/jobs-workers.ts';
 import { loadGenerator } from './figures/load-generator.ts';
 import { login } from './figures/login.ts';
 import { marks } from './figures/marks.ts';
@@ -25,7 +29,11 @@ export const figures: readonly Figure[] = [
   login,
   jobsNoop,
   jobsAccept,
+  jobsQueued,
   jobsMails,
+  jobsStatus,
+  jobsWorkers,
+  jobsFinished,
   catchUp,
   growth,
   memory,

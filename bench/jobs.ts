@@ -37,7 +37,6 @@ export interface Jobs {
   close(): Promise<void>;
 }
 
-const UNFINISHED = ['scheduled', 'queued', 'running', 'failed-retrying'];
 const LOOK_EVERY_MS = 50;
 const PATIENCE_MS = 60_000;
 
@@ -51,14 +50,14 @@ export async function openJobs({ connection }: Pick<Stack, 'connection'>): Promi
     count: (states) => numberOf(`SELECT count(*)::int AS n FROM "${schema}".jobs WHERE state = ANY($1)`, [states]),
     async drain(total, worker) {
       const points: Point[] = [];
-      let running = true;
-      void worker.ended.then(() => (running = false));
+      const life = { running: true };
+      void worker.ended.then(() => (life.running = false));
       for (let lastMs = performance.now(); ;) {
         const point = { ms: performance.now(), applied: total - (await numberOf(unfinished)) };
         if (point.applied > (points.at(-1)?.applied ?? 0)) lastMs = point.ms;
         points.push(point);
         if (point.applied === total) return points;
-        if (!running || point.ms - lastMs > PATIENCE_MS)
+        if (!life.running || point.ms - lastMs > PATIENCE_MS)
           throw new Error(`only ${point.applied} of ${total} jobs have ended:\n${worker.output()}`);
         await delay(LOOK_EVERY_MS);
       }
@@ -82,5 +81,3 @@ export function rateOf(points: readonly Point[], total: number): number {
   const ms = timeOf(points, total) - timeOf(points, BEGIN * total);
   return (((1 - BEGIN) * total) / ms) * 1_000;
 }
-
-export { UNFINISHED };

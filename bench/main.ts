@@ -27,7 +27,9 @@ program
 
 program
   .command('profile <figure>')
-  .description('show where the time of create-album, read-album, cached-playlist, playlist-songs or catch-up goes')
+  .description(
+    'show where the time of create-album, read-album, cached-playlist, playlist-songs, catch-up or jobs-noop goes',
+  )
   .option('--only <part>', 'the way to run whose name contains this', 'embedded')
   .option('--connections <count>', 'of the load', positive, 64)
   .option('--seconds <seconds>', 'under load', positive, 10)

@@ -2,6 +2,8 @@ import type { Profiler } from 'node:inspector/promises';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { accounts, tokenOf } from './accounts.ts';
+import { dummies, openJobs, startJobs } from './jobs.ts';
 import type { Requests } from './load/http.ts';
 import { startLoader } from './load/loader.ts';
 import { OBSERVED, type Question } from './observed.ts';
@@ -9,7 +11,7 @@ import { createPlaylists, warm } from './figures/cached-reads.ts';
 import { additionsTo, prepare } from './figures/playlist-songs.ts';
 import { prepareReplay } from './replay.ts';
 import { CREATE_ALBUM, createAlbum, createdId, register } from './requests.ts';
-import { embedded, flushed, type Shape, unflushed, withoutCache } from './shapes.ts';
+import { embedded, flushed, forJobs, type Shape, unflushed, withoutCache } from './shapes.ts';
 import { type Server, startStack } from './stack.ts';
 import { topOf } from './top.ts';
 
@@ -21,6 +23,8 @@ export interface ProfileOptions {
 
 const EVENTS = 100_000;
 const PLAYLISTS = 64;
+const JOBS = 2_000;
+const ACCOUNTS = 50;
 const profiles = fileURLToPath(new URL('../.cache/profiles/', import.meta.url));
 const say = (line: string) => void process.stderr.write(`${line}\n`);
 
@@ -47,6 +51,7 @@ const scenes: Readonly<Record<string, Scene>> = {
       return additionsTo(url, await prepare(url, { seconds, warmUpSeconds: 0 }));
     }),
   'catch-up': catchUp,
+  'jobs-noop': noopJobs,
 };
 
 /** Shows where our processes spend their time while they do what a figure measures, by V8's own profiler. */
@@ -83,6 +88,27 @@ async function catchUp(shape: Shape): Promise<void> {
     await profiled([projector], () => replay.follow(projector));
   } finally {
     await replay.stop();
+  }
+}
+
+/** Accepted and done at the same time. */
+async function noopJobs(shape: Shape, { connections }: ProfileOptions): Promise<void> {
+  const stack = await startStack(forJobs(shape, { WORKER_CONCURRENCY: String(connections) }), OBSERVED);
+  const jobs = await openJobs(stack);
+  try {
+    const worker = await stack.start('worker', OBSERVED);
+    const tokens = accounts(ACCOUNTS).map(tokenOf);
+    const work = async () => {
+      const began = performance.now();
+      await startJobs(stack.url, dummies(JOBS, tokens));
+      await jobs.drain(JOBS, worker);
+      say(`${Math.round((JOBS / (performance.now() - began)) * 1_000)}/s`);
+    };
+    await work(); // to warm up
+    await profiled([...stack.servers, worker], work);
+  } finally {
+    await jobs.close();
+    await stack.stop();
   }
 }
 

@@ -5,7 +5,8 @@ import { SMTPServer } from 'smtp-server';
 import { answerQuestions } from './answers.ts';
 
 /** What the mail server is asked: to begin, or for what it has taken since it was asked that the last time. */
-export type SmtpQuestion = { readonly question: 'listen'; readonly connections: number } | { readonly question: 'taken' };
+export type SmtpQuestion =
+  { readonly question: 'listen'; readonly connections: number } | { readonly question: 'taken' };
 
 /** A mail that it has taken. */
 export interface Taken {
@@ -16,7 +17,9 @@ export interface Taken {
 
 let taken: Taken[] = [];
 
-answerQuestions((asked: SmtpQuestion) => (asked.question === 'listen' ? listen(asked.connections) : Promise.resolve(give())));
+answerQuestions((asked: SmtpQuestion) =>
+  asked.question === 'listen' ? listen(asked.connections) : Promise.resolve(give()),
+);
 
 function give(): Taken[] {
   const given = taken;
@@ -29,7 +32,9 @@ async function listen(maxClients: number): Promise<number> {
   const server = new SMTPServer({
     ...{ maxClients, logger: false, authOptional: true, disableReverseLookup: true, disabledCommands: ['STARTTLS'] },
     onData: (stream, _session, done) => {
-      buffer(stream).then((raw) => (take(raw), done()), done);
+      buffer(stream)
+        .then(take)
+        .then(() => done(), done);
     },
   });
   server.on('error', () => undefined); // clients that are cut off

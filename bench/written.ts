@@ -33,7 +33,11 @@ async function write({ log: place, servers, build }: Written, recordsBy: (author
 }
 
 /** Playlists of these songs, one for each of these owners. Their ids. */
-export async function writePlaylists(to: Written, owners: readonly string[], songs: readonly string[]): Promise<string[]> {
+export async function writePlaylists(
+  to: Written,
+  owners: readonly string[],
+  songs: readonly string[],
+): Promise<string[]> {
   const ids: string[] = [];
   await write(to, (author) =>
     owners.flatMap((ownerId) => {
@@ -49,9 +53,7 @@ function playlistBy(author: Author, stream: string, ownerId: string, songs: read
   const { title } = SONG;
   const events = [
     { type: 'PlaylistCreated', name: 'Morning', ownerId } as const,
-    ...songs.map(
-      (songId) => ({ type: 'SongAddedToPlaylist', entryId: author.name('entry'), songId, title }) as const,
-    ),
+    ...songs.map((songId) => ({ type: 'SongAddedToPlaylist', entryId: author.name('entry'), songId, title }) as const),
   ];
   let prev = '';
   return events.map((event, index) => {

@@ -131,7 +131,7 @@ const settings = z.object({
   AWS_SECRET_ACCESS_KEY: z.string().optional().describe('belongs to AWS_ACCESS_KEY_ID'),
   LINK_KEY: key.optional().describe('signs links to files; made once in DATA_DIR where the log is embedded'),
   LINK_KEY_PREVIOUS: key.optional().describe('an older key whose links are still accepted'),
-  LINK_AGE: seconds.default(900).describe('how long a link to a file is good, in seconds'),
+  LINK_AGE: seconds.max(604_800).default(900).describe('how long a link to a file is good, in seconds'),
   MAIL_PROVIDERS: list
     .pipe(z.array(z.enum(mailProviders)))
     .optional()

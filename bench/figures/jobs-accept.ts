@@ -40,7 +40,8 @@ const VARIANTS: readonly Variant[] = [{ shape, floors: { [CONNECTIONS]: 2_500 } 
 
 export const jobsAccept: Figure = {
   name: 'jobs-accept',
-  about: 'POST /export/playlists/{id} and POST /jobs, answered once the job is in the log, accepted, and seen by every later read',
+  about:
+    'POST /export/playlists/{id} and POST /jobs, answered once the job is in the log, accepted, and seen by every later read',
   method: `${ACCOUNTS} accounts have a playlist with ${SONGS} songs each. Exports of these are asked for in turn over ${CONNECTIONS} connections while no
 exporter and no worker runs. Then a worker runs ${RUNNING.toLocaleString('en')} \`dummy\` jobs at once, all the time, and ${PER_SECOND} requests a second are sent at
 their times, however long the answers to others take: exports, and \`dummy\` jobs that do nothing, which that worker does, too. What a
@@ -107,7 +108,10 @@ async function compareTimes(
   try {
     const contestants = [
       { name: 'ours', run: ours },
-      { name: BARE, run: () => sampleOf(loader.run({ ...load, url: bare, posts: [{ path: '/albums', body: ALBUM }] })) },
+      {
+        name: BARE,
+        run: () => sampleOf(loader.run({ ...load, url: bare, posts: [{ path: '/albums', body: ALBUM }] })),
+      },
     ];
     for (const { run } of contestants) await run(); // to warm up
     const outcomes = await takeTurns(contestants, plan);

@@ -89,7 +89,12 @@ async function compare(subject: Subject, plan: Plan): Promise<Comparison[]> {
   const asked = [{ limit: READY, atLeast: ASKED }];
   const sent = `${(count * plan.rounds).toLocaleString('en')} mails, none lost, none twice`;
   return [one, many].map((ours) => {
-    const comparison = comparisonOf(`${unflushed.name}, ${ours.name.replace('ours, ', 'exports of ')}`, [ours, ready], 'perSecond', asked);
+    const comparison = comparisonOf(
+      `${unflushed.name}, ${ours.name.replace('ours, ', 'exports of ')}`,
+      [ours, ready],
+      'perSecond',
+      asked,
+    );
     return { ...comparison, notes: [sent] };
   });
 }
@@ -121,7 +126,10 @@ function exporter(name: string, { stack, server, playlists, token, count }: Expo
   return {
     name,
     async run() {
-      const jobIds = await startJobs(stack.url, Array.from({ length: count }, (_, n) => startOf(n)));
+      const jobIds = await startJobs(
+        stack.url,
+        Array.from({ length: count }, (_, n) => startOf(n)),
+      );
       const expected = jobIds.map((jobId, n) => messageIdOf(jobId, recipientOf(n)));
       const process = await stack.launch('exporter');
       try {
@@ -137,10 +145,14 @@ const LOOK_EVERY_MS = 100;
 const PATIENCE_MS = 60_000;
 
 /** Resolves when the server has taken each of these mails, and no other. */
-async function untilTaken(server: Child, expected: readonly string[], { output }: Pick<Child, 'output'>): Promise<Taken[]> {
+async function untilTaken(
+  server: Child,
+  expected: readonly string[],
+  { output }: Pick<Child, 'output'>,
+): Promise<Taken[]> {
   const missing = new Set(expected);
   const all: Taken[] = [];
-  for (let lastMs = performance.now(); missing.size > 0; ) {
+  for (let lastMs = performance.now(); missing.size > 0;) {
     await delay(LOOK_EVERY_MS);
     const question: SmtpQuestion = { question: 'taken' };
     const taken = (await server.ask(question)) as Taken[];
@@ -183,7 +195,9 @@ const readyMade = (): Mail => ({
   to: `listener${sent}@example.com`,
   subject: 'Your playlist',
   body: 'The playlist that you asked for is attached.',
-  attachments: [{ name: 'playlist-01a205107e7f77bba2b95a3d32e228ab.json', mediaType: 'application/json', content: ATTACHMENT }],
+  attachments: [
+    { name: 'playlist-01a205107e7f77bba2b95a3d32e228ab.json', mediaType: 'application/json', content: ATTACHMENT },
+  ],
 });
 
 function mailer({ server, port }: Subject, count: number): Contestant {
@@ -194,7 +208,15 @@ function mailer({ server, port }: Subject, count: number): Contestant {
       const child = startChild('bench/mailer.ts');
       try {
         await child.ask(mailing);
-        return { perSecond: rateOf(await untilTaken(server, mailing.mails.map(({ messageId }) => messageId), child)) };
+        return {
+          perSecond: rateOf(
+            await untilTaken(
+              server,
+              mailing.mails.map(({ messageId }) => messageId),
+              child,
+            ),
+          ),
+        };
       } finally {
         await child.stop();
       }

@@ -71,7 +71,8 @@ function requestsOf({ method, paths, body, token, tokens: tokenOf }: HttpLoad): 
     const [content, bearer] = [bodies[round % bodies.length], tokens[round % tokens.length]];
     return { method, path, body: content, headers: headersOf(content, bearer) };
   };
-  if (tokenOf) return paths.map((path, index) => ({ ...requestOf(path, 0), headers: headersOf(bodies[0], tokenOf[index]) }));
+  if (tokenOf)
+    return paths.map((path, index) => ({ ...requestOf(path, 0), headers: headersOf(bodies[0], tokenOf[index]) }));
   if (bodies.length === 1 && tokens.length === 1) return paths.map((path) => requestOf(path, 0));
   let sent = 0;
   const setupRequest = (request: autocannon.Request): autocannon.Request => {

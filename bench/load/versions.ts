@@ -20,7 +20,7 @@ export function watchVersions(): VersionWatch {
     let floor = 0;
     return requests.map((request, index) => ({
       ...request,
-      onResponse(_status: number, _body: string, _context: object, headers: object) {
+      onResponse(_status: number, _body: string, _context: object, headers: autocannon.Request['headers']) {
         const version = versionIn(headers);
         if (version < floor) older++;
         seen.set(request.path ?? '', Math.max(version, newest(request)));
@@ -38,6 +38,6 @@ export function watchVersions(): VersionWatch {
 }
 
 /** Of its ETag; an answer without one is never older. */
-function versionIn(headers: { etag?: string }): number {
-  return headers.etag === undefined ? Infinity : Number(/^"(\d+)-/.exec(headers.etag)?.[1] ?? NaN);
+function versionIn({ etag }: { etag?: string } = {}): number {
+  return etag === undefined ? Infinity : Number(/^"(\d+)-/.exec(etag)?.[1] ?? NaN);
 }

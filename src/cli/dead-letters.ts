@@ -114,7 +114,7 @@ function adminApi(base: string, token: string): AdminApi {
       );
       const said: unknown = await answer.json();
       if (!answer.ok) throw new Error(failure.parse(said).message);
-      return z.object({ data }).parse({ data: undefined, ...(said as object) }).data as z.output<typeof data>;
+      return z.object({ data }).parse({ data: undefined, ...(said as object) }).data;
     },
   };
 }

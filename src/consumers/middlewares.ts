@@ -168,9 +168,9 @@ export const timed =
     const tooLong = new AbortController();
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
-      const reason = new DOMException('The attempt took too long.', 'TimeoutError');
-      tooLong.abort(reason);
-      reject(reason);
+      const failure = new JobFailure('again', 'TOO_SLOW', 'The attempt took too long.');
+      reject(failure); // before anybody else says something of it
+      tooLong.abort(failure);
     }, ms);
     try {
       return await Promise.race([

@@ -58,7 +58,12 @@ const LIMITED = { cron: '0 9 28-29 3 *', timeZone: 'Europe/Berlin' };
 async function startRepeating(repeat: { cron: string; timeZone: string } = DAILY) {
   const commands = handMadeCommands();
   const occurrences = createOccurrences({ commands, logger: pino({ level: 'silent' }) });
-  const parent = queuedJob({ repeatCron: repeat.cron, repeatZone: repeat.timeZone, payloadId: 'job-1', provider: 'smtp' });
+  const parent = queuedJob({
+    repeatCron: repeat.cron,
+    repeatZone: repeat.timeZone,
+    payloadId: 'job-1',
+    provider: 'smtp',
+  });
   const { jobId, jobType, ownerId, parameters, payloadId, provider, total, allowed: attempts } = parent;
   const request: JobRequest = {
     ...{ jobType, ownerId, parameters, payloadId, provider, total, attempts },
@@ -66,7 +71,7 @@ async function startRepeating(repeat: { cron: string; timeZone: string } = DAILY
   };
   const about = { repeatable: false, bodyHash: '', olderBodyHashes: [], actor: ownerId, correlationId: 'c' };
   const origin = { ...about, commandId: newId() };
-  await commands.job({ stream: jobId, command: { type: 'RequestJob' }, origin, context: async () => ({ request }) });
+  await commands.job({ stream: jobId, command: { type: 'RequestJob' }, origin, context: () => Promise.resolve({ request }) });
 
   /** As the queue has it once it has heard of everything. */
   const queued = (): QueuedJob | undefined => {
@@ -94,7 +99,15 @@ describe('an occurrence', () => {
     expect(await occurrences(queued()!)).toBe(2);
     const [child] = children();
     expect(children()).toMatchObject([
-      { parentId: jobId, runAt: FIRST, repeat: null, payloadId: 'job-1', provider: 'smtp', attempts: 3, ownerId: 'user-1' },
+      {
+        parentId: jobId,
+        runAt: FIRST,
+        repeat: null,
+        payloadId: 'job-1',
+        provider: 'smtp',
+        attempts: 3,
+        ownerId: 'user-1',
+      },
     ]);
     // The clocks change in between.
     const said = { type: 'JobOccurred', at: FIRST, jobId: child!.stream, next: '2026-03-29T07:00:00.000Z' };

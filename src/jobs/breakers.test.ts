@@ -243,7 +243,7 @@ describe('while the database is away', () => {
     const { breakers } = start({ database, openMs: 60_000 });
     line.broken = true;
     expect(await tried(breakers, work)).toBe('sent');
-    for (let left = 10; left > 0; left--) expect(await tried(breakers, again)).toMatchObject({ code: 'SMTP_421' });
+    for (let left = 9; left > 0; left--) expect(await tried(breakers, again)).toMatchObject({ code: 'SMTP_421' });
     expect(breakers.stateOf('smtp')).toBe('open');
     line.broken = false;
     await isStill('closed', breakers); // nobody else has heard of it

@@ -177,7 +177,7 @@ export function createBreakers({ tables, openMs, report }: BreakerOptions): Brea
         if (signal.aborted) throw error;
         if (underWay.signal.aborted && !trial) throw leftAlone(name, breakerOf(name).openForMs);
         await judge(name, trial, error);
-        throw error;
+        throw trial ? triedInVain(error, openMs) : error;
       }
       await succeeded(name, trial);
       return result;
@@ -194,3 +194,10 @@ const leftAlone = (name: string, openForMs: number) =>
   new JobFailure('later', 'PROVIDER_LEFT_ALONE', `${name} keeps failing and is left alone`, {
     pauseMs: Math.max(0, openForMs) + Math.random() * 1_000,
   });
+
+/** Whoever makes the trial is not the worse for it: few jobs would not outlast a long outage. */
+const triedInVain = (error: unknown, pauseMs: number) => {
+  if (error instanceof ProviderError && error.kind === 'never') return error;
+  const code = error instanceof ProviderError ? error.code : 'FAILED';
+  return new JobFailure('later', code, reasonOf(error), { cause: error, pauseMs });
+};

@@ -8,7 +8,10 @@ jest.unstable_mockModule('../lifecycle.ts', () => ({
   sleep: (ms: number, signal: AbortSignal) =>
     new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
-      const wake = () => (clearTimeout(timer), resolve());
+      const wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
       if (signal.aborted) wake();
       else signal.addEventListener('abort', wake);
     }),
@@ -31,10 +34,22 @@ afterEach(async () => {
   jest.useRealTimers();
 });
 
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
 /** A queue in memory, whose leases one worker has. */
 function handMadeLeases(waiting: QueuedJob[]) {
   const ours = new Map<string, number | undefined>();
   const asked: { lanes: readonly string[]; limit: number }[] = [];
+  const answer = async <T>(work: () => T): Promise<T> => {
+    if (hand.fault === 'refuses') throw new Error('no database');
+    if (hand.fault === 'hangs')
+      await new Promise<void>((_, reject) =>
+        left.push(() => {
+          reject(new Error('cut'));
+        }),
+      );
+    return Promise.resolve(work());
+  };
   const hand = {
     waiting,
     ours,
@@ -45,32 +60,31 @@ function handMadeLeases(waiting: QueuedJob[]) {
     nextMs: undefined as number | undefined,
     /** Undefined: it answers. */
     fault: undefined as 'refuses' | 'hangs' | undefined,
-    async answer<T>(work: () => T): Promise<T> {
-      if (hand.fault === 'refuses') throw new Error('no database');
-      if (hand.fault === 'hangs') await new Promise<void>((_, reject) => left.push(() => reject(new Error('cut'))));
-      return Promise.resolve(work());
-    },
-    leases: {
+    leases: leasesOf(),
+  };
+  return hand;
+
+  function leasesOf(): Mutable<Leases> {
+    return {
       take: (lanes, limit) =>
-        hand.answer(() => {
+        answer(() => {
           asked.push({ lanes, limit });
           const found = hand.waiting.filter(({ lane }) => lanes.includes(lane)).slice(0, limit);
           hand.waiting = hand.waiting.filter((job) => !found.includes(job));
           for (const { jobId, attempt } of found) ours.set(jobId, attempt + 1);
           return found;
         }),
-      renew: (ids) => hand.answer(() => new Map([...ours].filter(([id]) => ids.includes(id)))),
+      renew: (ids) => answer(() => new Map([...ours].filter(([id]) => ids.includes(id)))),
       release: (jobs) =>
-        hand.answer(() => {
+        answer(() => {
           const gone = jobs.filter(({ jobId, version }) => version <= hand.heardOf || !ours.has(jobId));
           hand.released.push(...gone.filter(({ jobId }) => ours.has(jobId)));
           for (const { jobId } of gone) ours.delete(jobId);
           return gone.map(({ jobId }) => jobId);
         }),
-      nextIn: () => hand.answer(() => hand.nextMs),
-    } satisfies Leases,
-  };
-  return hand;
+      nextIn: () => answer(() => hand.nextMs),
+    };
+  }
 }
 
 interface Handled {
@@ -102,10 +116,11 @@ async function start(jobs: readonly QueuedJob[], options: Partial<RunnerOptions>
   return { hand, begun, reports, runner };
 }
 
-const jobsOf = (count: number, given: Partial<QueuedJob> = {}) =>
-  Array.from({ length: count }, () => queuedJob(given));
+const jobsOf = (count: number, given: Partial<QueuedJob> = {}) => Array.from({ length: count }, () => queuedJob(given));
 
-const finishAll = (begun: readonly Handled[]) => begun.forEach((each) => each.finish());
+const finishAll = (begun: readonly Handled[]) => {
+  for (const each of begun) each.finish();
+};
 
 describe('a runner takes', () => {
   it('as many jobs as there is room for, and another one for each that ends', async () => {
@@ -116,7 +131,10 @@ describe('a runner takes', () => {
     await pass(0);
     expect(begun.map(({ job }) => job)).toEqual(jobs.slice(0, 3));
     expect(hand.asked.every(({ limit }) => limit <= 2)).toBe(true);
-    for (let index = 0; index < 5; index++, await pass(0)) begun[index]!.finish();
+    for (let index = 0; index < 5; index++) {
+      begun[index]!.finish();
+      await pass(0);
+    }
     expect([begun.length, runner.running]).toEqual([5, 0]);
   });
 
@@ -285,7 +303,7 @@ describe('a job is broken off', () => {
     hand.waiting.push(job!);
     runner.wake();
     await pass(0);
-    expect(begun.map(({ signal }) => signal.reason)).toEqual(['lease lost', undefined]);
+    expect(begun.map(({ signal }): unknown => signal.reason)).toEqual(['lease lost', undefined]);
     begun[0]!.finish();
     await pass(1_000);
     expect([hand.released, runner.running]).toEqual([[], 1]);
@@ -325,7 +343,7 @@ describe('a runner that stops', () => {
     const { begun, hand, runner } = await start([]);
     const { take } = hand.leases;
     const { promise: answer, resolve } = Promise.withResolvers<void>();
-    hand.leases.take = async (...args) => answer.then(() => take(...args));
+    hand.leases.take = (...args) => answer.then(() => take(...args));
     hand.waiting.push(...jobsOf(1));
     runner.wake();
     await pass(0);

@@ -56,7 +56,10 @@ export function startRunner({ leases, lanes, concurrency, leaseMs, handle, repor
 
   function begin(job: QueuedJob): void {
     const { jobId } = job;
-    if (stopping.signal.aborted) return leave(job, 0);
+    if (stopping.signal.aborted) {
+      leave(job, 0);
+      return;
+    }
     // Whatever of this job is still here had a lease that has run out.
     ended = ended.filter((each) => each.jobId !== jobId);
     for (const { control } of runsOf(jobId)) interrupt(control, 'lease lost');

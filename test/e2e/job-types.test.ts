@@ -122,7 +122,7 @@ describe('jobs that everybody may start', () => {
     const report = await made(client, await start(client, 'report', {}));
     const foreign = await made(stranger.client, await start(stranger.client, 'report', {}));
     const albumId = (await client.post('/albums', { name: 'Viva la Vida', year: 2008 })).body?.data?.albumId ?? '';
-    const cover = formOf([{ bytes: png(1, 1), filename: 'cover.png', type: 'image/png' }]);
+    const cover = formOf([{ bytes: png(), filename: 'cover.png', type: 'image/png' }]);
     await client.send('POST', `/albums/${albumId}/covers`, { raw: cover, headers: FORM });
     const fileIds = [report.job.result?.fileId, foreign.job.result?.fileId, albumId, 'file-none'];
 
@@ -209,18 +209,17 @@ describe('an import', () => {
   });
 
   it('goes on after kill -9, and nothing is added twice', async () => {
-    const SONGS = 3_000;
+    const SONGS = 1_500;
     const names = Array.from({ length: SONGS }, (_, n) => `Song ${n}`);
     const about = { kind: 'song', year: 2008, genre: 'Indie', performer: 'Survivor', album: 'A' };
     const lines = [{ kind: 'album', name: 'A', year: 2008 }, ...names.map((title) => ({ ...about, title }))];
     const data = lines.map((line) => JSON.stringify(line)).join('\n');
     const jobId = await start(admin, 'import-catalog', { format: 'ndjson', data });
-    const hasBegun = async () => (await seen(admin, jobId)).progress.done > 100;
+    const hasBegun = async () => (await titles('Survivor')).length > 100;
     await until(hasBegun, 30_000, () => 'nothing was imported');
     await server.end('SIGKILL');
     server = await launch();
-    const { done } = (await seen(admin, jobId)).progress;
-    expect(done).toBeLessThan(SONGS);
+    expect((await titles('Survivor')).length).toBeLessThan(SONGS);
     const job = await ended(admin, jobId);
     expect(job).toMatchObject({ state: 'succeeded', result: { albums: 1, songs: SONGS, bad: 0 } });
     expect(job.attempts).toHaveLength(2);

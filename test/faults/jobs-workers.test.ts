@@ -1,8 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { Client } from '../support/client.ts';
-import { describeDistributed, type Distributed, seedOfRun, startDistributed } from '../support/distributed.ts';
-import { newAdmin, SHORT_TIMES } from '../support/jobs-faults.ts';
+import {
+  describeDistributed,
+  type Distributed,
+  seedOfRun,
+  type Settings,
+  startDistributed,
+} from '../support/distributed.ts';
+import { newAdmin, SHORT_LEASE, SHORT_TIMES } from '../support/jobs-faults.ts';
 import { overlapsOf, type Receiver, startReceiver } from '../support/jobs-receiver.ts';
 import { begin, beginAll, codesOf, jobOf, jobsOf, isOver, mailsTo, untilJob, untilOver } from '../support/jobs-told.ts';
 import { eventually, metricOf } from '../support/observed.ts';
@@ -34,8 +40,8 @@ describeDistributed('workers', () => {
     await Promise.all(running.splice(0).map((worker) => worker.end('SIGKILL')));
   });
 
-  async function startWorker(): Promise<OpenMusicProcess> {
-    const worker = await system.startWorker('worker');
+  async function startWorker(settings?: Settings): Promise<OpenMusicProcess> {
+    const worker = await system.startWorker('worker', settings);
     running.push(worker);
     return worker;
   }
@@ -88,7 +94,7 @@ describeDistributed('workers', () => {
     async () => {
       for (const when of ['while', 'after'] as const) {
         const [frozen, heir] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-        const zombie = await startWorker();
+        const zombie = await startWorker(SHORT_LEASE);
         receiver.take(() => frozen.promise);
         const id = await begin(admin, '/messages', newMails(1)[0]!);
         await untilCalls(id, 1);
@@ -125,7 +131,7 @@ describeDistributed('workers', () => {
       const slow = await begin(admin, '/jobs', { type: 'dummy', payload: { duration: 600_000 } });
       await untilJob(admin, slow, 'runs', ({ state }) => state === 'running', WITHIN_MS);
       expect((await admin.delete(`/jobs/${slow}`)).status).toBe(200);
-      await eventually('the work is broken off', () => hasEnded(worker, 'lost', 1), 10_000);
+      await eventually('the work is broken off', () => hasEnded(worker, 'lost', 1), WITHIN_MS);
 
       const answer = Promise.withResolvers<void>();
       receiver.take(() => answer.promise);

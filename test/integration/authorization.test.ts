@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Client, createClient } from '../support/client.ts';
 import { httpApp } from '../support/http-app.ts';
@@ -20,12 +21,16 @@ const loggedIn = (status: number) => `401 401 401 ${Array.from({ length: 5 }, ()
 const sharers = (status: number) => `401 401 401 403 403 ${status} ${status} 403`;
 const owner = (status: number) => `401 401 401 403 403 403 ${status} 403`;
 const admin = (status: number) => `401 401 401 403 403 403 403 ${status}`;
+/** Others do not hear that it is there. */
+const ownerAndAdmin = (status: number) => `401 401 401 404 404 404 ${status} ${status}`;
 
 /** What a request is about. */
 interface Target {
   readonly albumId: string;
   readonly songId: string;
   readonly playlistId: string;
+  /** Waits, or is dead, or was cancelled, as the row wants it. */
+  readonly jobId: string;
 }
 
 interface Row {
@@ -46,6 +51,9 @@ const inPlaylist = ({ songId }: Target) => ({ songId });
 const refresh = (_: Target, actor: Actor) => ({
   refreshToken: people[actor === 'admin' ? 'admin' : 'owner'].refreshToken,
 });
+
+const mail = () => ({ to: 'chris@example.com', subject: 'Yes', body: 'No' });
+const cancelled = ({ jobId }: Target) => as('owner').delete(`/jobs/${jobId}`);
 
 function form(): FormData {
   const data = new FormData();
@@ -122,6 +130,51 @@ const ROWS: readonly Row[] = [
     gone: loggedIn(404),
     body: ({ playlistId }) => ({ playlistId, userId: people.collaborator.id }),
   },
+  { route: 'POST /jobs', there: loggedIn(202), body: () => ({ type: 'dummy' }) },
+  { route: 'GET /jobs', there: loggedIn(200) },
+  { route: 'GET /jobs/:id', there: ownerAndAdmin(200), gone: loggedIn(404) },
+  { route: 'GET /jobs/:id/items', there: ownerAndAdmin(200), gone: loggedIn(404) },
+  { route: 'GET /jobs/:id/result', there: ownerAndAdmin(409), gone: loggedIn(404) },
+  { route: 'GET /jobs/:id/events', there: ownerAndAdmin(200), gone: loggedIn(404), given: cancelled },
+  { route: 'DELETE /jobs/:id', there: ownerAndAdmin(200), gone: loggedIn(404) },
+  { route: 'POST /jobs/:id/retry', there: ownerAndAdmin(202), gone: loggedIn(404), given: cancelled },
+  { route: 'GET /files', there: loggedIn(200) },
+  { route: 'GET /files/:fileId/content', there: anyone(403) },
+  {
+    route: 'POST /downloads',
+    there: loggedIn(202),
+    gone: loggedIn(400),
+    body: ({ albumId }) => ({ fileIds: [albumId] }),
+  },
+  { route: 'POST /downloads/check', there: loggedIn(200), body: ({ albumId }) => ({ fileIds: [albumId] }) },
+  {
+    route: 'POST /v1/download/initiate',
+    there: loggedIn(202),
+    gone: loggedIn(400),
+    body: ({ albumId }) => ({ file_ids: [albumId] }),
+  },
+  { route: 'POST /v1/download/check', there: loggedIn(200), body: ({ albumId }) => ({ file_ids: [albumId] }) },
+  { route: 'GET /v1/download/status/:id', there: ownerAndAdmin(200), gone: loggedIn(404) },
+  { route: 'GET /v1/download/result/:id', there: ownerAndAdmin(409), gone: loggedIn(404) },
+  { route: 'POST /messages', there: admin(202), body: mail },
+  { route: 'POST /messages/batch', there: admin(202), body: () => ({ items: [mail()] }) },
+  {
+    route: 'POST /export/playlists/:id',
+    there: owner(201),
+    gone: loggedIn(404),
+    body: () => ({ targetEmail: 'chris@example.com' }),
+  },
+  { route: 'GET /admin/providers', there: admin(200) },
+  { route: 'GET /admin/dead-letters', there: admin(200) },
+  { route: 'GET /admin/dead-letters/:id', there: admin(200), gone: admin(404) },
+  { route: 'POST /admin/dead-letters/:id/redrive', there: admin(202), gone: admin(404), body: () => ({}) },
+  {
+    route: 'POST /admin/dead-letters/redrive',
+    there: admin(202),
+    gone: admin(202),
+    body: ({ jobId }) => ({ jobIds: [jobId] }),
+  },
+  { route: 'DELETE /admin/dead-letters/:id', there: admin(200), gone: admin(404) },
 ];
 
 /** Rows that are others where the catalog is not open to all. */
@@ -135,8 +188,10 @@ let base: string;
 let people: Record<'stranger' | 'former' | 'collaborator' | 'owner' | 'admin', Person>;
 const spareTokens: string[] = [];
 
+const UNLIMITED = { RATE_LOGIN: 'off', RATE_REGISTER: 'off', RATE_JOBS: 'off' };
+
 const start = (settings: Record<string, string> = {}) =>
-  startProcess({ env: { DATA_DIR: dataDir, ...KEYS, RATE_LOGIN: 'off', RATE_REGISTER: 'off', ...settings } });
+  startProcess({ env: { DATA_DIR: dataDir, ...KEYS, ...UNLIMITED, JOB_ATTEMPTS: '1', ...settings } });
 
 beforeAll(async () => {
   dataDir = await mkdtemp(path.join(tmpdir(), 'openmusic-authorization-'));
@@ -183,16 +238,29 @@ function as(actor: Actor): Client {
 /** The admin may do whatever the catalog asks for. */
 const chief = () => as('admin');
 
-async function newTarget(): Promise<Target & { cover: string }> {
-  const [one, other, ours] = await Promise.all([
+async function newTarget({ route }: Row): Promise<Target & { cover: string }> {
+  const [one, other, ours, jobId] = await Promise.all([
     chief().post('/albums', album()),
     chief().post('/songs', song()),
     as('owner').post('/playlists', { name: 'Ours' }),
+    route.includes('dead-letters') ? deadJob() : waitingJob(),
   ]);
   const [albumId = '', songId = ''] = [one.body?.data?.albumId, other.body?.data?.songId];
   const playlistId = ours.body?.data?.playlistId ?? '';
   const [cover] = await Promise.all([newCover(albumId), shareWithOne(playlistId)]);
-  return { albumId, songId, playlistId, cover };
+  return { albumId, songId, playlistId, cover, jobId };
+}
+
+async function newJob(body: object): Promise<string> {
+  return (await as('owner').post('/jobs', { type: 'dummy', ...body })).body?.data?.jobId ?? '';
+}
+
+const waitingJob = () => newJob({ deliverAt: new Date(Date.now() + 86_400_000).toISOString() });
+
+async function deadJob(): Promise<string> {
+  const jobId = await newJob({ payload: { failures: 1 } });
+  while ((await as('owner').get(`/jobs/${jobId}`)).body?.data?.job?.state !== 'dead') await delay(10);
+  return jobId;
 }
 
 async function newCover(albumId: string): Promise<string> {
@@ -209,32 +277,35 @@ async function shareWithOne(playlistId: string): Promise<void> {
   await as('owner').delete('/collaborations', {}, { playlistId, userId: people.former.id });
 }
 
-const missing = { albumId: 'album-none', songId: 'song-none', playlistId: 'playlist-none', cover: 'none.png' };
+const missing = {
+  ...{ albumId: 'album-none', songId: 'song-none', playlistId: 'playlist-none', jobId: 'job-none', cover: 'none.png' },
+};
 
-/** Whatever was there is gone, but for the files, which have no end of their own. */
-async function deletedTarget() {
-  const target = await newTarget();
+/** Whatever was there is gone, but for the files, which have no end of their own, and jobs, which stay. */
+async function deletedTarget(row: Row) {
+  const target = await newTarget(row);
   await chief().delete(`/albums/${target.albumId}`);
   await chief().delete(`/songs/${target.songId}`);
   await as('owner').delete(`/playlists/${target.playlistId}`);
-  return { ...target, cover: missing.cover };
+  if (!row.route.includes('dead-letters')) return { ...target, cover: missing.cover, jobId: missing.jobId };
+  await chief().delete(`/admin/dead-letters/${target.jobId}`);
+  return target;
 }
 
-function pathOf(route: string, { albumId, songId, playlistId, cover }: Target & { cover: string }): string {
+function pathOf(route: string, { albumId, songId, playlistId, jobId, cover }: Target & { cover: string }): string {
   const pattern = route.split(' ')[1] ?? '';
-  const id = pattern.startsWith('/albums') ? albumId : pattern.startsWith('/songs') ? songId : playlistId;
-  return pattern.replace(':id', id).replace(':file', cover);
+  const ids = { albums: albumId, songs: songId, jobs: jobId, v1: jobId, admin: jobId };
+  const id = Object.entries(ids).find(([first]) => pattern.startsWith(`/${first}/`))?.[1] ?? playlistId;
+  return pattern.replace(':id', id).replace(':fileId', 'file-none').replace(':file', cover);
 }
 
-async function statuses(
-  { route, body, given }: Row,
-  targetOf: () => Promise<Target & { cover: string }>,
-): Promise<string> {
+async function statuses(row: Row, targetOf: (row: Row) => Promise<Target & { cover: string }>): Promise<string> {
+  const { route, body, given } = row;
   const [method = ''] = route.split(' ');
   const found: number[] = [];
   let target: Awaited<ReturnType<typeof targetOf>> | undefined;
   for (const actor of ACTORS) {
-    target ??= await targetOf();
+    target ??= await targetOf(row);
     await given?.(target, actor);
     const content = body?.(target, actor);
     const sent = content instanceof FormData ? { raw: content } : { json: content };
@@ -305,8 +376,9 @@ describe('what clients may not say', () => {
   }, 120_000);
 
   /** Those that were not refused by their name. */
-  async function refusedFields({ route, body, given }: Row): Promise<string[]> {
-    const target = await newTarget();
+  async function refusedFields(row: Row): Promise<string[]> {
+    const { route, body, given } = row;
+    const target = await newTarget(row);
     await given?.(target, 'owner');
     const valid = body?.(target, 'owner') ?? {};
     const passed: string[] = [];
@@ -320,9 +392,10 @@ describe('what clients may not say', () => {
   }
 
   /** All of them, when the answer is not the one without them. Forms and nothing are no JSON. */
-  async function ignoredFields({ route, there, body, given }: Row): Promise<string[]> {
+  async function ignoredFields(row: Row): Promise<string[]> {
+    const { route, there, body, given } = row;
     if (body) return [];
-    const target = await newTarget();
+    const target = await newTarget(row);
     await given?.(target, 'owner');
     const sent = { json: NOT_FOR_CLIENTS };
     const { status } = await as('owner').send(route.split(' ')[0] ?? '', pathOf(route, target), sent);
@@ -330,7 +403,7 @@ describe('what clients may not say', () => {
   }
 
   it('is 400 in the form of a cover', async () => {
-    const target = await newTarget();
+    const target = await newTarget({ route: 'POST /albums/:id/covers', there: '' });
     const data = form();
     data.append('id', 'album-1');
     const { status } = await chief().send('POST', `/albums/${target.albumId}/covers`, { raw: data });
@@ -355,7 +428,7 @@ describe.each([
   });
 
   it('reads are everybody’s', async () => {
-    const { albumId, songId } = await newTarget();
+    const { albumId, songId } = await newTarget({ route: 'GET /albums/:id', there: '' });
     for (const address of ['/songs', `/songs/${songId}`, `/albums/${albumId}`, `/albums/${albumId}/likes`]) {
       expect((await as('anonymous').get(address)).status).toBe(200);
     }

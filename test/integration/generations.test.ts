@@ -21,6 +21,7 @@ import {
   originOf,
   withCorruptHeader,
 } from '../support/core.ts';
+import { newJobId, told } from '../support/jobs.ts';
 import { createDatabase, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 
@@ -298,6 +299,8 @@ describe('rebuild == live', () => {
     const expected = await checksumsOf(core, live);
     expect(expected.find(({ table }) => table === 'quarantine')!.rows).toBeGreaterThan(0);
     expect(expected.find(({ table }) => table === 'songs')!.rows).toBeGreaterThan(20);
+    expect(expected.find(({ table }) => table === 'jobs')!.rows).toBe(40);
+    expect(expected.find(({ table }) => table === 'job_attempts')!.rows).toBeGreaterThan(20);
     for (let round = 1; round <= 20; round++) {
       const build = await core.admin.use((client) =>
         createBuild(client, { ...core.rebuildOptions, version: 100 + round }),
@@ -361,6 +364,7 @@ async function writeHistory(core: Core, random: () => number): Promise<void> {
     }
     if (n % 50 === 0) await core.append(core.catalog(n % 3), { key: 'stranger', value: Buffer.alloc(0), headers: {} });
   }
+  await writeJobs(core, random);
   const last = { ...core.catalog(2), offset: (await core.log.ends([core.catalog(2)]))[0]!.offset };
   await core.append(
     core.catalog(2),
@@ -369,6 +373,24 @@ async function writeHistory(core: Core, random: () => number): Promise<void> {
   );
   await declareVoid(core.admin, last, 'test');
   await core.settled();
+}
+
+/** Lives of jobs, each as long as chance has it, with duplicates and losers. */
+async function writeJobs(core: Core, random: () => number): Promise<void> {
+  const { requested, started, progressed, failed, died, retried, completed } = told;
+  const life = [requested(), started(1), failed(1, 1), started(2, 1), progressed(2), died(2), retried(2), started(3)];
+  for (let n = 0; n < 40; n++) {
+    const stream = newJobId();
+    const records: ReturnType<typeof claim>[] = [];
+    for (const [index, event] of [...life, completed(3)].entries()) {
+      const prev = records.at(-1)?.id ?? '';
+      records.push(claim({ stream, version: index + 1, prev, event }));
+    }
+    const some = records.slice(0, 1 + Math.floor(random() * records.length));
+    const loser = claim({ stream, version: 2, prev: records[0]!.id, event: told.cancelled() });
+    const mixed = n % 3 === 0 ? [...some.slice(0, 2), loser, ...some] : some;
+    await core.append(core.placement.place(stream), ...mixed);
+  }
 }
 
 /** Park and Miller's generator: good enough to choose, and the same again by its seed. */

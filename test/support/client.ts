@@ -30,7 +30,49 @@ export interface AnswerBody {
     readonly activities?: Activity[];
     readonly collaborationId?: string;
     readonly likes?: number;
+    readonly jobId?: string;
+    readonly job?: Job;
+    readonly jobs?: Job[];
+    readonly items?: JobItem[];
+    readonly files?: FileSummary[];
+    readonly url?: string;
+    readonly expiresAt?: string;
+    readonly deadLetters?: Job[];
+    readonly deadLetter?: Job & { parameters: object; payload: unknown; ownerId: string };
+    readonly outcomes?: { jobId: string; redriven: boolean; code?: string }[];
   };
+}
+
+export interface Job {
+  id: string;
+  type: string;
+  state: string;
+  progress: { done: number; total: number; failed: number };
+  attempts: { startedAt: string; finishedAt: string | null; error?: { code: string; message: string } }[];
+  createdAt: string;
+  deliverAt?: string;
+  finishedAt?: string;
+  parentId?: string;
+  replaces?: string;
+  result?: { fileId?: string };
+}
+
+export interface JobItem {
+  item: number;
+  state: string;
+  to?: string;
+  error?: string;
+}
+
+/** Of a list, or of a check. */
+export interface FileSummary {
+  fileId: string;
+  kind?: string;
+  name?: string;
+  size?: number;
+  jobId?: string;
+  available?: boolean;
+  reason?: string;
 }
 
 export interface SongSummary {

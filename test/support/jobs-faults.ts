@@ -5,11 +5,12 @@ import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { freePort } from '../../src/stack/ports.ts';
 import { type Client, createClient } from './client.ts';
 import type { Settings } from './distributed.ts';
+import { KEYS } from './keys.ts';
 import { newPerson } from './people.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from './processes.ts';
-import { createDatabase } from './servers/index.ts';
+import { createDatabase, namespace } from './servers/index.ts';
 
-/** OpenMusic as one process with its log in Postgres, on data that outlive it. */
+/** OpenMusic as one process, on data that outlive it. */
 export interface JobsApp {
   readonly url: string;
   readonly dataDir: string;
@@ -24,32 +25,36 @@ export interface JobsApp {
   stop(): Promise<void>;
 }
 
-/** Long times, scaled to what a test can wait for. */
+/** Long times, scaled to what a test can wait for; a lease is long enough for a machine that has much else to do. */
 export const SHORT_TIMES: Settings = {
-  ...{ JOB_LEASE_SECONDS: '1', JOB_BACKOFF_SECONDS: '0.05', JOB_BACKOFF_MOST_SECONDS: '0.2' },
+  ...{ JOB_LEASE_SECONDS: '10', JOB_BACKOFF_SECONDS: '0.05', JOB_BACKOFF_MOST_SECONDS: '0.2' },
   ...{ BREAKER_OPEN_SECONDS: '0.5', RATE_JOBS: 'off' },
 };
+
+/** Of whoever is going to die with what it holds. */
+export const SHORT_LEASE: Settings = { JOB_LEASE_SECONDS: '2' };
 
 const ENTRY = 'test/support/faulty-main.ts';
 
 export interface JobsAppOptions {
   readonly env?: Settings;
-  /** Of the first process only. */
-  readonly first?: Settings;
+  /** Where its log is, instead of in its Postgres. */
+  readonly brokers?: readonly string[];
   /** Makes ready where it keeps its files. */
   readonly prepare?: (dataDir: string) => Promise<void>;
 }
 
-export async function startJobsApp({ env: more, first, prepare }: JobsAppOptions = {}): Promise<JobsApp> {
+export async function startJobsApp({ env: more, brokers, prepare }: JobsAppOptions = {}): Promise<JobsApp> {
   const [database, port] = [await createDatabase(), await freePort()];
   const dataDir = await mkdtemp(path.join(tmpdir(), 'openmusic-jobs-'));
   await prepare?.(dataDir);
   const { host, user, password, database: name } = database.connection;
   const login = { PGHOST: host, PGUSER: user, PGPASSWORD: password, PGDATABASE: name };
   const PGPORT = String(database.connection.port);
-  const env = { DATA_DIR: dataDir, PARTITIONS: '2', ...login, PGPORT, ...SHORT_TIMES, ...more };
+  const env = { DATA_DIR: dataDir, PARTITIONS: '2', ...login, PGPORT, ...SHORT_TIMES, ...onKafka(brokers), ...more };
   const start = (own: Settings = {}) => startProcess({ env: { ...env, ...own }, port, entry: ENTRY });
-  let running = await start(first);
+  if (brokers) await mustDo(['log', 'init'], env);
+  let running = await start();
   const stop = async () => {
     await running.end('SIGKILL');
     await database.drop();
@@ -71,11 +76,20 @@ export async function startJobsApp({ env: more, first, prepare }: JobsAppOptions
   }
 }
 
+const onKafka = (brokers: readonly string[] | undefined): Settings =>
+  brokers ? { NAMESPACE: namespace(), KAFKA_BROKERS: brokers.join(), REDIS_URL: 'off', ...KEYS } : {};
+
+/** Runs `openmusic …`, and throws what it says when it fails. */
+export async function mustDo(args: readonly string[], env: Settings): Promise<string> {
+  const { code, output } = await openmusic(args, env);
+  if (code !== 0) throw new Error(`openmusic ${args.join(' ')} ended with ${code}: ${output}`);
+  return output;
+}
+
 /** Speaks in the name of a new admin. */
 export async function newAdmin(url: string, env: Settings): Promise<Client> {
   const { username, password } = await newPerson(url);
-  const { code, output } = await openmusic(['accounts', 'grant-admin', username], env);
-  if (code !== 0) throw new Error(`not an admin: ${output}`);
+  await mustDo(['accounts', 'grant-admin', username], env);
   const { body } = await createClient(url).post('/authentications', { username, password });
   return createClient(url, body?.data?.accessToken);
 }

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import type { Settings } from './distributed.ts';
 
 /** A mail on its way: from when it came until it was answered, or whoever sent it was gone. */
-export interface Call {
+interface Call {
   readonly messageId: string;
   readonly beganAt: number;
   readonly endedAt: number | undefined;

@@ -11,7 +11,7 @@ interface Told {
   readonly providers: readonly { readonly name: string; readonly breaker: { readonly state: string } }[];
 }
 
-export interface JobItem {
+interface JobItem {
   readonly item: number;
   readonly state: 'waiting' | 'done' | 'failed';
   readonly attempts: number;

@@ -67,32 +67,26 @@ export const importCatalog: JobType<z.output<typeof payload>> = {
   },
   async work(work, tools) {
     const { format, stored, lines } = parameters.parse(work.parameters);
+    const reports = await reportsOf(work.items);
     const file = await tools.files.open(stored);
     if (!file) throw new JobFailure('never', 'PAYLOAD_LOST', 'what was to be imported is not kept any more');
     const entries = entriesOf(work.jobId, linesOf(format, await file.read()));
-    return importAll(entries, lines, work, tools);
+    const counts = { album: 0, song: 0, bad: 0 };
+    await severalAtOnce(entries, async (entry) => {
+      work.signal.throwIfAborted();
+      const fault = await importEntry(entry, work, tools);
+      await reports.settle(entry.line, fault);
+      counts[fault === undefined ? entry.kind : 'bad']++;
+      // How many lines are blank, or parts of others, turns out at the end.
+      await work.progress({ done: counts.album + counts.song, total: lines, failed: counts.bad });
+    });
+    return outcomeOf(counts);
   },
 };
 
 const MEDIA_TYPES = { csv: 'text/csv', ndjson: 'application/x-ndjson' };
 
-async function importAll(
-  entries: AsyncGenerator<Entry, void>,
-  lines: number,
-  work: Work,
-  tools: Tools,
-): Promise<JobOutcome> {
-  const reports = await reportsOf(work.items);
-  const counts = { album: 0, song: 0, bad: 0 };
-  await severalAtOnce(entries, async (entry) => {
-    work.signal.throwIfAborted();
-    const fault = await importEntry(entry, work, tools);
-    await reports.settle(entry.line, fault);
-    counts[fault === undefined ? entry.kind : 'bad']++;
-    // How many lines are blank, or parts of others, turns out at the end.
-    await work.progress({ done: counts.album + counts.song, total: lines, failed: counts.bad });
-  });
-  const { album: albums, song: songs, bad } = counts;
+function outcomeOf({ album: albums, song: songs, bad }: Record<Entry['kind'], number>): JobOutcome {
   const done = albums + songs;
   return { done, total: done + bad, failed: bad, result: { albums, songs, bad } };
 }

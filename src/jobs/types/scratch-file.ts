@@ -24,8 +24,11 @@ export async function onScratch<T>(
   }
 }
 
+const OURS = /^job-[\da-f]+\.\d+$/;
+
 async function clear(scratch: string, jobId: string): Promise<void> {
   for (const name of await readdir(scratch)) {
+    if (!OURS.test(name)) continue;
     const file = path.join(scratch, name);
     if (name.startsWith(`${jobId}.`) || (await isOld(file))) await rm(file, { force: true });
   }

@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { newJobId, queuedJob } from '../../test/support/jobs.ts';
+import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
+import type { JobCommand } from '../commands/job.ts';
+import type { JobType, Tools, Work } from '../jobs/job-type.ts';
+import type { QueuedJob } from '../jobs/leases.ts';
+import { migrate } from '../postgres/migrate.ts';
+import { type Database, openDatabase } from '../postgres/pool.ts';
+import type { Attempt } from './attempt.ts';
+import { working } from './work.ts';
+
+let server: TestDatabase;
+let tables: Database;
+let jobId: string;
+
+beforeAll(async () => {
+  server = await createDatabase();
+  const name = namespace();
+  await migrate({ connection: server.connection, namespace: name });
+  tables = openDatabase(server.connection, { name: 'work', max: 4, searchPath: [name, 'public'] });
+});
+beforeEach(() => void (jobId = newJobId()));
+afterAll(async () => {
+  await tables.stop();
+  await server.drop();
+});
+
+/** What a job's type does, tried as the given attempt. */
+function attempt(work: JobType['work'], number = 1, given: Partial<QueuedJob> = {}) {
+  const told: JobCommand[] = [];
+  const job = queuedJob({ jobId, ...given });
+  const { signal } = new AbortController();
+  const events = { version: 1, append: (command: JobCommand) => Promise.resolve(void told.push(command)) };
+  const tools = { scratch: '/tmp' } as Tools;
+  const handle = working({ tables, tools, pauses: { firstMs: 1, mostMs: 2 } });
+  const all: Attempt = { job, type: { work } as JobType, number, signal, events };
+  return { told, run: () => handle(all) };
+}
+
+it('a type is given all that the job has, and what it makes is the outcome', async () => {
+  let given: Work | undefined;
+  const job = { parameters: '{"a":1}', payloadId: 'p', payload: { to: 'x' }, provider: 'smtp', allowed: 5 };
+  const { run } = attempt((work) => ((given = work), Promise.resolve({ result: { b: 2 } })), 2, job);
+  expect(await run()).toEqual({ kind: 'completed', outcome: { result: { b: 2 } } });
+  expect(given).toMatchObject({
+    ...{
+      jobId,
+      ownerId: 'user-1',
+      attempt: 2,
+      allowed: 5,
+      parameters: { a: 1 },
+      payload: { to: 'x' },
+      provider: 'smtp',
+    },
+    pauses: { firstMs: 1, mostMs: 2 },
+  });
+});
+
+it('a job whose payload is gone is lost, and nothing is done', async () => {
+  const work = jest.fn(() => Promise.resolve({}));
+  const { run } = attempt(work, 1, { payloadId: 'p' });
+  await expect(run()).rejects.toMatchObject({ kind: 'never', code: 'PAYLOAD_LOST' });
+  expect(work).not.toHaveBeenCalled();
+});
+
+describe('an effect', () => {
+  it('is done once in all attempts, each by its name', async () => {
+    const done: string[] = [];
+    const work: JobType['work'] = async ({ once }) => {
+      await Promise.all(['file', 'mail'].map((name) => once(name, () => Promise.resolve(done.push(name)))));
+      throw new Error('cut');
+    };
+    for (const number of [1, 2, 3]) await expect(attempt(work, number).run()).rejects.toThrow('cut');
+    expect(done).toEqual(['file', 'mail']);
+  });
+
+  it('that failed is done again', async () => {
+    let tries = 0;
+    const work: JobType['work'] = async ({ once }) => {
+      await once('mail', () => ((tries += 1), tries === 1 ? Promise.reject(new Error('cut')) : Promise.resolve()));
+      return {};
+    };
+    await expect(attempt(work, 1).run()).rejects.toThrow('cut');
+    await attempt(work, 2).run();
+    await attempt(work, 3).run();
+    expect(tries).toBe(2);
+  });
+
+  it('of another job is another one', async () => {
+    const done: string[] = [];
+    const work: JobType['work'] = async (its) => {
+      await its.once('mail', () => Promise.resolve(done.push(its.jobId)));
+      return {};
+    };
+    await attempt(work, 2).run();
+    jobId = newJobId();
+    await attempt(work, 2).run();
+    expect(done).toHaveLength(2);
+  });
+});
+
+describe('items that failed are to be done again', () => {
+  it('once for each time that somebody asks, however many attempts that takes', async () => {
+    const put = `INSERT INTO job_items (job_id, item, payload, state) VALUES ($1, 0, 'null', 'done'), ($1, 1, 'null', 'failed')`;
+    await tables.query({ text: put, values: [jobId] });
+    const due: number[][] = [];
+    const look: JobType['work'] = async ({ items }) => {
+      const some = await items.due(10);
+      due.push(some.map(({ index }) => index));
+      for (const { index } of some) await items.failed(index, 'again refused');
+      return {};
+    };
+    await attempt(look, 3, { againAfter: 2 }).run();
+    await attempt(look, 4, { againAfter: 2 }).run();
+    await attempt(look, 5, { againAfter: 4 }).run();
+    expect(due).toEqual([[1], [], [1]]);
+  });
+});
+
+it('how far it has come is said at most once a second, and only when it is news', async () => {
+  const clock = jest.spyOn(performance, 'now');
+  const at = (ms: number) => clock.mockReturnValue(1_000_000 + ms);
+  const numbers = { done: 1, total: 3, failed: 0 };
+  at(0);
+  const { run, told } = attempt(async ({ progress }) => {
+    at(500);
+    await progress(numbers);
+    at(1_000);
+    await progress(numbers);
+    at(1_500);
+    await progress({ ...numbers, done: 2 });
+    at(3_000);
+    await progress(numbers);
+    await progress({ ...numbers, done: 3 });
+    at(4_000);
+    await progress({ ...numbers, done: 3 });
+    return {};
+  });
+  await run();
+  clock.mockRestore();
+  const said = { type: 'Progress', attempt: 1, total: 3, failed: 0 };
+  expect(told).toEqual([{ ...said, done: 1 }, { ...said, done: 3 }]); // prettier-ignore
+});

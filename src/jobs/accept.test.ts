@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { z } from 'zod';
+import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
+import { originOf } from '../../test/support/core.ts';
+import type { CommandRequest } from '../commands/command.ts';
+import type { JobCommand, JobContext } from '../commands/job.ts';
+import { thingIdOf } from '../events/ids.ts';
+import type { JobRequest } from '../events/jobs.ts';
+import { migrate } from '../postgres/migrate.ts';
+import { type Database, openDatabase } from '../postgres/pool.ts';
+import { jobs } from '../projections/jobs.ts';
+import { createAccept } from './accept.ts';
+import type { JobPlan, JobType } from './job-type.ts';
+
+const NOW = Date.UTC(2026, 0, 1, 12);
+const UNFINISHED = 3;
+
+let server: TestDatabase;
+let tables: Database;
+
+beforeAll(async () => {
+  server = await createDatabase();
+  const name = namespace();
+  await migrate({ connection: server.connection, namespace: name });
+  tables = openDatabase(server.connection, { name: 'accept', max: 4, searchPath: [name, 'public'] });
+  await tables.use((client) => client.query(jobs.ddl));
+});
+afterAll(async () => {
+  await tables.stop();
+  await server.drop();
+});
+
+const typeOf = (plan: JobPlan, access: JobType['access'] = 'everybody'): JobType => ({
+  ...{ name: 'dummy', access, payload: z.unknown(), backoff: 'none', plan: () => plan },
+  work: () => Promise.resolve({}),
+});
+
+/** What accepts, and what it wrote down. */
+function start(broken?: Error) {
+  const requests: JobRequest[] = [];
+  const commands = {
+    async job({ context }: CommandRequest<JobCommand, JobContext | undefined>) {
+      const { request } = (await context?.()) ?? {};
+      requests.push(request!);
+      return { recordId: 'r', version: 1, replayed: false };
+    },
+  };
+  const query: Database['query'] = (asked) => (broken ? Promise.reject(broken) : tables.query(asked));
+  const accept = createAccept({
+    ...{ commands, tables: { ...tables, query }, database: tables, catalogTopic: 'music.catalog', files: {} as never },
+    ...{ mail: { enabled: ['file'], standard: 'file' }, attempts: 4, unfinished: UNFINISHED, now: () => NOW },
+  });
+  return { accept, requests };
+}
+
+const rows = (text: string, id: string) => tables.query<Record<string, unknown>>({ text, values: [id] });
+const payloadOf = (id: string) => rows('SELECT payload FROM job_payloads WHERE id = $1', id);
+const itemsOf = (id: string) => rows('SELECT item, payload FROM job_items WHERE job_id = $1 ORDER BY item', id);
+const origin = () => originOf({ actor: 'user-1' });
+
+describe('a job that is accepted', () => {
+  it('has an id made of the command’s, and nothing personal', async () => {
+    const { accept, requests } = start();
+    const about = origin();
+    const plan = { parameters: { a: 1 }, payload: { to: 'ann@example.com' }, provider: 'file' };
+    const { jobId } = await accept({ type: typeOf(plan), payload: {} }, about, false);
+    expect(jobId).toBe(thingIdOf('job', about.commandId));
+    expect(requests).toEqual([
+      {
+        ...{ jobType: 'dummy', ownerId: 'user-1', parameters: '{"a":1}', attempts: 4, payloadId: jobId, total: 1 },
+        ...{ provider: 'file', runAt: null, repeat: null, parentId: null, replaces: null },
+      },
+    ]);
+    expect(await payloadOf(jobId)).toMatchObject([{ payload: { to: 'ann@example.com' } }]);
+  });
+
+  it('has its items beside it, all that came at the same time as well', async () => {
+    const { accept, requests } = start();
+    const items = Array.from({ length: 300 }, (_, n) => ({ n }));
+    const type = typeOf({ parameters: {}, items });
+    const all = await Promise.all([0, 1, 2].map(() => accept({ type, payload: {} }, origin(), false)));
+    expect(requests).toMatchObject([{ total: 300, payloadId: null }, { total: 300 }, { total: 300 }]);
+    for (const { jobId } of all) {
+      expect(await itemsOf(jobId)).toEqual(items.map((payload, item) => ({ item, payload })));
+    }
+  });
+
+  it('is kept once when it is asked for again', async () => {
+    const { accept } = start();
+    const about = origin();
+    const wish = { type: typeOf({ parameters: {}, payload: { a: 1 }, items: [{ b: 2 }] }), payload: {} };
+    const [{ jobId }] = [await accept(wish, about, false), await accept(wish, about, false)];
+    expect(await payloadOf(jobId)).toHaveLength(1);
+    expect(await itemsOf(jobId)).toHaveLength(1);
+  });
+
+  it('has its first time, in its own zone', async () => {
+    const { accept, requests } = start();
+    const repeat = { cron: '0 9 * * *', timeZone: 'Asia/Jakarta' };
+    await accept({ type: typeOf({ parameters: {} }), payload: {}, repeat }, origin(), false);
+    expect(requests).toMatchObject([{ repeat: { ...repeat, first: '2026-01-02T02:00:00.000Z' } }]);
+  });
+
+  it('may wait, be for somebody else, and do another one again', async () => {
+    const { accept, requests } = start();
+    const wish = { type: typeOf({ parameters: {} }), payload: {}, replaces: 'job-0', ownerId: 'user-2' };
+    await accept({ ...wish, runAt: new Date(NOW + 1) }, origin(), false);
+    expect(requests).toMatchObject([{ replaces: 'job-0', ownerId: 'user-2', runAt: new Date(NOW + 1).toISOString() }]);
+  });
+});
+
+describe('a job is refused', () => {
+  const plain = typeOf({ parameters: {}, payload: { a: 1 } });
+  const refusal = async (
+    given: Partial<Parameters<ReturnType<typeof start>['accept']>[0]>,
+    of = start(),
+    about = origin(),
+  ) => {
+    const wish = { type: plain, payload: {}, ...given };
+    const error = await of.accept(wish, about, false).catch((thrown: unknown) => thrown);
+    expect(of.requests).toEqual([]);
+    return error;
+  };
+
+  it('that only admins may start, and nothing is kept of it', async () => {
+    const about = origin();
+    expect(await refusal({ type: { ...plain, access: 'admins' } }, start(), about)).toMatchObject({
+      code: 'FORBIDDEN',
+    });
+    expect(await payloadOf(thingIdOf('job', about.commandId))).toEqual([]);
+    const { accept } = start();
+    await accept({ type: { ...plain, access: 'admins' }, payload: {} }, origin(), true);
+  });
+
+  it('for what whoever sends it wants checked', async () => {
+    const check = () => Promise.reject(new Error('not yours'));
+    expect(await refusal({ check })).toMatchObject({ message: 'not yours' });
+  });
+
+  it('that never comes', async () => {
+    const repeat = { cron: '0 0 30 2 *', timeZone: 'UTC' };
+    expect(await refusal({ repeat })).toMatchObject({ kind: 'rejected', code: 'NEVER_DUE' });
+  });
+
+  it('of somebody who has as many that have not ended', async () => {
+    const text = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)
+      SELECT 'job-' || n, 1, 'busy', 'dummy', CASE WHEN n > 3 THEN 'succeeded' ELSE 'queued' END, 0, 1, 0, now(), false
+      FROM generate_series(1, 9) n`;
+    await tables.query({ text });
+    expect(await refusal({}, start(), originOf({ actor: 'busy' }))).toMatchObject({
+      ...{ kind: 'too-many', code: 'TOO_MANY_JOBS' },
+    });
+    await tables.query({ text: `UPDATE jobs SET state = 'dead' WHERE id = 'job-1'` });
+    await start().accept({ type: plain, payload: {} }, originOf({ actor: 'busy' }), false);
+  });
+
+  it('for the moment, while it cannot be kept', async () => {
+    expect(await refusal({}, start(new Error('no database')))).toMatchObject({
+      ...{ kind: 'unavailable', code: 'DATABASE_UNAVAILABLE' },
+    });
+  });
+});

@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { AnyEvent } from '../../src/events/events.ts';
+import { newId, thingIdOf } from '../../src/events/ids.ts';
+import type { LogRecord } from '../../src/events/record.ts';
+import { currentMoment, playlistAt, type PlaylistMoment } from '../../src/projections/playlist-moments.ts';
+import { type Api, claim, type Core, openCore } from '../support/core.ts';
+import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
+
+let server: TestDatabase;
+let core: Core;
+let api: Api;
+
+beforeAll(async () => {
+  server = await createDatabase();
+  core = await openCore({ connection: server.connection, partitions: 3 });
+  api = await core.openApi();
+});
+afterAll(async () => {
+  await core.close();
+  await server.drop();
+});
+
+/** The last record of each stream. */
+const heads = new Map<string, LogRecord & { id: string; version: number }>();
+
+/** Appends valid events to one stream, and waits until they are seen. */
+async function tell(stream: string, ...events: readonly AnyEvent[]): Promise<void> {
+  for (const event of events) {
+    const { version = 0, id = '' } = heads.get(stream) ?? {};
+    const record = claim({ stream, version: version + 1, prev: id, event });
+    heads.set(stream, { ...record, version: version + 1 });
+    await core.append(core.placement.place(stream), record);
+  }
+  await core.settled();
+}
+
+const details = { year: 2000, genre: 'Rock', duration: null, albumId: null };
+const created = (title: string): AnyEvent => ({ type: 'SongCreated', title, performer: `${title} Band`, ...details });
+const changed = (title: string): AnyEvent => ({ type: 'SongChanged', title, performer: `${title} Band`, ...details });
+const deleted: AnyEvent = { type: 'SongDeleted' };
+const added = (songId: string, entryId = newId()): AnyEvent => ({
+  ...{ type: 'SongAddedToPlaylist', entryId, songId, title: 'as it was added' },
+});
+const removed = (songId: string, ...entryIds: string[]): AnyEvent => ({
+  ...{ type: 'SongRemovedFromPlaylist', entryIds, songId, title: 'as it was added' },
+});
+
+const newSong = () => thingIdOf('song', newId());
+let playlist: string;
+
+beforeEach(async () => {
+  playlist = thingIdOf('playlist', newId());
+  await tell(playlist, { type: 'PlaylistCreated', name: 'Morning', ownerId: 'user-1' });
+});
+
+/** Songs in the playlist, one in each partition of the catalog at least. */
+async function addSongs(...titles: readonly string[]): Promise<string[]> {
+  const songs = titles.map((_, index) => core.streamIn(index % 3, 'song'));
+  for (const [index, title] of titles.entries()) await tell(songs[index]!, created(title));
+  await tell(playlist, ...songs.map((song) => added(song)));
+  return songs;
+}
+
+async function now(): Promise<PlaylistMoment> {
+  const moment = await currentMoment(api.reads, playlist, `${core.namespace}.catalog`);
+  const { ownerId, ...rest } = moment!;
+  expect(ownerId).toBe('user-1');
+  return rest;
+}
+
+async function shown(moment: PlaylistMoment) {
+  const found = await playlistAt(api.reads, moment);
+  return found && { name: found.name, titles: found.songs.map(({ title }) => title) };
+}
+
+describe('a playlist is shown as it was', () => {
+  it('with its songs in order, each as it is called', async () => {
+    const songs = await addSongs('Yellow', 'Trouble', 'Sparks', 'Shiver');
+    expect(await playlistAt(api.reads, await now())).toEqual({
+      ...{ id: playlist, name: 'Morning' },
+      songs: ['Yellow', 'Trouble', 'Sparks', 'Shiver'].map((title, index) => ({
+        ...{ id: songs[index]!, title, performer: `${title} Band` },
+      })),
+    });
+  });
+
+  it('when it is empty', async () => {
+    expect(await shown(await now())).toEqual({ name: 'Morning', titles: [] });
+  });
+
+  it('before it was renamed, shared and deleted', async () => {
+    await addSongs('Yellow');
+    const moment = await now();
+    await tell(
+      playlist,
+      { type: 'PlaylistRenamed', name: 'Evening' },
+      { type: 'CollaboratorAdded', collaborationId: 'collab-1', accountId: 'user-2' },
+    );
+    const after = await now();
+    await tell(playlist, { type: 'PlaylistDeleted' });
+    expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
+    expect(await shown(after)).toEqual({ name: 'Evening', titles: ['Yellow'] });
+    expect(await currentMoment(api.reads, playlist, `${core.namespace}.catalog`)).toBeUndefined();
+  });
+
+  it('before songs were added and taken out', async () => {
+    const [yellow] = await addSongs('Yellow', 'Trouble');
+    const moment = await now();
+    const entry = newId();
+    const sparks = newSong();
+    await tell(sparks, created('Sparks'));
+    await tell(playlist, added(sparks), added(yellow!, entry));
+    const more = await now();
+    await tell(playlist, removed(sparks), removed(yellow!, entry));
+    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Trouble'] });
+    expect(await shown(more)).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks', 'Yellow'] });
+    expect(await shown(await now())).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks'] });
+  });
+
+  it('with a song that is in it twice, until both places are taken out', async () => {
+    const song = newSong();
+    const [one, two] = [newId(), newId()];
+    await tell(song, created('Yellow'));
+    await tell(playlist, added(song, one), added(song, two));
+    const moment = await now();
+    await tell(playlist, removed(song, one, two));
+    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Yellow'] });
+    expect(await shown(await now())).toMatchObject({ titles: [] });
+  });
+
+  it('before songs were renamed, in whatever partition, and after', async () => {
+    const songs = await addSongs('Yellow', 'Trouble', 'Sparks');
+    const moment = await now();
+    for (const song of songs) await tell(song, changed('Another'), changed('And another'));
+    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks'] });
+    expect(await shown(await now())).toMatchObject({ titles: ['And another', 'And another', 'And another'] });
+  });
+
+  it('before a song was deleted, and without it after', async () => {
+    const [, trouble] = await addSongs('Yellow', 'Trouble');
+    const moment = await now();
+    await tell(trouble!, deleted);
+    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Trouble'] });
+    expect(await shown(await now())).toMatchObject({ titles: ['Yellow'] });
+  });
+
+  it('without a song that was created later', async () => {
+    const song = newSong();
+    await tell(playlist, added(song)); // it was decided on a song that another reader of the log does not see yet
+    const moment = await now();
+    await tell(song, created('Yellow'));
+    expect(await shown(moment)).toMatchObject({ titles: [] });
+    expect(await shown(await now())).toMatchObject({ titles: ['Yellow'] });
+  });
+
+  it('whatever happened to other songs and playlists meanwhile', async () => {
+    await addSongs('Yellow');
+    const moment = await now();
+    const before = playlist;
+    playlist = thingIdOf('playlist', newId());
+    await tell(playlist, { type: 'PlaylistCreated', name: 'Other', ownerId: 'user-1' });
+    await addSongs('Trouble', 'Sparks');
+    expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
+    expect(moment.playlistId).toBe(before);
+  });
+});
+
+it('a moment names every partition of the catalog', async () => {
+  const { catalog, version } = await now();
+  const ends = await core.log.ends([0, 1, 2].map((partition) => core.catalog(partition)));
+  expect(catalog).toEqual(ends.map(({ offset }) => offset));
+  expect(version).toBe(1);
+});
+
+describe('nothing is shown', () => {
+  it('of a moment whose events are not all there', async () => {
+    await addSongs('Yellow');
+    const moment = await now();
+    expect(await playlistAt(api.reads, { ...moment, version: moment.version + 1 })).toBeUndefined();
+    expect(await playlistAt(api.reads, { ...moment, playlistId: thingIdOf('playlist', newId()) })).toBeUndefined();
+  });
+
+  it('of a playlist that never was', async () => {
+    expect(await currentMoment(api.reads, thingIdOf('playlist', newId()), `${core.namespace}.catalog`)).toBeUndefined();
+  });
+});
