@@ -12,7 +12,7 @@ import { type JobDependencies, streamOf } from './jobs.ts';
 const deadLetterNotFound = () => notFound('DEAD_LETTER_NOT_FOUND', 'There is no such dead letter.');
 
 /** A job that was given up, and that nobody has dropped. */
-export async function deadLetter(database: Database, jobId: string) {
+async function deadLetter(database: Database, jobId: string) {
   const found = await findJob(database, streamOf(jobId));
   if (found?.job.state !== 'dead' || found.dropped) throw deadLetterNotFound();
   return found;

@@ -118,6 +118,15 @@ describe('a job that is followed', () => {
     expect(idsOf(client.told())).toEqual(Array.from({ length: 1_003 }, (_, index) => index + 1));
   });
 
+  it('does not end in the middle of its story', async () => {
+    const { watcher, happens } = start();
+    const retried: JobEvent = { type: 'JobRetried', request, attempt: 1, failedOnly: false };
+    happens('job-1', requested, begun(), ...Array.from({ length: 197 }, () => progressed(1)), died, retried);
+    const client = reader(watcher.watch('job-1', 0));
+    const ended = client.ended.then(() => client.told());
+    expect(idsOf(await Promise.race([client.until(201), ended]))).toHaveLength(201);
+  });
+
   it('that repeats names each occurrence and the next time', async () => {
     const { watcher, happens } = start();
     const repeat = { cron: '* * * * *', timeZone: 'UTC', first: '2030-01-01T00:00:00.000Z' };

@@ -41,7 +41,17 @@ export async function itemsOf(tables: Database, jobId: string, limit: number, af
   return rows.map(viewOf);
 }
 
-const viewOf = ({ item, state, attempts, recipient, file_id, next_at, error, result, settled_at }: ItemRow): ItemView => ({
+const viewOf = ({
+  item,
+  state,
+  attempts,
+  recipient,
+  file_id,
+  next_at,
+  error,
+  result,
+  settled_at,
+}: ItemRow): ItemView => ({
   ...{ item, state, attempts },
   ...(recipient !== null && { to: recipient }),
   ...(file_id !== null && { fileId: file_id }),

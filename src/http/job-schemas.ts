@@ -50,7 +50,9 @@ export const deadLetterView = z
     ownerId: z.string(),
     provider: z.string().nullable().meta({ description: 'Of mail.' }),
     parameters: z.record(z.string(), z.unknown()).meta({ description: 'As they are on the log.' }),
-    payload: z.unknown().meta({ description: 'What was kept beside the log; null when there was nothing, or it is gone.' }),
+    payload: z
+      .unknown()
+      .meta({ description: 'What was kept beside the log; null when there was nothing, or it is gone.' }),
   })
   .meta({ id: 'DeadLetter' });
 

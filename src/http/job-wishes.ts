@@ -9,7 +9,10 @@ import { invalidInput, pointer, validAt } from './validation.ts';
 
 export const jobBody = z
   .strictObject({
-    type: storable().meta({ description: `One of ${jobTypes.map(({ name }) => name).join(', ')}.`, examples: ['dummy'] }),
+    type: storable().meta({
+      description: `One of ${jobTypes.map(({ name }) => name).join(', ')}.`,
+      examples: ['dummy'],
+    }),
     payload: z.record(z.string(), z.unknown()).optional().meta({ description: 'As the type wants it.' }),
     ...timing,
   })
@@ -83,6 +86,7 @@ function inTenYears(now: number): Date {
 function mustRecur(repeat: { cron: string; timeZone: string }, now: number) {
   const fault = faultOf(repeat.cron, repeat.timeZone, new Date(now));
   if (!fault) return repeat;
-  const message = fault === 'cron' ? 'must be a cron expression that names a time to come' : 'must be an IANA time zone';
+  const message =
+    fault === 'cron' ? 'must be a cron expression that names a time to come' : 'must be an IANA time zone';
   throw invalidInput([{ path: `/repeat/${fault}`, message }]);
 }

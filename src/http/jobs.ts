@@ -69,7 +69,12 @@ function mustBeReader(readers: readonly string[] | undefined, request: FastifyRe
 }
 
 /** Answers with the job, if whoever asks may see it. */
-export async function sendJob({ answers, database }: JobDependencies, request: FastifyRequest, reply: FastifyReply, to: string) {
+export async function sendJob(
+  { answers, database }: JobDependencies,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  to: string,
+) {
   const id = streamOf(to);
   const { answer: found, source } = await answers.read(cached.job(id), () => representJob(database, id));
   mustBeReader(found?.readers, request);

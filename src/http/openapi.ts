@@ -71,7 +71,10 @@ const TAGS = [
   { name: 'songs', description: 'The catalog of songs, each on one album or none.' },
   { name: 'users', description: 'Registration and login.' },
   { name: 'playlists', description: 'Playlists, who shares them, and what was done to them.' },
-  { name: 'jobs', description: 'What takes its time: exports, mails, archives, reports. Accepted at once, done by others.' },
+  {
+    name: 'jobs',
+    description: 'What takes its time: exports, mails, archives, reports. Accepted at once, done by others.',
+  },
   { name: 'files', description: 'What jobs have made, and how it is downloaded.' },
   { name: 'admin', description: 'For those who look after the installation.' },
   { name: 'server', description: 'What this is, and how it is doing.' },

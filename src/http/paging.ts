@@ -13,7 +13,12 @@ export const limitQuery = z
   .transform(Number)
   .refine((number) => number <= MAX_LIMIT, fault)
   .optional()
-  .meta({ description: `Per page; ${DEFAULT_LIMIT} unless it is given.`, type: 'integer', minimum: 1, maximum: MAX_LIMIT });
+  .meta({
+    description: `Per page; ${DEFAULT_LIMIT} unless it is given.`,
+    type: 'integer',
+    minimum: 1,
+    maximum: MAX_LIMIT,
+  });
 
 /** Opaque to clients: what the last thing of a page is called. */
 const toCursor = (key: string): string => Buffer.from(key).toString('base64url');

@@ -109,6 +109,16 @@ describe('a job that is accepted', () => {
   });
 });
 
+it.each([
+  ['nobody lends', { ownerId: 'user-2' }, false],
+  ['everybody has', {}, true],
+])('%s the rights of an admin', async (_, whose, isAdmin) => {
+  const told: unknown[] = [];
+  const plan: JobType['plan'] = (_payload, context) => (told.push(context), { parameters: {} });
+  await start().accept({ type: { ...typeOf({ parameters: {} }), plan }, payload: {}, ...whose }, origin(), true);
+  expect(told).toMatchObject([{ isAdmin }]);
+});
+
 describe('a job is refused', () => {
   const plain = typeOf({ parameters: {}, payload: { a: 1 } });
   const refusal = async (

@@ -47,12 +47,13 @@ export function createAccept({ commands, tables, attempts, unfinished, now, ...c
   const keep = keeping(tables);
 
   /** Called once it is known that the command was not sent before. */
-  async function request(jobId: string, wish: JobWish, caller: string, isAdmin: boolean): Promise<JobRequest> {
-    const { type, payload, runAt, repeat, replaces, check } = wish;
+  async function request(jobId: string, wish: JobWish, actor: string, isAdmin: boolean): Promise<JobRequest> {
+    const { type, payload, runAt, repeat, replaces, check, ownerId: caller = actor } = wish;
     await check?.();
     if (type.access === 'admins' && !isAdmin) throw forbidden('Only admins may start such a job.');
-    const plan = await type.plan(payload, { ...context, jobId, caller, isAdmin });
     await mustHaveRoom(caller);
+    // Whoever does it for somebody else does not lend him his own rights.
+    const plan = await type.plan(payload, { ...context, jobId, caller, isAdmin: isAdmin && caller === actor });
     if (plan.payload || plan.items) await keep.load({ jobId, plan });
     return {
       ...{ jobType: type.name, ownerId: caller, parameters: JSON.stringify(plan.parameters), attempts },
@@ -77,7 +78,7 @@ export function createAccept({ commands, tables, attempts, unfinished, now, ...c
     const jobId = thingIdOf('job', origin.commandId);
     const outcome = await commands.job({
       ...{ stream: jobId, command: { type: 'RequestJob' }, origin },
-      context: async () => ({ request: await request(jobId, wish, wish.ownerId ?? origin.actor, isAdmin) }),
+      context: async () => ({ request: await request(jobId, wish, origin.actor, isAdmin) }),
     });
     return { ...outcome, jobId };
   };

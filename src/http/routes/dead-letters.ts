@@ -98,7 +98,8 @@ export const deadLetterRoutes =
     app.get('/admin/dead-letters', { schema: schemas.list }, async (request) => {
       const { limit, cursor: after } = request.query;
       const load = (most: number) => deadJobs(database, most, after);
-      const keyOf = ({ finishedAt = '', id }: { finishedAt?: string; id: string }) => momentKey({ createdAt: finishedAt, id });
+      const keyOf = ({ finishedAt = '', id }: { finishedAt?: string; id: string }) =>
+        momentKey({ createdAt: finishedAt, id });
       const { page: deadLetters, nextCursor } = await pageOf(load, keyOf, limit);
       return { status: 'success' as const, data: { deadLetters, nextCursor } };
     });
@@ -109,12 +110,16 @@ export const deadLetterRoutes =
     }));
 
     const { bytes: bodyLimit } = jobs.batch;
-    app.post('/admin/dead-letters/:id/redrive', { schema: schemas.redrive, onRequest, bodyLimit }, async (request, reply) => {
-      const origin = originOf(request, idempotencyKeys, request.body ?? undefined);
-      const { jobId, ...outcome } = await redrive(deps, request.params.id, origin, request.body?.payload);
-      markReplay(reply.code(202).header('location', `${publicUrl}/jobs/${jobId}`), outcome);
-      return { status: 'success' as const, data: { jobId } };
-    });
+    app.post(
+      '/admin/dead-letters/:id/redrive',
+      { schema: schemas.redrive, onRequest, bodyLimit },
+      async (request, reply) => {
+        const origin = originOf(request, idempotencyKeys, request.body ?? undefined);
+        const { jobId, ...outcome } = await redrive(deps, request.params.id, origin, request.body?.payload);
+        markReplay(reply.code(202).header('location', `${publicUrl}/jobs/${jobId}`), outcome);
+        return { status: 'success' as const, data: { jobId } };
+      },
+    );
 
     app.post('/admin/dead-letters/redrive', { schema: schemas.redriveMany, onRequest }, async (request, reply) => {
       const origin = originOf(request, idempotencyKeys, request.body);

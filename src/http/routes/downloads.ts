@@ -20,7 +20,10 @@ const fileIds = z
   .min(1)
   .max(MOST_FILES)
   .refine((ids) => new Set(ids).size === ids.length, 'must not name a file twice')
-  .meta({ description: 'Files of your jobs, and albums for their covers.', examples: [['file-01999d3e', 'album-01999d3f']] });
+  .meta({
+    description: 'Files of your jobs, and albums for their covers.',
+    examples: [['file-01999d3e', 'album-01999d3f']],
+  });
 
 const availability = z
   .strictObject({

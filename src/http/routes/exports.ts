@@ -25,7 +25,11 @@ const schema = {
   response: {
     201: answer(
       'Accepted.',
-      z.strictObject({ status: z.literal('success'), message: z.string(), data: z.strictObject({ jobId: z.string() }) }),
+      z.strictObject({
+        status: z.literal('success'),
+        message: z.string(),
+        data: z.strictObject({ jobId: z.string() }),
+      }),
       ['location', 'idempotency-replayed'],
     ),
     ...failures(...START_FAILURES, 404),

@@ -64,7 +64,11 @@ export const fileRoutes =
     app.get('/files', { schema: schemas.list, onRequest: mustBeLoggedIn }, async (request) => {
       const { limit, cursor: after } = request.query;
       const load = (most: number) => filesOf(database, { owner: callerOf(request), limit: most, after });
-      const { page, nextCursor } = await pageOf(load, ({ createdAt, jobId }) => momentKey({ createdAt, id: jobId }), limit);
+      const { page, nextCursor } = await pageOf(
+        load,
+        ({ createdAt, jobId }) => momentKey({ createdAt, id: jobId }),
+        limit,
+      );
       const shown = page.map(({ fileId, kind, name, size, createdAt, jobId }) => ({
         ...{ fileId, kind, name, size, createdAt, jobId },
       }));

@@ -105,7 +105,9 @@ export const jobRoutes =
       return { status: 'success' as const, data: { jobs: page, nextCursor } };
     });
 
-    app.get('/jobs/:id', { schema: jobSchemas.read }, (request, reply) => sendJob(deps, request, reply, request.params.id));
+    app.get('/jobs/:id', { schema: jobSchemas.read }, (request, reply) =>
+      sendJob(deps, request, reply, request.params.id),
+    );
 
     app.delete('/jobs/:id', { schema: jobSchemas.cancel }, async (request, reply) => {
       const stream = streamOf(request.params.id);

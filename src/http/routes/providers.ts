@@ -15,7 +15,9 @@ const providerView = z
     kind: z.enum(['mail', 'files']),
     standard: z.boolean().meta({ description: 'Whether it is the one where a request names none.' }),
     breaker: z.strictObject({
-      state: z.enum(BREAKER_STATES).meta({ description: '`half-open`: one call may find out whether it is well again.' }),
+      state: z
+        .enum(BREAKER_STATES)
+        .meta({ description: '`half-open`: one call may find out whether it is well again.' }),
       openedAt: z.iso.datetime().optional(),
       openUntil: z.iso.datetime().optional(),
       reason: z.string().optional(),
@@ -45,7 +47,10 @@ export const providerRoutes =
 
     app.get('/admin/providers', { schema }, async () => {
       const breakers = await breakersIn(jobs.tables);
-      const providers = enabled(jobs).map((provider) => ({ ...provider, breaker: breakers.get(`${provider.kind}:${provider.name}`) ?? CLOSED }));
+      const providers = enabled(jobs).map((provider) => ({
+        ...provider,
+        breaker: breakers.get(`${provider.kind}:${provider.name}`) ?? CLOSED,
+      }));
       return { status: 'success' as const, data: { providers } };
     });
 

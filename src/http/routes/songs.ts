@@ -169,7 +169,8 @@ export const songRoutes =
     const page = async ({ limit, cursor, ...filters }: SearchQuery) => {
       const load = async (most: number) => {
         const songs: SongSummary[] = [];
-        for await (const chunk of searchSongs(database, { ...filters, limit: most, after: cursor })) songs.push(...chunk);
+        for await (const chunk of searchSongs(database, { ...filters, limit: most, after: cursor }))
+          songs.push(...chunk);
         return songs;
       };
       const { page: songs, nextCursor } = await pageOf(load, ({ id }) => id, limit);
