@@ -1,7 +1,7 @@
 -- Up Migration: what jobs need beside their events. What is personal or large lies here, and goes 30 days after a job's end.
 
 CREATE TABLE job_payloads (
-  -- Of the first job that has it; occurrences and corrected jobs may share it.
+  -- As the job's event names it; occurrences share that of the repeating one.
   id text COLLATE "C" PRIMARY KEY,
   payload json NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now()

@@ -146,7 +146,10 @@ const settings = z.object({
   SMTP_USER: z.string().optional().describe('user at the mail server'),
   SMTP_PASSWORD: z.string().optional().describe('password at the mail server'),
   SMTP_CONNECTIONS: count.default(5).describe('connections to the mail server of one process'),
-  MAIL_WEBHOOK_URL: z.url({ protocol: /^https?$/ }).optional().describe('where `webhook` posts mails to'),
+  MAIL_WEBHOOK_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('where `webhook` posts mails to'),
   MAIL_WEBHOOK_SECRET: key.optional().describe('signs what `webhook` posts'),
   MAIL_WEBHOOK_ALLOW_PRIVATE: onOff
     .default('off')
@@ -156,7 +159,11 @@ const settings = z.object({
   JOB_ATTEMPTS: count.default(5).describe('attempts after which a job is given up'),
   JOB_BACKOFF_SECONDS: duration.default(1).describe('pause before the second attempt; each further one doubles it'),
   JOB_BACKOFF_MOST_SECONDS: duration.default(300).describe('longest pause between attempts'),
-  JOB_LEASE_SECONDS: duration.default(30).describe('the job of a worker that is not heard of for so long is given to others'),
+  JOB_LEASE_SECONDS: duration
+    .default(30)
+    .describe(
+      'the job of a worker that is not heard of for so long is given to others; must be longer than a process can stand still',
+    ),
   JOB_ATTEMPT_SECONDS: duration.default(600).describe('an attempt that takes longer is ended'),
   BREAKER_OPEN_SECONDS: duration.default(30).describe('how long nothing is asked of a provider that keeps failing'),
   BATCH_ITEMS: count.default(10_000).describe('items of a batch'),

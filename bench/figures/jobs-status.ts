@@ -1,14 +1,15 @@
 import { accounts, tokenOf } from '../accounts.ts';
 import { startBare } from '../bare.ts';
-import { openBuild } from '../build.ts';
+import { type Build, openBuild } from '../build.ts';
 import { counting } from '../counters.ts';
 import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
 import { type JobStart, startJobs } from '../jobs.ts';
+import type { Requests } from '../load/http.ts';
 import { type Loader, startLoader } from '../load/loader.ts';
 import { forAll, get } from '../requests.ts';
 import { forJobs, unflushed } from '../shapes.ts';
 import { type Stack, startStack } from '../stack.ts';
-import { type Contestant, takeTurns } from '../turns.ts';
+import { type Contestant, type Sample, takeTurns } from '../turns.ts';
 import { watchVisibility } from '../visibility.ts';
 import { comparisonOf, sampleOf } from '../writes.ts';
 
@@ -69,22 +70,33 @@ async function compare(stack: Stack, loader: Loader, plan: Plan): Promise<Compar
 const LOAD = { kind: 'http', method: 'GET', connections: CONNECTIONS, isWatched: true } as const;
 const HITS = 'openmusic_cache_hits_total';
 
-async function whileTheyProgress(stack: Stack, loader: Loader, token: string, count: number) {
-  const paths = await startSome(stack.url, token, count);
+async function whileTheyProgress(stack: Stack, loader: Loader, token: string, count: number): Promise<Sample> {
   const build = await openBuild(stack.connection);
-  const visibility = watchVisibility(() => readOne(stack.url, build, paths, token));
+  const paths = await startSome(stack.url, token, count);
   try {
-    const before = await build.applied();
-    const load = loader.run({ ...LOAD, url: stack.url, paths, token });
-    const { done, grown } = await counting([stack.url], [HITS], () => load);
-    const changes = (await build.applied()) - before;
-    if (changes === 0) throw new Error('no job has changed meanwhile');
-    return { ...done, changes, hits: grown[0] ?? 0 };
+    const visibility = watchVisibility(() => readOne(stack.url, build, paths, token));
+    try {
+      return await readAll(stack, loader, build, { paths, token });
+    } finally {
+      await visibility.stop();
+    }
   } finally {
-    await visibility.stop();
-    await callOff(stack.url, paths, token);
     await build.close();
+    await callOff(stack.url, paths, token);
   }
+}
+
+async function readAll(
+  { url }: Stack,
+  loader: Loader,
+  build: Build,
+  reads: Pick<Requests, 'token'> & { paths: string[] },
+) {
+  const before = await build.applied();
+  const { done, grown } = await counting([url], [HITS], () => loader.run({ ...LOAD, url, ...reads }));
+  const changes = (await build.applied()) - before;
+  if (changes === 0) throw new Error('no job has changed meanwhile');
+  return { ...done, changes, hits: grown[0] ?? 0 };
 }
 
 /** Their paths. */
@@ -103,12 +115,7 @@ async function bodiesOf({ url }: Stack, token: string, count: number): Promise<R
 }
 
 /** What the read models have is seen by everybody who asks from then on. */
-async function readOne(
-  url: string,
-  build: Awaited<ReturnType<typeof openBuild>>,
-  paths: readonly string[],
-  token: string,
-) {
+async function readOne(url: string, build: Build, paths: readonly string[], token: string) {
   const path = paths[Math.floor(Math.random() * paths.length)] ?? '';
   const text = `SELECT version FROM "${build.schema}".jobs WHERE id = $1`;
   const { rows } = await build.client.query<{ version: number }>(text, [path.replace('/jobs/', '')]);
@@ -124,5 +131,5 @@ async function callOff(url: string, paths: readonly string[], token: string): Pr
   await forAll(paths, async (path) => (await fetch(url + path, { method: 'DELETE', headers })).text());
 }
 
-const changesOf = (samples: readonly Readonly<Record<string, number>>[]): string =>
+const changesOf = (samples: readonly Sample[]): string =>
   `none of the answers was older than what had been seen; events of the jobs meanwhile: ${samples.map(({ changes = 0 }) => changes).join(', ')}`;

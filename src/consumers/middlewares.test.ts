@@ -232,7 +232,7 @@ describe('an attempt that is broken off', () => {
   it.each([
     ['and ends', obedient],
     ['and says something else', angry],
-    ['though it does not listen', () => new Promise(() => undefined)],
+    ['though it does not listen', () => new Promise<never>(() => undefined)],
   ])('because it takes too long %s counts', async (_, work) => {
     const { run } = around(work);
     const ending = run();

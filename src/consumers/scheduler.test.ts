@@ -71,7 +71,12 @@ async function startRepeating(repeat: { cron: string; timeZone: string } = DAILY
   };
   const about = { repeatable: false, bodyHash: '', olderBodyHashes: [], actor: ownerId, correlationId: 'c' };
   const origin = { ...about, commandId: newId() };
-  await commands.job({ stream: jobId, command: { type: 'RequestJob' }, origin, context: () => Promise.resolve({ request }) });
+  await commands.job({
+    stream: jobId,
+    command: { type: 'RequestJob' },
+    origin,
+    context: () => Promise.resolve({ request }),
+  });
 
   /** As the queue has it once it has heard of everything. */
   const queued = (): QueuedJob | undefined => {

@@ -67,11 +67,12 @@ describe('a job that is accepted', () => {
     expect(jobId).toBe(thingIdOf('job', about.commandId));
     expect(requests).toEqual([
       {
-        ...{ jobType: 'dummy', ownerId: 'user-1', parameters: '{"a":1}', attempts: 4, payloadId: jobId, total: 1 },
+        ...{ jobType: 'dummy', ownerId: 'user-1', parameters: '{"a":1}', attempts: 4, total: 1 },
+        payloadId: expect.stringMatching(new RegExp(`^${jobId}\\.`)),
         ...{ provider: 'file', runAt: null, repeat: null, parentId: null, replaces: null },
       },
     ]);
-    expect(await payloadOf(jobId)).toMatchObject([{ payload: { to: 'ann@example.com' } }]);
+    expect(await payloadOf(requests[0]!.payloadId!)).toMatchObject([{ payload: { to: 'ann@example.com' } }]);
   });
 
   it('has its items beside it, all that came at the same time as well', async () => {
@@ -85,12 +86,20 @@ describe('a job that is accepted', () => {
     }
   });
 
-  it('is kept once when it is asked for again', async () => {
+  it('has the payload that it was asked for with, whatever another try has kept', async () => {
+    const { accept, requests } = start();
+    const about = origin();
+    for (const a of [1, 2])
+      await accept({ type: typeOf({ parameters: {}, payload: { a } }), payload: {} }, about, false);
+    const [first, second] = await Promise.all(requests.map(({ payloadId }) => payloadOf(payloadId!)));
+    expect([first, second]).toEqual([[{ payload: { a: 1 } }], [{ payload: { a: 2 } }]]);
+  });
+
+  it('has its items once when it is asked for again', async () => {
     const { accept } = start();
     const about = origin();
-    const wish = { type: typeOf({ parameters: {}, payload: { a: 1 }, items: [{ b: 2 }] }), payload: {} };
+    const wish = { type: typeOf({ parameters: {}, items: [{ b: 2 }] }), payload: {} };
     const [{ jobId }] = [await accept(wish, about, false), await accept(wish, about, false)];
-    expect(await payloadOf(jobId)).toHaveLength(1);
     expect(await itemsOf(jobId)).toHaveLength(1);
   });
 
@@ -150,6 +159,12 @@ describe('a job is refused', () => {
   it('that never comes', async () => {
     const repeat = { cron: '0 0 30 2 *', timeZone: 'UTC' };
     expect(await refusal({ repeat })).toMatchObject({ kind: 'rejected', code: 'NEVER_DUE' });
+  });
+
+  it('that would repeat what is settled once', async () => {
+    const type = typeOf({ parameters: {}, items: [{ a: 1 }] });
+    const repeat = { cron: '0 9 * * *', timeZone: 'UTC' };
+    expect(await refusal({ type, repeat })).toMatchObject({ kind: 'rejected', code: 'CANNOT_REPEAT' });
   });
 
   it('of somebody who has as many that have not ended', async () => {

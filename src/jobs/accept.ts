@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import DataLoader from 'dataloader';
 import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
@@ -54,10 +55,14 @@ export function createAccept({ commands, tables, attempts, unfinished, now, ...c
     await mustHaveRoom(caller);
     // Whoever does it for somebody else does not lend him his own rights.
     const plan = await type.plan(payload, { ...context, jobId, caller, isAdmin: isAdmin && caller === actor });
-    if (plan.payload || plan.items) await keep.load({ jobId, plan });
+    if (repeat && plan.items)
+      throw new AppError('rejected', 'CANNOT_REPEAT', 'What has items of its own cannot repeat.');
+    // Its own for every try: what another one of the same command has kept may be of another body.
+    const payloadId = plan.payload ? `${jobId}.${randomUUID().slice(0, 8)}` : null;
+    if (plan.payload || plan.items) await keep.load({ jobId, payloadId, plan });
     return {
       ...{ jobType: type.name, ownerId: caller, parameters: JSON.stringify(plan.parameters), attempts },
-      ...{ payloadId: plan.payload ? jobId : null, provider: plan.provider ?? null, total: plan.items?.length ?? 1 },
+      ...{ payloadId, provider: plan.provider ?? null, total: plan.items?.length ?? 1 },
       ...{ runAt: runAt?.toISOString() ?? null, repeat: repeat ? firstOf(repeat) : null },
       ...{ parentId: null, replaces: replaces ?? null },
     };
@@ -86,6 +91,7 @@ export function createAccept({ commands, tables, attempts, unfinished, now, ...c
 
 interface Kept {
   readonly jobId: string;
+  readonly payloadId: string | null;
   readonly plan: JobPlan;
 }
 
@@ -97,7 +103,7 @@ const ITEMS = `INSERT INTO job_items (job_id, item, payload)
 /** Keeps what belongs to jobs; all that is to be kept at the same time in one commit. */
 function keeping(tables: Database) {
   const keepAll = async (all: readonly Kept[]): Promise<void[]> => {
-    const payloads = all.flatMap(({ jobId, plan }) => (plan.payload ? [{ id: jobId, payload: plan.payload }] : []));
+    const payloads = all.flatMap(({ payloadId: id, plan: { payload } }) => (id ? [{ id, payload }] : []));
     const items = all.flatMap(({ jobId, plan }) =>
       (plan.items ?? []).map((payload, item) => ({ job_id: jobId, item, payload })),
     );

@@ -26,7 +26,7 @@ const DELETIONS = {
       SELECT e.job_id, e.effect FROM job_effects e JOIN jobs j ON j.id = e.job_id
       WHERE e.done_at < now() - $1 * interval '1 ms' AND ${OVER} LIMIT $2)`,
   job_leases: `DELETE FROM job_leases WHERE job_id IN (
-      SELECT job_id FROM job_leases WHERE expires_at < now() - least($1, 3600000) * interval '1 ms' LIMIT $2)`,
+      SELECT job_id FROM job_leases WHERE expires_at < now() - least($1::float8, 3600000) * interval '1 ms' LIMIT $2)`,
 };
 
 /** Deletes what ended jobs needed. Returns how many rows went. */

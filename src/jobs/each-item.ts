@@ -26,7 +26,7 @@ export async function eachItem(work: Work, act: (item: Item) => Promise<void>): 
     if (nextInMs === undefined) return counts;
     if (nextInMs > WAITED_FOR_MS)
       throw new JobFailure('later', 'ITEMS_WAIT', 'items wait for another try', { pauseMs: nextInMs });
-    await sleep(nextInMs, signal);
+    await sleep(Math.max(1, nextInMs), signal);
   }
 }
 

@@ -37,6 +37,7 @@ describe('take', () => {
       { job_id: 'job-2', inMs: -20 },
       { job_id: 'job-4', inMs: -40, lane: 'archive' },
       { job_id: 'job-5', inMs: 60_000 },
+      { job_id: 'job-6', lane: 'archive', state: 'running' },
     );
     expect(idsOf(await worker().take(['dummy', 'email:smtp'], 2))).toEqual(['job-1', 'job-2']);
     expect(idsOf(await worker().take(['dummy', 'email:smtp'], 10))).toEqual(['job-3']);

@@ -24,7 +24,7 @@ export interface QueuedJob {
   readonly attempt: number;
   /** Attempts that count. */
   readonly counted: number;
-  /** Items that failed up to this attempt are to be done again; 0: none. */
+  /** What failed up to this attempt is to be done again; 0: nothing. */
   readonly againAfter: number;
 }
 

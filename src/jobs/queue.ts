@@ -63,7 +63,7 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
     state text NOT NULL,
     attempt integer NOT NULL,
     counted integer NOT NULL,
-    -- Items that failed up to this attempt are to be done again; 0: none.
+    -- What failed up to this attempt is to be done again; 0: nothing.
     again_after integer NOT NULL
   ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
   CREATE INDEX job_queue_waiting ON job_queue (lane, run_at, job_id) WHERE state = 'waiting';
@@ -78,7 +78,7 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
         rows.put({
           ...rowOf(stream, version, time, event.request),
           attempt: event.attempt,
-          again_after: event.failedOnly ? event.attempt : 0,
+          again_after: event.attempt,
         });
         break;
       case 'JobAttemptStarted':

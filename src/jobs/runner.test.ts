@@ -323,6 +323,7 @@ describe('a runner that stops', () => {
     finishAll(begun);
     await pass(0);
     expect([stopped.mock.calls.length, hand.ours.size, begun.length]).toEqual([1, 0, 2]);
+    expect(jest.getTimerCount()).toBe(0);
   });
 
   it('breaks off what runs for more than five seconds', async () => {
@@ -337,6 +338,14 @@ describe('a runner that stops', () => {
     await pass(0);
     expect(stopped).toHaveBeenCalled();
     expect(hand.ours.size).toBe(0);
+  });
+
+  it('leaves no timer', async () => {
+    const { runner } = await start([]);
+    const stopped = runner.stop();
+    await pass(0);
+    await stopped;
+    expect(jest.getTimerCount()).toBe(0);
   });
 
   it('gives back what it was just taking', async () => {

@@ -1,4 +1,4 @@
-import type { JobRequest } from '../events/jobs.ts';
+import type { JobFile, JobRequest } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
 import { type JobAttempt, showAttempt, type StoredAttempt } from './job-attempts.ts';
 import type { Applied, Projection, Rows } from './projection.ts';
@@ -23,7 +23,7 @@ function apply({ stream, version, time, event }: Applied, rows: Rows): void {
       rows.put({ ...rowOf(event.request), id: stream, version, created_at: time });
       break;
     case 'JobRetried':
-      patch({ ...AGAIN, run_at: null, state: 'queued' });
+      patch({ ...AGAIN, ...NO_FILE, run_at: null, state: 'queued' });
       break;
     case 'JobAttemptStarted':
       patch({ state: 'running' });
@@ -36,9 +36,7 @@ function apply({ stream, version, time, event }: Applied, rows: Rows): void {
       break;
     case 'JobCompleted': {
       const { done, total, failed, result, file } = event;
-      const { fileId: file_id, stored: file_stored, name: file_name } = file ?? ABSENT;
-      const { kind: file_kind, mediaType: file_media_type, size: file_size } = file ?? ABSENT;
-      const made = { file_id, file_stored, file_name, file_kind, file_media_type, file_size };
+      const made = file ? fileColumns(file) : NO_FILE;
       patch({ state: 'succeeded', finished_at: time, done, total, failed, result, ...made });
       break;
     }
@@ -59,7 +57,14 @@ function apply({ stream, version, time, event }: Applied, rows: Rows): void {
   }
 }
 
-const ABSENT = { fileId: null, stored: null, name: null, kind: null, mediaType: null, size: null };
+const NO_FILE = {
+  ...{ file_id: null, file_stored: null, file_name: null, file_kind: null, file_media_type: null, file_size: null },
+} as const;
+
+const fileColumns = ({ fileId, stored, name, kind, mediaType, size }: JobFile) => ({
+  ...{ file_id: fileId, file_stored: stored, file_name: name, file_kind: kind },
+  ...{ file_media_type: mediaType, file_size: size },
+});
 
 /** What a job has that is about to be done, for the first time or again. */
 const AGAIN = { finished_at: null, dropped: false, result: null, done: 0, failed: 0 } as const;
@@ -71,7 +76,7 @@ function rowOf(request: JobRequest) {
     ...{ owner_id: ownerId, type: jobType, state: runAt || repeat ? 'scheduled' : 'queued', total },
     ...{ run_at: repeat?.first ?? runAt, repeat_cron: repeat?.cron ?? null, repeat_zone: repeat?.timeZone ?? null },
     ...{ payload_id: payloadId, parent_id: parentId, replaces },
-    ...{ file_id: null, file_stored: null, file_name: null, file_kind: null, file_media_type: null, file_size: null },
+    ...NO_FILE,
   };
 }
 

@@ -141,7 +141,7 @@ describe('the queue has', () => {
       'a job that is to be done again from the beginning, with the number of its last attempt',
       WORKER,
       [requested(mailed), started(1), died(1), retried(1, false, mailed)],
-      [{ ...mailedRow, version: 4, attempt: 1, run_at: new Date(timeOf(3)) }],
+      [{ ...mailedRow, version: 4, attempt: 1, again_after: 1, run_at: new Date(timeOf(3)) }],
     ],
     [
       'a job whose failed items are to be done again',
@@ -154,7 +154,7 @@ describe('the queue has', () => {
       'a job that fails again after it was begun again',
       WORKER,
       [requested(), started(1), died(1), retried(1), started(2), failed(2, 1, later)],
-      [{ ...row, version: 6, attempt: 2, counted: 1, run_at: new Date(later) }],
+      [{ ...row, version: 6, attempt: 2, counted: 1, again_after: 1, run_at: new Date(later) }],
     ],
   ])('%s: the same applied once, twice, in one batch and one by one', async (_, scope, events, rows) => {
     const queue = await open(scope);

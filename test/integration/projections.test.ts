@@ -221,6 +221,16 @@ cases.jobs = [
     [{ ...jobRow, version: 5 }],
   ],
   [
+    'of which a part is to be done again',
+    job(began(1), completed(1, { fileId: 'file-1', ...stored }), {
+      type: 'JobRetried',
+      request,
+      attempt: 1,
+      failedOnly: true,
+    }),
+    [{ ...jobRow, version: 4 }],
+  ],
+  [
     'that repeats',
     history('job-1', { type: 'JobRequested', request: monthly }, occurred('2026-03-01T09:00:00.000Z')),
     [

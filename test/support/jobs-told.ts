@@ -27,9 +27,16 @@ export async function begin(client: Client, path: string, body: object): Promise
   return dataOf(text).jobId;
 }
 
-/** Starts as many jobs, at once. */
-export const beginAll = (client: Client, path: string, bodies: readonly object[]): Promise<string[]> =>
-  Promise.all(bodies.map((body) => begin(client, path, body)));
+const AT_ONCE = 25;
+
+/** Starts as many jobs, several at once. */
+export async function beginAll(client: Client, path: string, bodies: readonly object[]): Promise<string[]> {
+  const ids: string[] = [];
+  for (let index = 0; index < bodies.length; index += AT_ONCE) {
+    ids.push(...(await Promise.all(bodies.slice(index, index + AT_ONCE).map((body) => begin(client, path, body)))));
+  }
+  return ids;
+}
 
 export async function jobOf(client: Client, id: string): Promise<JobView> {
   const { status, text } = await client.get(`/jobs/${id}`);

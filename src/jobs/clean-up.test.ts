@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
+import { migrate } from '../postgres/migrate.ts';
+import { type Database, openDatabase } from '../postgres/pool.ts';
+import { jobs } from '../projections/jobs.ts';
+import { cleanUp } from './clean-up.ts';
+
+const DAY_MS = 86_400_000;
+
+let server: TestDatabase;
+let database: Database;
+
+beforeAll(async () => {
+  server = await createDatabase();
+  const name = namespace();
+  await migrate({ connection: server.connection, namespace: name });
+  database = openDatabase(server.connection, { name: 'clean-up', max: 2, searchPath: [name, 'public'] });
+  await database.use((client) => client.query(jobs.ddl));
+});
+afterAll(async () => {
+  await database.stop();
+  await server.drop();
+});
+
+const sql = (text: string) => database.use((client) => client.query(text));
+const idsIn = async (table: string, column: string) =>
+  (await sql(`SELECT DISTINCT ${column} AS id FROM ${table} ORDER BY 1`)).rows.map(({ id }) => String(id));
+
+/** Each named for what it shows: how it is, and since how many days. */
+const JOBS = [
+  ['ended-long-ago', 'succeeded', 31],
+  ['ended-lately', 'dead', 29],
+  ['runs-for-long', 'running', undefined],
+] as const;
+
+it('what ended jobs needed goes after 30 days, and with it what no job ever named', async () => {
+  for (const [name, state, days] of JOBS) {
+    await sql(`INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, finished_at, payload_id, dropped)
+      VALUES ('${name}', 1, 'user-1', 'email', '${state}', 0, 1, 0, now(), ${days ? `now() - interval '${days} days'` : 'NULL'}, '${name}.1', false)`);
+  }
+  const names = JOBS.map(([name]) => name);
+  for (const id of [...names.map((name) => `${name}.1`), 'nobody-s.1'])
+    await sql(`INSERT INTO job_payloads VALUES ('${id}', '{}', now() - interval '40 days')`);
+  await sql(`INSERT INTO job_payloads VALUES ('young.1', '{}', now())`);
+  for (const name of names) {
+    await sql(`INSERT INTO job_items (job_id, item, payload) VALUES ('${name}', 0, '{}'), ('${name}', 1, '{}')`);
+    await sql(`INSERT INTO job_effects VALUES ('${name}', 'mail', now() - interval '40 days')`);
+  }
+  await sql(
+    `INSERT INTO job_leases VALUES ('old', 'w', now() - interval '2 hours'), ('held', 'w', now() + interval '10 s')`,
+  );
+
+  expect(await cleanUp({ database, keepMs: 30 * DAY_MS })).toBe(6);
+
+  expect(await idsIn('job_payloads', 'id')).toEqual(['ended-lately.1', 'runs-for-long.1', 'young.1']);
+  expect(await idsIn('job_items', 'job_id')).toEqual(['ended-lately', 'runs-for-long']);
+  expect(await idsIn('job_effects', 'job_id')).toEqual(['ended-lately', 'runs-for-long']);
+  expect(await idsIn('job_leases', 'job_id')).toEqual(['held']);
+});
