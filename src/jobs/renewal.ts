@@ -1,0 +1,84 @@
+import { reasonOf } from '../errors.ts';
+import { sleep, type Stoppable } from '../lifecycle.ts';
+import type { Leases, QueuedJob } from './leases.ts';
+import type { WorkInHand } from './work-in-hand.ts';
+
+export interface RenewalOptions {
+  readonly leases: Leases;
+  readonly leaseMs: number;
+  readonly hand: WorkInHand;
+  readonly report: (message: string) => void;
+}
+
+export interface Renewal extends Stoppable {
+  /** Looks at once. */
+  now(): void;
+}
+
+/** Parts of a lease's time: how often it is renewed, how long an answer is waited for, and when it is taken for lost. */
+const [EVERY, ANSWERED_WITHIN, LOST_AFTER] = [0.25, 0.9, 0.75];
+
+/** Holds on to what is leased, and breaks off what is no longer ours, before anybody else may take it. */
+export function startRenewal({ leases, leaseMs, hand, report }: RenewalOptions): Renewal {
+  /** Every lease that runs here was ours then, and is for its whole time after. */
+  let renewedAt = performance.now();
+
+  async function renew(): Promise<void> {
+    const held = hand.runs();
+    const began = performance.now();
+    const ours = await answerWithin(renewedAt + ANSWERED_WITHIN * leaseMs - began, leases.renew(hand.jobIds()));
+    renewedAt = began;
+    for (const { job, interrupt } of held) {
+      if (!ours.has(job.jobId)) interrupt('lease lost');
+      else if (isOver(job, ours.get(job.jobId))) interrupt('job ended');
+    }
+  }
+
+  return everyNowAndThen(EVERY * leaseMs, async () => {
+    try {
+      await renew();
+    } catch (error) {
+      report(`leases are not renewed: ${reasonOf(error)}`);
+      if (performance.now() - renewedAt < LOST_AFTER * leaseMs) return;
+      for (const { interrupt } of hand.runs()) interrupt('lease lost');
+    }
+  });
+}
+
+/** The queue may be behind what we know, never ahead of it unless somebody else went on. */
+const isOver = ({ attempt }: QueuedJob, next: number | undefined) => next === undefined || next > attempt + 1;
+
+/** The work's answer; rejects when there is none by then. */
+async function answerWithin<T>(ms: number, work: Promise<T>): Promise<T> {
+  const timer = new AbortController();
+  const late = sleep(Math.max(1, ms), timer.signal).then(() => {
+    throw new Error('no answer in time');
+  });
+  late.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    timer.abort();
+  }
+}
+
+function everyNowAndThen(ms: number, act: () => Promise<void>): Renewal {
+  const stopping = new AbortController();
+  let bell = Promise.withResolvers<void>();
+  const acting = (async () => {
+    while (!stopping.signal.aborted) {
+      const timer = new AbortController();
+      await Promise.race([bell.promise, sleep(ms, AbortSignal.any([stopping.signal, timer.signal]))]);
+      timer.abort();
+      bell = Promise.withResolvers();
+      await act();
+    }
+  })();
+  return {
+    now: () => bell.resolve(),
+    async stop() {
+      stopping.abort();
+      await acting;
+    },
+  };
+}

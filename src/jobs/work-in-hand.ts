@@ -1,0 +1,105 @@
+import { reasonOf } from '../errors.ts';
+import type { Held, Leases, QueuedJob } from './leases.ts';
+
+/** Why work is broken off. */
+export type Interruption = 'lease lost' | 'job ended' | 'process stops';
+
+/** Works on one job. Resolves to the version that the job's stream has after it. */
+export type HandleJob = (job: QueuedJob, signal: AbortSignal) => Promise<number>;
+
+export interface Run {
+  readonly job: QueuedJob;
+  interrupt(why: Interruption): void;
+}
+
+interface RunUnderWay extends Run {
+  readonly done: Promise<void>;
+}
+
+/** Done, but leased until the queue has heard of it. */
+interface Ended extends Held {
+  /** When, in milliseconds of `performance.now()`. */
+  readonly at: number;
+  /** Nothing became of it: it is left alone for a moment. */
+  readonly inVain: boolean;
+}
+
+/** The jobs that a process has leased. */
+export interface WorkInHand {
+  readonly running: number;
+  /** Those that are done, and still leased. */
+  readonly ended: number;
+  runs(): readonly Run[];
+  /** Of all that are leased. */
+  jobIds(): string[];
+  begin(job: QueuedJob): void;
+  /** Does not even begin it. */
+  decline(job: QueuedJob): void;
+  /** Gives up leases of what the queue has heard of. */
+  letGo(leases: Leases, leaseMs: number): Promise<void>;
+  /** Resolves when nothing runs any more. */
+  finished(): Promise<unknown>;
+}
+
+const IN_VAIN_MS = 1_000;
+
+/** `onEnd` is called whenever there is room again. */
+export function createWorkInHand(handle: HandleJob, report: (message: string) => void, onEnd: () => void): WorkInHand {
+  const runs = new Set<RunUnderWay>();
+  let ended: Ended[] = [];
+
+  const runsOf = (jobId: string) => [...runs].filter(({ job }) => job.jobId === jobId);
+
+  async function work(job: QueuedJob, signal: AbortSignal): Promise<number> {
+    try {
+      return await handle(job, signal);
+    } catch (error) {
+      report(`${job.jobId} is left for later: ${reasonOf(error)}`);
+      return job.version + 1;
+    }
+  }
+
+  function end(run: RunUnderWay, version: number): void {
+    runs.delete(run);
+    if (runsOf(run.job.jobId).length === 0) leave(run.job, version);
+    onEnd();
+  }
+
+  function leave({ jobId, version: before }: QueuedJob, version: number): void {
+    ended.push({ jobId, version, at: performance.now(), inVain: version <= before });
+  }
+
+  return {
+    get running() {
+      return runs.size;
+    },
+    get ended() {
+      return ended.length;
+    },
+    runs: () => [...runs],
+    jobIds: () => [...[...runs].map(({ job }) => job.jobId), ...ended.map(({ jobId }) => jobId)],
+    begin(job) {
+      // Whatever of this job is still here had a lease that has run out.
+      ended = ended.filter(({ jobId }) => jobId !== job.jobId);
+      for (const run of runsOf(job.jobId)) run.interrupt('lease lost');
+      const control = new AbortController();
+      const run: RunUnderWay = {
+        job,
+        interrupt: (why) => control.abort(why),
+        done: work(job, control.signal).then((version) => end(run, version)),
+      };
+      runs.add(run);
+    },
+    decline: (job) => leave(job, 0),
+    async letGo(leases, leaseMs) {
+      const now = performance.now();
+      const held = ended.filter(({ at, inVain }) => !inVain || now - at >= IN_VAIN_MS);
+      if (held.length === 0) return;
+      // What the queue has not heard of after a lease's time it may never hear of: nothing was recorded.
+      const asked = held.map(({ jobId, version, at }) => ({ jobId, version: now - at > leaseMs ? 0 : version }));
+      const gone = new Set(await leases.release(asked));
+      ended = ended.filter(({ jobId }) => !gone.has(jobId));
+    },
+    finished: () => Promise.all([...runs].map(({ done }) => done)),
+  };
+}
