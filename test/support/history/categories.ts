@@ -1,11 +1,12 @@
 import { albums } from './albums.ts';
 import type { Category } from './category.ts';
+import { jobs } from './jobs.ts';
 import { likeCounts, likes } from './likes.ts';
 import { playlists } from './playlists.ts';
 import { songs } from './songs.ts';
 
 /** Everything the checker knows how to ask for and to judge. */
-export const categories: readonly Category[] = [albums, songs, playlists, likes, likeCounts];
+export const categories: readonly Category[] = [albums, songs, playlists, likes, likeCounts, jobs];
 
 export function categoryNamed(name: string): Category {
   const found = categories.find((each) => each.name === name);

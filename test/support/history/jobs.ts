@@ -1,0 +1,16 @@
+import type { Category } from './category.ts';
+
+/** No client of a history asks for a job: its tables must stay empty. What jobs do is tested in test/faults/jobs-*. */
+export const jobs: Category = {
+  name: 'job',
+  weight: 0,
+  next: () => undefined,
+  created: () => undefined,
+  evolve() {
+    throw new Error('The history checker does not judge jobs.');
+  },
+  allows: () => false,
+  sightings: () => [],
+  reads: () => [],
+  tables: ['jobs', 'job_attempts'].map((name) => ({ name, key: 'id', rows: () => [] })),
+};
