@@ -156,7 +156,7 @@ describe('the .env of an earlier OpenMusic version', () => {
     await first.end('SIGTERM');
     const keys = path.join(cwd, 'data', 'keys');
     const modes = readdirSync(keys).map((name) => [name, statSync(path.join(keys, name)).mode & 0o777]);
-    expect(modes).toEqual(['access-token', 'idempotency-hash', 'refresh-token'].map((name) => [name, 0o600]));
+    expect(modes).toEqual(['access-token', 'idempotency-hash', 'link', 'refresh-token'].map((name) => [name, 0o600]));
     const second = await startWith({});
     expect((await person.client.get('/playlists')).status).toBe(200);
     expect((await refresh(second, person)).status).toBe(200);
