@@ -431,6 +431,8 @@ describe('found by its name is a fault planted in the tables:', () => {
   });
 
   it('a table that no category describes', async () => {
-    await expect(foundWith('CREATE TABLE $parcels ()', 'DROP TABLE $parcels')).rejects.toThrow(/describes the table parcels/);
+    await expect(foundWith('CREATE TABLE $parcels ()', 'DROP TABLE $parcels')).rejects.toThrow(
+      /describes the table parcels/,
+    );
   });
 });
