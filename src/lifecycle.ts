@@ -50,6 +50,27 @@ async function within(ms: number, work: Promise<void>): Promise<'done' | 'late'>
   }
 }
 
+const HOUR_MS = 3_600_000;
+
+/** Does something every hour, first after some part of one, so that many processes take turns. `act` says itself what fails. */
+export function hourly(act: (signal: AbortSignal) => Promise<unknown>, wait = sleep): Stoppable {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const acting = (async () => {
+    for (let ms = Math.random() * HOUR_MS; ; ms = HOUR_MS) {
+      await wait(ms, signal);
+      if (signal.aborted) return;
+      await act(signal);
+    }
+  })();
+  return {
+    async stop() {
+      stopping.abort();
+      await acting;
+    },
+  };
+}
+
 /** Sleeps, or returns at once when the signal fires; never throws. */
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => undefined);

@@ -24,6 +24,13 @@ export interface CommandOrigin {
   readonly correlationId: string;
 }
 
+/** Of a command whose body nobody has to recognise. */
+export const originWithoutBody = (about: Omit<CommandOrigin, 'bodyHash' | 'olderBodyHashes'>): CommandOrigin => ({
+  ...about,
+  bodyHash: '',
+  olderBodyHashes: [],
+});
+
 /** `any`: the thing must exist. Versions: its version must be one of these. */
 export type VersionCondition = 'any' | readonly number[];
 

@@ -2,17 +2,30 @@ import { decodeEvent } from '../events/codec.ts';
 import type { TopicPartition } from '../events/record.ts';
 import type { Database } from '../postgres/pool.ts';
 import { isRead } from '../postgres/generation-lock.ts';
+import { together } from '../postgres/together.ts';
 import type { Claim, StreamSnapshot, StreamStore, Verdict } from './stream-store.ts';
+
+/** Streams that one query reads; what is wanted at the same time is. */
+const MOST_AT_ONCE = 100;
 
 /** Over the read model's connections: what is not guarded there is not seen here either. */
 export function createPostgresStreams(database: Database, namespace: string): StreamStore {
+  const load = together((wanted: readonly Wanted[]) => loadAll(database, wanted), MOST_AT_ONCE);
   return {
-    load: (stream, where, afterVersion, commandId) => load(database, stream, where, afterVersion, commandId),
+    load: (stream, where, after, command) => load({ stream, ...where, after, command }),
     verdicts: (claims) => readVerdicts(database, namespace, claims),
   };
 }
 
+interface Wanted extends TopicPartition {
+  readonly stream: string;
+  readonly after: number;
+  readonly command: string;
+}
+
 interface LoadedRow {
+  /** From 1: of those that were wanted. */
+  readonly place: number;
   readonly version: number | null;
   readonly id: string;
   readonly commandId: string;
@@ -23,26 +36,33 @@ interface LoadedRow {
   readonly stopped: string | null;
 }
 
-const LOAD = `SELECT e.version, e.record_id AS id, e.command_id AS "commandId", e.body_hash AS "bodyHash", e.type, e.value,
+const LOAD = `SELECT w.place, e.version, e.record_id AS id, e.command_id AS "commandId", e.body_hash AS "bodyHash", e.type, e.value,
     q.reason AS quarantined, c.stopped
-  FROM checkpoints c
-  LEFT JOIN quarantine q ON q.stream = $1
-  LEFT JOIN stream_events e ON e.stream = $1 AND (e.version > $4 OR e.command_id = $5)
-  WHERE c.topic = $2 AND c.partition = $3
-  ORDER BY e.version`;
+  FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::uuid[])
+    WITH ORDINALITY AS w (stream, topic, partition, after, command, place)
+  JOIN checkpoints c ON c.topic = w.topic AND c.partition = w.partition
+  LEFT JOIN quarantine q ON q.stream = w.stream
+  LEFT JOIN LATERAL (
+    SELECT * FROM stream_events e WHERE e.stream = w.stream AND (e.version > w.after OR e.command_id = w.command)) e ON true
+  ORDER BY w.place, e.version`;
 
-async function load(
-  database: Database,
-  stream: string,
-  { topic, partition }: TopicPartition,
-  afterVersion: number,
-  commandId: string,
-): Promise<StreamSnapshot> {
-  const values = [stream, topic, partition, afterVersion, commandId];
-  const rows = await database.query<LoadedRow>({ name: 'load-stream', text: LOAD, values });
-  const own = rows.find((row) => row.version !== null && row.commandId === commandId);
+async function loadAll(database: Database, wanted: readonly Wanted[]): Promise<StreamSnapshot[]> {
+  const values = [
+    wanted.map(({ stream }) => stream),
+    wanted.map(({ topic }) => topic),
+    wanted.map(({ partition }) => partition),
+    wanted.map(({ after }) => after),
+    wanted.map(({ command }) => command),
+  ];
+  const rows = await database.query<LoadedRow>({ name: 'load-streams', text: LOAD, values });
+  const found = Map.groupBy(rows, ({ place }) => place);
+  return wanted.map((each, index) => snapshotOf(each, found.get(index + 1) ?? []));
+}
+
+function snapshotOf({ after, command }: Wanted, rows: readonly LoadedRow[]): StreamSnapshot {
+  const own = rows.find((row) => row.version !== null && row.commandId === command);
   const quarantined = rows[0]?.quarantined ?? undefined;
-  const events = quarantined === undefined ? rows.flatMap((row) => eventOf(row, afterVersion)) : [];
+  const events = quarantined === undefined ? rows.flatMap((row) => eventOf(row, after)) : [];
   return {
     events,
     repeated: own && { version: own.version ?? 0, id: own.id, bodyHash: own.bodyHash },
@@ -51,8 +71,8 @@ async function load(
   };
 }
 
-function eventOf({ version, id, type, value }: LoadedRow, afterVersion: number) {
-  return version !== null && version > afterVersion ? [{ version, id, event: decodeEvent(type, value) }] : [];
+function eventOf({ version, id, type, value }: LoadedRow, after: number) {
+  return version !== null && version > after ? [{ version, id, event: decodeEvent(type, value) }] : [];
 }
 
 interface VerdictRow {

@@ -1,3 +1,4 @@
+import { originWithoutBody } from '../commands/command.ts';
 import type { JobCommand } from '../commands/job.ts';
 import type { Commands } from '../commands/commands.ts';
 import { AppError } from '../errors.ts';
@@ -60,10 +61,10 @@ export function attemptEvents(commands: Pick<Commands, 'job'>, job: QueuedJob, s
   /** While nobody knows whether it happened, the same command asks again. */
   async function send(command: JobCommand): Promise<void> {
     const commandId = newId();
-    const about = { commandId, bodyHash: '', olderBodyHashes: [], actor: 'system', correlationId: job.jobId };
+    const about = { commandId, actor: 'system', correlationId: job.jobId };
     for (let tries = 0; ; tries += 1) {
       try {
-        const origin = { ...about, repeatable: tries > 0 };
+        const origin = originWithoutBody({ ...about, repeatable: tries > 0 });
         const sent = await commands.job({ stream: job.jobId, command, origin, expectedVersion: [version] });
         version = sent.version;
         return;

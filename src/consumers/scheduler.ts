@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { originWithoutBody } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { AppError, reasonOf } from '../errors.ts';
 import { commandIdOf, thingIdOf } from '../events/ids.ts';
@@ -54,9 +55,8 @@ export function createOccurrences({ commands, logger }: OccurrencesOptions): (jo
   };
 }
 
-const originOf = ({ jobId, ownerId }: QueuedJob, commandId: string) => ({
-  ...{ commandId, repeatable: true, bodyHash: '', olderBodyHashes: [], actor: ownerId, correlationId: jobId },
-});
+const originOf = ({ jobId, ownerId }: QueuedJob, commandId: string) =>
+  originWithoutBody({ commandId, repeatable: true, actor: ownerId, correlationId: jobId });
 
 function occurrenceOf(parent: QueuedJob, at: string): JobRequest {
   const { jobType, ownerId, parameters, payloadId, provider, total, allowed: attempts, jobId: parentId } = parent;

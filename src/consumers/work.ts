@@ -1,8 +1,8 @@
-import DataLoader from 'dataloader';
 import type { Pauses } from '../jobs/backoff.ts';
 import { againFailedItems, createItems } from '../jobs/items.ts';
 import { JobFailure, type Progress, type Tools, type Work } from '../jobs/job-type.ts';
 import type { Database } from '../postgres/pool.ts';
+import { writtenTogether } from '../postgres/together.ts';
 import type { Attempt, Handle } from './attempt.ts';
 
 export interface WorkOptions {
@@ -66,13 +66,11 @@ interface Effect {
 function createEffects(tables: Database) {
   const text = `INSERT INTO job_effects (job_id, effect)
     SELECT * FROM json_to_recordset($1) AS e (job_id text, effect text) ON CONFLICT DO NOTHING`;
-  const insert = async (done: readonly Effect[]) => {
-    await tables.query({ name: 'remember-effects', text, values: [JSON.stringify(done)] });
-    return done.map(() => undefined);
-  };
-  const remembering = new DataLoader<Effect, undefined>(insert, { cache: false, batchScheduleFn: setImmediate });
+  const remember = writtenTogether<Effect>((done) =>
+    tables.query({ name: 'remember-effects', text, values: [JSON.stringify(done)] }),
+  );
   return {
-    remember: (job_id: string, effect: string) => remembering.load({ job_id, effect }),
+    remember: (job_id: string, effect: string) => remember({ job_id, effect }),
     async wasDone(jobId: string, effect: string): Promise<boolean> {
       const found = 'SELECT FROM job_effects WHERE job_id = $1 AND effect = $2';
       return (await tables.query({ name: 'was-done', text: found, values: [jobId, effect] })).length > 0;

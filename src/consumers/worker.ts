@@ -9,13 +9,15 @@ import type { QueuedJob } from '../jobs/leases.ts';
 import type { QueueScope } from '../jobs/queue.ts';
 import { reasonOf } from '../errors.ts';
 import { attemptEvents, chain } from './attempt.ts';
+import { EXPORTER } from './exporter.ts';
 import { deadLettered, logged, recorded, retried, timed } from './middlewares.ts';
+import { SCHEDULER } from './scheduler.ts';
 import { type WorkOptions, working } from './work.ts';
 
 /** Every job but exports and those that only repeat. */
 export const WORKER: QueueScope = {
   group: 'worker',
-  holds: ({ jobType, repeat }) => jobType !== 'export-playlist' && !repeat,
+  holds: (request) => !EXPORTER.holds(request) && !SCHEDULER.holds(request),
 };
 
 export interface AttemptsOptions extends WorkOptions {

@@ -11,9 +11,11 @@ const TOPICS = {
 
 export type EventTopic = keyof typeof TOPICS;
 const EVENT_TOPICS = Object.keys(TOPICS) as EventTopic[];
-const TOPIC_OF_CATEGORY = new Map<string, string>(
+const TOPIC_OF_CATEGORY = new Map<string, EventTopic>(
   EVENT_TOPICS.flatMap((topic) => TOPICS[topic].map((category) => [category, topic] as const)),
 );
+
+export const topicOf = (namespace: string, topic: EventTopic): string => `${namespace}.${topic}`;
 
 /** Which partition a stream lives in, computed here and nowhere else: the log's clients are told. */
 export interface Placement {
@@ -33,12 +35,12 @@ export interface Placement {
 }
 
 export function createPlacement(namespace: string, partitions: number): Placement {
-  const topics = EVENT_TOPICS.map((topic) => `${namespace}.${topic}`);
+  const topics = EVENT_TOPICS.map((topic) => topicOf(namespace, topic));
   const find = (stream: string): TopicPartition | undefined => {
     const topic = TOPIC_OF_CATEGORY.get(categoryOf(stream));
     return topic === undefined
       ? undefined
-      : { topic: `${namespace}.${topic}`, partition: partitionOf(stream, partitions) };
+      : { topic: topicOf(namespace, topic), partition: partitionOf(stream, partitions) };
   };
   const genesisOf = ({ topic, partition }: TopicPartition) => `genesis-${topic}-${partition}`;
   return {

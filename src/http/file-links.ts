@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
-import { notFound, unavailable } from '../errors.ts';
+import { notFound } from '../errors.ts';
 import { fileOfJob, type MadeFile } from '../projections/made-files.ts';
+import { filesUnavailable } from '../providers/files/failure.ts';
 import type { Files, OpenFile } from '../providers/files/files.ts';
 import { HttpError } from './errors.ts';
 import { type JobDependencies, visibleJob } from './jobs.ts';
@@ -8,17 +9,13 @@ import { linkTo } from './links.ts';
 
 /** The file, if it is still kept. Whoever gets it has to read or to close it. */
 export const openFile = (files: Pick<Files, 'open'>, stored: string): Promise<OpenFile | undefined> =>
-  files.open(stored).catch(refuse);
+  files.open(stored).catch(filesUnavailable);
 
 /** Bytes; undefined when there is no such file any more. */
 export async function sizeOf(files: Pick<Files, 'open'>, stored: string): Promise<number | undefined> {
   const file = await openFile(files, stored);
   await file?.close();
   return file?.size;
-}
-
-export function refuse(cause: unknown): never {
-  throw unavailable('FILES_UNAVAILABLE', 'Files cannot be kept or read at the moment. Please try again.', cause);
 }
 
 export const fileGone = () =>
@@ -32,7 +29,7 @@ async function linkFor(
   if ((await sizeOf(files, stored)) === undefined) throw fileGone();
   const expires = new Date(Math.floor(Date.now() / 1_000 + links.age) * 1_000);
   const url = files.link
-    ? await files.link(stored, { name, mediaType, expires }).catch(refuse)
+    ? await files.link(stored, { name, mediaType, expires }).catch(filesUnavailable)
     : linkTo({ publicUrl, fileId, owner: ownerId, expires }, links.keys);
   return { url, expiresAt: expires.toISOString() };
 }

@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
 import { decodeEvent } from '../events/codec.ts';
 import type { Database } from '../postgres/pool.ts';
-import { isOver, type JobMoment, tell, unheardOf } from './job-story.ts';
+import { isOver } from '../projections/jobs.ts';
+import { type JobMoment, tell, unheardOf } from './job-story.ts';
 
 /** Tells clients what happens to jobs, as server-sent events. One look at the database serves them all. */
 export interface JobWatcher {

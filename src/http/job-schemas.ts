@@ -17,6 +17,9 @@ export const timing = {
     .meta({ description: 'Again and again. Each occurrence is a job of its own, which names this one as its parent.' }),
 };
 
+/** Who sends mail. */
+export const provider = storable().optional().meta({ description: 'Of mail; the standard one unless it is given.' });
+
 const time = z.iso.datetime();
 
 const progress = z.strictObject({ done: z.int(), total: z.int(), failed: z.int() });

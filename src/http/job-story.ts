@@ -57,5 +57,3 @@ export function tell({ state, progress, attempt }: JobMoment, event: AnyEvent): 
 
 const progressIn = ({ done, total, failed }: JobMoment['progress']) => ({ done, total, failed });
 const reasonIn = ({ code, error }: { code: string; error: string }) => ({ code, message: error });
-
-export const isOver = (state: JobState): boolean => state === 'succeeded' || state === 'dead' || state === 'cancelled';

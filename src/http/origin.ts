@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
+import { type CommandOrigin, type CommandOutcome, originWithoutBody } from '../commands/command.ts';
 import { commandIdOf, newId } from '../events/ids.ts';
 import { callerOf } from './auth.ts';
 
@@ -16,7 +16,7 @@ export function originOf(request: FastifyRequest, keys: IdempotencyKeys, body?: 
   const actor = callerOf(request);
   const about = { actor, correlationId: request.id };
   if (typeof key !== 'string') {
-    return { ...about, commandId: newId(), repeatable: false, bodyHash: '', olderBodyHashes: [] };
+    return originWithoutBody({ ...about, commandId: newId(), repeatable: false });
   }
   const commandId = commandIdOf(actor, request.method, canonicalPath(request.url), key);
   return { ...about, commandId, repeatable: true, ...hashesOf(body, keys) };

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import DataLoader from 'dataloader';
 import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { AppError, forbidden, reasonOf, unavailable } from '../errors.ts';
 import { thingIdOf } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
+import { writtenTogether } from '../postgres/together.ts';
 import { unfinishedJobsOf } from '../projections/jobs.ts';
 import { nextTime } from './cron.ts';
 import type { JobPlan, JobType, PlanContext } from './job-type.ts';
@@ -59,7 +59,7 @@ export function createAccept({ commands, tables, attempts, unfinished, now, ...c
       throw new AppError('rejected', 'CANNOT_REPEAT', 'What has items of its own cannot repeat.');
     // Its own for every try: what another one of the same command has kept may be of another body.
     const payloadId = plan.payload ? `${jobId}.${randomUUID().slice(0, 8)}` : null;
-    if (plan.payload || plan.items) await keep.load({ jobId, payloadId, plan });
+    if (plan.payload || plan.items) await keep({ jobId, payloadId, plan });
     return {
       ...{ jobType: type.name, ownerId: caller, parameters: JSON.stringify(plan.parameters), attempts },
       ...{ payloadId, provider: plan.provider ?? null, total: plan.items?.length ?? 1 },
@@ -102,7 +102,7 @@ const ITEMS = `INSERT INTO job_items (job_id, item, payload)
 
 /** Keeps what belongs to jobs; all that is to be kept at the same time in one commit. */
 function keeping(tables: Database) {
-  const keepAll = async (all: readonly Kept[]): Promise<void[]> => {
+  return writtenTogether<Kept>(async (all) => {
     const payloads = all.flatMap(({ payloadId: id, plan: { payload } }) => (id ? [{ id, payload }] : []));
     const items = all.flatMap(({ jobId, plan }) =>
       (plan.items ?? []).map((payload, item) => ({ job_id: jobId, item, payload })),
@@ -114,7 +114,5 @@ function keeping(tables: Database) {
     } catch (error) {
       throw unavailable('DATABASE_UNAVAILABLE', `The job cannot be kept now: ${reasonOf(error)}`, error);
     }
-    return all.map(() => undefined);
-  };
-  return new DataLoader(keepAll, { cache: false, batchScheduleFn: setImmediate, maxBatchSize: 200 });
+  }, 200);
 }

@@ -1,6 +1,7 @@
 import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { hourly, type Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
+import { OVER } from '../projections/jobs.ts';
 
 export interface CleanUpOptions {
   /** The read models, with the namespace's own tables behind them on the search path. */
@@ -10,21 +11,20 @@ export interface CleanUpOptions {
   readonly report: (message: string) => void;
 }
 
-const EVERY_MS = 3_600_000;
 const AT_ONCE = 1_000;
 
-const OVER = `j.state IN ('succeeded', 'dead', 'cancelled') AND j.finished_at < now() - $1 * interval '1 ms'`;
+const LONG_OVER = `j.state IN ${OVER} AND j.finished_at < now() - $1 * interval '1 ms'`;
 
 /** Each deletes at most so many rows. What no job ever named goes as well, once it is that old. */
 const DELETIONS = {
   job_payloads: `DELETE FROM job_payloads WHERE id IN (
       SELECT p.id FROM job_payloads p WHERE p.created_at < now() - $1 * interval '1 ms'
-        AND NOT EXISTS (SELECT FROM jobs j WHERE j.payload_id = p.id AND NOT (${OVER})) LIMIT $2)`,
+        AND NOT EXISTS (SELECT FROM jobs j WHERE j.payload_id = p.id AND NOT (${LONG_OVER})) LIMIT $2)`,
   job_items: `DELETE FROM job_items WHERE (job_id, item) IN (
-      SELECT i.job_id, i.item FROM jobs j JOIN job_items i ON i.job_id = j.id WHERE ${OVER} LIMIT $2)`,
+      SELECT i.job_id, i.item FROM jobs j JOIN job_items i ON i.job_id = j.id WHERE ${LONG_OVER} LIMIT $2)`,
   job_effects: `DELETE FROM job_effects WHERE (job_id, effect) IN (
       SELECT e.job_id, e.effect FROM job_effects e JOIN jobs j ON j.id = e.job_id
-      WHERE e.done_at < now() - $1 * interval '1 ms' AND ${OVER} LIMIT $2)`,
+      WHERE e.done_at < now() - $1 * interval '1 ms' AND ${LONG_OVER} LIMIT $2)`,
   job_leases: `DELETE FROM job_leases WHERE job_id IN (
       SELECT job_id FROM job_leases WHERE expires_at < now() - least($1::float8, 3600000) * interval '1 ms' LIMIT $2)`,
 };
@@ -46,20 +46,6 @@ export async function cleanUp(
 
 /** Cleans up every hour. */
 export function cleanUpHourly(options: CleanUpOptions): Stoppable {
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  const cleaning = (async () => {
-    while (!signal.aborted) {
-      await sleep(EVERY_MS * (0.5 + Math.random() / 2), signal);
-      await cleanUp(options, signal).catch((error: unknown) =>
-        options.report(`what jobs needed is kept too long: ${reasonOf(error)}`),
-      );
-    }
-  })();
-  return {
-    async stop() {
-      stopping.abort();
-      await cleaning;
-    },
-  };
+  const late = (error: unknown) => options.report(`what jobs needed is kept too long: ${reasonOf(error)}`);
+  return hourly((signal) => cleanUp(options, signal).catch(late));
 }

@@ -1,5 +1,5 @@
-import DataLoader from 'dataloader';
 import type { Database } from '../postgres/pool.ts';
+import { writtenTogether } from '../postgres/together.ts';
 
 /** One of many things that a job does, and what became of it. */
 export interface Item {
@@ -52,24 +52,23 @@ interface Settled {
   readonly pause?: number;
 }
 
+type Reported = Required<Pick<Settled, 'item' | 'error'>>;
+
 /** The items of one job, in the namespace's own tables. What is settled at the same time is one commit. */
 export function createItems(tables: Database, jobId: string): Items {
-  const all = (text: string, name: string) => async (rows: readonly object[]) => {
-    await tables.query({ name, text, values: [jobId, JSON.stringify(rows)] });
-    return rows.map(() => undefined);
-  };
-  const options = { cache: false, batchScheduleFn: setImmediate };
-  const settling = new DataLoader<Settled, undefined>(all(SETTLE, 'settle-items'), options);
-  const reporting = new DataLoader<object, undefined>(all(REPORT, 'report-items'), options);
+  const settle = writtenTogether<Settled>((rows) => write('settle-items', SETTLE, rows));
+  const report = writtenTogether<Reported>((rows) => write('report-items', REPORT, rows));
+  const write = (name: string, text: string, rows: readonly object[]) =>
+    tables.query({ name, text, values: [jobId, JSON.stringify(rows)] });
   const only = async <Row extends Record<string, unknown>>(name: string, text: string) =>
     (await tables.query<Row>({ name, text, values: [jobId] }))[0];
   return {
     due: (limit) =>
       tables.query<Item & Record<string, unknown>>({ name: 'due-items', text: DUE, values: [jobId, limit] }),
-    done: (item, result) => settling.load({ item, state: 'done', result }),
-    failed: (item, error) => settling.load({ item, state: 'failed', error }),
-    postpone: (item, error, pause) => settling.load({ item, state: 'waiting', error, pause }),
-    report: (item, error) => reporting.load({ item, error }),
+    done: (item, result) => settle({ item, state: 'done', result }),
+    failed: (item, error) => settle({ item, state: 'failed', error }),
+    postpone: (item, error, pause) => settle({ item, state: 'waiting', error, pause }),
+    report: (item, error) => report({ item, error }),
     async counts() {
       const row = await only<{ total: number; done: number; failed: number }>('count-items', COUNTS);
       return row ?? { total: 0, done: 0, failed: 0 };

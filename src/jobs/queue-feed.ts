@@ -1,16 +1,16 @@
 import type { Logger } from 'pino';
-import type { Placement } from '../events/placement.ts';
+import { type Placement, topicOf } from '../events/placement.ts';
 import { showPosition } from '../events/record.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { voidsOf } from '../log/voids.ts';
+import { voidTest } from '../log/voids.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import type { ProjectorObserver } from '../projections/apply.ts';
 import { type FeedHealth, watchFeed } from '../projections/feed.ts';
+import { makeTables } from '../projections/generations.ts';
 import { headsOf, type Ledger } from '../projections/ledger.ts';
 import { createPostgresStore } from '../projections/postgres-store.ts';
 import { createProjector } from '../projections/projector.ts';
-import { checkpointDdl } from '../projections/statement.ts';
 import { queueOf, type QueueScope } from './queue.ts';
 
 /** Of the tables of a queue: another version is a schema of its own, made of the log from its beginning. */
@@ -39,29 +39,29 @@ export interface QueueFeed extends Stoppable {
 const headsOfQueue = ({ holds }: QueueScope): Ledger =>
   headsOf((first) => first.type === 'JobRequested' && holds(first.request));
 
-/** The topic of all jobs. */
-export const jobsTopic = ({ namespace }: Placement) => `${namespace}.jobs`;
+const jobPartitions = ({ all, namespace }: Placement) =>
+  all.filter(({ topic }) => topic === topicOf(namespace, 'jobs'));
 
 /** Keeps the queue of a consumer group: a projection of the topic of jobs, moved with its checkpoint. */
 export async function startQueueFeed(options: QueueFeedOptions): Promise<QueueFeed> {
   const { log, placement, scope, database, logger, onCrash } = options;
-  const topic = jobsTopic(placement);
-  const partitions = placement.all.filter((each) => each.topic === topic);
   await database.use((client) => ensureQueue(client, options));
-  const endsAtStart = await log.ends(partitions);
+  const endsAtStart = await log.ends(jobPartitions(placement));
   let lastProgress = Date.now();
   const projector = createProjector({
     store: createPostgresStore(database, [queueOf(scope)], placement.namespace, headsOfQueue(scope)),
     belongs: (stream, where) => placement.belongs(stream, where),
-    voids: async () => {
-      const positions = new Set((await voidsOf(database)).map(showPosition));
-      return (position) => positions.has(showPosition(position));
-    },
+    voids: () => voidTest(database),
     ends: (some) => log.ends(some),
     observer: observerOf(options, () => (lastProgress = Date.now())),
   });
   const group = `${placement.namespace}.${scope.group}`;
-  const subscription = await log.subscribe({ group, topics: [topic], handler: projector, onCrash });
+  const subscription = await log.subscribe({
+    group,
+    topics: [topicOf(placement.namespace, 'jobs')],
+    handler: projector,
+    onCrash,
+  });
   const watch = watchFeed({ log, logger, database, projector, subscription, endsAtStart });
   return {
     health: () => watch.health(lastProgress),
@@ -95,12 +95,6 @@ function ensureQueue(client: Client, { placement, scope }: QueueFeedOptions): Pr
     await client.query(`SELECT pg_advisory_xact_lock(hashtext('openmusic queue ' || $1))`, [schema]);
     const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
     if (rowCount) return;
-    await client.query(`CREATE SCHEMA "${schema}"`);
-    await client.query([checkpointDdl, headsOfQueue(scope).ddl, queueOf(scope).ddl].join(';\n'));
-    const partitions = placement.all.filter(({ topic }) => topic === jobsTopic(placement));
-    await client.query(
-      'INSERT INTO checkpoints (topic, partition) SELECT * FROM json_to_recordset($1) AS p (topic text, partition int)',
-      [JSON.stringify(partitions)],
-    );
+    await makeTables(client, schema, [headsOfQueue(scope).ddl, queueOf(scope).ddl], jobPartitions(placement));
   });
 }

@@ -5,7 +5,7 @@ import type { Applied, Projection, Rows } from '../projections/projection.ts';
 export interface QueueScope {
   /** Name of the consumer group, without the namespace. */
   readonly group: string;
-  holds(request: JobRequest): boolean;
+  holds(request: Pick<JobRequest, 'jobType' | 'repeat'>): boolean;
 }
 
 /** What of a job is to be tried or left together: its type, and the provider of mail that it needs. */

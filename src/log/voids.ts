@@ -1,4 +1,4 @@
-import type { Position, TopicPartition } from '../events/record.ts';
+import { type Position, showPosition, type TopicPartition } from '../events/record.ts';
 import type { Queries } from './identity.ts';
 
 /** A position whose record is a loser from now on, because an operator said so. */
@@ -16,6 +16,12 @@ export async function declareVoid(database: Queries, position: Position, why: st
     values: [position.topic, position.partition, position.offset, why],
   });
   return rows.length > 0;
+}
+
+/** Whether a position is declared void, as of now. */
+export async function voidTest(database: Queries): Promise<(position: Position) => boolean> {
+  const positions = new Set((await voidsOf(database)).map(showPosition));
+  return (position) => positions.size > 0 && positions.has(showPosition(position));
 }
 
 /** Those of some partitions, or all, in the order of the log. */

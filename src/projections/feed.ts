@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
 import { reasonOf } from '../errors.ts';
 import type { Placement } from '../events/placement.ts';
-import { partitionKey, type Position, showPosition } from '../events/record.ts';
+import { partitionKey, type Position } from '../events/record.ts';
 import type { Faults } from '../faults.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { EventLog, RunningSubscription } from '../log/event-log.ts';
-import { voidsOf } from '../log/voids.ts';
+import { voidTest } from '../log/voids.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../postgres/pool.ts';
 import { type Generation, holdGeneration } from './generations.ts';
@@ -81,10 +81,7 @@ export function projectorOf(
   return createProjector({
     store: cache && served ? withMarks(store, served.id, { ...cache, faults }) : store,
     belongs: (stream, where) => placement.belongs(stream, where),
-    voids: async () => {
-      const positions = new Set((await voidsOf(database)).map(showPosition));
-      return (position) => positions.size > 0 && positions.has(showPosition(position));
-    },
+    voids: () => voidTest(database),
     ends: (partitions) => log.ends(partitions),
     observer,
     faults,

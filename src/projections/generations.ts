@@ -1,4 +1,5 @@
 import type { Placement } from '../events/placement.ts';
+import type { TopicPartition } from '../events/record.ts';
 import { type GenerationUse, lockClass } from '../postgres/generation-lock.ts';
 import { type Client, transaction } from '../postgres/pool.ts';
 import type { Projection } from './projection.ts';
@@ -47,14 +48,24 @@ export function createBuild(client: Client, { placement, version, projections }:
     );
     const [generation] = rows;
     if (!generation) throw new Error('The new build has no row.');
-    await client.query(`CREATE SCHEMA "${schema}"; SET LOCAL search_path = "${schema}", public`);
-    await client.query([checkpointDdl, streamEvents.ddl, ...projections.map(({ ddl }) => ddl)].join(';\n'));
-    await client.query(
-      'INSERT INTO checkpoints (topic, partition) SELECT * FROM json_to_recordset($1) AS p (topic text, partition int)',
-      [JSON.stringify(placement.all)],
-    );
+    await makeTables(client, schema, [streamEvents.ddl, ...projections.map(({ ddl }) => ddl)], placement.all);
     return generation;
   });
+}
+
+/** In a schema of their own, with a checkpoint at 0 for every partition; part of a transaction. */
+export async function makeTables(
+  client: Client,
+  schema: string,
+  ddl: readonly string[],
+  partitions: readonly TopicPartition[],
+): Promise<void> {
+  await client.query(`CREATE SCHEMA "${schema}"; SET LOCAL search_path = "${schema}", public`);
+  await client.query([checkpointDdl, ...ddl].join(';\n'));
+  await client.query(
+    'INSERT INTO checkpoints (topic, partition) SELECT * FROM json_to_recordset($1) AS p (topic text, partition int)',
+    [JSON.stringify(partitions)],
+  );
 }
 
 /** Says until the connection closes that the build is used. False when it is not serving any more. */

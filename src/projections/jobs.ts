@@ -14,7 +14,13 @@ export const JOB_STATES = [
 ] as const;
 export type JobState = (typeof JOB_STATES)[number];
 
-const OVER = `('succeeded', 'dead', 'cancelled')`;
+/** Of a job that has ended. */
+const END_STATES: readonly JobState[] = ['succeeded', 'dead', 'cancelled'];
+
+export const isOver = (state: JobState): boolean => END_STATES.includes(state);
+
+/** They in SQL. */
+export const OVER = `(${END_STATES.map((state) => `'${state}'`).join(', ')})`;
 
 function apply({ stream, version, time, event }: Applied, rows: Rows): void {
   const patch = (columns: Parameters<Rows['patch']>[1]) => rows.patch(stream, { version, ...columns });

@@ -11,6 +11,7 @@ import { createPostgresStreams } from '../commands/postgres-streams.ts';
 import { createVerdicts } from '../commands/verdicts.ts';
 import type { Config } from '../config.ts';
 import { newId } from '../events/ids.ts';
+import { topicOf } from '../events/placement.ts';
 import { wordOf } from '../events/word.ts';
 import type { Files } from '../providers/files/files.ts';
 import { openFiles } from '../providers/files/providers.ts';
@@ -128,8 +129,8 @@ export async function addApi(context: Context, health: Health, { reads, commands
 
 /** What accepts jobs and shows them. */
 function jobsOf({ config, resources, commits }: Context, { reads, commands, files }: Parts, linkKey: string) {
-  const { admin: tables, placement } = resources;
-  const catalogTopic = `${placement.namespace}.catalog`;
+  const { admin: tables } = resources;
+  const catalogTopic = topicOf(config.NAMESPACE, 'catalog');
   const { mail } = config;
   const accept = createAccept({
     ...{ commands, database: reads, catalogTopic, files, mail, tables, now: Date.now },

@@ -1,36 +1,27 @@
 import path from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import type { Commands } from '../commands/commands.ts';
 import type { Config } from '../config.ts';
 import { EXPORTER } from '../consumers/exporter.ts';
 import { type GroupOptions, startGroup } from '../consumers/group.ts';
 import { createOccurrences, SCHEDULER } from '../consumers/scheduler.ts';
 import { createAttempts, WORKER } from '../consumers/worker.ts';
 import { newId } from '../events/ids.ts';
-import type { JobRequest } from '../events/jobs.ts';
 import { type Breakers, createBreakers } from '../jobs/breakers.ts';
 import type { JobType, Tools } from '../jobs/job-type.ts';
 import { jobTypes } from '../jobs/job-types.ts';
 import { laneOf, type QueueScope } from '../jobs/queue.ts';
 import { cleanUpHourly } from '../jobs/clean-up.ts';
 import { guardedFiles } from '../jobs/guarded-files.ts';
-import type { Files } from '../providers/files/files.ts';
 import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
-import type { ReadModel } from '../projections/read-model.ts';
+import type { Parts } from './api.ts';
 import type { Context } from './context.ts';
-
-export interface WorkerParts {
-  readonly reads: ReadModel;
-  readonly commands: Commands;
-  readonly files: Files;
-}
 
 const ROLES = ['exporter', 'worker', 'scheduler'] as const;
 type WorkingRole = (typeof ROLES)[number];
 
 /** Those who work on jobs: exporters, workers and schedulers, as the configuration says. */
-export async function addWorkers(context: Context, { reads, commands, files }: WorkerParts): Promise<void> {
+export async function addWorkers(context: Context, { reads, commands, files }: Parts): Promise<void> {
   const { config, lifecycle, logger, resources, registry } = context;
   const roles = ROLES.filter((role) => config.ROLES.includes(role));
   if (roles.length === 0) return;
@@ -85,7 +76,7 @@ const pausesOf = (config: Config) => ({
   mostMs: config.JOB_BACKOFF_MOST_SECONDS * 1_000,
 });
 
-interface ToolParts extends WorkerParts {
+interface ToolParts extends Parts {
   readonly mail: MailRegistry;
   readonly breakers: Breakers;
 }
@@ -116,8 +107,8 @@ const filesBreaker = ({ FILES_PROVIDER }: Config) => `files:${FILES_PROVIDER}`;
 /** What a group's jobs wait in, and whether what they need is well. */
 function lanesOf(scope: QueueScope, config: Config, breakers: Breakers): GroupOptions['lanes'] {
   const lanes = jobTypes
-    .filter(({ name }) => scope.holds(asked(name)))
-    .flatMap((type) => lanesOfType(type, config).map(({ name, needs }) => ({ name, needs })));
+    .filter(({ name }) => scope.holds({ jobType: name, repeat: null }))
+    .flatMap((type) => lanesOfType(type, config));
   return () => lanes.map(({ name, needs }) => ({ name, state: worst(needs.map((need) => breakers.stateOf(need))) }));
 }
 
@@ -140,8 +131,3 @@ const scheduledLanes = (config: Config): GroupOptions['lanes'] => {
 
 const worst = (states: readonly ReturnType<Breakers['stateOf']>[]) =>
   states.find((state) => state === 'open') ?? states.find((state) => state === 'trial') ?? 'closed';
-
-const asked = (jobType: string): JobRequest => ({
-  ...{ jobType, ownerId: '', parameters: '{}', payloadId: null, provider: null, total: 0, attempts: 1 },
-  ...{ runAt: null, repeat: null, parentId: null, replaces: null },
-});

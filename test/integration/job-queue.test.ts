@@ -4,12 +4,13 @@ import { pino } from 'pino';
 import { EXPORTER } from '../../src/consumers/exporter.ts';
 import { SCHEDULER } from '../../src/consumers/scheduler.ts';
 import { WORKER } from '../../src/consumers/worker.ts';
+import { topicOf } from '../../src/events/placement.ts';
 import type { LogRecord } from '../../src/events/record.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
 import type { JobEvent, JobRequest } from '../../src/events/jobs.ts';
 import { partitionKey } from '../../src/events/record.ts';
 import { queueOf, type QueueScope } from '../../src/jobs/queue.ts';
-import { jobsTopic, queueSchema, startQueueFeed } from '../../src/jobs/queue-feed.ts';
+import { queueSchema, startQueueFeed } from '../../src/jobs/queue-feed.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import { streamHeads } from '../../src/projections/ledger.ts';
 import { changesOf, createPostgresStore } from '../../src/projections/postgres-store.ts';
@@ -58,7 +59,8 @@ async function open(scope: QueueScope = WORKER, of = core): Promise<BareQueue> {
   return queue;
 }
 
-const partitionsOf = ({ placement }: Core) => placement.all.filter(({ topic }) => topic === jobsTopic(placement));
+const partitionsOf = ({ placement }: Core) =>
+  placement.all.filter(({ topic }) => topic === topicOf(placement.namespace, 'jobs'));
 
 interface Row extends Record<string, unknown> {
   readonly job_id: string;

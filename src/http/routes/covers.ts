@@ -2,8 +2,9 @@ import { hash } from 'node:crypto';
 import multipart from '@fastify/multipart';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { notFound, unavailable } from '../../errors.ts';
+import { notFound } from '../../errors.ts';
 import { newId } from '../../events/ids.ts';
+import { filesUnavailable } from '../../providers/files/failure.ts';
 import type { Files, OpenFile } from '../../providers/files/files.ts';
 import { catalogAccess } from '../access.ts';
 import { conditionally, expectedVersion } from '../etag.ts';
@@ -78,7 +79,7 @@ export const coverRoutes =
       // A repeated command is answered as it was, whatever became of the album since.
       if (!origin.repeatable) await mustExist();
       // The file is there before the event that names it. When none will, the sweep takes it away: here nobody can know.
-      await files.put(file, bytes, mediaType).catch(refuse);
+      await files.put(file, bytes, mediaType).catch(filesUnavailable);
       const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });
       markReplay(reply, await conditionally(reply, sent, () => representAlbum(deps, stream)));
       return reply.code(201).send({ status: 'success', message: 'The cover was changed.' });
@@ -87,14 +88,10 @@ export const coverRoutes =
     app.get('/covers/:file', { schema: schemas.read }, async (request, reply) => {
       const { file } = request.params;
       const name = /^[\da-f-]{36}\.[a-z]{3,4}$/.test(file) ? COVERS + file : undefined;
-      const open = name === undefined ? undefined : await files.open(name).catch(refuse);
+      const open = name === undefined ? undefined : await files.open(name).catch(filesUnavailable);
       if (!open) throw notFound('COVER_NOT_FOUND', 'There is no such cover.');
-      const read: OpenFile['read'] = (range) => open.read(range).catch(refuse);
+      const read: OpenFile['read'] = (range) => open.read(range).catch(filesUnavailable);
       const image = { file: { ...open, read }, mediaType: mediaTypeOf(file), etag: `"${file}"` };
       return sendFile(request, reply, image);
     });
   };
-
-function refuse(cause: unknown): never {
-  throw unavailable('FILES_UNAVAILABLE', 'Files cannot be kept or read at the moment. Please try again.', cause);
-}

@@ -3,10 +3,11 @@ import { z } from 'zod';
 import { exportPlaylist } from '../../jobs/types/export-playlist.ts';
 import { addressed } from '../../jobs/mailing.ts';
 import { mustBeLoggedIn } from '../auth.ts';
+import { provider } from '../job-schemas.ts';
 import { jobStarter, START_FAILURES, type StartDependencies } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
 import { streamOf } from '../playlists.ts';
-import { params, storable, writeHeaders } from '../schemas.ts';
+import { params, writeHeaders } from '../schemas.ts';
 
 const schema = {
   tags: ['playlists'],
@@ -19,7 +20,7 @@ const schema = {
   body: z
     .strictObject({
       targetEmail: addressed.meta({ examples: ['chris@example.com'] }),
-      provider: storable().optional().meta({ description: 'Of mail; the standard one unless it is given.' }),
+      provider,
     })
     .meta({ id: 'PlaylistExport' }),
   response: {

@@ -1,10 +1,11 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { filesOf, findFiles, type MadeFile } from '../../projections/made-files.ts';
+import { filesUnavailable } from '../../providers/files/failure.ts';
 import type { OpenFile } from '../../providers/files/files.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { HttpError } from '../errors.ts';
-import { fileGone, openFile, refuse } from '../file-links.ts';
+import { fileGone, openFile } from '../file-links.ts';
 import type { JobDependencies } from '../jobs.ts';
 import { ownerByLink } from '../links.ts';
 import { answer, failures } from '../openapi.ts';
@@ -82,7 +83,7 @@ export const fileRoutes =
       const [made] = await findFiles(database, [params.fileId]);
       const file = made?.ownerId === owner ? await openFile(files, made.stored) : undefined;
       if (!made || !file) throw fileGone();
-      const read: OpenFile['read'] = (range) => file.read(range).catch(refuse);
+      const read: OpenFile['read'] = (range) => file.read(range).catch(filesUnavailable);
       return sendFile(request, reply, { ...made, file: { ...file, read }, etag: tagOf(made) });
     });
 

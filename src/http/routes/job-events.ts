@@ -1,8 +1,8 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { isOver } from '../../projections/jobs.ts';
 import { mustBeLoggedIn } from '../auth.ts';
 import { createJobWatcher } from '../job-events.ts';
-import { isOver } from '../job-story.ts';
 import { common, type JobDependencies, visibleJob } from '../jobs.ts';
 import { EVENT_STREAM } from '../observe.ts';
 import { failures } from '../openapi.ts';

@@ -2,13 +2,11 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { message } from '../../jobs/mailing.ts';
 import { mustBeLoggedIn } from '../auth.ts';
-import { jobAccepted, timing } from '../job-schemas.ts';
+import { jobAccepted, provider, timing } from '../job-schemas.ts';
 import { wishOf } from '../job-wishes.ts';
 import { common, jobStarter, START_FAILURES, type StartDependencies } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
-import { storable, writeHeaders } from '../schemas.ts';
-
-const provider = storable().optional().meta({ description: 'Of mail; the standard one unless it is given.' });
+import { writeHeaders } from '../schemas.ts';
 
 const response = {
   202: answer('Accepted.', jobAccepted, ['location', 'idempotency-replayed']),

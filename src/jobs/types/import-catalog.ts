@@ -1,7 +1,9 @@
 import { z } from 'zod';
-import { AppError, unavailable } from '../../errors.ts';
+import { originWithoutBody } from '../../commands/command.ts';
+import { AppError } from '../../errors.ts';
 import { thingIdOf } from '../../events/ids.ts';
 import { albumExists } from '../../projections/albums.ts';
+import { filesUnavailable } from '../../providers/files/failure.ts';
 import type { Items } from '../items.ts';
 import { JobFailure, type JobOutcome, type JobType, type Tools, type Work } from '../job-type.ts';
 import { type Entry, entriesOf } from './import-entries.ts';
@@ -60,9 +62,7 @@ export const importCatalog: JobType<z.output<typeof payload>> = {
   backoff: 'exponential',
   async plan({ format, data }, { jobId, files }) {
     const stored = `imports/${jobId}.${format}`;
-    await files.put(stored, Buffer.from(data), MEDIA_TYPES[format]).catch((cause: unknown) => {
-      throw unavailable('FILES_UNAVAILABLE', 'Files cannot be kept at the moment. Please try again.', cause);
-    });
+    await files.put(stored, Buffer.from(data), MEDIA_TYPES[format]).catch(filesUnavailable);
     return { parameters: { format, stored, lines: linesIn(data) } };
   },
   async work(work, tools) {
@@ -143,14 +143,7 @@ async function importSong({ details, album, ...entry }: Of<'song'>, work: Work, 
 }
 
 function addressed({ kind, commandId }: Pick<Of<'album' | 'song'>, 'kind' | 'commandId'>, { jobId, ownerId }: Work) {
-  const origin = {
-    commandId,
-    repeatable: true,
-    bodyHash: '',
-    olderBodyHashes: [],
-    actor: ownerId,
-    correlationId: jobId,
-  };
+  const origin = originWithoutBody({ commandId, repeatable: true, actor: ownerId, correlationId: jobId });
   return { stream: thingIdOf(kind, commandId), origin };
 }
 

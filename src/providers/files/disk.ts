@@ -1,15 +1,14 @@
-import { randomBytes } from 'node:crypto';
 import { constants, createReadStream, createWriteStream } from 'node:fs';
 import { access, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { makeDirectory, putWhole, sync, syncDirectories, writeDurably } from '../durable-file.ts';
 import type { Files, ListedFile, OpenFile } from './files.ts';
-import { isName, mustBeName, PART } from './names.ts';
+import { isName, mustBeName } from './names.ts';
 
 /** Files in a directory, which is made when it is missing. */
 export async function openDiskFiles(directory: string): Promise<Files> {
-  const made = await mkdir(directory, { recursive: true });
-  if (made !== undefined) await syncDirectories(path.dirname(directory), path.dirname(made));
+  await makeDirectory(directory);
   const pathOf = (name: string) => path.join(directory, mustBeName(name));
 
   async function* list(prefix: string): AsyncGenerator<ListedFile> {
@@ -44,28 +43,6 @@ export async function openDiskFiles(directory: string): Promise<Files> {
   };
 }
 
-/** Renames what was written. Every part has a name of its own: no other attempt is in the way, whether dead or alive. */
-async function putWhole(file: string, write: (part: string) => Promise<void>): Promise<void> {
-  const part = `${file}.${randomBytes(6).toString('hex')}${PART}`;
-  try {
-    await write(part);
-    await rename(part, file);
-  } catch (error) {
-    await rm(part, { force: true });
-    throw error;
-  }
-}
-
-async function writeDurably(file: string, bytes: Buffer): Promise<void> {
-  const handle = await open(file, 'wx');
-  try {
-    await handle.writeFile(bytes);
-    await handle.datasync();
-  } finally {
-    await handle.close();
-  }
-}
-
 async function moveDurably(from: string, file: string): Promise<void> {
   await sync(from);
   try {
@@ -78,19 +55,6 @@ async function moveDurably(from: string, file: string): Promise<void> {
 
 const copyDurably = (from: string, to: string) =>
   pipeline(createReadStream(from), createWriteStream(to, { flags: 'wx', flush: true }));
-
-async function sync(file: string): Promise<void> {
-  const handle = await open(file);
-  await handle.sync().finally(() => handle.close());
-}
-
-/** The innermost and all it lies in up to the outermost: until then a crash of the machine can take new names back. */
-async function syncDirectories(innermost: string, outermost: string): Promise<void> {
-  for (let each = innermost; ; each = path.dirname(each)) {
-    await sync(each);
-    if (each === outermost) return;
-  }
-}
 
 async function openFile(file: string): Promise<OpenFile | undefined> {
   const handle = await open(file).catch(nothingIfMissing);

@@ -8,6 +8,3 @@ export function mustBeName(text: string): string {
   if (!isName(text)) throw new Error(`${JSON.stringify(text)} is no name of a file`);
   return text;
 }
-
-/** The end of the names of what is not yet whole; a crash can leave it behind. */
-export const PART = '.part';

@@ -1,7 +1,7 @@
 import { reasonOf } from '../../errors.ts';
-import { sleep, type Stoppable } from '../../lifecycle.ts';
+import { hourly, type sleep, type Stoppable } from '../../lifecycle.ts';
+import { PART } from '../durable-file.ts';
 import type { Files } from './files.ts';
-import { PART } from './names.ts';
 
 interface Swept {
   readonly files: Pick<Files, 'list' | 'remove'>;
@@ -22,7 +22,6 @@ export interface SweepOldOptions extends Swept {
 
 /** A file is kept before the event that names it: so long afterwards, an event that is not there never comes. */
 const GRACE_MS = 3_600_000;
-const HOUR_MS = 3_600_000;
 const AT_ONCE = 500;
 
 /** Deletes files that no row names and that are over an hour old. Resolves with their names. */
@@ -62,30 +61,21 @@ async function* oldNames({ files, prefix, olderThanMs, now }: SweepOldOptions): 
   if (names.length > 0) yield names;
 }
 
-/** Sweeps every hour, first after some part of one, so that many processes take turns. */
+/** Sweeps every hour. */
 export function sweepHourly(
   options: SweepOptions | SweepOldOptions,
   report: (level: 'info' | 'warn', message: string) => void,
-  wait = sleep,
+  wait?: typeof sleep,
 ): Stoppable {
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  const sweeping = (async () => {
-    for (let ms = Math.random() * HOUR_MS; ; ms = HOUR_MS) {
-      await wait(ms, signal);
-      if (signal.aborted) return;
-      await ('named' in options ? sweep(options, signal) : sweepOld(options, signal)).then(
+  const removed = (signal: AbortSignal) => ('named' in options ? sweep(options, signal) : sweepOld(options, signal));
+  return hourly(
+    (signal) =>
+      removed(signal).then(
         ({ length }) => length > 0 && report('info', `${whatOf(options)} were deleted: ${length}`),
         (error: unknown) => report('warn', `files could not be swept: ${reasonOf(error)}`),
-      );
-    }
-  })();
-  return {
-    async stop() {
-      stopping.abort();
-      await sweeping;
-    },
-  };
+      ),
+    wait,
+  );
 }
 
 const whatOf = (options: SweepOptions | SweepOldOptions) =>
