@@ -5,6 +5,8 @@ export interface CommandRequest<Command, Context = undefined> {
   readonly origin: CommandOrigin;
   /** The version an `If-Match` insists on; checked inside every decision. */
   readonly expectedVersion?: VersionCondition;
+  /** A version of the stream that the sender knows of: until it can be read, nothing is decided on what was read. */
+  readonly seen?: number;
   /** Reads what the decision needs of other streams; called for every decision. Missing where Context is undefined. */
   readonly context?: () => Promise<Context>;
 }

@@ -38,6 +38,7 @@ function open({ verdicts = [] as Settled[], append = () => Promise.resolve(), re
     appended: [] as Append[],
     claims: [] as Claim[],
     pauses: [] as number[],
+    onPause: () => undefined as unknown,
   };
   let ids = 0;
   const handle = createHandler(renames, {
@@ -54,7 +55,7 @@ function open({ verdicts = [] as Settled[], append = () => Promise.resolve(), re
     placement: createPlacement('t', 3),
     newId: () => `new-${++ids}`,
     now: () => Date.UTC(2026, 0, 1),
-    pause: (retry) => Promise.resolve(void world.pauses.push(retry)),
+    pause: (retry) => Promise.resolve(void world.pauses.push(retry)).then(() => void world.onPause()),
     limits: { verdictWaitMs: 100, retries, streams: 10 },
   });
   return { handle, world };
@@ -113,6 +114,21 @@ describe('the handler', () => {
     expect(world.loads).toEqual([0, 1, 3]);
     expect(world.pauses).toEqual([1, 2]);
     expect(world.appended.map(({ record }) => record.headers.ce_prev)).toEqual(['', 'new-1', 'id-3', 'id-3']);
+  });
+
+  it('waits until it can read what the sender has seen', async () => {
+    const { handle, world } = open();
+    world.onPause = () =>
+      (world.snapshot = { ...nothing, events: [renamed(1), renamed(2)].slice(0, world.pauses.length) });
+    expect(await handle(request({ seen: 2 }))).toMatchObject({ version: 3 });
+    expect(world.loads).toEqual([0, 0, 1]);
+    expect(world.pauses).toEqual([1, 2]);
+  });
+
+  it('says that nobody knows when what the sender has seen cannot be read', async () => {
+    const { handle, world } = open({ retries: 3 });
+    await expect(handle(request({ seen: 1 }))).rejects.toMatchObject({ kind: 'unavailable', code: 'OUTCOME_UNKNOWN' });
+    expect(world.appended).toEqual([]);
   });
 
   it('gives up after so many retries', async () => {

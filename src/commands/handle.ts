@@ -95,7 +95,17 @@ export function createHandler<State, Command, Context>(
     return known.get(stream);
   }
 
-  async function load({ stream, origin }: Request): Promise<Loaded<State> | CommandOutcome> {
+  /** Waits for what the sender has seen: he may have read the log himself. */
+  async function load(request: Request): Promise<Loaded<State> | CommandOutcome> {
+    for (let retry = 0; retry <= limits.retries; retry++) {
+      if (retry > 0) await pause(retry);
+      const loaded = await loadNow(request);
+      if ('replayed' in loaded || loaded.version >= (request.seen ?? 0)) return loaded;
+    }
+    throw unanswered(request.stream, { kind: 'unknown' });
+  }
+
+  async function loadNow({ stream, origin }: Request): Promise<Loaded<State> | CommandOutcome> {
     const before = known.get(stream) ?? { state: decider.initial, version: 0, head: '' };
     const snapshot = await streams.load(stream, placement.place(stream), before.version, origin.commandId);
     if (snapshot.stopped !== undefined) throw unanswered(stream, { kind: 'stopped', reason: snapshot.stopped });

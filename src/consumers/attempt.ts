@@ -65,7 +65,13 @@ export function attemptEvents(commands: Pick<Commands, 'job'>, job: QueuedJob, s
     for (let tries = 0; ; tries += 1) {
       try {
         const origin = originWithoutBody({ ...about, repeatable: tries > 0 });
-        const sent = await commands.job({ stream: job.jobId, command, origin, expectedVersion: [version] });
+        const sent = await commands.job({
+          stream: job.jobId,
+          command,
+          origin,
+          expectedVersion: [version],
+          seen: version,
+        });
         version = sent.version;
         return;
       } catch (error) {

@@ -40,6 +40,7 @@ export function createOccurrences({ commands, logger }: OccurrencesOptions): (jo
       command: { type: 'Occur', at, jobId, next: next?.toISOString() ?? null },
       origin: originOf(parent, commandIdOf('occurred', parent.jobId, at)),
       expectedVersion: [parent.version],
+      seen: parent.version,
     });
     return said.version;
   }

@@ -5,8 +5,9 @@ import { AppError, forbidden, reasonOf, unavailable } from '../errors.ts';
 import { thingIdOf } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
-import { writtenTogether } from '../postgres/together.ts';
+import { together, writtenTogether } from '../postgres/together.ts';
 import { unfinishedJobsOf } from '../projections/jobs.ts';
+import { currentMoments } from '../projections/playlist-moments.ts';
 import { nextTime } from './cron.ts';
 import type { JobPlan, JobType, PlanContext } from './job-type.ts';
 
@@ -25,7 +26,9 @@ export interface JobWish {
   readonly check?: () => Promise<void> | void;
 }
 
-export interface AcceptOptions extends Pick<PlanContext, 'database' | 'catalogTopic' | 'files' | 'mail'> {
+export interface AcceptOptions extends Pick<PlanContext, 'database' | 'files' | 'mail'> {
+  /** Of the log, with its namespace. */
+  readonly catalogTopic: string;
   readonly commands: Pick<Commands, 'job'>;
   /** Of the namespace's own tables; its commits are durable. */
   readonly tables: Database;
@@ -44,8 +47,20 @@ export interface Accepted extends CommandOutcome {
 /** Accepts jobs: what is personal or large goes to Postgres, and then an event to the log. */
 export type Accept = (wish: JobWish, origin: CommandOrigin, isAdmin: boolean) => Promise<Accepted>;
 
-export function createAccept({ commands, tables, attempts, unfinished, now, ...context }: AcceptOptions): Accept {
+export function createAccept({
+  commands,
+  tables,
+  attempts,
+  unfinished,
+  now,
+  catalogTopic,
+  ...given
+}: AcceptOptions): Accept {
+  const { database } = given;
   const keep = keeping(tables);
+  const unfinishedOf = together((owners: readonly string[]) => unfinishedJobsOf(database, owners, unfinished));
+  const momentOf = together((playlists: readonly string[]) => currentMoments(database, playlists, catalogTopic));
+  const context = { ...given, momentOf };
 
   /** Called once it is known that the command was not sent before. */
   async function request(jobId: string, wish: JobWish, actor: string, isAdmin: boolean): Promise<JobRequest> {
@@ -69,7 +84,7 @@ export function createAccept({ commands, tables, attempts, unfinished, now, ...c
   }
 
   async function mustHaveRoom(account: string): Promise<void> {
-    if ((await unfinishedJobsOf(context.database, account, unfinished)) < unfinished) return;
+    if ((await unfinishedOf(account)) < unfinished) return;
     throw new AppError('too-many', 'TOO_MANY_JOBS', `You have ${unfinished} jobs that have not ended.`);
   }
 

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { Commands } from '../commands/commands.ts';
 import type { JobFile } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
+import type { OwnedMoment } from '../projections/playlist-moments.ts';
 import type { Files } from '../providers/files/files.ts';
 import type { Mail } from '../providers/mail/mail.ts';
 import type { Pauses } from './backoff.ts';
@@ -31,8 +32,8 @@ export interface PlanContext {
   readonly caller: string;
   readonly isAdmin: boolean;
   readonly database: Database;
-  /** With its namespace. */
-  readonly catalogTopic: string;
+  /** The moment that is now of a playlist; undefined when there is none. */
+  readonly momentOf: (playlistId: string) => Promise<OwnedMoment | undefined>;
   readonly files: Files;
   readonly mail: { readonly enabled: readonly string[]; readonly standard: string };
 }

@@ -1,14 +1,29 @@
 import DataLoader from 'dataloader';
 
+/** Calls under way: what is asked for meanwhile goes with the next one. */
+const AT_ONCE = 2;
+
 /**
- * Puts together what is asked for at the same time: `all` gets as many as `most` of them in one call, and answers each in
- * their order. Nothing is remembered.
+ * Puts together what is asked for at the same time, and while enough is under way: `all` gets as many as `most` in one call,
+ * and answers each in their order. Nothing is remembered.
  */
 export function together<Each, Answer>(
   all: (asked: readonly Each[]) => Promise<readonly Answer[]>,
   most = 1_000,
 ): (each: Each) => Promise<Answer> {
-  const loader = new DataLoader(all, { cache: false, batchScheduleFn: setImmediate, maxBatchSize: most });
+  let underWay = 0;
+  const waiting: (() => void)[] = [];
+  const call = async (asked: readonly Each[]) => {
+    underWay++;
+    try {
+      return await all(asked);
+    } finally {
+      underWay--;
+      waiting.shift()?.();
+    }
+  };
+  const batchScheduleFn = (send: () => void) => void (underWay < AT_ONCE ? setImmediate(send) : waiting.push(send));
+  const loader = new DataLoader(call, { cache: false, batchScheduleFn, maxBatchSize: most });
   return (each) => loader.load(each);
 }
 

@@ -251,14 +251,16 @@ export async function jobsOf(database: Database, { owner, state, type, limit, af
   return rows.map(viewOf);
 }
 
-/** How many jobs of an account have not ended; it counts no further than `most`. */
-export async function unfinishedJobsOf(database: Database, owner: string, most: number): Promise<number> {
-  const [row] = await database.query<{ count: number }>({
+/** How many jobs of each of these accounts have not ended; it counts no further than `most`. */
+export async function unfinishedJobsOf(database: Database, owners: readonly string[], most: number): Promise<number[]> {
+  const rows = await database.query<{ owner: string; count: number }>({
     name: 'unfinished-jobs-of',
-    text: `SELECT count(*) AS count FROM (SELECT FROM jobs WHERE owner_id = $1 AND state NOT IN ${OVER} LIMIT $2) j`,
-    values: [owner, most],
+    text: `SELECT o.id AS owner, count(*) AS count FROM unnest($1::text[]) AS o (id)
+      CROSS JOIN LATERAL (SELECT FROM jobs WHERE owner_id = o.id AND state NOT IN ${OVER} LIMIT $2) j GROUP BY o.id`,
+    values: [[...new Set(owners)], most],
   });
-  return row?.count ?? 0;
+  const counts = new Map(rows.map(({ owner, count }) => [owner, count]));
+  return owners.map((owner) => counts.get(owner) ?? 0);
 }
 
 /** Jobs that were given up, and whom nobody has dropped, the newest first. */

@@ -19,20 +19,25 @@ export interface ExportedPlaylist {
   readonly songs: readonly SongSummary[];
 }
 
-/** The moment that is now, and the playlist's owner; undefined when there is no such playlist. */
-export async function currentMoment(
+export interface OwnedMoment extends PlaylistMoment {
+  readonly ownerId: string;
+}
+
+/** The moment that is now of each of these playlists, and its owner; undefined for one that there is not. */
+export async function currentMoments(
   database: Database,
-  playlistId: string,
+  playlistIds: readonly string[],
   catalogTopic: string,
-): Promise<(PlaylistMoment & { readonly ownerId: string }) | undefined> {
-  const [row] = await database.query<{ version: number; ownerId: string; catalog: number[] }>({
-    name: 'current-moment',
-    text: `SELECT p.version, p.owner_id AS "ownerId", (
-        SELECT json_agg(c.next ORDER BY c.partition) FROM checkpoints c WHERE c.topic = $2) AS catalog
-      FROM playlists p WHERE p.id = $1`,
-    values: [playlistId, catalogTopic],
+): Promise<(OwnedMoment | undefined)[]> {
+  const rows = await database.query<OwnedMoment & Record<string, unknown>>({
+    name: 'current-moments',
+    text: `SELECT p.id AS "playlistId", p.version, p.owner_id AS "ownerId", c.catalog
+      FROM playlists p CROSS JOIN (SELECT json_agg(next ORDER BY partition) AS catalog FROM checkpoints WHERE topic = $2) c
+      WHERE p.id = ANY($1)`,
+    values: [[...new Set(playlistIds)], catalogTopic],
   });
-  return row && { playlistId, ...row };
+  const moments = new Map(rows.map((moment) => [moment.playlistId, moment]));
+  return playlistIds.map((id) => moments.get(id));
 }
 
 interface EventRow {

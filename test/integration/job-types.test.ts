@@ -58,7 +58,8 @@ interface Asked {
 async function ask(type: JobType, payload: unknown, context: Partial<PlanContext> = {}): Promise<Asked> {
   const jobId = thingIdOf('job', newId());
   const mail = { enabled: [], standard: '' };
-  const known = { jobId, caller: owner, isAdmin: false, database: api.reads, catalogTopic: '', files, mail };
+  const momentOf = () => Promise.resolve(undefined);
+  const known = { jobId, caller: owner, isAdmin: false, database: api.reads, momentOf, files, mail };
   const plan = await type.plan(type.payload.parse(payload), { ...known, ...context });
   for (const [item, each] of plan.items?.entries() ?? [])
     await core.admin.query({

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import type { AnyEvent } from '../../src/events/events.ts';
 import { newId, thingIdOf } from '../../src/events/ids.ts';
 import type { LogRecord } from '../../src/events/record.ts';
-import { currentMoment, playlistAt, type PlaylistMoment } from '../../src/projections/playlist-moments.ts';
+import { currentMoments, playlistAt, type PlaylistMoment } from '../../src/projections/playlist-moments.ts';
 import { type Api, claim, type Core, openCore } from '../support/core.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
@@ -61,8 +61,14 @@ async function addSongs(...titles: readonly string[]): Promise<string[]> {
   return songs;
 }
 
+async function nowOf(id: string) {
+  const [moment, twice] = await currentMoments(api.reads, [id, id], `${core.namespace}.catalog`);
+  expect(twice).toEqual(moment);
+  return moment;
+}
+
 async function now(): Promise<PlaylistMoment> {
-  const moment = await currentMoment(api.reads, playlist, `${core.namespace}.catalog`);
+  const moment = await nowOf(playlist);
   const { ownerId, ...rest } = moment!;
   expect(ownerId).toBe('user-1');
   return rest;
@@ -100,7 +106,7 @@ describe('a playlist is shown as it was', () => {
     await tell(playlist, { type: 'PlaylistDeleted' });
     expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
     expect(await shown(after)).toEqual({ name: 'Evening', titles: ['Yellow'] });
-    expect(await currentMoment(api.reads, playlist, `${core.namespace}.catalog`)).toBeUndefined();
+    expect(await nowOf(playlist)).toBeUndefined();
   });
 
   it('before songs were added and taken out', async () => {
@@ -181,6 +187,6 @@ describe('nothing is shown', () => {
   });
 
   it('of a playlist that never was', async () => {
-    expect(await currentMoment(api.reads, thingIdOf('playlist', newId()), `${core.namespace}.catalog`)).toBeUndefined();
+    expect(await nowOf(thingIdOf('playlist', newId()))).toBeUndefined();
   });
 });

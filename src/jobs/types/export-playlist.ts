@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { forbidden, notFound } from '../../errors.ts';
 import type { Database } from '../../postgres/pool.ts';
-import { currentMoment, playlistAt, type PlaylistMoment } from '../../projections/playlist-moments.ts';
+import { playlistAt, type PlaylistMoment } from '../../projections/playlist-moments.ts';
 import { JobFailure, type JobType } from '../job-type.ts';
 import { addressed, providerOf } from '../mailing.ts';
 import { messageIdOf } from '../message-id.ts';
@@ -22,9 +22,9 @@ export const exportPlaylist: JobType<z.output<typeof payload>> = {
   usesFiles: true,
   payload,
   backoff: 'exponential',
-  async plan({ playlistId, targetEmail, provider }, { caller, database, catalogTopic, mail }) {
+  async plan({ playlistId, targetEmail, provider }, { caller, momentOf, mail }) {
     const sender = providerOf(provider, mail);
-    const moment = await currentMoment(database, playlistId, catalogTopic);
+    const moment = await momentOf(playlistId);
     if (!moment) throw notFound('PLAYLIST_NOT_FOUND', 'There is no such playlist.');
     const { ownerId, ...now } = moment;
     if (ownerId !== caller) throw forbidden('Only the owner of the playlist may do this.');
