@@ -9,15 +9,16 @@ const arrows: Record<string, string[]> = {
   postgres: ['errors', 'events', 'lifecycle'],
   log: ['errors', 'events', 'lifecycle', 'postgres'],
   cache: ['errors', 'events', 'lifecycle'],
-  providers: ['errors', 'lifecycle', 'config'],
+  providers: ['errors', 'lifecycle', 'together', 'config'],
   accounts: ['errors', 'events', 'lifecycle', 'postgres'],
-  commands: ['errors', 'events', 'faults', 'lifecycle', 'log', 'postgres'],
-  projections: ['errors', 'events', 'faults', 'lifecycle', 'log', 'postgres', 'cache'],
+  commands: ['errors', 'events', 'faults', 'lifecycle', 'together', 'log', 'postgres'],
+  projections: ['errors', 'events', 'faults', 'lifecycle', 'together', 'log', 'postgres', 'cache'],
   jobs: [
     'errors',
     'events',
     'faults',
     'lifecycle',
+    'together',
     'log',
     'postgres',
     'commands',
@@ -30,6 +31,7 @@ const arrows: Record<string, string[]> = {
     'events',
     'faults',
     'lifecycle',
+    'together',
     'log',
     'postgres',
     'commands',
@@ -59,7 +61,9 @@ const zones = Object.entries(arrows).map(([folder, allowed]) => ({
   target: `./src/${folder}`,
   from: './src',
   except: [folder, ...allowed].map((name) =>
-    ['errors', 'faults', 'lifecycle', 'config', 'keys', 'stop-signal'].includes(name) ? `./${name}.ts` : `./${name}`,
+    ['errors', 'faults', 'lifecycle', 'together', 'config', 'keys', 'stop-signal'].includes(name)
+      ? `./${name}.ts`
+      : `./${name}`,
   ),
   message: `src/${folder} may import only: ${[folder, ...allowed].join(', ')}.`,
 }));

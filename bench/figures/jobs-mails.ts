@@ -16,7 +16,7 @@ import { messageIdOf } from '../../src/jobs/message-id.ts';
 import type { Mail } from '../../src/providers/mail/mail.ts';
 
 const CONNECTIONS = 20;
-const CONCURRENCY = 64;
+const CONCURRENCY = 256;
 const MAILS = 10_000;
 const QUICK_MAILS = 100;
 const PLAYLISTS = 1_000;

@@ -12,7 +12,7 @@ import { type Stack, startStack } from '../stack.ts';
 import { type Contestant, takeTurns } from '../turns.ts';
 import { BARE, comparisonOf, floorOf, sampleOf } from '../writes.ts';
 
-const CONCURRENCY = 64;
+const CONCURRENCY = 256;
 const JOBS = 5_000;
 const QUICK_JOBS = 200;
 const ACCOUNTS = 50;

@@ -2,7 +2,7 @@ import { decodeEvent } from '../events/codec.ts';
 import type { TopicPartition } from '../events/record.ts';
 import type { Database } from '../postgres/pool.ts';
 import { isRead } from '../postgres/generation-lock.ts';
-import { together } from '../postgres/together.ts';
+import { together } from '../together.ts';
 import type { Claim, StreamSnapshot, StreamStore, Verdict } from './stream-store.ts';
 
 /** Streams that one query reads; what is wanted at the same time is. */

@@ -2,7 +2,7 @@ import type { Pauses } from '../jobs/backoff.ts';
 import { againFailedItems, createItems } from '../jobs/items.ts';
 import { JobFailure, type Progress, type Tools, type Work } from '../jobs/job-type.ts';
 import type { Database } from '../postgres/pool.ts';
-import { writtenTogether } from '../postgres/together.ts';
+import { writtenTogether } from '../together.ts';
 import type { Attempt, Handle } from './attempt.ts';
 
 export interface WorkOptions {

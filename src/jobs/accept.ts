@@ -5,7 +5,7 @@ import { AppError, forbidden, reasonOf, unavailable } from '../errors.ts';
 import { thingIdOf } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
-import { together, writtenTogether } from '../postgres/together.ts';
+import { together, writtenTogether } from '../together.ts';
 import { unfinishedJobsOf } from '../projections/jobs.ts';
 import { currentMoments } from '../projections/playlist-moments.ts';
 import { nextTime } from './cron.ts';

@@ -1,5 +1,5 @@
 import type { Database } from '../postgres/pool.ts';
-import { writtenTogether } from '../postgres/together.ts';
+import { writtenTogether } from '../together.ts';
 
 /** One of many things that a job does, and what became of it. */
 export interface Item {

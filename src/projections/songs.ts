@@ -1,7 +1,7 @@
-import DataLoader from 'dataloader';
 import type { QueryConfig } from 'pg';
 import type { SongDetails } from '../events/catalog.ts';
 import type { Database } from '../postgres/pool.ts';
+import { together } from '../together.ts';
 import type { Applied, Projection, Rows } from './projection.ts';
 
 export interface SongSummary {
@@ -101,8 +101,7 @@ export function songTitles(database: Database): (id: string) => Promise<string |
     const titles = new Map(rows.map(({ id, title }) => [id, title]));
     return ids.map((id) => titles.get(id));
   };
-  const loader = new DataLoader(titlesOf, { cache: false, batchScheduleFn: setImmediate, maxBatchSize: 500 });
-  return (id) => loader.load(id);
+  return together(titlesOf, 500);
 }
 
 const CHUNK = 500;

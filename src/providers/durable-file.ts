@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { writtenTogether } from '../together.ts';
 
 /** The end of the names of what is not yet whole; a crash can leave it behind. */
 export const PART = '.part';
@@ -39,10 +40,13 @@ export async function writeDurably(file: string, bytes: Buffer): Promise<void> {
 /** The innermost and all it lies in up to the outermost: until then a crash of the machine can take new names back. */
 export async function syncDirectories(innermost: string, outermost: string): Promise<void> {
   for (let each = innermost; ; each = path.dirname(each)) {
-    await sync(each);
+    await syncDirectory(each);
     if (each === outermost) return;
   }
 }
+
+/** What many wait for at the same time is done once, after the last of them has asked. */
+export const syncDirectory = writtenTogether<string>((directories) => Promise.all([...new Set(directories)].map(sync)));
 
 /** A file or a directory. */
 export async function sync(file: string): Promise<void> {

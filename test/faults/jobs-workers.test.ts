@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { openDatabase } from '../../src/postgres/pool.ts';
 import type { Client } from '../support/client.ts';
 import {
   describeDistributed,
@@ -125,6 +126,21 @@ describeDistributed('workers', () => {
   );
 
   it(
+    'that hear of jobs before the read models do them as soon as these have them, not a lease later',
+    async () => {
+      await startWorker({ JOB_LEASE_SECONDS: '600' });
+      const projector = system.projectors[0]!;
+      projector.freeze();
+      const starting = beginAll(admin, '/jobs', Array.from({ length: 20 }, () => ({ type: 'dummy' })));
+      await eventually('some are leased', async () => (await leasesOf(system)) > 0, WITHIN_MS);
+      projector.thaw();
+      const jobs = await untilOver(admin, await starting, WITHIN_MS);
+      expect(jobs.map((job) => [job.state, codesOf(job)])).toEqual(jobs.map(() => ['succeeded', [undefined]]));
+    },
+    TIME_MS,
+  );
+
+  it(
     'hear of it when a job is called off that they work on, and record nothing of it',
     async () => {
       const worker = await startWorker();
@@ -154,6 +170,17 @@ describeDistributed('workers', () => {
     TIME_MS,
   );
 });
+
+/** How many jobs somebody holds on to. */
+async function leasesOf({ connection, namespace }: Distributed): Promise<number> {
+  const database = openDatabase(connection, { name: 'leases', max: 1, searchPath: [namespace, 'public'] });
+  try {
+    const text = 'SELECT count(*) AS count FROM job_leases WHERE expires_at > now()';
+    return (await database.query<{ count: number }>({ text }))[0]!.count;
+  } finally {
+    await database.stop();
+  }
+}
 
 /** Whether so many of its attempts have ended like that. */
 const hasEnded = async (worker: OpenMusicProcess, ending: string, count: number) =>

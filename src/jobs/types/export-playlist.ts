@@ -36,7 +36,7 @@ export const exportPlaylist: JobType<z.output<typeof payload>> = {
     const content = await contentOf(database, moment);
     const stored = `exports/${jobId}.json`;
     const name = `${moment.playlistId}.json`;
-    await once('file', () => files.put(stored, content, MEDIA_TYPE));
+    await files.put(stored, content, MEDIA_TYPE); // again is the same file
     const attachments = [{ name, mediaType: MEDIA_TYPE, content }];
     const body = 'The playlist that you asked for is attached.';
     const mail = {

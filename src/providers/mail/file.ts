@@ -1,7 +1,7 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { reasonOf } from '../../errors.ts';
-import { makeDirectory, PART, putWhole, sync, writeDurably } from '../durable-file.ts';
+import { makeDirectory, PART, putWhole, syncDirectory, writeDurably } from '../durable-file.ts';
 import { ProviderError } from '../failure.ts';
 import { compose } from './compose.ts';
 import type { MailProvider } from './mail.ts';
@@ -29,7 +29,7 @@ export async function openFileMail(directory: string, from: string): Promise<Mai
 
 async function putDurably(file: string, bytes: Buffer): Promise<void> {
   await putWhole(file, (part) => writeDurably(part, bytes));
-  await sync(path.dirname(file));
+  await syncDirectory(path.dirname(file));
 }
 
 /** Another process may be writing the younger ones. */

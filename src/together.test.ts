@@ -1,5 +1,6 @@
 import { setImmediate as tick } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
+import { reasonOf } from './errors.ts';
 import { together, writtenTogether } from './together.ts';
 
 /** Calls that the test answers itself. */
@@ -50,7 +51,7 @@ describe('what is asked for together', () => {
 
   it('fails together, and what comes next does not', async () => {
     const { calls, ask, answer } = open();
-    const failing = [ask(1), ask(2)].map((each) => each.catch((error: Error) => error.message));
+    const failing = [ask(1), ask(2)].map((each) => each.catch(reasonOf));
     await tick();
     calls[0]!.answer.reject(new Error('no'));
     expect(await Promise.all(failing)).toEqual(['no', 'no']);

@@ -22,7 +22,10 @@ export function together<Each, Answer>(
       waiting.shift()?.();
     }
   };
-  const batchScheduleFn = (send: () => void) => void (underWay < AT_ONCE ? setImmediate(send) : waiting.push(send));
+  const batchScheduleFn = (send: () => void): void => {
+    if (underWay < AT_ONCE) setImmediate(send);
+    else waiting.push(send);
+  };
   const loader = new DataLoader(call, { cache: false, batchScheduleFn, maxBatchSize: most });
   return (each) => loader.load(each);
 }
