@@ -9,7 +9,7 @@ CREATE TABLE job_payloads (
 CREATE INDEX ON job_payloads (created_at);
 
 CREATE TABLE job_items (
-  job_id text COLLATE "C" NOT NULL,
+  payload_id text COLLATE "C" NOT NULL REFERENCES job_payloads ON DELETE CASCADE,
   item integer NOT NULL,
   payload json NOT NULL,
   state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'done', 'failed')),
@@ -20,9 +20,9 @@ CREATE TABLE job_items (
   error text,
   result text,
   settled_at timestamptz,
-  PRIMARY KEY (job_id, item)
+  PRIMARY KEY (payload_id, item)
 );
-CREATE INDEX ON job_items (job_id, next_at, item) WHERE state = 'waiting';
+CREATE INDEX ON job_items (payload_id, next_at, item) WHERE state = 'waiting';
 
 -- Who works on a job now. Only a hint for others to stay away: the log decides whose attempt counts.
 CREATE TABLE job_leases (

@@ -60,6 +60,12 @@ describe('the events of an attempt', () => {
     expect(events.version).toBe(4);
   });
 
+  it.each(['STREAM_QUARANTINED', 'PROJECTION_STOPPED'])('are not asked for again after %s', async (code) => {
+    const { events, requests } = handMade(unavailable(code, 'until an operator has looked at it'));
+    await expect(events.append(start)).rejects.toMatchObject({ code });
+    expect(requests).toHaveLength(1);
+  });
+
   it('are asked for no longer once the attempt is broken off', async () => {
     const { events, requests, control } = handMade(...Array.from({ length: 50 }, () => outage));
     const appended = events.append(start);

@@ -53,6 +53,10 @@ const AGAIN_AFTER_MS = 250;
 /** What is neither an answer nor said to be an outage may be a fault of ours, which asking does not mend. */
 const MOST_TRIES = 240;
 
+/** An outage ends by itself; what waits for an operator is left to a later attempt, and the place to other jobs. */
+const isPassing = ({ kind, code }: AppError) =>
+  kind === 'unavailable' && code !== 'STREAM_QUARANTINED' && code !== 'PROJECTION_STOPPED';
+
 /** Each command is decided on the version that the one before it made, never on a newer one. */
 export function attemptEvents(commands: Pick<Commands, 'job'>, job: QueuedJob, signal: AbortSignal): AttemptEvents {
   let { version } = job;
@@ -75,7 +79,7 @@ export function attemptEvents(commands: Pick<Commands, 'job'>, job: QueuedJob, s
         version = sent.version;
         return;
       } catch (error) {
-        const isOutage = error instanceof AppError ? error.kind === 'unavailable' : tries < MOST_TRIES;
+        const isOutage = error instanceof AppError ? isPassing(error) : tries < MOST_TRIES;
         if (!isOutage || signal.aborted) throw error;
         await sleep(AGAIN_AFTER_MS, signal);
       }

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { newJobId, queuedJob } from '../../test/support/jobs.ts';
+import { keepItems, newJobId, queuedJob } from '../../test/support/jobs.ts';
 import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
 import type { JobCommand } from '../commands/job.ts';
+import { createItems } from '../jobs/items.ts';
 import type { JobType, Tools, Work } from '../jobs/job-type.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 import { migrate } from '../postgres/migrate.ts';
@@ -101,8 +102,9 @@ describe('an effect', () => {
 
 describe('items that failed are to be done again', () => {
   it('once for each time that somebody asks, however many attempts that takes', async () => {
-    const put = `INSERT INTO job_items (job_id, item, payload, state) VALUES ($1, 0, 'null', 'done'), ($1, 1, 'null', 'failed')`;
-    await tables.query({ text: put, values: [jobId] });
+    await keepItems(tables, jobId, [null, null]);
+    await createItems(tables, jobId).failed(1, 'refused');
+    await createItems(tables, jobId).done(0);
     const due: number[][] = [];
     const look: JobType['work'] = async ({ items }) => {
       const some = await items.due(10);
@@ -110,9 +112,10 @@ describe('items that failed are to be done again', () => {
       for (const { index } of some) await items.failed(index, 'again refused');
       return {};
     };
-    await attempt(look, 3, { againAfter: 2 }).run();
-    await attempt(look, 4, { againAfter: 2 }).run();
-    await attempt(look, 5, { againAfter: 4 }).run();
+    const mine = { payloadId: jobId, payload: {} };
+    await attempt(look, 3, { ...mine, againAfter: 2 }).run();
+    await attempt(look, 4, { ...mine, againAfter: 2 }).run();
+    await attempt(look, 5, { ...mine, againAfter: 4 }).run();
     expect(due).toEqual([[1], [], [1]]);
   });
 });

@@ -28,7 +28,8 @@ export function working({ tables, tools, pauses }: WorkOptions): Handle {
       await act();
       await effects.remember(job.jobId, effect);
     };
-    if (job.againAfter > 0) await once(`again after ${job.againAfter}`, () => againFailedItems(tables, job.jobId));
+    if (job.againAfter > 0)
+      await once(`again after ${job.againAfter}`, () => againFailedItems(tables, job.payloadId ?? ''));
     const work: Work = {
       ...{ jobId: job.jobId, ownerId: job.ownerId, attempt: number, allowed: job.allowed, pauses, signal },
       ...{
@@ -36,7 +37,7 @@ export function working({ tables, tools, pauses }: WorkOptions): Handle {
         payload: job.payload,
         provider: job.provider ?? undefined,
       },
-      items: createItems(tables, job.jobId),
+      items: createItems(tables, job.payloadId ?? ''),
       progress: checkpoints(attempt),
       once,
     };

@@ -29,14 +29,14 @@ interface ItemRow extends Record<string, unknown> {
   readonly settled_at: Date | null;
 }
 
-/** The items of a job in their order, at most so many, after that one. */
-export async function itemsOf(tables: Database, jobId: string, limit: number, after = -1): Promise<ItemView[]> {
+/** The items of a job, by its payload, in their order, at most so many, after that one. */
+export async function itemsOf(tables: Database, payloadId: string, limit: number, after = -1): Promise<ItemView[]> {
   const rows = await tables.query<ItemRow>({
     name: 'items-of',
     text: `SELECT item, state, attempts, payload->>'to' AS recipient, payload->>'fileId' AS file_id, error, result, settled_at,
         CASE WHEN state = 'waiting' AND next_at > '-infinity' THEN next_at END AS next_at
-      FROM job_items WHERE job_id = $1 AND item > $2 ORDER BY item LIMIT $3`,
-    values: [jobId, after, limit],
+      FROM job_items WHERE payload_id = $1 AND item > $2 ORDER BY item LIMIT $3`,
+    values: [payloadId, after, limit],
   });
   return rows.map(viewOf);
 }

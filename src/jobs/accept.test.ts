@@ -55,7 +55,8 @@ function start(broken?: Error) {
 
 const rows = (text: string, id: string) => tables.query<Record<string, unknown>>({ text, values: [id] });
 const payloadOf = (id: string) => rows('SELECT payload FROM job_payloads WHERE id = $1', id);
-const itemsOf = (id: string) => rows('SELECT item, payload FROM job_items WHERE job_id = $1 ORDER BY item', id);
+const itemsOf = ({ payloadId }: JobRequest) =>
+  rows('SELECT item, payload FROM job_items WHERE payload_id = $1 ORDER BY item', payloadId!);
 const origin = () => originOf({ actor: 'user-1' });
 
 describe('a job that is accepted', () => {
@@ -79,10 +80,10 @@ describe('a job that is accepted', () => {
     const { accept, requests } = start();
     const items = Array.from({ length: 300 }, (_, n) => ({ n }));
     const type = typeOf({ parameters: {}, items });
-    const all = await Promise.all([0, 1, 2].map(() => accept({ type, payload: {} }, origin(), false)));
-    expect(requests).toMatchObject([{ total: 300, payloadId: null }, { total: 300 }, { total: 300 }]);
-    for (const { jobId } of all) {
-      expect(await itemsOf(jobId)).toEqual(items.map((payload, item) => ({ item, payload })));
+    await Promise.all([0, 1, 2].map(() => accept({ type, payload: {} }, origin(), false)));
+    expect(requests).toMatchObject([{ total: 300 }, { total: 300 }, { total: 300 }]);
+    for (const request of requests) {
+      expect(await itemsOf(request)).toEqual(items.map((payload, item) => ({ item, payload })));
     }
   });
 
@@ -95,12 +96,13 @@ describe('a job that is accepted', () => {
     expect([first, second]).toEqual([[{ payload: { a: 1 } }], [{ payload: { a: 2 } }]]);
   });
 
-  it('has its items once when it is asked for again', async () => {
-    const { accept } = start();
+  it('has the items that it was asked for with, whatever another try has kept', async () => {
+    const { accept, requests } = start();
     const about = origin();
-    const wish = { type: typeOf({ parameters: {}, items: [{ b: 2 }] }), payload: {} };
-    const [{ jobId }] = [await accept(wish, about, false), await accept(wish, about, false)];
-    expect(await itemsOf(jobId)).toHaveLength(1);
+    for (const items of [[{ b: 1 }, { b: 2 }], [{ b: 3 }]])
+      await accept({ type: typeOf({ parameters: {}, items }), payload: {} }, about, false);
+    const [first, second] = await Promise.all(requests.map(itemsOf));
+    expect([first?.length, second]).toEqual([2, [{ item: 0, payload: { b: 3 } }]]);
   });
 
   it('has its first time, in its own zone', async () => {

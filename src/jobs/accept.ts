@@ -73,8 +73,8 @@ export function createAccept({
     if (repeat && plan.items)
       throw new AppError('rejected', 'CANNOT_REPEAT', 'What has items of its own cannot repeat.');
     // Its own for every try: what another one of the same command has kept may be of another body.
-    const payloadId = plan.payload ? `${jobId}.${randomUUID().slice(0, 8)}` : null;
-    if (plan.payload || plan.items) await keep({ jobId, payloadId, plan });
+    const payloadId = plan.payload || plan.items ? `${jobId}.${randomUUID().slice(0, 8)}` : null;
+    if (payloadId !== null) await keep({ payloadId, plan });
     return {
       ...{ jobType: type.name, ownerId: caller, parameters: JSON.stringify(plan.parameters), attempts },
       ...{ payloadId, provider: plan.provider ?? null, total: plan.items?.length ?? 1 },
@@ -105,26 +105,23 @@ export function createAccept({
 }
 
 interface Kept {
-  readonly jobId: string;
-  readonly payloadId: string | null;
+  readonly payloadId: string;
   readonly plan: JobPlan;
 }
 
-const PAYLOADS = `INSERT INTO job_payloads (id, payload) SELECT * FROM json_to_recordset($1) AS p (id text, payload json)
-  ON CONFLICT DO NOTHING`;
-const ITEMS = `INSERT INTO job_items (job_id, item, payload)
-  SELECT * FROM json_to_recordset($1) AS i (job_id text, item integer, payload json) ON CONFLICT DO NOTHING`;
+const PAYLOADS = `INSERT INTO job_payloads (id, payload) SELECT * FROM json_to_recordset($1) AS p (id text, payload json)`;
+const ITEMS = `INSERT INTO job_items (payload_id, item, payload)
+  SELECT * FROM json_to_recordset($1) AS i (payload_id text, item integer, payload json)`;
 
 /** Keeps what belongs to jobs; all that is to be kept at the same time in one commit. */
 function keeping(tables: Database) {
   return writtenTogether<Kept>(async (all) => {
-    const payloads = all.flatMap(({ payloadId: id, plan: { payload } }) => (id ? [{ id, payload }] : []));
-    const items = all.flatMap(({ jobId, plan }) =>
-      (plan.items ?? []).map((payload, item) => ({ job_id: jobId, item, payload })),
+    const payloads = all.map(({ payloadId: id, plan: { payload = {} } }) => ({ id, payload }));
+    const items = all.flatMap(({ payloadId, plan }) =>
+      (plan.items ?? []).map((payload, item) => ({ payload_id: payloadId, item, payload })),
     );
     try {
-      if (payloads.length > 0)
-        await tables.query({ name: 'keep-payloads', text: PAYLOADS, values: [JSON.stringify(payloads)] });
+      await tables.query({ name: 'keep-payloads', text: PAYLOADS, values: [JSON.stringify(payloads)] });
       if (items.length > 0) await tables.query({ name: 'keep-items', text: ITEMS, values: [JSON.stringify(items)] });
     } catch (error) {
       throw unavailable('DATABASE_UNAVAILABLE', `The job cannot be kept now: ${reasonOf(error)}`, error);

@@ -43,17 +43,19 @@ it('what ended jobs needed goes after 30 days, and with it what no job ever name
     await sql(`INSERT INTO job_payloads VALUES ('${id}', '{}', now() - interval '40 days')`);
   await sql(`INSERT INTO job_payloads VALUES ('young.1', '{}', now())`);
   for (const name of names) {
-    await sql(`INSERT INTO job_items (job_id, item, payload) VALUES ('${name}', 0, '{}'), ('${name}', 1, '{}')`);
+    await sql(
+      `INSERT INTO job_items (payload_id, item, payload) VALUES ('${name}.1', 0, '{}'), ('${name}.1', 1, '{}')`,
+    );
     await sql(`INSERT INTO job_effects VALUES ('${name}', 'mail', now() - interval '40 days')`);
   }
   await sql(
     `INSERT INTO job_leases VALUES ('old', 'w', now() - interval '2 hours'), ('held', 'w', now() + interval '10 s')`,
   );
 
-  expect(await cleanUp({ database, keepMs: 30 * DAY_MS })).toBe(6);
+  expect(await cleanUp({ database, keepMs: 30 * DAY_MS })).toBe(4);
 
   expect(await idsIn('job_payloads', 'id')).toEqual(['ended-lately.1', 'runs-for-long.1', 'young.1']);
-  expect(await idsIn('job_items', 'job_id')).toEqual(['ended-lately', 'runs-for-long']);
+  expect(await idsIn('job_items', 'payload_id')).toEqual(['ended-lately.1', 'runs-for-long.1']);
   expect(await idsIn('job_effects', 'job_id')).toEqual(['ended-lately', 'runs-for-long']);
   expect(await idsIn('job_leases', 'job_id')).toEqual(['held']);
 });

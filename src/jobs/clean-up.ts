@@ -15,13 +15,11 @@ const AT_ONCE = 1_000;
 
 const LONG_OVER = `j.state IN ${OVER} AND j.finished_at < now() - $1 * interval '1 ms'`;
 
-/** Each deletes at most so many rows. What no job ever named goes as well, once it is that old. */
+/** Each deletes at most so many rows. What no job ever named goes as well, once it is that old; items go with their payload. */
 const DELETIONS = {
   job_payloads: `DELETE FROM job_payloads WHERE id IN (
       SELECT p.id FROM job_payloads p WHERE p.created_at < now() - $1 * interval '1 ms'
         AND NOT EXISTS (SELECT FROM jobs j WHERE j.payload_id = p.id AND NOT (${LONG_OVER})) LIMIT $2)`,
-  job_items: `DELETE FROM job_items WHERE (job_id, item) IN (
-      SELECT i.job_id, i.item FROM jobs j JOIN job_items i ON i.job_id = j.id WHERE ${LONG_OVER} LIMIT $2)`,
   job_effects: `DELETE FROM job_effects WHERE (job_id, effect) IN (
       SELECT e.job_id, e.effect FROM job_effects e JOIN jobs j ON j.id = e.job_id
       WHERE e.done_at < now() - $1 * interval '1 ms' AND ${LONG_OVER} LIMIT $2)`,

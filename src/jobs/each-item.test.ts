@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { newJobId } from '../../test/support/jobs.ts';
+import { keepItems, newJobId } from '../../test/support/jobs.ts';
 import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
 import { migrate } from '../postgres/migrate.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
@@ -30,8 +30,11 @@ beforeEach(() => plan(COUNT));
 async function plan(count: number): Promise<void> {
   jobId = newJobId();
   items = createItems(tables, jobId);
-  const text = `INSERT INTO job_items (job_id, item, payload) SELECT $1, n, 'null' FROM generate_series(0, $2::int - 1) n`;
-  await tables.query({ text, values: [jobId, count] });
+  await keepItems(
+    tables,
+    jobId,
+    Array.from({ length: count }, () => null),
+  );
 }
 
 /** An attempt, and how far it said to have come. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { newJobId } from '../../test/support/jobs.ts';
+import { keepItems, newJobId } from '../../test/support/jobs.ts';
 import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
 import { migrate } from '../postgres/migrate.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
@@ -23,14 +23,18 @@ afterAll(async () => {
 beforeEach(async () => {
   jobId = newJobId();
   items = createItems(tables, jobId);
-  const text = `INSERT INTO job_items (job_id, item, payload) SELECT $1, n, json_build_object('n', n) FROM generate_series(0, 3) n`;
-  for (const id of [jobId, newJobId()]) await tables.query({ text, values: [id] });
+  for (const id of [jobId, newJobId()])
+    await keepItems(
+      tables,
+      id,
+      [0, 1, 2, 3].map((n) => ({ n })),
+    );
 });
 
 const dueIndexes = async (limit = 100) => (await items.due(limit)).map(({ index }) => index);
 const rows = () =>
   tables.query<Record<string, unknown>>({
-    text: 'SELECT item, state, attempts, error, result, settled_at IS NOT NULL AS settled FROM job_items WHERE job_id = $1 ORDER BY item',
+    text: 'SELECT item, state, attempts, error, result, settled_at IS NOT NULL AS settled FROM job_items WHERE payload_id = $1 ORDER BY item',
     values: [jobId],
   });
 

@@ -27,22 +27,22 @@ export interface Items {
 }
 
 const DUE = `SELECT item AS index, payload, attempts FROM job_items
-  WHERE job_id = $1 AND state = 'waiting' AND next_at <= now() ORDER BY item LIMIT $2`;
+  WHERE payload_id = $1 AND state = 'waiting' AND next_at <= now() ORDER BY item LIMIT $2`;
 
 const SETTLE = `UPDATE job_items i SET state = s.state, error = s.error, result = s.result, attempts = i.attempts + 1,
     settled_at = CASE WHEN s.state = 'waiting' THEN NULL ELSE now() END,
     next_at = now() + coalesce(s.pause, 0) * interval '1 ms'
   FROM json_to_recordset($2) AS s (item int, state text, error text, result text, pause float8)
-  WHERE i.job_id = $1 AND i.item = s.item AND i.state = 'waiting'`;
+  WHERE i.payload_id = $1 AND i.item = s.item AND i.state = 'waiting'`;
 
-const REPORT = `INSERT INTO job_items (job_id, item, payload, state, attempts, error, settled_at)
+const REPORT = `INSERT INTO job_items (payload_id, item, payload, state, attempts, error, settled_at)
   SELECT $1, r.item, 'null', 'failed', 1, r.error, now() FROM json_to_recordset($2) AS r (item int, error text) ON CONFLICT DO NOTHING`;
 
 const COUNTS = `SELECT count(*) AS total, count(*) FILTER (WHERE state = 'done') AS done, count(*) FILTER (WHERE state = 'failed') AS failed
-  FROM job_items WHERE job_id = $1`;
+  FROM job_items WHERE payload_id = $1`;
 
 const NEXT_IN = `SELECT extract(epoch FROM next_at - now())::float8 * 1000 AS ms FROM job_items
-  WHERE job_id = $1 AND state = 'waiting' ORDER BY next_at LIMIT 1`;
+  WHERE payload_id = $1 AND state = 'waiting' ORDER BY next_at LIMIT 1`;
 
 interface Settled {
   readonly item: number;
@@ -55,16 +55,16 @@ interface Settled {
 type Reported = Required<Pick<Settled, 'item' | 'error'>>;
 
 /** The items of one job, in the namespace's own tables. What is settled at the same time is one commit. */
-export function createItems(tables: Database, jobId: string): Items {
+export function createItems(tables: Database, payloadId: string): Items {
   const settle = writtenTogether<Settled>((rows) => write('settle-items', SETTLE, rows));
   const report = writtenTogether<Reported>((rows) => write('report-items', REPORT, rows));
   const write = (name: string, text: string, rows: readonly object[]) =>
-    tables.query({ name, text, values: [jobId, JSON.stringify(rows)] });
+    tables.query({ name, text, values: [payloadId, JSON.stringify(rows)] });
   const only = async <Row extends Record<string, unknown>>(name: string, text: string) =>
-    (await tables.query<Row>({ name, text, values: [jobId] }))[0];
+    (await tables.query<Row>({ name, text, values: [payloadId] }))[0];
   return {
     due: (limit) =>
-      tables.query<Item & Record<string, unknown>>({ name: 'due-items', text: DUE, values: [jobId, limit] }),
+      tables.query<Item & Record<string, unknown>>({ name: 'due-items', text: DUE, values: [payloadId, limit] }),
     done: (item, result) => settle({ item, state: 'done', result }),
     failed: (item, error) => settle({ item, state: 'failed', error }),
     postpone: (item, error, pause) => settle({ item, state: 'waiting', error, pause }),
@@ -78,7 +78,7 @@ export function createItems(tables: Database, jobId: string): Items {
 }
 
 /** Items that failed are to be done again. */
-export async function againFailedItems(tables: Database, jobId: string): Promise<void> {
-  const text = `UPDATE job_items SET state = 'waiting', attempts = 0, next_at = now(), settled_at = NULL WHERE job_id = $1 AND state = 'failed'`;
-  await tables.query({ name: 'again-items', text, values: [jobId] });
+export async function againFailedItems(tables: Database, payloadId: string): Promise<void> {
+  const text = `UPDATE job_items SET state = 'waiting', attempts = 0, next_at = now(), settled_at = NULL WHERE payload_id = $1 AND state = 'failed'`;
+  await tables.query({ name: 'again-items', text, values: [payloadId] });
 }

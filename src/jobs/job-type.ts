@@ -43,7 +43,7 @@ export interface JobPlan {
   readonly parameters: object;
   /** Kept in Postgres, for 30 days after the job's end. */
   readonly payload?: object;
-  /** Kept in Postgres, each with what became of it. */
+  /** Kept in Postgres as long, each with what became of it. */
   readonly items?: readonly object[];
   /** Of mail, when the job sends any. */
   readonly provider?: string;

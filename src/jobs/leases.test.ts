@@ -16,7 +16,7 @@ beforeAll(async () => {
   await migrate({ connection: server.connection, namespace: name });
   queue = await openQueue(server.connection, { namespace: name });
 });
-beforeEach(() => sql('TRUNCATE job_queue, job_leases, job_payloads'));
+beforeEach(() => sql('TRUNCATE job_queue, job_leases, job_payloads, job_items'));
 afterAll(async () => {
   await queue.close();
   await server.drop();

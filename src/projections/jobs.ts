@@ -172,6 +172,7 @@ interface JobRow {
   readonly id: string;
   readonly version: number;
   readonly owner_id: string;
+  readonly payload_id: string | null;
   readonly dropped: boolean;
   readonly type: string;
   readonly state: JobState;
@@ -199,6 +200,8 @@ const SELECT = `SELECT j.*, (
 export interface FoundJob {
   readonly version: number;
   readonly ownerId: string;
+  /** What is kept of it in Postgres, if anything is. */
+  readonly payloadId: string | null;
   /** Nobody wants to hear of it as a dead letter. */
   readonly dropped: boolean;
   readonly job: JobView;
@@ -208,7 +211,9 @@ export interface FoundJob {
 export async function findJob(database: Database, id: string): Promise<FoundJob | undefined> {
   const query = { name: 'find-job', text: `${SELECT} WHERE j.id = $1`, values: [id] };
   const [row] = await database.query<JobRow & Record<string, unknown>>(query);
-  return row && { version: row.version, ownerId: row.owner_id, dropped: row.dropped, job: viewOf(row) };
+  if (!row) return undefined;
+  const { version, owner_id: ownerId, payload_id: payloadId, dropped } = row;
+  return { version, ownerId, payloadId, dropped, job: viewOf(row) };
 }
 
 function viewOf(row: JobRow): JobView {

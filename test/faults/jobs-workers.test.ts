@@ -131,7 +131,11 @@ describeDistributed('workers', () => {
       await startWorker({ JOB_LEASE_SECONDS: '600' });
       const projector = system.projectors[0]!;
       projector.freeze();
-      const starting = beginAll(admin, '/jobs', Array.from({ length: 20 }, () => ({ type: 'dummy' })));
+      const starting = beginAll(
+        admin,
+        '/jobs',
+        Array.from({ length: 20 }, () => ({ type: 'dummy' })),
+      );
       await eventually('some are leased', async () => (await leasesOf(system)) > 0, WITHIN_MS);
       projector.thaw();
       const jobs = await untilOver(admin, await starting, WITHIN_MS);

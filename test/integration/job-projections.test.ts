@@ -58,6 +58,9 @@ const madeFile = (attempt: number): JobEvent => ({
   ...{ type: 'JobCompleted', attempt, done: 1, total: 1, failed: 0, file, result: '{}' },
 });
 
+const withPayload = (event: JobEvent, payloadId: string): JobEvent =>
+  'request' in event ? { ...event, request: { ...event.request, payloadId } } : event;
+
 type Case = [string, readonly JobEvent[], object, { version: number; dropped?: boolean }];
 
 describe('a job is shown', () => {
@@ -167,12 +170,13 @@ describe('a job is shown', () => {
       { version: 4 },
     ],
   ])('%s: the same applied once, twice, in one batch and one by one', async (_, events, job, about) => {
-    const history = historyOf('job-1', ...events);
+    const history = historyOf('job-1', ...events.map((event) => withPayload(event, 'job-1.1')));
     for (const batch of [history.map((each) => [each]), [history]]) {
       for (const count of [1, 2]) {
         await database.query({ text: 'TRUNCATE jobs, job_attempts' });
         for (const each of batch) for (let left = count; left > 0; left--) await apply(each);
-        expect(await findJob(database, 'job-1')).toEqual({ ownerId: 'user-1', dropped: false, ...about, job });
+        const known = { ownerId: 'user-1', payloadId: 'job-1.1', dropped: false };
+        expect(await findJob(database, 'job-1')).toEqual({ ...known, ...about, job });
       }
     }
   });

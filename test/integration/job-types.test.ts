@@ -18,6 +18,7 @@ import type { Client } from '../../src/postgres/pool.ts';
 import { openDiskFiles } from '../../src/providers/files/disk.ts';
 import type { Files } from '../../src/providers/files/files.ts';
 import { type Api, type Core, openCore, originOf } from '../support/core.ts';
+import { keepItems } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
 let database: TestDatabase;
@@ -61,11 +62,7 @@ async function ask(type: JobType, payload: unknown, context: Partial<PlanContext
   const momentOf = () => Promise.resolve(undefined);
   const known = { jobId, caller: owner, isAdmin: false, database: api.reads, momentOf, files, mail };
   const plan = await type.plan(type.payload.parse(payload), { ...known, ...context });
-  for (const [item, each] of plan.items?.entries() ?? [])
-    await core.admin.query({
-      text: 'INSERT INTO job_items (job_id, item, payload) VALUES ($1, $2, $3)',
-      values: [jobId, item, JSON.stringify(each)],
-    });
+  await keepItems(core.admin, jobId, plan.items ?? []);
   return { jobId, type, plan };
 }
 
@@ -93,7 +90,7 @@ function work({ jobId, type, plan }: Asked, { attempt = 1, signal = never, progr
 
 const itemsOf = ({ jobId }: Asked) =>
   core.admin.query<{ item: number; state: string; error: string | null }>({
-    text: 'SELECT item, state, error FROM job_items WHERE job_id = $1 ORDER BY item',
+    text: 'SELECT item, state, error FROM job_items WHERE payload_id = $1 ORDER BY item',
     values: [jobId],
   });
 

@@ -97,6 +97,16 @@ export async function putInQueue(database: Database, ...rows: readonly QueueRow[
   await database.query({ text: QUEUE_ROWS, values: [JSON.stringify(rows)] });
 }
 
+/** Items as they are kept when a job is accepted. */
+export async function keepItems(tables: Database, payloadId: string, items: readonly unknown[]): Promise<void> {
+  await tables.query({ text: `INSERT INTO job_payloads (id, payload) VALUES ($1, '{}')`, values: [payloadId] });
+  await tables.query({
+    text: `INSERT INTO job_items (payload_id, item, payload)
+      SELECT $1, place - 1, payload FROM json_array_elements($2) WITH ORDINALITY AS i (payload, place)`,
+    values: [payloadId, JSON.stringify(items)],
+  });
+}
+
 /** A job as a worker has it that has just leased it. */
 export const queuedJob = (given: Partial<QueuedJob> = {}): QueuedJob => ({
   ...{ jobId: newJobId(), version: 1, lane: 'dummy', jobType: 'dummy', ownerId: 'user-1', parameters: '{}' },

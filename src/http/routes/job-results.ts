@@ -60,9 +60,9 @@ export const jobResultRoutes =
     app.addHook('onRequest', mustBeLoggedIn);
 
     app.get('/jobs/:id/items', { schema: resultSchemas.items }, async (request) => {
-      const { job } = await visibleJob(database, request, request.params.id);
+      const { payloadId } = await visibleJob(database, request, request.params.id);
       const { limit, cursor: after } = request.query;
-      const load = (most: number) => itemsOf(jobs.tables, job.id, most, after);
+      const load = (most: number) => itemsOf(jobs.tables, payloadId ?? '', most, after);
       const { page: items, nextCursor } = await pageOf(load, ({ item }) => String(item), limit);
       return { status: 'success' as const, data: { items, nextCursor } };
     });

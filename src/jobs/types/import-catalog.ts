@@ -63,7 +63,8 @@ export const importCatalog: JobType<z.output<typeof payload>> = {
   async plan({ format, data }, { jobId, files }) {
     const stored = `imports/${jobId}.${format}`;
     await files.put(stored, Buffer.from(data), MEDIA_TYPES[format]).catch(filesUnavailable);
-    return { parameters: { format, stored, lines: linesIn(data) } };
+    // Bad lines are items, which belong to a payload.
+    return { parameters: { format, stored, lines: linesIn(data) }, payload: {} };
   },
   async work(work, tools) {
     const { format, stored, lines } = parameters.parse(work.parameters);
