@@ -186,8 +186,12 @@ it('a server that stops lets go of those who follow jobs', async () => {
   const deliverAt = new Date(Date.now() + 86_400_000).toISOString();
   const id = (await owner.client.post('/jobs', { type: 'dummy', deliverAt })).body?.data?.jobId ?? '';
   const headers = { authorization: `Bearer ${owner.accessToken}` };
-  const answer = await fetch(`${server.url}/jobs/${id}/events`, { headers });
-  const [text, code] = await Promise.all([answer.text(), server.end('SIGTERM')]);
-  expect(text).toContain('"state":"scheduled"');
+  const { body } = await fetch(`${server.url}/jobs/${id}/events`, { headers });
+  const told = body!.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]();
+  for (let text = ''; !text.includes('"state":"scheduled"');) text += (await told.next()).value ?? '';
+  const rest = async () => {
+    for (let end = false; !end;) end = (await told.next()).done ?? false;
+  };
+  const [code] = await Promise.all([server.end('SIGTERM'), rest()]);
   expect([code, server.output()]).toEqual([0, expect.stringContaining('stopped')]);
 });
