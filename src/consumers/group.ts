@@ -57,7 +57,7 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
   const feed = await startQueueFeed({
     ...{ log, placement, scope, database, logger, onCrash: options.onCrash },
     onCommitted(commit) {
-      const what = wordOf(commit);
+      const what = wordOf(commit, scope);
       if (what === undefined) return;
       hear(what);
       notify?.([what]);
@@ -90,14 +90,17 @@ const WAKE = 'wake';
 const LOOK = 'look';
 
 /** What a commit means for those who work: something may be due, or something that runs may have ended. */
-function wordOf({ accepted }: Parameters<ProjectorObserver['committed']>[0]): string | undefined {
+function wordOf(
+  { accepted }: Parameters<ProjectorObserver['committed']>[0],
+  { holds }: QueueScope,
+): string | undefined {
   let word: string | undefined;
   for (const { payload } of accepted) {
     if (typeof payload === 'string' || 'poison' in payload) continue;
-    const { type } = payload.event;
-    if (type === 'JobCancelled') return LOOK;
-    if (type === 'JobRequested' || type === 'JobRetried' || type === 'JobAttemptFailed' || type === 'JobOccurred')
-      word = WAKE;
+    const { event } = payload;
+    if (event.type === 'JobCancelled') return LOOK;
+    const isAsked = event.type === 'JobRequested' || event.type === 'JobRetried';
+    if (isAsked ? holds(event.request) : event.type === 'JobAttemptFailed' || event.type === 'JobOccurred') word = WAKE;
   }
   return word;
 }

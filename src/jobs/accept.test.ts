@@ -36,7 +36,8 @@ const typeOf = (plan: JobPlan, access: JobType['access'] = 'everybody'): JobType
 });
 
 /** What accepts, and what it wrote down. */
-function start(broken?: Error) {
+function start(broken?: Error, unfinished = UNFINISHED) {
+  const asked: string[] = [];
   const requests: JobRequest[] = [];
   const commands = {
     async job({ context }: CommandRequest<JobCommand, JobContext | undefined>) {
@@ -46,11 +47,12 @@ function start(broken?: Error) {
     },
   };
   const query: Database['query'] = (asked) => (broken ? Promise.reject(broken) : tables.query(asked));
+  const database: Database = { ...tables, query: (one) => (asked.push(one.name ?? ''), tables.query(one)) };
   const accept = createAccept({
-    ...{ commands, tables: { ...tables, query }, database: tables, catalogTopic: 'music.catalog', files: {} as never },
-    ...{ mail: { enabled: ['file'], standard: 'file' }, attempts: 4, unfinished: UNFINISHED, now: () => NOW },
+    ...{ commands, tables: { ...tables, query }, database, catalogTopic: 'music.catalog', files: {} as never },
+    ...{ mail: { enabled: ['file'], standard: 'file' }, attempts: 4, unfinished, now: () => NOW },
   });
-  return { accept, requests };
+  return { accept, requests, asked };
 }
 
 const rows = (text: string, id: string) => tables.query<Record<string, unknown>>({ text, values: [id] });
@@ -179,6 +181,19 @@ describe('a job is refused', () => {
     });
     await tables.query({ text: `UPDATE jobs SET state = 'dead' WHERE id = 'job-1'` });
     await start().accept({ type: plain, payload: {} }, originOf({ actor: 'busy' }), false);
+  });
+
+  it('after so many, which are counted once while there is much room, and each time while there is little', async () => {
+    const { accept, requests, asked } = start(undefined, 8);
+    const about = () => originOf({ actor: 'quick' });
+    for (let n = 0; n < 6; n++) await accept({ type: plain, payload: {} }, about(), false);
+    expect(asked).toEqual(['unfinished-jobs-of', 'unfinished-jobs-of']);
+    await tables.query({
+      text: `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)
+        SELECT 'job-quick-' || n, 1, 'quick', 'dummy', 'queued', 0, 1, 0, now(), false FROM generate_series(1, 7) n`,
+    });
+    await accept({ type: plain, payload: {} }, about(), false);
+    expect(requests).toHaveLength(7);
   });
 
   it('for the moment, while it cannot be kept', async () => {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { AppError, forbidden, reasonOf, unavailable } from '../errors.ts';
@@ -47,6 +48,9 @@ export interface Accepted extends CommandOutcome {
 /** Accepts jobs: what is personal or large goes to Postgres, and then an event to the log. */
 export type Accept = (wish: JobWish, origin: CommandOrigin, isAdmin: boolean) => Promise<Accepted>;
 
+const ACCOUNTS_REMEMBERED = 10_000;
+const COUNTED_AGAIN_MS = 1_000;
+
 export function createAccept({
   commands,
   tables,
@@ -59,6 +63,7 @@ export function createAccept({
   const { database } = given;
   const keep = keeping(tables);
   const unfinishedOf = together((owners: readonly string[]) => unfinishedJobsOf(database, owners, unfinished));
+  const counts = new LRUCache<string, { jobs: number }>({ max: ACCOUNTS_REMEMBERED, ttl: COUNTED_AGAIN_MS });
   const momentOf = together((playlists: readonly string[]) => currentMoments(database, playlists, catalogTopic));
   const context = { ...given, momentOf };
 
@@ -83,8 +88,12 @@ export function createAccept({
     };
   }
 
+  /** Counts again after a second, and each time once half of the room is taken: few requests have to. */
   async function mustHaveRoom(account: string): Promise<void> {
-    if ((await unfinishedOf(account)) < unfinished) return;
+    let counted = counts.get(account);
+    if (!counted || counted.jobs >= unfinished / 2)
+      counts.set(account, (counted = { jobs: await unfinishedOf(account) }));
+    if (counted.jobs++ < unfinished) return;
     throw new AppError('too-many', 'TOO_MANY_JOBS', `You have ${unfinished} jobs that have not ended.`);
   }
 

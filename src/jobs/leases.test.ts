@@ -86,6 +86,7 @@ describe('take', () => {
 
   it('gives a running job at once when nobody has leased it, though it was to be done later', async () => {
     await put({ job_id: 'job-1', state: 'running', inMs: 60_000 });
+    expect(await worker().take(['dummy'], 1, false)).toEqual([]);
     expect(await worker().take(['dummy'], 1)).toHaveLength(1);
   });
 
@@ -213,10 +214,10 @@ describe('of 100,000 jobs that wait', () => {
       query: (query: { text: string; values?: unknown[] }) =>
         queue.database.use(async (client) => {
           await client.query(`PREPARE taking AS ${query.text}`);
-          const [lanes, limit, name, ms] = query.values as [string[], number, string, number];
+          const [lanes, limit, name, ms, lost] = query.values as [string[], number, string, number, boolean];
           const list = `ARRAY[${lanes.map((lane) => `'${lane}'`).join()}]`;
           const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: Plan & Record<string, number> }] }>(
-            `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE taking (${list}, ${limit}, '${name}', ${ms})`,
+            `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE taking (${list}, ${limit}, '${name}', ${ms}, ${lost})`,
           );
           const { Plan: plan } = rows[0]!['QUERY PLAN'][0];
           explained.plan = plan;

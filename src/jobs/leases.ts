@@ -35,8 +35,8 @@ export interface Held {
 
 /** Time-limited claims on jobs, in rows that all workers see. The log decides whose attempt counts; this keeps others away. */
 export interface Leases {
-  /** Takes up to `limit` jobs of these lanes that are due, or whose worker is lost. */
-  take(lanes: readonly string[], limit: number): Promise<QueuedJob[]>;
+  /** Takes up to `limit` jobs of these lanes that are due, or, unless `lost` is false, whose worker is lost. */
+  take(lanes: readonly string[], limit: number, lost?: boolean): Promise<QueuedJob[]>;
   /**
    * Holds on to jobs. Returns those that are still ours, each with the attempt that runs or comes next as the queue knows it;
    * undefined: the job has ended.
@@ -54,7 +54,10 @@ const JOB = `q.job_id AS "jobId", q.version, q.lane, q.job_type AS "jobType", q.
 
 const FREE = `NOT EXISTS (SELECT FROM job_leases l WHERE l.job_id = q.job_id AND l.expires_at > now())`;
 
-/** Of each lane the longest due, of all of them the longest due; a row that somebody else is just taking is passed over. */
+/**
+ * Of each lane the longest due, of all of them the longest due; a row that somebody else is just taking is passed over. $5:
+ * those whose worker is lost as well, which are looked for among all that run.
+ */
 const TAKE = `WITH due AS (
     SELECT q.* FROM (
       SELECT w.* FROM unnest($1::text[]) AS lane (name) CROSS JOIN LATERAL (
@@ -63,7 +66,7 @@ const TAKE = `WITH due AS (
         ORDER BY q.run_at, q.job_id LIMIT $2
       ) w
       UNION ALL
-      SELECT q.job_id, q.run_at FROM job_queue q WHERE q.state = 'running' AND q.lane = ANY($1) AND ${FREE}
+      SELECT q.job_id, q.run_at FROM job_queue q WHERE $5 AND q.state = 'running' AND q.lane = ANY($1) AND ${FREE}
       ORDER BY run_at, job_id LIMIT $2
     ) found JOIN job_queue q ON q.job_id = found.job_id
     FOR UPDATE OF q SKIP LOCKED
@@ -94,11 +97,11 @@ const RELEASE = `WITH done AS (
 /** `database` finds the queue's schema and then the namespace's on its search path. `worker` is a name that nobody else has. */
 export function createLeases(database: Database, worker: string, leaseMs: number): Leases {
   return {
-    take: (lanes, limit) =>
+    take: (lanes, limit, lost = true) =>
       database.query<QueuedJob & Record<string, unknown>>({
         name: 'lease-jobs',
         text: TAKE,
-        values: [lanes, limit, worker, leaseMs],
+        values: [lanes, limit, worker, leaseMs, lost],
       }),
     async renew(jobIds) {
       const query = { name: 'renew-leases', text: RENEW, values: [jobIds, worker, leaseMs] };

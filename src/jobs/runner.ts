@@ -95,11 +95,22 @@ async function finish(hand: WorkInHand): Promise<void> {
   await hand.finished();
 }
 
-type TakerOptions = Pick<RunnerOptions, 'leases' | 'lanes' | 'concurrency'>;
+type TakerOptions = Pick<RunnerOptions, 'leases' | 'lanes' | 'concurrency' | 'leaseMs'>;
+
+/** So often, as a part of a lease's time, jobs are looked for whose worker is lost: it costs more the more jobs run. */
+const LOST_EVERY = 0.05;
 
 /** Takes jobs as long as there is room. */
-function createTaker({ leases, lanes, concurrency }: TakerOptions, hand: WorkInHand, stopping: AbortSignal) {
+function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand: WorkInHand, stopping: AbortSignal) {
+  let lookedForLostAt = -Infinity;
   const begin = (job: QueuedJob) => (stopping.aborted ? hand.decline(job) : hand.begin(job));
+
+  function takeOf(closed: readonly string[], room: number): Promise<QueuedJob[]> {
+    const now = performance.now();
+    const lost = now - lookedForLostAt >= LOST_EVERY * leaseMs;
+    if (lost) lookedForLostAt = now;
+    return leases.take(closed, room, lost);
+  }
 
   /** One job finds out whether what its lane needs is well again. */
   async function tryOut(tried: readonly Lane[]): Promise<void> {
@@ -115,7 +126,7 @@ function createTaker({ leases, lanes, concurrency }: TakerOptions, hand: WorkInH
       const usable = lanes();
       const closed = usable.filter(isClosed).map(({ name }) => name);
       const room = concurrency - hand.running;
-      const jobs = room > 0 && closed.length > 0 ? await leases.take(closed, room) : [];
+      const jobs = room > 0 && closed.length > 0 ? await takeOf(closed, room) : [];
       jobs.forEach(begin);
       await tryOut(usable.filter(({ state }) => state === 'trial'));
       return jobs.length > 0 && jobs.length === room && hand.running < concurrency;
