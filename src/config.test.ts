@@ -214,3 +214,7 @@ describe('what the log shows of the settings', () => {
     expect(shown.PGPASSWORD).toBe('[set]');
   });
 });
+
+it('takes the standard sender of mail when it is said aloud', () => {
+  expect(load({ MAIL_FROM: load({}).MAIL_FROM })).toMatchObject({ MAIL_FROM: 'openmusic@localhost' });
+});

@@ -140,7 +140,7 @@ const settings = z.object({
     .enum(mailProviders)
     .optional()
     .describe('the one of them that sends where a request names none; default the first'),
-  MAIL_FROM: z.email().default('openmusic@localhost').describe('sender of every mail'),
+  MAIL_FROM: z.email({ pattern: z.regexes.html5Email }).default('openmusic@localhost').describe('sender of every mail'),
   SMTP_HOST: z.string().optional().describe('mail server'),
   SMTP_PORT: port.default(587).describe('its port; 465 begins with TLS, any other asks for it (STARTTLS)'),
   SMTP_USER: z.string().optional().describe('user at the mail server'),
