@@ -3,43 +3,21 @@ import { importX } from 'eslint-plugin-import-x';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
+/** What all have who know of the log. */
+const ground = ['errors', 'events', 'faults', 'lifecycle', 'deadline', 'together', 'log', 'postgres'];
+
 /** The arrows of the house: which folder of src may import which. `main.ts` and `cli/` see everything. */
 const arrows: Record<string, string[]> = {
   events: [],
   postgres: ['errors', 'events', 'lifecycle'],
-  log: ['errors', 'events', 'lifecycle', 'postgres'],
+  log: ['errors', 'events', 'lifecycle', 'deadline', 'postgres'],
   cache: ['errors', 'events', 'lifecycle'],
   providers: ['errors', 'lifecycle', 'together', 'config'],
   accounts: ['errors', 'events', 'lifecycle', 'postgres'],
-  commands: ['errors', 'events', 'faults', 'lifecycle', 'together', 'log', 'postgres'],
-  projections: ['errors', 'events', 'faults', 'lifecycle', 'together', 'log', 'postgres', 'cache'],
-  jobs: [
-    'errors',
-    'events',
-    'faults',
-    'lifecycle',
-    'together',
-    'log',
-    'postgres',
-    'commands',
-    'projections',
-    'providers',
-    'config',
-  ],
-  consumers: [
-    'errors',
-    'events',
-    'faults',
-    'lifecycle',
-    'together',
-    'log',
-    'postgres',
-    'commands',
-    'projections',
-    'providers',
-    'jobs',
-    'config',
-  ],
+  commands: ground,
+  projections: [...ground, 'cache'],
+  jobs: [...ground, 'commands', 'projections', 'providers', 'config'],
+  consumers: [...ground, 'commands', 'projections', 'providers', 'jobs', 'config'],
   http: [
     'errors',
     'events',
@@ -57,14 +35,11 @@ const arrows: Record<string, string[]> = {
   stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys', 'stop-signal'],
 };
 
+const files = ['errors', 'faults', 'lifecycle', 'deadline', 'together', 'config', 'keys', 'stop-signal'];
 const zones = Object.entries(arrows).map(([folder, allowed]) => ({
   target: `./src/${folder}`,
   from: './src',
-  except: [folder, ...allowed].map((name) =>
-    ['errors', 'faults', 'lifecycle', 'together', 'config', 'keys', 'stop-signal'].includes(name)
-      ? `./${name}.ts`
-      : `./${name}`,
-  ),
+  except: [folder, ...allowed].map((name) => (files.includes(name) ? `./${name}.ts` : `./${name}`)),
   message: `src/${folder} may import only: ${[folder, ...allowed].join(', ')}.`,
 }));
 

@@ -1,3 +1,4 @@
+import { within } from '../deadline.ts';
 import { reasonOf } from '../errors.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { Leases, QueuedJob } from './leases.ts';
@@ -26,7 +27,8 @@ export function startRenewal({ leases, leaseMs, hand, report }: RenewalOptions):
   async function renew(): Promise<void> {
     const held = hand.runs();
     const began = performance.now();
-    const ours = await answerWithin(renewedAt + ANSWERED_WITHIN * leaseMs - began, leases.renew(hand.jobIds()));
+    const left = Math.max(1, Math.floor(renewedAt + ANSWERED_WITHIN * leaseMs - began));
+    const ours = await within(left, 'the answer', leases.renew(hand.jobIds()));
     renewedAt = began;
     for (const { job, interrupt } of held) {
       if (!ours.has(job.jobId)) interrupt('lease lost');
@@ -47,20 +49,6 @@ export function startRenewal({ leases, leaseMs, hand, report }: RenewalOptions):
 
 /** The queue may be behind what we know, never ahead of it unless somebody else went on. */
 const isOver = ({ attempt }: QueuedJob, next: number | undefined) => next === undefined || next > attempt + 1;
-
-/** The work's answer; rejects when there is none by then. */
-async function answerWithin<T>(ms: number, work: Promise<T>): Promise<T> {
-  const timer = new AbortController();
-  const late = sleep(Math.max(1, ms), timer.signal).then(() => {
-    throw new Error('no answer in time');
-  });
-  late.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    timer.abort();
-  }
-}
 
 function everyNowAndThen(ms: number, act: () => Promise<void>): Renewal {
   const stopping = new AbortController();

@@ -4,7 +4,7 @@ import type { EventLog, Subscription } from './event-log.ts';
 import { createLogAdmin, type LogAdmin } from './kafka/admin.ts';
 import { createAppender } from './kafka/append.ts';
 import { createClient } from './kafka/client.ts';
-import { within } from './kafka/deadline.ts';
+import { within } from '../deadline.ts';
 import { failureOf } from './kafka/failure.ts';
 import { createReader, type Reader } from './kafka/reader.ts';
 import { KafkaSubscription, type SubscriptionOptions } from './kafka/subscription.ts';

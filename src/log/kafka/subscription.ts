@@ -6,7 +6,7 @@ import type { RunningSubscription, Subscription, SubscriptionHandler } from '../
 import { Assignment, type AssignedPartition } from './assignment.ts';
 import { createClient, type ClientOptions, type KafkaClient, type LogLine } from './client.ts';
 import { createGroupConsumer } from './consumer.ts';
-import { within } from './deadline.ts';
+import { within } from '../../deadline.ts';
 import { deliverBatch, type DeliveryHost } from './delivery.ts';
 import { gathering } from './gather.ts';
 import { createHints, type Hints } from './hints.ts';
