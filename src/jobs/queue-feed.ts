@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import { type Placement, topicOf } from '../events/placement.ts';
 import { showPosition } from '../events/record.ts';
-import type { EventLog } from '../log/event-log.ts';
+import type { EventLog, SubscriptionHandler } from '../log/event-log.ts';
 import { voidTest } from '../log/voids.ts';
-import type { Stoppable } from '../lifecycle.ts';
+import { sleep, type Stoppable } from '../lifecycle.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import type { ProjectorObserver } from '../projections/apply.ts';
 import { type FeedHealth, watchFeed } from '../projections/feed.ts';
@@ -59,7 +59,7 @@ export async function startQueueFeed(options: QueueFeedOptions): Promise<QueueFe
   const subscription = await log.subscribe({
     group,
     topics: [topicOf(placement.namespace, 'jobs')],
-    handler: projector,
+    handler: unhurried(projector),
     onCrash,
   });
   const watch = watchFeed({ log, logger, database, projector, subscription, endsAtStart });
@@ -85,6 +85,23 @@ function observerOf({ logger, scope, onCommitted }: QueueFeedOptions, progressed
     quarantined: (record, reason) => logger.error({ group, stream: record.key, reason }, 'a job cannot be queued'),
     stopped: (position, reason) =>
       logger.fatal({ group, position: showPosition(position), reason }, 'a partition is no longer consumed'),
+  };
+}
+
+/** Up to so many records nobody hurries for: what comes in the same moment is the next delivery, and one transaction. */
+const [FEW_RECORDS, MOMENT_MS] = [100, 50];
+
+/** A request is not kept waiting by this, only the work that it asks for. */
+function unhurried({ assigned, deliver }: SubscriptionHandler): SubscriptionHandler {
+  return {
+    assigned,
+    async deliver(slices, context) {
+      const records = slices.reduce((sum, slice) => sum + slice.records.length, 0);
+      const moment = records <= FEW_RECORDS ? sleep(MOMENT_MS, context.signal) : undefined;
+      const nexts = await deliver(slices, context);
+      await moment;
+      return nexts;
+    },
   };
 }
 

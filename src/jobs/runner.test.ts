@@ -151,6 +151,24 @@ describe('a runner takes', () => {
     expect(begun).toHaveLength(2);
   });
 
+  it('together what comes one by one while others run, and without waiting when it had taken all it could', async () => {
+    const { hand, begun, runner } = await start(jobsOf(1), { concurrency: 10 });
+    const turns = hand.asked.length;
+    for (let n = 0; n < 5; n++) {
+      hand.waiting.push(...jobsOf(1));
+      runner.wake();
+      await pass(9);
+    }
+    expect([begun.length, hand.asked.length]).toEqual([1, turns]);
+    await pass(10);
+    expect([begun.length, hand.asked.length]).toEqual([6, turns + 1]);
+    hand.waiting.push(...jobsOf(5));
+    await pass(500);
+    finishAll(begun.slice(0, 1));
+    await pass(0);
+    expect([begun.length, runner.running]).toEqual([11, 10]);
+  });
+
   it('a job at its time', async () => {
     const { begun, hand } = await start([]);
     hand.nextMs = 120;
@@ -302,7 +320,7 @@ describe('a job is broken off', () => {
     const { begun, hand, runner } = await start([job!]);
     hand.waiting.push(job!);
     runner.wake();
-    await pass(0);
+    await pass(50);
     expect(begun.map(({ signal }): unknown => signal.reason)).toEqual(['lease lost', undefined]);
     begun[0]!.finish();
     await pass(1_000);

@@ -33,11 +33,13 @@ export interface Runner extends Stoppable {
 const LOOK_EVERY_MS = 500;
 /** So often it asks whether the queue has heard of what is done. */
 const LET_GO_EVERY_MS = 50;
+/** What comes so soon after a job that runs is taken together: a turn costs the database as much for one job as for many. */
+const MOMENT_MS = 50;
 const FINISH_WITHIN_MS = 5_000;
 
 /** Leases jobs that are due, as many as there is room for, and holds on to them while they are worked on. */
 export function startRunner({ handle, report, ...options }: RunnerOptions): Runner {
-  const { leases, leaseMs } = options;
+  const { leases, leaseMs, concurrency } = options;
   const stopping = new AbortController();
   let bell = Promise.withResolvers<void>();
   const ring = () => bell.resolve();
@@ -49,7 +51,10 @@ export function startRunner({ handle, report, ...options }: RunnerOptions): Runn
     try {
       await hand.letGo(leases, leaseMs);
       if (await taker.take()) return;
+      const isNoHurry = hand.running > 0 && hand.running < concurrency;
+      const moment = isNoHurry ? sleep(MOMENT_MS, stopping.signal) : undefined;
       await waitForBell(await taker.dueIn());
+      await moment;
     } catch (error) {
       report(`no jobs are to be had: ${reasonOf(error)}`);
       await waitForBell(LOOK_EVERY_MS);
