@@ -4,13 +4,13 @@ import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 /** What all have who know of the log. */
-const ground = ['errors', 'events', 'faults', 'lifecycle', 'deadline', 'together', 'log', 'postgres'];
+const ground = ['errors', 'events', 'faults', 'lifecycle', 'deadline', 'doorbell', 'together', 'log', 'postgres'];
 
 /** The arrows of the house: which folder of src may import which. `main.ts` and `cli/` see everything. */
 const arrows: Record<string, string[]> = {
   events: [],
   postgres: ['errors', 'events', 'lifecycle'],
-  log: ['errors', 'events', 'lifecycle', 'deadline', 'postgres'],
+  log: ['errors', 'events', 'lifecycle', 'deadline', 'doorbell', 'postgres'],
   cache: ['errors', 'events', 'lifecycle'],
   providers: ['errors', 'lifecycle', 'together', 'config'],
   accounts: ['errors', 'events', 'lifecycle', 'postgres'],
@@ -35,7 +35,7 @@ const arrows: Record<string, string[]> = {
   stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys', 'stop-signal'],
 };
 
-const files = ['errors', 'faults', 'lifecycle', 'deadline', 'together', 'config', 'keys', 'stop-signal'];
+const files = ['errors', 'faults', 'lifecycle', 'deadline', 'doorbell', 'together', 'config', 'keys', 'stop-signal'];
 const zones = Object.entries(arrows).map(([folder, allowed]) => ({
   target: `./src/${folder}`,
   from: './src',

@@ -1,6 +1,7 @@
 import { within } from '../deadline.ts';
+import { Doorbell } from '../doorbell.ts';
 import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { Leases, QueuedJob } from './leases.ts';
 import type { WorkInHand } from './work-in-hand.ts';
 
@@ -51,21 +52,19 @@ export function startRenewal({ leases, leaseMs, hand, report }: RenewalOptions):
 const isOver = ({ attempt }: QueuedJob, next: number | undefined) => next === undefined || next > attempt + 1;
 
 function everyNowAndThen(ms: number, act: () => Promise<void>): Renewal {
+  const bell = new Doorbell();
   const stopping = new AbortController();
-  let bell = Promise.withResolvers<void>();
   const acting = (async () => {
     while (!stopping.signal.aborted) {
-      const timer = new AbortController();
-      await Promise.race([bell.promise, sleep(ms, AbortSignal.any([stopping.signal, timer.signal]))]);
-      timer.abort();
-      bell = Promise.withResolvers();
+      await bell.wait(ms);
       await act();
     }
   })();
   return {
-    now: () => bell.resolve(),
+    now: () => bell.ring(),
     async stop() {
       stopping.abort();
+      bell.ring();
       await acting;
     },
   };

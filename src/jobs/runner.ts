@@ -1,3 +1,4 @@
+import { Doorbell } from '../doorbell.ts';
 import { reasonOf } from '../errors.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { BreakerState } from './breakers.ts';
@@ -41,13 +42,12 @@ const FINISH_WITHIN_MS = 5_000;
 export function startRunner({ handle, report, ...options }: RunnerOptions): Runner {
   const { leases, leaseMs, concurrency } = options;
   const stopping = new AbortController();
-  let bell = Promise.withResolvers<void>();
-  const ring = () => bell.resolve();
+  const bell = new Doorbell();
+  const ring = () => bell.ring();
   const hand = createWorkInHand(handle, report, ring);
   const taker = createTaker(options, hand, stopping.signal);
 
   async function turn(): Promise<void> {
-    bell = Promise.withResolvers();
     try {
       await hand.letGo(leases, leaseMs);
       if (await taker.take()) return;
@@ -57,16 +57,12 @@ export function startRunner({ handle, report, ...options }: RunnerOptions): Runn
       await moment;
     } catch (error) {
       report(`no jobs are to be had: ${reasonOf(error)}`);
-      await waitForBell(LOOK_EVERY_MS);
+      await bell.wait(LOOK_EVERY_MS);
     }
   }
 
-  async function waitForBell(ms: number): Promise<void> {
-    const timer = new AbortController();
-    const soonest = Math.min(LOOK_EVERY_MS, ms, hand.ended > 0 ? LET_GO_EVERY_MS : ms);
-    await Promise.race([bell.promise, sleep(soonest, timer.signal)]);
-    timer.abort();
-  }
+  const waitForBell = (ms: number) =>
+    bell.wait(Math.min(LOOK_EVERY_MS, ms, hand.ended > 0 ? LET_GO_EVERY_MS : ms));
 
   const working = (async () => {
     while (!stopping.signal.aborted) await turn();

@@ -3,7 +3,7 @@ import { partitionKey, type Position, type TopicPartition } from '../../events/r
 import { sleep } from '../../lifecycle.ts';
 import type { Database } from '../../postgres/pool.ts';
 import type { Next, RunningSubscription, Slice, Subscription } from '../event-log.ts';
-import { Doorbell } from './doorbell.ts';
+import { Doorbell } from '../../doorbell.ts';
 import { readFrom } from './read.ts';
 import { type Limits, sliceOf, type Tail } from './tail.ts';
 import { partitionsOf } from './topics.ts';
