@@ -62,12 +62,11 @@ const UNTRY = `UPDATE breakers SET trial_until = '-infinity' WHERE name = $1`;
 
 const CLOSE = `UPDATE breakers SET open_until = NULL, opened_at = NULL, trial_until = '-infinity' WHERE name = $1`;
 
-export function createBreakers({ tables, openMs, report }: BreakerOptions): Breakers {
+/** What a process knows of breakers. */
+function createKnown() {
   const breakers = new Map<string, Breaker>();
-  /** Changes of rows that are being made here, and that were: what was read meanwhile may be old. */
-  let [changing, changed] = [0, 0];
 
-  function breakerOf(name: string): Breaker {
+  function of(name: string): Breaker {
     const known = breakers.get(name);
     if (known) return known;
     const breaker: Breaker = { state: 'closed', openForMs: 0, calls: [], underWay: new AbortController() };
@@ -75,17 +74,48 @@ export function createBreakers({ tables, openMs, report }: BreakerOptions): Brea
     return breaker;
   }
 
+  function become(name: string, state: BreakerState, openForMs = 0): void {
+    const breaker = of(name);
+    const opens = breaker.state === 'closed' && state !== 'closed';
+    Object.assign(breaker, { state, openForMs });
+    if (!opens) return;
+    breaker.calls.length = 0;
+    breaker.underWay.abort(new Error('its breaker has opened'));
+    breaker.underWay = new AbortController();
+  }
+
+  return {
+    of,
+    become,
+    /** What the rows say holds, of all breakers. */
+    follow(rows: readonly BreakerRow[]): void {
+      const open = rows.filter(({ openForMs }) => openForMs !== null);
+      for (const { name, openForMs, onTrial } of open) {
+        const ms = openForMs ?? 0;
+        become(name, ms > 0 || onTrial ? 'open' : 'trial', ms);
+      }
+      const names = new Set(open.map(({ name }) => name));
+      for (const [name, breaker] of breakers) if (!names.has(name)) breaker.state = 'closed';
+    },
+    /** Whether the last calls of it say that it is to open. */
+    remember(name: string, failure: boolean): boolean {
+      const { calls } = of(name);
+      calls.push(failure);
+      if (calls.length > LAST_CALLS) calls.shift();
+      return failure && calls.length >= AT_LEAST && calls.filter(Boolean).length >= calls.length * SHARE;
+    },
+  };
+}
+
+export function createBreakers({ tables, openMs, report }: BreakerOptions): Breakers {
+  const known = createKnown();
+  /** Changes of rows that are being made here, and that were: what was read meanwhile may be old. */
+  let [changing, changed] = [0, 0];
+
   async function look(): Promise<void> {
     const before = changed;
     const rows = await tables.query<BreakerRow & Record<string, unknown>>({ name: 'look-at-breakers', text: LOOK });
-    if (changing > 0 || changed !== before) return;
-    const open = rows.filter(({ openForMs }) => openForMs !== null);
-    for (const { name, openForMs, onTrial } of open) {
-      const ms = openForMs ?? 0;
-      become(breakerOf(name), ms > 0 || onTrial ? 'open' : 'trial', ms);
-    }
-    const names = new Set(open.map(({ name }) => name));
-    for (const [name, breaker] of breakers) if (!names.has(name)) breaker.state = 'closed';
+    if (changing === 0 && changed === before) known.follow(rows);
   }
 
   /** What cannot be written down is known here alone, until the next look. */
@@ -96,57 +126,38 @@ export function createBreakers({ tables, openMs, report }: BreakerOptions): Brea
     changed += 1;
   }
 
-  function become(breaker: Breaker, state: 'open' | 'trial', openForMs: number): void {
-    const opened = breaker.state === 'closed';
-    Object.assign(breaker, { state, openForMs });
-    if (!opened) return;
-    breaker.calls.length = 0;
-    breaker.underWay.abort(new Error('its breaker has opened'));
-    breaker.underWay = new AbortController();
-  }
-
   async function open(name: string, why: string): Promise<void> {
-    become(breakerOf(name), 'open', openMs);
+    known.become(name, 'open', openMs);
     report(`${name} keeps failing and is left alone for ${openMs / 1_000} s: ${why}`);
     await change({ name: 'open-breaker', text: OPEN, values: [name, openMs, why.slice(0, 300)] });
   }
 
   async function close(name: string): Promise<void> {
-    Object.assign(breakerOf(name), { state: 'closed', openForMs: 0 });
+    known.become(name, 'closed');
     await change({ name: 'close-breaker', text: CLOSE, values: [name] });
     report(`${name} works again`);
   }
 
   /** Whether this call is the trial. */
   async function admit(name: string): Promise<boolean> {
-    const { state, openForMs } = breakerOf(name);
+    const { state, openForMs } = known.of(name);
     if (state === 'closed') return false;
     if (state === 'trial') {
       const query = { name: 'try-breaker', text: TRY, values: [name, TRIAL_MS] };
       const rows = await tables.query(query).catch(() => []);
       if (rows.length > 0) return true;
-      breakerOf(name).state = 'open';
+      known.of(name).state = 'open';
     }
     throw leftAlone(name, openForMs);
   }
 
   async function succeeded(name: string, trial: boolean): Promise<void> {
     if (trial) await close(name);
-    else remember(name, false);
+    else known.remember(name, false);
   }
 
   async function failed(name: string, trial: boolean, why: string): Promise<void> {
-    if (trial) return open(name, why);
-    const calls = remember(name, true);
-    const count = calls.filter(Boolean).length;
-    if (calls.length >= AT_LEAST && count >= calls.length * SHARE) await open(name, why);
-  }
-
-  function remember(name: string, failure: boolean): readonly boolean[] {
-    const { calls } = breakerOf(name);
-    calls.push(failure);
-    if (calls.length > LAST_CALLS) calls.shift();
-    return calls;
+    if (trial || known.remember(name, true)) await open(name, why);
   }
 
   /** What a call that threw says of its provider. One that is refused for what it asked was answered, no more. */
@@ -165,17 +176,17 @@ export function createBreakers({ tables, openMs, report }: BreakerOptions): Brea
   })();
 
   return {
-    stateOf: (name) => breakerOf(name).state,
+    stateOf: (name) => known.of(name).state,
     async call(name, signal, act) {
       const trial = await admit(name);
-      const { underWay } = breakerOf(name);
+      const { underWay } = known.of(name);
       let result;
       try {
         result = await act(AbortSignal.any([signal, underWay.signal]));
       } catch (error) {
         if (signal.aborted && trial) await change({ name: 'untry-breaker', text: UNTRY, values: [name] });
         if (signal.aborted) throw error;
-        if (underWay.signal.aborted && !trial) throw leftAlone(name, breakerOf(name).openForMs);
+        if (underWay.signal.aborted && !trial) throw leftAlone(name, known.of(name).openForMs);
         await judge(name, trial, error);
         throw trial ? triedInVain(error, openMs) : error;
       }

@@ -61,8 +61,7 @@ export function startRunner({ handle, report, ...options }: RunnerOptions): Runn
     }
   }
 
-  const waitForBell = (ms: number) =>
-    bell.wait(Math.min(LOOK_EVERY_MS, ms, hand.ended > 0 ? LET_GO_EVERY_MS : ms));
+  const waitForBell = (ms: number) => bell.wait(Math.min(LOOK_EVERY_MS, ms, hand.ended > 0 ? LET_GO_EVERY_MS : ms));
 
   const working = (async () => {
     while (!stopping.signal.aborted) await turn();
