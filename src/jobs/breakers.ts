@@ -95,7 +95,7 @@ function createKnown() {
         become(name, ms > 0 || onTrial ? 'open' : 'trial', ms);
       }
       const names = new Set(open.map(({ name }) => name));
-      for (const [name, breaker] of breakers) if (!names.has(name)) breaker.state = 'closed';
+      for (const name of breakers.keys()) if (!names.has(name)) become(name, 'closed');
     },
     /** Whether the last calls of it say that it is to open. */
     remember(name: string, failure: boolean): boolean {

@@ -12,6 +12,7 @@ import { headsOf, type Ledger } from '../projections/ledger.ts';
 import { createPostgresStore } from '../projections/postgres-store.ts';
 import { createProjector } from '../projections/projector.ts';
 import { queueOf, type QueueScope } from './queue.ts';
+import { MOMENT_MS } from './runner.ts';
 
 /** Of the tables of a queue: another version is a schema of its own, made of the log from its beginning. */
 const QUEUE_VERSION = 1;
@@ -89,7 +90,7 @@ function observerOf({ logger, scope, onCommitted }: QueueFeedOptions, progressed
 }
 
 /** Up to so many records nobody hurries for: what comes in the same moment is the next delivery, and one transaction. */
-const [FEW_RECORDS, MOMENT_MS] = [100, 50];
+const FEW_RECORDS = 100;
 
 /** A request is not kept waiting by this, only the work that it asks for. */
 function unhurried({ assigned, deliver }: SubscriptionHandler): SubscriptionHandler {

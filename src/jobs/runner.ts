@@ -35,12 +35,12 @@ const LOOK_EVERY_MS = 500;
 /** So often it asks whether the queue has heard of what is done. */
 const LET_GO_EVERY_MS = 50;
 /** What comes so soon after a job that runs is taken together: a turn costs the database as much for one job as for many. */
-const MOMENT_MS = 50;
+export const MOMENT_MS = 50;
 const FINISH_WITHIN_MS = 5_000;
 
 /** Leases jobs that are due, as many as there is room for, and holds on to them while they are worked on. */
 export function startRunner({ handle, report, ...options }: RunnerOptions): Runner {
-  const { leases, leaseMs, concurrency } = options;
+  const { leases, leaseMs } = options;
   const stopping = new AbortController();
   const bell = new Doorbell();
   const ring = () => bell.ring();
@@ -51,13 +51,13 @@ export function startRunner({ handle, report, ...options }: RunnerOptions): Runn
     try {
       await hand.letGo(leases, leaseMs);
       if (await taker.take()) return;
-      const isNoHurry = hand.running > 0 && hand.running < concurrency;
+      const isNoHurry = hand.running > 0 && taker.hasRoom();
       const moment = isNoHurry ? sleep(MOMENT_MS, stopping.signal) : undefined;
       await waitForBell(await taker.dueIn());
       await moment;
     } catch (error) {
       report(`no jobs are to be had: ${reasonOf(error)}`);
-      await bell.wait(LOOK_EVERY_MS);
+      await waitForBell(LOOK_EVERY_MS);
     }
   }
 
@@ -103,6 +103,7 @@ const LOST_EVERY = 0.05;
 /** Takes jobs as long as there is room. */
 function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand: WorkInHand, stopping: AbortSignal) {
   let lookedForLostAt = -Infinity;
+  const hasRoom = () => hand.running < concurrency;
   const begin = (job: QueuedJob) => (stopping.aborted ? hand.decline(job) : hand.begin(job));
 
   function takeOf(closed: readonly string[], room: number): Promise<QueuedJob[]> {
@@ -116,11 +117,12 @@ function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand
   async function tryOut(tried: readonly Lane[]): Promise<void> {
     const running = new Set(hand.runs().map(({ job }) => job.lane));
     for (const { name } of tried) {
-      if (!running.has(name) && hand.running < concurrency) (await leases.take([name], 1)).forEach(begin);
+      if (!running.has(name) && hasRoom()) (await leases.take([name], 1)).forEach(begin);
     }
   }
 
   return {
+    hasRoom,
     /** Returns whether there may be more. */
     async take(): Promise<boolean> {
       const usable = lanes();
@@ -129,11 +131,11 @@ function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand
       const jobs = room > 0 && closed.length > 0 ? await takeOf(closed, room) : [];
       jobs.forEach(begin);
       await tryOut(usable.filter(({ state }) => state === 'trial'));
-      return jobs.length > 0 && jobs.length === room && hand.running < concurrency;
+      return jobs.length > 0 && jobs.length === room && hasRoom();
     },
     /** Milliseconds until there may be something to take. */
     async dueIn(): Promise<number> {
-      if (hand.running >= concurrency) return LOOK_EVERY_MS;
+      if (!hasRoom()) return LOOK_EVERY_MS;
       const names = lanes().filter(isClosed);
       const ms = await leases.nextIn(names.map(({ name }) => name));
       return Math.max(1, ms ?? LOOK_EVERY_MS);
