@@ -1,14 +1,20 @@
 import type { Config } from 'jest';
+import { FAST, FULL } from './test/tiers.ts';
 
-const config: Config = {
+const tier = (name: string, files: readonly string[]): Config => ({
+  displayName: name,
+  testMatch: files.map((glob) => `<rootDir>/${glob}`),
   testEnvironment: '<rootDir>/test/support/leak-environment.ts',
   roots: ['<rootDir>/src', '<rootDir>/test'],
-  testMatch: ['**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } } }] },
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-  reporters: ['default', '<rootDir>/test/support/skip-reporter.ts'],
+});
+
+const config: Config = {
+  projects: [tier('fast', FAST), tier('full', FULL)],
+  reporters: ['default', '<rootDir>/test/support/skip-reporter.ts', '<rootDir>/test/support/time-reporter.ts'],
   testTimeout: 60_000,
   maxWorkers: 2,
   openHandlesTimeout: 3_000,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { serverUnderTest } from '../support/app.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { serverUnderTest } from '../support/server-under-test.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { avif, gif, jpeg, png, webp } from '../support/images.ts';
 import { newPerson, type Person } from '../support/people.ts';
@@ -8,14 +8,11 @@ import { newPerson, type Person } from '../support/people.ts';
 let client: Client;
 let chris: Person;
 let guy: Person;
-let stop: () => Promise<void>;
 beforeAll(async () => {
   const server = await serverUnderTest();
-  stop = server.stop;
   client = createClient(server.url);
   [chris, guy] = [await newPerson(server.url), await newPerson(server.url)];
 });
-afterAll(() => stop());
 
 const done = { status: 'success', message: expect.any(String) };
 const fails = (status: number, code: string) => ({ status, body: { status: 'fail', code } });

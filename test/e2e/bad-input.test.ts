@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { serverUnderTest } from '../support/app.ts';
+import { ownServerUnderTest } from '../support/server-under-test.ts';
 import { type Answer, type Client, createClient, type RequestOptions } from '../support/client.ts';
 
 let client: Client;
 let stop: () => Promise<void>;
 const ids = { album: '', song: '' };
 beforeAll(async () => {
-  const server = await serverUnderTest();
+  const server = await ownServerUnderTest();
   client = createClient(server.url);
   stop = server.stop;
   ids.album = (await client.post('/albums', album)).body?.data?.albumId ?? '';

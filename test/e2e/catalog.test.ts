@@ -1,16 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { type Client, createClient } from '../support/client.ts';
-import { serverUnderTest } from '../support/app.ts';
+import { serverUnderTest } from '../support/server-under-test.ts';
 
 let client: Client;
-let stop: () => Promise<void>;
 beforeAll(async () => {
   const server = await serverUnderTest();
   client = createClient(server.url);
-  stop = server.stop;
 });
-afterAll(() => stop());
 
 const viva = { name: 'Viva la Vida', year: 2008 };
 const yes = { title: 'Yes', year: 2008, genre: 'Indie', performer: 'Coldplay' };

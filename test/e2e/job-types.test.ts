@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parse } from 'csv-parse/sync';
 import { fromBufferPromise } from 'yauzl';
 import { freePort } from '../../src/stack/ports.ts';
-import { serverUnderTest } from '../support/app.ts';
+import { serverUnderTest } from '../support/server-under-test.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { FORM, formOf } from '../support/covers.ts';
 import { png } from '../support/images.ts';
@@ -79,13 +79,10 @@ const itemsOf = async (client: Client, jobId: string) =>
 describe('jobs that everybody may start', () => {
   let owner: Person;
   let stranger: Person;
-  let stop: () => Promise<void>;
   beforeAll(async () => {
     const server = await serverUnderTest();
-    stop = server.stop;
     [owner, stranger] = [await newPerson(server.url), await newPerson(server.url)];
   });
-  afterAll(() => stop());
 
   async function playlistOf({ client }: Person, name: string, title: string): Promise<void> {
     const song = { title, year: 2008, genre: 'Indie', performer: 'Coldplay' };

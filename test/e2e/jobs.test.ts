@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { serverUnderTest } from '../support/app.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { serverUnderTest } from '../support/server-under-test.ts';
 import { type Client, createClient, type Job } from '../support/client.ts';
 import { png } from '../support/images.ts';
 import { newPerson, type Person } from '../support/people.ts';
@@ -9,14 +9,12 @@ import { newPerson, type Person } from '../support/people.ts';
 let base: string;
 let anybody: Client;
 let [owner, stranger]: Person[] = [];
-let stop: () => Promise<void>;
 beforeAll(async () => {
   const server = await serverUnderTest();
-  ({ url: base, stop } = server);
+  base = server.url;
   anybody = createClient(base);
   [owner, stranger] = [await newPerson(base), await newPerson(base)];
 });
-afterAll(() => stop());
 
 const as = (person: Person | undefined): Client => person!.client;
 const fails = (status: number, code: string) => ({ status, body: { status: 'fail', code } });

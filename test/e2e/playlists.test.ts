@@ -1,20 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { serverUnderTest } from '../support/app.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { serverUnderTest } from '../support/server-under-test.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
 let anybody: Client;
 /** Owns every playlist here, collaborates on some, and has nothing to do with any. */
 let [owner, friend, stranger]: Person[] = [];
-let stop: () => Promise<void>;
 beforeAll(async () => {
   const server = await serverUnderTest();
-  stop = server.stop;
   anybody = createClient(server.url);
   [owner, friend, stranger] = [await newPerson(server.url), await newPerson(server.url), await newPerson(server.url)];
 });
-afterAll(() => stop());
 
 const as = (person: Person | undefined): Client => person!.client;
 const idOf = (person: Person | undefined): string => person!.id;

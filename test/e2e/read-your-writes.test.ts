@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { serverUnderTest } from '../support/app.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { serverUnderTest } from '../support/server-under-test.ts';
 import { type Answer, type Client, createClient } from '../support/client.ts';
 import { png } from '../support/images.ts';
 import { newPerson, type Person } from '../support/people.ts';
@@ -8,14 +8,11 @@ import { newPerson, type Person } from '../support/people.ts';
 let anybody: Client;
 let owner: Person;
 let friend: Person;
-let stop: () => Promise<void>;
 beforeAll(async () => {
   const server = await serverUnderTest();
-  stop = server.stop;
   anybody = createClient(server.url);
   [owner, friend] = [await newPerson(server.url), await newPerson(server.url)];
 });
-afterAll(() => stop());
 
 /** An album with a song on it, which is in a playlist shared with a friend, who likes the album. */
 interface World {

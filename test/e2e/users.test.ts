@@ -1,19 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { serverUnderTest } from '../support/app.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { serverUnderTest } from '../support/server-under-test.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { newPerson, newUsername, type Person } from '../support/people.ts';
 
 let client: Client;
 let chris: Person;
-let stop: () => Promise<void>;
 beforeAll(async () => {
   const server = await serverUnderTest();
-  stop = server.stop;
   client = createClient(server.url);
   chris = await newPerson(server.url);
 });
-afterAll(() => stop());
 
 const registration = (change: object = {}) => ({
   ...{ username: newUsername(), password: 'secret', fullname: 'Somebody' },

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { READ_VERSION } from '../../src/projections/projections.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 import { freePort } from '../../src/stack/ports.ts';
-import { createDatabase, describeWithKafka, namespace, servers, type TestDatabase } from '../support/servers/index.ts';
+import { createDatabase, describeWithKafka, namespace, sharedRedis, type TestDatabase } from '../support/servers/index.ts';
 import { createClient } from '../support/client.ts';
 import { KEYS } from '../support/keys.ts';
 import { newPerson, type Person } from '../support/people.ts';
@@ -108,15 +108,16 @@ describe('the .env of an earlier OpenMusic version', () => {
   afterEach(() => database.drop());
 
   /** Starts it where that file is, with nothing else. */
-  function startWith(tokens: Record<string, string>): Promise<OpenMusicProcess> {
+  async function startWith(tokens: Record<string, string>): Promise<OpenMusicProcess> {
     const { connection } = database;
+    const redis = await sharedRedis();
     const lines = {
       ...{ HOST: '127.0.0.1', PORT: String(port) },
       ...{ PGHOST: connection.host, PGPORT: String(connection.port), PGUSER: connection.user },
       ...{ PGPASSWORD: connection.password, PGDATABASE: connection.database },
       ...tokens,
       RABBITMQ_SERVER: 'amqp://localhost',
-      ...('url' in servers().redis ? redisLines(servers().redis as { url: string }) : {}),
+      ...(redis ? redisLines(redis) : {}),
       ...{ SMTP_HOST: 'smtp.example.com', SMTP_PORT: '2525', SMTP_USER: 'user', SMTP_PASSWORD: 'password' },
     };
     const text = Object.entries(lines).map(([name, value]) => `${name}=${value}\n`);
@@ -178,12 +179,12 @@ const redisLines = ({ url }: { url: string }) => ({
 describeWithKafka('separate processes on Kafka', ({ brokers }) => {
   test('a write through one API process is seen through another; a retry with its key has one effect', async () => {
     const { connection, drop } = await createDatabase();
-    const { redis } = servers();
+    const redis = await sharedRedis();
     const env = {
       ...{ KAFKA_BROKERS: brokers.join(), NAMESPACE: namespace(), DATA_DIR: directory() },
       ...{ PGHOST: connection.host, PGPORT: String(connection.port), PGUSER: connection.user },
       ...{ PGPASSWORD: connection.password, PGDATABASE: connection.database },
-      ...{ REDIS_URL: 'url' in redis ? redis.url : 'redis://localhost:1', ...KEYS },
+      ...{ REDIS_URL: redis?.url ?? 'redis://localhost:1', ...KEYS },
     };
     await expect(startProcess({ env: { ...env, ROLES: 'api' } })).rejects.toThrow(/log init/);
     expect(await openmusic(['log', 'init'], env)).toMatchObject({ code: 0, output: expect.stringContaining('ready') });

@@ -17,10 +17,11 @@ export interface RunningApp {
   restart(): Promise<void>;
 }
 
-export async function startApp(): Promise<RunningApp> {
+/** `env`: more settings. */
+export async function startApp(env: Readonly<Record<string, string>> = {}): Promise<RunningApp> {
   const dataDir = await mkdtemp(join(tmpdir(), 'openmusic-e2e-'));
   const port = await freePort();
-  const launch = () => startProcess({ env: { DATA_DIR: dataDir }, port });
+  const launch = () => startProcess({ env: { DATA_DIR: dataDir, ...env }, port });
   let app = await launch();
   let before = '';
   return {
@@ -39,10 +40,4 @@ export async function startApp(): Promise<RunningApp> {
       app = await launch();
     },
   };
-}
-
-/** The server that BASE_URL names, or one of our own in the embedded shape. */
-export async function serverUnderTest(): Promise<Pick<RunningApp, 'url' | 'stop'>> {
-  const url = process.env.BASE_URL;
-  return url ? { url: url.replace(/\/+$/, ''), stop: () => Promise.resolve() } : startApp();
 }

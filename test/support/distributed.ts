@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from './processes.ts';
-import { createDatabase, describeWithKafka, describeWithRedis, namespace, servers } from './servers/index.ts';
+import { createDatabase, demanded, describeWithKafka, describeWithRedis, namespace } from './servers/index.ts';
 import { KEYS } from './keys.ts';
 
 export type Settings = Readonly<Record<string, string>>;
@@ -44,9 +44,11 @@ const PARTITIONS = 2;
 
 /** A log made by `log init`, and as many processes as asked for, all of them ready. */
 export async function startDistributed(options: DistributedOptions = {}): Promise<Distributed> {
-  const database = options.connection ? undefined : await createDatabase();
-  const connection = options.connection ?? database?.connection ?? servers().postgres;
-  const env = { ...settingsOf(connection, options.brokers ?? sharedBrokers()), ...options.env };
+  const brokers = options.brokers ?? (await demanded('kafka')).brokers;
+  const { url } = await demanded('redis');
+  const database = options.connection ? kept(options.connection) : await createDatabase();
+  const { connection } = database;
+  const env = { ...settingsOf(connection, brokers, url), ...options.env };
   const apis: OpenMusicProcess[] = [];
   const projectors: OpenMusicProcess[] = [];
   const workers: OpenMusicProcess[] = [];
@@ -65,7 +67,7 @@ export async function startDistributed(options: DistributedOptions = {}): Promis
     cli: (...args) => openmusic(args, env),
     async stop() {
       await Promise.all([...apis, ...projectors, ...workers].map((each) => each.end('SIGKILL')));
-      await database?.drop();
+      await database.drop();
     },
   };
   await begin(distributed, options).catch(async (error: unknown) => {
@@ -75,6 +77,9 @@ export async function startDistributed(options: DistributedOptions = {}): Promis
   return distributed;
 }
 
+/** A database that outlives the processes. */
+const kept = (connection: PostgresConnection) => ({ connection, drop: () => Promise.resolve() });
+
 async function begin(distributed: Distributed, { apis = 1, projectors = 1 }: DistributedOptions): Promise<void> {
   const { code, output } = await distributed.cli('log', 'init');
   if (code !== 0) throw new Error(`log init ended with ${code}: ${output}`);
@@ -83,18 +88,16 @@ async function begin(distributed: Distributed, { apis = 1, projectors = 1 }: Dis
   await Promise.all([feeding, ...Array.from({ length: apis }, () => distributed.startApi())]);
 }
 
-function settingsOf({ host, port, user, password, database }: PostgresConnection, brokers: readonly string[]) {
-  const { redis } = servers();
+function settingsOf(
+  { host, port, user, password, database }: PostgresConnection,
+  brokers: readonly string[],
+  redisUrl: string,
+) {
   return {
     ...{ NAMESPACE: namespace(), PARTITIONS: String(PARTITIONS), ...KEYS },
-    ...{ KAFKA_BROKERS: brokers.join(), REDIS_URL: 'url' in redis ? redis.url : 'redis://localhost:1' },
+    ...{ KAFKA_BROKERS: brokers.join(), REDIS_URL: redisUrl },
     ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
   };
-}
-
-function sharedBrokers(): readonly string[] {
-  const { kafka } = servers();
-  return 'brokers' in kafka ? kafka.brokers : [];
 }
 
 /** Skipped, with the reason in its name, where Kafka or Redis is missing. */

@@ -7,7 +7,6 @@ import type { GenericContainer, StartedTestContainer, WaitStrategy } from 'testc
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
 import { guard } from '../../../src/stack/guard.ts';
 import { asVariables, brokerProperties } from '../../../src/stack/kafka-settings.ts';
-import { freePort } from '../../../src/stack/ports.ts';
 import type { KafkaAddress, RedisAddress } from './types.ts';
 import { within } from './waiting.ts';
 
@@ -29,9 +28,8 @@ export async function dockerAnswers(): Promise<true | string> {
   return (await ping(address)) || 'no Docker engine answers';
 }
 
-export async function kafkaInDocker(): Promise<InDocker<KafkaAddress>> {
+export async function kafkaInDocker(hostPort: number): Promise<InDocker<KafkaAddress>> {
   const { Wait } = await testcontainers();
-  const hostPort = await freePort();
   const address = `${engineHost()}:${hostPort}`;
   const properties = brokerProperties('0.0.0.0:9092', address, 'localhost:9093');
   const container = await start({
@@ -44,9 +42,8 @@ export async function kafkaInDocker(): Promise<InDocker<KafkaAddress>> {
   return { ...container, brokers: [address] };
 }
 
-export async function redisInDocker(): Promise<InDocker<RedisAddress>> {
+export async function redisInDocker(hostPort: number): Promise<InDocker<RedisAddress>> {
   const { Wait } = await testcontainers();
-  const hostPort = await freePort();
   const container = await start({
     image: 'redis:8',
     port: 6379,
@@ -59,10 +56,10 @@ export async function redisInDocker(): Promise<InDocker<RedisAddress>> {
 
 /** In memory: tests of durability start a Postgres of their own. */
 export async function postgresInDocker(
+  hostPort: number,
   settings: Record<string, string>,
 ): Promise<InDocker<{ connection: PostgresConnection }>> {
   const { Wait } = await testcontainers();
-  const hostPort = await freePort();
   const password = randomBytes(12).toString('hex');
   const locale = '--encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C.UTF-8';
   const container = await start({
@@ -142,7 +139,8 @@ const usualSockets = () => [
   join(homedir(), '.docker', 'desktop', 'docker.sock'),
 ];
 
-function engineHost(): string {
+/** Where the engine publishes ports. */
+export function engineHost(): string {
   const address = engineAddress();
   return address !== undefined && 'host' in address ? address.host : '127.0.0.1';
 }

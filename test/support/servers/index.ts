@@ -1,40 +1,46 @@
-import { describe } from '@jest/globals';
+import { beforeAll, describe } from '@jest/globals';
 import { cloneDatabase, randomName, type TestDatabase } from './database.ts';
+import { demand } from './demand.ts';
 import { SERVERS_VARIABLE } from './handover.ts';
-import type { KafkaAddress, RedisAddress, Servers } from './types.ts';
+import type { Demands, KafkaAddress, RedisAddress, Servers, Skip } from './types.ts';
 
 export { type TestDatabase } from './database.ts';
 export { type NativeKafka, startNativeKafka } from './kafka.ts';
 export { type NativePostgres, startNativePostgres } from './postgres.ts';
 export { type NativeRedis, startNativeRedis } from './redis.ts';
 
-/** What global-setup found. */
+/** What global-setup offers. */
 export function servers(): Servers {
   const json = process.env[SERVERS_VARIABLE];
   if (json === undefined) throw new Error('global-setup did not run: start tests by npm test');
   return JSON.parse(json) as Servers;
 }
 
+/** Starts a server that all test files share, unless it runs already. */
+export const demanded = <Name extends keyof Demands>(name: Name): Promise<Demands[Name]> =>
+  demand(servers().socketPath, name);
+
+/** The Redis that all test files share, where there is one. */
+export async function sharedRedis(): Promise<RedisAddress | undefined> {
+  return 'skip' in servers().redis ? undefined : demanded('redis');
+}
+
 /** A new namespace at each call. */
 export const namespace = (): string => randomName('t');
 
-/** A migrated database of one's own, on the shared server. */
-export function createDatabase(): Promise<TestDatabase> {
-  const { postgres, template } = servers();
-  return cloneDatabase(postgres, template);
+/** A new, empty database on the shared server. */
+export async function createDatabase(): Promise<TestDatabase> {
+  const { connection, template } = await demanded('postgres');
+  return cloneDatabase(connection, template);
 }
 
 /** The suite's tests are skipped, with the reason in their name, where there is no broker. */
 export function describeWithKafka(name: string, suite: (kafka: KafkaAddress) => void): void {
-  const { kafka } = servers();
-  describeUnless('skip' in kafka ? kafka.skip : undefined, name, () =>
-    suite('skip' in kafka ? { brokers: [] } : kafka),
-  );
+  describeWith('kafka', servers().kafka, name, suite, { brokers: [] });
 }
 
 export function describeWithRedis(name: string, suite: (redis: RedisAddress) => void): void {
-  const { redis } = servers();
-  describeUnless('skip' in redis ? redis.skip : undefined, name, () => suite('skip' in redis ? { url: '' } : redis));
+  describeWith('redis', servers().redis, name, suite, { url: '' });
 }
 
 /** For tests that call `startNativeKafka`. */
@@ -47,6 +53,23 @@ export function describeWithNativeKafka(name: string, suite: () => void): void {
 export function describeWithNativeRedis(name: string, suite: () => void): void {
   const { native } = servers();
   describeUnless(native.redis === true ? undefined : native.redis, name, suite);
+}
+
+/** Longer than an image takes to be pulled. */
+const START_MS = 180_000;
+
+function describeWith<T extends object>(
+  server: 'kafka' | 'redis',
+  offered: T | Skip,
+  name: string,
+  suite: (address: T) => void,
+  nowhere: T,
+): void {
+  const skip = 'skip' in offered ? offered.skip : undefined;
+  describeUnless(skip, name, () => {
+    beforeAll(() => demanded(server), START_MS);
+    suite('skip' in offered ? nowhere : offered);
+  });
 }
 
 function describeUnless(reason: string | undefined, name: string, suite: () => void): void {

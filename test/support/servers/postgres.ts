@@ -10,6 +10,7 @@ import type { NativeServer } from './types.ts';
 export interface NativePostgresOptions {
   /** Kept by `stop`, and used again; without it a temporary one, which goes. */
   dir?: string;
+  port?: number;
   /** More settings of postgresql.conf. */
   settings?: Record<string, string>;
 }
@@ -17,9 +18,13 @@ export interface NativePostgresOptions {
 export type NativePostgres = NativeServer & { connection: PostgresConnection };
 
 /** The embedded Postgres of `src/postgres`, on data of its own. */
-export async function startNativePostgres({ dir, settings }: NativePostgresOptions = {}): Promise<NativePostgres> {
+export async function startNativePostgres({
+  dir,
+  settings,
+  ...options
+}: NativePostgresOptions = {}): Promise<NativePostgres> {
   const dataDir = dir ?? (await temporaryDirectory());
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const start = () => guarded({ dataDir, port, settings, ownDirectory: dir === undefined });
   let server = await start();
   const kill = () => killFamily(server);

@@ -1,0 +1,34 @@
+/**
+ * The two tiers of the tests, as globs from the root. `fast` is what a change needs, within five minutes. `full` is what costs
+ * more: faults, crash points, benchmarks, the models at length, and suites that drive many processes. Each test file is in
+ * exactly one of them: test/tiers.test.ts checks it.
+ */
+const LONG = [
+  'bench',
+  'embedded-postgres',
+  'event-log-kafka-faults',
+  'event-log-kafka-login',
+  'files-across-disks',
+  'files-over-bad-line',
+  'generator',
+  'main',
+  'plans',
+  'servers',
+  'stack',
+];
+
+export const FULL: readonly string[] = [
+  'test/faults/**/*.test.ts',
+  'test/strangers/**/*.test.ts',
+  'test/model/*-at-length.test.ts',
+  `test/integration/@(${LONG.join('|')}).test.ts`,
+];
+
+export const FAST: readonly string[] = [
+  'src/**/*.test.ts',
+  'test/*.test.ts',
+  'test/e2e/**/*.test.ts',
+  'test/smoke/**/*.test.ts',
+  'test/model/!(*-at-length).test.ts',
+  `test/integration/!(${LONG.join('|')}).test.ts`,
+];
