@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import avro from 'avsc';
 import type { AnyEvent } from './events.ts';
-import { upcasters } from './upcasters.ts';
+import { type Upcasters, upcasters } from './upcasters.ts';
 
 /** A line of `schemas/lock.json`: ids are for ever, and each belongs to one version of one subject. */
 export interface SchemaVersion {
@@ -11,8 +11,15 @@ export interface SchemaVersion {
   readonly version: number;
 }
 
-interface Schema extends SchemaVersion {
+export interface Schema extends SchemaVersion {
   readonly avro: avro.Type;
+}
+
+/** What reads and writes values: every schema version, and the upcasters that lead from each one to the next. */
+export interface SchemaRegistry {
+  readonly byId: ReadonlyMap<number, Schema>;
+  readonly newest: ReadonlyMap<string, Schema>;
+  readonly upcasters: Upcasters;
 }
 
 const MAGIC = 0;
@@ -27,9 +34,8 @@ export const subjectOf = (type: string): string => `${NAMESPACE}.${type}`;
 export const typeOf = (subject: string): string => subject.slice(NAMESPACE.length + 1);
 
 export const schemaVersions = JSON.parse(readFileSync(new URL('lock.json', folder), 'utf8')) as SchemaVersion[];
-const schemas = schemaVersions.map(load);
-const byId = new Map(schemas.map((schema) => [schema.id, schema]));
-const newest = new Map(schemas.toSorted((a, b) => a.version - b.version).map((schema) => [schema.subject, schema]));
+export const releasedSchemas: readonly Schema[] = schemaVersions.map(load);
+const released = createRegistry(releasedSchemas, upcasters);
 
 function load(line: SchemaVersion): Schema {
   const file = new URL(`${typeOf(line.subject)}.v${line.version}.avsc`, folder);
@@ -38,16 +44,26 @@ function load(line: SchemaVersion): Schema {
   return { ...line, avro: type };
 }
 
+/** The schemas may come in any order. */
+export function createRegistry(schemas: readonly Schema[], upcasters: Upcasters): SchemaRegistry {
+  const ascending = schemas.toSorted((one, other) => one.version - other.version);
+  return {
+    byId: new Map(schemas.map((schema) => [schema.id, schema])),
+    newest: new Map(ascending.map((schema) => [schema.subject, schema])),
+    upcasters,
+  };
+}
+
 /** A value in the Confluent wire format: 0x00, schema id (4 bytes, big endian), Avro. Written with the newest schema. */
-export function encodeEvent(event: AnyEvent): Buffer {
+export function encodeEvent(event: AnyEvent, { newest } = released): Buffer {
   const schema = newest.get(subjectOf(event.type));
   if (!schema) throw new Error(`There is no schema for ${event.type}.`);
   return frame(schema, schema.avro.toBuffer(event));
 }
 
 /** Any version's payload, framed; only what writes golden bytes needs an old one. */
-export function encodeVersion(subject: string, version: number, payload: unknown): Buffer {
-  const schema = schemas.find((each) => each.subject === subject && each.version === version);
+export function encodeVersion(subject: string, version: number, payload: unknown, { byId } = released): Buffer {
+  const schema = [...byId.values()].find((each) => each.subject === subject && each.version === version);
   if (!schema) throw new Error(`There is no ${subject} version ${version}.`);
   return frame(schema, schema.avro.toBuffer(payload));
 }
@@ -64,17 +80,17 @@ function frame(schema: Schema, payload: Buffer): Buffer {
  * The event in its newest form, whatever version it was written in. Throws with the reason when the value is not what
  * `ce_type` says. The value's checksum must have been verified: avsc can end the process on corrupt lengths.
  */
-export function decodeEvent(subject: string, value: Buffer): AnyEvent {
+export function decodeEvent(subject: string, value: Buffer, registry = released): AnyEvent {
   if (value.length < FRAME || value.readUInt8(0) !== MAGIC) throw new Error('the value is not in the Confluent frame');
   const id = value.readUInt32BE(1);
-  const schema = byId.get(id);
+  const schema = registry.byId.get(id);
   if (!schema) throw new Error(`schema id ${id} is unknown`);
   if (schema.subject !== subject) throw new Error(`the value is ${schema.subject}, ce_type says ${subject}`);
   const payload: unknown = schema.avro.fromBuffer(value.subarray(FRAME));
-  return Object.assign({ type: typeOf(subject) }, upcast(schema, payload)) as AnyEvent;
+  return Object.assign({ type: typeOf(subject) }, upcast(schema, payload, registry)) as AnyEvent;
 }
 
-function upcast({ subject, version }: SchemaVersion, payload: unknown): object {
+function upcast({ subject, version }: Schema, payload: unknown, { newest, upcasters }: SchemaRegistry): object {
   let current = payload as object;
   const last = newest.get(subject)?.version ?? version;
   for (let from = version; from < last; from++) {

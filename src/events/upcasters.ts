@@ -1,5 +1,8 @@
 /** Turns a payload of one version into the next version's. Pure; never throws on what the old schema allowed. */
 export type Upcaster = (payload: object) => object;
 
-/** By subject and by the version the payload comes from. A new schema version adds a line here. */
-export const upcasters: Readonly<Record<string, Readonly<Record<number, Upcaster>>>> = {};
+/** By subject and by the version the payload comes from. */
+export type Upcasters = Readonly<Record<string, Readonly<Record<number, Upcaster>>>>;
+
+/** A new schema version adds a line here. */
+export const upcasters: Upcasters = {};

@@ -1,22 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { queuedJob } from '../../test/support/jobs.ts';
 import type { Held, Leases, QueuedJob } from './leases.ts';
-import type { Runner, RunnerOptions } from './runner.ts';
+import { type Runner, type RunnerOptions, startRunner } from './runner.ts';
 
 /** Jest's clock does not reach the timers of `node:timers/promises`. */
-jest.unstable_mockModule('../lifecycle.ts', () => ({
-  sleep: (ms: number, signal: AbortSignal) =>
-    new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      const wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      if (signal.aborted) wake();
-      else signal.addEventListener('abort', wake);
-    }),
-}));
-const { startRunner } = await import('./runner.ts');
+const wait = (ms: number, signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    const wake = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    if (signal.aborted) wake();
+    else signal.addEventListener('abort', wake);
+  });
 
 const LEASE_MS = 30_000;
 const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);
@@ -108,7 +105,7 @@ async function start(jobs: readonly QueuedJob[], options: Partial<RunnerOptions>
       begun.push({ job, signal, finish: (version = job.version + 2) => resolve(version), fail: reject });
       return promise;
     },
-    report: (message) => reports.push(message),
+    ...{ wait, report: (message) => reports.push(message) },
     ...options,
   });
   running.push(runner);

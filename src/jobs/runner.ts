@@ -20,6 +20,8 @@ export interface RunnerOptions {
   readonly leaseMs: number;
   readonly handle: HandleJob;
   readonly report: (message: string) => void;
+  /** Tests whose clock stands still bring their own. */
+  readonly wait?: typeof sleep;
 }
 
 export interface Runner extends Stoppable {
@@ -39,7 +41,7 @@ export const MOMENT_MS = 50;
 const FINISH_WITHIN_MS = 5_000;
 
 /** Leases jobs that are due, as many as there is room for, and holds on to them while they are worked on. */
-export function startRunner({ handle, report, ...options }: RunnerOptions): Runner {
+export function startRunner({ handle, report, wait = sleep, ...options }: RunnerOptions): Runner {
   const { leases, leaseMs } = options;
   const stopping = new AbortController();
   const bell = new Doorbell();
@@ -52,7 +54,7 @@ export function startRunner({ handle, report, ...options }: RunnerOptions): Runn
       await hand.letGo(leases, leaseMs);
       if (await taker.take()) return;
       const isNoHurry = hand.running > 0 && taker.hasRoom();
-      const moment = isNoHurry ? sleep(MOMENT_MS, stopping.signal) : undefined;
+      const moment = isNoHurry ? wait(MOMENT_MS, stopping.signal) : undefined;
       await waitForBell(await taker.dueIn());
       await moment;
     } catch (error) {
@@ -78,7 +80,7 @@ export function startRunner({ handle, report, ...options }: RunnerOptions): Runn
       stopping.abort();
       ring();
       await working;
-      await finish(hand);
+      await finish(hand, wait);
       await renewal.stop();
       const held = hand.jobIds().map((jobId) => ({ jobId, version: 0 }));
       await leases.release(held).catch(() => undefined);
@@ -87,9 +89,9 @@ export function startRunner({ handle, report, ...options }: RunnerOptions): Runn
 }
 
 /** Leaves what runs some time to finish, and then breaks it off. */
-async function finish(hand: WorkInHand): Promise<void> {
+async function finish(hand: WorkInHand, wait: typeof sleep): Promise<void> {
   const patience = new AbortController();
-  await Promise.race([hand.finished(), sleep(FINISH_WITHIN_MS, patience.signal)]);
+  await Promise.race([hand.finished(), wait(FINISH_WITHIN_MS, patience.signal)]);
   patience.abort();
   for (const { interrupt } of hand.runs()) interrupt('process stops');
   await hand.finished();

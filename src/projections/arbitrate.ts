@@ -45,7 +45,8 @@ export function sight(record: StoredRecord, ground: Ground): Sighting {
   return { kind: 'claim', envelope };
 }
 
+export type Rule = (claim: Pick<Envelope, 'version' | 'prev'>, head: Head | undefined) => boolean;
+
 /** The rule: a claim wins if and only if it follows the head in version and in id. Losers change nothing. */
-export function wins(claim: Pick<Envelope, 'version' | 'prev'>, head: Head | undefined): boolean {
-  return claim.version === (head?.version ?? 0) + 1 && claim.prev === (head?.id ?? '');
-}
+export const wins: Rule = ({ version, prev }, head) =>
+  version === (head?.version ?? 0) + 1 && prev === (head?.id ?? '');

@@ -3,7 +3,7 @@ import { type Envelope, fingerprint, valueIsIntact } from '../events/envelope.ts
 import type { AnyEvent } from '../events/events.ts';
 import type { LogRecord, StoredRecord } from '../events/record.ts';
 import { reasonOf } from '../errors.ts';
-import { type Ground, sight, type Sighting, wins } from './arbitrate.ts';
+import { type Ground, type Rule, sight, type Sighting, wins } from './arbitrate.ts';
 import type { PartitionState } from './partition-state.ts';
 import type { Accepted, Checkpoint, ProjectionStore, StreamHead } from './store.ts';
 
@@ -26,6 +26,8 @@ export interface Judged {
 export interface JudgeOptions {
   readonly store: Pick<ProjectionStore, 'heads'>;
   readonly ground: () => Ground;
+  /** Which claims win. The model of the write path changes it, to show that it finds a wrong rule. */
+  readonly rule?: Rule;
   /** Stops a partition whose next record is corrupt. */
   readonly stop: (state: PartitionState, reason: string) => Promise<void>;
 }
@@ -36,7 +38,7 @@ export interface JudgeOptions {
  */
 export type Judge = (works: readonly Work[], trust: boolean) => Promise<Judged[]>;
 
-export function createJudge({ store, ground, stop }: JudgeOptions): Judge {
+export function createJudge({ store, ground, stop, rule = wins }: JudgeOptions): Judge {
   async function loadHeads(streams: readonly string[], works: readonly Work[]) {
     const at = works.map(({ state, from }) => ({ ...state.where, from }));
     const heads = await store.heads(streams, at);
@@ -46,14 +48,14 @@ export function createJudge({ store, ground, stop }: JudgeOptions): Judge {
 
   return async (works, trust) => {
     const sighted = works.map((work) => ({ work, sightings: work.records.map((record) => sight(record, ground())) }));
-    const unknown = sighted.flatMap(({ work, sightings }) => unknownStreams(work, sightings, trust));
+    const unknown = sighted.flatMap(({ work, sightings }) => unknownStreams(work, sightings, trust && rule));
     const loaded = unknown.length > 0 ? await loadHeads(unknown, works) : new Map<string, StreamHead>();
     if (loaded === 'missed') return [];
     const judged: Judged[] = [];
     for (const { work, sightings } of sighted) {
       const corrupt = sightings.findIndex(({ kind }) => kind === 'corrupt');
       const sound = corrupt < 0 ? work.records.length : corrupt;
-      if (sound > 0) judged.push(judgeWork(work, sightings.slice(0, sound), loaded));
+      if (sound > 0) judged.push(judgeWork(work, sightings.slice(0, sound), loaded, rule));
       const culprit = sightings[corrupt];
       if (culprit?.kind === 'corrupt' && !work.state.suspects(work.from.next + corrupt) && sound === 0) {
         await stop(work.state, culprit.reason);
@@ -63,19 +65,24 @@ export function createJudge({ store, ground, stop }: JudgeOptions): Judge {
   };
 }
 
-/** Streams whose head has to be read. */
-function unknownStreams({ state }: Work, sightings: readonly Sighting[], trust: boolean): string[] {
+/** Streams whose head has to be read; with a rule, not those whose first claim says that they are new. */
+function unknownStreams({ state }: Work, sightings: readonly Sighting[], rule: Rule | false): string[] {
   const first = new Map<string, Envelope>();
   for (const sighting of sightings) {
     if (sighting.kind !== 'claim') continue;
     const { envelope } = sighting;
     if (!first.has(envelope.stream) && !state.heads.has(envelope.stream)) first.set(envelope.stream, envelope);
   }
-  return [...first.values()].filter((claim) => !(trust && wins(claim, undefined))).map(({ stream }) => stream);
+  return [...first.values()].filter((claim) => !(rule && rule(claim, undefined))).map(({ stream }) => stream);
 }
 
 /** Arbitrates as many of the work's records as there are sightings, none of them corrupt. */
-export function judgeWork(work: Work, sightings: readonly Sighting[], loaded: ReadonlyMap<string, StreamHead>): Judged {
+export function judgeWork(
+  work: Work,
+  sightings: readonly Sighting[],
+  loaded: ReadonlyMap<string, StreamHead>,
+  rule = wins,
+): Judged {
   const heads = new Map<string, StreamHead>();
   const headOf = (stream: string) => heads.get(stream) ?? work.state.heads.get(stream) ?? loaded.get(stream);
   const accepted: Accepted[] = [];
@@ -91,7 +98,7 @@ export function judgeWork(work: Work, sightings: readonly Sighting[], loaded: Re
     }
     const { envelope } = sighting;
     const head = headOf(envelope.stream);
-    if (!wins(envelope, head)) {
+    if (!rule(envelope, head)) {
       losers.push({ record, reason: 'lost the race', alarm: false });
       continue;
     }

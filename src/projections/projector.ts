@@ -1,6 +1,7 @@
 import type { Faults } from '../faults.ts';
 import type { DeliveryContext, Next, Slice, SubscriptionHandler } from '../log/event-log.ts';
 import { createApplier, type ProjectorObserver } from './apply.ts';
+import type { Rule } from './arbitrate.ts';
 import { Assignment, type AssignmentOptions } from './assignment.ts';
 import type { Work } from './judge.ts';
 import type { PartitionState } from './partition-state.ts';
@@ -10,6 +11,8 @@ export interface ProjectorOptions extends AssignmentOptions {
   readonly store: ProjectionStore;
   readonly observer: ProjectorObserver;
   readonly faults?: Faults;
+  /** See `JudgeOptions`. */
+  readonly rule?: Rule;
 }
 
 export type Projector = SubscriptionHandler &
@@ -24,10 +27,10 @@ export type Projector = SubscriptionHandler &
  * one whose checkpoint is still true can write.
  */
 export function createProjector(options: ProjectorOptions): Projector {
-  const { store, observer, faults = {} } = options;
+  const { store, observer, rule, faults = {} } = options;
   const assignment = new Assignment(options);
   const { apply, told } = createApplier({
-    ...{ store, observer, faults, ground: () => assignment.ground },
+    ...{ store, observer, faults, rule, ground: () => assignment.ground },
     stop: (state, reason) => assignment.stop(state, reason),
   });
 

@@ -1,7 +1,7 @@
-import { beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
-import * as arbitrate from '../../src/projections/arbitrate.ts';
-import type { PartitionState } from '../../src/projections/partition-state.ts';
+import type { Rule } from '../../src/projections/arbitrate.ts';
+import { PartitionState } from '../../src/projections/partition-state.ts';
 import { forgetfulOfCommands, withHeadReadApart, withLaterHead, withLaterVersion } from './mutations.ts';
 import { plans } from './plans.ts';
 import { runSchedule } from './schedule.ts';
@@ -12,50 +12,35 @@ const SCHEDULES = Number(process.env.MODEL_SCHEDULES ?? 10_000);
 const SCHEDULES_TO_MISS_IT = 10_000;
 const seed = Number(process.env.MODEL_SEED ?? Date.now()) | 0;
 
-const ARBITRATE = '../../src/projections/arbitrate.ts';
-type Rule = typeof arbitrate.wins;
-type Run = typeof runSchedule;
-
 const say = (line: string) => process.stdout.write(`arbitration model: ${line}\n`);
 
 /** Holds as long as nothing happens in a schedule that must never happen. */
-const holds = (mutation: Mutation, run: Run = runSchedule, emphasis: Partial<Plan> = {}) =>
+const holds = (mutation: Mutation, emphasis: Partial<Plan> = {}) =>
   fc.asyncProperty(plans, async (plan) => {
-    const { violation } = await run({ ...plan, ...emphasis }, mutation);
+    const { violation } = await runSchedule({ ...plan, ...emphasis }, mutation);
     await new Promise((resolve) => setImmediate(resolve)); // schedules take no turn of the event loop, others may want one
     if (violation !== undefined) throw new Error(violation);
   });
 
-/** The model around a fresh copy of the code that runs, changed as told. */
-async function runWith({ rule, keepHeads = false }: { rule?: Rule; keepHeads?: boolean }): Promise<Run> {
-  let run: Run = runSchedule;
-  if (rule) jest.unstable_mockModule(ARBITRATE, () => ({ ...arbitrate, wins: rule }));
-  await jest.isolateModulesAsync(async () => {
-    const fresh = await import('../../src/projections/partition-state.ts');
-    if (keepHeads) rememberHeads(fresh.PartitionState.prototype);
-    ({ runSchedule: run } = await import('./schedule.ts'));
-  });
-  if (rule) jest.unstable_unmockModule(ARBITRATE);
-  return run;
-}
-
-function rememberHeads(prototype: Pick<PartitionState, 'begin' | 'forget'>): void {
-  const { begin } = prototype;
-  prototype.begin = function (this: PartitionState, stored) {
+/** Takes the forgetting of heads out of the code that runs, until mocks are restored. */
+function keepAllHeads(): void {
+  const { begin }: Pick<PartitionState, 'begin'> = PartitionState.prototype;
+  jest.spyOn(PartitionState.prototype, 'begin').mockImplementation(function (this: PartitionState, stored) {
     const heads = [...this.heads.entries()];
     const offset = begin.call(this, stored);
     for (const [stream, head] of heads.toReversed()) this.heads.set(stream, head);
     return offset;
-  };
-  prototype.forget = function (this: PartitionState) {
+  });
+  jest.spyOn(PartitionState.prototype, 'forget').mockImplementation(function (this: PartitionState) {
     this.checkpoint = undefined;
-  };
+  });
 }
 
 const versionAlone: Rule = ({ version }, head) => version === (head?.version ?? 0) + 1;
 const prevAlone: Rule = ({ prev }, head) => prev === (head?.id ?? '');
 
 beforeAll(() => void say(`MODEL_SEED=${seed}`));
+afterEach(() => void jest.restoreAllMocks());
 
 describe('the write path as it is', () => {
   it(`keeps every promise in ${SCHEDULES} schedules`, async () => {
@@ -85,7 +70,6 @@ describe('the write path as it is', () => {
 
 describe('a promise is broken without', () => {
   interface Mutant extends Partial<Mutation> {
-    readonly rule?: Rule;
     readonly keepHeads?: boolean;
     /** Makes what the rule is there for likely. */
     readonly emphasis?: Partial<Plan>;
@@ -114,9 +98,9 @@ describe('a promise is broken without', () => {
 
   it.each(mutants)(
     '%s',
-    async (name, { rule, keepHeads, emphasis, ...mutation }) => {
-      const run = await runWith({ rule, keepHeads });
-      const broken = holds({ ...unchanged, ...mutation }, run, emphasis);
+    async (name, { keepHeads, emphasis, ...mutation }) => {
+      if (keepHeads) keepAllHeads();
+      const broken = holds({ ...unchanged, ...mutation }, emphasis);
       const found = await fc.check(broken, { seed, numRuns: SCHEDULES_TO_MISS_IT, endOnFailure: true });
       say(`without ${name}: schedule ${found.numRuns}: ${String(found.errorInstance)}`);
       expect(found.failed).toBe(true);

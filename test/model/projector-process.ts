@@ -21,7 +21,7 @@ export interface ProjectorProcess {
 type Wanted = Map<string, Position>;
 
 export function startProjector(world: World, name: string): ProjectorProcess {
-  const { scheduler, log, partitions, placement, plan } = world;
+  const { scheduler, log, partitions, placement, plan, mutation } = world;
   const actor = scheduler.actor(name);
   const connections = new Connections(world, actor);
   const projector = createProjector({
@@ -31,6 +31,7 @@ export function startProjector(world: World, name: string): ProjectorProcess {
     ends: (of) => scheduler.call(actor, () => log.ends(of)),
     observer: observing(world),
     headsRemembered: plan.remembered,
+    rule: mutation.rule,
   });
   const member = new Member(world, actor, projector);
   void member.run(plan.apart ? partitions.map((where) => [where]) : [partitions]);

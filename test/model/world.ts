@@ -2,6 +2,7 @@ import type { StreamStore } from '../../src/commands/stream-store.ts';
 import { createPlacement, type Placement } from '../../src/events/placement.ts';
 import { thingIdOf } from '../../src/events/ids.ts';
 import type { TopicPartition } from '../../src/events/record.ts';
+import { type Rule, wins } from '../../src/projections/arbitrate.ts';
 import { type ApiProcess, startApi } from './api-process.ts';
 import { ModelLog } from './log.ts';
 import { ModelPostgres } from './postgres.ts';
@@ -33,6 +34,8 @@ export interface Plan {
 
 /** What is taken out of the rules, by changing what stands around the code that runs. */
 export interface Mutation {
+  /** Which claims win. */
+  readonly rule: Rule;
   /** Commits compare checkpoints. */
   readonly compareAndSet: boolean;
   /** Heads are read in one snapshot with checkpoints that are compared too. */
@@ -49,6 +52,7 @@ export interface Mutation {
 }
 
 export const unchanged: Mutation = {
+  rule: wins,
   compareAndSet: true,
   headsAtCheckpoint: true,
   firstsChecked: true,
