@@ -5,9 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { READ_VERSION } from '../../src/projections/projections.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 import { freePort } from '../../src/stack/ports.ts';
-import { createDatabase, describeWithKafka, namespace, sharedRedis, type TestDatabase } from '../support/servers/index.ts';
+import { createDatabase, sharedRedis, type TestDatabase } from '../support/servers/index.ts';
 import { createClient } from '../support/client.ts';
-import { KEYS } from '../support/keys.ts';
 import { newPerson, type Person } from '../support/people.ts';
 import { claimsOf, forge } from '../support/tokens.ts';
 
@@ -174,36 +173,4 @@ describe('the .env of an earlier OpenMusic version', () => {
 const redisLines = ({ url }: { url: string }) => ({
   REDIS_SERVER: new URL(url).hostname,
   REDIS_PORT: new URL(url).port,
-});
-
-describeWithKafka('separate processes on Kafka', ({ brokers }) => {
-  test('a write through one API process is seen through another; a retry with its key has one effect', async () => {
-    const { connection, drop } = await createDatabase();
-    const redis = await sharedRedis();
-    const env = {
-      ...{ KAFKA_BROKERS: brokers.join(), NAMESPACE: namespace(), DATA_DIR: directory() },
-      ...{ PGHOST: connection.host, PGPORT: String(connection.port), PGUSER: connection.user },
-      ...{ PGPASSWORD: connection.password, PGDATABASE: connection.database },
-      ...{ REDIS_URL: redis?.url ?? 'redis://localhost:1', ...KEYS },
-    };
-    await expect(startProcess({ env: { ...env, ROLES: 'api' } })).rejects.toThrow(/log init/);
-    expect(await openmusic(['log', 'init'], env)).toMatchObject({ code: 0, output: expect.stringContaining('ready') });
-    await start({ env: { ...env, ROLES: 'projector' } });
-    const [one, other] = [
-      await start({ env: { ...env, ROLES: 'api' } }),
-      await start({ env: { ...env, ROLES: 'api' } }),
-    ];
-
-    const ids = await Promise.all(Array.from({ length: 50 }, (_, i) => createAlbum(one.url, `album ${i}`)));
-    const names = await Promise.all(ids.map((id) => nameOf(other.url, id)));
-    expect(names).toEqual(ids.map((_, i) => `album ${i}`));
-
-    const key = { 'idempotency-key': 'only-once' };
-    const both = await Promise.all([createAlbum(one.url, 'once', key), createAlbum(other.url, 'once', key)]);
-    expect(both[0]).toBe(both[1]);
-    const { output } = await openmusic(['log', 'verify'], env);
-    expect(output).toContain('The log is sound.');
-    await Promise.all(running.splice(0).map((app) => app.end('SIGTERM')));
-    await drop();
-  });
 });

@@ -1,26 +1,13 @@
-import { afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import type { Rule } from '../../src/projections/arbitrate.ts';
 import { PartitionState } from '../../src/projections/partition-state.ts';
 import { forgetfulOfCommands, withHeadReadApart, withLaterHead, withLaterVersion } from './mutations.ts';
-import { plans } from './plans.ts';
-import { runSchedule } from './schedule.ts';
 import { type Mutation, type Plan, unchanged } from './world.ts';
+import { holds, say, seed, writePathSuite } from './arbitration-suite.ts';
 
-const SCHEDULES = Number(process.env.MODEL_SCHEDULES ?? 10_000);
 /** A rule that is taken out has to be missed within so many. */
 const SCHEDULES_TO_MISS_IT = 10_000;
-const seed = Number(process.env.MODEL_SEED ?? Date.now()) | 0;
-
-const say = (line: string) => process.stdout.write(`arbitration model: ${line}\n`);
-
-/** Holds as long as nothing happens in a schedule that must never happen. */
-const holds = (mutation: Mutation, emphasis: Partial<Plan> = {}) =>
-  fc.asyncProperty(plans, async (plan) => {
-    const { violation } = await runSchedule({ ...plan, ...emphasis }, mutation);
-    await new Promise((resolve) => setImmediate(resolve)); // schedules take no turn of the event loop, others may want one
-    if (violation !== undefined) throw new Error(violation);
-  });
 
 /** Takes the forgetting of heads out of the code that runs, until mocks are restored. */
 function keepAllHeads(): void {
@@ -39,34 +26,9 @@ function keepAllHeads(): void {
 const versionAlone: Rule = ({ version }, head) => version === (head?.version ?? 0) + 1;
 const prevAlone: Rule = ({ prev }, head) => prev === (head?.id ?? '');
 
-beforeAll(() => void say(`MODEL_SEED=${seed}`));
+writePathSuite(500);
+
 afterEach(() => void jest.restoreAllMocks());
-
-describe('the write path as it is', () => {
-  it(`keeps every promise in ${SCHEDULES} schedules`, async () => {
-    await fc.assert(holds(unchanged), { seed, numRuns: SCHEDULES });
-  }, 600_000);
-
-  it('goes on where a crash takes a commit back while the next delivery is under way', async () => {
-    const plan = {
-      ...{ seed: 1409596597, steps: 108, apis: 1, projectors: 1, clients: 4, streams: 2, remembered: 1 },
-      ...{ verdictWait: 31, apart: false, crashes: 8, deaths: 10, naps: 0, joins: 10 },
-      ...{ unknown: 0, duplicated: 6, refused: 0 },
-    };
-    expect((await runSchedule(plan, unchanged)).violation).toBeUndefined();
-  });
-
-  it.each([
-    ['the id is of a later head', withLaterHead],
-    ['the version is of a later head', withLaterVersion],
-  ])(
-    'keeps them when a state is torn from its head, and %s',
-    async (_, streams) => {
-      await fc.assert(holds({ ...unchanged, refusals: false, streams }), { seed, numRuns: SCHEDULES / 10 });
-    },
-    600_000,
-  );
-});
 
 describe('a promise is broken without', () => {
   interface Mutant extends Partial<Mutation> {

@@ -1,0 +1,3 @@
+import { writePathSuite } from './arbitration-suite.ts';
+
+writePathSuite(10_000);

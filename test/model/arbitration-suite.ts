@@ -1,0 +1,50 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { withLaterHead, withLaterVersion } from './mutations.ts';
+import { plans } from './plans.ts';
+import { runSchedule } from './schedule.ts';
+import { type Mutation, type Plan, unchanged } from './world.ts';
+
+export const seed = Number(process.env.MODEL_SEED ?? Date.now()) | 0;
+
+export const say = (line: string) => process.stdout.write(`arbitration model: ${line}\n`);
+
+/** Holds as long as nothing happens in a schedule that must never happen. */
+export const holds = (mutation: Mutation, emphasis: Partial<Plan> = {}) =>
+  fc.asyncProperty(plans, async (plan) => {
+    const { violation } = await runSchedule({ ...plan, ...emphasis }, mutation);
+    await new Promise((resolve) => setImmediate(resolve)); // schedules take no turn of the event loop, others may want one
+    if (violation !== undefined) throw new Error(violation);
+  });
+
+/** The sound code, in so many random schedules. `MODEL_SCHEDULES` overrides the number. */
+export function writePathSuite(count: number): void {
+  const schedules = Number(process.env.MODEL_SCHEDULES ?? count);
+  beforeAll(() => void say(`MODEL_SEED=${seed}`));
+
+  describe('the write path as it is', () => {
+    it(`keeps every promise in ${schedules} schedules`, async () => {
+      await fc.assert(holds(unchanged), { seed, numRuns: schedules });
+    }, 600_000);
+
+    it('goes on where a crash takes a commit back while the next delivery is under way', async () => {
+      const plan = {
+        ...{ seed: 1409596597, steps: 108, apis: 1, projectors: 1, clients: 4, streams: 2, remembered: 1 },
+        ...{ verdictWait: 31, apart: false, crashes: 8, deaths: 10, naps: 0, joins: 10 },
+        ...{ unknown: 0, duplicated: 6, refused: 0 },
+      };
+      expect((await runSchedule(plan, unchanged)).violation).toBeUndefined();
+    });
+
+    it.each([
+      ['the id is of a later head', withLaterHead],
+      ['the version is of a later head', withLaterVersion],
+    ])(
+      'keeps them when a state is torn from its head, and %s',
+      async (_, streams) => {
+        await fc.assert(holds({ ...unchanged, refusals: false, streams }), { seed, numRuns: schedules / 10 });
+      },
+      600_000,
+    );
+  });
+}

@@ -1,0 +1,3 @@
+import { cacheSuite } from './cache/suite.ts';
+
+cacheSuite(10_000);
