@@ -35,14 +35,24 @@ async function tell(stream: string, ...events: readonly AnyEvent[]): Promise<voi
 }
 
 const details = { year: 2000, genre: 'Rock', duration: null, albumId: null };
-const created = (title: string): AnyEvent => ({ type: 'SongCreated', title, performer: `${title} Band`, ...details });
-const changed = (title: string): AnyEvent => ({ type: 'SongChanged', title, performer: `${title} Band`, ...details });
-const deleted: AnyEvent = { type: 'SongDeleted' };
-const added = (songId: string, entryId = newId()): AnyEvent => ({
-  ...{ type: 'SongAddedToPlaylist', entryId, songId, title: 'as it was added' },
+const about = { songId: 'song-1', ...details };
+const created = (title: string): AnyEvent => ({ type: 'SongCreated', title, performer: `${title} Band`, ...about });
+const changed = (title: string): AnyEvent => ({ type: 'SongChanged', title, performer: `${title} Band`, ...about });
+const deleted: AnyEvent = { type: 'SongDeleted', songId: 'song-1', title: 't', performer: 'p', year: 2000 };
+/** Keys in the order in which they are asked for. */
+let keys = 0;
+const nextKey = () => `k${String((keys += 1)).padStart(6, '0')}`;
+const added = (songId: string, entryId = newId(), orderKey = nextKey()): AnyEvent => ({
+  ...{ type: 'SongsAddedToPlaylist', playlistId: playlist, rekeyed: [] },
+  entries: [{ entryId, songId, title: 'as it was added', orderKey }],
 });
 const removed = (songId: string, ...entryIds: string[]): AnyEvent => ({
-  ...{ type: 'SongRemovedFromPlaylist', entryIds, songId, title: 'as it was added' },
+  ...{ type: 'SongRemovedFromPlaylist', playlistId: playlist, songId, entryIds },
+  ...{ title: 'as it was added', performer: 'p', year: 2000 },
+});
+const visible = { description: null, visibility: 'private' };
+const begun = (name: string): AnyEvent => ({
+  ...{ type: 'PlaylistCreated', playlistId: playlist, name, ownerId: 'user-1', ...visible },
 });
 
 const newSong = () => thingIdOf('song', newId());
@@ -50,7 +60,7 @@ let playlist: string;
 
 beforeEach(async () => {
   playlist = thingIdOf('playlist', newId());
-  await tell(playlist, { type: 'PlaylistCreated', name: 'Morning', ownerId: 'user-1' });
+  await tell(playlist, begun('Morning'));
 });
 
 /** Songs in the playlist, one in each partition of the catalog at least. */
@@ -99,11 +109,11 @@ describe('a playlist is shown as it was', () => {
     const moment = await now();
     await tell(
       playlist,
-      { type: 'PlaylistRenamed', name: 'Evening' },
-      { type: 'CollaboratorAdded', collaborationId: 'collab-1', accountId: 'user-2' },
+      { type: 'PlaylistChanged', playlistId: playlist, name: 'Evening', ...visible, linkId: null },
+      { type: 'CollaboratorAdded', playlistId: playlist, collaborationId: 'collab-1', accountId: 'user-2' },
     );
     const after = await now();
-    await tell(playlist, { type: 'PlaylistDeleted' });
+    await tell(playlist, { type: 'PlaylistDeleted', playlistId: playlist, name: 'Evening' });
     expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
     expect(await shown(after)).toEqual({ name: 'Evening', titles: ['Yellow'] });
     expect(await nowOf(playlist)).toBeUndefined();
@@ -164,7 +174,7 @@ describe('a playlist is shown as it was', () => {
     const moment = await now();
     const before = playlist;
     playlist = thingIdOf('playlist', newId());
-    await tell(playlist, { type: 'PlaylistCreated', name: 'Other', ownerId: 'user-1' });
+    await tell(playlist, begun('Other'));
     await addSongs('Trouble', 'Sparks');
     expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
     expect(moment.playlistId).toBe(before);

@@ -446,7 +446,7 @@ function projectorSuite(source: LogSource): void {
   describe('a winner that cannot be decoded or applied', () => {
     const undecodable = Buffer.from([0, 0, 0, 0, 2, 0xff]);
     const unknownSchema = Buffer.from([0, 0, 0, 0x7f, 2, 0]);
-    const createdAs = (name: string) => ({ type: 'AlbumCreated', name, year: 2000 }) as const;
+    const createdAs = (name: string) => ({ type: 'AlbumCreated', albumId: 'album-1', name, year: 2000 }) as const;
 
     it.each<[string, (stream: string) => LogRecord & { id: string }, RegExp]>([
       ['a corrupt value', (stream) => corrupted(claim({ stream })), /checksum of the value/],
@@ -668,7 +668,7 @@ const longText = () => randomBytes(4_000).toString('hex');
 
 function withLongAlbum(stream: string) {
   const details = { title: 'a', year: 2000, genre: 'b', performer: 'c', duration: null, albumId: longText() };
-  return claim({ stream, event: { type: 'SongCreated', ...details } });
+  return claim({ stream, event: { type: 'SongCreated', songId: stream, ...details } });
 }
 
 /** Of partition 0, like all the others. */
