@@ -73,6 +73,7 @@ function partsOf(schema: unknown, path = ''): [string, Documented][] {
   return [[`${path} ${record.name}`, record], ...inside];
 }
 
+const page = readFileSync(new URL('../../docs/log-format.md', import.meta.url), 'utf8');
 const read = (file: string) => JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Documented;
 
 /** What the payload of an event must name, so that a reader needs no header to know what it is about. */
@@ -99,9 +100,19 @@ describe.each(schemaVersions.map(fileOf))('%s', (file) => {
     expect(names).toEqual(expect.arrayContaining([...ids]));
   });
 
-  it('has no value that Confluent’s deserialisers refuse for its length, whatever the payload', () => {
+  it('is explained in docs/log-format.md, with each of its fields', () => {
+    const { name } = read(file);
+    expect(page).toContain(`| \`${name}\``);
+    const paths = partsOf(read(file)).flatMap(([path]) => /\.([\w.]+)$/.exec(path)?.[1] ?? []);
+    const last = paths.map((path) => path.split('.').at(-1) ?? path);
+    expect(last.filter((field) => !new RegExp(`\`(\\S+\\.)?${field}\``).test(page))).toEqual([]);
+  });
+
+  it('has no value of 5 bytes, which Confluent’s deserialisers refuse, whatever the payload', () => {
     const type = schemaOf(file);
     for (let round = 0; round < 100; round++) expect(type.toBuffer(type.random()).length).toBeGreaterThan(0);
+    const values = golden.schemas.map(({ value }) => Buffer.from(value, 'hex').length);
+    expect(Math.min(...values)).toBeGreaterThan(5);
   });
 });
 
@@ -158,5 +169,33 @@ describe('an event', () => {
   it('that is not what ce_type says is not read', () => {
     const read = () => decodeEvent('openmusic.AlbumDeleted', value);
     expect(read).toThrow('the value is openmusic.AlbumCreated, ce_type says openmusic.AlbumDeleted');
+  });
+});
+
+describe('an event at its largest', () => {
+  const MOST_BYTES = 512_000;
+  /** Of its headers and its place in a batch. */
+  const AROUND = 2_000;
+  const entryOf = (index: number) => ({
+    entryId: `entry-${String(index).padStart(32, '0')}`,
+    songId: `song-${String(index).padStart(32, '0')}`,
+  });
+
+  it('adds 100 songs with titles of 1,000 characters of four bytes', () => {
+    const entries = Array.from({ length: 100 }, (_, index) => ({
+      ...entryOf(index),
+      ...{ title: '🎸'.repeat(1_000), orderKey: 'a'.repeat(255) },
+    }));
+    const value = encodeEvent({ type: 'SongsAddedToPlaylist', playlistId: 'playlist-1', entries, rekeyed: [] });
+    expect(value.length + AROUND).toBeLessThan(MOST_BYTES);
+  });
+
+  it('restores a playlist of 10,000 entries', () => {
+    const entries = Array.from({ length: 10_000 }, (_, index) => ({ ...entryOf(index), orderKey: 'c000' }));
+    const value = encodeEvent({
+      ...{ type: 'PlaylistRestored', playlistId: 'playlist-1', restoredVersion: 2 ** 31 - 1, entries },
+      ...{ name: '🎸'.repeat(1_000), description: '🎸'.repeat(4_000) },
+    });
+    expect(value.length + AROUND).toBeLessThan(MOST_BYTES);
   });
 });

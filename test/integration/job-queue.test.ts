@@ -435,6 +435,34 @@ describe('a queue', () => {
   });
 });
 
+it('a later record of a genesis stream is judged as everywhere', async () => {
+  const [where] = partitionsOf(core);
+  const [genesis] = await core.log.read({ ...where!, offset: 0 });
+  const prev = genesis!.headers.ce_id!;
+  const stream = core.placement.genesisOf(where!);
+  const owner = { systemIdentifier: '7512345678901234567', databaseOid: '16384' };
+  const event: AnyEvent = {
+    ...{ type: 'OwnerChanged', incarnation: prev, ...where!, owner, previousOwner: null },
+    ...{ reason: 'claimed', at: timeOf(0) },
+  };
+  const [changed, late] = [0, 1].map(() => claim({ stream, version: 2, prev, event }));
+  await core.log.append([changed!, late!].map((record) => ({ ...where!, record })));
+  const stop = await startFeed(silent);
+  const database = openDatabase(core.connection, {
+    ...{ name: 'looking', max: 1, searchPath: [queueSchema(core.namespace, WORKER), core.namespace, 'public'] },
+  });
+  closing.push(() => database.stop());
+  const text = 'SELECT version, record_id FROM stream_heads WHERE stream = $1';
+  let heads: unknown[] = [];
+  await until(
+    async () => JSON.stringify((heads = await database.query({ text, values: [stream] }))).includes(changed!.id),
+    15_000,
+    () => `the head is ${JSON.stringify(heads)}`,
+  );
+  expect(heads).toEqual([{ version: 2, record_id: changed!.id }]);
+  await stop();
+});
+
 /** The queue's feed as the product runs it. Returns what stops it. */
 async function startFeed(onCommitted: (commit: Commit) => void): Promise<() => Promise<void>> {
   const { log, placement, connection, namespace } = core;

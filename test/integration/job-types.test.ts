@@ -238,7 +238,8 @@ async function newSong(title: string, more: { genre?: string; year?: number } = 
 }
 
 async function inPlaylist(stream: string, command: PlaylistCommand): Promise<void> {
-  const context = () => Promise.resolve({ songTitle: 'a title', accountExists: true });
+  const song = { title: 'a title', performer: 'a performer', year: 2000 };
+  const context = () => Promise.resolve({ song, accountExists: true });
   await api.commands.playlist({ stream, origin: originOf({ actor: owner }), command, context });
 }
 

@@ -3,6 +3,7 @@ import type { AnyEvent } from '../../src/events/events.ts';
 import { newId, thingIdOf } from '../../src/events/ids.ts';
 import type { LogRecord } from '../../src/events/record.ts';
 import { currentMoments, playlistAt, type PlaylistMoment } from '../../src/projections/playlist-moments.ts';
+import { findPlaylist, playlistsOf, readersOf } from '../../src/projections/playlists.ts';
 import { type Api, claim, type Core, openCore } from '../support/core.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
@@ -198,5 +199,68 @@ describe('nothing is shown', () => {
 
   it('of a playlist that never was', async () => {
     expect(await nowOf(thingIdOf('playlist', newId()))).toBeUndefined();
+  });
+});
+
+describe('events that no command makes yet are read:', () => {
+  const titles = async () =>
+    (await findPlaylist(api.reads, playlist))?.playlist.songs.map(({ title }) => title).join(' ') ?? 'no playlist';
+  /** What the tables show is what the events fold to. */
+  async function mustShow(expected: string): Promise<void> {
+    expect(await titles()).toBe(expected);
+    expect((await shown(await now()))?.titles.join(' ')).toBe(expected);
+  }
+  /** Three songs, each with an entry by its title. */
+  async function three(): Promise<readonly string[]> {
+    const songs = ['A', 'B', 'C'].map((_, index) => core.streamIn(index, 'song'));
+    for (const [index, title] of ['A', 'B', 'C'].entries()) await tell(songs[index]!, created(title));
+    const entries = songs.map((songId, index) => ({
+      ...{ entryId: entryIn('ABC'[index]!), songId, title: 'as it was added', orderKey: `a${index}` },
+    }));
+    await tell(playlist, { type: 'SongsAddedToPlaylist', playlistId: playlist, entries, rekeyed: [] });
+    return songs;
+  }
+  const entryIn = (title: string) => `${playlist}.${title}`;
+  const restored = (titles: string): AnyEvent => ({
+    ...{ type: 'PlaylistRestored', playlistId: playlist, restoredVersion: 2, name: 'Noon', description: null },
+    entries: Array.from(titles, (title, index) => ({ entryId: entryIn(title), orderKey: `a${index}` })),
+  });
+
+  it('songs that were added together and moved, with others that made room', async () => {
+    const [a] = await three();
+    await mustShow('A B C');
+    await tell(playlist, {
+      ...{ type: 'SongsMovedInPlaylist', playlistId: playlist },
+      entries: [{ entryId: entryIn('A'), songId: a!, orderKey: 'a2' }],
+      rekeyed: [{ entryId: entryIn('C'), orderKey: 'a3' }],
+    });
+    await mustShow('B A C');
+  });
+
+  it('a list that was restored: what it names is there, what it does not name is gone, and a new song is added', async () => {
+    const [a, b] = await three();
+    await tell(playlist, removed(a!, entryIn('A')), removed(b!, entryIn('B')));
+    await mustShow('C');
+    await tell(playlist, restored('BA'));
+    await mustShow('B A');
+    expect((await findPlaylist(api.reads, playlist))?.playlist.name).toBe('Noon');
+    await tell(playlist, added(b!, newId(), 'a5'));
+    await mustShow('B A B');
+    await tell(playlist, restored('ABC'));
+    await mustShow('A B C');
+  });
+
+  it('a deleted playlist that came back, with its songs and its collaborators', async () => {
+    const collaboration = { collaborationId: 'collab-1', accountId: newId() };
+    await three();
+    await tell(playlist, { type: 'CollaboratorAdded', playlistId: playlist, ...collaboration });
+    await tell(playlist, { type: 'PlaylistDeleted', playlistId: playlist, name: 'Morning' });
+    expect(await titles()).toBe('no playlist');
+    expect(await readersOf(api.reads, playlist)).toBeUndefined();
+    expect(await playlistsOf(api.reads, collaboration.accountId)).toEqual([]);
+    await tell(playlist, { type: 'PlaylistUndeleted', playlistId: playlist, name: 'Morning' });
+    await mustShow('A B C');
+    expect(await readersOf(api.reads, playlist)).toEqual(['user-1', collaboration.accountId]);
+    expect(await playlistsOf(api.reads, collaboration.accountId)).toMatchObject([{ id: playlist }]);
   });
 });
