@@ -10,10 +10,11 @@ const schema = (id: number, version: number, ...fields: { name: string; type: st
   const definition: avro.Schema = { type: 'record', name: 'AlbumCreated', namespace: 'openmusic', fields };
   return { id, subject, version, avro: avro.Type.forSchema(definition) };
 };
+const albumId = { name: 'albumId', type: 'string' };
 const name = { name: 'name', type: 'string' };
 const label = { name: 'label', type: 'string' };
-const withYear = schema(902, 2, name, { name: 'year', type: 'int' }, label);
-const dated = schema(903, 3, name, { name: 'date', type: 'string' }, label);
+const withYear = schema(902, 2, albumId, name, { name: 'year', type: 'int' }, label);
+const dated = schema(903, 3, albumId, name, { name: 'date', type: 'string' }, label);
 
 const addLabel: Upcaster = (payload) => ({ ...payload, label: 'none' });
 const yearToDate: Upcaster = ({ year, ...payload }: { year?: number }) => ({ ...payload, date: `${year}-01-01` });
@@ -21,16 +22,21 @@ const registryWith = (steps: Record<number, Upcaster>) =>
   createRegistry([dated, ...releasedSchemas, withYear], { [subject]: steps });
 const registry = registryWith({ 1: addLabel, 2: yearToDate });
 
-const newest = { type: 'AlbumCreated', name: 'Black Album', date: '1991-01-01', label: 'none' };
+const newest = { type: 'AlbumCreated', albumId: 'album-1', name: 'Black Album', date: '1991-01-01', label: 'none' };
 
 it('an old payload goes through every later version', () => {
-  expect(decodeEvent(subject, encodeVersion(subject, 1, { name: 'Black Album', year: 1991 }), registry)).toEqual(
-    newest,
-  );
+  expect(
+    decodeEvent(subject, encodeVersion(subject, 1, { albumId: 'album-1', name: 'Black Album', year: 1991 }), registry),
+  ).toEqual(newest);
 });
 
 it('a payload in between skips what it has behind it', () => {
-  const value = encodeVersion(subject, 2, { name: 'Black Album', year: 1991, label: 'none' }, registry);
+  const value = encodeVersion(
+    subject,
+    2,
+    { albumId: 'album-1', name: 'Black Album', year: 1991, label: 'none' },
+    registry,
+  );
   expect(decodeEvent(subject, value, registry)).toEqual(newest);
 });
 
@@ -41,7 +47,7 @@ it('the newest is written, whatever the order of the lock file, and read as it i
 });
 
 it('a step that nobody wrote is an error', () => {
-  const value = encodeVersion(subject, 1, { name: 'Black Album', year: 1991 });
+  const value = encodeVersion(subject, 1, { albumId: 'album-1', name: 'Black Album', year: 1991 });
   expect(() => decodeEvent(subject, value, registryWith({ 1: addLabel }))).toThrow(
     'there is no upcaster for openmusic.AlbumCreated version 2',
   );
