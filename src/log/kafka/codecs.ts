@@ -26,13 +26,11 @@ export async function unpack(codec: number, packed: Buffer, limit: number): Prom
   const unpackWith = CODECS[codec];
   if (!unpackWith) throw new Error(`there is no codec ${codec}`);
   const plain = await unpackWith(packed, limit);
-  assertWithin(limit, plain.length);
+  if (plain.length > limit) throw tooMuch(limit);
   return plain;
 }
 
-function assertWithin(limit: number, bytes: number): void {
-  if (bytes > limit) throw new Error(`it unpacks to more than ${limit} bytes`);
-}
+const tooMuch = (limit: number) => new Error(`it unpacks to more than ${limit} bytes`);
 
 /** How Kafka's Java clients frame snappy: this, two versions, and blocks with their lengths. librdkafka writes one bare block. */
 const XERIAL = Buffer.from([0x82, ...Buffer.from('SNAPPY'), 0]);
@@ -40,10 +38,8 @@ const XERIAL_HEADER_BYTES = 16;
 
 async function unpackSnappy(packed: Buffer, limit: number): Promise<Buffer> {
   const blocks = packed.subarray(0, XERIAL.length).equals(XERIAL) ? xerialBlocks(packed) : [packed];
-  assertWithin(
-    limit,
-    blocks.map(declaredLength).reduce((sum, bytes) => sum + bytes, 0),
-  );
+  const declared = blocks.map(declaredLength).reduce((sum, bytes) => sum + bytes, 0);
+  if (declared > limit) throw tooMuch(limit);
   const plain = await Promise.all(blocks.map((block) => uncompress(block, { asBuffer: true })));
   return Buffer.concat(plain.filter((block) => typeof block !== 'string'));
 }
@@ -79,7 +75,7 @@ const LZ4_MOST_RATIO = 255;
 
 async function unpackLz4(packed: Buffer, limit: number): Promise<Buffer> {
   const { most, largestBlock } = boundOfLz4(packed);
-  assertWithin(limit + largestBlock, most); // the last block is seldom full
+  if (most > limit + largestBlock) throw tooMuch(limit); // the last block is seldom full
   return decompressFrame(packed);
 }
 

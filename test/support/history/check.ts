@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { loadConfig } from '../../../src/config.ts';
 import type { Placement } from '../../../src/events/placement.ts';
-import { showPosition, type StoredRecord } from '../../../src/events/record.ts';
+import { type StoredRecord } from '../../../src/events/record.ts';
 import { Lifecycle } from '../../../src/lifecycle.ts';
 import type { EventLog } from '../../../src/log/event-log.ts';
 import { readVoidTest } from '../../../src/log/voids.ts';
