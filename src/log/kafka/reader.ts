@@ -52,11 +52,16 @@ async function forgetLeaders(cluster: Cluster, error: unknown): Promise<void> {
 const isAddress = (error: unknown): error is { host: string; port: number } =>
   error instanceof Error && 'host' in error && 'port' in error;
 
-async function know(cluster: Cluster, topics: string[]): Promise<void> {
+/** A topic can have been given more partitions since it was looked at. */
+async function know(cluster: Cluster, partitions: readonly TopicPartition[]): Promise<void> {
   if (!cluster.isConnected()) await cluster.connect();
-  await cluster.addMultipleTargetTopics(topics);
+  await cluster.addMultipleTargetTopics([...new Set(partitions.map(({ topic }) => topic))]);
   await cluster.refreshMetadataIfNecessary();
+  if (!partitions.every((each) => leaderIdOf(cluster, each))) await cluster.refreshMetadata();
 }
+
+const leaderIdOf = (cluster: Cluster, { topic, partition }: TopicPartition): string | undefined =>
+  Object.keys(cluster.findLeaderForPartitions(topic, [partition]))[0];
 
 async function offsetsOf(
   cluster: Cluster,
@@ -65,7 +70,7 @@ async function offsetsOf(
 ): Promise<Position[]> {
   if (partitions.length === 0) return [];
   const byTopic = Map.groupBy(partitions, ({ topic }) => topic);
-  await know(cluster, [...byTopic.keys()]);
+  await know(cluster, partitions);
   const found = await cluster.fetchTopicsOffset(
     [...byTopic].map(([topic, of]) => ({
       topic,
@@ -85,10 +90,10 @@ async function offsetsOf(
   });
 }
 
-async function leaderOf(cluster: Cluster, { topic, partition }: Position): Promise<Broker> {
-  await know(cluster, [topic]);
-  const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]));
-  if (nodeId === undefined) throw new Error(`${topic} has no partition ${partition}`);
+async function leaderOf(cluster: Cluster, where: TopicPartition): Promise<Broker> {
+  await know(cluster, [where]);
+  const nodeId = leaderIdOf(cluster, where);
+  if (nodeId === undefined) throw new Error(`${where.topic} has no partition ${where.partition}`);
   return cluster.findBroker({ nodeId });
 }
 
