@@ -6,9 +6,11 @@ import { createCluster } from '../../src/log/kafka/cluster.ts';
 
 /** A batch as a client writes it that is not ours, well formed or not. */
 export interface StrangeBatch {
-  /** 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd. */
+  /** 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd; with 0x30 more a marker. */
   readonly codec?: number;
   readonly count: number;
+  /** Of its last record; as many as there are records, unless some were compacted away. */
+  readonly lastOffsetDelta?: number;
   /** The records, packed with the codec. */
   readonly packed: Buffer;
 }
@@ -35,10 +37,14 @@ function varint(value: number): Buffer {
   return Buffer.of(...bytes, left);
 }
 
-function batchBytes({ codec = 0, count, packed }: StrangeBatch): Buffer {
+/** The batch as it lies in the log, from an offset on; a producer leaves the offset to the broker. */
+export function batchBytes(
+  { codec = 0, count, packed, lastOffsetDelta = count - 1 }: StrangeBatch,
+  offset = 0,
+): Buffer {
   const checked = Buffer.alloc(40);
   checked.writeInt16BE(codec, 0);
-  checked.writeInt32BE(count - 1, 2);
+  checked.writeInt32BE(lastOffsetDelta, 2);
   for (const at of [6, 14]) checked.writeBigInt64BE(BigInt(Date.now()), at);
   checked.writeBigInt64BE(-1n, 22); // no producer id
   checked.writeInt16BE(-1, 30);
@@ -46,6 +52,7 @@ function batchBytes({ codec = 0, count, packed }: StrangeBatch): Buffer {
   checked.writeInt32BE(count, 36);
   const body = Buffer.concat([checked, packed]);
   const head = Buffer.alloc(21);
+  head.writeBigInt64BE(BigInt(offset), 0);
   head.writeInt32BE(body.length + 9, 8);
   head.writeInt32BE(-1, 12);
   head.writeInt8(2, 16);
