@@ -35,11 +35,13 @@ CREATE TABLE log_identity (
   initialised_at timestamptz
 );
 
--- Positions that an operator declared void: their records are losers from then on.
+-- Offsets that an operator declared void: what stands at them is a loser from then on.
 CREATE TABLE log_voids (
   topic text NOT NULL,
   partition integer NOT NULL,
   "offset" bigint NOT NULL,
+  -- The last one: an unreadable batch and a gap are of more than one offset.
+  last_offset bigint NOT NULL CHECK (last_offset >= "offset"),
   reason text NOT NULL,
   declared_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (topic, partition, "offset")

@@ -79,6 +79,7 @@ const settings = z.object({
     .max(1000)
     .default(6)
     .describe('partitions of each event topic; fixed once the log exists'),
+  LOG_CHECK_SECONDS: duration.default(60).describe('how often a running process looks at the settings of the topics'),
   PROJECTOR_COMMIT: z
     .enum(['auto', 'async', 'sync'])
     .default('auto')

@@ -15,6 +15,17 @@ export function logProbe({ log, placement }: Resources): Probe {
   return { needed: 'always', check: timed(() => log.ends(placement.all.slice(0, 1))) };
 }
 
+/** What others have changed of the log while the process runs. */
+export function alarmsProbe(alarms: () => readonly string[]): Probe {
+  return {
+    needed: 'never',
+    check() {
+      const found = alarms();
+      return Promise.resolve({ ok: found.length === 0, detail: found.join('; ') || 'ok' });
+    },
+  };
+}
+
 export function readModelProbe(reads: ReadModel): Probe {
   return {
     needed: 'always',

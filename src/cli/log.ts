@@ -1,5 +1,9 @@
-import type { Position, TopicPartition } from '../events/record.ts';
+import { partitionKey, type Position, showPosition, type TopicPartition } from '../events/record.ts';
+import { type LogEntry, missing, type Span, withMissing } from '../log/entry.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { readIdentity } from '../log/identity.ts';
 import { initLog } from '../log/init.ts';
+import { reviewLog } from '../log/topics.ts';
 import { declareVoid, voidsOf } from '../log/voids.ts';
 import type { Client, Database } from '../postgres/pool.ts';
 import { listGenerations } from '../projections/generations.ts';
@@ -18,7 +22,7 @@ export function logInit(): Promise<number> {
 
 export function logVoid(text: string, why: string): Promise<number> {
   const position = parsePosition(text);
-  return withResources({ as: 'command' }, async ({ admin, placement, print }) => {
+  return withResources({ as: 'command' }, async ({ log, admin, placement, print }) => {
     if (!placement.topics.includes(position.topic)) {
       print(`${position.topic} is not an event topic. There are: ${placement.topics.join(', ')}.`);
       return 1;
@@ -30,11 +34,30 @@ export function logVoid(text: string, why: string): Promise<number> {
       );
       return 1;
     }
-    const fresh = await declareVoid(admin, position, why);
-    print(fresh ? `${text} is void from now on.` : `${text} was declared void before.`);
+    const entry = await entryAt(log, position);
+    if (!entry) {
+      print(`Nothing stands at ${text}.`);
+      return 1;
+    }
+    const fresh = await declareVoid(admin, entry, why);
+    print(`${showSpan(entry)} ${fresh ? 'is void from now on.' : 'was declared void before.'}`);
     return 0;
   });
 }
+
+/** A record, the rest of a batch that cannot be read, or the rest of a gap. */
+async function entryAt(log: EventLog, position: Position): Promise<LogEntry | undefined> {
+  const [begin] = await log.begins([position]);
+  const from = Math.max(position.offset, begin?.offset ?? 0);
+  const entries = await log.read({ ...position, offset: from }, { maxBytes: 1 });
+  const [first] = withMissing(position.offset, entries);
+  return first ?? (from > position.offset ? missing(position, position.offset, from - 1) : undefined);
+}
+
+const showSpan = (span: Span): string =>
+  span.last === undefined || span.last === span.offset
+    ? showPosition(span)
+    : `${partitionKey(span)}@${span.offset} to ${span.last}`;
 
 /** Builds that are not stopped at that very record, and where they are. */
 function notStoppedAt(admin: Database, { topic, partition, offset }: Position): Promise<string[]> {
@@ -60,7 +83,9 @@ async function checkpointIn(client: Client, schema: string, { topic, partition }
 /** Exit code 2 when a fault was found. */
 export function logVerify(): Promise<number> {
   return withResources({ as: 'command' }, async ({ log, placement, admin, print }) => {
-    const { partitions, faults } = await verifyLog({ log, placement, voids: await voidsOf(admin) });
+    const { refusals, alarms } = await reviewLog(log, placement, await readIdentity(admin));
+    const { partitions, faults: found } = await verifyLog({ log, placement, voids: await voidsOf(admin) });
+    const faults = [...refusals, ...alarms, ...found];
     for (const { topic, partition, end, streams, winners, losers } of partitions) {
       const lost = Object.entries(losers).map(([reason, count]) => `, ${count} ${reason}`);
       print(`${topic}/${partition}: ${end} records, ${winners} accepted in ${streams} streams${lost.join('')}`);

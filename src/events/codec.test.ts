@@ -145,6 +145,7 @@ describe('an event', () => {
       topic: 't',
       partition: 0,
       offset: 0,
+      lastOffset: 0,
       reason: 'r',
       at: 'yesterday',
     } as const;

@@ -4,7 +4,14 @@ import { voidRecord } from './voids.ts';
 
 it('a void is told under its position, in a value that needs no header', () => {
   const where = { topic: 'openmusic.catalog', partition: 3, offset: 128 };
-  const voided = { type: 'PositionVoided', ...where, reason: 'a disk lied', at: '2026-11-22T21:06:18.353Z' } as const;
+  const lastOffset = 130;
+  const voided = {
+    type: 'PositionVoided',
+    ...where,
+    lastOffset,
+    reason: 'a disk lied',
+    at: '2026-11-22T21:06:18.353Z',
+  } as const;
   const { key, value } = voidRecord(voided);
   expect(key).toBe('openmusic.catalog/3@128');
   expect(decodeEvent('openmusic.PositionVoided', value)).toEqual(voided);

@@ -7,6 +7,8 @@ export interface PositionVoided {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
+  /** The last offset that is void: an unreadable batch and a gap cover several. */
+  readonly lastOffset: number;
   readonly reason: string;
   /** ISO 8601. */
   readonly at: string;

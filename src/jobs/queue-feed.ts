@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { type Placement, topicOf } from '../events/placement.ts';
 import { showPosition } from '../events/record.ts';
 import type { EventLog, SubscriptionHandler } from '../log/event-log.ts';
-import { voidTest } from '../log/voids.ts';
+import { readVoidTest } from '../log/voids.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import type { ProjectorObserver } from '../projections/apply.ts';
@@ -52,7 +52,7 @@ export async function startQueueFeed(options: QueueFeedOptions): Promise<QueueFe
   const projector = createProjector({
     store: createPostgresStore(database, [queueOf(scope)], placement.namespace, headsOfQueue(scope)),
     belongs: (stream, where) => placement.belongs(stream, where),
-    voids: () => voidTest(database),
+    voids: () => readVoidTest(database),
     ends: (some) => log.ends(some),
     observer: observerOf(options, () => (lastProgress = Date.now())),
   });

@@ -5,7 +5,15 @@ import { append } from './embedded/append.ts';
 import { readFrom } from './embedded/read.ts';
 import { EmbeddedSubscription } from './embedded/subscription.ts';
 import { Tail } from './embedded/tail.ts';
-import { createTopics, deleteExpired, describeTopics, durabilityOf, endsOf, partitionsOf } from './embedded/topics.ts';
+import {
+  beginsOf,
+  createTopics,
+  deleteExpired,
+  describeTopics,
+  durabilityOf,
+  endsOf,
+  partitionsOf,
+} from './embedded/topics.ts';
 import { holdWriterLock, type WriterLock, type WriterLockOptions } from './embedded/writer-lock.ts';
 import { AppendError, type EventLog, type Subscription } from './event-log.ts';
 
@@ -82,6 +90,7 @@ function logIn(database: Database, lock: WriterLock | undefined, report: (messag
     durability: () => durabilityOf(database),
     describe: (topics) => describeTopics(database, topics),
     createTopics: (topics) => createTopics(database, topics),
+    begins: (partitions) => beginsOf(database, partitions),
     ends: (partitions) => endsOf(database, partitions),
     read: (from, { maxBytes = 2 ** 20 } = {}) => read(database, from, maxBytes),
     subscribe,

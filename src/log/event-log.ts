@@ -1,11 +1,12 @@
-import type { LogRecord, Position, StoredRecord, TopicPartition } from '../events/record.ts';
+import type { LogRecord, Position, TopicPartition } from '../events/record.ts';
 import type { Stoppable } from '../lifecycle.ts';
+import type { LogEntry } from './entry.ts';
 
 /**
  * The port to the log. Both adapters promise, and `test/contract/event-log.ts` tests on both:
  * - an acknowledged append survives kill -9 of whoever appended, and of the log's server;
  * - a partition is a total order, and a batch's records of one partition keep their order;
- * - offsets of a partition are dense: 0, 1, 2, …
+ * - every offset below a partition's end is told of: by a record, or by a blank where there is none that can be judged;
  * - a subscription delivers from where its handler wants to begin, in order, without gaps.
  */
 export interface EventLog {
@@ -20,10 +21,12 @@ export interface EventLog {
    * Rejects with an AppendError; after `unknown` some or all of them may be, or may yet come to be, in the log.
    */
   append(batch: readonly Append[]): Promise<void>;
+  /** The first offset of each partition: 0, unless something has deleted records. */
+  begins(partitions: readonly TopicPartition[]): Promise<Position[]>;
   /** The next offset of each partition. */
   ends(partitions: readonly TopicPartition[]): Promise<Position[]>;
-  /** Up to about `maxBytes` of records from a position on; empty at the end of the partition. */
-  read(from: Position, options?: { maxBytes?: number }): Promise<StoredRecord[]>;
+  /** Up to about `maxBytes` of what stands at a position and after it; empty at the end of the partition. */
+  read(from: Position, options?: { maxBytes?: number }): Promise<LogEntry[]>;
   /** Joins the group and delivers until stopped. Resolves once it runs, which can be before anything is assigned. */
   subscribe(subscription: Subscription): Promise<RunningSubscription>;
   close(): Promise<void>;
@@ -38,6 +41,8 @@ export interface Durability {
 export interface TopicDescription {
   readonly topic: string;
   readonly partitions: number;
+  /** Of the partition that has the fewest. */
+  readonly replicas: number;
   /** Settings by Kafka's names, at least `cleanup.policy`, `retention.ms` and `retention.bytes`. */
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -90,9 +95,9 @@ export interface SubscriptionHandler {
   deliver(slices: readonly Slice[], context: DeliveryContext): Promise<Next[]>;
 }
 
-/** Consecutive records of one partition, as they lie in the log. The first is normally the one that was wanted. */
+/** What stands at consecutive offsets of one partition. The first is normally the one that was wanted. */
 export interface Slice extends TopicPartition {
-  readonly records: readonly [StoredRecord, ...StoredRecord[]];
+  readonly records: readonly [LogEntry, ...LogEntry[]];
 }
 
 export interface Next extends TopicPartition {

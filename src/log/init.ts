@@ -68,8 +68,8 @@ async function begin(options: Locked): Promise<LogIdentity> {
 async function make({ log, placement, database }: Locked, { incarnation }: LogIdentity): Promise<LogIdentity> {
   const identity = { incarnation, initialised: true };
   await log.createTopics(topicsOf(placement));
-  const { faults, empty, incarnations } = await inspectLog(log, placement);
-  const reasons = [...faults, ...strangers(incarnations, identity)];
+  const { faults, cut, empty, incarnations } = await inspectLog(log, placement);
+  const reasons = [...faults, ...cut, ...strangers(incarnations, identity)];
   if (reasons.length > 0) throw new LogRefused(reasons);
   await log.append(empty.map((where) => ({ ...where, record: genesisRecord(placement, where, incarnation) })));
   await checkLog(log, placement, identity);

@@ -1,7 +1,8 @@
 import { reasonOf } from '../errors.ts';
-import { showPosition, type Position, type StoredRecord } from '../events/record.ts';
+import { showPosition, type Position } from '../events/record.ts';
+import type { LogEntry } from './entry.ts';
 import type { EventLog, Subscription } from './event-log.ts';
-import { createLogAdmin, type LogAdmin } from './kafka/admin.ts';
+import { createLogAdmin } from './kafka/admin.ts';
 import { createAppender } from './kafka/append.ts';
 import { createClient } from './kafka/client.ts';
 import { within } from '../deadline.ts';
@@ -56,21 +57,21 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> 
     durability: (topics) => answer('asking for durability', admin.durability(topics)),
     describe: (topics) => answer('describing topics', admin.describe(topics)),
     createTopics: (topics) => answer('creating topics', admin.createTopics(topics)),
-    ends: (partitions) => answer('asking for the ends', admin.ends(partitions)),
-    read: (from, { maxBytes = 2 ** 20 } = {}) => answer('reading', read(reader, admin, from, maxBytes)),
+    begins: (partitions) => answer('asking for the beginnings', reader.begins(partitions)),
+    ends: (partitions) => answer('asking for the ends', reader.ends(partitions)),
+    read: (from, { maxBytes = 2 ** 20 } = {}) => answer('reading', read(reader, from, maxBytes)),
     subscribe,
     close: () => (closed ??= close()),
   };
 }
 
-async function read(reader: Reader, admin: LogAdmin, from: Position, maxBytes: number): Promise<StoredRecord[]> {
+async function read(reader: Reader, from: Position, maxBytes: number): Promise<LogEntry[]> {
   try {
     return await reader.read(from, maxBytes);
   } catch (error) {
     if (failureOf(error).type !== 'OFFSET_OUT_OF_RANGE') throw error;
-    const { begin, end } = await admin.extent(from);
-    throw new Error(`${showPosition(from)} is not in the log, which begins at ${begin} and ends at ${end}`, {
-      cause: error,
-    });
+    const [[begin], [end]] = await Promise.all([reader.begins([from]), reader.ends([from])]);
+    const extent = `which begins at ${begin?.offset ?? '?'} and ends at ${end?.offset ?? '?'}`;
+    throw new Error(`${showPosition(from)} is not in the log, ${extent}`, { cause: error });
   }
 }

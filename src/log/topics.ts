@@ -1,10 +1,11 @@
 import type { Placement } from '../events/placement.ts';
 import { partitionKey, type TopicPartition } from '../events/record.ts';
-import type { EventLog, NewTopic, TopicDescription } from './event-log.ts';
+import { isBlank } from './entry.ts';
+import type { EventLog, NewTopic } from './event-log.ts';
 import { readGenesis } from './genesis.ts';
 import type { LogIdentity } from './identity.ts';
+import { alarmsOf, FOR_EVER, refusalsOf } from './settings.ts';
 
-const FOR_EVER = -1;
 const DAY_MS = 86_400_000;
 const INIT = 'run `npm run openmusic -- log init`';
 
@@ -30,18 +31,36 @@ export class LogRefused extends Error {
   }
 }
 
+export interface LogReview {
+  /** Why nothing may be started on this log. */
+  readonly refusals: readonly string[];
+  /** What is wrong with it all the same. */
+  readonly alarms: readonly string[];
+}
+
 /** Throws LogRefused with all reasons not to start on this log. */
 export async function checkLog(log: EventLog, placement: Placement, identity: LogIdentity | undefined): Promise<void> {
-  const { faults, missing, empty, incarnations } = await inspectLog(log, placement);
+  const { refusals } = await reviewLog(log, placement, identity);
+  if (refusals.length > 0) throw new LogRefused(refusals);
+}
+
+/** Looks at everything that others can change of a log: topics, their settings, where they begin, whose they are. */
+export async function reviewLog(
+  log: EventLog,
+  placement: Placement,
+  identity: LogIdentity | undefined,
+): Promise<LogReview> {
+  const { faults, alarms, cut, missing, empty, incarnations } = await inspectLog(log, placement);
   const used = identity?.initialised === true;
-  const reasons = [
-    ...(used ? [] : [`this database does not know the log: ${INIT}`]),
+  const refusals = [
+    ...(used ? [] : [`this database does not know the log: ${INIT}`, ...cut]),
     ...missing.map((topic) => (used ? deleted(topic, placement) : `topic ${topic} does not exist: ${INIT}`)),
     ...empty.map((where) => emptied(where, used)),
     ...faults,
     ...strangers(incarnations, identity),
   ];
-  if (reasons.length > 0) throw new LogRefused(reasons);
+  // A database that was there before has what was deleted, and goes on.
+  return { refusals, alarms: [...alarms, ...(used ? cut : [])] };
 }
 
 /** A dead-letter topic holds nothing that init could not make again. */
@@ -74,6 +93,9 @@ function mixed(incarnations: ReadonlyMap<string, string>): string[] {
 export interface Inspection {
   /** What no init can mend. */
   readonly faults: string[];
+  readonly alarms: string[];
+  /** Partitions whose first records were deleted. */
+  readonly cut: string[];
   readonly missing: string[];
   /** Partitions of event topics without any record. */
   readonly empty: TopicPartition[];
@@ -81,50 +103,68 @@ export interface Inspection {
   readonly incarnations: Map<string, string>;
 }
 
-/** What is there of the topics that must be. Partitions are looked into only where all of their topic is as it must be. */
+/** What is there of the topics that must be. Partitions are looked into only where their topic has enough of them. */
 export async function inspectLog(log: EventLog, placement: Placement): Promise<Inspection> {
   const wanted = topicsOf(placement);
   const found = new Map((await log.describe(wanted.map(({ topic }) => topic))).map((topic) => [topic.topic, topic]));
-  const missing = wanted.map(({ topic }) => topic).filter((topic) => !found.has(topic));
-  const faults = wanted.flatMap((topic) => faultsOf(topic, found.get(topic.topic)));
-  const sound = placement.all.filter(({ topic }) => found.get(topic)?.partitions === placement.partitions);
-  const begun = await openingsOf(log, placement, sound);
-  return { ...begun, missing, faults: [...faults, ...begun.faults] };
-}
-
-function faultsOf({ topic, partitions, retentionMs }: NewTopic, found: TopicDescription | undefined): string[] {
-  if (!found) return [];
-  const faults: string[] = [];
-  if (found.partitions !== partitions) {
-    faults.push(`topic ${topic} has ${found.partitions} partitions, ${partitions} are configured`);
+  const inspection: Inspection = {
+    ...{ faults: [], alarms: [], cut: [], missing: [], empty: [] },
+    incarnations: new Map(),
+  };
+  for (const topic of wanted) {
+    const description = found.get(topic.topic);
+    if (description) {
+      inspection.faults.push(...refusalsOf(topic, description));
+      inspection.alarms.push(...alarmsOf(topic, description));
+    } else inspection.missing.push(topic.topic);
   }
-  if (retentionMs === FOR_EVER) faults.push(...lossesOf(found));
-  return faults;
+  const partitionsOf = (topic: string) => found.get(topic)?.partitions ?? 0;
+  inspection.alarms.push(...(await recordsBeyond(log, placement, partitionsOf)));
+  const sound = placement.all.filter(({ topic }) => partitionsOf(topic) >= placement.partitions);
+  await inspectBeginnings(log, placement, sound, inspection);
+  return inspection;
 }
 
-const KEEPS_ALL = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1' };
-
-/** Settings by which the log would lose records. */
-function lossesOf({ topic, settings }: TopicDescription): string[] {
-  return Object.entries(KEEPS_ALL)
-    .filter(([name, value]) => settings[name] !== value)
-    .map(([name, value]) => `topic ${topic} has ${name}=${settings[name] ?? 'unknown'}, it must be ${value}`);
+/** Records in partitions that the log was made without: no judge reads them. */
+async function recordsBeyond(
+  log: EventLog,
+  { topics, partitions }: Placement,
+  partitionsOf: (topic: string) => number,
+): Promise<string[]> {
+  const beyond = topics.flatMap((topic) =>
+    Array.from({ length: Math.max(0, partitionsOf(topic) - partitions) }, (_, n) => ({
+      topic,
+      partition: partitions + n,
+    })),
+  );
+  const filled = (await log.ends(beyond)).filter(({ offset }) => offset > 0);
+  return filled.map((end) => `${partitionKey(end)} holds ${end.offset} records of others, which no reader judges`);
 }
 
-type Openings = Omit<Inspection, 'missing'>;
-
-async function openingsOf(
+async function inspectBeginnings(
   log: EventLog,
   placement: Placement,
   partitions: readonly TopicPartition[],
-): Promise<Openings> {
-  const openings: Openings = { faults: [], empty: [], incarnations: new Map() };
-  for (const { offset, ...where } of await log.ends(partitions)) {
-    const first = offset === 0 ? undefined : (await log.read({ ...where, offset: 0 }, { maxBytes: 1 }))[0];
-    const opened = first && readGenesis(placement, first);
-    if (opened === undefined) openings.empty.push(where);
-    else if (typeof opened === 'string') openings.faults.push(opened);
-    else openings.incarnations.set(partitionKey(where), opened.incarnation);
+  { cut, empty, faults, incarnations }: Inspection,
+): Promise<void> {
+  const ends = await log.ends(partitions);
+  const begins = await log.begins(partitions);
+  for (const [index, where] of partitions.entries()) {
+    const [begin, end] = [begins[index]?.offset ?? 0, ends[index]?.offset ?? 0];
+    if (end === 0) empty.push(where);
+    else if (begin > 0)
+      cut.push(`${partitionKey(where)} begins at offset ${begin}: the records before it were deleted`);
+    else {
+      const opened = await openingOf(log, placement, where);
+      if (typeof opened === 'string') faults.push(opened);
+      else incarnations.set(partitionKey(where), opened.incarnation);
+    }
   }
-  return openings;
+}
+
+async function openingOf(log: EventLog, placement: Placement, where: TopicPartition) {
+  const [first] = await log.read({ ...where, offset: 0 }, { maxBytes: 1 });
+  if (!first || isBlank(first))
+    return `${partitionKey(where)}@0 cannot be read: ${first?.reason ?? 'nothing is there'}`;
+  return readGenesis(placement, first);
 }

@@ -1,34 +1,53 @@
-import { type Position, showPosition, type TopicPartition } from '../events/record.ts';
+import { partitionKey, type TopicPartition } from '../events/record.ts';
+import type { Span } from './entry.ts';
 import type { Queries } from './identity.ts';
 
-/** A position whose record is a loser from now on, because an operator said so. */
-export interface DeclaredVoid extends Position {
+/** Offsets at which everything is a loser from now on, because an operator said so. */
+export interface DeclaredVoid extends Span {
+  readonly last: number;
   readonly reason: string;
   readonly declaredAt: Date;
 }
 
+/** Whether every offset of a span is void. */
+export type VoidTest = (span: Span) => boolean;
+
 /** False when it was declared before; the first reason stands. */
-export async function declareVoid(database: Queries, position: Position, reason: string): Promise<boolean> {
+export async function declareVoid(database: Queries, span: Span, reason: string): Promise<boolean> {
+  const { topic, partition, offset, last = offset } = span;
   const rows = await database.query({
     text: `
-      INSERT INTO log_voids (topic, partition, "offset", reason) VALUES ($1, $2, $3, $4)
+      INSERT INTO log_voids (topic, partition, "offset", last_offset, reason) VALUES ($1, $2, $3, $4, $5)
       ON CONFLICT DO NOTHING RETURNING reason`,
-    values: [position.topic, position.partition, position.offset, reason],
+    values: [topic, partition, offset, last, reason],
   });
   return rows.length > 0;
 }
 
-/** Whether a position is declared void, as of now. */
-export async function voidTest(database: Queries): Promise<(position: Position) => boolean> {
-  const positions = new Set((await voidsOf(database)).map(showPosition));
-  return (position) => positions.size > 0 && positions.has(showPosition(position));
+export async function readVoidTest(database: Queries): Promise<VoidTest> {
+  return voidTestOf(await voidsOf(database));
+}
+
+/** Several voids can cover a span together. They need no order. */
+export function voidTestOf(voids: readonly Span[]): VoidTest {
+  const sorted = voids.toSorted((one, other) => one.offset - other.offset);
+  const byPartition = Map.groupBy(sorted, partitionKey);
+  return (span) => {
+    const { offset, last = offset } = span;
+    let next = offset;
+    for (const each of byPartition.get(partitionKey(span)) ?? []) {
+      if (each.offset > next) break;
+      next = Math.max(next, (each.last ?? each.offset) + 1);
+    }
+    return next > last;
+  };
 }
 
 /** Those of some partitions, or all, in the order of the log. */
 export async function voidsOf(database: Queries, partitions?: readonly TopicPartition[]): Promise<DeclaredVoid[]> {
   const rows = await database.query<DeclaredVoid & Record<string, unknown>>({
     text: `
-      SELECT topic, partition, "offset", reason, declared_at AS "declaredAt" FROM log_voids
+      SELECT topic, partition, "offset", last_offset AS last, reason, declared_at AS "declaredAt" FROM log_voids
       WHERE $1::text[] IS NULL OR (topic, partition) IN (SELECT * FROM unnest($1::text[], $2::int[]))
       ORDER BY topic, partition, "offset"`,
     values: [partitions?.map(({ topic }) => topic), partitions?.map(({ partition }) => partition)],

@@ -1,6 +1,7 @@
 import type { Position, StoredRecord } from '../events/record.ts';
 import type { Faults } from '../faults.ts';
 import type { Word } from '../events/word.ts';
+import type { LogEntry } from '../log/entry.ts';
 import type { DeliveryContext } from '../log/event-log.ts';
 import { createJudge, halves, type Judged, type JudgeOptions, poisoned, stillNext, type Work } from './judge.ts';
 import { type Accepted, type Commit, type CommitOutcome, Poison, type ProjectionStore } from './store.ts';
@@ -8,7 +9,7 @@ import { type Accepted, type Commit, type CommitOutcome, Poison, type Projection
 /** Hears what happened, after it was committed. */
 export interface ProjectorObserver {
   committed(commit: Commit, word: Word): void;
-  lost(record: StoredRecord, reason: string, alarm: boolean): void;
+  lost(record: LogEntry, reason: string, alarm: boolean): void;
   quarantined(record: StoredRecord, reason: string): void;
   stopped(position: Position, reason: string): void;
 }

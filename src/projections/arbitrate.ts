@@ -1,5 +1,7 @@
 import { type Envelope, readEnvelope } from '../events/envelope.ts';
-import type { Position, StoredRecord, TopicPartition } from '../events/record.ts';
+import type { StoredRecord, TopicPartition } from '../events/record.ts';
+import { isBlank, type LogEntry } from '../log/entry.ts';
+import type { VoidTest } from '../log/voids.ts';
 
 /** The last accepted record of a stream. */
 export interface Head {
@@ -11,24 +13,33 @@ export interface Head {
 export interface Ground {
   /** Whether a stream's records may stand in a partition at all. */
   belongs(stream: string, where: TopicPartition): boolean;
-  /** Whether an operator declared the position void. */
-  isVoid(position: Position): boolean;
+  /** Whether an operator declared all of the offsets void. */
+  readonly isVoid: VoidTest;
 }
 
 /**
- * A record before any head is looked at.
- * - `claim`: ours, and in its place; whether it wins depends on the head of its stream;
- * - `loser`: cannot win whatever the head; `alarm` when nobody should have written it;
+ * What stands at some offsets, before any head is looked at.
+ * - `claim`: a record of ours, and in its place; whether it wins depends on the head of its stream;
+ * - `loser`: cannot win whatever the head; `alarm` when nothing should have written it;
  * - `corrupt`: may have been anything.
  */
 export type Sighting =
-  | { readonly kind: 'claim'; readonly envelope: Envelope }
+  | { readonly kind: 'claim'; readonly envelope: Envelope; readonly record: StoredRecord }
   | { readonly kind: 'loser'; readonly reason: string; readonly alarm: boolean }
   | { readonly kind: 'corrupt'; readonly reason: string };
 
-/** Reads headers and key, never the value, so that old and new code always agree. */
-export function sight(record: StoredRecord, ground: Ground): Sighting {
-  if (ground.isVoid(record)) return { kind: 'loser', reason: 'declared void', alarm: false };
+/**
+ * Every judge of the log decides here which offsets it may pass and which it must stop at. Reads headers and key, never the
+ * value, so that old and new code always agree.
+ */
+export function sight(entry: LogEntry, ground: Ground): Sighting {
+  if (ground.isVoid(entry)) return { kind: 'loser', reason: 'declared void', alarm: false };
+  if (!isBlank(entry)) return sightRecord(entry, ground);
+  if (entry.blank === 'control') return { kind: 'loser', reason: entry.reason, alarm: false };
+  return { kind: 'corrupt', reason: entry.reason };
+}
+
+function sightRecord(record: StoredRecord, ground: Ground): Sighting {
   const reading = readEnvelope(record);
   if (reading.kind === 'foreign') return { kind: 'loser', reason: reading.reason, alarm: true };
   if (reading.kind === 'corrupt') return reading;
@@ -36,7 +47,7 @@ export function sight(record: StoredRecord, ground: Ground): Sighting {
   if (!ground.belongs(envelope.stream, record)) {
     return { kind: 'loser', reason: 'its stream lives in another partition', alarm: true };
   }
-  return { kind: 'claim', envelope };
+  return { kind: 'claim', envelope, record };
 }
 
 export type Rule = (claim: Pick<Envelope, 'version' | 'prev'>, head: Head | undefined) => boolean;

@@ -1,4 +1,5 @@
 import { partitionKey, type Position, type TopicPartition } from '../events/record.ts';
+import type { VoidTest } from '../log/voids.ts';
 import type { ProjectorObserver } from './apply.ts';
 import type { Ground } from './arbitrate.ts';
 import { PartitionState } from './partition-state.ts';
@@ -7,8 +8,8 @@ import type { ProjectionStore } from './store.ts';
 export interface AssignmentOptions {
   readonly store: Pick<ProjectionStore, 'checkpoints' | 'noteStopped'>;
   readonly belongs: Ground['belongs'];
-  /** Reads which positions are void; asked whenever partitions are assigned or resumed. */
-  readonly voids: () => Promise<Ground['isVoid']>;
+  /** Reads which offsets are void; asked whenever partitions are assigned or resumed. */
+  readonly voids: () => Promise<VoidTest>;
   readonly ends: (partitions: readonly TopicPartition[]) => Promise<Position[]>;
   readonly observer: Pick<ProjectorObserver, 'stopped'>;
   /** Streams of each partition whose head is kept in memory. */

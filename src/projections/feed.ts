@@ -5,7 +5,7 @@ import { partitionKey, type Position } from '../events/record.ts';
 import type { Faults } from '../faults.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { EventLog, RunningSubscription } from '../log/event-log.ts';
-import { voidTest } from '../log/voids.ts';
+import { readVoidTest } from '../log/voids.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../postgres/pool.ts';
 import { type Generation, holdGeneration } from './generations.ts';
@@ -81,7 +81,7 @@ export function projectorOf(
   return createProjector({
     store: cache && served ? withMarks(store, served.id, { ...cache, faults }) : store,
     belongs: (stream, where) => placement.belongs(stream, where),
-    voids: () => voidTest(database),
+    voids: () => readVoidTest(database),
     ends: (partitions) => log.ends(partitions),
     observer,
     faults,

@@ -1,17 +1,18 @@
 import { decodeEvent } from '../events/codec.ts';
-import { type Envelope, fingerprint, valueIsIntact } from '../events/envelope.ts';
+import { type Envelope, valueIsIntact } from '../events/envelope.ts';
 import type { AnyEvent } from '../events/events.ts';
 import type { LogRecord, StoredRecord } from '../events/record.ts';
 import { reasonOf } from '../errors.ts';
+import { identityOf, lastOffsetOf, type LogEntry } from '../log/entry.ts';
 import { type Ground, type Rule, sight, type Sighting, wins } from './arbitrate.ts';
 import type { PartitionState } from './partition-state.ts';
 import type { Accepted, Checkpoint, ProjectionStore, StreamHead } from './store.ts';
 
-/** Consecutive records of one partition on their way through one transaction. */
+/** Consecutive entries of one partition on their way through one transaction. */
 export interface Work {
   readonly state: PartitionState;
   readonly from: Checkpoint;
-  readonly records: readonly StoredRecord[];
+  readonly records: readonly LogEntry[];
 }
 
 /** What arbitration made of a work's records. */
@@ -19,7 +20,7 @@ export interface Judged {
   readonly work: Work;
   readonly to: Checkpoint;
   readonly accepted: readonly Accepted[];
-  readonly losers: readonly { record: StoredRecord; reason: string; alarm: boolean }[];
+  readonly losers: readonly { record: LogEntry; reason: string; alarm: boolean }[];
   readonly heads: ReadonlyMap<string, StreamHead>;
 }
 
@@ -57,7 +58,8 @@ export function createJudge({ store, ground, stop, rule = wins }: JudgeOptions):
       const sound = corrupt < 0 ? work.records.length : corrupt;
       if (sound > 0) judged.push(judgeWork(work, sightings.slice(0, sound), loaded, rule));
       const culprit = sightings[corrupt];
-      if (culprit?.kind === 'corrupt' && !work.state.suspects(work.from.next + corrupt) && sound === 0) {
+      const suspect = work.records[corrupt]?.offset ?? NaN;
+      if (culprit?.kind === 'corrupt' && !work.state.suspects(suspect) && sound === 0) {
         await stop(work.state, culprit.reason);
       }
     }
@@ -86,17 +88,17 @@ export function judgeWork(
   const heads = new Map<string, StreamHead>();
   const headOf = (stream: string) => heads.get(stream) ?? work.state.heads.get(stream) ?? loaded.get(stream);
   const accepted: Accepted[] = [];
-  const losers: { record: StoredRecord; reason: string; alarm: boolean }[] = [];
+  const losers: { record: LogEntry; reason: string; alarm: boolean }[] = [];
   let last = work.records[0];
   for (const [index, sighting] of sightings.entries()) {
-    const record = work.records[index];
-    if (!record) break;
-    last = record;
+    const entry = work.records[index];
+    if (!entry) break;
+    last = entry;
     if (sighting.kind !== 'claim') {
-      losers.push({ record, reason: sighting.reason, alarm: sighting.kind === 'loser' && sighting.alarm });
+      losers.push({ record: entry, reason: sighting.reason, alarm: sighting.kind === 'loser' && sighting.alarm });
       continue;
     }
-    const { envelope } = sighting;
+    const { envelope, record } = sighting;
     const head = headOf(envelope.stream);
     if (!rule(envelope, head)) {
       losers.push({ record, reason: 'lost the race', alarm: false });
@@ -111,9 +113,10 @@ export function judgeWork(
   return { work: { ...work, records }, to: after(work.from, last), accepted, losers, heads };
 }
 
-function after(from: Checkpoint, last: StoredRecord | undefined): Checkpoint {
+function after(from: Checkpoint, last: LogEntry | undefined): Checkpoint {
   if (!last) return from;
-  return { next: last.offset + 1, fence: from.fence, fingerprint: fingerprint(last), leaderEpoch: last.leaderEpoch };
+  const { leaderEpoch } = last;
+  return { next: lastOffsetOf(last) + 1, fence: from.fence, fingerprint: identityOf(last), leaderEpoch };
 }
 
 function payloadOf(record: StoredRecord, envelope: Envelope): Accepted['payload'] {

@@ -51,11 +51,19 @@ describe('what comes of a partition', () => {
     expect(see(from(4, 7))).toEqual({ kind: 'stop', reason: expect.stringMatching(/^at offset 4 .*another log$/) });
   });
 
-  it('stops when what was asked for is missing', () => {
-    expect(begun(5).see(from(6, 7))).toEqual({
-      kind: 'stop',
-      reason: 'offset 4 was asked for and 6 came: records are missing',
-    });
+  it('shows a gap before what was asked for, which is the judge to stop at', () => {
+    const found = begun(5).see(from(7, 8));
+    expect(found).toMatchObject({ kind: 'apply', records: [{ blank: 'missing', offset: 5, last: 6 }, { offset: 7 }] });
+  });
+
+  it('goes on when only the record to compare was deleted', () => {
+    expect(offsets(begun(5).see(from(5, 7)))).toEqual([5, 6]);
+  });
+
+  it('is compared with nothing after a marker or a void', () => {
+    const { offset, see } = begun(5, { fingerprint: '' });
+    expect(offset).toBe(5);
+    expect(offsets(see(from(5, 7, 3)))).toEqual([5, 6]);
   });
 
   it.each([
@@ -78,10 +86,12 @@ describe('what comes of a partition', () => {
     expect(see([other, ...from(6, 9)])).toMatchObject({ kind: 'stop', reason: expect.stringMatching(/another log$/) });
   });
 
-  it('is applied up to a gap within it', () => {
-    const { see } = begun(0);
-    const records = [...from(0, 3), ...from(5, 8)] as unknown as Records;
-    expect(offsets(see(records))).toEqual([0, 1, 2]);
+  it.each([0, 5])('shows a gap within it, also behind the record that is compared: from %i', (next) => {
+    const { see } = begun(next);
+    const records = [...from(Math.max(0, next - 1), 7), ...from(9, 10)] as unknown as Records;
+    const found = see(records);
+    const last = found.kind === 'apply' ? found.records.slice(-2) : [];
+    expect(last).toMatchObject([{ blank: 'missing', offset: 7, last: 8 }, { offset: 9 }]);
   });
 
   it('is applied up to another leader epoch, before which the last applied record is compared again', () => {

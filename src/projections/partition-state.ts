@@ -1,11 +1,14 @@
 import { LRUCache } from 'lru-cache';
-import { fingerprint } from '../events/envelope.ts';
-import { type StoredRecord, type TopicPartition } from '../events/record.ts';
+import type { TopicPartition } from '../events/record.ts';
+import { beginningAt, identityOf, isBlank, type LogEntry, withMissing } from '../log/entry.ts';
 import type { Checkpoint, StoredCheckpoint, StreamHead } from './store.ts';
 
-/** What is to be done with records that were delivered. */
+/** At least one. */
+type Entries = readonly [LogEntry, ...LogEntry[]];
+
+/** What is to be done with what was delivered. */
 export type Approach =
-  | { readonly kind: 'apply'; readonly records: readonly [StoredRecord, ...StoredRecord[]] }
+  | { readonly kind: 'apply'; readonly records: Entries }
   | { readonly kind: 'continue'; readonly next: number }
   | { readonly kind: 'stop'; readonly reason: string };
 
@@ -45,7 +48,7 @@ export class PartitionState {
     this.heads.clear();
     this.stopped = undefined;
     this.noted = stopped !== null;
-    this.#verify = next > 0;
+    this.#verify = fingerprint !== '';
     this.#verifiedEpoch = undefined;
     return this.#ask(this.#wanted(this.checkpoint));
   }
@@ -55,28 +58,16 @@ export class PartitionState {
     this.heads.clear();
   }
 
-  /** Judges position, density, identity and epoch of what came; nothing of a record is interpreted. */
-  approach(checkpoint: Checkpoint, records: readonly [StoredRecord, ...StoredRecord[]]): Approach {
-    const [first] = records;
+  /** Judges position, identity and epoch of what came, and shows what is missing of it; nothing of a record is interpreted. */
+  approach(checkpoint: Checkpoint, came: Entries): Approach {
     const wanted = this.#wanted(checkpoint);
-    if (first.offset !== wanted) {
-      if (this.#asked === wanted) {
-        return { kind: 'stop', reason: `offset ${wanted} was asked for and ${first.offset} came: records are missing` };
-      }
-      // The log ended before the wanted record, if only for a moment: what lies there now may be another one.
-      if (first.offset < wanted) this.#verify = true;
-      return { kind: 'continue', next: this.#ask(this.#wanted(checkpoint)) };
+    const [first] = came;
+    if (first.offset !== wanted && (this.#asked !== wanted || first.offset < wanted)) {
+      return this.#askInstead(checkpoint, wanted, first);
     }
     this.#asked = undefined;
-    if (!this.#verify) return this.#gate(checkpoint, records);
-    const found = fingerprint(first);
-    if (found !== checkpoint.fingerprint) {
-      return { kind: 'stop', reason: `at offset ${wanted} was ${checkpoint.fingerprint} and is ${found}: another log` };
-    }
-    this.#verify = false;
-    this.#verifiedEpoch ??= first.leaderEpoch;
-    const [next, ...rest] = records.slice(1);
-    return next ? this.#gate(checkpoint, [next, ...rest]) : { kind: 'continue', next: checkpoint.next };
+    const entries = withMissing(wanted, came);
+    return this.#verify ? this.#compare(checkpoint, entries) : this.#gate(checkpoint, entries);
   }
 
   /** What was asked for did not get through: the records that come again are no answer to it. */
@@ -109,15 +100,40 @@ export class PartitionState {
     for (const [stream, head] of heads) this.heads.set(stream, head);
   }
 
+  #askInstead(checkpoint: Checkpoint, wanted: number, first: LogEntry): Approach {
+    if (this.#asked === wanted) {
+      return { kind: 'stop', reason: `offset ${wanted} was asked for and ${first.offset} came` };
+    }
+    // The log ended before the wanted record, if only for a moment: what lies there now may be another one.
+    if (first.offset < wanted) this.#verify = checkpoint.fingerprint !== '';
+    return { kind: 'continue', next: this.#ask(this.#wanted(checkpoint)) };
+  }
+
+  /** A record that is not there any more cannot be compared. It was applied, so nothing of it is lost. */
+  #compare(checkpoint: Checkpoint, [last, ...following]: readonly LogEntry[]): Approach {
+    if (last && !isMissing(last) && identityOf(last) !== checkpoint.fingerprint) {
+      const found = isBlank(last) ? last.reason : identityOf(last);
+      return {
+        kind: 'stop',
+        reason: `at offset ${last.offset} was ${checkpoint.fingerprint} and is ${found}: another log`,
+      };
+    }
+    this.#verify = false;
+    this.#verifiedEpoch ??= last?.leaderEpoch;
+    const rest = last && isMissing(last) ? (beginningAt(last, checkpoint.next) ?? []) : [];
+    return this.#gate(checkpoint, [rest, following].flat());
+  }
+
   /** A new leader epoch may mean a shortened log: the last applied record is compared again before going on. */
-  #gate(checkpoint: Checkpoint, records: readonly [StoredRecord, ...StoredRecord[]]): Approach {
-    const epoch = records[0].leaderEpoch;
-    if (epoch !== checkpoint.leaderEpoch && epoch !== this.#verifiedEpoch && checkpoint.next > 0) {
+  #gate(checkpoint: Checkpoint, [first, ...rest]: readonly LogEntry[]): Approach {
+    if (!first) return { kind: 'continue', next: checkpoint.next };
+    const epoch = first.leaderEpoch;
+    if (epoch !== checkpoint.leaderEpoch && epoch !== this.#verifiedEpoch && checkpoint.fingerprint !== '') {
       this.#verify = true;
       this.#verifiedEpoch = epoch;
       return { kind: 'continue', next: this.#ask(this.#wanted(checkpoint)) };
     }
-    return { kind: 'apply', records: unbroken(records) };
+    return { kind: 'apply', records: ofOneEpoch([first, ...rest]) };
   }
 
   #wanted(checkpoint: Checkpoint): number {
@@ -130,11 +146,11 @@ export class PartitionState {
   }
 }
 
-/** The leading records of one leader epoch without a gap; what follows is judged when it comes first. */
-function unbroken(records: readonly [StoredRecord, ...StoredRecord[]]): readonly [StoredRecord, ...StoredRecord[]] {
-  const [first, ...rest] = records;
-  const end = rest.findIndex(
-    ({ offset, leaderEpoch }, index) => offset !== first.offset + index + 1 || leaderEpoch !== first.leaderEpoch,
-  );
-  return end < 0 ? records : [first, ...rest.slice(0, end)];
+const isMissing = (entry: LogEntry): boolean => isBlank(entry) && entry.blank === 'missing';
+
+/** The leading entries of one leader epoch; what follows is judged when it comes first. */
+function ofOneEpoch(entries: Entries): Entries {
+  const [first, ...rest] = entries;
+  const end = rest.findIndex(({ leaderEpoch }) => leaderEpoch !== first.leaderEpoch);
+  return end < 0 ? entries : [first, ...rest.slice(0, end)];
 }

@@ -8,9 +8,9 @@ export interface Checkpoint {
   /** Offset of the next record to apply. */
   readonly next: number;
   readonly fence: number;
-  /** Fingerprint of the record before `next`; empty at 0. */
+  /** Fingerprint of the record before `next`; empty where there is none, as at 0 and after a marker or a void. */
   readonly fingerprint: string;
-  /** Leader epoch of the record before `next`. */
+  /** Leader epoch of what stands before `next`. */
   readonly leaderEpoch: number;
 }
 

@@ -51,7 +51,9 @@ function logOf(records: LogRecord[], { end, lost }: { end?: number; lost?: numbe
   );
   const of = (key: string) =>
     (partitions.get(key) ?? []).filter(({ topic, offset }) => topic !== where.topic || offset !== lost);
-  const log: Pick<EventLog, 'ends' | 'read'> = {
+  const log: Pick<EventLog, 'begins' | 'ends' | 'read'> = {
+    begins: (asked) =>
+      Promise.resolve(asked.map((each) => ({ ...each, offset: of(partitionKey(each))[0]?.offset ?? 0 }))),
     ends: (asked) =>
       Promise.resolve(
         asked.map((each) => ({
@@ -100,8 +102,8 @@ describe('verify', () => {
   });
 
   it.each<[string, EventLog, string]>([
-    ['a gap', logOf(chain, { lost: 2 }), 'music.catalog/0@3: stands where offset 2 should'],
-    ['a lost beginning', logOf(chain, { lost: 0 }), 'begins at offset 1: its genesis record was deleted'],
+    ['a gap', logOf(chain, { lost: 2 }), 'music.catalog/0@2: offset 2 is missing'],
+    ['a lost beginning', logOf(chain, { lost: 0 }), 'music.catalog/0@0: the genesis record is missing'],
     [
       'a lost end',
       logOf(chain, { end: 9 }),

@@ -3,15 +3,17 @@ import { decodeEvent } from '../events/codec.ts';
 import { type Envelope, valueIsIntact } from '../events/envelope.ts';
 import type { Placement } from '../events/placement.ts';
 import { type Position, showPosition, type StoredRecord, type TopicPartition } from '../events/record.ts';
+import { isBlank, lastOffsetOf, type LogEntry, missing, type Span, withMissing } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { readGenesis } from '../log/genesis.ts';
-import { type Head, sight, wins } from './arbitrate.ts';
+import { voidTestOf } from '../log/voids.ts';
+import { type Ground, type Head, sight, wins } from './arbitrate.ts';
 
 export interface VerifyOptions {
   readonly log: EventLog;
   readonly placement: Placement;
-  /** Positions declared void. */
-  readonly voids: readonly Position[];
+  /** Offsets declared void. */
+  readonly voids: readonly Span[];
   /** Hears after every read how far a partition is. */
   readonly progress?: (at: Position, end: number) => void;
 }
@@ -42,25 +44,28 @@ const MOST_FAULTS = 1_000;
  * partition at a time.
  */
 export async function verifyLog(options: VerifyOptions): Promise<LogReport> {
-  const voids = new Set(options.voids.map(showPosition));
-  const isVoid = (position: Position) => voids.has(showPosition(position));
+  const { log, placement, voids } = options;
+  const ground = { belongs: placement.belongs, isVoid: voidTestOf(voids) };
+  const begins = await log.begins(placement.all);
   const partitions: PartitionReport[] = [];
-  for (const end of await options.log.ends(options.placement.all)) {
-    partitions.push(await verifyPartition(options, isVoid, end));
+  for (const [index, end] of (await log.ends(placement.all)).entries()) {
+    partitions.push(await verifyPartition(options, ground, begins[index]?.offset ?? 0, end));
   }
   return { partitions, faults: partitions.flatMap(({ faults }) => faults) };
 }
 
 async function verifyPartition(
   { log, placement, progress }: VerifyOptions,
-  isVoid: (position: Position) => boolean,
+  ground: Ground,
+  begin: number,
   end: Position,
 ): Promise<PartitionReport> {
-  const examiner = new Examiner(placement, isVoid);
-  for (let next = 0; next < end.offset; progress?.({ ...end, offset: next }, end.offset)) {
-    const records = await log.read({ ...end, offset: next }, { maxBytes: READ_BYTES });
-    if (records.length === 0) break;
-    next = examiner.examine(records.filter(({ offset }) => offset < end.offset)) ?? end.offset;
+  const examiner = new Examiner(placement, ground);
+  if (begin > 0) examiner.examine([missing(end, 0, begin - 1)]);
+  for (let next = begin; next < end.offset; progress?.({ ...end, offset: next }, end.offset)) {
+    const entries = await log.read({ ...end, offset: next }, { maxBytes: READ_BYTES });
+    if (entries.length === 0) break;
+    next = examiner.examine(entries.filter(({ offset }) => offset < end.offset)) ?? end.offset;
   }
   return examiner.report(end);
 }
@@ -68,27 +73,26 @@ async function verifyPartition(
 /** Goes through one partition in the order of its offsets. */
 class Examiner {
   readonly #placement: Placement;
-  readonly #isVoid: (position: Position) => boolean;
+  readonly #ground: Ground;
   readonly #heads = new Map<string, Head>();
   readonly #losers: Record<string, number> = {};
   readonly #faults: string[] = [];
   #next = 0;
   #winners = 0;
 
-  constructor(placement: Placement, isVoid: (position: Position) => boolean) {
+  constructor(placement: Placement, ground: Ground) {
     this.#placement = placement;
-    this.#isVoid = isVoid;
+    this.#ground = ground;
   }
 
-  /** The offset after the records; undefined of none. */
-  examine(records: readonly StoredRecord[]): number | undefined {
-    for (const record of records) {
-      if (record.offset !== this.#next) this.#fault(record, `stands where offset ${this.#next} should`);
-      if (this.#next === 0) this.#examineFirst(record);
-      this.#judge(record);
-      this.#next = record.offset + 1;
+  /** The offset after the entries; undefined of none. */
+  examine(entries: readonly LogEntry[]): number | undefined {
+    for (const entry of withMissing(this.#next, entries)) {
+      if (this.#next === 0) this.#examineFirst(entry);
+      this.#judge(entry);
+      this.#next = lastOffsetOf(entry) + 1;
     }
-    return records.length === 0 ? undefined : this.#next;
+    return entries.length === 0 ? undefined : this.#next;
   }
 
   report({ topic, partition, offset: end }: Position): PartitionReport {
@@ -99,16 +103,16 @@ class Examiner {
     return { topic, partition, end, streams, winners, losers, faults };
   }
 
-  #examineFirst(record: StoredRecord): void {
-    const genesis = readGenesis(this.#placement, record);
-    if (typeof genesis === 'string') this.#fault(record, genesis);
+  #examineFirst(entry: LogEntry): void {
+    const genesis = isBlank(entry) ? 'the genesis record is missing' : readGenesis(this.#placement, entry);
+    if (typeof genesis === 'string') this.#fault(entry, genesis);
   }
 
-  #judge(record: StoredRecord): void {
-    const sighting = sight(record, { belongs: this.#placement.belongs, isVoid: this.#isVoid });
-    if (sighting.kind === 'corrupt') this.#fault(record, sighting.reason);
+  #judge(entry: LogEntry): void {
+    const sighting = sight(entry, this.#ground);
+    if (sighting.kind === 'corrupt') this.#fault(entry, sighting.reason);
     else if (sighting.kind === 'loser') this.#lose(sighting.reason);
-    else this.#judgeClaim(record, sighting.envelope);
+    else this.#judgeClaim(sighting.record, sighting.envelope);
   }
 
   #judgeClaim(record: StoredRecord, envelope: Envelope): void {

@@ -14,6 +14,7 @@ import { openResources, type Resources } from '../resources.ts';
 import { addApi, addParts, addReads } from './api.ts';
 import { addCache } from './cache.ts';
 import { channelOf, type Commits, type Context, type RolesOptions } from './context.ts';
+import { addLogWatch } from './log-watch.ts';
 import { addProjector } from './projector.ts';
 import { addWorkers } from './workers.ts';
 
@@ -30,6 +31,7 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   const probes = { database: databaseProbe(resources), log: logProbe(resources) };
   const cache = addCache({ ...options, resources, probes });
   const context: Context = { ...options, resources, probes, cache, commits: createCommits(resources, config) };
+  if (config.KAFKA_BROKERS) addLogWatch(context);
   const feeds = has('projector') ? await addProjector(context) : undefined;
   if (feeds) context.probes.projector = feedProbe(feeds);
   const alive = () => (feeds ? projectorLife(feeds) : { ok: true, detail: 'ok' });

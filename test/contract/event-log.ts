@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { LogRecord, Position, StoredRecord, TopicPartition } from '../../src/events/record.ts';
+import type { LogEntry } from '../../src/log/entry.ts';
 import { AppendError, type EventLog, type RunningSubscription, type Subscription } from '../../src/log/event-log.ts';
+import { recordsOf } from '../support/records.ts';
 import { Follower } from './follower.ts';
 
 /** A log server for one test file, and the ways to reach and to hurt it. */
@@ -413,7 +415,7 @@ export function eventLogContract(
 }
 
 const recordOf = (key: string): LogRecord => ({ key, value: Buffer.from(`value of ${key}`), headers: { ce_id: key } });
-const keysOf = (records: readonly StoredRecord[]) => records.map(({ key }) => key);
+const keysOf = (entries: readonly LogEntry[]) => recordsOf(entries).map(({ key }) => key);
 const numbers = (count: number, start = 0) => Array.from({ length: count }, (_, n) => start + n);
 const even = (below: number) => numbers(below / 2).map((n) => 2 * n);
 
@@ -422,6 +424,6 @@ async function readAll(log: EventLog, from: Position, maxBytes?: number): Promis
   for (let offset = from.offset; ; offset = all.at(-1)!.offset + 1) {
     const some = await log.read({ ...from, offset }, { maxBytes });
     if (some.length === 0) return all;
-    all.push(...some);
+    all.push(...recordsOf(some));
   }
 }

@@ -1,3 +1,4 @@
+import { recordsOf } from '../support/records.ts';
 import { partitionKey, type Position, type StoredRecord, type TopicPartition } from '../../src/events/record.ts';
 import type { DeliveryContext, Next, Slice, SubscriptionHandler } from '../../src/log/event-log.ts';
 
@@ -16,7 +17,7 @@ export class Follower implements SubscriptionHandler {
   readonly #waiting = new Set<() => void>();
 
   get records(): StoredRecord[] {
-    return this.slices.flatMap(({ records }) => records);
+    return this.slices.flatMap(({ records }) => recordsOf(records));
   }
 
   keys(of?: TopicPartition): string[] {

@@ -58,16 +58,23 @@ describeDistributed('a projector', () => {
   );
 
   it(
-    'stops when records were deleted before it read them',
+    'stops when records were deleted before it read them, and goes on when the gap is declared void',
     async () => {
       const where = catalog(system, DELETED);
+      const next = await outsider.end(where);
       system.projectors[0]!.freeze();
       await outsider.produce(where, ...strangers(1, DELETED)); // ends the fetch that is under way
       await outsider.produce(where, ...strangers(5, DELETED));
       await outsider.deleteBefore(where, (await outsider.end(where)) - 2);
       system.projectors[0]!.thaw();
-      await stops(DELETED, /records are missing/);
+      const gap = `${partitionKey(where)}@${next} to ${(await outsider.end(where)) - 3}`;
+      await stops(DELETED, /^offsets \d+ to \d+ are missing$/);
       await goesOnAt(EMPTY);
+      expect(await system.cli('log', 'void', `${partitionKey(where)}@${next}`, '--why', 'a test')).toMatchObject({
+        code: 0,
+        output: expect.stringContaining(`${gap} is void from now on.`),
+      });
+      await goesOnAt(DELETED);
     },
     LONG_MS,
   );
@@ -83,7 +90,7 @@ describeDistributed('a projector', () => {
         resets().some(({ kafkajs }) => (kafkajs as { partition: number }).partition === REFILLED),
       );
       await outsider.produce(where, ...strangers(end + 5, REFILLED));
-      await stops(REFILLED, /another log|records are missing|the log ends at/);
+      await stops(REFILLED, /another log|are missing|the log ends at/);
       await stops(EMPTY, /the log ends at/);
     },
     LONG_MS,

@@ -19,7 +19,7 @@ const CUT = 3;
 const LONG_MS = 120_000;
 /** What each test needs a partition of its own for. */
 const [SHORTER, OVERWRITTEN, WHOLE] = [0, 1, 2];
-const NOTICED = /the log ends at|records are missing|another log/;
+const NOTICED = /the log ends at|are missing|another log/;
 
 describeWithNativeKafka('a broker that comes back', () =>
   describeWithRedis('without the last records of a partition', () => {

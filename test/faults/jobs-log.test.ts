@@ -9,6 +9,7 @@ import { begin, beginAll, codesOf, jobsOf, mailsTo, newPlaylist, untilOver } fro
 import { cloneDatabase } from '../support/servers/database.ts';
 import { describeWithKafka } from '../support/servers/index.ts';
 import { startSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts';
+import { recordsOf } from '../support/records.ts';
 
 const WITHIN_MS = 60_000;
 const TIME_MS = 240_000;
@@ -59,7 +60,7 @@ describeWithKafka('jobs, which are what their log says', ({ brokers }) => {
     const [end] = await log.ends([where]);
     let found: StoredRecord | undefined;
     for (let offset = 0; !found && offset < end!.offset;) {
-      const records = await log.read({ ...where, offset });
+      const records = recordsOf(await log.read({ ...where, offset }));
       found = records.find(({ key }) => key === jobId);
       offset += records.length;
     }

@@ -9,6 +9,7 @@ import { byHand } from '../support/by-hand.ts';
 import { type Api, claim, type Core, openCore, originOf } from '../support/core.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 import { within } from '../support/servers/waiting.ts';
+import { recordsOf } from '../support/records.ts';
 
 let database: TestDatabase;
 const closing: (() => Promise<void>)[] = [];
@@ -28,9 +29,9 @@ async function open(options: Partial<Parameters<typeof openCore>[0]> = {}): Prom
 }
 
 /** Records of a stream in the log, whoever won. */
-async function recordsOf(core: Core, stream: string) {
-  const records = await core.log.read({ ...core.placement.place(stream), offset: 0 }, { maxBytes: 2 ** 26 });
-  return records.filter(({ key }) => key === stream);
+async function recordsIn(core: Core, stream: string) {
+  const entries = await core.log.read({ ...core.placement.place(stream), offset: 0 }, { maxBytes: 2 ** 26 });
+  return recordsOf(entries).filter(({ key }) => key === stream);
 }
 
 async function acceptedOf(core: Core, stream: string) {
@@ -78,7 +79,7 @@ describe('commands on one stream', () => {
     await other.changeAlbum(id, 'of the other'); // mine remembers version 1
     const commandId = newId();
     expect(await mine.changeAlbum(id, 'mine', { commandId })).toMatchObject({ version: 3, replayed: false });
-    const tries = (await recordsOf(core, id)).filter(({ headers }) => headers.ce_commandid === commandId);
+    const tries = (await recordsIn(core, id)).filter(({ headers }) => headers.ce_commandid === commandId);
     expect(tries.map(({ headers }) => headers.ce_streamversion)).toEqual(['2', '3']);
     expect(new Set(tries.map(({ headers }) => headers.ce_id)).size).toBe(2);
   });
@@ -90,7 +91,7 @@ describe('commands on one stream', () => {
     const { id } = await api.createAlbum();
     alwaysFirst(id);
     await expect(api.changeAlbum(id, 'mine')).rejects.toMatchObject({ kind: 'conflict', code: 'CONFLICT' });
-    expect((await recordsOf(core, id)).filter(({ headers }) => headers.ce_actor === 'anonymous')).toHaveLength(
+    expect((await recordsIn(core, id)).filter(({ headers }) => headers.ce_actor === 'anonymous')).toHaveLength(
       1 + 2 * 4,
     );
     expect((await acceptedOf(core, id)).map(({ version }) => version)).toEqual(numbers(5));
@@ -107,7 +108,7 @@ describe('a command that comes again', () => {
     for (const each of [api, other]) {
       expect(await each.createAlbum('Parachutes', origin)).toEqual({ ...first, replayed: true });
     }
-    expect(await recordsOf(core, first.id)).toHaveLength(2);
+    expect(await recordsIn(core, first.id)).toHaveLength(2);
   });
 
   it('at once in two processes has one effect, and both get the same answer', async () => {
@@ -130,7 +131,7 @@ describe('a command that comes again', () => {
       kind: 'reused',
       code: 'IDEMPOTENCY_KEY_REUSED',
     });
-    expect(await recordsOf(core, id)).toHaveLength(1);
+    expect(await recordsIn(core, id)).toHaveLength(1);
   });
 
   it('with the same body under an older hash key is recognised', async () => {
@@ -169,7 +170,7 @@ describe('If-Match', () => {
     await expect(change(api, id, [])).rejects.toMatchObject({ kind: 'stale' });
     expect(await change(api, id, 'any')).toMatchObject({ version: 3 });
     await expect(change(api, core.streamIn(0), 'any')).rejects.toMatchObject({ kind: 'not-found' });
-    expect(await recordsOf(core, id)).toHaveLength(3);
+    expect(await recordsIn(core, id)).toHaveLength(3);
   });
 
   it('that fits only what a process remembers is stale, after a lost race too', async () => {

@@ -8,6 +8,7 @@ import { migrate } from '../../src/postgres/migrate.ts';
 import { eventLogContract, type LogUnderTest } from '../contract/event-log.ts';
 import { Follower } from '../contract/follower.ts';
 import { namespace, type NativePostgres, startNativePostgres } from '../support/servers/index.ts';
+import { recordsOf } from '../support/records.ts';
 
 const silent = () => undefined;
 
@@ -101,7 +102,7 @@ describe('the embedded log', () => {
     await follower.until(() => follower.joins.length === 1);
     await log.append(awkward.map((record) => ({ ...where, record })));
     await follower.until(() => follower.records.length === awkward.length);
-    const read = await log.read({ ...where, offset: 0 });
+    const read = recordsOf(await log.read({ ...where, offset: 0 }));
     expect(follower.records).toEqual(read);
     expect(follower.records.map(({ headers }) => Object.keys(headers))).toEqual(
       read.map(({ headers }) => Object.keys(headers)),

@@ -10,6 +10,7 @@ import { Follower } from '../contract/follower.ts';
 import type { MemberReport } from '../support/kafka-member.ts';
 import { describeWithNativeKafka, namespace, startNativeKafka, type NativeKafka } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
+import { recordsOf } from '../support/records.ts';
 
 const prefix = namespace();
 let names = 0;
@@ -151,7 +152,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     await broker.thaw();
     const again = await open();
     await append(again, { topic, partition: 0 }, 'after');
-    const [first, ...rest] = (await again.read({ topic, partition: 0, offset: 0 })).map(({ key }) => key);
+    const [first, ...rest] = recordsOf(await again.read({ topic, partition: 0, offset: 0 })).map(({ key }) => key);
     expect([first, rest.at(-1)]).toEqual(['before', 'after']);
   });
 
@@ -179,31 +180,26 @@ describeWithNativeKafka('the Kafka adapter', () => {
     await broker.restart();
     await insist('restarted');
     await follower.until(() => keys().has('restarted'), 30_000);
-    expect((await log.read({ topic, partition: 1, offset: 0 })).at(-1)!.key).toBe('restarted');
+    expect(recordsOf(await log.read({ topic, partition: 1, offset: 0 })).at(-1)!.key).toBe('restarted');
   });
 
   it('reads what other producers write: compressed, without key or value, a header twice', async () => {
     const { log, topic } = await openWithTopic();
     const producer = stock.kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
     await producer.connect();
-    const { GZIP, ZSTD } = kafkajs.CompressionTypes;
-    for (const [key, compression] of [
-      ['gzip', GZIP],
-      ['zstd', ZSTD],
-    ] as const)
-      // prettier-ignore
-      await producer.send({ topic, compression, messages: [1, 2].map((n) => ({ key, value: `${key} ${n}` })) });
+    const compression = kafkajs.CompressionTypes.GZIP;
+    await producer.send({ topic, compression, messages: [1, 2].map((n) => ({ key: 'gzip', value: `gzip ${n}` })) });
     const headers = { twice: ['a', 'b'], constructor: 'c' };
     await producer.send({ topic, messages: [{ key: null, value: null, headers }] });
     await producer.disconnect();
     const shown = (records: readonly LogRecord[]) => records.map(({ key, value }) => `${key}: ${value.toString()}`);
-    const expected = ['gzip: gzip 1', 'gzip: gzip 2', 'zstd: zstd 1', 'zstd: zstd 2', ': '];
+    const expected = ['gzip: gzip 1', 'gzip: gzip 2', ': '];
     const follower = new Follower();
     await log.subscribe({ group: newName(), topics: [topic], handler: follower, onCrash });
-    await follower.until(() => follower.records.length === 5);
+    await follower.until(() => follower.records.length === 3);
     expect(shown(follower.records)).toEqual(expected);
-    expect(follower.records[4]!.headers).toEqual({ twice: 'a\0b', constructor: 'c' });
-    expect(shown(await log.read({ topic, partition: 0, offset: 1 }))).toEqual(expected.slice(1)); // a batch comes whole
+    expect(follower.records[2]!.headers).toEqual({ twice: 'a\0b', constructor: 'c' });
+    expect(shown(recordsOf(await log.read({ topic, partition: 0, offset: 1 })))).toEqual(expected.slice(1)); // a batch comes whole
   });
 
   it('knows which topics are flushed', async () => {

@@ -10,6 +10,7 @@ import {
   type TestDatabase,
 } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
+import { recordsOf } from '../support/records.ts';
 
 let postgres: NativePostgres;
 let elsewhere: TestDatabase;
@@ -219,7 +220,10 @@ describe('a new connection of the read model', () => {
     const { id } = await writer.createAlbum();
     await core.starve();
     const { placement } = core;
-    await core.append(placement.place(id), (await core.log.read({ ...placement.place(id), offset: 0 })).at(-1)!);
+    await core.append(
+      placement.place(id),
+      recordsOf(await core.log.read({ ...placement.place(id), offset: 0 })).at(-1)!,
+    );
     const api = await core.openApi({ waiting: false });
     await expect(findAlbum(api.reads, id)).rejects.toMatchObject({ code: 'NOT_READY' });
     await until(

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { recordsOf } from '../support/records.ts';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { EXPORTER } from '../../src/consumers/exporter.ts';
@@ -437,7 +438,7 @@ describe('a queue', () => {
 
 it('a later record of a genesis stream is judged as everywhere', async () => {
   const [where] = partitionsOf(core);
-  const [genesis] = await core.log.read({ ...where!, offset: 0 });
+  const [genesis] = recordsOf(await core.log.read({ ...where!, offset: 0 }));
   const prev = genesis!.headers.ce_id!;
   const stream = core.placement.genesisOf(where!);
   const owner = { systemIdentifier: '7512345678901234567', databaseOid: '16384' };

@@ -7,6 +7,7 @@ import type { ProjectionStore } from '../../src/projections/store.ts';
 import { Connections } from './connections.ts';
 import type { Actor } from './scheduler.ts';
 import type { World } from './world.ts';
+import { type LogEntry } from '../../src/log/entry.ts';
 
 /** One life of a projector and of the subscription that feeds it. It may have been given up by its group, and not know. */
 export interface ProjectorProcess {
@@ -113,7 +114,7 @@ class Member {
 
   /** A fetch brings as much as it likes. */
   #cut({ records: [first, ...rest], ...where }: Slice): Slice {
-    const records: [StoredRecord, ...StoredRecord[]] = [first, ...rest.slice(0, this.#world.scheduler.pick(4))];
+    const records: [LogEntry, ...LogEntry[]] = [first, ...rest.slice(0, this.#world.scheduler.pick(4))];
     return { ...where, records };
   }
 
@@ -156,7 +157,7 @@ function observing(world: World): ProjectorObserver {
   return {
     committed: (_commit, word) => spread(world, word),
     lost: (record, reason, alarm) => {
-      if (alarm) violated(`${record.key}@${record.offset} raised an alarm: ${reason}`);
+      if (alarm) violated(`offset ${record.offset} raised an alarm: ${reason}`);
     },
     quarantined: () => undefined,
     stopped: ({ partition }, reason) => violated(`partition ${partition} stopped: ${reason}`),

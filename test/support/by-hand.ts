@@ -1,6 +1,6 @@
-import { partitionKey, type Position, showPosition, type TopicPartition } from '../../src/events/record.ts';
+import { partitionKey, type Position, type TopicPartition } from '../../src/events/record.ts';
 import type { Slice } from '../../src/log/event-log.ts';
-import { voidsOf } from '../../src/log/voids.ts';
+import { readVoidTest } from '../../src/log/voids.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import type { Generation } from '../../src/projections/generations.ts';
@@ -54,10 +54,7 @@ export async function byHand(core: Core, generation: Generation, options: ByHand
   const projector = createProjector({
     store: options.wrap?.(store) ?? store,
     belongs: (stream, where) => placement.belongs(stream, where),
-    voids: async () => {
-      const positions = new Set((await voidsOf(database)).map(showPosition));
-      return (position) => positions.has(showPosition(position));
-    },
+    voids: () => readVoidTest(database),
     ends: (partitions) => log.ends(partitions),
     observer: { ...nothing, ...options.observer },
   });

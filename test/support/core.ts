@@ -32,6 +32,7 @@ import type { Commit } from '../../src/projections/store.ts';
 import { namespace } from './servers/index.ts';
 import { openOutsider } from './outsider.ts';
 import { until } from './servers/waiting.ts';
+import { type LogEntry } from '../../src/log/entry.ts';
 
 const silent = () => undefined;
 
@@ -78,7 +79,7 @@ export interface CoreOptions {
 /** What the projectors of a core said. */
 export interface Heard {
   readonly commits: Commit[];
-  readonly lost: { readonly record: StoredRecord; readonly reason: string; readonly alarm: boolean }[];
+  readonly lost: { readonly record: LogEntry; readonly reason: string; readonly alarm: boolean }[];
   readonly quarantined: { readonly record: StoredRecord; readonly reason: string }[];
   readonly stopped: { readonly position: Position; readonly reason: string }[];
 }

@@ -8,7 +8,7 @@ interface TopicRow {
   retention_ms: number;
 }
 
-interface EndRow {
+interface OffsetRow {
   topic: string;
   partition: number;
   offset: number;
@@ -20,6 +20,7 @@ export async function describeTopics(database: Database, topics: readonly string
   return rows.map(({ topic, partitions, retention_ms }) => ({
     topic,
     partitions,
+    replicas: 1,
     settings: { 'cleanup.policy': 'delete', 'retention.ms': String(retention_ms), 'retention.bytes': '-1' },
   }));
 }
@@ -51,18 +52,33 @@ export async function createTopics(database: Database, topics: readonly NewTopic
   await database.query({ text, values: columns });
 }
 
-/** Throws for a partition that does not exist. */
-export async function endsOf(database: Database, partitions: readonly TopicPartition[]): Promise<Position[]> {
+/** The next offset of each. Throws for a partition that does not exist. */
+export function endsOf(database: Database, partitions: readonly TopicPartition[]): Promise<Position[]> {
+  return offsetsOf(database, partitions, 'next_offset');
+}
+
+/** The first offset of each that is not deleted. Throws for a partition that does not exist. */
+export function beginsOf(database: Database, partitions: readonly TopicPartition[]): Promise<Position[]> {
+  const first = `(SELECT r."offset" FROM log_records r
+    WHERE r.topic = p.topic AND r.partition = p.partition ORDER BY r."offset" LIMIT 1)`;
+  return offsetsOf(database, partitions, `coalesce(${first}, next_offset)`);
+}
+
+async function offsetsOf(
+  database: Database,
+  partitions: readonly TopicPartition[],
+  offset: string,
+): Promise<Position[]> {
   const text = `
-    SELECT topic, partition, next_offset AS "offset"
-    FROM log_partitions JOIN unnest($1::text[], $2::int[]) AS asked(topic, partition) USING (topic, partition)`;
+    SELECT topic, partition, ${offset} AS "offset"
+    FROM log_partitions p JOIN unnest($1::text[], $2::int[]) AS asked(topic, partition) USING (topic, partition)`;
   const values = [partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)];
-  const rows = await database.query<EndRow>({ text, values });
-  const ends = new Map(rows.map(({ topic, partition, offset }) => [partitionKey({ topic, partition }), offset]));
+  const rows = await database.query<OffsetRow>({ text, values });
+  const offsets = new Map(rows.map(({ topic, partition, offset }) => [partitionKey({ topic, partition }), offset]));
   return partitions.map(({ topic, partition }) => {
-    const offset = ends.get(partitionKey({ topic, partition }));
-    if (offset === undefined) throw new Error(`topic ${topic} has no partition ${partition}`);
-    return { topic, partition, offset };
+    const found = offsets.get(partitionKey({ topic, partition }));
+    if (found === undefined) throw new Error(`topic ${topic} has no partition ${partition}`);
+    return { topic, partition, offset: found };
   });
 }
 

@@ -27,13 +27,14 @@ async function onRedpanda(byDefault: WriteCachingDefault, flush = true): Promise
 
 const topic = { topic: 'a.catalog', partitions: 3, retentionMs: -1 };
 const kept = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1' };
+const asSent = { 'compression.type': 'producer', 'message.timestamp.type': 'CreateTime' };
 
 it.each([true, false])(
   'turns write caching off on Redpanda, and asks for no flush (KAFKA_FLUSH: %s)',
   async (flush) => {
     const [admin, redpanda] = await onRedpanda('true', flush);
     await admin.createTopics([topic]);
-    const settings = { ...kept, 'write.caching': 'false' };
+    const settings = { ...kept, ...asSent, 'write.caching': 'false' };
     expect([...redpanda.topics]).toEqual([[topic.topic, { partitions: 3, replicas: -1, settings }]]);
     expect(await admin.describe([topic.topic])).toMatchObject([{ topic: topic.topic, partitions: 3, settings: kept }]);
     expect(await admin.durability([topic.topic])).toEqual({ durable: true, why: 'every append is flushed to disk' });

@@ -1,16 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin, type ITopicConfig, type Kafka, type PartitionMetadata } from 'kafkajs';
 import { reasonOf } from '../../errors.ts';
-import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
 import type { Durability, NewTopic, TopicDescription } from '../event-log.ts';
 import { durabilityOf, flushSettings } from './durability.ts';
 import { RETRY } from './client.ts';
-
-/** Where a partition begins and where its next record will lie. */
-export interface Extent {
-  readonly begin: number;
-  readonly end: number;
-}
 
 export interface LogAdmin {
   connect(): Promise<void>;
@@ -18,8 +11,6 @@ export interface LogAdmin {
   describe(topics: readonly string[]): Promise<TopicDescription[]>;
   durability(topics: readonly string[]): Promise<Durability>;
   createTopics(topics: readonly NewTopic[]): Promise<void>;
-  ends(partitions: readonly TopicPartition[]): Promise<Position[]>;
-  extent(of: TopicPartition): Promise<Extent>;
 }
 
 export function createLogAdmin(kafka: Kafka, flush: boolean): LogAdmin {
@@ -30,8 +21,6 @@ export function createLogAdmin(kafka: Kafka, flush: boolean): LogAdmin {
     describe: (topics) => describe(admin, topics),
     durability: (topics) => durability(admin, topics),
     createTopics: (topics) => createTopics(admin, topics, flush),
-    ends: (partitions) => ends(admin, partitions),
-    extent: async (of) => extentIn(await extentsOf(admin, of.topic), of),
   };
 }
 
@@ -41,6 +30,7 @@ async function describe(admin: Admin, topics: readonly string[]): Promise<TopicD
   return [...existing].map(([topic, partitions]) => ({
     topic,
     partitions: partitions.length,
+    replicas: fewestReplicas(partitions),
     settings: settings.get(topic) ?? {},
   }));
 }
@@ -115,35 +105,10 @@ function configOf({ topic, partitions, retentionMs }: NewTopic, flushing: Record
     'cleanup.policy': 'delete',
     'retention.ms': String(retentionMs),
     'retention.bytes': '-1',
+    'compression.type': 'producer',
+    'message.timestamp.type': 'CreateTime',
     ...flushing,
   };
   const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
   return { topic, numPartitions: partitions, replicationFactor: -1, configEntries };
-}
-
-async function ends(admin: Admin, partitions: readonly TopicPartition[]): Promise<Position[]> {
-  const topics = new Set(partitions.map(({ topic }) => topic));
-  const found = await Promise.all([...topics].map((topic) => extentsOf(admin, topic)));
-  const extents = new Map(found.flatMap((topic) => [...topic]));
-  return partitions.map(({ topic, partition }) => ({
-    topic,
-    partition,
-    offset: extentIn(extents, { topic, partition }).end,
-  }));
-}
-
-async function extentsOf(admin: Admin, topic: string): Promise<Map<string, Extent>> {
-  const offsets = await admin.fetchTopicOffsets(topic);
-  return new Map(
-    offsets.map(({ partition, low, high }) => [
-      partitionKey({ topic, partition }),
-      { begin: Number(low), end: Number(high) },
-    ]),
-  );
-}
-
-function extentIn(extents: ReadonlyMap<string, Extent>, of: TopicPartition): Extent {
-  const extent = extents.get(partitionKey(of));
-  if (!extent) throw new Error(`there is no ${partitionKey(of)}`);
-  return extent;
 }

@@ -1,18 +1,28 @@
 import type { Kafka } from 'kafkajs';
-import type { FetchedRecord } from './stored-record.ts';
+import type { FetchedMessage } from './fetch-response.ts';
 
 /** The inside of kafkajs on which its own consumer is built; there is no other way to fetch without a group. */
 export interface Cluster {
   connect(): Promise<void>;
   disconnect(): Promise<void>;
   isConnected(): boolean;
-  addTargetTopic(topic: string): Promise<void>;
+  addMultipleTargetTopics(topics: string[]): Promise<void>;
   refreshMetadata(): Promise<void>;
   refreshMetadataIfNecessary(): Promise<void>;
   /** Partitions by the id of the node that leads them; one without metadata is missing. */
   findLeaderForPartitions(topic: string, partitions: number[]): Record<string, number[]>;
+  /** The first or the next offset of each partition, as the cluster's isolation level has it. */
+  fetchTopicsOffset(
+    of: OffsetsRequest[],
+  ): Promise<{ topic: string; partitions: { partition: number; offset: string }[] }[]>;
   findBroker(node: { nodeId: string }): Promise<Broker>;
   removeBroker(address: { host: string; port: number }): void;
+}
+
+interface OffsetsRequest {
+  topic: string;
+  partitions: { partition: number }[];
+  fromBeginning: boolean;
 }
 
 export interface Broker {
@@ -23,15 +33,20 @@ interface FetchRequest {
   maxWaitTime: number;
   minBytes: number;
   maxBytes: number;
-  /** 0: read uncommitted. */
   isolationLevel: number;
   topics: { topic: string; partitions: { partition: number; fetchOffset: string; maxBytes: number }[] }[];
 }
 
 interface FetchedPartition {
   partition: number;
-  messages: (FetchedRecord & { isControlRecord?: boolean })[];
+  messages: FetchedMessage[];
 }
+
+/**
+ * Everything up to the high watermark is read, as by a consumer that reads uncommitted. kafkajs's default ends before the
+ * first open transaction, in what it fetches and in what it says of a partition's end.
+ */
+export const READ_UNCOMMITTED = 0;
 
 const FACTORY = 'private:Kafka:createCluster';
 
@@ -40,5 +55,6 @@ export function createCluster(kafka: Kafka): Cluster {
   const key = Object.getOwnPropertySymbols(kafka).find(({ description }) => description === FACTORY);
   const create: unknown = key && Reflect.get(kafka, key);
   if (typeof create !== 'function') throw new Error(`this kafkajs has no ${FACTORY}`);
-  return (create as (options: object) => Cluster)({ allowAutoTopicCreation: false, metadataMaxAge: 300_000 });
+  const options = { allowAutoTopicCreation: false, metadataMaxAge: 300_000, isolationLevel: READ_UNCOMMITTED };
+  return (create as (options: object) => Cluster)(options);
 }

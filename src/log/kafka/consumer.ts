@@ -22,6 +22,7 @@ export function createGroupConsumer(kafka: Kafka, options: GroupConsumerOptions)
     heartbeatInterval: sessionTimeoutMs / 5,
     rebalanceTimeout: 15_000,
     allowAutoTopicCreation: false,
+    readUncommitted: true, // an open transaction would hold back everything behind it
     retry: { ...RETRY, restartOnFailure: () => Promise.resolve(options.mayRestart()) },
   });
 }

@@ -41,7 +41,12 @@ describe('a delivery', () => {
     } as EachBatchPayload);
 
   const messages = (begin: number, end: number) =>
-    Array.from({ length: end - begin }, (_, n) => ({ offset: String(begin + n), key: null, value: null, headers: {} }));
+    Array.from({ length: end - begin }, (_, n) => ({ offset: String(begin + n), entry: recordAt(begin + n) }));
+
+  const recordAt = (offset: number) => ({
+    ...{ offset, leaderEpoch: 0, key: null, value: null },
+    headers: Buffer.of(0),
+  });
 
   it('of the wanted records goes on after them', async () => {
     partition.want(7);

@@ -1,7 +1,9 @@
 import type { EachBatchPayload } from 'kafkajs';
 import { partitionKey } from '../../events/record.ts';
+import { lastOffsetOf } from '../entry.ts';
 import type { Next, Slice, SubscriptionHandler } from '../event-log.ts';
 import type { AssignedPartition } from './assignment.ts';
+import type { FetchedMessage } from './fetch-response.ts';
 import { slicesOf } from './slices.ts';
 
 /** What a delivery asks of the subscription it belongs to. */
@@ -22,14 +24,14 @@ export interface DeliveryHost {
 export async function deliverBatch(host: DeliveryHost, partition: AssignedPartition, payload: EachBatchPayload) {
   const { wanted } = partition;
   if (wanted === undefined || payload.isStale()) return;
-  const { messages } = payload.batch;
-  if (Number(messages[0]?.offset) > wanted && partition.askAgain()) {
+  const messages: readonly FetchedMessage[] = payload.batch.messages;
+  if (Number(messages[0]?.entry?.offset) > wanted && partition.askAgain()) {
     host.seek(partition, wanted);
     return;
   }
   // What begins elsewhere is shown as it is. Before the wanted offset: the log ended before it, if only for a moment, and
   // kafkajs has jumped to its beginning. After it: asked for in vain.
-  await deliverSlices(host, partition, slicesOf(partition, messages), payload);
+  await deliverSlices(host, partition, slicesOf(partition, wanted, messages), payload);
 }
 
 async function deliverSlices(
@@ -62,7 +64,7 @@ function follow(
   next: Next['next'],
   { resolveOffset }: EachBatchPayload,
 ): boolean {
-  const last = (records.at(-1) ?? records[0]).offset;
+  const last = lastOffsetOf(records.at(-1) ?? records[0]);
   partition.want(next === 'stopped' ? undefined : next);
   if (next === 'stopped') host.pause(partition);
   else if (next !== last + 1) host.seek(partition, next);

@@ -1,7 +1,5 @@
 import { createRequire } from 'node:module';
-import { promisify } from 'node:util';
-import { zstdCompress, zstdDecompress } from 'node:zlib';
-import kafkajs from 'kafkajs';
+import { decodeFetchResponse, FETCH_VERSION } from './fetch-response.ts';
 
 /** The release whose internals the files of this folder rely on. Another one needs them read again. */
 export const KAFKAJS_VERSION = '2.2.4';
@@ -13,6 +11,17 @@ interface RequestQueue {
   scheduleCheckPendingRequests(): void;
 }
 
+/** How kafkajs makes a request of one kind and reads its response. */
+interface RequestKind {
+  protocol(this: void, of: { version: number }): (request: object) => { request: object; response: ResponseReader };
+}
+
+interface ResponseReader {
+  decode(this: void, bytes: Buffer): Promise<unknown>;
+  /** Throws what the broker answered with. */
+  parse(this: void, decoded: unknown): Promise<unknown>;
+}
+
 const load = createRequire(import.meta.url);
 let patched = false;
 
@@ -21,7 +30,7 @@ export function patchKafkajs(): void {
   if (patched) return;
   assertVersion((load('kafkajs/package.json') as { version: string }).version);
   stopIdleTimer((load('kafkajs/src/network/requestQueue') as { prototype: RequestQueue }).prototype);
-  addZstd();
+  decodeFetches(load('kafkajs/src/protocol/requests/fetch') as RequestKind);
   patched = true;
 }
 
@@ -43,11 +52,15 @@ function stopIdleTimer(queue: RequestQueue): void {
   };
 }
 
-/** Other producers may compress; gzip is built in. */
-function addZstd(): void {
-  const compress = promisify(zstdCompress);
-  kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD] = () => ({
-    compress: (encoder: { buffer: Buffer }) => compress(encoder.buffer),
-    decompress: promisify(zstdDecompress),
-  });
+/** Fetched batches are unpacked by our own code, which keeps what kafkajs hides and survives what it cannot read. */
+function decodeFetches(fetch: RequestKind): void {
+  const { protocol } = fetch;
+  fetch.protocol = ({ version }) => {
+    if (version !== FETCH_VERSION) throw new Error(`the broker is too old: it speaks version ${version} of fetch`);
+    const create = protocol({ version });
+    return (request) => {
+      const kind = create(request);
+      return { ...kind, response: { ...kind.response, decode: decodeFetchResponse } };
+    };
+  };
 }

@@ -1,17 +1,22 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import type { Kafka } from 'kafkajs';
 import { createCluster, type Cluster } from './cluster.ts';
+import type { FetchedMessage } from './fetch-response.ts';
 import { createReader } from './reader.ts';
 
 const from = { topic: 't', partition: 0, offset: 5 };
 const protocolError = (type: string, retriable: boolean) => Object.assign(new Error(type), { type, retriable });
-const fetched = (offset: number, isControlRecord = false) => ({
-  ...{ offset: String(offset), key: null, value: null, isControlRecord },
-  batchContext: { partitionLeaderEpoch: 7 },
+const fetched = (offset: number): FetchedMessage => ({
+  offset: String(offset),
+  entry: { offset, leaderEpoch: 7, key: null, value: null, headers: Buffer.of(0) },
+});
+const blank = (offset: number, last: number): FetchedMessage => ({
+  offset: String(last),
+  entry: { blank: 'unreadable', offset, last, leaderEpoch: 7, reason: 'for a test' },
 });
 
 /** A reader over a cluster whose leader answers so, one answer a fetch. */
-function scripted(...script: (ReturnType<typeof fetched>[] | Error)[]) {
+function scripted(...script: (FetchedMessage[] | Error)[]) {
   const refreshMetadata = jest.fn(() => Promise.resolve());
   const fetch = () => {
     const messages = script.shift() ?? [];
@@ -21,7 +26,8 @@ function scripted(...script: (ReturnType<typeof fetched>[] | Error)[]) {
   const cluster: Cluster = {
     ...{ connect: () => Promise.resolve(), disconnect: () => Promise.resolve(), isConnected: () => true },
     ...{
-      addTargetTopic: () => Promise.resolve(),
+      addMultipleTargetTopics: () => Promise.resolve(),
+      fetchTopicsOffset: () => Promise.resolve([]),
       refreshMetadata,
       refreshMetadataIfNecessary: () => Promise.resolve(),
     },
@@ -33,12 +39,17 @@ function scripted(...script: (ReturnType<typeof fetched>[] | Error)[]) {
 }
 
 describe('read', () => {
-  it('takes neither what lies before in the same batch nor the marks of transactions', async () => {
-    const { reader } = scripted([fetched(4), fetched(5), fetched(6, true), fetched(7)]);
+  it('takes nothing of what lies before in the same batch', async () => {
+    const { reader } = scripted([fetched(4), fetched(5), fetched(6)]);
     expect(await reader.read(from, 1)).toMatchObject([
       { ...from, offset: 5, leaderEpoch: 7 },
-      { ...from, offset: 7 },
+      { ...from, offset: 6 },
     ]);
+  });
+
+  it('takes the rest of a blank that begins before', async () => {
+    const { reader } = scripted([blank(0, 3), blank(4, 9)]);
+    expect(await reader.read(from, 1)).toMatchObject([{ ...from, offset: 5, last: 9 }]);
   });
 
   it('asks who leads when a leader has moved', async () => {

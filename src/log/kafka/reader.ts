@@ -1,14 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
-import { showPosition, type Position, type StoredRecord } from '../../events/record.ts';
+import { partitionKey, showPosition, type Position, type TopicPartition } from '../../events/record.ts';
+import { beginningAt, type LogEntry } from '../entry.ts';
 import { RETRY } from './client.ts';
-import { createCluster, type Broker, type Cluster } from './cluster.ts';
+import { createCluster, READ_UNCOMMITTED, type Broker, type Cluster } from './cluster.ts';
 import { failureOf } from './failure.ts';
-import { toStoredRecord } from './stored-record.ts';
+import { entryOf } from './stored-record.ts';
 
 export interface Reader {
   /** Rejects with `type` OFFSET_OUT_OF_RANGE as the cause where the log does not reach. */
-  read(from: Position, maxBytes: number): Promise<StoredRecord[]>;
+  read(from: Position, maxBytes: number): Promise<LogEntry[]>;
+  /** The first offset of each partition that is not deleted. */
+  begins(partitions: readonly TopicPartition[]): Promise<Position[]>;
+  /** The high watermark of each partition: what is below it is in the log, committed or not. */
+  ends(partitions: readonly TopicPartition[]): Promise<Position[]>;
   disconnect(): Promise<void>;
 }
 
@@ -19,6 +24,8 @@ export function createReader(kafka: Kafka): Reader {
   const cluster = createCluster(kafka);
   return {
     read: (from, maxBytes) => retried(cluster, async () => fetchFrom(await leaderOf(cluster, from), from, maxBytes)),
+    begins: (partitions) => retried(cluster, () => offsetsOf(cluster, partitions, true)),
+    ends: (partitions) => retried(cluster, () => offsetsOf(cluster, partitions, false)),
     disconnect: () => cluster.disconnect(),
   };
 }
@@ -45,26 +52,60 @@ async function forgetLeaders(cluster: Cluster, error: unknown): Promise<void> {
 const isAddress = (error: unknown): error is { host: string; port: number } =>
   error instanceof Error && 'host' in error && 'port' in error;
 
-async function leaderOf(cluster: Cluster, { topic, partition }: Position): Promise<Broker> {
+/** A topic can have been given more partitions since it was looked at. */
+async function know(cluster: Cluster, partitions: readonly TopicPartition[]): Promise<void> {
   if (!cluster.isConnected()) await cluster.connect();
-  await cluster.addTargetTopic(topic);
+  await cluster.addMultipleTargetTopics([...new Set(partitions.map(({ topic }) => topic))]);
   await cluster.refreshMetadataIfNecessary();
-  const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]));
-  if (nodeId === undefined) throw new Error(`${topic} has no partition ${partition}`);
+  if (!partitions.every((each) => leaderIdOf(cluster, each))) await cluster.refreshMetadata();
+}
+
+const leaderIdOf = (cluster: Cluster, { topic, partition }: TopicPartition): string | undefined =>
+  Object.keys(cluster.findLeaderForPartitions(topic, [partition]))[0];
+
+async function offsetsOf(
+  cluster: Cluster,
+  partitions: readonly TopicPartition[],
+  fromBeginning: boolean,
+): Promise<Position[]> {
+  if (partitions.length === 0) return [];
+  const byTopic = Map.groupBy(partitions, ({ topic }) => topic);
+  await know(cluster, partitions);
+  const found = await cluster.fetchTopicsOffset(
+    [...byTopic].map(([topic, of]) => ({
+      topic,
+      fromBeginning,
+      partitions: of.map(({ partition }) => ({ partition })),
+    })),
+  );
+  const offsets = new Map(
+    found.flatMap(({ topic, partitions: of }) =>
+      of.map(({ partition, offset }) => [partitionKey({ topic, partition }), Number(offset)]),
+    ),
+  );
+  return partitions.map(({ topic, partition }) => {
+    const offset = offsets.get(partitionKey({ topic, partition }));
+    if (offset === undefined) throw new Error(`there is no ${partitionKey({ topic, partition })}`);
+    return { topic, partition, offset };
+  });
+}
+
+async function leaderOf(cluster: Cluster, where: TopicPartition): Promise<Broker> {
+  await know(cluster, [where]);
+  const nodeId = leaderIdOf(cluster, where);
+  if (nodeId === undefined) throw new Error(`${where.topic} has no partition ${where.partition}`);
   return cluster.findBroker({ nodeId });
 }
 
-async function fetchFrom(leader: Broker, from: Position, maxBytes: number): Promise<StoredRecord[]> {
+async function fetchFrom(leader: Broker, from: Position, maxBytes: number): Promise<LogEntry[]> {
   const partitions = [{ partition: from.partition, fetchOffset: String(from.offset), maxBytes }];
   const { responses } = await leader.fetch({
-    ...{ maxWaitTime: 0, minBytes: 0, maxBytes, isolationLevel: 0 },
+    ...{ maxWaitTime: 0, minBytes: 0, maxBytes, isolationLevel: READ_UNCOMMITTED },
     topics: [{ topic: from.topic, partitions }],
   });
   const fetched = responses.flatMap((response) => response.partitions);
   if (fetched.length === 0) throw new Error(`no answer for ${showPosition(from)}`);
   return fetched
     .flatMap(({ messages }) => messages)
-    .filter((record) => record.isControlRecord !== true)
-    .map((record) => toStoredRecord(from, record))
-    .filter(({ offset }) => offset >= from.offset); // a compressed batch comes whole
+    .flatMap((message) => beginningAt(entryOf(from, message), from.offset) ?? []); // a batch comes whole
 }

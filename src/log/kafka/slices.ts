@@ -1,15 +1,27 @@
 import type { TopicPartition } from '../../events/record.ts';
+import { beginningAt } from '../entry.ts';
 import type { Slice } from '../event-log.ts';
-import { toStoredRecord, type FetchedRecord } from './stored-record.ts';
+import type { FetchedMessage } from './fetch-response.ts';
+import { entryOf } from './stored-record.ts';
 
 /** One call of the handler: well under a second of work, after which the group hears from this member. */
 const RECORDS_A_SLICE = 1_000;
 
-/** Decoded one slice at a time, so that a large fetch is not in memory twice. */
-export function* slicesOf(where: TopicPartition, fetched: readonly FetchedRecord[]): Generator<Slice> {
+/**
+ * Text is made of one slice at a time, so that a large fetch is not in memory twice. Of an entry that begins before `wanted`
+ * and ends after it only the wanted offsets count; what lies before it altogether is shown as it is.
+ */
+export function* slicesOf(
+  { topic, partition }: TopicPartition,
+  wanted: number,
+  fetched: readonly FetchedMessage[],
+): Generator<Slice> {
   for (let start = 0; start < fetched.length; start += RECORDS_A_SLICE) {
-    const records = fetched.slice(start, start + RECORDS_A_SLICE).map((record) => toStoredRecord(where, record));
-    if (isFilled(records)) yield { topic: where.topic, partition: where.partition, records };
+    const records = fetched
+      .slice(start, start + RECORDS_A_SLICE)
+      .map((message) => entryOf({ topic, partition }, message))
+      .map((entry) => beginningAt(entry, wanted) ?? entry);
+    if (isFilled(records)) yield { topic, partition, records };
   }
 }
 

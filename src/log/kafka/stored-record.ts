@@ -1,37 +1,29 @@
-import type { StoredRecord, TopicPartition } from '../../events/record.ts';
+import type { TopicPartition } from '../../events/record.ts';
+import type { LogEntry } from '../entry.ts';
+import type { FetchedMessage } from './fetch-response.ts';
+import { headersOf, type RawRecord } from './record-batch.ts';
 
-/** A record as kafkajs decodes it; its types leave the batch out. */
-export interface FetchedRecord {
-  readonly offset: string;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers?: Readonly<Record<string, unknown>>;
-  readonly batchContext?: { readonly partitionLeaderEpoch: number };
-}
-
-export function toStoredRecord({ topic, partition }: TopicPartition, record: FetchedRecord): StoredRecord {
+/** The entry that a message stands for, with the partition it was fetched from. */
+export function entryOf({ topic, partition }: TopicPartition, { entry, offset }: FetchedMessage): LogEntry {
+  if (!entry) throw new Error(`kafkajs has decoded the message at offset ${offset} by itself`);
+  if ('blank' in entry) return { topic, partition, ...entry };
   return {
     topic,
     partition,
-    offset: Number(record.offset),
-    key: record.key?.toString() ?? '',
-    value: record.value ?? Buffer.alloc(0),
-    headers: toStrings(record.headers ?? {}),
-    leaderEpoch: record.batchContext?.partitionLeaderEpoch ?? 0,
+    offset: entry.offset,
+    key: entry.key?.toString() ?? '',
+    value: entry.value ?? Buffer.alloc(0),
+    headers: toStrings(entry),
+    leaderEpoch: entry.leaderEpoch,
   };
 }
 
-function toStrings(headers: Readonly<Record<string, unknown>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, toText(value)]));
+/** The values of a name that stands twice are joined by NUL, so that no header of ours looks like them. */
+function toStrings(record: RawRecord): Record<string, string> {
+  const headers = new Map<string, string>();
+  for (const [name, value] of headersOf(record)) {
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before}\0${value}`);
+  }
+  return Object.fromEntries(headers);
 }
-
-/**
- * A header that stands twice is an array. So is one by the name of what every object inherits, such as `constructor`:
- * kafkajs takes the inherited function for a first value.
- */
-const toText = (value: unknown): string =>
-  [value]
-    .flat()
-    .filter((part) => part === null || Buffer.isBuffer(part))
-    .map((part) => part?.toString() ?? '')
-    .join('\0');

@@ -1,10 +1,10 @@
 import { pino } from 'pino';
 import { loadConfig } from '../../../src/config.ts';
 import type { Placement } from '../../../src/events/placement.ts';
-import { showPosition, type StoredRecord } from '../../../src/events/record.ts';
+import { type StoredRecord } from '../../../src/events/record.ts';
 import { Lifecycle } from '../../../src/lifecycle.ts';
 import type { EventLog } from '../../../src/log/event-log.ts';
-import { voidsOf } from '../../../src/log/voids.ts';
+import { readVoidTest } from '../../../src/log/voids.ts';
 import type { Database } from '../../../src/postgres/pool.ts';
 import { openResources } from '../../../src/resources.ts';
 import { openmusic } from '../processes.ts';
@@ -43,8 +43,7 @@ export async function checkHistory(history: History, evidence: Evidence): Promis
   const { log, placement, admin, urls, rebuild } = evidence;
   await applied(evidence);
   const records = await readLog(log, placement);
-  const voids = new Set((await voidsOf(admin)).map(showPosition));
-  const { accepted, violations } = judge(records, placement, (position) => voids.has(showPosition(position)));
+  const { accepted, violations } = judge(records, placement, await readVoidTest(admin));
   const world = createWorld(accepted, history);
   const settledAt = performance.now();
   const last = await readEverything(

@@ -1,0 +1,54 @@
+import { fingerprint } from '../events/envelope.ts';
+import type { Position, StoredRecord, TopicPartition } from '../events/record.ts';
+
+/** Consecutive offsets of one partition. */
+export interface Span extends Position {
+  /** The last of them; without it there is only one. */
+  readonly last?: number;
+}
+
+/**
+ * Offsets that hold no record which could be judged:
+ * - `control`: a marker that Kafka writes at the end of a transaction;
+ * - `unreadable`: a batch that is there and cannot be unpacked;
+ * - `missing`: nothing is there, although something follows.
+ */
+export interface Blank extends TopicPartition {
+  readonly blank: 'control' | 'unreadable' | 'missing';
+  readonly offset: number;
+  readonly last: number;
+  readonly leaderEpoch: number;
+  readonly reason: string;
+}
+
+/** What stands at an offset of the log. Every offset below the end belongs to exactly one entry. */
+export type LogEntry = StoredRecord | Blank;
+
+export const isBlank = (entry: LogEntry): entry is Blank => 'blank' in entry;
+
+export const lastOffsetOf = (entry: LogEntry): number => (isBlank(entry) ? entry.last : entry.offset);
+
+/** By what an entry is recognised when it is read again; empty where there is nothing to recognise it by. */
+export const identityOf = (entry: LogEntry): string => (isBlank(entry) ? '' : fingerprint(entry));
+
+/** An entry without its offsets below `from`; undefined when nothing is left of it. */
+export function beginningAt<T extends LogEntry>(entry: T, from: number): T | undefined {
+  if (lastOffsetOf(entry) < from) return undefined;
+  return entry.offset < from ? { ...entry, offset: from } : entry;
+}
+
+export function missing({ topic, partition }: TopicPartition, offset: number, last: number, leaderEpoch = 0): Blank {
+  const reason = offset === last ? `offset ${offset} is missing` : `offsets ${offset} to ${last} are missing`;
+  return { topic, partition, blank: 'missing', offset, last, leaderEpoch, reason };
+}
+
+/** The same entries with a blank in every gap, the one between `next` and the first of them included. */
+export function withMissing(next: number, entries: readonly LogEntry[]): readonly LogEntry[] {
+  const whole: LogEntry[] = [];
+  for (const entry of entries) {
+    if (entry.offset > next) whole.push(missing(entry, next, entry.offset - 1, entry.leaderEpoch));
+    whole.push(entry);
+    next = lastOffsetOf(entry) + 1;
+  }
+  return whole.length === entries.length ? entries : whole;
+}

@@ -1,0 +1,83 @@
+import { Cursor } from './cursor.ts';
+import { BATCH_BYTES, BATCH_RECORDS, batchesIn, entriesOf, type RawEntry } from './record-batch.ts';
+
+/** One entry as kafkajs passes it on: it only looks at `offset`, and drops what lies before the one it asked for. */
+export interface FetchedMessage {
+  /** Of a blank its last one, so that one that was asked for in its middle is not dropped. */
+  readonly offset: string;
+  readonly entry?: RawEntry;
+}
+
+interface FetchedPartition {
+  readonly partition: number;
+  readonly errorCode: number;
+  readonly highWatermark: string;
+  readonly abortedTransactions: [];
+  readonly preferredReadReplica: number;
+  readonly messages: FetchedMessage[];
+}
+
+interface FetchResponse {
+  readonly throttleTime: number;
+  readonly clientSideThrottleTime: number;
+  readonly errorCode: number;
+  readonly sessionId: number;
+  readonly responses: { topicName: string; partitions: FetchedPartition[] }[];
+}
+
+/** The version of Kafka's fetch that is decoded here: every broker since 2.3 speaks it. */
+export const FETCH_VERSION = 11;
+
+/** What may be unpacked of one response. A batch that begins within it is unpacked whole, the others are fetched again. */
+interface Budget {
+  records: number;
+  bytes: number;
+}
+
+/**
+ * Decodes a response in place of kafkajs, which drops control batches, fails the fetch of all partitions for one batch that
+ * it cannot read, and unpacks without a bound.
+ */
+export async function decodeFetchResponse(bytes: Buffer): Promise<FetchResponse> {
+  const cursor = new Cursor(bytes);
+  const clientSideThrottleTime = cursor.int32();
+  const [errorCode, sessionId] = [cursor.int16(), cursor.int32()];
+  const found = cursor.array(() => ({
+    topicName: cursor.string(),
+    partitions: cursor.array(() => readPartition(cursor)),
+  }));
+  const budget: Budget = { records: BATCH_RECORDS, bytes: BATCH_BYTES };
+  const responses: FetchResponse['responses'] = [];
+  for (const { topicName, partitions } of found) {
+    const decoded: FetchedPartition[] = [];
+    for (const { packed, ...more } of partitions) decoded.push({ ...more, messages: await decode(packed, budget) });
+    responses.push({ topicName, partitions: decoded });
+  }
+  return { throttleTime: 0, clientSideThrottleTime, errorCode, sessionId, responses };
+}
+
+function readPartition(cursor: Cursor) {
+  const [partition, errorCode] = [cursor.int32(), cursor.int16()];
+  const highWatermark = String(cursor.int64());
+  cursor.int64(); // the last stable offset is of use to those who read committed only
+  cursor.int64(); // where the log begins
+  cursor.array(() => [cursor.int64(), cursor.int64()]); // aborted transactions
+  const preferredReadReplica = cursor.int32();
+  const packed = cursor.bytes(Math.max(0, cursor.int32()));
+  return { partition, errorCode, highWatermark, abortedTransactions: [] as [], preferredReadReplica, packed };
+}
+
+async function decode(packed: Buffer, budget: Budget): Promise<FetchedMessage[]> {
+  const messages: FetchedMessage[] = [];
+  for (const batch of batchesIn(packed)) {
+    if (budget.records <= 0 || budget.bytes <= 0) break;
+    const entries = await entriesOf(batch);
+    for (const entry of entries) messages.push({ offset: String('blank' in entry ? entry.last : entry.offset), entry });
+    budget.records -= entries.length;
+    budget.bytes -= entries.reduce((sum, entry) => sum + sizeOf(entry), 0);
+  }
+  return messages;
+}
+
+const sizeOf = (entry: RawEntry): number =>
+  'blank' in entry ? 0 : (entry.key?.length ?? 0) + (entry.value?.length ?? 0) + entry.headers.length;

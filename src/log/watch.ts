@@ -1,0 +1,68 @@
+import { reasonOf } from '../errors.ts';
+import type { Placement } from '../events/placement.ts';
+import { sleep, type Stoppable } from '../lifecycle.ts';
+import type { EventLog } from './event-log.ts';
+import { type Queries, readIdentity } from './identity.ts';
+import { reviewLog } from './topics.ts';
+
+export interface LogWatchOptions {
+  readonly log: EventLog;
+  readonly placement: Placement;
+  readonly database: Queries;
+  readonly everyMs: number;
+  /** Called with what is wrong, whenever that changes and now and then while it lasts; empty when nothing is any more. */
+  readonly onAlarms: (alarms: readonly string[]) => void;
+  /** A look that failed: the alarms of the one before stand. */
+  readonly onFailure: (reason: string) => void;
+}
+
+export interface LogWatch extends Stoppable {
+  /** What is wrong with the log, as of the last look. */
+  alarms(): readonly string[];
+}
+
+const SAY_AGAIN_MS = 600_000;
+
+/** Repeats the check of the start while the process runs: others can change topics at any time. */
+export function watchLog({ log, placement, database, everyMs, onAlarms, onFailure }: LogWatchOptions): LogWatch {
+  const stopping = new AbortController();
+  let alarms: readonly string[] = [];
+  let saidAt = 0;
+  const durability: boolean[] = [];
+
+  async function look(): Promise<void> {
+    const review = await reviewLog(log, placement, await readIdentity(database));
+    const found = [...review.refusals, ...review.alarms, ...(await lostDurability())];
+    const isChanged = found.join('\n') !== alarms.join('\n');
+    alarms = found;
+    if (!isChanged && (found.length === 0 || Date.now() - saidAt < SAY_AGAIN_MS)) return;
+    saidAt = Date.now();
+    onAlarms(found);
+  }
+
+  /**
+   * Projections commit asynchronously because appends were durable at the start. It must be seen twice: a broker that does not
+   * answer counts as not durable too.
+   */
+  async function lostDurability(): Promise<string[]> {
+    const { durable, why } = await log.durability(placement.topics);
+    const isLost = durability[0] === true && durability.at(-1) === false && !durable;
+    durability.push(durable);
+    if (durability.length > 2) durability.splice(1, 1);
+    return isLost ? [`appends were durable at the start and are not any more: ${why}`] : [];
+  }
+
+  const watching = (async () => {
+    while (!stopping.signal.aborted) {
+      await look().catch((error: unknown) => onFailure(reasonOf(error)));
+      await sleep(everyMs, stopping.signal);
+    }
+  })();
+  return {
+    alarms: () => alarms,
+    async stop() {
+      stopping.abort();
+      await watching;
+    },
+  };
+}

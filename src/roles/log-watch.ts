@@ -1,0 +1,25 @@
+import { Gauge } from 'prom-client';
+import { watchLog } from '../log/watch.ts';
+import { alarmsProbe } from '../probes.ts';
+import type { Context } from './context.ts';
+
+/** Looks at a broker's topics now and then: whoever else uses the brokers can change them. */
+export function addLogWatch({ config, logger, lifecycle, registry, resources, probes }: Context): void {
+  const { log, placement, admin } = resources;
+  const gauge = new Gauge({
+    name: 'openmusic_log_alarms',
+    help: 'What is wrong with the topics of the log, counted.',
+    registers: [registry],
+  });
+  const watch = watchLog({
+    ...{ log, placement, database: admin, everyMs: config.LOG_CHECK_SECONDS * 1_000 },
+    onAlarms(alarms) {
+      gauge.set(alarms.length);
+      if (alarms.length > 0) logger.error({ alarms }, 'the log is not as it must be');
+      else logger.info('the log is as it must be again');
+    },
+    onFailure: (reason) => logger.warn(`the topics could not be looked at: ${reason}`),
+  });
+  lifecycle.add('log watch', watch);
+  probes['log-settings'] = alarmsProbe(watch.alarms);
+}

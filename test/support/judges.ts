@@ -1,0 +1,87 @@
+import { pino } from 'pino';
+import { expect } from '@jest/globals';
+import { WORKER } from '../../src/consumers/worker.ts';
+import type { TopicPartition } from '../../src/events/record.ts';
+import { queueSchema, startQueueFeed } from '../../src/jobs/queue-feed.ts';
+import { voidsOf } from '../../src/log/voids.ts';
+import { openDatabase } from '../../src/postgres/pool.ts';
+import type { FeedHealth } from '../../src/projections/feed.ts';
+import { rebuild } from '../../src/projections/rebuild.ts';
+import { type LogReport, verifyLog } from '../../src/projections/verify.ts';
+import type { Core } from './core.ts';
+import { until } from './servers/waiting.ts';
+
+const never = new AbortController().signal;
+
+export const verify = async ({ log, placement, admin }: Core): Promise<LogReport> =>
+  verifyLog({ log, placement, voids: await voidsOf(admin) });
+
+export const rebuildNow = (core: Core) => rebuild(core.rebuildOptions, never);
+
+/** The job queue of the workers, kept for as long as `work` takes. */
+export async function withQueue<T>(core: Core, work: (health: () => FeedHealth) => Promise<T>): Promise<T> {
+  const { log, placement, connection, namespace } = core;
+  const searchPath = [queueSchema(namespace, WORKER), namespace, 'public'];
+  const database = openDatabase(connection, { name: 'queue', max: 3, searchPath });
+  const feed = await startQueueFeed({
+    ...{ log, placement, scope: WORKER, database, logger: pino({ level: 'silent' }) },
+    onCommitted: () => undefined,
+    onCrash: (error) => {
+      throw error;
+    },
+  });
+  try {
+    return await work(() => feed.health());
+  } finally {
+    await feed.stop();
+    await database.stop();
+  }
+}
+
+const accepted = async (core: Core) => (await core.rows('stream_events')).length;
+
+/** Waits until a consumer of the log has applied all there is. */
+async function atTheEnd(health: () => FeedHealth | undefined): Promise<void> {
+  await until(
+    () => Promise.resolve(health()?.caughtUp === true && health()?.lag === 0),
+    15_000,
+    () => `it has not caught up: ${JSON.stringify(health())}`,
+  );
+  expect(health()?.stopped).toEqual([]);
+}
+
+/**
+ * Asks the live projector, one that starts again, the job queue, a rebuild and verify. Each must come to the end of the log,
+ * with as many winners as the others. Returns verify's report.
+ */
+export async function askEveryJudge(core: Core): Promise<LogReport> {
+  await core.settled();
+  const live = await accepted(core);
+  await core.starve();
+  await core.feed();
+  await core.settled();
+  expect(await accepted(core)).toBe(live);
+  await atTheEnd(() => core.feeds?.health());
+  await withQueue(core, atTheEnd);
+  const built = await rebuildNow(core);
+  expect(built).toMatchObject({ differences: [], served: true });
+  const report = await verify(core);
+  expect(report.faults).toEqual([]);
+  expect(report.partitions.reduce((sum, { winners }) => sum + winners, 0)).toBe(live);
+  return report;
+}
+
+/** Waits until the live projector has stopped the partition; the reason. */
+export async function stoppedAt(core: Core, { topic, partition }: TopicPartition): Promise<string> {
+  let reason: string | undefined;
+  await until(
+    () => {
+      const stopped = core.feeds?.health().stopped ?? [];
+      reason = stopped.find((each) => each.partition === `${topic}/${partition}`)?.reason;
+      return Promise.resolve(reason !== undefined);
+    },
+    15_000,
+    () => `nothing stopped: ${JSON.stringify(core.feeds?.health())}`,
+  );
+  return reason ?? '';
+}
