@@ -83,6 +83,9 @@ const settings = z.object({
     .enum(['auto', 'async', 'sync'])
     .default('auto')
     .describe('how projections commit; `auto`: asynchronously where the log is known to be durable'),
+  LAG_ALARM_SECONDS: duration
+    .default(30)
+    .describe('records of the log that wait for so long, and do not become fewer, are an alarm in probes and metrics'),
   KAFKA_PORT: port.default(9092).describe('port of the Kafka that `npm run stack` starts'),
   PGHOST: z.string().optional().describe('PostgreSQL; without it an embedded one is started in DATA_DIR'),
   PGPORT: port.default(5432).describe('port of PGHOST; of the PostgreSQL that `npm run stack` starts'),

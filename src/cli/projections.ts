@@ -10,7 +10,7 @@ export function projectionsRebuild(): Promise<number> {
     const result = await rebuild(
       {
         ...resources,
-        ...{ projections, version: READ_VERSION, logger, synchronousCommit: false, onCrash: () => undefined },
+        ...{ projections, version: READ_VERSION, logger, synchronousCommit: false },
         observer: observeProjector(logger, new Registry(), () => undefined),
         progress: showProgress(print),
       },

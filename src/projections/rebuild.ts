@@ -4,11 +4,11 @@ import { sleep } from '../lifecycle.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import { differences, tableChecksums } from './checksums.ts';
-import { type FeedOptions, openFeedDatabase, projectorOf } from './feed.ts';
+import { type ApplyOptions, openFeedDatabase, projectorOf } from './feed.ts';
 import { createBuild, type Generation, listGenerations, retireOlder, servingBuilds } from './generations.ts';
 import type { Projector } from './projector.ts';
 
-export interface RebuildOptions extends FeedOptions {
+export interface RebuildOptions extends ApplyOptions {
   readonly admin: Database;
   readonly version: number;
   /** Records applied so far, of as many as there were at the start. */

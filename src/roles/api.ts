@@ -30,23 +30,28 @@ import { lagProbe, quarantineProbe, readModelProbe, timed } from '../probes.ts';
 import { coversAmong } from '../projections/albums.ts';
 import { tellsAll } from '../projections/guard.ts';
 import { READ_VERSION } from '../projections/projections.ts';
+import { watchReadLag } from '../projections/read-lag.ts';
 import { openReadModel, type ReadModel } from '../projections/read-model.ts';
 import { channelOf, type Context } from './context.ts';
 
-export function addReads({ config, lifecycle, logger, resources, probes, cache }: Context): ReadModel {
+export function addReads({ config, lifecycle, logger, resources, probes, cache, consumers }: Context): ReadModel {
   const { connection, admin, log, placement } = resources;
   const reads = openReadModel({
     ...{ connection, namespace: config.NAMESPACE, version: READ_VERSION, max: 10, admin },
     ends: () => log.ends(placement.all),
     report: (message) => logger.warn(message),
   });
+  const besideProjector = config.ROLES.includes('projector');
+  const lag = watchReadLag({ reads, log, placement, consumers, besideProjector });
   Object.assign(probes, {
     reads: readModelProbe(reads),
-    lag: lagProbe(resources, reads),
+    lag: lagProbe(lag),
     quarantine: quarantineProbe(reads),
   });
   cache.readBy(reads);
-  return lifecycle.add('read model', reads);
+  lifecycle.add('read model', reads);
+  lifecycle.add('lag of the read model', lag);
+  return reads;
 }
 
 /** What those share who read and command. */

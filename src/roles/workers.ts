@@ -14,6 +14,7 @@ import { laneOf, type QueueScope } from '../jobs/queue.ts';
 import { cleanUpHourly } from '../jobs/clean-up.ts';
 import { guardedFiles } from '../jobs/guarded-files.ts';
 import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
+import { consumerProbe } from '../probes.ts';
 import type { Parts } from './api.ts';
 import type { Context } from './context.ts';
 
@@ -42,6 +43,7 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   const occurrences = createOccurrences({ commands, logger });
   const common = {
     ...{ worker, connection, log, placement, logger, onCrash: context.crash, ready: () => reads.ready() },
+    consumers: context.consumers,
     ...{ synchronousCommit: !durable, distributed: config.KAFKA_BROKERS !== undefined },
     ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: config.JOB_LEASE_SECONDS * 1_000 },
   };
@@ -55,16 +57,7 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   }
   for (const role of roles) {
     const group = lifecycle.add(role, await startGroup({ ...common, ...scopes[role] }));
-    context.probes[role] = {
-      needed: 'at-start',
-      check() {
-        const { caughtUp, lag } = group.health();
-        return Promise.resolve({
-          ok: caughtUp,
-          detail: `${lag} records wait to be queued, ${group.running()} jobs run`,
-        });
-      },
-    };
+    context.probes[role] = consumerProbe(group.health, 'queued', () => `, ${group.running()} jobs run`);
   }
 }
 
