@@ -34,7 +34,10 @@ export function lagProbe(watch: ReadLag): Probe {
     async check() {
       const partitions = await watch.look();
       const lag = partitions.reduce((sum, each) => sum + each.lag, 0);
-      const troubles = [...countOf(partitions, 'stopped', 'are stopped'), ...countOf(partitions, 'alarm', 'do not catch up')];
+      const troubles = [
+        ...countOf(partitions, 'stopped', 'are stopped'),
+        ...countOf(partitions, 'alarm', 'do not catch up'),
+      ];
       return { ok: troubles.length === 0, detail: [waiting(lag, 'applied'), ...troubles].join(', ') };
     },
   };

@@ -6,9 +6,11 @@ import type { EventLog } from '../log/event-log.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { createNotifier, listen } from '../postgres/listen.ts';
 import { openDatabase } from '../postgres/pool.ts';
+import { liftTimeLimits } from '../postgres/time-limits.ts';
 import type { ProjectorObserver } from '../projections/apply.ts';
 import type { Consumer } from '../projections/consumer.ts';
 import { type Consumers, lagOf } from '../projections/consumers.ts';
+import { throttled } from '../throttle.ts';
 import { createLeases } from '../jobs/leases.ts';
 import type { QueueScope } from '../jobs/queue.ts';
 import { queueSchema, startQueueFeed } from '../jobs/queue-feed.ts';
@@ -47,6 +49,7 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
     ...{ name: `openmusic ${scope.group}`, max: 6 },
     searchPath: [queueSchema(namespace, scope), namespace, 'public'],
     async prepare(client) {
+      await liftTimeLimits(client);
       await client.query(`SET synchronous_commit = ${options.synchronousCommit ? 'on' : 'off'}`);
     },
   });
@@ -66,7 +69,7 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
       notify?.([what]);
     },
   });
-  const report = (message: string) => logger.warn({ group: scope.group }, message);
+  const report = throttled((message) => logger.warn({ group: scope.group }, message));
   const ears = options.distributed ? listen({ connection, channel, onNotice: hear, report }) : undefined;
   const stopping = new AbortController();
   const starting = (async () => {

@@ -7,6 +7,7 @@ import { createClient } from './kafka/client.ts';
 import { within } from '../deadline.ts';
 import { failureOf } from './kafka/failure.ts';
 import { createReader, type Reader } from './kafka/reader.ts';
+import { explainKafka } from './kafka/unreachable.ts';
 import { KafkaSubscription, type SubscriptionOptions } from './kafka/subscription.ts';
 
 export interface KafkaLogOptions extends SubscriptionOptions {
@@ -49,7 +50,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> 
 
   await Promise.all([appender.connect(), admin.connect()]).catch((error: unknown) => {
     client.destroy();
-    throw error;
+    throw explainKafka(error, options);
   });
   return {
     append: (batch) => appender.append(batch),

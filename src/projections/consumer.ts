@@ -4,6 +4,7 @@ import { partitionKey, type Position, showPosition, type TopicPartition } from '
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { EventLog, RunningSubscription, SubscriptionHandler } from '../log/event-log.ts';
 import type { Database } from '../postgres/pool.ts';
+import { throttled } from '../throttle.ts';
 import type { ProjectorObserver } from './apply.ts';
 import type { ConsumerHealth, Consumers } from './consumers.ts';
 import { hasReached } from './guard.ts';
@@ -44,7 +45,7 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
   const handler = options.handlerOf?.(projector) ?? projector;
   const subscription = await log.subscribe({ group, topics, handler, onCrash });
   const watch = watchConsumer(options, { projector, subscription, endsAtStart, progress });
-  const hide = consumers.add(() => [watch.health()]);
+  const hide = consumers.add(watch.health);
   return {
     health: watch.health,
     async stop() {
@@ -98,10 +99,11 @@ function watchConsumer(
     caughtUp ||= await hasReached(database, endsAtStart);
   }
 
+  const warn = throttled((message) => logger.warn({ group }, message));
   const stopping = new AbortController();
   const looking = (async () => {
     while (!stopping.signal.aborted) {
-      await look().catch((error: unknown) => logger.warn({ group }, `the lag is not to be had: ${reasonOf(error)}`));
+      await look().catch((error: unknown) => warn(`the lag is not known: ${reasonOf(error)}`));
       await sleep(LOOK_EVERY_MS, stopping.signal);
     }
   })();

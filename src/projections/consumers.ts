@@ -17,28 +17,40 @@ export interface ConsumerHealth {
 /** Records that wait in all partitions of the group. */
 export const lagOf = ({ partitions }: ConsumerHealth): number => partitions.reduce((sum, { lag }) => sum + lag, 0);
 
-/** None as long as there is nothing to show. */
-type Source = () => readonly ConsumerHealth[];
+/** A group of which this process only sees the checkpoints; it is missing as long as there is nothing to see. */
+type Observed = () => Pick<ConsumerHealth, 'group' | 'partitions'> | undefined;
 
 /** Every consumer of the log that runs in this process. Metrics and probes are made of them alike. */
 export class Consumers {
-  readonly #sources = new Set<Source>();
+  readonly #own = new Set<() => ConsumerHealth>();
+  readonly #observed = new Set<Observed>();
   /** Milliseconds after which a lag that has not shrunk is an alarm. */
   readonly lagAlarmMs: number;
 
   constructor(registry: Registry, lagAlarmMs: number) {
     this.lagAlarmMs = lagAlarmMs;
-    for (const metric of METRICS) addGauge(registry, metric, () => this.health());
+    for (const metric of METRICS) addGauge(registry, metric, () => this.#measured());
   }
 
-  /** Shows the consumer until the returned function is called. */
-  add(source: Source): () => void {
-    this.#sources.add(source);
-    return () => void this.#sources.delete(source);
+  /** Shows a consumer of this process until the returned function is called. */
+  add(consumer: () => ConsumerHealth): () => void {
+    this.#own.add(consumer);
+    return () => void this.#own.delete(consumer);
   }
 
+  /** Measures a group that other processes consume for, until the returned function is called. */
+  observe(group: Observed): () => void {
+    this.#observed.add(group);
+    return () => void this.#observed.delete(group);
+  }
+
+  /** Of this process. */
   health(): ConsumerHealth[] {
-    return [...this.#sources].flatMap((source) => source());
+    return [...this.#own].map((consumer) => consumer());
+  }
+
+  #measured(): Pick<ConsumerHealth, 'group' | 'partitions'>[] {
+    return [...this.health(), ...[...this.#observed].flatMap((observed) => observed() ?? [])];
   }
 }
 
@@ -73,12 +85,16 @@ const METRICS: readonly Metric[] = [
 ];
 
 /** Set anew at every scrape, so that a consumer that has ended leaves no samples behind. */
-function addGauge(registry: Registry, { name, help, value }: Metric, health: () => ConsumerHealth[]): void {
+function addGauge(
+  registry: Registry,
+  { name, help, value }: Metric,
+  measured: () => Pick<ConsumerHealth, 'group' | 'partitions'>[],
+): void {
   new Gauge({
     ...{ name, help, labelNames: ['group', 'partition'] as const, registers: [registry] },
     collect() {
       this.reset();
-      for (const { group, partitions } of health()) {
+      for (const { group, partitions } of measured()) {
         for (const each of partitions) this.set({ group, partition: each.partition }, value(each));
       }
     },

@@ -6,6 +6,7 @@ import type { EventLog } from '../log/event-log.ts';
 import { voidTest } from '../log/voids.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../postgres/pool.ts';
+import { liftTimeLimits } from '../postgres/time-limits.ts';
 import { startConsumer } from './consumer.ts';
 import type { ConsumerHealth, Consumers } from './consumers.ts';
 import { type Generation, holdGeneration } from './generations.ts';
@@ -55,6 +56,7 @@ export function openFeedDatabase(
     max: 6,
     searchPath: [generation.schema, placement.namespace, 'public'],
     async prepare(client) {
+      await liftTimeLimits(client);
       await client.query(`SET synchronous_commit = ${synchronousCommit ? 'on' : 'off'}`);
       await prepare?.(client);
     },

@@ -1,5 +1,6 @@
 import { reasonOf } from '../errors.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
+import { throttled } from '../throttle.ts';
 import type { Database } from '../postgres/pool.ts';
 import { type ConsumerHealth, lagOf } from './consumers.ts';
 import { type Feed, type FeedOptions, startFeed } from './feed.ts';
@@ -51,10 +52,11 @@ export async function startFeeds(options: FeedsOptions): Promise<Feeds> {
     logger.info(`no longer feeding the read models ${feed.generation.schema}`);
   }
 
+  const warn = throttled((message) => logger.warn(message));
   const following = (async () => {
     while (!stopping.signal.aborted) {
       await sleep(LOOK_EVERY_MS, stopping.signal);
-      await follow().catch((error: unknown) => logger.warn(`the builds are not to be had: ${reasonOf(error)}`));
+      await follow().catch((error: unknown) => warn(`the builds are not known: ${reasonOf(error)}`));
     }
   })();
 

@@ -2,7 +2,7 @@ import type { Placement } from '../events/placement.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { readProgress } from './consumer.ts';
-import type { ConsumerHealth, Consumers } from './consumers.ts';
+import type { Consumers } from './consumers.ts';
 import { projectorGroup } from './feed.ts';
 import { LagWatch, type PartitionHealth } from './lag.ts';
 import type { ReadModel } from './read-model.ts';
@@ -35,11 +35,9 @@ export function watchReadLag({ reads, log, placement, consumers, besideProjector
     return lag.health();
   }
 
-  function health(): ConsumerHealth[] {
+  function observed() {
     const generation = reads.generation();
-    if (!generation) return [];
-    const group = projectorGroup(placement, generation);
-    return [{ group, caughtUp: true, stopped: [], stuckMs: 0, partitions: lag.health() }];
+    return generation && { group: projectorGroup(placement, generation), partitions: lag.health() };
   }
 
   const everyMs = Math.min(LOOK_MAX_MS, consumers.lagAlarmMs / LOOKS_PER_ALARM);
@@ -49,7 +47,7 @@ export function watchReadLag({ reads, log, placement, consumers, besideProjector
       await sleep(everyMs, stopping.signal);
     }
   })();
-  const hide = besideProjector ? undefined : consumers.add(health);
+  const hide = besideProjector ? undefined : consumers.observe(observed);
   return {
     look,
     async stop() {

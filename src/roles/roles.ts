@@ -9,6 +9,7 @@ import { readIdentity } from '../log/identity.ts';
 import { initLog } from '../log/init.ts';
 import { checkLog } from '../log/topics.ts';
 import { createNotifier } from '../postgres/listen.ts';
+import { namespacesWithData } from '../postgres/namespaces.ts';
 import { consumerProbe, consumersProbe, databaseProbe, lifeOf, logProbe } from '../probes.ts';
 import { Consumers } from '../projections/consumers.ts';
 import { openResources, type Resources } from '../resources.ts';
@@ -28,6 +29,7 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   collectDefaultMetrics({ register: registry });
   const resources = await openResources({ config, logger, lifecycle, as: 'server' });
   await checkOrInit(resources, config, logger);
+  await warnOfOtherNamespaces(resources, config, logger);
   const probes = { database: databaseProbe(resources), log: logProbe(resources) };
   const consumers = new Consumers(registry, config.LAG_ALARM_SECONDS * 1_000);
   const role = { ...options, resources, probes, consumers };
@@ -52,6 +54,15 @@ async function checkOrInit({ log, placement, admin }: Resources, config: Config,
   else await initLog({ log, placement, database: admin });
   const { durable, why } = await log.durability(placement.topics);
   logger[durable ? 'info' : 'warn'](`log: ${why}`);
+}
+
+/** An installation that seems to have lost everything was often only started under another name. */
+async function warnOfOtherNamespaces({ admin }: Resources, config: Config, logger: Logger): Promise<void> {
+  if (config.KAFKA_BROKERS) return;
+  const others = await namespacesWithData(admin, config.NAMESPACE);
+  if (others.length > 0) {
+    logger.warn(`NAMESPACE ${config.NAMESPACE} is empty, and there is data under NAMESPACE ${others.join(', ')}`);
+  }
 }
 
 function createCommits({ admin }: Resources, config: Config): Commits {

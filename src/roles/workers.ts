@@ -15,6 +15,7 @@ import { cleanUpHourly } from '../jobs/clean-up.ts';
 import { guardedFiles } from '../jobs/guarded-files.ts';
 import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
 import { consumerProbe } from '../probes.ts';
+import { throttled } from '../throttle.ts';
 import type { Parts } from './api.ts';
 import type { Context } from './context.ts';
 
@@ -30,7 +31,7 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   const { durable } = await log.durability(placement.topics);
   const tables = admin;
   const mail = lifecycle.add('mail', await openMail(config));
-  const report = (message: string) => logger.warn(message);
+  const report = throttled((message) => logger.warn(message));
   const breakers = createBreakers({ tables, openMs: config.BREAKER_OPEN_SECONDS * 1_000, report });
   lifecycle.add('breakers', breakers);
   const worker = `${hostname()}-${process.pid}-${newId().slice(-8)}`;
