@@ -19,7 +19,7 @@ export function whyUnreachable(error: unknown, { service, address, where, tls }:
     if (SILENT.has(code) || /timeout|timed out/i.test(message)) return `${server} does not answer. Check ${where}.`;
     if (CERTIFICATE.has(code)) return `${server} has a certificate that is not accepted: ${message}. Check ${tls}.`;
     if (isTlsMismatch(code, message)) return `${server} does not speak TLS. Check ${tls}.`;
-    if (code === 'ECONNRESET') return `${server} broke the connection off. Check ${where} and ${tls}.`;
+    if (isBrokenOff(code, message)) return `${server} broke the connection off. Check ${where}, and ${tls}.`;
   }
   return undefined;
 }
@@ -35,11 +35,22 @@ const CERTIFICATE = new Set([
 const isTlsMismatch = (code: string, message: string): boolean =>
   code === 'EPROTO' || code.startsWith('ERR_SSL_') || /before secure TLS connection|not support SSL/.test(message);
 
-/** The error, what it wraps, and the errors of each address that was tried. */
+const isBrokenOff = (code: string, message: string): boolean =>
+  code === 'ECONNRESET' || /terminated unexpectedly|closed connection/i.test(message);
+
+interface Cause {
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly cause?: unknown;
+  /** Of each address that was tried. */
+  readonly errors?: unknown;
+}
+
+/** What the error wraps, innermost first, and the error itself. */
 function* causesOf(error: unknown): Generator<{ code: string; message: string }> {
-  if (!(error instanceof Error)) return;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  if (error instanceof AggregateError) for (const each of error.errors) yield* causesOf(each);
-  yield* causesOf(error.cause);
-  yield { code, message: error.message };
+  if (typeof error !== 'object' || error === null) return;
+  const { code, message, cause, errors }: Cause = error;
+  if (Array.isArray(errors)) for (const each of errors) yield* causesOf(each);
+  yield* causesOf(cause);
+  yield { code: typeof code === 'string' ? code : '', message: typeof message === 'string' ? message : '' };
 }

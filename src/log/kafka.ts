@@ -48,10 +48,12 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> 
     client.destroy();
   }
 
-  await Promise.all([appender.connect(), admin.connect()]).catch((error: unknown) => {
+  // Both, because the one that has not failed yet would go on trying after we are gone.
+  for (const connected of await Promise.allSettled([appender.connect(), admin.connect()])) {
+    if (connected.status === 'fulfilled') continue;
     client.destroy();
-    throw explainKafka(error, options);
-  });
+    throw explainKafka(connected.reason, options);
+  }
   return {
     append: (batch) => appender.append(batch),
     durability: (topics) => answer('asking for durability', admin.durability(topics)),

@@ -9,20 +9,23 @@ export function explainPostgres(error: unknown, connection: PostgresConnection):
   return line === undefined ? error : new Error(line, { cause: error });
 }
 
-function lineOf(error: unknown, { host, port, user, database }: PostgresConnection): string | undefined {
-  const address = `${host}:${port}`;
-  const server = `Postgres at ${address}`;
-  switch (sqlState(error)) {
-    case '28P01':
-      return `${server} refused the password of user ${user}. Check PGUSER and PGPASSWORD.`;
-    case '28000':
-      return `${server} refused user ${user}: ${reasonOf(error)}. Check PGUSER, PGDATABASE and PGSSLMODE.`;
-    case '3D000':
-      return `${server} has no database ${database}. Check PGDATABASE.`;
-    case '57P03':
-    case '53300':
-      return `${server} takes no connection at present: ${reasonOf(error)}.`;
-  }
+function lineOf(error: unknown, connection: PostgresConnection): string | undefined {
+  const address = `${connection.host}:${connection.port}`;
+  const refusal = REFUSALS[sqlState(error) ?? ''];
+  if (refusal) return `Postgres at ${address} ${refusal(connection, reasonOf(error))}`;
   const settings = { where: 'PGHOST and PGPORT', tls: 'PGSSLMODE and PGSSLROOTCERT' };
   return whyUnreachable(error, { service: 'Postgres', address, ...settings });
 }
+
+type Refusal = (connection: PostgresConnection, reason: string) => string;
+
+const busy: Refusal = (_, reason) => `takes no connection at present: ${reason}.`;
+
+/** What the server answers instead of taking a connection, by SQLSTATE. */
+const REFUSALS: Readonly<Record<string, Refusal>> = {
+  '28P01': ({ user }) => `refused the password of user ${user}. Check PGUSER and PGPASSWORD.`,
+  '28000': ({ user }, reason) => `refused user ${user}: ${reason}. Check PGUSER, PGDATABASE and PGSSLMODE.`,
+  '3D000': ({ database }) => `has no database ${database}. Check PGDATABASE.`,
+  '53300': busy,
+  '57P03': busy,
+};

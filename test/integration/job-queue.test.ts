@@ -421,7 +421,16 @@ async function startFeed(onCommitted: (commit: Commit) => void): Promise<() => P
     throw error;
   };
   const { consumers } = core;
-  const feed = await startQueueFeed({ log, placement, scope: WORKER, database, logger, onCommitted, onCrash, consumers });
+  const feed = await startQueueFeed({
+    log,
+    placement,
+    scope: WORKER,
+    database,
+    logger,
+    onCommitted,
+    onCrash,
+    consumers,
+  });
   return async () => {
     await feed.stop();
     await database.stop();
