@@ -4,14 +4,25 @@ import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 /** What all have who know of the log. */
-const ground = ['errors', 'events', 'faults', 'lifecycle', 'deadline', 'doorbell', 'together', 'log', 'postgres'];
+const ground = [
+  'errors',
+  'events',
+  'faults',
+  'lifecycle',
+  'deadline',
+  'doorbell',
+  'together',
+  'throttle',
+  'log',
+  'postgres',
+];
 
 /** The arrows of the house: which folder of src may import which. `main.ts` and `cli/` see everything. */
 const arrows: Record<string, string[]> = {
   events: [],
-  postgres: ['errors', 'events', 'lifecycle'],
-  log: ['errors', 'events', 'lifecycle', 'deadline', 'doorbell', 'postgres'],
-  cache: ['errors', 'events', 'lifecycle'],
+  postgres: ['errors', 'events', 'lifecycle', 'unreachable'],
+  log: ['errors', 'events', 'lifecycle', 'deadline', 'doorbell', 'unreachable', 'postgres'],
+  cache: ['errors', 'events', 'lifecycle', 'unreachable'],
   providers: ['errors', 'lifecycle', 'together', 'config'],
   accounts: ['errors', 'events', 'lifecycle', 'postgres'],
   commands: ground,
@@ -35,7 +46,19 @@ const arrows: Record<string, string[]> = {
   stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys', 'stop-signal'],
 };
 
-const files = ['errors', 'faults', 'lifecycle', 'deadline', 'doorbell', 'together', 'config', 'keys', 'stop-signal'];
+const files = [
+  'errors',
+  'faults',
+  'lifecycle',
+  'deadline',
+  'doorbell',
+  'together',
+  'throttle',
+  'unreachable',
+  'config',
+  'keys',
+  'stop-signal',
+];
 const zones = Object.entries(arrows).map(([folder, allowed]) => ({
   target: `./src/${folder}`,
   from: './src',

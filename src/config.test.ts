@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { loadConfig, redacted, warningsOf } from './config.ts';
+import { describeSettings, loadConfig, redacted, warningsOf } from './config.ts';
+import { KEY_NAMES } from './keys.ts';
 import { KEYS } from '../test/support/keys.ts';
 
 let directory: string;
@@ -154,6 +155,10 @@ describe('a wrong value', () => {
     [{ ACCESS_TOKEN_AGE: '30m' }, /^ACCESS_TOKEN_AGE: /],
     [{ REFRESH_TOKEN_AGE: '1.5' }, /^REFRESH_TOKEN_AGE: /],
     [{ FILES_PROVIDER: 's3' }, /^S3_BUCKET: must be set when FILES_PROVIDER is s3$/],
+    [{ PGSSLMODE: 'allow' }, /^PGSSLMODE: /],
+    [{ PGSSLMODE: 'verify-full' }, /^PGSSLROOTCERT: must be set when PGSSLMODE is verify-full$/],
+    [{ PGSSLCERT: 'client.crt' }, /^PGSSLKEY: must be set together with PGSSLCERT$/],
+    [{ LAG_ALARM_SECONDS: '0' }, /^LAG_ALARM_SECONDS: /],
     [{ AWS_ACCESS_KEY_ID: 'a' }, /^AWS_SECRET_ACCESS_KEY: must be set together/],
     [{ RATE_LOGIN: '60' }, /^RATE_LOGIN: must be count\/seconds/],
     [{ RATE_LOGIN: '0/60' }, /^RATE_LOGIN: /],
@@ -191,6 +196,71 @@ it('REDIS_URL=off is an answer where Kafka asks for a Redis', () => {
   const kafka = { KAFKA_BROKERS: 'a:9092', PGHOST: 'p', ...KEYS };
   const config = load({ ...kafka, REDIS_URL: 'off', REDIS_SERVER: 'r' });
   expect(config.REDIS_URL).toBe('off');
+});
+
+describe('a secret as a file', () => {
+  const fileOf = (name: string, text: string): string => {
+    const file = path.join(directory, name);
+    writeFileSync(file, text);
+    return file;
+  };
+  const secrets = describeSettings().flatMap(({ name, file }) => (file ? [{ name, file }] : []));
+
+  it('is possible for each password, key and secret', () => {
+    expect(secrets.map(({ name }) => name).sort()).toEqual(
+      [
+        ...KEY_NAMES.flatMap((name) => [name, `${name}_PREVIOUS`]),
+        ...['AWS_SECRET_ACCESS_KEY', 'KAFKA_SASL_PASSWORD', 'MAIL_WEBHOOK_SECRET', 'PGPASSWORD'],
+        ...['REDIS_PASSWORD', 'REDIS_URL', 'SMTP_PASSWORD'],
+      ].sort(),
+    );
+    expect(secrets.every(({ name, file }) => file === `${name}_FILE`)).toBe(true);
+  });
+
+  it.each(secrets)('$file gives $name', ({ name, file }) => {
+    const value = name === 'REDIS_URL' ? 'redis://:secret@r' : `of ${name} ${'x'.repeat(32)}`;
+    const others = name === 'AWS_SECRET_ACCESS_KEY' ? { AWS_ACCESS_KEY_ID: 'id' } : {};
+    const config = load({ ...others, [file]: fileOf(name, `${value}\n`) });
+    expect(config).toMatchObject({ [name]: value });
+    expect(JSON.stringify(redacted(config))).not.toContain(value);
+  });
+
+  it.each([
+    ['a newline', 'secret\n', 'secret'],
+    ['a newline of Windows', 'secret\r\n', 'secret'],
+    ['no newline', 'secret', 'secret'],
+    ['blanks, which belong to it', ' secret \n\n', ' secret \n'],
+  ])('ends with %s', (_, text, secret) => {
+    expect(load({ PGPASSWORD_FILE: fileOf('password', text) }).PGPASSWORD).toBe(secret);
+  });
+
+  it('is read where the .env names it', () => {
+    writeFileSync(path.join(directory, '.env'), `PGPASSWORD_FILE=${fileOf('password', 'from a file')}\n`);
+    expect(load({}).PGPASSWORD).toBe('from a file');
+    rmSync(path.join(directory, '.env'));
+  });
+
+  it.each<[string, () => NodeJS.ProcessEnv, RegExp]>([
+    [
+      'both are set',
+      () => ({ PGPASSWORD: 'one', PGPASSWORD_FILE: fileOf('password', 'other') }),
+      /^PGPASSWORD: must not be set together with PGPASSWORD_FILE$/,
+    ],
+    [
+      'there is no such file',
+      () => ({ LINK_KEY_FILE: '/not/there' }),
+      /^LINK_KEY_FILE: \/not\/there cannot be read \(ENOENT\)$/,
+    ],
+    ['it is a directory', () => ({ LINK_KEY_FILE: directory }), /^LINK_KEY_FILE: .* cannot be read \(EISDIR\)$/],
+    ['it is empty', () => ({ LINK_KEY_FILE: fileOf('empty', '\n') }), /^LINK_KEY_FILE: .*empty is empty$/],
+    [
+      'it holds a wrong value',
+      () => ({ LINK_KEY_FILE: fileOf('short', 'short') }),
+      /^LINK_KEY: must be at least 32 bytes$/,
+    ],
+  ])('is refused in one line when %s', (_, environment, line) => {
+    expect(refusalOf(environment())).toMatch(line);
+  });
 });
 
 describe('what the log shows of the settings', () => {

@@ -33,6 +33,15 @@ function isNetwork(text: string): boolean {
   return /^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= longest && more.length === 0;
 }
 
+/** How a secret is shown: not at all, or as a URL without user and password. */
+type Secrecy = 'hidden' | 'url';
+
+/** Marks a setting whose value must not be shown, and which can also be given as the path of a file, by NAME_FILE. */
+const secret = <Schema extends z.ZodType>(schema: Schema, secrecy: Secrecy = 'hidden'): Schema =>
+  schema.meta({ secrecy });
+
+const previous = (what: string) => secret(key.optional().describe(`an older key ${what}`));
+
 /** Every setting there is: its form, its default, what it means. docs/configuration.md and .env.example are made of this. */
 const settings = z.object({
   ROLES: z
@@ -68,7 +77,7 @@ const settings = z.object({
     .optional()
     .describe('how to log in to the brokers'),
   KAFKA_SASL_USERNAME: z.string().optional().describe('user at the brokers'),
-  KAFKA_SASL_PASSWORD: z.string().optional().describe('password at the brokers'),
+  KAFKA_SASL_PASSWORD: secret(z.string().optional().describe('password at the brokers')),
   KAFKA_FLUSH: onOff
     .optional()
     .describe('`on`: topics made by `log init` flush every append; default `on` with one broker'),
@@ -84,33 +93,53 @@ const settings = z.object({
     .enum(['auto', 'async', 'sync'])
     .default('auto')
     .describe('how projections commit; `auto`: asynchronously where the log is known to be durable'),
+  LAG_ALARM_SECONDS: duration
+    .default(30)
+    .describe('records of the log that wait for so long, and do not become fewer, are an alarm in probes and metrics'),
   KAFKA_PORT: port.default(9092).describe('port of the Kafka that `npm run stack` starts'),
   PGHOST: z.string().optional().describe('PostgreSQL; without it an embedded one is started in DATA_DIR'),
   PGPORT: port.default(5432).describe('port of PGHOST; of the PostgreSQL that `npm run stack` starts'),
   PGUSER: z.string().default('openmusic').describe('user at PGHOST'),
-  PGPASSWORD: z.string().default('').describe('password at PGHOST'),
+  PGPASSWORD: secret(z.string().default('').describe('password at PGHOST')),
   PGDATABASE: z.string().default('openmusic').describe('database at PGHOST'),
-  MIGRATE_ON_BOOT: onOff.default('on').describe('`off`: only check that nothing is missing'),
-  REDIS_URL: z
+  PGSSLMODE: z
+    .enum(['disable', 'prefer', 'require', 'verify-ca', 'verify-full'])
+    .default('disable')
+    .describe('TLS to PGHOST, as libpq means it'),
+  PGSSLROOTCERT: z
     .string()
-    .regex(/^(rediss?:\/\/|off$)/, 'must begin with redis:// or rediss://, or be off')
     .optional()
-    .describe('Redis; wins over REDIS_SERVER; `off`: nothing is cached, also where KAFKA_BROKERS asks for a Redis'),
+    .describe('file with the certificates of authorities that may sign that of PGHOST; `system`: the well-known ones'),
+  PGSSLCERT: z.string().optional().describe('file with our certificate, where PGHOST asks for one'),
+  PGSSLKEY: z.string().optional().describe('file with the key of PGSSLCERT'),
+  MIGRATE_ON_BOOT: onOff.default('on').describe('`off`: only check that nothing is missing'),
+  REDIS_URL: secret(
+    z
+      .string()
+      .regex(/^(rediss?:\/\/|off$)/, 'must begin with redis:// or rediss://, or be off')
+      .optional()
+      .describe('Redis; wins over REDIS_SERVER; `off`: nothing is cached, also where KAFKA_BROKERS asks for a Redis'),
+    'url',
+  ),
   REDIS_SERVER: z.string().optional().describe('host of Redis; without one the cache is in process'),
   REDIS_PORT: port.default(6379).describe('port of REDIS_SERVER; of the Redis that `npm run stack` starts'),
-  REDIS_PASSWORD: z.string().optional().describe('password at REDIS_SERVER'),
+  REDIS_PASSWORD: secret(z.string().optional().describe('password at REDIS_SERVER')),
   REDIS_TLS: onOff.default('off').describe('TLS to REDIS_SERVER'),
-  IDEMPOTENCY_HASH_KEY: key
-    .optional()
-    .describe(
-      'hashes bodies of requests with an Idempotency-Key; at least 32 bytes; made once in DATA_DIR where the log is embedded',
-    ),
-  IDEMPOTENCY_HASH_KEY_PREVIOUS: key.optional().describe('an older key that is still accepted'),
-  ACCESS_TOKEN_KEY: key.optional().describe('signs access tokens; made once in DATA_DIR where the log is embedded'),
-  ACCESS_TOKEN_KEY_PREVIOUS: key.optional().describe('an older key whose tokens are still accepted'),
+  IDEMPOTENCY_HASH_KEY: secret(
+    key
+      .optional()
+      .describe(
+        'hashes bodies of requests with an Idempotency-Key; at least 32 bytes; made once in DATA_DIR where the log is embedded',
+      ),
+  ),
+  IDEMPOTENCY_HASH_KEY_PREVIOUS: previous('that is still accepted'),
+  ACCESS_TOKEN_KEY: secret(
+    key.optional().describe('signs access tokens; made once in DATA_DIR where the log is embedded'),
+  ),
+  ACCESS_TOKEN_KEY_PREVIOUS: previous('whose tokens are still accepted'),
   ACCESS_TOKEN_AGE: seconds.default(1_800).describe('how long an access token is good, in seconds'),
-  REFRESH_TOKEN_KEY: key.optional().describe('signs refresh tokens; another one than ACCESS_TOKEN_KEY'),
-  REFRESH_TOKEN_KEY_PREVIOUS: key.optional().describe('an older key whose tokens are still accepted'),
+  REFRESH_TOKEN_KEY: secret(key.optional().describe('signs refresh tokens; another one than ACCESS_TOKEN_KEY')),
+  REFRESH_TOKEN_KEY_PREVIOUS: previous('whose tokens are still accepted'),
   REFRESH_TOKEN_AGE: seconds.default(604_800).describe('how long a refresh token is good, in seconds'),
   PLAYLIST_DUPLICATES: z
     .enum(['refuse', 'allow'])
@@ -129,9 +158,9 @@ const settings = z.object({
   S3_BUCKET: z.string().optional().describe('bucket of FILES_PROVIDER=s3; it must be there'),
   AWS_REGION: z.string().default('us-east-1').describe('region of the bucket'),
   AWS_ACCESS_KEY_ID: z.string().optional().describe('without it the AWS SDK looks where it always does'),
-  AWS_SECRET_ACCESS_KEY: z.string().optional().describe('belongs to AWS_ACCESS_KEY_ID'),
-  LINK_KEY: key.optional().describe('signs links to files; made once in DATA_DIR where the log is embedded'),
-  LINK_KEY_PREVIOUS: key.optional().describe('an older key whose links are still accepted'),
+  AWS_SECRET_ACCESS_KEY: secret(z.string().optional().describe('belongs to AWS_ACCESS_KEY_ID')),
+  LINK_KEY: secret(key.optional().describe('signs links to files; made once in DATA_DIR where the log is embedded')),
+  LINK_KEY_PREVIOUS: previous('whose links are still accepted'),
   LINK_AGE: seconds.max(604_800).default(900).describe('how long a link to a file is good, in seconds'),
   MAIL_PROVIDERS: list
     .pipe(z.array(z.enum(mailProviders)))
@@ -145,13 +174,13 @@ const settings = z.object({
   SMTP_HOST: z.string().optional().describe('mail server'),
   SMTP_PORT: port.default(587).describe('its port; 465 begins with TLS, any other asks for it (STARTTLS)'),
   SMTP_USER: z.string().optional().describe('user at the mail server'),
-  SMTP_PASSWORD: z.string().optional().describe('password at the mail server'),
+  SMTP_PASSWORD: secret(z.string().optional().describe('password at the mail server')),
   SMTP_CONNECTIONS: count.default(5).describe('connections to the mail server of one process'),
   MAIL_WEBHOOK_URL: z
     .url({ protocol: /^https?$/ })
     .optional()
     .describe('where `webhook` posts mails to'),
-  MAIL_WEBHOOK_SECRET: key.optional().describe('signs what `webhook` posts'),
+  MAIL_WEBHOOK_SECRET: secret(key.optional().describe('signs what `webhook` posts')),
   MAIL_WEBHOOK_ALLOW_PRIVATE: onOff
     .default('off')
     .describe('`on`: MAIL_WEBHOOK_URL may lead to loopback, private and link-local addresses'),
@@ -208,11 +237,39 @@ class ConfigError extends Error {}
 export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directory = process.cwd()): Config {
   const given = { ...dotEnv(path.join(directory, '.env')), ...environment };
   const filled = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''));
-  const parsed = settings.safeParse(filled);
+  const parsed = settings.safeParse(withSecretFiles(filled));
   if (!parsed.success) throw new ConfigError(parsed.error.issues.map(showIssue).join('; '));
   mustBeComplete(parsed.data);
   const publicUrl = (parsed.data.PUBLIC_URL ?? `http://localhost:${parsed.data.PORT}`).replace(/\/+$/, '');
   return { ...parsed.data, publicUrl, mail: mailOf(parsed.data) };
+}
+
+function withSecretFiles(given: NodeJS.Dict<string>): NodeJS.Dict<string> {
+  const read = Object.keys(settings.shape).flatMap((name) => {
+    const setting = fileSettingOf(name);
+    const file = setting && given[setting];
+    if (!setting || file === undefined) return [];
+    if (given[name] !== undefined) throw new ConfigError(`${name}: must not be set together with ${setting}`);
+    return [[name, secretIn(file, setting)] as const];
+  });
+  return { ...given, ...Object.fromEntries(read) };
+}
+
+/** The setting that names a file with the value of a secret; undefined where the setting is no secret. */
+const fileSettingOf = (name: string): string | undefined => (secrecyOf(name) ? `${name}_FILE` : undefined);
+
+function secretIn(file: string, setting: string): string {
+  const value = textOf(file, setting).replace(/\r?\n$/, '');
+  if (value === '') throw new ConfigError(`${setting}: ${file} is empty`);
+  return value;
+}
+
+function textOf(file: string, setting: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new ConfigError(`${setting}: ${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'failed'})`);
+  }
 }
 
 function mailOf({ MAIL_PROVIDERS, MAIL_PROVIDER, SMTP_HOST, ...config }: Settings): MailChoice {
@@ -254,10 +311,18 @@ function mustBeComplete(config: Settings): void {
   if (!config.AWS_ACCESS_KEY_ID !== !config.AWS_SECRET_ACCESS_KEY) {
     throw new ConfigError('AWS_SECRET_ACCESS_KEY: must be set together with AWS_ACCESS_KEY_ID');
   }
+  mustHaveCertificates(config);
   if (!config.KAFKA_BROKERS) return;
   if (!config.PGHOST) throw new ConfigError('PGHOST: must be set when KAFKA_BROKERS is');
   if (!config.REDIS_URL && !config.REDIS_SERVER) throw new ConfigError('REDIS_URL: must be set when KAFKA_BROKERS is');
   for (const name of KEY_NAMES) if (!config[name]) throw new ConfigError(`${name}: must be set when KAFKA_BROKERS is`);
+}
+
+function mustHaveCertificates({ PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY }: Settings): void {
+  if (PGSSLMODE.startsWith('verify') && !PGSSLROOTCERT) {
+    throw new ConfigError(`PGSSLROOTCERT: must be set when PGSSLMODE is ${PGSSLMODE}`);
+  }
+  if (!PGSSLCERT !== !PGSSLKEY) throw new ConfigError('PGSSLKEY: must be set together with PGSSLCERT');
 }
 
 const KNOWN_KEY = 'only-for-development';
@@ -277,22 +342,34 @@ export function warningsOf(config: Config): string[] {
   return warnings;
 }
 
-const SECRET = /KEY|PASSWORD|SECRET/;
-
 /** The settings without secrets, for the log. */
 export function redacted(config: Config): Record<string, unknown> {
   const show = (name: string, value: unknown) => {
-    if (SECRET.test(name)) return '[set]';
+    if (secrecyOf(name) === 'hidden') return '[set]';
     return typeof value === 'string' ? value.replace(/\/\/.*@/, '//[set]@') : value;
   };
   const entries = Object.entries<unknown>(config).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries.map(([name, value]) => [name, show(name, value)]));
 }
 
+function secrecyOf(name: string): Secrecy | undefined {
+  const schema = Object.entries<z.ZodType>(settings.shape).find(([each]) => each === name)?.[1];
+  return schema?.meta()?.secrecy as Secrecy | undefined;
+}
+
+export interface DescribedSetting {
+  readonly name: string;
+  readonly fallback: string | undefined;
+  readonly about: string;
+  /** The setting that names a file with this one's value. */
+  readonly file?: string | undefined;
+}
+
 /** Name, default and meaning of every setting, for the documentation. */
-export function describeSettings(): { name: string; fallback: string | undefined; about: string }[] {
+export function describeSettings(): DescribedSetting[] {
   return Object.entries(settings.shape).map(([name, schema]) => {
     const fallback = name === 'ROLES' ? 'all' : schema.safeParse(undefined).data;
-    return { name, fallback: fallback === undefined ? undefined : String(fallback), about: schema.description ?? '' };
+    const about = schema.description ?? '';
+    return { name, fallback: fallback === undefined ? undefined : String(fallback), about, file: fileSettingOf(name) };
   });
 }

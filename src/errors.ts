@@ -37,5 +37,8 @@ export const keyReused = () =>
 export const unavailable = (code: string, message: string, cause?: unknown) =>
   new AppError('unavailable', code, message, { cause, retryAfter: 1 });
 
-/** The text of whatever was thrown. */
-export const reasonOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
+/** The text of whatever was thrown. Node gives an error for each address of a name and none for them all. */
+export function reasonOf(thrown: unknown): string {
+  if (thrown instanceof AggregateError && thrown.message === '') return thrown.errors.map(reasonOf).join('; ');
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

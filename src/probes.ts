@@ -1,10 +1,12 @@
 import type { Check, Probe } from './http/health.ts';
-import type { Feeds } from './projections/feeds.ts';
+import type { ConsumerHealth, Consumers } from './projections/consumers.ts';
+import type { PartitionHealth } from './projections/lag.ts';
+import type { ReadLag } from './projections/read-lag.ts';
 import type { ReadModel } from './projections/read-model.ts';
 import { listQuarantine } from './projections/quarantine.ts';
 import type { Resources } from './resources.ts';
 
-/** A projector that has applied nothing for this long while records wait should be started again. */
+/** A consumer that has applied nothing for this long while records wait should be started again. */
 const STUCK_MS = 15_000;
 
 export function databaseProbe({ admin }: Resources): Probe {
@@ -37,20 +39,24 @@ export function readModelProbe(reads: ReadModel): Probe {
 }
 
 /** How far the read models are behind the log. Whether they had come to its end at the start is asked by the reads. */
-export function lagProbe({ log, placement }: Resources, reads: ReadModel): Probe {
+export function lagProbe(watch: ReadLag): Probe {
   return {
     needed: 'never',
     async check() {
-      const rows = await reads.query<{ applied: number; stopped: number }>({
-        text: 'SELECT sum(next)::bigint AS applied, count(stopped) AS stopped FROM checkpoints',
-      });
-      const ends = await log.ends(placement.all);
-      const { applied = 0, stopped = 0 } = rows[0] ?? {};
-      const lag = Math.max(0, ends.reduce((sum, { offset }) => sum + offset, 0) - applied);
-      const detail = `${lag} records wait to be applied${stopped > 0 ? `, ${stopped} partitions are stopped` : ''}`;
-      return { ok: stopped === 0, detail };
+      const partitions = await watch.look();
+      const lag = partitions.reduce((sum, each) => sum + each.lag, 0);
+      const troubles = [
+        ...countOf(partitions, 'stopped', 'are stopped'),
+        ...countOf(partitions, 'alarm', 'do not catch up'),
+      ];
+      return { ok: troubles.length === 0, detail: [waiting(lag, 'applied'), ...troubles].join(', ') };
     },
   };
+}
+
+function countOf(partitions: readonly PartitionHealth[], what: 'stopped' | 'alarm', are: string): string[] {
+  const count = partitions.filter((each) => each[what]).length;
+  return count > 0 ? [`${count} partitions ${are}`] : [];
 }
 
 export function quarantineProbe(reads: ReadModel): Probe {
@@ -64,27 +70,55 @@ export function quarantineProbe(reads: ReadModel): Probe {
   };
 }
 
-/** A projector is ready once it has applied what was in the log at its start. */
-export function feedProbe(feeds: Feeds): Probe {
+/** A consumer is ready once it has applied what was in the log at its start. */
+export function consumerProbe(health: () => { caughtUp: boolean; lag: number }, done: string, more = () => ''): Probe {
   return {
     needed: 'at-start',
     check() {
-      const { caughtUp, lag, stopped } = feeds.health();
-      const halted = stopped.length > 0 ? `, ${stopped.length} partitions are stopped` : '';
-      return Promise.resolve({ ok: caughtUp, detail: `${lag} records wait to be applied${halted}` });
+      const { caughtUp, lag } = health();
+      return Promise.resolve({ ok: caughtUp, detail: waiting(lag, done) + more() });
     },
   };
 }
 
-/** The projector's own life: whether it stopped a partition, or stands still while records wait. */
-export function projectorLife(feeds: Feeds, stuckAfterMs = STUCK_MS): Check {
-  const { stopped, stuckMs, lag } = feeds.health();
-  const [first] = stopped;
-  if (first) return { ok: false, detail: `${first.partition} is stopped: ${first.reason}` };
-  if (stuckMs > stuckAfterMs)
-    return { ok: false, detail: `${lag} records wait and none was applied for ${Math.round(stuckMs / 1000)} s` };
-  return { ok: true, detail: 'ok' };
+/** Whether every consumer of this process does its work. Reads go on without them, so an API stays ready. */
+export function consumersProbe(consumers: Consumers, hasApi: boolean): Probe {
+  return {
+    needed: hasApi ? 'never' : 'always',
+    check() {
+      const troubles = consumers.health().flatMap(troublesOf);
+      const [first = 'every partition is consumed', ...others] = troubles;
+      const more = others.length > 0 ? `, and ${others.length} more` : '';
+      return Promise.resolve({ ok: troubles.length === 0, detail: first + more });
+    },
+  };
 }
+
+function troublesOf({ group, partitions }: ConsumerHealth): string[] {
+  return partitions.flatMap(({ partition, stopped, alarm, lag }) => {
+    if (stopped !== undefined) return [`${group}: ${partition} is stopped: ${stopped}`];
+    return alarm ? [`${group}: ${lag} records of ${partition} wait, and they do not become fewer`] : [];
+  });
+}
+
+export interface LifeOptions {
+  /** A restart does not mend a stopped partition, and would take the API away. */
+  readonly hasApi: boolean;
+  readonly stuckAfterMs?: number;
+}
+
+/** Whether this process should go on living: no partition of its own is stopped, and it does not stand still while records wait. */
+export function lifeOf(consumers: Consumers, { hasApi, stuckAfterMs = STUCK_MS }: LifeOptions): Check {
+  const all = consumers.health();
+  const [stopped] = hasApi ? [] : all.flatMap((each) => each.stopped);
+  if (stopped) return { ok: false, detail: `${stopped.partition} is stopped: ${stopped.reason}` };
+  const stuck = all.find(({ stuckMs }) => stuckMs > stuckAfterMs);
+  if (!stuck) return { ok: true, detail: 'ok' };
+  const seconds = Math.round(stuck.stuckMs / 1_000);
+  return { ok: false, detail: `${stuck.group}: records wait and none was applied for ${seconds} s` };
+}
+
+const waiting = (lag: number, done: string): string => `${lag} records wait to be ${done}`;
 
 /** Tells how long the work took. */
 export function timed(work: () => Promise<unknown>): () => Promise<Check> {

@@ -9,8 +9,12 @@ import { openKafkaLog } from './log/kafka.ts';
 import type { PostgresConnection } from './postgres/connection.ts';
 import { joinOrStartEmbeddedPostgres } from './postgres/embedded.ts';
 import { keepEmbeddedPostgres } from './postgres/kept.ts';
+import { createThrottle, throttled } from './throttle.ts';
 import { migrate } from './postgres/migrate.ts';
-import { type Database, openDatabase } from './postgres/pool.ts';
+import { type Client, type Database, openDatabase } from './postgres/pool.ts';
+import { liftTimeLimits } from './postgres/time-limits.ts';
+import { withTls } from './postgres/tls.ts';
+import { explainPostgres } from './postgres/unreachable.ts';
 
 /** What every role and every command of the command line stands on. */
 export interface Resources {
@@ -40,23 +44,39 @@ export async function openResources(options: ResourceOptions): Promise<Resources
   const { config, lifecycle } = options;
   const placement = createPlacement(config.NAMESPACE, config.PARTITIONS);
   const connection = await reachPostgres(options);
-  const migrated = await bringUpToDate(connection, config);
+  const migrated = await bringUpToDate(connection, config).catch((error: unknown) => {
+    throw explainPostgres(error, connection);
+  });
   const searchPath = [config.NAMESPACE, 'public'];
-  const admin = openDatabase(connection, { name: 'openmusic', max: 6, searchPath, queryTimeoutMs: 600_000 });
+  const common = { name: 'openmusic', max: 6, searchPath, queryTimeoutMs: 600_000 };
+  const admin = openDatabase(connection, { ...common, prepare: liftAndTell(options.logger) });
   lifecycle.add('database', admin);
   const log = await openLog(connection, options);
   lifecycle.add('log', { stop: () => log.close() });
   return { connection, admin, log, placement, migrated };
 }
 
+function liftAndTell(logger: Logger): (client: Client) => Promise<void> {
+  let told = false;
+  return async (client) => {
+    const lifted = await liftTimeLimits(client);
+    if (lifted.length > 0 && !told)
+      logger.warn(`not applied to rebuilds, projectors and migrations: ${lifted.join(', ')}`);
+    told = true;
+  };
+}
+
 async function reachPostgres({ config, logger, lifecycle, as }: ResourceOptions): Promise<PostgresConnection> {
   if (config.PGHOST) {
     const { PGHOST: host, PGPORT: port, PGUSER: user, PGPASSWORD: password, PGDATABASE: database } = config;
-    return { host, port, user, password, database };
+    return withTls({ host, port, user, password, database }, config);
   }
   const options = { dataDir: path.resolve(config.DATA_DIR), log: (line: string) => logger.debug(line) };
   const open = as === 'server' ? keepEmbeddedPostgres : joinOrStartEmbeddedPostgres;
-  const server = await open(options, (message) => logger.error(message));
+  const server = await open(
+    options,
+    throttled((message) => logger.error(message)),
+  );
   return lifecycle.add('embedded Postgres', server).connection;
 }
 
@@ -73,8 +93,11 @@ async function bringUpToDate(
 }
 
 function openLog(connection: PostgresConnection, { config, logger, as }: ResourceOptions): Promise<EventLog> {
-  const say = (level: 'debug' | 'info' | 'warn' | 'error', message: string, extra?: object) =>
-    logger[level](extra ?? {}, message);
+  const throttle = createThrottle();
+  const say = (level: 'debug' | 'info' | 'warn' | 'error', message: string, extra: object = {}) => {
+    const line = level === 'debug' ? message : throttle(message, message);
+    if (line !== undefined) logger[level](extra, line);
+  };
   if (config.KAFKA_BROKERS) return openKafkaLog({ ...kafkaOptions(config), logger: say });
   return openEmbeddedLog({
     connection,

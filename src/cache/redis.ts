@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { reasonOf } from '../errors.ts';
 import type { Stoppable } from '../lifecycle.ts';
+import { type ServerNamed, whyUnreachable } from '../unreachable.ts';
 
 export interface RedisOptions {
   /** `redis://` or `rediss://`, with user and password; it wins over the other ways to say it. */
@@ -43,7 +44,7 @@ export function connectRedis({ log, ...options }: RedisOptions): RedisConnection
   let reported = false;
 
   redis.on('error', (error: unknown) => {
-    if (!reported) log('warn', `Redis cannot be used: ${reasonOf(error)}`);
+    if (!reported) log('warn', `Redis cannot be used: ${whyUnreachable(error, serverOf(options)) ?? reasonOf(error)}`);
     reported = true;
   });
   redis.on('ready', () => {
@@ -87,6 +88,12 @@ export function connectRedis({ log, ...options }: RedisOptions): RedisConnection
       return Promise.resolve();
     },
   };
+}
+
+function serverOf({ url, host = 'localhost', port = 6379 }: Omit<RedisOptions, 'log'>): ServerNamed {
+  const server = { service: 'Redis', tls: 'REDIS_URL (rediss://) or REDIS_TLS' };
+  if (url !== undefined) return { ...server, address: new URL(url).host, where: 'REDIS_URL' };
+  return { ...server, address: `${host}:${port}`, where: 'REDIS_SERVER and REDIS_PORT' };
 }
 
 function open({ url, host = 'localhost', port = 6379, password, tls = false }: Omit<RedisOptions, 'log'>): Redis {

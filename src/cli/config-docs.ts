@@ -1,9 +1,16 @@
 import { writeFileSync } from 'node:fs';
-import { describeSettings } from '../config.ts';
-
-type Setting = ReturnType<typeof describeSettings>[number];
+import { type DescribedSetting as Setting, describeSettings } from '../config.ts';
 
 const MADE_BY = 'Made by `node src/cli/config-docs.ts` from `src/config.ts`: change it there.';
+
+const TLS_MODES = [
+  ['`PGSSLMODE`', 'encrypted', 'the server must prove'],
+  ['`disable`', 'no', 'nothing'],
+  ['`prefer`', 'if the server offers it when the process starts', 'nothing'],
+  ['`require`', 'yes', 'nothing without `PGSSLROOTCERT`; with it, as `verify-ca`'],
+  ['`verify-ca`', 'yes', 'that an authority in `PGSSLROOTCERT` signed its certificate'],
+  ['`verify-full`', 'yes', 'the same, and that the certificate is for `PGHOST`'],
+] as const;
 
 /** `docs/configuration.md`. */
 export function configurationPage(settings: readonly Setting[] = describeSettings()): string {
@@ -17,6 +24,22 @@ Every setting is an environment variable. A file \`.env\` in the working directo
 An empty value counts as not given. A wrong or missing value is one clear line, and the process ends with code 1.
 
 ${table([['name', 'default', 'meaning'], ...settings.map(row)])}
+
+## Secrets as files
+
+A secret can be given as the path of a file that holds it, as Docker and Kubernetes hand out theirs: \`PGPASSWORD_FILE\` instead
+of \`PGPASSWORD\`. A newline at the end of the file is not part of the secret. To set both is an error, and so is a file that is empty
+or cannot be read. There are:
+${settings
+  .flatMap(({ file }) => file ?? [])
+  .map(code)
+  .join(',\n')}.
+
+## TLS to Postgres
+
+${table(TLS_MODES)}
+
+The default is \`disable\`, where libpq has \`prefer\`.
 
 ## What one setting asks of others
 
@@ -34,7 +57,8 @@ ${table([['name', 'default', 'meaning'], ...settings.map(row)])}
 
 /** `.env.example`: every setting, commented out, with what it is without it. */
 export function envExample(settings: readonly Setting[] = describeSettings()): string {
-  const entry = ({ name, fallback = '', about }: Setting) => `# ${about}\n#${name}=${fallback}\n`;
+  const entry = ({ name, fallback = '', about, file }: Setting) =>
+    `# ${about}\n#${name}=${fallback}\n${file ? `#${file}=\n` : ''}`;
   return [
     `# ${MADE_BY}`,
     '# Copy it to .env and take the # away from what you want to change. None of it is needed for `npm start`.',

@@ -2,20 +2,30 @@ import { Registry } from 'prom-client';
 import { observeProjector } from '../projections/observe.ts';
 import { projections, READ_VERSION } from '../projections/projections.ts';
 import { rebuild } from '../projections/rebuild.ts';
+import { RebuildRunning } from '../projections/rebuild-lock.ts';
 import { withResources } from './with-resources.ts';
 
-/** Exit code 2 when the new build differs from the live one: it is left unserved, to be looked at. */
+const RUNNING = 3;
+
+/**
+ * Exit code 2 when the new build differs from the live one: it is left unserved, to be looked at. Exit code 3 when another
+ * process makes one.
+ */
 export function projectionsRebuild(): Promise<number> {
   return withResources({ as: 'command' }, async ({ signal, print, logger, ...resources }) => {
     const result = await rebuild(
       {
         ...resources,
-        ...{ projections, version: READ_VERSION, logger, synchronousCommit: false, onCrash: () => undefined },
+        ...{ projections, version: READ_VERSION, logger, synchronousCommit: false },
         observer: observeProjector(logger, new Registry(), () => undefined),
         progress: showProgress(print),
       },
       signal,
-    );
+    ).catch(runningOf);
+    if (result instanceof RebuildRunning) {
+      print(result.message);
+      return RUNNING;
+    }
     const { generation, records, seconds, differences, stillRead } = result;
     print(`${records} records in ${seconds.toFixed(1)} s into ${generation.schema}`);
     if (differences.length > 0) {
@@ -26,6 +36,11 @@ export function projectionsRebuild(): Promise<number> {
     for (const { schema } of stillRead) print(`${schema} is still read; it is retired when nobody reads it any more.`);
     return 0;
   });
+}
+
+function runningOf(error: unknown): RebuildRunning {
+  if (error instanceof RebuildRunning) return error;
+  throw error;
 }
 
 const SHOW_EVERY_MS = 1_000;

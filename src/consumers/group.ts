@@ -6,11 +6,14 @@ import type { EventLog } from '../log/event-log.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { createNotifier, listen } from '../postgres/listen.ts';
 import { openDatabase } from '../postgres/pool.ts';
+import { liftTimeLimits } from '../postgres/time-limits.ts';
 import type { ProjectorObserver } from '../projections/apply.ts';
-import { type FeedHealth } from '../projections/feed.ts';
+import type { Consumer } from '../projections/consumer.ts';
+import { type Consumers, lagOf } from '../projections/consumers.ts';
+import { throttled } from '../throttle.ts';
 import { createLeases } from '../jobs/leases.ts';
 import type { QueueScope } from '../jobs/queue.ts';
-import { type QueueFeed, queueSchema, startQueueFeed } from '../jobs/queue-feed.ts';
+import { queueSchema, startQueueFeed } from '../jobs/queue-feed.ts';
 import { type Runner, type RunnerOptions, startRunner } from '../jobs/runner.ts';
 
 export interface GroupOptions extends Pick<RunnerOptions, 'lanes' | 'concurrency' | 'leaseMs' | 'handle'> {
@@ -25,12 +28,14 @@ export interface GroupOptions extends Pick<RunnerOptions, 'lanes' | 'concurrency
   readonly distributed: boolean;
   readonly logger: Logger;
   readonly onCrash: (error: Error) => void;
+  readonly consumers: Consumers;
   /** Resolves when jobs can be worked on. */
   readonly ready: () => Promise<void>;
 }
 
 export interface Group extends Stoppable {
-  health(): FeedHealth;
+  /** `lag`: records that wait to be queued, in all partitions. */
+  health(): { readonly caughtUp: boolean; readonly lag: number };
   running(): number;
 }
 
@@ -44,6 +49,7 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
     ...{ name: `openmusic ${scope.group}`, max: 6 },
     searchPath: [queueSchema(namespace, scope), namespace, 'public'],
     async prepare(client) {
+      await liftTimeLimits(client);
       await client.query(`SET synchronous_commit = ${options.synchronousCommit ? 'on' : 'off'}`);
     },
   });
@@ -55,7 +61,7 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
     if (what !== WAKE) runner?.look();
   };
   const feed = await startQueueFeed({
-    ...{ log, placement, scope, database, logger, onCrash: options.onCrash },
+    ...{ log, placement, scope, database, logger, onCrash: options.onCrash, consumers: options.consumers },
     onCommitted(commit) {
       const what = wordOf(commit, scope);
       if (what === undefined) return;
@@ -63,7 +69,7 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
       notify?.([what]);
     },
   });
-  const report = (message: string) => logger.warn({ group: scope.group }, message);
+  const report = throttled((message) => logger.warn({ group: scope.group }, message));
   const ears = options.distributed ? listen({ connection, channel, onNotice: hear, report }) : undefined;
   const stopping = new AbortController();
   const starting = (async () => {
@@ -73,7 +79,10 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
       runner = startRunner({ ...options, leases: createLeases(database, worker, leaseMs), report });
   })();
   return {
-    health: () => feed.health(),
+    health() {
+      const health = feed.health();
+      return { caughtUp: health.caughtUp, lag: lagOf(health) };
+    },
     running: () => runner?.running ?? 0,
     async stop() {
       stopping.abort();
@@ -106,6 +115,6 @@ function wordOf(
 }
 
 /** Resolves when the queue has everything that was in the log at the start. */
-async function caughtUp(feed: QueueFeed, signal: AbortSignal): Promise<void> {
+async function caughtUp(feed: Consumer, signal: AbortSignal): Promise<void> {
   while (!signal.aborted && !feed.health().caughtUp) await sleep(LOOK_EVERY_MS, signal);
 }

@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
 import { type Placement, topicOf } from '../events/placement.ts';
-import { showPosition } from '../events/record.ts';
 import type { EventLog, SubscriptionHandler } from '../log/event-log.ts';
 import { readVoidTest } from '../log/voids.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { sleep } from '../lifecycle.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import type { ProjectorObserver } from '../projections/apply.ts';
-import { type FeedHealth, watchFeed } from '../projections/feed.ts';
+import { type Consumer, startConsumer } from '../projections/consumer.ts';
+import type { Consumers } from '../projections/consumers.ts';
 import { makeTables } from '../projections/generations.ts';
 import { headsOf, type Ledger } from '../projections/ledger.ts';
 import { createPostgresStore } from '../projections/postgres-store.ts';
@@ -30,10 +30,7 @@ export interface QueueFeedOptions {
   readonly onCommitted: ProjectorObserver['committed'];
   /** Consuming ended for good: the process should end. */
   readonly onCrash: (error: Error) => void;
-}
-
-export interface QueueFeed extends Stoppable {
-  health(): FeedHealth;
+  readonly consumers: Consumers;
 }
 
 /** Of jobs that other groups work on nothing is kept. Genesis streams are: their later records must be judged. */
@@ -44,48 +41,33 @@ const jobPartitions = ({ all, namespace }: Placement) =>
   all.filter(({ topic }) => topic === topicOf(namespace, 'jobs'));
 
 /** Keeps the queue of a consumer group: a projection of the topic of jobs, moved with its checkpoint. */
-export async function startQueueFeed(options: QueueFeedOptions): Promise<QueueFeed> {
-  const { log, placement, scope, database, logger, onCrash } = options;
+export async function startQueueFeed(options: QueueFeedOptions): Promise<Consumer> {
+  const { log, placement, scope, database, logger, onCrash, consumers } = options;
   await database.use((client) => ensureQueue(client, options));
-  const endsAtStart = await log.ends(jobPartitions(placement));
-  let lastProgress = Date.now();
-  const projector = createProjector({
-    store: createPostgresStore(database, [queueOf(scope)], placement.namespace, headsOfQueue(scope)),
-    belongs: (stream, where) => placement.belongs(stream, where),
-    voids: () => readVoidTest(database),
-    ends: (some) => log.ends(some),
-    observer: observerOf(options, () => (lastProgress = Date.now())),
+  return startConsumer({
+    ...{ log, database, logger, onCrash, consumers },
+    ...{ group: `${placement.namespace}.${scope.group}`, topics: [topicOf(placement.namespace, 'jobs')] },
+    partitions: jobPartitions(placement),
+    observer: observerOf(options),
+    handlerOf: unhurried,
+    projectorOf: (observer) =>
+      createProjector({
+        store: createPostgresStore(database, [queueOf(scope)], placement.namespace, headsOfQueue(scope)),
+        belongs: (stream, where) => placement.belongs(stream, where),
+        voids: () => readVoidTest(database),
+        ends: (some) => log.ends(some),
+        observer,
+      }),
   });
-  const group = `${placement.namespace}.${scope.group}`;
-  const subscription = await log.subscribe({
-    group,
-    topics: [topicOf(placement.namespace, 'jobs')],
-    handler: unhurried(projector),
-    onCrash,
-  });
-  const watch = watchFeed({ log, logger, database, projector, subscription, endsAtStart });
-  return {
-    health: () => watch.health(lastProgress),
-    async stop() {
-      await watch.stop();
-      await subscription.stop();
-      await projector.told();
-    },
-  };
 }
 
-/** The read models' projector says aloud what is wrong with a record; here it is enough that nothing is lost. */
-function observerOf({ logger, scope, onCommitted }: QueueFeedOptions, progressed: () => void): ProjectorObserver {
-  const { group } = scope;
+/** The projector of the read models reports what is wrong with a record; here it is enough that nothing is lost. */
+function observerOf({ logger, scope: { group }, onCommitted }: QueueFeedOptions): ProjectorObserver {
   return {
-    committed(commit, word) {
-      progressed();
-      onCommitted(commit, word);
-    },
+    committed: onCommitted,
     lost: () => undefined,
     quarantined: (record, reason) => logger.error({ group, stream: record.key, reason }, 'a job cannot be queued'),
-    stopped: (position, reason) =>
-      logger.fatal({ group, position: showPosition(position), reason }, 'a partition is no longer consumed'),
+    stopped: () => undefined,
   };
 }
 

@@ -1,6 +1,7 @@
 import { reasonOf } from '../errors.ts';
 import { type Position, showPosition, type StoredRecord } from '../events/record.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
+import { liftTimeLimits } from '../postgres/time-limits.ts';
 import { append } from './embedded/append.ts';
 import { readFrom } from './embedded/read.ts';
 import { EmbeddedSubscription } from './embedded/subscription.ts';
@@ -44,6 +45,7 @@ export async function openLogUnder(lock: WriterLock | undefined, options: Writer
     max: CONNECTIONS,
     searchPath: [options.namespace],
     prepare: async (client) => {
+      await liftTimeLimits(client);
       await client.query('SET synchronous_commit = on');
     },
   });

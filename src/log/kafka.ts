@@ -8,6 +8,7 @@ import { createClient } from './kafka/client.ts';
 import { within } from '../deadline.ts';
 import { failureOf } from './kafka/failure.ts';
 import { createReader, type Reader } from './kafka/reader.ts';
+import { explainKafka } from './kafka/unreachable.ts';
 import { KafkaSubscription, type SubscriptionOptions } from './kafka/subscription.ts';
 
 export interface KafkaLogOptions extends SubscriptionOptions {
@@ -48,10 +49,12 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> 
     client.destroy();
   }
 
-  await Promise.all([appender.connect(), admin.connect()]).catch((error: unknown) => {
+  // Both, because the one that has not failed yet would go on trying after we are gone.
+  for (const connected of await Promise.allSettled([appender.connect(), admin.connect()])) {
+    if (connected.status === 'fulfilled') continue;
     client.destroy();
-    throw error;
-  });
+    throw explainKafka(connected.reason, options);
+  }
   return {
     append: (batch) => appender.append(batch),
     durability: (topics) => answer('asking for durability', admin.durability(topics)),

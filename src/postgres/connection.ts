@@ -1,3 +1,5 @@
+import type { ConnectionOptions } from 'node:tls';
+
 /** Where a PostgreSQL server is reached and as whom. */
 export interface PostgresConnection {
   readonly host: string;
@@ -5,4 +7,6 @@ export interface PostgresConnection {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  /** Not encrypted unless it is given. */
+  readonly ssl?: ConnectionOptions | false;
 }

@@ -3,6 +3,7 @@ import { reasonOf } from '../errors.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { PostgresConnection } from './connection.ts';
 import { clientConfig, type Database } from './pool.ts';
+import { liftTimeLimits } from './time-limits.ts';
 
 export interface ListenOptions {
   readonly connection: PostgresConnection;
@@ -32,6 +33,7 @@ export function listen({ connection, channel, onNotice, report }: ListenOptions)
     client.on('notification', ({ payload }) => onNotice(payload));
     try {
       await client.connect();
+      await liftTimeLimits(client);
       await client.query(`LISTEN "${channel}"`);
       onNotice(undefined);
       await lost;

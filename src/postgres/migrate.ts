@@ -3,6 +3,7 @@ import { runner } from 'node-pg-migrate';
 import pg from 'pg';
 import type { PostgresConnection } from './connection.ts';
 import { clientConfig } from './pool.ts';
+import { liftTimeLimits } from './time-limits.ts';
 
 const dir = fileURLToPath(new URL('../../migrations', import.meta.url));
 
@@ -23,6 +24,7 @@ export async function migrate({ connection, namespace, dryRun = false }: Migrate
   );
   await client.connect();
   try {
+    await liftTimeLimits(client);
     await client.query(`SELECT pg_advisory_lock(hashtext('openmusic migrate'))`);
     const applied = await runner({
       dbClient: client,

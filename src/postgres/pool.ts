@@ -49,9 +49,10 @@ const PLANS = {
 };
 const plans = Object.entries(PLANS);
 const BY_KEY = plans.map(([name, { byKey }]) => `-c ${name}=${byKey}`).join(' ');
-const BEGIN_SEARCH = ['BEGIN READ ONLY', ...plans.map(([name, { search }]) => `SET LOCAL ${name} = ${search}`)].join(
-  '; ',
-);
+/** Many rows take as long as the one who asks for them needs, whatever limit the role has for a statement. */
+const UNLIMITED = ['statement_timeout', 'idle_in_transaction_session_timeout'].map((name) => `SET LOCAL ${name} = 0`);
+const SEARCH_PLANS = plans.map(([name, { search }]) => `SET LOCAL ${name} = ${search}`);
+const BEGIN_SEARCH = ['BEGIN READ ONLY', ...SEARCH_PLANS, ...UNLIMITED].join('; ');
 
 /** Settings shared by pools and single connections: int8 as a number, deadlines on our side, keepalive, and plans. */
 export function clientConfig(

@@ -1,7 +1,9 @@
 import { reasonOf } from '../errors.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
+import { throttled } from '../throttle.ts';
 import type { Database } from '../postgres/pool.ts';
-import { type Feed, type FeedHealth, type FeedOptions, startFeed } from './feed.ts';
+import { type ConsumerHealth, lagOf } from './consumers.ts';
+import { type Feed, type FeedOptions, startFeed } from './feed.ts';
 import { type Generation, retireOlder, servingBuilds } from './generations.ts';
 import { ensureBuild } from './rebuild.ts';
 
@@ -11,8 +13,14 @@ export interface FeedsOptions extends FeedOptions {
   readonly version: number;
 }
 
+/** Of all builds that are fed: what is wrong with any of them. */
+export interface FeedsHealth extends Pick<ConsumerHealth, 'caughtUp' | 'stopped'> {
+  /** Of the build that is furthest behind. */
+  readonly lag: number;
+}
+
 export interface Feeds extends Stoppable {
-  health(): FeedHealth;
+  health(): FeedsHealth;
 }
 
 const LOOK_EVERY_MS = 500;
@@ -44,10 +52,11 @@ export async function startFeeds(options: FeedsOptions): Promise<Feeds> {
     logger.info(`no longer feeding the read models ${feed.generation.schema}`);
   }
 
+  const warn = throttled((message) => logger.warn(message));
   const following = (async () => {
     while (!stopping.signal.aborted) {
       await sleep(LOOK_EVERY_MS, stopping.signal);
-      await follow().catch((error: unknown) => logger.warn(`the builds are not to be had: ${reasonOf(error)}`));
+      await follow().catch((error: unknown) => warn(`the builds are not known: ${reasonOf(error)}`));
     }
   })();
 
@@ -63,11 +72,10 @@ export async function startFeeds(options: FeedsOptions): Promise<Feeds> {
   };
 }
 
-function worst(all: readonly FeedHealth[]): FeedHealth {
+function worst(all: readonly ConsumerHealth[]): FeedsHealth {
   return {
     stopped: all.flatMap(({ stopped }) => stopped),
     caughtUp: all.every(({ caughtUp }) => caughtUp),
-    lag: Math.max(0, ...all.map(({ lag }) => lag)),
-    stuckMs: Math.max(0, ...all.map(({ stuckMs }) => stuckMs)),
+    lag: Math.max(0, ...all.map(lagOf)),
   };
 }

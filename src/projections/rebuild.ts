@@ -1,14 +1,14 @@
 import type { Placement } from '../events/placement.ts';
 import { partitionKey, type Position } from '../events/record.ts';
-import { sleep } from '../lifecycle.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import { differences, tableChecksums } from './checksums.ts';
-import { type FeedOptions, openFeedDatabase, projectorOf } from './feed.ts';
+import { type ApplyOptions, openFeedDatabase, projectorOf } from './feed.ts';
 import { createBuild, type Generation, listGenerations, retireOlder, servingBuilds } from './generations.ts';
 import type { Projector } from './projector.ts';
+import { withRebuildLock } from './rebuild-lock.ts';
 
-export interface RebuildOptions extends FeedOptions {
+export interface RebuildOptions extends ApplyOptions {
   readonly admin: Database;
   readonly version: number;
   /** Records applied so far, of as many as there were at the start. */
@@ -29,41 +29,29 @@ export interface RebuildResult {
 
 const BYTES_A_READ = 4 * 1024 * 1024;
 
-/** Makes and serves a first build of the version where there is none; waits for whoever is at it already. */
+/** Makes and serves a first build of the version where there is none; waits while another process makes it. */
 export async function ensureBuild(options: RebuildOptions, signal: AbortSignal): Promise<void> {
-  await alone(options, signal, async (client) => {
-    if ((await servingBuilds(client, options.version)).length === 0) await buildAndServe(options, client, signal);
-  });
+  const { admin, placement, version } = options;
+  const isServed = async (client: Client) => (await servingBuilds(client, version)).length > 0;
+  if (await admin.use(isServed)) return;
+  await admin.use((client) =>
+    withRebuildLock(client, placement.namespace, { waits: true, signal }, async () => {
+      if (!(await isServed(client))) await buildAndServe(options, client, signal);
+    }),
+  );
 }
 
-/** A new build beside the live ones, replayed from offset 0, compared with the live one, and served if they are equal. */
+/**
+ * A new build beside the live ones, replayed from offset 0, compared with the live one, and served if they are equal. Throws
+ * RebuildRunning while another process makes one.
+ */
 export function rebuild(options: RebuildOptions, signal: AbortSignal): Promise<RebuildResult> {
-  return alone(options, signal, (client) => buildAndServe(options, client, signal));
-}
-
-/** One build at a time in a namespace, for as long as the work's connection lives. */
-function alone<T>(
-  { admin, placement }: RebuildOptions,
-  signal: AbortSignal,
-  work: (client: Client) => Promise<T>,
-): Promise<T> {
-  return admin.use(async (client) => {
-    const name = `openmusic rebuild: ${placement.namespace}`;
-    while (!(await tryLock(client, name))) {
-      await sleep(100, signal);
-      signal.throwIfAborted();
-    }
-    try {
-      return await work(client);
-    } finally {
-      await client.query('SELECT pg_advisory_unlock(hashtext($1))', [name]);
-    }
-  });
-}
-
-async function tryLock(client: Client, name: string): Promise<boolean> {
-  const text = 'SELECT pg_try_advisory_lock(hashtext($1)) AS locked';
-  return (await client.query<{ locked: boolean }>(text, [name])).rows[0]?.locked ?? false;
+  const { admin, placement } = options;
+  return admin.use((client) =>
+    withRebuildLock(client, placement.namespace, { waits: false, signal }, () =>
+      buildAndServe(options, client, signal),
+    ),
+  );
 }
 
 async function buildAndServe(options: RebuildOptions, client: Client, signal: AbortSignal): Promise<RebuildResult> {

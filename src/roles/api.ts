@@ -30,23 +30,29 @@ import { lagProbe, quarantineProbe, readModelProbe, timed } from '../probes.ts';
 import { coversAmong } from '../projections/albums.ts';
 import { tellsAll } from '../projections/guard.ts';
 import { READ_VERSION } from '../projections/projections.ts';
+import { watchReadLag } from '../projections/read-lag.ts';
 import { openReadModel, type ReadModel } from '../projections/read-model.ts';
+import { throttled } from '../throttle.ts';
 import { channelOf, type Context, pausesOf } from './context.ts';
 
-export function addReads({ config, lifecycle, logger, resources, probes, cache }: Context): ReadModel {
+export function addReads({ config, lifecycle, logger, resources, probes, cache, consumers }: Context): ReadModel {
   const { connection, admin, log, placement } = resources;
   const reads = openReadModel({
     ...{ connection, namespace: config.NAMESPACE, version: READ_VERSION, max: 10, admin },
     ends: () => log.ends(placement.all),
-    report: (message) => logger.warn(message),
+    report: throttled((message) => logger.warn(message)),
   });
+  const besideProjector = config.ROLES.includes('projector');
+  const lag = watchReadLag({ reads, log, placement, consumers, besideProjector });
   Object.assign(probes, {
     reads: readModelProbe(reads),
-    lag: lagProbe(resources, reads),
+    lag: lagProbe(lag),
     quarantine: quarantineProbe(reads),
   });
   cache.readBy(reads);
-  return lifecycle.add('read model', reads);
+  lifecycle.add('read model', reads);
+  lifecycle.add('lag of the read model', lag);
+  return reads;
 }
 
 /** What those share who read and command. */
@@ -64,7 +70,7 @@ function addCommands({ config, lifecycle, logger, resources, commits, faults }: 
   const verdicts = lifecycle.add('verdicts', createVerdicts({ streams, pollMs: 150 }));
   commits.onWord(verdicts.hear);
   if (config.KAFKA_BROKERS) {
-    const report = (message: string) => logger.warn(message);
+    const report = throttled((message) => logger.warn(message));
     lifecycle.add(
       'listener',
       listen({ connection, channel: channelOf(config), onNotice: (notice) => commits.hear(wordOf(notice)), report }),

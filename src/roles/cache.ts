@@ -11,6 +11,7 @@ import { openDatabase } from '../postgres/pool.ts';
 import { isOnlyOneRead, openCacheRow } from '../projections/cache-row.ts';
 import { hasReached } from '../projections/guard.ts';
 import type { ReadModel } from '../projections/read-model.ts';
+import { throttled } from '../throttle.ts';
 import type { RoleOptions } from './context.ts';
 
 /** What readers and projectors of a process share. */
@@ -47,7 +48,7 @@ export function addCache(context: RoleOptions): CacheParts {
       if (!reads || !(await isOnlyOneRead(database, config.NAMESPACE, generation))) return false;
       return hasReached(reads, await log.ends(placement.all));
     },
-    report: (message) => logger.warn(message),
+    report: throttled((message) => logger.warn(message)),
   });
   lifecycle.add('cache', incarnation);
   return {

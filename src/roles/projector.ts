@@ -12,6 +12,7 @@ export async function addProjector({
   resources,
   commits,
   cache,
+  consumers,
   faults,
   crash,
 }: Context): Promise<Feeds> {
@@ -22,6 +23,7 @@ export async function addProjector({
     ...{ connection, log, placement, projections, logger, admin, version: READ_VERSION, synchronousCommit, faults },
     observer: observeProjector(logger, registry, commits.announce),
     onCrash: crash,
+    consumers,
     cache,
   });
   return lifecycle.add('projector', feeds);

@@ -9,7 +9,9 @@ import { readIdentity } from '../log/identity.ts';
 import { initLog } from '../log/init.ts';
 import { checkLog } from '../log/topics.ts';
 import { createNotifier } from '../postgres/listen.ts';
-import { databaseProbe, feedProbe, logProbe, projectorLife } from '../probes.ts';
+import { namespacesWithData } from '../postgres/namespaces.ts';
+import { consumerProbe, consumersProbe, databaseProbe, lifeOf, logProbe } from '../probes.ts';
+import { Consumers } from '../projections/consumers.ts';
 import { openResources, type Resources } from '../resources.ts';
 import { addApi, addParts, addReads } from './api.ts';
 import { addCache } from './cache.ts';
@@ -28,19 +30,23 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   collectDefaultMetrics({ register: registry });
   const resources = await openResources({ config, logger, lifecycle, as: 'server' });
   await checkOrInit(resources, config, logger);
+  await warnOfOtherNamespaces(resources, config, logger);
   const probes = { database: databaseProbe(resources), log: logProbe(resources) };
-  const cache = addCache({ ...options, resources, probes });
-  const context: Context = { ...options, resources, probes, cache, commits: createCommits(resources, config) };
+  const consumers = new Consumers(registry, config.LAG_ALARM_SECONDS * 1_000);
+  const role = { ...options, resources, probes, consumers };
+  const context: Context = { ...role, cache: addCache(role), commits: createCommits(resources, config) };
   if (config.KAFKA_BROKERS) addLogWatch(context);
   const feeds = has('projector') ? await addProjector(context) : undefined;
-  if (feeds) context.probes.projector = feedProbe(feeds);
-  const alive = () => (feeds ? projectorLife(feeds) : { ok: true, detail: 'ok' });
+  if (feeds) context.probes.projector = consumerProbe(feeds.health, 'applied');
   const reads = ACTIVE.some(has) ? addReads(context) : undefined;
   const parts = reads && (await addParts(context, reads));
   if (parts) await addWorkers(context, parts);
+  const hasApi = has('api');
+  if (config.ROLES.some((each) => each !== 'api')) context.probes.consumers = consumersProbe(consumers, hasApi);
+  const alive = () => lifeOf(consumers, { hasApi });
   // It looks at the probes that are there by now.
   const health = createHealth({ probes: context.probes, alive, logger });
-  if (parts && has('api')) await addApi(context, health, parts);
+  if (parts && hasApi) await addApi(context, health, parts);
   else if (config.HEALTH_PORT !== undefined) await addHealth(context, health, config.HEALTH_PORT);
 }
 
@@ -50,6 +56,15 @@ async function checkOrInit({ log, placement, admin }: Resources, config: Config,
   else await initLog({ log, placement, database: admin });
   const { durable, why } = await log.durability(placement.topics);
   logger[durable ? 'info' : 'warn'](`log: ${why}`);
+}
+
+/** An installation that seems to have lost everything was often only started under another name. */
+async function warnOfOtherNamespaces({ admin }: Resources, config: Config, logger: Logger): Promise<void> {
+  if (config.KAFKA_BROKERS) return;
+  const others = await namespacesWithData(admin, config.NAMESPACE);
+  if (others.length > 0) {
+    logger.warn(`NAMESPACE ${config.NAMESPACE} is empty, and there is data under NAMESPACE ${others.join(', ')}`);
+  }
 }
 
 function createCommits({ admin }: Resources, config: Config): Commits {

@@ -14,6 +14,8 @@ import { laneOf, type QueueScope } from '../jobs/queue.ts';
 import { cleanUpHourly } from '../jobs/clean-up.ts';
 import { guardedFiles } from '../jobs/guarded-files.ts';
 import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
+import { consumerProbe } from '../probes.ts';
+import { throttled } from '../throttle.ts';
 import type { Parts } from './api.ts';
 import { type Context, pausesOf } from './context.ts';
 
@@ -29,7 +31,7 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   const { durable } = await log.durability(placement.topics);
   const tables = admin;
   const mail = lifecycle.add('mail', await openMail(config));
-  const report = (message: string) => logger.warn(message);
+  const report = throttled((message) => logger.warn(message));
   const breakers = createBreakers({ tables, openMs: config.BREAKER_OPEN_SECONDS * 1_000, report });
   lifecycle.add('breakers', breakers);
   const worker = `${hostname()}-${process.pid}-${newId().slice(-8)}`;
@@ -42,6 +44,7 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   const occurrences = createOccurrences({ commands, logger });
   const common = {
     ...{ worker, connection, log, placement, logger, onCrash: context.crash, ready: () => reads.ready() },
+    consumers: context.consumers,
     ...{ synchronousCommit: !durable, distributed: config.KAFKA_BROKERS !== undefined },
     ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: config.JOB_LEASE_SECONDS * 1_000 },
   };
@@ -55,16 +58,7 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   }
   for (const role of roles) {
     const group = lifecycle.add(role, await startGroup({ ...common, ...scopes[role] }));
-    context.probes[role] = {
-      needed: 'at-start',
-      check() {
-        const { caughtUp, lag } = group.health();
-        return Promise.resolve({
-          ok: caughtUp,
-          detail: `${lag} records wait to be queued, ${group.running()} jobs run`,
-        });
-      },
-    };
+    context.probes[role] = consumerProbe(group.health, 'queued', () => `, ${group.running()} jobs run`);
   }
 }
 

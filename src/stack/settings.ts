@@ -21,7 +21,9 @@ export interface StackSettings {
 }
 
 /** The servers are the stack's own, whatever an environment or an `.env` made for others says. */
-const NOT_FROM_OUTSIDE = {
+const NOT_FROM_OUTSIDE: Readonly<Record<string, string>> = {
+  ...{ KAFKA_SASL_PASSWORD_FILE: '', PGPASSWORD_FILE: '', REDIS_URL_FILE: '', REDIS_PASSWORD_FILE: '' },
+  ...{ PGSSLMODE: '', PGSSLROOTCERT: '', PGSSLCERT: '', PGSSLKEY: '' },
   ...{ KAFKA_BROKERS: '', KAFKA_SSL: '', KAFKA_SASL_MECHANISM: '', KAFKA_SASL_USERNAME: '', KAFKA_SASL_PASSWORD: '' },
   ...{ PGHOST: '', PGUSER: '', PGPASSWORD: '', PGDATABASE: '' },
   ...{ REDIS_URL: '', REDIS_SERVER: '', REDIS_PASSWORD: '', REDIS_TLS: '' },
@@ -74,5 +76,6 @@ export async function environmentOfRoles(
     ...{ PGUSER: connection.user, PGPASSWORD: connection.password },
     ...{ DATA_DIR: directory, PORT: String(ports.PORT) },
     ...(await keysOf(keys, directory)),
+    ...Object.fromEntries(KEY_NAMES.map((name) => [`${name}_FILE`, ''])), // the keys themselves are handed over
   };
 }

@@ -225,7 +225,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
   });
 
   it('is not opened where no broker answers', async () => {
-    await expect(open({ brokers: ['127.0.0.1:1'] })).rejects.toThrow('Connection error');
+    await expect(open({ brokers: ['127.0.0.1:1'] })).rejects.toThrow('Kafka at 127.0.0.1:1 refused');
   });
 });
 

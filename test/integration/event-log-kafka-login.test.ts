@@ -47,6 +47,8 @@ describeWithNativeKafka('the Kafka adapter, with a broker that asks who one is',
   });
 
   it('does not open with a wrong password', async () => {
-    await expect(openAs('admin', 'wrong')).rejects.toThrow('Authentication failed');
+    await expect(openAs('admin', 'wrong')).rejects.toThrow(
+      `Kafka at ${broker.brokers.join(', ')} refused the login of user admin. Check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD.`,
+    );
   });
 });

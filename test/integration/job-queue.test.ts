@@ -473,7 +473,17 @@ async function startFeed(onCommitted: (commit: Commit) => void): Promise<() => P
   const onCrash = (error: Error) => {
     throw error;
   };
-  const feed = await startQueueFeed({ log, placement, scope: WORKER, database, logger, onCommitted, onCrash });
+  const { consumers } = core;
+  const feed = await startQueueFeed({
+    log,
+    placement,
+    scope: WORKER,
+    database,
+    logger,
+    onCommitted,
+    onCrash,
+    consumers,
+  });
   return async () => {
     await feed.stop();
     await database.stop();

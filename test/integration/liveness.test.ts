@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
-import { projectorLife } from '../../src/probes.ts';
-import { type Core, openCore } from '../support/core.ts';
+import { consumersProbe, lifeOf } from '../../src/probes.ts';
+import { claim, type Core, openCore, withCorruptHeader } from '../support/core.ts';
 import { createDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 
@@ -25,28 +25,48 @@ async function holdUp(core: Core): Promise<() => void> {
 it('a projector is not alive while records wait and none is applied, and is again once they are', async () => {
   const database = await createDatabase();
   const core = await openCore({ connection: database.connection });
-  const feeds = core.feeds ?? (await core.feed());
+  const life = (stuckAfterMs?: number) => lifeOf(core.consumers, { hasApi: true, stuckAfterMs });
   const api = await core.openApi();
   await api.createAlbum();
-  expect(projectorLife(feeds, 1_000)).toEqual({ ok: true, detail: 'ok' });
+  expect(life(1_000)).toEqual({ ok: true, detail: 'ok' });
 
   const letGo = await holdUp(core);
   const waiting = api.createAlbum();
   await until(
-    () => Promise.resolve(!projectorLife(feeds, 1_000).ok),
+    () => Promise.resolve(!life(1_000).ok),
     20_000,
     () => 'the projector is still called alive',
   );
-  expect(projectorLife(feeds, 1_000).detail).toMatch(/^1 records wait and none was applied for \d+ s$/);
-  expect(projectorLife(feeds)).toMatchObject({ ok: true }); // 15 s are not over
+  expect(life(1_000).detail).toMatch(/records wait and none was applied for \d+ s$/);
+  expect(life()).toMatchObject({ ok: true }); // 15 s are not over
 
   letGo();
   await waiting;
   await until(
-    () => Promise.resolve(projectorLife(feeds, 1_000).ok),
+    () => Promise.resolve(life(1_000).ok),
     20_000,
     () => 'the projector is not called alive again',
   );
+  await core.close();
+  await database.drop();
+}, 60_000);
+
+it('a stopped partition makes a process without the API not alive, and is only shown in one with it', async () => {
+  const database = await createDatabase();
+  const core = await openCore({ connection: database.connection });
+  const where = core.catalog(0);
+  await core.append(where, withCorruptHeader(claim({ stream: core.streamIn(0) })));
+  const probe = consumersProbe(core.consumers, true);
+  await until(
+    async () => !(await probe.check()).ok,
+    20_000,
+    () => 'the partition is not shown as stopped',
+  );
+  const said = `${where.topic}/0 is stopped: key and headers sum up to`;
+  expect((await probe.check()).detail).toContain(said);
+  expect(lifeOf(core.consumers, { hasApi: true })).toEqual({ ok: true, detail: 'ok' });
+  expect(lifeOf(core.consumers, { hasApi: false })).toEqual({ ok: false, detail: expect.stringContaining(said) });
+  expect([true, false].map((hasApi) => consumersProbe(core.consumers, hasApi).needed)).toEqual(['never', 'always']);
   await core.close();
   await database.drop();
 }, 60_000);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
+import { Registry } from 'prom-client';
 import { createAppender } from '../../src/commands/appender.ts';
 import { type Commands, createCommands } from '../../src/commands/commands.ts';
 import type { CommandOrigin, CommandOutcome } from '../../src/commands/command.ts';
@@ -20,8 +21,9 @@ import { openKafkaLog } from '../../src/log/kafka.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
+import { Consumers } from '../../src/projections/consumers.ts';
 import type { FeedOptions } from '../../src/projections/feed.ts';
-import { type Feeds, startFeeds } from '../../src/projections/feeds.ts';
+import { type Feeds, type FeedsOptions, startFeeds } from '../../src/projections/feeds.ts';
 import { type Generation, servingBuilds } from '../../src/projections/generations.ts';
 import type { Projection } from '../../src/projections/projection.ts';
 import { projections as allProjections, READ_VERSION } from '../../src/projections/projections.ts';
@@ -72,6 +74,7 @@ export interface CoreOptions {
   readonly synchronousCommit?: boolean;
   /** Hears beside the core's own record of what happened. */
   readonly observer?: Partial<ProjectorObserver>;
+  readonly lagAlarmMs?: number;
   /** False: there is a served build, and nobody feeds it before `feed`. `never-built`: there is none. */
   readonly feeding?: boolean | 'never-built';
 }
@@ -92,8 +95,10 @@ export interface Core {
   readonly placement: Placement;
   readonly admin: Database;
   readonly heard: Heard;
+  /** Those that it feeds with. */
+  readonly consumers: Consumers;
   /** What builds and feeds are made with. */
-  readonly rebuildOptions: RebuildOptions;
+  readonly rebuildOptions: RebuildOptions & FeedsOptions;
   readonly feeds: Feeds | undefined;
   /** Starts the projector role, again after `starve`. */
   feed(): Promise<Feeds>;
@@ -128,20 +133,22 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   await initLog({ log, placement, database: admin });
   const heard: Heard = { commits: [], lost: [], quarantined: [], stopped: [] };
   const hearers = new Set<(word: Word) => void>();
+  const consumers = new Consumers(new Registry(), options.lagAlarmMs ?? 30_000);
   const feedOptions: FeedOptions = {
     ...{ connection, log, placement, projections, synchronousCommit: options.synchronousCommit ?? false },
     observer: hearing(heard, hearers, options.observer),
     logger: pino({ level: 'silent' }),
+    consumers,
     onCrash: (error) => {
       throw error;
     },
   };
-  const rebuildOptions: RebuildOptions = { ...feedOptions, admin, version: READ_VERSION };
+  const rebuildOptions: RebuildOptions & FeedsOptions = { ...feedOptions, admin, version: READ_VERSION };
   const apis = new Set<Api>();
   let feeds: Feeds | undefined;
 
   const core: Core = {
-    ...{ namespace: name, connection, log, placement, admin, heard, rebuildOptions },
+    ...{ namespace: name, connection, log, placement, admin, heard, rebuildOptions, consumers },
     get feeds() {
       return feeds;
     },

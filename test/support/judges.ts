@@ -1,11 +1,12 @@
 import { pino } from 'pino';
+import { Registry } from 'prom-client';
 import { expect } from '@jest/globals';
 import { WORKER } from '../../src/consumers/worker.ts';
 import type { TopicPartition } from '../../src/events/record.ts';
 import { queueSchema, startQueueFeed } from '../../src/jobs/queue-feed.ts';
 import { voidsOf } from '../../src/log/voids.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
-import type { FeedHealth } from '../../src/projections/feed.ts';
+import { type ConsumerHealth, Consumers, lagOf } from '../../src/projections/consumers.ts';
 import { rebuild } from '../../src/projections/rebuild.ts';
 import { type LogReport, verifyLog } from '../../src/projections/verify.ts';
 import type { Core } from './core.ts';
@@ -19,12 +20,13 @@ export const verify = async ({ log, placement, admin }: Core): Promise<LogReport
 export const rebuildNow = (core: Core) => rebuild(core.rebuildOptions, never);
 
 /** The job queue of the workers, kept for as long as `work` takes. */
-export async function withQueue<T>(core: Core, work: (health: () => FeedHealth) => Promise<T>): Promise<T> {
+export async function withQueue<T>(core: Core, work: (health: () => ConsumerHealth) => Promise<T>): Promise<T> {
   const { log, placement, connection, namespace } = core;
   const searchPath = [queueSchema(namespace, WORKER), namespace, 'public'];
   const database = openDatabase(connection, { name: 'queue', max: 3, searchPath });
   const feed = await startQueueFeed({
     ...{ log, placement, scope: WORKER, database, logger: pino({ level: 'silent' }) },
+    consumers: new Consumers(new Registry(), 30_000),
     onCommitted: () => undefined,
     onCrash: (error) => {
       throw error;
@@ -40,8 +42,10 @@ export async function withQueue<T>(core: Core, work: (health: () => FeedHealth) 
 
 const accepted = async (core: Core) => (await core.rows('stream_events')).length;
 
+type AtTheEnd = Pick<ConsumerHealth, 'caughtUp' | 'stopped'> & { readonly lag: number };
+
 /** Waits until a consumer of the log has applied all there is. */
-async function atTheEnd(health: () => FeedHealth | undefined): Promise<void> {
+async function atTheEnd(health: () => AtTheEnd | undefined): Promise<void> {
   await until(
     () => Promise.resolve(health()?.caughtUp === true && health()?.lag === 0),
     15_000,
@@ -62,7 +66,7 @@ export async function askEveryJudge(core: Core): Promise<LogReport> {
   await core.settled();
   expect(await accepted(core)).toBe(live);
   await atTheEnd(() => core.feeds?.health());
-  await withQueue(core, atTheEnd);
+  await withQueue(core, (health) => atTheEnd(() => ({ ...health(), lag: lagOf(health()) })));
   const built = await rebuildNow(core);
   expect(built).toMatchObject({ differences: [], served: true });
   const report = await verify(core);
