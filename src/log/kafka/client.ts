@@ -59,5 +59,9 @@ export function createClient(options: ClientOptions): KafkaClient {
 function logOf(logger: LogLine, { namespace, level, log }: LogEntry): void {
   const ours = level <= kafkajs.logLevel.WARN ? 'warn' : 'debug';
   const reason = typeof log.error === 'string' ? `: ${log.error}` : '';
-  logger(ours, `kafkajs ${namespace}: ${log.message}${reason}`, { kafkajs: log });
+  logger(ours, `kafkajs ${namespace}: ${log.message}${partitionOf(log)}${reason}`, { kafkajs: log });
 }
+
+/** The same of another partition is another message. */
+const partitionOf = ({ topic, partition }: LogEntry['log']): string =>
+  typeof topic === 'string' && typeof partition === 'number' ? ` (${topic}/${partition})` : '';
