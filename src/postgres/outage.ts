@@ -24,6 +24,18 @@ export function isDatabaseOutage(error: unknown): boolean {
   return ('code' in error && OUTAGE_CODES.has(String(error.code))) || OUTAGE_MESSAGES.test(error.message);
 }
 
+const LOST_STATES = /^(?:08|57P)/;
+
+/**
+ * Whether the database ended a connection, or took none. Narrower than an outage: a query that takes too long, or finds no
+ * room, may be to blame itself, and a code of the network may be of another server.
+ */
+export function isConnectionLost(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state !== undefined) return LOST_STATES.test(state);
+  return Error.isError(error) && error.message.startsWith('Connection terminated');
+}
+
 const CANNOT_CONNECT_NOW = '57P03';
 const BROKEN = /ECONNRESET|^Connection terminated unexpectedly/;
 
