@@ -44,7 +44,7 @@ export async function openResources(options: ResourceOptions): Promise<Resources
   const { config, lifecycle } = options;
   const placement = createPlacement(config.NAMESPACE, config.PARTITIONS);
   const connection = await reachPostgres(options);
-  const migrated = await bringUpToDate(connection, config).catch((error: unknown) => {
+  const migrated = await bringUpToDate(connection, options).catch((error: unknown) => {
     throw explainPostgres(error, connection);
   });
   const searchPath = [config.NAMESPACE, 'public'];
@@ -80,12 +80,10 @@ async function reachPostgres({ config, logger, lifecycle, as }: ResourceOptions)
   return lifecycle.add('embedded Postgres', server).connection;
 }
 
-async function bringUpToDate(
-  connection: PostgresConnection,
-  { NAMESPACE, MIGRATE_ON_BOOT }: Config,
-): Promise<string[]> {
-  const dryRun = MIGRATE_ON_BOOT === 'off';
-  const migrations = await migrate({ connection, namespace: NAMESPACE, dryRun });
+async function bringUpToDate(connection: PostgresConnection, { config, logger }: ResourceOptions): Promise<string[]> {
+  const dryRun = config.MIGRATE_ON_BOOT === 'off';
+  const report = (message: string) => logger.warn(message);
+  const migrations = await migrate({ connection, namespace: config.NAMESPACE, dryRun, report });
   if (dryRun && migrations.length > 0) {
     throw new Error(`Postgres lacks ${migrations.join(', ')}. Run: npm run migrate -- up`);
   }

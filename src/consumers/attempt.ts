@@ -54,7 +54,7 @@ const AGAIN_AFTER_MS = 250;
 const MOST_TRIES = 240;
 
 /** An outage ends by itself; what waits for an operator is left to a later attempt, and the place to other jobs. */
-const isPassing = ({ kind, code }: AppError) =>
+export const isPassing = ({ kind, code }: AppError) =>
   kind === 'unavailable' && code !== 'STREAM_QUARANTINED' && code !== 'PROJECTION_STOPPED';
 
 /** Each command is decided on the version that the one before it made, never on a newer one. */

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
+import pg from 'pg';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { queuedJob } from '../../test/support/jobs.ts';
@@ -80,6 +81,8 @@ const throwing =
 const typesOf = (told: readonly (JobCommand | 'dead letter')[]) =>
   told.map((each) => (typeof each === 'string' ? each : each.type));
 
+const databaseError = (code: string) => Object.assign(new pg.DatabaseError('x', 1, 'error'), { code });
+
 describe('what was done is recorded', () => {
   it('with its file, named after the job', async () => {
     const file = { stored: 'exports/a.json', name: 'a.json', kind: 'export', mediaType: 'application/json', size: 2 };
@@ -120,6 +123,8 @@ describe('what was thrown becomes', () => {
     ['another attempt, for whatever else', new TypeError('x'), 'FAILED'],
     ['another attempt, for a refusal of ours', new AppError('rejected', 'X', 'x'), 'FAILED'],
     ['another attempt, for what is no error', 'x', 'FAILED'],
+    ['another attempt, for a query that takes too long', databaseError('57014'), 'FAILED'],
+    ['another attempt, for what waits for an operator', unavailable('STREAM_QUARANTINED', 'x'), 'FAILED'],
   ])('%s', async (_, error, code) => {
     const { run, told } = around(throwing(error));
     expect(await run()).toMatchObject({ kind: 'failed', counts: true, code });
@@ -148,6 +153,20 @@ describe('what was thrown becomes', () => {
     expect(await run()).toMatchObject({ kind: 'failed', counts: false });
     const retryAt = new Date(NOW + 7_000).toISOString();
     expect(told[1]).toMatchObject({ type: 'FailAttempt', counts: false, retryAt, code: 'PROVIDER_LEFT_ALONE' });
+  });
+
+  it.each<[string, unknown, string]>([
+    [
+      'a database that has ended the connection',
+      new Error('Connection terminated unexpectedly'),
+      'DATABASE_UNAVAILABLE',
+    ],
+    ['a database that recovers from a crash', databaseError('57P03'), 'DATABASE_UNAVAILABLE'],
+    ['an outage of the log', unavailable('LOG_UNAVAILABLE', 'x'), 'LOG_UNAVAILABLE'],
+  ])('a pause that is no attempt, for %s', async (_, error, code) => {
+    const { run, told } = around(throwing(error), { job: { counted: 2 } });
+    expect(await run()).toMatchObject({ kind: 'failed', counts: false, code });
+    expect(told[1]).toMatchObject({ retryAt: new Date(NOW + PAUSES.firstMs).toISOString() });
   });
 
   it('the first pause, for what does not say when', async () => {

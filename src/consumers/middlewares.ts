@@ -10,8 +10,9 @@ import { backoffMs, type Pauses } from '../jobs/backoff.ts';
 import { JobFailure, type JobOutcome } from '../jobs/job-type.ts';
 import type { Placement } from '../events/placement.ts';
 import { partitionOf } from '../events/placement.ts';
+import { isConnectionLost } from '../postgres/outage.ts';
 import { ProviderError } from '../providers/failure.ts';
-import type { Attempt, Ending, Middleware } from './attempt.ts';
+import { type Attempt, type Ending, isPassing, type Middleware } from './attempt.ts';
 
 /** Says how each attempt ended, and counts it. */
 export function logged(logger: Logger, registry: Registry): Middleware {
@@ -151,6 +152,9 @@ function endingOf(thrown: unknown, { job, type, signal }: Attempt, pauses: Pause
 
 function classOf(thrown: unknown): Pick<JobFailure, 'kind' | 'code'> {
   if (thrown instanceof JobFailure || thrown instanceof ProviderError) return thrown;
+  // Failures of our own infrastructure burn no attempt.
+  if (isConnectionLost(thrown)) return { kind: 'later', code: 'DATABASE_UNAVAILABLE' };
+  if (thrown instanceof AppError && isPassing(thrown)) return { kind: 'later', code: thrown.code };
   return { kind: 'again', code: 'FAILED' };
 }
 

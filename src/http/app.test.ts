@@ -61,7 +61,9 @@ describe('errors', () => {
     ['refused on every address', new AggregateError([refused])],
     ['lost', new Error('Connection terminated unexpectedly')],
     ['not to be had', new Error('timeout exceeded when trying to connect')],
+    ['not to be had outside of a pool', new Error('timeout expired')],
     ['silent', new Error('Query read timeout')],
+    ['recovering from a crash', Object.assign(new pg.DatabaseError('x', 1, 'error'), { code: '57P03' })],
     ['shutting down', Object.assign(new pg.DatabaseError('x', 1, 'error'), { code: '57P01' })],
   ])('a database connection that is %s is 503', async (_how, error) => {
     const { app } = start(failing(error));

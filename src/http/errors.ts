@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { AppError, reasonOf, type ErrorKind } from '../errors.ts';
-import { sqlState } from '../postgres/pool.ts';
+import { isDatabaseOutage } from '../postgres/outage.ts';
 
 /** Where in the input something is wrong, and what. `path` is a JSON pointer. */
 export interface InputError {
@@ -99,30 +99,6 @@ function problemOfFramework(error: Error & { code?: unknown; statusCode?: unknow
   const { statusCode: status } = error;
   if (typeof status !== 'number' || status < 400 || status > 499) return internal;
   return { status, code: 'BAD_REQUEST', message: 'This request cannot be understood.' };
-}
-
-/** SQLSTATEs by which the server says that it is going, not yet there, or out of resources; and a cancelled query. */
-const OUTAGE_STATES = /^(?:08|53|57P|58)|^57014$/;
-const OUTAGE_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-]);
-/** pg's own errors of broken connections carry no code. */
-const OUTAGE_MESSAGES =
-  /^(?:Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end)/;
-
-/** Whether the database did not answer, as against answering with an error of ours. */
-function isDatabaseOutage(error: unknown): boolean {
-  const state = sqlState(error);
-  if (state !== undefined) return OUTAGE_STATES.test(state);
-  if (!(error instanceof Error)) return false;
-  if (error instanceof AggregateError) return error.errors.some(isDatabaseOutage);
-  return ('code' in error && OUTAGE_CODES.has(String(error.code))) || OUTAGE_MESSAGES.test(error.message);
 }
 
 /** The body of an error answer in the shape every V3 client knows. */

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
-import pg from 'pg';
+import { connectOnceUp } from './connect.ts';
 import type { PostgresConnection } from './connection.ts';
 import { clientConfig } from './pool.ts';
 import { liftTimeLimits } from './time-limits.ts';
@@ -12,17 +12,19 @@ export interface MigrateOptions {
   readonly namespace: string;
   /** Only say what is missing. */
   readonly dryRun?: boolean;
+  /** Why it waits for the server, if it does. */
+  readonly report?: (message: string) => void;
 }
 
 /**
  * Brings the namespace's own schema up to date, one process at a time. Extensions are shared by all namespaces of a
  * database, so the lock is too. Returns the names of the migrations that were, or would be, applied.
  */
-export async function migrate({ connection, namespace, dryRun = false }: MigrateOptions): Promise<string[]> {
-  const client = new pg.Client(
+export async function migrate({ connection, namespace, dryRun = false, report }: MigrateOptions): Promise<string[]> {
+  const client = await connectOnceUp(
     clientConfig(connection, { name: 'openmusic migrate', searchPath: [namespace, 'public'], queryTimeoutMs: 600_000 }),
+    report,
   );
-  await client.connect();
   try {
     await liftTimeLimits(client);
     await client.query(`SELECT pg_advisory_lock(hashtext('openmusic migrate'))`);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { createOnce } from '../postgres/embedded/drafts.ts';
+import { createOnce, replace } from '../postgres/embedded/drafts.ts';
 import { identityOf, isAlive } from '../postgres/embedded/processes.ts';
 import { until } from './waiting.ts';
 
@@ -24,7 +24,7 @@ export async function tryLock(file: string): Promise<Lock | Held> {
     if (found === ours) return { kind: 'taken', inherited, release: () => rm(file, { force: true }) };
     const holder = found.split(' ')[0] ?? '';
     if (await isAlive(holder)) return { kind: 'held', pid: Number.parseInt(holder, 10) };
-    await rm(file, { force: true });
+    await replace(file, found, '');
   }
 }
 

@@ -1,7 +1,8 @@
-import { randomInt } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
-import { createServer } from 'node:net';
 import { reasonOf } from '../errors.ts';
+import { refusalOf } from '../postgres/embedded/free-port.ts';
+
+export { freePort } from '../postgres/embedded/free-port.ts';
 
 /** A port that a service is to listen on. */
 export interface WantedPort {
@@ -9,17 +10,6 @@ export interface WantedPort {
   readonly setting: string;
   readonly host: string;
   readonly port: number;
-}
-
-/**
- * A free port below the range from which clients get theirs (32768 and up): while a server is down, a client that keeps
- * reconnecting could otherwise be given that very port, connect to itself and keep the server from coming back.
- */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(20_000, 32_000);
-    if ((await refusalOf('127.0.0.1', port)) === undefined) return port;
-  }
 }
 
 /** What is wrong with some ports, in one line. */
@@ -52,13 +42,4 @@ async function addressesOf(host: string): Promise<string[]> {
   } catch (error) {
     throw new Error(`HOST ${host} is not an address of this machine: ${reasonOf(error)}`, { cause: error });
   }
-}
-
-/** Why nobody can listen there. A machine without IPv6 may still name `::1` as an address of localhost. */
-function refusalOf(address: string, port: number): Promise<string | undefined> {
-  const { promise, resolve } = Promise.withResolvers<string | undefined>();
-  const server = createServer();
-  server.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'EADDRNOTAVAIL' ? undefined : code));
-  server.listen(port, address, () => server.close(() => resolve(undefined)));
-  return promise;
 }

@@ -4,13 +4,16 @@ import {
   chmodSync,
   cpSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -21,8 +24,20 @@ import {
   joinOrStartEmbeddedPostgres,
   startEmbeddedPostgres,
 } from '../../src/postgres/embedded.ts';
+import { openHome } from '../../src/postgres/embedded/home.ts';
+import { ownershipOf } from '../../src/postgres/embedded/ownership.ts';
+import { excuseStalePidFile, stopPostmaster } from '../../src/postgres/embedded/postmaster.ts';
 import { takeServerLock } from '../../src/postgres/server-lock.ts';
-import { ask, copyOfPackage, isRunning, packageWithoutLinks, until, Workshop } from '../support/embedded-postgres.ts';
+import {
+  ask,
+  copyOfPackage,
+  isRunning,
+  packageOfScripts,
+  packageWithoutLinks,
+  until,
+  Workshop,
+} from '../support/embedded-postgres.ts';
+import { crashPostgres, crashWithoutRecovery } from '../support/postgres-crash.ts';
 
 const isRoot = process.getuid?.() === 0;
 const NOBODY = { uid: 65534, gid: 65534 };
@@ -40,6 +55,20 @@ const rewritePid = (pid: number) =>
   writeFileSync(pidFile(), readFileSync(pidFile(), 'utf8').replace(/^\d+/, String(pid)));
 
 const emptyDirectory = () => join(workshop.directory(), 'data');
+const scripts = (of: Parameters<typeof packageOfScripts>[1]) =>
+  packageOfScripts(join(workshop.directory(), 'package'), of);
+
+/** A server that ends during a look at its pid file, which is a pipe; `file` lies in its place after that. */
+const endingWhileLookedAt = (words: string, file = '/dev/null') =>
+  scripts({
+    initdb: ['mkfifo "$2/postmaster.pid"', `cp ${file} "$2/aside"`],
+    postgres: [
+      'exec 3> "$2/postmaster.pid"', // returns when it is being read
+      '(while kill -0 $$; do sleep 0.01; done; mv "$2/aside" "$2/postmaster.pid") 2> /dev/null &',
+      `echo 'FATAL:  ${words}' >&2`,
+      'exit 1',
+    ],
+  });
 
 /** Copied for every test that is not about initdb, which takes a second. */
 const seeds = new Workshop();
@@ -67,6 +96,7 @@ describe('the server', () => {
     dataDir = emptyDirectory();
     const first = await start();
     expect(first.started).toBe(true);
+    expect(first.connection.port).toBeLessThan(32_768); // where the ports of clients begin
     await ask(first.connection, 'CREATE TABLE kept AS SELECT 42 AS answer');
     await Promise.all([first.stop(), first.stop()]);
     await first.stop();
@@ -171,14 +201,21 @@ describe('after a crash', () => {
 
   test('of one backend, the lock is held again', async () => {
     const server = await start();
-    const crash = ask(server.connection, 'SELECT pg_sleep(60)');
-    const sleeper = `SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' AND pid <> pg_backend_pid()`;
-    await until(async () => (await ask(server.connection, sleeper)) !== undefined);
-    process.kill((await ask(server.connection, sleeper)) as number, 'SIGKILL');
-    await expect(crash).rejects.toThrow();
-
+    const sleeping = ask(server.connection, 'SELECT pg_sleep(60)');
+    await Promise.all([
+      expect(sleeping).rejects.toThrow(),
+      crashPostgres(server.connection, `query LIKE '%pg_sleep(60)' AND pid <> pg_backend_pid()`),
+    ]);
     const holder = `SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND granted`;
-    await until(async () => (await ask(server.connection, holder).catch(() => 0)) === 1);
+    await until(async () => (await ask(server.connection, holder)) === 1);
+  });
+
+  test('the pid of a server that has ended is not taken for the server', async () => {
+    const bystander = spawn('sleep', ['60']);
+    await stopPostmaster(`${bystander.pid!}:1`, log);
+    expect(bystander.exitCode ?? bystander.signalCode).toBeNull();
+    bystander.kill();
+    await once(bystander, 'exit');
   });
 });
 
@@ -209,6 +246,35 @@ describe('a second server on the same data', () => {
     await expect(start()).rejects.toThrow(EmbeddedPostgresInUse);
     rewritePid(pid);
     expect(await ask(connection, 'SELECT 1')).toBe(1);
+  });
+
+  test('is refused by a server that recovers from a crash, when the first cannot be seen', async () => {
+    const { pid, connection } = await start();
+    rewritePid(2 ** 22 + 1);
+    await crashWithoutRecovery(connection);
+    expect(await ownershipOf(await openHome(dataDir, log), connection.password)).toMatchObject({ kind: 'owned' });
+    rewritePid(pid);
+  });
+
+  test('leaves the pid file in its place when the first has just created it', async () => {
+    const cluster = join(dataDir, 'postgres');
+    execFileSync('mkfifo', [pidFile()]);
+    const excusing = excuseStalePidFile(cluster);
+    await writeFile(pidFile(), ''); // returns when it was read
+    writeFileSync(`${pidFile()}-new`, '1\n');
+    renameSync(`${pidFile()}-new`, pidFile());
+    const { ctimeMs } = statSync(pidFile());
+    await excusing;
+    expect(statSync(pidFile()).ctimeMs).toBe(ctimeMs);
+  });
+
+  test('is refused however long its own server took to find that out', async () => {
+    const first = await start();
+    const packageDir = endingWhileLookedAt('lock file "postmaster.pid" already exists', pidFile());
+    const dataDir = emptyDirectory();
+    mkdirSync(dataDir);
+    writeFileSync(join(dataDir, 'postgres-password'), first.connection.password);
+    await expect(start({ dataDir, packageDir, startMs: 1 })).rejects.toThrow(EmbeddedPostgresInUse);
   });
 
   test('loses when both begin at once, on an empty directory too', async () => {
@@ -245,6 +311,14 @@ describe('joinOrStart', () => {
     await until(() => existsSync(pidFile()));
     const joined = await joinOrStart();
     expect(joined).toMatchObject({ started: false, pid: (await app.ready()).pid });
+  });
+
+  test('joins a server that recovers from a crash, once it has', async () => {
+    const { pid, connection } = await start();
+    await crashWithoutRecovery(connection);
+    const joined = await joinOrStart();
+    expect(joined).toMatchObject({ started: false, pid });
+    expect(await ask(joined.connection, 'SELECT 1')).toBe(1);
   });
 
   test('starts one for itself when none runs, or only a left-over', async () => {
@@ -389,6 +463,34 @@ describe('one clear line', () => {
     writeFileSync(join(dataDir, 'postgres-password'), 'guess');
     await expect(start()).rejects.toThrow(/postgres-password is not the password of .*: restore it/);
     expect(existsSync(pidFile())).toBe(false);
+  });
+
+  test('when Postgres ends just as it is given up, with its last words', async () => {
+    dataDir = emptyDirectory();
+    await expect(start({ packageDir: endingWhileLookedAt('out of luck'), startMs: 1 })).rejects.toThrow(OUT_OF_LUCK);
+  });
+
+  test('when Postgres ends as soon as it is ready, with its last words', async () => {
+    const packageDir = scripts({
+      postgres: [
+        'mkfifo "$2/postmaster.pid"',
+        'printf "%s\\n" $$ "$2" 0 "$4" "" "" "" ready > "$2/postmaster.pid"',
+        `echo 'FATAL:  out of luck' >&2`,
+        'exit 1',
+      ],
+    });
+    await expect(start({ packageDir })).rejects.toThrow(OUT_OF_LUCK);
+  });
+
+  const OUT_OF_LUCK = /^Postgres does not start \(exit 1\), its last words in .*postgres.log: FATAL: {2}out of luck$/;
+
+  test('when Postgres is not ready in time, with its last words', async () => {
+    const packageDir = scripts({
+      postgres: [`trap 'echo "I was slow" >&2; exit 1' QUIT`, 'while :; do sleep 0.01; done'],
+    });
+    await expect(start({ packageDir, startMs: 500 })).rejects.toThrow(
+      /^Postgres was not ready after \d+ s, its last words in .*postgres.log: I was slow$/,
+    );
   });
 
   test('when Postgres refuses to start, with its last words', async () => {

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import pg from 'pg';
 import { findAlbum } from '../../src/projections/albums.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { type Api, type Core, type CoreOptions, embeddedSource, type LogSource, openCore } from '../support/core.ts';
+import { crashPostgres, serving, signalPostgres, WAL_WRITER } from '../support/postgres-crash.ts';
 import {
   createDatabase,
   type NativePostgres,
@@ -44,32 +44,11 @@ async function open(options: Partial<CoreOptions> = {}): Promise<Core> {
   return core;
 }
 
-/** Kills one of the server's processes that serve a client, so that Postgres recovers from a crash. Resolves when it has begun. */
-async function crash(core: Core): Promise<void> {
-  const text = `SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
-    AND application_name IN ('openmusic reads', 'openmusic anchor') ORDER BY backend_start LIMIT 1`;
-  const [victim] = await core.admin.query<{ pid: number }>({ text });
-  const witness = new pg.Client(postgres.connection);
-  await witness.connect();
-  const broken = new Promise((resolve) => witness.once('error', resolve).once('end', resolve));
-  process.kill(victim!.pid, 'SIGKILL');
-  await broken;
-}
-
-async function crashAndComeBack(core: Core): Promise<void> {
-  await crash(core);
-  await until(
-    () => isUp(core),
-    20_000,
-    () => 'Postgres does not come back',
-  );
-}
+const crash = () => crashPostgres(postgres.connection, serving('openmusic reads', 'openmusic anchor'));
 
 async function guards(core: Core): Promise<number> {
   return (await core.admin.query({ text: 'SELECT FROM crash_guard' })).length;
 }
-
-const isUp = (core: Core) => core.admin.query({ text: 'SELECT 1' }).then(() => true, () => false); // prettier-ignore
 
 /** Creates and changes albums one after the other and reads acknowledged ones all the time, until told to stop. */
 function startLoad(writer: Api, readers: readonly Api[], writers = 8) {
@@ -134,7 +113,7 @@ describe('after a crash of Postgres', () => {
           30_000,
           () => `no service: ${[...load.failures].join('; ')}; ${reader.reports.join('; ')}`,
         );
-        await crash(core);
+        await crash();
       }
       const written = load.acknowledged.size;
       await until(
@@ -160,11 +139,12 @@ describe('after a crash of Postgres', () => {
     const { id: first } = await api.createAlbum('flushed');
     await core.admin.query({ text: 'CHECKPOINT' });
     expect(await guards(core)).toBe(1);
+    await signalPostgres(postgres.connection, WAL_WRITER, 'SIGSTOP'); // which would flush them every ten seconds
     const ids: string[] = [];
     for (let n = 0; n < 20; n++) ids.push((await api.createAlbum(`${n}`)).id);
     const rowsBefore = (await core.rows('albums')).length;
     await core.starve();
-    await crashAndComeBack(core);
+    await crashPostgres(postgres.connection, WAL_WRITER);
     expect(await guards(core)).toBe(0);
     expect(await missing(core, ids)).toBeGreaterThan(0);
     await expect(findAlbum(api.reads, first)).rejects.toMatchObject({ code: 'CATCHING_UP', retryAfter: 1 });
@@ -185,7 +165,7 @@ describe('after a crash of Postgres', () => {
     const api = await core.openApi();
     const ids: string[] = [];
     for (let n = 0; n < 20; n++) ids.push((await api.createAlbum(`${n}`)).id);
-    await crashAndComeBack(core);
+    await crash();
     await until(
       async () => (await findAlbum(api.reads, ids.at(-1)!).catch(() => undefined)) !== undefined,
       15_000,
@@ -201,7 +181,7 @@ describe('after a crash of Postgres', () => {
     const ids: string[] = [];
     for (let n = 0; n < 20; n++) ids.push((await api.createAlbum(`${n}`)).id);
     await core.starve();
-    await crashAndComeBack(core);
+    await crash();
     expect(await missing(core, ids)).toBe(0);
     expect((await findAlbum(api.reads, ids[0]!))?.version).toBe(1);
   });

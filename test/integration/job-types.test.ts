@@ -9,9 +9,10 @@ import type { Commands } from '../../src/commands/commands.ts';
 import type { PlaylistCommand } from '../../src/commands/playlist.ts';
 import { unavailable } from '../../src/errors.ts';
 import { newId, thingIdOf } from '../../src/events/ids.ts';
-import { againFailedItems, createItems } from '../../src/jobs/items.ts';
+import { againFailedItems, createItems, type Items } from '../../src/jobs/items.ts';
 import type { JobPlan, JobType, PlanContext, Progress, Tools, Work } from '../../src/jobs/job-type.ts';
 import { archive } from '../../src/jobs/types/archive.ts';
+import { emailBatch } from '../../src/jobs/types/email-batch.ts';
 import { importCatalog } from '../../src/jobs/types/import-catalog.ts';
 import { report } from '../../src/jobs/types/report.ts';
 import type { Client } from '../../src/postgres/pool.ts';
@@ -69,16 +70,20 @@ async function ask(type: JobType, payload: unknown, context: Partial<PlanContext
 interface AttemptAt extends Partial<Tools> {
   readonly attempt?: number;
   readonly signal?: AbortSignal;
+  readonly items?: Items;
   progress?(progress: Progress): void;
 }
 
 /** An attempt at it, as a worker would make. */
-function work({ jobId, type, plan }: Asked, { attempt = 1, signal = never, progress, ...tools }: AttemptAt = {}) {
+function work(
+  { jobId, type, plan }: Asked,
+  { attempt = 1, signal = never, items, progress, ...tools }: AttemptAt = {},
+) {
   const given: Work = {
     ...{ jobId, ownerId: owner, attempt, allowed: 5, pauses: { firstMs: 1, mostMs: 1 }, signal },
     parameters: JSON.parse(JSON.stringify(plan.parameters)),
     payload: JSON.parse(JSON.stringify(plan.payload ?? null)),
-    ...{ provider: undefined, items: createItems(core.admin, jobId) },
+    ...{ provider: undefined, items: items ?? createItems(core.admin, jobId) },
     progress: (each) => Promise.resolve(progress?.(each)),
     once: async (_, act) => {
       await act();
@@ -477,7 +482,7 @@ describe('an import', () => {
     for (let attempt = 1; attempt <= 3; attempt++) {
       left = 15 * attempt;
       const ended = work(asked, { attempt, commands });
-      await expect(ended).rejects.toMatchObject({ name: 'JobFailure', kind: 'again', code: 'LOG_UNAVAILABLE' });
+      await expect(ended).rejects.toMatchObject({ kind: 'unavailable', code: 'LOG_UNAVAILABLE' });
     }
     for (let attempt = 4; attempt <= 5; attempt++)
       expect(await work(asked, { attempt })).toMatchObject({ result: { albums: 20, songs: 40, bad: 20 } });
@@ -520,5 +525,16 @@ describe('an import', () => {
     const put = () => Promise.reject(new Error('the disk is full'));
     const refused = ask(importCatalog, { format: 'ndjson', data: '{}' }, { files: { ...files, put } });
     await expect(refused).rejects.toMatchObject({ kind: 'unavailable', code: 'FILES_UNAVAILABLE' });
+  });
+});
+
+describe('a batch of mails', () => {
+  it('does not take a mail for refused when the database cannot keep that it was sent', async () => {
+    const mail = { enabled: ['smtp'], standard: 'smtp' };
+    const asked = await ask(emailBatch, { items: [{ to: 'ann@example.com', subject: 's', body: 'b' }] }, { mail });
+    const lost = new Error('Connection terminated unexpectedly');
+    const items = { ...createItems(core.admin, asked.jobId), done: () => Promise.reject(lost) };
+    await expect(work(asked, { items, send: () => Promise.resolve('250 OK') })).rejects.toBe(lost);
+    expect(await itemsOf(asked)).toEqual([{ item: 0, state: 'waiting', error: null }]);
   });
 });

@@ -1,6 +1,16 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -9,6 +19,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import type { EmbeddedPostgres } from '../../src/postgres/embedded.ts';
+import { signal } from '../../src/postgres/embedded/processes.ts';
 import type { ChildMessage, ChildOptions } from './embedded-postgres-child.ts';
 
 type Ready = Extract<ChildMessage, { kind: 'ready' }>;
@@ -128,6 +139,14 @@ export function packageWithoutLinks(to: string): string {
   return to;
 }
 
+/** A package whose programs are these lines of shell. The second argument of both is the cluster. */
+export function packageOfScripts(to: string, scripts: { initdb?: string[]; postgres: string[] }): string {
+  for (const directory of ['bin', 'lib', 'share']) mkdirSync(join(to, 'native', directory), { recursive: true });
+  for (const [program, lines] of Object.entries({ initdb: [], ...scripts }))
+    writeFileSync(join(to, 'native', 'bin', program), ['#!/bin/sh', ...lines, ''].join('\n'), { mode: 0o755 });
+  return to;
+}
+
 interface Link {
   target: string;
 }
@@ -146,6 +165,6 @@ async function killed(child: ChildProcess): Promise<void> {
 }
 
 async function ended(pid: number): Promise<void> {
-  if (isRunning(pid)) process.kill(pid, 'SIGINT');
+  if (isRunning(pid)) signal(pid, 'SIGINT');
   await until(() => !isRunning(pid));
 }

@@ -23,12 +23,13 @@ export const emailBatch: JobType<z.output<typeof payload>> = {
 async function sendItem({ index, payload: kept, attempts }: Item, work: Work, { send }: Tools): Promise<void> {
   const { jobId, provider = '', signal, items } = work;
   const mail = message.parse(kept);
-  try {
-    await items.done(index, await send(provider, { ...mail, messageId: messageIdOf(jobId, mail.to, index) }, signal));
-  } catch (error) {
+  const sending = send(provider, { ...mail, messageId: messageIdOf(jobId, mail.to, index) }, signal);
+  const sent = await sending.catch(async (error: unknown) => {
     if (signal.aborted || (error instanceof JobFailure && error.kind === 'later')) throw error;
     const hopeless = (error instanceof ProviderError && error.kind === 'never') || attempts + 1 >= work.allowed;
     if (hopeless) await items.failed(index, reasonOf(error));
     else await items.postpone(index, reasonOf(error), backoffMs(work.pauses, attempts + 1));
-  }
+  });
+  // A database that cannot keep this is no fault of a mail that was sent.
+  if (sent !== undefined) await items.done(index, sent);
 }

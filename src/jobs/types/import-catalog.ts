@@ -150,8 +150,7 @@ function addressed({ kind, commandId }: Pick<Of<'album' | 'song'>, 'kind' | 'com
 
 /** Of what would be refused every time. Throws what is to be tried again. */
 function refusalOf(error: unknown): string {
-  if (!(error instanceof AppError)) throw error;
-  if (error.kind === 'unavailable' || error.kind === 'conflict')
-    throw new JobFailure('again', error.code, error.message, { cause: error });
+  if (!(error instanceof AppError) || error.kind === 'unavailable') throw error;
+  if (error.kind === 'conflict') throw new JobFailure('again', error.code, error.message, { cause: error });
   return error.message;
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ignoreExisting } from './errno.ts';
+import { ifMissing, ignoreExisting } from './errno.ts';
 import { identityOf } from './processes.ts';
 
 const DRAFT = /^postgres-new-(\d+)-/;
@@ -25,6 +25,15 @@ export async function publish(from: string, to: string): Promise<void> {
 
 /** Writes a file that only its owner reads, unless it exists; what is there in the end is the answer. */
 export async function createOnce(path: string, content: string): Promise<string> {
+  for (;;) {
+    await linkOnce(path, content);
+    await syncDirectory(dirname(path));
+    const found = await readFile(path, 'utf8').catch(ifMissing);
+    if (found !== undefined) return found; // else the process that was first has removed it meanwhile
+  }
+}
+
+async function linkOnce(path: string, content: string): Promise<void> {
   const draft = `${path}-${process.pid}-${randomBytes(4).toString('hex')}`;
   const file = await open(draft, 'wx', 0o600);
   try {
@@ -35,8 +44,6 @@ export async function createOnce(path: string, content: string): Promise<string>
     await file.close();
     await rm(draft);
   }
-  await syncDirectory(dirname(path));
-  return await readFile(path, 'utf8');
 }
 
 /** Removes what starters that crashed have left. */
@@ -49,6 +56,20 @@ export async function sweepDrafts(place: string): Promise<void> {
 
 /** An initdb that outlived its parent may still be writing; what cannot be removed now is removed next time. */
 const remove = (draft: string) => rm(draft, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
+
+/**
+ * Replaces a file that is still what is expected; an empty replacement removes it. It is taken aside first, so that of
+ * several processes that find the same left-over none overwrites what another one has put in its place since.
+ */
+export async function replace(path: string, expected: string, replacement: string): Promise<void> {
+  const aside = `${path}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  await rename(path, aside).catch(ifMissing);
+  const taken = await readFile(aside, 'utf8').catch(ifMissing);
+  if (taken === undefined) return;
+  if (taken === expected) await writeFile(aside, replacement);
+  if (taken !== expected || replacement !== '') await link(aside, path).catch(ignoreExisting);
+  await unlink(aside);
+}
 
 async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r');

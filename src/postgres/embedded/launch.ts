@@ -1,13 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { open, stat, truncate } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SERVER_ENV } from './cluster.ts';
+import { freePort } from './free-port.ts';
 import type { Home } from './home.ts';
 import { OWNER_SETTING, readPidFile } from './postmaster.ts';
-import { identityOf } from './processes.ts';
+import { identityOf, signal } from './processes.ts';
 import { runAs } from './users.ts';
 
 export interface Exit {
@@ -16,13 +15,15 @@ export interface Exit {
 }
 
 /** A server that is ready. */
-export interface Launched {
-  readonly pid: number;
+export interface Launched extends Watched {
   readonly port: number;
-  readonly exited: Promise<Exit>;
+  /** As `identityOf` names it; undefined when it had ended at once. */
+  readonly identity: string | undefined;
+  /** Why it is of no use, with its last words. */
+  failure(what: string): Promise<LaunchFailed>;
 }
 
-/** The server ended before it was ready; the message holds its last words. */
+/** The server is of no use; the message holds its last words. */
 export class LaunchFailed extends Error {
   /** All that was logged meanwhile. When two start at once they write into one file, in any order. */
   readonly logged: string;
@@ -34,7 +35,8 @@ export class LaunchFailed extends Error {
 }
 
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
-const START_MS = 30_000;
+/** A busy disk can hold up a healthy server for half a minute. */
+export const START_MS = 60_000;
 /** After kill -9 Postgres replays its log first; it says `starting` for as long as that takes. */
 const RECOVERY_MS = 300_000;
 
@@ -62,12 +64,15 @@ const SETTINGS: Readonly<Record<string, string>> = {
   checkpoint_timeout: '15min',
 };
 
+export interface LaunchOptions {
+  readonly port?: number;
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly startMs?: number;
+  readonly log: (line: string) => void;
+}
+
 /** Starts the server in a process group of its own, so that Ctrl-C leaves it to us, and waits until it is ready. */
-export async function launch(
-  home: Home,
-  native: string,
-  options: { port?: number; settings?: Readonly<Record<string, string>>; log: (line: string) => void },
-): Promise<Launched> {
+export async function launch(home: Home, native: string, options: LaunchOptions): Promise<Launched> {
   const port = options.port ?? (await freePort());
   const settings = { ...SETTINGS, ...options.settings, [OWNER_SETTING]: (await identityOf(process.pid)) ?? '' };
   const args = ['-D', home.cluster, '-p', String(port), ...flagsOf(settings)];
@@ -80,8 +85,12 @@ export async function launch(
     stdio: ['ignore', log.file.fd, log.file.fd],
   });
   await log.file.close();
-  const server = { port, ...(await watched(child)) };
-  await untilReady(server, home, log.size, options.log);
+  const watch = await watched(child);
+  const server: Launched = {
+    ...{ ...watch, port, identity: await identityOf(watch.pid) },
+    failure: (what) => failureOf(what, home.logFile, log.size),
+  };
+  await untilReady(server, home, options);
   return server;
 }
 
@@ -114,32 +123,37 @@ async function watched(child: ChildProcess): Promise<Watched> {
   return { pid: child.pid, exited, end: () => end };
 }
 
-async function untilReady(server: Watched, home: Home, logStart: number, log: (line: string) => void): Promise<void> {
-  const begin = Date.now();
+/** A look at the pid file can take as long as the disk likes: what the server is by then counts more than the time. */
+async function untilReady(server: Launched, home: Home, { startMs = START_MS, log }: LaunchOptions): Promise<void> {
+  const begin = performance.now();
   let spoke = begin;
-  let limit = START_MS;
-  while (Date.now() - begin < limit) {
+  for (let limit = startMs; ;) {
     await delay(4);
-    if (server.end()) throw await failureOf(server, home.logFile, logStart);
     const file = await readPidFile(home.cluster);
-    if (file?.pid !== server.pid) continue;
-    if (file.isReady) return;
-    limit = RECOVERY_MS;
-    if (Date.now() - spoke > 10_000) {
-      spoke = Date.now();
+    const end = server.end();
+    if (end !== undefined) throw await server.failure(`Postgres does not start (${end})`);
+    const isStarting = file?.pid === server.pid;
+    if (isStarting && file.isReady) return;
+    if (isStarting) limit = RECOVERY_MS;
+    const now = performance.now();
+    if (now - begin > limit) return await giveUp(server, now - begin);
+    if (isStarting && now - spoke > 10_000) {
+      spoke = now;
       log(`Postgres (pid ${server.pid}) is still recovering, see ${home.logFile}`);
     }
   }
-  process.kill(server.pid, 'SIGQUIT');
-  await server.exited;
-  throw new Error(`Postgres was not ready after ${Math.round((Date.now() - begin) / 1000)} s, see ${home.logFile}`);
 }
 
-async function failureOf(server: Watched, logFile: string, start: number): Promise<LaunchFailed> {
+async function giveUp(server: Launched, afterMs: number): Promise<never> {
+  signal(server.pid, 'SIGQUIT');
+  await server.exited;
+  throw await server.failure(`Postgres was not ready after ${Math.round(afterMs / 1000)} s`);
+}
+
+async function failureOf(what: string, logFile: string, start: number): Promise<LaunchFailed> {
   const logged = (await readFrom(logFile, start)).trim();
   const words = logged.split('\n').slice(-3).join(' | ') || 'none';
-  const message = `Postgres does not start (${server.end() ?? ''}), its last words in ${logFile}: ${words}`;
-  return new LaunchFailed(message, logged);
+  return new LaunchFailed(`${what}, its last words in ${logFile}: ${words}`, logged);
 }
 
 /** Appending, for the server may write on when we are gone. */
@@ -160,12 +174,4 @@ async function readFrom(path: string, start: number): Promise<string> {
   } finally {
     await file.close();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

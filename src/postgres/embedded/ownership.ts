@@ -1,8 +1,9 @@
 import { type Stoppable, sleep } from '../../lifecycle.ts';
+import { isRecovering } from '../outage.ts';
 import { type ServerLock, takeServerLock } from '../server-lock.ts';
 import { connectionTo } from './database.ts';
 import type { Home } from './home.ts';
-import { type Postmaster, findPostmaster, readPidFile } from './postmaster.ts';
+import { findPostmaster, type PidFile, type Postmaster, readPidFile } from './postmaster.ts';
 import { isAlive } from './processes.ts';
 
 /** Another live OpenMusic process serves that data. */
@@ -17,14 +18,15 @@ export class EmbeddedPostgresInUse extends Error {
 /** Who runs the server of a cluster: nobody; a live OpenMusic process; or it outlived the one that started it. */
 export type Ownership =
   | { readonly kind: 'absent' }
-  | { readonly kind: 'owned'; readonly server: Omit<Postmaster, 'owner'> & { owner?: string } }
+  | { readonly kind: 'owned'; readonly server: PidFile & { owner?: string } }
   | { readonly kind: 'left-over'; readonly server: Postmaster };
 
 const ABSENT: Ownership = { kind: 'absent' };
 
 /**
  * The lock decides. While a server starts nobody holds it yet; then it is its starter being alive that counts. A server
- * whose process cannot be seen, as from another container, is owned if it answers to our password.
+ * whose process cannot be seen, as from another container, is owned if it answers to our password, or says that it recovers
+ * from a crash: started beside it, another one would write into the same files.
  */
 export async function ownershipOf(home: Home, password: string): Promise<Ownership> {
   const server = await findPostmaster(home.cluster);
@@ -32,17 +34,17 @@ export async function ownershipOf(home: Home, password: string): Promise<Ownersh
   const named = server ?? (await readPidFile(home.cluster));
   if (!named) return ABSENT;
   const lock = await probeLock(named.port, password);
-  if (lock === 'held' || (lock === 'granted' && !server)) return { kind: 'owned', server: named };
+  if (lock === 'held' || (lock !== 'unreachable' && !server)) return { kind: 'owned', server: named };
   return server ? { kind: 'left-over', server } : ABSENT;
 }
 
-async function probeLock(port: number, password: string): Promise<'held' | 'granted' | 'unreachable'> {
+async function probeLock(port: number, password: string): Promise<'held' | 'granted' | 'recovering' | 'unreachable'> {
   try {
     const lock = await takeLock(port, password);
     await lock?.stop();
     return lock ? 'granted' : 'held';
-  } catch {
-    return 'unreachable';
+  } catch (error) {
+    return isRecovering(error) ? 'recovering' : 'unreachable';
   }
 }
 

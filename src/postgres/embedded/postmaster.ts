@@ -1,20 +1,22 @@
-import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ifMissing, ignoreExisting } from './errno.ts';
-import { commandOf, isGoneWithin, isTaken, signal } from './processes.ts';
+import { replace } from './drafts.ts';
+import { ifMissing } from './errno.ts';
+import { commandOf, identityOf, isAlive, isGoneWithin, isTaken, signal } from './processes.ts';
 
 /** A live server of a cluster. */
 export interface Postmaster {
   readonly pid: number;
+  /** As `identityOf` names it. */
+  readonly identity: string;
   readonly port: number;
   readonly isReady: boolean;
-  /** The process that started it, as `identityOf` names it. */
+  /** The process that started it, named in the same way. */
   readonly owner: string | undefined;
 }
 
-type PidFile = Omit<Postmaster, 'owner'>;
+export type PidFile = Omit<Postmaster, 'identity' | 'owner'>;
 
 /** A setting that Postgres does not know; it tells who started a server even while that server cannot be asked. */
 export const OWNER_SETTING = 'openmusic.owner';
@@ -31,18 +33,24 @@ export async function readPidFile(cluster: string): Promise<PidFile | undefined>
 export async function findPostmaster(cluster: string): Promise<Postmaster | undefined> {
   const file = await readPidFile(cluster);
   if (!file) return undefined;
+  const identity = await identityOf(file.pid);
   const command = await commandOf(file.pid);
-  if (!command?.includes(` -D ${cluster} `)) return undefined;
-  return { ...file, owner: /openmusic\.owner=(\d+:\d+) /.exec(command)?.[1] };
+  if (identity === undefined || !command?.includes(` -D ${cluster} `)) return undefined;
+  return { ...file, identity, owner: /openmusic\.owner=(\d+:\d+) /.exec(command)?.[1] };
 }
 
-/** Fast shutdown, then an immediate one: no committed row is lost either way. */
-export async function stopPostmaster(pid: number, log: (line: string) => void): Promise<void> {
+/**
+ * Fast shutdown, then an immediate one: no committed row is lost either way. The server is named by its identity, because
+ * the pid of one that has ended may be another program's by now.
+ */
+export async function stopPostmaster(identity: string, log: (line: string) => void): Promise<void> {
+  if (!(await isAlive(identity))) return;
+  const pid = Number.parseInt(identity, 10);
   signal(pid, 'SIGINT');
-  if (await isGoneWithin(10_000, pid)) return;
+  if (await isGoneWithin(10_000, identity)) return;
   log(`Postgres (pid ${pid}) is slow to stop, now without a checkpoint`);
   signal(pid, 'SIGQUIT');
-  if (await isGoneWithin(30_000, pid)) return;
+  if (await isGoneWithin(30_000, identity)) return;
   throw new Error(`Postgres (pid ${pid}) does not stop: end it by hand with kill -QUIT ${pid}.`);
 }
 
@@ -55,18 +63,12 @@ export async function excuseStalePidFile(cluster: string): Promise<void> {
   const path = join(cluster, 'postmaster.pid');
   const text = await readFile(path, 'utf8').catch(ifMissing);
   if (text === undefined || (await findPostmaster(cluster))) return;
-  if (text.trim() === '') await delay(1_000);
-  else if (!isTaken(Number.parseInt(text, 10))) return;
-  await replace(path, text, text.trim() === '' ? '' : text.replace(/^.*/, String(process.pid)));
+  if (text.trim() === '') await removeStillEmpty(path, text);
+  else if (isTaken(Number.parseInt(text, 10))) await replace(path, text, text.replace(/^.*/, String(process.pid)));
 }
 
-/** Taken aside first, so that of several starters none overwrites the file of a server that another one just started. */
-async function replace(path: string, expected: string, replacement: string): Promise<void> {
-  const aside = `${path}-${process.pid}-${randomBytes(4).toString('hex')}`;
-  await rename(path, aside).catch(ifMissing);
-  const taken = await readFile(aside, 'utf8').catch(ifMissing);
-  if (taken === undefined) return;
-  if (taken === expected) await writeFile(aside, replacement);
-  if (taken !== expected || replacement !== '') await link(aside, path).catch(ignoreExisting);
-  await unlink(aside);
+/** Postgres creates the file empty, and adds to it as it starts: it must find it in its place. */
+async function removeStillEmpty(path: string, text: string): Promise<void> {
+  await delay(1_000);
+  if ((await readFile(path, 'utf8').catch(ifMissing)) === text) await replace(path, text, '');
 }

@@ -27,10 +27,10 @@ export async function commandOf(pid: number): Promise<string | undefined> {
 }
 
 /** False when the process is still there after `ms`. */
-export async function isGoneWithin(ms: number, pid: number): Promise<boolean> {
-  const deadline = Date.now() + ms;
-  while ((await identityOf(pid)) !== undefined) {
-    if (Date.now() > deadline) return false;
+export async function isGoneWithin(ms: number, identity: string): Promise<boolean> {
+  const deadline = performance.now() + ms;
+  while (await isAlive(identity)) {
+    if (performance.now() > deadline) return false;
     await delay(10);
   }
   return true;

@@ -1,0 +1,33 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { reasonOf } from '../errors.ts';
+import { isRecovering } from './outage.ts';
+
+const AGAIN_AFTER_MS = 100;
+/** A recovery replays what was written since the last checkpoint, which can be gigabytes. */
+const RECOVERY_MS = 300_000;
+
+/** A connection outside of any pool. While the server starts or recovers from a crash, it is asked again; `report` says so once. */
+export async function connectOnceUp(
+  config: pg.ClientConfig,
+  report: (message: string) => void = () => undefined,
+): Promise<pg.Client> {
+  const giveUpAt = performance.now() + RECOVERY_MS;
+  for (let tries = 0; ; tries++) {
+    try {
+      return await connect(config);
+    } catch (error) {
+      if (!isRecovering(error) || performance.now() > giveUpAt) throw error;
+      if (tries === 0) report(`waiting for Postgres: ${reasonOf(error)}`);
+    }
+    await delay(AGAIN_AFTER_MS);
+  }
+}
+
+async function connect(config: pg.ClientConfig): Promise<pg.Client> {
+  const client = new pg.Client(config);
+  // A connection that breaks fails the query that runs on it; its own event would end the process.
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
