@@ -125,6 +125,9 @@ const settings = z.object({
   REDIS_PORT: port.default(6379).describe('port of REDIS_SERVER; of the Redis that `npm run stack` starts'),
   REDIS_PASSWORD: secret(z.string().optional().describe('password at REDIS_SERVER')),
   REDIS_TLS: onOff.default('off').describe('TLS to REDIS_SERVER'),
+  CACHE_MARK_SECONDS: duration
+    .default(60)
+    .describe('how long nothing is cached of what a projector was changing when it died; the same in all projectors'),
   IDEMPOTENCY_HASH_KEY: secret(
     key
       .optional()
@@ -156,6 +159,7 @@ const settings = z.object({
   FILES_KEEP_DAYS: duration.default(30).describe('what jobs have made is deleted after so many days'),
   S3_ENDPOINT: z.url().optional().describe('of an S3 that is not Amazon’s'),
   S3_BUCKET: z.string().optional().describe('bucket of FILES_PROVIDER=s3; it must be there'),
+  S3_ANSWER_SECONDS: duration.default(10).describe('how long an answer of S3 is waited for'),
   AWS_REGION: z.string().default('us-east-1').describe('region of the bucket'),
   AWS_ACCESS_KEY_ID: z.string().optional().describe('without it the AWS SDK looks where it always does'),
   AWS_SECRET_ACCESS_KEY: secret(z.string().optional().describe('belongs to AWS_ACCESS_KEY_ID')),
@@ -176,6 +180,10 @@ const settings = z.object({
   SMTP_USER: z.string().optional().describe('user at the mail server'),
   SMTP_PASSWORD: secret(z.string().optional().describe('password at the mail server')),
   SMTP_CONNECTIONS: count.default(5).describe('connections to the mail server of one process'),
+  SMTP_OPEN_SECONDS: duration
+    .default(10)
+    .describe('how long a mail server may take from the first packet to the login'),
+  SMTP_SEND_SECONDS: duration.default(20).describe('how long a mail server may take over one mail'),
   MAIL_WEBHOOK_URL: z
     .url({ protocol: /^https?$/ })
     .optional()

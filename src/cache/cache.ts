@@ -61,10 +61,10 @@ export const LEASE_MS = 5_000;
 export const ENTRY_MS = 30 * 60_000;
 /** Longer than any entry. */
 export const EPOCH_MS = 24 * 60 * 60_000;
-/** The mark of a projector that died goes away after so long. */
+/** The mark of a projector that died goes away after so long, unless it is configured. */
 export const MARK_MS = 60_000;
-/** A commit is refused when its marks are older: they must outlast it. */
-export const COMMIT_WITHIN_MS = 30_000;
+/** A commit is refused when its marks have lived for this share of their time: they must outlast it. */
+export const COMMIT_WITHIN = 0.5;
 
 /*
  * A value is one of these, told apart by its first character:

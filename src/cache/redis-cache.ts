@@ -14,7 +14,11 @@ const sources = Object.fromEntries(
 type Scripted = Record<`openmusic-${Script}`, (keys: number, ...args: (string | number)[]) => Promise<unknown>>;
 
 /** The cache in Redis, under keys of its own. The connection is not closed with it. */
-export function createRedisCache({ client, identify }: RedisConnection, namespace: string): CacheServer {
+export function createRedisCache(
+  { client, identify }: RedisConnection,
+  namespace: string,
+  markMs = MARK_MS,
+): CacheServer {
   for (const name of SCRIPTS) client.defineCommand(`openmusic-${name}`, { lua: sources[name] ?? '' });
   const scripts = client as RedisConnection['client'] & Scripted;
   const prefix = `${namespace}:cache:`;
@@ -52,11 +56,11 @@ export function createRedisCache({ client, identify }: RedisConnection, namespac
       return (await scripts['openmusic-fill'](2, ...args)) === 1;
     },
     async mark(incarnation, keys, token) {
-      const args = [own, ...keys.map(nameOf(incarnation)), incarnation, token, MARK_MS];
+      const args = [own, ...keys.map(nameOf(incarnation)), incarnation, token, markMs];
       return (await scripts['openmusic-mark'](keys.length + 1, ...args)) === 1;
     },
     async release(incarnation, keys, token) {
-      await scripts['openmusic-release'](keys.length, ...keys.map(nameOf(incarnation)), token, MARK_MS);
+      await scripts['openmusic-release'](keys.length, ...keys.map(nameOf(incarnation)), token, markMs);
     },
     onReset: (listener) => void client.on('close', listener),
     stop: () => Promise.resolve(),

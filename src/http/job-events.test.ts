@@ -226,11 +226,15 @@ describe('whoever follows', () => {
   it('waits where the database does not answer', async () => {
     let broken = true;
     const row = rowsOf('job-1', [requested, completed], 0);
-    const query = () => (broken ? Promise.reject(new Error('no database')) : Promise.resolve(row));
+    let asked = 0;
+    const query = () => {
+      asked++;
+      return broken ? Promise.reject(new Error('no database')) : Promise.resolve(row);
+    };
     const database = { query } as unknown as JobWatcherOptions['database'];
     const { watcher } = start({ database, lookEveryMs: 2 });
     const client = reader(watcher.watch('job-1', 0));
-    await delay(10);
+    while (asked < 3) await delay(1);
     expect(client.told()).toEqual([]);
     broken = false;
     await client.ended;

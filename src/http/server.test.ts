@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { httpApp, type Substitutes } from '../../test/support/http-app.ts';
 import { dial, rawHttp, untilClosed } from '../../test/support/raw-http.ts';
@@ -147,10 +148,12 @@ describe('stopping', () => {
   });
 
   it('cuts what does not finish in time', async () => {
-    const { server } = await start({ outcome: () => new Promise(() => undefined) }, { drainMs: 200 });
+    const { promise: running, resolve: begin } = Promise.withResolvers<void>();
+    const never = () => new Promise<never>(() => begin());
+    const { server } = await start({ outcome: never }, { drainMs: 200 });
     const socket = await dial(server.url);
     socket.write(`${post}Content-Length: 21\r\n\r\n{"name":"a","year":1}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await running;
     await Promise.all([server.stop(), server.stop()]);
     expect(await untilClosed(socket).catch(() => '')).toBe('');
   });
@@ -191,7 +194,7 @@ describe('a long list', () => {
   it('ends the search of a client that left before the first song', async () => {
     const state = { begun: false, ended: false };
     const { promise: may, resolve: go } = Promise.withResolvers<void>();
-    const { server } = await start({
+    const { app, server } = await start({
       chunks: async function* () {
         try {
           state.begun = true;
@@ -206,19 +209,23 @@ describe('a long list', () => {
     socket.write('GET /songs HTTP/1.1\r\nHost: x\r\n\r\n');
     while (!state.begun) await new Promise((resolve) => setTimeout(resolve, 10));
     socket.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const connections = promisify(app.server.getConnections.bind(app.server));
+    while ((await connections()) > 0) await new Promise((resolve) => setTimeout(resolve, 10));
     go();
     while (!state.ended) await new Promise((resolve) => setTimeout(resolve, 10));
   });
 
   it('that breaks in the middle is cut, so that nobody takes it for whole', async () => {
+    const { promise: begun, resolve: breakOff } = Promise.withResolvers<void>();
     const { server } = await start({
       chunks: async function* () {
         yield [song];
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await begun;
         throw new Error('broken');
       },
     });
-    await expect(fetch(`${server.url}/songs`).then((answer) => answer.text())).rejects.toThrow();
+    const answer = await fetch(`${server.url}/songs`);
+    breakOff();
+    await expect(answer.text()).rejects.toThrow();
   });
 });

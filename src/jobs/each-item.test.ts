@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { keepItems, newJobId } from '../../test/support/jobs.ts';
 import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
@@ -87,10 +86,14 @@ it('goes on after a crash with what is not settled, and does nothing twice', asy
 
 it('waits for what is under way before it fails, and begins nothing more', async () => {
   const begun: number[] = [];
+  const { promise: failed, resolve: fail } = Promise.withResolvers<void>();
   const act = async ({ index }: Item) => {
     begun.push(index);
-    if (index === 3) throw new Error('cut');
-    await delay(20);
+    if (index === 3) {
+      fail();
+      throw new Error('cut');
+    }
+    await failed;
     await items.done(index);
   };
   await expect(eachItem(attempt().work, act)).rejects.toThrow('cut');

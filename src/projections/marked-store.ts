@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type CacheServer, COMMIT_WITHIN_MS } from '../cache/cache.ts';
+import { type CacheServer, COMMIT_WITHIN } from '../cache/cache.ts';
 import type { Incarnation } from '../cache/incarnation.ts';
 import type { CacheMeter } from '../cache/meter.ts';
 import type { Faults } from '../faults.ts';
@@ -11,6 +11,8 @@ export interface Marking {
   readonly server: Pick<CacheServer, 'mark' | 'release'>;
   readonly incarnation: Pick<Incarnation, 'settled' | 'databaseTime' | 'doubt' | 'failed' | 'turnOff'>;
   readonly meter: Pick<CacheMeter, 'marked'>;
+  /** How long a mark lives. */
+  readonly markMs: number;
   readonly faults?: Faults;
 }
 
@@ -19,14 +21,14 @@ export interface Marking {
  * before anybody is told. A commit that may still happen keeps its marks until they die.
  */
 export function withMarks(store: ProjectionStore, generation: number, marking: Marking): ProjectionStore {
-  const { server, incarnation, meter, faults = {} } = marking;
+  const { server, incarnation, meter, markMs, faults = {} } = marking;
 
   /** Tries once; 'cached-otherwise' when it is to be tried again. */
   async function attempt(commit: Commit, keys: readonly string[]): Promise<CommitOutcome> {
     const { id, marks } = await incarnation.settled(generation);
     if (!marks) return store.commit(commit, { id });
     const token = randomUUID();
-    const before = incarnation.databaseTime() + COMMIT_WITHIN_MS;
+    const before = incarnation.databaseTime() + COMMIT_WITHIN * markMs;
     if (!(await mark(id, keys, token))) return 'cached-otherwise';
     faults['after-marks']?.();
     const release = () => server.release(id, keys, token).catch(incarnation.failed);

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { CacheServer } from '../cache/cache.ts';
+import { type CacheServer, MARK_MS } from '../cache/cache.ts';
 import { createIncarnation, type Incarnation } from '../cache/incarnation.ts';
 import type { CacheRow } from '../cache/known-row.ts';
 import { createMemoryCache } from '../cache/memory.ts';
@@ -20,6 +20,7 @@ export interface CacheParts {
   readonly row: CacheRow;
   readonly incarnation: Incarnation;
   readonly meter: CacheMeter;
+  readonly markMs: number;
   /** Also counts requests. */
   readonly redis: RedisConnection | undefined;
   /** From now on this process reads: answers of its build may be cached. */
@@ -34,7 +35,9 @@ export function addCache(context: RoleOptions): CacheParts {
   const isOff = config.REDIS_URL === 'off';
   const redis = !isOff && (config.REDIS_URL ?? config.REDIS_SERVER) ? addRedis(context) : undefined;
   const inProcess = !isOff && !redis && !config.KAFKA_BROKERS;
-  const server = redis ? createRedisCache(redis, config.NAMESPACE) : inProcess ? createMemoryCache({ now }) : noCache;
+  const markMs = redis ? config.CACHE_MARK_SECONDS * 1_000 : MARK_MS;
+  const inRedis = redis && createRedisCache(redis, config.NAMESPACE, markMs);
+  const server = inRedis ?? (inProcess ? createMemoryCache({ now }) : noCache);
   const searchPath = [config.NAMESPACE, 'public'];
   const database = openDatabase(connection, { name: 'openmusic cache', max: 2, searchPath, queryTimeoutMs: 2_000 });
   lifecycle.add('cache row', database);
@@ -52,7 +55,7 @@ export function addCache(context: RoleOptions): CacheParts {
   });
   lifecycle.add('cache', incarnation);
   return {
-    ...{ server, row, incarnation, redis, meter },
+    ...{ server, row, incarnation, redis, meter, markMs },
     readBy: (model) => void (reads = model),
   };
 }

@@ -8,7 +8,7 @@ import { createDatabase, describeWithNativeRedis, type TestDatabase } from '../s
 import { openWay, type Way } from '../support/way.ts';
 
 const [SLOW_POSTGRES_MS, SLOW_REDIS_MS] = [150, 60];
-const WITHIN_MS = 240_000;
+const WITHIN_MS = 480_000;
 
 describeWithNativeRedis('what is cached is never old', () =>
   describeDistributed('while it is written', () => {

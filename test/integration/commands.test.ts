@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { CommandOutcome } from '../../src/commands/command.ts';
 import { commandIdOf, newId, thingIdOf } from '../../src/events/ids.ts';
@@ -8,8 +7,8 @@ import { createBuild, holdGeneration, type Generation } from '../../src/projecti
 import { byHand } from '../support/by-hand.ts';
 import { type Api, claim, type Core, openCore, originOf } from '../support/core.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
-import { within } from '../support/servers/waiting.ts';
 import { recordsOf } from '../support/records.ts';
+import { until, within } from '../support/servers/waiting.ts';
 
 let database: TestDatabase;
 const closing: (() => Promise<void>)[] = [];
@@ -307,8 +306,13 @@ describe('the verdict', () => {
     await expect(hasty.createAlbum('somebody does')).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     const hand = await byHand(core, other);
     closing.push(() => hand.close());
+    const before = await core.log.ends(core.placement.all);
     const waiting = api.createAlbum('until it is there');
-    await delay(50);
+    await until(
+      async () => (await core.log.ends(core.placement.all)).some(({ offset }, index) => offset > before[index]!.offset),
+      5_000,
+      () => 'nothing is appended',
+    );
     await hand.catchUp();
     expect(await waiting).toMatchObject({ version: 1 });
     await reader();

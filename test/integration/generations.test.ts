@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { declareVoid } from '../../src/log/voids.ts';
 import { findAlbum } from '../../src/projections/albums.ts';
@@ -26,6 +25,8 @@ import { createDatabase, describeWithKafka, type TestDatabase } from '../support
 import { until } from '../support/servers/waiting.ts';
 
 let database: TestDatabase;
+/** More than there are connections. */
+const READERS = 40;
 const closing: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
@@ -135,13 +136,14 @@ describe('a rebuild', () => {
     const core = await open();
     const api = await core.openApi({ max: 2 });
     const { id } = await api.createAlbum();
-    let running = true;
+    let [running, reads] = [true, 0];
     const failures: string[] = [];
-    const reading = Array.from({ length: 40 }, async () => {
+    const reading = Array.from({ length: READERS }, async () => {
       while (running) {
-        await api.reads
-          .query({ text: 'SELECT pg_sleep(0.005)' })
-          .catch((error: unknown) => void failures.push(String(error)));
+        await api.reads.query({ text: 'SELECT pg_sleep(0.005)' }).then(
+          () => (reads += 1),
+          (error: unknown) => failures.push(String(error)),
+        );
       }
     });
     const { generation } = await rebuildOf(core);
@@ -150,7 +152,12 @@ describe('a rebuild', () => {
       10_000,
       () => 'it does not switch',
     );
-    await delay(200);
+    const enough = reads + 2 * READERS;
+    await until(
+      () => Promise.resolve(reads >= enough || failures.length > 0),
+      10_000,
+      () => 'nothing is read after the switch',
+    );
     running = false;
     await Promise.all(reading);
     expect(failures).toEqual([]);
@@ -164,15 +171,14 @@ describe('a rebuild', () => {
     const reading = api.reads.chunks<{ name: string }>({ text: 'SELECT name FROM albums ORDER BY name' }, 2);
     const first = await reading.next();
     const { generation } = await rebuildOf(core);
-    await delay(700);
-    const names = [...(first.value as { name: string }[])];
-    for await (const chunk of reading) names.push(...chunk);
-    expect(names.map(({ name }) => name)).toEqual(['0', '1', '2', '3', '4']);
     await until(
       () => Promise.resolve(api.reads.generation()?.id === generation.id),
       10_000,
       () => 'it does not switch',
     );
+    const names = [...(first.value as { name: string }[])];
+    for await (const chunk of reading) names.push(...chunk);
+    expect(names.map(({ name }) => name)).toEqual(['0', '1', '2', '3', '4']);
   });
 
   it('finds rows that were tampered with, says in which table, and is not served', async () => {

@@ -18,6 +18,7 @@ import {
   recordHistory,
   type Rule,
   servingSchema,
+  startChecking,
   type Violation,
   withEvidence,
 } from '../support/history/index.ts';
@@ -69,6 +70,18 @@ const isList = ({ wish }: Operation) => wish.path.startsWith('/songs?');
 
 it('an honest history has no violation', async () => {
   expect(await checkServed(history, { env, urls: [app.url] })).toEqual([]);
+});
+
+it('a later history of the same log is checked with what is known from those before', async () => {
+  const check = startChecking({ env, urls: [app.url], rebuild: false });
+  expect(await check(history)).toEqual([]);
+  const now = (read: Operation): History => {
+    const [start, end] = [performance.now() - 1, performance.now()];
+    return { ...history, operations: [{ ...read, attempts: read.attempts.map((each) => ({ ...each, start, end })) }] };
+  };
+  expect(await check(now(plant.readOf(plant.living.at(-1)!, 1)))).toEqual([]);
+  expect(names(await check(now(plant.readOf(plant.living[0]!, 1))))).toEqual(['stale-read']);
+  expect(names(await check(now(plant.readOf(plant.deleted.at(-2)!, 1))))).toEqual(['deleted-shown']);
 });
 
 it('a process that does not answer when all is over is found', async () => {

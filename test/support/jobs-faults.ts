@@ -1,11 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { freePort } from '../../src/stack/ports.ts';
 import { type Client, createClient } from './client.ts';
 import type { Settings } from './distributed.ts';
 import { KEYS } from './keys.ts';
+import { answers } from './observed.ts';
 import { newPerson } from './people.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from './processes.ts';
 import { createDatabase, namespace } from './servers/index.ts';
@@ -22,6 +24,8 @@ export interface JobsApp {
   process(): OpenMusicProcess;
   /** SIGKILL, unless it is dead already, and another on the same data; these settings are its own, `FAULT` among them. */
   replace(more?: Settings): Promise<void>;
+  /** The same, unless the one that runs has these settings. */
+  runWith(own: Settings): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -55,6 +59,12 @@ export async function startJobsApp({ env: more, brokers, prepare }: JobsAppOptio
   const start = (own: Settings = {}) => startProcess({ env: { ...env, ...own }, port, entry: ENTRY });
   if (brokers) await mustDo(['log', 'init'], env);
   let running = await start();
+  let settings: Settings = {};
+  const replace = async (own: Settings = {}) => {
+    await running.end('SIGKILL');
+    running = await start(own);
+    settings = own;
+  };
   const stop = async () => {
     await running.end('SIGKILL');
     await database.drop();
@@ -62,12 +72,11 @@ export async function startJobsApp({ env: more, brokers, prepare }: JobsAppOptio
   };
   try {
     return {
-      ...{ url: running.url, dataDir, env, connection: database.connection, stop },
+      ...{ url: running.url, dataDir, env, connection: database.connection, replace, stop },
       admin: await newAdmin(running.url, env),
       process: () => running,
-      async replace(own) {
-        await running.end('SIGKILL');
-        running = await start(own);
+      runWith: async (own) => {
+        if (!(await answers(running)) || !isDeepStrictEqual(own, settings)) await replace(own);
       },
     };
   } catch (error) {

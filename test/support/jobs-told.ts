@@ -65,17 +65,21 @@ export async function untilOver(client: Client, ids: readonly string[], ms = 30_
 export const untilJob = (client: Client, id: string, what: string, is: (job: JobView) => boolean, ms?: number) =>
   eventually(`${id} ${what}`, async () => is(await jobOf(client, id)), ms);
 
-/** Every page of own jobs of a type, the newest first. */
-export async function allJobs(client: Client, type: string): Promise<JobView[]> {
+/** Every page of own jobs, of a type or any, the newest first. */
+export async function allJobs(client: Client, type?: string): Promise<JobView[]> {
   const all: JobView[] = [];
+  const ofType = type === undefined ? '' : `&type=${type}`;
   for (let cursor: string | null = ''; cursor !== null;) {
-    const { text } = await client.get(`/jobs?type=${type}&limit=100${cursor && `&cursor=${cursor}`}`);
+    const { text } = await client.get(`/jobs?limit=100${ofType}${cursor && `&cursor=${cursor}`}`);
     const { jobs, nextCursor } = dataOf(text);
     all.push(...jobs);
     cursor = nextCursor;
   }
   return all;
 }
+
+export const unfinishedJobs = async (client: Client): Promise<JobView[]> =>
+  (await allJobs(client)).filter((job) => !isOver(job));
 
 export async function itemsOf(client: Client, id: string): Promise<readonly JobItem[]> {
   const { text } = await client.get(`/jobs/${id}/items?limit=100`);

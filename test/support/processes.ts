@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { JobFaultPoint } from '../../src/faults.ts';
 import { guard } from '../../src/stack/guard.ts';
 import { freePort } from '../../src/stack/ports.ts';
 
@@ -22,6 +23,8 @@ export interface OpenMusicProcess {
   thaw(): void;
   /** SIGUSR2: the next time it comes to its fault, that happens; see `faulty-main.ts`. */
   arm(): void;
+  /** The next time it comes to this point it kills itself. Resolves when it knows; only of `faulty-main.ts` without a `FAULT`. */
+  armAt(point: JobFaultPoint): Promise<void>;
   /** Ends it and waits; returns the exit code, null after a SIGKILL. Twice is fine. */
   end(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | null>;
 }
@@ -37,15 +40,16 @@ export interface ProcessOptions {
   readonly port?: number;
 }
 
-function run(file: string, args: readonly string[], { env, cwd = root }: ProcessOptions) {
+function run(file: string, args: readonly string[], { env, cwd = root, entry }: ProcessOptions) {
   const child = spawn(process.execPath, [path.resolve(root, file), ...args], {
     cwd,
     env: { PATH: process.env.PATH, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // Other entries than that of production can be told something.
+    stdio: ['ignore', 'pipe', 'pipe', ...(entry === undefined ? [] : ['ipc' as const])],
   });
   child.once('exit', guard(`kill -9 ${child.pid ?? ''}`));
   let printed = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (printed += data.toString()));
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data: Buffer) => (printed += data.toString()));
   return { child, output: () => printed };
 }
 
@@ -63,6 +67,10 @@ export async function startProcess(options: ProcessOptions): Promise<OpenMusicPr
     freeze: () => void child.kill('SIGSTOP'),
     thaw: () => void child.kill('SIGCONT'),
     arm: () => void child.kill('SIGUSR2'),
+    async armAt(point) {
+      child.send(point);
+      await once(child, 'message');
+    },
   };
 }
 

@@ -48,6 +48,8 @@ export interface TestSmtpServer {
   /** How many said QUIT, and how many began TLS. */
   readonly quits: number;
   readonly secured: number;
+  /** How many commands were answered by a code that the conduct names. */
+  readonly answered: number;
   /** How many are kept waiting for ever. */
   readonly held: number;
   /** Names and passwords that came. */
@@ -81,16 +83,17 @@ export async function startSmtpServer({
   const sockets = new Map<number, { readonly socket: Socket; readonly number: number }>();
   const held = new Set<Socket>();
   const count = { most: 0, ever: 0 };
-  const seen = { quits: 0, secured: 0 };
+  const seen = { quits: 0, secured: 0, answered: 0 };
 
   /** Goes on at once, with an error, or never. */
   function decide(step: Step, session: SMTPServerSession, proceed: (error?: Error) => void, recipient = ''): void {
     const how = conductAt(step, recipient);
     const { socket } = sockets.get(session.remotePort) ?? {};
     if (how === undefined) proceed();
-    else if (how.does === 'answers')
+    else if (how.does === 'answers') {
+      seen.answered += 1;
       proceed(Object.assign(new Error(`told so of ${recipient}`), { responseCode: how.code }));
-    else if (how.does === 'cuts') socket?.destroy();
+    } else if (how.does === 'cuts') socket?.destroy();
     else hold(socket, how);
   }
 
@@ -180,6 +183,9 @@ export async function startSmtpServer({
     },
     get secured() {
       return seen.secured;
+    },
+    get answered() {
+      return seen.answered;
     },
     get held() {
       return held.size;

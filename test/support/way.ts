@@ -14,7 +14,7 @@ export interface Way {
   slow(lateMs: () => number): void;
   /** Ends all of that. */
   mend(): void;
-  /** Breaks every connection; new ones lead to another port. */
+  /** Breaks every connection, and new ones lead to another port. Nothing happens when it leads there already. */
   leadTo(port: number): void;
   close(): Promise<void>;
 }
@@ -83,6 +83,7 @@ export async function openWay(to: number): Promise<Way> {
     slow: (lateMs) => become({ lateMs }),
     mend: () => become({}),
     leadTo(port) {
+      if (target === port) return;
       target = port;
       cutAll();
     },

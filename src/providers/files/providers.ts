@@ -18,5 +18,5 @@ const directoryOf = ({ DATA_DIR, NAMESPACE }: Config) => path.resolve(DATA_DIR, 
 function s3Options({ S3_BUCKET: bucket = '', S3_ENDPOINT: endpoint, AWS_REGION: region, ...config }: Config) {
   const { NAMESPACE: folder, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config;
   const credentials = accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined;
-  return { bucket, folder, endpoint, region, credentials };
+  return { bucket, folder, endpoint, region, credentials, answerWithinMs: config.S3_ANSWER_SECONDS * 1_000 };
 }

@@ -23,6 +23,7 @@ export interface S3Options {
   /** Of another server than Amazon's. */
   readonly endpoint?: string;
   readonly region: string;
+  readonly answerWithinMs: number;
   /** Without them the SDK looks where it always does: files, and the machine's own role. */
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
 }
@@ -97,11 +98,10 @@ export function openS3Files({ bucket, folder, ...access }: S3Options): Files {
 }
 
 const CONNECT_WITHIN_MS = 3_000;
-const ANSWER_WITHIN_MS = 10_000;
 /** Whoever finds none free for so long fails as if there were no server, and a slow reader keeps one. */
 const CONNECTIONS = 500;
 
-const clientOf = ({ region, endpoint, credentials }: Omit<S3Options, 'bucket' | 'folder'>) =>
+const clientOf = ({ region, endpoint, credentials, answerWithinMs }: Omit<S3Options, 'bucket' | 'folder'>) =>
   new S3Client({
     ...{ region, endpoint, credentials, maxAttempts: 2 },
     forcePathStyle: endpoint !== undefined,
@@ -110,9 +110,9 @@ const clientOf = ({ region, endpoint, credentials }: Omit<S3Options, 'bucket' | 
       httpAgent: { maxSockets: CONNECTIONS },
       httpsAgent: { maxSockets: CONNECTIONS },
       connectionTimeout: CONNECT_WITHIN_MS,
-      requestTimeout: ANSWER_WITHIN_MS,
+      requestTimeout: answerWithinMs,
       throwOnRequestTimeout: true, // or it only prints a warning
-      socketTimeout: ANSWER_WITHIN_MS,
+      socketTimeout: answerWithinMs,
     },
   });
 

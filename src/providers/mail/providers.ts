@@ -67,7 +67,9 @@ function smtpOptions({
   ...config
 }: MailConfig) {
   const { SMTP_USER: user, SMTP_PASSWORD: password = '', MAIL_FROM: from } = config;
-  return { host, port, connections, from, login: user === undefined ? undefined : { user, password } };
+  const deadlines = { openMs: config.SMTP_OPEN_SECONDS * 1_000, sendMs: config.SMTP_SEND_SECONDS * 1_000 };
+  const login = user === undefined ? undefined : { user, password };
+  return { host, port, connections, from, deadlines, login };
 }
 
 function webhookOptions({ MAIL_WEBHOOK_URL: url = '', MAIL_WEBHOOK_SECRET: secret = '', ...config }: MailConfig) {

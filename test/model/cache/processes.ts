@@ -131,7 +131,12 @@ const EVENTS: Record<Part, { stream: string; event: AnyEvent }> = {
 export function startProjector(world: World, part: Part): Process {
   const { scheduler } = world;
   const { actor, server, incarnation, process } = startProcess(world, `projector of ${part}`);
-  const store = withMarks(storeOf(world, actor, part), GENERATION, { server, incarnation, meter: quiet });
+  const store = withMarks(storeOf(world, actor, part), GENERATION, {
+    server,
+    incarnation,
+    meter: quiet,
+    markMs: MARK_MS,
+  });
   const { stream, event } = EVENTS[part];
   const accepted = { record: {}, envelope: { stream, version: 1, time: '', actor: '' }, payload: { event } };
   const commit: Commit = { moves: [], accepted: [accepted as unknown as Accepted] };

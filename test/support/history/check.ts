@@ -17,7 +17,7 @@ import { readEverything } from './record.ts';
 import { readLog } from './log.ts';
 import { judge } from './rule.ts';
 import { behind, checkTables } from './tables.ts';
-import { createWorld, nameOf } from './world.ts';
+import { createWorld, nameOf, peopleOf, type Stream, type World } from './world.ts';
 
 /** Where the truth and what was made of it are to be found. */
 export interface Evidence {
@@ -38,28 +38,60 @@ export function checkAgainstLog(history: History, records: readonly StoredRecord
   return [...violations, ...checkEffects(history, records, world), ...checkReads(history, world)];
 }
 
+/** What earlier checks of the same log have found right. */
+interface Checked {
+  /** Those that were to change something. */
+  readonly writes: readonly Operation[];
+  /** The last versions then, by stream: every process has shown them. */
+  readonly versions: ReadonlyMap<string, number>;
+  readonly at: number;
+}
+
+const nothing: Checked = { writes: [], versions: new Map(), at: 0 };
+
 /** Everything there is to check, once the load is over. Waits until the log is applied. */
-export async function checkHistory(history: History, evidence: Evidence): Promise<Violation[]> {
+export const checkHistory = async (history: History, evidence: Evidence): Promise<Violation[]> =>
+  (await checkMore(history, evidence, nothing)).violations;
+
+async function checkMore(
+  { operations, ...history }: History,
+  evidence: Evidence,
+  before: Checked,
+): Promise<{ readonly violations: Violation[]; readonly checked: Checked }> {
   const { log, placement, admin, urls, rebuild } = evidence;
   await applied(evidence);
   const records = await readLog(log, placement);
   const { accepted, violations } = judge(records, placement, await readVoidTest(admin));
-  const world = createWorld(accepted, history);
-  const settledAt = performance.now();
-  const last = await readEverything(
-    categories.flatMap(({ reads }) => reads(world)),
-    urls,
-  );
-  const whole = { ...history, operations: [...history.operations, ...last] };
-  return [
+  const world = createWorld(accepted, { operations: [...before.writes, ...operations] });
+  const at = performance.now();
+  const last = await readEverything(readsOf(onlyOf(world, operations)), urls);
+  const recent = [...operations, ...last];
+  const whole = { ...history, operations: [...before.writes, ...recent] };
+  const found = [
     ...violations,
     ...checkEffects(whole, records, world),
-    ...checkReads(whole, world, settledAt),
+    ...checkReads({ ...whole, operations: recent }, world, { settledAt: at, before }),
     ...last.flatMap(unanswered),
     ...(await checkTables(admin, await log.ends(placement.all), world)),
     ...(await checkRebuild(rebuild)),
   ];
+  const writes = [...before.writes, ...operations.filter(({ wish }) => wish.effect)];
+  return { violations: found, checked: { writes, versions: versionsIn(world), at } };
 }
+
+const readsOf = (world: World) => categories.flatMap(({ reads }) => reads(world));
+
+/** The part of the world that these operations have changed: the rest was read before, when it was checked. */
+function onlyOf(world: World, operations: readonly Operation[]): World {
+  const requests = new Set(operations.flatMap(({ attempts }) => attempts.map(({ id }) => id)));
+  const isOf = ({ accepted }: Stream) => accepted.some(({ correlationId }) => requests.has(correlationId));
+  return { ...world, ofCategory: (name) => world.ofCategory(name).filter(isOf), people: peopleOf(operations) };
+}
+
+const versionsIn = (world: World): Map<string, number> => {
+  const streams = categories.flatMap(({ name }) => world.ofCategory(name));
+  return new Map(streams.map(({ id, states }) => [id, states.length - 1]));
+};
 
 /** Once all is over, every process answers. */
 function unanswered(operation: Operation): Violation[] {
@@ -90,9 +122,26 @@ export interface ServedOptions {
 }
 
 /** The same for running processes of which the settings are known; a rebuild is made by the command line. */
-export function checkServed(history: History, { env, urls, rebuild = true }: ServedOptions): Promise<Violation[]> {
+export const checkServed = (history: History, options: ServedOptions): Promise<Violation[]> =>
+  withServed(options, (evidence) => checkHistory(history, evidence));
+
+/** Checks histories of one log as they are recorded, each with what is known from those before. */
+export function startChecking(options: ServedOptions): (history: History) => Promise<Violation[]> {
+  let checked = nothing;
+  return (history) =>
+    withServed(options, async (evidence) => {
+      const done = await checkMore(history, evidence, checked);
+      ({ checked } = done);
+      return done.violations;
+    });
+}
+
+function withServed<T>(
+  { env, urls, rebuild = true }: ServedOptions,
+  work: (evidence: Evidence) => Promise<T>,
+): Promise<T> {
   const rebuilt = rebuild ? () => openmusic(['projections', 'rebuild'], env) : undefined;
-  return withEvidence(env, (evidence) => checkHistory(history, { ...evidence, urls, rebuild: rebuilt }));
+  return withEvidence(env, (evidence) => work({ ...evidence, urls, rebuild: rebuilt }));
 }
 
 /** Opens log and Postgres as a command of `openmusic` does, beside the processes that run, in both shapes. */

@@ -68,12 +68,28 @@ interface List {
 
 const usernameOf = (world: World, account: string) => world.people.get(account)?.username ?? 'deleted';
 
+const indexes = new WeakMap<World, Map<string, string[]>>();
+
+/** Playlists by the people who had access to them in any version. */
+function indexOf(world: World): Map<string, string[]> {
+  const known = indexes.get(world);
+  if (known) return known;
+  const index = new Map<string, string[]>();
+  for (const { id, states } of world.ofCategory('playlist')) {
+    const people = states.flatMap((thing) => (thing ? peopleOf(thing as Playlist) : []));
+    for (const person of new Set(people)) index.set(person, [...(index.get(person) ?? []), id]);
+  }
+  indexes.set(world, index);
+  return index;
+}
+
+const peopleOf = ({ ownerId, collaborators }: Playlist) => [ownerId, ...collaborators];
+
 function listed({ playlists }: List, as: Person, world: World): Sighting[] {
   const belongs = (thing: object) => mayUse(thing as Playlist, as.id);
-  const ever = world.ofCategory('playlist').filter(({ states }) => states.some((thing) => thing && belongs(thing)));
   const each = listSightings({
     ...{ name: `the list of ${as.id}`, shown: playlists, belongs },
-    ever: ever.map(({ id }) => id),
+    ever: indexOf(world).get(as.id) ?? [],
     shows({ name, username }, thing) {
       const playlist = thing as Playlist;
       return playlist.name === name && usernameOf(world, playlist.ownerId) === username;

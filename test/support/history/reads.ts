@@ -2,7 +2,7 @@ import { reasonOf } from '../../../src/errors.ts';
 import { categoryNamed } from './categories.ts';
 import { absent, type Sighting, versionOf } from './category.ts';
 import type { Attempt, History, Operation, Violation } from './history.ts';
-import { createSeen, type Seen } from './seen.ts';
+import { createSeen, type KnownBefore, type Seen } from './seen.ts';
 import { beginnings, nameOf, type Stream, type World } from './world.ts';
 
 /** One answer and what follows from it. */
@@ -17,8 +17,8 @@ interface Answer {
  * is known about a moment is known when an answer that began then is judged. What began after `settledAt` must show the
  * last version of everything.
  */
-export function checkReads(history: History, world: World, settledAt = Infinity): Violation[] {
-  const seen = createSeen(world, beginnings(history), settledAt);
+export function checkReads(history: History, world: World, known: KnownBefore = {}): Violation[] {
+  const seen = createSeen(world, beginnings(history), known);
   const answers = history.operations
     .flatMap((operation) => operation.attempts.map((attempt): Answer => ({ operation, attempt })))
     .sort((one, other) => one.attempt.end - other.attempt.end);

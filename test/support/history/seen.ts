@@ -23,10 +23,24 @@ interface Note {
   readonly by: () => string;
 }
 
-/** Answers must be noted in the order in which they ended. What begins after `settledAt` must show the last versions. */
-export function createSeen(world: World, began: ReadonlyMap<string, number>, settledAt: number): Seen {
+export interface KnownBefore {
+  /** What begins after it must show the last versions. */
+  readonly settledAt?: number;
+  /** Versions that were shown to somebody before the first answer. */
+  readonly before?: { readonly versions: ReadonlyMap<string, number>; readonly at: number };
+}
+
+/** Answers must be noted in the order in which they ended. */
+export function createSeen(
+  world: World,
+  began: ReadonlyMap<string, number>,
+  { settledAt = Infinity, before }: KnownBefore,
+): Seen {
   /** By stream, both times and versions rising. */
   const notes = new Map<string, Note[]>();
+  for (const [stream, version] of before?.versions ?? []) {
+    notes.set(stream, [{ at: before?.at ?? 0, version, by: () => 'an earlier check' }]);
+  }
   /** By stream, when the request of each version from 1 began. */
   const births = new Map<Stream, number[]>();
   const birthsOf = (stream: Stream): number[] => {

@@ -43,7 +43,7 @@ export function createWorld(
   const byRequest = Map.groupBy([...accepted.values()].flat(), ({ correlationId }) => correlationId);
   const stream = (id: string): Stream => all.get(id) ?? { id, accepted: [], states: [undefined] };
   return {
-    ...{ streams, stream, people: new Map(operations.flatMap(({ wish: { as } }) => (as ? [[as.id, as]] : []))) },
+    ...{ streams, stream, people: peopleOf(operations) },
     ofCategory: (name) => byCategory.get(name) ?? [],
     madeBy: (attemptId) => byRequest.get(attemptId) ?? [],
     versionsOf(record) {
@@ -53,6 +53,9 @@ export function createWorld(
     },
   };
 }
+
+export const peopleOf = (operations: readonly Operation[]): Map<string, Person> =>
+  new Map(operations.flatMap(({ wish: { as } }) => (as ? [[as.id, as]] : [])));
 
 function fold(id: string, accepted: readonly Accepted[]): Stream {
   const category = categories.find(({ name }) => name === categoryOf(id));

@@ -1,0 +1,197 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { seedOfRun, type Settings } from '../../support/distributed.ts';
+import { type JobsApp, SHORT_LEASE } from '../../support/jobs-faults.ts';
+import type { JobsStack } from '../../support/jobs-stack.ts';
+import { begin, beginAll, breakerOf, codesOf, itemsOf, mailsTo, untilJob, untilOver } from '../../support/jobs-told.ts';
+import { eventually } from '../../support/observed.ts';
+import { within } from '../../support/servers/waiting.ts';
+import type { SharedStack } from '../../support/shared-stack.ts';
+import type { Conduct, TestSmtpServer } from '../../support/smtp-server.ts';
+
+/** How long a provider that keeps failing is left alone. */
+const OPEN_SECONDS = 0.1;
+const SETTINGS: Settings = {
+  ...{ WORKER_CONCURRENCY: '20', JOB_ATTEMPTS: '30', BREAKER_OPEN_SECONDS: String(OPEN_SECONDS) },
+  // What is waited for when the server hangs.
+  ...{ SMTP_CONNECTIONS: '1', SMTP_OPEN_SECONDS: '2', SMTP_SEND_SECONDS: '3' },
+};
+const FEW_ATTEMPTS = { ...SETTINGS, JOB_ATTEMPTS: '3' };
+/** Failed calls after which a provider is left alone. */
+const FAILURES = 10;
+/** Of the last so many, when half of them have failed. */
+const LAST_CALLS = 20;
+/** More than there are attempts. */
+const TRIALS = 6;
+const WITHIN_MS = 60_000;
+const TIME_MS = 180_000;
+
+export function whenMailFails(stack: SharedStack<JobsStack>): void {
+  describe('a mail server that does not do well', () => {
+    let app: JobsApp;
+    let smtp: TestSmtpServer;
+    let newAddresses: JobsStack['newAddresses'];
+    stack.use((shared) => ({ app, smtp, newAddresses } = shared));
+    beforeEach(() => app.runWith(SETTINGS), TIME_MS);
+
+    const sentTo = (address: string) => smtp.mails.filter(({ to }) => to.includes(address));
+
+    const passing: [string, Conduct, string][] = [
+      ['refuses', { does: 'refuses' }, 'MAIL_UNREACHABLE'],
+      ['answers 421 to whoever comes', { does: 'answers', at: 'connect', code: 421 }, 'MAIL_REFUSED_FOR_NOW'],
+      ['answers 450 to a recipient', { does: 'answers', at: 'rcpt', code: 450 }, 'MAIL_REFUSED_FOR_NOW'],
+      ['answers 421 to a mail', { does: 'answers', at: 'data', code: 421 }, 'MAIL_REFUSED_FOR_NOW'],
+      ['hangs before a word', { does: 'hangs', at: 'connect' }, 'MAIL_TIMEOUT'],
+      ['hangs with a mail', { does: 'hangs', at: 'data' }, 'MAIL_TIMEOUT'],
+      ['trickles', { does: 'trickles', at: 'data', everyMs: 200 }, 'MAIL_TIMEOUT'],
+    ];
+
+    /** Waits until the server was tried so often again. */
+    async function untilTried(times: number): Promise<void> {
+      const enough = smtp.answered + times;
+      await eventually(`it is tried ${times} times`, () => smtp.answered >= enough, WITHIN_MS);
+    }
+
+    it.each(passing)(
+      '%s: the mail is tried again, and sent when all is well',
+      async (_, conduct, code) => {
+        const [address = ''] = newAddresses(1);
+        await smtp.behave(conduct);
+        smtp.cutAll(); // whoever is connected already
+        const [id = ''] = await beginAll(app.admin, '/messages', mailsTo([address]));
+        await untilJob(app.admin, id, 'has failed', (job) => codesOf(job).includes(code), WITHIN_MS);
+        await smtp.behave({ does: 'well' });
+        const [job] = await untilOver(app.admin, [id], WITHIN_MS);
+        expect(job?.state).toBe('succeeded');
+        expect(sentTo(address)).toHaveLength(1);
+      },
+      TIME_MS,
+    );
+
+    it(
+      'cuts the line when it has taken a mail: the mail comes again under the same name',
+      async () => {
+        const [address = ''] = newAddresses(1);
+        await smtp.behave({ does: 'cuts', at: 'data' });
+        const [id = ''] = await beginAll(app.admin, '/messages', mailsTo([address]));
+        await eventually('the mail is taken', () => sentTo(address).length > 0);
+        await smtp.behave({ does: 'well' });
+        const [job] = await untilOver(app.admin, [id], WITHIN_MS);
+        const failures = codesOf(job!).filter((code) => code === 'MAIL_UNREACHABLE').length;
+        expect([job?.state, sentTo(address).length]).toEqual(['succeeded', failures + 1]);
+        expect(new Set(sentTo(address).map(({ messageId }) => messageId)).size).toBe(1);
+      },
+      TIME_MS,
+    );
+
+    it(
+      'answers 550: the job is dead at once, and others are not delayed by it',
+      async () => {
+        const [bad, good] = [newAddresses(FAILURES + 2, 'bad'), newAddresses(2)];
+        const only = (recipient: string) => recipient.startsWith('bad');
+        await smtp.behave({ does: 'answers', at: 'rcpt', code: 550, only });
+        const dead = await untilOver(app.admin, await beginAll(app.admin, '/messages', mailsTo(bad)), WITHIN_MS);
+        expect(dead.map((job) => [job.state, codesOf(job)])).toEqual(bad.map(() => ['dead', ['MAIL_REFUSED']]));
+        expect(JSON.stringify(dead)).not.toContain('@');
+        expect(await breakerOf(app.admin, 'smtp')).toBe('closed');
+        const jobs = await untilOver(app.admin, await beginAll(app.admin, '/messages', mailsTo(good)), WITHIN_MS);
+        expect(jobs.map((job) => [job.state, job.attempts.length])).toEqual(good.map(() => ['succeeded', 1]));
+      },
+      TIME_MS,
+    );
+
+    it(
+      'keeps failing for 20 times as long as it is left alone: few calls reach it, other jobs are done, no mail is lost',
+      async () => {
+        const addresses = newAddresses(12);
+        await untilOver(
+          app.admin,
+          await beginAll(app.admin, '/messages', mailsTo(newAddresses(LAST_CALLS))),
+          WITHIN_MS,
+        );
+        await smtp.behave({ does: 'answers', at: 'mail', code: 451 });
+        const began = Date.now();
+        const ids = await beginAll(app.admin, '/messages', mailsTo(addresses));
+        await eventually('the server is left alone', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
+        const others = ['dummy', 'dummy', 'report'].map((type) => ({ type }));
+        const done = await untilOver(app.admin, await beginAll(app.admin, '/jobs', others), 10_000);
+        expect(done.map((job) => [job.state, job.attempts.length])).toEqual(others.map(() => ['succeeded', 1]));
+        await untilTried(TRIALS);
+        await smtp.behave({ does: 'well' });
+        const lastedSeconds = (Date.now() - began) / 1_000;
+        expect(lastedSeconds).toBeGreaterThan(20 * OPEN_SECONDS);
+        const jobs = await untilOver(app.admin, ids, WITHIN_MS);
+        expect(jobs.filter(({ state }) => state !== 'succeeded')).toEqual([]);
+        expect(addresses.map((address) => sentTo(address).length)).toEqual(addresses.map(() => 1));
+        const calls = jobs.flatMap(codesOf).filter((code) => code === 'MAIL_REFUSED_FOR_NOW').length;
+        const trials = Math.ceil(lastedSeconds / OPEN_SECONDS);
+        expect(calls).toBeLessThanOrEqual(FAILURES + trials);
+        expect(calls).toBeGreaterThanOrEqual(FAILURES);
+        expect(await breakerOf(app.admin, 'smtp')).toBe('closed');
+      },
+      TIME_MS,
+    );
+
+    it(
+      'fails longer than there are attempts: no mail is given up while the server is left alone',
+      async () => {
+        await app.runWith(FEW_ATTEMPTS);
+        const addresses = newAddresses(FAILURES + 2);
+        await smtp.behave({ does: 'answers', at: 'mail', code: 451 });
+        const ids = await beginAll(app.admin, '/messages', mailsTo(addresses));
+        await eventually('the server is left alone', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
+        await untilTried(TRIALS);
+        await smtp.behave({ does: 'well' });
+        const jobs = await untilOver(app.admin, ids, WITHIN_MS);
+        expect(jobs.filter(({ state }) => state !== 'succeeded')).toEqual([]);
+        expect(addresses.map((address) => sentTo(address).length)).toEqual(addresses.map(() => 1));
+      },
+      TIME_MS,
+    );
+
+    it(
+      'fails every attempt before it is left alone: the job is dead, and every failure is told',
+      async () => {
+        await app.runWith(FEW_ATTEMPTS);
+        await smtp.behave({ does: 'answers', at: 'data', code: 450 });
+        const id = await begin(app.admin, '/messages', mailsTo(newAddresses(1))[0]!);
+        const [job] = await untilOver(app.admin, [id], WITHIN_MS);
+        expect([job?.state, codesOf(job!)]).toEqual(['dead', Array<string>(3).fill('MAIL_REFUSED_FOR_NOW')]);
+      },
+      TIME_MS,
+    );
+
+    it(
+      'refuses some mails of a batch: the others are sent, each once, though the worker is killed in the middle',
+      async () => {
+        const seed = seedOfRun();
+        const nth = 10 + (seed % 40);
+        process.stdout.write(`SEED=${seed}: SIGKILL after mail ${nth}\n`);
+        await app.replace({ ...FEW_ATTEMPTS, ...SHORT_LEASE, FAULT: `after-mail:${nth}` });
+        const [good, bad] = [newAddresses(60), newAddresses(6, 'bad')];
+        const addresses = good.flatMap((address, index) => [address, ...(index % 10 === 0 ? [bad[index / 10]!] : [])]);
+        const only = (recipient: string) => recipient.startsWith('bad');
+        await smtp.behave({ does: 'answers', at: 'rcpt', code: 550, only });
+        const id = await begin(app.admin, '/messages/batch', { items: mailsTo(addresses) });
+        expect(await within(WITHIN_MS, 'to die', app.process().ended)).toBe('SIGKILL');
+        const before = smtp.mails.length;
+        await app.runWith(SETTINGS);
+        const [job] = await untilOver(app.admin, [id], WITHIN_MS);
+        expect([job?.state, job?.progress]).toEqual(['succeeded', { total: 66, done: 60, failed: 6 }]);
+        const items = await itemsOf(app.admin, id);
+        expect(items.map(({ state }) => state)).toEqual(addresses.map((to) => (only(to) ? 'failed' : 'done')));
+        expect(items.filter(({ state, attempts }) => state === 'failed' && attempts > 1)).toEqual([]);
+        const sent = good.map(sentTo);
+        const twice = sent.filter(({ length }) => length > 1);
+        expect(sent.filter(({ length }) => length === 0)).toEqual([]);
+        // One connection hands over one mail after the other; what it was told last is what was not yet written down.
+        const window = smtp.mails.slice(before - IN_WINDOW, before).map(({ messageId }) => messageId);
+        expect(twice.length).toBeLessThanOrEqual(IN_WINDOW);
+        expect(twice.every(([one, other]) => one!.messageId === other!.messageId && window.includes(one!.messageId))).toBe(true); // prettier-ignore
+      },
+      TIME_MS,
+    );
+  });
+}
+
+/** Answers that were on their way to the tables when the process was killed; mostly the one. */
+const IN_WINDOW = 4;

@@ -1,0 +1,42 @@
+import { afterAll, afterEach, beforeEach } from '@jest/globals';
+
+/** Servers and processes that the suites of one test file use one after the other. */
+export interface Stack {
+  /** Throws what is wrong when it does not serve as a new one does. */
+  mustBeWell(): Promise<void>;
+  /** Undoes what a test did to it. A test that failed halfway has undone nothing. */
+  mend(): Promise<void>;
+  /** Whether a test that failed has left what cannot be mended. The next test gets a new stack. */
+  readonly isSpoilt: boolean;
+  stop(): Promise<void>;
+}
+
+export interface SharedStack<Started> {
+  /** Called in a suite: gives the stack to each of its tests, checked before the test and mended after it. */
+  use(take: (stack: Started) => void): void;
+}
+
+const WITHIN_MS = 480_000;
+
+/** A stack that starts when the first test needs it, so that a file whose suites are all skipped starts nothing. */
+export function shareStack<Started extends Stack>(start: () => Promise<Started>): SharedStack<Started> {
+  let stack: Started | undefined;
+
+  async function stop(): Promise<void> {
+    await stack?.stop();
+    stack = undefined;
+  }
+  afterAll(stop, WITHIN_MS);
+
+  return {
+    use(take) {
+      beforeEach(async () => {
+        if (stack?.isSpoilt) await stop();
+        stack ??= await start();
+        await stack.mustBeWell();
+        take(stack);
+      }, WITHIN_MS);
+      afterEach(() => stack?.mend(), WITHIN_MS);
+    },
+  };
+}
