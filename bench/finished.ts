@@ -1,13 +1,15 @@
 import type { Stoppable } from '../src/lifecycle.ts';
 import { createLeases, type QueuedJob } from '../src/jobs/leases.ts';
+import { WORKER } from '../src/consumers/worker.ts';
 import { laneOf } from '../src/jobs/queue.ts';
+import { queueSchema } from '../src/jobs/queue-feed.ts';
 import { jobTypes } from '../src/jobs/job-types.ts';
 import type { PostgresConnection } from '../src/postgres/connection.ts';
 import { openDatabase } from '../src/postgres/pool.ts';
 import type { Build } from './build.ts';
 
-const QUEUE = 'openmusic_worker_1';
 const NAMESPACE = 'openmusic';
+const QUEUE = queueSchema(NAMESPACE, WORKER);
 
 /** A worker's leases, without the worker. */
 export interface WorkerQueue extends Stoppable {
@@ -77,8 +79,9 @@ const LEFT = [
 /** Rows that every job has had. */
 const PASSED = {
   queued: `INSERT INTO ${QUEUE}.job_queue
-      (job_id, version, lane, job_type, owner_id, parameters, total, allowed, run_at, state, attempt, counted, again_after)
-    SELECT ${ID}, 1, 'dummy', 'dummy', ${OWNER}, '{"duration":0,"failures":0}', 1, 5, now() - ${DAY} + n * interval '1 ms', 'waiting', 0, 0, 0
+      (job_id, version, lane, job_type, owner_id, parameters, total, max_attempts, priority, backoff, backoff_first_ms,
+       backoff_max_ms, run_at, state, attempt, counted, redo_through)
+    SELECT ${ID}, 1, 'dummy', 'dummy', ${OWNER}, '{"duration":0,"failures":0}', 1, 5, 0, 'none', 0, 0, now() - ${DAY} + n * interval '1 ms', 'waiting', 0, 0, 0
     FROM ${SERIES}`,
   leased: `INSERT INTO job_leases (job_id, worker, expires_at) SELECT ${ID}, 'somebody', now() FROM ${SERIES}`,
 };

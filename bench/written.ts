@@ -1,3 +1,5 @@
+import { generateNKeysBetween } from 'fractional-indexing';
+import type { AnyEvent } from '../src/events/events.ts';
 import { newId } from '../src/events/ids.ts';
 import type { JobRequest } from '../src/events/jobs.ts';
 import { createPlacement } from '../src/events/placement.ts';
@@ -51,10 +53,14 @@ export async function writePlaylists(
 
 function playlistBy(author: Author, stream: string, ownerId: string, songs: readonly string[]): Append[] {
   const { title } = SONG;
+  const keys = generateNKeysBetween(null, null, songs.length);
   const events = [
-    { type: 'PlaylistCreated', name: 'Morning', ownerId } as const,
-    ...songs.map((songId) => ({ type: 'SongAddedToPlaylist', entryId: author.name('entry'), songId, title }) as const),
-  ];
+    { type: 'PlaylistCreated', playlistId: stream, name: 'Morning', ownerId, description: null, visibility: 'private' },
+    ...songs.map((songId, index) => ({
+      ...{ type: 'SongsAddedToPlaylist' as const, playlistId: stream, rekeyed: [] },
+      entries: [{ entryId: author.name('entry'), songId, title, orderKey: keys[index] ?? '' }],
+    })),
+  ] satisfies AnyEvent[];
   let prev = '';
   return events.map((event, index) => {
     const { append, id } = author.write({ stream, version: index + 1, prev, origin: author.receive(ownerId), event });
@@ -69,7 +75,7 @@ export async function writeJobs(to: Written, owners: readonly string[], each: nu
     owners.flatMap((ownerId) =>
       Array.from({ length: each }, () => {
         const [stream, origin] = [`job-${newId().replaceAll('-', '')}`, author.receive(ownerId)];
-        const event = { type: 'JobRequested', request: { ...REQUEST, ownerId } } as const;
+        const event = { type: 'JobRequested', jobId: stream, request: { ...REQUEST, ownerId } } as const;
         return author.write({ stream, version: 1, prev: '', origin, event }).append;
       }),
     ),
@@ -78,5 +84,6 @@ export async function writeJobs(to: Written, owners: readonly string[], each: nu
 
 const REQUEST: JobRequest = {
   ...{ jobType: 'dummy', ownerId: '', parameters: '{"duration":0,"failures":0}', payloadId: null, provider: null },
-  ...{ total: 1, attempts: 5, runAt: null, repeat: null, parentId: null, replaces: null },
+  ...{ total: 1, attempts: 5, backoff: { strategy: 'none', firstMs: 0, maxMs: 0 }, priority: 0, runAt: null },
+  ...{ repeat: null, parentId: null, replaces: null },
 };

@@ -28,34 +28,35 @@ CREATE TABLE log_records (
   PRIMARY KEY (topic, partition, "offset")
 );
 
--- Which life of the log this database belongs to, whichever adapter holds it.
+-- The life of the log that this database belongs to, whichever adapter holds it.
 CREATE TABLE log_identity (
   only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
   incarnation uuid NOT NULL,
   initialised_at timestamptz
 );
 
--- Positions that an operator declared void: losers from then on.
+-- Positions that an operator declared void: their records are losers from then on.
 CREATE TABLE log_voids (
   topic text NOT NULL,
   partition integer NOT NULL,
   "offset" bigint NOT NULL,
-  why text NOT NULL,
+  reason text NOT NULL,
   declared_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (topic, partition, "offset")
 );
 
--- Builds of the projections, each in a schema of its own.
+-- Generations of the read models: each is one build of one version, in a schema of its own.
 CREATE TABLE generations (
   id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   version integer NOT NULL,
-  build integer NOT NULL,
+  -- Among those of its version, from 1.
+  generation integer NOT NULL,
   schema_name text NOT NULL UNIQUE,
   state text NOT NULL CHECK (state IN ('building', 'serving', 'retired')),
   created_at timestamptz NOT NULL DEFAULT now(),
   served_at timestamptz,
   retired_at timestamptz,
-  UNIQUE (version, build)
+  UNIQUE (version, generation)
 );
 
 -- One row per generation that no crash has touched since its checkpoints last reached the ends of the log. UNLOGGED, so that

@@ -1,7 +1,7 @@
--- Up Migration: what jobs need beside their events. What is personal or large lies here, and goes 30 days after a job's end.
+-- Up Migration: what jobs need beside their events. Personal and large data lies here, and is deleted 30 days after a job's end.
 
 CREATE TABLE job_payloads (
-  -- As the job's event names it; occurrences share that of the repeating one.
+  -- The id that the job's event names; occurrences share the payload of their repeating job.
   id text COLLATE "C" PRIMARY KEY,
   payload json NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now()
@@ -14,9 +14,9 @@ CREATE TABLE job_items (
   payload json NOT NULL,
   state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'done', 'failed')),
   attempts integer NOT NULL DEFAULT 0,
-  -- A waiting one is not tried before.
+  -- A waiting item is not tried before.
   next_at timestamptz NOT NULL DEFAULT '-infinity',
-  -- Of a failed one, or of the last attempt.
+  -- Of a failed item, or of its last attempt.
   error text,
   result text,
   settled_at timestamptz,
@@ -24,14 +24,14 @@ CREATE TABLE job_items (
 );
 CREATE INDEX ON job_items (payload_id, next_at, item) WHERE state = 'waiting';
 
--- Who works on a job now. Only a hint for others to stay away: the log decides whose attempt counts.
+-- The worker that a job is leased to. It keeps others away; the log decides whose attempt counts.
 CREATE TABLE job_leases (
   job_id text COLLATE "C" PRIMARY KEY,
   worker text NOT NULL,
   expires_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
--- What was done that must not be done twice.
+-- Effects that happened and must not happen twice.
 CREATE TABLE job_effects (
   job_id text COLLATE "C" NOT NULL,
   effect text NOT NULL,
@@ -39,13 +39,13 @@ CREATE TABLE job_effects (
   PRIMARY KEY (job_id, effect)
 );
 
--- Providers that keep failing are left alone by all.
+-- Circuit breakers of providers, shared by all processes.
 CREATE TABLE breakers (
   name text PRIMARY KEY,
-  -- Nothing is asked of it before; null: closed.
+  -- No call is made before; null: the breaker is closed.
   open_until timestamptz,
   opened_at timestamptz,
-  -- Whoever makes the one trial after that.
-  trial_until timestamptz NOT NULL DEFAULT '-infinity',
+  -- Until then one process makes the one call that a half-open breaker lets through.
+  half_open_until timestamptz NOT NULL DEFAULT '-infinity',
   reason text NOT NULL DEFAULT ''
 );

@@ -73,7 +73,10 @@ function contestantsOf({ url, stack }: Subject, { bare, loader }: Beside, connec
   if (!stack) return http;
   const { connection, log } = stack;
   const workers = connections;
-  const records = { event: { type: 'AlbumCreated', ...ALBUM }, category: 'album' } as const;
+  const records = {
+    event: { type: 'AlbumCreated', albumId: 'album-01a205107e7f77bba2b95a3d32e228ac', ...ALBUM },
+    category: 'album',
+  } as const;
   return [
     ...http,
     { name: INSERT, run: () => sampleOf(loader.run({ kind: 'insert', connection, workers })) },

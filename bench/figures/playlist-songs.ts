@@ -93,7 +93,9 @@ function contestantsOf({ url, stack }: Subject, { bare, loader }: Beside, prepar
   if (!stack) return http;
   const { songs } = prepared;
   const entryId = 'entry-01a205107e7f77bba2b95a3d32e228ab';
-  const event = { type: 'SongAddedToPlaylist', entryId, songId: songs[0] ?? '', title: SONG.title } as const;
+  const playlistId = 'playlist-01a205107e7f77bba2b95a3d32e228ac';
+  const entries = [{ entryId, songId: songs[0] ?? '', title: SONG.title, orderKey: 'a0' }];
+  const event = { type: 'SongsAddedToPlaylist', playlistId, entries, rekeyed: [] } as const;
   const append = { kind: 'append', log: stack.log, workers: CONNECTIONS, event, category: 'playlist' } as const;
   return [...http, { name: APPEND, run: () => sampleOf(loader.run(append)) }];
 }

@@ -20,7 +20,7 @@ export interface Catalog {
   hasAlbum(id: string): boolean;
   anySong(): string | undefined;
   /** Undefined when the song is gone. */
-  titleOf(song: string): string | undefined;
+  songOf(id: string): SongDetails | undefined;
 }
 
 /** A catalog grows, with some eight songs to an album, and a fifth of what happens to it is a change. */
@@ -29,7 +29,7 @@ export function createCatalog(author: Author): Catalog {
   const words = createWords(chance);
   const albums = createCategory(album, author);
   const songs = createCategory(song, author);
-  const titles = new Map<string, string>();
+  const details = new Map<string, SongDetails>();
   const albumIds = new Set<string>();
   const context = { albumExists: true };
 
@@ -42,22 +42,22 @@ export function createCatalog(author: Author): Catalog {
   });
 
   function createSong(): Append {
-    const details = songDetails();
-    const append = songs.create({ command: { type: 'CreateSong', details }, context });
-    titles.set(append.record.key, details.title);
+    const song = songDetails();
+    const append = songs.create({ command: { type: 'CreateSong', details: song }, context });
+    details.set(append.record.key, song);
     return append;
   }
 
   const changeSong = () =>
     songs.change(({ id }) => {
-      const details = songDetails();
-      titles.set(id, details.title);
-      return { command: { type: 'ChangeSong', details }, context };
+      const song = songDetails();
+      details.set(id, song);
+      return { command: { type: 'ChangeSong', details: song }, context };
     });
 
   const deleteSong = () =>
     songs.end(({ id }) => {
-      titles.delete(id);
+      details.delete(id);
       return { command: { type: 'DeleteSong' }, context };
     });
 
@@ -86,6 +86,6 @@ export function createCatalog(author: Author): Catalog {
     ],
     ...{ anyAlbum: albums.any, anySong: songs.any },
     hasAlbum: (id) => albumIds.has(id),
-    titleOf: (id) => titles.get(id),
+    songOf: (id) => details.get(id),
   };
 }

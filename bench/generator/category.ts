@@ -44,7 +44,7 @@ export function createCategory<State, Command, Context>(
 
   function append(stream: Stream<State>, origin: Origin, { command, context }: Wish<Command, Context>) {
     const { id, state, version, head } = stream;
-    const event = decide(command, state, context);
+    const event = decide(id, command, state, context);
     const claim = { stream: id, version: version + 1, prev: head, origin, event };
     const { append: appended, id: recordId } = author.write(claim);
     return { appended, after: { id, state: evolve(state, event), version: version + 1, head: recordId } };

@@ -1,5 +1,5 @@
 import { like } from '../../src/commands/like.ts';
-import { likeOf } from '../../src/events/likes.ts';
+import { likedIn, likeOf } from '../../src/events/likes.ts';
 import type { Append } from '../../src/log/event-log.ts';
 import type { Author } from './author.ts';
 import type { Catalog, Move } from './catalog.ts';
@@ -23,7 +23,8 @@ export function likeMoves(author: Author, catalog: Catalog, people: readonly str
   /** Of an album that is there. */
   const unlikeAny = () =>
     likes.end(({ id }) => {
-      const [, albumId = '', accountId = ''] = /^like-(album-[^-]+)-(.+)$/.exec(id) ?? [];
+      const albumId = likedIn(id) ?? '';
+      const accountId = id.slice(likeOf(albumId, '').length);
       if (!catalog.hasAlbum(albumId)) return undefined;
       return { command: { type: 'UnlikeAlbum', albumId, accountId }, context, actor: accountId };
     });

@@ -19,16 +19,16 @@ export function playlistMoves(author: Author, catalog: Catalog, people: readonly
 
   function addSong(state: Present): Wanted {
     const [songId, actor] = [catalog.anySong(), member(state)];
-    if (songId === undefined || state.entries.some((entry) => entry.songId === songId)) return undefined;
+    if (songId === undefined || state.entries.present.some((entry) => entry.songId === songId)) return undefined;
     const command = { type: 'AddSong', songId, entryId: author.name('entry'), duplicates: 'refuse', actor } as const;
-    return { command, context: { songTitle: catalog.titleOf(songId) }, actor };
+    return { command, context: { song: catalog.songOf(songId) }, actor };
   }
 
   function removeSong(state: Present): Wanted {
-    const [entry, actor] = [chance.any(state.entries), member(state)];
-    const songTitle = entry && catalog.titleOf(entry.songId);
-    if (!entry || songTitle === undefined) return undefined;
-    return { command: { type: 'RemoveSong', songId: entry.songId, actor }, context: { songTitle }, actor };
+    const [entry, actor] = [chance.any(state.entries.present), member(state)];
+    const song = entry && catalog.songOf(entry.songId);
+    if (!entry || song === undefined) return undefined;
+    return { command: { type: 'RemoveSong', songId: entry.songId, actor }, context: { song }, actor };
   }
 
   function share({ ownerId: actor, collaborators }: Present): Wanted {

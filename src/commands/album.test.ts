@@ -5,9 +5,10 @@ import { album, type AlbumCommand } from './album.ts';
 
 const details = { name: 'Viva la Vida', year: 2008 };
 const other = { name: 'Parachutes', year: 2000 };
-const created: AlbumEvent = { type: 'AlbumCreated', ...details };
-const changed: AlbumEvent = { type: 'AlbumChanged', ...other };
-const deleted: AlbumEvent = { type: 'AlbumDeleted' };
+const albumId = 'album-1';
+const created: AlbumEvent = { type: 'AlbumCreated', albumId, ...details };
+const changed: AlbumEvent = { type: 'AlbumChanged', albumId, ...other };
+const deleted: AlbumEvent = { type: 'AlbumDeleted', albumId, ...details };
 const commands = {
   create: { type: 'CreateAlbum', details },
   change: { type: 'ChangeAlbum', details: other },
@@ -29,7 +30,7 @@ describe('an album', () => {
     ['that never was cannot be changed', [], 'change', 'ALBUM_NOT_FOUND'],
     ['that was deleted cannot be changed', [created, deleted], 'change', 'ALBUM_NOT_FOUND'],
     ['is deleted', [created], 'delete', deleted],
-    ['that was changed is deleted', [created, changed], 'delete', deleted],
+    ['that was changed is deleted, by its last name and year', [created, changed], 'delete', { ...deleted, ...other }],
     ['that never was cannot be deleted', [], 'delete', 'ALBUM_NOT_FOUND'],
     ['that was deleted cannot be deleted again', [created, changed, deleted], 'delete', 'ALBUM_NOT_FOUND'],
   ])('%s', (_, events, command, outcome) => {
@@ -37,7 +38,13 @@ describe('an album', () => {
   });
 
   it('is not touched by what happens to anything else', () => {
-    const { state } = given(album, created, { type: 'SongDeleted' });
+    const { state } = given(album, created, {
+      type: 'SongDeleted',
+      songId: 'song-1',
+      title: 't',
+      performer: 'p',
+      year: 1,
+    });
     expect(state).toEqual(given(album, created).state);
   });
 });

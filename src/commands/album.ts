@@ -3,7 +3,12 @@ import type { AlbumCover, AlbumDetails, AlbumEvent } from '../events/catalog.ts'
 import type { AnyEvent } from '../events/events.ts';
 import type { Decider } from './decider.ts';
 
-type State = { readonly status: 'none' } | { readonly status: 'present' } | { readonly status: 'deleted' };
+interface Present {
+  readonly status: 'present';
+  readonly details: AlbumDetails;
+}
+
+type State = { readonly status: 'none' } | Present | { readonly status: 'deleted' };
 
 export type AlbumCommand =
   | { readonly type: 'CreateAlbum'; readonly details: AlbumDetails }
@@ -14,7 +19,8 @@ export type AlbumCommand =
 function evolve(state: State, event: AnyEvent): State {
   switch (event.type) {
     case 'AlbumCreated':
-      return { status: 'present' };
+    case 'AlbumChanged':
+      return { status: 'present', details: { name: event.name, year: event.year } };
     case 'AlbumDeleted':
       return { status: 'deleted' };
     default:
@@ -22,25 +28,20 @@ function evolve(state: State, event: AnyEvent): State {
   }
 }
 
-function decide(command: AlbumCommand, state: State): AlbumEvent {
-  switch (command.type) {
-    case 'CreateAlbum':
-      if (state.status !== 'none') throw new Error('A new album got the id of another one.');
-      return { type: 'AlbumCreated', ...command.details };
-    case 'ChangeAlbum':
-      mustBePresent(state);
-      return { type: 'AlbumChanged', ...command.details };
-    case 'ChangeCover':
-      mustBePresent(state);
-      return { type: 'AlbumCoverChanged', ...command.cover };
-    case 'DeleteAlbum':
-      mustBePresent(state);
-      return { type: 'AlbumDeleted' };
+function decide(albumId: string, command: AlbumCommand, state: State): AlbumEvent {
+  if (command.type === 'CreateAlbum') {
+    if (state.status !== 'none') throw new Error('A new album got the id of another one.');
+    return { type: 'AlbumCreated', albumId, ...command.details };
   }
-}
-
-function mustBePresent(state: State): void {
   if (state.status !== 'present') throw albumNotFound();
+  switch (command.type) {
+    case 'ChangeAlbum':
+      return { type: 'AlbumChanged', albumId, ...command.details };
+    case 'ChangeCover':
+      return { type: 'AlbumCoverChanged', albumId, ...command.cover };
+    case 'DeleteAlbum':
+      return { type: 'AlbumDeleted', albumId, ...state.details };
+  }
 }
 
 export const albumNotFound = () => notFound('ALBUM_NOT_FOUND', 'There is no such album.');

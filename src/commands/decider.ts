@@ -11,6 +11,6 @@ export interface Decider<State, Command, Context = undefined> {
   readonly initial: State;
   /** The state after one more event. Never throws: what was accepted happened. */
   evolve(state: State, event: AnyEvent): State;
-  /** The one event that follows, or throws an AppError: rejected or not-found. */
-  decide(command: Command, state: State, context: Context): AnyEvent;
+  /** The one event that follows, or throws an AppError: rejected or not-found. The stream's id is the id of its thing. */
+  decide(stream: string, command: Command, state: State, context: Context): AnyEvent;
 }

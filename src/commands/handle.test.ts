@@ -15,9 +15,9 @@ const renames: Decider<number, string, number | undefined> = {
   category: 'album',
   initial: 0,
   evolve: (count) => count + 1,
-  decide(name, count, most = Infinity) {
+  decide(albumId, name, count, most = Infinity) {
     if (count >= most) throw new AppError('rejected', 'ENOUGH', `${count} are enough.`);
-    return { type: 'AlbumChanged', name, year: count };
+    return { type: 'AlbumChanged', albumId, name, year: count };
   },
 };
 
@@ -25,7 +25,7 @@ const nothing: StreamSnapshot = { events: [], repeated: undefined, quarantined: 
 const renamed = (version: number) => ({
   version,
   id: `id-${version}`,
-  event: { type: 'AlbumChanged', name: '', year: 0 } as AnyEvent,
+  event: { type: 'AlbumChanged', albumId: 'album-1', name: '', year: 0 } as AnyEvent,
 });
 const WON: Settled = { kind: 'won' };
 const LOST: Settled = { kind: 'lost' };

@@ -126,7 +126,7 @@ export function createHandler<State, Command, Context>(
   ): Promise<{ event: AnyEvent; basis: Loaded<State> } | CommandOutcome> {
     try {
       const context = (await request.context?.()) as Context;
-      const event = decider.decide(request.command, basis.state, context);
+      const event = decider.decide(request.stream, request.command, basis.state, context);
       mustMatch(request.expectedVersion, basis.version);
       return { event, basis };
     } catch (error) {

@@ -1,38 +1,42 @@
 import { describe, expect, it } from '@jest/globals';
 import { given } from '../../test/support/decider.ts';
-import type { JobEvent, JobRequest } from '../events/jobs.ts';
+import { repeatOf, requestOf } from '../../test/support/jobs.ts';
+import type { JobEvent } from '../events/jobs.ts';
 import { job, type JobCommand } from './job.ts';
 
-const request: JobRequest = {
-  ...{ jobType: 'dummy', ownerId: 'user-1', parameters: '{}', payloadId: null, provider: null, total: 1, attempts: 3 },
-  ...{ runAt: null, repeat: null, parentId: null, replaces: null },
-};
+const jobId = 'job-1';
+const request = requestOf();
 const later = { ...request, runAt: '2030-01-01T00:00:00.000Z' };
 const first = '2030-01-01T09:00:00.000Z';
 const second = '2030-01-02T09:00:00.000Z';
-const repeating = { ...request, repeat: { cron: '0 9 * * *', timeZone: 'UTC', first } };
+const repeating = { ...request, repeat: repeatOf('0 9 * * *', 'UTC', first) };
 
-const requested: JobEvent = { type: 'JobRequested', request };
-const scheduled: JobEvent = { type: 'JobRequested', request: later };
+const requested: JobEvent = { type: 'JobRequested', jobId, request };
+const scheduled: JobEvent = { type: 'JobRequested', jobId, request: later };
 const began = (attempt: number, counted = 0, takesOver = false): JobEvent => ({
-  ...{ type: 'JobAttemptStarted', attempt, counted, takesOver, worker: 'w' },
+  ...{ type: 'JobAttemptStarted', jobId, attempt, counted, takesOver, worker: 'w' },
 });
 const retryAt = '2030-01-01T00:00:01.000Z';
 const why = { code: 'C', error: 'e' };
 const failed = (attempt: number, counted: number): JobEvent => ({
-  ...{ type: 'JobAttemptFailed', attempt, counted, ...why, retryAt },
+  ...{ type: 'JobAttemptFailed', jobId, attempt, counted, ...why, retryAt },
 });
 const numbers = { done: 2, total: 3, failed: 1 };
 const completed = (attempt: number): JobEvent => ({
-  ...{ type: 'JobCompleted', attempt, ...numbers, file: null, result: '{}' },
+  ...{ type: 'JobCompleted', jobId, attempt, ...numbers, file: null, result: '{}' },
 });
-const died = (attempt: number): JobEvent => ({ type: 'JobDied', attempt, ...why });
-const cancelled = (attempt = 0): JobEvent => ({ type: 'JobCancelled', attempt });
-const dropped: JobEvent = { type: 'DeadLetterDropped' };
-const repeats: JobEvent = { type: 'JobRequested', request: repeating };
-const occurred = (next: string | null): JobEvent => ({ type: 'JobOccurred', at: first, jobId: 'job-2', next });
+const died = (attempt: number): JobEvent => ({ type: 'JobDied', jobId, attempt, ...why });
+const cancelled = (attempt = 0): JobEvent => ({ type: 'JobCancelled', jobId, attempt });
+const dropped: JobEvent = { type: 'DeadLetterDropped', jobId };
+const repeats: JobEvent = { type: 'JobRequested', jobId, request: repeating };
+const occurred = (next: string | null): JobEvent => ({
+  ...{ type: 'JobOccurred', jobId, occurrenceId: 'job-2', number: 1, at: first, passedOver: 0, next },
+});
+const third = '2030-01-03T09:00:00.000Z';
+const weekly: JobEvent = { type: 'JobRepeatChanged', jobId, repeat: repeatOf('0 9 * * 4', 'UTC', third) };
 const retried = (attempt: number, failedOnly = false): JobEvent => ({
   type: 'JobRetried',
+  jobId,
   request,
   attempt,
   failedOnly,
@@ -53,7 +57,7 @@ const complete = (attempt: number): JobCommand => ({ type: 'Complete', attempt, 
 const cancel: JobCommand = { type: 'CancelJob', ...owner };
 const retry = (failedOnly = false): JobCommand => ({ type: 'RetryJob', failedOnly, ...owner });
 const drop: JobCommand = { type: 'DropDeadLetter', ...owner };
-const occur = (at: string): JobCommand => ({ type: 'Occur', at, jobId: 'job-2', next: second });
+const occur = (at: string): JobCommand => ({ type: 'Occur', at, occurrenceId: 'job-2', next: second });
 
 type Case = [string, readonly JobEvent[], JobCommand, JobEvent | string];
 
@@ -90,11 +94,11 @@ describe('an attempt', () => {
     ['fails, and that does not count', running, fail(1, false), failed(1, 0)],
     ['fails after one that counted', [requested, began(1), failed(1, 1), began(2, 1)], fail(2), failed(2, 2)],
     ['is the last', running, giveUp(1), died(1)],
-    ['has come so far', running, progress(1), { type: 'JobProgressed', attempt: 1, ...numbers }],
+    ['has come so far', running, progress(1), { type: 'JobProgressed', jobId, attempt: 1, ...numbers }],
     ['is done', running, complete(1), completed(1)],
     [
       'is done after it has come so far',
-      [...running, { type: 'JobProgressed', attempt: 1, ...numbers }],
+      [...running, { type: 'JobProgressed', jobId, attempt: 1, ...numbers }],
       complete(1),
       completed(1),
     ],
@@ -146,15 +150,36 @@ describe('somebody who may see the job', () => {
 describe('a repeating job', () => {
   it.each<Case>([
     ['has its time', [repeats], occur(first), occurred(second)],
-    ['has its next time', [repeats, occurred(second)], occur(second), { ...occurred(second), at: second } as JobEvent],
+    [
+      'has its next time',
+      [repeats, occurred(second)],
+      occur(second),
+      { ...occurred(second), at: second, number: 2 } as JobEvent,
+    ],
     ['has a time that is not its next', [repeats], occur(second), 'JOB_ENDED'],
     ['has the same time twice', [repeats, occurred(second)], occur(first), 'JOB_ENDED'],
     ['has a time after it was cancelled', [repeats, cancelled()], occur(first), 'JOB_ENDED'],
     ['has a time after the last one', [repeats, occurred(null)], occur(first), 'JOB_ENDED'],
+    [
+      'has its time after times were passed over, which are no occurrences',
+      [repeats, { ...occurred(second), occurrenceId: null, number: 0, passedOver: 3 } as JobEvent],
+      occur(second),
+      { ...occurred(second), at: second } as JobEvent,
+    ],
+    [
+      'has the next time of a changed repeat',
+      [repeats, weekly],
+      occur(third),
+      { ...occurred(second), at: third } as JobEvent,
+    ],
+    ['has no time that was due before its repeat changed', [repeats, weekly], occur(first), 'JOB_ENDED'],
+    ['stays cancelled when its repeat is changed after', [repeats, cancelled(), weekly], occur(third), 'JOB_ENDED'],
     ['is no other job', [requested], occur(first), 'JOB_ENDED'],
   ])('%s', (_, events, command, outcome) => expect(given(job, ...events).when(command)).toEqual(outcome));
 });
 
 it('is not touched by what happens to anything else', () => {
-  expect(given(job, requested, { type: 'AlbumDeleted' }).state).toEqual(given(job, requested).state);
+  expect(given(job, requested, { type: 'AlbumDeleted', albumId: 'album-1', name: 'n', year: 1 }).state).toEqual(
+    given(job, requested).state,
+  );
 });

@@ -13,6 +13,8 @@ interface Asked {
 interface Repeating extends Asked {
   readonly status: 'repeating';
   readonly next: string;
+  /** Occurrences so far. */
+  readonly occurred: number;
 }
 interface Waiting extends Asked {
   readonly status: 'waiting';
@@ -68,7 +70,7 @@ type Report =
 export type JobCommand =
   | { readonly type: 'RequestJob' }
   | { readonly type: 'StartAttempt'; readonly worker: string }
-  | { readonly type: 'Occur'; readonly at: string; readonly jobId: string; readonly next: string | null }
+  | { readonly type: 'Occur'; readonly at: string; readonly occurrenceId: string; readonly next: string | null }
   | (Wish & { readonly actor: string; readonly isAdmin: boolean })
   | (Report & { readonly attempt: number });
 
@@ -85,7 +87,7 @@ function evolve(state: State, event: AnyEvent): State {
 
 const begin = (request: JobRequest, attempt: number): State =>
   request.repeat
-    ? { status: 'repeating', request, attempt, next: request.repeat.first }
+    ? { status: 'repeating', request, attempt, next: request.repeat.first, occurred: 0 }
     : { status: 'waiting', request, attempt, counted: 0 };
 
 function evolvePresent({ request, attempt, ...state }: Present, event: AnyEvent): State {
@@ -104,7 +106,10 @@ function evolvePresent({ request, attempt, ...state }: Present, event: AnyEvent)
     case 'JobOccurred':
       return event.next === null
         ? { ...asked, status: 'succeeded', failed: 0 }
-        : { ...asked, status: 'repeating', next: event.next };
+        : { ...asked, status: 'repeating', next: event.next, occurred: event.number };
+    case 'JobRepeatChanged':
+      if (state.status !== 'repeating') return { ...asked, ...state };
+      return { ...state, attempt, request: { ...request, repeat: event.repeat }, next: event.repeat.first };
     case 'DeadLetterDropped':
       return { ...asked, status: 'dead', dropped: true };
     default:
@@ -117,43 +122,46 @@ export interface JobContext {
   readonly request?: JobRequest;
 }
 
-function decide(command: JobCommand, state: State, { request }: JobContext = {}): JobEvent {
+function decide(jobId: string, command: JobCommand, state: State, { request }: JobContext = {}): JobEvent {
   if (command.type === 'RequestJob') {
     if (state.status !== 'none') throw new Error('A new job got the id of another one.');
-    if (!request) throw new Error('Nobody says what the job is.');
-    return { type: 'JobRequested', request };
+    if (!request) throw new Error('The request of the job is missing.');
+    return { type: 'JobRequested', jobId, request };
   }
   if (state.status === 'none') throw jobNotFound();
   switch (command.type) {
     case 'StartAttempt':
-      return start(command, state);
+      return { jobId, ...start(command, state) };
     case 'Occur':
-      return occur(command, state);
+      return { jobId, ...occur(command, state) };
     case 'CancelJob':
     case 'RetryJob':
     case 'DropDeadLetter':
-      return wish(command, state);
+      return { jobId, ...wish(command, state) };
     default:
-      return report(command, state);
+      return { jobId, ...report(command, state) };
   }
 }
+
+/** What is decided, without the job that it is about. */
+type Decided = JobEvent extends infer Event ? (Event extends JobEvent ? Omit<Event, 'jobId'> : never) : never;
 
 type CommandOf<Type extends JobCommand['type']> = Extract<JobCommand, { type: Type }>;
 
 /** Whoever may start one has leased the job: an attempt that still runs then has lost its worker, and counts. */
-function start({ worker }: CommandOf<'StartAttempt'>, state: Present): JobEvent {
+function start({ worker }: CommandOf<'StartAttempt'>, state: Present): Decided {
   if (state.status !== 'waiting' && state.status !== 'running') throw ended();
   const takesOver = state.status === 'running';
   const counted = state.counted + (takesOver ? 1 : 0);
   return { type: 'JobAttemptStarted', attempt: state.attempt + 1, counted, takesOver, worker };
 }
 
-function occur({ at, jobId, next }: CommandOf<'Occur'>, state: Present): JobEvent {
+function occur({ at, occurrenceId, next }: CommandOf<'Occur'>, state: Present): Decided {
   if (state.status !== 'repeating' || state.next !== at) throw ended();
-  return { type: 'JobOccurred', at, jobId, next };
+  return { type: 'JobOccurred', occurrenceId, number: state.occurred + 1, at, passedOver: 0, next };
 }
 
-function wish(command: CommandOf<'CancelJob' | 'RetryJob' | 'DropDeadLetter'>, state: Present): JobEvent {
+function wish(command: CommandOf<'CancelJob' | 'RetryJob' | 'DropDeadLetter'>, state: Present): Decided {
   if (command.actor !== state.request.ownerId && !command.isAdmin) throw jobNotFound();
   switch (command.type) {
     case 'CancelJob':
@@ -174,7 +182,7 @@ function wish(command: CommandOf<'CancelJob' | 'RetryJob' | 'DropDeadLetter'>, s
   }
 }
 
-function report(command: CommandOf<Report['type']>, state: Present): JobEvent {
+function report(command: CommandOf<Report['type']>, state: Present): Decided {
   if (state.status !== 'running' || state.attempt !== command.attempt) throw ended();
   const { attempt, counted } = state;
   switch (command.type) {

@@ -23,7 +23,18 @@ describe('a like', () => {
     expect(given(like, liked).when({ type, ...names }, { albumExists: false })).toBe('ALBUM_NOT_FOUND');
   });
 
+  it.each<[readonly LikeEvent['type'][], string]>([
+    [['SongLiked'], 'liked'],
+    [['SongLiked', 'SongUnliked'], 'not liked'],
+    [['SongLiked', 'SongUnliked', 'SongLiked'], 'liked'],
+  ])('of a song is folded: %j', (types, status) => {
+    const events = types.map((type) => ({ type, songId: 'song-1', accountId: 'user-1' }) as LikeEvent);
+    expect(given(like, ...events).state).toEqual({ status });
+  });
+
   it('is not touched by what happens to anything else', () => {
-    expect(given(like, liked, { type: 'AlbumDeleted' }).state).toEqual(given(like, liked).state);
+    expect(given(like, liked, { type: 'AlbumDeleted', albumId: 'album-1', name: 'n', year: 1 }).state).toEqual(
+      given(like, liked).state,
+    );
   });
 });

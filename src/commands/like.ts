@@ -20,15 +20,22 @@ export interface LikeContext {
 function evolve(state: State, event: AnyEvent): State {
   switch (event.type) {
     case 'AlbumLiked':
+    case 'SongLiked':
       return { status: 'liked' };
     case 'AlbumUnliked':
+    case 'SongUnliked':
       return { status: 'not liked' };
     default:
       return state;
   }
 }
 
-function decide({ type, albumId, accountId }: LikeCommand, { status }: State, context: LikeContext): LikeEvent {
+function decide(
+  _stream: string,
+  { type, albumId, accountId }: LikeCommand,
+  { status }: State,
+  context: LikeContext,
+): LikeEvent {
   if (!context.albumExists) throw albumNotFound();
   switch (type) {
     case 'LikeAlbum':

@@ -3,20 +3,35 @@ import { given } from '../../test/support/decider.ts';
 import type { PlaylistEvent } from '../events/playlists.ts';
 import { playlist, type PlaylistCommand, type PlaylistContext } from './playlist.ts';
 
-const created: PlaylistEvent = { type: 'PlaylistCreated', name: 'Morning', ownerId: 'owner' };
-const deleted: PlaylistEvent = { type: 'PlaylistDeleted' };
-const shared: PlaylistEvent = { type: 'CollaboratorAdded', collaborationId: 'collab-1', accountId: 'friend' };
-const unshared: PlaylistEvent = { type: 'CollaboratorRemoved', accountId: 'friend' };
-const added: PlaylistEvent = { type: 'SongAddedToPlaylist', entryId: 'entry-1', songId: 'song-1', title: 'Yellow' };
-const again: PlaylistEvent = { type: 'SongAddedToPlaylist', entryId: 'entry-2', songId: 'song-1', title: 'Yellow' };
-const removed: PlaylistEvent = {
-  type: 'SongRemovedFromPlaylist',
-  entryIds: ['entry-1'],
-  songId: 'song-1',
-  title: 'Yellow',
+const playlistId = 'playlist-1';
+const visible = { description: null, visibility: 'private' };
+const created: PlaylistEvent = { type: 'PlaylistCreated', playlistId, name: 'Morning', ownerId: 'owner', ...visible };
+const renamed: PlaylistEvent = { type: 'PlaylistChanged', playlistId, name: 'Evening', ...visible, linkId: null };
+const deleted: PlaylistEvent = { type: 'PlaylistDeleted', playlistId, name: 'Morning' };
+const undeleted: PlaylistEvent = { type: 'PlaylistUndeleted', playlistId, name: 'Morning' };
+const shared: PlaylistEvent = {
+  ...{ type: 'CollaboratorAdded', playlistId, collaborationId: 'collab-1', accountId: 'friend' },
 };
+const unshared: PlaylistEvent = { type: 'CollaboratorRemoved', playlistId, accountId: 'friend' };
+const addition = (entryId: string, orderKey: string, songId = 'song-1'): PlaylistEvent => ({
+  ...{ type: 'SongsAddedToPlaylist', playlistId, rekeyed: [] },
+  entries: [{ entryId, songId, title: 'Yellow', orderKey }],
+});
+const added = addition('entry-1', 'a0');
+const again = addition('entry-2', 'a1');
+const other = addition('entry-0', 'a0', 'song-2');
+const song = { title: 'Yellow', performer: 'Coldplay', year: 2000 };
+const removed: PlaylistEvent = {
+  ...{ type: 'SongRemovedFromPlaylist', playlistId, songId: 'song-1', entryIds: ['entry-1'] },
+  ...song,
+};
+const restored: PlaylistEvent = {
+  ...{ type: 'PlaylistRestored', playlistId, restoredVersion: 2, name: 'Noon', description: 'again' },
+  entries: [{ entryId: 'entry-1', orderKey: 'a5' }],
+};
+const details = { ...renamed, description: 'd', visibility: 'public', linkId: 'link-1' };
 
-const here: PlaylistContext = { songTitle: 'Yellow', accountExists: true };
+const here: PlaylistContext = { song, accountExists: true };
 const nowhere: PlaylistContext = { accountExists: false };
 
 const commands = {
@@ -42,11 +57,19 @@ describe('a playlist', () => {
   it.each<[string, readonly PlaylistEvent[], Name, Outcome]>([
     ['is created by its owner', [], 'create', created],
     ['that is there is not created again', [created], 'create', 'A new playlist got the id of another one.'],
-    ['is renamed', [created], 'rename', { type: 'PlaylistRenamed', name: 'Evening' }],
+    ['is renamed', [created], 'rename', renamed],
+    ['keeps its other details when it is renamed', [created, details], 'rename', details],
+    ['keeps a restored description', [created, restored], 'rename', { ...renamed, description: 'again' }],
+    ['is deleted by its last name', [created, renamed], 'delete', { ...deleted, name: 'Evening' }],
+    ['that came back takes a song', [created, deleted, undeleted], 'add', added],
+    ['that came back has its entries', [created, added, deleted, undeleted], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
+    ['that was restored has what it lists', [created, added, removed, restored], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
+    ['that was restored has no more than it lists', [created, added, again, restored], 'remove', removed],
     ['is deleted', [created, added, shared], 'delete', deleted],
     ['takes a song', [created], 'add', added],
     ['takes a song once', [created, added], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
     ['takes a song that was taken out', [created, added, removed], 'add', added],
+    ['takes a song at the end', [created, other], 'add', addition('entry-1', 'a1')],
     ['takes a song twice where that is allowed', [created, added], 'repeat', again],
     ['lets go of a song', [created, added], 'remove', removed],
     [
@@ -102,6 +125,18 @@ describe('a playlist', () => {
 
   it('is not touched by what happens to anything else', () => {
     const { state } = given(playlist, created, added);
-    expect(given(playlist, created, added, { type: 'SongDeleted' }).state).toEqual(state);
+    expect(given(playlist, created, added, { type: 'SongDeleted', songId: 'song-1', ...song }).state).toEqual(state);
   });
+});
+
+it('10,000 songs added one by one have keys in their order, of at most four letters', () => {
+  let { state } = given(playlist, created);
+  const keys = Array.from({ length: 10_000 }, (_, index) => {
+    const command = { ...commands.repeat('owner'), entryId: `entry-${index}` };
+    const event = playlist.decide(playlistId, command, state, here);
+    state = playlist.evolve(state, event);
+    return event.type === 'SongsAddedToPlaylist' ? event.entries[0]!.orderKey : '';
+  });
+  expect(keys).toEqual([...new Set(keys)].sort());
+  expect(Math.max(...keys.map((key) => key.length))).toBeLessThanOrEqual(4);
 });

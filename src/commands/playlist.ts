@@ -1,24 +1,27 @@
+import { generateKeyBetween } from 'fractional-indexing';
 import { AppError, forbidden, notFound } from '../errors.ts';
+import type { SongDetails } from '../events/catalog.ts';
+import { type EntryList, evolveEntries, noEntries } from '../events/entry-list.ts';
 import type { AnyEvent } from '../events/events.ts';
-import type { PlaylistEvent } from '../events/playlists.ts';
+import type { PlaylistDetails, PlaylistEvent } from '../events/playlists.ts';
 import type { Decider } from './decider.ts';
 import { songNotFound } from './song.ts';
-
-interface Entry {
-  readonly entryId: string;
-  readonly songId: string;
-}
 
 interface Present {
   readonly status: 'present';
   readonly ownerId: string;
-  /** In playlist order. */
-  readonly entries: readonly Entry[];
+  readonly details: PlaylistDetails;
+  readonly entries: EntryList;
   /** Account ids. */
   readonly collaborators: readonly string[];
 }
 
-type State = { readonly status: 'none' } | Present | { readonly status: 'deleted' };
+/** It can come back as it was. */
+interface Deleted extends Omit<Present, 'status'> {
+  readonly status: 'deleted';
+}
+
+type State = { readonly status: 'none' } | Present | Deleted;
 
 /** `actor` is the account that wants it. */
 export type PlaylistCommand =
@@ -44,31 +47,44 @@ export type PlaylistCommand =
 
 /** What is read of other things while the command is handled. */
 export interface PlaylistContext {
-  /** Title of the song that the command names; undefined when there is no such song. */
-  readonly songTitle?: string;
+  /** The song that the command names; undefined when there is no such song. */
+  readonly song?: Pick<SongDetails, 'title' | 'performer' | 'year'>;
   /** Whether there is the account that the command names. */
   readonly accountExists?: boolean;
 }
 
 function evolve(state: State, event: AnyEvent): State {
   switch (event.type) {
-    case 'PlaylistCreated':
-      return { status: 'present', ownerId: event.ownerId, entries: [], collaborators: [] };
+    case 'PlaylistCreated': {
+      const details = detailsOf({ ...event, linkId: null });
+      return { status: 'present', ownerId: event.ownerId, details, entries: noEntries, collaborators: [] };
+    }
     case 'PlaylistDeleted':
-      return { status: 'deleted' };
+      return state.status === 'none' ? state : { ...state, status: 'deleted' };
+    case 'PlaylistUndeleted':
+      return state.status === 'none' ? state : { ...state, status: 'present' };
     default:
       return state.status === 'present' ? evolvePresent(state, event) : state;
   }
 }
 
+const detailsOf = ({ name, description, visibility, linkId }: PlaylistDetails): PlaylistDetails => ({
+  ...{ name, description, visibility, linkId },
+});
+
 function evolvePresent(state: Present, event: AnyEvent): Present {
   switch (event.type) {
-    case 'SongAddedToPlaylist': {
-      const { entryId, songId } = event;
-      return { ...state, entries: [...state.entries, { entryId, songId }] };
+    case 'PlaylistChanged':
+      return { ...state, details: detailsOf(event) };
+    case 'PlaylistRestored': {
+      const { name, description } = event;
+      const details = { ...state.details, name, description };
+      return { ...state, details, entries: evolveEntries(state.entries, event) };
     }
+    case 'SongsAddedToPlaylist':
+    case 'SongsMovedInPlaylist':
     case 'SongRemovedFromPlaylist':
-      return { ...state, entries: state.entries.filter(({ entryId }) => !event.entryIds.includes(entryId)) };
+      return { ...state, entries: evolveEntries(state.entries, event) };
     case 'CollaboratorAdded':
       return { ...state, collaborators: [...state.collaborators, event.accountId] };
     case 'CollaboratorRemoved':
@@ -79,27 +95,28 @@ function evolvePresent(state: Present, event: AnyEvent): Present {
 }
 
 /** What is missing is said before what is forbidden, and that before what is impossible. */
-function decide(command: PlaylistCommand, state: State, context: PlaylistContext): PlaylistEvent {
+function decide(playlistId: string, command: PlaylistCommand, state: State, context: PlaylistContext): PlaylistEvent {
   if (command.type === 'CreatePlaylist') {
     if (state.status !== 'none') throw new Error('A new playlist got the id of another one.');
-    return { type: 'PlaylistCreated', name: command.name, ownerId: command.actor };
+    const details = { name: command.name, description: null, visibility: 'private' };
+    return { type: 'PlaylistCreated', playlistId, ownerId: command.actor, ...details };
   }
   if (state.status !== 'present') throw playlistNotFound();
   switch (command.type) {
     case 'RenamePlaylist':
       mustOwn(state, command.actor);
-      return { type: 'PlaylistRenamed', name: command.name };
+      return { type: 'PlaylistChanged', playlistId, ...state.details, name: command.name };
     case 'DeletePlaylist':
       mustOwn(state, command.actor);
-      return { type: 'PlaylistDeleted' };
+      return { type: 'PlaylistDeleted', playlistId, name: state.details.name };
     case 'AddSong':
-      return addSong(command, state, context);
+      return { playlistId, ...addSong(command, state, context) };
     case 'RemoveSong':
-      return removeSong(command, state, context);
+      return { playlistId, ...removeSong(command, state, context) };
     case 'AddCollaborator':
-      return addCollaborator(command, state, context);
+      return { playlistId, ...addCollaborator(command, state, context) };
     case 'RemoveCollaborator':
-      return removeCollaborator(command, state, context);
+      return { playlistId, ...removeCollaborator(command, state, context) };
   }
 }
 
@@ -110,20 +127,22 @@ function addSong(
   state: Present,
   context: PlaylistContext,
 ) {
-  const title = titleOf(context);
+  const { title } = songOf(context);
   mustShare(state, actor);
-  if (duplicates === 'refuse' && state.entries.some((entry) => entry.songId === songId)) {
+  const { present } = state.entries;
+  if (duplicates === 'refuse' && present.some((entry) => entry.songId === songId)) {
     throw new AppError('rejected', 'SONG_ALREADY_IN_PLAYLIST', 'The song is in this playlist already.');
   }
-  return { type: 'SongAddedToPlaylist', entryId, songId, title } as const;
+  const orderKey = generateKeyBetween(present.at(-1)?.orderKey, null);
+  return { type: 'SongsAddedToPlaylist', entries: [{ entryId, songId, title, orderKey }], rekeyed: [] } as const;
 }
 
 function removeSong({ songId, actor }: CommandOf<'RemoveSong'>, state: Present, context: PlaylistContext) {
-  const title = titleOf(context);
+  const { title, performer, year } = songOf(context);
   mustShare(state, actor);
-  const entryIds = state.entries.filter((entry) => entry.songId === songId).map(({ entryId }) => entryId);
+  const entryIds = state.entries.present.filter((entry) => entry.songId === songId).map(({ entryId }) => entryId);
   if (entryIds.length === 0) throw notFound('SONG_NOT_IN_PLAYLIST', 'The song is not in this playlist.');
-  return { type: 'SongRemovedFromPlaylist', entryIds, songId, title } as const;
+  return { type: 'SongRemovedFromPlaylist', songId, entryIds, title, performer, year } as const;
 }
 
 function addCollaborator(
@@ -151,9 +170,9 @@ function removeCollaborator(
   return { type: 'CollaboratorRemoved', accountId } as const;
 }
 
-function titleOf({ songTitle }: PlaylistContext): string {
-  if (songTitle === undefined) throw songNotFound();
-  return songTitle;
+function songOf({ song }: PlaylistContext) {
+  if (song === undefined) throw songNotFound();
+  return song;
 }
 
 function mustOwn({ ownerId }: Present, actor: string): void {

@@ -6,9 +6,10 @@ import { song, type SongCommand } from './song.ts';
 const about = { title: 'Yellow', year: 2000, genre: 'Rock', performer: 'Coldplay' };
 const details = { ...about, duration: 266, albumId: 'album-1' };
 const other = { ...about, title: 'Trouble', duration: null, albumId: null };
-const created: SongEvent = { type: 'SongCreated', ...details };
-const changed: SongEvent = { type: 'SongChanged', ...other };
-const deleted: SongEvent = { type: 'SongDeleted' };
+const songId = 'song-1';
+const created: SongEvent = { type: 'SongCreated', songId, ...details };
+const changed: SongEvent = { type: 'SongChanged', songId, ...other };
+const deleted: SongEvent = { type: 'SongDeleted', songId, title: 'Yellow', performer: 'Coldplay', year: 2000 };
 const commands = {
   create: { type: 'CreateSong', details },
   change: { type: 'ChangeSong', details: other },
@@ -26,7 +27,7 @@ describe('a song', () => {
     ['that never was cannot be changed', [], 'change', 'SONG_NOT_FOUND'],
     ['that was deleted cannot be changed', [created, deleted], 'change', 'SONG_NOT_FOUND'],
     ['is deleted', [created], 'delete', deleted],
-    ['that was changed is deleted', [created, changed], 'delete', deleted],
+    ['that was changed is deleted, by its last title', [created, changed], 'delete', { ...deleted, title: 'Trouble' }],
     ['that never was cannot be deleted', [], 'delete', 'SONG_NOT_FOUND'],
     ['that was deleted cannot be deleted again', [created, deleted], 'delete', 'SONG_NOT_FOUND'],
   ])('%s', (_, events, command, outcome) => {
@@ -43,7 +44,7 @@ describe('a song', () => {
   });
 
   it('is not touched by what happens to anything else', () => {
-    const { state } = given(song, created, { type: 'AlbumDeleted' });
+    const { state } = given(song, created, { type: 'AlbumDeleted', albumId: 'album-1', name: 'n', year: 1 });
     expect(state).toEqual(given(song, created).state);
   });
 });

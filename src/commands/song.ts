@@ -4,7 +4,11 @@ import type { AnyEvent } from '../events/events.ts';
 import { albumNotFound } from './album.ts';
 import type { Decider } from './decider.ts';
 
-type State = { readonly status: 'none' } | { readonly status: 'present' } | { readonly status: 'deleted' };
+interface Present extends Pick<SongDetails, 'title' | 'performer' | 'year'> {
+  readonly status: 'present';
+}
+
+type State = { readonly status: 'none' } | Present | { readonly status: 'deleted' };
 
 export type SongCommand =
   | { readonly type: 'CreateSong'; readonly details: SongDetails }
@@ -20,7 +24,10 @@ export interface SongContext {
 function evolve(state: State, event: AnyEvent): State {
   switch (event.type) {
     case 'SongCreated':
-      return { status: 'present' };
+    case 'SongChanged': {
+      const { title, performer, year } = event;
+      return { status: 'present', title, performer, year };
+    }
     case 'SongDeleted':
       return { status: 'deleted' };
     default:
@@ -28,24 +35,22 @@ function evolve(state: State, event: AnyEvent): State {
   }
 }
 
-function decide(command: SongCommand, state: State, context: SongContext): SongEvent {
-  switch (command.type) {
-    case 'CreateSong':
-      if (state.status !== 'none') throw new Error('A new song got the id of another one.');
-      if (!context.albumExists) throw albumNotFound();
-      return { type: 'SongCreated', ...command.details };
-    case 'ChangeSong':
-      mustBePresent(state);
-      if (!context.albumExists) throw albumNotFound();
-      return { type: 'SongChanged', ...command.details };
-    case 'DeleteSong':
-      mustBePresent(state);
-      return { type: 'SongDeleted' };
+function decide(songId: string, command: SongCommand, state: State, context: SongContext): SongEvent {
+  if (command.type === 'CreateSong') {
+    if (state.status !== 'none') throw new Error('A new song got the id of another one.');
+    if (!context.albumExists) throw albumNotFound();
+    return { type: 'SongCreated', songId, ...command.details };
   }
-}
-
-function mustBePresent(state: State): void {
   if (state.status !== 'present') throw songNotFound();
+  switch (command.type) {
+    case 'ChangeSong':
+      if (!context.albumExists) throw albumNotFound();
+      return { type: 'SongChanged', songId, ...command.details };
+    case 'DeleteSong': {
+      const { title, performer, year } = state;
+      return { type: 'SongDeleted', songId, title, performer, year };
+    }
+  }
 }
 
 export const songNotFound = () => notFound('SONG_NOT_FOUND', 'There is no such song.');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { pino } from 'pino';
-import { queuedJob } from '../../test/support/jobs.ts';
+import { queuedJob, repeatOf } from '../../test/support/jobs.ts';
 import type { CommandOutcome, CommandRequest } from '../commands/command.ts';
 import { job as decider, type JobCommand, type JobContext } from '../commands/job.ts';
 import { AppError, unavailable } from '../errors.ts';
@@ -26,7 +26,7 @@ function handMadeCommands() {
     const same = records.findIndex(({ commandId }) => commandId === origin.commandId);
     if (same >= 0) return { recordId: newId(), version: same + 1, replayed: true };
     const state = records.reduce((folded, { event }) => decider.evolve(folded, event), decider.initial);
-    const event = decider.decide(command, state, await context?.());
+    const event = decider.decide(name, command, state, await context?.());
     if (Array.isArray(expectedVersion) && !expectedVersion.includes(records.length))
       throw new AppError('stale', 'PRECONDITION_FAILED', 'It was changed since.');
     streams.set(name, [...records, { commandId: origin.commandId, event }]);
@@ -64,10 +64,21 @@ async function startRepeating(repeat: { cron: string; timeZone: string } = DAILY
     payloadId: 'job-1',
     provider: 'smtp',
   });
-  const { jobId, jobType, ownerId, parameters, payloadId, provider, total, allowed: attempts } = parent;
+  const {
+    jobId,
+    jobType,
+    ownerId,
+    parameters,
+    payloadId,
+    provider,
+    total,
+    allowed: attempts,
+    backoff,
+    priority,
+  } = parent;
   const request: JobRequest = {
-    ...{ jobType, ownerId, parameters, payloadId, provider, total, attempts },
-    ...{ runAt: null, repeat: { ...repeat, first: FIRST }, parentId: null, replaces: null },
+    ...{ jobType, ownerId, parameters, payloadId, provider, total, attempts, backoff, priority },
+    ...{ runAt: null, repeat: repeatOf(repeat.cron, repeat.timeZone, FIRST), parentId: null, replaces: null },
   };
   const about = { repeatable: false, bodyHash: '', olderBodyHashes: [], actor: ownerId, correlationId: 'c' };
   const origin = { ...about, commandId: newId() };
@@ -115,7 +126,10 @@ describe('an occurrence', () => {
       },
     ]);
     // The clocks change in between.
-    const said = { type: 'JobOccurred', at: FIRST, jobId: child!.stream, next: '2026-03-29T07:00:00.000Z' };
+    const said = {
+      ...{ type: 'JobOccurred', jobId, occurrenceId: child!.stream, number: 1, at: FIRST, passedOver: 0 },
+      next: '2026-03-29T07:00:00.000Z',
+    };
     expect(commands.stream(jobId)[1]!.event).toEqual(said);
   });
 

@@ -37,7 +37,7 @@ export function createOccurrences({ commands, logger }: OccurrencesOptions): (jo
     const next = nextTime(parent.repeatCron ?? '', parent.repeatZone ?? '', parent.runAt);
     const said = await commands.job({
       stream: parent.jobId,
-      command: { type: 'Occur', at, jobId, next: next?.toISOString() ?? null },
+      command: { type: 'Occur', at, occurrenceId: jobId, next: next?.toISOString() ?? null },
       origin: originOf(parent, commandIdOf('occurred', parent.jobId, at)),
       expectedVersion: [parent.version],
       seen: parent.version,
@@ -61,8 +61,9 @@ const originOf = ({ jobId, ownerId }: QueuedJob, commandId: string) =>
 
 function occurrenceOf(parent: QueuedJob, at: string): JobRequest {
   const { jobType, ownerId, parameters, payloadId, provider, total, allowed: attempts, jobId: parentId } = parent;
+  const { backoff, priority } = parent;
   return {
-    ...{ jobType, ownerId, parameters, payloadId, provider, total, attempts },
+    ...{ jobType, ownerId, parameters, payloadId, provider, total, attempts, backoff, priority },
     ...{ runAt: at, repeat: null, parentId, replaces: null },
   };
 }

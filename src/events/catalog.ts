@@ -1,9 +1,11 @@
-/** What can happen to an album. The stream is `album-…`; its id is the record's key. */
-export type AlbumEvent =
+/** What can happen to an album. The stream is `album-…`, and its id is the album's. */
+export type AlbumEvent = { readonly albumId: string } & (
   | ({ readonly type: 'AlbumCreated' } & AlbumDetails)
   | ({ readonly type: 'AlbumChanged' } & AlbumDetails)
   | ({ readonly type: 'AlbumCoverChanged' } & AlbumCover)
-  | { readonly type: 'AlbumDeleted' };
+  /** The details are the last ones. */
+  | ({ readonly type: 'AlbumDeleted' } & AlbumDetails)
+);
 
 /** The image is a file of the files provider; the event names it. */
 export interface AlbumCover {
@@ -20,11 +22,13 @@ export interface AlbumDetails {
   readonly year: number;
 }
 
-/** What can happen to a song. The stream is `song-…`. */
-export type SongEvent =
+/** What can happen to a song. The stream is `song-…`, and its id is the song's. */
+export type SongEvent = { readonly songId: string } & (
   | ({ readonly type: 'SongCreated' } & SongDetails)
   | ({ readonly type: 'SongChanged' } & SongDetails)
-  | { readonly type: 'SongDeleted' };
+  /** The details are the last ones. */
+  | ({ readonly type: 'SongDeleted' } & Pick<SongDetails, 'title' | 'performer' | 'year'>)
+);
 
 export interface SongDetails {
   readonly title: string;

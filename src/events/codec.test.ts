@@ -51,15 +51,104 @@ describe.each(golden.schemas)('$subject version $version', ({ id, subject, versi
   });
 });
 
+interface Documented {
+  readonly name: string;
+  readonly doc?: string;
+  readonly type?: unknown;
+  readonly fields?: readonly Documented[];
+  readonly items?: unknown;
+}
+
+/** Records and fields of a schema, nested ones included, by their paths. */
+function partsOf(schema: unknown, path = ''): [string, Documented][] {
+  if (Array.isArray(schema)) return schema.flatMap((branch) => partsOf(branch, path));
+  if (typeof schema !== 'object' || schema === null) return [];
+  const { items, fields, ...record } = schema as Documented;
+  if (items !== undefined) return partsOf(items, path);
+  if (!fields) return [];
+  const inside = fields.flatMap((field): [string, Documented][] => {
+    const at = `${path}.${field.name}`;
+    return [[at, field], ...partsOf(field.type, at)];
+  });
+  return [[`${path} ${record.name}`, record], ...inside];
+}
+
+const page = readFileSync(new URL('../../docs/log-format.md', import.meta.url), 'utf8');
+const read = (file: string) => JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Documented;
+
+/** What the payload of an event must name, so that a reader needs no header to know what it is about. */
+const IDS: readonly [RegExp, readonly string[]][] = [
+  [/^Album(Liked|Unliked)$/, ['albumId', 'accountId']],
+  [/^Song(Liked|Unliked)$/, ['songId', 'accountId']],
+  [/Playlist|^Collaborator/, ['playlistId']],
+  [/^Album/, ['albumId']],
+  [/^Song/, ['songId']],
+  [/^Job|^DeadLetter/, ['jobId']],
+  [/^(PartitionOpened|OwnerChanged|PositionVoided)$/, ['topic', 'partition']],
+];
+
+describe.each(schemaVersions.map(fileOf))('%s', (file) => {
+  it('describes its record and each of its fields', () => {
+    const silent = partsOf(read(file)).filter(([, { doc = '' }]) => doc.trim() === '');
+    expect(silent.map(([path]) => path)).toEqual([]);
+  });
+
+  it('names what the event is about in the fields that come first', () => {
+    const [, ids = []] = IDS.find(([type]) => type.test(file.replace(/\.v\d+\.avsc$/, ''))) ?? [];
+    const names = read(file).fields?.map(({ name }) => name) ?? [];
+    expect(ids.length).toBeGreaterThan(0);
+    expect(names).toEqual(expect.arrayContaining([...ids]));
+  });
+
+  it('is explained in docs/log-format.md, with each of its fields', () => {
+    const { name } = read(file);
+    expect(page).toContain(`| \`${name}\``);
+    const paths = partsOf(read(file)).flatMap(([path]) => /\.([\w.]+)$/.exec(path)?.[1] ?? []);
+    const last = paths.map((path) => path.split('.').at(-1) ?? path);
+    expect(last.filter((field) => !new RegExp(`\`(\\S+\\.)?${field}\``).test(page))).toEqual([]);
+  });
+
+  it('has no value of 5 bytes, which Confluent’s deserialisers refuse, whatever the payload', () => {
+    const type = schemaOf(file);
+    for (let round = 0; round < 100; round++) expect(type.toBuffer(type.random()).length).toBeGreaterThan(0);
+    const values = golden.schemas.map(({ value }) => Buffer.from(value, 'hex').length);
+    expect(Math.min(...values)).toBeGreaterThan(5);
+  });
+});
+
 const isNewest = (of: string, version: number) =>
   schemaVersions.every((each) => each.subject !== of || each.version <= version);
 
 describe('an event', () => {
-  const event: AnyEvent = { type: 'AlbumCreated', name: 'Viva la Vida', year: 2008 };
+  const event: AnyEvent = { type: 'AlbumCreated', albumId: 'album-1', name: 'Viva la Vida', year: 2008 };
   const value = encodeEvent(event);
 
   it('comes back as it was written', () => {
     expect(decodeEvent('openmusic.AlbumCreated', value)).toEqual(event);
+  });
+
+  it('with times comes back with the same times, to the millisecond', () => {
+    const repeat = { cron: '* * * * *', timeZone: 'UTC', missed: 'skip', count: 3 };
+    for (const [first, until] of [
+      ['1969-12-31T23:59:59.999Z', null],
+      ['9999-12-31T23:59:59.999Z', '2030-01-01T00:00:00.001Z'],
+    ] as const) {
+      // prettier-ignore
+      const changed: AnyEvent = { type: 'JobRepeatChanged', jobId: 'job-1', repeat: { ...repeat, first, until } };
+      expect(decodeEvent('openmusic.JobRepeatChanged', encodeEvent(changed))).toEqual(changed);
+    }
+  });
+
+  it('with a time that is none is not written', () => {
+    const void_ = {
+      type: 'PositionVoided',
+      topic: 't',
+      partition: 0,
+      offset: 0,
+      reason: 'r',
+      at: 'yesterday',
+    } as const;
+    expect(() => encodeEvent(void_)).toThrow();
   });
 
   it('of no schema is not written', () => {
@@ -80,5 +169,33 @@ describe('an event', () => {
   it('that is not what ce_type says is not read', () => {
     const read = () => decodeEvent('openmusic.AlbumDeleted', value);
     expect(read).toThrow('the value is openmusic.AlbumCreated, ce_type says openmusic.AlbumDeleted');
+  });
+});
+
+describe('an event at its largest', () => {
+  const MOST_BYTES = 512_000;
+  /** Of its headers and its place in a batch. */
+  const AROUND = 2_000;
+  const entryOf = (index: number) => ({
+    entryId: `entry-${String(index).padStart(32, '0')}`,
+    songId: `song-${String(index).padStart(32, '0')}`,
+  });
+
+  it('adds 100 songs with titles of 1,000 characters of four bytes', () => {
+    const entries = Array.from({ length: 100 }, (_, index) => ({
+      ...entryOf(index),
+      ...{ title: '🎸'.repeat(1_000), orderKey: 'a'.repeat(255) },
+    }));
+    const value = encodeEvent({ type: 'SongsAddedToPlaylist', playlistId: 'playlist-1', entries, rekeyed: [] });
+    expect(value.length + AROUND).toBeLessThan(MOST_BYTES);
+  });
+
+  it('restores a playlist of 10,000 entries', () => {
+    const entries = Array.from({ length: 10_000 }, (_, index) => ({ ...entryOf(index), orderKey: 'c000' }));
+    const value = encodeEvent({
+      ...{ type: 'PlaylistRestored', playlistId: 'playlist-1', restoredVersion: 2 ** 31 - 1, entries },
+      ...{ name: '🎸'.repeat(1_000), description: '🎸'.repeat(4_000) },
+    });
+    expect(value.length + AROUND).toBeLessThan(MOST_BYTES);
   });
 });

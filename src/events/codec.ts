@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import avro from 'avsc';
 import type { AnyEvent } from './events.ts';
+import { TimestampMillis } from './timestamps.ts';
 import { upcasters } from './upcasters.ts';
+import type { PositionVoided } from './voids.ts';
 
 /** A line of `schemas/lock.json`: ids are for ever, and each belongs to one version of one subject. */
 export interface SchemaVersion {
@@ -19,6 +21,7 @@ const MAGIC = 0;
 const FRAME = 5;
 const NAMESPACE = 'openmusic';
 const folder = new URL('../../schemas/', import.meta.url);
+const logicalTypes = { 'timestamp-millis': TimestampMillis };
 
 /** The header `ce_type` of an event type. */
 export const subjectOf = (type: string): string => `${NAMESPACE}.${type}`;
@@ -33,13 +36,13 @@ const newest = new Map(schemas.toSorted((a, b) => a.version - b.version).map((sc
 
 function load(line: SchemaVersion): Schema {
   const file = new URL(`${typeOf(line.subject)}.v${line.version}.avsc`, folder);
-  const type = avro.Type.forSchema(JSON.parse(readFileSync(file, 'utf8')) as avro.Schema);
+  const type = avro.Type.forSchema(JSON.parse(readFileSync(file, 'utf8')) as avro.Schema, { logicalTypes });
   if (type.name !== line.subject) throw new Error(`${file.pathname} holds ${String(type.name)}, not ${line.subject}.`);
   return { ...line, avro: type };
 }
 
 /** A value in the Confluent wire format: 0x00, schema id (4 bytes, big endian), Avro. Written with the newest schema. */
-export function encodeEvent(event: AnyEvent): Buffer {
+export function encodeEvent(event: AnyEvent | PositionVoided): Buffer {
   const schema = newest.get(subjectOf(event.type));
   if (!schema) throw new Error(`There is no schema for ${event.type}.`);
   return frame(schema, schema.avro.toBuffer(event));

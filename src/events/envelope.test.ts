@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { golden } from '../../test/support/golden.ts';
-import { type Envelope, fingerprint, readEnvelope, toRecord, valueIsIntact } from './envelope.ts';
+import { type Envelope, fingerprint, ownHeaders, readEnvelope, toRecord, valueIsIntact } from './envelope.ts';
 import type { LogRecord } from './record.ts';
 
 const { envelope, key, headers } = golden.record;
@@ -30,9 +30,11 @@ describe('an envelope', () => {
   const uuid = fc.uuid();
   const anyEnvelope: fc.Arbitrary<Envelope> = fc.record({
     id: uuid,
-    type: text,
-    stream: text.filter((each) => !/\p{Cc}/u.test(each)),
-    time: fc.date({ noInvalidDate: true, min: new Date(0) }).map((date) => date.toISOString()),
+    type: fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,9}(\.[A-Za-z_][A-Za-z0-9_]{0,9}){1,3}$/),
+    stream: text.filter((each) => !/\p{Cc}/u.test(each) && Buffer.byteLength(each) <= 255),
+    time: fc
+      .date({ noInvalidDate: true, min: new Date(0), max: new Date('9999-12-31T23:59:59.999Z') })
+      .map((date) => date.toISOString()),
     version: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
     prev: fc.oneof(fc.constant(''), uuid),
     commandId: uuid,
@@ -64,6 +66,18 @@ describe('an envelope', () => {
     );
   });
 
+  it('is the same with any headers that others add, and so are its checksum and fingerprint', () => {
+    const name = fc.string({ minLength: 1 }).filter((each) => !(each in headers));
+    fc.assert(
+      fc.property(anyRecord, fc.dictionary(name, fc.string({ unit: 'binary' })), (each, others) => {
+        const carried = { ...each, headers: { ...others, ...each.headers } };
+        expect(readEnvelope(carried)).toEqual(readEnvelope(each));
+        expect(fingerprint(carried)).toBe(fingerprint(each));
+        expect(ownHeaders(carried.headers)).toEqual(each.headers);
+      }),
+    );
+  });
+
   it('notices every flipped bit of the golden record', () => {
     let unnoticed = 0;
     for (let part = 0; part < partsOf(record).length; part++) {
@@ -89,9 +103,21 @@ describe('a record that is not ours', () => {
   it.each<[string, Partial<Envelope>]>([
     ['ce_id', { id: 'not-a-uuid' }],
     ['ce_type', { type: '' }],
+    ['ce_type', { type: 'AlbumCreated' }],
+    ['ce_type', { type: 'openmusic.Album Created' }],
+    ['ce_type', { type: 'openmusic.AlbumCreated\n' }],
     ['ce_subject', { stream: '' }],
     ['ce_subject', { stream: 'album-\u0007' }],
-    ['ce_time', { time: 'yesterday' }],
+    ['ce_subject', { stream: `album-${'x'.repeat(250)}` }],
+    ['ce_subject', { stream: `album-${'ж'.repeat(125)}` }],
+    ...['yesterday', '2026-01-02', '2026-01-02T03:04:05Z', '2026-01-02T03:04:05.678+00:00', '1969-12-31T23:59:59.999Z']
+      .concat(
+        '2026-02-30T03:04:05.678Z',
+        '2026-01-02T24:00:00.000Z',
+        '2026-01-02T03:04:60.000Z',
+        '+012026-01-02T03:04:05.678Z',
+      )
+      .map((time): [string, Partial<Envelope>] => ['ce_time', { time }]),
     ['ce_streamversion', { version: 0 }],
     ['ce_streamversion', { version: 1.5 }],
     ['ce_streamversion', { version: 2 ** 31 }],
@@ -100,7 +126,9 @@ describe('a record that is not ours', () => {
     ['ce_actor', { actor: '' }],
     ['ce_correlationid', { correlationId: '' }],
     ['ce_causationid', { causationId: '' }],
-    ['with NUL', { actor: 'a\0' }],
+    ['ce_actor', { actor: 'a\0b' }],
+    ['ce_bodyhash', { bodyHash: '\0' }],
+    ['ce_id', { id: '0198F5F4-3C4B-7A31-8A41-1F2F3A4B5C6D' }],
   ])('is one whose %s is malformed, though its checksum is right', (name, change) => {
     const malformed = toRecord({ ...envelope, ...change }, value);
     expect(readEnvelope(malformed)).toEqual({ kind: 'foreign', reason: `header ${name} is missing or malformed` });

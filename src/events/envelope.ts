@@ -27,11 +27,47 @@ export interface Envelope {
 
 const SOURCE = '/openmusic';
 const CHECKSUM = 'ce_checksum';
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const VERSION = /^[1-9][0-9]{0,9}$/;
 const LAST_VERSION = 2 ** 31 - 1;
+/** An index of Postgres holds 2,704 bytes, and a winner that no table takes would stop everything behind it. */
+const STREAM_BYTES = 255;
+
+type Test = (value: string, key: string) => boolean;
+const matches =
+  (form: RegExp): Test =>
+  (value) =>
+    form.test(value);
+const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+const isUuid = matches(new RegExp(`^${UUID}$`));
+const isText = matches(/^[^\0]+$/);
+const isStream: Test = (value, key) =>
+  value === key && value !== '' && !/\p{Cc}/u.test(value) && Buffer.byteLength(value) <= STREAM_BYTES;
+
+/** A day and time that there is, from 1970 on, in the one spelling of `Date.prototype.toISOString`. */
+function isTime(value: string): boolean {
+  const ms = /^\d{4}-.{14}\.\d{3}Z$/.test(value) ? Date.parse(value) : NaN;
+  return ms >= 0 && new Date(ms).toISOString() === value;
+}
+
+/** The headers of a record and the form of each, in the order in which they are written. `docs/log-format.md` is the grammar. */
+const HEADERS: Readonly<Record<string, Test>> = {
+  ce_specversion: matches(/^1\.0$/),
+  ce_id: isUuid,
+  ce_source: isText,
+  ce_type: matches(/^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$/),
+  ce_subject: isStream,
+  ce_time: isTime,
+  ce_streamversion: (value) => /^[1-9][0-9]{0,9}$/.test(value) && Number(value) <= LAST_VERSION,
+  ce_prev: matches(new RegExp(`^(?:${UUID})?$`)),
+  ce_commandid: isUuid,
+  ce_actor: isText,
+  ce_correlationid: isText,
+  ce_causationid: isText,
+  ce_bodyhash: matches(/^[^\0]*$/),
+  'content-type': matches(/^application\/avro$/),
+};
+const NAMES = Object.keys(HEADERS);
+const SORTED_NAMES = NAMES.toSorted();
 const CHECKSUM_FORM = /^[0-9a-f]{8}-[0-9a-f]{8}$/;
-const CONTROL = /\p{Cc}/u;
 
 /** The record of an envelope and a payload that is encoded already. */
 export function toRecord(envelope: Envelope, value: Buffer): LogRecord {
@@ -65,7 +101,7 @@ export type Reading =
   | { readonly kind: 'foreign'; readonly reason: string }
   | { readonly kind: 'corrupt'; readonly reason: string };
 
-/** Reads key and headers only; the value is not looked at. */
+/** Reads key and headers only; the value is not looked at, nor is any header that is not ours. */
 export function readEnvelope({ key, headers }: LogRecord): Reading {
   const checksum = headers[CHECKSUM];
   if (checksum === undefined) return { kind: 'foreign', reason: `header ${CHECKSUM} is missing` };
@@ -73,61 +109,51 @@ export function readEnvelope({ key, headers }: LogRecord): Reading {
   if (!CHECKSUM_FORM.test(checksum) || checksum.slice(9) !== found) {
     return { kind: 'corrupt', reason: `key and headers sum up to ${found}, ${CHECKSUM} is ${checksum}` };
   }
-  return parse(key, headers);
+  const wrong = NAMES.find((name) => !isWellFormed(name, headers[name], key));
+  if (wrong !== undefined) return { kind: 'foreign', reason: `header ${wrong} is missing or malformed` };
+  return { kind: 'ours', envelope: parse(headers) };
 }
 
-function parse(key: string, headers: LogRecord['headers']): Reading {
-  const envelope: Envelope = {
-    id: headers.ce_id ?? '',
-    type: headers.ce_type ?? '',
-    stream: headers.ce_subject ?? '',
-    time: headers.ce_time ?? '',
-    version: VERSION.test(headers.ce_streamversion ?? '') ? Number(headers.ce_streamversion) : 0,
-    prev: headers.ce_prev ?? '-',
-    commandId: headers.ce_commandid ?? '',
-    actor: headers.ce_actor ?? '',
-    correlationId: headers.ce_correlationid ?? '',
-    causationId: headers.ce_causationid ?? '',
-    bodyHash: headers.ce_bodyhash ?? '',
-  };
-  const wrong = firstWrongHeader(key, headers, envelope);
-  return wrong ? { kind: 'foreign', reason: `header ${wrong} is missing or malformed` } : { kind: 'ours', envelope };
-}
+const isWellFormed = (name: string, value: string | undefined, key: string): boolean =>
+  value !== undefined && (HEADERS[name]?.(value, key) ?? false);
 
-function firstWrongHeader(key: string, headers: LogRecord['headers'], envelope: Envelope): string | undefined {
-  const { id, type, stream, time, version, prev, commandId, actor, correlationId, causationId } = envelope;
-  if (headers.ce_specversion !== '1.0') return 'ce_specversion';
-  if (!headers.ce_source) return 'ce_source';
-  if (headers['content-type'] !== 'application/avro') return 'content-type';
-  if (!UUID.test(id)) return 'ce_id';
-  if (!type) return 'ce_type';
-  if (stream !== key || !stream || CONTROL.test(stream)) return 'ce_subject';
-  if (!time || Number.isNaN(Date.parse(time))) return 'ce_time';
-  if (version < 1 || version > LAST_VERSION) return 'ce_streamversion';
-  if (prev !== '' && !UUID.test(prev)) return 'ce_prev';
-  if (!UUID.test(commandId)) return 'ce_commandid';
-  if (!actor) return 'ce_actor';
-  if (!correlationId) return 'ce_correlationid';
-  if (!causationId) return 'ce_causationid';
-  if (headers.ce_bodyhash === undefined) return 'ce_bodyhash';
-  return Object.values(headers).some((value) => value.includes('\0')) ? 'with NUL' : undefined;
-}
+/** Of headers that are well-formed. */
+const parse = (headers: LogRecord['headers']): Envelope => ({
+  id: headers.ce_id ?? '',
+  type: headers.ce_type ?? '',
+  stream: headers.ce_subject ?? '',
+  time: headers.ce_time ?? '',
+  version: Number(headers.ce_streamversion),
+  prev: headers.ce_prev ?? '',
+  commandId: headers.ce_commandid ?? '',
+  actor: headers.ce_actor ?? '',
+  correlationId: headers.ce_correlationid ?? '',
+  causationId: headers.ce_causationid ?? '',
+  bodyHash: headers.ce_bodyhash ?? '',
+});
 
 /** Whether the value's bytes are those that were written. Checked before Avro sees a byte of them. */
 export function valueIsIntact({ value, headers }: LogRecord): boolean {
   return headers[CHECKSUM]?.slice(0, 8) === hex(crc32(value));
 }
 
-/** crc32 of the key and then of all other headers sorted by name, each `name\0value\0`. */
+/** Our headers, without those that tracing or a mirror added. */
+export function ownHeaders(headers: LogRecord['headers']): LogRecord['headers'] {
+  const names = [...NAMES, CHECKSUM];
+  return Object.fromEntries(names.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])));
+}
+
+/** crc32 of the key and then of our headers, without the checksum, sorted by name, each `name\0value\0`. */
 function headerChecksum(key: string, headers: LogRecord['headers']): string {
   let text = key;
-  for (const name of Object.keys(headers).sort()) {
-    if (name !== CHECKSUM) text += `${name}\0${headers[name] ?? ''}\0`;
+  for (const name of SORTED_NAMES) {
+    const value = headers[name];
+    if (value !== undefined) text += `${name}\0${value}\0`;
   }
   return hex(crc32(text));
 }
 
-/** Tells one record from another at the same offset, whoever wrote it: crc32 of value, key and every header. */
+/** Tells one record from another at the same offset: crc32 of value, key and our headers, and the checksum it carries. */
 export function fingerprint({ key, value, headers }: LogRecord): string {
   return `${hex(crc32(value))}-${headerChecksum(key, headers)}-${headers[CHECKSUM] ?? ''}`;
 }

@@ -1,7 +1,7 @@
-/** What somebody asks for. Nothing personal is in it: addresses, texts and items lie in Postgres, under `payloadId`. */
+/** What was asked for. Nothing personal is in it: addresses, texts and items lie in Postgres, under `payloadId`. */
 export interface JobRequest {
   readonly jobType: string;
-  /** Account id of whoever may see the job and its result. */
+  /** Account id of the owner, who may see the job and its result. */
   readonly ownerId: string;
   /** JSON, as the job's type wants it. */
   readonly parameters: string;
@@ -13,6 +13,9 @@ export interface JobRequest {
   readonly total: number;
   /** Attempts that may fail before it is given up. */
   readonly attempts: number;
+  readonly backoff: Backoff;
+  /** Among jobs of the same owner, a higher one comes first; 0 is normal. */
+  readonly priority: number;
   /** ISO 8601: not before; null for at once. */
   readonly runAt: string | null;
   readonly repeat: Repeat | null;
@@ -22,13 +25,28 @@ export interface JobRequest {
   readonly replaces: string | null;
 }
 
+/** How long to wait between attempts. */
+export interface Backoff {
+  /** `exponential`, `fixed`, `none`; any other value is read as `exponential`. */
+  readonly strategy: string;
+  /** After the first attempt that failed. */
+  readonly firstMs: number;
+  readonly maxMs: number;
+}
+
 export interface Repeat {
   /** Five fields, or six with seconds first. */
   readonly cron: string;
   /** IANA name. */
   readonly timeZone: string;
-  /** ISO 8601: the first occurrence. */
+  /** ISO 8601: the next time that is due. */
   readonly first: string;
+  /** What becomes of times that passed while nothing ran: `run-once`, `run-all`, `skip`; any other value is read as `run-once`. */
+  readonly missed: string;
+  /** ISO 8601: no time after this one is due; null: no end. */
+  readonly until: string | null;
+  /** Occurrences after which it ends; null: no limit. */
+  readonly count: number | null;
 }
 
 /** A file that a job has made. */
@@ -45,8 +63,8 @@ export interface JobFile {
   readonly size: number;
 }
 
-/** What can happen to a job. The stream is `job-…`. */
-export type JobEvent =
+/** What can happen to a job. The stream is `job-…`, and its id is the job's. */
+export type JobEvent = { readonly jobId: string } & (
   | { readonly type: 'JobRequested'; readonly request: JobRequest }
   | {
       readonly type: 'JobAttemptStarted';
@@ -108,12 +126,19 @@ export type JobEvent =
     }
   | {
       readonly type: 'JobOccurred';
-      /** ISO 8601: the time that the occurrence is of. */
+      /** The job of that time; null when times were only passed over. */
+      readonly occurrenceId: string | null;
+      /** Occurrences so far, this one included. */
+      readonly number: number;
+      /** ISO 8601: the time that has come, or the last one that was passed over. */
       readonly at: string;
-      /** The occurrence. */
-      readonly jobId: string;
+      /** Times before it that were missed and do not occur. */
+      readonly passedOver: number;
       /** ISO 8601; null when there is no other. */
       readonly next: string | null;
     }
-  /** Nobody wants to hear of the dead job any more. */
-  | { readonly type: 'DeadLetterDropped' };
+  /** From now on it repeats like this; the time that was due before is not. */
+  | { readonly type: 'JobRepeatChanged'; readonly repeat: Repeat }
+  /** It is no longer listed as a dead letter. */
+  | { readonly type: 'DeadLetterDropped' }
+);

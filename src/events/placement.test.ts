@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { likedIn } from './likes.ts';
 import { createPlacement, murmur2, partitionOf } from './placement.ts';
 
 describe('murmur2', () => {
@@ -44,14 +45,39 @@ describe('a placement', () => {
     expect(placement.belongs('artist-1', { topic: 'music.catalog', partition: 0 })).toBe(false);
   });
 
-  it('puts all likes of an album where the album would be', () => {
-    const id = fc.uuid().map((uuid) => uuid.replaceAll('-', ''));
+  it('puts all likes of an album or a song where the same id of the catalog has its partition', () => {
+    const ofUs = fc.uuid().map((uuid) => uuid.replaceAll('-', ''));
+    /** Servers before this one made ids of letters, digits, `-` and `_`. */
+    const ofOthers = fc.stringMatching(/^[A-Za-z0-9_-]{16}$/).filter((id) => !id.includes('-user-'));
+    const id = fc.oneof(ofUs, ofOthers);
+    const category = fc.constantFrom('album', 'song');
     fc.assert(
-      fc.property(id, id, fc.integer({ min: 1, max: 100 }), (album, account, partitions) => {
-        const like = partitionOf(`like-album-${album}-${account}`, partitions);
-        expect(like).toBe(partitionOf(`album-${album}`, partitions));
+      fc.property(category, id, id, fc.integer({ min: 1, max: 100 }), (kind, liked, account, partitions) => {
+        const like = partitionOf(`like-${kind}-${liked}-user-${account}`, partitions);
+        expect(like).toBe(partitionOf(`${kind}-${liked}`, partitions));
       }),
     );
+  });
+
+  it.each([
+    ['like-album-0198f5f43c4b7a318a411f2f3a4b5c6d-user-0198f5f43c4b7a318a411f2f3a4b5c70', 5],
+    ['like-album-Mk8AnmCp210PwT6B-user-qFTBYVQH', 0],
+    ['like-album-Mk8-AnmCp_210Pw--user-qFT-BYVQH', 1],
+    ['like-song-Qbax5Oy7L8WKf74l-user-2', 0],
+    ['like-album-1-user-user-2', 0],
+    ['like-album-1', 4],
+  ])('puts %s into partition %i of 6, for ever', (stream, partition) => {
+    expect(partitionOf(stream, 6)).toBe(partition);
+  });
+
+  it.each([
+    ['like-album-Mk8-AnmCp_210Pw--user-qFT-BYVQH', 'album-Mk8-AnmCp_210Pw-'],
+    ['like-song-Qbax5Oy7L8WKf74l-user-2', 'song-Qbax5Oy7L8WKf74l'],
+    ['like-album-a-user-b-user-c', 'album-a-user-b'],
+    ['like-album-1', undefined],
+    ['album-1-user-2', undefined],
+  ])('finds what %s is about', (stream, liked) => {
+    expect(likedIn(stream)).toBe(liked);
   });
 
   it('lets a stream stand only where it is put', () => {

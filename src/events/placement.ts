@@ -1,4 +1,5 @@
 import { categoryOf } from './ids.ts';
+import { likedIn } from './likes.ts';
 import type { TopicPartition } from './record.ts';
 
 /** The topics whose records are arbitrated, without the namespace, and the categories of streams each holds. */
@@ -62,15 +63,13 @@ export function createPlacement(namespace: string, partitions: number): Placemen
   };
 }
 
-/** `(murmur2 & 0x7fffffff) % n` of the stream id, as Kafka's default partitioner; of the album's id for likes. */
+/** `(murmur2 & 0x7fffffff) % n` of the stream id, as Kafka's default partitioner; of the liked thing's id for likes. */
 export function partitionOf(stream: string, partitions: number): number {
   return (murmur2(Buffer.from(hashedPart(stream))) & 0x7fffffff) % partitions;
 }
 
-/** `like-<album>-<account>` is placed by its album, so that one partition sees all of an album's likes. */
-function hashedPart(stream: string): string {
-  return /^like-(album-[^-]+)-/.exec(stream)?.[1] ?? stream;
-}
+/** Likes are placed by what is liked, so that one partition sees all likes of it, and one projector counts them. */
+const hashedPart = (stream: string): string => likedIn(stream) ?? stream;
 
 /** Austin Appleby's 32-bit murmur2 with Kafka's seed (org.apache.kafka.common.utils.Utils#murmur2), signed. */
 export function murmur2(data: Buffer): number {

@@ -1,4 +1,4 @@
-/** A record as it is appended: its bytes are final, nobody downstream adds a header. */
+/** A record as it is appended. On its way others may add headers, but never change these. */
 export interface LogRecord {
   /** The stream id. */
   readonly key: string;
@@ -19,7 +19,8 @@ export interface Position extends TopicPartition {
 
 /**
  * A record as it was read. Key and headers are UTF-8; bytes that are not become U+FFFD and fail the checksum.
- * A key or value of null reads as empty; a header that stands twice reads as its values joined by a comma.
+ * A key or value of null reads as empty. A header that stands more than once reads as its values joined by zero bytes, which
+ * no header of ours may hold: it is malformed, whatever its values are.
  */
 export interface StoredRecord extends LogRecord, Position {
   /** Of the leader that wrote the record's batch; 0 where the log has no leaders. */

@@ -2,22 +2,28 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { encodeEvent, subjectOf } from '../events/codec.ts';
-import type { JobEvent, JobRequest } from '../events/jobs.ts';
+import { repeatOf, requestOf } from '../../test/support/jobs.ts';
+import type { JobEvent } from '../events/jobs.ts';
 import { createJobWatcher, type JobWatcherOptions } from './job-events.ts';
 
-const request: JobRequest = {
-  ...{ jobType: 'dummy', ownerId: 'user-1', parameters: '{}', payloadId: null, provider: null, total: 2, attempts: 5 },
-  ...{ runAt: null, repeat: null, parentId: null, replaces: null },
-};
-const requested: JobEvent = { type: 'JobRequested', request };
+const jobId = 'job-1';
+const request = requestOf({ total: 2 });
+const requested: JobEvent = { type: 'JobRequested', jobId, request };
 const begun = (attempt = 1): JobEvent => ({
-  ...{ type: 'JobAttemptStarted', attempt, counted: 0, takesOver: false, worker: 'w' },
+  ...{ type: 'JobAttemptStarted', jobId, attempt, counted: 0, takesOver: false, worker: 'w' },
 });
-const progressed = (done: number): JobEvent => ({ type: 'JobProgressed', attempt: 1, done, total: 2, failed: 0 });
+const progressed = (done: number): JobEvent => ({
+  type: 'JobProgressed',
+  jobId,
+  attempt: 1,
+  done,
+  total: 2,
+  failed: 0,
+});
 const completed: JobEvent = {
-  ...{ type: 'JobCompleted', attempt: 1, done: 2, total: 2, failed: 0, file: null, result: '{}' },
+  ...{ type: 'JobCompleted', jobId, attempt: 1, done: 2, total: 2, failed: 0, file: null, result: '{}' },
 };
-const died: JobEvent = { type: 'JobDied', attempt: 1, code: 'DUMMY', error: 'told to' };
+const died: JobEvent = { type: 'JobDied', jobId, attempt: 1, code: 'DUMMY', error: 'told to' };
 
 const stops: (() => void)[] = [];
 afterEach(() => stops.splice(0).forEach((stop) => stop()));
@@ -103,7 +109,7 @@ describe('a job that is followed', () => {
 
   it('does not end where it was over once, and was done again', async () => {
     const { watcher, happens } = start();
-    happens('job-1', requested, begun(), died, { type: 'JobRetried', request, attempt: 1, failedOnly: false });
+    happens('job-1', requested, begun(), died, { type: 'JobRetried', jobId, request, attempt: 1, failedOnly: false });
     const client = reader(watcher.watch('job-1', 0));
     expect(idsOf(await client.until(4))).toEqual([1, 2, 3, 4]);
     happens('job-1', begun(2));
@@ -120,7 +126,7 @@ describe('a job that is followed', () => {
 
   it('does not end in the middle of its story', async () => {
     const { watcher, happens } = start();
-    const retried: JobEvent = { type: 'JobRetried', request, attempt: 1, failedOnly: false };
+    const retried: JobEvent = { type: 'JobRetried', jobId, request, attempt: 1, failedOnly: false };
     happens('job-1', requested, begun(), ...Array.from({ length: 197 }, () => progressed(1)), died, retried);
     const client = reader(watcher.watch('job-1', 0));
     const ended = client.ended.then(() => client.told());
@@ -129,13 +135,20 @@ describe('a job that is followed', () => {
 
   it('that repeats names each occurrence and the next time', async () => {
     const { watcher, happens } = start();
-    const repeat = { cron: '* * * * *', timeZone: 'UTC', first: '2030-01-01T00:00:00.000Z' };
-    happens('job-1', { type: 'JobRequested', request: { ...request, repeat } });
-    happens('job-1', { type: 'JobOccurred', at: repeat.first, jobId: 'job-2', next: '2030-01-01T00:01:00.000Z' });
+    const repeat = repeatOf('* * * * *', 'UTC', '2030-01-01T00:00:00.000Z');
+    const [next, third] = ['2030-01-01T00:01:00.000Z', '2030-01-01T00:02:00.000Z'];
+    const occurred = { type: 'JobOccurred', jobId, number: 1, passedOver: 0 } as const;
+    happens('job-1', { type: 'JobRequested', jobId, request: { ...request, repeat } });
+    happens('job-1', { ...occurred, at: repeat.first, occurrenceId: 'job-2', next });
+    happens('job-1', { ...occurred, at: next, occurrenceId: null, passedOver: 1, next: third });
+    happens('job-1', { type: 'JobRepeatChanged', jobId, repeat: { ...repeat, first: next } });
     const client = reader(watcher.watch('job-1', 0));
-    expect(await client.until(2)).toMatchObject([
-      { state: 'scheduled', nextAt: repeat.first },
-      { state: 'scheduled', nextAt: '2030-01-01T00:01:00.000Z', occurrence: 'job-2' },
+    const about = { progress: { done: 0, total: 2, failed: 0 }, attempt: 0 };
+    expect(await client.until(4)).toEqual([
+      { id: 1, state: 'scheduled', ...about, nextAt: repeat.first },
+      { id: 2, state: 'scheduled', ...about, nextAt: next, occurrence: 'job-2' },
+      { id: 3, state: 'scheduled', ...about, nextAt: third },
+      { id: 4, state: 'scheduled', ...about, nextAt: next },
     ]);
   });
 });

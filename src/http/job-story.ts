@@ -46,10 +46,13 @@ export function tell({ state, progress, attempt }: JobMoment, event: AnyEvent): 
       return { ...as, state: 'dead', error: reasonIn(event) };
     case 'JobCancelled':
       return { ...as, state: 'cancelled' };
-    case 'JobOccurred':
-      return event.next === null
-        ? { ...as, state: 'succeeded', occurrence: event.jobId }
-        : { ...as, state: 'scheduled', occurrence: event.jobId, nextAt: event.next };
+    case 'JobOccurred': {
+      const { occurrenceId, next } = event;
+      const now = { ...as, ...(occurrenceId !== null && { occurrence: occurrenceId }) };
+      return next === null ? { ...now, state: 'succeeded' } : { ...now, state: 'scheduled', nextAt: next };
+    }
+    case 'JobRepeatChanged':
+      return { ...as, nextAt: event.repeat.first };
     default:
       return as;
   }

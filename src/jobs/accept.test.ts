@@ -50,7 +50,13 @@ function start(broken?: Error, unfinished = UNFINISHED) {
   const database: Database = { ...tables, query: (one) => (asked.push(one.name ?? ''), tables.query(one)) };
   const accept = createAccept({
     ...{ commands, tables: { ...tables, query }, database, catalogTopic: 'music.catalog', files: {} as never },
-    ...{ mail: { enabled: ['file'], standard: 'file' }, attempts: 4, unfinished, now: () => NOW },
+    ...{
+      mail: { enabled: ['file'], standard: 'file' },
+      attempts: 4,
+      pauses: { firstMs: 1_000, mostMs: 60_000 },
+      unfinished,
+      now: () => NOW,
+    },
   });
   return { accept, requests, asked };
 }

@@ -9,6 +9,7 @@ import type { Database } from '../postgres/pool.ts';
 import { together, writtenTogether } from '../together.ts';
 import { unfinishedJobsOf } from '../projections/jobs.ts';
 import { currentMoments } from '../projections/playlist-moments.ts';
+import type { Pauses } from './backoff.ts';
 import { nextTime } from './cron.ts';
 import type { JobPlan, JobType, PlanContext } from './job-type.ts';
 
@@ -35,6 +36,8 @@ export interface AcceptOptions extends Pick<PlanContext, 'database' | 'files' | 
   readonly tables: Database;
   /** Attempts that may fail. */
   readonly attempts: number;
+  /** Between attempts. */
+  readonly pauses: Pauses;
   /** Jobs of an account that have not ended. */
   readonly unfinished: number;
   /** Milliseconds since the epoch. */
@@ -48,6 +51,8 @@ export interface Accepted extends CommandOutcome {
 /** Accepts jobs: what is personal or large goes to Postgres, and then an event to the log. */
 export type Accept = (wish: JobWish, origin: CommandOrigin, isAdmin: boolean) => Promise<Accepted>;
 
+/** Priority of a job that asks for none. */
+const NORMAL = 0;
 const ACCOUNTS_REMEMBERED = 10_000;
 const COUNTED_AGAIN_MS = 1_000;
 
@@ -55,6 +60,7 @@ export function createAccept({
   commands,
   tables,
   attempts,
+  pauses,
   unfinished,
   now,
   catalogTopic,
@@ -83,6 +89,7 @@ export function createAccept({
     return {
       ...{ jobType: type.name, ownerId: caller, parameters: JSON.stringify(plan.parameters), attempts },
       ...{ payloadId, provider: plan.provider ?? null, total: plan.items?.length ?? 1 },
+      ...{ backoff: { strategy: type.backoff, firstMs: pauses.firstMs, maxMs: pauses.mostMs }, priority: NORMAL },
       ...{ runAt: runAt?.toISOString() ?? null, repeat: repeat ? firstOf(repeat) : null },
       ...{ parentId: null, replaces: replaces ?? null },
     };
@@ -100,7 +107,7 @@ export function createAccept({
   function firstOf({ cron, timeZone }: { cron: string; timeZone: string }) {
     const first = nextTime(cron, timeZone, new Date(now()));
     if (!first) throw new AppError('rejected', 'NEVER_DUE', 'There is no such time.');
-    return { cron, timeZone, first: first.toISOString() };
+    return { cron, timeZone, first: first.toISOString(), missed: 'run-once', until: null, count: null };
   }
 
   return async (wish, origin, isAdmin) => {

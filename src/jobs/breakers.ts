@@ -48,19 +48,19 @@ interface BreakerRow {
   readonly onTrial: boolean;
 }
 
-const LOOK = `SELECT name, extract(epoch FROM open_until - now())::float8 * 1000 AS "openForMs", trial_until > now() AS "onTrial" FROM breakers`;
+const LOOK = `SELECT name, extract(epoch FROM open_until - now())::float8 * 1000 AS "openForMs", half_open_until > now() AS "onTrial" FROM breakers`;
 
 const OPEN = `INSERT INTO breakers (name, open_until, opened_at, reason) VALUES ($1, now() + $2 * interval '1 ms', now(), $3)
   ON CONFLICT (name) DO UPDATE SET open_until = excluded.open_until, opened_at = excluded.opened_at,
-    reason = excluded.reason, trial_until = '-infinity'`;
+    reason = excluded.reason, half_open_until = '-infinity'`;
 
-const TRY = `UPDATE breakers SET trial_until = now() + $2 * interval '1 ms'
-  WHERE name = $1 AND open_until <= now() AND trial_until <= now() RETURNING name`;
+const TRY = `UPDATE breakers SET half_open_until = now() + $2 * interval '1 ms'
+  WHERE name = $1 AND open_until <= now() AND half_open_until <= now() RETURNING name`;
 
 /** A trial that found nothing out may be made again at once. */
-const UNTRY = `UPDATE breakers SET trial_until = '-infinity' WHERE name = $1`;
+const UNTRY = `UPDATE breakers SET half_open_until = '-infinity' WHERE name = $1`;
 
-const CLOSE = `UPDATE breakers SET open_until = NULL, opened_at = NULL, trial_until = '-infinity' WHERE name = $1`;
+const CLOSE = `UPDATE breakers SET open_until = NULL, opened_at = NULL, half_open_until = '-infinity' WHERE name = $1`;
 
 /** What a process knows of breakers. */
 function createKnown() {

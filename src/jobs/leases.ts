@@ -1,3 +1,4 @@
+import type { Backoff } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
 
 /** A job that is to be worked on, as the queue knows it. */
@@ -16,6 +17,8 @@ export interface QueuedJob {
   readonly total: number;
   /** Attempts that may fail. */
   readonly allowed: number;
+  readonly backoff: Backoff;
+  readonly priority: number;
   readonly runAt: Date;
   readonly repeatCron: string | null;
   readonly repeatZone: string | null;
@@ -49,8 +52,9 @@ export interface Leases {
 }
 
 const JOB = `q.job_id AS "jobId", q.version, q.lane, q.job_type AS "jobType", q.owner_id AS "ownerId", q.parameters,
-  q.payload_id AS "payloadId", p.payload, q.provider, q.total, q.allowed, q.run_at AS "runAt", q.repeat_cron AS "repeatCron",
-  q.repeat_zone AS "repeatZone", q.state = 'running' AS abandoned, q.attempt, q.counted, q.again_after AS "againAfter"`;
+  q.payload_id AS "payloadId", p.payload, q.provider, q.total, q.max_attempts AS allowed, q.run_at AS "runAt", q.repeat_cron AS "repeatCron",
+  q.repeat_zone AS "repeatZone", q.state = 'running' AS abandoned, q.attempt, q.counted, q.redo_through AS "againAfter", q.priority,
+  json_build_object('strategy', q.backoff, 'firstMs', q.backoff_first_ms, 'maxMs', q.backoff_max_ms) AS backoff`;
 
 const FREE = `NOT EXISTS (SELECT FROM job_leases l WHERE l.job_id = q.job_id AND l.expires_at > now())`;
 

@@ -15,7 +15,7 @@ import { queueOf, type QueueScope } from './queue.ts';
 import { MOMENT_MS } from './runner.ts';
 
 /** Of the tables of a queue: another version is a schema of its own, made of the log from its beginning. */
-const QUEUE_VERSION = 1;
+const QUEUE_VERSION = 2;
 
 /** Where a consumer group keeps its queue. */
 export const queueSchema = (namespace: string, { group }: QueueScope) => `${namespace}_${group}_${QUEUE_VERSION}`;
@@ -36,9 +36,9 @@ export interface QueueFeed extends Stoppable {
   health(): FeedHealth;
 }
 
-/** Of jobs that other groups work on nothing is kept. */
+/** Of jobs that other groups work on nothing is kept. Genesis streams are: their later records must be judged. */
 const headsOfQueue = ({ holds }: QueueScope): Ledger =>
-  headsOf((first) => first.type === 'JobRequested' && holds(first.request));
+  headsOf((first) => first.type === 'PartitionOpened' || (first.type === 'JobRequested' && holds(first.request)));
 
 const jobPartitions = ({ all, namespace }: Placement) =>
   all.filter(({ topic }) => topic === topicOf(namespace, 'jobs'));

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { requestOf, SCOPES } from '../../test/support/jobs.ts';
+import { repeatOf, requestOf, SCOPES } from '../../test/support/jobs.ts';
 import { laneOf } from './queue.ts';
 
-const repeat = { cron: '0 9 * * *', timeZone: 'UTC', first: '2030-01-01T09:00:00.000Z' };
+const repeat = repeatOf('0 9 * * *', 'UTC', '2030-01-01T09:00:00.000Z');
 
 describe('every job has one group that works on it', () => {
   it.each([

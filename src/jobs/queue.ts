@@ -1,4 +1,4 @@
-import type { JobRequest } from '../events/jobs.ts';
+import type { JobRequest, Repeat } from '../events/jobs.ts';
 import type { Applied, Projection, Rows } from '../projections/projection.ts';
 
 /** Which jobs a consumer group works on: a pure function of what was asked for. */
@@ -13,14 +13,22 @@ export const laneOf = (jobType: string, provider: string | null | undefined): st
   provider ? `${jobType}:${provider}` : jobType;
 
 function rowOf(stream: string, version: number, time: string, request: JobRequest) {
-  const { jobType, ownerId, parameters, payloadId, provider, total, attempts, runAt, repeat } = request;
+  const { jobType, ownerId, parameters, payloadId, provider, total, attempts, backoff, priority, runAt, repeat } =
+    request;
   return {
     ...{ job_id: stream, version, lane: laneOf(jobType, provider), job_type: jobType, owner_id: ownerId, parameters },
-    ...{ payload_id: payloadId, provider, total, allowed: attempts, run_at: repeat?.first ?? runAt ?? time },
-    ...{ repeat_cron: repeat?.cron ?? null, repeat_zone: repeat?.timeZone ?? null },
-    ...{ state: 'waiting', attempt: 0, counted: 0, again_after: 0 },
+    ...{ payload_id: payloadId, provider, total, max_attempts: attempts, priority },
+    ...{ backoff: backoff.strategy, backoff_first_ms: backoff.firstMs, backoff_max_ms: backoff.maxMs },
+    ...{ run_at: runAt ?? time, repeat_cron: null, repeat_zone: null, ...(repeat && repeatColumns(repeat)) },
+    ...{ state: 'waiting', attempt: 0, counted: 0, redo_through: 0 },
   };
 }
+
+const repeatColumns = ({ first, cron, timeZone }: Repeat) => ({
+  run_at: first,
+  repeat_cron: cron,
+  repeat_zone: timeZone,
+});
 
 /** The jobs of a consumer group that have not ended. */
 export const queueOf = ({ holds }: QueueScope): Projection => ({
@@ -36,14 +44,18 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
       payload_id: 'text',
       provider: 'text',
       total: 'integer',
-      allowed: 'integer',
+      max_attempts: 'integer',
+      priority: 'integer',
+      backoff: 'text',
+      backoff_first_ms: 'bigint',
+      backoff_max_ms: 'bigint',
       run_at: 'timestamptz',
       repeat_cron: 'text',
       repeat_zone: 'text',
       state: 'text',
       attempt: 'integer',
       counted: 'integer',
-      again_after: 'integer',
+      redo_through: 'integer',
     },
   },
   ddl: `CREATE TABLE job_queue (
@@ -56,15 +68,19 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
     payload_id text COLLATE "C",
     provider text,
     total integer NOT NULL,
-    allowed integer NOT NULL,
+    max_attempts integer NOT NULL,
+    priority integer NOT NULL,
+    backoff text NOT NULL,
+    backoff_first_ms bigint NOT NULL,
+    backoff_max_ms bigint NOT NULL,
     run_at timestamptz NOT NULL,
     repeat_cron text,
     repeat_zone text,
     state text NOT NULL,
     attempt integer NOT NULL,
     counted integer NOT NULL,
-    -- What failed up to this attempt is to be done again; 0: nothing.
-    again_after integer NOT NULL
+    -- Items that failed up to this attempt are done again; 0: none.
+    redo_through integer NOT NULL
   ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
   CREATE INDEX job_queue_waiting ON job_queue (lane, run_at, job_id) WHERE state = 'waiting';
   CREATE INDEX job_queue_running ON job_queue (job_id) WHERE state = 'running'`,
@@ -78,7 +94,7 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
         rows.put({
           ...rowOf(stream, version, time, event.request),
           attempt: event.attempt,
-          again_after: event.attempt,
+          redo_through: event.attempt,
         });
         break;
       case 'JobAttemptStarted':
@@ -93,6 +109,9 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
       case 'JobOccurred':
         if (event.next === null) rows.remove(stream);
         else rows.patch(stream, { version, run_at: event.next });
+        break;
+      case 'JobRepeatChanged':
+        rows.patch(stream, { version, ...repeatColumns(event.repeat) });
         break;
       case 'JobCompleted':
       case 'JobDied':

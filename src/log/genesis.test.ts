@@ -11,12 +11,13 @@ const where = { topic: 'music.catalog', partition: 2 };
 const incarnation = '1b4e28ba-2fa1-41d2-883f-0016d3cca427';
 const written = genesisRecord(placement, where, incarnation);
 const opened: PartitionOpened = {
-  ...{ type: 'PartitionOpened', topic: 'music.catalog', partition: 2, partitions: 6, incarnation, ruleVersion: 1 },
+  ...{ type: 'PartitionOpened', topic: 'music.catalog', partition: 2, partitions: 6, incarnation, ruleVersion: 2 },
+  owner: null,
 };
 
 const at = (record: LogRecord, offset = 0): StoredRecord => ({ ...record, ...where, offset, leaderEpoch: 0 });
 
-const album = encodeEvent({ type: 'AlbumCreated', name: 'a', year: 2000 });
+const album = encodeEvent({ type: 'AlbumCreated', albumId: 'album-1', name: 'a', year: 2000 });
 
 function envelopeOf(record: LogRecord): Envelope {
   const reading = readEnvelope(record);
@@ -31,6 +32,12 @@ const made = (change: Partial<Envelope>, payload: Partial<PartitionOpened> = {})
 describe('a partition that begins with its genesis record', () => {
   it('says which life of the log it belongs to', () => {
     expect(readGenesis(placement, at(written))).toEqual(opened);
+  });
+
+  it('says which database owns the log', () => {
+    const owner = { systemIdentifier: '7512345678901234567', databaseOid: '16384' };
+    const owned = genesisRecord(placement, where, incarnation, owner);
+    expect(readGenesis(placement, at(owned))).toEqual({ ...opened, owner });
   });
 });
 
@@ -57,7 +64,7 @@ describe('a partition is refused that begins with', () => {
     ['another topic in it', made({}, { topic: 'music.likes' }), 'says it belongs to music.likes/2'],
     ['another partition in it', made({}, { partition: 5 }), 'says it belongs to music.catalog/5'],
     ['another count in it', made({}, { partitions: 12 }), 'says the topic has 12 partitions, 6 are configured'],
-    ['another rule in it', made({}, { ruleVersion: 2 }), 'judged by rule 2, this code knows rule 1'],
+    ['another rule in it', made({}, { ruleVersion: 1 }), 'judged by rule 1, this code knows rule 2'],
   ])('%s', (_, first, reason) => {
     expect(readGenesis(placement, first)).toContain(`music.catalog/2`);
     expect(readGenesis(placement, first)).toContain(reason);

@@ -1,15 +1,20 @@
 import { reasonOf } from '../errors.ts';
 import { decodeEvent, encodeEvent, subjectOf } from '../events/codec.ts';
 import { readEnvelope, toRecord, valueIsIntact, type Envelope } from '../events/envelope.ts';
-import { type PartitionOpened, RULE_VERSION } from '../events/genesis.ts';
+import { type LogOwner, type PartitionOpened, RULE_VERSION } from '../events/genesis.ts';
 import { newId } from '../events/ids.ts';
 import type { Placement } from '../events/placement.ts';
 import { partitionKey, type LogRecord, type StoredRecord, type TopicPartition } from '../events/record.ts';
 
 const SUBJECT = subjectOf('PartitionOpened');
 
-/** The record that opens a partition. */
-export function genesisRecord(placement: Placement, where: TopicPartition, incarnation: string): LogRecord {
+/** The record that opens a partition; `owner` is null for a log that lies in its own database. */
+export function genesisRecord(
+  placement: Placement,
+  where: TopicPartition,
+  incarnation: string,
+  owner: LogOwner | null = null,
+): LogRecord {
   const { topic, partition } = where;
   const { partitions } = placement;
   const id = newId();
@@ -22,10 +27,10 @@ export function genesisRecord(placement: Placement, where: TopicPartition, incar
     causationId: id,
     bodyHash: '',
   };
-  return toRecord(
-    envelope,
-    encodeEvent({ type: 'PartitionOpened', incarnation, topic, partition, partitions, ruleVersion: RULE_VERSION }),
-  );
+  const opened: PartitionOpened = {
+    ...{ type: 'PartitionOpened', incarnation, topic, partition, partitions, ruleVersion: RULE_VERSION, owner },
+  };
+  return toRecord(envelope, encodeEvent(opened));
 }
 
 /** What a partition's first record says, or why it is not the genesis it must be. */

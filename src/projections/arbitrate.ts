@@ -26,9 +26,6 @@ export type Sighting =
   | { readonly kind: 'loser'; readonly reason: string; readonly alarm: boolean }
   | { readonly kind: 'corrupt'; readonly reason: string };
 
-/** A longer stream id is none: an index of Postgres holds 2,704 bytes, and a winner that no table takes would never let go. */
-const STREAM_BYTES = 255;
-
 /** Reads headers and key, never the value, so that old and new code always agree. */
 export function sight(record: StoredRecord, ground: Ground): Sighting {
   if (ground.isVoid(record)) return { kind: 'loser', reason: 'declared void', alarm: false };
@@ -38,9 +35,6 @@ export function sight(record: StoredRecord, ground: Ground): Sighting {
   const { envelope } = reading;
   if (!ground.belongs(envelope.stream, record)) {
     return { kind: 'loser', reason: 'its stream lives in another partition', alarm: true };
-  }
-  if (Buffer.byteLength(envelope.stream) > STREAM_BYTES) {
-    return { kind: 'loser', reason: 'the id of its stream is too long', alarm: true };
   }
   return { kind: 'claim', envelope };
 }

@@ -4,7 +4,7 @@ import { BELIEVED_MS, type CacheRow, type CacheState } from '../cache/known-row.
 import { isRead } from '../postgres/generation-lock.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 
-const COLUMNS = 'id, previous, "on", run_id AS "runId", generation';
+const COLUMNS = 'id, previous, enabled AS "on", run_id AS "runId", generation';
 /** SQL of the database's clock in milliseconds. */
 export const CLOCK = 'extract(epoch FROM clock_timestamp()) * 1000';
 
@@ -46,7 +46,7 @@ export function openCacheRow(database: Database): CacheRow {
 }
 
 async function set(client: Client, { id, previous, on, runId, generation }: CacheState): Promise<void> {
-  const text = 'UPDATE cache_state SET id = $1, previous = $2, "on" = $3, run_id = $4, generation = $5';
+  const text = 'UPDATE cache_state SET id = $1, previous = $2, enabled = $3, run_id = $4, generation = $5';
   await client.query(text, [id, previous, on, runId, generation]);
 }
 

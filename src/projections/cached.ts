@@ -7,7 +7,7 @@ const EPOCHS = { songs: 'songs', albums: 'albums', playlists: 'playlists' } as c
 const keys = {
   album: (id: string) => `album/${id}`,
   song: (id: string) => `song/${id}`,
-  likes: (albumId: string) => `likes/${albumId}`,
+  likes: (likedId: string) => `likes/${likedId}`,
   playlist: (id: string) => `playlist/${id}`,
   playlistsOf: (accountId: string) => `playlists-of/${accountId}`,
   job: (id: string) => `job/${id}`,
@@ -31,6 +31,7 @@ export function changedBy({ stream, event }: Applied): readonly string[] {
   switch (event.type) {
     case 'AlbumCreated':
     case 'PartitionOpened':
+    case 'OwnerChanged':
     case 'JobRequested':
       return [];
     case 'AlbumChanged':
@@ -41,6 +42,9 @@ export function changedBy({ stream, event }: Applied): readonly string[] {
     case 'AlbumLiked':
     case 'AlbumUnliked':
       return [keys.likes(event.albumId)];
+    case 'SongLiked':
+    case 'SongUnliked':
+      return [keys.likes(event.songId)];
     case 'SongCreated':
       return event.albumId === null ? [] : [keys.album(event.albumId)];
     case 'SongChanged':
@@ -48,10 +52,13 @@ export function changedBy({ stream, event }: Applied): readonly string[] {
       return [keys.song(stream), EPOCHS.songs];
     case 'PlaylistCreated':
       return [keys.playlistsOf(event.ownerId)];
-    case 'PlaylistRenamed':
+    case 'PlaylistChanged':
     case 'PlaylistDeleted':
+    case 'PlaylistUndeleted':
+    case 'PlaylistRestored':
       return [keys.playlist(stream), EPOCHS.playlists];
-    case 'SongAddedToPlaylist':
+    case 'SongsAddedToPlaylist':
+    case 'SongsMovedInPlaylist':
     case 'SongRemovedFromPlaylist':
       return [keys.playlist(stream)];
     case 'CollaboratorAdded':
@@ -65,6 +72,7 @@ export function changedBy({ stream, event }: Applied): readonly string[] {
     case 'JobCancelled':
     case 'JobRetried':
     case 'JobOccurred':
+    case 'JobRepeatChanged':
     case 'DeadLetterDropped':
       return [keys.job(stream)];
   }

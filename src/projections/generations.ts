@@ -15,7 +15,7 @@ export interface Generation {
   readonly state: 'building' | 'serving' | 'retired';
 }
 
-const COLUMNS = 'id, version, build, schema_name AS schema, state';
+const COLUMNS = 'id, version, generation AS build, schema_name AS schema, state';
 
 export async function listGenerations(client: Client): Promise<Generation[]> {
   return (await client.query<Generation>(`SELECT ${COLUMNS} FROM generations ORDER BY id`)).rows;
@@ -23,7 +23,7 @@ export async function listGenerations(client: Client): Promise<Generation[]> {
 
 /** Serving builds of a version, the newest first. */
 export async function servingBuilds(client: Client, version: number): Promise<Generation[]> {
-  const text = `SELECT ${COLUMNS} FROM generations WHERE version = $1 AND state = 'serving' ORDER BY build DESC`;
+  const text = `SELECT ${COLUMNS} FROM generations WHERE version = $1 AND state = 'serving' ORDER BY generation DESC`;
   return (await client.query<Generation>({ name: 'serving-builds', text, values: [version] })).rows;
 }
 
@@ -37,13 +37,13 @@ export interface BuildPlan {
 export function createBuild(client: Client, { placement, version, projections }: BuildPlan): Promise<Generation> {
   return transaction(client, async () => {
     const { rows: numbers } = await client.query<{ build: number }>(
-      'SELECT coalesce(max(build), 0) + 1 AS build FROM generations WHERE version = $1',
+      'SELECT coalesce(max(generation), 0) + 1 AS build FROM generations WHERE version = $1',
       [version],
     );
     const build = numbers[0]?.build ?? 1;
     const schema = `${placement.namespace}_read_${version}_${build}`;
     const { rows } = await client.query<Generation>(
-      `INSERT INTO generations (version, build, schema_name, state) VALUES ($1, $2, $3, 'building') RETURNING ${COLUMNS}`,
+      `INSERT INTO generations (version, generation, schema_name, state) VALUES ($1, $2, $3, 'building') RETURNING ${COLUMNS}`,
       [version, build, schema],
     );
     const [generation] = rows;
@@ -88,7 +88,7 @@ export async function retireOlder(client: Client, namespace: string, newest: Gen
   const { rows: older } = await client.query<Generation>({
     name: 'older-builds',
     text: `SELECT ${COLUMNS} FROM generations
-      WHERE version = $1 AND build < $2 AND to_regnamespace(quote_ident(schema_name)) IS NOT NULL ORDER BY id`,
+      WHERE version = $1 AND generation < $2 AND to_regnamespace(quote_ident(schema_name)) IS NOT NULL ORDER BY id`,
     values: [newest.version, newest.build],
   });
   const stillRead: Generation[] = [];

@@ -1,4 +1,4 @@
-import type { JobFile, JobRequest } from '../events/jobs.ts';
+import type { JobFile, JobRequest, Repeat } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
 import { type JobAttempt, showAttempt, type StoredAttempt } from './job-attempts.ts';
 import type { Applied, Projection, Rows } from './projection.ts';
@@ -56,6 +56,9 @@ function apply({ stream, version, time, event }: Applied, rows: Rows): void {
       if (event.next === null) patch({ state: 'succeeded', finished_at: time });
       else patch({ run_at: event.next });
       break;
+    case 'JobRepeatChanged':
+      patch(repeatColumns(event.repeat));
+      break;
     case 'DeadLetterDropped':
       patch({ dropped: true });
       break;
@@ -72,6 +75,12 @@ const fileColumns = ({ fileId, stored, name, kind, mediaType, size }: JobFile) =
   ...{ file_media_type: mediaType, file_size: size },
 });
 
+const repeatColumns = ({ first, cron, timeZone }: Repeat) => ({
+  run_at: first,
+  repeat_cron: cron,
+  repeat_zone: timeZone,
+});
+
 /** What a job has that is about to be done, for the first time or again. */
 const AGAIN = { finished_at: null, dropped: false, result: null, done: 0, failed: 0 } as const;
 
@@ -80,7 +89,7 @@ function rowOf(request: JobRequest) {
   return {
     ...AGAIN,
     ...{ owner_id: ownerId, type: jobType, state: runAt || repeat ? 'scheduled' : 'queued', total },
-    ...{ run_at: repeat?.first ?? runAt, repeat_cron: repeat?.cron ?? null, repeat_zone: repeat?.timeZone ?? null },
+    ...{ run_at: runAt, repeat_cron: null, repeat_zone: null, ...(repeat && repeatColumns(repeat)) },
     ...{ payload_id: payloadId, parent_id: parentId, replaces },
     ...NO_FILE,
   };

@@ -67,7 +67,11 @@ describe('judging', () => {
     ['a wrong checksum', withCorruptValue(claim({ stream: 'album-1' })), /checksum/],
     ['an unknown schema', claim({ stream: 'album-1', value: Buffer.from([0, 0, 0, 1, 0]) }), /schema id 256/],
     ["another type's value", claim({ stream: 'album-1', value: Buffer.from([0, 0, 0, 0, 4]) }), /ce_type says/],
-    ['NUL in a text', claim({ stream: 'album-1', event: { type: 'AlbumCreated', name: 'a\0', year: 1 } }), /NUL/],
+    [
+      'NUL in a text',
+      claim({ stream: 'album-1', event: { type: 'AlbumCreated', albumId: 'album-1', name: 'a\0', year: 1 } }),
+      /NUL/,
+    ],
   ])('tells why a winner cannot be decoded: %s', (_, record, reason) => {
     const [accepted] = judge(workOf([record])).accepted;
     expect(accepted!.payload).toEqual({ poison: expect.stringMatching(reason) });

@@ -1,3 +1,4 @@
+import { ownHeaders } from '../events/envelope.ts';
 import type { AnyEvent } from '../events/events.ts';
 import { isRead } from '../postgres/generation-lock.ts';
 import type { Accepted } from './store.ts';
@@ -33,7 +34,7 @@ function eventRow({ record, envelope }: Accepted) {
   const { stream, version, type } = envelope;
   return {
     ...{ stream, version, record_id: envelope.id, command_id: envelope.commandId, topic, partition, offset },
-    ...{ type, body_hash: envelope.bodyHash, headers, value: value.toString('base64') },
+    ...{ type, body_hash: envelope.bodyHash, headers: ownHeaders(headers), value: value.toString('base64') },
   };
 }
 

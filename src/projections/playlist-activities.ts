@@ -12,13 +12,14 @@ export interface Activity {
 }
 
 function apply({ stream, version, time, actor, event }: Applied, rows: Rows): void {
-  const activity = { id: `${stream}/${version}`, playlist_id: stream, version, actor, time };
+  const put = (place: number, title: string, action: Activity['action']) =>
+    rows.put({ id: `${stream}/${version}/${place}`, playlist_id: stream, version, place, actor, title, action, time });
   switch (event.type) {
-    case 'SongAddedToPlaylist':
-      rows.put({ ...activity, title: event.title, action: 'add' });
+    case 'SongsAddedToPlaylist':
+      for (const [place, { title }] of event.entries.entries()) put(place, title, 'add');
       break;
     case 'SongRemovedFromPlaylist':
-      rows.put({ ...activity, title: event.title, action: 'delete' });
+      put(0, event.title, 'delete');
       break;
     default:
   }
@@ -32,6 +33,7 @@ export const playlistActivities: Projection = {
       id: 'text',
       playlist_id: 'text',
       version: 'integer',
+      place: 'integer',
       actor: 'text',
       title: 'text',
       action: 'text',
@@ -42,12 +44,14 @@ export const playlistActivities: Projection = {
     id text COLLATE "C" PRIMARY KEY,
     playlist_id text COLLATE "C" NOT NULL,
     version integer NOT NULL,
+    -- Among the songs of one event, from 0.
+    place integer NOT NULL,
     actor text COLLATE "C" NOT NULL,
     title text NOT NULL,
     action text NOT NULL,
     time timestamptz NOT NULL
   );
-  CREATE INDEX ON playlist_activities (playlist_id, version)`,
+  CREATE INDEX ON playlist_activities (playlist_id, version, place)`,
   apply,
 };
 
@@ -56,7 +60,8 @@ export async function activitiesOf(database: Database, playlist: string): Promis
   const rows = await database.query<Omit<Activity, 'time'> & { time: Date }>({
     name: 'activities-of',
     text: `SELECT coalesce(a.username, 'deleted') AS username, p.title, p.action, p.time
-      FROM playlist_activities p LEFT JOIN accounts a ON a.id = p.actor WHERE p.playlist_id = $1 ORDER BY p.version`,
+      FROM playlist_activities p LEFT JOIN accounts a ON a.id = p.actor WHERE p.playlist_id = $1
+      ORDER BY p.version, p.place`,
     values: [playlist],
   });
   return rows.map(({ time, ...rest }) => ({ ...rest, time: time.toISOString() }));

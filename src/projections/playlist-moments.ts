@@ -1,4 +1,5 @@
 import { decodeEvent } from '../events/codec.ts';
+import { evolveEntries, noEntries } from '../events/entry-list.ts';
 import type { AnyEvent } from '../events/events.ts';
 import type { Database } from '../postgres/pool.ts';
 import type { SongSummary } from './songs.ts';
@@ -33,7 +34,7 @@ export async function currentMoments(
     name: 'current-moments',
     text: `SELECT p.id AS "playlistId", p.version, p.owner_id AS "ownerId", c.catalog
       FROM playlists p CROSS JOIN (SELECT json_agg(next ORDER BY partition) AS catalog FROM checkpoints WHERE topic = $2) c
-      WHERE p.id = ANY($1)`,
+      WHERE p.id = ANY($1) AND p.deleted_at IS NULL`,
     values: [[...new Set(playlistIds)], catalogTopic],
   });
   const moments = new Map(rows.map((moment) => [moment.playlistId, moment]));
@@ -65,23 +66,13 @@ const eventOf = ({ type, value }: EventRow): AnyEvent => decodeEvent(type, value
 
 function foldPlaylist(events: readonly AnyEvent[]): { name: string; songIds: readonly string[] } {
   let name = '';
-  const entries = new Map<string, string>();
+  let entries = noEntries;
   for (const event of events) {
-    switch (event.type) {
-      case 'PlaylistCreated':
-      case 'PlaylistRenamed':
-        name = event.name;
-        break;
-      case 'SongAddedToPlaylist':
-        entries.set(event.entryId, event.songId);
-        break;
-      case 'SongRemovedFromPlaylist':
-        for (const entryId of event.entryIds) entries.delete(entryId);
-        break;
-      default:
-    }
+    if (!('playlistId' in event)) continue;
+    if ('name' in event) name = event.name;
+    entries = evolveEntries(entries, event);
   }
-  return { name, songIds: [...entries.values()] };
+  return { name, songIds: entries.present.map(({ songId }) => songId) };
 }
 
 /** Songs by id, as the catalog had them when its partitions were that long. */

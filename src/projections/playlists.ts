@@ -1,4 +1,5 @@
 import type { Database } from '../postgres/pool.ts';
+import { IN_PLAYLIST, PLAYLIST_ORDER } from './playlist-entries.ts';
 import type { Applied, Projection, Rows } from './projection.ts';
 import type { SongSummary } from './songs.ts';
 
@@ -18,34 +19,58 @@ export interface PlaylistView {
   readonly playlist: PlaylistSummary & { readonly songs: readonly SongSummary[] };
 }
 
-function apply({ stream, version, event }: Applied, rows: Rows): void {
+function apply({ stream, version, time, event }: Applied, rows: Rows): void {
   switch (event.type) {
     case 'PlaylistCreated':
-      rows.put({ id: stream, version, name: event.name, owner_id: event.ownerId });
+      rows.put({
+        ...{ id: stream, version, name: event.name, owner_id: event.ownerId },
+        ...{ entries_version: version, deleted_at: null },
+      });
       break;
-    case 'PlaylistRenamed':
+    case 'PlaylistChanged':
       rows.patch(stream, { version, name: event.name });
       break;
-    case 'SongAddedToPlaylist':
+    case 'PlaylistRestored':
+      rows.patch(stream, { version, name: event.name, entries_version: version });
+      break;
+    case 'SongsAddedToPlaylist':
+    case 'SongsMovedInPlaylist':
     case 'SongRemovedFromPlaylist':
     case 'CollaboratorAdded':
     case 'CollaboratorRemoved':
       rows.patch(stream, { version });
       break;
     case 'PlaylistDeleted':
-      rows.remove(stream);
+      rows.patch(stream, { version, deleted_at: time });
+      break;
+    case 'PlaylistUndeleted':
+      rows.patch(stream, { version, deleted_at: null });
       break;
     default:
   }
 }
 
+/** Playlists, deleted ones included: they can come back. */
 export const playlists: Projection = {
-  table: { name: 'playlists', columns: { id: 'text', version: 'integer', name: 'text', owner_id: 'text' } },
+  table: {
+    name: 'playlists',
+    columns: {
+      id: 'text',
+      version: 'integer',
+      name: 'text',
+      owner_id: 'text',
+      entries_version: 'integer',
+      deleted_at: 'timestamptz',
+    },
+  },
   ddl: `CREATE TABLE playlists (
     id text COLLATE "C" PRIMARY KEY,
     version integer NOT NULL,
     name text NOT NULL,
-    owner_id text COLLATE "C" NOT NULL
+    owner_id text COLLATE "C" NOT NULL,
+    -- Of the event that made or restored the list of entries: only entries from there on are in the playlist.
+    entries_version integer NOT NULL,
+    deleted_at timestamptz
   );
   CREATE INDEX ON playlists (owner_id)`,
   apply,
@@ -69,9 +94,9 @@ export async function findPlaylist(database: Database, id: string): Promise<Play
   const [row] = await database.query<PlaylistRow & Record<string, unknown>>({
     name: 'find-playlist',
     text: `SELECT p.version, p.name, ${OWNER} AS username, ${READERS} AS readers, coalesce((
-        SELECT json_agg(json_build_object('id', s.id, 'title', s.title, 'performer', s.performer) ORDER BY e.version)
-        FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE e.playlist_id = p.id), '[]') AS songs
-      FROM playlists p LEFT JOIN accounts owner ON owner.id = p.owner_id WHERE p.id = $1`,
+        SELECT json_agg(json_build_object('id', s.id, 'title', s.title, 'performer', s.performer) ORDER BY ${PLAYLIST_ORDER})
+        FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE ${IN_PLAYLIST}), '[]') AS songs
+      FROM playlists p LEFT JOIN accounts owner ON owner.id = p.owner_id WHERE p.id = $1 AND p.deleted_at IS NULL`,
     values: [id],
   });
   if (!row) return undefined;
@@ -83,7 +108,7 @@ export async function findPlaylist(database: Database, id: string): Promise<Play
 export async function readersOf(database: Database, id: string): Promise<readonly string[] | undefined> {
   const [row] = await database.query<{ readers: string[] }>({
     name: 'readers-of-playlist',
-    text: `SELECT ${READERS} AS readers FROM playlists p WHERE p.id = $1`,
+    text: `SELECT ${READERS} AS readers FROM playlists p WHERE p.id = $1 AND p.deleted_at IS NULL`,
     values: [id],
   });
   return row?.readers;
@@ -98,7 +123,8 @@ export function playlistsOf(database: Database, account: string): Promise<Playli
         SELECT id FROM playlists WHERE owner_id = $1
         UNION SELECT playlist_id FROM collaborations WHERE account_id = $1
       ) mine
-      JOIN playlists p ON p.id = mine.id LEFT JOIN accounts owner ON owner.id = p.owner_id ORDER BY p.id`,
+      JOIN playlists p ON p.id = mine.id LEFT JOIN accounts owner ON owner.id = p.owner_id
+      WHERE p.deleted_at IS NULL ORDER BY p.id`,
     values: [account],
   });
 }

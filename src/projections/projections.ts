@@ -1,8 +1,8 @@
-import { albumLikes } from './album-likes.ts';
 import { albums } from './albums.ts';
 import { collaborations } from './collaborations.ts';
 import { jobAttempts } from './job-attempts.ts';
 import { jobs } from './jobs.ts';
+import { likeCounts } from './like-counts.ts';
 import { likes } from './likes.ts';
 import { playlistActivities } from './playlist-activities.ts';
 import { playlistEntries } from './playlist-entries.ts';
@@ -19,10 +19,10 @@ export const projections: readonly Projection[] = [
   collaborations,
   playlistActivities,
   likes,
-  albumLikes,
+  likeCounts,
   jobs,
   jobAttempts,
 ];
 
 /** Version of the read models; a generation is one build of one version. */
-export const READ_VERSION = 3;
+export const READ_VERSION = 4;

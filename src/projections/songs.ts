@@ -88,21 +88,23 @@ export async function findSong(database: Database, id: string): Promise<SongView
 }
 
 /**
- * Finds titles by id; undefined when there is no such song. All that are asked for in one turn of the event loop share a
- * query, which begins after the last of them was asked for.
+ * Finds what events of playlists say of songs, by id; undefined when there is no such song. All that are asked for in one
+ * turn of the event loop share a query, which begins after the last of them was asked for.
  */
-export function songTitles(database: Database): (id: string) => Promise<string | undefined> {
-  const titlesOf = async (ids: readonly string[]) => {
-    const rows = await database.query<{ id: string; title: string }>({
-      name: 'titles-of-songs',
-      text: 'SELECT id, title FROM songs WHERE id = ANY($1::text[])',
+export function songMentions(database: Database): (id: string) => Promise<SongMention | undefined> {
+  const mentionsOf = async (ids: readonly string[]) => {
+    const rows = await database.query<SongMention & { id: string }>({
+      name: 'mentions-of-songs',
+      text: 'SELECT id, title, performer, year FROM songs WHERE id = ANY($1::text[])',
       values: [ids],
     });
-    const titles = new Map(rows.map(({ id, title }) => [id, title]));
-    return ids.map((id) => titles.get(id));
+    const songs = new Map(rows.map(({ id, ...song }) => [id, song]));
+    return ids.map((id) => songs.get(id));
   };
-  return together(titlesOf, 500);
+  return together(mentionsOf, 500);
 }
+
+export type SongMention = Pick<SongDetails, 'title' | 'performer' | 'year'>;
 
 const CHUNK = 500;
 

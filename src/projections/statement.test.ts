@@ -35,7 +35,7 @@ describe('a commit as one statement', () => {
   });
 
   it('has every part depend on the gate', () => {
-    const event = { event: { type: 'AlbumDeleted' } } as const;
+    const event = { event: { type: 'AlbumDeleted', albumId: 'album-1', name: 'n', year: 1 } } as const;
     const writes = (['put', 'patch', 'remove'] as const).map((kind) => write(kind));
     const { text, values } = commitStatement(
       { moves: [move(0)], accepted: [accepted(event), accepted({ poison: 'r' })] },
@@ -49,7 +49,11 @@ describe('a commit as one statement', () => {
   });
 
   it('quarantines the poisoned only, and keeps every winner', () => {
-    const all = [accepted({ event: { type: 'AlbumDeleted' } }), accepted('kept'), accepted({ poison: 'why' })];
+    const all = [
+      accepted({ event: { type: 'AlbumDeleted', albumId: 'album-1', name: 'n', year: 1 } }),
+      accepted('kept'),
+      accepted({ poison: 'why' }),
+    ];
     const { values } = commitStatement({ moves: [move(0)], accepted: all }, [], OPTIONS);
     const [, , , events, quarantine] = values as string[];
     expect(JSON.parse(events!)).toHaveLength(3);

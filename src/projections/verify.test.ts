@@ -11,7 +11,7 @@ import { verifyLog } from './verify.ts';
 
 const placement = createPlacement('music', 1);
 const where = { topic: 'music.catalog', partition: 0 };
-const album: AnyEvent = { type: 'AlbumCreated', name: 'a', year: 2000 };
+const album: AnyEvent = { type: 'AlbumCreated', albumId: 'album-1', name: 'a', year: 2000 };
 const ids = Array.from({ length: 4 }, newId);
 
 interface Claim {

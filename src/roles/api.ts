@@ -31,7 +31,7 @@ import { coversAmong } from '../projections/albums.ts';
 import { tellsAll } from '../projections/guard.ts';
 import { READ_VERSION } from '../projections/projections.ts';
 import { openReadModel, type ReadModel } from '../projections/read-model.ts';
-import { channelOf, type Context } from './context.ts';
+import { channelOf, type Context, pausesOf } from './context.ts';
 
 export function addReads({ config, lifecycle, logger, resources, probes, cache }: Context): ReadModel {
   const { connection, admin, log, placement } = resources;
@@ -134,7 +134,7 @@ function jobsOf({ config, resources, commits }: Context, { reads, commands, file
   const { mail } = config;
   const accept = createAccept({
     ...{ commands, database: reads, catalogTopic, files, mail, tables, now: Date.now },
-    ...{ attempts: config.JOB_ATTEMPTS, unfinished: config.JOBS_UNFINISHED },
+    ...{ attempts: config.JOB_ATTEMPTS, pauses: pausesOf(config), unfinished: config.JOBS_UNFINISHED },
   });
   return {
     ...{ accept, tables, commits, mail, filesProvider: config.FILES_PROVIDER },

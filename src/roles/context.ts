@@ -42,3 +42,9 @@ export interface Commits {
 
 /** Where word of commits is sent to other processes. */
 export const channelOf = ({ NAMESPACE }: Config) => `${NAMESPACE} commits`;
+
+/** Pauses between attempts at a job. */
+export const pausesOf = (config: Config) => ({
+  firstMs: config.JOB_BACKOFF_SECONDS * 1_000,
+  mostMs: config.JOB_BACKOFF_MOST_SECONDS * 1_000,
+});

@@ -15,7 +15,7 @@ import { cleanUpHourly } from '../jobs/clean-up.ts';
 import { guardedFiles } from '../jobs/guarded-files.ts';
 import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
 import type { Parts } from './api.ts';
-import type { Context } from './context.ts';
+import { type Context, pausesOf } from './context.ts';
 
 const ROLES = ['exporter', 'worker', 'scheduler'] as const;
 type WorkingRole = (typeof ROLES)[number];
@@ -70,11 +70,6 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
 
 /** What is personal in a job goes so long after its end. */
 const KEEP_MS = 30 * 86_400_000;
-
-const pausesOf = (config: Config) => ({
-  firstMs: config.JOB_BACKOFF_SECONDS * 1_000,
-  mostMs: config.JOB_BACKOFF_MOST_SECONDS * 1_000,
-});
 
 interface ToolParts extends Parts {
   readonly mail: MailRegistry;

@@ -318,7 +318,12 @@ describe('the verdict', () => {
     const core = await open();
     const api = await core.openApi();
     const { id, recordId } = await api.createAlbum();
-    const deleted = claim({ stream: id, version: 2, prev: recordId, event: { type: 'AlbumDeleted' } });
+    const deleted = claim({
+      stream: id,
+      version: 2,
+      prev: recordId,
+      event: { type: 'AlbumDeleted', albumId: id, name: 'n', year: 1 },
+    });
     await core.append(core.placement.place(id), deleted);
     await expect(api.changeAlbum(id, 'too late')).rejects.toMatchObject({ code: 'ALBUM_NOT_FOUND' });
   });
@@ -362,7 +367,7 @@ function overtaking(core: Core) {
     for (const { topic, partition, record } of batch) {
       if (record.key !== overtaken) continue;
       const { ce_streamversion: version, ce_prev: prev } = record.headers;
-      const event = { type: 'AlbumChanged', name: 'faster', year: 1 } as const;
+      const event = { type: 'AlbumChanged', albumId: record.key, name: 'faster', year: 1 } as const;
       const faster = claim({ stream: record.key, version: Number(version), prev: prev!, event });
       await core.append({ topic, partition }, faster);
     }
@@ -414,7 +419,7 @@ async function secondBuild(core: Core): Promise<Generation> {
   const feed = await startFeed(rebuildOptions, await core.serving());
   closing.push(() => feed.stop());
   const built = await admin.use((client) => createBuild(client, rebuildOptions));
-  const text = `UPDATE generations SET build = -build, state = 'serving' WHERE id = $1`;
+  const text = `UPDATE generations SET generation = -generation, state = 'serving' WHERE id = $1`;
   await admin.query({ text, values: [built.id] });
   return built;
 }

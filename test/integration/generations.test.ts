@@ -344,15 +344,16 @@ async function writeHistory(core: Core, random: () => number): Promise<void> {
       albumId: pick(albums),
     };
     if (isSong) {
-      const created = claim({ stream, event: { type: 'SongCreated', ...details } });
+      const deleted = { type: 'SongDeleted', songId: stream, title: 'x', performer: 'p', year: 2000 } as const;
+      const created = claim({ stream, event: { type: 'SongCreated', songId: stream, ...details } });
       const changed = claim({
         stream,
         version: 2,
         prev: created.id,
-        event: { type: 'SongChanged', ...details, title: 'x' },
+        event: { type: 'SongChanged', songId: stream, ...details, title: 'x' },
       });
-      const removed = claim({ stream, version: 3, prev: changed.id, event: { type: 'SongDeleted' } });
-      const stray = claim({ stream, version: 2, prev: created.id, event: { type: 'SongDeleted' } });
+      const removed = claim({ stream, version: 3, prev: changed.id, event: deleted });
+      const stray = claim({ stream, version: 2, prev: created.id, event: deleted });
       await core.append(
         core.catalog(n % 3),
         ...[created, created, changed, stray, removed].slice(0, 1 + Math.floor(random() * 5)),

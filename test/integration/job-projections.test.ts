@@ -7,7 +7,7 @@ import { fileOfJob, filesOf, findFiles } from '../../src/projections/made-files.
 import { changesOf } from '../../src/projections/postgres-store.ts';
 import type { Applied } from '../../src/projections/projection.ts';
 import { bulkSql } from '../../src/projections/statement.ts';
-import { historyOf, timeOf, told } from '../support/jobs.ts';
+import { historyOf, repeatOf, timeOf, told } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
 let server: TestDatabase;
@@ -35,7 +35,7 @@ async function apply(events: readonly Applied[]): Promise<void> {
 const { requested, started, failed, progressed, completed, died, cancelled, retried, occurred, dropped } = told;
 const first = '2030-01-01T09:00:00.000Z';
 const second = '2030-01-02T09:00:00.000Z';
-const repeat = { cron: '0 9 * * *', timeZone: 'Asia/Jakarta', first };
+const repeat = repeatOf('0 9 * * *', 'Asia/Jakarta', first);
 const of4: Partial<JobRequest> = { total: 4 };
 
 const [none, lost] = [
@@ -55,7 +55,7 @@ const file: JobFile = {
   size: 12,
 };
 const madeFile = (attempt: number): JobEvent => ({
-  ...{ type: 'JobCompleted', attempt, done: 1, total: 1, failed: 0, file, result: '{}' },
+  ...{ type: 'JobCompleted', jobId: 'job-1', attempt, done: 1, total: 1, failed: 0, file, result: '{}' },
 });
 
 const withPayload = (event: JobEvent, payloadId: string): JobEvent =>

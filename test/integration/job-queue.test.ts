@@ -19,14 +19,14 @@ import { createProjector } from '../../src/projections/projector.ts';
 import { bulkSql } from '../../src/projections/statement.ts';
 import type { Commit, CommitOutcome, ProjectionStore } from '../../src/projections/store.ts';
 import { claim, type Core, openCore, withCorruptValue } from '../support/core.ts';
-import { type BareQueue, historyOf, newJobId, openQueue, SCOPES, timeOf, told } from '../support/jobs.ts';
+import { type BareQueue, historyOf, newJobId, openQueue, repeatOf, SCOPES, timeOf, told } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 
 const SEED = Number(process.env.JOB_QUEUE_SEED ?? Date.now() % 1_000_000);
 const first = '2030-01-01T09:00:00.000Z';
 const second = '2030-01-02T09:00:00.000Z';
-const repeat = { cron: '0 9 * * *', timeZone: 'Europe/Berlin', first };
+const repeat = repeatOf('0 9 * * *', 'Europe/Berlin', first);
 const mailed: Partial<JobRequest> = { jobType: 'email', provider: 'smtp', payloadId: 'job-1', total: 4 };
 
 let server: TestDatabase;
@@ -83,15 +83,28 @@ async function apply({ database }: BareQueue, scope: QueueScope, events: readonl
 
 const row = {
   ...{ job_id: 'job-1', lane: 'dummy', job_type: 'dummy', owner_id: 'user-1', parameters: '{}', payload_id: null },
-  ...{ provider: null, total: 1, allowed: 3, repeat_cron: null, repeat_zone: null, state: 'waiting' },
-  ...{ attempt: 0, counted: 0, again_after: 0, run_at: new Date(timeOf(0)), version: 1 },
+  ...{ provider: null, total: 1, max_attempts: 3, repeat_cron: null, repeat_zone: null, state: 'waiting' },
+  ...{ priority: 0, backoff: 'exponential', backoff_first_ms: 1_000, backoff_max_ms: 300_000 },
+  ...{ attempt: 0, counted: 0, redo_through: 0, run_at: new Date(timeOf(0)), version: 1 },
 };
 const mailedRow = { ...row, lane: 'email:smtp', job_type: 'email', provider: 'smtp', payload_id: 'job-1', total: 4 };
 const repeatingRow = { ...row, run_at: new Date(first), repeat_cron: repeat.cron, repeat_zone: repeat.timeZone };
 const later = '2031-01-01T00:00:00.000Z';
 
 type Case = [string, QueueScope, readonly JobEvent[], object[]];
-const { requested, started, failed, progressed, completed, died, cancelled, retried, occurred, dropped } = told;
+const {
+  requested,
+  started,
+  failed,
+  progressed,
+  completed,
+  died,
+  cancelled,
+  retried,
+  occurred,
+  repeatChanged,
+  dropped,
+} = told;
 
 describe('the queue has', () => {
   it.each<Case>([
@@ -113,6 +126,17 @@ describe('the queue has', () => {
       SCHEDULER,
       [requested({ repeat }), occurred(first, second)],
       [{ ...repeatingRow, version: 2, run_at: new Date(second) }],
+    ],
+    [
+      'a repeating job at the first time of its changed repeat',
+      SCHEDULER,
+      [requested({ repeat }), repeatChanged(repeatOf('0 9 * * 1', 'Asia/Jakarta', later))],
+      [
+        {
+          ...{ ...repeatingRow, version: 2, run_at: new Date(later) },
+          ...{ repeat_cron: '0 9 * * 1', repeat_zone: 'Asia/Jakarta' },
+        },
+      ],
     ],
     ['no repeating job after its last time', SCHEDULER, [requested({ repeat }), occurred(first, null)], []],
     ['no job that came once with the schedulers', SCHEDULER, [requested(), started(1)], []],
@@ -143,20 +167,20 @@ describe('the queue has', () => {
       'a job that is to be done again from the beginning, with the number of its last attempt',
       WORKER,
       [requested(mailed), started(1), died(1), retried(1, false, mailed)],
-      [{ ...mailedRow, version: 4, attempt: 1, again_after: 1, run_at: new Date(timeOf(3)) }],
+      [{ ...mailedRow, version: 4, attempt: 1, redo_through: 1, run_at: new Date(timeOf(3)) }],
     ],
     [
       'a job whose failed items are to be done again',
       WORKER,
       [requested(mailed), started(1), failed(1, 1), started(2, 1), completed(2), retried(2, true, mailed)],
-      [{ ...mailedRow, version: 6, attempt: 2, again_after: 2, run_at: new Date(timeOf(5)) }],
+      [{ ...mailedRow, version: 6, attempt: 2, redo_through: 2, run_at: new Date(timeOf(5)) }],
     ],
     ['no export that is to be done again', WORKER, [retried(2, true, { jobType: 'export-playlist' })], []],
     [
       'a job that fails again after it was begun again',
       WORKER,
       [requested(), started(1), died(1), retried(1), started(2), failed(2, 1, later)],
-      [{ ...row, version: 6, attempt: 2, counted: 1, again_after: 1, run_at: new Date(later) }],
+      [{ ...row, version: 6, attempt: 2, counted: 1, redo_through: 1, run_at: new Date(later) }],
     ],
   ])('%s: the same applied once, twice, in one batch and one by one', async (_, scope, events, rows) => {
     const queue = await open(scope);
@@ -409,6 +433,34 @@ describe('a queue', () => {
     await (await memberOf(anew, WORKER)).catchUp();
     expect(await rowsOf(anew.database)).toEqual(await rowsOf(database));
   });
+});
+
+it('a later record of a genesis stream is judged as everywhere', async () => {
+  const [where] = partitionsOf(core);
+  const [genesis] = await core.log.read({ ...where!, offset: 0 });
+  const prev = genesis!.headers.ce_id!;
+  const stream = core.placement.genesisOf(where!);
+  const owner = { systemIdentifier: '7512345678901234567', databaseOid: '16384' };
+  const event: AnyEvent = {
+    ...{ type: 'OwnerChanged', incarnation: prev, ...where!, owner, previousOwner: null },
+    ...{ reason: 'claimed', at: timeOf(0) },
+  };
+  const [changed, late] = [0, 1].map(() => claim({ stream, version: 2, prev, event }));
+  await core.log.append([changed!, late!].map((record) => ({ ...where!, record })));
+  const stop = await startFeed(silent);
+  const database = openDatabase(core.connection, {
+    ...{ name: 'looking', max: 1, searchPath: [queueSchema(core.namespace, WORKER), core.namespace, 'public'] },
+  });
+  closing.push(() => database.stop());
+  const text = 'SELECT version, record_id FROM stream_heads WHERE stream = $1';
+  let heads: unknown[] = [];
+  await until(
+    async () => JSON.stringify((heads = await database.query({ text, values: [stream] }))).includes(changed!.id),
+    15_000,
+    () => `the head is ${JSON.stringify(heads)}`,
+  );
+  expect(heads).toEqual([{ version: 2, record_id: changed!.id }]);
+  await stop();
 });
 
 /** The queue's feed as the product runs it. Returns what stops it. */

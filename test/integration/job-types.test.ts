@@ -18,7 +18,7 @@ import type { Client } from '../../src/postgres/pool.ts';
 import { openDiskFiles } from '../../src/providers/files/disk.ts';
 import type { Files } from '../../src/providers/files/files.ts';
 import { type Api, type Core, openCore, originOf } from '../support/core.ts';
-import { keepItems } from '../support/jobs.ts';
+import { keepItems, requestOf } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
 let database: TestDatabase;
@@ -107,10 +107,7 @@ async function madeFile(ownerId: string, name: string, content: string): Promise
   await files.put(stored, Buffer.from(content), 'text/plain');
   const fileId = jobId.replace('job-', 'file-');
   const file = { fileId, stored, name, kind: 'report', mediaType: 'text/plain', size: content.length };
-  const request = {
-    ...{ jobType: 'report', ownerId, parameters: '{}', payloadId: null, provider: null, total: 1, attempts: 5 },
-    ...{ runAt: null, repeat: null, parentId: null, replaces: null },
-  };
+  const request = requestOf({ jobType: 'report', ownerId });
   const about = { stream: jobId, context: () => Promise.resolve({ request }) };
   await api.commands.job({ ...about, origin: originOf(), command: { type: 'RequestJob' } });
   await api.commands.job({ ...about, origin: originOf(), command: { type: 'StartAttempt', worker: 'w' } });
@@ -241,7 +238,8 @@ async function newSong(title: string, more: { genre?: string; year?: number } = 
 }
 
 async function inPlaylist(stream: string, command: PlaylistCommand): Promise<void> {
-  const context = () => Promise.resolve({ songTitle: 'a title', accountExists: true });
+  const song = { title: 'a title', performer: 'a performer', year: 2000 };
+  const context = () => Promise.resolve({ song, accountExists: true });
   await api.commands.playlist({ stream, origin: originOf({ actor: owner }), command, context });
 }
 
@@ -354,8 +352,8 @@ describe('a report', () => {
     const song = await newSong('x'.repeat(1_000));
     const { schema } = await core.serving();
     await core.admin.query({
-      text: `INSERT INTO "${schema}".playlist_entries (id, playlist_id, version, song_id)
-        SELECT $1 || n, $1, n + 1, $2 FROM generate_series(1, ${ROWS}) n`,
+      text: `INSERT INTO "${schema}".playlist_entries (id, playlist_id, order_key, version, song_id)
+        SELECT $1 || n, $1, lpad(n::text, 6, '0'), n + 1, $2 FROM generate_series(1, ${ROWS}) n`,
       values: [playlist, song],
     });
     const asked = await ask(report, {});

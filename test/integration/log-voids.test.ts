@@ -23,7 +23,7 @@ it('a position is declared void once, and keeps the first reason', async () => {
   const position = { topic: 't', partition: 1, offset: 7 };
   expect(await declareVoid(database, position, 'a disk lied')).toBe(true);
   expect(await declareVoid(database, position, 'another reason')).toBe(false);
-  expect(await voidsOf(database)).toEqual([{ ...position, why: 'a disk lied', declaredAt: expect.any(Date) }]);
+  expect(await voidsOf(database)).toEqual([{ ...position, reason: 'a disk lied', declaredAt: expect.any(Date) }]);
 });
 
 it('voids are found by partition, in the order of the log', async () => {

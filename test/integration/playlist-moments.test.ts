@@ -3,6 +3,7 @@ import type { AnyEvent } from '../../src/events/events.ts';
 import { newId, thingIdOf } from '../../src/events/ids.ts';
 import type { LogRecord } from '../../src/events/record.ts';
 import { currentMoments, playlistAt, type PlaylistMoment } from '../../src/projections/playlist-moments.ts';
+import { findPlaylist, playlistsOf, readersOf } from '../../src/projections/playlists.ts';
 import { type Api, claim, type Core, openCore } from '../support/core.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
@@ -35,14 +36,24 @@ async function tell(stream: string, ...events: readonly AnyEvent[]): Promise<voi
 }
 
 const details = { year: 2000, genre: 'Rock', duration: null, albumId: null };
-const created = (title: string): AnyEvent => ({ type: 'SongCreated', title, performer: `${title} Band`, ...details });
-const changed = (title: string): AnyEvent => ({ type: 'SongChanged', title, performer: `${title} Band`, ...details });
-const deleted: AnyEvent = { type: 'SongDeleted' };
-const added = (songId: string, entryId = newId()): AnyEvent => ({
-  ...{ type: 'SongAddedToPlaylist', entryId, songId, title: 'as it was added' },
+const about = { songId: 'song-1', ...details };
+const created = (title: string): AnyEvent => ({ type: 'SongCreated', title, performer: `${title} Band`, ...about });
+const changed = (title: string): AnyEvent => ({ type: 'SongChanged', title, performer: `${title} Band`, ...about });
+const deleted: AnyEvent = { type: 'SongDeleted', songId: 'song-1', title: 't', performer: 'p', year: 2000 };
+/** Keys in the order in which they are asked for. */
+let keys = 0;
+const nextKey = () => `k${String((keys += 1)).padStart(6, '0')}`;
+const added = (songId: string, entryId = newId(), orderKey = nextKey()): AnyEvent => ({
+  ...{ type: 'SongsAddedToPlaylist', playlistId: playlist, rekeyed: [] },
+  entries: [{ entryId, songId, title: 'as it was added', orderKey }],
 });
 const removed = (songId: string, ...entryIds: string[]): AnyEvent => ({
-  ...{ type: 'SongRemovedFromPlaylist', entryIds, songId, title: 'as it was added' },
+  ...{ type: 'SongRemovedFromPlaylist', playlistId: playlist, songId, entryIds },
+  ...{ title: 'as it was added', performer: 'p', year: 2000 },
+});
+const visible = { description: null, visibility: 'private' };
+const begun = (name: string): AnyEvent => ({
+  ...{ type: 'PlaylistCreated', playlistId: playlist, name, ownerId: 'user-1', ...visible },
 });
 
 const newSong = () => thingIdOf('song', newId());
@@ -50,7 +61,7 @@ let playlist: string;
 
 beforeEach(async () => {
   playlist = thingIdOf('playlist', newId());
-  await tell(playlist, { type: 'PlaylistCreated', name: 'Morning', ownerId: 'user-1' });
+  await tell(playlist, begun('Morning'));
 });
 
 /** Songs in the playlist, one in each partition of the catalog at least. */
@@ -99,11 +110,11 @@ describe('a playlist is shown as it was', () => {
     const moment = await now();
     await tell(
       playlist,
-      { type: 'PlaylistRenamed', name: 'Evening' },
-      { type: 'CollaboratorAdded', collaborationId: 'collab-1', accountId: 'user-2' },
+      { type: 'PlaylistChanged', playlistId: playlist, name: 'Evening', ...visible, linkId: null },
+      { type: 'CollaboratorAdded', playlistId: playlist, collaborationId: 'collab-1', accountId: 'user-2' },
     );
     const after = await now();
-    await tell(playlist, { type: 'PlaylistDeleted' });
+    await tell(playlist, { type: 'PlaylistDeleted', playlistId: playlist, name: 'Evening' });
     expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
     expect(await shown(after)).toEqual({ name: 'Evening', titles: ['Yellow'] });
     expect(await nowOf(playlist)).toBeUndefined();
@@ -164,7 +175,7 @@ describe('a playlist is shown as it was', () => {
     const moment = await now();
     const before = playlist;
     playlist = thingIdOf('playlist', newId());
-    await tell(playlist, { type: 'PlaylistCreated', name: 'Other', ownerId: 'user-1' });
+    await tell(playlist, begun('Other'));
     await addSongs('Trouble', 'Sparks');
     expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
     expect(moment.playlistId).toBe(before);
@@ -188,5 +199,68 @@ describe('nothing is shown', () => {
 
   it('of a playlist that never was', async () => {
     expect(await nowOf(thingIdOf('playlist', newId()))).toBeUndefined();
+  });
+});
+
+describe('events that no command makes yet are read:', () => {
+  const titles = async () =>
+    (await findPlaylist(api.reads, playlist))?.playlist.songs.map(({ title }) => title).join(' ') ?? 'no playlist';
+  /** What the tables show is what the events fold to. */
+  async function mustShow(expected: string): Promise<void> {
+    expect(await titles()).toBe(expected);
+    expect((await shown(await now()))?.titles.join(' ')).toBe(expected);
+  }
+  /** Three songs, each with an entry by its title. */
+  async function three(): Promise<readonly string[]> {
+    const songs = ['A', 'B', 'C'].map((_, index) => core.streamIn(index, 'song'));
+    for (const [index, title] of ['A', 'B', 'C'].entries()) await tell(songs[index]!, created(title));
+    const entries = songs.map((songId, index) => ({
+      ...{ entryId: entryIn('ABC'[index]!), songId, title: 'as it was added', orderKey: `a${index}` },
+    }));
+    await tell(playlist, { type: 'SongsAddedToPlaylist', playlistId: playlist, entries, rekeyed: [] });
+    return songs;
+  }
+  const entryIn = (title: string) => `${playlist}.${title}`;
+  const restored = (titles: string): AnyEvent => ({
+    ...{ type: 'PlaylistRestored', playlistId: playlist, restoredVersion: 2, name: 'Noon', description: null },
+    entries: Array.from(titles, (title, index) => ({ entryId: entryIn(title), orderKey: `a${index}` })),
+  });
+
+  it('songs that were added together and moved, with others that made room', async () => {
+    const [a] = await three();
+    await mustShow('A B C');
+    await tell(playlist, {
+      ...{ type: 'SongsMovedInPlaylist', playlistId: playlist },
+      entries: [{ entryId: entryIn('A'), songId: a!, orderKey: 'a2' }],
+      rekeyed: [{ entryId: entryIn('C'), orderKey: 'a3' }],
+    });
+    await mustShow('B A C');
+  });
+
+  it('a list that was restored: what it names is there, what it does not name is gone, and a new song is added', async () => {
+    const [a, b] = await three();
+    await tell(playlist, removed(a!, entryIn('A')), removed(b!, entryIn('B')));
+    await mustShow('C');
+    await tell(playlist, restored('BA'));
+    await mustShow('B A');
+    expect((await findPlaylist(api.reads, playlist))?.playlist.name).toBe('Noon');
+    await tell(playlist, added(b!, newId(), 'a5'));
+    await mustShow('B A B');
+    await tell(playlist, restored('ABC'));
+    await mustShow('A B C');
+  });
+
+  it('a deleted playlist that came back, with its songs and its collaborators', async () => {
+    const collaboration = { collaborationId: 'collab-1', accountId: newId() };
+    await three();
+    await tell(playlist, { type: 'CollaboratorAdded', playlistId: playlist, ...collaboration });
+    await tell(playlist, { type: 'PlaylistDeleted', playlistId: playlist, name: 'Morning' });
+    expect(await titles()).toBe('no playlist');
+    expect(await readersOf(api.reads, playlist)).toBeUndefined();
+    expect(await playlistsOf(api.reads, collaboration.accountId)).toEqual([]);
+    await tell(playlist, { type: 'PlaylistUndeleted', playlistId: playlist, name: 'Morning' });
+    await mustShow('A B C');
+    expect(await readersOf(api.reads, playlist)).toEqual(['user-1', collaboration.accountId]);
+    expect(await playlistsOf(api.reads, collaboration.accountId)).toMatchObject([{ id: playlist }]);
   });
 });

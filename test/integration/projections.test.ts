@@ -6,6 +6,7 @@ import { changesOf } from '../../src/projections/postgres-store.ts';
 import type { Applied, Projection } from '../../src/projections/projection.ts';
 import { projections } from '../../src/projections/projections.ts';
 import { bulkSql } from '../../src/projections/statement.ts';
+import { BACKOFF, repeatOf } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
 let database: TestDatabase;
@@ -50,32 +51,61 @@ const history = (stream: string, ...events: readonly AnyEvent[]): Applied[] =>
     event,
   }));
 
+const at = new Date('2026-01-01T00:00:00.000Z');
 const about = { title: 'Yellow', year: 2000, genre: 'Rock', performer: 'Coldplay', duration: 266, albumId: 'album-1' };
 const other = { title: 'Trouble', year: 2001, genre: 'Pop', performer: 'Others', duration: null, albumId: null };
-const albumCreated = { type: 'AlbumCreated', name: 'Parachutes', year: 2000 } as const;
-const albumChanged = { type: 'AlbumChanged', name: 'X&Y', year: 2005 } as const;
-const coverChanged = { type: 'AlbumCoverChanged', file: 'c.png', mediaType: 'image/png', size: 1 } as const;
-const songCreated = { type: 'SongCreated', ...about } as const;
-const songChanged = { type: 'SongChanged', ...other } as const;
+const [albumId, songId, playlistId, jobId] = ['album-1', 'song-1', 'playlist-1', 'job-1'];
+const albumCreated = { type: 'AlbumCreated', albumId, name: 'Parachutes', year: 2000 } as const;
+const albumChanged = { type: 'AlbumChanged', albumId, name: 'X&Y', year: 2005 } as const;
+const coverChanged = { type: 'AlbumCoverChanged', albumId, file: 'c.png', mediaType: 'image/png', size: 1 } as const;
+const albumDeleted = { type: 'AlbumDeleted', albumId, name: 'X&Y', year: 2005 } as const;
+const songCreated = { type: 'SongCreated', songId, ...about } as const;
+const songChanged = { type: 'SongChanged', songId, ...other } as const;
+const songDeleted = { type: 'SongDeleted', songId, title: 'Trouble', performer: 'Others', year: 2001 } as const;
 const row = ({ albumId, ...rest }: typeof about | typeof other) => ({ ...rest, album_id: albumId });
 
-const first = { type: 'SongAddedToPlaylist', entryId: 'e1', songId: 'song-1', title: 'Yellow' } as const;
-const second = { ...first, entryId: 'e2' } as const;
-const taken = { type: 'SongRemovedFromPlaylist', entryIds: ['e1', 'e2'], songId: 'song-1', title: 'Yellow' } as const;
-const shared = { type: 'CollaboratorAdded', collaborationId: 'collab-1', accountId: 'user-2' } as const;
-const unshared = { type: 'CollaboratorRemoved', accountId: 'user-2' } as const;
+const entry = (entryId: string, orderKey: string) => ({ entryId, songId, title: 'Yellow', orderKey });
+const songsAdded = (...entries: readonly ReturnType<typeof entry>[]) =>
+  ({ type: 'SongsAddedToPlaylist', playlistId, entries, rekeyed: [] }) as const;
+const first = songsAdded(entry('e1', 'a0'));
+const second = songsAdded(entry('e2', 'a1'));
+const both = songsAdded(entry('e1', 'a0'), entry('e2', 'a1'));
+const between = { ...songsAdded(entry('e3', 'a1')), rekeyed: [{ entryId: 'e2', orderKey: 'a2' }] };
+const moved: AnyEvent = {
+  ...{ type: 'SongsMovedInPlaylist', playlistId, entries: [{ entryId: 'e1', songId, orderKey: 'a1' }] },
+  rekeyed: [{ entryId: 'e2', orderKey: 'a0' }],
+};
+const taken: AnyEvent = {
+  ...{ type: 'SongRemovedFromPlaylist', playlistId, songId, entryIds: ['e1', 'e2'] },
+  ...{ title: 'Yellow', performer: 'Coldplay', year: 2000 },
+};
+const restored: AnyEvent = {
+  ...{ type: 'PlaylistRestored', playlistId, restoredVersion: 2, name: 'Noon', description: 'again' },
+  entries: [{ entryId: 'e2', orderKey: 'a5' }],
+};
+const visible = { description: null, visibility: 'private' };
+const renamed = { type: 'PlaylistChanged', playlistId, name: 'Evening', ...visible, linkId: null } as const;
+const playlistDeleted = { type: 'PlaylistDeleted', playlistId, name: 'Morning' } as const;
+const undeleted = { type: 'PlaylistUndeleted', playlistId, name: 'Morning' } as const;
+const shared = { type: 'CollaboratorAdded', playlistId, collaborationId: 'collab-1', accountId: 'user-2' } as const;
+const unshared = { type: 'CollaboratorRemoved', playlistId, accountId: 'user-2' } as const;
 const liked = { type: 'AlbumLiked', albumId: 'album-1', accountId: 'user-2' } as const;
 const unliked = { ...liked, type: 'AlbumUnliked' } as const;
+const songLiked = { type: 'SongLiked', songId, accountId: 'user-2' } as const;
+const songUnliked = { ...songLiked, type: 'SongUnliked' } as const;
 const playlist = (...events: readonly AnyEvent[]) =>
-  history('playlist-1', { type: 'PlaylistCreated', name: 'Morning', ownerId: 'user-1' }, ...events);
-const morning = { id: 'playlist-1', name: 'Morning', owner_id: 'user-1' };
+  history(
+    'playlist-1',
+    { type: 'PlaylistCreated', playlistId, name: 'Morning', ownerId: 'user-1', ...visible },
+    ...events,
+  );
+const morning = { id: 'playlist-1', name: 'Morning', owner_id: 'user-1', entries_version: 1, deleted_at: null };
 const place = { playlist_id: 'playlist-1', song_id: 'song-1' };
-const activity = (version: number, action: 'add' | 'delete') => ({
-  ...{ id: `playlist-1/${version}`, playlist_id: 'playlist-1', version, actor: 'user-1', title: 'Yellow', action },
-  time: new Date('2026-01-01T00:00:00.000Z'),
+const activity = (version: number, action: 'add' | 'delete', nth = 0) => ({
+  ...{ id: `playlist-1/${version}/${nth}`, playlist_id: 'playlist-1', version, place: nth, actor: 'user-1' },
+  ...{ title: 'Yellow', action, time: new Date('2026-01-01T00:00:00.000Z') },
 });
 
-const at = new Date('2026-01-01T00:00:00.000Z');
 const request: JobRequest = {
   ...{
     jobType: 'dummy',
@@ -86,22 +116,31 @@ const request: JobRequest = {
     total: 3,
     attempts: 5,
   },
+  ...{ backoff: BACKOFF, priority: 0 },
   ...{ runAt: null, repeat: null, parentId: 'job-0', replaces: 'job-x' },
 };
-const monthly = { ...request, repeat: { cron: '0 9 1 * *', timeZone: 'UTC', first: '2026-02-01T09:00:00.000Z' } };
-const requested = { type: 'JobRequested', request } as const;
+const monthly = { ...request, repeat: repeatOf('0 9 1 * *', 'UTC', '2026-02-01T09:00:00.000Z') };
+const requested = { type: 'JobRequested', jobId, request } as const;
 const began = (attempt: number, takesOver = false) =>
-  ({ type: 'JobAttemptStarted', attempt, counted: 0, takesOver, worker: 'w' }) as const;
+  ({ type: 'JobAttemptStarted', jobId, attempt, counted: 0, takesOver, worker: 'w' }) as const;
 const retryAt = '2026-01-01T00:00:01.000Z';
 const failed = (attempt: number) =>
-  ({ type: 'JobAttemptFailed', attempt, counted: 1, code: 'C', error: 'e', retryAt }) as const;
-const progressed = { type: 'JobProgressed', attempt: 1, done: 1, total: 3, failed: 0 } as const;
+  ({ type: 'JobAttemptFailed', jobId, attempt, counted: 1, code: 'C', error: 'e', retryAt }) as const;
+const progressed = { type: 'JobProgressed', jobId, attempt: 1, done: 1, total: 3, failed: 0 } as const;
 const stored = { stored: 'exports/1', name: 'a.json', kind: 'export', mediaType: 'application/json', size: 2 ** 40 };
 const completed = (attempt: number, file: JobFile | null = null) =>
-  ({ type: 'JobCompleted', attempt, done: 2, total: 3, failed: 1, file, result: '{"a":1}' }) as const;
-const died = (attempt: number) => ({ type: 'JobDied', attempt, code: 'D', error: 'd' }) as const;
+  ({ type: 'JobCompleted', jobId, attempt, done: 2, total: 3, failed: 1, file, result: '{"a":1}' }) as const;
+const died = (attempt: number) => ({ type: 'JobDied', jobId, attempt, code: 'D', error: 'd' }) as const;
 const occurred = (next: string | null) =>
-  ({ type: 'JobOccurred', at: monthly.repeat.first, jobId: 'job-2', next }) as const;
+  ({
+    type: 'JobOccurred',
+    jobId,
+    occurrenceId: 'job-2',
+    number: 1,
+    at: monthly.repeat.first,
+    passedOver: 0,
+    next,
+  }) as const;
 const job = (...events: readonly AnyEvent[]) => history('job-1', requested, ...events);
 const unmade = {
   file_id: null,
@@ -143,33 +182,79 @@ const cases: Record<string, [string, Applied[], object[]][]> = {
       history('album-1', albumCreated, coverChanged, albumChanged),
       [{ id: 'album-1', version: 3, name: 'X&Y', year: 2005, cover: 'c.png' }],
     ],
-    ['deleted', history('album-1', albumCreated, albumChanged, { type: 'AlbumDeleted' }), []],
-    ['of another category', history('song-1', songCreated, songChanged, { type: 'SongDeleted' }), []],
+    ['deleted', history('album-1', albumCreated, albumChanged, albumDeleted), []],
+    ['of another category', history('song-1', songCreated, songChanged, songDeleted), []],
   ],
   songs: [
     ['created', history('song-1', songCreated), [{ id: 'song-1', version: 1, ...row(about) }]],
     ['changed', history('song-1', songCreated, songChanged), [{ id: 'song-1', version: 2, ...row(other) }]],
-    ['deleted', history('song-1', songCreated, songChanged, { type: 'SongDeleted' }), []],
-    ['of another category', history('album-1', albumCreated, albumChanged, { type: 'AlbumDeleted' }), []],
+    ['deleted', history('song-1', songCreated, songChanged, songDeleted), []],
+    ['of another category', history('album-1', albumCreated, albumChanged, albumDeleted), []],
   ],
   playlists: [
     ['created', playlist(), [{ ...morning, version: 1 }]],
-    ['renamed', playlist({ type: 'PlaylistRenamed', name: 'Evening' }), [{ ...morning, version: 2, name: 'Evening' }]],
-    ['with songs', playlist(first, second, taken), [{ ...morning, version: 4 }]],
+    ['renamed', playlist(renamed), [{ ...morning, version: 2, name: 'Evening' }]],
+    ['with songs', playlist(first, second, moved, taken), [{ ...morning, version: 5 }]],
     ['shared', playlist(shared, unshared), [{ ...morning, version: 3 }]],
-    ['deleted', playlist(first, { type: 'PlaylistDeleted' }), []],
+    ['deleted', playlist(first, playlistDeleted), [{ ...morning, version: 3, deleted_at: at }]],
+    ['back again', playlist(first, playlistDeleted, undeleted), [{ ...morning, version: 4 }]],
+    [
+      'restored',
+      playlist(both, renamed, restored, first),
+      [{ ...morning, version: 5, name: 'Noon', entries_version: 4 }],
+    ],
   ],
   playlist_entries: [
     [
       'added',
       playlist(first, second),
       [
-        { ...place, id: 'e1', version: 2 },
-        { ...place, id: 'e2', version: 3 },
+        { ...place, id: 'e1', order_key: 'a0', version: 2 },
+        { ...place, id: 'e2', order_key: 'a1', version: 3 },
       ],
     ],
-    ['taken out', playlist(first, second, taken), []],
-    ['and added again', playlist(first, taken, first), [{ ...place, id: 'e1', version: 4 }]],
+    [
+      'added together, and between others, which get other keys',
+      playlist(both, between),
+      [
+        { ...place, id: 'e1', order_key: 'a0', version: 2 },
+        { ...place, id: 'e2', order_key: 'a2', version: 2 },
+        { ...place, id: 'e3', order_key: 'a1', version: 3 },
+      ],
+    ],
+    [
+      'moved',
+      playlist(both, moved),
+      [
+        { ...place, id: 'e1', order_key: 'a1', version: 2 },
+        { ...place, id: 'e2', order_key: 'a0', version: 2 },
+      ],
+    ],
+    [
+      'taken out',
+      playlist(first, second, taken),
+      [
+        { ...place, id: 'e1', order_key: 'a0', version: 0 },
+        { ...place, id: 'e2', order_key: 'a1', version: 0 },
+      ],
+    ],
+    ['and added again', playlist(first, taken, first), [{ ...place, id: 'e1', order_key: 'a0', version: 4 }]],
+    [
+      'restored after they were taken out, those that are listed',
+      playlist(both, taken, restored),
+      [
+        { ...place, id: 'e1', order_key: 'a0', version: 0 },
+        { ...place, id: 'e2', order_key: 'a5', version: 4 },
+      ],
+    ],
+    [
+      'not restored, and below the version of the list',
+      playlist(both, restored),
+      [
+        { ...place, id: 'e1', order_key: 'a0', version: 2 },
+        { ...place, id: 'e2', order_key: 'a5', version: 3 },
+      ],
+    ],
   ],
   collaborations: [
     ['added', playlist(shared), [{ id: 'playlist-1/user-2', playlist_id: 'playlist-1', account_id: 'user-2' }]],
@@ -177,15 +262,22 @@ const cases: Record<string, [string, Applied[], object[]][]> = {
   ],
   playlist_activities: [
     ['of all songs', playlist(first, taken), [activity(2, 'add'), activity(3, 'delete')]],
-    ['of nothing else', playlist(shared, unshared, { type: 'PlaylistDeleted' }), []],
+    ['of each of many songs', playlist(both), [activity(2, 'add'), activity(2, 'add', 1)]],
+    ['of nothing else', playlist(shared, unshared, renamed, moved, restored, playlistDeleted, undeleted), []],
   ],
   likes: [
     [
       'given',
       history('like-album-1-user-2', liked),
-      [{ id: 'like-album-1-user-2', album_id: 'album-1', account_id: 'user-2' }],
+      [{ id: 'like-album-1-user-2', liked_id: 'album-1', account_id: 'user-2' }],
     ],
     ['taken back', history('like-album-1-user-2', liked, unliked), []],
+    [
+      'of a song',
+      history('like-song-1-user-2', songLiked, songUnliked, songLiked),
+      [{ id: 'like-song-1-user-2', liked_id: 'song-1', account_id: 'user-2' }],
+    ],
+    ['of a song, taken back', history('like-song-1-user-2', songLiked, songUnliked), []],
   ],
 };
 
@@ -193,7 +285,7 @@ cases.jobs = [
   ['asked for', job(), [jobRow]],
   [
     'for later',
-    history('job-1', { type: 'JobRequested', request: { ...request, runAt: retryAt } }),
+    history('job-1', { type: 'JobRequested', jobId, request: { ...request, runAt: retryAt } }),
     [{ ...jobRow, state: 'scheduled', run_at: new Date(retryAt) }],
   ],
   ['begun', job(began(1)), [{ ...jobRow, version: 2, state: 'running' }]],
@@ -207,23 +299,24 @@ cases.jobs = [
   ['dead', job(began(1), died(1)), [{ ...jobRow, version: 3, state: 'dead', finished_at: at }]],
   [
     'dead, and nobody wants to hear of it',
-    job(began(1), died(1), { type: 'DeadLetterDropped' }),
+    job(began(1), died(1), { type: 'DeadLetterDropped', jobId }),
     [{ ...jobRow, version: 4, state: 'dead', finished_at: at, dropped: true }],
   ],
   [
     'cancelled',
-    job({ type: 'JobCancelled', attempt: 0 }),
+    job({ type: 'JobCancelled', jobId, attempt: 0 }),
     [{ ...jobRow, version: 2, state: 'cancelled', finished_at: at }],
   ],
   [
     'to be done again',
-    job(began(1), progressed, died(1), { type: 'JobRetried', request, attempt: 1, failedOnly: false }),
+    job(began(1), progressed, died(1), { type: 'JobRetried', jobId, request, attempt: 1, failedOnly: false }),
     [{ ...jobRow, version: 5 }],
   ],
   [
     'of which a part is to be done again',
     job(began(1), completed(1, { fileId: 'file-1', ...stored }), {
       type: 'JobRetried',
+      jobId,
       request,
       attempt: 1,
       failedOnly: true,
@@ -232,7 +325,7 @@ cases.jobs = [
   ],
   [
     'that repeats',
-    history('job-1', { type: 'JobRequested', request: monthly }, occurred('2026-03-01T09:00:00.000Z')),
+    history('job-1', { type: 'JobRequested', jobId, request: monthly }, occurred('2026-03-01T09:00:00.000Z')),
     [
       {
         ...{ ...jobRow, version: 2, state: 'scheduled', run_at: new Date('2026-03-01T09:00:00.000Z') },
@@ -241,8 +334,22 @@ cases.jobs = [
     ],
   ],
   [
+    'that repeats in another way',
+    history(
+      'job-1',
+      { type: 'JobRequested', jobId, request: monthly },
+      { type: 'JobRepeatChanged', jobId, repeat: repeatOf('0 9 * * 1', 'Asia/Jakarta', '2026-02-02T02:00:00.000Z') },
+    ),
+    [
+      {
+        ...{ ...jobRow, version: 2, state: 'scheduled', run_at: new Date('2026-02-02T02:00:00.000Z') },
+        ...{ repeat_cron: '0 9 * * 1', repeat_zone: 'Asia/Jakarta' },
+      },
+    ],
+  ],
+  [
     'that has repeated',
-    history('job-1', { type: 'JobRequested', request: monthly }, occurred(null)),
+    history('job-1', { type: 'JobRequested', jobId, request: monthly }, occurred(null)),
     [
       {
         ...{ ...jobRow, version: 2, state: 'succeeded', run_at: new Date(monthly.repeat.first), finished_at: at },
@@ -264,26 +371,32 @@ cases.job_attempts = [
   ],
   [
     'called off',
-    job(began(1), { type: 'JobCancelled', attempt: 1 }),
+    job(began(1), { type: 'JobCancelled', jobId, attempt: 1 }),
     [attemptRow(1, endedBy('CANCELLED', expect.any(String)))],
   ],
   [
     'called off between attempts',
-    job(began(1), failed(1), { type: 'JobCancelled', attempt: 0 }),
+    job(began(1), failed(1), { type: 'JobCancelled', jobId, attempt: 0 }),
     [attemptRow(1, endedBy('C', 'e'))],
   ],
 ];
 
 /** Counters count: applied twice they are twice as much. The checkpoint sees to it that nothing is applied twice. */
 const counted: Record<string, [string, Applied[], object[]][]> = {
-  album_likes: [
-    ['given', history('like-album-1-user-2', liked), [{ album_id: 'album-1', likes: 1 }]],
+  like_counts: [
+    ['given', history('like-album-1-user-2', liked), [{ liked_id: 'album-1', likes: 1 }]],
     [
       'given, taken back, and given',
       history('like-album-1-user-2', liked, unliked, liked),
-      [{ album_id: 'album-1', likes: 1 }],
+      [{ liked_id: 'album-1', likes: 1 }],
     ],
-    ['taken back', history('like-album-1-user-2', liked, unliked), [{ album_id: 'album-1', likes: 0 }]],
+    ['taken back', history('like-album-1-user-2', liked, unliked), [{ liked_id: 'album-1', likes: 0 }]],
+    ['of a song', history('like-song-1-user-2', songLiked), [{ liked_id: 'song-1', likes: 1 }]],
+    [
+      'of a song, taken back',
+      history('like-song-1-user-2', songLiked, songUnliked),
+      [{ liked_id: 'song-1', likes: 0 }],
+    ],
   ],
 };
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { OwnerChanged } from '../../src/events/genesis.ts';
 import type { LogRecord, TopicPartition } from '../../src/events/record.ts';
 import { declareVoid } from '../../src/log/voids.ts';
 import { createBuild, type Generation } from '../../src/projections/generations.ts';
@@ -9,6 +10,7 @@ import { listQuarantine, release } from '../../src/projections/quarantine.ts';
 import type { CommitOutcome, ProjectionStore } from '../../src/projections/store.ts';
 import { openFeedDatabase } from '../../src/projections/feed.ts';
 import { rebuild } from '../../src/projections/rebuild.ts';
+import { verifyLog } from '../../src/projections/verify.ts';
 import { tableChecksums } from '../../src/projections/checksums.ts';
 import { byHand, type ByHand, type ByHandOptions } from '../support/by-hand.ts';
 import {
@@ -446,7 +448,7 @@ function projectorSuite(source: LogSource): void {
   describe('a winner that cannot be decoded or applied', () => {
     const undecodable = Buffer.from([0, 0, 0, 0, 2, 0xff]);
     const unknownSchema = Buffer.from([0, 0, 0, 0x7f, 2, 0]);
-    const createdAs = (name: string) => ({ type: 'AlbumCreated', name, year: 2000 }) as const;
+    const createdAs = (name: string) => ({ type: 'AlbumCreated', albumId: 'album-1', name, year: 2000 }) as const;
 
     it.each<[string, (stream: string) => LogRecord & { id: string }, RegExp]>([
       ['a corrupt value', (stream) => corrupted(claim({ stream })), /checksum of the value/],
@@ -602,6 +604,60 @@ function projectorSuite(source: LogSource): void {
     });
   });
 
+  it('judges a record by its own headers, and keeps those: what tracing or a mirror added changes nothing', async () => {
+    const { core, lost } = common();
+    const before = lost().length;
+    const [one, two] = chain(core.streamIn(0), ['a', 'b']);
+    const traced = { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', tracestate: 'a=1' };
+    const added = ({ headers, ...record }: LogRecord): LogRecord => ({
+      ...record,
+      headers: { ...traced, ...headers, 'x-mirrored-from': 'elsewhere', CE_ID: 'of another name' },
+    });
+    await core.append(core.catalog(0), added(one!), added(two!));
+    await core.settled();
+    const rows = (await core.rows('stream_events')).filter(({ stream }) => stream === one!.key);
+    expect(rows.map(({ record_id, headers }) => [record_id, headers])).toEqual([
+      [one!.id, one!.headers],
+      [two!.id, two!.headers],
+    ]);
+    expect(await albumsOf(core)).toContainEqual(expect.objectContaining({ id: one!.key, name: 'b' }));
+    expect(lost().slice(before)).toEqual([]);
+    expect((await verifyLog({ ...core, voids: [] })).faults).toEqual([]);
+  });
+
+  it('judges a later record of a genesis stream as any other, and makes no rows of it', async () => {
+    const core = await open();
+    const where = core.catalog(0);
+    const [genesis] = await core.log.read({ ...where, offset: 0 });
+    const prev = genesis!.headers.ce_id!;
+    const stream = core.placement.genesisOf(where);
+    const owner = { systemIdentifier: '7512345678901234567', databaseOid: '16384' };
+    const event: OwnerChanged = {
+      ...{ type: 'OwnerChanged', incarnation: prev, ...where, owner, previousOwner: null },
+      ...{ reason: 'adopted', at: '2026-01-01T00:00:00.000Z' },
+    };
+    const tables = async () => Promise.all(projections.map(async ({ table }) => (await core.rows(table.name)).length));
+    const before = await tables();
+    const changed = claim({ stream, version: 2, prev, event });
+    const late = claim({ stream, version: 2, prev, event });
+    const elsewhere = claim({ stream, version: 3, prev: changed.id, event });
+    await core.append(where, changed, late);
+    await core.append(core.catalog(1), elsewhere);
+    await core.settled();
+    expect(await acceptedOf(core, stream)).toEqual([
+      [1, prev],
+      [2, changed.id],
+    ]);
+    expect(await tables()).toEqual(before);
+    const { partitions, faults } = await verifyLog({ ...core, voids: [] });
+    expect(faults).toEqual([]);
+    expect(partitions.find(({ topic, partition }) => topic === where.topic && partition === 0)).toMatchObject({
+      ...{ winners: 2, losers: { 'lost the race': 1 } },
+    });
+    const again = await rebuild(core.rebuildOptions, new AbortController().signal);
+    expect(again.differences).toEqual([]);
+  });
+
   it('gives the same rows to a build that is made of the same log, losers, quarantine and voids included', async () => {
     const { core, hand } = await openWithHand();
     const [a, b] = [core.streamIn(0), core.streamIn(1)];
@@ -668,7 +724,7 @@ const longText = () => randomBytes(4_000).toString('hex');
 
 function withLongAlbum(stream: string) {
   const details = { title: 'a', year: 2000, genre: 'b', performer: 'c', duration: null, albumId: longText() };
-  return claim({ stream, event: { type: 'SongCreated', ...details } });
+  return claim({ stream, event: { type: 'SongCreated', songId: stream, ...details } });
 }
 
 /** Of partition 0, like all the others. */

@@ -81,7 +81,7 @@ describe('a sweep over the read model', () => {
   }
 
   const coverOf = (file: string) => ({ file, mediaType: 'image/png', size: 100 });
-  const changed = (file: string) => ({ type: 'AlbumCoverChanged', ...coverOf(file) }) as const;
+  const changed = (file: string) => ({ type: 'AlbumCoverChanged', albumId: 'album-1', ...coverOf(file) }) as const;
 
   async function giveCover({ api }: World, album: string, file: string): Promise<void> {
     const command = { type: 'ChangeCover', cover: coverOf(file) } as const;

@@ -20,9 +20,9 @@ export const trail: Decider<Trail, Step> = {
   category: 'album',
   initial: { labels: [] },
   evolve: (state, event) => ({ labels: [...state.labels, labelOf(event)] }),
-  decide({ label, atMost, poison }, { labels }) {
+  decide(albumId, { label, atMost, poison }, { labels }) {
     if (labels.length > atMost) throw new AppError('rejected', 'TOO_LONG', `${labels.length} events are too many.`);
-    return { type: 'AlbumChanged', name: [label, ...labels].join(' '), year: poison ? REFUSED_YEAR : 2000 };
+    return { type: 'AlbumChanged', albumId, name: [label, ...labels].join(' '), year: poison ? REFUSED_YEAR : 2000 };
   },
 };
 

@@ -320,7 +320,11 @@ export function claim({
   id = newId(),
   ...rest
 }: ClaimOptions): LogRecord & { id: string } {
-  const { event = { type: 'AlbumCreated', name: `by ${id}`, year: 2000 }, commandId = newId(), value } = rest;
+  const {
+    event = { type: 'AlbumCreated', albumId: stream, name: `by ${id}`, year: 2000 },
+    commandId = newId(),
+    value,
+  } = rest;
   const envelope = {
     id,
     type: subjectOf(event.type),
@@ -345,7 +349,7 @@ export function chain(
     const version = from.version + index + 1;
     const type = version === 1 ? ('AlbumCreated' as const) : ('AlbumChanged' as const);
     const prev = records.at(-1)?.id ?? from.id;
-    records.push(claim({ stream, version, prev, event: { type, name, year: 2000 } }));
+    records.push(claim({ stream, version, prev, event: { type, albumId: stream, name, year: 2000 } }));
   }
   return records;
 }

@@ -1,4 +1,4 @@
-import type { JobEvent, JobRequest } from '../../src/events/jobs.ts';
+import type { Backoff, JobEvent, JobRequest, Repeat } from '../../src/events/jobs.ts';
 import { newId, thingIdOf } from '../../src/events/ids.ts';
 import type { QueuedJob } from '../../src/jobs/leases.ts';
 import { queueOf, type QueueScope } from '../../src/jobs/queue.ts';
@@ -15,35 +15,51 @@ export const SCOPES: readonly QueueScope[] = [EXPORTER, WORKER, SCHEDULER];
 
 export const newJobId = (): string => thingIdOf('job', newId());
 
+export const BACKOFF: Backoff = { strategy: 'exponential', firstMs: 1_000, maxMs: 300_000 };
+
+/** A repeat without end. */
+export const repeatOf = (cron: string, timeZone: string, first: string): Repeat => ({
+  ...{ cron, timeZone, first, missed: 'run-once', until: null, count: null },
+});
+
 /** What somebody in particular asks for. */
 export const requestOf = (given: Partial<JobRequest> = {}): JobRequest => ({
   ...{ jobType: 'dummy', ownerId: 'user-1', parameters: '{}', payloadId: null, provider: null, total: 1, attempts: 3 },
-  ...{ runAt: null, repeat: null, parentId: null, replaces: null },
+  ...{ backoff: BACKOFF, priority: 0, runAt: null, repeat: null, parentId: null, replaces: null },
   ...given,
 });
 
-/** The events of a job, each with what a test wants of it. */
+const jobId = 'job-1';
+
+/** The events of `job-1`, each with what a test wants of it. */
 export const told = {
-  requested: (given: Partial<JobRequest> = {}): JobEvent => ({ type: 'JobRequested', request: requestOf(given) }),
+  requested: (given: Partial<JobRequest> = {}): JobEvent => ({
+    type: 'JobRequested',
+    jobId,
+    request: requestOf(given),
+  }),
   started: (attempt: number, counted = 0, takesOver = false): JobEvent => ({
-    ...{ type: 'JobAttemptStarted', attempt, counted, takesOver, worker: 'w' },
+    ...{ type: 'JobAttemptStarted', jobId, attempt, counted, takesOver, worker: 'w' },
   }),
   failed: (attempt: number, counted: number, retryAt = '2030-01-01T00:00:00.000Z'): JobEvent => ({
-    ...{ type: 'JobAttemptFailed', attempt, counted, code: 'FAILED', error: 'it did not work', retryAt },
+    ...{ type: 'JobAttemptFailed', jobId, attempt, counted, code: 'FAILED', error: 'it did not work', retryAt },
   }),
   progressed: (attempt: number, done = 1): JobEvent => ({
-    ...{ type: 'JobProgressed', attempt, done, total: 4, failed: 0 },
+    ...{ type: 'JobProgressed', jobId, attempt, done, total: 4, failed: 0 },
   }),
   completed: (attempt: number): JobEvent => ({
-    ...{ type: 'JobCompleted', attempt, done: 3, total: 4, failed: 1, file: null, result: '{"lines":4}' },
+    ...{ type: 'JobCompleted', jobId, attempt, done: 3, total: 4, failed: 1, file: null, result: '{"lines":4}' },
   }),
-  died: (attempt: number): JobEvent => ({ type: 'JobDied', attempt, code: 'HOPELESS', error: 'never' }),
-  cancelled: (attempt = 0): JobEvent => ({ type: 'JobCancelled', attempt }),
+  died: (attempt: number): JobEvent => ({ type: 'JobDied', jobId, attempt, code: 'HOPELESS', error: 'never' }),
+  cancelled: (attempt = 0): JobEvent => ({ type: 'JobCancelled', jobId, attempt }),
   retried: (attempt: number, failedOnly = false, given: Partial<JobRequest> = {}): JobEvent => ({
-    ...{ type: 'JobRetried', request: requestOf(given), attempt, failedOnly },
+    ...{ type: 'JobRetried', jobId, request: requestOf(given), attempt, failedOnly },
   }),
-  occurred: (at: string, next: string | null): JobEvent => ({ type: 'JobOccurred', at, jobId: 'job-child', next }),
-  dropped: (): JobEvent => ({ type: 'DeadLetterDropped' }),
+  occurred: (at: string, next: string | null): JobEvent => ({
+    ...{ type: 'JobOccurred', jobId, occurrenceId: 'job-child', number: 1, at, passedOver: 0, next },
+  }),
+  repeatChanged: (repeat: Repeat): JobEvent => ({ type: 'JobRepeatChanged', jobId, repeat }),
+  dropped: (): JobEvent => ({ type: 'DeadLetterDropped', jobId }),
 };
 
 /** One event a second from the year's beginning. */
@@ -51,7 +67,13 @@ export const timeOf = (second: number): string => new Date(Date.UTC(2026, 0, 1, 
 
 /** What happened to one job, from its first version on. */
 export const historyOf = (stream: string, ...events: readonly JobEvent[]): Applied[] =>
-  events.map((event, index) => ({ stream, version: index + 1, time: timeOf(index), actor: 'user-1', event }));
+  events.map((event, index) => ({
+    stream,
+    version: index + 1,
+    time: timeOf(index),
+    actor: 'user-1',
+    event: { ...event, jobId: stream },
+  }));
 
 /** A queue in a schema of its own, and behind it the namespace's tables. Nobody feeds it. */
 export interface BareQueue {
@@ -85,10 +107,10 @@ export interface QueueRow {
   readonly counted?: number;
 }
 
-const QUEUE_ROWS = `INSERT INTO job_queue (job_id, version, lane, job_type, owner_id, parameters, payload_id, total, allowed,
-    run_at, state, attempt, counted, again_after)
+const QUEUE_ROWS = `INSERT INTO job_queue (job_id, version, lane, job_type, owner_id, parameters, payload_id, total, max_attempts,
+    priority, backoff, backoff_first_ms, backoff_max_ms, run_at, state, attempt, counted, redo_through)
   SELECT job_id, coalesce(version, 1), coalesce(lane, 'dummy'), coalesce(job_type, 'dummy'), 'user-1', '{}', payload_id, 1, 3,
-    now() + coalesce("inMs", -1000) * interval '1 ms', coalesce(state, 'waiting'), coalesce(attempt, 0), coalesce(counted, 0), 0
+    0, 'exponential', 1000, 300000, now() + coalesce("inMs", -1000) * interval '1 ms', coalesce(state, 'waiting'), coalesce(attempt, 0), coalesce(counted, 0), 0
   FROM json_to_recordset($1) AS r (job_id text, version int, lane text, job_type text, payload_id text, "inMs" float8,
     state text, attempt int, counted int)`;
 
@@ -111,6 +133,7 @@ export async function keepItems(tables: Database, payloadId: string, items: read
 export const queuedJob = (given: Partial<QueuedJob> = {}): QueuedJob => ({
   ...{ jobId: newJobId(), version: 1, lane: 'dummy', jobType: 'dummy', ownerId: 'user-1', parameters: '{}' },
   ...{ payloadId: null, payload: null, provider: null, total: 1, allowed: 3, runAt: new Date(0) },
+  ...{ backoff: BACKOFF, priority: 0 },
   ...{ repeatCron: null, repeatZone: null, abandoned: false, attempt: 0, counted: 0, againAfter: 0 },
   ...given,
 });

@@ -6,7 +6,7 @@ import type { LikeCommand } from '../../commands/like.ts';
 import { likeOf } from '../../events/likes.ts';
 import { cached } from '../../projections/cached.ts';
 import { albumExists } from '../../projections/albums.ts';
-import { likesOf } from '../../projections/album-likes.ts';
+import { likesOf } from '../../projections/like-counts.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { sendAnswer } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';

@@ -5,7 +5,7 @@ import { thingIdOf } from '../../events/ids.ts';
 import { cached } from '../../projections/cached.ts';
 import { activitiesOf } from '../../projections/playlist-activities.ts';
 import { readersOf } from '../../projections/playlists.ts';
-import { songTitles } from '../../projections/songs.ts';
+import { songMentions } from '../../projections/songs.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { sendAnswer } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';
@@ -100,15 +100,15 @@ export const playlistSongRoutes =
     const { originOf, change } = playlistChanges(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
-    const titleOf = songTitles(database);
-    const withTitle = (songId: string) => async (): Promise<PlaylistContext> => ({ songTitle: await titleOf(songId) });
+    const songOf = songMentions(database);
+    const withSong = (songId: string) => async (): Promise<PlaylistContext> => ({ song: await songOf(songId) });
 
     app.post('/playlists/:id/songs', { schema: schemas.addSong }, async (request, reply) => {
       const { songId } = request.body;
       const origin = originOf(request);
       const entryId = thingIdOf('entry', origin.commandId);
       const command = { type: 'AddSong', songId, entryId, duplicates, actor: origin.actor } as const;
-      await change(request, reply, { playlistId: request.params.id, command, origin, context: withTitle(songId) });
+      await change(request, reply, { playlistId: request.params.id, command, origin, context: withSong(songId) });
       return reply.code(201).send({ status: 'success', message: 'The song was added.' });
     });
 
@@ -124,7 +124,7 @@ export const playlistSongRoutes =
       const { songId } = request.body;
       const origin = originOf(request);
       const command = { type: 'RemoveSong', songId, actor: origin.actor } as const;
-      await change(request, reply, { playlistId: request.params.id, command, origin, context: withTitle(songId) });
+      await change(request, reply, { playlistId: request.params.id, command, origin, context: withSong(songId) });
       return { status: 'success' as const, message: 'The song was taken out.' };
     });
 

@@ -1,4 +1,5 @@
 import { type Client, type Database, transaction } from '../../postgres/pool.ts';
+import { IN_PLAYLIST, PLAYLIST_ORDER } from '../../projections/playlist-entries.ts';
 
 /** What there was at one moment. */
 export interface Snapshot {
@@ -78,13 +79,13 @@ async function sharesOf<Name>(client: Client, column: 'genre' | 'year' | 'perfor
 
 /** Counted once for each playlist, not for each of its songs. */
 const PLAYLISTS = `WITH mine AS MATERIALIZED (
-    SELECT id, name, (SELECT count(*) FROM collaborations WHERE playlist_id = p.id) AS collaborators,
-      (SELECT count(*) FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE e.playlist_id = p.id) AS songs
-    FROM playlists p WHERE owner_id = $1)
-  SELECT mine.id AS "playlistId", mine.name AS playlist, mine.songs, mine.collaborators, s.id AS "songId", s.title, s.performer,
-    CASE WHEN s.id IS NOT NULL THEN row_number() OVER (PARTITION BY mine.id ORDER BY e.version) END AS position
-  FROM mine LEFT JOIN (playlist_entries e JOIN songs s ON s.id = e.song_id) ON e.playlist_id = mine.id
-  ORDER BY mine.id, e.version`;
+    SELECT id, name, entries_version, (SELECT count(*) FROM collaborations WHERE playlist_id = p.id) AS collaborators,
+      (SELECT count(*) FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE ${IN_PLAYLIST}) AS songs
+    FROM playlists p WHERE owner_id = $1 AND deleted_at IS NULL)
+  SELECT p.id AS "playlistId", p.name AS playlist, p.songs, p.collaborators, s.id AS "songId", s.title, s.performer,
+    CASE WHEN s.id IS NOT NULL THEN row_number() OVER (PARTITION BY p.id ORDER BY ${PLAYLIST_ORDER}) END AS position
+  FROM mine p LEFT JOIN (playlist_entries e JOIN songs s ON s.id = e.song_id) ON ${IN_PLAYLIST}
+  ORDER BY p.id, ${PLAYLIST_ORDER}`;
 
 async function* playlistsOf(client: Client, ownerId: string): AsyncGenerator<PlaylistSong[], void> {
   await client.query(`DECLARE playlists NO SCROLL CURSOR FOR ${PLAYLISTS}`, [ownerId]);

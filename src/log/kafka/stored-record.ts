@@ -34,4 +34,4 @@ const toText = (value: unknown): string =>
     .flat()
     .filter((part) => part === null || Buffer.isBuffer(part))
     .map((part) => part?.toString() ?? '')
-    .join(',');
+    .join('\0');

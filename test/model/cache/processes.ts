@@ -114,15 +114,16 @@ async function readOn(world: World, actor: Actor, answers: Answers, load: () => 
   }
 }
 
+const song = { title: 't', year: 2000, genre: 'g', performer: 'p', duration: null };
 const EVENTS: Record<Part, { stream: string; event: AnyEvent }> = {
-  album: { stream: ALBUM, event: { type: 'AlbumChanged', name: 'n', year: 2000 } },
+  album: { stream: ALBUM, event: { type: 'AlbumChanged', albumId: ALBUM, name: 'n', year: 2000 } },
   tracks: {
     stream: 'song-1',
-    event: { type: 'SongCreated', title: 't', year: 2000, genre: 'g', performer: 'p', duration: null, albumId: ALBUM },
+    event: { type: 'SongCreated', songId: 'song-1', ...song, albumId: ALBUM },
   },
   songs: {
     stream: 'song-2',
-    event: { type: 'SongChanged', title: 't', year: 2000, genre: 'g', performer: 'p', duration: null, albumId: null },
+    event: { type: 'SongChanged', songId: 'song-2', ...song, albumId: null },
   },
 };
 

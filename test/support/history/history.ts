@@ -39,8 +39,8 @@ export interface Wish {
 export interface Effect {
   /** Undefined where the answer names it: something new. */
   readonly stream?: string;
-  /** The record's event; fields that are not named here may be anything. */
-  readonly event: Partial<AnyEvent> & { readonly type: AnyEvent['type'] };
+  /** The record's event; fields that are not named here may be anything, those of items of a list too. */
+  readonly event: { readonly type: AnyEvent['type'] } & Readonly<Record<string, unknown>>;
   /** The version that `If-Match` insists on. */
   readonly follows?: number;
 }

@@ -44,7 +44,7 @@ export const likes: Category = {
     event.type === 'AlbumLiked' ? { albumId: event.albumId, accountId: event.accountId } : undefined,
   allows: (thing, { event, actor }) =>
     (event.type === 'AlbumLiked') === (thing === undefined) && 'accountId' in event && event.accountId === actor,
-  tally: (stream) => stream.replace(/^like-(.+)-[^-]+-[^-]+$/, `${TALLY}-$1`),
+  tally: (stream) => stream.replace(/^like-(.+)-user-.+$/, `${TALLY}-$1`),
   sightings(wish, outcome) {
     const album = albumIn(wish);
     if (outcome.kind === 'ok') return [present(album)];
@@ -60,7 +60,7 @@ export const likes: Category = {
     {
       name: 'likes',
       key: 'id',
-      rows: rowsOfEach(category, ({ albumId, accountId }, id) => [{ id, album_id: albumId, account_id: accountId }]),
+      rows: rowsOfEach(category, ({ albumId, accountId }, id) => [{ id, liked_id: albumId, account_id: accountId }]),
     },
   ],
 };
@@ -90,9 +90,9 @@ export const likeCounts: Category = {
   reads: (world) => world.ofCategory('album').map(({ id }) => count(id)),
   tables: [
     {
-      name: 'album_likes',
-      key: 'album_id',
-      rows: rowsOfEach(TALLY, ({ likes: counted }, tally) => [{ album_id: albumOf(tally), likes: counted }]),
+      name: 'like_counts',
+      key: 'liked_id',
+      rows: rowsOfEach(TALLY, ({ likes: counted }, tally) => [{ liked_id: albumOf(tally), likes: counted }]),
     },
   ],
 };

@@ -36,7 +36,7 @@ type Refused = Extract<Answered, { kind: 'refused' }>;
 
 function refused(stream: string, outcome: Refused, { effect, json }: Wish, as: Person): readonly Sighting[] {
   const { songId = '', userId = '' } = (json ?? {}) as { songId?: string; userId?: string };
-  const shared = ['SongAddedToPlaylist', 'SongRemovedFromPlaylist', undefined].includes(effect?.event.type);
+  const shared = ['SongsAddedToPlaylist', 'SongRemovedFromPlaylist', undefined].includes(effect?.event.type);
   const may = (playlist: Playlist) => (shared ? mayUse(playlist, as.id) : playlist.ownerId === as.id);
   const saw = (what: string, fits: (playlist: Playlist) => boolean) => [about(stream, what, fits)];
   return refusalSightings(outcome, {
@@ -53,9 +53,13 @@ function refused(stream: string, outcome: Refused, { effect, json }: Wish, as: P
 /** A song that was added or removed had the title that the record says. */
 function madeOf({ made }: Answered): Sighting[] {
   const event = made?.event;
-  if (event?.type !== 'SongAddedToPlaylist' && event?.type !== 'SongRemovedFromPlaylist') return [];
-  const { songId: stream, title } = event;
-  return [{ stream, saw: `it with the title ${title}`, fits: (thing) => thing?.title === title }];
+  const named =
+    event?.type === 'SongsAddedToPlaylist' ? event.entries : event?.type === 'SongRemovedFromPlaylist' ? [event] : [];
+  return named.map(({ songId: stream, title }) => ({
+    stream,
+    saw: `it with the title ${title}`,
+    fits: (thing) => thing?.title === title,
+  }));
 }
 
 interface List {

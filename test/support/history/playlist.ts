@@ -7,15 +7,25 @@ export interface Playlist extends Thing {
   readonly name: string;
   readonly ownerId: string;
   /** In playlist order. */
-  readonly entries: readonly { readonly entryId: string; readonly songId: string; readonly version: number }[];
+  readonly entries: readonly Entry[];
+  readonly removed: readonly Entry[];
   /** Account ids. */
   readonly collaborators: readonly string[];
   /** Oldest first. */
   readonly activities: readonly Activity[];
 }
 
+interface Entry {
+  readonly entryId: string;
+  readonly songId: string;
+  readonly orderKey: string;
+  readonly version: number;
+}
+
 interface Activity {
   readonly version: number;
+  /** Among the songs of the version. */
+  readonly place: number;
   readonly actor: string;
   readonly title: string;
   readonly action: 'add' | 'delete';
@@ -33,31 +43,35 @@ export function evolve(thing: Thing | undefined, fact: Fact): Thing | undefined 
   if (event.type === 'PlaylistDeleted') return undefined;
   if (event.type === 'PlaylistCreated') {
     const { name, ownerId } = event;
-    return { name, ownerId, entries: [], collaborators: [], activities: [] } satisfies Playlist;
+    return { name, ownerId, entries: [], removed: [], collaborators: [], activities: [] } satisfies Playlist;
   }
   return thing && evolvePresent(thing as Playlist, fact);
 }
 
 function evolvePresent(playlist: Playlist, { event, version, actor, time }: Fact): Playlist {
-  const { entries, collaborators, activities } = playlist;
+  const { entries, removed, collaborators, activities } = playlist;
   const activity = { version, actor, time };
   switch (event.type) {
-    case 'PlaylistRenamed':
+    case 'PlaylistChanged':
       return { ...playlist, name: event.name };
-    case 'SongAddedToPlaylist': {
-      const { entryId, songId, title } = event;
+    case 'SongsAddedToPlaylist': {
+      const added = event.entries.map(({ entryId, songId, orderKey }) => ({ entryId, songId, orderKey, version }));
+      const acts = event.entries.map(({ title }, place) => ({ ...activity, place, title, action: 'add' as const }));
       return {
         ...playlist,
-        entries: [...entries, { entryId, songId, version }],
-        activities: [...activities, { ...activity, title, action: 'add' }],
+        entries: [...entries, ...added].sort((one, other) => (one.orderKey < other.orderKey ? -1 : 1)),
+        activities: [...activities, ...acts],
       };
     }
-    case 'SongRemovedFromPlaylist':
+    case 'SongRemovedFromPlaylist': {
+      const isGone = ({ entryId }: Entry) => event.entryIds.includes(entryId);
       return {
         ...playlist,
-        entries: entries.filter(({ entryId }) => !event.entryIds.includes(entryId)),
-        activities: [...activities, { ...activity, title: event.title, action: 'delete' }],
+        entries: entries.filter((entry) => !isGone(entry)),
+        removed: [...removed, ...entries.filter(isGone)],
+        activities: [...activities, { ...activity, place: 0, title: event.title, action: 'delete' }],
       };
+    }
     case 'CollaboratorAdded':
       return { ...playlist, collaborators: [...collaborators, event.accountId] };
     case 'CollaboratorRemoved':
@@ -73,8 +87,8 @@ export function allows(thing: Thing | undefined, { event, actor }: Fact): boolea
   if (!thing) return false;
   const playlist = thing as Playlist;
   switch (event.type) {
-    case 'SongAddedToPlaylist':
-      return mayUse(playlist, actor) && entriesOf(playlist, event.songId).length === 0;
+    case 'SongsAddedToPlaylist':
+      return mayUse(playlist, actor) && event.entries.every(({ songId }) => entriesOf(playlist, songId).length === 0);
     case 'SongRemovedFromPlaylist': {
       const entries = entriesOf(playlist, event.songId);
       return mayUse(playlist, actor) && entries.length > 0 && isDeepStrictEqual(entries, event.entryIds);

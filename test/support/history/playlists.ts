@@ -1,9 +1,9 @@
-import { type Category, type Known, rowsOfEach, someId, sometimesMatching, type Thing, write } from './category.ts';
+import { type Category, type Known, someId, sometimesMatching, type Thing, write } from './category.ts';
 import type { Person, Wish } from './history.ts';
 import { allows, evolve, mayUse, type Playlist } from './playlist.ts';
 import { playlistSightings } from './playlist-answers.ts';
 import type { Random } from './random.ts';
-import type { World } from './world.ts';
+import type { Stream, World } from './world.ts';
 
 const category = 'playlist';
 
@@ -45,12 +45,12 @@ interface On {
 }
 
 const rename = (on: On, name: string, as: Person): Wish => ({
-  ...write(category, ['PATCH', pathOf(on.stream)], { ...on, event: { type: 'PlaylistRenamed', name } }, { name }),
+  ...write(category, ['PATCH', pathOf(on.stream)], { ...on, event: { type: 'PlaylistChanged', name } }, { name }),
   as,
 });
 
 export function addSong(on: On, songId: string, as: Person): Wish {
-  const effect = { ...on, event: { type: 'SongAddedToPlaylist', songId } } as const;
+  const effect = { ...on, event: { type: 'SongsAddedToPlaylist', entries: [{ songId }] } } as const;
   return { ...write(category, ['POST', `${pathOf(on.stream)}/songs`], effect, { songId }), as };
 }
 
@@ -92,14 +92,18 @@ function reads(world: World): Wish[] {
   return [...people.map(list), ...each];
 }
 
-/** What belongs to a playlist stays when it is deleted: nobody finds it without the playlist. */
+/** What belongs to a playlist stays when it is deleted, because it can come back. */
 const remainsOfEach =
-  (rows: (playlist: Playlist, id: string) => readonly Thing[]) =>
+  (rows: (playlist: Playlist, stream: Stream) => readonly Thing[]) =>
   (world: World): Thing[] =>
-    world.ofCategory(category).flatMap(({ id, states }) => {
-      const last = states.findLast((thing) => thing !== undefined);
-      return last ? rows(last as Playlist, id) : [];
+    world.ofCategory(category).flatMap((stream) => {
+      const last = stream.states.findLast((thing) => thing !== undefined);
+      return last ? rows(last as Playlist, stream) : [];
     });
+
+/** When the playlist was deleted; null while it is there. */
+const deletedAt = ({ accepted, states }: Stream): Date | null =>
+  states.at(-1) === undefined ? new Date(accepted[states.length - 2]?.time ?? 0) : null;
 
 export const playlists: Category = {
   name: category,
@@ -114,28 +118,37 @@ export const playlists: Category = {
     {
       name: 'playlists',
       key: 'id',
-      rows: rowsOfEach(category, ({ name, ownerId }, id, version) => [{ id, version, name, owner_id: ownerId }]),
+      rows: remainsOfEach(({ name, ownerId }, stream) => [
+        {
+          ...{ id: stream.id, version: stream.states.length - 1, name, owner_id: ownerId },
+          ...{ entries_version: 1, deleted_at: deletedAt(stream) },
+        },
+      ]),
     },
     {
       name: 'playlist_entries',
       key: 'id',
-      rows: remainsOfEach(({ entries }, playlist_id) =>
-        entries.map(({ entryId, songId, version }) => ({ id: entryId, playlist_id, version, song_id: songId })),
+      rows: remainsOfEach(({ entries, removed }, { id: playlist_id }) =>
+        [...entries, ...removed.map((entry) => ({ ...entry, version: 0 }))].map(
+          ({ entryId, songId, orderKey, version }) => ({
+            ...{ id: entryId, playlist_id, order_key: orderKey, version, song_id: songId },
+          }),
+        ),
       ),
     },
     {
       name: 'collaborations',
       key: 'id',
-      rows: remainsOfEach(({ collaborators }, playlist_id) =>
+      rows: remainsOfEach(({ collaborators }, { id: playlist_id }) =>
         collaborators.map((account_id) => ({ id: `${playlist_id}/${account_id}`, playlist_id, account_id })),
       ),
     },
     {
       name: 'playlist_activities',
       key: 'id',
-      rows: remainsOfEach(({ activities }, playlist_id) =>
+      rows: remainsOfEach(({ activities }, { id: playlist_id }) =>
         activities.map(({ time, ...rest }) => ({
-          ...{ id: `${playlist_id}/${rest.version}`, playlist_id, time: new Date(time) },
+          ...{ id: `${playlist_id}/${rest.version}/${rest.place}`, playlist_id, time: new Date(time) },
           ...rest,
         })),
       ),

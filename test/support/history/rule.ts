@@ -69,16 +69,15 @@ function gapsInOffsets(records: readonly StoredRecord[]): Violation[] {
   });
 }
 
-const HEADERS = `specversion id source type subject time streamversion prev commandid actor correlationid causationid bodyhash checksum`;
+const EXTENSIONS = `specversion id source type subject time streamversion prev commandid actor correlationid causationid bodyhash`;
+/** All that a record must have but its checksum, which covers these and no others. */
+const HEADERS = [...EXTENSIONS.split(' ').map((name) => `ce_${name}`), 'content-type'].sort();
 
 function troubleOf(record: StoredRecord, placement: Placement): string | undefined {
   const { key, headers } = record;
-  const missing = HEADERS.split(' ').find((name) => headers[`ce_${name}`] === undefined);
-  if (missing !== undefined) return `it has no header ce_${missing}`;
-  const others = Object.keys(headers)
-    .filter((name) => name !== 'ce_checksum')
-    .sort();
-  const text = [key, ...others.map((name) => `${name}\0${headers[name] ?? ''}\0`)].join('');
+  const missing = [...HEADERS, 'ce_checksum'].find((name) => headers[name] === undefined);
+  if (missing !== undefined) return `it has no header ${missing}`;
+  const text = [key, ...HEADERS.map((name) => `${name}\0${headers[name] ?? ''}\0`)].join('');
   const checksum = hex(crc32(text));
   if (headers.ce_checksum?.slice(9) !== checksum)
     return `key and headers sum up to ${checksum}, not to ${headers.ce_checksum ?? ''}`;

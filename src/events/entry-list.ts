@@ -1,0 +1,74 @@
+import type { EntryPlace, PlaylistEvent } from './playlists.ts';
+
+export interface Entry extends EntryPlace {
+  readonly songId: string;
+}
+
+/** The entries of a playlist, as its events make them. */
+export interface EntryList {
+  /** In playlist order. */
+  readonly present: readonly Entry[];
+  /** Kept because `PlaylistRestored` names entries without their songs. */
+  readonly removed: readonly Entry[];
+}
+
+export const noEntries: EntryList = { present: [], removed: [] };
+
+/** The entries after one more event of the playlist. */
+export function evolveEntries(list: EntryList, event: PlaylistEvent): EntryList {
+  switch (event.type) {
+    case 'SongsAddedToPlaylist':
+      return { ...list, present: insert(place(list.present, event.rekeyed), event.entries.map(entryOf)) };
+    case 'SongsMovedInPlaylist':
+      return { ...list, present: place(list.present, [...event.rekeyed, ...event.entries]) };
+    case 'SongRemovedFromPlaylist':
+      return remove(list, new Set(event.entryIds));
+    case 'PlaylistRestored':
+      return restore(list, event.entries);
+    default:
+      return list;
+  }
+}
+
+const entryOf = ({ entryId, songId, orderKey }: Entry): Entry => ({ entryId, songId, orderKey });
+
+function remove({ present, removed }: EntryList, ids: ReadonlySet<string>): EntryList {
+  const [gone, left] = split(present, ids);
+  return { present: left, removed: [...removed, ...gone] };
+}
+
+function restore({ present, removed }: EntryList, places: readonly EntryPlace[]): EntryList {
+  const [listed, others] = split([...present, ...removed], new Set(places.map(({ entryId }) => entryId)));
+  return { present: place(listed, places), removed: others };
+}
+
+/** Gives entries that are there another place. */
+function place(entries: readonly Entry[], places: readonly EntryPlace[]): readonly Entry[] {
+  if (places.length === 0) return entries;
+  const keys = new Map(places.map(({ entryId, orderKey }) => [entryId, orderKey]));
+  const [moved, left] = split(entries, keys);
+  return insert(
+    left,
+    moved.map((entry) => ({ ...entry, orderKey: keys.get(entry.entryId) ?? entry.orderKey })),
+  );
+}
+
+/** Most songs are added at the end, which must not cost a sort. */
+function insert(entries: readonly Entry[], more: readonly Entry[]): readonly Entry[] {
+  const all = [...entries, ...more];
+  const isSorted = more.every((entry, index) => {
+    const before = all[entries.length + index - 1];
+    return before === undefined || compare(before, entry) < 0;
+  });
+  return isSorted ? all : all.sort(compare);
+}
+
+function split(entries: readonly Entry[], ids: { has(id: string): boolean }): [Entry[], Entry[]] {
+  return [entries.filter(({ entryId }) => ids.has(entryId)), entries.filter(({ entryId }) => !ids.has(entryId))];
+}
+
+/** Keys and ids are ASCII, so this is the order of their bytes, and that of Postgres' collation "C". */
+function compare(one: EntryPlace, other: EntryPlace): number {
+  if (one.orderKey !== other.orderKey) return one.orderKey < other.orderKey ? -1 : 1;
+  return one.entryId < other.entryId ? -1 : 1;
+}

@@ -1,0 +1,11 @@
+import { expect, it } from '@jest/globals';
+import { decodeEvent } from './codec.ts';
+import { voidRecord } from './voids.ts';
+
+it('a void is told under its position, in a value that needs no header', () => {
+  const where = { topic: 'openmusic.catalog', partition: 3, offset: 128 };
+  const voided = { type: 'PositionVoided', ...where, reason: 'a disk lied', at: '2026-11-22T21:06:18.353Z' } as const;
+  const { key, value } = voidRecord(voided);
+  expect(key).toBe('openmusic.catalog/3@128');
+  expect(decodeEvent('openmusic.PositionVoided', value)).toEqual(voided);
+});
