@@ -122,13 +122,16 @@ describe('stopping', () => {
   it('lets what runs finish, closes idle connections and takes no new ones', async () => {
     const { promise: running, resolve: begun } = Promise.withResolvers<void>();
     const { promise: may, resolve: finish } = Promise.withResolvers<void>();
-    const { server } = await start({
-      outcome: async () => {
-        begun();
-        await may;
-        return { recordId: 'r', version: 1, replayed: false };
+    const { server } = await start(
+      {
+        outcome: async () => {
+          begun();
+          await may;
+          return { recordId: 'r', version: 1, replayed: false };
+        },
       },
-    });
+      { drainMs: 600_000 },
+    );
     const agent = new Agent({ keepAlive: true });
     const [first] = (await once(get(server.url, { agent }), 'response')) as [IncomingMessage];
     await once(first.resume(), 'end');
@@ -140,17 +143,20 @@ describe('stopping', () => {
     await expect(dial(server.url)).rejects.toThrow(/ECONNREFUSED|ECONNRESET/);
     finish();
     expect((await answer).status).toBe(201);
-    const began = Date.now();
-    await stopped;
-    expect(Date.now() - began).toBeLessThan(2_000);
+    await stopped; // an idle connection would keep it for longer than a test may take
     agent.destroy();
   });
 
   it('cuts what does not finish in time', async () => {
-    const { server } = await start({ outcome: () => new Promise(() => undefined) }, { drainMs: 200 });
+    const { promise: running, resolve: begun } = Promise.withResolvers<void>();
+    const outcome = () => {
+      begun();
+      return new Promise<never>(() => undefined);
+    };
+    const { server } = await start({ outcome }, { drainMs: 200 });
     const socket = await dial(server.url);
     socket.write(`${post}Content-Length: 21\r\n\r\n{"name":"a","year":1}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await running;
     await Promise.all([server.stop(), server.stop()]);
     expect(await untilClosed(socket).catch(() => '')).toBe('');
   });
