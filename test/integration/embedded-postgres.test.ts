@@ -288,7 +288,7 @@ describe('a second server on the same data', () => {
     };
     await race();
     await race();
-  });
+  }, 180_000);
 });
 
 describe('joinOrStart', () => {
