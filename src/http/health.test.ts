@@ -62,9 +62,7 @@ describe('readiness', () => {
     const held = Promise.withResolvers<Check>();
     let looks = 0;
     const health = make({ log: { needed: 'always', check: () => (looks++, held.promise) } });
-    const began = Date.now();
     const reports = await Promise.all([health.ready(), health.ready()]);
-    expect(Date.now() - began).toBeLessThan(1_000);
     expect(reports[0]).toMatchObject({ ok: false, checks: { log: { ok: false, detail: 'no answer within 100 ms' } } });
     await health.ready();
     expect(looks).toBe(1);

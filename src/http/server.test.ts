@@ -123,13 +123,16 @@ describe('stopping', () => {
   it('lets what runs finish, closes idle connections and takes no new ones', async () => {
     const { promise: running, resolve: begun } = Promise.withResolvers<void>();
     const { promise: may, resolve: finish } = Promise.withResolvers<void>();
-    const { server } = await start({
-      outcome: async () => {
-        begun();
-        await may;
-        return { recordId: 'r', version: 1, replayed: false };
+    const { server } = await start(
+      {
+        outcome: async () => {
+          begun();
+          await may;
+          return { recordId: 'r', version: 1, replayed: false };
+        },
       },
-    });
+      { drainMs: 600_000 },
+    );
     const agent = new Agent({ keepAlive: true });
     const [first] = (await once(get(server.url, { agent }), 'response')) as [IncomingMessage];
     await once(first.resume(), 'end');
@@ -141,9 +144,7 @@ describe('stopping', () => {
     await expect(dial(server.url)).rejects.toThrow(/ECONNREFUSED|ECONNRESET/);
     finish();
     expect((await answer).status).toBe(201);
-    const began = Date.now();
-    await stopped;
-    expect(Date.now() - began).toBeLessThan(2_000);
+    await stopped; // an idle connection would keep it for longer than a test may take
     agent.destroy();
   });
 

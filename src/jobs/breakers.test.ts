@@ -7,7 +7,8 @@ import { ProviderError } from '../providers/failure.ts';
 import { type Breakers, type BreakerState, createBreakers } from './breakers.ts';
 import { JobFailure } from './job-type.ts';
 
-const OPEN_MS = 1_500;
+/** So that a test sees it over, or does not. */
+const [BRIEFLY_MS, LONG_MS] = [1_500, 60_000];
 /** Nobody can believe anything older by then, however slow the machine. */
 const PATIENCE_MS = 15_000;
 
@@ -30,8 +31,8 @@ afterAll(async () => {
   await server.drop();
 });
 
-/** What one process has; `openMs` is long where a test is to see it open. */
-function start({ openMs = OPEN_MS, database = tables }: { openMs?: number; database?: Database } = {}) {
+/** What one process has. */
+function start({ openMs = LONG_MS, database = tables }: { openMs?: number; database?: Database } = {}) {
   const reports: string[] = [];
   const breakers = createBreakers({ tables: database, openMs, report: (message) => reports.push(message) });
   running.push(breakers);
@@ -114,7 +115,7 @@ describe('it opens', () => {
 
 describe('while it is open', () => {
   it('nobody is called, and whoever asks is to come back later: it was no attempt', async () => {
-    const { breakers } = start({ openMs: 60_000 });
+    const { breakers } = start();
     await times(10, breakers, again);
     let called = 0;
     const refused = await tried(breakers, () => Promise.resolve((called += 1)));
@@ -127,20 +128,20 @@ describe('while it is open', () => {
   });
 
   it('what was under way when it opened ends at once, and was no attempt', async () => {
-    const { breakers } = start({ openMs: 60_000 });
+    const { breakers } = start();
     const hanging = [0, 1, 2].map(() => tried(breakers, hang));
     await times(10, breakers, again);
     for (const ended of await Promise.all(hanging)) expect(ended).toMatchObject({ kind: 'later' });
   });
 
   it('the others know, and end what is under way with them', async () => {
-    const [one, other] = [start({ openMs: 60_000 }).breakers, start({ openMs: 60_000 }).breakers];
+    const [one, other] = [start().breakers, start().breakers];
     await isStill('closed', other);
     const hanging = tried(other, hang);
     await times(10, one, again);
     expect(await hanging).toMatchObject({ kind: 'later' });
     expect(other.stateOf('smtp')).toBe('open');
-    expect(await tried(start({ openMs: 60_000 }).breakers, hang)).toMatchObject({ kind: 'later' }); // one that starts
+    expect(await tried(start().breakers, hang)).toMatchObject({ kind: 'later' }); // one that starts
   });
 
   it('a result that came nevertheless counts', async () => {
@@ -157,8 +158,8 @@ const hang = (signal: AbortSignal) =>
   new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
 
 /** Two processes that both know that one may try. */
-async function startOnTrial(openMs = OPEN_MS) {
-  const pair = [start({ openMs }), start({ openMs })] as const;
+async function startOnTrial() {
+  const pair = [start({ openMs: BRIEFLY_MS }), start({ openMs: BRIEFLY_MS })] as const;
   const [one, other] = [pair[0].breakers, pair[1].breakers];
   await times(10, one, again);
   await Promise.all([isStill('trial', one), isStill('trial', other)]);
@@ -240,7 +241,7 @@ describe('while the database is away', () => {
 
   it('calls are made, give what they give, and open it here for a moment', async () => {
     const { line, database } = unsteady();
-    const { breakers } = start({ database, openMs: 60_000 });
+    const { breakers } = start({ database });
     line.broken = true;
     expect(await tried(breakers, work)).toBe('sent');
     for (let left = 9; left > 0; left--) expect(await tried(breakers, again)).toMatchObject({ code: 'SMTP_421' });
@@ -252,7 +253,7 @@ describe('while the database is away', () => {
 
   it('nobody tries, and that is no attempt', async () => {
     const { line, database } = unsteady();
-    const { breakers } = start({ database });
+    const { breakers } = start({ database, openMs: BRIEFLY_MS });
     await times(10, breakers, again);
     await isStill('trial', breakers);
     line.broken = true;
@@ -264,7 +265,7 @@ describe('while the database is away', () => {
 
   it('what was done is not said to have failed', async () => {
     const { line, database } = unsteady();
-    const { breakers } = start({ database });
+    const { breakers } = start({ database, openMs: BRIEFLY_MS });
     await times(10, breakers, again);
     await isStill('trial', breakers);
     const sent = await tried(breakers, () => {

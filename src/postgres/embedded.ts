@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
+import { reasonOf } from '../errors.ts';
 import { type Stoppable, sleep } from '../lifecycle.ts';
 import type { PostgresConnection } from './connection.ts';
 import { binariesFor } from './embedded/binaries.ts';
@@ -138,19 +139,22 @@ async function own(
     if (!lock) throw new EmbeddedPostgresInUse(home.dataDir, undefined);
     return owned(server, connectionTo(server.port, password), lock, over, log);
   } catch (error) {
+    const failure = await reasonOfFailure(error, server, home);
     over.abort();
-    if (!(await stopLaunched(server, log)))
-      throw await server.failure(`Postgres does not start (${server.end() ?? ''})`);
-    throw (error as pg.DatabaseError).code === WRONG_PASSWORD ? passwordLost(home, error) : error;
+    await stopLaunched(server, log);
+    throw failure;
   }
 }
 
-/** False when it has ended by itself, which is then why it did not answer. */
-async function stopLaunched({ identity, exited }: Launched, log: (line: string) => void): Promise<boolean> {
-  const isRunning = identity !== undefined && (await isAlive(identity));
-  if (isRunning) await stopPostmaster(identity, log);
+/** Why a server that did not answer did not, it says itself. */
+async function reasonOfFailure(error: unknown, server: Launched, home: Home): Promise<unknown> {
+  if (isDatabaseOutage(error)) return await server.failure(`Postgres does not start (${reasonOf(error)})`);
+  return (error as pg.DatabaseError).code === WRONG_PASSWORD ? passwordLost(home, error) : error;
+}
+
+async function stopLaunched({ identity, exited }: Launched, log: (line: string) => void): Promise<void> {
+  if (identity !== undefined) await stopPostmaster(identity, log);
   await exited;
-  return isRunning;
 }
 
 /** A process that ends without `stop` leaves no server behind, unless it is killed. */

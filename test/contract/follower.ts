@@ -48,7 +48,7 @@ export class Follower implements SubscriptionHandler {
   }
 
   /** Looks after every call of the handler. */
-  async until(condition: () => boolean, ms = 20_000): Promise<void> {
+  async until(condition: () => boolean, ms = 30_000): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => finish(() => reject(new Error(`waited in vain; so far ${this.#summary()}`))), ms);
       const look = () => condition() && finish(resolve);

@@ -140,12 +140,14 @@ describe('the embedded log', () => {
     const follower = new Follower();
     await log.subscribe({ group: 'g', topics: [where.topic], handler: follower, onCrash: silent });
     await follower.until(() => follower.joins.length === 1);
-    const started = performance.now();
+    let waited = 0;
     for (const n of numbers(20)) {
       await log.append([{ ...where, record: awkward[0]! }]);
+      const appended = performance.now();
       await follower.until(() => follower.records.length === n + 1);
+      waited += performance.now() - appended;
     }
-    expect(performance.now() - started).toBeLessThan(20 * 125); // the poll alone would take 20 × 250 ms
+    expect(waited).toBeLessThan(20 * 125); // the poll alone would take 20 × 250 ms
   });
 
   it('delivers a jump as it lies in the tables', async () => {

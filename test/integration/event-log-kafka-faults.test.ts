@@ -73,7 +73,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     members.push(first.process, second.process);
     await until(
       () => Promise.resolve(first.report().partitions.length === 2 && second.report().partitions.length === 2),
-      20_000,
+      30_000,
       () => `no split: ${first.output()}${second.output()}`,
     );
     expect([...first.report().partitions, ...second.report().partitions].sort()).toEqual([0, 1, 2, 3]);
@@ -82,7 +82,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     for (const partition of [0, 1, 2, 3]) await append(log, { topic, partition }, `k${partition}`);
     await until(
       () => Promise.resolve(new Set(second.report().keys).size === 4),
-      20_000,
+      30_000,
       () => `no take-over: ${second.output()}`,
     );
     expect(second.report().partitions).toHaveLength(4);

@@ -152,7 +152,7 @@ describe('after a crash of Postgres', () => {
     await core.feed();
     await until(
       async () => (await findAlbum(api.reads, ids.at(-1)!).catch(() => undefined)) !== undefined,
-      10_000,
+      30_000,
       () => 'it stays behind',
     );
     expect(await missing(core, ids)).toBe(0);
@@ -168,7 +168,7 @@ describe('after a crash of Postgres', () => {
     await crash();
     await until(
       async () => (await findAlbum(api.reads, ids.at(-1)!).catch(() => undefined)) !== undefined,
-      15_000,
+      30_000,
       () => `it stays behind: ${JSON.stringify(core.feeds!.health())}; ${api.reports.join('; ')}`,
     );
     for (const id of ids) expect(await findAlbum(api.reads, id)).toBeDefined();
@@ -208,7 +208,7 @@ describe('a new connection of the read model', () => {
     await expect(findAlbum(api.reads, id)).rejects.toMatchObject({ code: 'NOT_READY' });
     await until(
       () => Promise.resolve(api.reports.length > 0),
-      10_000,
+      30_000,
       () => 'it does not complain',
     );
     expect(api.reports[0]).toMatch(/not caught up/);

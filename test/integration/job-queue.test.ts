@@ -419,7 +419,7 @@ describe('a queue', () => {
     const versionIs = (version: number) =>
       until(
         async () => (await rowsOf(database)).some((each) => each.job_id === stream && each.version === version),
-        15_000,
+        30_000,
         () => `the queue has no version ${version}`,
       );
     await append(one!);

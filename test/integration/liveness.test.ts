@@ -1,8 +1,8 @@
 import { expect, it } from '@jest/globals';
 import { consumersProbe, lifeOf } from '../../src/probes.ts';
 import { claim, type Core, openCore, withCorruptHeader } from '../support/core.ts';
+import { eventually } from '../support/observed.ts';
 import { createDatabase } from '../support/servers/index.ts';
-import { until } from '../support/servers/waiting.ts';
 
 /** Holds the projector's transactions up until the returned function is called. */
 async function holdUp(core: Core): Promise<() => void> {
@@ -26,27 +26,19 @@ it('a projector is not alive while records wait and none is applied, and is agai
   const database = await createDatabase();
   const core = await openCore({ connection: database.connection });
   const life = (stuckAfterMs?: number) => lifeOf(core.consumers, { hasApi: true, stuckAfterMs });
-  const api = await core.openApi();
+  const api = await core.openApi({ limits: { verdictWaitMs: 60_000 } });
   await api.createAlbum();
-  expect(life(1_000)).toEqual({ ok: true, detail: 'ok' });
+  await eventually('the projector is alive', () => life(1_000).ok);
 
   const letGo = await holdUp(core);
   const waiting = api.createAlbum();
-  await until(
-    () => Promise.resolve(!life(1_000).ok),
-    20_000,
-    () => 'the projector is still called alive',
-  );
+  await eventually('the projector is not called alive any more', () => !life(1_000).ok);
   expect(life(1_000).detail).toMatch(/records wait and none was applied for \d+ s$/);
   expect(life()).toMatchObject({ ok: true }); // 15 s are not over
 
   letGo();
   await waiting;
-  await until(
-    () => Promise.resolve(life(1_000).ok),
-    20_000,
-    () => 'the projector is not called alive again',
-  );
+  await eventually('the projector is called alive again', () => life(1_000).ok);
   await core.close();
   await database.drop();
 }, 60_000);
@@ -57,11 +49,7 @@ it('a stopped partition makes a process without the API not alive, and is only s
   const where = core.catalog(0);
   await core.append(where, withCorruptHeader(claim({ stream: core.streamIn(0) })));
   const probe = consumersProbe(core.consumers, true);
-  await until(
-    async () => !(await probe.check()).ok,
-    20_000,
-    () => 'the partition is not shown as stopped',
-  );
+  await eventually('the partition is shown as stopped', async () => !(await probe.check()).ok);
   const said = `${where.topic}/0 is stopped: key and headers sum up to`;
   expect((await probe.check()).detail).toContain(said);
   expect(lifeOf(core.consumers, { hasApi: true })).toEqual({ ok: true, detail: 'ok' });

@@ -256,7 +256,7 @@ describeWithKafka('on Kafka', ({ brokers }) => {
       await admin.deleteTopics({ topics: [topic] });
       await until(
         async () => !(await exists(topic)),
-        10_000,
+        30_000,
         () => `${topic} was not deleted`,
       );
     },

@@ -68,7 +68,7 @@ function projectorSuite(source: LogSource): void {
   async function heard<T>(said: () => readonly T[], count: number): Promise<readonly T[]> {
     await until(
       () => Promise.resolve(said().length >= count),
-      5_000,
+      30_000,
       () => `heard ${JSON.stringify(said())}`,
     );
     return said();
@@ -111,7 +111,7 @@ function projectorSuite(source: LogSource): void {
   async function untilStopped(core: Core, where: TopicPartition): Promise<string> {
     await until(
       async () => core.feeds?.health().stopped.length === 1 && (await checkpointOf(core, where)).stopped !== null,
-      15_000,
+      30_000,
       () => `nothing stopped: ${JSON.stringify(core.feeds?.health())} ${JSON.stringify(core.heard.stopped)}`,
     );
     expect(core.heard.stopped.at(-1)!.position).toMatchObject(where);
@@ -392,7 +392,7 @@ function projectorSuite(source: LogSource): void {
       await core.feed();
       await until(
         async () => (await checkpointOf(core, core.catalog(0))).stopped === null,
-        5_000,
+        30_000,
         () => 'it is still noted as stopped',
       );
       expect(await api.changeAlbum(known, 'goes on')).toMatchObject({ version: 2 });

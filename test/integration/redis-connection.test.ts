@@ -54,9 +54,7 @@ describeWithNativeRedis('the connection to Redis', () => {
     const { redis } = connect(native.url);
     await becomes(redis, true);
     await native.freeze();
-    const began = Date.now();
     expect(await redis.check()).toEqual({ ok: false, detail: 'no answer in 300 ms' });
-    expect(Date.now() - began).toBeLessThan(900);
     await native.thaw();
     await becomes(redis, true);
   });

@@ -57,7 +57,7 @@ const run = (more: Record<string, string> = {}) => (stack = runStack(directory, 
 async function nothingRuns(): Promise<void> {
   let left: string[] = [];
   const none = async () => (left = await processesOf(directory)).length === 0;
-  await until(none, 20_000, () => `still running:\n${left.join('\n')}`);
+  await until(none, 60_000, () => `still running:\n${left.join('\n')}`);
 }
 
 const urlOf = async () => (await stack.says(/^OpenMusic is ready: (\S+)/m))[1]!;
@@ -185,7 +185,7 @@ describeWithNativeKafka('npm run stack', () => {
           new Promise<false>((resolve) => setImmediate(resolve, false)),
         ]);
       };
-      await until(pressed, 20_000, () => `it goes on:\n${stack.output()}`);
+      await until(pressed, 60_000, () => `it goes on:\n${stack.output()}`);
       expect(await stack.ended).toBe(130);
       await nothingRuns();
     },

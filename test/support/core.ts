@@ -232,7 +232,7 @@ async function settled(core: Core, except: readonly TopicPartition[]): Promise<v
       );
       return behind.length === 0;
     },
-    15_000,
+    30_000,
     () => `not applied up to ${JSON.stringify(behind)}; ${JSON.stringify(core.feeds?.health())}`,
   );
 }

@@ -57,7 +57,7 @@ async function recreate(admin: Admin, topic: string): Promise<void> {
   // The name is free a moment after the deletion was answered.
   await until(
     () => create().catch(() => false),
-    10_000,
+    30_000,
     () => `${topic} cannot be made again`,
   );
 }

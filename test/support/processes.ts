@@ -1,8 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { JobFaultPoint } from '../../src/faults.ts';
 import { guard } from '../../src/stack/guard.ts';
 import { freePort } from '../../src/stack/ports.ts';
@@ -19,6 +21,8 @@ export interface OpenMusicProcess {
   readonly ended: Promise<number | NodeJS.Signals>;
   /** SIGSTOP: its connections stay open, and nothing is answered. */
   freeze(): void;
+  /** Whether it is stopped by SIGSTOP, its own included. */
+  isFrozen(): Promise<boolean>;
   /** SIGCONT. */
   thaw(): void;
   /** SIGUSR2: the next time it comes to its fault, that happens; see `faulty-main.ts`. */
@@ -65,6 +69,7 @@ export async function startProcess(options: ProcessOptions): Promise<OpenMusicPr
   return {
     ...{ url, output, ended, end: (signal) => end(child, signal) },
     freeze: () => void child.kill('SIGSTOP'),
+    isFrozen: () => isFrozen(child),
     thaw: () => void child.kill('SIGCONT'),
     arm: () => void child.kill('SIGUSR2'),
     async armAt(point) {
@@ -83,6 +88,13 @@ export async function openmusic(args: readonly string[], env: ProcessOptions['en
 
 function endOf(child: ChildProcess): Promise<number | NodeJS.Signals> {
   return new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal ?? 'SIGKILL')));
+}
+
+/** From /proc, where there is one: `ps` is missing on a slim Debian. */
+async function isFrozen({ pid }: ChildProcess): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  if (stat !== undefined) return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+  return (await promisify(execFile)('ps', ['-o', 'stat=', '-p', String(pid)])).stdout.startsWith('T');
 }
 
 async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | null> {
