@@ -1,4 +1,4 @@
-import { partitionKey, type Position, type StoredRecord, type TopicPartition } from '../../src/events/record.ts';
+import { partitionKey, type Position, type TopicPartition } from '../../src/events/record.ts';
 import type { Word } from '../../src/events/word.ts';
 import type { Slice } from '../../src/log/event-log.ts';
 import type { ProjectorObserver } from '../../src/projections/apply.ts';
