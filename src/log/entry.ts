@@ -37,10 +37,16 @@ export function beginningAt<T extends LogEntry>(entry: T, from: number): T | und
   return entry.offset < from ? { ...entry, offset: from } : entry;
 }
 
-export function missing({ topic, partition }: TopicPartition, offset: number, last: number, leaderEpoch = 0): Blank {
+export function gap(offset: number, last: number, leaderEpoch = 0): Omit<Blank, keyof TopicPartition> {
   const reason = offset === last ? `offset ${offset} is missing` : `offsets ${offset} to ${last} are missing`;
-  return { topic, partition, blank: 'missing', offset, last, leaderEpoch, reason };
+  return { blank: 'missing', offset, last, leaderEpoch, reason };
 }
+
+export const missing = ({ topic, partition }: TopicPartition, ...of: Parameters<typeof gap>): Blank => ({
+  topic,
+  partition,
+  ...gap(...of),
+});
 
 /** The same entries with a blank in every gap, the one between `next` and the first of them included. */
 export function withMissing(next: number, entries: readonly LogEntry[]): readonly LogEntry[] {

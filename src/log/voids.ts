@@ -12,13 +12,15 @@ export interface DeclaredVoid extends Span {
 /** Whether every offset of a span is void. */
 export type VoidTest = (span: Span) => boolean;
 
-/** False when it was declared before; the first reason stands. */
+/** False when it was declared before; the first reason stands. A gap that has grown since is covered anew. */
 export async function declareVoid(database: Queries, span: Span, reason: string): Promise<boolean> {
   const { topic, partition, offset, last = offset } = span;
   const rows = await database.query({
     text: `
       INSERT INTO log_voids (topic, partition, "offset", last_offset, reason) VALUES ($1, $2, $3, $4, $5)
-      ON CONFLICT DO NOTHING RETURNING reason`,
+      ON CONFLICT (topic, partition, "offset") DO UPDATE SET last_offset = excluded.last_offset
+      WHERE log_voids.last_offset < excluded.last_offset
+      RETURNING reason`,
     values: [topic, partition, offset, last, reason],
   });
   return rows.length > 0;

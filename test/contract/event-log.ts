@@ -193,7 +193,15 @@ export function eventLogContract(
       });
     });
 
-    describe('ends and read', () => {
+    describe('begins, ends and read', () => {
+      it('know the first offset of each partition, which is the end of one without records', async () => {
+        const topic = await createTopic(2);
+        await append({ topic, partition: 1 }, ['a', 'b', 'c']);
+        const partitions = [0, 1].map((partition) => ({ topic, partition }));
+        expect(await log.begins(partitions)).toEqual(partitions.map((each) => ({ ...each, offset: 0 })));
+        await expect(log.begins([{ topic, partition: 9 }])).rejects.toThrow();
+      });
+
       it('know the next offset of each partition', async () => {
         const topic = await createTopic(2);
         await append({ topic, partition: 1 }, ['a', 'b', 'c']);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { declareVoid, voidsOf } from '../../src/log/voids.ts';
+import { declareVoid, readVoidTest, voidsOf } from '../../src/log/voids.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import { createDatabase, namespace, type TestDatabase } from '../support/servers/index.ts';
@@ -25,6 +25,17 @@ it('a position is declared void once, and keeps the first reason', async () => {
   expect(await declareVoid(database, position, 'another reason')).toBe(false);
   const declared = { ...position, last: 7, reason: 'a disk lied', declaredAt: expect.any(Date) };
   expect(await voidsOf(database)).toEqual([declared]);
+});
+
+it('a void is extended by a longer one from the same offset, and several cover a span together', async () => {
+  const at = (offset: number, last?: number) => ({ topic: 'longer', partition: 0, offset, last });
+  await declareVoid(database, at(3, 4), 'a gap');
+  expect((await readVoidTest(database))(at(3, 9))).toBe(false);
+  expect(await declareVoid(database, at(3, 6), 'it has grown')).toBe(true);
+  await declareVoid(database, at(7, 9), 'the rest');
+  const isVoid = await readVoidTest(database);
+  expect([at(3, 9), at(5), at(3, 10), at(2), at(10)].map(isVoid)).toEqual([true, true, false, false, false]);
+  await database.query({ text: `DELETE FROM log_voids WHERE topic = 'longer'` });
 });
 
 it('voids are found by partition, in the order of the log', async () => {

@@ -86,7 +86,7 @@ function chainOf({ postgres, log, partitions }: World): string | undefined {
       if (from.next !== next) return `a commit from ${from.next} follows one to ${next}`;
       next = to.next;
     }
-    if (next > log.records(where).length) return `the checkpoint ${next} is past the end of the log`;
+    if (next > log.end(where)) return `the checkpoint ${next} is past the end of the log`;
   }
   return undefined;
 }

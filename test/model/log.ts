@@ -1,4 +1,5 @@
 import { partitionKey, type Position, type StoredRecord, type TopicPartition } from '../../src/events/record.ts';
+import { isBlank, lastOffsetOf, type LogEntry } from '../../src/log/entry.ts';
 import { type Append, AppendError } from '../../src/log/event-log.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 
@@ -8,13 +9,15 @@ export interface LogFaults {
   /** The outcome of an append is unknown to who made it: its records came, come later, or never do. */
   readonly unknown: number;
   readonly refused: number;
+  /** A stranger's transaction leaves a marker, or a stranger's batch cannot be read and is declared void at once. */
+  readonly blank: number;
 }
 
-/** The log: dense offsets per partition, and appends that get lost, come late or come twice. */
+/** The log: dense offsets per partition, and appends that get lost, come late, come twice, or have strangers behind them. */
 export class ModelLog {
   readonly #scheduler: Scheduler;
   readonly #faults: () => LogFaults;
-  readonly #partitions: ReadonlyMap<string, StoredRecord[]>;
+  readonly #partitions: ReadonlyMap<string, LogEntry[]>;
   /** Still on their way, sent by who knows nothing of their outcome or thinks they came long ago. */
   #late: Append[] = [];
   #epoch = 0;
@@ -26,13 +29,21 @@ export class ModelLog {
   }
 
   records(where: TopicPartition): readonly StoredRecord[] {
-    return this.#partitions.get(partitionKey(where)) ?? [];
+    return this.#entries(where).filter((entry): entry is StoredRecord => !isBlank(entry));
+  }
+
+  /** What is fetched from an offset on: whole batches. */
+  from({ offset, ...where }: Position): readonly LogEntry[] {
+    return this.#entries(where).filter((entry) => lastOffsetOf(entry) >= offset);
+  }
+
+  end(where: TopicPartition): number {
+    const last = this.#entries(where).at(-1);
+    return last ? lastOffsetOf(last) + 1 : 0;
   }
 
   ends(partitions: readonly TopicPartition[]): Position[] {
-    return partitions.map(({ topic, partition }) => {
-      return { topic, partition, offset: this.records({ topic, partition }).length };
-    });
+    return partitions.map(({ topic, partition }) => ({ topic, partition, offset: this.end({ topic, partition }) }));
   }
 
   appendAs(actor: Actor): (batch: readonly Append[]) => Promise<void> {
@@ -75,7 +86,21 @@ export class ModelLog {
   }
 
   #write({ topic, partition, record }: Append): void {
-    const records = this.#partitions.get(partitionKey({ topic, partition }))!;
-    records.push({ ...record, topic, partition, offset: records.length, leaderEpoch: this.#epoch });
+    const where = { topic, partition };
+    this.#entries(where).push({ ...record, ...where, offset: this.end(where), leaderEpoch: this.#epoch });
+    const { blank } = this.#faults();
+    if (blank > 0 && this.#scheduler.chance(blank)) this.#writeBlank(where);
+  }
+
+  #writeBlank(where: TopicPartition): void {
+    const offset = this.end(where);
+    const isMarker = this.#scheduler.chance(0.5);
+    const last = isMarker ? offset : offset + this.#scheduler.pick(3);
+    const blank = isMarker ? ('control' as const) : ('unreadable' as const);
+    this.#entries(where).push({ ...where, blank, offset, last, leaderEpoch: this.#epoch, reason: 'a stranger' });
+  }
+
+  #entries(where: TopicPartition): LogEntry[] {
+    return this.#partitions.get(partitionKey(where)) ?? [];
   }
 }

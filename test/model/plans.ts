@@ -21,4 +21,5 @@ export const plans: fc.Arbitrary<Plan> = fc.record({
   unknown: upTo(30),
   duplicated: upTo(30),
   refused: upTo(8),
+  blank: upTo(40),
 });

@@ -1,4 +1,4 @@
-import { partitionKey, type Position, type StoredRecord, type TopicPartition } from '../../src/events/record.ts';
+import { partitionKey, type Position, type TopicPartition } from '../../src/events/record.ts';
 import type { Word } from '../../src/events/word.ts';
 import type { Slice } from '../../src/log/event-log.ts';
 import type { ProjectorObserver } from '../../src/projections/apply.ts';
@@ -28,7 +28,7 @@ export function startProjector(world: World, name: string): ProjectorProcess {
   const projector = createProjector({
     store: storeOver(connections, world),
     belongs: placement.belongs,
-    voids: () => scheduler.call(actor, () => () => false),
+    voids: () => scheduler.call(actor, () => (span) => 'blank' in span && span.blank === 'unreadable'),
     ends: (of) => scheduler.call(actor, () => log.ends(of)),
     observer: observing(world),
     headsRemembered: plan.remembered,
@@ -101,13 +101,13 @@ class Member {
 
   #hasMore(where: TopicPartition): boolean {
     const wanted = this.#wanted.get(partitionKey(where));
-    return wanted !== undefined && this.#world.log.records(where).length > wanted.offset;
+    return wanted !== undefined && this.#world.log.end(where) > wanted.offset;
   }
 
   #slices(group: readonly TopicPartition[]): Slice[] {
     return group.flatMap((where) => {
       const wanted = this.#wanted.get(partitionKey(where));
-      const [first, ...rest] = wanted ? this.#world.log.records(where).slice(wanted.offset) : [];
+      const [first, ...rest] = wanted ? this.#world.log.from(wanted) : [];
       return first ? [{ ...where, records: [first, ...rest] as const }] : [];
     });
   }

@@ -30,6 +30,7 @@ export interface Plan {
   readonly unknown: number;
   readonly duplicated: number;
   readonly refused: number;
+  readonly blank: number;
 }
 
 /** What is taken out of the rules, by changing what stands around the code that runs. */
@@ -114,6 +115,7 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
     unknown: hundredths(plan.unknown),
     duplicated: hundredths(plan.duplicated),
     refused: hundredths(plan.refused),
+    blank: hundredths(plan.blank),
   });
   const world: World = {
     ...{ plan, mutation, scheduler, placement, partitions, newId, violated, closing: false, violation: undefined },

@@ -39,7 +39,7 @@ describeWithKafka('records that stock producers have compressed', ({ brokers }) 
       const kinds = new Set(lost.map(({ reason, alarm }) => `${reason}, ${alarm ? 'an alarm' : 'no alarm'}`));
       expect([codec, lost.length, [...kinds]]).toEqual([codec, 600, ['header ce_checksum is missing, an alarm']]);
     }
-  });
+  }, 120_000); // a JVM compiles its source first
 
   it('our own appends stay readable on a topic that was switched to a codec', async () => {
     const api = await core.openApi();

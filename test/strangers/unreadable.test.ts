@@ -11,6 +11,7 @@ import { createDatabase, describeWithKafka, type TestDatabase } from '../support
 import { until } from '../support/servers/waiting.ts';
 import { plainRecords, produceBatch, type StrangeBatch } from '../support/stranger-batch.ts';
 
+const LONG_MS = 120_000;
 const MIB = 2 ** 20;
 const record = (value: Buffer, key = 'k') => ({ key, value, headers: {} });
 const packGzip = promisify(gzip);
@@ -95,7 +96,7 @@ describeWithKafka('a batch that cannot be read', ({ brokers }) => {
       await withQueue(core, async (health) => {
         await until(
           () => Promise.resolve(health().stopped.length === 1),
-          15_000,
+          40_000,
           () => `the queue goes on: ${JSON.stringify(health())}`,
         );
         for (const where of [stuck, jobs()]) {
@@ -103,7 +104,7 @@ describeWithKafka('a batch that cannot be read', ({ brokers }) => {
         }
         await until(
           () => Promise.resolve(health().stopped.length === 0),
-          15_000,
+          40_000,
           () => `the queue is stopped: ${JSON.stringify(health())}`,
         );
       });
@@ -112,5 +113,6 @@ describeWithKafka('a batch that cannot be read', ({ brokers }) => {
       const ids = (await core.rows<{ record_id: string }>('stream_events')).map(({ record_id }) => record_id);
       expect(ids).toEqual(expect.arrayContaining([behind.id, elsewhere.id]));
     },
+    LONG_MS,
   );
 });

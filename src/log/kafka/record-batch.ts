@@ -1,6 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
 import { reasonOf } from '../../errors.ts';
-import type { Blank } from '../entry.ts';
+import { type Blank, gap } from '../entry.ts';
 import { unpack } from './codecs.ts';
 import { Cursor } from './cursor.ts';
 
@@ -124,13 +124,8 @@ function recordsOf(batch: RecordBatch, plain: Buffer): RawEntry[] {
   if (cursor.left > 0) throw new Error(`${cursor.left} bytes follow its last record`);
   const last = lastOf(batch);
   if (next > last + 1) throw new Error(`offset ${next - 1} is past its end, ${last}`);
-  if (next <= last) entries.push(removedFrom(batch, next, last));
+  if (next <= last) entries.push(gap(next, last, batch.leaderEpoch)); // compaction takes records and leaves their offsets
   return entries;
-}
-
-/** Compaction leaves the batch's offsets when it takes its records. */
-function removedFrom({ leaderEpoch }: RecordBatch, offset: number, last: number): RawBlank {
-  return { blank: 'missing', offset, last, leaderEpoch, reason: `offsets ${offset} to ${last} are missing` };
 }
 
 function readRecord({ base, leaderEpoch }: RecordBatch, cursor: Cursor): RawRecord {
