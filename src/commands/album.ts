@@ -19,14 +19,17 @@ export type AlbumCommand =
 function evolve(state: State, event: AnyEvent): State {
   switch (event.type) {
     case 'AlbumCreated':
+      return present(event);
     case 'AlbumChanged':
-      return { status: 'present', details: { name: event.name, year: event.year } };
+      return state.status === 'present' ? present(event) : state;
     case 'AlbumDeleted':
       return { status: 'deleted' };
     default:
       return state;
   }
 }
+
+const present = ({ name, year }: AlbumDetails): Present => ({ status: 'present', details: { name, year } });
 
 function decide(albumId: string, command: AlbumCommand, state: State): AlbumEvent {
   if (command.type === 'CreateAlbum') {

@@ -11,6 +11,9 @@ export interface Decider<State, Command, Context = undefined> {
   readonly initial: State;
   /** The state after one more event. Never throws: what was accepted happened. */
   evolve(state: State, event: AnyEvent): State;
-  /** The one event that follows, or throws an AppError: rejected or not-found. The stream's id is the id of its thing. */
+  /**
+   * The one event that follows, or throws an AppError: rejected or not-found. `stream` is the id of the thing, except in
+   * streams of likes, whose commands name theirs.
+   */
   decide(stream: string, command: Command, state: State, context: Context): AnyEvent;
 }

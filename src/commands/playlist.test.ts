@@ -62,6 +62,12 @@ describe('a playlist', () => {
     ['keeps a restored description', [created, restored], 'rename', { ...renamed, description: 'again' }],
     ['is deleted by its last name', [created, renamed], 'delete', { ...deleted, name: 'Evening' }],
     ['that came back takes a song', [created, deleted, undeleted], 'add', added],
+    [
+      'that came back has what happened meanwhile',
+      [created, deleted, renamed, undeleted],
+      'delete',
+      { ...deleted, name: 'Evening' },
+    ],
     ['that came back has its entries', [created, added, deleted, undeleted], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
     ['that was restored has what it lists', [created, added, removed, restored], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
     ['that was restored has no more than it lists', [created, added, again, restored], 'remove', removed],

@@ -64,7 +64,7 @@ function evolve(state: State, event: AnyEvent): State {
     case 'PlaylistUndeleted':
       return state.status === 'none' ? state : { ...state, status: 'present' };
     default:
-      return state.status === 'present' ? evolvePresent(state, event) : state;
+      return state.status === 'none' ? state : evolveExisting(state, event);
   }
 }
 
@@ -72,7 +72,8 @@ const detailsOf = ({ name, description, visibility, linkId }: PlaylistDetails): 
   ...{ name, description, visibility, linkId },
 });
 
-function evolvePresent(state: Present, event: AnyEvent): Present {
+/** A deleted one as well, because its rows change too. */
+function evolveExisting<Existing extends Present | Deleted>(state: Existing, event: AnyEvent): Existing {
   switch (event.type) {
     case 'PlaylistChanged':
       return { ...state, details: detailsOf(event) };

@@ -24,16 +24,17 @@ export interface SongContext {
 function evolve(state: State, event: AnyEvent): State {
   switch (event.type) {
     case 'SongCreated':
-    case 'SongChanged': {
-      const { title, performer, year } = event;
-      return { status: 'present', title, performer, year };
-    }
+      return present(event);
+    case 'SongChanged':
+      return state.status === 'present' ? present(event) : state;
     case 'SongDeleted':
       return { status: 'deleted' };
     default:
       return state;
   }
 }
+
+const present = ({ title, performer, year }: SongDetails): Present => ({ status: 'present', title, performer, year });
 
 function decide(songId: string, command: SongCommand, state: State, context: SongContext): SongEvent {
   if (command.type === 'CreateSong') {

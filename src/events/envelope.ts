@@ -137,10 +137,9 @@ export function valueIsIntact({ value, headers }: LogRecord): boolean {
   return headers[CHECKSUM]?.slice(0, 8) === hex(crc32(value));
 }
 
-/** Our headers, without those that tracing or a mirror added. */
+/** The headers of a record of ours, without those that tracing or a mirror added. */
 export function ownHeaders(headers: LogRecord['headers']): LogRecord['headers'] {
-  const names = [...NAMES, CHECKSUM];
-  return Object.fromEntries(names.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])));
+  return Object.fromEntries([...NAMES, CHECKSUM].map((name) => [name, headers[name] ?? '']));
 }
 
 /** crc32 of the key and then of our headers, without the checksum, sorted by name, each `name\0value\0`. */

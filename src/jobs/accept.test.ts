@@ -78,7 +78,8 @@ describe('a job that is accepted', () => {
       {
         ...{ jobType: 'dummy', ownerId: 'user-1', parameters: '{"a":1}', attempts: 4, total: 1 },
         payloadId: expect.stringMatching(new RegExp(`^${jobId}\\.`)),
-        ...{ provider: 'file', runAt: null, repeat: null, parentId: null, replaces: null },
+        ...{ backoff: { strategy: 'none', firstMs: 1_000, maxMs: 60_000 }, priority: 0, provider: 'file' },
+        ...{ runAt: null, repeat: null, parentId: null, replaces: null },
       },
     ]);
     expect(await payloadOf(requests[0]!.payloadId!)).toMatchObject([{ payload: { to: 'ann@example.com' } }]);

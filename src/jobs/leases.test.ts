@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { type BareQueue, openQueue, putInQueue, type QueueRow } from '../../test/support/jobs.ts';
+import { BACKOFF, type BareQueue, openQueue, putInQueue, type QueueRow } from '../../test/support/jobs.ts';
 import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
 import { migrate } from '../postgres/migrate.ts';
 import { createLeases } from './leases.ts';
@@ -55,7 +55,7 @@ describe('take', () => {
       ...{ jobId: 'job-7', version: 4, lane: 'dummy', jobType: 'dummy', ownerId: 'user-1', parameters: '{}' },
       ...{ payloadId: 'job-7', payload: { to: 'a@example.com' }, provider: null, total: 1, allowed: 3 },
       ...{ runAt: expect.any(Date), repeatCron: null, repeatZone: null, abandoned: false },
-      ...{ attempt: 2, counted: 1, againAfter: 0 },
+      ...{ attempt: 2, counted: 1, againAfter: 0, backoff: BACKOFF, priority: 0 },
     });
     expect(two).toMatchObject({ payloadId: 'job-gone', payload: null, abandoned: true });
   });
@@ -198,10 +198,10 @@ const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nod
 
 describe('of 100,000 jobs that wait', () => {
   beforeEach(async () => {
-    await sql(`INSERT INTO job_queue (job_id, version, lane, job_type, owner_id, parameters, total, allowed, run_at, state,
-        attempt, counted, again_after)
+    await sql(`INSERT INTO job_queue (job_id, version, lane, job_type, owner_id, parameters, total, max_attempts,
+        priority, backoff, backoff_first_ms, backoff_max_ms, run_at, state, attempt, counted, redo_through)
       SELECT 'job-' || n, 1, (ARRAY['dummy', 'email:smtp', 'archive'])[n % 3 + 1], 'dummy', 'user-1', '{}', 1, 3,
-        now() + (CASE WHEN n % 2 = 0 THEN -n ELSE n END) * interval '1 s', 'waiting', 0, 0, 0
+        0, 'none', 0, 0, now() + (CASE WHEN n % 2 = 0 THEN -n ELSE n END) * interval '1 s', 'waiting', 0, 0, 0
       FROM generate_series(1, 100000) n`);
     await sql('ANALYZE job_queue');
   });
