@@ -4,17 +4,33 @@
  * exactly one of them: test/tiers.test.ts checks it.
  */
 const LONG = [
+  'accounts',
+  'authorization',
   'bench',
+  'cached-reads',
+  'consumers',
+  'dead-letters',
   'embedded-postgres',
   'event-log-kafka-faults',
   'event-log-kafka-login',
+  'files',
   'files-across-disks',
   'files-over-bad-line',
   'generator',
+  'guard',
+  'history',
+  'log-init',
+  'mail-smtp',
   'main',
+  'migrate',
   'plans',
+  'postgres-tls',
+  'rebuild-lock',
   'servers',
   'stack',
+  'start-failures',
+  'sweep',
+  'uploads',
 ];
 
 export const FULL: readonly string[] = [

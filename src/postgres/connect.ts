@@ -2,22 +2,26 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { reasonOf } from '../errors.ts';
 import { isRecovering } from './outage.ts';
+import { sqlState } from './pool.ts';
 
 const AGAIN_AFTER_MS = 100;
 /** A recovery replays what was written since the last checkpoint, which can be gigabytes. */
 const RECOVERY_MS = 300_000;
+/** A server that recovers breaks connections for moments only. What goes on breaking them without a word is no Postgres. */
+const BROKEN_MS = 10_000;
 
 /** A connection outside of any pool. While the server starts or recovers from a crash, it is asked again; `report` says so once. */
 export async function connectOnceUp(
   config: pg.ClientConfig,
   report: (message: string) => void = () => undefined,
 ): Promise<pg.Client> {
-  const giveUpAt = performance.now() + RECOVERY_MS;
+  const begin = performance.now();
   for (let tries = 0; ; tries++) {
     try {
       return await connect(config);
     } catch (error) {
-      if (!isRecovering(error) || performance.now() > giveUpAt) throw error;
+      const patienceMs = sqlState(error) === undefined ? BROKEN_MS : RECOVERY_MS;
+      if (!isRecovering(error) || performance.now() - begin > patienceMs) throw error;
       if (tries === 0) report(`waiting for Postgres: ${reasonOf(error)}`);
     }
     await delay(AGAIN_AFTER_MS);

@@ -135,8 +135,10 @@ describe('a Postgres that offers TLS', () => {
       DATA_DIR: file('app'),
     };
     const app = await startProcess({ env });
-    expect((await createClient(app.url).post('/albums', { name: 'Parachutes', year: 2000 })).status).toBe(201);
+    const { get, post } = createClient(app.url);
+    expect((await post('/albums', { name: 'Parachutes', year: 2000 })).status).toBe(201);
     expect(await openmusic(['projections', 'rebuild'], env)).toMatchObject({ code: 0 });
+    expect((await get('/songs')).status).toBe(200); // leaves a connection of the read models open
     const observer = new pg.Client(server.connection);
     await observer.connect();
     const { rows } = await observer.query<{ names: string[]; plain: number }>(
