@@ -33,7 +33,7 @@ export async function offerServers(log: Log): Promise<{ servers: Servers; stop: 
   };
   const stop = async () => {
     await demands.stop();
-    await Promise.all(offers.map((each) => 'release' in each && each.release()));
+    for (const each of offers) if ('release' in each) await each.release();
   };
   return { servers, stop };
 }
