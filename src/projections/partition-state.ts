@@ -102,7 +102,7 @@ export class PartitionState {
 
   #askInstead(checkpoint: Checkpoint, wanted: number, first: LogEntry): Approach {
     if (this.#asked === wanted) {
-      return { kind: 'stop', reason: `offset ${wanted} was asked for and ${first.offset} came` };
+      return { kind: 'stop', reason: `offset ${wanted} was asked for and ${first.offset} came: records are missing` };
     }
     // The log ended before the wanted record, if only for a moment: what lies there now may be another one.
     if (first.offset < wanted) this.#verify = checkpoint.fingerprint !== '';

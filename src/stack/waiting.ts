@@ -7,10 +7,10 @@ export async function until(
   late: () => string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const deadline = Date.now() + ms;
+  const deadline = performance.now() + ms;
   while (!(await ask())) {
     signal?.throwIfAborted();
-    if (Date.now() > deadline) throw new Error(late());
+    if (performance.now() > deadline) throw new Error(late());
     await delay(50);
   }
 }

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parse } from 'csv-parse/sync';
 import { fromBufferPromise } from 'yauzl';
-import { freePort } from '../../src/stack/ports.ts';
+import { freePort } from '../support/ports.ts';
 import { serverUnderTest } from '../support/server-under-test.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { FORM, formOf } from '../support/covers.ts';
@@ -165,12 +165,13 @@ describe('an import', () => {
   let directory: string;
   let server: OpenMusicProcess;
   let admin: Client;
-  let launch: () => Promise<OpenMusicProcess>;
+  let launch: (leaseSeconds?: string) => Promise<OpenMusicProcess>;
   beforeAll(async () => {
     directory = await mkdtemp(path.join(tmpdir(), 'openmusic-import-'));
     const port = await freePort();
-    launch = () => startProcess({ env: { DATA_DIR: directory, JOB_LEASE_SECONDS: '3', ...KEYS }, port });
-    server = await launch();
+    launch = (leaseSeconds = '30') =>
+      startProcess({ env: { DATA_DIR: directory, JOB_LEASE_SECONDS: leaseSeconds, ...KEYS }, port });
+    server = await launch('3'); // it is going to die with what it holds
     const { username, password } = await newPerson(server.url);
     await openmusic(['accounts', 'grant-admin', username], { DATA_DIR: directory, ...KEYS });
     const { body } = await createClient(server.url).post('/authentications', { username, password });

@@ -1,12 +1,18 @@
 import { test } from '@jest/globals';
 import { crashPoints, dieAndRecover } from '../support/crash.ts';
 import { describeDistributed } from '../support/distributed.ts';
-import { startDoomedAmongOthers } from '../support/doomed.ts';
+import { type Doomed, startDoomedDistributed } from '../support/doomed.ts';
+import { shareStack } from '../support/shared-stack.ts';
 
 const WITHIN_MS = 240_000;
+const stack = shareStack(startDoomedDistributed);
 
 describeDistributed('a process is killed, the others go on, and another takes its place', () => {
-  const kill = (point: string, role: 'api' | 'projector') =>
-    dieAndRecover(point, (fault) => startDoomedAmongOthers(role, fault));
-  test.each(crashPoints)('%s, in the %s: every promise is kept', kill, WITHIN_MS);
+  let doomed: Doomed;
+  stack.use((shared) => (doomed = shared));
+  test.each(crashPoints)(
+    '%s, in the %s: every promise is kept',
+    (point, role) => dieAndRecover(doomed, point, role),
+    WITHIN_MS,
+  );
 });

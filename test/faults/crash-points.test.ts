@@ -1,10 +1,13 @@
 import { describe, test } from '@jest/globals';
 import { crashPoints, dieAndRecover } from '../support/crash.ts';
-import { startDoomed } from '../support/doomed.ts';
+import { type Doomed, startDoomed } from '../support/doomed.ts';
+import { shareStack } from '../support/shared-stack.ts';
 
 const WITHIN_MS = 240_000;
+const stack = shareStack(startDoomed);
 
 describe('the one process of the embedded shape is killed, and starts again', () => {
-  const kill = (point: string) => dieAndRecover(point, startDoomed);
-  test.each(crashPoints)('%s: every promise is kept', kill, WITHIN_MS);
+  let doomed: Doomed;
+  stack.use((shared) => (doomed = shared));
+  test.each(crashPoints)('%s: every promise is kept', (point, role) => dieAndRecover(doomed, point, role), WITHIN_MS);
 });

@@ -10,7 +10,7 @@ import {
   type NativeKafka,
   startNativeKafka,
 } from '../support/servers/index.ts';
-import { freePort } from '../../src/stack/ports.ts';
+import { freePort } from '../support/ports.ts';
 
 const WRITERS = 16;
 const MORE = { writes: 40, reads: 40 };

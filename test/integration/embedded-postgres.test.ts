@@ -187,7 +187,9 @@ describe('after a crash', () => {
     const drafts = () =>
       (existsSync(dataDir) ? readdirSync(dataDir) : []).filter((name) => name.startsWith('postgres-new-'));
     dataDir = emptyDirectory();
-    const app = workshop.app({ dataDir });
+    // One that is never done.
+    const packageDir = scripts({ initdb: ['mkdir "$2/base"', 'while [ -d "$2" ]; do sleep 0.05; done'], postgres: [] });
+    const app = workshop.app({ dataDir, packageDir });
     await until(() => drafts().some((draft) => existsSync(join(dataDir, draft, 'cluster', 'base'))));
     await app.kill();
     expect(existsSync(join(dataDir, 'postgres'))).toBe(false);

@@ -25,7 +25,7 @@ import {
 import { idIn, type Planting, plantIn, versionIn } from '../support/history/planting.ts';
 import { performScript, type Script } from '../support/history/scripted.ts';
 import type { Person } from '../support/history/history.ts';
-import { freePort } from '../../src/stack/ports.ts';
+import { freePort } from '../support/ports.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 
 let directory: string;

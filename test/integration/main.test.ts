@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { READ_VERSION } from '../../src/projections/projections.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
-import { freePort } from '../../src/stack/ports.ts';
+import { freePort } from '../support/ports.ts';
 import { createDatabase, sharedRedis, type TestDatabase } from '../support/servers/index.ts';
 import { createClient } from '../support/client.ts';
 import { newPerson, type Person } from '../support/people.ts';

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { Kafka, logLevel } from 'kafkajs';
@@ -18,6 +20,7 @@ import {
   startNativePostgres,
   startNativeRedis,
 } from '../support/servers/index.ts';
+import { freePort } from '../support/ports.ts';
 import { kafkaAnswers } from '../support/servers/probes.ts';
 
 const clientOf = (brokers: string[], retries = 12) =>
@@ -70,6 +73,15 @@ describe('the servers', () => {
     const { TEST_SERVERS: forced } = process.env;
     const ways = forced ? [forced] : ['env', 'docker', 'native'];
     expect([...ways, 'none']).toEqual(expect.arrayContaining(Object.values(servers().how)));
+  });
+});
+
+describe('a free port', () => {
+  it('is given to one process only', async () => {
+    const other = createSocket('udp4');
+    const listening = once(other.bind(await freePort(), '127.0.0.1'), 'listening');
+    await expect(listening).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    other.close();
   });
 });
 

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { json } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { describeWithNativeKafka } from '../support/servers/index.ts';
-import { freePort } from '../../src/stack/ports.ts';
+import { freePort } from '../support/ports.ts';
 import { until } from '../support/servers/waiting.ts';
 import { processesOf, runStack, type StackProcess } from '../support/stack-process.ts';
 

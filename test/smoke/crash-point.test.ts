@@ -1,8 +1,13 @@
 import { describe, test } from '@jest/globals';
 import { dieAndRecover } from '../support/crash.ts';
-import { startDoomed } from '../support/doomed.ts';
+import { type Doomed, startDoomed } from '../support/doomed.ts';
+import { shareStack } from '../support/shared-stack.ts';
+
+const stack = shareStack(startDoomed);
 
 /** One of the crash points, the one at which most can be lost; test/faults/crash-points has all of them. */
 describe('the one process of the embedded shape is killed, and starts again', () => {
-  test('before-commit: every promise is kept', () => dieAndRecover('before-commit', startDoomed), 240_000);
+  let doomed: Doomed;
+  stack.use((shared) => (doomed = shared));
+  test('before-commit: every promise is kept', () => dieAndRecover(doomed, 'before-commit', 'projector'), 240_000);
 });

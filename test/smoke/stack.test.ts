@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { freePort } from '../../src/stack/ports.ts';
+import { freePort } from '../support/ports.ts';
 import { createClient } from '../support/client.ts';
 import { describeWithNativeKafka } from '../support/servers/index.ts';
 import { runStack, type StackProcess } from '../support/stack-process.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startProcess } from './processes.ts';
-import { freePort } from '../../src/stack/ports.ts';
+import { freePort } from './ports.ts';
 
 /** OpenMusic in the embedded shape, as its users run it: a process of its own, on data of its own. */
 export interface RunningApp {

@@ -7,8 +7,6 @@ import {
   type Choice,
   type Load,
   readsOfCached,
-  recordHistory,
-  startChecking,
   type Violation,
   type Wish,
   withEvidence,
@@ -18,6 +16,7 @@ import { createClient } from './client.ts';
 import { entryOf, eventually, metricOf } from './observed.ts';
 import { newPerson } from './people.ts';
 import type { OpenMusicProcess } from './processes.ts';
+import { startRecorder } from './recorder.ts';
 import { portOf, tellRedis } from './redis.ts';
 import { type NativeRedis, startNativeRedis } from './servers/index.ts';
 import { redisAnswers } from './servers/probes.ts';
@@ -73,7 +72,7 @@ const SERVED = { writes: 20, reads: 300, hits: 75 };
 const WITHIN_MS = 180_000;
 /**
  * Of each of two processes: in the 17 tests with a cache that has faults this makes 102,000 reads at least. Most of them come
- * when nobody writes any more: what is old then stays so, and a hit costs a tenth of a read that was made void before.
+ * when nobody writes any more: what is old then stays so, and hits cost least.
  */
 const ENOUGH = { writes: 0, reads: 3_000 };
 const ENOUGH_WITHIN_MS = 400_000;
@@ -142,12 +141,9 @@ async function mend({ redis, ways, projectorWay, apis, projectors }: Parts): Pro
 
 function withstanding({ env, apis }: Distributed): Pick<CachedMusic, 'withstand' | 'isSpoilt'> {
   const urls = apis.map(({ url }) => url);
-  const check = startChecking({ env, urls, rebuild: false });
-  /** Clients write, or a test failed while they did: the log holds what no history knows. */
-  let isUnrecorded = false;
+  const recorder = startRecorder({ env, urls, rebuild: false });
 
   async function withstand(what: (load: CacheLoad) => Promise<unknown>, choice: Choice = anything): Promise<Withstood> {
-    isUnrecorded = true;
     const hitsBefore = await hitsOf(apis);
     const { writers, silence, whileQuiet } = silenced(choice, env);
     let [from, to] = [0, 0];
@@ -160,7 +156,7 @@ function withstanding({ env, apis }: Distributed): Pick<CachedMusic, 'withstand'
       silence();
     };
     const clients = { clients: WRITERS, readers: READERS, choice: writers, look: readsOfCached };
-    const history = await recordHistory({ urls, ...clients }, async (load) => {
+    const history = await recorder.record(clients, async (load) => {
       await Promise.all([load.served(ENOUGH, ENOUGH_WITHIN_MS), happening(load)]);
     });
     const whole = spanOf(history);
@@ -170,16 +166,15 @@ function withstanding({ env, apis }: Distributed): Pick<CachedMusic, 'withstand'
     process.stdout.write(`  answered from the cache, by the meter: ${(await hitsOf(apis)) - hitsBefore}\n`);
     expect(answeredIn(whole).length).toBeGreaterThanOrEqual(ENOUGH.reads * urls.length);
     const began = performance.now();
-    const violations = await check(history);
+    const violations = await recorder.check(history);
     process.stdout.write(`  checked in ${Math.round(performance.now() - began)} ms\n`);
-    isUnrecorded = false;
     return { violations, before, during };
   }
 
   return {
     withstand,
     get isSpoilt() {
-      return isUnrecorded;
+      return recorder.isBehind;
     },
   };
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
-import { freePort } from '../../src/stack/ports.ts';
+import { freePort } from './ports.ts';
 import { type Answer, type Client, createClient } from './client.ts';
 import type { Settings } from './distributed.ts';
 import { type OpenMusicProcess, startProcess } from './processes.ts';

@@ -3,70 +3,89 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Settings, startDistributed } from './distributed.ts';
+import { eventually } from './observed.ts';
 import { type OpenMusicProcess, startProcess } from './processes.ts';
+import { type Recorder, startRecorder } from './recorder.ts';
+import { openMusicAnswers } from '../../src/stack/answers.ts';
+import type { Stack } from './shared-stack.ts';
 
 const entry = fileURLToPath(new URL('./faulty-main.ts', import.meta.url));
 
-/** OpenMusic, one process of which will kill itself. */
-export interface Doomed {
-  readonly env: Settings;
-  /** Of the API processes, one that is replaced included. */
-  readonly urls: readonly string[];
-  readonly died: OpenMusicProcess['ended'];
-  /** Starts one that does not kill itself in its place, at the same address. Resolves when it is ready. */
-  replace(): Promise<void>;
-  stop(): Promise<void>;
+export type Role = 'api' | 'projector';
+
+/** OpenMusic, of which a process can be told where to kill itself. */
+export interface Doomed extends Stack {
+  readonly recorder: Recorder;
+  /** The one that runs now, or did last, and plays that role. */
+  process(role: Role): OpenMusicProcess;
+  /** Starts another in the place of one that has died, at the same address. Resolves when it is ready. */
+  replace(role: Role): Promise<void>;
 }
 
 /** The one process of the embedded shape; what stays is its data. */
-export async function startDoomed(fault: string): Promise<Doomed> {
+export async function startDoomed(): Promise<Doomed> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'openmusic-doomed-'));
   await chmod(dataDir, 0o755); // Postgres, which never runs as root, keeps its files in it too
   const env = { DATA_DIR: dataDir, PARTITIONS: '2' };
-  const one = await startReplaceable(env, fault);
-  return {
-    ...one,
-    env,
-    urls: [one.url],
-    async stop() {
-      await one.stop();
-      await rm(dataDir, { recursive: true });
-    },
+  const one = await startReplaceable(env);
+  const stop = async () => {
+    await one.stop();
+    await rm(dataDir, { recursive: true });
   };
+  return doomed({ env, urls: [one.url], of: () => one, stop });
 }
 
-/** An API that dies beside one that lives and a projector; or the only projector, and an API that lives. */
-export async function startDoomedAmongOthers(role: 'api' | 'projector', fault: string): Promise<Doomed> {
-  const count = role === 'api' ? 1 : 0;
-  const others = await startDistributed({ apis: count, projectors: count, env: { VERDICT_WAIT_SECONDS: '1' } });
+/** An API and the only projector, each of which can die, and another API that lives. */
+export async function startDoomedDistributed(): Promise<Doomed> {
+  const others = await startDistributed({ apis: 0, projectors: 0, env: { VERDICT_WAIT_SECONDS: '1' } });
+  const { env } = others;
   try {
-    const [one, api] = await Promise.all([
-      startReplaceable({ ...others.env, ROLES: role }, fault),
-      others.apis[0] ?? others.startApi(),
-    ]);
-    return {
-      ...one,
-      env: others.env,
-      urls: role === 'api' ? [one.url, api.url] : [api.url],
-      async stop() {
-        await one.stop();
-        await others.stop();
-      },
+    const starting = (role: Role) => startReplaceable({ ...env, ROLES: role });
+    const [api, projector, other] = await Promise.all([starting('api'), starting('projector'), others.startApi()]);
+    const stop = async () => {
+      await Promise.all([api.stop(), projector.stop()]);
+      await others.stop();
     };
+    return doomed({ env, urls: [api.url, other.url], of: (role) => (role === 'api' ? api : projector), stop });
   } catch (error) {
     await others.stop();
     throw error;
   }
 }
 
-async function startReplaceable(env: Settings, fault: string) {
-  let running = await startProcess({ env: { ...env, FAULT: fault }, entry });
-  const { url, ended } = running;
+type Replaceable = Awaited<ReturnType<typeof startReplaceable>>;
+
+interface Parts {
+  readonly env: Settings;
+  /** Of the API processes. */
+  readonly urls: readonly string[];
+  readonly of: (role: Role) => Replaceable;
+  readonly stop: () => Promise<void>;
+}
+
+function doomed({ env, urls, of, stop }: Parts): Doomed {
+  const recorder = startRecorder({ env, urls });
+  return {
+    ...{ recorder, stop, process: (role) => of(role).process(), replace: (role) => of(role).replace() },
+    async mustBeWell() {
+      const all = [...urls, of('projector').url];
+      for (const url of all) await eventually(`${url} is ready`, () => openMusicAnswers(url));
+    },
+    mend: () => Promise.resolve(),
+    get isSpoilt() {
+      return recorder.isBehind;
+    },
+  };
+}
+
+async function startReplaceable(env: Settings) {
+  let running = await startProcess({ env, entry });
+  const { url } = running;
   return {
     url,
-    died: ended,
+    process: () => running,
     async replace() {
-      running = await startProcess({ env, port: Number(new URL(url).port) });
+      running = await startProcess({ env, entry, port: Number(new URL(url).port) });
     },
     stop: () => running.end('SIGTERM'),
   };

@@ -1,10 +1,15 @@
 import type { FaultPoint, Faults, JobFaultPoint } from '../../src/faults.ts';
 import { run } from '../../src/run.ts';
 
+const POINTS: readonly (FaultPoint | JobFaultPoint)[] = [
+  ...(['before-append', 'after-append', 'before-commit', 'after-marks', 'before-release', 'after-commit'] as const),
+  ...(['before-mail', 'after-mail', 'before-record', 'after-record'] as const),
+];
+
 /**
  * OpenMusic that kills itself: with `FAULT=before-commit:37`, when it reaches that point for the 37th time. With
  * `FAULT=before-commit:37:SIGSTOP` it only stops there. With `FAULT=before-commit:armed:SIGSTOP` it does so the next time
- * after each SIGUSR2. Without `FAULT` it kills itself at the point of jobs that its parent has named last.
+ * after each SIGUSR2. Without `FAULT` its parent tells it the point and the number, counted from then on.
  */
 run(process.env.FAULT === undefined ? faultsByMessage() : faultsOf(process.env.FAULT));
 
@@ -18,16 +23,15 @@ function faultsOf(text: string): Faults {
 }
 
 function faultsByMessage(): Faults {
-  const points: readonly JobFaultPoint[] = ['before-mail', 'after-mail', 'before-record', 'after-record'];
-  let named: unknown;
-  process.on('message', (point) => {
-    named = point;
+  let [armed, left] = ['', 0];
+  process.on('message', ([point, nth]: [string, number]) => {
+    [armed, left] = [point, nth];
     process.send?.('armed');
   });
-  const dieAt = (point: JobFaultPoint) => () => {
-    if (point === named) process.kill(process.pid, 'SIGKILL');
+  const comeTo = (point: string) => () => {
+    if (point === armed && --left === 0) process.kill(process.pid, 'SIGKILL');
   };
-  return Object.fromEntries(points.map((point) => [point, dieAt(point)]));
+  return Object.fromEntries(POINTS.map((point) => [point, comeTo(point)]));
 }
 
 function atNumber(nth: number): () => boolean {

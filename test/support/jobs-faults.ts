@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
-import { freePort } from '../../src/stack/ports.ts';
+import { freePort } from './ports.ts';
 import { type Client, createClient } from './client.ts';
 import type { Settings } from './distributed.ts';
 import { KEYS } from './keys.ts';

@@ -5,9 +5,9 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { JobFaultPoint } from '../../src/faults.ts';
+import type { FaultPoint, JobFaultPoint } from '../../src/faults.ts';
 import { guard } from '../../src/stack/guard.ts';
-import { freePort } from '../../src/stack/ports.ts';
+import { freePort } from './ports.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const READY_WITHIN_MS = 90_000;
@@ -27,8 +27,8 @@ export interface OpenMusicProcess {
   thaw(): void;
   /** SIGUSR2: the next time it comes to its fault, that happens; see `faulty-main.ts`. */
   arm(): void;
-  /** The next time it comes to this point it kills itself. Resolves when it knows; only of `faulty-main.ts` without a `FAULT`. */
-  armAt(point: JobFaultPoint): Promise<void>;
+  /** When it comes to this point for the nth time, it kills itself. Resolves when it knows; see `faulty-main.ts`. */
+  armAt(point: FaultPoint | JobFaultPoint, nth?: number): Promise<void>;
   /** Ends it and waits; returns the exit code, null after a SIGKILL. Twice is fine. */
   end(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | null>;
 }
@@ -72,8 +72,8 @@ export async function startProcess(options: ProcessOptions): Promise<OpenMusicPr
     isFrozen: () => isFrozen(child),
     thaw: () => void child.kill('SIGCONT'),
     arm: () => void child.kill('SIGUSR2'),
-    async armAt(point) {
-      child.send(point);
+    async armAt(point, nth = 1) {
+      child.send([point, nth]);
       await once(child, 'message');
     },
   };

@@ -17,7 +17,15 @@
  * The log must hold nothing but what the history's clients made; several histories of one log are checked together, as one
  * with the operations of all, or one after the other by what `startChecking` returns. What a violation is says `history.ts`. What can be asked for says `categories.ts`.
  */
-export { checkAgainstLog, checkHistory, checkServed, type Evidence, startChecking, withEvidence } from './check.ts';
+export {
+  checkAgainstLog,
+  checkHistory,
+  checkServed,
+  type Evidence,
+  type ServedOptions,
+  startChecking,
+  withEvidence,
+} from './check.ts';
 export type { Attempt, History, Operation, Outcome, Rule, Violation, Wish } from './history.ts';
 export { anything, type Choice, readsOfCached, renamesWhileAdding } from './choices.ts';
 export type { Load } from './load.ts';

@@ -5,7 +5,7 @@ import { prepareKafka } from '../../../src/stack/kafka-classes.ts';
 import type { Properties } from '../../../src/stack/kafka-settings.ts';
 import { startKafka } from '../../../src/stack/kafka.ts';
 import { nativeServer } from './native-process.ts';
-import { freePort } from '../../../src/stack/ports.ts';
+import { freePort } from '../ports.ts';
 import type { KafkaAddress, NativeServer } from './types.ts';
 
 export interface NativeKafkaOptions {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { describe } from '@jest/globals';
 import { startChild } from '../../../src/stack/child.ts';
-import { freePort } from '../../../src/stack/ports.ts';
+import { freePort } from '../ports.ts';
 import { nativeServer } from './native-process.ts';
 import type { NativeServer } from './types.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../src/postgres/embedded.ts';
 import { guard } from '../../../src/stack/guard.ts';
-import { freePort } from '../../../src/stack/ports.ts';
+import { freePort } from '../ports.ts';
 import type { NativeServer } from './types.ts';
 
 export interface NativePostgresOptions {
@@ -38,6 +38,7 @@ export async function startNativePostgres({
     thaw: () => signalFamily(server.pid, 'SIGCONT').then(() => undefined),
     stop: async () => {
       await signalFamily(server.pid, 'SIGCONT');
+      if (dir === undefined) send(server.pid, 'SIGQUIT'); // without a checkpoint: its data go
       await server.stop();
       if (dir === undefined) await rm(dataDir, { recursive: true, force: true });
     },

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRedis } from '../../../src/stack/redis.ts';
 import { nativeServer } from './native-process.ts';
-import { freePort } from '../../../src/stack/ports.ts';
+import { freePort } from '../ports.ts';
 import type { NativeServer, RedisAddress } from './types.ts';
 
 export interface NativeRedisOptions {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { freePort } from '../../../src/stack/ports.ts';
+import { freePort } from '../ports.ts';
 
 /** A port that no other search for a free one finds while it is reserved. */
 export interface ReservedPort {
