@@ -25,6 +25,7 @@ const LONG = [
   'migrate',
   'plans',
   'postgres-tls',
+  'projector-kafka',
   'rebuild-lock',
   'servers',
   'stack',
