@@ -16,12 +16,15 @@ export async function connectOnceUp(
   report: (message: string) => void = () => undefined,
 ): Promise<pg.Client> {
   const begin = performance.now();
+  let brokenSince: number | undefined;
   for (let tries = 0; ; tries++) {
     try {
       return await connect(config);
     } catch (error) {
-      const patienceMs = sqlState(error) === undefined ? BROKEN_MS : RECOVERY_MS;
-      if (!isRecovering(error) || performance.now() - begin > patienceMs) throw error;
+      const now = performance.now();
+      brokenSince = sqlState(error) === undefined ? (brokenSince ?? now) : undefined;
+      const isOver = now - begin > RECOVERY_MS || (brokenSince !== undefined && now - brokenSince > BROKEN_MS);
+      if (!isRecovering(error) || isOver) throw error;
       if (tries === 0) report(`waiting for Postgres: ${reasonOf(error)}`);
     }
     await delay(AGAIN_AFTER_MS);
