@@ -32,7 +32,7 @@ describe('an album', () => {
     ['is deleted', [created], 'delete', deleted],
     ['that was changed is deleted, by its last name and year', [created, changed], 'delete', { ...deleted, ...other }],
     ['that never was cannot be deleted', [], 'delete', 'ALBUM_NOT_FOUND'],
-    ['stays deleted whatever follows', [created, deleted, changed], 'delete', 'ALBUM_NOT_FOUND'],
+    ['stays deleted after any later event', [created, deleted, changed], 'delete', 'ALBUM_NOT_FOUND'],
     ['that was deleted cannot be deleted again', [created, changed, deleted], 'delete', 'ALBUM_NOT_FOUND'],
   ])('%s', (_, events, command, outcome) => {
     expect(given(album, ...events).when(commands[command])).toEqual(outcome);

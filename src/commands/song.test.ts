@@ -29,7 +29,7 @@ describe('a song', () => {
     ['is deleted', [created], 'delete', deleted],
     ['that was changed is deleted, by its last title', [created, changed], 'delete', { ...deleted, title: 'Trouble' }],
     ['that never was cannot be deleted', [], 'delete', 'SONG_NOT_FOUND'],
-    ['stays deleted whatever follows', [created, deleted, changed], 'delete', 'SONG_NOT_FOUND'],
+    ['stays deleted after any later event', [created, deleted, changed], 'delete', 'SONG_NOT_FOUND'],
     ['that was deleted cannot be deleted again', [created, deleted], 'delete', 'SONG_NOT_FOUND'],
   ])('%s', (_, events, command, outcome) => {
     expect(given(song, ...events).when(commands[command], { albumExists: true })).toEqual(outcome);
