@@ -1,6 +1,6 @@
 import { decodeEvent, subjectOf } from '../events/codec.ts';
 import { reasonOf } from '../errors.ts';
-import { showPosition, type StoredRecord } from '../events/record.ts';
+import { showPosition } from '../events/record.ts';
 import { type PositionVoided, voidRecord } from '../events/voids.ts';
 import { isBlank, lastOffsetOf, type LogEntry } from './entry.ts';
 import type { EventLog } from './event-log.ts';
@@ -37,7 +37,7 @@ export async function readPublishedVoids({ log, namespace, database }: VoidsPlac
   const voids: DeclaredVoid[] = [];
   const faults: string[] = [];
   for (const entry of await entriesOf(log, topic)) {
-    const read = voidIn(entry);
+    const read = readEntry(entry);
     if (typeof read === 'string') faults.push(`${showPosition(entry)}: ${read}`);
     else if (read?.incarnation === identity.incarnation) voids.push(toVoid(read));
   }
@@ -58,13 +58,14 @@ async function entriesOf(log: VoidsPlace['log'], topic: string): Promise<LogEntr
   return entries;
 }
 
-/** What an entry declares; or why it declares nothing; undefined where nothing has to stand. */
-function voidIn(entry: LogEntry): PositionVoided | string | undefined {
-  if (!isBlank(entry)) return decode(entry);
+/** What stands in an entry; or why it declares nothing; undefined where nothing has to stand. */
+function readEntry(entry: LogEntry): PositionVoided | string | undefined {
+  if (!isBlank(entry)) return voidIn(entry.value);
   return entry.blank === 'unreadable' ? entry.reason : undefined;
 }
 
-function decode({ value }: StoredRecord): PositionVoided | string {
+/** What a value of the topic declares, of whichever life of the log; or why it declares nothing. */
+export function voidIn(value: Buffer): PositionVoided | string {
   try {
     const event: { readonly type: string } = decodeEvent(SUBJECT, value);
     return isVoid(event) && event.lastOffset >= event.offset ? event : 'it covers no offset';
