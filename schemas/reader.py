@@ -378,7 +378,7 @@ class Log:
         from confluent_kafka import Consumer
 
         settings = {"bootstrap.servers": brokers, "group.id": "reader", "enable.auto.commit": False}
-        read_all = {"isolation.level": "read_uncommitted", "enable.partition.eof": True, "check.crcs": True}
+        read_all = {"isolation.level": "read_uncommitted", "enable.partition.eof": True, "check.crcs": True, "fetch.wait.max.ms": 20}
         self.consumer = Consumer({**settings, **read_all, "auto.offset.reset": "error"})
 
     def topics(self):
@@ -389,8 +389,7 @@ class Log:
         from confluent_kafka import KafkaError, TopicPartition
 
         where = TopicPartition(topic, partition)
-        begin, _ = self.consumer.get_watermark_offsets(where, timeout=30)
-        expected = begin
+        expected, self.end = self.consumer.get_watermark_offsets(where, timeout=30)
         for first, last in [*spans, (None, None)]:
             yield from self.run(TopicPartition(topic, partition, expected), first, KafkaError._PARTITION_EOF)
             if first is None:
@@ -402,7 +401,7 @@ class Log:
     def run(self, start, stop, end_of_partition):
         """From an offset on, up to where a void begins."""
         expected = start.offset
-        if stop is not None and expected >= stop:
+        if expected >= (self.end if stop is None else stop):
             return
         self.consumer.assign([start])
         while (message := self.consumer.poll(30)) is not None:
@@ -420,6 +419,8 @@ class Log:
                 yield Entry(expected, message.offset() - 1, "control")
             expected = message.offset() + 1
             yield record(message.offset(), message.key(), message.value(), message.headers())
+            if expected >= self.end:
+                return
         raise SystemExit(f"{start.topic}/{start.partition} did not answer for 30 seconds")
 
     def voids(self, namespace, incarnation):
@@ -434,12 +435,14 @@ class Log:
 
 def read_log(brokers, namespace, topics):
     log = Log(brokers)
+    voids = None
     for topic in topics or [f"{namespace}.{name}" for name in CATEGORIES]:
-        first = next(log.entries(topic, 0))
-        opened = opening(first, topic, 0)
-        if opened is None:
+        first = next(log.entries(topic, 0), None)
+        opened = first and opening(first, topic, 0)
+        if not opened:
             raise SystemExit(f"{topic}/0 does not begin as this reader expects")
-        voids = list(log.voids(namespace, opened["incarnation"]))
+        if voids is None:
+            voids = list(log.voids(namespace, opened["incarnation"]))
         for partition in range(opened["partitions"]):
             spans = spans_of(voids, topic, partition)
             for verdict in judge(topic, partition, opened["partitions"], log.entries(topic, partition, spans), spans):
