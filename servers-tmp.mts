@@ -1,0 +1,11 @@
+import { startNativeKafka } from './test/support/servers/kafka.ts';
+import { startNativePostgres } from './test/support/servers/postgres.ts';
+import { startNativeRedis } from './test/support/servers/redis.ts';
+import { writeFileSync } from 'node:fs';
+const [k, p, r] = await Promise.all([startNativeKafka(), startNativePostgres(), startNativeRedis()]);
+const c = p.connection;
+writeFileSync('/tmp/readers-env', `export TEST_SERVERS=env KAFKA_BROKERS=${k.brokers.join()} REDIS_URL=${r.url} PGHOST=${c.host} PGPORT=${c.port} PGUSER=${c.user} PGPASSWORD=${c.password} PGDATABASE=${c.database}\n`);
+console.log('ready');
+const stop = async () => { await Promise.allSettled([k.stop(), p.stop(), r.stop()]); process.exit(0); };
+process.on('SIGTERM', () => void stop()); process.on('SIGINT', () => void stop());
+setTimeout(() => void stop(), 55 * 60_000);
