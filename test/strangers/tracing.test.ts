@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type EventLog } from '../../src/log/event-log.ts';
 import { openKafkaLog } from '../../src/log/kafka.ts';
@@ -9,7 +10,7 @@ import { takesChanges } from '../support/stopped.ts';
 import { albumIn, catalog } from '../support/streams.ts';
 
 const LONG_MS = 180_000;
-const TRACED = 'test/support/traced-main.ts';
+const TRACED = fileURLToPath(new URL('../support/traced-main.ts', import.meta.url));
 
 describeDistributed('processes under OpenTelemetry', () => {
   let system: Distributed;
