@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads the log of OpenMusic as docs/log-format.md describes it. Rule and decoding need only the standard library:
 
-    pip install confluent-kafka
+    pip install confluent-kafka                                  # Python 3.10 or newer
     python3 schemas/reader.py localhost:9092                      # the accepted records of all event topics
     python3 schemas/reader.py localhost:9092 --all --topics openmusic.catalog
 
@@ -386,39 +386,44 @@ class Log:
 
     def entries(self, topic, partition, spans=()):
         """Up to where the partition ends, without what is void. A jump is taken for control batches."""
-        from confluent_kafka import KafkaError, TopicPartition
+        from confluent_kafka import TopicPartition
 
         where = TopicPartition(topic, partition)
         expected, self.end = self.consumer.get_watermark_offsets(where, timeout=30)
         for first, last in [*spans, (None, None)]:
-            yield from self.run(TopicPartition(topic, partition, expected), first, KafkaError._PARTITION_EOF)
+            yield from self.run(TopicPartition(topic, partition, expected), first)
             if first is None:
                 return
             if last >= expected:
                 yield Entry(max(first, expected), last, "missing")
                 expected = last + 1
 
-    def run(self, start, stop, end_of_partition):
-        """From an offset on, up to where a void begins."""
+    def run(self, start, stop):
+        """From an offset on, up to where a void begins, or to the end."""
+        from confluent_kafka import KafkaError
+
+        end_of_partition, unreadable = KafkaError._PARTITION_EOF, (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION)
         expected = start.offset
         if expected >= (self.end if stop is None else stop):
             return
         self.consumer.assign([start])
         while (message := self.consumer.poll(30)) is not None:
-            error = message.error()
+            error, at = message.error(), message.offset()
             if error and error.code() == end_of_partition:
                 return
-            if error and stop is not None:
-                return  # what cannot be read begins at the void, or the reader stops behind it
+            if error and error.code() not in unreadable:
+                print(error, file=sys.stderr)  # of a broker; the client tries again by itself
+                continue
+            reached = at if stop is None else min(at, stop)
+            if reached > expected:
+                yield Entry(expected, reached - 1, "control")
+            if reached == stop:
+                return
             if error:
-                yield Entry(expected, expected, "unreadable")
+                yield Entry(at, at, "unreadable")
                 return
-            if stop is not None and message.offset() >= stop:
-                return
-            if message.offset() > expected:
-                yield Entry(expected, message.offset() - 1, "control")
-            expected = message.offset() + 1
-            yield record(message.offset(), message.key(), message.value(), message.headers())
+            expected = at + 1
+            yield record(at, message.key(), message.value(), message.headers())
             if expected >= self.end:
                 return
         raise SystemExit(f"{start.topic}/{start.partition} did not answer for 30 seconds")
