@@ -98,7 +98,7 @@ export async function publishVoids(place: VoidsPlace, voids: readonly DeclaredVo
   await log.append(batch);
 }
 
-/** Voids of the database that the topic lacks: it was made anew, or set back, or somebody deleted from it. */
+/** Voids of the database that the topic lacks: it was made anew or set back, or a tombstone took them. */
 export async function unpublishedVoids(place: VoidsPlace): Promise<DeclaredVoid[]> {
   const known = await voidsOf(place.database);
   if (known.length === 0) return [];
