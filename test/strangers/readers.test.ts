@@ -2,13 +2,14 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { compressFrame } from 'lz4-napi';
-import type { Producer } from 'kafkajs';
+import kafkajs, { type Producer } from 'kafkajs';
 import { encodeEvent } from '../../src/events/codec.ts';
 import { newId } from '../../src/events/ids.ts';
 import { partitionKey, type LogRecord, type TopicPartition } from '../../src/events/record.ts';
 import { lastOffsetOf } from '../../src/log/entry.ts';
 import { createClient, type KafkaClient } from '../../src/log/kafka/client.ts';
 import { publishVoids, readPublishedVoids } from '../../src/log/void-topic.ts';
+import { voidTestOf } from '../../src/log/voids.ts';
 import { verifyLog } from '../../src/projections/verify.ts';
 import { eventOf } from '../../src/projections/judge.ts';
 import { without } from '../conformance/kit.ts';
@@ -16,6 +17,7 @@ import { chain, claim, type Core, kafkaSource, openCore, withCorruptHeader, with
 import { stoppedAt } from '../support/judges.ts';
 import { describeWithPython, runPython } from '../support/python.ts';
 import { createDatabase, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
+import { until } from '../support/servers/waiting.ts';
 import { produceWithKcat } from '../support/stock-producers.ts';
 import { packRecord, plainRecords, produceBatch, type StrangeRecord } from '../support/stranger-batch.ts';
 
@@ -212,6 +214,30 @@ describeWithPython('the Python reader', (python) => {
       LONG_MS,
     );
 
+    it(
+      'voids whose topic the broker has compacted are the same to all',
+      async () => {
+        const name = `${core.namespace}.voids`;
+        const place = { log: core.log, namespace: core.namespace, database: core.admin };
+        const { voids } = await readPublishedVoids(place);
+        expect(voids).toHaveLength(3);
+        await compactAtOnce(client, name);
+        await until(
+          async () => {
+            await publishVoids(place, voids); // a segment is compacted once another one follows it
+            const [first] = await core.log.read({ topic: name, partition: 0, offset: 0 });
+            return first !== undefined && first.offset > 0;
+          },
+          90_000,
+          () => 'nothing was compacted',
+        );
+        const isVoid = voidTestOf((await readPublishedVoids(place)).voids);
+        expect(voids.map(isVoid)).toEqual([true, true, true]);
+        await agree();
+      },
+      LONG_MS,
+    );
+
     it('a transaction that is open holds no reader back', async () => {
       const transaction = await transactions.transaction();
       const within = claim({ stream: stream(0) });
@@ -223,6 +249,17 @@ describeWithPython('the Python reader', (python) => {
     });
   });
 });
+
+/** As soon as the broker's cleaner comes by. */
+async function compactAtOnce({ kafka }: KafkaClient, name: string): Promise<void> {
+  const settings = { 'cleanup.policy': 'compact', 'segment.ms': '100', 'min.cleanable.dirty.ratio': '0' };
+  const configEntries = Object.entries(settings).map(([key, value]) => ({ name: key, value }));
+  const admin = kafka.admin();
+  await admin.connect();
+  const type = kafkajs.ConfigResourceTypes.TOPIC;
+  await admin.alterConfigs({ validateOnly: false, resources: [{ type, name, configEntries }] });
+  await admin.disconnect();
+}
 
 interface Row extends Record<string, unknown>, TopicPartition {
   readonly offset: number;
