@@ -20,6 +20,7 @@ const LONG = [
   'guard',
   'history',
   'log-init',
+  'log-voids',
   'mail-smtp',
   'main',
   'migrate',
