@@ -7,7 +7,8 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 CREATE TABLE log_topics (
   topic text PRIMARY KEY,
   partitions integer NOT NULL CHECK (partitions > 0),
-  retention_ms bigint NOT NULL
+  retention_ms bigint NOT NULL,
+  compacted boolean NOT NULL
 );
 
 CREATE TABLE log_partitions (
@@ -35,7 +36,7 @@ CREATE TABLE log_identity (
   initialised_at timestamptz
 );
 
--- Offsets that an operator declared void: what stands at them is a loser from then on.
+-- Offsets that an operator declared void: what stands at them is a loser from then on. A copy of the topic of voids.
 CREATE TABLE log_voids (
   topic text NOT NULL,
   partition integer NOT NULL,

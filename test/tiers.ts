@@ -20,6 +20,7 @@ const LONG = [
   'guard',
   'history',
   'log-init',
+  'log-voids',
   'mail-smtp',
   'main',
   'migrate',
@@ -44,6 +45,7 @@ export const FULL: readonly string[] = [
 export const FAST: readonly string[] = [
   'src/**/*.test.ts',
   'test/*.test.ts',
+  'test/@(conformance|docs)/**/*.test.ts',
   'test/e2e/**/*.test.ts',
   'test/smoke/**/*.test.ts',
   'test/model/!(*-at-length).test.ts',

@@ -1,10 +1,16 @@
 import { partitionKey, type Position, showPosition, type TopicPartition } from '../events/record.ts';
-import { type LogEntry, missing, type Span, withMissing } from '../log/entry.ts';
+import { lastOffsetOf, type LogEntry, missing, type Span, withMissing } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { readIdentity } from '../log/identity.ts';
 import { initLog } from '../log/init.ts';
 import { reviewLog } from '../log/topics.ts';
-import { declareVoid, voidsOf } from '../log/voids.ts';
+import {
+  currentVoids,
+  publishVoids,
+  readPublishedVoids,
+  unpublishedAlarms,
+  type VoidsPlace,
+} from '../log/void-topic.ts';
 import type { Client, Database } from '../postgres/pool.ts';
 import { listGenerations } from '../projections/generations.ts';
 import { verifyLog } from '../projections/verify.ts';
@@ -39,10 +45,19 @@ export function logVoid(text: string, why: string): Promise<number> {
       print(`Nothing stands at ${text}.`);
       return 1;
     }
-    const fresh = await declareVoid(admin, entry, why);
-    print(`${showSpan(entry)} ${fresh ? 'is void from now on.' : 'was declared void before.'}`);
+    const place = { log, namespace: placement.namespace, database: admin };
+    const isFresh = !(await currentVoids(place))(entry);
+    if (isFresh) await declare(place, entry, why);
+    print(`${showSpan(entry)} ${isFresh ? 'is void from now on.' : 'was declared void before.'}`);
     return 0;
   });
+}
+
+/** The copy in the database follows by the way that every judge takes. */
+async function declare(place: VoidsPlace, entry: LogEntry, reason: string): Promise<void> {
+  const { topic, partition, offset } = entry;
+  await publishVoids(place, [{ topic, partition, offset, last: lastOffsetOf(entry), reason, declaredAt: new Date() }]);
+  await currentVoids(place);
 }
 
 /** A record, the rest of a batch that cannot be read, or the rest of a gap. */
@@ -84,8 +99,10 @@ async function checkpointIn(client: Client, schema: string, { topic, partition }
 export function logVerify(): Promise<number> {
   return withResources({ as: 'command' }, async ({ log, placement, admin, print }) => {
     const { refusals, alarms } = await reviewLog(log, placement, await readIdentity(admin));
-    const { partitions, faults: found } = await verifyLog({ log, placement, voids: await voidsOf(admin) });
-    const faults = [...refusals, ...alarms, ...found];
+    const place = { log, namespace: placement.namespace, database: admin };
+    const published = await readPublishedVoids(place);
+    const { partitions, faults: found } = await verifyLog({ log, placement, voids: published.voids });
+    const faults = [...refusals, ...alarms, ...published.faults, ...(await unpublishedAlarms(place)), ...found];
     for (const { topic, partition, end, streams, winners, losers } of partitions) {
       const lost = Object.entries(losers).map(([reason, count]) => `, ${count} ${reason}`);
       print(`${topic}/${partition}: ${end} records, ${winners} accepted in ${streams} streams${lost.join('')}`);

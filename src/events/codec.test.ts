@@ -142,6 +142,7 @@ describe('an event', () => {
   it('with a time that is none is not written', () => {
     const void_ = {
       type: 'PositionVoided',
+      incarnation: 'i',
       topic: 't',
       partition: 0,
       offset: 0,

@@ -7,6 +7,7 @@ it('a void is told under its position, in a value that needs no header', () => {
   const lastOffset = 130;
   const voided = {
     type: 'PositionVoided',
+    incarnation: '1b4e28ba-2fa1-41d2-883f-0016d3cca427',
     ...where,
     lastOffset,
     reason: 'a disk lied',

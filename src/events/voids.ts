@@ -4,6 +4,8 @@ import { type LogRecord, showPosition } from './record.ts';
 /** The value of a record in `<namespace>.voids`: that position is a loser for every reader. These records are not judged. */
 export interface PositionVoided {
   readonly type: 'PositionVoided';
+  /** The life of the log that it is about: topics that are made anew begin at offset 0 again. */
+  readonly incarnation: string;
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type Placement, topicOf } from '../events/placement.ts';
 import type { EventLog, SubscriptionHandler } from '../log/event-log.ts';
-import { readVoidTest } from '../log/voids.ts';
+import { currentVoids } from '../log/void-topic.ts';
 import { sleep } from '../lifecycle.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import type { ProjectorObserver } from '../projections/apply.ts';
@@ -54,7 +54,7 @@ export async function startQueueFeed(options: QueueFeedOptions): Promise<Consume
       createProjector({
         store: createPostgresStore(database, [queueOf(scope)], placement.namespace, headsOfQueue(scope)),
         belongs: (stream, where) => placement.belongs(stream, where),
-        voids: () => readVoidTest(database),
+        voids: () => currentVoids({ log, namespace: placement.namespace, database }),
         ends: (some) => log.ends(some),
         observer,
       }),

@@ -17,9 +17,10 @@ import {
 } from './embedded/topics.ts';
 import { holdWriterLock, type WriterLock, type WriterLockOptions } from './embedded/writer-lock.ts';
 import { AppendError, type EventLog, type Subscription } from './event-log.ts';
+import { voidsTopicOf } from './topics.ts';
 
 export interface EmbeddedLogOptions extends WriterLockOptions {
-  /** Takes no lock, so that it can be opened beside a server. Appends are refused. */
+  /** Takes no lock, so that it can be opened beside a server. Appends are refused, but for those to the topic of voids. */
   readonly readOnly?: boolean;
 }
 
@@ -52,14 +53,21 @@ export async function openLogUnder(lock: WriterLock | undefined, options: Writer
   try {
     await describeTopics(database, []); // fails now when the tables are missing
     if (lock) await deleteExpired(database);
-    return logIn(database, lock, (message) => options.log('error', message));
+    const shared = voidsTopicOf(options.namespace);
+    return logIn(database, lock, shared, (message) => options.log('error', message));
   } catch (error) {
     await database.stop();
     throw error;
   }
 }
 
-function logIn(database: Database, lock: WriterLock | undefined, report: (message: string) => void): EventLog {
+/** The shared topic is appended to without the lock too: no process keeps in memory what lies there. */
+function logIn(
+  database: Database,
+  lock: WriterLock | undefined,
+  shared: string,
+  report: (message: string) => void,
+): EventLog {
   const tail = new Tail();
   const subscriptions = new Set<EmbeddedSubscription>();
   const expiry = lock && setInterval(() => void expire(database, report), EXPIRY_EVERY_MS).unref();
@@ -83,9 +91,10 @@ function logIn(database: Database, lock: WriterLock | undefined, report: (messag
 
   return {
     async append(batch) {
-      if (!lock) throw new AppendError('refused', 'the log is open for reading only');
+      if (!lock && !batch.every(({ topic }) => topic === shared))
+        throw new AppendError('refused', 'the log is open for reading only');
       if (batch.length === 0) return;
-      await lock.held();
+      await lock?.held();
       tail.add(await append(database, batch));
       for (const subscription of subscriptions) subscription.wake();
     },

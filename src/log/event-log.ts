@@ -52,6 +52,8 @@ export interface NewTopic {
   readonly partitions: number;
   /** How long records are kept; -1 for ever. */
   readonly retentionMs: number;
+  /** Only the newest record of each key has to be kept. Its offsets have gaps. */
+  readonly compacted?: boolean;
 }
 
 export interface Append extends TopicPartition {

@@ -6,7 +6,8 @@ import type { Client, Database } from '../postgres/pool.ts';
 import type { EventLog } from './event-log.ts';
 import { genesisRecord } from './genesis.ts';
 import { type LogIdentity, markInitialised, type Queries, readIdentity, writeIdentity } from './identity.ts';
-import { checkLog, deadLettersOf, inspectLog, LogRefused, strangers, topicsOf } from './topics.ts';
+import { checkLog, inspectLog, LogRefused, remadeTopicsOf, strangers, topicsOf } from './topics.ts';
+import { publishVoids, unpublishedVoids } from './void-topic.ts';
 
 export interface InitOptions {
   readonly log: EventLog;
@@ -21,7 +22,7 @@ type Locked = Omit<InitOptions, 'database'> & { readonly database: Queries };
 /**
  * Makes what is missing of a new log: identity, topics and genesis records, in this order, so that a crash anywhere leaves
  * what the next run completes. A log that was complete once is only checked, because what is missing of it is lost; only
- * its dead-letter topic is made again. A complete log that this database does not know is adopted.
+ * the topics of dead letters and of voids are made again, the latter with what the database knows. A complete log that this database does not know is adopted.
  */
 export async function initLog(options: InitOptions): Promise<LogIdentity> {
   return options.database.use(async (client) => {
@@ -47,9 +48,11 @@ async function init(options: Locked): Promise<LogIdentity> {
   return found === undefined ? begin(options) : adopt(options, { incarnation: found, initialised: true });
 }
 
-async function complete({ log, placement }: Locked, identity: LogIdentity): Promise<LogIdentity> {
-  await log.createTopics(topicsOf(placement).filter(({ topic }) => topic === deadLettersOf(placement.namespace)));
+async function complete({ log, placement, database }: Locked, identity: LogIdentity): Promise<LogIdentity> {
+  await log.createTopics(remadeTopicsOf(placement));
   await checkLog(log, placement, identity);
+  const place = { log, namespace: placement.namespace, database };
+  await publishVoids(place, await unpublishedVoids(place));
   return identity;
 }
 

@@ -4,6 +4,8 @@ export const FOR_EVER = -1;
 
 /** What a topic that must keep everything may not differ in. */
 const KEEPS_ALL = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1' };
+/** The same of a topic that must keep the newest record of each key. Time and size delete nothing of a compacted topic. */
+const KEEPS_NEWEST = { 'cleanup.policy': 'compact' };
 /** What works otherwise too, at a cost that its alarm names. */
 const EXPECTED: Readonly<Record<string, { value: string; cost: string }>> = {
   'compression.type': { value: 'producer', cost: 'the brokers pack every append anew, and readers need that codec' },
@@ -13,13 +15,16 @@ const EXPECTED: Readonly<Record<string, { value: string; cost: string }>> = {
 const APPEND_BYTES = 600_000;
 
 /** Why nothing may be started on such a topic: records would be lost, or could not be placed. */
-export function refusalsOf({ topic, partitions, retentionMs }: NewTopic, found: TopicDescription): string[] {
+export function refusalsOf(wanted: NewTopic, found: TopicDescription): string[] {
+  const { topic, partitions, retentionMs, compacted } = wanted;
   const refusals: string[] = [];
   if (found.partitions < partitions) {
     refusals.push(`topic ${topic} has ${found.partitions} partitions, ${partitions} are configured`);
   }
   if (retentionMs !== FOR_EVER) return refusals;
-  const differing = Object.entries(KEEPS_ALL).filter(([name, value]) => found.settings[name] !== value);
+  const differing = Object.entries(compacted ? KEEPS_NEWEST : KEEPS_ALL).filter(
+    ([name, value]) => found.settings[name] !== value,
+  );
   return [...refusals, ...differing.map(([name, value]) => differenceIn(found, name, value))];
 }
 
@@ -31,7 +36,7 @@ export function alarmsOf({ topic, partitions, retentionMs }: NewTopic, found: To
     .map(([name, { value, cost }]) => `${differenceIn(found, name, value)}: ${cost}`);
   if (found.partitions > partitions) {
     const count = `topic ${topic} has ${found.partitions} partitions, the log was made with ${partitions}`;
-    alarms.push(`${count}: only the first ${partitions} are judged, and nothing of ours is written to the others`);
+    alarms.push(`${count}: only the first ${partitions} are read, and nothing of ours is written to the others`);
   }
   return [...alarms, ...appendAlarms(found)];
 }

@@ -7,18 +7,25 @@ import type { LogIdentity } from './identity.ts';
 import { alarmsOf, FOR_EVER, refusalsOf } from './settings.ts';
 
 const DAY_MS = 86_400_000;
-const INIT = 'run `npm run openmusic -- log init`';
+export const INIT = 'run `npm run openmusic -- log init`';
 
 /** Where consumers put what they gave up on. */
 export const deadLettersOf = (namespace: string): NewTopic['topic'] => `${namespace}.dead-letters`;
 
+/** Where positions are told that were declared void. */
+export const voidsTopicOf = (namespace: string): NewTopic['topic'] => `${namespace}.voids`;
+
 /** Every topic there must be. */
-export function topicsOf({ namespace, topics, partitions }: Placement): NewTopic[] {
-  return [
-    ...topics.map((topic) => ({ topic, partitions, retentionMs: FOR_EVER })),
-    { topic: deadLettersOf(namespace), partitions, retentionMs: 90 * DAY_MS },
-  ];
+export function topicsOf(placement: Placement): NewTopic[] {
+  const { topics, partitions } = placement;
+  return [...topics.map((topic) => ({ topic, partitions, retentionMs: FOR_EVER })), ...remadeTopicsOf(placement)];
 }
+
+/** Topics that init may make again at any time: Postgres has what was on them, or it may be lost. */
+export const remadeTopicsOf = ({ namespace, partitions }: Placement): NewTopic[] => [
+  { topic: deadLettersOf(namespace), partitions, retentionMs: 90 * DAY_MS },
+  { topic: voidsTopicOf(namespace), partitions: 1, retentionMs: FOR_EVER, compacted: true },
+];
 
 /** The log is not what this code and this database can work with. Nothing has been changed. */
 export class LogRefused extends Error {
@@ -63,9 +70,8 @@ export async function reviewLog(
   return { refusals, alarms: [...alarms, ...(used ? cut : [])] };
 }
 
-/** A dead-letter topic holds nothing that init could not make again. */
-const deleted = (topic: string, { namespace }: Placement): string =>
-  topic === deadLettersOf(namespace)
+const deleted = (topic: string, placement: Placement): string =>
+  remadeTopicsOf(placement).some((each) => each.topic === topic)
     ? `topic ${topic} does not exist: ${INIT}`
     : `topic ${topic} does not exist any more: it held the truth of this database`;
 

@@ -13,15 +13,21 @@ export interface DeclaredVoid extends Span {
 export type VoidTest = (span: Span) => boolean;
 
 /** False when it was declared before; the first reason stands. A gap that has grown since is covered anew. */
-export async function declareVoid(database: Queries, span: Span, reason: string): Promise<boolean> {
+export async function declareVoid(
+  database: Queries,
+  span: Span,
+  reason: string,
+  declaredAt = new Date(),
+): Promise<boolean> {
   const { topic, partition, offset, last = offset } = span;
   const rows = await database.query({
     text: `
-      INSERT INTO log_voids (topic, partition, "offset", last_offset, reason) VALUES ($1, $2, $3, $4, $5)
+      INSERT INTO log_voids (topic, partition, "offset", last_offset, reason, declared_at)
+      VALUES ($1, $2, $3, $4, $5, $6)
       ON CONFLICT (topic, partition, "offset") DO UPDATE SET last_offset = excluded.last_offset
       WHERE log_voids.last_offset < excluded.last_offset
       RETURNING reason`,
-    values: [topic, partition, offset, last, reason],
+    values: [topic, partition, offset, last, reason, declaredAt],
   });
   return rows.length > 0;
 }

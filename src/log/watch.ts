@@ -4,6 +4,7 @@ import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { EventLog } from './event-log.ts';
 import { type Queries, readIdentity } from './identity.ts';
 import { reviewLog } from './topics.ts';
+import { unpublishedAlarms } from './void-topic.ts';
 
 export interface LogWatchOptions {
   readonly log: EventLog;
@@ -32,13 +33,15 @@ export function watchLog({ log, placement, database, everyMs, onAlarms, onFailur
 
   async function look(): Promise<void> {
     const review = await reviewLog(log, placement, await readIdentity(database));
-    const found = [...review.refusals, ...review.alarms, ...(await lostDurability())];
+    const found = [...review.refusals, ...review.alarms, ...(await lostVoids()), ...(await lostDurability())];
     const isChanged = found.join('\n') !== alarms.join('\n');
     alarms = found;
     if (!isChanged && (found.length === 0 || Date.now() - saidAt < SAY_AGAIN_MS)) return;
     saidAt = Date.now();
     onAlarms(found);
   }
+
+  const lostVoids = () => unpublishedAlarms({ log, namespace: placement.namespace, database });
 
   /**
    * Projections commit asynchronously because appends were durable at the start. It must be seen twice: a broker that does not

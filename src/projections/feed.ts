@@ -3,7 +3,7 @@ import type { Placement } from '../events/placement.ts';
 import type { Faults } from '../faults.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { readVoidTest } from '../log/voids.ts';
+import { currentVoids } from '../log/void-topic.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../postgres/pool.ts';
 import { liftTimeLimits } from '../postgres/time-limits.ts';
@@ -75,7 +75,7 @@ export function projectorOf(
   return createProjector({
     store: cache && served ? withMarks(store, served.id, { ...cache, faults }) : store,
     belongs: (stream, where) => placement.belongs(stream, where),
-    voids: () => readVoidTest(database),
+    voids: () => currentVoids({ log, namespace: placement.namespace, database }),
     ends: (partitions) => log.ends(partitions),
     observer,
     faults,

@@ -80,13 +80,17 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
       const { log, options, database } = await newWorld();
       const { topics, all } = options.placement;
       const refused = await reasons(check(options));
-      expect(refused).toHaveLength(6);
+      expect(refused).toHaveLength(7);
       expect(refused.every((reason) => reason.includes('npm run openmusic -- log init'))).toBe(true);
       const identity = await initLog(options);
       await check(options);
       expect(await readIdentity(database)).toEqual(identity);
       expect((await log.ends(all)).map(({ offset }) => offset)).toEqual(all.map(() => 1));
-      expect(await log.describe([...topics, `${options.placement.namespace}.dead-letters`])).toHaveLength(5);
+      const name = options.placement.namespace;
+      const described = await log.describe([...topics, `${name}.dead-letters`, `${name}.voids`]);
+      expect(described).toHaveLength(6);
+      const compacted = described.filter(({ settings }) => settings['cleanup.policy'] !== 'delete');
+      expect(compacted).toMatchObject([{ topic: `${name}.voids`, settings: { 'cleanup.policy': 'compact' } }]);
     });
 
     it('does nothing the second time', async () => {
@@ -138,12 +142,15 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
       expect(await options.log.describe([topic])).toEqual([]);
     });
 
-    it('makes the topic of dead letters again, which is not the truth of anything', async () => {
-      const { options } = await newInitialised(({ options }) => [`${options.placement.namespace}.dead-letters`]);
-      expect(await reasons(check(options))).toEqual([expect.stringContaining('log init')]);
-      await initLog(options);
-      await check(options);
-    });
+    it.each(['dead-letters', 'voids'])(
+      'makes the topic of %s again, which is not the truth of anything',
+      async (name) => {
+        const { options } = await newInitialised(({ options }) => [`${options.placement.namespace}.${name}`]);
+        expect(await reasons(check(options))).toEqual([expect.stringContaining('log init')]);
+        await initLog(options);
+        await check(options);
+      },
+    );
 
     it('touches nothing when a topic has another number of partitions', async () => {
       const { log, options, topic } = await newWorld();
@@ -263,6 +270,13 @@ describeWithKafka('on Kafka', ({ brokers }) => {
   };
 
   initSuite(adapter, (newWorld) => {
+    it('the guard refuses a topic of voids that forgets', async () => {
+      const { options } = await newWorld();
+      const topic = `${options.placement.namespace}.voids`;
+      await admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true });
+      expect(await reasons(initLog(options))).toEqual([`topic ${topic} has cleanup.policy=delete, it must be compact`]);
+    });
+
     it.each([
       ['cleanup.policy', 'compact', 'delete'],
       ['cleanup.policy', 'compact,delete', 'delete'],

@@ -1,8 +1,22 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { voidRecord } from '../../src/events/voids.ts';
+import { openEmbeddedLog } from '../../src/log/embedded.ts';
+import { initLog } from '../../src/log/init.ts';
+import {
+  currentVoids,
+  publishVoids,
+  readPublishedVoids,
+  unpublishedAlarms,
+  unpublishedVoids,
+} from '../../src/log/void-topic.ts';
 import { declareVoid, readVoidTest, voidsOf } from '../../src/log/voids.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
-import { createDatabase, namespace, type TestDatabase } from '../support/servers/index.ts';
+import { claim, type Core, embeddedSource, kafkaSource, openCore, withCorruptHeader } from '../support/core.ts';
+import { askEveryJudge, stoppedAt } from '../support/judges.ts';
+import { createDatabase, describeWithKafka, namespace, type TestDatabase } from '../support/servers/index.ts';
+import { until } from '../support/servers/waiting.ts';
 
 let postgres: TestDatabase;
 let database: Database;
@@ -44,4 +58,105 @@ it('voids are found by partition, in the order of the log', async () => {
   expect(found.map(({ partition, offset }) => [partition, offset])).toEqual([[2, 9], [2, 10]]); // prettier-ignore
   expect(await voidsOf(database, [])).toEqual([]);
   expect(await voidsOf(database)).toHaveLength(3);
+});
+
+const declaredAt = new Date('2026-11-22T21:06:18.353Z');
+
+function topicSuite(source: () => Parameters<typeof openCore>[0]['source']): void {
+  let core: Core;
+
+  beforeAll(async () => {
+    core = await openCore({ connection: postgres.connection, source: source() });
+  });
+  afterAll(() => core.close());
+
+  const place = () => ({ log: core.log, namespace: core.namespace, database: core.admin });
+  const topic = () => `${core.namespace}.voids`;
+  const voidAt = (offset: number, last = offset) => ({
+    ...{ ...core.catalog(0), offset, last, reason: 'a disk lied', declaredAt },
+  });
+
+  it('a void of the topic alone, as after a crash in between, frees the partition and is copied', async () => {
+    const behind = claim({ stream: core.streamIn(0) });
+    await core.append(core.catalog(0), withCorruptHeader(claim({ stream: core.streamIn(0) })), behind);
+    await stoppedAt(core, core.catalog(0));
+    await publishVoids(place(), [voidAt(1)]);
+    await until(
+      async () => (await core.rows('stream_events')).some(({ record_id }) => record_id === behind.id),
+      30_000,
+      () => 'the projector did not go on',
+    );
+    expect(await voidsOf(core.admin)).toEqual([voidAt(1)]);
+    expect(await readPublishedVoids(place())).toEqual({ voids: [voidAt(1)], faults: [] });
+    expect(await unpublishedAlarms(place())).toEqual([]);
+  });
+
+  it('every judge comes to the same result, with the voids of the topic', async () => {
+    const { partitions } = await askEveryJudge(core);
+    expect(partitions.reduce((sum, { losers }) => sum + (losers['declared void'] ?? 0), 0)).toBe(1);
+  });
+
+  it('what is not a void, or belongs to another life of the log, declares nothing', async () => {
+    const voided = { type: 'PositionVoided', ...core.catalog(0), offset: 2, lastOffset: 2, reason: 'why' } as const;
+    const before = voidRecord({ ...voided, incarnation: randomUUID(), at: declaredAt.toISOString() });
+    const strange = { key: 'k', value: Buffer.alloc(0), headers: {} };
+    await core.append({ topic: topic(), partition: 0 }, before, strange);
+    await publishVoids(place(), [{ ...voidAt(3), last: 2 }]);
+    const { voids, faults } = await readPublishedVoids(place());
+    expect(voids).toEqual([voidAt(1)]);
+    expect(faults).toEqual([
+      `${topic()}/0@2: it declares no position void: the value is not in the Confluent frame`,
+      `${topic()}/0@3: it covers no offset`,
+    ]);
+    expect((await currentVoids(place()))(voidAt(2))).toBe(false);
+  });
+
+  it('a void that the topic has lost is named, and init publishes it again', async () => {
+    await declareVoid(core.admin, voidAt(7, 9), 'a gap', declaredAt);
+    const lost = { ...voidAt(7, 9), reason: 'a gap' };
+    expect(await unpublishedVoids(place())).toEqual([lost]);
+    expect(await unpublishedAlarms(place())).toEqual([
+      `topic ${topic()} lacks 1 voids, ${core.catalog(0).topic}/0@7 among them: run \`npm run openmusic -- log init\``,
+    ]);
+    await initLog({ log: core.log, placement: core.placement, database: core.admin });
+    expect((await readPublishedVoids(place())).voids).toEqual([voidAt(1), lost]);
+    expect(await unpublishedAlarms(place())).toEqual([]);
+  });
+}
+
+describe('the topic of voids of the embedded log', () => {
+  topicSuite(() => embeddedSource);
+
+  let core: Core;
+  beforeEach(async () => {
+    core = await openCore({ connection: postgres.connection, feeding: false });
+  });
+  afterEach(() => core.close());
+
+  it('is appended to beside a running server, and nothing else is', async () => {
+    const options = { connection: postgres.connection, namespace: core.namespace, log: () => undefined };
+    const beside = await openEmbeddedLog({ ...options, readOnly: true });
+    const voided = { ...core.catalog(0), offset: 1, last: 1, reason: 'why', declaredAt };
+    const place = { log: beside, namespace: core.namespace, database: core.admin };
+    await publishVoids(place, [voided]);
+    expect((await readPublishedVoids({ ...place, log: core.log })).voids).toEqual([voided]);
+    const record = claim({ stream: core.streamIn(0) });
+    await expect(beside.append([{ ...core.catalog(0), record }])).rejects.toThrow('open for reading only');
+    await beside.close();
+  });
+
+  it('has gaps where it was compacted, which are none', async () => {
+    const place = { log: core.log, namespace: core.namespace, database: core.admin };
+    const voids = [1, 1, 5].map((offset) => ({
+      ...{ ...core.catalog(0), offset, last: offset, reason: 'why', declaredAt },
+    }));
+    await publishVoids(place, voids);
+    const text = `DELETE FROM log_records WHERE topic = $1 AND "offset" = 1`;
+    await core.admin.query({ text, values: [`${core.namespace}.voids`] });
+    expect((await readPublishedVoids(place)).voids).toEqual([voids[0], voids[2]]);
+  });
+});
+
+describeWithKafka('the topic of voids on Kafka', ({ brokers }) => {
+  topicSuite(() => kafkaSource(brokers));
 });

@@ -2,7 +2,11 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { openLogUnder } from '../../src/log/embedded.ts';
 import { READ_VERSION } from '../../src/projections/projections.ts';
+import { claim, withCorruptHeader } from '../support/core.ts';
+import { eventually } from '../support/observed.ts';
+import { recordsOf } from '../support/records.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 import { freePort } from '../support/ports.ts';
 import { createDatabase, sharedRedis, type TestDatabase } from '../support/servers/index.ts';
@@ -89,6 +93,29 @@ describe('npm start on embedded data', () => {
     const health = async () => JSON.stringify(await (await fetch(`${app.url}/health`)).json());
     while (!(await health()).includes(`reading openmusic_read_${READ_VERSION}_2`)) await new Promise(setImmediate);
     expect([await nameOf(app.url, id), await nameOf(app.url, after)]).toEqual(['before', 'after']);
+  });
+
+  test('log void frees a partition beside a running server, and its topic says so', async () => {
+    const { connection, drop } = await createDatabase();
+    const { host, port, user, password, database } = connection;
+    const address = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database };
+    const env = { DATA_DIR: directory(), PARTITIONS: '1', ...address };
+    const app = await start({ env });
+    const lock = { held: () => Promise.resolve(), stop: () => Promise.resolve() };
+    const log = await openLogUnder(lock, { connection, namespace: 'openmusic', log: () => undefined });
+    const record = withCorruptHeader(claim({ stream: 'album-1' }));
+    await log.append([{ topic: 'openmusic.catalog', partition: 0, record }]);
+    await eventually('it has stopped', () => app.output().includes('a partition is no longer consumed'));
+    const voided = await openmusic(['log', 'void', 'openmusic.catalog/0@1', '--why', 'a test'], env);
+    expect(voided).toEqual({ code: 0, output: 'openmusic.catalog/0@1 is void from now on.\n' });
+    const [entry] = recordsOf(await log.read({ topic: 'openmusic.voids', partition: 0, offset: 0 }));
+    expect(entry?.key).toBe('openmusic.catalog/0@1');
+    await eventually('it goes on', () => createAlbum(app.url, 'behind it').then(Boolean, () => false));
+    const { code, output } = await openmusic(['log', 'verify'], env);
+    expect([code, output]).toEqual([0, expect.stringContaining('1 declared void')]);
+    await log.close();
+    await app.end('SIGTERM');
+    await drop();
   });
 
   test('a wrong setting is one clear line and exit 1', async () => {

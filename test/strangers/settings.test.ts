@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import kafkajs, { type Admin } from 'kafkajs';
+import { openDatabase } from '../../src/postgres/pool.ts';
+import { declareVoid } from '../../src/log/voids.ts';
 import { createClient as createKafkaClient, type KafkaClient } from '../../src/log/kafka/client.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
@@ -109,6 +111,22 @@ describeDistributed('a topic that is changed while processes run', () => {
         (await entryOf(system.apis[0]!, 'log-settings')).entry!.detail.includes(reason),
       );
       await set({});
+      await isQuiet();
+    },
+    LONG_MS,
+  );
+
+  it(
+    'voids that their topic lacks raise an alarm until `log init` has appended them',
+    async () => {
+      const { connection, namespace } = system;
+      const database = openDatabase(connection, { name: 'test', max: 1, searchPath: [namespace] });
+      await declareVoid(database, { topic, partition: 0, offset: 1_000_000 }, 'a test');
+      await database.stop();
+      const reason = `topic ${namespace}.voids lacks 1 voids, ${topic}/0@1000000 among them`;
+      await alarms(reason);
+      await verifySays(reason);
+      expect(await system.cli('log', 'init')).toMatchObject({ code: 0 });
       await isQuiet();
     },
     LONG_MS,

@@ -19,13 +19,26 @@ export interface StrangeBatch {
 export const plainRecords = (records: readonly LogRecord[]): Buffer =>
   Buffer.concat(records.map((record, delta) => plainRecord(record, delta)));
 
-function plainRecord({ key, value, headers }: LogRecord, delta: number): Buffer {
-  const pairs = Object.entries(headers).flatMap(([name, text]) => [sized(name), sized(text)]);
-  const body = [Buffer.of(0), varint(0), varint(delta), sized(key), sized(value), varint(pairs.length / 2), ...pairs];
+const plainRecord = ({ key, value, headers }: LogRecord, delta: number): Buffer =>
+  packRecord({ key, value, headers: Object.entries(headers) }, delta);
+
+/** A record as any client may write it: without a key or a value, with a header twice, or with bytes that are no text. */
+export interface StrangeRecord {
+  readonly key: string | Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: readonly (readonly [name: string, value: string | Buffer | null])[];
+}
+
+export function packRecord({ key, value, headers }: StrangeRecord, delta = 0): Buffer {
+  const pairs = headers.flatMap(([name, text]) => [sized(name), sized(text)]);
+  const body = [Buffer.of(0), varint(0), varint(delta), sized(key), sized(value), varint(headers.length), ...pairs];
   return sized(Buffer.concat(body));
 }
 
-function sized(part: string | Buffer): Buffer {
+const NULL = Buffer.of(1); // a length of -1
+
+function sized(part: string | Buffer | null): Buffer {
+  if (part === null) return NULL;
   const bytes = Buffer.from(part);
   return Buffer.concat([varint(bytes.length), bytes]);
 }

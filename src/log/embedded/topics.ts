@@ -6,6 +6,7 @@ interface TopicRow {
   topic: string;
   partitions: number;
   retention_ms: number;
+  compacted: boolean;
 }
 
 interface OffsetRow {
@@ -15,15 +16,17 @@ interface OffsetRow {
 }
 
 export async function describeTopics(database: Database, topics: readonly string[]): Promise<TopicDescription[]> {
-  const text = `SELECT topic, partitions, retention_ms FROM log_topics WHERE topic = ANY ($1::text[])`;
+  const text = `SELECT topic, partitions, retention_ms, compacted FROM log_topics WHERE topic = ANY ($1::text[])`;
   const rows = await database.query<TopicRow>({ text, values: [topics] });
-  return rows.map(({ topic, partitions, retention_ms }) => ({
-    topic,
-    partitions,
-    replicas: 1,
-    settings: { 'cleanup.policy': 'delete', 'retention.ms': String(retention_ms), 'retention.bytes': '-1' },
-  }));
+  return rows.map(({ topic, partitions, ...kept }) => ({ topic, partitions, replicas: 1, settings: settingsOf(kept) }));
 }
+
+/** By Kafka's names. Nothing is compacted here: what is compacted elsewhere is small. */
+const settingsOf = ({ retention_ms, compacted }: Pick<TopicRow, 'retention_ms' | 'compacted'>) => ({
+  'cleanup.policy': compacted ? 'compact' : 'delete',
+  'retention.ms': String(retention_ms),
+  'retention.bytes': '-1',
+});
 
 /** Every partition of the topics; throws when one of them does not exist. */
 export async function partitionsOf(database: Database, topics: readonly string[]): Promise<TopicPartition[]> {
@@ -38,8 +41,8 @@ export async function partitionsOf(database: Database, topics: readonly string[]
 export async function createTopics(database: Database, topics: readonly NewTopic[]): Promise<void> {
   const text = `
     WITH made AS (
-      INSERT INTO log_topics (topic, partitions, retention_ms)
-      SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])
+      INSERT INTO log_topics (topic, partitions, retention_ms, compacted)
+      SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::boolean[])
       ON CONFLICT DO NOTHING RETURNING topic, partitions
     )
     INSERT INTO log_partitions (topic, partition)
@@ -48,6 +51,7 @@ export async function createTopics(database: Database, topics: readonly NewTopic
     topics.map(({ topic }) => topic),
     topics.map(({ partitions }) => partitions),
     topics.map(({ retentionMs }) => retentionMs),
+    topics.map(({ compacted = false }) => compacted),
   ];
   await database.query({ text, values: columns });
 }

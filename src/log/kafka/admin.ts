@@ -100,10 +100,10 @@ async function createTopic(admin: Admin, topic: ITopicConfig): Promise<void> {
   }
 }
 
-function configOf({ topic, partitions, retentionMs }: NewTopic, flushing: Record<string, string>): ITopicConfig {
+function configOf({ topic, partitions, ...kept }: NewTopic, flushing: Record<string, string>): ITopicConfig {
   const settings = {
-    'cleanup.policy': 'delete',
-    'retention.ms': String(retentionMs),
+    'cleanup.policy': kept.compacted ? 'compact' : 'delete',
+    'retention.ms': String(kept.retentionMs),
     'retention.bytes': '-1',
     'compression.type': 'producer',
     'message.timestamp.type': 'CreateTime',

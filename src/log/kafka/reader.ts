@@ -52,9 +52,19 @@ async function forgetLeaders(cluster: Cluster, error: unknown): Promise<void> {
 const isAddress = (error: unknown): error is { host: string; port: number } =>
   error instanceof Error && 'host' in error && 'port' in error;
 
+const connecting = new WeakMap<Cluster, Promise<void>>();
+
+/** Two that connect a cluster at once would leave a connection open that nothing closes. */
+async function connect(cluster: Cluster): Promise<void> {
+  if (cluster.isConnected()) return;
+  const running = connecting.get(cluster) ?? cluster.connect().finally(() => connecting.delete(cluster));
+  connecting.set(cluster, running);
+  await running;
+}
+
 /** A topic can have been given more partitions since it was looked at. */
 async function know(cluster: Cluster, partitions: readonly TopicPartition[]): Promise<void> {
-  if (!cluster.isConnected()) await cluster.connect();
+  await connect(cluster);
   await cluster.addMultipleTargetTopics([...new Set(partitions.map(({ topic }) => topic))]);
   await cluster.refreshMetadataIfNecessary();
   if (!partitions.every((each) => leaderIdOf(cluster, each))) await cluster.refreshMetadata();
