@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import Fastify, { LogController, type FastifyInstance, type FastifyPluginCallback } from 'fastify';
-import type { FastifyPluginCallbackZod, ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { FastifyPluginAsyncZod, FastifyPluginCallbackZod, ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { newId } from '../events/ids.ts';
@@ -130,8 +130,10 @@ const workRoutes =
     registered();
   };
 
+type Plugin = FastifyPluginCallback | FastifyPluginCallbackZod | FastifyPluginAsyncZod;
+
 /** Fastify looks through every loaded module for the name of a plugin without one: most of an app's start under Jest. */
-function registerNamed(api: FastifyInstance, plugins: Record<string, FastifyPluginCallback | FastifyPluginCallbackZod>) {
+function registerNamed(api: FastifyInstance, plugins: Record<string, Plugin>): void {
   for (const [name, plugin] of Object.entries(plugins))
     api.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name }));
 }
