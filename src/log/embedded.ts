@@ -10,6 +10,7 @@ import {
   beginsOf,
   createTopics,
   deleteExpired,
+  deleteTopics,
   describeTopics,
   durabilityOf,
   endsOf,
@@ -92,6 +93,11 @@ function logIn(database: Database, lock: WriterLock | undefined, report: (messag
     durability: () => durabilityOf(database),
     describe: (topics) => describeTopics(database, topics),
     createTopics: (topics) => createTopics(database, topics),
+    async deleteTopics(topics) {
+      if (!lock) throw new Error('the log is open for reading only');
+      await lock.held();
+      await deleteTopics(database, topics);
+    },
     begins: (partitions) => beginsOf(database, partitions),
     ends: (partitions) => endsOf(database, partitions),
     read: (from, { maxBytes = 2 ** 20 } = {}) => read(database, from, maxBytes),
