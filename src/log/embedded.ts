@@ -16,8 +16,10 @@ import {
   endsOf,
   partitionsOf,
 } from './embedded/topics.ts';
-import { holdWriterLock, type WriterLock, type WriterLockOptions } from './embedded/writer-lock.ts';
+import { holdWriterLock, LogInUse, type WriterLock, type WriterLockOptions } from './embedded/writer-lock.ts';
 import { AppendError, type EventLog, type Subscription } from './event-log.ts';
+
+export { LogInUse };
 
 export interface EmbeddedLogOptions extends WriterLockOptions {
   /** Takes no lock, so that it can be opened beside a server. Appends are refused. */

@@ -111,8 +111,10 @@ async function deleteTopics(admin: Admin, topics: readonly string[]): Promise<vo
   const doomed = await existing();
   if (doomed.length === 0) return;
   await admin.deleteTopics({ topics: doomed, timeout: SERVED_WITHIN_MS });
-  for (const giveUpAt = Date.now() + SERVED_WITHIN_MS; (await existing()).length > 0; await delay(LOOK_AGAIN_MS)) {
+  const giveUpAt = Date.now() + SERVED_WITHIN_MS;
+  while ((await existing()).length > 0) {
     if (Date.now() > giveUpAt) throw new Error(`${doomed.join(', ')} were deleted and are still there`);
+    await delay(LOOK_AGAIN_MS);
   }
 }
 
