@@ -99,6 +99,7 @@ function logIn(database: Database, lock: WriterLock | undefined, report: (messag
       if (!lock) throw new Error('the log is open for reading only');
       await lock.held();
       await deleteTopics(database, topics);
+      tail.forget(topics);
     },
     begins: (partitions) => beginsOf(database, partitions),
     ends: (partitions) => endsOf(database, partitions),
