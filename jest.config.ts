@@ -16,7 +16,8 @@ const config: Config = {
   projects: [tier('fast', FAST), tier('full', FULL)],
   reporters: ['default', '<rootDir>/test/support/skip-reporter.ts', '<rootDir>/test/support/time-reporter.ts'],
   testTimeout: 60_000,
-  maxWorkers: 2,
+  // One more than the cores of the smallest machine: most faults wait for something half of their time.
+  maxWorkers: 3,
   openHandlesTimeout: 3_000,
 };
 

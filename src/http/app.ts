@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import Fastify, { LogController, type FastifyInstance, type FastifyPluginCallback } from 'fastify';
-import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { FastifyPluginCallbackZod, ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { newId } from '../events/ids.ts';
@@ -84,9 +84,9 @@ export function buildApp(deps: AppDependencies): FastifyInstance {
   observe(app, deps.metricsRegistry, logger);
   describeApi(app, { version, publicUrl });
   const tokens = acceptTokens(app, deps.tokens);
-  app.register(healthRoutes(deps.health, deps.metricsRegistry));
+  registerNamed(app, { health: healthRoutes(deps.health, deps.metricsRegistry) });
   countRequests(app, deps.counters);
-  app.register(apiRoutes(deps, tokens));
+  registerNamed(app, { api: apiRoutes(deps, tokens) });
   return app;
 }
 
@@ -96,19 +96,20 @@ const apiRoutes =
   (api, _options, registered) => {
     const { publicUrl, rates } = deps;
     for (const hook of limited(api, 'default', rates.default)) api.addHook('onRequest', hook);
-    api.register(rootRoutes({ version, publicUrl }));
-    api.register(userRoutes({ ...deps, rate: rates.register }));
-    api.register(
-      authenticationRoutes({ ...deps, tokens, refreshTokenAge: deps.tokens.refresh.age, rate: rates.login }),
-    );
-    api.register(albumRoutes(deps));
-    api.register(coverRoutes(deps));
-    api.register(likeRoutes(deps));
-    api.register(songRoutes(deps));
-    api.register(playlistRoutes(deps));
-    api.register(playlistSongRoutes(deps));
-    api.register(collaborationRoutes(deps));
-    api.register(workRoutes(deps));
+    const signing = { ...deps, tokens, refreshTokenAge: deps.tokens.refresh.age, rate: rates.login };
+    registerNamed(api, {
+      root: rootRoutes({ version, publicUrl }),
+      users: userRoutes({ ...deps, rate: rates.register }),
+      authentications: authenticationRoutes(signing),
+      albums: albumRoutes(deps),
+      covers: coverRoutes(deps),
+      likes: likeRoutes(deps),
+      songs: songRoutes(deps),
+      playlists: playlistRoutes(deps),
+      playlistSongs: playlistSongRoutes(deps),
+      collaborations: collaborationRoutes(deps),
+      work: workRoutes(deps),
+    });
     registered();
   };
 
@@ -117,23 +118,31 @@ const workRoutes =
   (deps: AppDependencies): FastifyPluginCallback =>
   (api, _options, registered) => {
     const starting = { ...deps, onStart: limited(api, 'jobs', deps.rates.jobs, callerOf) };
-    api.register(jobRoutes(starting));
-    api.register(jobResultRoutes(deps));
-    api.register(jobEventRoutes(deps));
-    api.register(fileRoutes(deps));
-    api.register(downloadRoutes(starting));
-    api.register(messageRoutes(starting));
-    api.register(exportRoutes(starting));
-    api.register(deadLetterRoutes(starting));
-    api.register(providerRoutes(deps));
-    if (deps.appendRecords) api.register(logRecordRoutes(deps.appendRecords));
+    registerNamed(api, {
+      jobs: jobRoutes(starting),
+      jobResults: jobResultRoutes(deps),
+      jobEvents: jobEventRoutes(deps),
+      files: fileRoutes(deps),
+      downloads: downloadRoutes(starting),
+      messages: messageRoutes(starting),
+      exports: exportRoutes(starting),
+      deadLetters: deadLetterRoutes(starting),
+      providers: providerRoutes(deps),
+      ...(deps.appendRecords && { logRecords: logRecordRoutes(deps.appendRecords) }),
+    });
     registered();
   };
+
+/** Fastify looks through every loaded module for the name of a plugin without one: most of an app's start under Jest. */
+function registerNamed(api: FastifyInstance, plugins: Record<string, FastifyPluginCallback | FastifyPluginCallbackZod>) {
+  for (const [name, plugin] of Object.entries(plugins))
+    api.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name }));
+}
 
 /** The probes alone, for a process without the API. */
 export function buildHealthApp({ health, logger, metricsRegistry }: HealthAppDependencies): FastifyInstance {
   const app = bareApp(logger, { bodyBytes: 1_024, bodyDepth: 1 });
-  app.register(healthRoutes(health, metricsRegistry));
+  registerNamed(app, { health: healthRoutes(health, metricsRegistry) });
   return app;
 }
 

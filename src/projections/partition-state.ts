@@ -38,7 +38,8 @@ export class PartitionState {
 
   constructor(where: TopicPartition, headsRemembered: number) {
     this.where = where;
-    this.heads = new LRUCache({ max: headsRemembered });
+    // By size and not by number: `max` allocates room for all of them at once, in every partition.
+    this.heads = new LRUCache({ maxSize: headsRemembered, sizeCalculation: () => 1 });
   }
 
   /** Starts anew at a checkpoint. Returns the offset to read from: the last applied record, so that it can be compared. */

@@ -1,5 +1,7 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { SERVERS_VARIABLE } from './servers/handover.ts';
-import { offerServers } from './servers/on-demand.ts';
 
 declare global {
   /** What global-teardown has to undo; jest loads the two as separate modules of one process. */
@@ -8,7 +10,15 @@ declare global {
 
 export default async function globalSetup(): Promise<void> {
   process.stdout.write('\n');
-  const { servers, stop } = await offerServers((line) => process.stdout.write(`${line}\n`));
-  process.env[SERVERS_VARIABLE] = JSON.stringify(servers);
-  globalThis.stopTestServers = stop;
+  const host = fork(fileURLToPath(new URL('./servers/host.ts', import.meta.url)));
+  const ended = once(host, 'exit').then(([code, signal]) => `${code ?? signal}`);
+  const offered = once(host, 'message').then(([servers]) => JSON.stringify(servers));
+  const failed = ended.then((how) => Promise.reject(new Error(`The servers of the tests ended with ${how}.`)));
+  failed.catch(() => undefined);
+  process.env[SERVERS_VARIABLE] = await Promise.race([offered, failed]);
+  globalThis.stopTestServers = async () => {
+    host.disconnect();
+    const how = await ended;
+    if (how !== '0') throw new Error(`The servers of the tests ended with ${how}.`);
+  };
 }
