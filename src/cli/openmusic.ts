@@ -36,7 +36,9 @@ log
 
 log
   .command('recover')
-  .description('find out how log and Postgres stand to each other, and mend it after one of them was restored from a copy')
+  .description(
+    'find out how log and Postgres stand to each other, and mend it after one of them was restored from a copy',
+  )
   .option('--answer <word>', 'types the answer: append, anew, follow or restored')
   .option('--url <base>', 'of a running server with an embedded log; PUBLIC_URL unless it is given')
   .addHelpText('after', RECOVER_HELP)

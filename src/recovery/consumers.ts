@@ -104,16 +104,23 @@ async function emptyQueues(client: Client, consumers: readonly Consumer[]): Prom
     await client.query(`LOCK TABLE "${schema}".checkpoints IN EXCLUSIVE MODE`);
     await client.query(`UPDATE "${schema}".checkpoints
       SET next = 0, fence = fence + 1, fingerprint = '', leader_epoch = 0, stopped = NULL`);
-    for (const table of ['stream_heads', 'job_queue', 'quarantine']) await client.query(`DELETE FROM "${schema}".${table}`);
+    for (const table of ['stream_heads', 'job_queue', 'quarantine'])
+      await client.query(`DELETE FROM "${schema}".${table}`);
   }
 }
 
 /** Voids at and after the end of a partition: what comes to lie there has not been looked at by anybody. */
-async function trimVoids(client: Client, ends: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
+async function trimVoids(
+  client: Client,
+  ends: readonly (TopicPartition & { readonly offset: number })[],
+): Promise<void> {
   const from = `FROM json_to_recordset($1) AS e (topic text, partition int, "offset" bigint)`;
   const matches = 'v.topic = e.topic AND v.partition = e.partition';
   const values = [JSON.stringify(ends)];
-  await client.query(`DELETE FROM log_voids v USING (SELECT * ${from}) e WHERE ${matches} AND v."offset" >= e."offset"`, values);
+  await client.query(
+    `DELETE FROM log_voids v USING (SELECT * ${from}) e WHERE ${matches} AND v."offset" >= e."offset"`,
+    values,
+  );
   await client.query(
     `UPDATE log_voids v SET last_offset = e."offset" - 1 ${from} WHERE ${matches} AND v.last_offset >= e."offset"`,
     values,
@@ -166,7 +173,9 @@ export function forgetLogins(database: Database): Promise<void> {
 /** The next process that reads begins a new incarnation of the cache. */
 async function forgetCache(client: Client): Promise<void> {
   await client.query('DELETE FROM crash_guard');
-  await client.query(`UPDATE cache_state SET id = gen_random_uuid()::text, previous = id, enabled = false, run_id = ''`);
+  await client.query(
+    `UPDATE cache_state SET id = gen_random_uuid()::text, previous = id, enabled = false, run_id = ''`,
+  );
 }
 
 /** Also ends the recovery, and is durable whatever the session's setting. */

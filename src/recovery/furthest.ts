@@ -38,11 +38,15 @@ export async function furthestApplied(database: Database, placement: Placement):
   return placement.all.map((where) => furthest.get(partitionKey(where)) ?? { ...where, next: 0, schema: undefined });
 }
 
-/** Offset and id of every record of the partition that Postgres has accepted. */
-export async function knownIds(database: Database, { schema, topic, partition }: Applied): Promise<Map<number, string>> {
+/** Offset and id of every record of the partition that Postgres has accepted before `next`. */
+export async function knownIds(
+  database: Database,
+  { schema, topic, partition, next }: Applied,
+): Promise<Map<number, string>> {
   if (schema === undefined) return new Map();
-  const text = `SELECT "offset", record_id AS id FROM "${schema}".stream_events WHERE topic = $1 AND partition = $2`;
-  const rows = await database.query<{ offset: number; id: string }>({ text, values: [topic, partition] });
+  const text = `SELECT "offset", record_id AS id FROM "${schema}".stream_events
+    WHERE topic = $1 AND partition = $2 AND "offset" < $3`;
+  const rows = await database.query<{ offset: number; id: string }>({ text, values: [topic, partition, next] });
   return new Map(rows.map(({ offset, id }) => [offset, id]));
 }
 

@@ -91,7 +91,12 @@ async function* entriesFrom(log: EventLog, from: Position, end: number): AsyncGe
   }
 }
 
-async function keep(client: Client, { topic, partition }: TopicPartition, from: number, records: readonly StagedRecord[]) {
+async function keep(
+  client: Client,
+  { topic, partition }: TopicPartition,
+  from: number,
+  records: readonly StagedRecord[],
+) {
   const rows = records.map(({ id, key, value, headers }, index) => ({
     ...{ topic, partition, nth: from + index, record_id: id, key, headers },
     value: value.toString('base64'),
@@ -167,7 +172,11 @@ async function mustHoldAll({ admin, log, placement }: SurveyOptions, applied: Ap
   }
 }
 
-async function genesisIds({ admin }: Pick<SurveyOptions, 'admin'>, { schema }: Applied, stream: string): Promise<string[]> {
+async function genesisIds(
+  { admin }: Pick<SurveyOptions, 'admin'>,
+  { schema }: Applied,
+  stream: string,
+): Promise<string[]> {
   if (schema === undefined) return [];
   const text = `SELECT record_id AS id FROM "${schema}".stream_events WHERE stream = $1`;
   return (await admin.query<{ id: string }>({ text, values: [stream] })).map(({ id }) => id);

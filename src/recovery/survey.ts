@@ -7,7 +7,7 @@ import { type Inspection, inspectLog } from '../log/topics.ts';
 import { voidsOf } from '../log/voids.ts';
 import type { Database } from '../postgres/pool.ts';
 import { verifyPartition } from '../projections/verify.ts';
-import { type Consumer, consumersOf } from './consumers.ts';
+import { consumersOf, type StoredPosition } from './consumers.ts';
 import { forgetRecovery } from './note.ts';
 import { type Applied, furthestApplied, knownIds, typesFrom } from './furthest.ts';
 
@@ -66,7 +66,7 @@ export async function surveyLog(options: SurveyOptions): Promise<Survey> {
   const unusable = [...reasons.filter(isOfTheWhole), ...(await otherPartitions(options))];
   if (unusable.length > 0) return { ...found, kind: 'unusable', reasons: unusable };
   const partitions = await comparePartitions(options, inspection);
-  const stale = await staleConsumers(options, partitions);
+  const stale = await staleConsumers(options, inspection);
   return { ...found, partitions, kind: kindOf(partitions, stale) };
 }
 
@@ -94,17 +94,21 @@ function kindOf(partitions: readonly PartitionSurvey[], stale: readonly TopicPar
 }
 
 async function comparePartitions(options: SurveyOptions, { missing }: Inspection): Promise<PartitionSurvey[]> {
-  const { log, placement, admin } = options;
-  const there = placement.all.filter(({ topic }) => !missing.includes(topic));
-  const ends = new Map((await log.ends(there)).map((end) => [partitionKey(end), end.offset]));
+  const furthest = await furthestApplied(options.admin, options.placement);
+  const ends = await endsOf(options, missing); // later: beside running servers the log must not seem to be behind
   const partitions: PartitionSurvey[] = [];
-  for (const applied of await furthestApplied(admin, placement)) {
+  for (const applied of furthest) {
     const { topic, partition } = applied;
-    partitions.push(
-      await compare(options, applied, { topic, partition, offset: ends.get(partitionKey(applied)) ?? 0 }),
-    );
+    const end = { topic, partition, offset: ends.get(partitionKey(applied)) ?? 0 };
+    partitions.push(await compare(options, applied, end));
   }
   return partitions;
+}
+
+/** By partition, of those topics that are there. */
+async function endsOf({ log, placement }: SurveyOptions, missing: readonly string[]): Promise<Map<string, number>> {
+  const there = placement.all.filter(({ topic }) => !missing.includes(topic));
+  return new Map((await log.ends(there)).map((end) => [partitionKey(end), end.offset]));
 }
 
 /** Judges the partition anew, and holds every winner against what Postgres has accepted at its offset. */
@@ -145,23 +149,18 @@ const least = (offsets: readonly number[]): number | undefined =>
   offsets.length === 0 ? undefined : offsets.reduce((one, other) => Math.min(one, other));
 
 /** Checkpoints that lie beyond the log, or behind another record than the one that stands there. */
-async function staleConsumers(
-  { log, admin, placement }: SurveyOptions,
-  partitions: readonly PartitionSurvey[],
-): Promise<Consumer['checkpoints']> {
-  const ends = new Map(partitions.map((each) => [partitionKey(each), each]));
-  const stale: Consumer['checkpoints'][number][] = [];
-  for (const { checkpoints } of await consumersOf(admin, placement)) {
-    for (const checkpoint of checkpoints) {
-      const survey = ends.get(partitionKey(checkpoint));
-      if (!survey || checkpoint.next === 0) continue;
-      if (checkpoint.next > survey.end || !(await isBehindItsRecord(log, checkpoint))) stale.push(checkpoint);
-    }
+async function staleConsumers(options: SurveyOptions, { missing }: Inspection): Promise<StoredPosition[]> {
+  const checkpoints = (await consumersOf(options.admin, options.placement)).flatMap((each) => each.checkpoints);
+  const ends = await endsOf(options, missing);
+  const stale: StoredPosition[] = [];
+  for (const checkpoint of checkpoints.filter(({ next }) => next > 0)) {
+    const end = ends.get(partitionKey(checkpoint)) ?? 0;
+    if (checkpoint.next > end || !(await isBehindItsRecord(options.log, checkpoint))) stale.push(checkpoint);
   }
   return stale;
 }
 
-async function isBehindItsRecord(log: EventLog, { topic, partition, next, fingerprint }: Consumer['checkpoints'][number]) {
+async function isBehindItsRecord(log: EventLog, { topic, partition, next, fingerprint }: StoredPosition) {
   if (fingerprint === '') return true;
   const [last] = await log.read({ topic, partition, offset: next - 1 }, { maxBytes: 1 });
   return last?.offset === next - 1 && identityOf(last) === fingerprint;
@@ -175,9 +174,10 @@ export async function surveyOurs(options: SurveyOptions, also: readonly Case[] =
   const survey = await surveyLog(options);
   if (['short', 'ahead', 'equal', ...also].includes(survey.kind)) return survey;
   await forgetRecovery(options.admin);
-  throw new Error('The log has become another one meanwhile. Stop all processes that use it and run the command again.');
+  throw new Error(
+    'The log has become another one meanwhile. Stop all processes that use it and run the command again.',
+  );
 }
 
 /** What the log lacks, in all partitions. */
 export const lostOf = ({ partitions }: Survey): number => partitions.reduce((sum, { lost }) => sum + lost, 0);
-

@@ -47,5 +47,8 @@ export async function writeFrom(
 }
 
 function sizeOf({ key, value, headers }: LogRecord): number {
-  return Object.entries(headers).reduce((sum, [name, text]) => sum + name.length + text.length, key.length + value.length);
+  return Object.entries(headers).reduce(
+    (sum, [name, text]) => sum + name.length + text.length,
+    key.length + value.length,
+  );
 }

@@ -77,7 +77,8 @@ function comesToTheSame(
         expect(dying).toMatchObject({ code: null });
         const isNoted = point !== 'recovery-reset';
         expect((await readRecovery(core.admin))?.way).toBe(isNoted ? way : undefined);
-        if (isNoted) await expect(refuseUnfinished(core.admin)).rejects.toThrow('Run `npm run openmusic -- log recover`');
+        if (isNoted)
+          await expect(refuseUnfinished(core.admin)).rejects.toThrow('Run `npm run openmusic -- log recover`');
 
         const again = await openmusic(['log', 'recover', '--answer', 'no'], settings);
         expect(again).toMatchObject({ code: 0 });

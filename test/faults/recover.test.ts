@@ -54,22 +54,25 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
   const choose = (way: Way) => recover({ ...core, owner: null }, way);
   const ends = () => core.log.ends(core.placement.all);
 
-  tests('appends the tail that a restored log lacks: winners at their offsets, fillers where losers stood', async () => {
-    await fallBehind(core, api);
-    const before = await modelsOf(core);
-    const found = await survey();
-    expect(found).toMatchObject({ kind: 'short' });
-    expect(waysOf(found)).toEqual(['append', 'anew', 'follow']);
-    expect(lostOf(found)).toBe(LACKS.winners);
-    await choose('append');
-    expect(await survey()).toMatchObject({ kind: 'equal' });
-    expect(await modelsOf(core)).toEqual(before);
-    const report = await askEveryJudge(core);
-    const fillers = report.partitions.reduce((sum, { losers }) => sum + (losers['a filler'] ?? 0), 0);
-    expect(fillers).toBe(LACKS.losers);
-    expect(core.heard.lost.filter(({ alarm }) => alarm)).toEqual([]);
-    expect(await readIdentity(core.admin)).toMatchObject({ incarnation: found.identity!.incarnation });
-  });
+  tests(
+    'appends the tail that a restored log lacks: winners at their offsets, fillers where losers stood',
+    async () => {
+      await fallBehind(core, api);
+      const before = await modelsOf(core);
+      const found = await survey();
+      expect(found).toMatchObject({ kind: 'short' });
+      expect(waysOf(found)).toEqual(['append', 'anew', 'follow']);
+      expect(lostOf(found)).toBe(LACKS.winners);
+      await choose('append');
+      expect(await survey()).toMatchObject({ kind: 'equal' });
+      expect(await modelsOf(core)).toEqual(before);
+      const report = await askEveryJudge(core);
+      const fillers = report.partitions.reduce((sum, { losers }) => sum + (losers['a filler'] ?? 0), 0);
+      expect(fillers).toBe(LACKS.losers);
+      expect(core.heard.lost.filter(({ alarm }) => alarm)).toEqual([]);
+      expect(await readIdentity(core.admin)).toMatchObject({ incarnation: found.identity!.incarnation });
+    },
+  );
 
   tests('makes a topic that is missing from what Postgres has', async () => {
     const catalog = core.catalog(0).topic;

@@ -15,7 +15,7 @@ export async function recordsIn({ log, placement }: LogOf): Promise<Map<string, 
   const all = new Map<string, StoredRecord[]>();
   for (const end of await log.ends(placement.all)) {
     const records: StoredRecord[] = [];
-    for (let offset = 0; offset < end.offset; ) {
+    for (let offset = 0; offset < end.offset;) {
       const entries = await log.read({ ...end, offset });
       for (const entry of entries) if (!isBlank(entry)) records.push(entry);
       offset = lastOffsetOf(entries.at(-1)!) + 1;
