@@ -105,7 +105,7 @@ async function ask(ways: readonly Way[], answer: string | undefined, print: Outp
   return WAYS.find((way) => ways.includes(way) && way === typed.trim());
 }
 
-/** Empty when there is nobody to type. */
+/** Empty when the input has ended. */
 function readLine(): Promise<string> {
   const lines = createInterface({ input: process.stdin });
   return new Promise((resolve) => {

@@ -109,7 +109,7 @@ async function emptyQueues(client: Client, consumers: readonly Consumer[]): Prom
   }
 }
 
-/** Voids at and after the end of a partition: what comes to lie there has not been looked at by anybody. */
+/** Voids at and after the end of a partition: what comes to lie there is another thing than the one that was looked at. */
 async function trimVoids(
   client: Client,
   ends: readonly (TopicPartition & { readonly offset: number })[],
@@ -178,7 +178,7 @@ async function forgetCache(client: Client): Promise<void> {
   );
 }
 
-/** Also ends the recovery, and is durable whatever the session's setting. */
+/** Also ends the recovery, and is durable also where the session's commits are not. */
 function inOneCommit(database: Database, work: (client: Client) => Promise<void>): Promise<void> {
   return database.use((client) =>
     transaction(client, async () => {

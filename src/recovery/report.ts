@@ -61,7 +61,7 @@ export function describeWay(way: Way, survey: Survey): string[] {
       '          Jobs whose end is forgotten are done again. Readers of the log that have come further must begin at 0.',
     ],
     restored: [
-      'restored  only if Postgres was restored from a copy: everybody must log in again, because refresh tokens that were deleted',
+      'restored  only if Postgres was restored from a copy: all accounts must log in again, because refresh tokens that were deleted',
       '          since the copy are there again, and nothing that was cached counts any more.',
     ],
   };

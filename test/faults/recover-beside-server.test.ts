@@ -53,7 +53,7 @@ it(
   LONG_MS,
 );
 
-it('nobody but a command of the server appends records, no admin either', async () => {
+it('records are appended for a command of the server, and for no admin', async () => {
   const { status, body } = await app.admin.post('/admin/log/records', { records: [] });
   expect({ status, code: body?.code }).toEqual({ status: 403, code: 'FORBIDDEN' });
 });

@@ -10,7 +10,7 @@ import { startSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts'
 
 const LONG_MS = 400_000;
 const WITHIN_MS = 120_000;
-/** Nobody works on jobs. */
+/** Jobs wait. */
 const IDLE = { ROLES: 'api,projector' };
 
 describeWithNativeKafka('a broker that was restored from an older copy', () => {

@@ -10,7 +10,7 @@ import { until } from './servers/waiting.ts';
 export const LACKS = { winners: 4, losers: 4 };
 
 /**
- * The log as of now, then changes of which some lose, applied by read models and a queue; then nobody runs, and the log is as
+ * The log as of now, then changes of which some lose, applied by read models and a queue; then all are stopped, and the log is as
  * it was before. The topics of `without` are not there at all. Returns where the log ends.
  */
 export async function fallBehind(core: Core, api: Api, without: readonly string[] = []): Promise<Position[]> {
@@ -35,7 +35,7 @@ export async function fallBehind(core: Core, api: Api, without: readonly string[
   return copied;
 }
 
-/** Nobody reads or feeds any more. */
+/** Nothing reads or feeds any more. */
 export async function stopAll(core: Core, api: Api): Promise<void> {
   await api.close();
   await core.starve();
