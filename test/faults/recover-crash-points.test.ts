@@ -65,7 +65,7 @@ function comesToTheSame(
     async (way, point) => {
       const core = await openCore({ connection: database.connection, source });
       try {
-        await fallBehind(core, await core.openApi());
+        await fallBehind(core, await core.openApi({ limits: { verdictWaitMs: 30_000 } }));
         const before = await modelsOf(core);
         const theirs = core.streamIn(1);
         if (way === 'anew') await core.append(core.catalog(0), claim({ stream: core.streamIn(0) }));

@@ -40,7 +40,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
       name,
       async () => {
         core = await openCore({ connection: database.connection, source });
-        api = await core.openApi();
+        api = await core.openApi({ limits: { verdictWaitMs: 30_000 } });
         try {
           await work();
         } finally {
