@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createPlacement } from '../../src/events/placement.ts';
 import { partitionKey } from '../../src/events/record.ts';
+import { WORKER } from '../../src/consumers/worker.ts';
+import { queueSchema } from '../../src/jobs/queue-feed.ts';
+import { newJobId, requestOf } from '../support/jobs.ts';
 import { genesisRecord } from '../../src/log/genesis.ts';
 import { readIdentity } from '../../src/log/identity.ts';
 import { declareVoid, voidsOf } from '../../src/log/voids.ts';
@@ -9,7 +12,7 @@ import { readRecovery, type Way } from '../../src/recovery/note.ts';
 import { recover, waysOf } from '../../src/recovery/recover.ts';
 import { lostOf, type Survey, surveyLog } from '../../src/recovery/survey.ts';
 import { askEveryJudge, verify } from '../support/judges.ts';
-import { eventsOf, fallBehind, LACKS, modelsOf, stopAll } from '../support/fallen-behind.ts';
+import { eventsOf, fallBehind, LACKS, modelsOf, queueCatchesUp, stopAll } from '../support/fallen-behind.ts';
 import { claim, type Core, embeddedSource, kafkaSource, type LogSource, openCore, type Api } from '../support/core.ts';
 import { recordsIn, restoreLog } from '../support/restored.ts';
 import { createDatabase, demanded, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
@@ -165,6 +168,24 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     await askEveryJudge(core);
   });
 
+  tests('empties a queue that had come further than the read models', async () => {
+    await stopAll(core, api);
+    const copied = await ends();
+    const [lost, other] = twoJobs(core);
+    const where = core.placement.place(lost.key);
+    await core.append(where, lost);
+    await queueCatchesUp(core);
+    await restoreLog(core, copied);
+    expect(await survey()).toMatchObject({ kind: 'short' });
+    await choose('append');
+    await core.append(where, other);
+    await queueCatchesUp(core);
+    const text = `SELECT job_id FROM "${queueSchema(core.namespace, WORKER)}".job_queue`;
+    expect(await core.admin.query({ text })).toEqual([{ job_id: other.key }]);
+    await core.feed();
+    await askEveryJudge(core);
+  });
+
   tests('refuses to judge with another number of partitions than the log has', async () => {
     await api.createAlbum();
     await core.settled();
@@ -182,6 +203,18 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     expect(await everythingOf(core)).toEqual(before);
     expect((await verify(core)).faults).toEqual([]);
   });
+}
+
+/** Requests of two jobs of one partition. */
+function twoJobs(core: Core) {
+  const request = (jobId: string) =>
+    claim({ stream: jobId, event: { type: 'JobRequested', jobId, request: requestOf() } });
+  const first = newJobId();
+  for (;;) {
+    const second = newJobId();
+    if (core.placement.place(second).partition !== core.placement.place(first).partition) continue;
+    return [request(first), request(second)] as const;
+  }
 }
 
 async function everythingOf(core: Core) {

@@ -23,17 +23,21 @@ export async function fallBehind(core: Core, api: Api, without: readonly string[
   await api.createAlbum('X & Y');
   await core.append(core.placement.place(id), claim({ stream: id, version: 1 }));
   await core.settled();
-  await withQueue(core, (health) =>
-    until(
-      () => Promise.resolve(lagOf(health()) === 0),
-      30_000,
-      () => `the queue lags by ${lagOf(health())}`,
-    ),
-  );
+  await queueCatchesUp(core);
   await stopAll(core, api);
   await restoreLog(core, copied, without);
   return copied;
 }
+
+/** The queue of the workers is fed until it has all that is in the log. */
+export const queueCatchesUp = (core: Core): Promise<void> =>
+  withQueue(core, (health) =>
+    until(
+      () => Promise.resolve(health().caughtUp && lagOf(health()) === 0 && health().stopped.length === 0),
+      30_000,
+      () => `the queue has not caught up: ${JSON.stringify(health())}`,
+    ),
+  );
 
 /** Nothing reads or feeds any more. */
 export async function stopAll(core: Core, api: Api): Promise<void> {
