@@ -1,14 +1,12 @@
 import { createInterface } from 'node:readline';
-import { z } from 'zod';
 import type { Faults } from '../faults.ts';
-import type { Append, EventLog } from '../log/event-log.ts';
 import { type ServerLock, takeServerLock } from '../postgres/server-lock.ts';
 import { sessionsInUse } from '../recovery/consumers.ts';
 import { readRecovery, type Recovery, WAYS, type Way } from '../recovery/note.ts';
 import { goOn, recover, type RecoverOptions, waysOf } from '../recovery/recover.ts';
 import { describeSurvey, describeWay } from '../recovery/report.ts';
 import { type Survey, surveyLog } from '../recovery/survey.ts';
-import { openAdminApi } from './admin-api.ts';
+import { appendingLog } from './appending-log.ts';
 import { reportLog } from './log.ts';
 import { type CommandContext, type Output, withResources } from './with-resources.ts';
 
@@ -44,7 +42,7 @@ async function lockRecovery({ connection, config }: CommandContext): Promise<Ser
 
 async function recoverUnder(context: CommandContext, options: RecoverCommandOptions, faults: Faults): Promise<number> {
   const { admin, placement, print } = context;
-  const log = context.isWritable ? context.log : await throughServer(context, options.url);
+  const log = await appendingLog(context, options.url);
   // The log that it makes is owned as the one that `log init` makes.
   const work: RecoverOptions = { log, admin, placement, faults, owner: null };
   const unfinished = await readRecovery(admin);
@@ -115,19 +113,4 @@ function readLine(): Promise<string> {
     });
     lines.once('close', () => resolve(''));
   });
-}
-
-/** An embedded log that a server has: reading goes on as before, and the server appends. */
-async function throughServer({ log, config }: CommandContext, url: string | undefined): Promise<EventLog> {
-  const api = await openAdminApi(config, url);
-  return {
-    ...log,
-    async append(batch: readonly Append[]) {
-      const records = batch.map(({ topic, partition, record: { key, headers, value } }) => ({
-        ...{ topic, partition, key, headers },
-        value: value.toString('base64'),
-      }));
-      await api.call('POST', '/admin/log/records', z.unknown(), { records });
-    },
-  };
 }
