@@ -3,7 +3,7 @@ import type { Faults } from '../faults.ts';
 import type { Append, EventLog } from '../log/event-log.ts';
 
 /** The log has become another one while it was written. */
-export class Overtaken extends Error {
+class Overtaken extends Error {
   constructor(where: TopicPartition, wanted: number, found: number) {
     super(
       `${partitionKey(where)} ends at ${found} where ${wanted} was expected: another process appends to it, or an append was repeated. Stop all processes that use this log and run the command again.`,

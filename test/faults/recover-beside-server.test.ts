@@ -57,3 +57,16 @@ it('records are appended for a command of the server, and for no admin', async (
   const { status, body } = await app.admin.post('/admin/log/records', { records: [] });
   expect({ status, code: body?.code }).toEqual({ status: 403, code: 'FORBIDDEN' });
 });
+
+it(
+  'a server does not start while a recovery has not ended, which goes on without being asked',
+  async () => {
+    await database.query({ text: `INSERT INTO log_recovery (way) VALUES ('append')` });
+    await expect(app.replace()).rejects.toThrow('A recovery of the log was begun at');
+    const ended = await recover('no');
+    expect(ended).toMatchObject({ code: 0, output: expect.stringContaining('goes on: append.') });
+    await app.replace();
+    expect((await app.admin.post('/albums', { name: 'X & Y', year: 2005 })).status).toBe(201);
+  },
+  LONG_MS,
+);

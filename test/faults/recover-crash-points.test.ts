@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { RecoveryFaultPoint } from '../../src/faults.ts';
 import { readIdentity } from '../../src/log/identity.ts';
@@ -10,7 +11,8 @@ import { KEYS } from '../support/keys.ts';
 import { openmusic } from '../support/processes.ts';
 import { createDatabase, demanded, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
 
-const LONG_MS = 180_000;
+const entry = fileURLToPath(new URL('../support/faulty-recover.ts', import.meta.url));
+const LONG_MS = 240_000;
 
 const APPEND: readonly RecoveryFaultPoint[] = [
   'recovery-noted',
@@ -73,7 +75,7 @@ function comesToTheSame(
         const incarnation = (await readIdentity(core.admin))?.incarnation;
 
         const settings = { ...env, NAMESPACE: core.namespace };
-        const dying = await openmusic([way], { ...settings, FAULT: point }, 'test/support/faulty-recover.ts');
+        const dying = await openmusic([way], { ...settings, FAULT: point }, entry);
         expect(dying).toMatchObject({ code: null });
         const isNoted = point !== 'recovery-reset';
         expect((await readRecovery(core.admin))?.way).toBe(isNoted ? way : undefined);
