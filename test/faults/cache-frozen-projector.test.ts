@@ -4,7 +4,7 @@ import { changeListHalfway } from '../support/changing-list.ts';
 import { describeDistributed } from '../support/distributed.ts';
 import type { Wish } from '../support/history/index.ts';
 import { create } from '../support/history/playlists.ts';
-import { answers, eventually } from '../support/observed.ts';
+import { eventually } from '../support/observed.ts';
 import { newPerson } from '../support/people.ts';
 import type { OpenMusicProcess } from '../support/processes.ts';
 import { describeWithNativeRedis } from '../support/servers/index.ts';
@@ -30,7 +30,7 @@ describeWithNativeRedis('two projectors, of which nobody takes the place, frozen
       projector.arm();
       await eventually('it stands still', async () => {
         write(create({ id, username, accessToken }, 'Made early'));
-        return !(await answers(projector));
+        return projector.isFrozen();
       });
     }
 

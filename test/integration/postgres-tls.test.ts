@@ -2,14 +2,14 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { type TlsSettings, withTls } from '../../src/postgres/tls.ts';
 import { explainPostgres } from '../../src/postgres/unreachable.ts';
 import { createClient } from '../support/client.ts';
 import { openmusic, startProcess } from '../support/processes.ts';
-import { namespace } from '../support/servers/index.ts';
+import { describeWithPrograms, namespace } from '../support/servers/index.ts';
 import { type NativePostgres, startNativePostgres } from '../support/servers/postgres.ts';
 
 let directory: string;
@@ -39,19 +39,6 @@ async function startWithTls(): Promise<NativePostgres> {
   return startNativePostgres({ dir, settings: { ssl: 'on', ssl_ca_file: 'client.crt' } });
 }
 
-beforeAll(async () => {
-  directory = mkdtempSync(path.join(tmpdir(), 'openmusic-tls-'));
-  chmodSync(directory, 0o755);
-  selfSigned('server', { subject: 'postgres.example', names: 'DNS:localhost' });
-  selfSigned('other', { subject: 'other' });
-  selfSigned('client', { subject: 'openmusic' });
-  server = await startWithTls();
-}, 120_000);
-afterAll(async () => {
-  await server.stop();
-  rmSync(directory, { recursive: true, force: true });
-});
-
 interface Session {
   readonly encrypted: boolean;
   /** Of our certificate, where we have shown one. */
@@ -77,7 +64,20 @@ async function connect(settings: TlsSettings, more: Partial<PostgresConnection> 
 const plain = { encrypted: false, client: null };
 const encrypted = { encrypted: true, client: null };
 
-describe('a Postgres that offers TLS', () => {
+describeWithPrograms(['openssl'], 'a Postgres that offers TLS', () => {
+  beforeAll(async () => {
+    directory = mkdtempSync(path.join(tmpdir(), 'openmusic-tls-'));
+    chmodSync(directory, 0o755);
+    selfSigned('server', { subject: 'postgres.example', names: 'DNS:localhost' });
+    selfSigned('other', { subject: 'other' });
+    selfSigned('client', { subject: 'openmusic' });
+    server = await startWithTls();
+  }, 120_000);
+  afterAll(async () => {
+    await server.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
   it.each<[string, TlsSettings, Session]>([
     ['disable does not encrypt', { PGSSLMODE: 'disable' }, plain],
     ['prefer encrypts', { PGSSLMODE: 'prefer' }, encrypted],

@@ -21,7 +21,7 @@ const POINTS: readonly (readonly [FaultPoint, number])[] = [
   ['before-commit', 1],
   ['after-commit', 1],
 ];
-const CHOICES = 4;
+const CHOICES = 2;
 const A_SECOND_MS = 1_000;
 const TIME_MS = 180_000;
 

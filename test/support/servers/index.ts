@@ -1,4 +1,5 @@
 import { beforeAll, describe } from '@jest/globals';
+import { onPath } from '../../../src/stack/on-path.ts';
 import { cloneDatabase, randomName, type TestDatabase } from './database.ts';
 import { demand } from './demand.ts';
 import { SERVERS_VARIABLE } from './handover.ts';
@@ -53,6 +54,12 @@ export function describeWithNativeKafka(name: string, suite: () => void): void {
 export function describeWithNativeRedis(name: string, suite: () => void): void {
   const { native } = servers();
   describeUnless(native.redis === true ? undefined : native.redis, name, suite);
+}
+
+/** For tests that run programs which OpenMusic itself does not need. */
+export function describeWithPrograms(programs: readonly string[], name: string, suite: () => void): void {
+  const missing = programs.filter((program) => !onPath(program, process.env.PATH));
+  describeUnless(missing.length > 0 ? `not on the PATH: ${missing.join(', ')}` : undefined, name, suite);
 }
 
 /** Longer than an image takes to be pulled. */
