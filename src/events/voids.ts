@@ -26,6 +26,4 @@ export const voidRecord = (event: PositionVoided): LogRecord => ({
  * with such records. It has no checksum, so the rule makes it a loser in any case; here it is told from a stranger's.
  */
 export const isFiller = ({ headers, key, ...at }: StoredRecord): boolean =>
-  headers.ce_checksum === undefined &&
-  headers.ce_type === subjectOf('PositionVoided') &&
-  key === showPosition(at);
+  headers.ce_checksum === undefined && headers.ce_type === subjectOf('PositionVoided') && key === showPosition(at);

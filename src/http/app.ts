@@ -134,7 +134,10 @@ const workRoutes =
   };
 
 /** Fastify looks through every loaded module for the name of a plugin without one: most of an app's start under Jest. */
-function registerNamed(api: FastifyInstance, plugins: Record<string, FastifyPluginCallback | FastifyPluginCallbackZod>) {
+function registerNamed(
+  api: FastifyInstance,
+  plugins: Record<string, FastifyPluginCallback | FastifyPluginCallbackZod>,
+) {
   for (const [name, plugin] of Object.entries(plugins))
     api.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name }));
 }
