@@ -29,6 +29,7 @@ const arrows: Record<string, string[]> = {
   commands: ground,
   projections: [...ground, 'cache'],
   jobs: [...ground, 'commands', 'projections', 'providers', 'config'],
+  recovery: [...ground, 'projections', 'jobs', 'consumers'],
   consumers: [...ground, 'commands', 'projections', 'providers', 'jobs', 'config'],
   http: [
     'errors',

@@ -48,6 +48,29 @@ CREATE TABLE log_voids (
   PRIMARY KEY (topic, partition, "offset")
 );
 
+-- A recovery of the log that was begun and has not ended. No server starts meanwhile, and the next run goes on with it.
+CREATE TABLE log_recovery (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  way text NOT NULL CHECK (way IN ('append', 'anew', 'follow', 'restored')),
+  -- How far it has come.
+  step text NOT NULL DEFAULT 'begun',
+  -- Of the log that it makes, where it makes one.
+  incarnation uuid NOT NULL DEFAULT gen_random_uuid(),
+  begun_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Records that only the log had, which a new incarnation is to have behind all that this database knows.
+CREATE TABLE log_recovery_records (
+  topic text NOT NULL,
+  partition integer NOT NULL,
+  nth integer NOT NULL,
+  record_id uuid NOT NULL,
+  key text NOT NULL,
+  value bytea NOT NULL,
+  headers json NOT NULL,
+  PRIMARY KEY (topic, partition, nth)
+);
+
 -- Generations of the read models: each is one build of one version, in a schema of its own.
 CREATE TABLE generations (
   id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -24,5 +24,22 @@ export type JobFaultPoint =
   /** The result is accepted; the job is still leased. */
   | 'after-record';
 
+/** Where `openmusic log recover` can be made to die. */
+export type RecoveryFaultPoint =
+  /** What the operator has chosen is noted; nothing is changed yet. */
+  | 'recovery-noted'
+  /** A batch of records is in the log. */
+  | 'recovery-appended'
+  /** What only the log had is kept in Postgres; the log is still there. */
+  | 'recovery-staged'
+  /** The topics of the log are deleted. */
+  | 'recovery-deleted'
+  /** The new log has its first records. */
+  | 'recovery-opened'
+  /** The log is as it must be; Postgres is as it was. */
+  | 'recovery-copied'
+  /** All is done; nothing was said of it. */
+  | 'recovery-reset';
+
 /** What is called at a point whenever it is reached. */
-export type Faults = Readonly<Partial<Record<FaultPoint | JobFaultPoint, () => void>>>;
+export type Faults = Readonly<Partial<Record<FaultPoint | JobFaultPoint | RecoveryFaultPoint, () => void>>>;

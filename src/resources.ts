@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { createPlacement, type Placement } from './events/placement.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { openEmbeddedLog } from './log/embedded.ts';
+import { LogInUse, openEmbeddedLog } from './log/embedded.ts';
 import type { EventLog } from './log/event-log.ts';
 import { openKafkaLog } from './log/kafka.ts';
 import type { PostgresConnection } from './postgres/connection.ts';
@@ -22,6 +22,8 @@ export interface Resources {
   /** The namespace's own tables; not bound to a generation. */
   readonly admin: Database;
   readonly log: EventLog;
+  /** False: a server has the embedded log, or it was opened for reading. What is to be appended goes through that server. */
+  readonly isWritable: boolean;
   readonly placement: Placement;
   /** Names of the migrations that were applied just now. */
   readonly migrated: readonly string[];
@@ -35,9 +37,10 @@ export interface ResourceOptions {
   /**
    * - `server`: the one that owns embedded data;
    * - `command`: beside a running server, reading the embedded log only;
-   * - `lone-command`: instead of a server.
+   * - `lone-command`: instead of a server;
+   * - `writer`: either of the two: it appends to an embedded log by itself, unless a server does.
    */
-  readonly as: 'server' | 'command' | 'lone-command';
+  readonly as: 'server' | 'command' | 'lone-command' | 'writer';
 }
 
 export async function openResources(options: ResourceOptions): Promise<Resources> {
@@ -51,9 +54,9 @@ export async function openResources(options: ResourceOptions): Promise<Resources
   const common = { name: 'openmusic', max: 6, searchPath, queryTimeoutMs: 600_000 };
   const admin = openDatabase(connection, { ...common, prepare: liftAndTell(options.logger) });
   lifecycle.add('database', admin);
-  const log = await openLog(connection, options);
+  const { log, isWritable } = await openLog(connection, options);
   lifecycle.add('log', { stop: () => log.close() });
-  return { connection, admin, log, placement, migrated };
+  return { connection, admin, log, isWritable, placement, migrated };
 }
 
 function liftAndTell(logger: Logger): (client: Client) => Promise<void> {
@@ -90,22 +93,33 @@ async function bringUpToDate(connection: PostgresConnection, { config, logger }:
   return migrations;
 }
 
-function openLog(connection: PostgresConnection, { config, logger, as }: ResourceOptions): Promise<EventLog> {
+async function openLog(
+  connection: PostgresConnection,
+  { config, logger, as }: ResourceOptions,
+): Promise<Pick<Resources, 'log' | 'isWritable'>> {
   const throttle = createThrottle();
   const say = (level: 'debug' | 'info' | 'warn' | 'error', message: string, extra: object = {}) => {
     const line = level === 'debug' ? message : throttle(message, message);
     if (line !== undefined) logger[level](extra, line);
   };
-  if (config.KAFKA_BROKERS) return openKafkaLog({ ...kafkaOptions(config), logger: say });
-  return openEmbeddedLog({
-    connection,
-    namespace: config.NAMESPACE,
-    readOnly: as === 'command',
-    log: say,
-    onLost: (error) => {
-      logger.fatal(error.message);
-      process.exit(1);
-    },
+  if (config.KAFKA_BROKERS) {
+    return { log: await openKafkaLog({ ...kafkaOptions(config), logger: say }), isWritable: true };
+  }
+  const open = (readOnly: boolean) =>
+    openEmbeddedLog({
+      connection,
+      namespace: config.NAMESPACE,
+      readOnly,
+      log: say,
+      onLost: (error) => {
+        logger.fatal(error.message);
+        process.exit(1);
+      },
+    }).then((log) => ({ log, isWritable: !readOnly }));
+  if (as !== 'writer') return open(as === 'command');
+  return open(false).catch((error: unknown) => {
+    if (error instanceof LogInUse) return open(true);
+    throw error;
   });
 }
 

@@ -1,21 +1,13 @@
-import path from 'node:path';
-import Fastify from 'fastify';
 import { z } from 'zod';
-import { type Config, loadConfig } from '../config.ts';
+import { loadConfig } from '../config.ts';
 import { reasonOf } from '../errors.ts';
-import { acceptTokens } from '../http/auth.ts';
-import { keysOf } from '../keys.ts';
+import { type AdminApi, openAdminApi } from './admin-api.ts';
 
 export interface DeadLetterOptions {
   /** Base of the API; the public one unless it is given. */
   readonly url?: string;
 }
 
-interface AdminApi {
-  call<Data>(method: string, path: string, data: z.ZodType<Data>, body?: object): Promise<Data>;
-}
-
-const failure = z.object({ message: z.string(), code: z.string() });
 const attempt = z.object({
   startedAt: z.string(),
   error: z.object({ code: z.string(), message: z.string() }).optional(),
@@ -88,49 +80,13 @@ export const deadLettersDrop = (jobIds: readonly string[], options: DeadLetterOp
 
 const addressOf = (jobId: string) => `/admin/dead-letters/${encodeURIComponent(jobId)}`;
 
-/**
- * Speaks with the running API as an admin, by a token of its own making: whoever has the key of the server may do all. Only
- * the server can append to an embedded log, and so it is asked in the distributed shape, too.
- */
 async function withAdminApi({ url }: DeadLetterOptions, work: (api: AdminApi) => Promise<number>): Promise<number> {
   try {
-    const config = loadConfig();
-    return await work(adminApi(url ?? config.publicUrl, await adminToken(config)));
+    return await work(await openAdminApi(loadConfig(), url));
   } catch (error) {
     process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
     return 1;
   }
-}
-
-function adminApi(base: string, token: string): AdminApi {
-  return {
-    async call(method, where, data, body) {
-      const address = base.replace(/\/+$/, '') + where;
-      const headers = { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) };
-      const answer = await fetch(address, { method, headers, body: body && JSON.stringify(body) }).catch(
-        (error: unknown) => {
-          throw new Error(`${base} cannot be reached (${reasonOf(error)}). Start the server, or name it by --url.`);
-        },
-      );
-      const said: unknown = await answer.json();
-      if (!answer.ok) throw new Error(failure.parse(said).message);
-      return z.object({ data }).parse({ data: undefined, ...(said as object) }).data;
-    },
-  };
-}
-
-/** Of nobody who has an account. */
-const OPERATOR = { id: 'system', role: 'admin' } as const;
-
-async function adminToken(config: Config): Promise<string> {
-  const keys = await keysOf(config, path.resolve(config.DATA_DIR));
-  const app = Fastify();
-  const tokens = acceptTokens(app, {
-    access: { key: keys.ACCESS_TOKEN_KEY, age: 60 },
-    refresh: { key: keys.REFRESH_TOKEN_KEY, age: 60 },
-  });
-  await app.ready();
-  return tokens.issue('access', OPERATOR);
 }
 
 const print = (line: string) => void process.stdout.write(`${line}\n`);

@@ -14,10 +14,12 @@ import {
 import type { Client, Database } from '../postgres/pool.ts';
 import { listGenerations } from '../projections/generations.ts';
 import { verifyLog } from '../projections/verify.ts';
-import { parsePosition, withResources } from './with-resources.ts';
+import { refuseUnfinished } from '../recovery/note.ts';
+import { type CommandContext, parsePosition, withResources } from './with-resources.ts';
 
 export function logInit(): Promise<number> {
   return withResources({ as: 'lone-command' }, async ({ log, placement, admin, print }) => {
+    await refuseUnfinished(admin);
     const { incarnation } = await initLog({ log, placement, database: admin });
     print(
       `The log is ready: ${placement.topics.length} event topics of ${placement.partitions} partitions, incarnation ${incarnation}.`,
@@ -97,18 +99,21 @@ async function checkpointIn(client: Client, schema: string, { topic, partition }
 
 /** Exit code 2 when a fault was found. */
 export function logVerify(): Promise<number> {
-  return withResources({ as: 'command' }, async ({ log, placement, admin, print }) => {
-    const { refusals, alarms } = await reviewLog(log, placement, await readIdentity(admin));
-    const place = { log, namespace: placement.namespace, database: admin };
-    const published = await readPublishedVoids(place);
-    const { partitions, faults: found } = await verifyLog({ log, placement, voids: published.voids });
-    const faults = [...refusals, ...alarms, ...published.faults, ...(await unpublishedAlarms(place)), ...found];
-    for (const { topic, partition, end, streams, winners, losers } of partitions) {
-      const lost = Object.entries(losers).map(([reason, count]) => `, ${count} ${reason}`);
-      print(`${topic}/${partition}: ${end} records, ${winners} accepted in ${streams} streams${lost.join('')}`);
-    }
-    for (const fault of faults) print(`FAULT ${fault}`);
-    print(faults.length === 0 ? 'The log is sound.' : `The log has ${faults.length} faults.`);
-    return faults.length === 0 ? 0 : 2;
-  });
+  return withResources({ as: 'command' }, reportLog);
+}
+
+/** Prints what every partition holds, and each fault. Returns the exit code. */
+export async function reportLog({ log, placement, admin, print }: CommandContext): Promise<number> {
+  const { refusals, alarms } = await reviewLog(log, placement, await readIdentity(admin));
+  const place = { log, namespace: placement.namespace, database: admin };
+  const published = await readPublishedVoids(place);
+  const { partitions, faults: found } = await verifyLog({ log, placement, voids: published.voids });
+  const faults = [...refusals, ...alarms, ...published.faults, ...(await unpublishedAlarms(place)), ...found];
+  for (const { topic, partition, end, streams, winners, losers } of partitions) {
+    const lost = Object.entries(losers).map(([reason, count]) => `, ${count} ${reason}`);
+    print(`${topic}/${partition}: ${end} records, ${winners} accepted in ${streams} streams${lost.join('')}`);
+  }
+  for (const fault of faults) print(`FAULT ${fault}`);
+  print(faults.length === 0 ? 'The log is sound.' : `The log has ${faults.length} faults.`);
+  return faults.length === 0 ? 0 : 2;
 }

@@ -12,6 +12,7 @@ import { logInit, logVerify, logVoid } from './log.ts';
 import { migrateUp } from './migrate.ts';
 import { projectionsRebuild } from './projections.ts';
 import { quarantineList, quarantineRelease } from './quarantine.ts';
+import { logRecover, RECOVER_HELP, type RecoverCommandOptions } from './recover.ts';
 
 async function exits(code: Promise<number>): Promise<void> {
   process.exitCode = await code;
@@ -32,6 +33,16 @@ log
   .description('declare the record at topic/partition@offset a loser for ever')
   .requiredOption('--why <reason>', 'kept beside the position')
   .action((position: string, { why }: { why: string }) => exits(logVoid(position, why)));
+
+log
+  .command('recover')
+  .description(
+    'find out how log and Postgres stand to each other, and mend it after one of them was restored from a copy',
+  )
+  .option('--answer <word>', 'types the answer: append, anew, follow or restored')
+  .option('--url <base>', 'of a running server with an embedded log; PUBLIC_URL unless it is given')
+  .addHelpText('after', RECOVER_HELP)
+  .action((options: RecoverCommandOptions) => exits(logRecover(options)));
 
 const projections = program.command('projections').description('the read models');
 projections

@@ -1,5 +1,5 @@
 import { encodeEvent, subjectOf } from './codec.ts';
-import { type LogRecord, showPosition } from './record.ts';
+import { type LogRecord, showPosition, type StoredRecord } from './record.ts';
 
 /** The value of a record in `<namespace>.voids`: that position is a loser for every reader. These records are not judged. */
 export interface PositionVoided {
@@ -22,3 +22,10 @@ export const voidRecord = (event: PositionVoided): LogRecord => ({
   value: encodeEvent(event),
   headers: { 'content-type': 'application/avro', ce_type: subjectOf(event.type) },
 });
+
+/**
+ * Whether it says of the place where it stands that nothing counts there. A recovery of the log fills the places of losers
+ * with such records. It has no checksum, so the rule makes it a loser in any case; here it is told from a stranger's.
+ */
+export const isFiller = ({ headers, key, ...at }: StoredRecord): boolean =>
+  headers.ce_checksum === undefined && headers.ce_type === subjectOf('PositionVoided') && key === showPosition(at);

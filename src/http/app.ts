@@ -29,6 +29,7 @@ import { jobEventRoutes } from './routes/job-events.ts';
 import { jobResultRoutes } from './routes/job-results.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { likeRoutes } from './routes/likes.ts';
+import { type LogRecordDependencies, logRecordRoutes } from './routes/log-records.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { playlistRoutes } from './routes/playlists.ts';
 import { playlistSongRoutes } from './routes/playlist-songs.ts';
@@ -49,6 +50,7 @@ export interface AppDependencies
     CoverDependencies,
     PlaylistDependencies,
     JobDependencies,
+    LogRecordDependencies,
     Omit<UserDependencies, 'rate'>,
     Pick<AuthenticationDependencies, 'sessions'> {
   readonly files: CoverDependencies['files'] & JobDependencies['files'];
@@ -126,6 +128,7 @@ const workRoutes =
       exports: exportRoutes(starting),
       deadLetters: deadLetterRoutes(starting),
       providers: providerRoutes(deps),
+      ...(deps.appendRecords && { logRecords: logRecordRoutes(deps.appendRecords) }),
     });
     registered();
   };

@@ -20,6 +20,9 @@ declare module 'fastify' {
 }
 
 type Kind = 'access' | 'refresh';
+/** In whose name commands of the command line speak. No account has this id. */
+export const OPERATOR = { id: 'system', role: 'admin' } as const;
+
 /** Tokens under an older key are still verified, in a namespace of their own. */
 type Namespace = Kind | `former-${Kind}`;
 

@@ -10,14 +10,17 @@ import {
   beginsOf,
   createTopics,
   deleteExpired,
+  deleteTopics,
   describeTopics,
   durabilityOf,
   endsOf,
   partitionsOf,
 } from './embedded/topics.ts';
-import { holdWriterLock, type WriterLock, type WriterLockOptions } from './embedded/writer-lock.ts';
+import { holdWriterLock, LogInUse, type WriterLock, type WriterLockOptions } from './embedded/writer-lock.ts';
 import { AppendError, type EventLog, type Subscription } from './event-log.ts';
 import { voidsTopicOf } from './topics.ts';
+
+export { LogInUse };
 
 export interface EmbeddedLogOptions extends WriterLockOptions {
   /** Takes no lock, so that it can be opened beside a server. Appends are refused, but for those to the topic of voids. */
@@ -101,6 +104,12 @@ function logIn(
     durability: () => durabilityOf(database),
     describe: (topics) => describeTopics(database, topics),
     createTopics: (topics) => createTopics(database, topics),
+    async deleteTopics(topics) {
+      if (!lock) throw new Error('the log is open for reading only');
+      await lock.held();
+      await deleteTopics(database, topics);
+      tail.forget(topics);
+    },
     begins: (partitions) => beginsOf(database, partitions),
     ends: (partitions) => endsOf(database, partitions),
     read: (from, { maxBytes = 2 ** 20 } = {}) => read(database, from, maxBytes),

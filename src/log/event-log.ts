@@ -16,6 +16,8 @@ export interface EventLog {
   describe(topics: readonly string[]): Promise<TopicDescription[]>;
   /** Makes topics that do not exist yet. Others are left as they are. */
   createTopics(topics: readonly NewTopic[]): Promise<void>;
+  /** Deletes topics with all that is in them; those that do not exist are passed over. Nothing may be subscribed to them. */
+  deleteTopics(topics: readonly string[]): Promise<void>;
   /**
    * Appends all records in one request; resolves when every one is acknowledged by all in-sync replicas.
    * Rejects with an AppendError; after `unknown` some or all of them may be, or may yet come to be, in the log.

@@ -60,6 +60,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> 
     durability: (topics) => answer('asking for durability', admin.durability(topics)),
     describe: (topics) => answer('describing topics', admin.describe(topics)),
     createTopics: (topics) => answer('creating topics', admin.createTopics(topics)),
+    deleteTopics: (topics) => answer('deleting topics', admin.deleteTopics(topics)),
     begins: (partitions) => answer('asking for the beginnings', reader.begins(partitions)),
     ends: (partitions) => answer('asking for the ends', reader.ends(partitions)),
     read: (from, { maxBytes = 2 ** 20 } = {}) => answer('reading', read(reader, from, maxBytes)),

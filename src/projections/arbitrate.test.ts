@@ -1,11 +1,22 @@
 import { describe, expect, it } from '@jest/globals';
 import { claim, withCorruptHeader, withCorruptValue, withoutHeader } from '../../test/support/core.ts';
 import type { LogRecord } from '../events/record.ts';
+import { voidRecord } from '../events/voids.ts';
 import { type Ground, sight, wins } from './arbitrate.ts';
 
 const at = { topic: 't', partition: 0, offset: 7, leaderEpoch: 0 };
 const ground: Ground = { belongs: () => true, isVoid: () => false };
 const look = (record: LogRecord, more: Partial<Ground> = {}) => sight({ ...record, ...at }, { ...ground, ...more });
+const filler = (offset: number) =>
+  voidRecord({
+    type: 'PositionVoided',
+    incarnation: '0198c0de-0000-7000-8000-000000000000',
+    ...at,
+    offset,
+    lastOffset: offset,
+    reason: 'a test',
+    at: '2026-11-22T21:06:18.353Z',
+  });
 const stream = 'album-0198c0de000070008000000000000000';
 
 describe('the rule', () => {
@@ -39,6 +50,8 @@ describe('a record before any head is looked at', () => {
     ['without a checksum', withoutHeader(record, 'ce_checksum'), {}, /ce_checksum is missing/, true],
     ['of somebody else', { key: 'k', value: Buffer.alloc(0), headers: { a: 'b' } }, {}, /is missing/, true],
     ['with an id that no index holds', claim({ stream: `album-${'x'.repeat(250)}` }), {}, /ce_subject/, true],
+    ['that fills the place of another one', filler(7), {}, /^a filler$/, false],
+    ['that would fill another place', filler(8), {}, /ce_checksum is missing/, true],
     ['that was declared void', record, { isVoid: ({ offset }) => offset === 7 }, /declared void/, false],
     [
       'that is corrupt and was declared void',

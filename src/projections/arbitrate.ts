@@ -1,5 +1,6 @@
 import { type Envelope, readEnvelope } from '../events/envelope.ts';
 import type { StoredRecord, TopicPartition } from '../events/record.ts';
+import { isFiller } from '../events/voids.ts';
 import { isBlank, type LogEntry } from '../log/entry.ts';
 import type { VoidTest } from '../log/voids.ts';
 
@@ -41,6 +42,7 @@ export function sight(entry: LogEntry, ground: Ground): Sighting {
 
 function sightRecord(record: StoredRecord, ground: Ground): Sighting {
   const reading = readEnvelope(record);
+  if (isFiller(record)) return { kind: 'loser', reason: 'a filler', alarm: false };
   if (reading.kind === 'foreign') return { kind: 'loser', reason: reading.reason, alarm: true };
   if (reading.kind === 'corrupt') return reading;
   const { envelope } = reading;

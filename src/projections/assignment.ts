@@ -86,11 +86,11 @@ export class Assignment {
   }
 
   /**
-   * Starts partitions again that would stand still for ever: stopped ones whose next record was declared void, and those
-   * whose commits a crash took back. Returns where each is to be read from.
+   * Starts partitions again that would stand still for ever: stopped ones whose next record was declared void or whose fence
+   * an operator's command has moved, and those whose commits a crash took back. Returns where each is to be read from.
    */
   async retryStopped(): Promise<Position[]> {
-    return [...(await this.#retryVoided()), ...(await this.#retrySetBack())];
+    return [...(await this.#retryFreed()), ...(await this.#retrySetBack())];
   }
 
   /** Stops partitions whose log was seen twice in a row to end before what is applied: it was shortened or made anew. */
@@ -124,11 +124,16 @@ export class Assignment {
     return this.stop(state, `the log ends at ${end}, before the checkpoint`);
   }
 
-  async #retryVoided(): Promise<Position[]> {
+  async #retryFreed(): Promise<Position[]> {
+    const { store, voids } = this.#options;
     const stopped = [...this.#states].filter(([, state]) => state.stopped !== undefined);
     if (stopped.length === 0) return [];
-    const isVoid = await this.#options.voids();
-    const freed = stopped.filter(([, { where, checkpoint }]) => isVoid({ ...where, offset: checkpoint?.next ?? 0 }));
+    const [isVoid, stored] = await Promise.all([voids(), store.checkpoints(stopped.map(([, { where }]) => where))]);
+    const fences = new Map(stored.map((each) => [partitionKey(each), each.fence]));
+    const freed = stopped.filter(
+      ([key, { where, checkpoint }]) =>
+        isVoid({ ...where, offset: checkpoint?.next ?? 0 }) || (checkpoint && fences.get(key) !== checkpoint.fence),
+    );
     return freed.length > 0 ? this.#begin(new Map(freed)) : [];
   }
 

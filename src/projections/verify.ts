@@ -16,6 +16,10 @@ export interface VerifyOptions {
   readonly voids: readonly Span[];
   /** Hears after every read how far a partition is. */
   readonly progress?: (at: Position, end: number) => void;
+  /** Is shown every winner. */
+  readonly accepted?: (record: StoredRecord, envelope: Envelope) => void;
+  /** Is shown everything at which a reader must stop. */
+  readonly corrupt?: (entry: LogEntry) => void;
 }
 
 export interface LogReport {
@@ -44,23 +48,17 @@ const MOST_FAULTS = 1_000;
  * partition at a time.
  */
 export async function verifyLog(options: VerifyOptions): Promise<LogReport> {
-  const { log, placement, voids } = options;
-  const ground = { belongs: placement.belongs, isVoid: voidTestOf(voids) };
-  const begins = await log.begins(placement.all);
+  const { log, placement } = options;
   const partitions: PartitionReport[] = [];
-  for (const [index, end] of (await log.ends(placement.all)).entries()) {
-    partitions.push(await verifyPartition(options, ground, begins[index]?.offset ?? 0, end));
-  }
+  for (const end of await log.ends(placement.all)) partitions.push(await verifyPartition(options, end));
   return { partitions, faults: partitions.flatMap(({ faults }) => faults) };
 }
 
-async function verifyPartition(
-  { log, placement, progress }: VerifyOptions,
-  ground: Ground,
-  begin: number,
-  end: Position,
-): Promise<PartitionReport> {
-  const examiner = new Examiner(placement, ground);
+/** Judges one partition up to `end`. */
+export async function verifyPartition(options: VerifyOptions, end: Position): Promise<PartitionReport> {
+  const { log, progress } = options;
+  const [{ offset: begin } = { offset: 0 }] = await log.begins([end]);
+  const examiner = new Examiner(options);
   if (begin > 0) examiner.examine([missing(end, 0, begin - 1)]);
   for (let next = begin; next < end.offset; progress?.({ ...end, offset: next }, end.offset)) {
     const entries = await log.read({ ...end, offset: next }, { maxBytes: READ_BYTES });
@@ -72,7 +70,7 @@ async function verifyPartition(
 
 /** Goes through one partition in the order of its offsets. */
 class Examiner {
-  readonly #placement: Placement;
+  readonly #options: VerifyOptions;
   readonly #ground: Ground;
   readonly #heads = new Map<string, Head>();
   readonly #losers: Record<string, number> = {};
@@ -80,9 +78,9 @@ class Examiner {
   #next = 0;
   #winners = 0;
 
-  constructor(placement: Placement, ground: Ground) {
-    this.#placement = placement;
-    this.#ground = ground;
+  constructor(options: VerifyOptions) {
+    this.#options = options;
+    this.#ground = { belongs: options.placement.belongs, isVoid: voidTestOf(options.voids) };
   }
 
   /** The offset after the entries; undefined of none. */
@@ -104,15 +102,20 @@ class Examiner {
   }
 
   #examineFirst(entry: LogEntry): void {
-    const genesis = isBlank(entry) ? 'the genesis record is missing' : readGenesis(this.#placement, entry);
+    const genesis = isBlank(entry) ? 'the genesis record is missing' : readGenesis(this.#options.placement, entry);
     if (typeof genesis === 'string') this.#fault(entry, genesis);
   }
 
   #judge(entry: LogEntry): void {
     const sighting = sight(entry, this.#ground);
-    if (sighting.kind === 'corrupt') this.#fault(entry, sighting.reason);
+    if (sighting.kind === 'corrupt') this.#stopAt(entry, sighting.reason);
     else if (sighting.kind === 'loser') this.#lose(sighting.reason);
     else this.#judgeClaim(sighting.record, sighting.envelope);
+  }
+
+  #stopAt(entry: LogEntry, reason: string): void {
+    this.#fault(entry, reason);
+    this.#options.corrupt?.(entry);
   }
 
   #judgeClaim(record: StoredRecord, envelope: Envelope): void {
@@ -122,8 +125,10 @@ class Examiner {
     else this.#accept(record, envelope, intact);
   }
 
-  #accept(record: StoredRecord, { stream, version, id, type }: Envelope, intact: boolean): void {
+  #accept(record: StoredRecord, envelope: Envelope, intact: boolean): void {
+    const { stream, version, id, type } = envelope;
     this.#winners++;
+    this.#options.accepted?.(record, envelope);
     this.#heads.set(stream, { version, id });
     const unreadable = intact ? decodingFault(type, record) : undefined;
     if (unreadable !== undefined) this.#fault(record, `cannot be decoded: ${unreadable}`);

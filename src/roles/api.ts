@@ -125,6 +125,7 @@ export async function addApi(context: Context, health: Health, { reads, commands
     catalogWrites: config.CATALOG_WRITES,
     limits: { bodyBytes: config.BODY_BYTES, bodyDepth: config.BODY_DEPTH },
     production: config.NODE_ENV === 'production',
+    appendRecords: config.KAFKA_BROKERS ? undefined : (batch) => context.resources.log.append(batch),
   });
   const server = await startHttp(app, { host: config.HOST, port: config.PORT });
   lifecycle.add('http', { stop: () => (health.leave(), server.stop()) });

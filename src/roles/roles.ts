@@ -12,6 +12,7 @@ import { createNotifier } from '../postgres/listen.ts';
 import { namespacesWithData } from '../postgres/namespaces.ts';
 import { consumerProbe, consumersProbe, databaseProbe, lifeOf, logProbe } from '../probes.ts';
 import { Consumers } from '../projections/consumers.ts';
+import { refuseUnfinished } from '../recovery/note.ts';
 import { openResources, type Resources } from '../resources.ts';
 import { addApi, addParts, addReads } from './api.ts';
 import { addCache } from './cache.ts';
@@ -52,6 +53,7 @@ export async function startRoles(options: RolesOptions): Promise<void> {
 
 /** An embedded log is made at the first start; any other is made by `openmusic log init` and only checked here. */
 async function checkOrInit({ log, placement, admin }: Resources, config: Config, logger: Logger): Promise<void> {
+  await refuseUnfinished(admin);
   if (config.KAFKA_BROKERS) await checkLog(log, placement, await readIdentity(admin));
   else await initLog({ log, placement, database: admin });
   const { durable, why } = await log.durability(placement.topics);

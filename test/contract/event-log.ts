@@ -74,6 +74,18 @@ export function eventLogContract(
       on.append(keys.map((key) => ({ ...where, record: recordOf(key) })));
 
     describe('topics', () => {
+      it('are gone with their records when they are deleted, and can be made anew', async () => {
+        const topic = await createTopic(2);
+        await append({ topic, partition: 1 }, ['a', 'b']);
+        await log.deleteTopics([topic, newName()]);
+        expect(await log.describe([topic])).toEqual([]);
+        await log.createTopics([{ topic, partitions: 1, retentionMs: -1 }]);
+        expect(await log.ends([{ topic, partition: 0 }])).toEqual([{ topic, partition: 0, offset: 0 }]);
+        await append({ topic, partition: 0 }, ['c']);
+        const [first] = await log.read({ topic, partition: 0, offset: 0 });
+        expect(first).toMatchObject({ key: 'c', offset: 0 });
+      });
+
       it('are made with the partitions and the retention asked for', async () => {
         const topic = newName();
         await log.createTopics([{ topic, partitions: 3, retentionMs: 86_400_000 }]);

@@ -79,9 +79,9 @@ export async function startProcess(options: ProcessOptions): Promise<OpenMusicPr
   };
 }
 
-/** Runs a command of the command line to its end. */
-export async function openmusic(args: readonly string[], env: ProcessOptions['env']) {
-  const { child, output } = run('src/cli/openmusic.ts', args, { env });
+/** Runs a command of the command line to its end, or another entry in its place. The code is null when it was killed. */
+export async function openmusic(args: readonly string[], env: ProcessOptions['env'], entry = 'src/cli/openmusic.ts') {
+  const { child, output } = run(entry, args, { env });
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, output: output() };
 }

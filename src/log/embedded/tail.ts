@@ -35,6 +35,17 @@ export class Tail {
     this.#ends.set(key, Math.max(end.offset, this.#ends.get(key) ?? 0));
   }
 
+  /** Of topics that are deleted: others by the same names hold other records. */
+  forget(topics: readonly string[]): void {
+    const gone = new Set(topics);
+    for (const [key, record] of this.#records) {
+      if (!gone.has(record.topic)) continue;
+      this.#records.delete(key);
+      this.#bytes -= sizeOf(record);
+      this.#ends.delete(partitionKey(record));
+    }
+  }
+
   /** What follows the positions as far as known; undefined when some of it is not here and must be read. */
   slices(wanted: readonly Position[], limits: Limits): Slice[] | undefined {
     const behind = wanted.filter((position) => position.offset < (this.#ends.get(partitionKey(position)) ?? 0));

@@ -56,6 +56,14 @@ export async function createTopics(database: Database, topics: readonly NewTopic
   await database.query({ text, values: columns });
 }
 
+export async function deleteTopics(database: Database, topics: readonly string[]): Promise<void> {
+  const text = `
+    WITH emptied AS (DELETE FROM log_records WHERE topic = ANY ($1::text[])),
+    parted AS (DELETE FROM log_partitions WHERE topic = ANY ($1::text[]))
+    DELETE FROM log_topics WHERE topic = ANY ($1::text[])`;
+  await database.query({ text, values: [topics] });
+}
+
 /** The next offset of each. Throws for a partition that does not exist. */
 export function endsOf(database: Database, partitions: readonly TopicPartition[]): Promise<Position[]> {
   return offsetsOf(database, partitions, 'next_offset');

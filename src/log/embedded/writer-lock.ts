@@ -23,10 +23,18 @@ const PATIENCE_MS = 2_000;
 const PAUSE_MS = 100;
 const APPENDS_WAIT_MS = 5_000;
 
-/** Rejects when another server holds the lock. */
+/** A server has the right to append. */
+export class LogInUse extends Error {
+  constructor(namespace: string) {
+    super(`Another OpenMusic server already writes this log (namespace ${namespace}).`);
+    this.name = 'LogInUse';
+  }
+}
+
+/** Rejects with LogInUse when another server holds the lock. */
 export async function holdWriterLock(options: WriterLockOptions): Promise<WriterLock> {
   const lock = await take(options);
-  if (!lock) throw new Error(`Another OpenMusic server already writes this log (namespace ${options.namespace}).`);
+  if (!lock) throw new LogInUse(options.namespace);
   return new HeldLock(options, lock);
 }
 

@@ -11,6 +11,7 @@ export interface LogAdmin {
   describe(topics: readonly string[]): Promise<TopicDescription[]>;
   durability(topics: readonly string[]): Promise<Durability>;
   createTopics(topics: readonly NewTopic[]): Promise<void>;
+  deleteTopics(topics: readonly string[]): Promise<void>;
 }
 
 export function createLogAdmin(kafka: Kafka, flush: boolean): LogAdmin {
@@ -21,6 +22,7 @@ export function createLogAdmin(kafka: Kafka, flush: boolean): LogAdmin {
     describe: (topics) => describe(admin, topics),
     durability: (topics) => durability(admin, topics),
     createTopics: (topics) => createTopics(admin, topics, flush),
+    deleteTopics: (topics) => deleteTopics(admin, topics),
   };
 }
 
@@ -96,6 +98,22 @@ async function createTopic(admin: Admin, topic: ITopicConfig): Promise<void> {
       // A broker can take a moment to learn of a topic that the controller has made; kafkajs's own wait fails then.
       if (Date.now() > giveUpAt) throw error;
     }
+    await delay(LOOK_AGAIN_MS);
+  }
+}
+
+/** Resolves when no broker that is asked shows them any more: until then the names count as taken. */
+async function deleteTopics(admin: Admin, topics: readonly string[]): Promise<void> {
+  const existing = async () => {
+    const found = new Set(await admin.listTopics());
+    return topics.filter((topic) => found.has(topic));
+  };
+  const doomed = await existing();
+  if (doomed.length === 0) return;
+  await admin.deleteTopics({ topics: doomed, timeout: SERVED_WITHIN_MS });
+  const giveUpAt = Date.now() + SERVED_WITHIN_MS;
+  while ((await existing()).length > 0) {
+    if (Date.now() > giveUpAt) throw new Error(`${doomed.join(', ')} were deleted and are still there`);
     await delay(LOOK_AGAIN_MS);
   }
 }

@@ -1,0 +1,50 @@
+import path from 'node:path';
+import Fastify from 'fastify';
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import { reasonOf } from '../errors.ts';
+import { acceptTokens, OPERATOR } from '../http/auth.ts';
+import { keysOf } from '../keys.ts';
+
+export interface AdminApi {
+  call<Data>(method: string, path: string, data: z.ZodType<Data>, body?: object): Promise<Data>;
+}
+
+const failure = z.object({ message: z.string(), code: z.string() });
+
+/**
+ * Speaks with the running API as an admin, by a token that it makes itself: to have the server's key is to have all rights. Only
+ * the server can append to an embedded log, and so it is asked in the distributed shape, too. `url` is the base of the API; the
+ * public one unless it is given.
+ */
+export async function openAdminApi(config: Config, url: string = config.publicUrl): Promise<AdminApi> {
+  return adminApi(url, await adminToken(config));
+}
+
+function adminApi(base: string, token: string): AdminApi {
+  return {
+    async call(method, where, data, body) {
+      const address = base.replace(/\/+$/, '') + where;
+      const headers = { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) };
+      const answer = await fetch(address, { method, headers, body: body && JSON.stringify(body) }).catch(
+        (error: unknown) => {
+          throw new Error(`${base} cannot be reached (${reasonOf(error)}). Start the server, or name it by --url.`);
+        },
+      );
+      const said: unknown = await answer.json();
+      if (!answer.ok) throw new Error(failure.parse(said).message);
+      return z.object({ data }).parse({ data: undefined, ...(said as object) }).data;
+    },
+  };
+}
+
+async function adminToken(config: Config): Promise<string> {
+  const keys = await keysOf(config, path.resolve(config.DATA_DIR));
+  const app = Fastify();
+  const tokens = acceptTokens(app, {
+    access: { key: keys.ACCESS_TOKEN_KEY, age: 60 },
+    refresh: { key: keys.REFRESH_TOKEN_KEY, age: 60 },
+  });
+  await app.ready();
+  return tokens.issue('access', OPERATOR);
+}

@@ -1,0 +1,116 @@
+import { createInterface } from 'node:readline';
+import type { Faults } from '../faults.ts';
+import { type ServerLock, takeServerLock } from '../postgres/server-lock.ts';
+import { sessionsInUse } from '../recovery/consumers.ts';
+import { readRecovery, type Recovery, WAYS, type Way } from '../recovery/note.ts';
+import { goOn, recover, type RecoverOptions, waysOf } from '../recovery/recover.ts';
+import { describeSurvey, describeWay } from '../recovery/report.ts';
+import { type Survey, surveyLog } from '../recovery/survey.ts';
+import { appendingLog } from './appending-log.ts';
+import { reportLog } from './log.ts';
+import { type CommandContext, type Output, withResources } from './with-resources.ts';
+
+export interface RecoverCommandOptions {
+  /** What the operator would type. */
+  readonly answer?: string;
+  /** Base of the API of a running server with an embedded log; the public one unless it is given. */
+  readonly url?: string;
+}
+
+export const RECOVER_HELP = `
+It reads the whole log, says what was found and what each way would lose, and asks. It changes nothing before it was answered.
+Stop all OpenMusic processes first; only beside a server with an embedded log it works through that server.
+Broken off, it goes on where it was when it is run again. Code 1: nothing was changed; 2: the log has faults.`;
+
+/** Exit code 1 when nothing was changed because of what was answered or found, 2 when the log has faults at the end. */
+export function logRecover(options: RecoverCommandOptions, faults: Faults = {}): Promise<number> {
+  return withResources({ as: 'writer' }, async (context) => {
+    const lock = await lockRecovery(context);
+    try {
+      return await recoverUnder(context, options, faults);
+    } finally {
+      await lock.stop();
+    }
+  });
+}
+
+async function lockRecovery({ connection, config }: CommandContext): Promise<ServerLock> {
+  const lock = await takeServerLock(connection, `${config.NAMESPACE}.recovery`);
+  if (!lock) throw new Error('Another process recovers the log of this namespace.');
+  return lock;
+}
+
+async function recoverUnder(context: CommandContext, options: RecoverCommandOptions, faults: Faults): Promise<number> {
+  const { admin, placement, print } = context;
+  const log = await appendingLog(context, options.url);
+  // The log that it makes is owned as the one that `log init` makes.
+  const work: RecoverOptions = { log, admin, placement, faults, owner: null };
+  const unfinished = await readRecovery(admin);
+  if (unfinished) return finish(context, work, unfinished);
+  const survey = await surveyLog(work);
+  describeSurvey(survey).forEach(print);
+  const ways = waysOf(survey);
+  if (ways.length === 0) return survey.kind === 'equal' ? reportLog(context) : 1;
+  ways.flatMap((way) => describeWay(way, survey)).forEach(print);
+  const way = await ask(ways, options.answer, print);
+  if (way === undefined) return unchanged(survey, print);
+  await mustBeAlone(context, way);
+  await recover(work, way);
+  return done(context, way);
+}
+
+async function finish(context: CommandContext, work: RecoverOptions, recovery: Recovery): Promise<number> {
+  context.print(`The recovery that was begun at ${recovery.begunAt.toISOString()} goes on: ${recovery.way}.`);
+  await mustBeAlone(context, recovery.way);
+  await goOn(work, recovery);
+  return done(context, recovery.way);
+}
+
+function unchanged({ kind }: Survey, print: Output): number {
+  print('Nothing was changed.');
+  return kind === 'ahead' ? 0 : 1;
+}
+
+/** Others would append meanwhile, or answer from what is being dropped. */
+async function mustBeAlone({ admin, placement, isWritable }: CommandContext, way: Way): Promise<void> {
+  if (!isWritable) {
+    if (way === 'append') return;
+    throw new Error(`A server runs on this log. Stop it, and run the command again: only \`append\` goes through it.`);
+  }
+  const sessions = await sessionsInUse(admin, placement);
+  if (sessions === 0) return;
+  throw new Error(
+    `OpenMusic processes use this database (${sessions} sessions). Stop all of them, and run the command again.`,
+  );
+}
+
+async function done(context: CommandContext, way: Way): Promise<number> {
+  const code = await reportLog(context);
+  const makesAnew = way === 'anew' || way === 'follow';
+  context.print(
+    makesAnew
+      ? 'Recovered. Start the processes: the projector makes the read models anew, from the whole log.'
+      : 'Recovered. Start the processes that do not run.',
+  );
+  return code;
+}
+
+/** The word that was typed, if it is one of those that were asked for. */
+async function ask(ways: readonly Way[], answer: string | undefined, print: Output): Promise<Way | undefined> {
+  print(`Type ${ways.join(' or ')}. Anything else changes nothing.`);
+  const typed = answer ?? (await readLine());
+  if (answer !== undefined) print(`> ${answer}`);
+  return WAYS.find((way) => ways.includes(way) && way === typed.trim());
+}
+
+/** Empty when the input has ended. */
+function readLine(): Promise<string> {
+  const lines = createInterface({ input: process.stdin });
+  return new Promise((resolve) => {
+    lines.once('line', (line) => {
+      resolve(line);
+      lines.close();
+    });
+    lines.once('close', () => resolve(''));
+  });
+}

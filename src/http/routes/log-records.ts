@@ -1,0 +1,54 @@
+import type { preHandlerHookHandler } from 'fastify';
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { forbidden } from '../../errors.ts';
+import type { Append } from '../../log/event-log.ts';
+import { mustBeLoggedIn, OPERATOR } from '../auth.ts';
+import { done } from '../schemas.ts';
+
+export interface LogRecordDependencies {
+  /** Appends to an embedded log; undefined where commands can do it themselves. */
+  readonly appendRecords?: (batch: readonly Append[]) => Promise<void>;
+}
+
+/** A record of 512 kB in base64, and its headers. */
+const BODY_BYTES = 2 * 2 ** 20;
+
+const record = z.strictObject({
+  topic: z.string(),
+  partition: z.int().nonnegative(),
+  key: z.string(),
+  /** In base64. */
+  value: z.string(),
+  headers: z.record(z.string(), z.string()),
+});
+
+const body = z.strictObject({ records: z.array(record).max(1_000) });
+
+/**
+ * For `openmusic log …` beside a server with an embedded log, whose only writer is the server. It is no part of the API: it takes
+ * no token but that of a command, which is made with the server's own key.
+ */
+export const logRecordRoutes =
+  (append: NonNullable<LogRecordDependencies['appendRecords']>): FastifyPluginCallbackZod =>
+  (app, _options, registered) => {
+    app.addHook('onRequest', mustBeLoggedIn);
+    app.addHook('preHandler', mustBeOperator);
+    const schema = { hide: true, body, response: { 200: done('The records are in the log.') } };
+    app.post('/admin/log/records', { schema, bodyLimit: BODY_BYTES }, async ({ body: { records } }) => {
+      await append(
+        records.map(({ topic, partition, key, headers, value }) => ({
+          ...{ topic, partition },
+          record: { key, headers, value: Buffer.from(value, 'base64') },
+        })),
+      );
+      return { status: 'success' as const, message: 'The records are in the log.' };
+    });
+    registered();
+  };
+
+/** An account, an admin's included, has an id of another form. */
+const mustBeOperator: preHandlerHookHandler = (request, _reply, next) => {
+  if (request.account?.id === OPERATOR.id) next();
+  else next(forbidden('Only a command of the server may do that.'));
+};

@@ -1,0 +1,183 @@
+import type { LogOwner } from '../events/genesis.ts';
+import { ownHeaders } from '../events/envelope.ts';
+import { type LogRecord, partitionKey, type Position, type TopicPartition } from '../events/record.ts';
+import type { Faults } from '../faults.ts';
+import { isBlank, lastOffsetOf, type LogEntry } from '../log/entry.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { genesisRecord } from '../log/genesis.ts';
+import { deadLettersOf, topicsOf } from '../log/topics.ts';
+import { readVoidTest, type VoidTest } from '../log/voids.ts';
+import { type Client, transaction } from '../postgres/pool.ts';
+import { sight } from '../projections/arbitrate.ts';
+import { verifyPartition } from '../projections/verify.ts';
+import { type Applied, furthestApplied, knownFrom, knownIds } from './furthest.ts';
+import { noteStep, type Recovery } from './note.ts';
+import { type PartitionSurvey, type Survey, surveyOurs, type SurveyOptions } from './survey.ts';
+import { writeFrom } from './write.ts';
+
+export interface IncarnationOptions extends SurveyOptions {
+  readonly faults?: Faults;
+  /** Named in the first records of the new log; null for a log that lies in its own database. */
+  readonly owner: LogOwner | null;
+}
+
+/**
+ * Makes the topics anew, with all that Postgres has accepted in its order, and behind it what only the old log had. It is
+ * another life of the log, which tells every reader to forget its offsets. Each step can be repeated: before the topics are
+ * deleted, all of their records that are to stay are kept in Postgres.
+ */
+export async function beginIncarnation(options: IncarnationOptions, { step, incarnation }: Recovery): Promise<void> {
+  const { admin, faults = {} } = options;
+  if (step === 'begun') await stage(options, await surveyOurs(options, ['differs']));
+  faults['recovery-staged']?.();
+  if (step !== 'opened') await open(options, incarnation);
+  await noteStep(admin, 'opened');
+  faults['recovery-opened']?.();
+  for (const applied of await furthestApplied(admin, options.placement)) {
+    await copy(options, applied);
+    await mustHoldAll(options, applied);
+  }
+}
+
+interface StagedRecord extends LogRecord {
+  readonly id: string;
+}
+
+/** Keeps the claims of the log that Postgres does not know. Most are writes that were never answered with success. */
+async function stage(options: SurveyOptions, { partitions }: Survey): Promise<void> {
+  const isVoid = await readVoidTest(options.admin);
+  await options.admin.use((client) =>
+    transaction(client, async () => {
+      await client.query('DELETE FROM log_recovery_records');
+      for (const survey of partitions) await stagePartition(options, client, survey, isVoid);
+      await client.query(`UPDATE log_recovery SET step = 'staged'`);
+    }),
+  );
+}
+
+async function stagePartition(
+  { admin, log, placement }: SurveyOptions,
+  client: Client,
+  survey: PartitionSurvey,
+  isVoid: VoidTest,
+): Promise<void> {
+  const { next, end, differsAt = next } = survey;
+  const known = new Set((await knownIds(admin, survey)).values());
+  const genesis = placement.genesisOf(survey);
+  let nth = 0;
+  for await (const entries of entriesFrom(log, { ...survey, offset: Math.min(next, differsAt) }, end)) {
+    const records = entries.flatMap((entry): StagedRecord[] => {
+      const sighting = sight(entry, { belongs: placement.belongs, isVoid });
+      if (sighting.kind !== 'claim') return [];
+      const { record, envelope } = sighting;
+      if (known.has(envelope.id) || envelope.stream === genesis) return [];
+      return [{ ...record, headers: ownHeaders(record.headers), id: envelope.id }];
+    });
+    await keep(client, survey, nth, records);
+    nth += records.length;
+  }
+}
+
+/** What stands in a partition from a position up to `end`, as much at a time as one read brings. */
+async function* entriesFrom(log: EventLog, from: Position, end: number): AsyncGenerator<LogEntry[]> {
+  if (end === 0) return;
+  const [begin] = await log.begins([from]);
+  for (let offset = Math.max(from.offset, begin?.offset ?? 0); offset < end;) {
+    const entries = await log.read({ topic: from.topic, partition: from.partition, offset });
+    const last = entries.at(-1);
+    if (!last) return;
+    yield entries.filter((entry) => entry.offset < end);
+    offset = lastOffsetOf(last) + 1;
+  }
+}
+
+async function keep(
+  client: Client,
+  { topic, partition }: TopicPartition,
+  from: number,
+  records: readonly StagedRecord[],
+) {
+  const rows = records.map(({ id, key, value, headers }, index) => ({
+    ...{ topic, partition, nth: from + index, record_id: id, key, headers },
+    value: value.toString('base64'),
+  }));
+  await client.query(
+    `INSERT INTO log_recovery_records (topic, partition, nth, record_id, key, value, headers)
+      SELECT topic, partition, nth, record_id, key, decode(value, 'base64'), headers
+      FROM json_to_recordset($1) AS r (topic text, partition int, nth int, record_id uuid, key text, value text, headers json)`,
+    [JSON.stringify(rows)],
+  );
+}
+
+/** All that belongs to one life of the log. Dead letters are not judged, and stay. */
+async function open({ log, placement, owner, faults = {} }: IncarnationOptions, incarnation: string): Promise<void> {
+  const topics = topicsOf(placement).filter(({ topic }) => topic !== deadLettersOf(placement.namespace));
+  await log.deleteTopics(topics.map(({ topic }) => topic));
+  faults['recovery-deleted']?.();
+  await log.createTopics(topicsOf(placement));
+  await log.append(
+    placement.all.map((where) => ({ ...where, record: genesisRecord(placement, where, incarnation, owner) })),
+  );
+}
+
+/** What is there already is passed over: an earlier run has appended it, in the same order. */
+async function copy(options: IncarnationOptions, applied: Applied): Promise<void> {
+  const { log } = options;
+  const [end] = await log.ends([applied]);
+  if (!end) throw new Error(`There is no ${partitionKey(applied)}.`);
+  await writeFrom(options, end, lacking(options, applied, await idsIn(options, end)));
+}
+
+async function idsIn({ log }: SurveyOptions, end: Position): Promise<Set<string>> {
+  const ids = new Set<string>();
+  for await (const entries of entriesFrom(log, { ...end, offset: 0 }, end.offset)) {
+    for (const entry of entries) if (!isBlank(entry)) ids.add(entry.headers.ce_id ?? '');
+  }
+  return ids;
+}
+
+/** Streams of the partition's own first record belong to the life of the log that has ended. */
+async function* lacking(
+  { admin, placement }: SurveyOptions,
+  applied: Applied,
+  there: ReadonlySet<string>,
+): AsyncGenerator<LogRecord> {
+  const genesis = placement.genesisOf(applied);
+  if (applied.schema !== undefined) {
+    for await (const rows of knownFrom(admin, applied, 0)) {
+      for (const { id, stream: key, headers, value } of rows) {
+        if (key !== genesis && !there.has(id)) yield { key, headers, value };
+      }
+    }
+  }
+  const text = `SELECT record_id AS id, key, value, headers FROM log_recovery_records
+    WHERE topic = $1 AND partition = $2 ORDER BY nth`;
+  const staged = { text, values: [applied.topic, applied.partition] };
+  for await (const rows of admin.chunks<StagedRecord & Record<string, unknown>>(staged, 500)) {
+    for (const { id, key, headers, value } of rows) if (!there.has(id)) yield { key, headers, value };
+  }
+}
+
+/** Only then may Postgres forget what it has: every record that it has accepted wins in the new log, too. */
+async function mustHoldAll({ admin, log, placement }: SurveyOptions, applied: Applied): Promise<void> {
+  const left = new Set((await knownIds(admin, applied)).values());
+  const [end] = await log.ends([applied]);
+  if (!end) throw new Error(`There is no ${partitionKey(applied)}.`);
+  await verifyPartition({ log, placement, voids: [], accepted: (_, { id }) => void left.delete(id) }, end);
+  for (const id of await genesisIds({ admin }, applied, placement.genesisOf(applied))) left.delete(id);
+  if (left.size > 0) {
+    throw new Error(
+      `${partitionKey(applied)} of the new log lacks ${left.size} records of Postgres. Nothing was forgotten: run the command again.`,
+    );
+  }
+}
+
+async function genesisIds(
+  { admin }: Pick<SurveyOptions, 'admin'>,
+  { schema }: Applied,
+  stream: string,
+): Promise<string[]> {
+  if (schema === undefined) return [];
+  const text = `SELECT record_id AS id FROM "${schema}".stream_events WHERE stream = $1`;
+  return (await admin.query<{ id: string }>({ text, values: [stream] })).map(({ id }) => id);
+}

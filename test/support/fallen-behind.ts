@@ -1,0 +1,57 @@
+import { randomUUID } from 'node:crypto';
+import type { Position } from '../../src/events/record.ts';
+import { lagOf } from '../../src/projections/consumers.ts';
+import { claim, type Api, type Core } from './core.ts';
+import { withQueue } from './judges.ts';
+import { restoreLog } from './restored.ts';
+import { until } from './servers/waiting.ts';
+
+/** What the log lacks then: records that count, and losers. */
+export const LACKS = { winners: 4, losers: 4 };
+
+/**
+ * The log as of now, then changes of which some lose, applied by read models and a queue; then all are stopped, and the log is as
+ * it was before. The topics of `without` are not there at all. Returns where the log ends.
+ */
+export async function fallBehind(core: Core, api: Api, without: readonly string[] = []): Promise<Position[]> {
+  const { id } = await api.createAlbum('Parachutes');
+  const copied = await core.log.ends(core.placement.all);
+  for (const name of ['a', 'b', 'c']) {
+    await api.changeAlbum(id, name);
+    await core.append(core.placement.place(id), claim({ stream: id, version: 2, prev: randomUUID() }));
+  }
+  await api.createAlbum('X & Y');
+  await core.append(core.placement.place(id), claim({ stream: id, version: 1 }));
+  await core.settled();
+  await queueCatchesUp(core);
+  await stopAll(core, api);
+  await restoreLog(core, copied, without);
+  return copied;
+}
+
+/** The queue of the workers is fed until it has all that is in the log. */
+export const queueCatchesUp = (core: Core): Promise<void> =>
+  withQueue(core, (health) =>
+    until(
+      () => Promise.resolve(health().caughtUp && lagOf(health()) === 0 && health().stopped.length === 0),
+      30_000,
+      () => `the queue has not caught up: ${JSON.stringify(health())}`,
+    ),
+  );
+
+/** Nothing reads or feeds any more. */
+export async function stopAll(core: Core, api: Api): Promise<void> {
+  await api.close();
+  await core.starve();
+}
+
+/** Winners without their offsets, which another incarnation does not keep; of the first records only that they are there. */
+export async function eventsOf(core: Core) {
+  const rows = await core.rows<{ stream: string; version: number; record_id: string }>('stream_events');
+  return rows.map(({ stream, version, record_id }) => ({
+    ...{ stream, version },
+    id: stream.startsWith('genesis-') ? 'any' : record_id,
+  }));
+}
+
+export const modelsOf = async (core: Core) => ({ albums: await core.rows('albums'), events: await eventsOf(core) });
