@@ -1,11 +1,16 @@
+import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
+import type { LogOwner } from './events/genesis.ts';
+import { newId } from './events/ids.ts';
 import { createPlacement, type Placement } from './events/placement.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { openEmbeddedLog } from './log/embedded.ts';
 import type { EventLog } from './log/event-log.ts';
+import { forReading } from './log/follow.ts';
 import { openKafkaLog } from './log/kafka.ts';
+import { readOwner } from './log/owner.ts';
 import type { PostgresConnection } from './postgres/connection.ts';
 import { joinOrStartEmbeddedPostgres } from './postgres/embedded.ts';
 import { keepEmbeddedPostgres } from './postgres/kept.ts';
@@ -23,6 +28,10 @@ export interface Resources {
   readonly admin: Database;
   readonly log: EventLog;
   readonly placement: Placement;
+  /** The identity of the database at a broker's log; undefined where the log lies in the database. */
+  readonly me: LogOwner | undefined;
+  /** Of this process at the brokers. */
+  readonly clientId: string;
   /** Names of the migrations that were applied just now. */
   readonly migrated: readonly string[];
 }
@@ -51,9 +60,11 @@ export async function openResources(options: ResourceOptions): Promise<Resources
   const common = { name: 'openmusic', max: 6, searchPath, queryTimeoutMs: 600_000 };
   const admin = openDatabase(connection, { ...common, prepare: liftAndTell(options.logger) });
   lifecycle.add('database', admin);
-  const log = await openLog(connection, options);
+  const me = config.KAFKA_BROKERS ? await readOwner(admin) : undefined;
+  const clientId = clientIdOf(config);
+  const log = await openLog(connection, options, { me, clientId });
   lifecycle.add('log', { stop: () => log.close() });
-  return { connection, admin, log, placement, migrated };
+  return { connection, admin, log: isFollower(options) ? forReading(log) : log, placement, me, clientId, migrated };
 }
 
 function liftAndTell(logger: Logger): (client: Client) => Promise<void> {
@@ -90,13 +101,27 @@ async function bringUpToDate(connection: PostgresConnection, { config, logger }:
   return migrations;
 }
 
-function openLog(connection: PostgresConnection, { config, logger, as }: ResourceOptions): Promise<EventLog> {
+/** Only what runs alone, as `log adopt`, may write to the log that this database follows. */
+const isFollower = ({ config, as }: ResourceOptions): boolean => config.READ_ONLY === 'on' && as !== 'lone-command';
+
+/** Told from all others, so that each member of a consumer group can be found among the processes. */
+const clientIdOf = ({ NAMESPACE }: Config): string =>
+  `${NAMESPACE}-${hostname().replace(/[^\w.-]/g, '_')}-${process.pid}-${newId().slice(-8)}`;
+
+function openLog(
+  connection: PostgresConnection,
+  { config, logger, as }: ResourceOptions,
+  { me, clientId }: Pick<Resources, 'me' | 'clientId'>,
+): Promise<EventLog> {
   const throttle = createThrottle();
   const say = (level: 'debug' | 'info' | 'warn' | 'error', message: string, extra: object = {}) => {
     const line = level === 'debug' ? message : throttle(message, message);
     if (line !== undefined) logger[level](extra, line);
   };
-  if (config.KAFKA_BROKERS) return openKafkaLog({ ...kafkaOptions(config), logger: say });
+  if (config.KAFKA_BROKERS) {
+    const groups = me && { namespace: config.NAMESPACE, of: me };
+    return openKafkaLog({ ...kafkaOptions(config), clientId, logger: say, ...(groups && { groups }) });
+  }
   return openEmbeddedLog({
     connection,
     namespace: config.NAMESPACE,
@@ -114,7 +139,6 @@ function kafkaOptions(config: Config) {
   const brokers = config.KAFKA_BROKERS ?? [];
   return {
     brokers,
-    clientId: config.NAMESPACE,
     ssl: config.KAFKA_SSL === 'on',
     sasl: mechanism && { mechanism, username: username ?? '', password: password ?? '' },
     flush: config.KAFKA_FLUSH ?? (brokers.length === 1 ? ('on' as const) : ('off' as const)),

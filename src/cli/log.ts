@@ -11,8 +11,9 @@ import { verifyLog } from '../projections/verify.ts';
 import { parsePosition, withResources } from './with-resources.ts';
 
 export function logInit(): Promise<number> {
-  return withResources({ as: 'lone-command' }, async ({ log, placement, admin, print }) => {
-    const { incarnation } = await initLog({ log, placement, database: admin });
+  return withResources({ as: 'lone-command' }, async ({ log, placement, admin, me, config, print }) => {
+    if (config.READ_ONLY === 'on') throw new Error('A follower (READ_ONLY=on) makes no log.');
+    const { incarnation } = await initLog({ log, placement, database: admin, me });
     print(
       `The log is ready: ${placement.topics.length} event topics of ${placement.partitions} partitions, incarnation ${incarnation}.`,
     );
@@ -82,8 +83,9 @@ async function checkpointIn(client: Client, schema: string, { topic, partition }
 
 /** Exit code 2 when a fault was found. */
 export function logVerify(): Promise<number> {
-  return withResources({ as: 'command' }, async ({ log, placement, admin, print }) => {
-    const { refusals, alarms } = await reviewLog(log, placement, await readIdentity(admin));
+  return withResources({ as: 'command' }, async ({ log, placement, admin, me, config, print }) => {
+    const visitor = me && { me, readOnly: config.READ_ONLY === 'on' };
+    const { refusals, alarms } = await reviewLog(log, placement, await readIdentity(admin), visitor);
     const { partitions, faults: found } = await verifyLog({ log, placement, voids: await voidsOf(admin) });
     const faults = [...refusals, ...alarms, ...found];
     for (const { topic, partition, end, streams, winners, losers } of partitions) {

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { reasonOf } from '../errors.ts';
 import { accountsGrantAdmin } from './accounts.ts';
+import { type AdoptOptions, logAdopt } from './adopt.ts';
 import {
   deadLettersDrop,
   deadLettersList,
@@ -32,6 +33,14 @@ log
   .description('declare the record at topic/partition@offset a loser for ever')
   .requiredOption('--why <reason>', 'kept beside the position')
   .action((position: string, { why }: { why: string }) => exits(logVoid(position, why)));
+
+log
+  .command('adopt')
+  .description('make this database the owner of the log of a broker')
+  .option('--claim', 'which it was under another identity, before a restore or an upgrade')
+  .option('--fence', 'in place of another database, whose processes stop for good')
+  .option('--owner <identity...>', 'with --fence, instead of typing it: who owns the log now')
+  .action((options: AdoptOptions) => exits(logAdopt(options)));
 
 const projections = program.command('projections').description('the read models');
 projections

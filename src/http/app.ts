@@ -33,6 +33,7 @@ import { messageRoutes } from './routes/messages.ts';
 import { playlistRoutes } from './routes/playlists.ts';
 import { playlistSongRoutes } from './routes/playlist-songs.ts';
 import { providerRoutes } from './routes/providers.ts';
+import { refuseWrites } from './read-only.ts';
 import { rootRoutes } from './routes/root.ts';
 import { songRoutes } from './routes/songs.ts';
 import { type UserDependencies, userRoutes } from './routes/users.ts';
@@ -62,6 +63,8 @@ export interface AppDependencies
   readonly logger: Logger;
   readonly metricsRegistry: Registry;
   readonly limits: Limits;
+  /** Follows the log of another installation. */
+  readonly readOnly?: boolean;
   /** Whether strangers are to be expected. */
   readonly production: boolean;
 }
@@ -94,6 +97,7 @@ const apiRoutes =
   (api, _options, registered) => {
     const { publicUrl, rates } = deps;
     for (const hook of limited(api, 'default', rates.default)) api.addHook('onRequest', hook);
+    if (deps.readOnly) api.addHook('onRequest', refuseWrites);
     api.register(rootRoutes({ version, publicUrl }));
     api.register(userRoutes({ ...deps, rate: rates.register }));
     api.register(

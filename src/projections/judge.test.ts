@@ -20,7 +20,7 @@ function workOf(records: readonly LogRecord[], { heads = {}, next = 10 } = {}): 
 }
 function judge(work: Work, loaded: Record<string, StreamHead> = {}) {
   const sightings = work.records.map((record) => sight(record, ground));
-  return judgeWork(work, sightings, new Map(Object.entries(loaded)));
+  return judgeWork(work, sightings, { loaded: new Map(Object.entries(loaded)) });
 }
 const kinds = (judged: ReturnType<typeof judge>) =>
   judged.accepted.map(({ payload }) =>

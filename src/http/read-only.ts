@@ -1,0 +1,19 @@
+import type { onRequestHookHandler } from 'fastify';
+import { HttpError } from './errors.ts';
+
+const READS: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
+/** What changes nothing but the accounts, which a follower has of its own. */
+const ACCOUNTS: readonly (string | undefined)[] = ['/users', '/authentications'];
+
+/** Stands before every route of a follower: the log belongs to another installation. */
+export const refuseWrites: onRequestHookHandler = (request, _reply, next) => {
+  if (READS.includes(request.method) || ACCOUNTS.includes(request.routeOptions.url)) next();
+  else next(readOnly());
+};
+
+const readOnly = () =>
+  new HttpError({
+    status: 403,
+    code: 'READ_ONLY',
+    message: 'This server follows the log of another one and changes nothing. Send changes there.',
+  });
