@@ -334,8 +334,11 @@ function mustBeComplete(config: Settings): void {
     throw new ConfigError('AWS_SECRET_ACCESS_KEY: must be set together with AWS_ACCESS_KEY_ID');
   }
   mustHaveCertificates(config);
-  if (config.READ_ONLY === 'on') return mustFollow(config);
-  if (!config.KAFKA_BROKERS) return;
+  if (config.READ_ONLY === 'on') mustFollow(config);
+  else if (config.KAFKA_BROKERS) mustBeDistributed(config);
+}
+
+function mustBeDistributed(config: Settings): void {
   if (!config.PGHOST) throw new ConfigError('PGHOST: must be set when KAFKA_BROKERS is');
   if (!config.REDIS_URL && !config.REDIS_SERVER) throw new ConfigError('REDIS_URL: must be set when KAFKA_BROKERS is');
   for (const name of KEY_NAMES) if (!config[name]) throw new ConfigError(`${name}: must be set when KAFKA_BROKERS is`);

@@ -89,7 +89,8 @@ async function mayClaim({ log, admin, print }: CommandContext, others: readonly 
     );
     return false;
   }
-  const alive = (await Promise.all(others.map((owner) => (owner ? lastingMembers(log, owner) : [])))).flat();
+  const alive: GroupMember[] = [];
+  for (const owner of others) if (owner) alive.push(...(await lastingMembers(log, owner)));
   for (const member of alive) print(`  ${showMember(member)}`);
   if (alive.length > 0) print('The owner is alive: these are its processes. A log that is in use cannot be claimed.');
   return alive.length === 0;

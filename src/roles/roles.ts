@@ -57,15 +57,12 @@ export async function startRoles(options: RolesOptions): Promise<void> {
 
 /** An embedded log is made at the first start; any other is made by `openmusic log init` and only checked here. */
 async function openLogOf(resources: Resources, options: RolesOptions): Promise<Ownership | undefined> {
-  const { log, placement, me } = resources;
-  const ownership = me ? await checkBrokers({ ...resources, me }, options) : await initEmbedded(resources);
+  const { log, placement, admin, me } = resources;
+  const ownership = me ? await checkBrokers({ ...resources, me }, options) : undefined;
+  if (!me) await initLog({ log, placement, database: admin });
   const { durable, why } = await log.durability(placement.topics);
   options.logger[durable ? 'info' : 'warn'](`log: ${why}`);
   return ownership;
-}
-
-async function initEmbedded({ log, placement, admin }: Resources): Promise<undefined> {
-  await initLog({ log, placement, database: admin });
 }
 
 /** A broker's log has one owner; others can only follow it. Two processes of different databases are never in one group. */
