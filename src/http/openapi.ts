@@ -27,7 +27,7 @@ const pick = (names: readonly HeaderName[]) => Object.fromEntries(names.map((nam
 const FAILURES = {
   400: 'The input is not valid, or the change is not possible.',
   401: 'Only for whoever is logged in.',
-  403: 'Not for this account.',
+  403: 'Not for this account; of a change, also on a server that only follows another one (`READ_ONLY`).',
   404: 'There is no such thing.',
   409: 'The change lost the race against others too often; of a result: there is none yet.',
   410: 'The file is not kept any more.',

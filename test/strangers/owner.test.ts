@@ -1,6 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { openKafkaLog } from '../../src/log/kafka.ts';
@@ -17,7 +19,12 @@ import { entryOf, eventually, linesOf, metricOf } from '../support/observed.ts';
 import { newPerson } from '../support/people.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 import { refusalOf } from '../support/refused.ts';
-import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
+import {
+  createDatabase,
+  type NativePostgres,
+  startNativePostgres,
+  type TestDatabase,
+} from '../support/servers/index.ts';
 
 const LONG_MS = 240_000;
 const ROLES = ['api', 'projector', 'exporter', 'worker', 'scheduler'];
@@ -212,4 +219,216 @@ describeDistributed('two databases on one Kafka', () => {
     },
     LONG_MS,
   );
+
+  describe('log adopt', () => {
+    const processes: OpenMusicProcess[] = [];
+    let third: TestDatabase | undefined;
+    let adopter: LogOwner;
+    let job: string;
+
+    const adopt = (of: Settings, ...args: string[]) => openmusic(['log', 'adopt', ...args], of);
+    const start = async (of: Settings, roles: string) => {
+      const started = await startProcess({ env: { ...of, ROLES: roles } });
+      processes.push(started);
+      return started;
+    };
+    const stopAll = () => Promise.all(processes.splice(0).map((each) => each.end('SIGTERM')));
+    const attempts = async (connection: PostgresConnection) => {
+      const text = `SELECT headers ->> 'ce_time' AS time FROM ${system.namespace}_read_${READ_VERSION}_1.stream_events
+        WHERE stream = '${job}' AND type = 'openmusic.JobAttemptStarted' ORDER BY version`;
+      return (await sql<{ time: string }>(connection, system.namespace, text)).map(({ time }) => Date.parse(time));
+    };
+
+    beforeAll(async () => {
+      adopter = await ownerOf(other.connection);
+      const person = await newPerson(system.apis[0]!.url);
+      const asked = await person.client.post('/jobs', { type: 'dummy', payload: { duration: 30_000 } });
+      job = asked.body!.data!.jobId!;
+      await eventually('the job runs', async () => (await attempts(system.connection)).length === 1);
+      await system.workers[0]!.end('SIGKILL'); // its attempt may go on, for all that others know
+    }, LONG_MS);
+    afterAll(async () => {
+      await stopAll();
+      await third?.drop();
+    });
+
+    it(
+      '--fence lists who is alive, and changes nothing unless the identity of the owner is given',
+      async () => {
+        const { code, output } = await adopt(env, '--fence', '--owner', '1/2');
+        expect(code).toBe(1);
+        expect(output).toContain(`The log belongs to ${showOwner(owner)}`);
+        expect(output).toContain(`in ${system.namespace}.projector.`);
+        expect(output).toContain('Nothing was changed');
+        expect(await adopt(env, '--claim')).toMatchObject({
+          code: 1,
+          output: expect.stringContaining('never belonged'),
+        });
+        await newAlbum(client, 'still ours');
+      },
+      LONG_MS,
+    );
+
+    it(
+      '--fence makes the processes of the owner end by themselves, for good, and says who owns the log',
+      async () => {
+        const adopted = await adopt({ ...env, READ_ONLY: 'on' }, '--fence', '--owner', showOwner(owner));
+        expect(adopted).toMatchObject({ code: 0, output: expect.stringContaining(showOwner(adopter)) });
+        expect(await Promise.all([...system.projectors, ...system.apis].map(({ ended }) => ended))).toEqual([1, 1]);
+        const [line] = linesOf(system.projectors[0]!, 'a partition is no longer consumed');
+        expect(line?.reason).toContain(`the log belongs to the database ${showOwner(adopter)} from here on`);
+        for (const role of ROLES) {
+          expect(await refusalOf({ ...system.env, ROLES: role })).toContain(
+            `the log belongs to the database ${showOwner(adopter)}`,
+          );
+        }
+        expect((await system.cli('log', 'init')).code).toBe(1);
+      },
+      LONG_MS,
+    );
+
+    it(
+      'the new owner goes on with all there was, and takes over no attempt before it must have ended',
+      async () => {
+        const ATTEMPT_SECONDS = 20;
+        const [api] = await Promise.all([
+          start(env, 'api'),
+          start(env, 'projector'),
+          start({ ...env, JOB_ATTEMPT_SECONDS: String(ATTEMPT_SECONDS) }, 'exporter,worker,scheduler'),
+        ]);
+        const reader = createClient(api.url);
+        expect((await reader.get(`/albums/${album}`)).status).toBe(200);
+        expect((await reader.put(`/albums/${album}`, { name: 'of the new owner', year: 2001 })).status).toBe(200);
+        expect(await openmusic(['log', 'verify'], env)).toMatchObject({ code: 0 });
+        const text = 'SELECT adopted_at AS at FROM log_identity';
+        const [adopted] = await sql<{ at: Date }>(other.connection, system.namespace, text);
+        await eventually(
+          'the attempt is taken over',
+          async () => (await attempts(other.connection)).length === 2,
+          120_000,
+        );
+        const [, second] = await attempts(other.connection);
+        expect(second! - adopted!.at.getTime()).toBeGreaterThanOrEqual(ATTEMPT_SECONDS * 1_000);
+      },
+      LONG_MS,
+    );
+
+    it(
+      '--claim takes the log back for a database that was restored under another identity, once no process of the old one lives',
+      async () => {
+        await stopAll();
+        third = await cloneOf(other);
+        const restored = { ...system.env, ...settingsOf(third.connection) };
+        const refusal = await refusalOf({ ...restored, ROLES: 'projector' });
+        for (const word of ['restored from a dump, or upgraded', showOwner(adopter), '--claim'])
+          expect(refusal).toContain(word);
+        expect(await openmusic(['log', 'init'], restored)).toMatchObject({
+          code: 1,
+          output: expect.stringContaining('--claim'),
+        });
+        await start(env, 'projector');
+        expect(await adopt(restored, '--claim')).toMatchObject({
+          code: 1,
+          output: expect.stringContaining('The owner is alive'),
+        });
+        await stopAll();
+        expect(await adopt(restored, '--claim')).toMatchObject({ code: 0 });
+        const [api] = await Promise.all([start(restored, 'api'), start(restored, 'projector')]);
+        const reader = createClient(api.url);
+        expect((await reader.get(`/albums/${album}`)).body?.data?.album?.name).toBe('of the new owner');
+        expect((await reader.put(`/albums/${album}`, { name: 'restored', year: 2001 })).status).toBe(200);
+        await stopAll();
+      },
+      LONG_MS,
+    );
+
+    it(
+      'a database that takes its log back goes on past the fence that took it away, also in a rebuild',
+      async () => {
+        const identity = await ownerOf(third!.connection);
+        expect(await adopt(system.env, '--fence', '--owner', showOwner(identity))).toMatchObject({ code: 0 });
+        const [api] = await Promise.all([start(system.env, 'api'), start(system.env, 'projector')]);
+        const reader = createClient(api.url);
+        expect((await reader.get(`/albums/${album}`)).body?.data?.album?.name).toBe('restored');
+        expect((await reader.put(`/albums/${album}`, { name: 'back', year: 2001 })).status).toBe(200);
+        expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live build');
+        expect(await system.cli('log', 'verify')).toMatchObject({ code: 0 });
+      },
+      LONG_MS,
+    );
+  });
 });
+
+/** The same data under another oid, as out of a dump. Nothing may be connected to the original. */
+async function cloneOf({ connection }: TestDatabase): Promise<TestDatabase> {
+  const copy = { connection: { ...connection, database: `${connection.database}_copy` } };
+  const run = async (text: string) => {
+    const client = new pg.Client({ ...connection, database: 'postgres' });
+    await client.connect();
+    await client.query(text).finally(() => client.end());
+  };
+  await run(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${connection.database}'`);
+  await run(`CREATE DATABASE ${copy.connection.database} TEMPLATE ${connection.database}`);
+  return { ...copy, drop: () => run(`DROP DATABASE IF EXISTS ${copy.connection.database} WITH (FORCE)`) };
+}
+
+describeDistributed('a copy of the files of Postgres', () => {
+  let original: NativePostgres;
+  let copy: NativePostgres | undefined;
+  let home: string;
+  let system: Distributed;
+
+  beforeAll(async () => {
+    home = await mkdtemp(path.join(tmpdir(), 'openmusic-copy-'));
+    await chmod(home, 0o755);
+    original = await startNativePostgres({ dir: path.join(home, 'original') });
+    system = await startDistributed({ connection: original.connection });
+  }, LONG_MS);
+  afterAll(async () => {
+    await system.stop();
+    await copy?.stop();
+    await original.stop();
+    await rm(home, { recursive: true, force: true });
+  });
+
+  it(
+    'is refused while processes of the original are alive, whose rows were copied too, and not after',
+    async () => {
+      await copyOnline(original.connection, path.join(home, 'original'), path.join(home, 'copy'));
+      copy = await startNativePostgres({ dir: path.join(home, 'copy') });
+      const env = { ...system.env, ...settingsOf(copy.connection) };
+      expect(await ownerOf(copy.connection)).toEqual(await ownerOf(original.connection));
+      const [rows] = await sql<{ count: number }>(
+        copy.connection,
+        system.namespace,
+        'SELECT count(*) FROM log_clients',
+      );
+      expect(rows?.count).toBe(2);
+      const refusal = await refusalOf({ ...env, ROLES: 'projector' });
+      expect(refusal).toContain('a copy of the database is in use');
+      const album = await newAlbum(createClient(system.apis[0]!.url), 'of the original');
+      await Promise.all([...system.apis, ...system.projectors].map((each) => each.end('SIGKILL')));
+      const projector = await startProcess({ env: { ...env, ROLES: 'projector' } });
+      const api = await startProcess({ env: { ...env, ROLES: 'api' } });
+      expect((await createClient(api.url).get(`/albums/${album}`)).status).toBe(200);
+      await Promise.all([api, projector].map((each) => each.end('SIGTERM')));
+    },
+    LONG_MS,
+  );
+});
+
+/** As pg_basebackup makes one: the server goes on meanwhile. */
+async function copyOnline(connection: PostgresConnection, from: string, to: string): Promise<void> {
+  const client = new pg.Client(connection);
+  await client.connect();
+  await client.query(`SELECT pg_backup_start('copy', true)`);
+  await promisify(execFile)('cp', ['-a', from, to]);
+  const { rows } = await client.query<{ labelfile: string }>('SELECT labelfile FROM pg_backup_stop(false)');
+  await client.end();
+  const data = path.join(to, 'postgres');
+  await promisify(execFile)('cp', ['-a', path.join(from, 'postgres', 'pg_wal'), data]);
+  await rm(path.join(data, 'postmaster.pid'), { force: true });
+  const label = path.join(data, 'backup_label');
+  await writeFile(label, rows[0]!.labelfile);
+  await promisify(execFile)('chown', [`--reference=${data}`, label]);
+}
