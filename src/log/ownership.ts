@@ -4,7 +4,7 @@ import type { Placement } from '../events/placement.ts';
 import { partitionKey, type StoredRecord, type TopicPartition } from '../events/record.ts';
 import { ownerIn } from './genesis.ts';
 import { type LogIdentity, type Queries, readIdentity } from './identity.ts';
-import { isSameOwner, readOwner, showOwner } from './owner.ts';
+import { isSameOwner, showOwner } from './owner.ts';
 
 /** The database that wants to use a broker's log. */
 export interface Visitor {
@@ -134,9 +134,3 @@ export async function readAdoption(database: Queries): Promise<Date | undefined>
   });
   return row?.adopted ?? undefined;
 }
-
-/** This database as it wants to use a log. */
-export const visitorOf = async (database: Queries, readOnly: boolean): Promise<Visitor> => ({
-  me: await readOwner(database),
-  readOnly,
-});

@@ -80,8 +80,8 @@ describeDistributed('two databases on one Kafka', () => {
   }, LONG_MS);
   afterAll(async () => {
     for (const each of opened) await each.close();
-    await system?.stop();
-    await other?.drop();
+    await system.stop();
+    await other.drop();
   });
 
   const members = async (of?: LogOwner) =>
@@ -372,6 +372,9 @@ async function cloneOf({ connection }: TestDatabase): Promise<TestDatabase> {
   return { ...copy, drop: () => run(`DROP DATABASE IF EXISTS ${copy.connection.database} WITH (FORCE)`) };
 }
 
+/** Of which a copy can be made while it runs. */
+const REPLICATED = { wal_level: 'replica' };
+
 describeDistributed('a copy of the files of Postgres', () => {
   let original: NativePostgres;
   let copy: NativePostgres | undefined;
@@ -381,7 +384,7 @@ describeDistributed('a copy of the files of Postgres', () => {
   beforeAll(async () => {
     home = await mkdtemp(path.join(tmpdir(), 'openmusic-copy-'));
     await chmod(home, 0o755);
-    original = await startNativePostgres({ dir: path.join(home, 'original') });
+    original = await startNativePostgres({ dir: path.join(home, 'original'), settings: REPLICATED });
     system = await startDistributed({ connection: original.connection });
   }, LONG_MS);
   afterAll(async () => {
@@ -395,7 +398,7 @@ describeDistributed('a copy of the files of Postgres', () => {
     'is refused while processes of the original are alive, whose rows were copied too, and not after',
     async () => {
       await copyOnline(original.connection, path.join(home, 'original'), path.join(home, 'copy'));
-      copy = await startNativePostgres({ dir: path.join(home, 'copy') });
+      copy = await startNativePostgres({ dir: path.join(home, 'copy'), settings: REPLICATED });
       const env = { ...system.env, ...settingsOf(copy.connection) };
       expect(await ownerOf(copy.connection)).toEqual(await ownerOf(original.connection));
       const [rows] = await sql<{ count: number }>(
@@ -421,10 +424,12 @@ describeDistributed('a copy of the files of Postgres', () => {
 async function copyOnline(connection: PostgresConnection, from: string, to: string): Promise<void> {
   const client = new pg.Client(connection);
   await client.connect();
-  await client.query(`SELECT pg_backup_start('copy', true)`);
-  await promisify(execFile)('cp', ['-a', from, to]);
-  const { rows } = await client.query<{ labelfile: string }>('SELECT labelfile FROM pg_backup_stop(false)');
-  await client.end();
+  const copied = async () => {
+    await client.query(`SELECT pg_backup_start('copy', true)`);
+    await promisify(execFile)('cp', ['-a', from, to]);
+    return client.query<{ labelfile: string }>('SELECT labelfile FROM pg_backup_stop(false)');
+  };
+  const { rows } = await copied().finally(() => client.end());
   const data = path.join(to, 'postgres');
   await promisify(execFile)('cp', ['-a', path.join(from, 'postgres', 'pg_wal'), data]);
   await rm(path.join(data, 'postmaster.pid'), { force: true });
