@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { openKafkaLog } from '../../src/log/kafka.ts';
-import { readOwner, showOwner } from '../../src/log/owner.ts';
+import { showOwner } from '../../src/log/owner.ts';
 import type { LogOwner } from '../../src/events/genesis.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
@@ -16,6 +16,7 @@ import { Follower } from '../contract/follower.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { describeDistributed, type Distributed, type Settings, startDistributed } from '../support/distributed.ts';
 import { entryOf, eventually, linesOf, metricOf } from '../support/observed.ts';
+import { ownerOf } from '../support/owners.ts';
 import { newPerson } from '../support/people.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 import { refusalOf } from '../support/refused.ts';
@@ -32,11 +33,6 @@ const ROLES = ['api', 'projector', 'exporter', 'worker', 'scheduler'];
 const settingsOf = ({ host, port, user, password, database }: PostgresConnection): Settings => ({
   ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
 });
-
-async function ownerOf(connection: PostgresConnection): Promise<LogOwner> {
-  const database = openDatabase(connection, { name: 'test', max: 1, searchPath: ['public'] });
-  return readOwner(database).finally(() => database.stop());
-}
 
 /** Runs a statement on tables of the namespace. */
 async function sql<Row extends pg.QueryResultRow>(
