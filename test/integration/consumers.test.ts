@@ -132,9 +132,12 @@ describeDistributed('consumers of the log', () => {
       const held = () => stranger.joins.at(-1) ?? [];
       await eventually('the stranger has a partition', () => held().length > 0);
       const [where] = held();
+      const [end] = await log.ends([where!]);
       await eventually('a write there is not answered', async () => {
         await client.post('/albums', { name: 'for the stranger', year: 2001 });
-        return stranger.records.some(({ partition }) => partition === where!.partition);
+        return stranger.records.some(
+          ({ partition, offset }) => partition === where!.partition && offset >= end!.offset,
+        );
       });
       const [, projector] = [...consumers][0]!;
       await eventually('the projector is not ready', async () => (await health(projector)).join() === '200,503');
