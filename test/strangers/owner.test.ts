@@ -170,6 +170,22 @@ describeDistributed('two databases on one Kafka', () => {
       expect(linesOf(follower, 'Redis is not used')).toHaveLength(1);
     });
 
+    it(
+      'needs neither a Postgres nor a Redis nor keys by name',
+      async () => {
+        const home = await mkdtemp(path.join(tmpdir(), 'openmusic-follower-'));
+        await chmod(home, 0o755);
+        const { NAMESPACE, PARTITIONS, KAFKA_BROKERS } = system.env;
+        const bare = { NAMESPACE: NAMESPACE!, PARTITIONS: PARTITIONS!, KAFKA_BROKERS: KAFKA_BROKERS! };
+        const laptop = await startProcess({ env: { ...bare, READ_ONLY: 'on', DATA_DIR: home } });
+        expect((await createClient(laptop.url).get(`/albums/${album}`)).body?.data?.album?.name).toBe('Parachutes');
+        await newPerson(laptop.url);
+        expect(await laptop.end('SIGTERM')).toBe(0);
+        await rm(home, { recursive: true, force: true });
+      },
+      LONG_MS,
+    );
+
     it('is ready, and says so of nothing that it does not do', async () => {
       const { body, status } = await reader.get('/readyz');
       expect(status).toBe(200);
