@@ -3,6 +3,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
+import { isRefused } from './read-only.ts';
 import { errorSchema, problemSchema } from './schemas.ts';
 
 const HEADERS = {
@@ -96,8 +97,9 @@ export function describeApi(app: FastifyInstance, about: { version: string; publ
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
     },
     transform: (route) => {
-      const transformed = jsonSchemaTransform(route);
-      return { ...transformed, schema: withHeaders(transformed.schema, route.schema) };
+      const schema = withReadOnly(route);
+      const transformed = jsonSchemaTransform({ ...route, schema });
+      return { ...transformed, schema: withHeaders(transformed.schema, schema) };
     },
     transformObject: documentOf,
   });
@@ -106,6 +108,15 @@ export function describeApi(app: FastifyInstance, about: { version: string; publ
     theme: { title: 'OpenMusic API' },
     uiConfig: { docExpansion: 'list', tryItOutEnabled: true },
   });
+}
+
+type Route = Parameters<typeof jsonSchemaTransform>[0];
+
+/** A server that follows another one refuses every change. */
+function withReadOnly({ schema, url, route }: Route): FastifySchema {
+  const response = (schema.response ?? {}) as Record<string, unknown>;
+  const isWrite = [route.method].flat().some((method) => isRefused(method, url));
+  return isWrite && !('403' in response) ? { ...schema, response: { ...response, ...failures(403) } } : schema;
 }
 
 /** The transform keeps an answer's description and content, and loses its headers. */
