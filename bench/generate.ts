@@ -14,8 +14,8 @@ export interface GenerateOptions {
  * it takes another one each time: a second helping of the same records would lose every race against the first.
  */
 export function generateInto({ events, seed = randomInt(2 ** 31) }: GenerateOptions): Promise<number> {
-  return withResources({ as: 'lone-command' }, async ({ log, placement, admin, print }) => {
-    await initLog({ log, placement, database: admin });
+  return withResources({ as: 'lone-command' }, async ({ log, placement, admin, me, print }) => {
+    await initLog({ log, placement, database: admin, me });
     const began = performance.now();
     print(`Generating ${events.toLocaleString('en')} events with --seed ${seed}.`);
     await fill(log, generate({ placement, seed, events }));

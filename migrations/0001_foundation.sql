@@ -33,7 +33,30 @@ CREATE TABLE log_records (
 CREATE TABLE log_identity (
   only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
   incarnation uuid NOT NULL,
-  initialised_at timestamptz
+  initialised_at timestamptz,
+  -- The Postgres database that owns the log, as this one knows it; null for an embedded log.
+  owner_system_identifier text,
+  owner_database_oid text,
+  -- Whether that was this database, which can have another identity since: after an upgrade, or from a dump.
+  owned boolean NOT NULL DEFAULT true,
+  -- When this database took the log over from another one.
+  adopted_at timestamptz
+);
+
+-- The version of its genesis stream from which on this database owns a partition; without a row it is 1.
+CREATE TABLE log_ownership (
+  topic text NOT NULL,
+  partition integer NOT NULL,
+  version integer NOT NULL,
+  PRIMARY KEY (topic, partition)
+);
+
+-- Processes that may be members of this database's consumer groups. A row that came with a copy of the database names another
+-- start of Postgres than that of the copy.
+CREATE TABLE log_clients (
+  client_id text PRIMARY KEY,
+  postgres_started_at timestamptz NOT NULL,
+  seen_at timestamptz NOT NULL
 );
 
 -- Offsets that an operator declared void: what stands at them is a loser from then on. A copy of the topic of voids.

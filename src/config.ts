@@ -71,6 +71,11 @@ const settings = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info').describe('of pino'),
   NODE_ENV: z.string().default('development').describe('`production` makes risky settings warn at every start'),
   KAFKA_BROKERS: list.optional().describe('comma-separated `host:port`; without it the log is embedded in Postgres'),
+  READ_ONLY: onOff
+    .default('off')
+    .describe(
+      '`on`: follows the log of another database at KAFKA_BROKERS: reads only, with consumer groups of its own, no jobs, no Redis',
+    ),
   KAFKA_SSL: onOff.default('off').describe('TLS to the brokers'),
   KAFKA_SASL_MECHANISM: z
     .enum(['plain', 'scram-sha-256', 'scram-sha-512'])
@@ -249,7 +254,16 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
   if (!parsed.success) throw new ConfigError(parsed.error.issues.map(showIssue).join('; '));
   mustBeComplete(parsed.data);
   const publicUrl = (parsed.data.PUBLIC_URL ?? `http://localhost:${parsed.data.PORT}`).replace(/\/+$/, '');
-  return { ...parsed.data, publicUrl, mail: mailOf(parsed.data) };
+  return { ...parsed.data, ROLES: rolesOf(parsed.data), publicUrl, mail: mailOf(parsed.data) };
+}
+
+const READING: readonly Role[] = ['api', 'projector'];
+
+/** A follower does no jobs. */
+function rolesOf({ ROLES, READ_ONLY }: Settings): Role[] {
+  const left = READ_ONLY === 'on' ? ROLES.filter((role) => READING.includes(role)) : ROLES;
+  if (left.length === 0) throw new ConfigError('ROLES: must hold api or projector when READ_ONLY is on');
+  return left;
 }
 
 function withSecretFiles(given: NodeJS.Dict<string>): NodeJS.Dict<string> {
@@ -320,10 +334,19 @@ function mustBeComplete(config: Settings): void {
     throw new ConfigError('AWS_SECRET_ACCESS_KEY: must be set together with AWS_ACCESS_KEY_ID');
   }
   mustHaveCertificates(config);
-  if (!config.KAFKA_BROKERS) return;
+  if (config.READ_ONLY === 'on') mustFollow(config);
+  else if (config.KAFKA_BROKERS) mustBeDistributed(config);
+}
+
+function mustBeDistributed(config: Settings): void {
   if (!config.PGHOST) throw new ConfigError('PGHOST: must be set when KAFKA_BROKERS is');
   if (!config.REDIS_URL && !config.REDIS_SERVER) throw new ConfigError('REDIS_URL: must be set when KAFKA_BROKERS is');
   for (const name of KEY_NAMES) if (!config[name]) throw new ConfigError(`${name}: must be set when KAFKA_BROKERS is`);
+}
+
+/** A follower has its own Postgres, which may be the embedded one, and makes its own keys. */
+function mustFollow({ KAFKA_BROKERS }: Settings): void {
+  if (!KAFKA_BROKERS) throw new ConfigError('KAFKA_BROKERS: must be set when READ_ONLY is on');
 }
 
 function mustHaveCertificates({ PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY }: Settings): void {
@@ -346,6 +369,9 @@ export function warningsOf(config: Config): string[] {
     warnings.push(
       'RABBITMQ_SERVER is ignored: jobs are events on the log; KAFKA_BROKERS names a broker, none is needed.',
     );
+  }
+  if (config.READ_ONLY === 'on' && (config.REDIS_SERVER ?? (config.REDIS_URL !== 'off' && config.REDIS_URL))) {
+    warnings.push('Redis is not used: a follower (READ_ONLY=on) caches in process.');
   }
   return warnings;
 }

@@ -1,11 +1,16 @@
+import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
+import type { LogOwner } from './events/genesis.ts';
+import { newId } from './events/ids.ts';
 import { createPlacement, type Placement } from './events/placement.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { LogInUse, openEmbeddedLog } from './log/embedded.ts';
 import type { EventLog } from './log/event-log.ts';
+import { forReading } from './log/follow.ts';
 import { openKafkaLog } from './log/kafka.ts';
+import { readOwner } from './log/owner.ts';
 import type { PostgresConnection } from './postgres/connection.ts';
 import { joinOrStartEmbeddedPostgres } from './postgres/embedded.ts';
 import { keepEmbeddedPostgres } from './postgres/kept.ts';
@@ -25,6 +30,10 @@ export interface Resources {
   /** False: a server has the embedded log, or it was opened for reading. What is to be appended goes through that server. */
   readonly isWritable: boolean;
   readonly placement: Placement;
+  /** The identity of the database at a broker's log; undefined where the log lies in the database. */
+  readonly me: LogOwner | undefined;
+  /** Of this process at the brokers. */
+  readonly clientId: string;
   /** Names of the migrations that were applied just now. */
   readonly migrated: readonly string[];
 }
@@ -54,9 +63,11 @@ export async function openResources(options: ResourceOptions): Promise<Resources
   const common = { name: 'openmusic', max: 6, searchPath, queryTimeoutMs: 600_000 };
   const admin = openDatabase(connection, { ...common, prepare: liftAndTell(options.logger) });
   lifecycle.add('database', admin);
-  const { log, isWritable } = await openLog(connection, options);
+  const me = config.KAFKA_BROKERS ? await readOwner(admin) : undefined;
+  const clientId = clientIdOf(config);
+  const { log, isWritable } = await openLog(connection, options, { me, clientId });
   lifecycle.add('log', { stop: () => log.close() });
-  return { connection, admin, log, isWritable, placement, migrated };
+  return { connection, admin, log, isWritable, placement, me, clientId, migrated };
 }
 
 function liftAndTell(logger: Logger): (client: Client) => Promise<void> {
@@ -93,17 +104,28 @@ async function bringUpToDate(connection: PostgresConnection, { config, logger }:
   return migrations;
 }
 
+/** Only what runs alone, as `log adopt`, may write to the log that this database follows. */
+const isFollower = ({ config, as }: ResourceOptions): boolean => config.READ_ONLY === 'on' && as !== 'lone-command';
+
+/** Told from all others, so that each member of a consumer group can be found among the processes. */
+const clientIdOf = ({ NAMESPACE }: Config): string =>
+  `${NAMESPACE}-${hostname().replace(/[^\w.-]/g, '_')}-${process.pid}-${newId().slice(-8)}`;
+
 async function openLog(
   connection: PostgresConnection,
-  { config, logger, as }: ResourceOptions,
+  options: ResourceOptions,
+  { me, clientId }: Pick<Resources, 'me' | 'clientId'>,
 ): Promise<Pick<Resources, 'log' | 'isWritable'>> {
+  const { config, logger, as } = options;
   const throttle = createThrottle();
   const say = (level: 'debug' | 'info' | 'warn' | 'error', message: string, extra: object = {}) => {
     const line = level === 'debug' ? message : throttle(message, message);
     if (line !== undefined) logger[level](extra, line);
   };
   if (config.KAFKA_BROKERS) {
-    return { log: await openKafkaLog({ ...kafkaOptions(config), logger: say }), isWritable: true };
+    const groups = me && { namespace: config.NAMESPACE, of: me };
+    const log = await openKafkaLog({ ...kafkaOptions(config), clientId, logger: say, ...(groups && { groups }) });
+    return isFollower(options) ? { log: forReading(log), isWritable: false } : { log, isWritable: true };
   }
   const open = (readOnly: boolean) =>
     openEmbeddedLog({
@@ -128,7 +150,6 @@ function kafkaOptions(config: Config) {
   const brokers = config.KAFKA_BROKERS ?? [];
   return {
     brokers,
-    clientId: config.NAMESPACE,
     ssl: config.KAFKA_SSL === 'on',
     sasl: mechanism && { mechanism, username: username ?? '', password: password ?? '' },
     flush: config.KAFKA_FLUSH ?? (brokers.length === 1 ? ('on' as const) : ('off' as const)),

@@ -18,9 +18,10 @@ import { refuseUnfinished } from '../recovery/note.ts';
 import { type CommandContext, parsePosition, withResources } from './with-resources.ts';
 
 export function logInit(): Promise<number> {
-  return withResources({ as: 'lone-command' }, async ({ log, placement, admin, print }) => {
+  return withResources({ as: 'lone-command' }, async ({ log, placement, admin, me, config, print }) => {
+    if (config.READ_ONLY === 'on') throw new Error('A follower (READ_ONLY=on) makes no log.');
     await refuseUnfinished(admin);
-    const { incarnation } = await initLog({ log, placement, database: admin });
+    const { incarnation } = await initLog({ log, placement, database: admin, me });
     print(
       `The log is ready: ${placement.topics.length} event topics of ${placement.partitions} partitions, incarnation ${incarnation}.`,
     );
@@ -103,8 +104,9 @@ export function logVerify(): Promise<number> {
 }
 
 /** Prints what every partition holds, and each fault. Returns the exit code. */
-export async function reportLog({ log, placement, admin, print }: CommandContext): Promise<number> {
-  const { refusals, alarms } = await reviewLog(log, placement, await readIdentity(admin));
+export async function reportLog({ log, placement, admin, me, config, print }: CommandContext): Promise<number> {
+  const visitor = me && { me, readOnly: config.READ_ONLY === 'on' };
+  const { refusals, alarms } = await reviewLog(log, placement, await readIdentity(admin), visitor);
   const place = { log, namespace: placement.namespace, database: admin };
   const published = await readPublishedVoids(place);
   const { partitions, faults: found } = await verifyLog({ log, placement, voids: published.voids });

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { reasonOf } from '../errors.ts';
 import { accountsGrantAdmin } from './accounts.ts';
+import { type AdoptOptions, logAdopt } from './adopt.ts';
 import {
   deadLettersDrop,
   deadLettersList,
@@ -43,6 +44,13 @@ log
   .option('--url <base>', 'of a running server with an embedded log; PUBLIC_URL unless it is given')
   .addHelpText('after', RECOVER_HELP)
   .action((options: RecoverCommandOptions) => exits(logRecover(options)));
+log
+  .command('adopt')
+  .description('make this database the owner of the log of a broker')
+  .option('--claim', 'which it was under another identity, before a restore or an upgrade')
+  .option('--fence', 'in place of another database, whose processes stop for good')
+  .option('--owner <identity...>', 'with --fence, instead of typing it: who owns the log now')
+  .action((options: AdoptOptions) => exits(logAdopt(options)));
 
 const projections = program.command('projections').description('the read models');
 projections

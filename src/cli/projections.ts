@@ -1,4 +1,5 @@
 import { Registry } from 'prom-client';
+import { readOwnership } from '../log/ownership.ts';
 import { observeProjector } from '../projections/observe.ts';
 import { projections, READ_VERSION } from '../projections/projections.ts';
 import { rebuild } from '../projections/rebuild.ts';
@@ -13,9 +14,10 @@ const RUNNING = 3;
  */
 export function projectionsRebuild(): Promise<number> {
   return withResources({ as: 'command' }, async ({ signal, print, logger, ...resources }) => {
+    const ownership = await readOwnership(resources.admin, resources.placement, () => undefined);
     const result = await rebuild(
       {
-        ...resources,
+        ...{ ...resources, ownership },
         ...{ projections, version: READ_VERSION, logger, synchronousCommit: false },
         observer: observeProjector(logger, new Registry(), () => undefined),
         progress: showProgress(print),

@@ -1,5 +1,8 @@
 import { createInterface } from 'node:readline';
 import type { Faults } from '../faults.ts';
+import { readIdentity } from '../log/identity.ts';
+import { refusalOf } from '../log/ownership.ts';
+import { inspectLog, LogRefused } from '../log/topics.ts';
 import { type ServerLock, takeServerLock } from '../postgres/server-lock.ts';
 import { sessionsInUse } from '../recovery/consumers.ts';
 import { readRecovery, type Recovery, WAYS, type Way } from '../recovery/note.ts';
@@ -42,9 +45,10 @@ async function lockRecovery({ connection, config }: CommandContext): Promise<Ser
 
 async function recoverUnder(context: CommandContext, options: RecoverCommandOptions, faults: Faults): Promise<number> {
   const { admin, placement, print } = context;
+  await mustOwn(context);
   const log = await appendingLog(context, options.url);
   // The log that it makes is owned as the one that `log init` makes.
-  const work: RecoverOptions = { log, admin, placement, faults, owner: null };
+  const work: RecoverOptions = { log, admin, placement, faults, owner: context.me ?? null };
   const unfinished = await readRecovery(admin);
   if (unfinished) return finish(context, work, unfinished);
   const survey = await surveyLog(work);
@@ -57,6 +61,18 @@ async function recoverUnder(context: CommandContext, options: RecoverCommandOpti
   await mustBeAlone(context, way);
   await recover(work, way);
   return done(context, way);
+}
+
+/** Only the owner of a broker's log may change it, and only a log of its own making can take the place of the one it knew. */
+async function mustOwn({ log, admin, placement, me, config }: CommandContext): Promise<void> {
+  if (config.READ_ONLY === 'on') throw new Error('A follower (READ_ONLY=on) recovers no log.');
+  if (!me) return;
+  const visitor = { me, readOnly: false };
+  const identity = await readIdentity(admin);
+  const { incarnations, madeBy } = await inspectLog(log, placement);
+  const isForeign = [...incarnations.values()].some((incarnation) => incarnation !== identity?.incarnation);
+  const refusal = refusalOf(visitor, identity, undefined) ?? (isForeign && refusalOf(visitor, undefined, madeBy));
+  if (refusal) throw new LogRefused([refusal]);
 }
 
 async function finish(context: CommandContext, work: RecoverOptions, recovery: Recovery): Promise<number> {

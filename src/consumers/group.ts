@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Placement } from '../events/placement.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { EventLog } from '../log/event-log.ts';
+import type { Ownership } from '../log/ownership.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { createNotifier, listen } from '../postgres/listen.ts';
 import { openDatabase } from '../postgres/pool.ts';
@@ -29,6 +30,10 @@ export interface GroupOptions extends Pick<RunnerOptions, 'lanes' | 'concurrency
   readonly logger: Logger;
   readonly onCrash: (error: Error) => void;
   readonly consumers: Consumers;
+  /** Where this database owns the log. */
+  readonly ownership?: Ownership | undefined;
+  /** Attempts of others may still run until then. */
+  readonly takeOverFrom?: Date | undefined;
   /** Resolves when jobs can be worked on. */
   readonly ready: () => Promise<void>;
 }
@@ -62,6 +67,7 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
   };
   const feed = await startQueueFeed({
     ...{ log, placement, scope, database, logger, onCrash: options.onCrash, consumers: options.consumers },
+    ownership: options.ownership,
     onCommitted(commit) {
       const what = wordOf(commit, scope);
       if (what === undefined) return;
@@ -76,7 +82,11 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
     const stopped = once(stopping.signal, 'abort');
     await Promise.race([stopped, Promise.all([options.ready(), caughtUp(feed, stopping.signal)])]);
     if (!stopping.signal.aborted)
-      runner = startRunner({ ...options, leases: createLeases(database, worker, leaseMs), report });
+      runner = startRunner({
+        ...options,
+        leases: createLeases(database, worker, leaseMs, options.takeOverFrom),
+        report,
+      });
   })();
   return {
     health() {

@@ -491,6 +491,8 @@ describe('the API page', () => {
       expect(document.components.schemas).toHaveProperty(name);
     }
     expect(document.paths['/albums']?.post?.responses).toHaveProperty('422');
+    expect(document.paths['/albums']?.post?.responses).toHaveProperty('403'); // of a follower
+    expect(document.paths['/users']?.post?.responses).not.toHaveProperty('403');
     expect(document.paths['/albums/{id}']?.put?.parameters?.map(({ name }) => name)).toEqual([
       'id',
       'idempotency-key',

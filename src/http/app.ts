@@ -34,6 +34,7 @@ import { messageRoutes } from './routes/messages.ts';
 import { playlistRoutes } from './routes/playlists.ts';
 import { playlistSongRoutes } from './routes/playlist-songs.ts';
 import { providerRoutes } from './routes/providers.ts';
+import { refuseWrites } from './read-only.ts';
 import { rootRoutes } from './routes/root.ts';
 import { songRoutes } from './routes/songs.ts';
 import { type UserDependencies, userRoutes } from './routes/users.ts';
@@ -64,6 +65,8 @@ export interface AppDependencies
   readonly logger: Logger;
   readonly metricsRegistry: Registry;
   readonly limits: Limits;
+  /** Follows the log of another installation. */
+  readonly readOnly?: boolean;
   /** Whether strangers are to be expected. */
   readonly production: boolean;
 }
@@ -96,6 +99,7 @@ const apiRoutes =
   (api, _options, registered) => {
     const { publicUrl, rates } = deps;
     for (const hook of limited(api, 'default', rates.default)) api.addHook('onRequest', hook);
+    if (deps.readOnly) api.addHook('onRequest', refuseWrites);
     const signing = { ...deps, tokens, refreshTokenAge: deps.tokens.refresh.age, rate: rates.login };
     registerNamed(api, {
       root: rootRoutes({ version, publicUrl }),

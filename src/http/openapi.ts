@@ -3,6 +3,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
+import { isRefused } from './read-only.ts';
 import { errorSchema, problemSchema } from './schemas.ts';
 
 const HEADERS = {
@@ -27,7 +28,7 @@ const pick = (names: readonly HeaderName[]) => Object.fromEntries(names.map((nam
 const FAILURES = {
   400: 'The input is not valid, or the change is not possible.',
   401: 'Only for whoever is logged in.',
-  403: 'Not for this account.',
+  403: 'Not for this account; of a change, also on a server that only follows another one (`READ_ONLY`).',
   404: 'There is no such thing.',
   409: 'The change lost the race against others too often; of a result: there is none yet.',
   410: 'The file is not kept any more.',
@@ -96,8 +97,9 @@ export function describeApi(app: FastifyInstance, about: { version: string; publ
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
     },
     transform: (route) => {
-      const transformed = jsonSchemaTransform(route);
-      return { ...transformed, schema: withHeaders(transformed.schema, route.schema) };
+      const schema = withReadOnly(route);
+      const transformed = jsonSchemaTransform({ ...route, schema });
+      return { ...transformed, schema: withHeaders(transformed.schema, schema) };
     },
     transformObject: documentOf,
   });
@@ -106,6 +108,15 @@ export function describeApi(app: FastifyInstance, about: { version: string; publ
     theme: { title: 'OpenMusic API' },
     uiConfig: { docExpansion: 'list', tryItOutEnabled: true },
   });
+}
+
+type Route = Parameters<typeof jsonSchemaTransform>[0];
+
+/** A server that follows another one refuses every change. */
+function withReadOnly({ schema, url, route }: Route): FastifySchema {
+  const response = (schema.response ?? {}) as Record<string, unknown>;
+  const isWrite = [route.method].flat().some((method) => isRefused(method, url));
+  return isWrite && !('403' in response) ? { ...schema, response: { ...response, ...failures(403) } } : schema;
 }
 
 /** The transform keeps an answer's description and content, and loses its headers. */

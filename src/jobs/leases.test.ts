@@ -102,6 +102,17 @@ describe('take', () => {
   });
 });
 
+describe('take of a log that was taken over', () => {
+  it('leaves running jobs alone until their attempts must have ended, and takes all others', async () => {
+    await put({ job_id: 'job-running', state: 'running' }, { job_id: 'job-due' });
+    const takeOverFrom = new Date(Date.now() + 3_600_000);
+    const leases = createLeases(queue.database, randomUUID(), LEASE_MS, takeOverFrom);
+    expect(idsOf(await leases.take(['dummy'], 10))).toEqual(['job-due']);
+    const later = createLeases(queue.database, randomUUID(), LEASE_MS, new Date(Date.now() - 1_000));
+    expect(idsOf(await later.take(['dummy'], 10))).toEqual(['job-running']);
+  });
+});
+
 describe('renew', () => {
   it('gives what is still ours, with the attempt that runs or comes next, and none of an ended job', async () => {
     await put(
@@ -214,10 +225,17 @@ describe('of 100,000 jobs that wait', () => {
       query: (query: { text: string; values?: unknown[] }) =>
         queue.database.use(async (client) => {
           await client.query(`PREPARE taking AS ${query.text}`);
-          const [lanes, limit, name, ms, lost] = query.values as [string[], number, string, number, boolean];
+          const [lanes, limit, name, ms, lost, from] = query.values as [
+            string[],
+            number,
+            string,
+            number,
+            boolean,
+            Date,
+          ];
           const list = `ARRAY[${lanes.map((lane) => `'${lane}'`).join()}]`;
           const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: Plan & Record<string, number> }] }>(
-            `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE taking (${list}, ${limit}, '${name}', ${ms}, ${lost})`,
+            `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE taking (${list}, ${limit}, '${name}', ${ms}, ${lost}, '${from.toISOString()}')`,
           );
           const { Plan: plan } = rows[0]!['QUERY PLAN'][0];
           explained.plan = plan;

@@ -60,7 +60,7 @@ const FREE = `NOT EXISTS (SELECT FROM job_leases l WHERE l.job_id = q.job_id AND
 
 /**
  * Of each lane the longest due, of all of them the longest due; a row that somebody else is just taking is passed over. $5:
- * those whose worker is lost as well, which are looked for among all that run.
+ * those whose worker is lost as well, which are looked for among all that run, from $6 on.
  */
 const TAKE = `WITH due AS (
     SELECT q.* FROM (
@@ -70,7 +70,7 @@ const TAKE = `WITH due AS (
         ORDER BY q.run_at, q.job_id LIMIT $2
       ) w
       UNION ALL
-      SELECT q.job_id, q.run_at FROM job_queue q WHERE $5 AND q.state = 'running' AND q.lane = ANY($1) AND ${FREE}
+      SELECT q.job_id, q.run_at FROM job_queue q WHERE $5 AND now() >= $6 AND q.state = 'running' AND q.lane = ANY($1) AND ${FREE}
       ORDER BY run_at, job_id LIMIT $2
     ) found JOIN job_queue q ON q.job_id = found.job_id
     FOR UPDATE OF q SKIP LOCKED
@@ -98,14 +98,19 @@ const RELEASE = `WITH done AS (
   )
   SELECT job_id AS "jobId" FROM released UNION ALL SELECT "jobId" FROM done WHERE NOT held`;
 
-/** `database` finds the queue's schema and then the namespace's on its search path. `worker` is a name that nobody else has. */
-export function createLeases(database: Database, worker: string, leaseMs: number): Leases {
+/** `database` finds the queue's schema and then the namespace's on its search path. `worker` is a name that nobody else has. `takeOverFrom`: until then jobs that run are left to workers that have no leases here. */
+export function createLeases(
+  database: Database,
+  worker: string,
+  leaseMs: number,
+  takeOverFrom: Date = new Date(0),
+): Leases {
   return {
     take: (lanes, limit, lost = true) =>
       database.query<QueuedJob & Record<string, unknown>>({
         name: 'lease-jobs',
         text: TAKE,
-        values: [lanes, limit, worker, leaseMs, lost],
+        values: [lanes, limit, worker, leaseMs, lost, takeOverFrom],
       }),
     async renew(jobIds) {
       const query = { name: 'renew-leases', text: RENEW, values: [jobIds, worker, leaseMs] };

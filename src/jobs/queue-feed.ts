@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { type Placement, topicOf } from '../events/placement.ts';
 import type { EventLog, SubscriptionHandler } from '../log/event-log.ts';
+import type { Ownership } from '../log/ownership.ts';
 import { currentVoids } from '../log/void-topic.ts';
 import { sleep } from '../lifecycle.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
@@ -31,6 +32,8 @@ export interface QueueFeedOptions {
   /** Consuming ended for good: the process should end. */
   readonly onCrash: (error: Error) => void;
   readonly consumers: Consumers;
+  /** Where this database owns the log. */
+  readonly ownership?: Ownership | undefined;
 }
 
 /** Of jobs that other groups work on nothing is kept. Genesis streams are: their later records must be judged. */
@@ -57,6 +60,7 @@ export async function startQueueFeed(options: QueueFeedOptions): Promise<Consume
         voids: () => currentVoids({ log, namespace: placement.namespace, database }),
         ends: (some) => log.ends(some),
         observer,
+        ownership: options.ownership,
       }),
   });
 }

@@ -113,6 +113,7 @@ function logIn(
     begins: (partitions) => beginsOf(database, partitions),
     ends: (partitions) => endsOf(database, partitions),
     read: (from, { maxBytes = 2 ** 20 } = {}) => read(database, from, maxBytes),
+    members: () => Promise.resolve([]), // its groups are of this process alone
     subscribe,
     close: () => (closed ??= close()),
   };

@@ -1,3 +1,4 @@
+import type { LogOwner } from '../events/genesis.ts';
 import type { LogRecord, Position, TopicPartition } from '../events/record.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { LogEntry } from './entry.ts';
@@ -29,6 +30,8 @@ export interface EventLog {
   ends(partitions: readonly TopicPartition[]): Promise<Position[]>;
   /** Up to about `maxBytes` of what stands at a position and after it; empty at the end of the partition. */
   read(from: Position, options?: { maxBytes?: number }): Promise<LogEntry[]>;
+  /** Members of consumer groups that live now: of this installation's groups, or of those that another owner has here. */
+  members(owner?: LogOwner): Promise<GroupMember[]>;
   /** Joins the group and delivers until stopped. Resolves once it runs, which can be before anything is assigned. */
   subscribe(subscription: Subscription): Promise<RunningSubscription>;
   close(): Promise<void>;
@@ -58,6 +61,14 @@ export interface NewTopic {
   readonly compacted?: boolean;
 }
 
+/** A process in a consumer group. */
+export interface GroupMember {
+  readonly group: string;
+  readonly clientId: string;
+  /** As the broker knows it. */
+  readonly host: string;
+}
+
 export interface Append extends TopicPartition {
   readonly record: LogRecord;
 }
@@ -74,7 +85,7 @@ export class AppendError extends Error {
 }
 
 export interface Subscription {
-  /** Consumer group. Members of one group share the partitions. */
+  /** Consumer group. Members of one group share the partitions. At a broker its name ends with that of the database. */
   readonly group: string;
   readonly topics: readonly string[];
   readonly handler: SubscriptionHandler;

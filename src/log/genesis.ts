@@ -1,12 +1,13 @@
 import { reasonOf } from '../errors.ts';
 import { decodeEvent, encodeEvent, subjectOf } from '../events/codec.ts';
 import { readEnvelope, toRecord, valueIsIntact, type Envelope } from '../events/envelope.ts';
-import { type LogOwner, type PartitionOpened, RULE_VERSION } from '../events/genesis.ts';
+import { type LogOwner, type OwnerChanged, type PartitionOpened, RULE_VERSION } from '../events/genesis.ts';
 import { newId } from '../events/ids.ts';
 import type { Placement } from '../events/placement.ts';
 import { partitionKey, type LogRecord, type StoredRecord, type TopicPartition } from '../events/record.ts';
 
 const SUBJECT = subjectOf('PartitionOpened');
+const CHANGED = subjectOf('OwnerChanged');
 
 /** The record that opens a partition; `owner` is null for a log that lies in its own database. */
 export function genesisRecord(
@@ -17,9 +18,25 @@ export function genesisRecord(
 ): LogRecord {
   const { topic, partition } = where;
   const { partitions } = placement;
+  const opened: PartitionOpened = {
+    ...{ type: 'PartitionOpened', incarnation, topic, partition, partitions, ruleVersion: RULE_VERSION, owner },
+  };
+  return toRecord(envelopeOf(SUBJECT, placement.genesisOf(where), { version: 0, id: '' }), encodeEvent(opened));
+}
+
+/** The record by which a partition gets another owner: the one that follows `head` in its genesis stream. */
+export function ownerRecord(
+  placement: Placement,
+  change: OwnerChanged,
+  head: { readonly version: number; readonly id: string },
+): LogRecord {
+  return toRecord(envelopeOf(CHANGED, placement.genesisOf(change), head), encodeEvent(change));
+}
+
+function envelopeOf(type: string, stream: string, { version, id: prev }: { version: number; id: string }): Envelope {
   const id = newId();
-  const envelope: Envelope = {
-    ...{ id, type: SUBJECT, stream: placement.genesisOf(where), version: 1, prev: '' },
+  return {
+    ...{ id, type, stream, version: version + 1, prev },
     time: new Date().toISOString(),
     actor: 'system',
     commandId: newId(),
@@ -27,11 +44,25 @@ export function genesisRecord(
     causationId: id,
     bodyHash: '',
   };
-  const opened: PartitionOpened = {
-    ...{ type: 'PartitionOpened', incarnation, topic, partition, partitions, ruleVersion: RULE_VERSION, owner },
-  };
-  return toRecord(envelope, encodeEvent(opened));
 }
+
+/** What an accepted record says of the owner of its partition; undefined of all that say nothing of it. */
+export function ownerIn(
+  { type, stream }: Pick<Envelope, 'type' | 'stream'>,
+  record: StoredRecord,
+  placement: Placement,
+): OwnerSaid | undefined {
+  if (type !== SUBJECT && type !== CHANGED) return undefined;
+  if (stream !== placement.genesisOf(record) || !valueIsIntact(record)) return undefined;
+  try {
+    const event = decodeEvent(type, record.value);
+    return event.type === 'OwnerChanged' || event.type === 'PartitionOpened' ? event : undefined;
+  } catch {
+    return undefined; // quarantined as any event that cannot be decoded
+  }
+}
+
+export type OwnerSaid = PartitionOpened | OwnerChanged;
 
 /** What a partition's first record says, or why it is not the genesis it must be. */
 export function readGenesis(placement: Placement, first: StoredRecord): PartitionOpened | string {

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { QueryConfig, QueryResultRow } from 'pg';
+import type { LogOwner } from '../events/genesis.ts';
 import type { Placement } from '../events/placement.ts';
 import type { Client, Database } from '../postgres/pool.ts';
 import type { EventLog } from './event-log.ts';
 import { genesisRecord } from './genesis.ts';
 import { type LogIdentity, markInitialised, type Queries, readIdentity, writeIdentity } from './identity.ts';
+import { refusalOf, type Visitor } from './ownership.ts';
 import { checkLog, inspectLog, LogRefused, remadeTopicsOf, strangers, topicsOf } from './topics.ts';
 import { publishVoids, unpublishedVoids } from './void-topic.ts';
 
@@ -14,6 +16,8 @@ export interface InitOptions {
   readonly placement: Placement;
   /** Whose search path begins with the namespace's schema. */
   readonly database: Database;
+  /** The identity of the database, which becomes the owner of a broker's log; without it the log has none. */
+  readonly me?: LogOwner | undefined;
 }
 
 /** The same, once the lock is held; every query goes over the connection that holds it. */
@@ -22,7 +26,9 @@ type Locked = Omit<InitOptions, 'database'> & { readonly database: Queries };
 /**
  * Makes what is missing of a new log: identity, topics and genesis records, in this order, so that a crash anywhere leaves
  * what the next run completes. A log that was complete once is only checked, because what is missing of it is lost; only
- * the topics of dead letters and of voids are made again, the latter with what the database knows. A complete log that this database does not know is adopted.
+ * the topics of dead letters and of voids are made again, the latter with what the database knows. A complete log that this
+ * database does not know is adopted if its owner is this very database, whose tables were lost. Throws LogRefused if another
+ * one owns it.
  */
 export async function initLog(options: InitOptions): Promise<LogIdentity> {
   return options.database.use(async (client) => {
@@ -44,46 +50,67 @@ async function init(options: Locked): Promise<LogIdentity> {
   const known = await readIdentity(options.database);
   if (known?.initialised) return complete(options, known);
   if (known) return make(options, known);
-  const found = await incarnationIn(options);
-  return found === undefined ? begin(options) : adopt(options, { incarnation: found, initialised: true });
+  const found = await foundIn(options);
+  return found ? adopt(options, found) : begin(options);
 }
 
-async function complete({ log, placement, database }: Locked, identity: LogIdentity): Promise<LogIdentity> {
+const visitorOf = ({ me }: Locked): Visitor | undefined => me && { me, readOnly: false };
+
+async function complete(options: Locked, identity: LogIdentity): Promise<LogIdentity> {
+  const { log, placement } = options;
+  const visitor = visitorOf(options);
+  const refusal = visitor && refusalOf(visitor, identity, undefined);
+  if (refusal !== undefined) throw new LogRefused([refusal]);
   await log.createTopics(remadeTopicsOf(placement));
-  await checkLog(log, placement, identity);
-  const place = { log, namespace: placement.namespace, database };
+  await checkLog(log, placement, identity, visitor);
+  const place = { log, namespace: placement.namespace, database: options.database };
   await publishVoids(place, await unpublishedVoids(place));
   return identity;
 }
 
-async function adopt(options: Locked, identity: LogIdentity): Promise<LogIdentity> {
+async function adopt(options: Locked, { incarnation, madeBy }: Found): Promise<LogIdentity> {
+  const visitor = visitorOf(options);
+  const refusal = visitor && refusalOf(visitor, undefined, madeBy);
+  if (refusal !== undefined) throw new LogRefused([refusal]);
+  const identity = identityOf(options, incarnation, true);
   await complete(options, identity);
   await writeIdentity(options.database, identity);
   return identity;
 }
 
 async function begin(options: Locked): Promise<LogIdentity> {
-  const identity = { incarnation: randomUUID(), initialised: false };
+  const identity = identityOf(options, randomUUID(), false);
   await writeIdentity(options.database, identity);
   return make(options, identity);
 }
 
-async function make({ log, placement, database }: Locked, { incarnation }: LogIdentity): Promise<LogIdentity> {
-  const identity = { incarnation, initialised: true };
+const identityOf = ({ me }: Locked, incarnation: string, initialised: boolean): LogIdentity => ({
+  ...{ incarnation, initialised, owner: me ?? null, owned: true },
+});
+
+async function make(options: Locked, { incarnation, owner }: LogIdentity): Promise<LogIdentity> {
+  const { log, placement, database } = options;
+  const identity = { incarnation, owner, initialised: true, owned: true };
   await log.createTopics(topicsOf(placement));
   const { faults, cut, empty, incarnations } = await inspectLog(log, placement);
   const reasons = [...faults, ...cut, ...strangers(incarnations, identity)];
   if (reasons.length > 0) throw new LogRefused(reasons);
-  await log.append(empty.map((where) => ({ ...where, record: genesisRecord(placement, where, incarnation) })));
-  await checkLog(log, placement, identity);
+  await log.append(empty.map((where) => ({ ...where, record: genesisRecord(placement, where, incarnation, owner) })));
+  await checkLog(log, placement, identity, visitorOf(options));
   await markInitialised(database);
   return identity;
 }
 
-/** Of the first partition that has one. */
-async function incarnationIn({ log, placement }: Locked): Promise<string | undefined> {
-  const { incarnations } = await inspectLog(log, placement);
-  return incarnations.values().next().value;
+interface Found {
+  readonly incarnation: string;
+  readonly madeBy: LogOwner | null;
+}
+
+/** Of the first partition that has a genesis record. */
+async function foundIn({ log, placement }: Locked): Promise<Found | undefined> {
+  const { incarnations, madeBy = null } = await inspectLog(log, placement);
+  const incarnation = incarnations.values().next().value;
+  return incarnation === undefined ? undefined : { incarnation, madeBy };
 }
 
 const LOCK_WITHIN_MS = 60_000;

@@ -1,5 +1,6 @@
 import { reasonOf } from '../errors.ts';
 import { showPosition, type Position } from '../events/record.ts';
+import type { LogOwner } from '../events/genesis.ts';
 import type { LogEntry } from './entry.ts';
 import type { EventLog, Subscription } from './event-log.ts';
 import { createLogAdmin } from './kafka/admin.ts';
@@ -8,12 +9,15 @@ import { createClient } from './kafka/client.ts';
 import { within } from '../deadline.ts';
 import { failureOf } from './kafka/failure.ts';
 import { createReader, type Reader } from './kafka/reader.ts';
+import { groupTagOf } from './owner.ts';
 import { explainKafka } from './kafka/unreachable.ts';
 import { KafkaSubscription, type SubscriptionOptions } from './kafka/subscription.ts';
 
 export interface KafkaLogOptions extends SubscriptionOptions {
   /** `on`: the broker flushes every append to the topics that `createTopics` makes. */
   readonly flush?: 'on' | 'off';
+  /** The database whose groups these are: their names carry its identity, so that another database never joins them. */
+  readonly groups?: { readonly namespace: string; readonly of: LogOwner };
 }
 
 const ANSWER_WITHIN_MS = 20_000;
@@ -28,10 +32,12 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> 
   const subscriptions = new Set<KafkaSubscription>();
   let closed: Promise<void> | undefined;
   const answer = <T>(what: string, work: Promise<T>) => within(ANSWER_WITHIN_MS, what, work);
+  const { groups } = options;
+  const nameOf = (group: string) => (groups ? `${group}.${groupTagOf(groups.of)}` : group);
 
   async function subscribe(subscription: Subscription): Promise<KafkaSubscription> {
     if (closed) throw new Error('the log is closed');
-    const running = new KafkaSubscription(options, subscription);
+    const running = new KafkaSubscription(options, { ...subscription, group: nameOf(subscription.group) });
     subscriptions.add(running);
     await running.start(subscription.topics).catch(async (error: unknown) => {
       await running.stop();
@@ -64,6 +70,12 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> 
     begins: (partitions) => answer('asking for the beginnings', reader.begins(partitions)),
     ends: (partitions) => answer('asking for the ends', reader.ends(partitions)),
     read: (from, { maxBytes = 2 ** 20 } = {}) => answer('reading', read(reader, from, maxBytes)),
+    async members(owner = groups?.of) {
+      if (!groups || !owner) return [];
+      const [first, last] = [`${groups.namespace}.`, `.${groupTagOf(owner)}`];
+      const isWanted = (group: string) => group.startsWith(first) && group.endsWith(last);
+      return answer('asking for the members of groups', admin.members(isWanted));
+    },
     subscribe,
     close: () => (closed ??= close()),
   };

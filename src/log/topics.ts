@@ -1,9 +1,11 @@
 import type { Placement } from '../events/placement.ts';
 import { partitionKey, type TopicPartition } from '../events/record.ts';
+import type { LogOwner } from '../events/genesis.ts';
 import { isBlank } from './entry.ts';
 import type { EventLog, NewTopic } from './event-log.ts';
 import { readGenesis } from './genesis.ts';
 import type { LogIdentity } from './identity.ts';
+import { refusalOf, type Visitor } from './ownership.ts';
 import { alarmsOf, FOR_EVER, refusalsOf } from './settings.ts';
 
 const DAY_MS = 86_400_000;
@@ -46,8 +48,13 @@ export interface LogReview {
 }
 
 /** Throws LogRefused with all reasons not to start on this log. */
-export async function checkLog(log: EventLog, placement: Placement, identity: LogIdentity | undefined): Promise<void> {
-  const { refusals } = await reviewLog(log, placement, identity);
+export async function checkLog(
+  log: EventLog,
+  placement: Placement,
+  identity: LogIdentity | undefined,
+  visitor?: Visitor,
+): Promise<void> {
+  const { refusals } = await reviewLog(log, placement, identity, visitor);
   if (refusals.length > 0) throw new LogRefused(refusals);
 }
 
@@ -56,11 +63,14 @@ export async function reviewLog(
   log: EventLog,
   placement: Placement,
   identity: LogIdentity | undefined,
+  visitor?: Visitor,
 ): Promise<LogReview> {
-  const { faults, alarms, cut, missing, empty, incarnations } = await inspectLog(log, placement);
+  const { faults, alarms, cut, missing, empty, incarnations, madeBy } = await inspectLog(log, placement);
   const used = identity?.initialised === true;
+  const notOwner = visitor && refusalOf(visitor, identity, madeBy);
   const refusals = [
-    ...(used ? [] : [`this database does not know the log: ${INIT}`, ...cut]),
+    ...(notOwner === undefined ? [] : [notOwner]),
+    ...(used ? [] : [...(notOwner === undefined ? [`this database does not know the log: ${INIT}`] : []), ...cut]),
     ...missing.map((topic) => (used ? deleted(topic, placement) : `topic ${topic} does not exist: ${INIT}`)),
     ...empty.map((where) => emptied(where, used)),
     ...faults,
@@ -107,6 +117,8 @@ export interface Inspection {
   readonly empty: TopicPartition[];
   /** By partition, of those that begin as they must. */
   readonly incarnations: Map<string, string>;
+  /** That the log was made with: of the first partition that begins as it must. */
+  madeBy?: LogOwner | null;
 }
 
 /** What is there of the topics that must be. Partitions are looked into only where their topic has enough of them. */
@@ -151,8 +163,9 @@ async function inspectBeginnings(
   log: EventLog,
   placement: Placement,
   partitions: readonly TopicPartition[],
-  { cut, empty, faults, incarnations }: Inspection,
+  inspection: Inspection,
 ): Promise<void> {
+  const { cut, empty, faults, incarnations } = inspection;
   const ends = await log.ends(partitions);
   const begins = await log.begins(partitions);
   for (const [index, where] of partitions.entries()) {
@@ -163,7 +176,10 @@ async function inspectBeginnings(
     else {
       const opened = await openingOf(log, placement, where);
       if (typeof opened === 'string') faults.push(opened);
-      else incarnations.set(partitionKey(where), opened.incarnation);
+      else {
+        incarnations.set(partitionKey(where), opened.incarnation);
+        inspection.madeBy ??= opened.owner;
+      }
     }
   }
 }

@@ -1,8 +1,10 @@
 import { reasonOf } from '../errors.ts';
 import type { Placement } from '../events/placement.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
+import { strangeMembers, strangerAlarm } from './clients.ts';
 import type { EventLog } from './event-log.ts';
 import { type Queries, readIdentity } from './identity.ts';
+import { refusalOf, type Visitor } from './ownership.ts';
 import { reviewLog } from './topics.ts';
 import { unpublishedAlarms } from './void-topic.ts';
 
@@ -10,11 +12,15 @@ export interface LogWatchOptions {
   readonly log: EventLog;
   readonly placement: Placement;
   readonly database: Queries;
+  /** Who looks, at a broker's log. */
+  readonly visitor?: Visitor;
   readonly everyMs: number;
   /** Called with what is wrong, whenever that changes and now and then while it lasts; empty when nothing is any more. */
   readonly onAlarms: (alarms: readonly string[]) => void;
   /** A look that failed: the alarms of the one before stand. */
   readonly onFailure: (reason: string) => void;
+  /** This database may not use the log any more as it does: the process should end. */
+  readonly onRefusal?: (reason: string) => void;
 }
 
 export interface LogWatch extends Stoppable {
@@ -25,15 +31,21 @@ export interface LogWatch extends Stoppable {
 const SAY_AGAIN_MS = 600_000;
 
 /** Repeats the check of the start while the process runs: others can change topics at any time. */
-export function watchLog({ log, placement, database, everyMs, onAlarms, onFailure }: LogWatchOptions): LogWatch {
+export function watchLog(options: LogWatchOptions): LogWatch {
+  const { log, placement, database, visitor, everyMs, onAlarms, onFailure } = options;
   const stopping = new AbortController();
   let alarms: readonly string[] = [];
   let saidAt = 0;
   const durability: boolean[] = [];
+  let seenBefore = new Set<string>();
 
   async function look(): Promise<void> {
-    const review = await reviewLog(log, placement, await readIdentity(database));
-    const found = [...review.refusals, ...review.alarms, ...(await lostVoids()), ...(await lostDurability())];
+    const identity = await readIdentity(database);
+    const refusal = visitor && identity && refusalOf(visitor, identity, undefined);
+    if (refusal !== undefined) options.onRefusal?.(refusal);
+    const review = await reviewLog(log, placement, identity, visitor);
+    const found = [...review.refusals, ...review.alarms];
+    found.push(...(await lostVoids()), ...(await lostDurability()), ...(await strangers()));
     const isChanged = found.join('\n') !== alarms.join('\n');
     alarms = found;
     if (!isChanged && (found.length === 0 || Date.now() - saidAt < SAY_AGAIN_MS)) return;
@@ -53,6 +65,14 @@ export function watchLog({ log, placement, database, everyMs, onAlarms, onFailur
     durability.push(durable);
     if (durability.length > 2) durability.splice(1, 1);
     return isLost ? [`appends were durable at the start and are not any more: ${why}`] : [];
+  }
+
+  /** It must be seen twice: after a start of Postgres our own processes take a moment to register again. */
+  async function strangers(): Promise<string[]> {
+    const found = (await strangeMembers(database, log)).map(strangerAlarm);
+    const lasting = found.filter((each) => seenBefore.has(each));
+    seenBefore = new Set(found);
+    return lasting;
   }
 
   const watching = (async () => {

@@ -2,6 +2,7 @@ import { type Envelope, readEnvelope } from '../events/envelope.ts';
 import type { StoredRecord, TopicPartition } from '../events/record.ts';
 import { isFiller } from '../events/voids.ts';
 import { isBlank, type LogEntry } from '../log/entry.ts';
+import type { Ownership } from '../log/ownership.ts';
 import type { VoidTest } from '../log/voids.ts';
 
 /** The last accepted record of a stream. */
@@ -16,6 +17,8 @@ export interface Ground {
   belongs(stream: string, where: TopicPartition): boolean;
   /** Whether an operator declared all of the offsets void. */
   readonly isVoid: VoidTest;
+  /** Of the database that is written to, where it owns the log: it stops where an accepted record gives the log to another. */
+  readonly ownership?: Ownership | undefined;
 }
 
 /**

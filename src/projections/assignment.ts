@@ -8,6 +8,7 @@ import type { ProjectionStore } from './store.ts';
 export interface AssignmentOptions {
   readonly store: Pick<ProjectionStore, 'checkpoints' | 'noteStopped'>;
   readonly belongs: Ground['belongs'];
+  readonly ownership?: Ground['ownership'];
   /** Reads which offsets are void; asked whenever partitions are assigned or resumed. */
   readonly voids: () => Promise<VoidTest>;
   readonly ends: (partitions: readonly TopicPartition[]) => Promise<Position[]>;
@@ -26,7 +27,7 @@ export class Assignment {
 
   constructor(options: AssignmentOptions) {
     this.#options = options;
-    this.#ground = { belongs: options.belongs, isVoid: () => false };
+    this.#ground = this.#groundWith(() => false);
   }
 
   get ground(): Ground {
@@ -102,11 +103,11 @@ export class Assignment {
   }
 
   async #begin(begun: ReadonlyMap<string, PartitionState>): Promise<Position[]> {
-    const { store, voids, ends, belongs } = this.#options;
+    const { store, voids, ends } = this.#options;
     const partitions = [...begun.values()].map(({ where }) => where);
     const [isVoid, checkpoints] = await Promise.all([voids(), store.checkpoints(partitions)]);
     const logEnds = await ends(partitions); // not before: another projector may still move the checkpoint past an older end
-    this.#ground = { belongs, isVoid };
+    this.#ground = this.#groundWith(isVoid);
     const endOf = new Map(logEnds.map((end) => [partitionKey(end), end.offset]));
     const starts = checkpoints.map(async (checkpoint) => {
       const state = begun.get(partitionKey(checkpoint));
@@ -118,6 +119,11 @@ export class Assignment {
       return { ...state.where, offset };
     });
     return Promise.all(starts);
+  }
+
+  #groundWith(isVoid: VoidTest): Ground {
+    const { belongs, ownership } = this.#options;
+    return { belongs, isVoid, ownership };
   }
 
   #stopShort(state: PartitionState, end: number): Promise<void> {

@@ -3,6 +3,7 @@ import type { Placement } from '../events/placement.ts';
 import type { Faults } from '../faults.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { EventLog } from '../log/event-log.ts';
+import type { Ownership } from '../log/ownership.ts';
 import { currentVoids } from '../log/void-topic.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../postgres/pool.ts';
@@ -30,6 +31,8 @@ export interface ApplyOptions {
   readonly observer: ProjectorObserver;
   readonly logger: Logger;
   readonly faults?: Faults;
+  /** Where the database that is written to owns the log. */
+  readonly ownership?: Ownership | undefined;
   /** What is cached of the rows that a feed changes; without it nothing may be. */
   readonly cache?: Omit<Marking, 'faults'> & { readonly row: CacheRow };
 }
@@ -70,7 +73,7 @@ export function projectorOf(
   served?: Generation,
   observer = options.observer,
 ): Projector {
-  const { log, placement, projections, faults, cache } = options;
+  const { log, placement, projections, faults, cache, ownership } = options;
   const store = createPostgresStore(database, projections, placement.namespace);
   return createProjector({
     store: cache && served ? withMarks(store, served.id, { ...cache, faults }) : store,
@@ -79,6 +82,7 @@ export function projectorOf(
     ends: (partitions) => log.ends(partitions),
     observer,
     faults,
+    ownership,
   });
 }
 

@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { chain, claim, withCorruptValue } from '../../test/support/core.ts';
 import { fingerprint } from '../events/envelope.ts';
+import type { OwnerChanged } from '../events/genesis.ts';
 import type { LogRecord } from '../events/record.ts';
+import type { Ownership } from '../log/ownership.ts';
 import { sight } from './arbitrate.ts';
 import { halves, judgeWork, poisoned, stillNext, type Work } from './judge.ts';
 import { PartitionState } from './partition-state.ts';
@@ -20,7 +22,7 @@ function workOf(records: readonly LogRecord[], { heads = {}, next = 10 } = {}): 
 }
 function judge(work: Work, loaded: Record<string, StreamHead> = {}) {
   const sightings = work.records.map((record) => sight(record, ground));
-  return judgeWork(work, sightings, new Map(Object.entries(loaded)));
+  return judgeWork(work, sightings, { loaded: new Map(Object.entries(loaded)) });
 }
 const kinds = (judged: ReturnType<typeof judge>) =>
   judged.accepted.map(({ payload }) =>
@@ -75,6 +77,25 @@ describe('judging', () => {
   ])('tells why a winner cannot be decoded: %s', (_, record, reason) => {
     const [accepted] = judge(workOf([record])).accepted;
     expect(accepted!.payload).toEqual({ poison: expect.stringMatching(reason) });
+  });
+
+  it('ends before the accepted record by which the log gets another owner, and not at one that lost', () => {
+    const [one, two] = chain('genesis-t-0', ['a', 'b']);
+    const change = { owner: { systemIdentifier: '1', databaseOid: '2' } } as OwnerChanged;
+    const ownership: Ownership = {
+      lostBy: ({ version }) => (version === 2 ? change : undefined),
+      lost: () => Promise.resolve(),
+    };
+    const judgeOwned = (...records: readonly LogRecord[]) => {
+      const work = workOf(records);
+      const sightings = work.records.map((record) => sight(record, ground));
+      return judgeWork(work, sightings, { loaded: new Map(), ownership });
+    };
+    const other = claim({ stream: 'album-1' });
+    const lost = judgeOwned(one!, other, two!, other);
+    expect([lost.work.records.length, lost.to.next, lost.accepted.length, lost.lost]).toEqual([2, 12, 2, change]);
+    const kept = judgeOwned(one!, claim({ stream: one!.key, version: 2, prev: other.id }), other);
+    expect([kept.to.next, kept.losers.length, kept.lost]).toEqual([13, 1, undefined]);
   });
 
   it('of one record that Postgres refuses closes its stream', () => {

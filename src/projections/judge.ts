@@ -1,9 +1,11 @@
 import { decodeEvent } from '../events/codec.ts';
 import { type Envelope, valueIsIntact } from '../events/envelope.ts';
 import type { AnyEvent } from '../events/events.ts';
+import type { OwnerChanged } from '../events/genesis.ts';
 import type { LogRecord, StoredRecord } from '../events/record.ts';
 import { reasonOf } from '../errors.ts';
 import { identityOf, lastOffsetOf, type LogEntry } from '../log/entry.ts';
+import { lossOf, type Ownership } from '../log/ownership.ts';
 import { type Ground, type Rule, sight, type Sighting, wins } from './arbitrate.ts';
 import type { PartitionState } from './partition-state.ts';
 import type { Accepted, Checkpoint, ProjectionStore, StreamHead } from './store.ts';
@@ -22,6 +24,8 @@ export interface Judged {
   readonly accepted: readonly Accepted[];
   readonly losers: readonly { record: LogEntry; reason: string; alarm: boolean }[];
   readonly heads: ReadonlyMap<string, StreamHead>;
+  /** The accepted record behind these, by which the log got another owner. It is not applied. */
+  readonly lost?: OwnerChanged | undefined;
 }
 
 export interface JudgeOptions {
@@ -47,6 +51,11 @@ export function createJudge({ store, ground, stop, rule = wins }: JudgeOptions):
     return heads;
   }
 
+  async function lose(state: PartitionState, change: OwnerChanged): Promise<void> {
+    await stop(state, lossOf(change));
+    await ground().ownership?.lost(change);
+  }
+
   return async (works, trust) => {
     const sighted = works.map((work) => ({ work, sightings: work.records.map((record) => sight(record, ground())) }));
     const unknown = sighted.flatMap(({ work, sightings }) => unknownStreams(work, sightings, trust && rule));
@@ -56,7 +65,11 @@ export function createJudge({ store, ground, stop, rule = wins }: JudgeOptions):
     for (const { work, sightings } of sighted) {
       const corrupt = sightings.findIndex(({ kind }) => kind === 'corrupt');
       const sound = corrupt < 0 ? work.records.length : corrupt;
-      if (sound > 0) judged.push(judgeWork(work, sightings.slice(0, sound), loaded, rule));
+      if (sound > 0) {
+        const result = judgeWork(work, sightings.slice(0, sound), { loaded, rule, ownership: ground().ownership });
+        if (result.work.records.length > 0) judged.push(result);
+        else if (result.lost) await lose(work.state, result.lost);
+      }
       const culprit = sightings[corrupt];
       const suspect = work.records[corrupt]?.offset ?? NaN;
       if (culprit?.kind === 'corrupt' && !work.state.suspects(suspect) && sound === 0) {
@@ -78,22 +91,33 @@ function unknownStreams({ state }: Work, sightings: readonly Sighting[], rule: R
   return [...first.values()].filter((claim) => !(rule && rule(claim, undefined))).map(({ stream }) => stream);
 }
 
-/** Arbitrates as many of the work's records as there are sightings, none of them corrupt. */
+export interface JudgeWorkOptions {
+  /** Heads that the state does not remember. */
+  readonly loaded: ReadonlyMap<string, StreamHead>;
+  readonly rule?: Rule;
+  readonly ownership?: Ownership | undefined;
+}
+
+/**
+ * Arbitrates as many of the work's records as there are sightings, none of them corrupt, or only those before the one by which
+ * the log is lost to another owner.
+ */
 export function judgeWork(
   work: Work,
   sightings: readonly Sighting[],
-  loaded: ReadonlyMap<string, StreamHead>,
-  rule = wins,
+  { loaded, rule = wins, ownership }: JudgeWorkOptions,
 ): Judged {
   const heads = new Map<string, StreamHead>();
   const headOf = (stream: string) => heads.get(stream) ?? work.state.heads.get(stream) ?? loaded.get(stream);
   const accepted: Accepted[] = [];
   const losers: { record: LogEntry; reason: string; alarm: boolean }[] = [];
-  let last = work.records[0];
+  const records: LogEntry[] = [];
+  let lost: OwnerChanged | undefined;
   for (const [index, sighting] of sightings.entries()) {
     const entry = work.records[index];
-    if (!entry) break;
-    last = entry;
+    lost = lossBy(sighting, ownership, rule, headOf);
+    if (!entry || lost) break;
+    records.push(entry);
     if (sighting.kind !== 'claim') {
       losers.push({ record: entry, reason: sighting.reason, alarm: sighting.kind === 'loser' && sighting.alarm });
       continue;
@@ -109,8 +133,20 @@ export function judgeWork(
     const closed = typeof payload === 'string' || 'poison' in payload;
     heads.set(envelope.stream, { version: envelope.version, id: envelope.id, closed });
   }
-  const records = work.records.slice(0, sightings.length);
-  return { work: { ...work, records }, to: after(work.from, last), accepted, losers, heads };
+  return { work: { ...work, records }, to: after(work.from, records.at(-1)), accepted, losers, heads, lost };
+}
+
+/** Only a winner can take the log away. */
+function lossBy(
+  sighting: Sighting,
+  ownership: Ownership | undefined,
+  rule: Rule,
+  headOf: (stream: string) => StreamHead | undefined,
+): OwnerChanged | undefined {
+  if (!ownership || sighting.kind !== 'claim') return undefined;
+  const { envelope, record } = sighting;
+  const change = ownership.lostBy(envelope, record);
+  return change && rule(envelope, headOf(envelope.stream)) ? change : undefined;
 }
 
 function after(from: Checkpoint, last: LogEntry | undefined): Checkpoint {

@@ -79,7 +79,7 @@ describe('verify', () => {
     const { partitions, faults } = await verify(logOf(chain));
     expect(faults).toEqual([]);
     expect(partitions).toHaveLength(4);
-    expect(partitions[0]).toEqual({ ...where, end: 5, streams: 3, winners: 5, losers: {}, faults: [] });
+    expect(partitions[0]).toEqual({ ...where, end: 5, owner: null, streams: 3, winners: 5, losers: {}, faults: [] });
   });
 
   it('counts losers by reason', async () => {

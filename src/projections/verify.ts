@@ -1,11 +1,13 @@
 import { reasonOf } from '../errors.ts';
 import { decodeEvent } from '../events/codec.ts';
 import { type Envelope, valueIsIntact } from '../events/envelope.ts';
+import type { LogOwner } from '../events/genesis.ts';
 import type { Placement } from '../events/placement.ts';
 import { type Position, showPosition, type StoredRecord, type TopicPartition } from '../events/record.ts';
 import { isBlank, lastOffsetOf, type LogEntry, missing, type Span, withMissing } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { readGenesis } from '../log/genesis.ts';
+import { ownerIn, readGenesis } from '../log/genesis.ts';
+import { showOwner } from '../log/owner.ts';
 import { voidTestOf } from '../log/voids.ts';
 import { type Ground, type Head, sight, wins } from './arbitrate.ts';
 
@@ -31,6 +33,8 @@ export interface LogReport {
 /** What the records of one partition up to its end are. */
 export interface PartitionReport extends TopicPartition {
   readonly end: number;
+  /** The database that owns the partition, as its genesis stream says; null where none does. */
+  readonly owner: LogOwner | null;
   readonly streams: number;
   readonly winners: number;
   /** How many, by reason. Every log of concurrent writers has some. */
@@ -51,7 +55,15 @@ export async function verifyLog(options: VerifyOptions): Promise<LogReport> {
   const { log, placement } = options;
   const partitions: PartitionReport[] = [];
   for (const end of await log.ends(placement.all)) partitions.push(await verifyPartition(options, end));
-  return { partitions, faults: partitions.flatMap(({ faults }) => faults) };
+  return { partitions, faults: [...partitions.flatMap(({ faults }) => faults), ...mixedOwners(partitions)] };
+}
+
+function mixedOwners(partitions: readonly PartitionReport[]): string[] {
+  const owners = new Set(partitions.map(({ owner }) => showOwner(owner)));
+  if (owners.size < 2) return [];
+  return [
+    `partitions belong to different databases, ${[...owners].join(' and ')}: run the \`log adopt\` again that did not end`,
+  ];
 }
 
 /** Judges one partition up to `end`. */
@@ -76,6 +88,7 @@ class Examiner {
   readonly #losers: Record<string, number> = {};
   readonly #faults: string[] = [];
   #next = 0;
+  #owner: LogOwner | null = null;
   #winners = 0;
 
   constructor(options: VerifyOptions) {
@@ -98,7 +111,7 @@ class Examiner {
     if (end === 0) this.#fault(at, 'the partition has no genesis record');
     if (this.#next < end) this.#fault(at, `nothing can be read up to the end of the partition, ${end}`);
     const [streams, winners, losers, faults] = [this.#heads.size, this.#winners, this.#losers, this.#faults];
-    return { topic, partition, end, streams, winners, losers, faults };
+    return { topic, partition, end, owner: this.#owner, streams, winners, losers, faults };
   }
 
   #examineFirst(entry: LogEntry): void {
@@ -128,6 +141,8 @@ class Examiner {
   #accept(record: StoredRecord, envelope: Envelope, intact: boolean): void {
     const { stream, version, id, type } = envelope;
     this.#winners++;
+    const said = ownerIn({ stream, type }, record, this.#options.placement);
+    if (said) this.#owner = said.owner;
     this.#options.accepted?.(record, envelope);
     this.#heads.set(stream, { version, id });
     const unreadable = intact ? decodingFault(type, record) : undefined;

@@ -111,7 +111,7 @@ async function emptyQueues(client: Client, consumers: readonly Consumer[]): Prom
 export interface Forgetting {
   /** The life of the log that the database belongs to from now on. */
   readonly incarnation: string;
-  /** Whether it belonged to another one before: no void of that one counts. */
+  /** Whether it belonged to another one before: no void and no change of owner of that one counts. */
   readonly isNew: boolean;
 }
 
@@ -131,7 +131,7 @@ export async function forgetReadModels(
     );
     for (const { schema } of rows) await client.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`);
     await emptyQueues(client, consumers);
-    if (isNew) await client.query('DELETE FROM log_voids');
+    if (isNew) for (const table of ['log_voids', 'log_ownership']) await client.query(`DELETE FROM ${table}`);
     await client.query('UPDATE log_identity SET incarnation = $1, initialised_at = coalesce(initialised_at, now())', [
       incarnation,
     ]);

@@ -104,7 +104,8 @@ export async function addApi(context: Context, health: Health, { reads, commands
   const { config, lifecycle, logger, registry, cache } = context;
   const { redis } = cache;
   const keys = await keysOf(config, path.resolve(config.DATA_DIR));
-  addSweepers(context, { reads, files });
+  const readOnly = config.READ_ONLY === 'on';
+  if (!readOnly) addSweepers(context, { reads, files });
   const app = buildApp({
     ...{ commands, database: reads, publicUrl: config.publicUrl, health, logger },
     ...(await openAccounts(context)),
@@ -123,6 +124,7 @@ export async function addApi(context: Context, health: Health, { reads, commands
     ...keysFor(config, keys),
     metricsRegistry: registry,
     catalogWrites: config.CATALOG_WRITES,
+    readOnly,
     limits: { bodyBytes: config.BODY_BYTES, bodyDepth: config.BODY_DEPTH },
     production: config.NODE_ENV === 'production',
     appendRecords: config.KAFKA_BROKERS ? undefined : (batch) => context.resources.log.append(batch),

@@ -33,8 +33,9 @@ export function addCache(context: RoleOptions): CacheParts {
   const { config, lifecycle, logger, registry, resources } = context;
   const { connection, log, placement } = resources;
   const isOff = config.REDIS_URL === 'off';
-  const redis = !isOff && (config.REDIS_URL ?? config.REDIS_SERVER) ? addRedis(context) : undefined;
-  const inProcess = !isOff && !redis && !config.KAFKA_BROKERS;
+  const follows = config.READ_ONLY === 'on';
+  const redis = !isOff && !follows && (config.REDIS_URL ?? config.REDIS_SERVER) ? addRedis(context) : undefined;
+  const inProcess = !isOff && !redis && (follows ? isWhole(config) : !config.KAFKA_BROKERS);
   const markMs = redis ? config.CACHE_MARK_SECONDS * 1_000 : MARK_MS;
   const inRedis = redis && createRedisCache(redis, config.NAMESPACE, markMs);
   const server = inRedis ?? (inProcess ? createMemoryCache({ now }) : noCache);
@@ -45,7 +46,7 @@ export function addCache(context: RoleOptions): CacheParts {
   const row = openCacheRow(database);
   const meter = createCacheMeter(registry);
   const incarnation = createIncarnation({
-    ...{ server, row, now, meter, pause: (ms) => delay(ms), alone: inProcess },
+    ...{ server, row, now, meter, pause: (ms) => delay(ms), alone: inProcess && !follows },
     generation: () => reads?.held()?.id,
     async mayBegin(generation) {
       if (!reads || !(await isOnlyOneRead(database, config.NAMESPACE, generation))) return false;
@@ -59,6 +60,9 @@ export function addCache(context: RoleOptions): CacheParts {
     readBy: (model) => void (reads = model),
   };
 }
+
+/** What a follower caches in process must be marked in the same one. */
+const isWhole = ({ ROLES }: RoleOptions['config']) => ROLES.includes('api') && ROLES.includes('projector');
 
 function addRedis({ config, lifecycle, logger, probes }: RoleOptions): RedisConnection {
   const redis = lifecycle.add(

@@ -5,6 +5,7 @@ import type { Word } from '../events/word.ts';
 import type { Faults } from '../faults.ts';
 import type { Probe } from '../http/health.ts';
 import type { Lifecycle } from '../lifecycle.ts';
+import type { Ownership } from '../log/ownership.ts';
 import type { Consumers } from '../projections/consumers.ts';
 import type { Resources } from '../resources.ts';
 import type { CacheParts } from './cache.ts';
@@ -22,6 +23,8 @@ export interface RolesOptions {
 /** What every part of a role is made with. */
 export interface RoleOptions extends RolesOptions {
   readonly resources: Resources;
+  /** Where this database owns the log of a broker. */
+  readonly ownership: Ownership | undefined;
   readonly probes: Record<string, Probe>;
   /** Of this process. */
   readonly consumers: Consumers;

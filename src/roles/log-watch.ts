@@ -4,8 +4,8 @@ import { alarmsProbe } from '../probes.ts';
 import type { Context } from './context.ts';
 
 /** Looks at a broker's topics now and then: whoever else uses the brokers can change them. */
-export function addLogWatch({ config, logger, lifecycle, registry, resources, probes }: Context): void {
-  const { log, placement, admin } = resources;
+export function addLogWatch({ config, logger, lifecycle, registry, resources, probes, crash }: Context): void {
+  const { log, placement, admin, me } = resources;
   const gauge = new Gauge({
     name: 'openmusic_log_alarms',
     help: 'What is wrong with the topics of the log, counted.',
@@ -17,6 +17,11 @@ export function addLogWatch({ config, logger, lifecycle, registry, resources, pr
       gauge.set(alarms.length);
       if (alarms.length > 0) logger.error({ alarms }, 'the log is not as it must be');
       else logger.info('the log is as it must be again');
+    },
+    ...(me && { visitor: { me, readOnly: config.READ_ONLY === 'on' } }),
+    onRefusal(reason) {
+      logger.fatal({ reason }, 'the log has another owner');
+      crash(new Error(reason));
     },
     onFailure: (reason) => logger.warn(`the topics could not be looked at: ${reason}`),
   });

@@ -13,6 +13,7 @@ export async function addProjector({
   commits,
   cache,
   consumers,
+  ownership,
   faults,
   crash,
 }: Context): Promise<Feeds> {
@@ -24,6 +25,7 @@ export async function addProjector({
     observer: observeProjector(logger, registry, commits.announce),
     onCrash: crash,
     consumers,
+    ownership,
     cache,
   });
   return lifecycle.add('projector', feeds);

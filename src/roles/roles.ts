@@ -5,15 +5,20 @@ import { noticesOf, type Word } from '../events/word.ts';
 import { buildHealthApp } from '../http/app.ts';
 import { createHealth, type Health } from '../http/health.ts';
 import { startHttp } from '../http/server.ts';
+import type { LogOwner } from '../events/genesis.ts';
+import { refusalByMembers, registerClient } from '../log/clients.ts';
+import { followLog } from '../log/follow.ts';
 import { readIdentity } from '../log/identity.ts';
 import { initLog } from '../log/init.ts';
-import { checkLog } from '../log/topics.ts';
+import { type Ownership, readOwnership } from '../log/ownership.ts';
+import { checkLog, LogRefused } from '../log/topics.ts';
 import { createNotifier } from '../postgres/listen.ts';
 import { namespacesWithData } from '../postgres/namespaces.ts';
 import { consumerProbe, consumersProbe, databaseProbe, lifeOf, logProbe } from '../probes.ts';
 import { Consumers } from '../projections/consumers.ts';
 import { refuseUnfinished } from '../recovery/note.ts';
 import { openResources, type Resources } from '../resources.ts';
+import { throttled } from '../throttle.ts';
 import { addApi, addParts, addReads } from './api.ts';
 import { addCache } from './cache.ts';
 import { channelOf, type Commits, type Context, type RolesOptions } from './context.ts';
@@ -30,11 +35,11 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   const has = (role: Config['ROLES'][number]) => config.ROLES.includes(role);
   collectDefaultMetrics({ register: registry });
   const resources = await openResources({ config, logger, lifecycle, as: 'server' });
-  await checkOrInit(resources, config, logger);
+  const ownership = await openLogOf(resources, options);
   await warnOfOtherNamespaces(resources, config, logger);
   const probes = { database: databaseProbe(resources), log: logProbe(resources) };
   const consumers = new Consumers(registry, config.LAG_ALARM_SECONDS * 1_000);
-  const role = { ...options, resources, probes, consumers };
+  const role = { ...options, resources, ownership, probes, consumers };
   const context: Context = { ...role, cache: addCache(role), commits: createCommits(resources, config) };
   if (config.KAFKA_BROKERS) addLogWatch(context);
   const feeds = has('projector') ? await addProjector(context) : undefined;
@@ -52,12 +57,33 @@ export async function startRoles(options: RolesOptions): Promise<void> {
 }
 
 /** An embedded log is made at the first start; any other is made by `openmusic log init` and only checked here. */
-async function checkOrInit({ log, placement, admin }: Resources, config: Config, logger: Logger): Promise<void> {
+async function openLogOf(resources: Resources, options: RolesOptions): Promise<Ownership | undefined> {
+  const { log, placement, admin, me } = resources;
   await refuseUnfinished(admin);
-  if (config.KAFKA_BROKERS) await checkLog(log, placement, await readIdentity(admin));
-  else await initLog({ log, placement, database: admin });
+  const ownership = me ? await checkBrokers({ ...resources, me }, options) : undefined;
+  if (!me) await initLog({ log, placement, database: admin });
   const { durable, why } = await log.durability(placement.topics);
-  logger[durable ? 'info' : 'warn'](`log: ${why}`);
+  options.logger[durable ? 'info' : 'warn'](`log: ${why}`);
+  return ownership;
+}
+
+/** A broker's log has one owner; others can only follow it. Two processes of different databases are never in one group. */
+async function checkBrokers(
+  { log, placement, admin, me, clientId }: Resources & { readonly me: LogOwner },
+  { config, logger, lifecycle, crash }: RolesOptions,
+): Promise<Ownership | undefined> {
+  const readOnly = config.READ_ONLY === 'on';
+  if (readOnly) await followLog({ log, placement, database: admin, me });
+  else await checkLog(log, placement, await readIdentity(admin), { me, readOnly });
+  const report = throttled((message) => logger.warn(message));
+  lifecycle.add('registration', await registerClient({ database: admin, clientId, report }));
+  const refusal = await refusalByMembers({ database: admin, log });
+  if (refusal !== undefined) throw new LogRefused([refusal]);
+  if (readOnly) return undefined;
+  return readOwnership(admin, placement, (reason) => {
+    logger.fatal({ reason }, 'the log has another owner');
+    crash(new Error(reason));
+  });
 }
 
 /** An installation that seems to have lost everything was often only started under another name. */

@@ -13,6 +13,7 @@ import { jobTypes } from '../jobs/job-types.ts';
 import { laneOf, type QueueScope } from '../jobs/queue.ts';
 import { cleanUpHourly } from '../jobs/clean-up.ts';
 import { guardedFiles } from '../jobs/guarded-files.ts';
+import { readAdoption } from '../log/ownership.ts';
 import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
 import { consumerProbe } from '../probes.ts';
 import { throttled } from '../throttle.ts';
@@ -44,7 +45,8 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   const occurrences = createOccurrences({ commands, logger });
   const common = {
     ...{ worker, connection, log, placement, logger, onCrash: context.crash, ready: () => reads.ready() },
-    consumers: context.consumers,
+    ...{ consumers: context.consumers, ownership: context.ownership },
+    takeOverFrom: await takeOverFrom(context),
     ...{ synchronousCommit: !durable, distributed: config.KAFKA_BROKERS !== undefined },
     ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: config.JOB_LEASE_SECONDS * 1_000 },
   };
@@ -60,6 +62,12 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
     const group = lifecycle.add(role, await startGroup({ ...common, ...scopes[role] }));
     context.probes[role] = consumerProbe(group.health, 'queued', () => `, ${group.running()} jobs run`);
   }
+}
+
+/** Attempts that ran at an earlier owner of the log may go on for as long as an attempt may take. */
+async function takeOverFrom({ config, resources: { admin } }: Context): Promise<Date | undefined> {
+  const adopted = await readAdoption(admin);
+  return adopted && new Date(adopted.getTime() + config.JOB_ATTEMPT_SECONDS * 1_000);
 }
 
 /** What is personal in a job goes so long after its end. */

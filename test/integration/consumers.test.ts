@@ -11,6 +11,7 @@ import { claim, withCorruptHeader } from '../support/core.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
 import { entryOf, eventually, FATAL, linesOf, metricOf } from '../support/observed.ts';
 import type { OpenMusicProcess } from '../support/processes.ts';
+import { ownerOf } from '../support/owners.ts';
 import { albumIn, catalog } from '../support/streams.ts';
 
 const LONG_MS = 240_000;
@@ -27,7 +28,9 @@ describeDistributed('consumers of the log', () => {
   beforeAll(async () => {
     system = await startDistributed({ env: { LAG_ALARM_SECONDS: '3', VERDICT_WAIT_SECONDS: '1' } });
     const { namespace, env } = system;
-    log = await openKafkaLog({ brokers: env.KAFKA_BROKERS!.split(','), clientId: 'stranger', logger: () => undefined });
+    const groups = { namespace, of: await ownerOf(system.connection) }; // a stranger that knows their names
+    const brokers = env.KAFKA_BROKERS!.split(',');
+    log = await openKafkaLog({ brokers, clientId: 'stranger', groups, logger: () => undefined });
     projectorGroup = `${namespace}.projector.${namespace}_read_${READ_VERSION}_1`;
     consumers.set(projectorGroup, system.projectors[0]!);
     const started = await Promise.all(WORKERS.map((role) => system.startWorker(role)));

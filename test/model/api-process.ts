@@ -28,7 +28,8 @@ export interface ApiProcess {
 export function startApi(world: World, name: string): ApiProcess {
   const { scheduler, postgres, log, mutation, plan } = world;
   const actor = scheduler.actor(name);
-  const guarded = (connection: Connection) => passModelGuard(world, actor, connection, connections.open === 0);
+  const guarded = (connection: Connection) =>
+    passModelGuard(world, actor, connection, mutation.catchUp && connections.open === 0);
   const connections: Connections = new Connections(world, actor, mutation.guard ? guarded : undefined);
   const streams = mutation.streams(streamsOver(connections, postgres));
   const verdicts = createVerdicts({ streams, pollMs: 20, clock: scheduler.clock(actor) });

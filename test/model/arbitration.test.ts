@@ -56,6 +56,12 @@ describe('a promise is broken without', () => {
     ['word of winners coming after the commit', { toldAfterCommit: false }],
     ['the guard', { guard: false }],
     ['the command id', { streams: forgetfulOfCommands }],
+    ['the stop of an earlier owner at the fence', { fence: false, emphasis: { adopts: 30 } }],
+    ['the version since which an owner owns', { since: false, emphasis: { adopts: 30 } }],
+    [
+      'the catching up of a new owner before it serves',
+      { catchUp: false, emphasis: { adopts: 30, clients: 4, projectors: 1, crashes: 0 } },
+    ],
   ];
 
   it.each(mutants)(

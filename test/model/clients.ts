@@ -52,8 +52,9 @@ function wish({ scheduler, streams, created, newId, told, mutation }: World, lab
 
 /** One request. What it is told is told even if the client has stopped waiting. */
 async function ask(world: World, actor: Actor, request: CommandRequest<Step>): Promise<'known' | 'unknown'> {
-  const { scheduler, apis } = world;
+  const { scheduler } = world;
   await scheduler.turn(actor);
+  const apis = apisOf(world);
   const { process } = apis[scheduler.pick(apis.length)]!;
   const answered = process.handle(request).then(
     (outcome) => success(world, request, outcome),
@@ -62,6 +63,9 @@ async function ask(world: World, actor: Actor, request: CommandRequest<Step>): P
   const patience = scheduler.sleep(actor, scheduler.chance(0.2) ? 15 : 150);
   return Promise.race([answered, patience.then(() => 'unknown' as const)]);
 }
+
+/** Clients are told of a new owner at some time, and ask the earlier one as well until then. */
+const apisOf = ({ apis, adopter }: World) => (adopter ? [...apis, ...adopter.apis] : apis);
 
 function success(
   world: World,
@@ -89,10 +93,11 @@ function failure(world: World, { origin }: CommandRequest<Step>, error: unknown)
 
 /** Reads at any process, and must see whatever anybody was told before. */
 export async function readAgainAndAgain(world: World, actor: Actor): Promise<never> {
-  const { scheduler, apis, told } = world;
+  const { scheduler, told } = world;
   for (;;) {
     await scheduler.sleep(actor, scheduler.pick(20));
     const must = [...told];
+    const apis = world.adopted && world.adopter ? world.adopter.apis : world.apis; // an earlier owner shows what it had
     const { process } = apis[scheduler.pick(apis.length)]!;
     const reading = process.read((postgres) =>
       must.find(

@@ -46,6 +46,11 @@ export class ModelLog {
     return partitions.map(({ topic, partition }) => ({ topic, partition, offset: this.end({ topic, partition }) }));
   }
 
+  /** What stands in it before anything happens. */
+  begin(appends: readonly Append[]): void {
+    for (const append of appends) this.#write(append);
+  }
+
   appendAs(actor: Actor): (batch: readonly Append[]) => Promise<void> {
     return (batch) => this.#scheduler.call(actor, () => this.#append(batch));
   }

@@ -22,4 +22,5 @@ export const plans: fc.Arbitrary<Plan> = fc.record({
   duplicated: upTo(30),
   refused: upTo(8),
   blank: upTo(40),
+  adopts: fc.oneof(fc.constant(0), fc.integer({ min: 10, max: 59 })),
 });

@@ -5,6 +5,7 @@ import type { ProjectorObserver } from '../../src/projections/apply.ts';
 import { createProjector, type Projector } from '../../src/projections/projector.ts';
 import type { ProjectionStore } from '../../src/projections/store.ts';
 import { Connections } from './connections.ts';
+import { isLossTo } from './adoption.ts';
 import type { Actor } from './scheduler.ts';
 import type { World } from './world.ts';
 import { type LogEntry } from '../../src/log/entry.ts';
@@ -33,6 +34,7 @@ export function startProjector(world: World, name: string): ProjectorProcess {
     observer: observing(world),
     headsRemembered: plan.remembered,
     rule: mutation.rule,
+    ownership: world.ownership,
   });
   const member = new Member(world, actor, projector);
   void member.run(plan.apart ? partitions.map((where) => [where]) : [partitions]);
@@ -153,13 +155,15 @@ function spread({ scheduler, apis, network }: World, word: Word): void {
 }
 
 function observing(world: World): ProjectorObserver {
-  const { violated } = world;
+  const { violated, adopter } = world;
   return {
     committed: (_commit, word) => spread(world, word),
     lost: (record, reason, alarm) => {
       if (alarm) violated(`offset ${record.offset} raised an alarm: ${reason}`);
     },
     quarantined: () => undefined,
-    stopped: ({ partition }, reason) => violated(`partition ${partition} stopped: ${reason}`),
+    stopped: ({ partition }, reason) => {
+      if (!adopter || !isLossTo(reason)) violated(`partition ${partition} stopped: ${reason}`);
+    },
   };
 }

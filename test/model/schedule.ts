@@ -1,4 +1,5 @@
 import { startApi } from './api-process.ts';
+import { adopt } from './adoption.ts';
 import { findViolation } from './checks.ts';
 import { type Client, readAgainAndAgain, startClient } from './clients.ts';
 import { startProjector } from './projector-process.ts';
@@ -19,6 +20,7 @@ export async function runSchedule(plan: Plan, mutation: Mutation): Promise<Outco
   const world = createWorld(plan, mutation);
   const clients = Array.from({ length: plan.clients }, (_, index) => startClient(world, `c${index}`));
   void readAgainAndAgain(world, world.scheduler.actor('reader'));
+  if (world.adopter) void adopt(world, world.adopter);
   while (world.scheduler.time < plan.steps && world.violation === undefined) {
     disturb(world);
     await world.scheduler.step();
@@ -33,6 +35,7 @@ function disturb(world: World): void {
   const { scheduler, postgres, log, plan } = world;
   const happens = (thousandths: number) => scheduler.chance(thousandths / 1_000);
   if (happens(plan.crashes)) crash(world);
+  if (world.adopter && happens(plan.crashes)) crash(world.adopter);
   if (happens(60) && postgres.volatile > 0) postgres.flush(scheduler.pick(postgres.volatile + 1));
   if (happens(40)) log.arrive();
   if (happens(3)) log.newLeader();
@@ -50,6 +53,7 @@ function crash(world: World): void {
 
 function restart(world: World): void {
   const index = world.scheduler.pick(world.apis.length + world.projectors.length);
+  if (world.lost) return;
   const api = world.apis[index];
   const projector = world.projectors[index - world.apis.length];
   if (api) {
@@ -69,11 +73,15 @@ function nap({ scheduler, apis, projectors }: World): void {
 }
 
 async function settle(world: World, clients: readonly Client[]): Promise<void> {
-  const { scheduler, log, postgres, partitions } = world;
+  const { scheduler, log, partitions } = world;
   world.closing = true;
   log.settle();
-  for (const { process } of [...world.apis, ...world.projectors]) process.actor.asleepUntil = 0;
-  const isApplied = () => log.ends(partitions).every((end) => postgres.checkpoint(end).next === end.offset);
+  for (const { process } of [...world.apis, ...world.projectors, ...(world.adopter?.projectors ?? [])])
+    process.actor.asleepUntil = 0;
+  const { postgres } = world.adopter ?? world;
+  const isApplied = () =>
+    log.ends(partitions).every((end) => postgres.checkpoint(end).next === end.offset) &&
+    world.adopted === (world.adopter !== undefined);
   const last = scheduler.time + STEPS_TO_SETTLE;
   while (world.violation === undefined && !(isApplied() && clients.every(({ busy }) => !busy))) {
     await scheduler.step();

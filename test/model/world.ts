@@ -3,6 +3,8 @@ import { createPlacement, type Placement } from '../../src/events/placement.ts';
 import { thingIdOf } from '../../src/events/ids.ts';
 import type { TopicPartition } from '../../src/events/record.ts';
 import { type Rule, wins } from '../../src/projections/arbitrate.ts';
+import type { Ownership } from '../../src/log/ownership.ts';
+import { beginOwned } from './adoption.ts';
 import { type ApiProcess, startApi } from './api-process.ts';
 import { ModelLog } from './log.ts';
 import { ModelPostgres } from './postgres.ts';
@@ -31,6 +33,8 @@ export interface Plan {
   readonly duplicated: number;
   readonly refused: number;
   readonly blank: number;
+  /** Step at which a second database, a follower until then, takes the log over; 0: there is none. */
+  readonly adopts: number;
 }
 
 /** What is taken out of the rules, by changing what stands around the code that runs. */
@@ -50,6 +54,12 @@ export interface Mutation {
   /** Clients set conditions, so that some commands are refused. No record of a refusal is ever arbitrated. */
   readonly refusals: boolean;
   readonly streams: (streams: StreamStore) => StreamStore;
+  /** The owner stops at the record by which it loses the log. */
+  readonly fence: boolean;
+  /** It knows since when it is the owner, and passes earlier changes. */
+  readonly since: boolean;
+  /** A new owner comes to the end of the log, as it stood after the last fence, before it serves. */
+  readonly catchUp: boolean;
 }
 
 export const unchanged: Mutation = {
@@ -61,6 +71,9 @@ export const unchanged: Mutation = {
   guard: true,
   refusals: true,
   streams: (streams) => streams,
+  fence: true,
+  since: true,
+  catchUp: true,
 };
 
 /** A success as somebody was told of it. */
@@ -100,6 +113,14 @@ export interface World {
   violation: string | undefined;
   readonly newId: () => string;
   readonly violated: (what: string) => void;
+  /** Of this world's database; undefined where nothing is owned. */
+  ownership: Ownership | undefined;
+  /** The second database: a world of its own processes on the same log. */
+  adopter: World | undefined;
+  /** The log belongs to the second database, whose processes serve from now on. */
+  adopted: boolean;
+  /** The first database knows that. None of its processes starts any more. */
+  lost: boolean;
 }
 
 const PARTITIONS = 2;
@@ -120,6 +141,7 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
   const world: World = {
     ...{ plan, mutation, scheduler, placement, partitions, newId, violated, closing: false, violation: undefined },
     ...{ apis: [], projectors: [], told: [], refused: [], created: new Set() },
+    ...{ ownership: undefined, adopter: undefined, adopted: false, lost: false },
     network: scheduler.actor('notices'),
     postgres: new ModelPostgres({ partitions, rules: mutation, violated }),
     log: new ModelLog(scheduler, partitions, faults),
@@ -128,6 +150,7 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
       creator,
     })),
   };
+  if (plan.adopts > 0) beginOwned(world);
   for (let each = 0; each < plan.apis; each++) world.apis.push({ process: startApi(world, `api ${each}`) });
   for (let each = 0; each < plan.projectors; each++) {
     world.projectors.push({ process: startProjector(world, `projector ${each}`) });

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin, type ITopicConfig, type Kafka, type PartitionMetadata } from 'kafkajs';
 import { reasonOf } from '../../errors.ts';
-import type { Durability, NewTopic, TopicDescription } from '../event-log.ts';
+import type { Durability, GroupMember, NewTopic, TopicDescription } from '../event-log.ts';
 import { durabilityOf, flushSettings } from './durability.ts';
 import { RETRY } from './client.ts';
 
@@ -12,6 +12,8 @@ export interface LogAdmin {
   durability(topics: readonly string[]): Promise<Durability>;
   createTopics(topics: readonly NewTopic[]): Promise<void>;
   deleteTopics(topics: readonly string[]): Promise<void>;
+  /** Of the groups whose names are wanted. */
+  members(isWanted: (group: string) => boolean): Promise<GroupMember[]>;
 }
 
 export function createLogAdmin(kafka: Kafka, flush: boolean): LogAdmin {
@@ -23,7 +25,18 @@ export function createLogAdmin(kafka: Kafka, flush: boolean): LogAdmin {
     durability: (topics) => durability(admin, topics),
     createTopics: (topics) => createTopics(admin, topics, flush),
     deleteTopics: (topics) => deleteTopics(admin, topics),
+    members: (isWanted) => members(admin, isWanted),
   };
+}
+
+async function members(admin: Admin, isWanted: (group: string) => boolean): Promise<GroupMember[]> {
+  const { groups: all } = await admin.listGroups();
+  const wanted = all.map(({ groupId }) => groupId).filter(isWanted);
+  if (wanted.length === 0) return [];
+  const { groups } = await admin.describeGroups(wanted);
+  return groups.flatMap(({ groupId, members: found }) =>
+    found.map(({ clientId, clientHost }) => ({ group: groupId, clientId, host: clientHost.replace(/^\//, '') })),
+  );
 }
 
 async function describe(admin: Admin, topics: readonly string[]): Promise<TopicDescription[]> {

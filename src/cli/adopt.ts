@@ -1,0 +1,147 @@
+import { createInterface } from 'node:readline/promises';
+import type { LogOwner } from '../events/genesis.ts';
+import { showMember } from '../log/clients.ts';
+import type { EventLog, GroupMember } from '../log/event-log.ts';
+import { readIdentity } from '../log/identity.ts';
+import { isSameOwner, showOwner } from '../log/owner.ts';
+import { writeOwnership } from '../log/ownership.ts';
+import { readVoidTest } from '../log/voids.ts';
+import { sleep } from '../lifecycle.ts';
+import { knownOwners } from '../projections/known-owners.ts';
+import { changeOwner, ownersOf, type PartitionOwner } from '../projections/owners.ts';
+import { READ_VERSION } from '../projections/projections.ts';
+import { type CommandContext, withResources } from './with-resources.ts';
+
+export interface AdoptOptions {
+  readonly fence?: boolean;
+  readonly claim?: boolean;
+  /** Identities of the present owners, as they would be typed. */
+  readonly owner?: readonly string[];
+}
+
+/** Makes this database the owner of the log. Exit code 1: nothing was changed. */
+export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions): Promise<number> {
+  return withResources({ as: 'lone-command' }, async (context) => {
+    const { me, print } = context;
+    if (!me) return refuse(context, 'An embedded log lies in its own database: there is nothing to adopt.');
+    if (fence === claim) return refuse(context, 'Say either --fence or --claim.');
+    const owners = await readOwners(context);
+    const known = await readIdentity(context.admin);
+    if (known && known.incarnation !== owners[0]?.incarnation) {
+      return refuse(context, `This database belongs to another incarnation of the log, ${known.incarnation}.`);
+    }
+    const others = distinct(owners.map((each) => each.owner)).filter((each) => !isSameOwner(each, me));
+    if (!(await ownProcessesEnded(context))) return 1;
+    const allowed =
+      others.length === 0 || (await (claim ? mayClaim(context, others) : mayFence(context, others, owner)));
+    if (!allowed) return 1;
+    await change({ ...context, me }, { owners, others, reason: claim ? 'claimed' : 'adopted' });
+    print(`The log belongs to this database, ${showOwner(me)}. Start its processes without READ_ONLY.`);
+    return 0;
+  });
+}
+
+function refuse({ print }: CommandContext, why: string): number {
+  print(why);
+  return 1;
+}
+
+const distinct = (owners: readonly (LogOwner | null)[]) => [
+  ...new Map(owners.map((owner) => [showOwner(owner), owner])).values(),
+];
+
+async function readOwners({ log, placement, admin }: CommandContext): Promise<PartitionOwner[]> {
+  const isVoid = await readVoidTest(admin);
+  const owners = await ownersOf({ log, placement, isVoid }, await knownOwners(admin, placement, READ_VERSION));
+  const unopened = owners.find(({ incarnation }) => incarnation === '');
+  if (unopened)
+    throw new Error(`${unopened.topic}/${unopened.partition} has no genesis record: this is no log of ours.`);
+  return owners;
+}
+
+/** A follower's processes would go on as followers of a log that is theirs. */
+async function ownProcessesEnded({ log, print }: CommandContext): Promise<boolean> {
+  const members = await lastingMembers(log);
+  for (const member of members) print(`  ${showMember(member)}`);
+  if (members.length > 0) print('These processes of this database are alive. Stop them first.');
+  return members.length === 0;
+}
+
+/** Longer than a group keeps a member that is dead. */
+const GONE_WITHIN_MS = 25_000;
+const LOOK_EVERY_MS = 500;
+
+async function lastingMembers(log: Pick<EventLog, 'members'>, owner?: LogOwner): Promise<GroupMember[]> {
+  for (const giveUpAt = Date.now() + GONE_WITHIN_MS; ;) {
+    const members = await log.members(owner);
+    if (members.length === 0 || Date.now() > giveUpAt) return members;
+    await sleep(LOOK_EVERY_MS, new AbortController().signal);
+  }
+}
+
+/** Only of a log that was ours, when no other process goes on with it under the old identity. */
+async function mayClaim({ log, admin, print }: CommandContext, others: readonly (LogOwner | null)[]): Promise<boolean> {
+  const identity = await readIdentity(admin);
+  const foreign = others.find((other) => !(identity?.owned && isSameOwner(identity.owner, other)));
+  if (foreign !== undefined) {
+    print(
+      `The log belongs to ${showOwner(foreign)}, and never belonged to this database: it can only be taken over, by log adopt --fence.`,
+    );
+    return false;
+  }
+  const alive: GroupMember[] = [];
+  for (const owner of others) if (owner) alive.push(...(await lastingMembers(log, owner)));
+  for (const member of alive) print(`  ${showMember(member)}`);
+  if (alive.length > 0) print('The owner is alive: these are its processes. A log that is in use cannot be claimed.');
+  return alive.length === 0;
+}
+
+/** The owner may be alive: it stops where it meets the fence. */
+async function mayFence(
+  context: CommandContext,
+  others: readonly (LogOwner | null)[],
+  typed: readonly string[] | undefined,
+): Promise<boolean> {
+  const { log, print } = context;
+  for (const owner of others) {
+    const members = owner ? await log.members(owner) : [];
+    print(`The log belongs to ${showOwner(owner)}, which has ${members.length} living members:`);
+    for (const member of members) print(`  ${showMember(member)}`);
+  }
+  const given = typed ?? (await ask(others.length));
+  const missing = others.filter((owner) => !given.includes(showOwner(owner)));
+  for (const owner of missing) print(`${showOwner(owner)} was not named. Nothing was changed.`);
+  return missing.length === 0;
+}
+
+async function ask(times: number): Promise<string[]> {
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    const answers: string[] = [];
+    for (let left = times; left > 0; left--) {
+      answers.push((await terminal.question('Its processes will stop for good. Type its identity to go on: ')).trim());
+    }
+    return answers;
+  } finally {
+    terminal.close();
+  }
+}
+
+interface Change {
+  readonly owners: readonly PartitionOwner[];
+  readonly others: readonly (LogOwner | null)[];
+  readonly reason: 'adopted' | 'claimed';
+}
+
+async function change(
+  { log, placement, admin, me, print }: CommandContext & { readonly me: LogOwner },
+  { owners, others, reason }: Change,
+): Promise<void> {
+  const isVoid = await readVoidTest(admin);
+  const now = () => new Date();
+  const changed = await changeOwner({ log, placement, isVoid, me, from: others, reason, now }, owners);
+  const since = changed.map(({ topic, partition, head }) => ({ topic, partition, version: head.version }));
+  const incarnation = changed[0]?.incarnation ?? '';
+  await writeOwnership(admin, { incarnation, owner: me }, since, reason === 'adopted');
+  print(`${changed.length} partitions belong to ${showOwner(me)} now.`);
+}

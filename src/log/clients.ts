@@ -1,0 +1,92 @@
+import { reasonOf } from '../errors.ts';
+import { sleep, type Stoppable } from '../lifecycle.ts';
+import type { EventLog, GroupMember } from './event-log.ts';
+import type { Queries } from './identity.ts';
+
+export interface ClientOptions {
+  readonly database: Queries;
+  /** Of this process at the brokers; no other process has it. */
+  readonly clientId: string;
+  readonly report: (message: string) => void;
+}
+
+const EVERY_MS = 5_000;
+
+/**
+ * Keeps a row for this process for as long as it lives. It is written again and again, because a Postgres that was started
+ * anew trusts only rows that were written since: the others may have come with a copy of its files.
+ */
+export async function registerClient({ database, clientId, report }: ClientOptions): Promise<Stoppable> {
+  const write = () =>
+    database.query({
+      text: `INSERT INTO log_clients VALUES ($1, pg_postmaster_start_time(), now())
+        ON CONFLICT (client_id) DO UPDATE SET postgres_started_at = excluded.postgres_started_at, seen_at = now()`,
+      values: [clientId],
+    });
+  await database.query({ text: `DELETE FROM log_clients WHERE seen_at < now() - interval '1 day'` });
+  await write();
+  const stopping = new AbortController();
+  const writing = (async () => {
+    for (;;) {
+      await sleep(EVERY_MS, stopping.signal);
+      if (stopping.signal.aborted) return;
+      await write().catch((error: unknown) => report(`this process is not registered: ${reasonOf(error)}`));
+    }
+  })();
+  return {
+    async stop() {
+      stopping.abort();
+      await writing;
+      await database
+        .query({ text: 'DELETE FROM log_clients WHERE client_id = $1', values: [clientId] })
+        .catch(() => undefined); // a row that is left is deleted a day later
+    },
+  };
+}
+
+/** Living members of our groups that no process of this database is. */
+export async function strangeMembers(database: Queries, log: Pick<EventLog, 'members'>): Promise<GroupMember[]> {
+  const members = await log.members();
+  if (members.length === 0) return [];
+  const rows = await database.query<{ id: string }>({
+    text: `SELECT client_id AS id FROM log_clients
+      WHERE client_id = ANY($1) AND postgres_started_at = pg_postmaster_start_time()`,
+    values: [members.map(({ clientId }) => clientId)],
+  });
+  const known = new Set(rows.map(({ id }) => id));
+  return members.filter(({ clientId }) => !known.has(clientId));
+}
+
+export const showMember = ({ group, clientId, host }: GroupMember): string => `${clientId} at ${host} in ${group}`;
+
+export const strangerAlarm = (member: GroupMember): string =>
+  `a process that this database does not know is in its consumer group, so a copy of the database is in use: ${showMember(member)}`;
+
+export interface AdmissionOptions {
+  readonly database: Queries;
+  readonly log: Pick<EventLog, 'members'>;
+  /** How long strangers may take to vanish. */
+  readonly withinMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Longer than a group keeps a member that is dead, and than a process takes to register again after its Postgres was started
+ * anew.
+ */
+const WITHIN_MS = 25_000;
+const LOOK_EVERY_MS = 500;
+
+/** Why no process of this database may start: our groups have members that stay strangers. Undefined: it may. */
+export async function refusalByMembers(options: AdmissionOptions): Promise<string | undefined> {
+  const { database, log, withinMs = WITHIN_MS, signal = new AbortController().signal } = options;
+  for (const giveUpAt = Date.now() + withinMs; ;) {
+    const [first, ...others] = await strangeMembers(database, log);
+    if (!first) return undefined;
+    if (Date.now() > giveUpAt || signal.aborted) {
+      const more = others.length > 0 ? `, and ${others.length} more` : '';
+      return `${strangerAlarm(first)}${more}. Only one of the copies may go on: end the processes of the other one.`;
+    }
+    await sleep(LOOK_EVERY_MS, signal);
+  }
+}

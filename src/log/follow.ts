@@ -1,0 +1,41 @@
+import { AppendError, type EventLog } from './event-log.ts';
+import { type Queries, readIdentity, writeIdentity } from './identity.ts';
+import { isSameOwner } from './owner.ts';
+import type { Visitor } from './ownership.ts';
+import type { Placement } from '../events/placement.ts';
+import { checkLog, inspectLog, LogRefused } from './topics.ts';
+
+export interface FollowOptions {
+  readonly log: EventLog;
+  readonly placement: Placement;
+  readonly database: Queries;
+  readonly me: Visitor['me'];
+}
+
+/** Makes a database a follower of a log that belongs to another one. Throws LogRefused with the reasons why it cannot be. */
+export async function followLog({ log, placement, database, me }: FollowOptions): Promise<void> {
+  if (!(await readIdentity(database))) await begin({ log, placement, database, me });
+  await checkLog(log, placement, await readIdentity(database), { me, readOnly: true });
+}
+
+async function begin({ log, placement, database, me }: FollowOptions): Promise<void> {
+  const { incarnations, madeBy = null } = await inspectLog(log, placement);
+  const incarnation = incarnations.values().next().value;
+  if (incarnation === undefined) {
+    throw new LogRefused([
+      `there is no log of NAMESPACE ${placement.namespace} at these brokers that could be followed`,
+    ]);
+  }
+  if (isSameOwner(madeBy, me)) throw new LogRefused(['this database owns the log: start it without READ_ONLY']);
+  await writeIdentity(database, { incarnation, initialised: true, owner: madeBy, owned: false });
+}
+
+/** The log as a follower may use it: whatever would change it is refused before it is sent. */
+export function forReading(log: EventLog): EventLog {
+  return {
+    ...log,
+    append: () => Promise.reject(new AppendError('refused', 'a follower appends nothing to the log')),
+    createTopics: () => Promise.reject(new Error('a follower makes no topics')),
+    deleteTopics: () => Promise.reject(new Error('a follower deletes no topics')),
+  };
+}

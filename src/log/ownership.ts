@@ -1,0 +1,136 @@
+import type { Envelope } from '../events/envelope.ts';
+import type { LogOwner, OwnerChanged } from '../events/genesis.ts';
+import type { Placement } from '../events/placement.ts';
+import { partitionKey, type StoredRecord, type TopicPartition } from '../events/record.ts';
+import { ownerIn } from './genesis.ts';
+import { type LogIdentity, type Queries, readIdentity } from './identity.ts';
+import { isSameOwner, showOwner } from './owner.ts';
+
+/** The database that wants to use a broker's log. */
+export interface Visitor {
+  readonly me: LogOwner;
+  /** It follows a log that belongs to another database, and writes nothing to it. */
+  readonly readOnly: boolean;
+}
+
+const ADOPT = 'npm run openmusic -- log adopt';
+
+/**
+ * Why this database may not use the log as it wants to. `madeBy`: the owner in the genesis records, undefined where there are
+ * none.
+ */
+export function refusalOf(
+  { me, readOnly }: Visitor,
+  identity: LogIdentity | undefined,
+  madeBy: LogOwner | null | undefined,
+): string | undefined {
+  if (identity === undefined) return madeBy === undefined || readOnly ? undefined : refusalOfUnknown(me, madeBy);
+  const isOwner = identity.owned && isSameOwner(identity.owner, me);
+  if (readOnly) return isOwner ? `this database owns the log: start it without READ_ONLY` : undefined;
+  if (isOwner) return undefined;
+  const owner = showOwner(identity.owner);
+  return identity.owned
+    ? `this database knows the log and owned it as ${owner}, but it is ${showOwner(me)} now: it was restored from a dump, or upgraded. ` +
+        `If the earlier one is not used any more, claim the log: ${ADOPT} --claim`
+    : `the log belongs to the database ${owner}, and this one is ${showOwner(me)}: follow the log with READ_ONLY=on, or take it over: ${ADOPT} --fence`;
+}
+
+/** The tables of the owner can be lost while it is still the same database: `log init` then makes them known again. */
+function refusalOfUnknown(me: LogOwner, madeBy: LogOwner | null): string | undefined {
+  if (isSameOwner(me, madeBy)) return undefined;
+  return (
+    `this database (${showOwner(me)}) has never seen this log, which was made by ${showOwner(madeBy)}: ` +
+    `follow it with READ_ONLY=on, or use another NAMESPACE`
+  );
+}
+
+/** A database as the owner of the log, for those who apply records to it. */
+export interface Ownership {
+  /** The change of owner by which an accepted record takes the log away from this database. */
+  lostBy(claim: Envelope, record: StoredRecord): OwnerChanged | undefined;
+  /** Called when such a record was met, and nothing after it is applied. */
+  lost(change: OwnerChanged): Promise<void>;
+}
+
+export interface OwnershipOptions {
+  readonly me: LogOwner;
+  readonly placement: Placement;
+  /** Version of each genesis stream, by partition, from which on the partition is ours; 1 where there is none. */
+  readonly since: ReadonlyMap<string, number>;
+  readonly lost: Ownership['lost'];
+}
+
+/** Earlier changes are history: a database that got its log back has been the owner before. */
+export function createOwnership({ me, placement, since, lost }: OwnershipOptions): Ownership {
+  return {
+    lost,
+    lostBy(claim, record) {
+      if (claim.version <= (since.get(partitionKey(record)) ?? 1)) return undefined;
+      const said = ownerIn(claim, record, placement);
+      return said?.type === 'OwnerChanged' && !isSameOwner(said.owner, me) ? said : undefined;
+    },
+  };
+}
+
+export const lossOf = ({ owner, reason, at }: OwnerChanged): string =>
+  `the log belongs to the database ${showOwner(owner)} from here on (${reason} at ${at}): this database applies nothing more of it`;
+
+/** The ownership of this database as it stands in its tables; undefined where it owns nothing. */
+export async function readOwnership(
+  database: Queries,
+  placement: Placement,
+  onLost: (reason: string) => void,
+): Promise<Ownership | undefined> {
+  const identity = await readIdentity(database);
+  if (!identity?.owned || !identity.owner) return undefined;
+  const rows = await database.query<TopicPartition & { version: number } & Record<string, unknown>>({
+    text: 'SELECT topic, partition, version FROM log_ownership',
+  });
+  return createOwnership({
+    ...{ me: identity.owner, placement },
+    since: new Map(rows.map((row) => [partitionKey(row), row.version])),
+    async lost(change) {
+      try {
+        await writeLoss(database, change.owner);
+      } finally {
+        onLost(lossOf(change));
+      }
+    },
+  });
+}
+
+/** From now on no process of this database starts as owner. */
+async function writeLoss(database: Queries, owner: LogOwner): Promise<void> {
+  await database.query({
+    text: 'UPDATE log_identity SET owned = false, owner_system_identifier = $1, owner_database_oid = $2, adopted_at = NULL',
+    values: [owner.systemIdentifier, owner.databaseOid],
+  });
+}
+
+/** Written once every partition says so. `took`: from another database, whose processes may not have ended yet. */
+export async function writeOwnership(
+  database: Queries,
+  { incarnation, owner }: Pick<LogIdentity, 'incarnation'> & { readonly owner: LogOwner },
+  since: readonly (TopicPartition & { readonly version: number })[],
+  took: boolean,
+): Promise<void> {
+  await database.query({
+    text: `WITH ours AS (
+        INSERT INTO log_ownership SELECT s.* FROM json_to_recordset($5) AS s (topic text, partition int, version int)
+        ON CONFLICT (topic, partition) DO UPDATE SET version = excluded.version
+      )
+      INSERT INTO log_identity (incarnation, initialised_at, owner_system_identifier, owner_database_oid, adopted_at)
+      VALUES ($1, now(), $2, $3, CASE WHEN $4 THEN now() END)
+      ON CONFLICT (only_row) DO UPDATE SET owned = true, initialised_at = coalesce(log_identity.initialised_at, now()), owner_system_identifier = excluded.owner_system_identifier,
+        owner_database_oid = excluded.owner_database_oid, adopted_at = excluded.adopted_at`,
+    values: [incarnation, owner.systemIdentifier, owner.databaseOid, took, JSON.stringify(since)],
+  });
+}
+
+/** When this database took the log over from another one. */
+export async function readAdoption(database: Queries): Promise<Date | undefined> {
+  const [row] = await database.query<{ adopted: Date | null }>({
+    text: 'SELECT adopted_at AS adopted FROM log_identity',
+  });
+  return row?.adopted ?? undefined;
+}
