@@ -1,7 +1,7 @@
 import type { Check, Probe } from './http/health.ts';
 import type { ConsumerHealth, Consumers } from './projections/consumers.ts';
 import type { PartitionHealth } from './projections/lag.ts';
-import type { ReadLag } from './projections/read-lag.ts';
+import type { StoredLag } from './projections/stored-lag.ts';
 import type { ReadModel } from './projections/read-model.ts';
 import { listQuarantine } from './projections/quarantine.ts';
 import type { Resources } from './resources.ts';
@@ -39,19 +39,33 @@ export function readModelProbe(reads: ReadModel): Probe {
 }
 
 /** How far the read models are behind the log. Whether they had come to its end at the start is asked by the reads. */
-export function lagProbe(watch: ReadLag): Probe {
+export function lagProbe(watch: StoredLag): Probe {
+  return { needed: 'never', check: () => checkLag(watch, 'applied') };
+}
+
+/** How far groups of other processes are behind the log, each by its name. */
+export function lagsProbe(groups: readonly { readonly name: string; readonly lag: StoredLag }[], until: string): Probe {
   return {
     needed: 'never',
     async check() {
-      const partitions = await watch.look();
-      const lag = partitions.reduce((sum, each) => sum + each.lag, 0);
-      const troubles = [
-        ...countOf(partitions, 'stopped', 'are stopped'),
-        ...countOf(partitions, 'alarm', 'do not catch up'),
-      ];
-      return { ok: troubles.length === 0, detail: [waiting(lag, 'applied'), ...troubles].join(', ') };
+      const checks = await Promise.all(
+        groups.map(async ({ name, lag }) => ({ name, ...(await checkLag(lag, until)) })),
+      );
+      const bad = checks.filter(({ ok }) => !ok);
+      const told = bad.length > 0 ? bad : checks;
+      return { ok: bad.length === 0, detail: told.map(({ name, detail }) => `${name}: ${detail}`).join('; ') };
     },
   };
+}
+
+async function checkLag(watch: StoredLag, until: string) {
+  const partitions = await watch.look();
+  const lag = partitions.reduce((sum, each) => sum + each.lag, 0);
+  const troubles = [
+    ...countOf(partitions, 'stopped', 'are stopped'),
+    ...countOf(partitions, 'alarm', 'do not catch up'),
+  ];
+  return { ok: troubles.length === 0, detail: [waiting(lag, until), ...troubles].join(', ') };
 }
 
 function countOf(partitions: readonly PartitionHealth[], what: 'stopped' | 'alarm', are: string): string[] {

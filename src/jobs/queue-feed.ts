@@ -8,6 +8,7 @@ import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import type { ProjectorObserver } from '../projections/apply.ts';
 import { type Consumer, startConsumer } from '../projections/consumer.ts';
 import type { Consumers } from '../projections/consumers.ts';
+import type { StoredProgress } from '../projections/lag.ts';
 import { makeTables } from '../projections/generations.ts';
 import { headsOf, type Ledger } from '../projections/ledger.ts';
 import { createPostgresStore } from '../projections/postgres-store.ts';
@@ -40,8 +41,22 @@ export interface QueueFeedOptions {
 const headsOfQueue = ({ holds }: QueueScope): Ledger =>
   headsOf((first) => first.type === 'PartitionOpened' || (first.type === 'JobRequested' && holds(first.request)));
 
-const jobPartitions = ({ all, namespace }: Placement) =>
+export const jobPartitions = ({ all, namespace }: Placement) =>
   all.filter(({ topic }) => topic === topicOf(namespace, 'jobs'));
+
+/** How far a consumer group has come, whichever process runs it; nothing where none ever has. */
+export async function readQueueProgress(
+  database: Pick<Database, 'query'>,
+  { namespace }: Placement,
+  scope: QueueScope,
+): Promise<StoredProgress[]> {
+  const schema = queueSchema(namespace, scope);
+  const text = 'SELECT FROM pg_namespace WHERE nspname = $1';
+  if ((await database.query({ text, values: [schema] })).length === 0) return [];
+  return database.query<StoredProgress & Record<string, unknown>>({
+    text: `SELECT topic, partition, next, stopped FROM "${schema}".checkpoints`,
+  });
+}
 
 /** Keeps the queue of a consumer group: a projection of the topic of jobs, moved with its checkpoint. */
 export async function startQueueFeed(options: QueueFeedOptions): Promise<Consumer> {

@@ -28,10 +28,12 @@ import { listen } from '../postgres/listen.ts';
 import { openRows } from '../postgres/rows.ts';
 import { lagProbe, quarantineProbe, readModelProbe, timed } from '../probes.ts';
 import { coversAmong } from '../projections/albums.ts';
+import { readProgress } from '../projections/consumer.ts';
+import { projectorGroup } from '../projections/feed.ts';
 import { tellsAll } from '../projections/guard.ts';
 import { READ_VERSION } from '../projections/projections.ts';
-import { watchReadLag } from '../projections/read-lag.ts';
 import { openReadModel, type ReadModel } from '../projections/read-model.ts';
+import { watchStoredLag } from '../projections/stored-lag.ts';
 import { throttled } from '../throttle.ts';
 import { channelOf, type Context, pausesOf } from './context.ts';
 
@@ -43,7 +45,14 @@ export function addReads({ config, lifecycle, logger, resources, probes, cache, 
     report: throttled((message) => logger.warn(message)),
   });
   const besideProjector = config.ROLES.includes('projector');
-  const lag = watchReadLag({ reads, log, placement, consumers, besideProjector });
+  const lag = watchStoredLag({
+    group() {
+      const generation = reads.generation();
+      return generation && projectorGroup(placement, generation);
+    },
+    progress: () => readProgress(reads),
+    ...{ log, consumers, partitions: placement.all, besideMember: besideProjector },
+  });
   Object.assign(probes, {
     reads: readModelProbe(reads),
     lag: lagProbe(lag),

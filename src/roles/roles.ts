@@ -24,6 +24,7 @@ import { addCache } from './cache.ts';
 import { channelOf, type Commits, type Context, type RolesOptions } from './context.ts';
 import { addLogWatch } from './log-watch.ts';
 import { addProjector } from './projector.ts';
+import { addQueueLags } from './queue-lags.ts';
 import { addWorkers } from './workers.ts';
 
 /** Those who read and command. */
@@ -48,6 +49,7 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   const parts = reads && (await addParts(context, reads));
   if (parts) await addWorkers(context, parts);
   const hasApi = has('api');
+  if (hasApi) addQueueLags(context);
   if (config.ROLES.some((each) => each !== 'api')) context.probes.consumers = consumersProbe(consumers, hasApi);
   const alive = () => lifeOf(consumers, { hasApi });
   // It looks at the probes that are there by now.

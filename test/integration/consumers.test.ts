@@ -10,6 +10,7 @@ import { createClient } from '../support/client.ts';
 import { claim, withCorruptHeader } from '../support/core.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
 import { entryOf, eventually, FATAL, linesOf, metricOf } from '../support/observed.ts';
+import { newPerson } from '../support/people.ts';
 import type { OpenMusicProcess } from '../support/processes.ts';
 import { ownerOf } from '../support/owners.ts';
 import { albumIn, catalog } from '../support/streams.ts';
@@ -153,6 +154,34 @@ describeDistributed('consumers of the log', () => {
 
       await subscription.stop();
       await eventually('the projector is ready', async () => (await health(projector)).join() === '200,200');
+    },
+    LONG_MS,
+  );
+
+  it(
+    'that are all dead show a lag that does not shrink in the API, which stays ready',
+    async () => {
+      const group = `${system.namespace}.exporter`;
+      const { accessToken } = await newPerson(api().url);
+      const alarms = () => metricOf(api(), 'openmusic_consumer_lag_alarm', `group="${group}"`);
+      const isWell = async () => (await entryOf(api(), 'queues')).entry?.ok === true;
+      await eventually('every queue is up to date', isWell);
+      expect(await alarms()).toBe(0);
+
+      await consumers.get(group)!.end('SIGKILL');
+      expect((await createClient(api().url, accessToken).post('/jobs', { type: 'dummy' })).status).toBe(202);
+      await eventually('the API alarms', async () => (await alarms()) > 0);
+      expect(await entryOf(api(), 'queues')).toEqual({
+        status: 200,
+        entry: {
+          ok: false,
+          detail: expect.stringMatching(/^exporter: \d+ records wait to be queued, 1 partitions do not catch up$/),
+        },
+      });
+
+      await system.startWorker('exporter');
+      await eventually('the alarm ends', isWell);
+      expect(await alarms()).toBe(0);
     },
     LONG_MS,
   );
