@@ -56,6 +56,7 @@ describe('a promise is broken without', () => {
     ['word of winners coming after the commit', { toldAfterCommit: false }],
     ['the guard', { guard: false }],
     ['the command id', { streams: forgetfulOfCommands }],
+    ['the voids of what cannot be read', { voids: false }],
     ['the stop of an earlier owner at the fence', { fence: false, emphasis: { adopts: 30 } }],
     ['the version since which an owner owns', { since: false, emphasis: { adopts: 30 } }],
     [

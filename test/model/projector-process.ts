@@ -29,7 +29,8 @@ export function startProjector(world: World, name: string): ProjectorProcess {
   const projector = createProjector({
     store: storeOver(connections, world),
     belongs: placement.belongs,
-    voids: () => scheduler.call(actor, () => (span) => 'blank' in span && span.blank === 'unreadable'),
+    voids: () =>
+      scheduler.call(actor, () => (span) => mutation.voids && 'blank' in span && span.blank === 'unreadable'),
     ends: (of) => scheduler.call(actor, () => log.ends(of)),
     observer: observing(world),
     headsRemembered: plan.remembered,

@@ -60,6 +60,8 @@ export interface Mutation {
   readonly since: boolean;
   /** A new owner comes to the end of the log, as it stood after the last fence, before it serves. */
   readonly catchUp: boolean;
+  /** Projectors know what was declared void. */
+  readonly voids: boolean;
 }
 
 export const unchanged: Mutation = {
@@ -74,6 +76,7 @@ export const unchanged: Mutation = {
   fence: true,
   since: true,
   catchUp: true,
+  voids: true,
 };
 
 /** A success as somebody was told of it. */
