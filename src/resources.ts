@@ -9,7 +9,6 @@ import type { Lifecycle } from './lifecycle.ts';
 import { LogInUse, openEmbeddedLog } from './log/embedded.ts';
 import type { EventLog } from './log/event-log.ts';
 import { forReading } from './log/follow.ts';
-import { openKafkaLog } from './log/kafka.ts';
 import { readOwner } from './log/owner.ts';
 import type { PostgresConnection } from './postgres/connection.ts';
 import { joinOrStartEmbeddedPostgres } from './postgres/embedded.ts';
@@ -123,6 +122,8 @@ async function openLog(
     if (line !== undefined) logger[level](extra, line);
   };
   if (config.KAFKA_BROKERS) {
+    // Not loaded where there are no brokers: it is a tenth of all modules.
+    const { openKafkaLog } = await import('./log/kafka.ts');
     const groups = me && { namespace: config.NAMESPACE, of: me };
     const log = await openKafkaLog({ ...kafkaOptions(config), clientId, logger: say, ...(groups && { groups }) });
     return isFollower(options) ? { log: forReading(log), isWritable: false } : { log, isWritable: true };

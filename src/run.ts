@@ -1,15 +1,13 @@
-import { enableCompileCache } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
+import { keepCompiled } from './compile-cache.ts';
 import { loadConfig, redacted, warningsOf } from './config.ts';
 import { reasonOf } from './errors.ts';
 import type { Faults } from './faults.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { stopSignal } from './stop-signal.ts';
 
-/** What an earlier process has compiled is half of what loading costs. Nobody else may write there; where we may not, nothing is kept. */
-enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url)));
+keepCompiled();
 
 /** Runs this process to its end, and ends it with code 1 when its settings are wrong. */
 export function run(faults: Faults = {}): void {

@@ -20,11 +20,6 @@ export interface RecoverCommandOptions {
   readonly url?: string;
 }
 
-export const RECOVER_HELP = `
-It reads the whole log, says what was found and what each way would lose, and asks. It changes nothing before it was answered.
-Stop all OpenMusic processes first; only beside a server with an embedded log it works through that server.
-Broken off, it goes on where it was when it is run again. Code 1: nothing was changed; 2: the log has faults.`;
-
 /** Exit code 1 when nothing was changed because of what was answered or found, 2 when the log has faults at the end. */
 export function logRecover(options: RecoverCommandOptions, faults: Faults = {}): Promise<number> {
   return withResources({ as: 'writer' }, async (context) => {
