@@ -1,17 +1,11 @@
 import { readFileSync } from 'node:fs';
-import Fastify, { LogController, type FastifyInstance, type FastifyPluginCallback } from 'fastify';
-import type { FastifyPluginAsyncZod, FastifyPluginCallbackZod, ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { FastifyInstance, FastifyPluginCallback } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import { newId } from '../events/ids.ts';
 import { acceptTokens, callerOf, type TokenOptions, type Tokens } from './auth.ts';
-import { answerErrors } from './errors.ts';
+import { bareApp, type Limits, registerNamed } from './bare-app.ts';
 import type { Health } from './health.ts';
 import type { JobDependencies } from './jobs.ts';
-import { acceptJsonBodies } from './json-body.ts';
-import { answerMalformed } from './malformed.ts';
-import { answerUnrouted } from './methods.ts';
-import { nodeServer } from './node-server.ts';
 import { observe } from './observe.ts';
 import { describeApi } from './openapi.ts';
 import type { PlaylistDependencies } from './playlists.ts';
@@ -38,13 +32,6 @@ import { refuseWrites } from './read-only.ts';
 import { rootRoutes } from './routes/root.ts';
 import { songRoutes } from './routes/songs.ts';
 import { type UserDependencies, userRoutes } from './routes/users.ts';
-import { validatorCompiler } from './validation.ts';
-
-export interface Limits {
-  /** Of a JSON body. */
-  readonly bodyBytes: number;
-  readonly bodyDepth: number;
-}
 
 export interface AppDependencies
   extends
@@ -70,8 +57,6 @@ export interface AppDependencies
   /** Whether strangers are to be expected. */
   readonly production: boolean;
 }
-
-export type HealthAppDependencies = Pick<AppDependencies, 'health' | 'logger' | 'metricsRegistry'>;
 
 export const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -136,52 +121,3 @@ const workRoutes =
     });
     registered();
   };
-
-type Plugin = FastifyPluginCallback | FastifyPluginCallbackZod | FastifyPluginAsyncZod;
-
-/** Fastify looks through every loaded module for the name of a plugin without one: most of an app's start under Jest. */
-function registerNamed(api: FastifyInstance, plugins: Record<string, Plugin>): void {
-  for (const [name, plugin] of Object.entries(plugins))
-    api.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name }));
-}
-
-/** The probes alone, for a process without the API. */
-export function buildHealthApp({ health, logger, metricsRegistry }: HealthAppDependencies): FastifyInstance {
-  const app = bareApp(logger, { bodyBytes: 1_024, bodyDepth: 1 });
-  registerNamed(app, { health: healthRoutes(health, metricsRegistry) });
-  return app;
-}
-
-/** What every route has in common: limits, ids, JSON in and out, errors. */
-function bareApp(logger: Logger, limits: Limits, trustProxy: readonly string[] = []) {
-  const app = Fastify({
-    serverFactory: nodeServer,
-    clientErrorHandler: answerMalformed,
-    frameworkErrors: (error, request, reply) => answerError(error, request, reply),
-    bodyLimit: limits.bodyBytes,
-    trustProxy: trustProxy.length > 0 ? [...trustProxy] : false,
-    // An id is as long as it likes: the limit is that of the request line.
-    routerOptions: { maxParamLength: 65_536 },
-    forceCloseConnections: 'idle',
-    return503OnClosing: false,
-    logController: new LogController({ disableRequestLogging: true }),
-    genReqId: ({ headers }) => saneId(headers['x-request-id']) ?? newId(),
-  }).withTypeProvider<ZodTypeProvider>();
-  const answerError = answerErrors(logger);
-
-  app.setValidatorCompiler(validatorCompiler);
-  // The schemas of answers are checked by tests: the handlers' answers are ours, and this is the fastest.
-  app.setSerializerCompiler(() => JSON.stringify);
-  app.setErrorHandler(answerError);
-  acceptJsonBodies(app, limits.bodyDepth);
-  app.addHook('onRequest', (request, reply, next) => {
-    reply.header('x-request-id', request.id);
-    next();
-  });
-  answerUnrouted(app);
-  return app;
-}
-
-/** A client's own request id is kept when it can be shown, stored and logged as it is. */
-const saneId = (id: string | string[] | undefined): string | undefined =>
-  typeof id === 'string' && /^[\x21-\x7e]{1,100}$/.test(id) ? id : undefined;

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { buildHealthApp } from './app.ts';
+import { buildHealthApp } from './health-app.ts';
 import { createHealth, type Check, type HealthOptions, type Probe } from './health.ts';
 
 const logger = pino({ level: 'silent' });

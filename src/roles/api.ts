@@ -1,20 +1,11 @@
 import { hash } from 'node:crypto';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { createAccounts } from '../accounts/accounts.ts';
 import { createPasswords } from '../accounts/passwords.ts';
 import { createSessions } from '../accounts/sessions.ts';
 import { createAnswers } from '../cache/answers.ts';
-import { type AppenderLimits, createAppender } from '../commands/appender.ts';
-import { type Commands, createCommands } from '../commands/commands.ts';
-import { createPostgresStreams } from '../commands/postgres-streams.ts';
-import { createVerdicts } from '../commands/verdicts.ts';
 import type { Config } from '../config.ts';
-import { newId } from '../events/ids.ts';
 import { topicOf } from '../events/placement.ts';
-import { wordOf } from '../events/word.ts';
-import type { Files } from '../providers/files/files.ts';
-import { openFiles } from '../providers/files/providers.ts';
 import { sweepHourly } from '../providers/files/sweep.ts';
 import { buildApp, version } from '../http/app.ts';
 import { createAccept } from '../jobs/accept.ts';
@@ -24,90 +15,11 @@ import { rateOf } from '../http/rate-limits.ts';
 import { COVERS } from '../http/routes/covers.ts';
 import { startHttp } from '../http/server.ts';
 import { type KeyName, keysOf } from '../keys.ts';
-import { listen } from '../postgres/listen.ts';
 import { openRows } from '../postgres/rows.ts';
-import { lagProbe, quarantineProbe, readModelProbe, timed } from '../probes.ts';
 import { coversAmong } from '../projections/albums.ts';
-import { readProgress } from '../projections/consumer.ts';
-import { projectorGroup } from '../projections/feed.ts';
 import { tellsAll } from '../projections/guard.ts';
-import { READ_VERSION } from '../projections/projections.ts';
-import { openReadModel, type ReadModel } from '../projections/read-model.ts';
-import { watchStoredLag } from '../projections/stored-lag.ts';
-import { throttled } from '../throttle.ts';
-import { channelOf, type Context, pausesOf } from './context.ts';
-
-export function addReads({ config, lifecycle, logger, resources, probes, cache, consumers }: Context): ReadModel {
-  const { connection, admin, log, placement } = resources;
-  const reads = openReadModel({
-    ...{ connection, namespace: config.NAMESPACE, version: READ_VERSION, max: 10, admin },
-    ends: () => log.ends(placement.all),
-    report: throttled((message) => logger.warn(message)),
-  });
-  const besideProjector = config.ROLES.includes('projector');
-  const lag = watchStoredLag({
-    group() {
-      const generation = reads.generation();
-      return generation && projectorGroup(placement, generation);
-    },
-    progress: () => readProgress(reads),
-    ...{ log, consumers, partitions: placement.all, besideMember: besideProjector },
-  });
-  Object.assign(probes, {
-    reads: readModelProbe(reads),
-    lag: lagProbe(lag),
-    quarantine: quarantineProbe(reads),
-  });
-  cache.readBy(reads);
-  lifecycle.add('read model', reads);
-  lifecycle.add('lag of the read model', lag);
-  return reads;
-}
-
-/** What those share who read and command. */
-export async function addParts(context: Context, reads: ReadModel): Promise<Parts> {
-  const { config, lifecycle } = context;
-  const commands = addCommands(context, reads);
-  const files = lifecycle.add('files', await openFiles(config));
-  context.probes.files = { needed: 'never', check: timed(() => files.check()) };
-  return { reads, commands, files };
-}
-
-function addCommands({ config, lifecycle, logger, resources, commits, faults }: Context, reads: ReadModel): Commands {
-  const { log, placement, connection } = resources;
-  const streams = createPostgresStreams(reads, config.NAMESPACE);
-  const verdicts = lifecycle.add('verdicts', createVerdicts({ streams, pollMs: 150 }));
-  commits.onWord(verdicts.hear);
-  if (config.KAFKA_BROKERS) {
-    const report = throttled((message) => logger.warn(message));
-    lifecycle.add(
-      'listener',
-      listen({ connection, channel: channelOf(config), onNotice: (notice) => commits.hear(wordOf(notice)), report }),
-    );
-  }
-  return createCommands({
-    ...{ streams, appender: createAppender(log, appenderLimits(config)), verdicts, placement, newId, now: Date.now },
-    faults,
-    pause: (retry) => delay(Math.random() * Math.min(50, 5 * 2 ** retry)),
-    limits: {
-      verdictWaitMs: config.VERDICT_WAIT_SECONDS * 1_000,
-      retries: config.COMMAND_RETRIES,
-      streams: config.STREAMS_REMEMBERED,
-    },
-  });
-}
-
-const appenderLimits = ({ APPEND_IN_FLIGHT, APPEND_RECORDS, APPEND_BYTES }: Config): AppenderLimits => ({
-  inFlight: APPEND_IN_FLIGHT,
-  records: APPEND_RECORDS,
-  partitionBytes: APPEND_BYTES,
-});
-
-export interface Parts {
-  readonly reads: ReadModel;
-  readonly commands: Commands;
-  readonly files: Files;
-}
+import { type Context, pausesOf } from './context.ts';
+import type { Parts } from './parts.ts';
 
 export async function addApi(context: Context, health: Health, { reads, commands, files }: Parts): Promise<void> {
   const { config, lifecycle, logger, registry, cache } = context;

@@ -2,8 +2,8 @@ import { collectDefaultMetrics } from 'prom-client';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { noticesOf, type Word } from '../events/word.ts';
-import { buildHealthApp } from '../http/app.ts';
 import { createHealth, type Health } from '../http/health.ts';
+import { buildHealthApp } from '../http/health-app.ts';
 import { startHttp } from '../http/server.ts';
 import type { LogOwner } from '../events/genesis.ts';
 import { refusalByMembers, registerClient } from '../log/clients.ts';
@@ -19,18 +19,20 @@ import { Consumers } from '../projections/consumers.ts';
 import { refuseUnfinished } from '../recovery/note.ts';
 import { openResources, type Resources } from '../resources.ts';
 import { throttled } from '../throttle.ts';
-import { addApi, addParts, addReads } from './api.ts';
 import { addCache } from './cache.ts';
 import { channelOf, type Commits, type Context, type RolesOptions } from './context.ts';
 import { addLogWatch } from './log-watch.ts';
 import { addProjector } from './projector.ts';
-import { addQueueLags } from './queue-lags.ts';
-import { addWorkers } from './workers.ts';
 
-/** Those who read and command. */
-const ACTIVE = ['api', 'exporter', 'worker', 'scheduler'] as const;
+/** Those that do jobs. */
+const WORKING = ['exporter', 'worker', 'scheduler'] as const;
+/** Those that read and command. */
+const ACTIVE = ['api', ...WORKING] as const;
 
-/** Starts what the configuration names, in order. Everything started is stopped by the lifecycle, in reverse. */
+/**
+ * Starts what the configuration names, in order. Everything started is stopped by the lifecycle, in reverse. API and workers
+ * are loaded only where they run: their routes and job types are half of all modules.
+ */
 export async function startRoles(options: RolesOptions): Promise<void> {
   const { config, logger, lifecycle, registry } = options;
   const has = (role: Config['ROLES'][number]) => config.ROLES.includes(role);
@@ -45,16 +47,15 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   if (config.KAFKA_BROKERS) addLogWatch(context);
   const feeds = has('projector') ? await addProjector(context) : undefined;
   if (feeds) context.probes.projector = consumerProbe(feeds.health, 'applied');
-  const reads = ACTIVE.some(has) ? addReads(context) : undefined;
-  const parts = reads && (await addParts(context, reads));
-  if (parts) await addWorkers(context, parts);
+  const parts = ACTIVE.some(has) ? await (await import('./parts.ts')).addParts(context) : undefined;
+  if (parts && WORKING.some(has)) await (await import('./workers.ts')).addWorkers(context, parts);
   const hasApi = has('api');
-  if (hasApi) addQueueLags(context);
+  if (hasApi) (await import('./queue-lags.ts')).addQueueLags(context);
   if (config.ROLES.some((each) => each !== 'api')) context.probes.consumers = consumersProbe(consumers, hasApi);
   const alive = () => lifeOf(consumers, { hasApi });
   // It looks at the probes that are there by now.
   const health = createHealth({ probes: context.probes, alive, logger });
-  if (parts && hasApi) await addApi(context, health, parts);
+  if (parts && hasApi) await (await import('./api.ts')).addApi(context, health, parts);
   else if (config.HEALTH_PORT !== undefined) await addHealth(context, health, config.HEALTH_PORT);
 }
 

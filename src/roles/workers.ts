@@ -17,8 +17,9 @@ import { readAdoption } from '../log/ownership.ts';
 import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
 import { consumerProbe } from '../probes.ts';
 import { throttled } from '../throttle.ts';
-import type { Parts } from './api.ts';
+
 import { type Context, pausesOf } from './context.ts';
+import type { Parts } from './parts.ts';
 
 const ROLES = ['exporter', 'worker', 'scheduler'] as const;
 type WorkingRole = (typeof ROLES)[number];

@@ -1,0 +1,58 @@
+import Fastify, { LogController, type FastifyInstance, type FastifyPluginCallback } from 'fastify';
+import type { FastifyPluginAsyncZod, FastifyPluginCallbackZod, ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { Logger } from 'pino';
+import { newId } from '../events/ids.ts';
+import { answerErrors } from './errors.ts';
+import { acceptJsonBodies } from './json-body.ts';
+import { answerMalformed } from './malformed.ts';
+import { answerUnrouted } from './methods.ts';
+import { nodeServer } from './node-server.ts';
+import { validatorCompiler } from './validation.ts';
+
+export interface Limits {
+  /** Of a JSON body. */
+  readonly bodyBytes: number;
+  readonly bodyDepth: number;
+}
+
+/** What every route has in common: limits, ids, JSON in and out, errors. */
+export function bareApp(logger: Logger, limits: Limits, trustProxy: readonly string[] = []) {
+  const app = Fastify({
+    serverFactory: nodeServer,
+    clientErrorHandler: answerMalformed,
+    frameworkErrors: (error, request, reply) => answerError(error, request, reply),
+    bodyLimit: limits.bodyBytes,
+    trustProxy: trustProxy.length > 0 ? [...trustProxy] : false,
+    // An id is as long as it likes: the limit is that of the request line.
+    routerOptions: { maxParamLength: 65_536 },
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: ({ headers }) => saneId(headers['x-request-id']) ?? newId(),
+  }).withTypeProvider<ZodTypeProvider>();
+  const answerError = answerErrors(logger);
+
+  app.setValidatorCompiler(validatorCompiler);
+  // The schemas of answers are checked by tests: the handlers' answers are ours, and this is the fastest.
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.setErrorHandler(answerError);
+  acceptJsonBodies(app, limits.bodyDepth);
+  app.addHook('onRequest', (request, reply, next) => {
+    reply.header('x-request-id', request.id);
+    next();
+  });
+  answerUnrouted(app);
+  return app;
+}
+
+/** A client's own request id is kept when it can be shown, stored and logged as it is. */
+const saneId = (id: string | string[] | undefined): string | undefined =>
+  typeof id === 'string' && /^[\x21-\x7e]{1,100}$/.test(id) ? id : undefined;
+
+type Plugin = FastifyPluginCallback | FastifyPluginCallbackZod | FastifyPluginAsyncZod;
+
+/** Fastify looks through every loaded module for the name of a plugin without one: most of an app's start under Jest. */
+export function registerNamed(api: FastifyInstance, plugins: Record<string, Plugin>): void {
+  for (const [name, plugin] of Object.entries(plugins))
+    api.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name }));
+}
