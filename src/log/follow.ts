@@ -30,7 +30,7 @@ async function begin({ log, placement, database, me }: FollowOptions): Promise<v
   await writeIdentity(database, { incarnation, initialised: true, owner: madeBy, owned: false });
 }
 
-/** The log as a follower may use it: whatever would change it is refused before it is sent. */
+/** The log as a follower may use it: what would change it is refused before it is sent. */
 export function forReading(log: EventLog): EventLog {
   return {
     ...log,

@@ -72,7 +72,7 @@ const SERVED = { writes: 20, reads: 300, hits: 75 };
 const WITHIN_MS = 180_000;
 /**
  * Of each of two processes. With what is read meanwhile, the 17 tests with a cache that has faults make more than 50,000 reads.
- * Many of them come when nobody writes any more: what is old then stays so, and hits cost least.
+ * Many of them come after the last write: what is old then stays so, and hits cost least.
  */
 const ENOUGH = { writes: 0, reads: 1_500 };
 const ENOUGH_WITHIN_MS = 400_000;
