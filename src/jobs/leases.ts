@@ -98,7 +98,10 @@ const RELEASE = `WITH done AS (
   )
   SELECT job_id AS "jobId" FROM released UNION ALL SELECT "jobId" FROM done WHERE NOT held`;
 
-/** `database` finds the queue's schema and then the namespace's on its search path. `worker` is a name that nobody else has. `takeOverFrom`: until then jobs that run are left to workers that have no leases here. */
+/**
+ * `database` finds the queue's schema and then the namespace's on its search path. No other worker has the name `worker`.
+ * `takeOverFrom`: until then jobs that run are left to workers that have no leases here.
+ */
 export function createLeases(
   database: Database,
   worker: string,
