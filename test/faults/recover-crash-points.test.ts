@@ -65,7 +65,7 @@ function comesToTheSame(
   it.each(points)(
     '%s, at %s: it comes to the same',
     async (way, point) => {
-      const core = await openCore({ connection: database.connection, source });
+      const core = await openCore({ connection: database.connection, source, owned: env.KAFKA_BROKERS !== undefined });
       try {
         await fallBehind(core, await core.openApi({ limits: { verdictWaitMs: 30_000 } }));
         const before = await modelsOf(core);

@@ -18,6 +18,7 @@ import { openLogUnder } from '../../src/log/embedded.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { initLog } from '../../src/log/init.ts';
 import { openKafkaLog } from '../../src/log/kafka.ts';
+import { readOwner } from '../../src/log/owner.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
@@ -75,6 +76,8 @@ export interface CoreOptions {
   /** Hears beside the core's own record of what happened. */
   readonly observer?: Partial<ProjectorObserver>;
   readonly lagAlarmMs?: number;
+  /** The database owns the log, as it must before commands and processes use the log of a broker. */
+  readonly owned?: boolean;
   /** False: there is a served build, and nobody feeds it before `feed`. `never-built`: there is none. */
   readonly feeding?: boolean | 'never-built';
 }
@@ -130,7 +133,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     queryTimeoutMs: 60_000,
   });
   const log = await source.open(connection, name);
-  await initLog({ log, placement, database: admin });
+  await initLog({ log, placement, database: admin, me: options.owned ? await readOwner(admin) : undefined });
   const heard: Heard = { commits: [], lost: [], quarantined: [], stopped: [] };
   const hearers = new Set<(word: Word) => void>();
   const consumers = new Consumers(new Registry(), options.lagAlarmMs ?? 30_000);
