@@ -1,12 +1,12 @@
 import { createInterface } from 'node:readline/promises';
 import type { LogOwner } from '../events/genesis.ts';
-import { showMember } from '../log/clients.ts';
-import type { EventLog, GroupMember } from '../log/event-log.ts';
+import { lastingMembers, showMember } from '../log/clients.ts';
+import type { GroupMember } from '../log/event-log.ts';
 import { readIdentity } from '../log/identity.ts';
 import { isSameOwner, showOwner } from '../log/owner.ts';
 import { writeOwnership } from '../log/ownership.ts';
-import { readVoidTest } from '../log/voids.ts';
-import { sleep } from '../lifecycle.ts';
+import { currentVoids } from '../log/void-topic.ts';
+import type { VoidTest } from '../log/voids.ts';
 import { knownOwners } from '../projections/known-owners.ts';
 import { changeOwner, ownersOf, type PartitionOwner } from '../projections/owners.ts';
 import { READ_VERSION } from '../projections/projections.ts';
@@ -25,8 +25,10 @@ export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions):
     const { me, print } = context;
     if (!me) return refuse(context, 'An embedded log lies in its own database: there is nothing to adopt.');
     if (fence === claim) return refuse(context, 'Say either --fence or --claim.');
-    const owners = await readOwners(context);
-    const known = await readIdentity(context.admin);
+    const { log, placement, admin } = context;
+    const isVoid = await currentVoids({ log, namespace: placement.namespace, database: admin });
+    const owners = await readOwners(context, isVoid);
+    const known = await readIdentity(admin);
     if (known && known.incarnation !== owners[0]?.incarnation) {
       return refuse(context, `This database belongs to another incarnation of the log, ${known.incarnation}.`);
     }
@@ -35,7 +37,7 @@ export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions):
     const allowed =
       others.length === 0 || (await (claim ? mayClaim(context, others) : mayFence(context, others, owner)));
     if (!allowed) return 1;
-    await change({ ...context, me }, { owners, others, reason: claim ? 'claimed' : 'adopted' });
+    await change({ ...context, me }, { isVoid, owners, others, reason: claim ? 'claimed' : 'adopted' });
     print(`The log belongs to this database, ${showOwner(me)}. Start its processes without READ_ONLY.`);
     return 0;
   });
@@ -50,8 +52,7 @@ const distinct = (owners: readonly (LogOwner | null)[]) => [
   ...new Map(owners.map((owner) => [showOwner(owner), owner])).values(),
 ];
 
-async function readOwners({ log, placement, admin }: CommandContext): Promise<PartitionOwner[]> {
-  const isVoid = await readVoidTest(admin);
+async function readOwners({ log, placement, admin }: CommandContext, isVoid: VoidTest): Promise<PartitionOwner[]> {
   const owners = await ownersOf({ log, placement, isVoid }, await knownOwners(admin, placement, READ_VERSION));
   const unopened = owners.find(({ incarnation }) => incarnation === '');
   if (unopened)
@@ -61,22 +62,10 @@ async function readOwners({ log, placement, admin }: CommandContext): Promise<Pa
 
 /** A follower's processes would go on as followers of a log that is theirs. */
 async function ownProcessesEnded({ log, print }: CommandContext): Promise<boolean> {
-  const members = await lastingMembers(log);
+  const members = await lastingMembers(() => log.members());
   for (const member of members) print(`  ${showMember(member)}`);
   if (members.length > 0) print('These processes of this database are alive. Stop them first.');
   return members.length === 0;
-}
-
-/** Longer than a group keeps a member that is dead. */
-const GONE_WITHIN_MS = 25_000;
-const LOOK_EVERY_MS = 500;
-
-async function lastingMembers(log: Pick<EventLog, 'members'>, owner?: LogOwner): Promise<GroupMember[]> {
-  for (const giveUpAt = Date.now() + GONE_WITHIN_MS; ;) {
-    const members = await log.members(owner);
-    if (members.length === 0 || Date.now() > giveUpAt) return members;
-    await sleep(LOOK_EVERY_MS, new AbortController().signal);
-  }
 }
 
 /** Only of a log that was ours, when no other process goes on with it under the old identity. */
@@ -90,7 +79,7 @@ async function mayClaim({ log, admin, print }: CommandContext, others: readonly 
     return false;
   }
   const alive: GroupMember[] = [];
-  for (const owner of others) if (owner) alive.push(...(await lastingMembers(log, owner)));
+  for (const owner of others) if (owner) alive.push(...(await lastingMembers(() => log.members(owner))));
   for (const member of alive) print(`  ${showMember(member)}`);
   if (alive.length > 0) print('The owner is alive: these are its processes. A log that is in use cannot be claimed.');
   return alive.length === 0;
@@ -128,6 +117,7 @@ async function ask(times: number): Promise<string[]> {
 }
 
 interface Change {
+  readonly isVoid: VoidTest;
   readonly owners: readonly PartitionOwner[];
   readonly others: readonly (LogOwner | null)[];
   readonly reason: 'adopted' | 'claimed';
@@ -135,9 +125,8 @@ interface Change {
 
 async function change(
   { log, placement, admin, me, print }: CommandContext & { readonly me: LogOwner },
-  { owners, others, reason }: Change,
+  { isVoid, owners, others, reason }: Change,
 ): Promise<void> {
-  const isVoid = await readVoidTest(admin);
   const now = () => new Date();
   const changed = await changeOwner({ log, placement, isVoid, me, from: others, reason, now }, owners);
   const since = changed.map(({ topic, partition, head }) => ({ topic, partition, version: head.version }));

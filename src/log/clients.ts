@@ -77,16 +77,23 @@ export interface AdmissionOptions {
 const WITHIN_MS = 25_000;
 const LOOK_EVERY_MS = 500;
 
-/** Why no process of this database may start: our groups have members that stay strangers. Undefined: it may. */
-export async function refusalByMembers(options: AdmissionOptions): Promise<string | undefined> {
-  const { database, log, withinMs = WITHIN_MS, signal = new AbortController().signal } = options;
+/** What is found once dead members have had the time to vanish; empty as soon as none is found. */
+export async function lastingMembers(
+  find: () => Promise<GroupMember[]>,
+  { withinMs = WITHIN_MS, signal = new AbortController().signal }: Pick<AdmissionOptions, 'withinMs' | 'signal'> = {},
+): Promise<GroupMember[]> {
   for (const giveUpAt = Date.now() + withinMs; ;) {
-    const [first, ...others] = await strangeMembers(database, log);
-    if (!first) return undefined;
-    if (Date.now() > giveUpAt || signal.aborted) {
-      const more = others.length > 0 ? `, and ${others.length} more` : '';
-      return `${strangerAlarm(first)}${more}. Only one of the copies may go on: end the processes of the other one.`;
-    }
+    const members = await find();
+    if (members.length === 0 || Date.now() > giveUpAt || signal.aborted) return members;
     await sleep(LOOK_EVERY_MS, signal);
   }
+}
+
+/** Why no process of this database may start: our groups have members that stay strangers. Undefined: it may. */
+export async function refusalByMembers(options: AdmissionOptions): Promise<string | undefined> {
+  const { database, log } = options;
+  const [first, ...others] = await lastingMembers(() => strangeMembers(database, log), options);
+  if (!first) return undefined;
+  const more = others.length > 0 ? `, and ${others.length} more` : '';
+  return `${strangerAlarm(first)}${more}. Only one of the copies may go on: end the processes of the other one.`;
 }

@@ -1,6 +1,4 @@
-import { EXPORTER } from '../consumers/exporter.ts';
-import { SCHEDULER } from '../consumers/scheduler.ts';
-import { WORKER } from '../consumers/worker.ts';
+import { SCOPES } from '../consumers/scopes.ts';
 import type { Placement } from '../events/placement.ts';
 import type { TopicPartition } from '../events/record.ts';
 import { queueSchema } from '../jobs/queue-feed.ts';
@@ -38,7 +36,7 @@ export async function consumersOf(database: Database, placement: Placement): Pro
 }
 
 async function queuesOf(database: Database, { namespace }: Placement): Promise<string[]> {
-  const schemas = [EXPORTER, WORKER, SCHEDULER].map((scope) => queueSchema(namespace, scope));
+  const schemas = SCOPES.map((scope) => queueSchema(namespace, scope));
   const text = 'SELECT nspname AS name FROM pg_namespace WHERE nspname = ANY ($1::text[]) ORDER BY 1';
   return (await database.query<{ name: string }>({ text, values: [schemas] })).map(({ name }) => name);
 }

@@ -1,6 +1,4 @@
-import { EXPORTER } from '../consumers/exporter.ts';
-import { SCHEDULER } from '../consumers/scheduler.ts';
-import { WORKER } from '../consumers/worker.ts';
+import { SCOPES } from '../consumers/scopes.ts';
 import { jobPartitions, readQueueProgress } from '../jobs/queue-feed.ts';
 import { lagsProbe } from '../probes.ts';
 import { watchStoredLag } from '../projections/stored-lag.ts';
@@ -9,7 +7,7 @@ import type { Context } from './context.ts';
 /** Shows the queues of jobs for which this process does not work: every process that does may be dead. */
 export function addQueueLags({ config, lifecycle, resources, probes, consumers }: Context): void {
   const { log, placement, admin } = resources;
-  const others = [EXPORTER, WORKER, SCHEDULER].filter(({ group }) => !config.ROLES.some((role) => role === group));
+  const others = SCOPES.filter(({ group }) => !config.ROLES.some((role) => role === group));
   const lags = others.map((scope) => {
     let isThere = false;
     const lag = watchStoredLag({

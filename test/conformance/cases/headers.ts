@@ -67,7 +67,7 @@ const twice = (name: string): RawRecord => {
 };
 
 export const headers = [
-  kitCase('a record without our checksum is foreign, whatever else it has', [
+  kitCase('a record without our checksum is foreign, with or without other headers', [
     loses({ key: null, headers: [], value: null }, 'foreign', 'nothing at all'),
     loses({ ...one, headers: one.headers.filter(([name]) => name !== 'ce_checksum') }, 'foreign'),
     loses(
