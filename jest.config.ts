@@ -15,6 +15,7 @@ const tier = (name: string, files: readonly string[]): Config => ({
 const config: Config = {
   projects: [tier('fast', FAST), tier('full', FULL)],
   reporters: ['default', '<rootDir>/test/support/skip-reporter.ts', '<rootDir>/test/support/time-reporter.ts'],
+  testSequencer: '<rootDir>/test/support/longest-first.ts',
   testTimeout: 60_000,
   // One more than the cores of the smallest machine: most faults wait for something half of their time.
   maxWorkers: 3,

@@ -51,3 +51,25 @@ export const FAST: readonly string[] = [
   'test/model/!(*-at-length).test.ts',
   `test/integration/!(${LONG.join('|')}).test.ts`,
 ];
+
+/** The files that take longest. A machine that has never run them cannot know, and would begin with the largest ones. */
+export const FIRST: readonly string[] = [
+  'test/faults/cache.test.ts',
+  'test/strangers/owner.test.ts',
+  'test/integration/bench.test.ts',
+  'test/faults/recover-crash-points.test.ts',
+  'test/faults/jobs.test.ts',
+  'test/faults/crash-points-distributed.test.ts',
+  'test/integration/embedded-postgres.test.ts',
+  'test/faults/jobs-workers.test.ts',
+  'test/integration/stack.test.ts',
+  'test/faults/broker.test.ts',
+  'test/faults/crash-points.test.ts',
+  'test/model/arbitration-at-length.test.ts',
+  'test/faults/cache-races.test.ts',
+  'test/integration/generations.test.ts',
+  'test/smoke/stack.test.ts',
+  'test/model/arbitration.test.ts',
+  'test/integration/event-log-kafka.test.ts',
+  'test/integration/projector.test.ts',
+];
