@@ -2,10 +2,11 @@ import { createInterface } from 'node:readline/promises';
 import type { LogOwner } from '../events/genesis.ts';
 import { lastingMembers, showMember } from '../log/clients.ts';
 import type { GroupMember } from '../log/event-log.ts';
-import { readIdentity } from '../log/identity.ts';
+import { type LogIdentity, readIdentity } from '../log/identity.ts';
 import { isSameOwner, showOwner } from '../log/owner.ts';
 import { writeOwnership } from '../log/ownership.ts';
-import { currentVoids } from '../log/void-topic.ts';
+import { inspectLog } from '../log/topics.ts';
+import { readVoids } from '../log/void-topic.ts';
 import type { VoidTest } from '../log/voids.ts';
 import { knownOwners } from '../projections/known-owners.ts';
 import { changeOwner, ownersOf, type PartitionOwner } from '../projections/owners.ts';
@@ -25,10 +26,9 @@ export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions):
     const { me, print } = context;
     if (!me) return refuse(context, 'An embedded log lies in its own database: there is nothing to adopt.');
     if (fence === claim) return refuse(context, 'Say either --fence or --claim.');
-    const { log, placement, admin } = context;
-    const isVoid = await currentVoids({ log, namespace: placement.namespace, database: admin });
+    const known = await readIdentity(context.admin);
+    const isVoid = await voidsFor(context, known);
     const owners = await readOwners(context, isVoid);
-    const known = await readIdentity(admin);
     if (known && known.incarnation !== owners[0]?.incarnation) {
       return refuse(context, `This database belongs to another incarnation of the log, ${known.incarnation}.`);
     }
@@ -51,6 +51,12 @@ function refuse({ print }: CommandContext, why: string): number {
 const distinct = (owners: readonly (LogOwner | null)[]) => [
   ...new Map(owners.map((owner) => [showOwner(owner), owner])).values(),
 ];
+
+/** The topic says what is void to a database that does not know the log yet, too. */
+async function voidsFor({ log, placement, admin }: CommandContext, known: LogIdentity | undefined): Promise<VoidTest> {
+  const incarnation = known ? undefined : [...(await inspectLog(log, placement)).incarnations.values()][0];
+  return (await readVoids({ log, namespace: placement.namespace, database: admin, incarnation })).isVoid;
+}
 
 async function readOwners({ log, placement, admin }: CommandContext, isVoid: VoidTest): Promise<PartitionOwner[]> {
   const owners = await ownersOf({ log, placement, isVoid }, await knownOwners(admin, placement, READ_VERSION));

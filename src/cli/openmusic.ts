@@ -3,6 +3,7 @@ import { reasonOf } from '../errors.ts';
 import { keepCompiled } from '../compile-cache.ts';
 import type { AdoptOptions } from './adopt.ts';
 import type { DeadLetterOptions } from './dead-letters.ts';
+import type { VoidOptions } from './log.ts';
 import type { RecoverCommandOptions } from './recover.ts';
 
 keepCompiled();
@@ -18,6 +19,15 @@ const load = {
   quarantine: () => import('./quarantine.ts'),
   recover: () => import('./recover.ts'),
 };
+
+const SERVER_OPTION = [
+  '--url <base>',
+  'of a running server with an embedded log; PUBLIC_URL unless it is given',
+] as const;
+
+const VOID_HELP = `
+Beside a running server with an embedded log the void is appended by that server, which must answer at --url. Where it runs and does not
+answer, stop it: then the command appends by itself. To a broker it always appends by itself. Code 1: nothing was declared void.`;
 
 const RECOVER_HELP = `
 It reads the whole log, says what was found and what each way would lose, and asks. It changes nothing before it was answered.
@@ -42,7 +52,9 @@ log
   .command('void <position>')
   .description('declare the record at topic/partition@offset a loser for ever')
   .requiredOption('--why <reason>', 'kept beside the position')
-  .action(async (position: string, { why }: { why: string }) => exits((await load.log()).logVoid(position, why)));
+  .option(...SERVER_OPTION)
+  .addHelpText('after', VOID_HELP)
+  .action(async (position: string, options: VoidOptions) => exits((await load.log()).logVoid(position, options)));
 
 log
   .command('recover')
@@ -50,7 +62,7 @@ log
     'find out how log and Postgres stand to each other, and mend it after one of them was restored from a copy',
   )
   .option('--answer <word>', 'types the answer: append, anew, follow or restored')
-  .option('--url <base>', 'of a running server with an embedded log; PUBLIC_URL unless it is given')
+  .option(...SERVER_OPTION)
   .addHelpText('after', RECOVER_HELP)
   .action(async (options: RecoverCommandOptions) => exits((await load.recover()).logRecover(options)));
 log

@@ -18,12 +18,11 @@ import {
 } from './embedded/topics.ts';
 import { holdWriterLock, LogInUse, type WriterLock, type WriterLockOptions } from './embedded/writer-lock.ts';
 import { AppendError, type EventLog, type Subscription } from './event-log.ts';
-import { voidsTopicOf } from './topics.ts';
 
 export { LogInUse };
 
 export interface EmbeddedLogOptions extends WriterLockOptions {
-  /** Takes no lock, so that it can be opened beside a server. Appends are refused, but for those to the topic of voids. */
+  /** Takes no lock, so that it can be opened beside a server. Appends are refused. */
   readonly readOnly?: boolean;
 }
 
@@ -56,21 +55,14 @@ export async function openLogUnder(lock: WriterLock | undefined, options: Writer
   try {
     await describeTopics(database, []); // fails now when the tables are missing
     if (lock) await deleteExpired(database);
-    const shared = voidsTopicOf(options.namespace);
-    return logIn(database, lock, shared, (message) => options.log('error', message));
+    return logIn(database, lock, (message) => options.log('error', message));
   } catch (error) {
     await database.stop();
     throw error;
   }
 }
 
-/** The shared topic is appended to without the lock too: no process keeps in memory what lies there. */
-function logIn(
-  database: Database,
-  lock: WriterLock | undefined,
-  shared: string,
-  report: (message: string) => void,
-): EventLog {
+function logIn(database: Database, lock: WriterLock | undefined, report: (message: string) => void): EventLog {
   const tail = new Tail();
   const subscriptions = new Set<EmbeddedSubscription>();
   const expiry = lock && setInterval(() => void expire(database, report), EXPIRY_EVERY_MS).unref();
@@ -94,10 +86,9 @@ function logIn(
 
   return {
     async append(batch) {
-      if (!lock && !batch.every(({ topic }) => topic === shared))
-        throw new AppendError('refused', 'the log is open for reading only');
+      if (!lock) throw new AppendError('refused', 'the log is open for reading only');
       if (batch.length === 0) return;
-      await lock?.held();
+      await lock.held();
       tail.add(await append(database, batch));
       for (const subscription of subscriptions) subscription.wake();
     },

@@ -6,7 +6,7 @@ import type { EventLog } from './event-log.ts';
 import { type Queries, readIdentity } from './identity.ts';
 import { refusalOf, type Visitor } from './ownership.ts';
 import { reviewLog } from './topics.ts';
-import { unpublishedAlarms } from './void-topic.ts';
+import { readVoids, unpublishedAlarms } from './void-topic.ts';
 
 export interface LogWatchOptions {
   readonly log: EventLog;
@@ -53,7 +53,10 @@ export function watchLog(options: LogWatchOptions): LogWatch {
     onAlarms(found);
   }
 
-  const lostVoids = () => unpublishedAlarms({ log, namespace: placement.namespace, database });
+  async function lostVoids(): Promise<string[]> {
+    const { namespace } = placement;
+    return unpublishedAlarms(namespace, await readVoids({ log, namespace, database }));
+  }
 
   /**
    * Projections commit asynchronously because appends were durable at the start. It must be seen twice: a broker that does not
