@@ -1,5 +1,5 @@
 import { reasonOf } from '../errors.ts';
-import { type Position, showPosition, type StoredRecord } from '../events/record.ts';
+import { type Position, showPosition } from '../events/record.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
 import { liftTimeLimits } from '../postgres/time-limits.ts';
 import { append } from './embedded/append.ts';
@@ -17,6 +17,7 @@ import {
   partitionsOf,
 } from './embedded/topics.ts';
 import { holdWriterLock, LogInUse, type WriterLock, type WriterLockOptions } from './embedded/writer-lock.ts';
+import type { LogEntry } from './entry.ts';
 import { AppendError, type EventLog, type Subscription } from './event-log.ts';
 
 export { LogInUse };
@@ -110,7 +111,7 @@ function logIn(database: Database, lock: WriterLock | undefined, report: (messag
   };
 }
 
-async function read(database: Database, from: Position, maxBytes: number): Promise<StoredRecord[]> {
+async function read(database: Database, from: Position, maxBytes: number): Promise<LogEntry[]> {
   const [found] = await readFrom(database, [from], { records: RECORDS_PER_READ, bytes: Math.max(1, maxBytes) });
   if (found) return found.records;
   const [end] = await endsOf(database, [from]);

@@ -18,10 +18,11 @@ const blank = (offset: number, last: number): FetchedMessage => ({
 /** A reader over a cluster whose leader answers so, one answer a fetch. */
 function scripted(...script: (FetchedMessage[] | Error)[]) {
   const refreshMetadata = jest.fn(() => Promise.resolve());
+  const highWatermark = '10';
   const fetch = () => {
     const messages = script.shift() ?? [];
     if (messages instanceof Error) return Promise.reject(messages);
-    return Promise.resolve({ responses: [{ topicName: 't', partitions: [{ partition: 0, messages }] }] });
+    return Promise.resolve({ responses: [{ topicName: 't', partitions: [{ partition: 0, highWatermark, messages }] }] });
   };
   const cluster: Cluster = {
     ...{ connect: () => Promise.resolve(), disconnect: () => Promise.resolve(), isConnected: () => true },
