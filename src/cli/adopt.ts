@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises';
 import type { LogOwner } from '../events/genesis.ts';
 import { lastingMembers, showMember } from '../log/clients.ts';
 import type { GroupMember } from '../log/event-log.ts';
@@ -11,7 +10,8 @@ import type { VoidTest } from '../log/voids.ts';
 import { knownOwners } from '../projections/known-owners.ts';
 import { changeOwner, ownersOf, type PartitionOwner } from '../projections/owners.ts';
 import { READ_VERSION } from '../projections/projections.ts';
-import { type CommandContext, withResources } from './with-resources.ts';
+import { typed } from './typed.ts';
+import { type CommandContext, type Output, withResources } from './with-resources.ts';
 
 export interface AdoptOptions {
   readonly fence?: boolean;
@@ -95,7 +95,7 @@ async function mayClaim({ log, admin, print }: CommandContext, others: readonly 
 async function mayFence(
   context: CommandContext,
   others: readonly (LogOwner | null)[],
-  typed: readonly string[] | undefined,
+  given: readonly string[] | undefined,
 ): Promise<boolean> {
   const { log, print } = context;
   for (const owner of others) {
@@ -103,23 +103,16 @@ async function mayFence(
     print(`The log belongs to ${showOwner(owner)}, which has ${members.length} living members:`);
     for (const member of members) print(`  ${showMember(member)}`);
   }
-  const given = typed ?? (await ask(others.length));
-  const missing = others.filter((owner) => !given.includes(showOwner(owner)));
-  for (const owner of missing) print(`${showOwner(owner)} was not named. Nothing was changed.`);
-  return missing.length === 0;
+  for (const name of others.map(showOwner)) if (!(await isNamed(name, given, print))) return false;
+  return true;
 }
 
-async function ask(times: number): Promise<string[]> {
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    const answers: string[] = [];
-    for (let left = times; left > 0; left--) {
-      answers.push((await terminal.question('Its processes will stop for good. Type its identity to go on: ')).trim());
-    }
-    return answers;
-  } finally {
-    terminal.close();
-  }
+async function isNamed(name: string, all: readonly string[] | undefined, print: Output): Promise<boolean> {
+  const text = `Type ${name} to go on: its processes will stop for good. Anything else changes nothing.`;
+  const given = all?.includes(name) ? name : all?.join(' ');
+  if ((await typed({ text, given, flag: '--owner <identity>' }, print)) === name) return true;
+  print(`${name} was not named. Nothing was changed.`);
+  return false;
 }
 
 interface Change {

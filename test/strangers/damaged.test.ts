@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/gl
 import type { Position, TopicPartition } from '../../src/events/record.ts';
 import { lastOffsetOf } from '../../src/log/entry.ts';
 import { publishVoids } from '../../src/log/void-topic.ts';
-import { type Claim, claim, type Core, kafkaSource, openCore } from '../support/core.ts';
+import { claim, type Core, kafkaSource, openCore } from '../support/core.ts';
 import { askEveryJudge, rebuildNow, stoppedAt, verify, withQueue } from '../support/judges.ts';
 import { openOutsider, type Outsider } from '../support/outsider.ts';
 import { freePort } from '../support/ports.ts';
@@ -58,7 +58,7 @@ describeWithNativeKafka('the disk of a broker', () => {
   const ids = async () => (await core.rows<{ record_id: string }>('stream_events')).map(({ record_id }) => record_id);
 
   /** Each in a batch of its own. */
-  async function appended(where: TopicPartition, count: number): Promise<Claim[]> {
+  async function appended(where: TopicPartition, count: number): Promise<ReturnType<typeof claim>[]> {
     const claims = Array.from({ length: count }, () => claim({ stream: core.streamIn(0) }));
     for (const each of claims) await core.append(where, each);
     return claims;
