@@ -32,7 +32,7 @@ answer, stop it: then the command appends by itself. To a broker it always appen
 const RECOVER_HELP = `
 It reads the whole log, says what was found and what each way would lose, and asks. It changes nothing before it was answered.
 Stop all OpenMusic processes first; only beside a server with an embedded log it works through that server.
-Broken off, it goes on where it was when it is run again. Code 1: nothing was changed; 2: the log has faults.`;
+Without a terminal and without --answer nothing is changed. Broken off, it goes on where it was when it is run again. Code 1: nothing was changed; 2: the log has faults.`;
 
 async function exits(code: Promise<number>): Promise<void> {
   process.exitCode = await code;
@@ -71,6 +71,7 @@ log
   .option('--claim', 'which it was under another identity, before a restore or an upgrade')
   .option('--fence', 'in place of another database, whose processes stop for good')
   .option('--owner <identity...>', 'with --fence, instead of typing it: who owns the log now')
+  .addHelpText('after', '\nCode 1: nothing was changed. Without a terminal --fence needs --owner.')
   .action(async (options: AdoptOptions) => exits((await load.adopt()).logAdopt(options)));
 
 const projections = program.command('projections').description('the read models');

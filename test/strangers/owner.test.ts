@@ -291,7 +291,9 @@ describeDistributed('two databases on one Kafka', () => {
         const seldom = await startProcess({ env: { ...system.env, ROLES: 'api', LOG_CHECK_SECONDS: '3600' } });
         const adopted = await adopt({ ...env, READ_ONLY: 'on' }, '--fence', '--owner', showOwner(owner));
         expect(adopted).toMatchObject({ code: 0, output: expect.stringContaining(showOwner(adopter)) });
-        expect(await Promise.all([...system.projectors, ...system.apis, seldom].map(({ ended }) => ended))).toEqual([1, 1, 1]);
+        expect(await Promise.all([...system.projectors, ...system.apis, seldom].map(({ ended }) => ended))).toEqual([
+          1, 1, 1,
+        ]);
         const [line] = linesOf(system.projectors[0]!, 'a partition is no longer consumed');
         expect(line?.reason).toContain(`the log belongs to the database ${showOwner(adopter)} from here on`);
         for (const role of ROLES) {

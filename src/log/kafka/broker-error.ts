@@ -60,5 +60,11 @@ export function fateOf(code: number, where: TopicPartition, othersBrought: boole
 /** What stands at offsets which the broker answers with an error. */
 export function refusal({ type, message }: BrokerError, offset: number, last: number): RawBlank {
   const where = offset === last ? `offset ${offset}` : `offsets ${offset} to ${last}`;
-  return { blank: 'unreadable', offset, last, leaderEpoch: 0, reason: `the broker does not show ${where}: ${type}, ${message}` };
+  return {
+    blank: 'unreadable',
+    offset,
+    last,
+    leaderEpoch: 0,
+    reason: `the broker does not show ${where}: ${type}, ${message}`,
+  };
 }

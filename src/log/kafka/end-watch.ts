@@ -31,7 +31,9 @@ export async function watchEnds({ reader, partitions, found, onFailure, signal }
       return [{ each, at: { topic: each.topic, partition: each.partition, offset } }];
     });
     before = new Map(partitions().map((each) => [each, each.wanted]));
-    const ends = new Map((await reader.ends(waiting.map(({ at }) => at))).map((end) => [partitionKey(end), end.offset]));
+    const ends = new Map(
+      (await reader.ends(waiting.map(({ at }) => at))).map((end) => [partitionKey(end), end.offset]),
+    );
     for (const { each, at } of waiting) {
       if ((ends.get(partitionKey(at)) ?? 0) <= at.offset) continue;
       const gap = await gapAt(reader, at);

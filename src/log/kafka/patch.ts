@@ -13,7 +13,10 @@ interface RequestQueue {
 
 /** How kafkajs makes a request of one kind and reads its response. */
 interface RequestKind {
-  protocol(this: void, of: { version: number }): (request: FetchedFrom) => { request: object; response: ResponseReader };
+  protocol(
+    this: void,
+    of: { version: number },
+  ): (request: FetchedFrom) => { request: object; response: ResponseReader };
 }
 
 interface ResponseReader {

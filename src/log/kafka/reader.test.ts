@@ -29,7 +29,9 @@ function scripted(...script: (FetchedMessage[] | Error)[]) {
   const fetch = () => {
     const messages = script.shift() ?? [];
     if (messages instanceof Error) return Promise.reject(messages);
-    return Promise.resolve({ responses: [{ topicName: 't', partitions: [{ partition: 0, highWatermark, messages }] }] });
+    return Promise.resolve({
+      responses: [{ topicName: 't', partitions: [{ partition: 0, highWatermark, messages }] }],
+    });
   };
   const cluster: Cluster = {
     ...{ connect: () => Promise.resolve(), disconnect: () => Promise.resolve(), isConnected: () => true },
