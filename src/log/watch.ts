@@ -89,7 +89,8 @@ export function watchLog(options: LogWatchOptions): LogWatch {
     for (let dueAt = 0; !stopping.signal.aborted;) {
       const isDue = Date.now() >= dueAt;
       if (isDue) dueAt = Date.now() + everyMs;
-      await (isDue ? look() : lookAtOwner()).catch((error: unknown) => onFailure(reasonOf(error)));
+      if (isDue) await look().catch((error: unknown) => onFailure(reasonOf(error)));
+      else await lookAtOwner().catch(() => undefined); // the next look reports it
       await sleep(visitor ? Math.min(everyMs, OWNER_EVERY_MS) : everyMs, stopping.signal);
     }
   })();

@@ -8,7 +8,6 @@ import { publishVoids } from '../../src/log/void-topic.ts';
 import { claim, type Core, kafkaSource, openCore } from '../support/core.ts';
 import { askEveryJudge, rebuildNow, stoppedAt, verify, withQueue } from '../support/judges.ts';
 import { openOutsider, type Outsider } from '../support/outsider.ts';
-import { freePort } from '../support/ports.ts';
 import {
   createDatabase,
   describeWithNativeKafka,
@@ -27,11 +26,10 @@ describeWithNativeKafka('the disk of a broker', () => {
   let database: TestDatabase;
   let core: Core;
   let outsider: Outsider;
-  const start = async (port: number) => startNativeKafka({ dir, port });
 
   beforeAll(async () => {
     dir = await mkdtemp(path.join(tmpdir(), 'openmusic-damaged-'));
-    broker = await start(await freePort());
+    broker = await startNativeKafka({ dir });
     database = await createDatabase();
   }, LONG_MS);
   afterAll(async () => {
@@ -64,7 +62,7 @@ describeWithNativeKafka('the disk of a broker', () => {
     return claims;
   }
 
-  /** Writes a length over that of the batch at a position. */
+  /** Writes a length over that of the batch at a position, in the file that the broker serves. */
   async function damage({ topic, partition, offset }: Position, length: number): Promise<void> {
     const segment = path.join(dir, 'data', `${topic}-${partition}`, '00000000000000000000.log');
     const file = await open(segment, 'r+');
@@ -113,9 +111,7 @@ describeWithNativeKafka('the disk of a broker', () => {
       const before = await appended(stuck(), DAMAGED - 1);
       const after = await appended(stuck(), 30);
       await appended(jobs(), 30);
-      await broker.stop();
       for (const where of [stuck(), jobs()]) await damage({ ...where, offset: DAMAGED }, 1);
-      broker = await start(Number(broker.brokers[0]!.split(':')[1]));
       await core.feed();
       expect(await stoppedAt(core, stuck())).toMatch(/its checksum is wrong|CORRUPT_MESSAGE/);
       const elsewhere = claim({ stream: core.streamIn(1) });

@@ -15,7 +15,7 @@ export interface EndWatchOptions {
   readonly signal: AbortSignal;
 }
 
-const LOOK_EVERY_MS = 1_000;
+const LOOK_EVERY_MS = 2_000;
 
 /**
  * Finds gaps that reach to the end of a partition. A fetch shows a gap only by what comes after it. So a partition that waits for
@@ -35,8 +35,8 @@ export async function watchEnds({ reader, partitions, found, onFailure, signal }
       (await reader.ends(waiting.map(({ at }) => at))).map((end) => [partitionKey(end), end.offset]),
     );
     for (const { each, at } of waiting) {
-      if ((ends.get(partitionKey(at)) ?? 0) <= at.offset) continue;
-      const gap = await gapAt(reader, at);
+      const end = ends.get(partitionKey(at)) ?? 0;
+      const gap = end > at.offset ? await gapAt(reader, at, end) : undefined;
       if (gap && !signal.aborted) await found(each, gap);
     }
   }
@@ -47,10 +47,12 @@ export async function watchEnds({ reader, partitions, found, onFailure, signal }
   }
 }
 
-/** What is missing at a position, if anything is; records that were deleted from the beginning are. */
-async function gapAt(reader: EndWatchOptions['reader'], at: Position): Promise<Blank | undefined> {
+/** What is missing from a position up to the end, if anything is: all that was there may have been deleted from the beginning. */
+async function gapAt(reader: EndWatchOptions['reader'], at: Position, end: number): Promise<Blank | undefined> {
   const [begin] = await reader.begins([at]);
-  if (begin && begin.offset > at.offset) return missing(at, at.offset, begin.offset - 1);
+  if (begin && begin.offset > at.offset) {
+    return begin.offset >= end ? missing(at, at.offset, begin.offset - 1) : undefined;
+  }
   const [first] = await reader.read(at, 1);
   return first && isBlank(first) && first.blank === 'missing' ? first : undefined;
 }
