@@ -17,7 +17,7 @@ const { createErrorFromCode } = load('kafkajs/src/protocol/error') as {
 const [NONE, OFFSET_OUT_OF_RANGE, NOT_LEADER] = [0, 1, 6];
 /** The broker cannot read its own disk: damaged bytes where a batch begins, or what it has not foreseen. */
 const DAMAGES = ['CORRUPT_MESSAGE', 'UNKNOWN'];
-/** Of those that can be tried again, after what kafkajs asks anew who leads, and goes on; at others it would start over. */
+/** After these kafkajs asks anew who leads; after others that can be tried again it would begin anew altogether. */
 const LEADS_ELSEWHERE = new Set([
   ...['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE', 'NOT_LEADER_FOR_PARTITION'],
   ...['FENCED_LEADER_EPOCH', 'UNKNOWN_LEADER_EPOCH'],

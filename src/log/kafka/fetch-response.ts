@@ -50,7 +50,7 @@ interface Budget {
  * Decodes a response in place of kafkajs, which drops control batches, fails the fetch of all partitions for one batch that
  * it cannot read, or one that the broker answers with an error, and unpacks without a bound.
  */
-export async function decodeFetchResponse(bytes: Buffer, { topics }: FetchedFrom): Promise<FetchResponse> {
+export async function decodeFetchResponse(bytes: Buffer, asked: FetchedFrom): Promise<FetchResponse> {
   const cursor = new Cursor(bytes);
   const clientSideThrottleTime = cursor.int32();
   const [errorCode, sessionId] = [cursor.int16(), cursor.int32()];
@@ -65,7 +65,9 @@ export async function decodeFetchResponse(bytes: Buffer, { topics }: FetchedFrom
     const decoded: FetchedPartition[] = [];
     for (const { packed, ...more } of partitions) {
       const { errorCode, error } = fateOf(more.errorCode, { topic: topicName, partition: more.partition }, others);
-      const messages = error ? [refused(error, topics, topicName, more)] : await decode(packed, budget);
+      const messages = error
+        ? [refused(error, offsetAsked(asked, topicName, more.partition))]
+        : await decode(packed, budget);
       decoded.push({ ...more, errorCode, messages });
     }
     responses.push({ topicName, partitions: decoded });
@@ -84,16 +86,16 @@ function readPartition(cursor: Cursor) {
   return { partition, errorCode, highWatermark, abortedTransactions: [] as [], preferredReadReplica, packed };
 }
 
-/** What is judged in place of what the broker cannot show: the partition stops at it as at a batch that cannot be read. */
-function refused(
-  error: BrokerError,
-  topics: FetchedFrom['topics'],
-  topicName: string,
-  { partition }: { readonly partition: number },
-): FetchedMessage {
+/** What is judged in place of what the broker does not show: the partition stops at it as at a batch that cannot be read. */
+const refused = (error: BrokerError, offset: number): FetchedMessage => ({
+  offset: String(offset),
+  error,
+  entry: refusal(error, offset, offset),
+});
+
+function offsetAsked({ topics }: FetchedFrom, topicName: string, partition: number): number {
   const asked = topics.filter(({ topic }) => topic === topicName).flatMap(({ partitions }) => partitions);
-  const offset = Number(asked.find((each) => each.partition === partition)?.fetchOffset);
-  return { offset: String(offset), error, entry: refusal(error, offset, offset) };
+  return Number(asked.find((each) => each.partition === partition)?.fetchOffset);
 }
 
 async function decode(packed: Buffer, budget: Budget): Promise<FetchedMessage[]> {
