@@ -64,11 +64,11 @@ export async function decodeFetchResponse(bytes: Buffer, asked: FetchedFrom): Pr
   for (const { topicName, partitions } of found) {
     const decoded: FetchedPartition[] = [];
     for (const { packed, ...more } of partitions) {
-      const { errorCode, error } = fateOf(more.errorCode, { topic: topicName, partition: more.partition }, others);
-      const messages = error
-        ? [refused(error, offsetAsked(asked, topicName, more.partition))]
+      const fate = fateOf(more.errorCode, { topic: topicName, partition: more.partition }, others);
+      const messages = fate.error
+        ? [refused(fate.error, offsetAsked(asked, topicName, more.partition))]
         : await decode(packed, budget);
-      decoded.push({ ...more, errorCode, messages });
+      decoded.push({ ...more, errorCode: fate.errorCode, messages });
     }
     responses.push({ topicName, partitions: decoded });
   }

@@ -37,7 +37,7 @@ function scripted(...script: (FetchedMessage[] | Error)[]) {
     ...{ connect: () => Promise.resolve(), disconnect: () => Promise.resolve(), isConnected: () => true },
     ...{
       addMultipleTargetTopics: () => Promise.resolve(),
-      fetchTopicsOffset: () => Promise.resolve([]),
+      fetchTopicsOffset: () => Promise.resolve([{ topic: 't', partitions: [{ partition: 0, offset: highWatermark }] }]),
       refreshMetadata,
       refreshMetadataIfNecessary: () => Promise.resolve(),
     },

@@ -28,7 +28,7 @@ const TRIES = 6;
 export function createReader(kafka: Kafka): Reader {
   const cluster = createCluster(kafka);
   return {
-    read: (from, maxBytes) => retried(cluster, async () => readFrom(await leaderOf(cluster, from), from, maxBytes)),
+    read: (from, maxBytes) => retried(cluster, () => readFrom(cluster, from, maxBytes)),
     begins: (partitions) => retried(cluster, () => offsetsOf(cluster, partitions, true)),
     ends: (partitions) => retried(cluster, () => offsetsOf(cluster, partitions, false)),
     disconnect: () => cluster.disconnect(),
@@ -112,11 +112,15 @@ async function leaderOf(cluster: Cluster, where: TopicPartition): Promise<Broker
   return cluster.findBroker({ nodeId });
 }
 
-async function readFrom(leader: Broker, from: Position, maxBytes: number): Promise<LogEntry[]> {
+async function readFrom(cluster: Cluster, from: Position, maxBytes: number): Promise<LogEntry[]> {
+  const leader = await leaderOf(cluster, from);
   const { messages, end } = await fetchFrom(leader, from, maxBytes);
   const error = messages[0]?.error;
   if (error && !isDamage(error)) throw error;
-  if (error) return [await damageAt(leader, from, end, error)];
+  if (error) {
+    const [{ offset: known } = from] = await offsetsOf(cluster, [from], false); // the answer with an error has no end
+    return [await damageAt(leader, from, known, error)];
+  }
   // A fetch of one partition brings at least one batch, if there is any below its end.
   if (messages.length === 0 && from.offset < end) return [missing(from, from.offset, end - 1)];
   return messages.flatMap((message) => beginningAt(entryOf(from, message), from.offset) ?? []); // a batch comes whole
