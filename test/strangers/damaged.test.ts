@@ -128,7 +128,9 @@ describeWithNativeKafka('the disk of a broker', () => {
       expect(last).toBeGreaterThan(DAMAGED);
       expect(last).toBeLessThan(30);
       const { faults } = await verify(core);
-      expect(faults).toContainEqual(expect.stringContaining(`${stuck().topic}/0@6: the broker does not show offsets 6 to ${last}: CORRUPT_MESSAGE`)); // prettier-ignore
+      expect(faults).toContainEqual(
+        expect.stringMatching(`^${stuck().topic}/0@6: the broker does not show offsets? 6.*: CORRUPT_MESSAGE`),
+      );
 
       await declare({ ...stuck(), offset: DAMAGED }, DAMAGED);
       await until(
@@ -184,7 +186,8 @@ describeWithNativeKafka('the disk of a broker', () => {
       await core.feed();
       expect(await stoppedAt(core, stuck())).toBe('offsets 1 to 3 are missing');
       await stopsBoth(async () => {
-        for (const where of [stuck(), jobs()]) await declare({ ...where, offset: 1 }, 3);
+        await declare({ ...stuck(), offset: 1 }, 3);
+        await declare({ ...jobs(), offset: 0 }, 3); // a new queue begins at 0
       });
       await core.settled();
       expect(core.heard.stopped.map(({ position }) => position.partition)).not.toContain(1);
