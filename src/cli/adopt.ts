@@ -1,16 +1,17 @@
-import { createInterface } from 'node:readline/promises';
 import type { LogOwner } from '../events/genesis.ts';
 import { lastingMembers, showMember } from '../log/clients.ts';
 import type { GroupMember } from '../log/event-log.ts';
-import { readIdentity } from '../log/identity.ts';
+import { type LogIdentity, readIdentity } from '../log/identity.ts';
 import { isSameOwner, showOwner } from '../log/owner.ts';
 import { writeOwnership } from '../log/ownership.ts';
-import { currentVoids } from '../log/void-topic.ts';
+import { inspectLog } from '../log/topics.ts';
+import { readVoids } from '../log/void-topic.ts';
 import type { VoidTest } from '../log/voids.ts';
 import { knownOwners } from '../projections/known-owners.ts';
 import { changeOwner, ownersOf, type PartitionOwner } from '../projections/owners.ts';
 import { READ_VERSION } from '../projections/projections.ts';
-import { type CommandContext, withResources } from './with-resources.ts';
+import { typed } from './typed.ts';
+import { type CommandContext, type Output, withResources } from './with-resources.ts';
 
 export interface AdoptOptions {
   readonly fence?: boolean;
@@ -25,10 +26,9 @@ export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions):
     const { me, print } = context;
     if (!me) return refuse(context, 'An embedded log lies in its own database: there is nothing to adopt.');
     if (fence === claim) return refuse(context, 'Say either --fence or --claim.');
-    const { log, placement, admin } = context;
-    const isVoid = await currentVoids({ log, namespace: placement.namespace, database: admin });
+    const known = await readIdentity(context.admin);
+    const isVoid = await voidsFor(context, known);
     const owners = await readOwners(context, isVoid);
-    const known = await readIdentity(admin);
     if (known && known.incarnation !== owners[0]?.incarnation) {
       return refuse(context, `This database belongs to another incarnation of the log, ${known.incarnation}.`);
     }
@@ -51,6 +51,12 @@ function refuse({ print }: CommandContext, why: string): number {
 const distinct = (owners: readonly (LogOwner | null)[]) => [
   ...new Map(owners.map((owner) => [showOwner(owner), owner])).values(),
 ];
+
+/** The topic says what is void to a database that does not know the log yet, too. */
+async function voidsFor({ log, placement, admin }: CommandContext, known: LogIdentity | undefined): Promise<VoidTest> {
+  const incarnation = known ? undefined : [...(await inspectLog(log, placement)).incarnations.values()][0];
+  return (await readVoids({ log, namespace: placement.namespace, database: admin, incarnation })).isVoid;
+}
 
 async function readOwners({ log, placement, admin }: CommandContext, isVoid: VoidTest): Promise<PartitionOwner[]> {
   const owners = await ownersOf({ log, placement, isVoid }, await knownOwners(admin, placement, READ_VERSION));
@@ -89,7 +95,7 @@ async function mayClaim({ log, admin, print }: CommandContext, others: readonly 
 async function mayFence(
   context: CommandContext,
   others: readonly (LogOwner | null)[],
-  typed: readonly string[] | undefined,
+  given: readonly string[] | undefined,
 ): Promise<boolean> {
   const { log, print } = context;
   for (const owner of others) {
@@ -97,23 +103,16 @@ async function mayFence(
     print(`The log belongs to ${showOwner(owner)}, which has ${members.length} living members:`);
     for (const member of members) print(`  ${showMember(member)}`);
   }
-  const given = typed ?? (await ask(others.length));
-  const missing = others.filter((owner) => !given.includes(showOwner(owner)));
-  for (const owner of missing) print(`${showOwner(owner)} was not named. Nothing was changed.`);
-  return missing.length === 0;
+  for (const name of others.map(showOwner)) if (!(await isNamed(name, given, print))) return false;
+  return true;
 }
 
-async function ask(times: number): Promise<string[]> {
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    const answers: string[] = [];
-    for (let left = times; left > 0; left--) {
-      answers.push((await terminal.question('Its processes will stop for good. Type its identity to go on: ')).trim());
-    }
-    return answers;
-  } finally {
-    terminal.close();
-  }
+async function isNamed(name: string, all: readonly string[] | undefined, print: Output): Promise<boolean> {
+  const text = `Type ${name} to go on: its processes will stop for good. Anything else changes nothing.`;
+  const given = all?.includes(name) ? name : all?.join(' ');
+  if ((await typed({ text, given, flag: '--owner <identity>' }, print)) === name) return true;
+  print(`${name} was not named. Nothing was changed.`);
+  return false;
 }
 
 interface Change {

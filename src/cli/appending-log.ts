@@ -6,9 +6,10 @@ import type { CommandContext } from './with-resources.ts';
 /**
  * The log of a command that appends, opened `as: 'writer'`. Only one process writes an embedded log: where that is a running server,
  * the command reads the log by itself and has the server append. `url` is the base of its API; the public one unless it is given.
+ * To a broker every command appends by itself, unless it is a follower's.
  */
 export async function appendingLog({ log, isWritable, config }: CommandContext, url?: string): Promise<EventLog> {
-  if (isWritable) return log;
+  if (isWritable || config.KAFKA_BROKERS) return log;
   const api = await openAdminApi(config, url);
   return {
     ...log,

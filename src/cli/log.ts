@@ -4,17 +4,12 @@ import type { EventLog } from '../log/event-log.ts';
 import { readIdentity } from '../log/identity.ts';
 import { initLog } from '../log/init.ts';
 import { reviewLog } from '../log/topics.ts';
-import {
-  currentVoids,
-  publishVoids,
-  readPublishedVoids,
-  unpublishedAlarms,
-  type VoidsPlace,
-} from '../log/void-topic.ts';
+import { publishVoids, readVoids, unpublishedAlarms, type VoidsPlace } from '../log/void-topic.ts';
 import type { Client, Database } from '../postgres/pool.ts';
 import { listGenerations } from '../projections/generations.ts';
 import { verifyLog } from '../projections/verify.ts';
 import { refuseUnfinished } from '../recovery/note.ts';
+import { appendingLog } from './appending-log.ts';
 import { type CommandContext, parsePosition, withResources } from './with-resources.ts';
 
 export function logInit(): Promise<number> {
@@ -29,9 +24,17 @@ export function logInit(): Promise<number> {
   });
 }
 
-export function logVoid(text: string, why: string): Promise<number> {
+export interface VoidOptions {
+  readonly why: string;
+  /** Base of the API of a running server with an embedded log; the public one unless it is given. */
+  readonly url?: string;
+}
+
+/** Exit code 1: nothing was declared void. */
+export function logVoid(text: string, { why, url }: VoidOptions): Promise<number> {
   const position = parsePosition(text);
-  return withResources({ as: 'command' }, async ({ log, admin, placement, print }) => {
+  return withResources({ as: 'writer' }, async (context) => {
+    const { admin, placement, print } = context;
     if (!placement.topics.includes(position.topic)) {
       print(`${position.topic} is not an event topic. There are: ${placement.topics.join(', ')}.`);
       return 1;
@@ -43,24 +46,26 @@ export function logVoid(text: string, why: string): Promise<number> {
       );
       return 1;
     }
+    const log = await appendingLog(context, url);
     const entry = await entryAt(log, position);
     if (!entry) {
       print(`Nothing stands at ${text}.`);
       return 1;
     }
     const place = { log, namespace: placement.namespace, database: admin };
-    const isFresh = !(await currentVoids(place))(entry);
+    const isFresh = !(await readVoids(place)).isVoid(entry);
     if (isFresh) await declare(place, entry, why);
     print(`${showSpan(entry)} ${isFresh ? 'is void from now on.' : 'was declared void before.'}`);
     return 0;
   });
 }
 
-/** The copy in the database follows by the way that every judge takes. */
+/** The copy in the database follows by the way that every judge takes, which also shows that it came to this log. */
 async function declare(place: VoidsPlace, entry: LogEntry, reason: string): Promise<void> {
   const { topic, partition, offset } = entry;
   await publishVoids(place, [{ topic, partition, offset, last: lastOffsetOf(entry), reason, declaredAt: new Date() }]);
-  await currentVoids(place);
+  if ((await readVoids(place)).isVoid(entry)) return;
+  throw new Error('The void did not come to this log. Does --url, or PUBLIC_URL, name the server that runs on it?');
 }
 
 /** A record, the rest of a batch that cannot be read, or the rest of a gap. */
@@ -108,9 +113,9 @@ export async function reportLog({ log, placement, admin, me, config, print }: Co
   const visitor = me && { me, readOnly: config.READ_ONLY === 'on' };
   const { refusals, alarms } = await reviewLog(log, placement, await readIdentity(admin), visitor);
   const place = { log, namespace: placement.namespace, database: admin };
-  const published = await readPublishedVoids(place);
-  const { partitions, faults: found } = await verifyLog({ log, placement, voids: published.voids });
-  const faults = [...refusals, ...alarms, ...published.faults, ...(await unpublishedAlarms(place)), ...found];
+  const known = await readVoids(place);
+  const { partitions, faults: found } = await verifyLog({ log, placement, voids: known.voids });
+  const faults = [...refusals, ...alarms, ...known.faults, ...unpublishedAlarms(placement.namespace, known), ...found];
   for (const { topic, partition, end, streams, winners, losers } of partitions) {
     const lost = Object.entries(losers).map(([reason, count]) => `, ${count} ${reason}`);
     print(`${topic}/${partition}: ${end} records, ${winners} accepted in ${streams} streams${lost.join('')}`);

@@ -3,6 +3,7 @@ import { reasonOf } from '../errors.ts';
 import { keepCompiled } from '../compile-cache.ts';
 import type { AdoptOptions } from './adopt.ts';
 import type { DeadLetterOptions } from './dead-letters.ts';
+import type { VoidOptions } from './log.ts';
 import type { RecoverCommandOptions } from './recover.ts';
 
 keepCompiled();
@@ -19,10 +20,19 @@ const load = {
   recover: () => import('./recover.ts'),
 };
 
+const SERVER_OPTION = [
+  '--url <base>',
+  'of a running server with an embedded log; PUBLIC_URL unless it is given',
+] as const;
+
+const VOID_HELP = `
+Beside a running server with an embedded log the void is appended by that server, which must answer at --url. Where it runs and does not
+answer, stop it: then the command appends by itself. To a broker it always appends by itself. Code 1: nothing was declared void.`;
+
 const RECOVER_HELP = `
 It reads the whole log, says what was found and what each way would lose, and asks. It changes nothing before it was answered.
 Stop all OpenMusic processes first; only beside a server with an embedded log it works through that server.
-Broken off, it goes on where it was when it is run again. Code 1: nothing was changed; 2: the log has faults.`;
+Without a terminal and without --answer nothing is changed. Broken off, it goes on where it was when it is run again. Code 1: nothing was changed; 2: the log has faults.`;
 
 async function exits(code: Promise<number>): Promise<void> {
   process.exitCode = await code;
@@ -42,7 +52,9 @@ log
   .command('void <position>')
   .description('declare the record at topic/partition@offset a loser for ever')
   .requiredOption('--why <reason>', 'kept beside the position')
-  .action(async (position: string, { why }: { why: string }) => exits((await load.log()).logVoid(position, why)));
+  .option(...SERVER_OPTION)
+  .addHelpText('after', VOID_HELP)
+  .action(async (position: string, options: VoidOptions) => exits((await load.log()).logVoid(position, options)));
 
 log
   .command('recover')
@@ -50,7 +62,7 @@ log
     'find out how log and Postgres stand to each other, and mend it after one of them was restored from a copy',
   )
   .option('--answer <word>', 'types the answer: append, anew, follow or restored')
-  .option('--url <base>', 'of a running server with an embedded log; PUBLIC_URL unless it is given')
+  .option(...SERVER_OPTION)
   .addHelpText('after', RECOVER_HELP)
   .action(async (options: RecoverCommandOptions) => exits((await load.recover()).logRecover(options)));
 log
@@ -59,6 +71,7 @@ log
   .option('--claim', 'which it was under another identity, before a restore or an upgrade')
   .option('--fence', 'in place of another database, whose processes stop for good')
   .option('--owner <identity...>', 'with --fence, instead of typing it: who owns the log now')
+  .addHelpText('after', '\nCode 1: nothing was changed. Without a terminal --fence needs --owner.')
   .action(async (options: AdoptOptions) => exits((await load.adopt()).logAdopt(options)));
 
 const projections = program.command('projections').description('the read models');

@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline';
 import type { Faults } from '../faults.ts';
 import { readIdentity } from '../log/identity.ts';
 import { refusalOf } from '../log/ownership.ts';
@@ -11,6 +10,7 @@ import { describeSurvey, describeWay } from '../recovery/report.ts';
 import { type Survey, surveyLog } from '../recovery/survey.ts';
 import { appendingLog } from './appending-log.ts';
 import { reportLog } from './log.ts';
+import { typed } from './typed.ts';
 import { type CommandContext, type Output, withResources } from './with-resources.ts';
 
 export interface RecoverCommandOptions {
@@ -107,21 +107,8 @@ async function done(context: CommandContext, way: Way): Promise<number> {
 }
 
 /** The word that was typed, if it is one of those that were asked for. */
-async function ask(ways: readonly Way[], answer: string | undefined, print: Output): Promise<Way | undefined> {
-  print(`Type ${ways.join(' or ')}. Anything else changes nothing.`);
-  const typed = answer ?? (await readLine());
-  if (answer !== undefined) print(`> ${answer}`);
-  return WAYS.find((way) => ways.includes(way) && way === typed.trim());
-}
-
-/** Empty when the input has ended. */
-function readLine(): Promise<string> {
-  const lines = createInterface({ input: process.stdin });
-  return new Promise((resolve) => {
-    lines.once('line', (line) => {
-      resolve(line);
-      lines.close();
-    });
-    lines.once('close', () => resolve(''));
-  });
+async function ask(ways: readonly Way[], given: string | undefined, print: Output): Promise<Way | undefined> {
+  const text = `Type ${ways.join(' or ')}. Anything else changes nothing.`;
+  const word = await typed({ text, given, flag: '--answer <word>' }, print);
+  return WAYS.find((way) => ways.includes(way) && way === word);
 }

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { type Placement, topicOf } from '../events/placement.ts';
 import type { EventLog, SubscriptionHandler } from '../log/event-log.ts';
 import type { Ownership } from '../log/ownership.ts';
-import { currentVoids } from '../log/void-topic.ts';
+import { readVoids } from '../log/void-topic.ts';
 import { sleep } from '../lifecycle.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import type { ProjectorObserver } from '../projections/apply.ts';
@@ -72,7 +72,7 @@ export async function startQueueFeed(options: QueueFeedOptions): Promise<Consume
       createProjector({
         store: createPostgresStore(database, [queueOf(scope)], placement.namespace, headsOfQueue(scope)),
         belongs: (stream, where) => placement.belongs(stream, where),
-        voids: () => currentVoids({ log, namespace: placement.namespace, database }),
+        voids: async () => (await readVoids({ log, namespace: placement.namespace, database })).isVoid,
         ends: (some) => log.ends(some),
         observer,
         ownership: options.ownership,

@@ -1,5 +1,5 @@
 import { reasonOf } from '../errors.ts';
-import { type Position, showPosition, type StoredRecord } from '../events/record.ts';
+import { type Position, showPosition } from '../events/record.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
 import { liftTimeLimits } from '../postgres/time-limits.ts';
 import { append } from './embedded/append.ts';
@@ -17,13 +17,13 @@ import {
   partitionsOf,
 } from './embedded/topics.ts';
 import { holdWriterLock, LogInUse, type WriterLock, type WriterLockOptions } from './embedded/writer-lock.ts';
+import type { LogEntry } from './entry.ts';
 import { AppendError, type EventLog, type Subscription } from './event-log.ts';
-import { voidsTopicOf } from './topics.ts';
 
 export { LogInUse };
 
 export interface EmbeddedLogOptions extends WriterLockOptions {
-  /** Takes no lock, so that it can be opened beside a server. Appends are refused, but for those to the topic of voids. */
+  /** Takes no lock, so that it can be opened beside a server. Appends are refused. */
   readonly readOnly?: boolean;
 }
 
@@ -56,21 +56,14 @@ export async function openLogUnder(lock: WriterLock | undefined, options: Writer
   try {
     await describeTopics(database, []); // fails now when the tables are missing
     if (lock) await deleteExpired(database);
-    const shared = voidsTopicOf(options.namespace);
-    return logIn(database, lock, shared, (message) => options.log('error', message));
+    return logIn(database, lock, (message) => options.log('error', message));
   } catch (error) {
     await database.stop();
     throw error;
   }
 }
 
-/** The shared topic is appended to without the lock too: no process keeps in memory what lies there. */
-function logIn(
-  database: Database,
-  lock: WriterLock | undefined,
-  shared: string,
-  report: (message: string) => void,
-): EventLog {
+function logIn(database: Database, lock: WriterLock | undefined, report: (message: string) => void): EventLog {
   const tail = new Tail();
   const subscriptions = new Set<EmbeddedSubscription>();
   const expiry = lock && setInterval(() => void expire(database, report), EXPIRY_EVERY_MS).unref();
@@ -94,10 +87,9 @@ function logIn(
 
   return {
     async append(batch) {
-      if (!lock && !batch.every(({ topic }) => topic === shared))
-        throw new AppendError('refused', 'the log is open for reading only');
+      if (!lock) throw new AppendError('refused', 'the log is open for reading only');
       if (batch.length === 0) return;
-      await lock?.held();
+      await lock.held();
       tail.add(await append(database, batch));
       for (const subscription of subscriptions) subscription.wake();
     },
@@ -119,7 +111,7 @@ function logIn(
   };
 }
 
-async function read(database: Database, from: Position, maxBytes: number): Promise<StoredRecord[]> {
+async function read(database: Database, from: Position, maxBytes: number): Promise<LogEntry[]> {
   const [found] = await readFrom(database, [from], { records: RECORDS_PER_READ, bytes: Math.max(1, maxBytes) });
   if (found) return found.records;
   const [end] = await endsOf(database, [from]);

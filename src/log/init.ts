@@ -9,7 +9,7 @@ import { genesisRecord } from './genesis.ts';
 import { type LogIdentity, markInitialised, type Queries, readIdentity, writeIdentity } from './identity.ts';
 import { refusalOf, type Visitor } from './ownership.ts';
 import { checkLog, inspectLog, LogRefused, remadeTopicsOf, strangers, topicsOf } from './topics.ts';
-import { publishVoids, unpublishedVoids } from './void-topic.ts';
+import { publishVoids, readVoids } from './void-topic.ts';
 
 export interface InitOptions {
   readonly log: EventLog;
@@ -64,7 +64,7 @@ async function complete(options: Locked, identity: LogIdentity): Promise<LogIden
   await log.createTopics(remadeTopicsOf(placement));
   await checkLog(log, placement, identity, visitor);
   const place = { log, namespace: placement.namespace, database: options.database };
-  await publishVoids(place, await unpublishedVoids(place));
+  await publishVoids(place, (await readVoids(place)).unpublished);
   return identity;
 }
 

@@ -37,7 +37,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> 
 
   async function subscribe(subscription: Subscription): Promise<KafkaSubscription> {
     if (closed) throw new Error('the log is closed');
-    const running = new KafkaSubscription(options, { ...subscription, group: nameOf(subscription.group) });
+    const running = new KafkaSubscription(options, { ...subscription, group: nameOf(subscription.group) }, reader);
     subscriptions.add(running);
     await running.start(subscription.topics).catch(async (error: unknown) => {
       await running.stop();

@@ -6,7 +6,7 @@ import { isBlank, lastOffsetOf, type LogEntry } from './entry.ts';
 import type { EventLog } from './event-log.ts';
 import { type Queries, readIdentity } from './identity.ts';
 import { INIT, voidsTopicOf } from './topics.ts';
-import { type DeclaredVoid, declareVoid, readVoidTest, voidsOf, type VoidTest, voidTestOf } from './voids.ts';
+import { type DeclaredVoid, declareVoid, voidsOf, type VoidTest, voidTestOf } from './voids.ts';
 
 /**
  * The topic of voids is the truth about them, and `log_voids` is this database's copy of it. A void is appended first and
@@ -17,6 +17,8 @@ export interface VoidsPlace {
   readonly namespace: string;
   /** Whose search path holds the namespace's own tables. */
   readonly database: Queries;
+  /** Of the log, for a database that does not belong to it yet: nothing is copied then. */
+  readonly incarnation?: string | undefined;
 }
 
 export interface PublishedVoids {
@@ -30,16 +32,16 @@ const SUBJECT = subjectOf('PositionVoided');
 const NONE: PublishedVoids = { voids: [], faults: [] };
 
 /** All that the topic says of this life of the log; nothing of a topic that does not exist. Its gaps are no faults. */
-export async function readPublishedVoids({ log, namespace, database }: VoidsPlace): Promise<PublishedVoids> {
+export async function readPublishedVoids({ log, namespace, database, ...of }: VoidsPlace): Promise<PublishedVoids> {
   const topic = voidsTopicOf(namespace);
-  const identity = await readIdentity(database);
-  if (!identity || (await log.describe([topic])).length === 0) return NONE;
+  const incarnation = of.incarnation ?? (await readIdentity(database))?.incarnation;
+  if (incarnation === undefined || (await log.describe([topic])).length === 0) return NONE;
   const voids: DeclaredVoid[] = [];
   const faults: string[] = [];
   for (const entry of await entriesOf(log, topic)) {
     const read = readEntry(entry);
     if (typeof read === 'string') faults.push(`${showPosition(entry)}: ${read}`);
-    else if (read?.incarnation === identity.incarnation) voids.push(toVoid(read));
+    else if (read?.incarnation === incarnation) voids.push(toVoid(read));
   }
   return { voids, faults };
 }
@@ -98,28 +100,34 @@ export async function publishVoids(place: VoidsPlace, voids: readonly DeclaredVo
   await log.append(batch);
 }
 
-/** Voids of the database that the topic lacks: it was made anew or set back, or a tombstone took them. */
-export async function unpublishedVoids(place: VoidsPlace): Promise<DeclaredVoid[]> {
-  const known = await voidsOf(place.database);
-  if (known.length === 0) return [];
-  const covers = voidTestOf((await readPublishedVoids(place)).voids);
-  return known.filter((each) => !covers(each));
+/** What is known of voids: what every judge goes by. */
+export interface KnownVoids {
+  /** Of the topic, and those that only this database's copy has, in the order of the log. */
+  readonly voids: readonly DeclaredVoid[];
+  readonly isVoid: VoidTest;
+  /** Those that the topic lacks: it was made anew or set back, or a tombstone took them. */
+  readonly unpublished: readonly DeclaredVoid[];
+  /** See `PublishedVoids`. */
+  readonly faults: readonly string[];
+}
+
+/** Reads the topic, once, and brings the database's copy up to date. */
+export async function readVoids(place: VoidsPlace): Promise<KnownVoids> {
+  const { voids: published, faults } = await readPublishedVoids(place);
+  if (place.incarnation !== undefined) {
+    return { voids: published, isVoid: voidTestOf(published), unpublished: [], faults };
+  }
+  const copied = await voidsOf(place.database);
+  const lacking = published.filter((each) => !voidTestOf(copied)(each));
+  for (const each of lacking) await declareVoid(place.database, each, each.reason, each.declaredAt);
+  const voids = lacking.length === 0 ? copied : await voidsOf(place.database);
+  const isPublished = voidTestOf(published);
+  return { voids, isVoid: voidTestOf(voids), unpublished: copied.filter((each) => !isPublished(each)), faults };
 }
 
 /** For people: that the topic lacks some. Empty when it lacks none. */
-export async function unpublishedAlarms(place: VoidsPlace): Promise<string[]> {
-  const lacking = await unpublishedVoids(place);
-  const positions = lacking.slice(0, 3).map(showPosition).join(', ');
-  const topic = voidsTopicOf(place.namespace);
-  return lacking.length === 0 ? [] : [`topic ${topic} lacks ${lacking.length} voids, ${positions} among them: ${INIT}`];
-}
-
-/** What judges go by, after the database's copy was brought up to date. */
-export async function currentVoids(place: VoidsPlace): Promise<VoidTest> {
-  const { voids } = await readPublishedVoids(place);
-  const covers = voidTestOf(voids.length === 0 ? [] : await voidsOf(place.database));
-  for (const each of voids.filter((each) => !covers(each))) {
-    await declareVoid(place.database, each, each.reason, each.declaredAt);
-  }
-  return readVoidTest(place.database);
+export function unpublishedAlarms(namespace: string, { unpublished }: Pick<KnownVoids, 'unpublished'>): string[] {
+  if (unpublished.length === 0) return [];
+  const positions = unpublished.slice(0, 3).map(showPosition).join(', ');
+  return [`topic ${voidsTopicOf(namespace)} lacks ${unpublished.length} voids, ${positions} among them: ${INIT}`];
 }

@@ -1,4 +1,4 @@
-import { partitionKey, type TopicPartition } from '../events/record.ts';
+import { partitionKey } from '../events/record.ts';
 import type { Span } from './entry.ts';
 import type { Queries } from './identity.ts';
 
@@ -32,10 +32,6 @@ export async function declareVoid(
   return rows.length > 0;
 }
 
-export async function readVoidTest(database: Queries): Promise<VoidTest> {
-  return voidTestOf(await voidsOf(database));
-}
-
 /** Several voids can cover a span together. They need no order. */
 export function voidTestOf(voids: readonly Span[]): VoidTest {
   const sorted = voids.toSorted((one, other) => one.offset - other.offset);
@@ -51,14 +47,11 @@ export function voidTestOf(voids: readonly Span[]): VoidTest {
   };
 }
 
-/** Those of some partitions, or all, in the order of the log. */
-export async function voidsOf(database: Queries, partitions?: readonly TopicPartition[]): Promise<DeclaredVoid[]> {
-  const rows = await database.query<DeclaredVoid & Record<string, unknown>>({
+/** Those that this database's copy has, in the order of the log. */
+export function voidsOf(database: Queries): Promise<DeclaredVoid[]> {
+  return database.query<DeclaredVoid & Record<string, unknown>>({
     text: `
       SELECT topic, partition, "offset", last_offset AS last, reason, declared_at AS "declaredAt" FROM log_voids
-      WHERE $1::text[] IS NULL OR (topic, partition) IN (SELECT * FROM unnest($1::text[], $2::int[]))
       ORDER BY topic, partition, "offset"`,
-    values: [partitions?.map(({ topic }) => topic), partitions?.map(({ partition }) => partition)],
   });
-  return rows;
 }

@@ -3,10 +3,10 @@ import type { Placement } from '../events/placement.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import { strangeMembers, strangerAlarm } from './clients.ts';
 import type { EventLog } from './event-log.ts';
-import { type Queries, readIdentity } from './identity.ts';
+import { type LogIdentity, type Queries, readIdentity } from './identity.ts';
 import { refusalOf, type Visitor } from './ownership.ts';
 import { reviewLog } from './topics.ts';
-import { unpublishedAlarms } from './void-topic.ts';
+import { readVoids, unpublishedAlarms } from './void-topic.ts';
 
 export interface LogWatchOptions {
   readonly log: EventLog;
@@ -29,6 +29,8 @@ export interface LogWatch extends Stoppable {
 }
 
 const SAY_AGAIN_MS = 600_000;
+/** Whether the database still owns the log is one small query: a process that consumes nothing learns it in no other way. */
+const OWNER_EVERY_MS = 2_000;
 
 /** Repeats the check of the start while the process runs: others can change topics at any time. */
 export function watchLog(options: LogWatchOptions): LogWatch {
@@ -39,10 +41,15 @@ export function watchLog(options: LogWatchOptions): LogWatch {
   const durability: boolean[] = [];
   let seenBefore = new Set<string>();
 
-  async function look(): Promise<void> {
+  async function lookAtOwner(): Promise<LogIdentity | undefined> {
     const identity = await readIdentity(database);
     const refusal = visitor && identity && refusalOf(visitor, identity, undefined);
     if (refusal !== undefined) options.onRefusal?.(refusal);
+    return identity;
+  }
+
+  async function look(): Promise<void> {
+    const identity = await lookAtOwner();
     const review = await reviewLog(log, placement, identity, visitor);
     const found = [...review.refusals, ...review.alarms];
     found.push(...(await lostVoids()), ...(await lostDurability()), ...(await strangers()));
@@ -53,7 +60,10 @@ export function watchLog(options: LogWatchOptions): LogWatch {
     onAlarms(found);
   }
 
-  const lostVoids = () => unpublishedAlarms({ log, namespace: placement.namespace, database });
+  async function lostVoids(): Promise<string[]> {
+    const { namespace } = placement;
+    return unpublishedAlarms(namespace, await readVoids({ log, namespace, database }));
+  }
 
   /**
    * Projections commit asynchronously because appends were durable at the start. It must be seen twice: a broker that does not
@@ -76,9 +86,12 @@ export function watchLog(options: LogWatchOptions): LogWatch {
   }
 
   const watching = (async () => {
-    while (!stopping.signal.aborted) {
-      await look().catch((error: unknown) => onFailure(reasonOf(error)));
-      await sleep(everyMs, stopping.signal);
+    for (let dueAt = 0; !stopping.signal.aborted;) {
+      const isDue = Date.now() >= dueAt;
+      if (isDue) dueAt = Date.now() + everyMs;
+      if (isDue) await look().catch((error: unknown) => onFailure(reasonOf(error)));
+      else await lookAtOwner().catch(() => undefined); // the next look reports it
+      await sleep(visitor ? Math.min(everyMs, OWNER_EVERY_MS) : everyMs, stopping.signal);
     }
   })();
   return {

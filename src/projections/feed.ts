@@ -4,7 +4,7 @@ import type { Faults } from '../faults.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { EventLog } from '../log/event-log.ts';
 import type { Ownership } from '../log/ownership.ts';
-import { currentVoids } from '../log/void-topic.ts';
+import { readVoids } from '../log/void-topic.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../postgres/pool.ts';
 import { liftTimeLimits } from '../postgres/time-limits.ts';
@@ -78,7 +78,7 @@ export function projectorOf(
   return createProjector({
     store: cache && served ? withMarks(store, served.id, { ...cache, faults }) : store,
     belongs: (stream, where) => placement.belongs(stream, where),
-    voids: () => currentVoids({ log, namespace: placement.namespace, database }),
+    voids: async () => (await readVoids({ log, namespace: placement.namespace, database })).isVoid,
     ends: (partitions) => log.ends(partitions),
     observer,
     faults,

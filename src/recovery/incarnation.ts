@@ -6,13 +6,14 @@ import { isBlank, lastOffsetOf, type LogEntry } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { genesisRecord } from '../log/genesis.ts';
 import { deadLettersOf, topicsOf } from '../log/topics.ts';
-import { readVoidTest, type VoidTest } from '../log/voids.ts';
+import { readVoids } from '../log/void-topic.ts';
+import type { VoidTest } from '../log/voids.ts';
 import { type Client, transaction } from '../postgres/pool.ts';
 import { sight } from '../projections/arbitrate.ts';
 import { verifyPartition } from '../projections/verify.ts';
 import { type Applied, furthestApplied, knownFrom, knownIds } from './furthest.ts';
 import { noteStep, type Recovery } from './note.ts';
-import { type PartitionSurvey, type Survey, surveyOurs, type SurveyOptions } from './survey.ts';
+import { type PartitionSurvey, type Survey, surveyOurs, type SurveyOptions, voidsPlaceOf } from './survey.ts';
 import { writeFrom } from './write.ts';
 
 export interface IncarnationOptions extends SurveyOptions {
@@ -45,7 +46,7 @@ interface StagedRecord extends LogRecord {
 
 /** Keeps the claims of the log that Postgres does not know. Most are writes that were never answered with success. */
 async function stage(options: SurveyOptions, { partitions }: Survey): Promise<void> {
-  const isVoid = await readVoidTest(options.admin);
+  const { isVoid } = await readVoids(voidsPlaceOf(options));
   await options.admin.use((client) =>
     transaction(client, async () => {
       await client.query('DELETE FROM log_recovery_records');

@@ -4,7 +4,8 @@ import { identityOf } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { type LogIdentity, readIdentity } from '../log/identity.ts';
 import { type Inspection, inspectLog } from '../log/topics.ts';
-import { voidsOf } from '../log/voids.ts';
+import { readVoids, type VoidsPlace } from '../log/void-topic.ts';
+import type { DeclaredVoid } from '../log/voids.ts';
 import type { Database } from '../postgres/pool.ts';
 import { verifyPartition } from '../projections/verify.ts';
 import { consumersOf, type StoredPosition } from './consumers.ts';
@@ -53,6 +54,11 @@ export interface Survey {
   readonly hasHoles: boolean;
 }
 
+/** Where the voids are found by which a recovery judges the log, as every judge does. */
+export const voidsPlaceOf = ({ log, placement, admin }: SurveyOptions): VoidsPlace => ({
+  ...{ log, namespace: placement.namespace, database: admin },
+});
+
 /** Finds out how log and Postgres stand to each other. Reads the whole log, and changes nothing. */
 export async function surveyLog(options: SurveyOptions): Promise<Survey> {
   const { log, placement, admin } = options;
@@ -96,11 +102,12 @@ function kindOf(partitions: readonly PartitionSurvey[], stale: readonly TopicPar
 async function comparePartitions(options: SurveyOptions, { missing }: Inspection): Promise<PartitionSurvey[]> {
   const furthest = await furthestApplied(options.admin, options.placement);
   const ends = await endsOf(options, missing); // later: beside running servers the log must not seem to be behind
+  const { voids } = await readVoids(voidsPlaceOf(options));
   const partitions: PartitionSurvey[] = [];
   for (const applied of furthest) {
     const { topic, partition } = applied;
     const end = { topic, partition, offset: ends.get(partitionKey(applied)) ?? 0 };
-    partitions.push(await compare(options, applied, end));
+    partitions.push(await compare(options, applied, end, voids));
   }
   return partitions;
 }
@@ -116,11 +123,11 @@ async function compare(
   { log, placement, admin }: SurveyOptions,
   applied: Applied,
   end: Position,
+  voids: readonly DeclaredVoid[],
 ): Promise<PartitionSurvey> {
   const known = await knownIds(admin, applied);
   const [different, stops]: [number[], number[]] = [[], []];
   if (end.offset > 0) {
-    const voids = await voidsOf(admin, [end]);
     await verifyPartition(
       {
         ...{ log, placement, voids },

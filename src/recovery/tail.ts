@@ -2,10 +2,9 @@ import { partitionKey, type LogRecord, type TopicPartition } from '../events/rec
 import { voidRecord } from '../events/voids.ts';
 import type { Faults } from '../faults.ts';
 import { topicsOf } from '../log/topics.ts';
-import { publishVoids, unpublishedVoids } from '../log/void-topic.ts';
-import { voidsOf } from '../log/voids.ts';
+import { type KnownVoids, publishVoids, readVoids } from '../log/void-topic.ts';
 import { knownFrom } from './furthest.ts';
-import type { PartitionSurvey, Survey, SurveyOptions } from './survey.ts';
+import { type PartitionSurvey, type Survey, type SurveyOptions, voidsPlaceOf } from './survey.ts';
 import { writeFrom } from './write.ts';
 
 /**
@@ -17,12 +16,13 @@ export async function appendTail(
   options: SurveyOptions & { readonly faults?: Faults },
   { partitions, identity }: Pick<Survey, 'partitions' | 'identity'>,
 ): Promise<void> {
-  const { log, placement, admin } = options;
+  const { log, placement } = options;
   if (!identity) throw new Error('The database belongs to no log.');
   await log.createTopics(topicsOf(placement));
-  const place = { log, namespace: placement.namespace, database: admin };
-  await publishVoids(place, await unpublishedVoids(place));
-  const ends = endsOfVoids(await voidsOf(admin));
+  const place = voidsPlaceOf(options);
+  const { voids, unpublished } = await readVoids(place);
+  await publishVoids(place, unpublished);
+  const ends = endsOfVoids(voids);
   for (const survey of partitions) {
     const { topic, partition, end } = survey;
     // What would come to lie under a void would lose.
@@ -32,7 +32,7 @@ export async function appendTail(
   }
 }
 
-function endsOfVoids(voids: Awaited<ReturnType<typeof voidsOf>>): Map<string, number> {
+function endsOfVoids(voids: KnownVoids['voids']): Map<string, number> {
   const ends = new Map<string, number>();
   for (const each of voids) ends.set(partitionKey(each), Math.max(ends.get(partitionKey(each)) ?? 0, each.last + 1));
   return ends;

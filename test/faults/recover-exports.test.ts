@@ -66,6 +66,8 @@ describeWithNativeKafka('a broker that was restored from an older copy', () => {
         await cp(copy, data, { recursive: true });
       });
 
+      const unasked = await openmusic(['log', 'recover'], app.env);
+      expect(unasked).toMatchObject({ code: 1, output: expect.stringContaining('give it by --answer <word>') });
       const no = await recover('no');
       expect(no).toMatchObject({ code: 1, output: expect.stringContaining('Nothing was changed.') });
       // Of `waiting` the end, of `later` all, of `queued` the beginning.

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import pg from 'pg';
 import type { LogRecord, TopicPartition } from '../../src/events/record.ts';
 import { openEmbeddedLog, openLogUnder } from '../../src/log/embedded.ts';
+import { lastOffsetOf } from '../../src/log/entry.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
@@ -161,6 +162,25 @@ describe('the embedded log', () => {
     await other.subscribe({ group: 'g', topics: [where.topic], handler: follower, onCrash: silent });
     await follower.until(() => follower.records.length === 3);
     expect(follower.records.map(({ offset }) => offset)).toEqual([0, 2, 3]);
+  });
+
+  it('tells of a gap that reaches to the end', async () => {
+    await newNamespace();
+    const log = await openOnly();
+    const where = { topic: await topicOf(log, 1), partition: 0 };
+    await log.append(numbers(4).map(() => ({ ...where, record: awkward[0]! })));
+    await query('DELETE FROM log_records WHERE "offset" > 1');
+    const gap = { ...where, blank: 'missing', offset: 2, last: 3 };
+    expect(await log.read({ ...where, offset: 2 })).toMatchObject([gap]);
+    expect(await log.read({ ...where, offset: 4 })).toEqual([]);
+    const other = await openOnly({ readOnly: true });
+    const follower = new Follower();
+    follower.onDeliver = ({ records }) => lastOffsetOf(records.at(-1)!) + 1;
+    await other.subscribe({ group: 'g', topics: [where.topic], handler: follower, onCrash: silent });
+    await follower.until(() => follower.slices.length === 2);
+    expect(follower.slices[1]!.records).toMatchObject([gap]);
+    await log.append([{ ...where, record: awkward[0]! }]);
+    await follower.until(() => follower.records.at(-1)?.offset === 4);
   });
 
   it('deletes what is older than its topic keeps, and nothing else', async () => {

@@ -95,7 +95,7 @@ describe('npm start on embedded data', () => {
     expect([await nameOf(app.url, id), await nameOf(app.url, after)]).toEqual(['before', 'after']);
   });
 
-  test('log void frees a partition beside a running server, and its topic says so', async () => {
+  test('log void frees a partition, through a running server or by itself, and its topic says so', async () => {
     const { connection, drop } = await createDatabase();
     const { host, port, user, password, database } = connection;
     const address = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database };
@@ -106,17 +106,26 @@ describe('npm start on embedded data', () => {
     const record = withCorruptHeader(claim({ stream: 'album-1' }));
     await log.append([{ topic: 'openmusic.catalog', partition: 0, record }]);
     await eventually('it has stopped', () => app.output().includes('a partition is no longer consumed'));
-    const voided = await openmusic(['log', 'void', 'openmusic.catalog/0@1', '--why', 'a test'], env);
+    const declare = ['log', 'void', 'openmusic.catalog/0@1', '--why', 'a test'];
+    const unreachable = await openmusic([...declare, '--url', `http://127.0.0.1:${await freePort()}`], env);
+    expect(unreachable).toMatchObject({ code: 1, output: expect.stringContaining('or name it by --url') });
+    expect(await log.ends([{ topic: 'openmusic.voids', partition: 0 }])).toMatchObject([{ offset: 0 }]);
+    const voided = await openmusic([...declare, '--url', app.url], env);
     expect(voided).toEqual({ code: 0, output: 'openmusic.catalog/0@1 is void from now on.\n' });
     const [entry] = recordsOf(await log.read({ topic: 'openmusic.voids', partition: 0, offset: 0 }));
     expect(entry?.key).toBe('openmusic.catalog/0@1');
     await eventually('it goes on', () => createAlbum(app.url, 'behind it').then(Boolean, () => false));
     const { code, output } = await openmusic(['log', 'verify'], env);
     expect([code, output]).toEqual([0, expect.stringContaining('1 declared void')]);
+    await log.append([{ topic: 'openmusic.catalog', partition: 0, record }]);
+    const stops = () => app.output().split('a partition is no longer consumed').length;
+    await eventually('it has stopped again', () => stops() === 3);
     await log.close();
     await app.end('SIGTERM');
+    const stopped = await openmusic(['log', 'void', 'openmusic.catalog/0@3', '--why', 'a test'], env);
+    expect(stopped).toEqual({ code: 0, output: 'openmusic.catalog/0@3 is void from now on.\n' });
     await drop();
-  });
+  }, 180_000);
 
   test('a wrong setting is one clear line and exit 1', async () => {
     await expect(startProcess({ env: { PORT: 'many' } })).rejects.toThrow(/ended with 1:\nopenmusic: PORT: [^\n]*\n$/);

@@ -271,7 +271,11 @@ describeDistributed('two databases on one Kafka', () => {
         expect(code).toBe(1);
         expect(output).toContain(`The log belongs to ${showOwner(owner)}`);
         expect(output).toContain(`in ${system.namespace}.projector.`);
+        expect(output).toContain('> 1/2');
         expect(output).toContain('Nothing was changed');
+        const unasked = await adopt(env, '--fence');
+        expect(unasked.code).toBe(1);
+        expect(unasked.output).toContain('There is no terminal to type it at: give it by --owner <identity>.');
         expect(await adopt(env, '--claim')).toMatchObject({
           code: 1,
           output: expect.stringContaining('never belonged'),
@@ -284,9 +288,12 @@ describeDistributed('two databases on one Kafka', () => {
     it(
       '--fence makes the processes of the owner end by themselves, for good, and says who owns the log',
       async () => {
+        const seldom = await startProcess({ env: { ...system.env, ROLES: 'api', LOG_CHECK_SECONDS: '3600' } });
         const adopted = await adopt({ ...env, READ_ONLY: 'on' }, '--fence', '--owner', showOwner(owner));
         expect(adopted).toMatchObject({ code: 0, output: expect.stringContaining(showOwner(adopter)) });
-        expect(await Promise.all([...system.projectors, ...system.apis].map(({ ended }) => ended))).toEqual([1, 1]);
+        expect(await Promise.all([...system.projectors, ...system.apis, seldom].map(({ ended }) => ended))).toEqual([
+          1, 1, 1,
+        ]);
         const [line] = linesOf(system.projectors[0]!, 'a partition is no longer consumed');
         expect(line?.reason).toContain(`the log belongs to the database ${showOwner(adopter)} from here on`);
         for (const role of ROLES) {

@@ -1,6 +1,6 @@
 import { partitionKey, type Position, type TopicPartition } from '../../src/events/record.ts';
 import type { Slice } from '../../src/log/event-log.ts';
-import { readVoidTest } from '../../src/log/voids.ts';
+import { voidsOf, voidTestOf } from '../../src/log/voids.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import type { Generation } from '../../src/projections/generations.ts';
@@ -54,7 +54,7 @@ export async function byHand(core: Core, generation: Generation, options: ByHand
   const projector = createProjector({
     store: options.wrap?.(store) ?? store,
     belongs: (stream, where) => placement.belongs(stream, where),
-    voids: () => readVoidTest(database),
+    voids: async () => voidTestOf(await voidsOf(database)),
     ends: (partitions) => log.ends(partitions),
     observer: { ...nothing, ...options.observer },
   });

@@ -4,7 +4,7 @@ import { expect } from '@jest/globals';
 import { WORKER } from '../../src/consumers/worker.ts';
 import type { TopicPartition } from '../../src/events/record.ts';
 import { queueSchema, startQueueFeed } from '../../src/jobs/queue-feed.ts';
-import { voidsOf } from '../../src/log/voids.ts';
+import { readVoids } from '../../src/log/void-topic.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { type ConsumerHealth, Consumers, lagOf } from '../../src/projections/consumers.ts';
 import { rebuild } from '../../src/projections/rebuild.ts';
@@ -16,8 +16,10 @@ const never = new AbortController().signal;
 /** A bomb is unpacked up to its bound several times before a partition stops. */
 const WITHIN_MS = 40_000;
 
-export const verify = async ({ log, placement, admin }: Core): Promise<LogReport> =>
-  verifyLog({ log, placement, voids: await voidsOf(admin) });
+export async function verify({ log, placement, admin }: Core): Promise<LogReport> {
+  const { voids } = await readVoids({ log, namespace: placement.namespace, database: admin });
+  return verifyLog({ log, placement, voids });
+}
 
 export const rebuildNow = (core: Core) => rebuild(core.rebuildOptions, never);
 

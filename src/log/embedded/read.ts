@@ -1,32 +1,34 @@
-import type { Position, StoredRecord } from '../../events/record.ts';
+import type { Position } from '../../events/record.ts';
 import type { Database } from '../../postgres/pool.ts';
+import { type LogEntry, missing } from '../entry.ts';
 import { storedRecord } from './append.ts';
 import type { Limits } from './tail.ts';
 
 /** What lies in one partition from a position on. */
 export interface Found {
-  readonly records: StoredRecord[];
+  readonly records: LogEntry[];
   /** The partition's end when it was read. */
   readonly end: Position;
 }
 
-interface Row {
-  slot: number;
+interface Lying {
   offset: number;
   key: string;
   value: Buffer;
   headers: Record<string, string>;
-  end: number;
 }
 
-/** All partitions in one query; those with nothing to read cost one look into the index each. */
+/** Without a record where none is left up to the end. */
+type Row = { slot: number; end: number } & (Lying | Record<keyof Lying, null>);
+
+/** All partitions in one query; those with nothing to read cost one look into the index each, and no row. */
 const READ = {
   name: 'log read',
   text: `
     SELECT wanted.slot, found."offset", found.key, found.value, found.headers, p.next_offset AS "end"
     FROM unnest($1::text[], $2::int[], $3::bigint[]) WITH ORDINALITY AS wanted(topic, partition, "offset", slot)
     JOIN log_partitions p USING (topic, partition)
-    CROSS JOIN LATERAL (
+    LEFT JOIN LATERAL (
       SELECT *, sum(size) OVER (ORDER BY "offset") - size AS before
       FROM (
         SELECT r."offset", r.key, r.value, r.headers,
@@ -35,8 +37,8 @@ const READ = {
         WHERE r.topic = wanted.topic AND r.partition = wanted.partition AND r."offset" >= wanted."offset"
         ORDER BY r."offset" LIMIT $4
       ) AS next
-    ) AS found
-    WHERE found.before < $5`,
+    ) AS found ON true
+    WHERE found.before < $5 OR (found."offset" IS NULL AND p.next_offset > wanted."offset")`,
 };
 
 /** What lies at and after the positions, of those partitions that reach so far. */
@@ -55,6 +57,8 @@ const columns = (wanted: readonly Position[]) => [
 function found(where: Position, rows: readonly Row[]): Found[] {
   const [first] = rows;
   if (!first) return [];
-  const records = rows.toSorted((a, b) => a.offset - b.offset).map((row) => storedRecord(where, row.offset, row));
-  return [{ records, end: { ...where, offset: first.end } }];
+  const end = { ...where, offset: first.end };
+  const lying = rows.filter((row) => row.offset !== null).toSorted((a, b) => a.offset - b.offset);
+  const records = lying.map((row) => storedRecord(where, row.offset, row));
+  return [{ records: records.length > 0 ? records : [missing(where, where.offset, end.offset - 1)], end }];
 }

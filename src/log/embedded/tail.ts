@@ -1,4 +1,5 @@
 import { partitionKey, type Position, showPosition, type StoredRecord } from '../../events/record.ts';
+import type { LogEntry } from '../entry.ts';
 import type { Slice } from '../event-log.ts';
 
 /** What one fetch may bring of each partition. One record may be larger. */
@@ -73,8 +74,8 @@ export class Tail {
   }
 }
 
-/** Undefined of no records. */
-export function sliceOf([first, ...rest]: readonly StoredRecord[]): Slice | undefined {
+/** Undefined of no entries. */
+export function sliceOf([first, ...rest]: readonly LogEntry[]): Slice | undefined {
   return first && { topic: first.topic, partition: first.partition, records: [first, ...rest] };
 }
 

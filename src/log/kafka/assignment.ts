@@ -9,6 +9,7 @@ export class AssignedPartition {
   readonly partition: number;
   #wanted: number | undefined;
   #asked = 0;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor({ topic, partition }: TopicPartition) {
     this.topic = topic;
@@ -23,6 +24,13 @@ export class AssignedPartition {
   want(offset: number | undefined): void {
     this.#wanted = offset;
     this.#asked = 0;
+  }
+
+  /** The handler is called for one thing at a time. */
+  inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
   }
 
   /** Whether to seek once more; false when seeking was in vain. */

@@ -39,6 +39,7 @@ interface FetchRequest {
 
 interface FetchedPartition {
   partition: number;
+  highWatermark: string;
   messages: FetchedMessage[];
 }
 

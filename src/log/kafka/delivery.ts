@@ -1,6 +1,6 @@
 import type { EachBatchPayload } from 'kafkajs';
 import { partitionKey } from '../../events/record.ts';
-import { lastOffsetOf } from '../entry.ts';
+import { type Blank, lastOffsetOf } from '../entry.ts';
 import type { Next, Slice, SubscriptionHandler } from '../event-log.ts';
 import type { AssignedPartition } from './assignment.ts';
 import type { FetchedMessage } from './fetch-response.ts';
@@ -34,6 +34,15 @@ export async function deliverBatch(host: DeliveryHost, partition: AssignedPartit
   await deliverSlices(host, partition, slicesOf(partition, wanted, messages), payload);
 }
 
+/** Hands a gap to the handler that reaches to the end of the partition: nothing follows it that would be fetched. */
+export async function deliverGap(host: DeliveryHost, partition: AssignedPartition, gap: Blank): Promise<void> {
+  const { topic } = partition;
+  const slice: Slice = { topic, partition: partition.partition, records: [gap] };
+  const next = await deliverSlice(host, slice, { beat: () => Promise.resolve() });
+  if (!host.isCurrent(partition)) return;
+  follow(host, partition, slice, next, { resolveOffset: (last) => host.seek(partition, Number(last) + 1) });
+}
+
 async function deliverSlices(
   host: DeliveryHost,
   partition: AssignedPartition,
@@ -49,7 +58,11 @@ async function deliverSlices(
   }
 }
 
-async function deliverSlice({ handler, signal }: DeliveryHost, slice: Slice, heart: Heart): Promise<Next['next']> {
+async function deliverSlice(
+  { handler, signal }: DeliveryHost,
+  slice: Slice,
+  heart: Pick<Heart, 'beat'>,
+): Promise<Next['next']> {
   const answers = await handler.deliver([slice], { signal, heartbeat: heart.beat });
   const answer = answers.find((each) => partitionKey(each) === partitionKey(slice));
   if (!answer) throw new Error(`the handler has not said where ${partitionKey(slice)} goes on`);
@@ -62,7 +75,7 @@ function follow(
   partition: AssignedPartition,
   { records }: Slice,
   next: Next['next'],
-  { resolveOffset }: EachBatchPayload,
+  { resolveOffset }: Pick<EachBatchPayload, 'resolveOffset'>,
 ): boolean {
   const last = lastOffsetOf(records.at(-1) ?? records[0]);
   partition.want(next === 'stopped' ? undefined : next);

@@ -1,3 +1,4 @@
+import { type BrokerError, fateOf, refusal } from './broker-error.ts';
 import { Cursor } from './cursor.ts';
 import { BATCH_BYTES, BATCH_RECORDS, batchesIn, entriesOf, type RawEntry } from './record-batch.ts';
 
@@ -6,10 +7,21 @@ export interface FetchedMessage {
   /** Of a blank its last one, so that one that was asked for in its middle is not dropped. */
   readonly offset: string;
   readonly entry?: RawEntry;
+  /** With what the broker answered instead of what stands there: the entry is a blank that says so. */
+  readonly error?: BrokerError;
+}
+
+/** The part of a request that its response is decoded with. */
+export interface FetchedFrom {
+  readonly topics: readonly {
+    readonly topic: string;
+    readonly partitions: readonly { readonly partition: number; readonly fetchOffset: string }[];
+  }[];
 }
 
 interface FetchedPartition {
   readonly partition: number;
+  /** Other than 0 only where kafkajs is to deal with it, which fails the fetch of all partitions. */
   readonly errorCode: number;
   readonly highWatermark: string;
   readonly abortedTransactions: [];
@@ -36,9 +48,9 @@ interface Budget {
 
 /**
  * Decodes a response in place of kafkajs, which drops control batches, fails the fetch of all partitions for one batch that
- * it cannot read, and unpacks without a bound.
+ * it cannot read, or one that the broker answers with an error, and unpacks without a bound.
  */
-export async function decodeFetchResponse(bytes: Buffer): Promise<FetchResponse> {
+export async function decodeFetchResponse(bytes: Buffer, asked: FetchedFrom): Promise<FetchResponse> {
   const cursor = new Cursor(bytes);
   const clientSideThrottleTime = cursor.int32();
   const [errorCode, sessionId] = [cursor.int16(), cursor.int32()];
@@ -47,10 +59,17 @@ export async function decodeFetchResponse(bytes: Buffer): Promise<FetchResponse>
     partitions: cursor.array(() => readPartition(cursor)),
   }));
   const budget: Budget = { records: BATCH_RECORDS, bytes: BATCH_BYTES };
+  const others = found.some(({ partitions }) => partitions.some(({ packed }) => packed.length > 0));
   const responses: FetchResponse['responses'] = [];
   for (const { topicName, partitions } of found) {
     const decoded: FetchedPartition[] = [];
-    for (const { packed, ...more } of partitions) decoded.push({ ...more, messages: await decode(packed, budget) });
+    for (const { packed, ...more } of partitions) {
+      const fate = fateOf(more.errorCode, { topic: topicName, partition: more.partition }, others);
+      const messages = fate.error
+        ? [refused(fate.error, offsetAsked(asked, topicName, more.partition))]
+        : await decode(packed, budget);
+      decoded.push({ ...more, errorCode: fate.errorCode, messages });
+    }
     responses.push({ topicName, partitions: decoded });
   }
   return { throttleTime: 0, clientSideThrottleTime, errorCode, sessionId, responses };
@@ -65,6 +84,18 @@ function readPartition(cursor: Cursor) {
   const preferredReadReplica = cursor.int32();
   const packed = cursor.bytes(Math.max(0, cursor.int32()));
   return { partition, errorCode, highWatermark, abortedTransactions: [] as [], preferredReadReplica, packed };
+}
+
+/** What is judged in place of what the broker does not show: the partition stops at it as at a batch that cannot be read. */
+const refused = (error: BrokerError, offset: number): FetchedMessage => ({
+  offset: String(offset),
+  error,
+  entry: refusal(error, offset, offset),
+});
+
+function offsetAsked({ topics }: FetchedFrom, topicName: string, partition: number): number {
+  const asked = topics.filter(({ topic }) => topic === topicName).flatMap(({ partitions }) => partitions);
+  return Number(asked.find((each) => each.partition === partition)?.fetchOffset);
 }
 
 async function decode(packed: Buffer, budget: Budget): Promise<FetchedMessage[]> {

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { decodeFetchResponse, FETCH_VERSION } from './fetch-response.ts';
+import { decodeFetchResponse, FETCH_VERSION, type FetchedFrom } from './fetch-response.ts';
 
 /** The release whose internals the files of this folder rely on. Another one needs them read again. */
 export const KAFKAJS_VERSION = '2.2.4';
@@ -13,7 +13,10 @@ interface RequestQueue {
 
 /** How kafkajs makes a request of one kind and reads its response. */
 interface RequestKind {
-  protocol(this: void, of: { version: number }): (request: object) => { request: object; response: ResponseReader };
+  protocol(
+    this: void,
+    of: { version: number },
+  ): (request: FetchedFrom) => { request: object; response: ResponseReader };
 }
 
 interface ResponseReader {
@@ -60,7 +63,7 @@ function decodeFetches(fetch: RequestKind): void {
     const create = protocol({ version });
     return (request) => {
       const kind = create(request);
-      return { ...kind, response: { ...kind.response, decode: decodeFetchResponse } };
+      return { ...kind, response: { ...kind.response, decode: (bytes) => decodeFetchResponse(bytes, request) } };
     };
   };
 }

@@ -3,6 +3,7 @@ import type { Kafka } from 'kafkajs';
 import { createCluster, type Cluster } from './cluster.ts';
 import type { FetchedMessage } from './fetch-response.ts';
 import { createReader } from './reader.ts';
+import { fateOf, refusal } from './broker-error.ts';
 
 const from = { topic: 't', partition: 0, offset: 5 };
 const protocolError = (type: string, retriable: boolean) => Object.assign(new Error(type), { type, retriable });
@@ -15,19 +16,28 @@ const blank = (offset: number, last: number): FetchedMessage => ({
   entry: { blank: 'unreadable', offset, last, leaderEpoch: 7, reason: 'for a test' },
 });
 
+/** What the decoder makes of an answer with an error. */
+function refused(code: number): FetchedMessage {
+  const error = fateOf(code, from, false).error!;
+  return { offset: String(from.offset), error, entry: refusal(error, from.offset, from.offset) };
+}
+
 /** A reader over a cluster whose leader answers so, one answer a fetch. */
 function scripted(...script: (FetchedMessage[] | Error)[]) {
   const refreshMetadata = jest.fn(() => Promise.resolve());
+  const highWatermark = '10';
   const fetch = () => {
     const messages = script.shift() ?? [];
     if (messages instanceof Error) return Promise.reject(messages);
-    return Promise.resolve({ responses: [{ topicName: 't', partitions: [{ partition: 0, messages }] }] });
+    return Promise.resolve({
+      responses: [{ topicName: 't', partitions: [{ partition: 0, highWatermark, messages }] }],
+    });
   };
   const cluster: Cluster = {
     ...{ connect: () => Promise.resolve(), disconnect: () => Promise.resolve(), isConnected: () => true },
     ...{
       addMultipleTargetTopics: () => Promise.resolve(),
-      fetchTopicsOffset: () => Promise.resolve([]),
+      fetchTopicsOffset: () => Promise.resolve([{ topic: 't', partitions: [{ partition: 0, offset: highWatermark }] }]),
       refreshMetadata,
       refreshMetadataIfNecessary: () => Promise.resolve(),
     },
@@ -50,6 +60,24 @@ describe('read', () => {
   it('takes the rest of a blank that begins before', async () => {
     const { reader } = scripted([blank(0, 3), blank(4, 9)]);
     expect(await reader.read(from, 1)).toMatchObject([{ ...from, offset: 5, last: 9 }]);
+  });
+
+  it('tells of a gap that reaches to the end', async () => {
+    expect(await scripted([]).reader.read(from, 1)).toMatchObject([{ ...from, blank: 'missing', last: 9 }]);
+    expect(await scripted([]).reader.read({ ...from, offset: 10 }, 1)).toEqual([]);
+  });
+
+  it('tells how far the broker cannot read its disk', async () => {
+    const { reader } = scripted([refused(2)], [refused(2)], [refused(2)], [fetched(8)]);
+    expect(await reader.read(from, 1)).toMatchObject([
+      { ...from, blank: 'unreadable', last: 7, reason: expect.stringContaining('offsets 5 to 7: CORRUPT_MESSAGE') },
+    ]);
+    const toTheEnd = scripted(...Array.from({ length: 9 }, () => [refused(2)]));
+    expect(await toTheEnd.reader.read(from, 1)).toMatchObject([{ ...from, last: 9 }]);
+  });
+
+  it('does not take a broker that refuses for one that has lost something', async () => {
+    await expect(scripted([refused(29)]).reader.read(from, 1)).rejects.toThrow('Not authorized to access topics');
   });
 
   it('asks who leads when a leader has moved', async () => {

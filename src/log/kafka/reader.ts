@@ -1,14 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
 import { partitionKey, showPosition, type Position, type TopicPartition } from '../../events/record.ts';
-import { beginningAt, type LogEntry } from '../entry.ts';
+import { beginningAt, type LogEntry, missing } from '../entry.ts';
+import { type BrokerError, isDamage, refusal } from './broker-error.ts';
 import { RETRY } from './client.ts';
 import { createCluster, READ_UNCOMMITTED, type Broker, type Cluster } from './cluster.ts';
 import { failureOf } from './failure.ts';
+import type { FetchedMessage } from './fetch-response.ts';
 import { entryOf } from './stored-record.ts';
 
 export interface Reader {
-  /** Rejects with `type` OFFSET_OUT_OF_RANGE as the cause where the log does not reach. */
+  /**
+   * Rejects with `type` OFFSET_OUT_OF_RANGE as the cause where the log does not reach. What the broker cannot read from its disk is
+   * one entry, up to the next offset that can be read.
+   */
   read(from: Position, maxBytes: number): Promise<LogEntry[]>;
   /** The first offset of each partition that is not deleted. */
   begins(partitions: readonly TopicPartition[]): Promise<Position[]>;
@@ -23,7 +28,7 @@ const TRIES = 6;
 export function createReader(kafka: Kafka): Reader {
   const cluster = createCluster(kafka);
   return {
-    read: (from, maxBytes) => retried(cluster, async () => fetchFrom(await leaderOf(cluster, from), from, maxBytes)),
+    read: (from, maxBytes) => retried(cluster, () => readFrom(cluster, from, maxBytes)),
     begins: (partitions) => retried(cluster, () => offsetsOf(cluster, partitions, true)),
     ends: (partitions) => retried(cluster, () => offsetsOf(cluster, partitions, false)),
     disconnect: () => cluster.disconnect(),
@@ -107,7 +112,56 @@ async function leaderOf(cluster: Cluster, where: TopicPartition): Promise<Broker
   return cluster.findBroker({ nodeId });
 }
 
-async function fetchFrom(leader: Broker, from: Position, maxBytes: number): Promise<LogEntry[]> {
+async function readFrom(cluster: Cluster, from: Position, maxBytes: number): Promise<LogEntry[]> {
+  const leader = await leaderOf(cluster, from);
+  const { messages, end } = await fetchFrom(leader, from, maxBytes);
+  const error = messages[0]?.error;
+  if (error && !isDamage(error)) throw error;
+  if (error) {
+    const [{ offset: known } = from] = await offsetsOf(cluster, [from], false); // the answer with an error has no end
+    return [await damageAt(leader, from, known, error)];
+  }
+  // A fetch of one partition brings at least one batch, if there is any below its end.
+  if (messages.length === 0 && from.offset < end) return [missing(from, from.offset, end - 1)];
+  return messages.flatMap((message) => beginningAt(entryOf(from, message), from.offset) ?? []); // a batch comes whole
+}
+
+async function damageAt(leader: Broker, from: Position, end: number, error: BrokerError): Promise<LogEntry> {
+  const { topic, partition, offset } = from;
+  const isShown = async (at: number) => {
+    const { messages } = await fetchFrom(leader, { topic, partition, offset: at }, 1);
+    return messages[0]?.error === undefined;
+  };
+  const next = await nextShown(isShown, offset, Math.max(end, offset + 1));
+  return { topic, partition, ...refusal(error, offset, next - 1) };
+}
+
+/** Offsets behind damaged bytes that are tried one by one. */
+const TRIED_SINGLY = 1_000;
+
+/**
+ * The first offset after `from` that the broker shows; at the end it has nothing to show. It finds a batch by an index of every few
+ * kilobytes and reads on from there, so with damaged bytes all batches up to the next one in the index are out of reach.
+ */
+async function nextShown(isShown: (at: number) => Promise<boolean>, from: number, end: number): Promise<number> {
+  let hidden = from;
+  while (hidden + 1 < end && hidden - from < TRIED_SINGLY) {
+    if (await isShown(hidden + 1)) return hidden + 1;
+    hidden++;
+  }
+  for (let shown = end; ;) {
+    if (shown - hidden <= 1) return shown;
+    const middle = Math.floor((hidden + shown) / 2);
+    if (await isShown(middle)) shown = middle;
+    else hidden = middle;
+  }
+}
+
+async function fetchFrom(
+  leader: Broker,
+  from: Position,
+  maxBytes: number,
+): Promise<{ messages: FetchedMessage[]; end: number }> {
   const partitions = [{ partition: from.partition, fetchOffset: String(from.offset), maxBytes }];
   const { responses } = await leader.fetch({
     ...{ maxWaitTime: 0, minBytes: 0, maxBytes, isolationLevel: READ_UNCOMMITTED },
@@ -115,7 +169,5 @@ async function fetchFrom(leader: Broker, from: Position, maxBytes: number): Prom
   });
   const fetched = responses.flatMap((response) => response.partitions);
   if (fetched.length === 0) throw new Error(`no answer for ${showPosition(from)}`);
-  return fetched
-    .flatMap(({ messages }) => messages)
-    .flatMap((message) => beginningAt(entryOf(from, message), from.offset) ?? []); // a batch comes whole
+  return { messages: fetched.flatMap(({ messages }) => messages), end: Number(fetched[0]?.highWatermark) };
 }

@@ -55,6 +55,11 @@ describe('the batches of a fetch', () => {
     expect(shown(await read(changed(whole('x'), (copy) => copy.writeInt8(1, 16))))).toEqual([['unreadable', 10, 10]]);
   });
 
+  it('are not looked for behind one whose length is wrong', async () => {
+    const bytes = Buffer.concat([changed(whole('x', 'y'), (copy) => copy.writeInt32BE(1, 8)), whole('z')]);
+    expect(shown(await read(bytes))).toEqual([['unreadable', 10, 11]]);
+  });
+
   it('of transactions are markers when they are control batches', async () => {
     expect(shown(await read(batchBytes({ codec: 0x30, count: 1, packed: plainRecords([record('x')]) }, 10)))).toEqual([
       ['control', 10, 10],

@@ -44,13 +44,18 @@ const CURRENT_MAGIC = 2;
 const CODEC = 0x07;
 const CONTROL = 0x20;
 
-/** The batches that are whole: a fetch can end within one. */
+/**
+ * The batches that are whole: a fetch can end within one. Where one is not sound its length may be wrong as well, so what follows it
+ * is taken for a batch only if that is sound; if not, it is fetched by itself.
+ */
 export function batchesIn(bytes: Buffer): RecordBatch[] {
   const batches: RecordBatch[] = [];
   for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
     const end = at + PREFIX_BYTES + Math.max(bytes.readInt32BE(at + 8), HEADER_BYTES - PREFIX_BYTES);
     if (end > bytes.length) break;
-    batches.push(readHeader(bytes.subarray(at, end)));
+    const [before, batch] = [batches.at(-1), readHeader(bytes.subarray(at, end))];
+    if (before?.isSound === false && !batch.isSound) break;
+    batches.push(batch);
     at = end;
   }
   return batches;

@@ -2,14 +2,17 @@ import type { Consumer, ConsumerCrashEvent, EachBatchPayload } from 'kafkajs';
 import { reasonOf } from '../../errors.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
 import { sleep } from '../../lifecycle.ts';
+import type { Blank } from '../entry.ts';
 import type { RunningSubscription, Subscription, SubscriptionHandler } from '../event-log.ts';
 import { Assignment, type AssignedPartition } from './assignment.ts';
 import { createClient, type ClientOptions, type KafkaClient, type LogLine } from './client.ts';
 import { createGroupConsumer } from './consumer.ts';
 import { within } from '../../deadline.ts';
-import { deliverBatch, type DeliveryHost } from './delivery.ts';
+import { deliverBatch, deliverGap, type DeliveryHost } from './delivery.ts';
+import { watchEnds } from './end-watch.ts';
 import { gathering } from './gather.ts';
 import { createHints, type Hints } from './hints.ts';
+import type { Reader } from './reader.ts';
 
 export interface SubscriptionOptions extends ClientOptions {
   /** After how long without a sign of life a member's partitions go to others. */
@@ -35,13 +38,15 @@ export class KafkaSubscription implements RunningSubscription {
   readonly #consumer: Consumer;
   readonly #hints: Hints;
   readonly #host: DeliveryHost;
+  readonly #reader: Reader;
   readonly #stopping = new AbortController();
   readonly #deliveries = new Set<Promise<void>>();
   #assignment = new Assignment([]);
   #asking: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
 
-  constructor(options: SubscriptionOptions, subscription: Subscription) {
+  constructor(options: SubscriptionOptions, subscription: Subscription, reader: Reader) {
+    this.#reader = reader;
     this.#handler = subscription.handler;
     this.#onCrash = subscription.onCrash;
     this.#logger = options.logger;
@@ -67,6 +72,12 @@ export class KafkaSubscription implements RunningSubscription {
       eachBatchAutoResolve: false,
       partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
       eachBatch: (payload) => this.#track(this.#eachBatch(payload)),
+    });
+    void watchEnds({
+      ...{ reader: this.#reader, partitions: () => this.#assignment.partitions },
+      found: (partition, gap) => this.#track(this.#gapAtEnd(partition, gap)),
+      signal: this.#stopping.signal,
+      onFailure: (error) => this.#logger('debug', 'the ends were not looked at', { reason: reasonOf(error) }),
     });
   }
 
@@ -138,11 +149,22 @@ export class KafkaSubscription implements RunningSubscription {
     const partition = this.#assignment.find(payload.batch);
     if (!partition || this.#stopping.signal.aborted) return;
     try {
-      await deliverBatch(this.#host, partition, payload);
+      await partition.inTurn(() => deliverBatch(this.#host, partition, payload));
     } catch (error) {
       this.#report(`${partitionKey(partition)} was not handled and comes again`, error);
       await sleep(PAUSE_AFTER_FAILURE_MS, this.#stopping.signal);
       await payload.heartbeat().catch(() => undefined); // fails again after the batch, where kafkajs deals with it
+    }
+  }
+
+  async #gapAtEnd(partition: AssignedPartition, gap: Blank): Promise<void> {
+    const isWanted = () => this.#assignment.has(partition) && partition.wanted === gap.offset;
+    try {
+      await partition.inTurn(async () => {
+        if (isWanted()) await deliverGap(this.#host, partition, gap);
+      });
+    } catch (error) {
+      this.#report(`${partitionKey(partition)} was not handled and comes again`, error);
     }
   }
 

@@ -4,7 +4,7 @@ import type { Placement } from '../../../src/events/placement.ts';
 import { type StoredRecord } from '../../../src/events/record.ts';
 import { Lifecycle } from '../../../src/lifecycle.ts';
 import type { EventLog } from '../../../src/log/event-log.ts';
-import { readVoidTest } from '../../../src/log/voids.ts';
+import { voidsOf, voidTestOf } from '../../../src/log/voids.ts';
 import type { Database } from '../../../src/postgres/pool.ts';
 import { openResources } from '../../../src/resources.ts';
 import { openmusic } from '../processes.ts';
@@ -61,7 +61,7 @@ async function checkMore(
   const { log, placement, admin, urls, rebuild } = evidence;
   await applied(evidence);
   const records = await readLog(log, placement);
-  const { accepted, violations } = judge(records, placement, await readVoidTest(admin));
+  const { accepted, violations } = judge(records, placement, voidTestOf(await voidsOf(admin)));
   const world = createWorld(accepted, { operations: [...before.writes, ...operations] });
   const at = performance.now();
   const last = await readEverything(readsOf(onlyOf(world, operations)), urls);
