@@ -5,6 +5,7 @@ import type { GroupMember } from '../log/event-log.ts';
 import { readIdentity } from '../log/identity.ts';
 import { isSameOwner, showOwner } from '../log/owner.ts';
 import { writeOwnership } from '../log/ownership.ts';
+import { incarnationOf } from '../log/topics.ts';
 import { currentVoids } from '../log/void-topic.ts';
 import type { VoidTest } from '../log/voids.ts';
 import { knownOwners } from '../projections/known-owners.ts';
@@ -26,7 +27,8 @@ export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions):
     if (!me) return refuse(context, 'An embedded log lies in its own database: there is nothing to adopt.');
     if (fence === claim) return refuse(context, 'Say either --fence or --claim.');
     const { log, placement, admin } = context;
-    const isVoid = await currentVoids({ log, namespace: placement.namespace, database: admin });
+    const incarnation = await incarnationOf(log, placement);
+    const isVoid = await currentVoids({ log, namespace: placement.namespace, database: admin, incarnation });
     const owners = await readOwners(context, isVoid);
     const known = await readIdentity(admin);
     if (known && known.incarnation !== owners[0]?.incarnation) {
@@ -39,6 +41,7 @@ export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions):
     if (!allowed) return 1;
     await change({ ...context, me }, { isVoid, owners, others, reason: claim ? 'claimed' : 'adopted' });
     print(`The log belongs to this database, ${showOwner(me)}. Start its processes without READ_ONLY.`);
+    if (claim) print('If it was restored from a copy, run `npm run openmusic -- log recover` first.');
     return 0;
   });
 }

@@ -143,6 +143,10 @@ export async function inspectLog(log: EventLog, placement: Placement): Promise<I
   return inspection;
 }
 
+/** Of the first partition that begins as it must. */
+export const incarnationOf = async (log: EventLog, placement: Placement): Promise<string | undefined> =>
+  (await inspectLog(log, placement)).incarnations.values().next().value;
+
 /** Records in partitions that the log was made without: no judge reads them. */
 async function recordsBeyond(
   log: EventLog,

@@ -17,6 +17,8 @@ export interface VoidsPlace {
   readonly namespace: string;
   /** Whose search path holds the namespace's own tables. */
   readonly database: Queries;
+  /** Of the log, where the database does not know it yet. */
+  readonly incarnation?: string | undefined;
 }
 
 export interface PublishedVoids {
@@ -30,16 +32,16 @@ const SUBJECT = subjectOf('PositionVoided');
 const NONE: PublishedVoids = { voids: [], faults: [] };
 
 /** All that the topic says of this life of the log; nothing of a topic that does not exist. Its gaps are no faults. */
-export async function readPublishedVoids({ log, namespace, database }: VoidsPlace): Promise<PublishedVoids> {
+export async function readPublishedVoids({ log, namespace, database, ...place }: VoidsPlace): Promise<PublishedVoids> {
   const topic = voidsTopicOf(namespace);
-  const identity = await readIdentity(database);
-  if (!identity || (await log.describe([topic])).length === 0) return NONE;
+  const incarnation = (await readIdentity(database))?.incarnation ?? place.incarnation;
+  if (incarnation === undefined || (await log.describe([topic])).length === 0) return NONE;
   const voids: DeclaredVoid[] = [];
   const faults: string[] = [];
   for (const entry of await entriesOf(log, topic)) {
     const read = readEntry(entry);
     if (typeof read === 'string') faults.push(`${showPosition(entry)}: ${read}`);
-    else if (read?.incarnation === identity.incarnation) voids.push(toVoid(read));
+    else if (read?.incarnation === incarnation) voids.push(toVoid(read));
   }
   return { voids, faults };
 }
@@ -58,9 +60,9 @@ async function entriesOf(log: VoidsPlace['log'], topic: string): Promise<LogEntr
   return entries;
 }
 
-/** What stands in an entry; or why it declares nothing; undefined where nothing has to stand. */
+/** What stands in an entry; or why it declares nothing; undefined where nothing has to stand. A tombstone takes nothing back. */
 function readEntry(entry: LogEntry): PositionVoided | string | undefined {
-  if (!isBlank(entry)) return voidIn(entry.value);
+  if (!isBlank(entry)) return entry.value.length === 0 ? undefined : voidIn(entry.value);
   return entry.blank === 'unreadable' ? entry.reason : undefined;
 }
 
@@ -87,6 +89,8 @@ export async function publishVoids(place: VoidsPlace, voids: readonly DeclaredVo
   const { log, namespace, database } = place;
   const identity = await readIdentity(database);
   if (!identity) throw new Error(`This database does not know the log: ${INIT}.`);
+  const lies = voidsTopicOf(namespace);
+  if ((await log.describe([lies])).length === 0) throw new Error(`topic ${lies} does not exist: ${INIT}`);
   const batch = voids.map(({ topic, partition, offset, last: lastOffset, reason, declaredAt }) => ({
     topic: voidsTopicOf(namespace),
     partition: 0,

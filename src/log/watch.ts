@@ -19,6 +19,8 @@ export interface LogWatchOptions {
   readonly onAlarms: (alarms: readonly string[]) => void;
   /** A look that failed: the alarms of the one before stand. */
   readonly onFailure: (reason: string) => void;
+  /** Notes in the database that the log has another owner by now, where no consumer of this process would. */
+  readonly noteLoss?: (() => Promise<void>) | undefined;
   /** This database may not use the log any more as it does: the process should end. */
   readonly onRefusal?: (reason: string) => void;
 }
@@ -40,6 +42,7 @@ export function watchLog(options: LogWatchOptions): LogWatch {
   let seenBefore = new Set<string>();
 
   async function look(): Promise<void> {
+    await options.noteLoss?.();
     const identity = await readIdentity(database);
     const refusal = visitor && identity && refusalOf(visitor, identity, undefined);
     if (refusal !== undefined) options.onRefusal?.(refusal);

@@ -1,5 +1,5 @@
 import type { Placement } from '../events/placement.ts';
-import { partitionKey, type Position } from '../events/record.ts';
+import { partitionKey, type Position, type TopicPartition } from '../events/record.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import { differences, tableChecksums } from './checksums.ts';
@@ -93,6 +93,8 @@ interface Replay {
   /** Applies records up to these positions and not one further. */
   upTo(ends: readonly Position[]): Promise<void>;
   applied(): number;
+  /** Up to where it has applied the partition. */
+  next(where: TopicPartition): number;
 }
 
 /** Drives a projector over the log by reading it directly: no consumer group, and it stops exactly where it is told to. */
@@ -121,6 +123,7 @@ async function startReplay(
 
   return {
     applied: () => applied,
+    next: (where) => next.get(partitionKey(where)) ?? 0,
     async upTo(ends) {
       total = ends.reduce((sum, { offset }) => sum + offset, 0);
       for (const end of ends) {
@@ -142,6 +145,7 @@ function atSamePositions<T>(
   live: readonly Generation[],
   replay: Replay,
   work: () => Promise<T>,
+  check: (checkpoints: readonly Position[]) => void = () => undefined,
 ): Promise<T> {
   return transaction(client, async () => {
     for (const { schema } of live) {
@@ -150,10 +154,20 @@ function atSamePositions<T>(
       const { rows } = await client.query<Position>(
         `SELECT topic, partition, next AS "offset" FROM "${schema}".checkpoints ORDER BY topic, partition`,
       );
+      check(rows);
       await replay.upTo(rows);
     }
     return work();
   });
+}
+
+/** A build whose projector does not run, or is late, cannot be compared with one that has more. */
+function refuseBehind({ schema }: Generation, checkpoints: readonly Position[], replay: Replay): void {
+  const lag = checkpoints.reduce((sum, at) => sum + Math.max(0, replay.next(at) - at.offset), 0);
+  if (lag === 0) return;
+  throw new Error(
+    `${schema}, which is served, has yet to apply ${lag} records that the new build has. Start a projector, wait until its lag is 0, and run it again.`,
+  );
 }
 
 /** Compares all tables in one snapshot, taken while both builds stood at the same positions. */
@@ -165,10 +179,11 @@ function compare(
   replay: Replay,
 ): Promise<string[]> {
   return admin.use(async (snapshot) => {
-    await atSamePositions(client, [live], replay, async () => {
+    const begin = async () => {
       await snapshot.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
       await snapshot.query('SELECT FROM generations');
-    });
+    };
+    await atSamePositions(client, [live], replay, begin, (checkpoints) => refuseBehind(live, checkpoints, replay));
     const [one, other] = [
       await tableChecksums(snapshot, built.schema, projections),
       await tableChecksums(snapshot, live.schema, projections),
