@@ -169,17 +169,20 @@ const LOOK_EVERY_MS = 100;
 /** A build that has less cannot be compared: its projector is a moment behind the log, or does not run. */
 async function awaitLive(client: Client, { schema }: Generation, replay: Replay, signal: AbortSignal): Promise<void> {
   let least = Infinity;
-  for (let giveUpAt = Infinity; ; await sleep(LOOK_EVERY_MS, signal)) {
+  let giveUpAt = Infinity;
+  for (;;) {
     signal.throwIfAborted();
     const checkpoints = await checkpointsOf(client, schema);
     const lag = checkpoints.reduce((sum, at) => sum + Math.max(0, replay.next(at) - at.offset), 0);
     if (lag === 0) return;
     if (lag < least) giveUpAt = Date.now() + LATE_MS;
     least = Math.min(least, lag);
-    if (Date.now() < giveUpAt) continue;
-    throw new Error(
-      `${schema}, which is served, has yet to apply ${lag} records that the new build has. Start a projector, wait until its lag is 0, and run it again.`,
-    );
+    if (Date.now() > giveUpAt) {
+      throw new Error(
+        `${schema}, which is served, has yet to apply ${lag} records that the new build has. Start a projector, wait until its lag is 0, and run it again.`,
+      );
+    }
+    await sleep(LOOK_EVERY_MS, signal);
   }
 }
 
