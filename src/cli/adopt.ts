@@ -39,7 +39,9 @@ export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions):
     const allowed =
       others.length === 0 || (await (claim ? mayClaim(context, others) : mayFence(context, others, owner)));
     if (!allowed) return 1;
-    await change({ ...context, me }, { isVoid, owners, others, reason: claim ? 'claimed' : 'adopted' });
+    // A fence that was broken off behind its last record leaves nothing to change, but jobs of the old owner may still run.
+    const reason = claim && known?.owned ? 'claimed' : 'adopted';
+    await change({ ...context, me }, { isVoid, owners, others, reason });
     print(`The log belongs to this database, ${showOwner(me)}. Start its processes without READ_ONLY.`);
     if (claim) print('If it was restored from a copy, run `npm run openmusic -- log recover` first.');
     return 0;

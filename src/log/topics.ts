@@ -83,7 +83,7 @@ export async function reviewLog(
 const deleted = (topic: string, placement: Placement): string =>
   remadeTopicsOf(placement).some((each) => each.topic === topic)
     ? `topic ${topic} does not exist: ${INIT}`
-    : `topic ${topic} does not exist any more: it held the truth of this database`;
+    : `topic ${topic} does not exist any more: it held the truth of this database, and \`npm run openmusic -- log recover\` makes it again`;
 
 const emptied = (where: TopicPartition, used: boolean): string =>
   used

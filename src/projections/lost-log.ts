@@ -1,7 +1,8 @@
 import type { LogOwner } from '../events/genesis.ts';
 import type { Placement } from '../events/placement.ts';
-import { partitionKey } from '../events/record.ts';
+import { partitionKey, type Position } from '../events/record.ts';
 import type { EventLog } from '../log/event-log.ts';
+import { readIdentity } from '../log/identity.ts';
 import { isSameOwner } from '../log/owner.ts';
 import { writeLoss } from '../log/ownership.ts';
 import { readVoidTest, type VoidTest } from '../log/voids.ts';
@@ -26,21 +27,29 @@ export interface LostLogOptions {
 export function createLostLog({ log, placement, admin, me, version }: LostLogOptions): () => Promise<void> {
   const seen = new Map<string, PartitionOwner>();
 
-  async function ownerNow(applied: PartitionOwner, isVoid: VoidTest) {
-    const before = seen.get(partitionKey(applied));
+  async function ownerAt(end: Position, applied: PartitionOwner | undefined, isVoid: VoidTest) {
+    if (!applied) return null; // the first build reads it all
+    const before = seen.get(partitionKey(end));
     const from = before && before.next > applied.next ? before : applied;
-    // A partition that nobody can read on is no sign: the record stands in each of the others, too.
+    if (from.next >= end.offset) return from.owner;
+    // A partition that cannot be read on is no sign: the record stands in each of the others, too.
     const now = await ownerOf({ log, placement, isVoid }, from).catch(() => from);
-    seen.set(partitionKey(now), now);
-    return now;
+    seen.set(partitionKey(end), now);
+    return now.owner;
   }
 
-  return async () => {
+  async function look(): Promise<void> {
+    const identity = await readIdentity(admin);
+    // A database that was restored under another identity has lost nothing: it may claim the log.
+    if (!identity?.owned || !isSameOwner(identity.owner, me)) return;
     const applied = await knownOwners(admin, placement, version);
     const isVoid = await readVoidTest(admin);
-    for (const each of applied.values()) {
-      const { owner } = await ownerNow(each, isVoid);
+    for (const end of await log.ends(placement.all)) {
+      const owner = await ownerAt(end, applied.get(partitionKey(end)), isVoid);
       if (owner && !isSameOwner(owner, me)) return writeLoss(admin, owner);
     }
-  };
+  }
+
+  // The look at the topics, which always follows, tells of brokers that do not answer and of topics that are gone.
+  return () => look().catch(() => undefined);
 }

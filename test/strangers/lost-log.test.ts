@@ -38,8 +38,8 @@ describeDistributed('an owner of whom only an API runs', () => {
     await other.drop();
   });
 
-  const sql = async <Row extends pg.QueryResultRow>(text: string): Promise<Row[]> => {
-    const client = new pg.Client(system.connection);
+  const sql = async <Row extends pg.QueryResultRow>(text: string, of = system.connection): Promise<Row[]> => {
+    const client = new pg.Client(of);
     await client.connect();
     return client
       .query<Row>(text)
@@ -109,6 +109,28 @@ describeDistributed('an owner of whom only an API runs', () => {
         code: 1,
         output: expect.stringContaining(reason),
       });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'the API of a database that was restored under another identity is told to claim the log, again and again',
+    async () => {
+      await sql(`UPDATE "${system.namespace}".log_identity SET owned = true, owner_database_oid = '1'`);
+      for (let times = 2; times > 0; times--) {
+        expect(await refusalOf({ ...system.env, ROLES: 'api' })).toContain('log adopt --claim');
+      }
+    },
+    LONG_MS,
+  );
+
+  it(
+    'a fence that was broken off behind its last record stays one when --claim completes it: no job is taken over at once',
+    async () => {
+      await sql(`DELETE FROM "${system.namespace}".log_identity`, other.connection);
+      expect(await openmusic(['log', 'adopt', '--claim'], env)).toMatchObject({ code: 0 });
+      const text = `SELECT adopted_at AS at FROM "${system.namespace}".log_identity`;
+      expect(await sql(text, other.connection)).toEqual([{ at: expect.any(Date) }]);
     },
     LONG_MS,
   );
