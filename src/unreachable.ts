@@ -36,7 +36,7 @@ const isTlsMismatch = (code: string, message: string): boolean =>
   code === 'EPROTO' || code.startsWith('ERR_SSL_') || /before secure TLS connection|not support SSL/.test(message);
 
 const isBrokenOff = (code: string, message: string): boolean =>
-  code === 'ECONNRESET' || /terminated unexpectedly|closed connection/i.test(message);
+  code === 'ECONNRESET' || /terminated unexpectedly|closed connection|^Broker not connected$/i.test(message);
 
 interface Cause {
   readonly code?: unknown;

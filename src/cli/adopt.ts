@@ -1,16 +1,16 @@
 import type { LogOwner } from '../events/genesis.ts';
 import { lastingMembers, showMember } from '../log/clients.ts';
 import type { GroupMember } from '../log/event-log.ts';
-import { type LogIdentity, readIdentity } from '../log/identity.ts';
+import { readIdentity } from '../log/identity.ts';
 import { isSameOwner, showOwner } from '../log/owner.ts';
 import { writeOwnership } from '../log/ownership.ts';
-import { inspectLog } from '../log/topics.ts';
 import { readVoids } from '../log/void-topic.ts';
 import type { VoidTest } from '../log/voids.ts';
 import { knownOwners } from '../projections/known-owners.ts';
 import { changeOwner, ownersOf, type PartitionOwner } from '../projections/owners.ts';
 import { READ_VERSION } from '../projections/projections.ts';
 import { typed } from './typed.ts';
+import { voidsPlaceOf } from './voids-place.ts';
 import { type CommandContext, type Output, withResources } from './with-resources.ts';
 
 export interface AdoptOptions {
@@ -27,7 +27,7 @@ export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions):
     if (!me) return refuse(context, 'An embedded log lies in its own database: there is nothing to adopt.');
     if (fence === claim) return refuse(context, 'Say either --fence or --claim.');
     const known = await readIdentity(context.admin);
-    const isVoid = await voidsFor(context, known);
+    const { isVoid } = await readVoids(await voidsPlaceOf(context, known));
     const owners = await readOwners(context, isVoid);
     if (known && known.incarnation !== owners[0]?.incarnation) {
       return refuse(context, `This database belongs to another incarnation of the log, ${known.incarnation}.`);
@@ -37,8 +37,11 @@ export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions):
     const allowed =
       others.length === 0 || (await (claim ? mayClaim(context, others) : mayFence(context, others, owner)));
     if (!allowed) return 1;
-    await change({ ...context, me }, { isVoid, owners, others, reason: claim ? 'claimed' : 'adopted' });
+    // A fence that was broken off behind its last record leaves nothing to change, but jobs of the old owner may still run.
+    const reason = claim && known?.owned ? 'claimed' : 'adopted';
+    await change({ ...context, me }, { isVoid, owners, others, reason });
     print(`The log belongs to this database, ${showOwner(me)}. Start its processes without READ_ONLY.`);
+    if (claim) print('If it was restored from a copy, run `npm run openmusic -- log recover` first.');
     return 0;
   });
 }
@@ -51,12 +54,6 @@ function refuse({ print }: CommandContext, why: string): number {
 const distinct = (owners: readonly (LogOwner | null)[]) => [
   ...new Map(owners.map((owner) => [showOwner(owner), owner])).values(),
 ];
-
-/** The topic says what is void to a database that does not know the log yet, too. */
-async function voidsFor({ log, placement, admin }: CommandContext, known: LogIdentity | undefined): Promise<VoidTest> {
-  const incarnation = known ? undefined : [...(await inspectLog(log, placement)).incarnations.values()][0];
-  return (await readVoids({ log, namespace: placement.namespace, database: admin, incarnation })).isVoid;
-}
 
 async function readOwners({ log, placement, admin }: CommandContext, isVoid: VoidTest): Promise<PartitionOwner[]> {
   const owners = await ownersOf({ log, placement, isVoid }, await knownOwners(admin, placement, READ_VERSION));

@@ -1,3 +1,4 @@
+import type { Placement } from '../events/placement.ts';
 import { partitionKey, type Position, showPosition, type TopicPartition } from '../events/record.ts';
 import { lastOffsetOf, type LogEntry, missing, type Span, withMissing } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -6,10 +7,12 @@ import { initLog } from '../log/init.ts';
 import { reviewLog } from '../log/topics.ts';
 import { publishVoids, readVoids, unpublishedAlarms, type VoidsPlace } from '../log/void-topic.ts';
 import type { Client, Database } from '../postgres/pool.ts';
+import { sight } from '../projections/arbitrate.ts';
 import { listGenerations } from '../projections/generations.ts';
 import { verifyLog } from '../projections/verify.ts';
-import { refuseUnfinished } from '../recovery/note.ts';
+import { refuseUnfinished, unfinishedRecovery } from '../recovery/note.ts';
 import { appendingLog } from './appending-log.ts';
+import { voidsPlaceOf } from './voids-place.ts';
 import { type CommandContext, parsePosition, withResources } from './with-resources.ts';
 
 export function logInit(): Promise<number> {
@@ -39,25 +42,38 @@ export function logVoid(text: string, { why, url }: VoidOptions): Promise<number
       print(`${position.topic} is not an event topic. There are: ${placement.topics.join(', ')}.`);
       return 1;
     }
-    const elsewhere = await notStoppedAt(admin, position);
-    if (elsewhere.length > 0) {
-      print(
-        `${text} is not where the projection stands still (${elsewhere.join(', ')}): a void would change what was accepted.`,
-      );
-      return 1;
-    }
     const log = await appendingLog(context, url);
-    const entry = await entryAt(log, position);
-    if (!entry) {
-      print(`Nothing stands at ${text}.`);
+    const place = { log, namespace: placement.namespace, database: admin };
+    const { isVoid } = await readVoids(place);
+    const entry = await entryAt(log, placement, position);
+    if (entry && isVoid(entry)) {
+      print(`${showSpan(entry)} was declared void before.`);
+      return 0;
+    }
+    const obstacle = await obstacleTo(context, position, entry);
+    if (!entry || obstacle !== undefined) {
+      print(`${text} ${obstacle}`);
       return 1;
     }
-    const place = { log, namespace: placement.namespace, database: admin };
-    const isFresh = !(await readVoids(place)).isVoid(entry);
-    if (isFresh) await declare(place, entry, why);
-    print(`${showSpan(entry)} ${isFresh ? 'is void from now on.' : 'was declared void before.'}`);
+    await declare(place, entry, why);
+    print(`${showSpan(entry)} is void from now on.`);
     return 0;
   });
+}
+
+/** Why a position cannot be declared void. What is sound others may accept; above all the record of another owner is. */
+async function obstacleTo(
+  { admin, placement }: CommandContext,
+  position: Position,
+  entry: LogEntry | undefined,
+): Promise<string | undefined> {
+  const elsewhere = await notStoppedAt(admin, position);
+  if (elsewhere.length > 0) {
+    return `is not where the projection stands still (${elsewhere.join(', ')}): a void would change what was accepted.`;
+  }
+  if (!entry) return 'is empty: nothing stands there.';
+  if (sight(entry, { belongs: placement.belongs, isVoid: () => false }).kind === 'corrupt') return undefined;
+  return 'is sound: a void would change what others accept. See "A partition is stopped" in the runbook, by the reason of the stop.';
 }
 
 /** The copy in the database follows by the way that every judge takes, which also shows that it came to this log. */
@@ -69,7 +85,9 @@ async function declare(place: VoidsPlace, entry: LogEntry, reason: string): Prom
 }
 
 /** A record, the rest of a batch that cannot be read, or the rest of a gap. */
-async function entryAt(log: EventLog, position: Position): Promise<LogEntry | undefined> {
+async function entryAt(log: EventLog, placement: Placement, position: Position): Promise<LogEntry | undefined> {
+  if (position.partition >= placement.partitions)
+    throw new Error(`${position.topic} has no partition ${position.partition}.`);
   const [begin] = await log.begins([position]);
   const from = Math.max(position.offset, begin?.offset ?? 0);
   const entries = await log.read({ ...position, offset: from }, { maxBytes: 1 });
@@ -111,11 +129,19 @@ export function logVerify(): Promise<number> {
 /** Prints what every partition holds, and each fault. Returns the exit code. */
 export async function reportLog({ log, placement, admin, me, config, print }: CommandContext): Promise<number> {
   const visitor = me && { me, readOnly: config.READ_ONLY === 'on' };
-  const { refusals, alarms } = await reviewLog(log, placement, await readIdentity(admin), visitor);
-  const place = { log, namespace: placement.namespace, database: admin };
-  const known = await readVoids(place);
-  const { partitions, faults: found } = await verifyLog({ log, placement, voids: known.voids });
-  const faults = [...refusals, ...alarms, ...known.faults, ...unpublishedAlarms(placement.namespace, known), ...found];
+  const identity = await readIdentity(admin);
+  const { refusals, alarms } = await reviewLog(log, placement, identity, visitor);
+  const known = await readVoids(await voidsPlaceOf({ log, placement, admin }, identity));
+  const topics = (await log.describe(placement.topics)).map(({ topic }) => topic);
+  const { partitions, faults: found } = await verifyLog({ log, placement, topics, voids: known.voids });
+  const faults = [
+    ...(await unfinishedRecovery(admin)),
+    ...refusals,
+    ...alarms,
+    ...known.faults,
+    ...unpublishedAlarms(placement.namespace, known),
+    ...found,
+  ];
   for (const { topic, partition, end, streams, winners, losers } of partitions) {
     const lost = Object.entries(losers).map(([reason, count]) => `, ${count} ${reason}`);
     print(`${topic}/${partition}: ${end} records, ${winners} accepted in ${streams} streams${lost.join('')}`);

@@ -34,6 +34,11 @@ It reads the whole log, says what was found and what each way would lose, and as
 Stop all OpenMusic processes first; only beside a server with an embedded log it works through that server.
 Without a terminal and without --answer nothing is changed. Broken off, it goes on where it was when it is run again. Code 1: nothing was changed; 2: the log has faults.`;
 
+const ADOPT_HELP = `
+Give one of --claim and --fence. Stop this database's own processes first. With --claim those of the earlier identity must have ended too.
+If the database was restored from a copy, run log recover next, before any process is started. Broken off, run it again.
+Without a terminal --fence needs --owner. Code 1: nothing was changed.`;
+
 async function exits(code: Promise<number>): Promise<void> {
   process.exitCode = await code;
 }
@@ -68,10 +73,10 @@ log
 log
   .command('adopt')
   .description('make this database the owner of the log of a broker')
-  .option('--claim', 'which it was under another identity, before a restore or an upgrade')
+  .option('--claim', 'it was the owner under another identity, before a restore or an upgrade')
   .option('--fence', 'in place of another database, whose processes stop for good')
   .option('--owner <identity...>', 'with --fence, instead of typing it: who owns the log now')
-  .addHelpText('after', '\nCode 1: nothing was changed. Without a terminal --fence needs --owner.')
+  .addHelpText('after', ADOPT_HELP)
   .action(async (options: AdoptOptions) => exits((await load.adopt()).logAdopt(options)));
 
 const projections = program.command('projections').description('the read models');

@@ -4,6 +4,8 @@ import { observeProjector } from '../projections/observe.ts';
 import { projections, READ_VERSION } from '../projections/projections.ts';
 import { rebuild } from '../projections/rebuild.ts';
 import { RebuildRunning } from '../projections/rebuild-lock.ts';
+import { refuseUnfinished } from '../recovery/note.ts';
+import { refuseOthers } from './refuse-others.ts';
 import { withResources } from './with-resources.ts';
 
 const RUNNING = 3;
@@ -14,6 +16,8 @@ const RUNNING = 3;
  */
 export function projectionsRebuild(): Promise<number> {
   return withResources({ as: 'command' }, async ({ signal, print, logger, ...resources }) => {
+    await refuseUnfinished(resources.admin);
+    await refuseOthers(resources, { readOnly: resources.config.READ_ONLY === 'on' });
     const ownership = await readOwnership(resources.admin, resources.placement, () => undefined);
     const result = await rebuild(
       {

@@ -35,13 +35,23 @@ export async function withResources(
   process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
   try {
     const resources = await openResources({ config, logger, lifecycle, as });
-    return await work({ ...resources, config, lifecycle, logger, signal: interrupted.signal, print });
+    const { signal } = interrupted;
+    return await Promise.race([work({ ...resources, config, lifecycle, logger, signal, print }), aborted(signal)]);
   } catch (error) {
     process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
     return 1;
   } finally {
     await lifecycle.stop();
+    // What was interrupted may still wait for an answer of the operator, or of a server.
+    if (interrupted.signal.aborted) process.exit(1);
   }
+}
+
+/** Rejects on Ctrl-C: every command can be broken off, and run again. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('interrupted')));
+  });
 }
 
 const print: Output = (line) => void process.stdout.write(`${line}\n`);

@@ -100,7 +100,7 @@ export async function readOwnership(
 }
 
 /** From now on no process of this database starts as owner. */
-async function writeLoss(database: Queries, owner: LogOwner): Promise<void> {
+export async function writeLoss(database: Queries, owner: LogOwner): Promise<void> {
   await database.query({
     text: 'UPDATE log_identity SET owned = false, owner_system_identifier = $1, owner_database_oid = $2, adopted_at = NULL',
     values: [owner.systemIdentifier, owner.databaseOid],

@@ -83,7 +83,7 @@ export async function reviewLog(
 const deleted = (topic: string, placement: Placement): string =>
   remadeTopicsOf(placement).some((each) => each.topic === topic)
     ? `topic ${topic} does not exist: ${INIT}`
-    : `topic ${topic} does not exist any more: it held the truth of this database`;
+    : `topic ${topic} does not exist any more: it held the truth of this database, and \`npm run openmusic -- log recover\` makes it again`;
 
 const emptied = (where: TopicPartition, used: boolean): string =>
   used
@@ -142,6 +142,10 @@ export async function inspectLog(log: EventLog, placement: Placement): Promise<I
   await inspectBeginnings(log, placement, sound, inspection);
   return inspection;
 }
+
+/** Of the first partition that begins as it must. */
+export const incarnationOf = async (log: EventLog, placement: Placement): Promise<string | undefined> =>
+  (await inspectLog(log, placement)).incarnations.values().next().value;
 
 /** Records in partitions that the log was made without: no judge reads them. */
 async function recordsBeyond(

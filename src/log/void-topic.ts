@@ -60,9 +60,9 @@ async function entriesOf(log: VoidsPlace['log'], topic: string): Promise<LogEntr
   return entries;
 }
 
-/** What stands in an entry; or why it declares nothing; undefined where nothing has to stand. */
+/** What stands in an entry; or why it declares nothing; undefined where nothing has to stand. A tombstone takes nothing back. */
 function readEntry(entry: LogEntry): PositionVoided | string | undefined {
-  if (!isBlank(entry)) return voidIn(entry.value);
+  if (!isBlank(entry)) return entry.value.length === 0 ? undefined : voidIn(entry.value);
   return entry.blank === 'unreadable' ? entry.reason : undefined;
 }
 
@@ -89,6 +89,8 @@ export async function publishVoids(place: VoidsPlace, voids: readonly DeclaredVo
   const { log, namespace, database } = place;
   const identity = await readIdentity(database);
   if (!identity) throw new Error(`This database does not know the log: ${INIT}.`);
+  const lies = voidsTopicOf(namespace);
+  if ((await log.describe([lies])).length === 0) throw new Error(`topic ${lies} does not exist: ${INIT}`);
   const batch = voids.map(({ topic, partition, offset, last: lastOffset, reason, declaredAt }) => ({
     topic: voidsTopicOf(namespace),
     partition: 0,

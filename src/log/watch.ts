@@ -19,6 +19,8 @@ export interface LogWatchOptions {
   readonly onAlarms: (alarms: readonly string[]) => void;
   /** A look that failed: the alarms of the one before stand. */
   readonly onFailure: (reason: string) => void;
+  /** Notes in the database that the log has another owner by now, where no consumer of this process would. */
+  readonly noteLoss?: (() => Promise<void>) | undefined;
   /** This database may not use the log any more as it does: the process should end. */
   readonly onRefusal?: (reason: string) => void;
 }
@@ -49,6 +51,7 @@ export function watchLog(options: LogWatchOptions): LogWatch {
   }
 
   async function look(): Promise<void> {
+    await options.noteLoss?.();
     const identity = await lookAtOwner();
     const review = await reviewLog(log, placement, identity, visitor);
     const found = [...review.refusals, ...review.alarms];

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { Counter, type Registry } from 'prom-client';
 import { showPosition } from '../events/record.ts';
 import type { Word } from '../events/word.ts';
+import { createThrottle } from '../throttle.ts';
 import type { ProjectorObserver } from './apply.ts';
 
 /** Counts and logs what the projector met, and passes on that something was committed. A stop is reported by the consumer. */
@@ -11,6 +12,7 @@ export function observeProjector(
   onCommitted: (word: Word) => void,
 ): ProjectorObserver {
   const registers = [registry];
+  const throttle = createThrottle();
   const accepted = new Counter({ name: 'openmusic_records_accepted_total', help: 'Records that won.', registers });
   const lost = new Counter({
     name: 'openmusic_records_lost_total',
@@ -30,8 +32,8 @@ export function observeProjector(
     },
     lost(record, reason, alarm) {
       lost.inc({ reason });
-      if (alarm)
-        logger.error({ position: showPosition(record), reason }, 'a record that is not ours stands in the log');
+      const line = alarm ? throttle('a record that is not ours stands in the log', reason) : undefined;
+      if (line !== undefined) logger.error({ position: showPosition(record), reason }, line);
     },
     quarantined(record, reason) {
       quarantined.inc();

@@ -41,7 +41,7 @@ export const unread = ({ topic, partition }: TopicPartition): PartitionOwner => 
 });
 
 /** Reads on to the end of the partition. Throws at what stops every judge. */
-async function ownerOf(options: OwnersOptions, from: PartitionOwner): Promise<PartitionOwner> {
+export async function ownerOf(options: OwnersOptions, from: PartitionOwner): Promise<PartitionOwner> {
   const [end] = await options.log.ends([from]);
   let reached = from;
   while (end && reached.next < end.offset) {
@@ -58,7 +58,11 @@ function past({ placement, isVoid }: OwnersOptions, before: PartitionOwner, entr
   const ground: Ground = { belongs: placement.belongs, isVoid };
   const sighting = sight(entry, ground);
   const reached = { ...before, next: lastOffsetOf(entry) + 1 };
-  if (sighting.kind === 'corrupt') throw new Error(`${showPosition(positionOf(before))}: ${sighting.reason}`);
+  if (sighting.kind === 'corrupt') {
+    throw new Error(
+      `${showPosition(positionOf(before))}: ${sighting.reason}. No reader gets past it: mend that first, see "A partition is stopped" in the runbook.`,
+    );
+  }
   if (sighting.kind === 'loser' || sighting.envelope.stream !== placement.genesisOf(before)) return reached;
   const { envelope, record } = sighting;
   return wins(envelope, before.head) ? after(reached, envelope, ownerIn(envelope, record, placement)) : reached;

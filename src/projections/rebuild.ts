@@ -1,7 +1,8 @@
 import type { Placement } from '../events/placement.ts';
-import { partitionKey, type Position } from '../events/record.ts';
+import { partitionKey, type Position, type TopicPartition } from '../events/record.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
+import { sleep } from '../lifecycle.ts';
 import { differences, tableChecksums } from './checksums.ts';
 import { type ApplyOptions, openFeedDatabase, projectorOf } from './feed.ts';
 import { createBuild, type Generation, listGenerations, retireOlder, servingBuilds } from './generations.ts';
@@ -63,6 +64,7 @@ async function buildAndServe(options: RebuildOptions, client: Client, signal: Ab
   try {
     const replay = await startReplay(options, projectorOf(options, database), signal);
     await replay.upTo(await options.log.ends(options.placement.all));
+    if (live) await awaitLive(client, live, replay, signal);
     const found = live ? await compare(options, client, live, generation, replay) : [];
     if (found.length === 0) await serve(client, generation, replay);
     const stillRead = found.length === 0 ? await retireOlder(client, options.placement.namespace, generation) : [];
@@ -93,6 +95,8 @@ interface Replay {
   /** Applies records up to these positions and not one further. */
   upTo(ends: readonly Position[]): Promise<void>;
   applied(): number;
+  /** Up to where it has applied the partition. */
+  next(where: TopicPartition): number;
 }
 
 /** Drives a projector over the log by reading it directly: no consumer group, and it stops exactly where it is told to. */
@@ -121,6 +125,7 @@ async function startReplay(
 
   return {
     applied: () => applied,
+    next: (where) => next.get(partitionKey(where)) ?? 0,
     async upTo(ends) {
       total = ends.reduce((sum, { offset }) => sum + offset, 0);
       for (const end of ends) {
@@ -147,13 +152,38 @@ function atSamePositions<T>(
     for (const { schema } of live) {
       // The whole table: locks on its rows, taken in another order than a projector's, could wait for each other.
       await client.query(`LOCK TABLE "${schema}".checkpoints IN EXCLUSIVE MODE`);
-      const { rows } = await client.query<Position>(
-        `SELECT topic, partition, next AS "offset" FROM "${schema}".checkpoints ORDER BY topic, partition`,
-      );
-      await replay.upTo(rows);
+      await replay.upTo(await checkpointsOf(client, schema));
     }
     return work();
   });
+}
+
+async function checkpointsOf(client: Client, schema: string): Promise<Position[]> {
+  const text = `SELECT topic, partition, next AS "offset" FROM "${schema}".checkpoints ORDER BY topic, partition`;
+  return (await client.query<Position>(text)).rows;
+}
+
+const LATE_MS = 10_000;
+const LOOK_EVERY_MS = 100;
+
+/** A build that has less cannot be compared: its projector is a moment behind the log, or does not run. */
+async function awaitLive(client: Client, { schema }: Generation, replay: Replay, signal: AbortSignal): Promise<void> {
+  let least = Infinity;
+  let giveUpAt = Infinity;
+  for (;;) {
+    signal.throwIfAborted();
+    const checkpoints = await checkpointsOf(client, schema);
+    const lag = checkpoints.reduce((sum, at) => sum + Math.max(0, replay.next(at) - at.offset), 0);
+    if (lag === 0) return;
+    if (lag < least) giveUpAt = Date.now() + LATE_MS;
+    least = Math.min(least, lag);
+    if (Date.now() > giveUpAt) {
+      throw new Error(
+        `${schema}, which is served, has yet to apply ${lag} records that the new build has. Start a projector, wait until its lag is 0, and run it again.`,
+      );
+    }
+    await sleep(LOOK_EVERY_MS, signal);
+  }
 }
 
 /** Compares all tables in one snapshot, taken while both builds stood at the same positions. */

@@ -3,6 +3,7 @@ import { encodeEvent } from '../events/codec.ts';
 import { toRecord } from '../events/envelope.ts';
 import type { AnyEvent } from '../events/events.ts';
 import { newId } from '../events/ids.ts';
+import type { LogOwner } from '../events/genesis.ts';
 import { createPlacement } from '../events/placement.ts';
 import { type LogRecord, partitionKey, type StoredRecord } from '../events/record.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -41,11 +42,17 @@ const chain = [
   claim({ version: 3, prev: ids[1], id: ids[3] }),
 ];
 
+interface Shape {
+  end?: number;
+  lost?: number;
+  owner?: LogOwner;
+}
+
 /** A log in which one partition holds more than its genesis record. */
-function logOf(records: LogRecord[], { end, lost }: { end?: number; lost?: number } = {}): EventLog {
+function logOf(records: LogRecord[], { end, lost, owner }: Shape = {}): EventLog {
   const partitions = new Map<string, StoredRecord[]>(
     placement.all.map((each) => {
-      const all = [genesisRecord(placement, each, ids[0]!), ...(each.topic === where.topic ? records : [])];
+      const all = [genesisRecord(placement, each, ids[0]!, owner), ...(each.topic === where.topic ? records : [])];
       return [partitionKey(each), all.map((record, offset) => ({ ...record, ...each, offset, leaderEpoch: 0 }))];
     }),
   );
@@ -120,6 +127,17 @@ describe('verify', () => {
   ])('finds %s', async (_, log, fault) => {
     const { faults } = await verify(log);
     expect(faults).toContainEqual(expect.stringContaining(fault));
+  });
+
+  it('says nothing of the owner of a partition whose genesis record is missing', async () => {
+    const owner = { systemIdentifier: '1', databaseOid: '2' };
+    const { faults } = await verify(logOf([], { lost: 0, end: 0, owner }));
+    expect(faults).toEqual(['music.catalog/0@0: the partition has no genesis record']);
+  });
+
+  it('looks at the topics that are there', async () => {
+    const { partitions } = await verifyLog({ log: logOf(chain), placement, topics: [where.topic], voids: [] });
+    expect(partitions.map(({ topic }) => topic)).toEqual([where.topic]);
   });
 
   it('says how far it is', async () => {

@@ -14,6 +14,8 @@ import { type Ground, type Head, sight, wins } from './arbitrate.ts';
 export interface VerifyOptions {
   readonly log: EventLog;
   readonly placement: Placement;
+  /** Of these topics alone; of all event topics unless it is given. */
+  readonly topics?: readonly string[];
   /** Offsets declared void. */
   readonly voids: readonly Span[];
   /** Hears after every read how far a partition is. */
@@ -33,8 +35,8 @@ export interface LogReport {
 /** What the records of one partition up to its end are. */
 export interface PartitionReport extends TopicPartition {
   readonly end: number;
-  /** The database that owns the partition, as its genesis stream says; null where none does. */
-  readonly owner: LogOwner | null;
+  /** The database that owns the partition, as its genesis stream says; null where none does, undefined where it says nothing. */
+  readonly owner: LogOwner | null | undefined;
   readonly streams: number;
   readonly winners: number;
   /** How many, by reason. Every log of concurrent writers has some. */
@@ -52,14 +54,15 @@ const MOST_FAULTS = 1_000;
  * partition at a time.
  */
 export async function verifyLog(options: VerifyOptions): Promise<LogReport> {
-  const { log, placement } = options;
+  const { log, placement, topics = placement.topics } = options;
   const partitions: PartitionReport[] = [];
-  for (const end of await log.ends(placement.all)) partitions.push(await verifyPartition(options, end));
+  const all = placement.all.filter(({ topic }) => topics.includes(topic));
+  for (const end of await log.ends(all)) partitions.push(await verifyPartition(options, end));
   return { partitions, faults: [...partitions.flatMap(({ faults }) => faults), ...mixedOwners(partitions)] };
 }
 
 function mixedOwners(partitions: readonly PartitionReport[]): string[] {
-  const owners = new Set(partitions.map(({ owner }) => showOwner(owner)));
+  const owners = new Set(partitions.flatMap(({ owner }) => (owner === undefined ? [] : [showOwner(owner)])));
   if (owners.size < 2) return [];
   return [
     `partitions belong to different databases, ${[...owners].join(' and ')}: run the \`log adopt\` again that did not end`,
@@ -88,7 +91,7 @@ class Examiner {
   readonly #losers: Record<string, number> = {};
   readonly #faults: string[] = [];
   #next = 0;
-  #owner: LogOwner | null = null;
+  #owner: LogOwner | null | undefined;
   #winners = 0;
 
   constructor(options: VerifyOptions) {

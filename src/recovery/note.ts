@@ -41,10 +41,17 @@ export async function forgetRecovery(database: Queries): Promise<void> {
 
 /** Throws while a recovery has not ended: what log and Postgres say of each other is not true yet. */
 export async function refuseUnfinished(database: Queries): Promise<void> {
+  const [reason] = await unfinishedRecovery(database);
+  if (reason !== undefined) throw new Error(reason);
+}
+
+/** For people: that a recovery has not ended. Empty where none has begun. */
+export async function unfinishedRecovery(database: Queries): Promise<string[]> {
   const recovery = await readRecovery(database);
-  if (!recovery) return;
-  const since = recovery.begunAt.toISOString();
-  throw new Error(
-    `A recovery of the log was begun at ${since} and has not ended. Run \`npm run openmusic -- log recover\`: it goes on with it.`,
-  );
+  const since = recovery?.begunAt.toISOString();
+  return recovery
+    ? [
+        `A recovery of the log was begun at ${since} and has not ended. Run \`npm run openmusic -- log recover\`: it goes on with it.`,
+      ]
+    : [];
 }

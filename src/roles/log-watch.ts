@@ -1,6 +1,7 @@
 import { Gauge } from 'prom-client';
 import { watchLog } from '../log/watch.ts';
 import { alarmsProbe } from '../probes.ts';
+import { noteLossOf } from './note-loss.ts';
 import type { Context } from './context.ts';
 
 /** Looks at a broker's topics now and then: whoever else uses the brokers can change them. */
@@ -23,6 +24,7 @@ export function addLogWatch({ config, logger, lifecycle, registry, resources, pr
       logger.fatal({ reason }, 'the log has another owner');
       crash(new Error(reason));
     },
+    noteLoss: noteLossOf(config, resources),
     onFailure: (reason) => logger.warn(`the topics could not be looked at: ${reason}`),
   });
   lifecycle.add('log watch', watch);

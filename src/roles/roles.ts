@@ -22,6 +22,7 @@ import { throttled } from '../throttle.ts';
 import { addCache } from './cache.ts';
 import { channelOf, type Commits, type Context, type RolesOptions } from './context.ts';
 import { addLogWatch } from './log-watch.ts';
+import { noteLossOf } from './note-loss.ts';
 import { addProjector } from './projector.ts';
 
 /** Those that do jobs. */
@@ -72,10 +73,12 @@ async function openLogOf(resources: Resources, options: RolesOptions): Promise<O
 
 /** A broker's log has one owner; others can only follow it. Two processes of different databases are never in one group. */
 async function checkBrokers(
-  { log, placement, admin, me, clientId }: Resources & { readonly me: LogOwner },
+  resources: Resources & { readonly me: LogOwner },
   { config, logger, lifecycle, crash }: RolesOptions,
 ): Promise<Ownership | undefined> {
+  const { log, placement, admin, me, clientId } = resources;
   const readOnly = config.READ_ONLY === 'on';
+  await noteLossOf(config, resources)?.();
   if (readOnly) await followLog({ log, placement, database: admin, me });
   else await checkLog(log, placement, await readIdentity(admin), { me, readOnly });
   const report = throttled((message) => logger.warn(message));

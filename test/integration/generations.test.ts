@@ -195,6 +195,17 @@ describe('a rebuild', () => {
     expect((await findAlbum(api.reads, id))?.album.name).toBe('goes on');
   });
 
+  it('is not compared with a build that nobody feeds', async () => {
+    const core = await open();
+    const api = await core.openApi();
+    await api.createAlbum();
+    await core.starve();
+    await core.append(core.catalog(0), claim({ stream: core.streamIn(0) }));
+    await expect(rebuildOf(core)).rejects.toThrow('has yet to apply 1 records that the new build has');
+    await core.feed();
+    expect(await rebuildOf(core)).toMatchObject({ differences: [], served: true });
+  });
+
   it.each<[string, (schema: string) => string, RegExp]>([
     [
       'a row too many',

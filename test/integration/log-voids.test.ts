@@ -93,14 +93,15 @@ function topicSuite(source: () => Parameters<typeof openCore>[0]['source']): voi
   it('what is not a void, or belongs to another life of the log, declares nothing', async () => {
     const voided = { type: 'PositionVoided', ...core.catalog(0), offset: 2, lastOffset: 2, reason: 'why' } as const;
     const before = voidRecord({ ...voided, incarnation: randomUUID(), at: declaredAt.toISOString() });
-    const strange = { key: 'k', value: Buffer.alloc(0), headers: {} };
-    await core.append({ topic: topic(), partition: 0 }, before, strange);
+    const strange = { key: 'k', value: Buffer.of(1), headers: {} };
+    const tombstone = { ...strange, value: Buffer.alloc(0) };
+    await core.append({ topic: topic(), partition: 0 }, before, strange, tombstone);
     await publishVoids(place(), [{ ...voidAt(3), last: 2 }]);
     const { voids, faults } = await readPublishedVoids(place());
     expect(voids).toEqual([voidAt(1)]);
     expect(faults).toEqual([
       `${topic()}/0@2: it declares no position void: the value is not in the Confluent frame`,
-      `${topic()}/0@3: it covers no offset`,
+      `${topic()}/0@4: it covers no offset`,
     ]);
     expect((await readVoids(place())).isVoid(voidAt(2))).toBe(false);
   });

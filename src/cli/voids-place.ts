@@ -1,0 +1,13 @@
+import type { LogIdentity } from '../log/identity.ts';
+import { incarnationOf } from '../log/topics.ts';
+import type { VoidsPlace } from '../log/void-topic.ts';
+import type { CommandContext } from './with-resources.ts';
+
+/** The topic says what is void to a database that does not know the log yet, too. */
+export async function voidsPlaceOf(
+  { log, placement, admin }: Pick<CommandContext, 'log' | 'placement' | 'admin'>,
+  known: LogIdentity | undefined,
+): Promise<VoidsPlace> {
+  const incarnation = known ? undefined : await incarnationOf(log, placement);
+  return { log, namespace: placement.namespace, database: admin, incarnation };
+}

@@ -1,0 +1,11 @@
+import type { Config } from '../config.ts';
+import { createLostLog } from '../projections/lost-log.ts';
+import { READ_VERSION } from '../projections/projections.ts';
+import type { Resources } from '../resources.ts';
+
+/** Looks whether the log has another owner by now. Undefined where a consumer of this process would meet the record itself. */
+export function noteLossOf(config: Config, { me, ...resources }: Resources): (() => Promise<void>) | undefined {
+  const consumes = config.ROLES.some((role) => role !== 'api');
+  if (!me || consumes || config.READ_ONLY === 'on') return undefined;
+  return createLostLog({ ...resources, me, version: READ_VERSION });
+}
