@@ -210,7 +210,9 @@ const settings = z.object({
   JOB_ATTEMPT_SECONDS: duration.default(600).describe('an attempt that takes longer is ended'),
   BREAKER_OPEN_SECONDS: duration.default(30).describe('how long nothing is asked of a provider that keeps failing'),
   BATCH_ITEMS: count.default(10_000).describe('items of a batch'),
-  BATCH_BYTES: count.default(5_242_880).describe('bytes of a JSON body that holds a batch, an import or a message of an admin'),
+  BATCH_BYTES: count
+    .default(5_242_880)
+    .describe('bytes of a JSON body that holds a batch, an import or a message of an admin'),
   RATE_LOGIN: rate.default('60/60').describe('logins from one address, `count/seconds`, or `off`'),
   RATE_REGISTER: rate.default('60/60').describe('registrations from one address, `count/seconds`, or `off`'),
   RATE_JOBS: rate.default('300/60').describe('jobs started by one account, `count/seconds`, or `off`'),

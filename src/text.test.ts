@@ -26,9 +26,7 @@ describe('a list', () => {
     [['a', 'b'], true],
     [['a', 1], false],
     ['a', false],
-  ])('%j is accepted: %s', (value, accepted) =>
-    expect(listOf(storable(4), 2).safeParse(value).success).toBe(accepted),
-  );
+  ])('%j is accepted: %s', (value, accepted) => expect(listOf(storable(4), 2).safeParse(value).success).toBe(accepted));
 
   it('that is too long is refused before its items are looked at', () => {
     let looks = 0;

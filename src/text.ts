@@ -25,11 +25,8 @@ export const opaqueId = () => storable(REQUEST_LENGTH);
 
 /** A list of at most `max` things. A longer one is refused before any of them is looked at. */
 export const listOf = <Item extends z.ZodType>(item: Item, max: number) =>
-  z.preprocess(
-    (value, context) => {
-      if (!Array.isArray(value) || value.length <= max) return value;
-      context.addIssue(`must have at most ${max} items`);
-      return z.NEVER;
-    },
-    z.array(item).min(1).max(max),
-  );
+  z.preprocess((value, context) => {
+    if (!Array.isArray(value) || value.length <= max) return value;
+    context.addIssue(`must have at most ${max} items`);
+    return z.NEVER;
+  }, z.array(item).min(1).max(max));

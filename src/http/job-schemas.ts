@@ -14,7 +14,10 @@ export const timing = {
     .meta({ description: 'Not before; at most ten years ahead.', examples: ['2030-01-31T09:30:00Z'] }),
   repeat: z
     .strictObject({
-      cron: storable(CRON_LENGTH).meta({ description: 'Five fields, or six with seconds first.', examples: ['0 9 * * 1'] }),
+      cron: storable(CRON_LENGTH).meta({
+        description: 'Five fields, or six with seconds first.',
+        examples: ['0 9 * * 1'],
+      }),
       timeZone: storable(100).meta({ description: 'IANA name.', examples: ['Asia/Jakarta'] }),
     })
     .optional()

@@ -19,7 +19,9 @@ export interface AuthenticationDependencies {
   readonly rate: Rate | undefined;
 }
 
-const refreshBody = z.strictObject({ refreshToken: z.string().max(REQUEST_LENGTH).meta({ description: 'As the login gave it.' }) });
+const refreshBody = z.strictObject({
+  refreshToken: z.string().max(REQUEST_LENGTH).meta({ description: 'As the login gave it.' }),
+});
 const accessToken = z.string().meta({ description: 'For the header `Authorization: Bearer …`.' });
 
 const tags = ['users'];
@@ -28,7 +30,9 @@ const schemas = {
     tags,
     operationId: 'logIn',
     summary: 'Log in',
-    body: z.strictObject({ username: storable(REQUEST_LENGTH), password: password('Whatever its length.') }).meta({ id: 'Login' }),
+    body: z
+      .strictObject({ username: storable(REQUEST_LENGTH), password: password('Whatever its length.') })
+      .meta({ id: 'Login' }),
     response: {
       201: answer('Logged in.', success(z.strictObject({ accessToken, refreshToken: z.string() }))),
       ...failures(400, 401, 413, 415, 429, 503),

@@ -29,7 +29,9 @@ export const COVERS = 'covers/';
 const form = z.object({
   cover: z.file().meta({ description: 'PNG, JPEG, GIF, WebP or AVIF, at most 512,000 bytes.' }),
 });
-const fileParams = z.object({ file: z.string().max(REQUEST_LENGTH).meta({ description: 'As `coverUrl` of the album ends.' }) });
+const fileParams = z.object({
+  file: z.string().max(REQUEST_LENGTH).meta({ description: 'As `coverUrl` of the album ends.' }),
+});
 
 const schemas = {
   upload: {

@@ -19,15 +19,7 @@ import {
   representPlaylist,
   streamOf,
 } from '../playlists.ts';
-import {
-  changeHeaders,
-  done,
-  params,
-  playlistSummary,
-  readHeaders,
-  songSummary,
-  success,
-} from '../schemas.ts';
+import { changeHeaders, done, params, playlistSummary, readHeaders, songSummary, success } from '../schemas.ts';
 
 const songBody = z.strictObject({ songId: opaqueId() }).meta({ id: 'PlaylistSong' });
 const playlistView = playlistSummary.extend({ songs: z.array(songSummary) }).meta({ id: 'Playlist' });

@@ -61,6 +61,15 @@ describe('lines of CSV', () => {
     ]);
   });
 
+  it('leave turns of the event loop to others, however many are bad', async () => {
+    const reading = all(linesOf('csv', Readable.from([Buffer.from(`kind,name\n${'a\n'.repeat(5_000)}`)])));
+    let [turns, isOver] = [0, false];
+    const ended = reading.then((lines) => ((isOver = true), lines));
+    while (!isOver) await new Promise((resolve) => setImmediate(resolve, turns++));
+    expect(await ended).toHaveLength(5_000);
+    expect(turns).toBeGreaterThanOrEqual(5);
+  });
+
   it('fail with what they are read from', async () => {
     const broken = Readable.from(
       (function* () {
