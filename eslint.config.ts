@@ -28,7 +28,7 @@ const arrows: Record<string, string[]> = {
   accounts: ['errors', 'events', 'lifecycle', 'postgres'],
   commands: ground,
   projections: [...ground, 'cache'],
-  jobs: [...ground, 'commands', 'projections', 'providers', 'config'],
+  jobs: [...ground, 'commands', 'projections', 'providers', 'config', 'text'],
   recovery: [...ground, 'projections', 'jobs', 'consumers'],
   consumers: [...ground, 'commands', 'projections', 'providers', 'jobs', 'config'],
   http: [
@@ -44,6 +44,7 @@ const arrows: Record<string, string[]> = {
     'providers',
     'jobs',
     'config',
+    'text',
   ],
   stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys', 'stop-signal'],
 };

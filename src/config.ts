@@ -210,7 +210,9 @@ const settings = z.object({
   JOB_ATTEMPT_SECONDS: duration.default(600).describe('an attempt that takes longer is ended'),
   BREAKER_OPEN_SECONDS: duration.default(30).describe('how long nothing is asked of a provider that keeps failing'),
   BATCH_ITEMS: count.default(10_000).describe('items of a batch'),
-  BATCH_BYTES: count.default(5_242_880).describe('bytes of a JSON body that holds a batch'),
+  BATCH_BYTES: count
+    .default(5_242_880)
+    .describe('bytes of a JSON body that holds a batch, an import or a message of an admin'),
   RATE_LOGIN: rate.default('60/60').describe('logins from one address, `count/seconds`, or `off`'),
   RATE_REGISTER: rate.default('60/60').describe('registrations from one address, `count/seconds`, or `off`'),
   RATE_JOBS: rate.default('300/60').describe('jobs started by one account, `count/seconds`, or `off`'),
@@ -227,8 +229,9 @@ const settings = z.object({
   APPEND_IN_FLIGHT: count.default(2).describe('append requests under way at once'),
   APPEND_RECORDS: count.default(500).describe('records in one append request'),
   APPEND_BYTES: count.default(512_000).describe('bytes of one partition in one append request; a larger event is 413'),
-  BODY_BYTES: count.default(65_536).describe('bytes of a JSON body'),
+  BODY_BYTES: count.default(65_536).describe('bytes of a JSON body that is no batch, import or message of an admin'),
   BODY_DEPTH: count.default(20).describe('how deep a JSON body may be nested'),
+  BODY_FIELDS: count.default(1_000).describe('fields of each object in a JSON body'),
   RABBITMQ_SERVER: z.string().optional().describe('of earlier versions; ignored with a warning'),
 });
 

@@ -12,6 +12,7 @@ import type { Placement } from '../events/placement.ts';
 import { partitionOf } from '../events/placement.ts';
 import { isConnectionLost } from '../postgres/outage.ts';
 import { ProviderError } from '../providers/failure.ts';
+import { withoutAddresses } from '../providers/mail/address.ts';
 import { type Attempt, type Ending, isPassing, type Middleware } from './attempt.ts';
 
 /** Says how each attempt ended, and counts it. */
@@ -157,12 +158,6 @@ function classOf(thrown: unknown): Pick<JobFailure, 'kind' | 'code'> {
   if (thrown instanceof AppError && isPassing(thrown)) return { kind: 'later', code: thrown.code };
   return { kind: 'again', code: 'FAILED' };
 }
-
-const LONGEST = 500;
-
-/** Nothing personal goes to the log; servers like to repeat whom they refuse. The bounds keep it linear. */
-const withoutAddresses = (text: string) =>
-  text.replaceAll(/(?:"[^"]{0,254}"|[^\s<>]{0,254})@[^\s<>]{0,254}/g, '<address>').slice(0, LONGEST);
 
 /** An attempt that takes longer fails. */
 export const timed =

@@ -29,7 +29,7 @@ const SOURCE = '/openmusic';
 const CHECKSUM = 'ce_checksum';
 const LAST_VERSION = 2 ** 31 - 1;
 /** An index of Postgres holds 2,704 bytes, and a winner that no table takes would stop everything behind it. */
-const STREAM_BYTES = 255;
+export const STREAM_BYTES = 255;
 
 type Test = (value: string, key: string) => boolean;
 const matches =

@@ -6,6 +6,7 @@ import { acceptTokens, callerOf, type TokenOptions, type Tokens } from './auth.t
 import { bareApp, type Limits, registerNamed } from './bare-app.ts';
 import type { Health } from './health.ts';
 import type { JobDependencies } from './jobs.ts';
+import { largeOnlyFromAdmins } from './large-bodies.ts';
 import { observe } from './observe.ts';
 import { describeApi } from './openapi.ts';
 import type { PlaylistDependencies } from './playlists.ts';
@@ -106,7 +107,12 @@ const apiRoutes =
 const workRoutes =
   (deps: AppDependencies): FastifyPluginCallback =>
   (api, _options, registered) => {
-    const starting = { ...deps, onStart: limited(api, 'jobs', deps.rates.jobs, callerOf) };
+    const preParsing = largeOnlyFromAdmins(deps.limits.bodyBytes);
+    const starting = {
+      ...deps,
+      onStart: limited(api, 'jobs', deps.rates.jobs, callerOf),
+      large: { bodyLimit: deps.jobs.batch.bytes, preParsing },
+    };
     registerNamed(api, {
       jobs: jobRoutes(starting),
       jobResults: jobResultRoutes(deps),
@@ -117,7 +123,7 @@ const workRoutes =
       exports: exportRoutes(starting),
       deadLetters: deadLetterRoutes(starting),
       providers: providerRoutes(deps),
-      ...(deps.appendRecords && { logRecords: logRecordRoutes(deps.appendRecords) }),
+      ...(deps.appendRecords && { logRecords: logRecordRoutes(deps.appendRecords, preParsing) }),
     });
     registered();
   };

@@ -7,17 +7,17 @@ import Fastify, {
 import type { FastifyPluginAsyncZod, FastifyPluginCallbackZod, ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import { newId } from '../events/ids.ts';
+import { REQUEST_LENGTH } from '../text.ts';
 import { answerErrors } from './errors.ts';
-import { acceptJsonBodies } from './json-body.ts';
+import { acceptJsonBodies, type JsonLimits } from './json-body.ts';
 import { answerMalformed } from './malformed.ts';
 import { answerUnrouted } from './methods.ts';
 import { nodeServer } from './node-server.ts';
 import { validatorCompiler } from './validation.ts';
 
-export interface Limits {
-  /** Of a JSON body. */
+export interface Limits extends JsonLimits {
+  /** Of a JSON body that is no batch. */
   readonly bodyBytes: number;
-  readonly bodyDepth: number;
 }
 
 type Compilers = NonNullable<FastifyServerOptions['schemaController']>['compilersFactory'];
@@ -40,7 +40,7 @@ export function bareApp(logger: Logger, limits: Limits, trustProxy: readonly str
     bodyLimit: limits.bodyBytes,
     trustProxy: trustProxy.length > 0 ? [...trustProxy] : false,
     // An id is as long as it likes: the limit is that of the request line.
-    routerOptions: { maxParamLength: 65_536 },
+    routerOptions: { maxParamLength: REQUEST_LENGTH },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     logController: new LogController({ disableRequestLogging: true }),
@@ -50,7 +50,7 @@ export function bareApp(logger: Logger, limits: Limits, trustProxy: readonly str
   const answerError = answerErrors(logger);
 
   app.setErrorHandler(answerError);
-  acceptJsonBodies(app, limits.bodyDepth);
+  acceptJsonBodies(app, limits);
   app.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
     next();

@@ -48,6 +48,9 @@ export const methodNotAllowed = (method: string, allow: string) =>
 export const unsupportedMediaType = () =>
   new HttpError({ status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', message: 'The body must be application/json.' });
 
+export const bodyTooLarge = () =>
+  new HttpError({ status: 413, code: 'BODY_TOO_LARGE', message: 'The body is larger than this server accepts.' });
+
 const STATUS: Readonly<Record<ErrorKind, number>> = {
   rejected: 400,
   'not-found': 404,
@@ -74,8 +77,7 @@ const FRAMEWORK: Readonly<Record<string, () => HttpError>> = {
   FST_ERR_BAD_URL: routeNotFound,
   FST_ERR_MAX_PARAM_LENGTH: routeNotFound,
   FST_ERR_CTP_INVALID_MEDIA_TYPE: unsupportedMediaType,
-  FST_ERR_CTP_BODY_TOO_LARGE: () =>
-    new HttpError({ status: 413, code: 'BODY_TOO_LARGE', message: 'The body is larger than this server accepts.' }),
+  FST_ERR_CTP_BODY_TOO_LARGE: bodyTooLarge,
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
     badInput('INCOMPLETE_BODY', 'The body is not as long as its Content-Length says.'),
 };

@@ -13,7 +13,7 @@ export interface HealthAppDependencies {
 
 /** The probes alone, for a process without the API. */
 export function buildHealthApp({ health, logger, metricsRegistry }: HealthAppDependencies): FastifyInstance {
-  const app = bareApp(logger, { bodyBytes: 1_024, bodyDepth: 1 });
+  const app = bareApp(logger, { bodyBytes: 1_024, bodyDepth: 1, bodyFields: 1 });
   registerNamed(app, { health: healthRoutes(health, metricsRegistry) });
   return app;
 }

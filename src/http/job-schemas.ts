@@ -1,24 +1,40 @@
 import { z } from 'zod';
+import { CRON_LENGTH } from '../jobs/cron.ts';
+import { providerName } from '../jobs/mailing.ts';
 import { JOB_STATES } from '../projections/jobs.ts';
-import { storable, success } from './schemas.ts';
+import { storable } from '../text.ts';
+import { success } from './schemas.ts';
 
 /** When a job is to be done. */
 export const timing = {
   deliverAt: z.iso
     .datetime({ offset: true, error: 'must be a time as in 2030-01-31T09:30:00Z' })
+    .max(40)
     .optional()
     .meta({ description: 'Not before; at most ten years ahead.', examples: ['2030-01-31T09:30:00Z'] }),
   repeat: z
     .strictObject({
-      cron: storable().meta({ description: 'Five fields, or six with seconds first.', examples: ['0 9 * * 1'] }),
-      timeZone: storable().meta({ description: 'IANA name.', examples: ['Asia/Jakarta'] }),
+      cron: storable(CRON_LENGTH).meta({
+        description: 'Five fields, or six with seconds first.',
+        examples: ['0 9 * * 1'],
+      }),
+      timeZone: storable(100).meta({ description: 'IANA name.', examples: ['Asia/Jakarta'] }),
     })
     .optional()
     .meta({ description: 'Again and again. Each occurrence is a job of its own, which names this one as its parent.' }),
 };
 
+/** What a type of job wants; none wants so many fields. */
+const PAYLOAD_FIELDS = 100;
+
+/** Judged by its type, whose own schema bounds what is in it. */
+export const payloadField = z
+  .record(z.string(), z.unknown())
+  .refine((payload) => Object.keys(payload).length <= PAYLOAD_FIELDS, `must have at most ${PAYLOAD_FIELDS} fields`)
+  .meta({ maxProperties: PAYLOAD_FIELDS });
+
 /** Who sends mail. */
-export const provider = storable().optional().meta({ description: 'Of mail; the standard one unless it is given.' });
+export const provider = providerName.meta({ description: 'Of mail; the standard one unless it is given.' });
 
 const time = z.iso.datetime();
 

@@ -3,17 +3,17 @@ import type { JobWish } from '../jobs/accept.ts';
 import { faultOf } from '../jobs/cron.ts';
 import type { JobType } from '../jobs/job-type.ts';
 import { jobTypeOf, jobTypes } from '../jobs/job-types.ts';
-import { timing } from './job-schemas.ts';
-import { isStorable, storable } from './schemas.ts';
+import { payloadField, timing } from './job-schemas.ts';
+import { storable } from '../text.ts';
 import { invalidInput, pointer, validAt } from './validation.ts';
 
 export const jobBody = z
   .strictObject({
-    type: storable().meta({
+    type: storable(100).meta({
       description: `One of ${jobTypes.map(({ name }) => name).join(', ')}.`,
       examples: ['dummy'],
     }),
-    payload: z.record(z.string(), z.unknown()).optional().meta({ description: 'As the type wants it.' }),
+    payload: payloadField.optional().meta({ description: 'As the type wants it.' }),
     ...timing,
   })
   .meta({ id: 'JobRequest' });
@@ -36,7 +36,6 @@ export function wishOf(
 /** The payload as its type has it. Throws 400 that names fields below `path`. */
 export function payloadOf(type: JobType, payload: unknown, mostItems: number, path: string[]): unknown {
   mustNotBeLonger(payload, mostItems, path);
-  mustBeStorable(payload, path);
   return validAt(type.payload, payload, path);
 }
 
@@ -47,19 +46,8 @@ function mustNotBeLonger(payload: unknown, mostItems: number, path: string[]): v
   throw invalidInput([{ path: pointer([...path, 'items']), message: `must have at most ${mostItems} items` }]);
 }
 
-function mustBeStorable(value: unknown, path: readonly string[]): void {
-  if (typeof value === 'string' && !isStorable(value)) {
-    throw invalidInput([{ path: pointer(path), message: 'must not contain NUL or half a surrogate pair' }]);
-  }
-  if (typeof value !== 'object' || value === null) return;
-  for (const [name, part] of Object.entries(value)) {
-    mustBeStorable(name, path);
-    mustBeStorable(part, [...path, name]);
-  }
-}
-
 /** When it is to be done. Throws 400 for a time that will never come, whenever it is asked for. */
-function whenOf({ deliverAt, repeat }: Timing, now = Date.now()): Pick<JobWish, 'runAt' | 'repeat' | 'check'> {
+export function whenOf({ deliverAt, repeat }: Timing, now = Date.now()): Pick<JobWish, 'runAt' | 'repeat' | 'check'> {
   if (repeat) {
     if (deliverAt !== undefined) throw wrongTime('cannot be together with repeat');
     return { repeat: mustRecur(repeat, now) };

@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler, preParsingHookHandler } from 'fastify';
 import type { Answers } from '../cache/answers.ts';
 import type { Answer } from '../cache/cache.ts';
 import type { Commands } from '../commands/commands.ts';
@@ -47,6 +47,8 @@ export interface JobParts {
 export interface StartDependencies extends JobDependencies {
   /** Counts what an account starts. */
   readonly onStart: onRequestAsyncHookHandler[];
+  /** Of routes that take batches, imports and messages of admins. */
+  readonly large: { readonly bodyLimit: number; readonly preParsing: preParsingHookHandler };
 }
 
 export const common = { tags: ['jobs'], security: [{ bearer: [] }] };

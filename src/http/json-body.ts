@@ -2,14 +2,22 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { badInput, unsupportedMediaType } from './errors.ts';
 
+/** Of a JSON body, whoever sends it. */
+export interface JsonLimits {
+  /** A scalar has depth 0, an empty object or list 1. */
+  readonly bodyDepth: number;
+  /** Of each object in it. */
+  readonly bodyFields: number;
+}
+
 /**
- * The only bodies there are: JSON in UTF-8, not nested deeper than `maxDepth`. An empty body is no body, whatever it
- * was declared as; a route that needs one misses it in its validation.
+ * The only bodies there are: JSON in UTF-8, within the limits. An empty body is no body, whatever it was declared as; a
+ * route that needs one misses it in its validation.
  */
-export function acceptJsonBodies(app: FastifyInstance, maxDepth: number): void {
+export function acceptJsonBodies(app: FastifyInstance, limits: JsonLimits): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
-    done(null, body.length === 0 ? undefined : parse(body, maxDepth));
+    done(null, body.length === 0 ? undefined : parse(body, limits));
   });
   app.addContentTypeParser<Buffer>('*', { parseAs: 'buffer' }, (_request, body, done) => {
     if (body.length === 0) done(null);
@@ -17,11 +25,10 @@ export function acceptJsonBodies(app: FastifyInstance, maxDepth: number): void {
   });
 }
 
-function parse(body: Buffer, maxDepth: number): unknown {
+function parse(body: Buffer, limits: JsonLimits): unknown {
   if (!isUtf8(body)) throw badInput('INVALID_ENCODING', 'The body is not valid UTF-8.');
-  const value = parseJson(body.toString());
-  if (isDeeper(value, maxDepth)) throw badInput('TOO_DEEP', `The body is nested deeper than ${maxDepth} levels.`);
-  return value;
+  mustBeWithin(body, limits);
+  return parseJson(body.toString());
 }
 
 function parseJson(text: string): unknown {
@@ -32,8 +39,31 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** A scalar has depth 0, an empty object or array 1. Never looks further than one level past the limit. */
-function isDeeper(value: unknown, limit: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return limit === 0 || Object.values(value).some((inner) => isDeeper(inner, limit - 1));
+const [QUOTE, BACKSLASH, COLON] = [0x22, 0x5c, 0x3a];
+const [OBJECT, LIST, END_OF_OBJECT, END_OF_LIST] = [0x7b, 0x5b, 0x7d, 0x5d];
+
+/**
+ * Counts levels and fields in one pass over the bytes, for building values of them first can take seconds. In UTF-8 these
+ * bytes are never part of another character. What is no JSON may pass: the parser refuses it.
+ */
+export function mustBeWithin(body: Uint8Array, { bodyDepth, bodyFields }: JsonLimits): void {
+  const fields = new Array<number>(bodyDepth + 1).fill(0);
+  let level = 0;
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at];
+    if (byte === QUOTE) at = endOfString(body, at);
+    else if (byte === OBJECT || byte === LIST) {
+      if (++level > bodyDepth) throw badInput('TOO_DEEP', `The body is nested deeper than ${bodyDepth} levels.`);
+      fields[level] = 0;
+    } else if (byte === END_OF_OBJECT || byte === END_OF_LIST) level = Math.max(0, level - 1);
+    else if (byte === COLON && (fields[level] = (fields[level] ?? 0) + 1) > bodyFields)
+      throw badInput('TOO_MANY_FIELDS', `An object in the body has more than ${bodyFields} fields.`);
+  }
+}
+
+/** Where the string ends that begins at `start`. */
+function endOfString(body: Uint8Array, start: number): number {
+  let at = start + 1;
+  while (at < body.length && body[at] !== QUOTE) at += body[at] === BACKSLASH ? 2 : 1;
+  return at;
 }

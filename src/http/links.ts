@@ -51,10 +51,13 @@ export function ownerByLink(request: LinkRequest, keys: LinkKeys, now = Date.now
   return isGood && now < Number(expires) * 1_000 ? owner : undefined;
 }
 
+/** Of each part of a link: none that we make is longer. */
+export const SIGNED_LENGTH = 255;
+
 const signed = z.object({
-  owner: z.string().min(1),
+  owner: z.string().min(1).max(SIGNED_LENGTH),
   expires: z.string().regex(/^[1-9]\d{0,10}$/),
-  signature: z.string(),
+  signature: z.string().max(SIGNED_LENGTH),
 });
 
 const contentPathOf = (fileId: string) => `/files/${encodeURIComponent(fileId.toWellFormed())}/content`;

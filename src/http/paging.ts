@@ -1,8 +1,11 @@
 import { z } from 'zod';
-import { isStorable } from './schemas.ts';
+import { isStorable } from '../text.ts';
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
+const NOT_OURS = 'is not one that was handed out';
+/** Longer than any that is handed out: they are made of ids and times. */
+const CURSOR_LENGTH = 1_000;
 
 const fault = `must be a number from 1 to ${MAX_LIMIT}`;
 
@@ -28,15 +31,16 @@ const fromCursor = (cursor: string): string => Buffer.from(cursor, 'base64url').
 export const cursorQuery = <Key>(parse: (key: string) => Key | undefined) =>
   z
     .string()
+    .max(CURSOR_LENGTH, { error: NOT_OURS, abort: true })
     .transform((text, context): Key => {
       const key = fromCursor(text);
       const parsed = text !== '' && toCursor(key) === text && isStorable(key) ? parse(key) : undefined;
       if (parsed !== undefined) return parsed;
-      context.addIssue('is not one that was handed out');
+      context.addIssue(NOT_OURS);
       return z.NEVER;
     })
     .optional()
-    .meta({ description: 'The `nextCursor` of the page before.', type: 'string' });
+    .meta({ description: 'The `nextCursor` of the page before.', type: 'string', maxLength: CURSOR_LENGTH });
 
 /** In a list of what happened at some time, the newest first. */
 export interface Moment {

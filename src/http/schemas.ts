@@ -1,38 +1,26 @@
 import { z } from 'zod';
-
-/** Whether Postgres and Avro can keep the string as it is: no NUL, no half of a surrogate pair. */
-export const isStorable = (value: string): boolean => !value.includes('\0') && value.isWellFormed();
-
-/** Any string that can be stored. */
-export const storable = () =>
-  z.string().refine(isStorable, { error: 'must not contain NUL or half a surrogate pair', abort: true });
+import { REQUEST_LENGTH, storable } from '../text.ts';
 
 const TEXT_LENGTH = 1_000;
 
-/** At most 1,000 characters, counted as people do, not in UTF-16. */
-export const shortText = () =>
-  storable()
-    .refine(isShort, { error: `must have at most ${TEXT_LENGTH} characters` })
-    .meta({ maxLength: TEXT_LENGTH });
+/** At most 1,000 characters. */
+export const shortText = () => storable(TEXT_LENGTH);
 
 /** A name, title, genre or performer: 1 to 1,000 characters. zod's own `min` would look at a list's length too. */
 export const text = (description: string, example: string) =>
   shortText()
     .refine((value) => value !== '', { error: 'must not be empty' })
-    .meta({ description, examples: [example], minLength: 1, maxLength: TEXT_LENGTH });
-
-function isShort(value: string): boolean {
-  if (value.length <= TEXT_LENGTH) return true;
-  return value.length <= 2 * TEXT_LENGTH && Array.from(value).length <= TEXT_LENGTH;
-}
+    .meta({ description, examples: [example], minLength: 1 });
 
 /** A password: storable, and not so long that hashing it is a burden. */
-export const password = (description: string) => storable().max(1_000).meta({ description, format: 'password' });
+export const password = (description: string) => storable(1_000).meta({ description, format: 'password' });
 
 /** A whole number that Postgres' integer and Avro's int hold. */
 export const integer = (description: string, example: number) => z.int32().meta({ description, examples: [example] });
 
-export const params = z.object({ id: z.string().meta({ description: 'Opaque; an unknown one is 404.' }) });
+export const params = z.object({
+  id: z.string().max(REQUEST_LENGTH).meta({ description: 'Opaque; an unknown one is 404.' }),
+});
 
 /** Headers of every request that changes something. */
 export const writeHeaders = z.object({
@@ -41,6 +29,7 @@ export const writeHeaders = z.object({
     .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
     .optional()
     .meta({
+      maxLength: 255,
       description:
         'Names this command. The same command again has no second effect and gets the same answer, marked ' +
         '`Idempotency-Replayed: true`; with another body it is 422.',
@@ -51,6 +40,7 @@ export const writeHeaders = z.object({
 export const changeHeaders = writeHeaders.extend({
   'if-match': z
     .string()
+    .max(REQUEST_LENGTH)
     .optional()
     .meta({ description: 'ETags of which one must still hold, or `*`. Only the version before the dash is compared.' }),
 });
@@ -58,6 +48,7 @@ export const changeHeaders = writeHeaders.extend({
 export const readHeaders = z.object({
   'if-none-match': z
     .string()
+    .max(REQUEST_LENGTH)
     .optional()
     .meta({ description: 'ETags the client has already, or `*`. 304 when one of them is still current.' }),
 });

@@ -4,7 +4,9 @@ import { createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { httpApp, type Substitutes } from '../../test/support/http-app.ts';
+import { KEYS } from '../../test/support/keys.ts';
 import { dial, rawHttp, untilClosed } from '../../test/support/raw-http.ts';
+import { forge, now } from '../../test/support/tokens.ts';
 import { type ListenOptions, startHttp } from './server.ts';
 
 const started: { stop(): Promise<void> }[] = [];
@@ -17,6 +19,11 @@ async function start(substitutes: Substitutes = {}, options: Partial<ListenOptio
   const server = await startHttp(made.app, { host: '127.0.0.1', port: 0, ...options });
   started.push(server);
   return { ...made, server };
+}
+
+function headersOf(role: string) {
+  const claims = { sub: 'user-9', role, aud: 'access', jti: 'x', iat: now(), exp: now() + 60 };
+  return { authorization: `Bearer ${forge(claims, KEYS.ACCESS_TOKEN_KEY)}`, 'content-type': 'application/json' };
 }
 
 const post = 'POST /albums HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
@@ -106,6 +113,38 @@ describe('what Fastify never sees', () => {
       });
       expect([answer.status, await answer.json()]).toMatchObject([413, { status: 'fail', code: 'BODY_TOO_LARGE' }]);
     }
+  });
+
+  it.each([
+    ['user', '/jobs', 413],
+    ['user', '/messages', 413],
+    ['user', '/messages/batch', 413],
+    ['user', '/admin/dead-letters/job-1/redrive', 413],
+    ['user', '/admin/log/records', 413],
+    ['admin', '/jobs', 400],
+    ['admin', '/messages', 400],
+    ['admin', '/messages/batch', 400],
+    ['admin', '/admin/dead-letters/job-1/redrive', 400],
+    ['admin', '/albums', 413],
+  ])('of 70 kB of %s at %s is %d, however it comes', async (role, path, status) => {
+    const { server } = await start({ appendRecords: () => Promise.resolve() });
+    const headers = headersOf(role);
+    const text = JSON.stringify({ unknown: 'a'.repeat(70_000) });
+    for (const body of [text, new Blob([text]).stream()]) {
+      const answer = await fetch(`${server.url}${path}`, { method: 'POST', headers, body, duplex: 'half' });
+      expect([answer.status, await answer.json()]).toMatchObject([
+        status,
+        { status: 'fail', code: status === 413 ? 'BODY_TOO_LARGE' : 'VALIDATION_FAILED' },
+      ]);
+    }
+  });
+
+  it('takes a message of 50,000 characters of an admin, whatever their bytes', async () => {
+    const { server, wishes } = await start({ jobs: { batch: { items: 5, bytes: 5_242_880 } } });
+    const headers = headersOf('admin');
+    const body = JSON.stringify({ to: 'chris@example.com', subject: 'Yes', body: '\u{1F3B5}'.repeat(50_000) });
+    expect((await fetch(`${server.url}/messages`, { method: 'POST', headers, body })).status).toBe(202);
+    expect(wishes).toMatchObject([{ type: { name: 'email' } }]);
   });
 
   it('a slow client does not keep its connection', async () => {

@@ -70,9 +70,15 @@ describe('what cannot repeat', () => {
     'a b c d e',
     '0 0 30 2 *',
     '@daily',
+    `0${',0'.repeat(96)} * * * *`,
     '2030-01-01T00:00:00',
     '\0',
   ])('is no expression: %j', (cron) => expect(faultOf(cron, 'UTC', now)).toBe('cron'));
+  it('of an earlier version that is too long comes no more', () => {
+    expect(nextTime(`0${',0-59'.repeat(40)} * * * * *`, 'UTC', now)).toBeUndefined();
+    expect(nextTime(`0${',0-59'.repeat(36)} * * * * *`, 'UTC', now)).toBeDefined();
+  });
+
   it.each(['', 'Nowhere/At', 'Europe'])('is no time zone: %j', (timeZone) =>
     expect(faultOf('* * * * *', timeZone, now)).toBe('timeZone'),
   );

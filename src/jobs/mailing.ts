@@ -1,17 +1,23 @@
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { isAddress } from '../providers/mail/address.ts';
+import { storable } from '../text.ts';
 import type { PlanContext } from './job-type.ts';
 
 /** One e-mail address. */
-export const addressed = z.string().refine(isAddress, 'must be an e-mail address');
+export const addressed = z.string().max(320).refine(isAddress, 'must be an e-mail address');
 
 /** What is mailed to one address. */
 export const message = z.strictObject({
   to: addressed,
-  subject: z.string().min(1).max(1_000),
-  body: z.string().max(50_000),
+  subject: storable(1_000)
+    .refine((subject) => subject !== '', 'must not be empty')
+    .meta({ minLength: 1 }),
+  body: storable(50_000),
 });
+
+/** Who sends mail. */
+export const providerName = storable(100).optional();
 
 /** The provider that was asked for, if it is enabled; the standard one when none was. */
 export function providerOf(wanted: string | undefined, { enabled, standard }: PlanContext['mail']): string {

@@ -46,7 +46,7 @@ export async function addApi(context: Context, health: Health, { reads, commands
     metricsRegistry: registry,
     catalogWrites: config.CATALOG_WRITES,
     readOnly,
-    limits: { bodyBytes: config.BODY_BYTES, bodyDepth: config.BODY_DEPTH },
+    limits: { bodyBytes: config.BODY_BYTES, bodyDepth: config.BODY_DEPTH, bodyFields: config.BODY_FIELDS },
     production: config.NODE_ENV === 'production',
     appendRecords: config.KAFKA_BROKERS ? undefined : (batch) => context.resources.log.append(batch),
   });

@@ -85,7 +85,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
     catalogWrites: 'open',
     ...{ accounts: nobody, sessions: none, files: noFiles, playlistDuplicates: 'refuse', tokens: TOKENS },
     rates: { login: undefined, register: undefined, jobs: undefined, default: undefined },
-    limits: { bodyBytes: 65_536, bodyDepth: 20 },
+    limits: { bodyBytes: 65_536, bodyDepth: 20, bodyFields: 1_000 },
     production: false,
     ...overrides,
   });

@@ -2,11 +2,12 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Accounts } from '../../accounts/accounts.ts';
 import type { Sessions } from '../../accounts/sessions.ts';
+import { REQUEST_LENGTH, storable } from '../../text.ts';
 import type { Tokens } from '../auth.ts';
 import { badInput, HttpError } from '../errors.ts';
 import { answer, failures } from '../openapi.ts';
 import { limited, type Rate } from '../rate-limits.ts';
-import { done, password, storable, success } from '../schemas.ts';
+import { done, password, success } from '../schemas.ts';
 
 export interface AuthenticationDependencies {
   readonly accounts: Accounts;
@@ -18,7 +19,9 @@ export interface AuthenticationDependencies {
   readonly rate: Rate | undefined;
 }
 
-const refreshBody = z.strictObject({ refreshToken: z.string().meta({ description: 'As the login gave it.' }) });
+const refreshBody = z.strictObject({
+  refreshToken: z.string().max(REQUEST_LENGTH).meta({ description: 'As the login gave it.' }),
+});
 const accessToken = z.string().meta({ description: 'For the header `Authorization: Bearer …`.' });
 
 const tags = ['users'];
@@ -27,7 +30,9 @@ const schemas = {
     tags,
     operationId: 'logIn',
     summary: 'Log in',
-    body: z.strictObject({ username: storable(), password: password('Whatever its length.') }).meta({ id: 'Login' }),
+    body: z
+      .strictObject({ username: storable(REQUEST_LENGTH), password: password('Whatever its length.') })
+      .meta({ id: 'Login' }),
     response: {
       201: answer('Logged in.', success(z.strictObject({ accessToken, refreshToken: z.string() }))),
       ...failures(400, 401, 413, 415, 429, 503),

@@ -2,13 +2,14 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { PlaylistContext } from '../../commands/playlist.ts';
 import { thingIdOf } from '../../events/ids.ts';
+import { opaqueId } from '../../text.ts';
 import { mustBeLoggedIn } from '../auth.ts';
 import { answer, failures } from '../openapi.ts';
 import { common, playlistChanges, type PlaylistDependencies } from '../playlists.ts';
-import { done, storable, success, writeHeaders } from '../schemas.ts';
+import { done, success, writeHeaders } from '../schemas.ts';
 
 const collaborationBody = z
-  .strictObject({ playlistId: storable(), userId: storable() })
+  .strictObject({ playlistId: opaqueId(), userId: opaqueId() })
   .meta({ id: 'CollaborationDetails' });
 
 const schemas = {

@@ -6,6 +6,7 @@ import { notFound } from '../../errors.ts';
 import { newId } from '../../events/ids.ts';
 import { filesUnavailable } from '../../providers/files/failure.ts';
 import type { Files, OpenFile } from '../../providers/files/files.ts';
+import { REQUEST_LENGTH } from '../../text.ts';
 import { catalogAccess } from '../access.ts';
 import { conditionally, expectedVersion } from '../etag.ts';
 import { imageTypeOf, mediaTypeOf } from '../images.ts';
@@ -28,7 +29,9 @@ export const COVERS = 'covers/';
 const form = z.object({
   cover: z.file().meta({ description: 'PNG, JPEG, GIF, WebP or AVIF, at most 512,000 bytes.' }),
 });
-const fileParams = z.object({ file: z.string().meta({ description: 'As `coverUrl` of the album ends.' }) });
+const fileParams = z.object({
+  file: z.string().max(REQUEST_LENGTH).meta({ description: 'As `coverUrl` of the album ends.' }),
+});
 
 const schemas = {
   upload: {

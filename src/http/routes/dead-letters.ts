@@ -1,15 +1,16 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { deadJobs } from '../../projections/jobs.ts';
+import { listOf, opaqueId } from '../../text.ts';
 import { mustBeAdmin } from '../access.ts';
 import { mustBeLoggedIn } from '../auth.ts';
 import { drop, inspect, redrive, redriveMany } from '../dead-letters.ts';
-import { deadLetterView, jobAccepted, jobView } from '../job-schemas.ts';
+import { deadLetterView, jobAccepted, jobView, payloadField } from '../job-schemas.ts';
 import type { StartDependencies } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
 import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../paging.ts';
-import { done, params, storable, success, writeHeaders } from '../schemas.ts';
+import { done, params, success, writeHeaders } from '../schemas.ts';
 
 const MOST_JOBS = 1_000;
 
@@ -55,7 +56,7 @@ const schemas = {
     params,
     body: z
       .strictObject({
-        payload: z.record(z.string(), z.unknown()).optional().meta({ description: 'As the type of the job wants it.' }),
+        payload: payloadField.optional().meta({ description: 'As the type of the job wants it.' }),
       })
       .nullish()
       .meta({ id: 'Redrive' }),
@@ -69,7 +70,7 @@ const schemas = {
     operationId: 'redriveDeadLetters',
     summary: 'Have many dead jobs done again',
     headers: writeHeaders,
-    body: z.strictObject({ jobIds: z.array(storable()).min(1).max(MOST_JOBS) }).meta({ id: 'RedriveMany' }),
+    body: z.strictObject({ jobIds: listOf(opaqueId(), MOST_JOBS) }).meta({ id: 'RedriveMany' }),
     response: {
       202: answer('What became of each.', success(z.strictObject({ outcomes: z.array(outcome) }))),
       ...failures(400, 401, 403, 413, 415, 429, 503),
@@ -91,7 +92,7 @@ const schemas = {
 export const deadLetterRoutes =
   (deps: StartDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { database, idempotencyKeys, publicUrl, onStart: onRequest, jobs } = deps;
+    const { database, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
     app.addHook('onRequest', mustBeLoggedIn);
     app.addHook('preHandler', mustBeAdmin);
 
@@ -109,10 +110,9 @@ export const deadLetterRoutes =
       data: { deadLetter: await inspect(deps, request.params.id) },
     }));
 
-    const { bytes: bodyLimit } = jobs.batch;
     app.post(
       '/admin/dead-letters/:id/redrive',
-      { schema: schemas.redrive, onRequest, bodyLimit },
+      { schema: schemas.redrive, onRequest, ...large },
       async (request, reply) => {
         const origin = originOf(request, idempotencyKeys, request.body ?? undefined);
         const { jobId, ...outcome } = await redrive(deps, request.params.id, origin, request.body?.payload);

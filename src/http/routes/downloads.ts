@@ -1,29 +1,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { archive, fileIds } from '../../jobs/types/archive.ts';
 import { isAdmin } from '../access.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { availabilityOf } from '../available-files.ts';
 import { resultLink } from '../file-links.ts';
 import { jobAccepted } from '../job-schemas.ts';
-import { wishOf } from '../job-wishes.ts';
 import { jobStarter, sendJob, START_FAILURES, type StartDependencies } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
-import { params, storable, success, writeHeaders } from '../schemas.ts';
+import { params, success, writeHeaders } from '../schemas.ts';
 import { resultSchemas } from './job-results.ts';
 import { jobSchemas } from './jobs.ts';
-
-const MOST_FILES = 1_000;
-
-const fileIds = z
-  .array(storable())
-  .min(1)
-  .max(MOST_FILES)
-  .refine((ids) => new Set(ids).size === ids.length, 'must not name a file twice')
-  .meta({
-    description: 'Files of your jobs, and albums for their covers.',
-    examples: [['file-01999d3e', 'album-01999d3f']],
-  });
 
 const availability = z
   .strictObject({
@@ -88,7 +76,7 @@ export const downloadRoutes =
     app.addHook('onRequest', mustBeLoggedIn);
 
     async function pack(request: FastifyRequest, reply: FastifyReply, fileIds: readonly string[]) {
-      const jobId = await start(request, reply, wishOf({ type: 'archive', payload: { fileIds } }, MOST_FILES));
+      const jobId = await start(request, reply, { type: archive, payload: { fileIds } });
       return reply.code(202).send({ status: 'success', data: { jobId } });
     }
 

@@ -3,14 +3,15 @@ import { z } from 'zod';
 import { filesOf, findFiles, type MadeFile } from '../../projections/made-files.ts';
 import { filesUnavailable } from '../../providers/files/failure.ts';
 import type { OpenFile } from '../../providers/files/files.ts';
+import { isStorable, REQUEST_LENGTH } from '../../text.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { HttpError } from '../errors.ts';
 import { fileGone, openFile } from '../file-links.ts';
 import type { JobDependencies } from '../jobs.ts';
-import { ownerByLink } from '../links.ts';
+import { ownerByLink, SIGNED_LENGTH } from '../links.ts';
 import { answer, failures } from '../openapi.ts';
 import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../paging.ts';
-import { isStorable, success } from '../schemas.ts';
+import { success } from '../schemas.ts';
 import { sendFile } from '../send-file.ts';
 
 const fileView = z
@@ -24,9 +25,9 @@ const fileView = z
   })
   .meta({ id: 'File' });
 
-const linkParams = z.object({ fileId: z.string() });
+const linkParams = z.object({ fileId: z.string().max(REQUEST_LENGTH) });
 /** All of them are in the link. What is wrong with one that was made by hand is nobody's business. */
-const signed = z.unknown().optional();
+const signed = z.unknown().optional().meta({ type: 'string', maxLength: SIGNED_LENGTH });
 const linkQuery = z.object({ owner: signed, expires: signed, signature: signed });
 
 const bytes = { content: { 'application/octet-stream': { schema: z.file() } } };

@@ -13,7 +13,7 @@ const headers = z.object({
     .string()
     .regex(/^\d{1,10}$/, 'must be the id of an event')
     .optional()
-    .meta({ description: 'Of the last event that the client has: only what came after is told.' }),
+    .meta({ maxLength: 10, description: 'Of the last event that the client has: only what came after is told.' }),
 });
 
 /** The type checker is not told: they are sent as a stream. */

@@ -1,6 +1,7 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { JOB_STATES, jobsOf } from '../../projections/jobs.ts';
+import { storable } from '../../text.ts';
 import { isAdmin } from '../access.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { jobAccepted, jobView } from '../job-schemas.ts';
@@ -9,11 +10,11 @@ import { common, jobStarter, sendJob, START_FAILURES, type StartDependencies, st
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
 import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../paging.ts';
-import { done, params, readHeaders, storable, success, writeHeaders } from '../schemas.ts';
+import { done, params, readHeaders, success, writeHeaders } from '../schemas.ts';
 
 const listQuery = z.object({
   state: z.enum(JOB_STATES, { error: `must be one of ${JOB_STATES.join(', ')}` }).optional(),
-  type: storable().optional(),
+  type: storable(100).optional(),
   limit: limitQuery,
   cursor: momentQuery,
 });
@@ -88,12 +89,12 @@ export const jobSchemas = {
 export const jobRoutes =
   (deps: StartDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database, idempotencyKeys, publicUrl, onStart: onRequest, jobs } = deps;
-    const { items, bytes: bodyLimit } = jobs.batch;
+    const { commands, database, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
+    const { items } = deps.jobs.batch;
     const start = jobStarter(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
-    app.post('/jobs', { schema: jobSchemas.start, onRequest, bodyLimit }, async (request, reply) => {
+    app.post('/jobs', { schema: jobSchemas.start, onRequest, ...large }, async (request, reply) => {
       const jobId = await start(request, reply, wishOf(request.body, items, ['payload']));
       return reply.code(202).send({ status: 'success', data: { jobId } });
     });

@@ -1,8 +1,9 @@
-import type { preHandlerHookHandler } from 'fastify';
+import type { preHandlerHookHandler, preParsingHookHandler } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { forbidden } from '../../errors.ts';
 import type { Append } from '../../log/event-log.ts';
+import { listOf } from '../../text.ts';
 import { mustBeLoggedIn, OPERATOR } from '../auth.ts';
 import { done } from '../schemas.ts';
 
@@ -14,28 +15,33 @@ export interface LogRecordDependencies {
 /** A record of 512 kB in base64, and its headers. */
 const BODY_BYTES = 2 * 2 ** 20;
 
+const VALUE_LENGTH = BODY_BYTES;
+
 const record = z.strictObject({
-  topic: z.string(),
+  topic: z.string().max(249),
   partition: z.int().nonnegative(),
-  key: z.string(),
+  key: z.string().max(VALUE_LENGTH),
   /** In base64. */
-  value: z.string(),
-  headers: z.record(z.string(), z.string()),
+  value: z.string().max(VALUE_LENGTH),
+  headers: z.record(z.string(), z.string().max(VALUE_LENGTH)),
 });
 
-const body = z.strictObject({ records: z.array(record).max(1_000) });
+const body = z.strictObject({ records: listOf(record, 1_000) });
 
 /**
  * For `openmusic log …` beside a server with an embedded log, whose only writer is the server. It is no part of the API: it takes
  * no token but that of a command, which is made with the server's own key.
  */
 export const logRecordRoutes =
-  (append: NonNullable<LogRecordDependencies['appendRecords']>): FastifyPluginCallbackZod =>
+  (
+    append: NonNullable<LogRecordDependencies['appendRecords']>,
+    preParsing: preParsingHookHandler,
+  ): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     app.addHook('onRequest', mustBeLoggedIn);
     app.addHook('preHandler', mustBeOperator);
     const schema = { hide: true, body, response: { 200: done('The records are in the log.') } };
-    app.post('/admin/log/records', { schema, bodyLimit: BODY_BYTES }, async ({ body: { records } }) => {
+    app.post('/admin/log/records', { schema, preParsing, bodyLimit: BODY_BYTES }, async ({ body: { records } }) => {
       await append(
         records.map(({ topic, partition, key, headers, value }) => ({
           ...{ topic, partition },

@@ -1,9 +1,12 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { message } from '../../jobs/mailing.ts';
+import { email } from '../../jobs/types/email.ts';
+import { emailBatch } from '../../jobs/types/email-batch.ts';
+import { listOf } from '../../text.ts';
 import { mustBeLoggedIn } from '../auth.ts';
 import { jobAccepted, provider, timing } from '../job-schemas.ts';
-import { wishOf } from '../job-wishes.ts';
+import { whenOf } from '../job-wishes.ts';
 import { common, jobStarter, START_FAILURES, type StartDependencies } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
 import { writeHeaders } from '../schemas.ts';
@@ -14,16 +17,12 @@ const response = {
 };
 
 const messageBody = message.extend({ provider, ...timing }).meta({ id: 'Message' });
-const batchBody = z
-  .strictObject({
-    // Counted before any of them is looked at.
-    items: z.array(z.unknown()).min(1).meta({ description: 'Messages, each with `to`, `subject` and `body`.' }),
-    provider,
-    deliverAt: timing.deliverAt,
-  })
-  .meta({ id: 'MessageBatch' });
+const batchBody = (maxItems: number) =>
+  z
+    .strictObject({ items: listOf(message, maxItems), provider, deliverAt: timing.deliverAt })
+    .meta({ id: 'MessageBatch' });
 
-const schemas = {
+const schemas = (maxItems: number) => ({
   send: {
     ...common,
     operationId: 'sendMessage',
@@ -38,28 +37,28 @@ const schemas = {
     summary: 'Send many mails',
     description: 'Each has an outcome of its own, at `/jobs/{id}/items`: one that is refused does not stop the others.',
     headers: writeHeaders,
-    body: batchBody,
+    body: batchBody(maxItems),
     response,
   },
-};
+});
 
 export const messageRoutes =
   (deps: StartDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { onStart: onRequest } = deps;
-    const { items, bytes: bodyLimit } = deps.jobs.batch;
+    const { onStart: onRequest, large } = deps;
+    const { send, sendMany } = schemas(deps.jobs.batch.items);
     const start = jobStarter(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
-    app.post('/messages', { schema: schemas.send, onRequest }, async (request, reply) => {
+    app.post('/messages', { schema: send, onRequest, ...large }, async (request, reply) => {
       const { deliverAt, repeat, ...payload } = request.body;
-      const jobId = await start(request, reply, wishOf({ type: 'email', payload, deliverAt, repeat }, items));
+      const jobId = await start(request, reply, { type: email, payload, ...whenOf({ deliverAt, repeat }) });
       return reply.code(202).send({ status: 'success', data: { jobId } });
     });
 
-    app.post('/messages/batch', { schema: schemas.sendMany, onRequest, bodyLimit }, async (request, reply) => {
+    app.post('/messages/batch', { schema: sendMany, onRequest, ...large }, async (request, reply) => {
       const { deliverAt, ...payload } = request.body;
-      const jobId = await start(request, reply, wishOf({ type: 'email-batch', payload, deliverAt }, items));
+      const jobId = await start(request, reply, { type: emailBatch, payload, ...whenOf({ deliverAt }) });
       return reply.code(202).send({ status: 'success', data: { jobId } });
     });
 

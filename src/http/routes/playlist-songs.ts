@@ -6,6 +6,7 @@ import { cached } from '../../projections/cached.ts';
 import { activitiesOf } from '../../projections/playlist-activities.ts';
 import { readersOf } from '../../projections/playlists.ts';
 import { songMentions } from '../../projections/songs.ts';
+import { opaqueId } from '../../text.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { sendAnswer } from '../etag.ts';
 import { answer, failures } from '../openapi.ts';
@@ -18,18 +19,9 @@ import {
   representPlaylist,
   streamOf,
 } from '../playlists.ts';
-import {
-  changeHeaders,
-  done,
-  params,
-  playlistSummary,
-  readHeaders,
-  songSummary,
-  storable,
-  success,
-} from '../schemas.ts';
+import { changeHeaders, done, params, playlistSummary, readHeaders, songSummary, success } from '../schemas.ts';
 
-const songBody = z.strictObject({ songId: storable() }).meta({ id: 'PlaylistSong' });
+const songBody = z.strictObject({ songId: opaqueId() }).meta({ id: 'PlaylistSong' });
 const playlistView = playlistSummary.extend({ songs: z.array(songSummary) }).meta({ id: 'Playlist' });
 const activity = z
   .strictObject({

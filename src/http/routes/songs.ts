@@ -13,6 +13,7 @@ import { listInPieces, startStream } from '../json-stream.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
 import { cursorQuery, limitQuery, nextCursor, pageOf } from '../paging.ts';
+import { opaqueId } from '../../text.ts';
 import { streamIds } from '../stream-ids.ts';
 import {
   changeHeaders,
@@ -21,7 +22,6 @@ import {
   params,
   readHeaders,
   shortText,
-  storable,
   success,
   text,
   writeHeaders,
@@ -36,7 +36,7 @@ const songBody = z
     genre: text('Genre.', 'Indie'),
     performer: text('Performer.', 'Coldplay'),
     duration: integer('Seconds.', 120).optional(),
-    albumId: storable().optional().meta({ description: 'The album it is on; an unknown one is 404.' }),
+    albumId: opaqueId().optional().meta({ description: 'The album it is on; an unknown one is 404.' }),
   })
   .meta({ id: 'SongDetails' });
 

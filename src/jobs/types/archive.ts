@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { Files } from '../../providers/files/files.ts';
+import { listOf, opaqueId } from '../../text.ts';
 import { JobFailure, type JobOutcome, type JobType, type Tools, type Work } from '../job-type.ts';
 import { packInto, type ZipEntry } from '../zip.ts';
 import { type Packable, packableOf } from './archive-files.ts';
@@ -9,12 +10,13 @@ import { onScratch } from './scratch-file.ts';
 const MOST_FILES = 1_000;
 const MEDIA_TYPE = 'application/zip';
 
-const fileIds = z
-  .array(z.string())
-  .min(1)
-  .max(MOST_FILES)
+/** Each named once. */
+export const fileIds = listOf(opaqueId(), MOST_FILES)
   .refine((ids) => new Set(ids).size === ids.length, 'must not name a file twice')
-  .meta({ description: 'Files of your jobs, and albums for their covers.' });
+  .meta({
+    description: 'Files of your jobs, and albums for their covers.',
+    examples: [['file-01999d3e', 'album-01999d3f']],
+  });
 const payload = z.strictObject({ fileIds });
 const parameters = z.object({ readsAll: z.boolean() });
 

@@ -3,12 +3,12 @@ import { reasonOf } from '../../errors.ts';
 import { ProviderError } from '../../providers/failure.ts';
 import type { Item } from '../items.ts';
 import { JobFailure, type JobType, type Tools, type Work } from '../job-type.ts';
-import { message, providerOf } from '../mailing.ts';
+import { message, providerName, providerOf } from '../mailing.ts';
 import { messageIdOf } from '../message-id.ts';
 import { backoffMs } from '../backoff.ts';
 import { eachItem } from '../each-item.ts';
 
-const payload = z.strictObject({ items: z.array(message).min(1), provider: z.string().optional() });
+const payload = z.strictObject({ items: z.array(message).min(1), provider: providerName });
 
 /** Sends many mails. Each is tried again by itself; one that is refused does not stop the others. */
 export const emailBatch: JobType<z.output<typeof payload>> = {

@@ -1,9 +1,9 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { JobType } from '../job-type.ts';
-import { message, providerOf } from '../mailing.ts';
+import { message, providerName, providerOf } from '../mailing.ts';
 import { messageIdOf } from '../message-id.ts';
 
-const payload = message.extend({ provider: z.string().optional() });
+const payload = message.extend({ provider: providerName });
 
 /** Sends one mail. */
 export const email: JobType<z.output<typeof payload>> = {

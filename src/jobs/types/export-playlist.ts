@@ -3,11 +3,12 @@ import { z } from 'zod';
 import { forbidden, notFound } from '../../errors.ts';
 import type { Database } from '../../postgres/pool.ts';
 import { playlistAt, type PlaylistMoment } from '../../projections/playlist-moments.ts';
+import { opaqueId } from '../../text.ts';
 import { JobFailure, type JobType } from '../job-type.ts';
-import { addressed, providerOf } from '../mailing.ts';
+import { addressed, providerName, providerOf } from '../mailing.ts';
 import { messageIdOf } from '../message-id.ts';
 
-const payload = z.strictObject({ playlistId: z.string(), targetEmail: addressed, provider: z.string().optional() });
+const payload = z.strictObject({ playlistId: opaqueId(), targetEmail: addressed, provider: providerName });
 const parameters = z.object({ playlistId: z.string(), version: z.int(), catalog: z.array(z.int()) });
 const kept = z.object({ targetEmail: z.string() });
 

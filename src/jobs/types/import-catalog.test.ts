@@ -61,6 +61,15 @@ describe('lines of CSV', () => {
     ]);
   });
 
+  it('leave turns of the event loop to others, however many are bad', async () => {
+    const reading = all(linesOf('csv', Readable.from([Buffer.from(`kind,name\n${'a\n'.repeat(5_000)}`)])));
+    let [turns, isOver] = [0, false];
+    const ended = reading.then((lines) => ((isOver = true), lines));
+    while (!isOver) await new Promise((resolve) => setImmediate(resolve, turns++));
+    expect(await ended).toHaveLength(5_000);
+    expect(turns).toBeGreaterThanOrEqual(5);
+  });
+
   it('fail with what they are read from', async () => {
     const broken = Readable.from(
       (function* () {
@@ -80,6 +89,16 @@ describe('lines of NDJSON', () => {
       value(4, [1]),
       fault(5, 'not JSON'),
       value(6, 'last' as never),
+    ]);
+  });
+
+  it('are not read when they are longer than an album or a song can be', async () => {
+    const long = '['.repeat(65_537);
+    expect(await read('ndjson', `[1]\n${long}\n[2]\n${long}`, 1_000)).toEqual([
+      value(1, [1]),
+      fault(2, '65536 characters'),
+      value(3, [2]),
+      fault(4, '65536 characters'),
     ]);
   });
 });
@@ -208,6 +227,7 @@ describe('the payload of an import', () => {
     ['a header without kind', { format: 'csv', data: 'name,year\nalbum,2008' }, 'data: must begin with a line'],
     ['an unknown column', { format: 'csv', data: 'kind,price\n' }, 'data: must begin with a line'],
     ['a column twice', { format: 'csv', data: 'kind,name,name\n' }, 'data: must begin with a line'],
+    ['a header of many blanks', { format: 'csv', data: `${' '.repeat(1_000)}kind\n` }, 'data: must begin with a line'],
     ['a header that does not end', { format: 'csv', data: 'kind,"name\n' }, 'data: must begin with a line'],
     ['too many lines', { format: 'ndjson', data: '\n'.repeat(100_000) }, 'data: must have at most 100000 lines'],
     ['too many bytes', { format: 'ndjson', data: 'é'.repeat(2_621_441) }, 'data: must have at most 5242880 bytes'],

@@ -4,6 +4,7 @@ import { AppError } from '../../errors.ts';
 import { thingIdOf } from '../../events/ids.ts';
 import { albumExists } from '../../projections/albums.ts';
 import { filesUnavailable } from '../../providers/files/failure.ts';
+import { storable } from '../../text.ts';
 import type { Items } from '../items.ts';
 import { JobFailure, type JobOutcome, type JobType, type Tools, type Work } from '../job-type.ts';
 import { type Entry, entriesOf } from './import-entries.ts';
@@ -20,7 +21,7 @@ const payload = z
     format: FORMAT.meta({
       description: 'CSV with a first line that names its columns, or one JSON object in each line.',
     }),
-    data: z.string().meta({
+    data: storable(MOST_BYTES).meta({
       description:
         `At most 5 MiB and ${MOST_LINES} lines, each an album or a song. ` +
         `Columns of CSV, in any order, and keys of the objects: ${COLUMNS.join(', ')}. \`kind\` is \`album\` or \`song\`. ` +

@@ -1,6 +1,9 @@
 import { z } from 'zod';
+import { isStorable, isWithin } from '../../text.ts';
 
 const MOST_CHARACTERS = 1_000;
+/** Of fields that are not known. */
+const MOST_FIELDS_NAMED = 10;
 
 const otherwise = (what: string) => (issue: { readonly input?: unknown }) =>
   issue.input === undefined ? 'is required' : what;
@@ -8,18 +11,13 @@ const otherwise = (what: string) => (issue: { readonly input?: unknown }) =>
 /** What Postgres and Avro can keep as it is. */
 const storable = z
   .string({ error: otherwise('must be a string') })
-  .refine((value) => !value.includes('\0') && value.isWellFormed(), {
-    error: 'must not contain NUL or half a surrogate pair',
+  .refine((value) => isWithin(value, MOST_CHARACTERS), {
+    error: `must have at most ${MOST_CHARACTERS} characters`,
     abort: true,
-  });
+  })
+  .refine(isStorable, { error: 'must not contain NUL or half a surrogate pair', abort: true });
 
-const text = storable
-  .refine((value) => value !== '', 'must not be empty')
-  .refine(isShort, `must have at most ${MOST_CHARACTERS} characters`);
-
-function isShort(value: string): boolean {
-  return value.length <= 2 * MOST_CHARACTERS && Array.from(value).length <= MOST_CHARACTERS;
-}
+const text = storable.refine((value) => value !== '', 'must not be empty');
 
 const integer = z.int32({ error: otherwise('must be a whole number of at most 32 bits') });
 
@@ -49,6 +47,9 @@ export function detailsOf(value: unknown): Details | string {
 
 function describe(issue: z.core.$ZodIssue): string {
   if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => `${key.slice(0, 50)} is not known here`).join(', ');
+    return issue.keys
+      .slice(0, MOST_FIELDS_NAMED)
+      .map((key) => `${key.slice(0, 50)} is not known here`)
+      .join(', ');
   return `${issue.path.length > 0 ? issue.path.join('.') : 'it'} ${issue.message}`;
 }

@@ -1,4 +1,5 @@
 import { pipeline, type Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type CsvError, type CsvErrorCode, type Info, type Options, parse } from 'csv-parse';
 import { parse as parseAtOnce } from 'csv-parse/sync';
 
@@ -28,9 +29,12 @@ const CSV = {
 
 const trimmed = (cells: readonly string[]) => cells.map((cell) => cell.trim());
 
+/** All names of columns and more blanks than there is a reason for. */
+const HEADER_LENGTH = 1_000;
+
 /** What is wrong with the first line of CSV, as the rest of a sentence. */
 export function headerFault(text: string): string | undefined {
-  const [header = []]: string[][] = parseAtOnce(text, { ...CSV, to: 1 });
+  const [header = []]: string[][] = parseAtOnce(text.slice(0, HEADER_LENGTH), { ...CSV, to: 1 });
   const columns = trimmed(header);
   const unknown = columns.find((column) => !COLUMNS.includes(column));
   if (columns.includes('kind') && unknown === undefined && new Set(columns).size === columns.length) return undefined;
@@ -43,14 +47,26 @@ async function* csvLines(bytes: Readable): AsyncGenerator<Line, void> {
   const faults: Line[] = [];
   const on_skip = (error?: CsvError) => void faults.push(faultOf(error));
   const parser = parse({ ...CSV, columns: trimmed, info: true, on_skip });
-  pipeline(bytes, parser, () => undefined); // whoever reads hears of it
+  pipeline(inTurns(bytes), parser, () => undefined); // whoever reads hears of it
   for await (const { info, record } of parser as AsyncIterable<{ info: Info; record: CsvRecord }>) {
     // The parser is ahead of whoever reads.
-    const before = faults.filter(({ number }) => number < info.lines).length;
-    yield* faults.splice(0, before);
+    const later = faults.findIndex(({ number }) => number >= info.lines);
+    yield* faults.splice(0, later < 0 ? faults.length : later);
     yield { number: info.lines, value: valueOf(record) };
   }
   yield* faults;
+}
+
+const PIECE_BYTES = 2_048;
+
+/** Small pieces, each in a turn of its own of the event loop: a bad line costs the parser 50 µs, and it parses what it gets at once. */
+async function* inTurns(bytes: Readable): AsyncGenerator<Buffer, void> {
+  for await (const chunk of bytes as AsyncIterable<Buffer>) {
+    for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+      yield chunk.subarray(at, at + PIECE_BYTES);
+      await nextTurn();
+    }
+  }
 }
 
 const FAULTS: Partial<Record<CsvErrorCode, string>> = {
@@ -81,7 +97,11 @@ async function* jsonLines(bytes: Readable): AsyncGenerator<Line, void> {
   }
 }
 
+/** Of a line of JSON, and more than an album or a song can have. */
+const LINE_LENGTH = 65_536;
+
 function jsonLine(number: number, line: string): Line {
+  if (line.length > LINE_LENGTH) return { number, fault: `It has more than ${LINE_LENGTH} characters.` };
   try {
     return { number, value: JSON.parse(line) as unknown };
   } catch {
@@ -93,7 +113,9 @@ async function* textLines(bytes: Readable): AsyncGenerator<string, void> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of bytes as AsyncIterable<Buffer>) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    // What is left of a long line is not searched again with each chunk.
+    const [first = '', ...others] = decoder.decode(chunk, { stream: true }).split('\n');
+    const lines = [rest + first, ...others];
     rest = lines.pop() ?? '';
     yield* lines;
   }

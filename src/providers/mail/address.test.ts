@@ -117,5 +117,5 @@ it('is taken out of what servers say', () => {
   expect(withoutAddresses('to:a@b.example;c@d.example [e@f.example] g@h.example')).toBe(
     'to:(address);(address) [(address)] (address)',
   );
-  expect(withoutAddresses('250 queued as 4F2 @ 12:00')).toBe('250 queued as 4F2 @ 12:00');
+  expect(withoutAddresses('250 queued as 4F2 at 12:00')).toBe('250 queued as 4F2 at 12:00');
 });

@@ -34,6 +34,13 @@ function asciiDomain(text: string): string | undefined {
 const isNameOfHost = (domain: string, labels: readonly string[]) =>
   domain === 'localhost' || (labels.length > 1 && /[a-z]/.test(labels.at(-1) ?? ''));
 
-/** Servers repeat the address they speak of; what is said here may be kept where nothing personal is. */
+const MAX_LENGTH = 500;
+/** A local part in quotes with its domain; or a word, and what stands in brackets right after its `@`. */
+const WORDS = /"[^"]*"@[^\s<>()\]",;:]*|[^\s<>()[\]",;:]+(?:(?<=@)\[[^\s<>()\]",;:]*\]?)?/g;
+
+/**
+ * Servers repeat the address they speak of; what is said here may be kept where nothing personal is. Gives at most 500
+ * characters. Each word is looked at once: a search for addresses tries every place of a long word as their beginning.
+ */
 export const withoutAddresses = (text: string): string =>
-  text.replace(/[^\s<>()[\]",;:]+@[^\s<>()\]",;:]+/g, '(address)');
+  text.replace(WORDS, (word) => (word.includes('@') ? '(address)' : word)).slice(0, MAX_LENGTH);
