@@ -180,7 +180,7 @@ describe('the embedded log', () => {
     await follower.until(() => follower.slices.length === 2);
     expect(follower.slices[1]!.records).toMatchObject([gap]);
     await log.append([{ ...where, record: awkward[0]! }]);
-    await follower.until(() => follower.records.at(-1)?.offset === 4);
+    await follower.until(() => follower.slices.at(-1)?.records.at(-1)?.offset === 4);
   });
 
   it('deletes what is older than its topic keeps, and nothing else', async () => {
