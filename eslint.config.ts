@@ -45,7 +45,7 @@ const arrows: Record<string, string[]> = {
     'jobs',
     'config',
   ],
-  stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys', 'stop-signal'],
+  stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys', 'private-data', 'stop-signal'],
 };
 
 const isFile = (name: string) => existsSync(new URL(`./src/${name}.ts`, import.meta.url));

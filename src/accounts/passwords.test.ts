@@ -71,7 +71,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 describe('the line', () => {
   it('lets so many in at once, and the others in their order', async () => {
     const { begun, argon2 } = held();
-    const passwords = createPasswords({ argon2, atOnce: 2 });
+    const passwords = createPasswords({ argon2, concurrency: 2 });
     const order: number[] = [];
     const all = [0, 1, 2, 3].map((n) => passwords.matches('x', '$').then(() => order.push(n)));
     await turn();
@@ -89,7 +89,7 @@ describe('the line', () => {
 
   it('is so long and no longer: then one is told when to come again', async () => {
     const { begun, argon2 } = held();
-    const passwords = createPasswords({ argon2, atOnce: 1, waiting: 2 });
+    const passwords = createPasswords({ argon2, concurrency: 1, capacity: 2 });
     const first = [1, 2, 3].map(() => passwords.matches('x', '$'));
     await turn();
     const refused = { kind: 'unavailable', code: 'TOO_MANY_LOGINS', retryAfter: 5 };
@@ -108,7 +108,7 @@ describe('the line', () => {
 
   it('goes on after a failure', async () => {
     const { begun, argon2 } = held();
-    const passwords = createPasswords({ argon2, atOnce: 1 });
+    const passwords = createPasswords({ argon2, concurrency: 1 });
     const [failing, next] = [passwords.matches('x', '$'), passwords.matches('x', '$')];
     const failed = expect(failing).rejects.toThrow('broken');
     await turn();

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isVisible, normalUsername, USERNAME_LENGTH } from '../accounts/usernames.ts';
 
 /** Whether Postgres and Avro can keep the string as it is: no NUL, no half of a surrogate pair. */
 export const isStorable = (value: string): boolean => !value.includes('\0') && value.isWellFormed();
@@ -26,6 +27,17 @@ function isShort(value: string): boolean {
   return value.length <= 2 * TEXT_LENGTH && Array.from(value).length <= TEXT_LENGTH;
 }
 
+/** A username as it is kept: in its one spelling, and without what cannot be seen. */
+export const username = (description: string, example: string) =>
+  storable()
+    .overwrite(normalUsername)
+    .refine((value) => value !== '', { error: 'must not be empty' })
+    .refine((value) => Array.from(value).length <= USERNAME_LENGTH, {
+      error: `must have at most ${USERNAME_LENGTH} characters`,
+    })
+    .refine(isVisible, { error: 'must not contain characters that cannot be seen or that change direction' })
+    .meta({ description, examples: [example], minLength: 1, maxLength: USERNAME_LENGTH });
+
 /** A password: storable, and not so long that hashing it is a burden. */
 export const password = (description: string) => storable().max(1_000).meta({ description, format: 'password' });
 
@@ -43,8 +55,8 @@ export const writeHeaders = z.object({
     .meta({
       description:
         'Names this command. The same command again has no second effect and gets the same answer, marked ' +
-        '`Idempotency-Replayed: true`; with another body it is 422.',
-      examples: ['6f1b3a52-import-0001'],
+        '`Idempotency-Replayed: true`; with another body it is 422. Without a login it must have at least 22 characters.',
+      examples: ['6f1b3a52-4c1e-4a53-9a4e-import-0001'],
     }),
 });
 
