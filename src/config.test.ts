@@ -292,7 +292,10 @@ it('takes the standard sender of mail when it is said aloud', () => {
 describe('the secrets of docker-compose.yml', () => {
   const compose = readFileSync(new URL('../docker-compose.yml', import.meta.url), 'utf8');
   const published = Object.fromEntries(
-    [...KEY_NAMES, 'PGPASSWORD'].map((name) => [name, new RegExp(`\\$\\{${name}:-([^}]+)\\}`).exec(compose)?.[1] ?? '']),
+    [...KEY_NAMES, 'PGPASSWORD'].map((name) => [
+      name,
+      new RegExp(`\\$\\{${name}:-([^}]+)\\}`).exec(compose)?.[1] ?? '',
+    ]),
   );
   const all = { ...published, PGHOST: 'postgres' };
   const refusal = (reason: string, ...names: string[]) =>
@@ -305,7 +308,9 @@ describe('the secrets of docker-compose.yml', () => {
     expect(refusalOf({ LINK_KEY_PREVIOUS: published.LINK_KEY, NODE_ENV: 'production' })).toBe(
       refusal('NODE_ENV is production', 'LINK_KEY_PREVIOUS'),
     );
-    expect(refusalOf({ ...KEYS, PGHOST: 'postgres', PGPASSWORD: 'another', NODE_ENV: 'production' })).toBe('nothing is wrong');
+    expect(refusalOf({ ...KEYS, PGHOST: 'postgres', PGPASSWORD: 'another', NODE_ENV: 'production' })).toBe(
+      'nothing is wrong',
+    );
   });
 
   it.each([
@@ -332,6 +337,10 @@ it('to run as root is a warning, unless a low port asks for it', () => {
   expect(rootWarnings(load({}), 0)).toEqual(warning);
   expect(rootWarnings(load({ PORT: '0' }), 0)).toEqual(warning);
   expect(rootWarnings(load({ PORT: '443', ROLES: 'projector' }), 0)).toEqual(warning);
-  expect([rootWarnings(load({ PORT: '443' }), 0), rootWarnings(load({}), 1_000), rootWarnings(load({}), undefined)]).toEqual([[], [], []]);
+  expect([
+    rootWarnings(load({ PORT: '443' }), 0),
+    rootWarnings(load({}), 1_000),
+    rootWarnings(load({}), undefined),
+  ]).toEqual([[], [], []]);
   expect(rootWarnings(load({ HEALTH_PORT: '80', ROLES: 'projector' }), 0)).toEqual([]);
 });

@@ -215,7 +215,9 @@ const settings = z.object({
   BREAKER_OPEN_SECONDS: duration.default(30).describe('how long nothing is asked of a provider that keeps failing'),
   BATCH_ITEMS: count.default(10_000).describe('items of a batch'),
   BATCH_BYTES: count.default(5_242_880).describe('bytes of a JSON body that holds a batch'),
-  RATE_LOGIN: rate.default('60/60').describe('logins from one address (of IPv6 a /56; ten times as many from a /48), `count/seconds`, or `off`'),
+  RATE_LOGIN: rate
+    .default('60/60')
+    .describe('logins from one address (of IPv6 a /56; ten times as many from a /48), `count/seconds`, or `off`'),
   RATE_FAILURES: rate
     .default('30/900')
     .describe('wrong passwords for one account; each address that logged in to it before has as many of its own'),
@@ -387,7 +389,6 @@ function mustHaveCertificates({ PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY }:
   }
   if (!PGSSLCERT !== !PGSSLKEY) throw new ConfigError('PGSSLKEY: must be set together with PGSSLCERT');
 }
-
 
 /** Lines for the log at start about settings that do nothing or are risky. */
 export function warningsOf(config: Config): string[] {

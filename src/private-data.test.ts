@@ -46,7 +46,8 @@ describe('the data directory', () => {
     await keep();
     for (const file of files) expect(await modeOf(file)).toBe('600');
     expect(await modeOf(program)).toBe('700');
-    for (const directory of ['keys', 'files', 'files/openmusic/covers']) expect(await modeOf(at(directory))).toBe('700');
+    for (const directory of ['keys', 'files', 'files/openmusic/covers'])
+      expect(await modeOf(at(directory))).toBe('700');
   });
 
   it('is not made where Postgres is elsewhere', async () => {

@@ -22,7 +22,15 @@ async function startAccess({ everyMs = 3_600_000, staleMs = 5_000 } = {}) {
   const access = await followAccess({ database, report: () => undefined, everyMs, staleMs });
   followed.push(access);
   const change = async (row: Row) => {
-    rows.push({ id: rows.length + 1, account: 'user-1', version: null, role: null, session: null, neededMs: 60_000, ...row });
+    rows.push({
+      id: rows.length + 1,
+      account: 'user-1',
+      version: null,
+      role: null,
+      session: null,
+      neededMs: 60_000,
+      ...row,
+    });
     await access.recheck();
   };
   return { access, table, change };
@@ -46,7 +54,7 @@ describe('a token', () => {
     expect(access.judge({ ...claim, id: 'user-2' })?.role).toBe('user');
   });
 
-  it('is over when its account’s tokens were ended, whatever role was granted since; a newer one is not', async () => {
+  it('is over when its account’s tokens were ended, also when a role was granted since; a newer one is not', async () => {
     const { access, change } = await startAccess();
     await change({ version: 4 });
     await change({ version: 5, role: 'admin' });

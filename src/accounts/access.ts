@@ -11,7 +11,7 @@ export interface AccessClaim extends VersionedAccount {
 
 /** What this process knows of changes since tokens were made. */
 export interface Access {
-  /** Whether it was told of late: without that nobody knows whether a token is still good. */
+  /** Whether it was told of late: without that it is not known whether a token is still good. */
   isCurrent(): boolean;
   /** The account with the role that it has now; undefined when its tokens or its session were ended. */
   judge(claim: AccessClaim): Account | undefined;
@@ -72,7 +72,7 @@ export async function followAccess({ database, report, ...times }: AccessOptions
   let isWanted = false;
 
   async function ask(): Promise<void> {
-    for (let more = true; more; ) {
+    for (let more = true; more;) {
       const asked = performance.now();
       const changes = await database.query<Change>({ name: 'access-changes', text: CHANGES, values: [last] });
       for (const change of changes) known.add(change, asked);

@@ -87,7 +87,9 @@ export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
 
   /** Names of earlier versions were taken as they were typed. */
   const find = (typed: string, sender: string) =>
-    rows.maybeOne(sql.type(credentials)`SELECT a.id, a.role, a.access_version AS version, a.locked, a.password_hash AS hash,
+    rows.maybeOne(sql.type(
+      credentials,
+    )`SELECT a.id, a.role, a.access_version AS version, a.locked, a.password_hash AS hash,
         l.seen_at IS NOT NULL AS "isKnown", coalesce(l.seen_at > now() - interval '1 day', false) AS "isNoted"
       FROM accounts a LEFT JOIN login_addresses l ON l.account_id = a.id AND l.sender = ${sender}
       WHERE a.username = ANY(${sql.array([typed, normalUsername(typed)], 'text')})

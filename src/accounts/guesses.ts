@@ -21,7 +21,7 @@ export interface Attempt extends Pick<Turn, 'sender' | 'signal'> {
 export interface Target {
   readonly username: string;
   readonly accountId: string | undefined;
-  /** Whether somebody logged in to the account from this address before. */
+  /** Whether the account was logged in to from this address before. */
   readonly isKnown: boolean;
 }
 

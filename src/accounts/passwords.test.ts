@@ -22,6 +22,26 @@ describe('a hashed password', () => {
   });
 });
 
+describe('a password in another spelling of its characters', () => {
+  const [composed, decomposed] = ['s\u00e9same', 'se\u0301same'];
+
+  it('is the same one', async () => {
+    const passwords = createPasswords();
+    for (const [given, typed] of [
+      [composed, decomposed],
+      [decomposed, composed],
+    ] as const)
+      expect(await passwords.matches(typed, await passwords.hash(given))).toBe(true);
+  });
+
+  it('still fits a hash of earlier versions, which is of what was typed', async () => {
+    const passwords = createPasswords();
+    const old = await hash(decomposed);
+    expect([await passwords.matches(decomposed, old), await passwords.matches(composed, old)]).toEqual([true, false]);
+    expect(await passwords.matches(decomposed, await hash(composed))).toBe(true);
+  });
+});
+
 describe('without a hash to compare with', () => {
   /** Every call of argon2, without what is random in it. */
   function recorded() {
@@ -104,6 +124,21 @@ describe('the line', () => {
       await turn();
     }
     expect(await Promise.all([...first, late])).toEqual([true, true, true, true]);
+  });
+
+  it('looks again when the turn comes whether it may be taken', async () => {
+    const { begun, argon2 } = held();
+    const passwords = createPasswords({ argon2, concurrency: 1 });
+    const first = passwords.matches('x', '$');
+    let allowed = true;
+    const mayBegin = () => (allowed ? Promise.resolve() : Promise.reject(new Error('too many')));
+    const second = passwords.matches('x', '$', { sender: 'a', mayBegin });
+    await turn();
+    allowed = false;
+    begun[0]?.resolve(true);
+    expect(await first).toBe(true);
+    await expect(second).rejects.toThrow('too many');
+    expect(begun).toHaveLength(1);
   });
 
   it('goes on after a failure', async () => {

@@ -48,7 +48,9 @@ describe('those who wait for a hash', () => {
     const all = await finishAll();
     expect(all.filter((each) => !each.includes(' TOO'))).toEqual(['many 1', 'known', 'other 1', 'third']);
     const refused = ['many 5', 'many 4', 'other 2', 'many 3', 'fourth', 'many 2'];
-    expect(all.filter((each) => each.includes(' TOO')).sort()).toEqual(refused.sort().map((name) => `${name} TOO_MANY_LOGINS`));
+    expect(all.filter((each) => each.includes(' TOO')).sort()).toEqual(
+      refused.sort().map((name) => `${name} TOO_MANY_LOGINS`),
+    );
   });
 
   it('are dropped when their client has left, and are not begun when it left before', async () => {

@@ -18,7 +18,10 @@ interface Place {
 type Lines = Map<string, Place[]>;
 
 /** Runs at most `concurrency` works at once. At most `capacity` others wait; of more, the longest line loses its last one. */
-export function createTurns(concurrency: number, capacity: number): <T>(turn: Turn, work: () => Promise<T>) => Promise<T> {
+export function createTurns(
+  concurrency: number,
+  capacity: number,
+): <T>(turn: Turn, work: () => Promise<T>) => Promise<T> {
   /** Those of known senders go first. A line that had its turn goes to the end of its group. */
   const known: Lines = new Map();
   const others: Lines = new Map();

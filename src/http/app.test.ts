@@ -55,6 +55,15 @@ describe('errors', () => {
     expect(JSON.stringify(lines)).toContain('secret');
   });
 
+  it('is logged without the query of its address, which holds the signature of a link', async () => {
+    const { app, lines } = start({
+      files: { put: () => Promise.resolve(), open: () => Promise.reject(new Error('disk')) },
+    });
+    await app.inject({ url: '/covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png?%73ignature=abc' });
+    expect(lines).toEqual([expect.objectContaining({ url: '/covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png' })]);
+    expect(JSON.stringify(lines)).not.toContain('abc');
+  });
+
   const refused = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:5432'), { code: 'ECONNREFUSED' });
   it.each([
     ['refused', refused],

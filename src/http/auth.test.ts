@@ -142,8 +142,10 @@ describe('a request with an access token', () => {
     started.push(app);
     const unchanged: Access = { isCurrent: () => true, judge: (claim) => claim, onChange: () => () => undefined };
     const tokens = acceptTokens(app, OPTIONS, { ...unchanged, ...access });
-    app.setErrorHandler((error: { kind?: string; code?: string }, _, reply) => reply.code(500).send([error.kind, error.code]));
-    app.get('/', ({ account }) => account ?? 'nobody');
+    app.setErrorHandler((error: { kind?: string; code?: string }, _, reply) =>
+      reply.code(500).send([error.kind, error.code]),
+    );
+    app.get('/', ({ account }) => account ?? 'anonymous');
     await app.ready();
     const authorization = `Bearer ${tokens.issueAccess(chris, 'one')}`;
     return (await app.inject({ url: '/', headers: token ? { authorization } : {} })).body;
@@ -152,11 +154,11 @@ describe('a request with an access token', () => {
   it('comes from the account as it is now', async () => {
     const admin = { id: 'user-1', role: 'admin' } as const;
     expect(JSON.parse(await ask({ judge: () => admin }))).toEqual(admin);
-    expect(await ask({ judge: () => undefined })).toBe('nobody');
+    expect(await ask({ judge: () => undefined })).toBe('anonymous');
   });
 
-  it('is not refused while nobody knows whether it is still good: it is to come again', async () => {
+  it('is not refused while it is not known whether the token is still good: it is to come again', async () => {
     expect(JSON.parse(await ask({ isCurrent: () => false }))).toEqual(['unavailable', 'ACCESS_UNKNOWN']);
-    expect(await ask({ isCurrent: () => false }, false)).toBe('nobody');
+    expect(await ask({ isCurrent: () => false }, false)).toBe('anonymous');
   });
 });

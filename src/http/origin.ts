@@ -33,7 +33,7 @@ const keyTooShort = () =>
       path: '/idempotency-key',
       message:
         `must have at least ${ANONYMOUS_KEY_LENGTH} characters where you are not logged in, as a random UUID has: ` +
-        'with a short key you could get what somebody else asked for',
+        'with a short key you could get what another caller asked for',
     },
   ]);
 

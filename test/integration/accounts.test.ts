@@ -305,11 +305,11 @@ describe('wrong passwords for one account', () => {
     await limited.stop();
   });
 
-  it('are counted for a user that there is not, too, and nobody can tell', async () => {
+  it('are counted for a user that there is not, too, and answered alike', async () => {
     const limited = await startApi({ rates: { ...FEW, jobs: undefined, default: undefined } });
-    const nobody = { username: newUsername(), password: 'secret' };
+    const unknown = { username: newUsername(), password: 'secret' };
     const statuses: number[] = [];
-    for (let n = 0; n < 7; n++) statuses.push((await limited.logIn(nobody, {}, `203.0.113.${n}`)).statusCode);
+    for (let n = 0; n < 7; n++) statuses.push((await limited.logIn(unknown, {}, `203.0.113.${n}`)).statusCode);
     expect(statuses).toEqual([401, 401, 401, 401, 401, 429, 429]);
     await limited.stop();
   });

@@ -188,7 +188,10 @@ describe('an archive', () => {
 
   it('does not have the files of others when its owner is no admin any more, or is locked', async () => {
     const files = [await madeFile(owner, 'mine.txt', 'my text'), await madeFile('user-2', 'b.txt', 'of another')];
-    for (const [role, locked] of [['user', false], ['admin', true]] as const) {
+    for (const [role, locked] of [
+      ['user', false],
+      ['admin', true],
+    ] as const) {
       const asked = await pack(files, { isAdmin: true });
       await haveRole(role, locked);
       await work(asked);

@@ -30,7 +30,7 @@ const refreshBody = z.strictObject({ refreshToken: z.string().meta({ description
 const accessToken = z.string().meta({ description: 'For the header `Authorization: Bearer …`.' });
 
 /** A login attempt is never refused for its length. */
-const givenPassword = storable().meta({ description: 'Whatever its length.', format: 'password' });
+const givenPassword = storable().meta({ description: 'Of any length.', format: 'password' });
 
 const tags = ['users'];
 const schemas = {

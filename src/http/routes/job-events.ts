@@ -60,7 +60,10 @@ export const jobEventRoutes =
       const after = Number(request.headers['last-event-id'] ?? 0);
       if (isOver(job.state) && after >= version) return reply.code(204).send();
       const stream = watcher.watch(job.id, after);
-      stream.once('close', whenChanged(request, access, () => stream.push(null)));
+      stream.once(
+        'close',
+        whenChanged(request, access, () => stream.push(null)),
+      );
       return reply.headers(UNBUFFERED).send(stream);
     });
 

@@ -92,7 +92,8 @@ it.each(SPECIAL)('%s is not public', (_, ...addresses) => {
 
 describe('an address of this machine', () => {
   it('is loopback in any form', () => {
-    for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', '::7f00:1', '::127.0.0.1']) expect(isLoopback(address)).toBe(true);
+    for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', '::7f00:1', '::127.0.0.1'])
+      expect(isLoopback(address)).toBe(true);
     for (const address of ['128.0.0.1', '10.0.0.1', '::2', '', 'localhost']) expect(isLoopback(address)).toBe(false);
   });
 });
