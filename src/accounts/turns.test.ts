@@ -38,6 +38,13 @@ describe('those who wait for a hash', () => {
     expect(await finishAll()).toEqual(['new 1', 'known', 'new 2', 'new 3']);
   });
 
+  it('get every fourth turn, however many known ones come', async () => {
+    const { begin, finishAll } = workshop(20);
+    for (const n of [1, 2]) begin(`new ${n}`, { sender: 'new' });
+    for (const n of [1, 2, 3, 4, 5]) begin(`known ${n}`, { sender: 'known', isKnown: true });
+    expect((await finishAll()).indexOf('new 2')).toBe(4);
+  });
+
   it('are so many and no more: the last of the longest line is refused', async () => {
     const { begin, finishAll } = workshop(3);
     for (const n of [1, 2, 3, 4, 5]) begin(`many ${n}`, { sender: 'many' });

@@ -17,19 +17,24 @@ interface Place {
 
 type Lines = Map<string, Place[]>;
 
+/** However many known senders wait, every so many turns are one of the others. */
+const OTHERS_EVERY = 4;
+
 /** Runs at most `concurrency` works at once. At most `capacity` others wait; of more, the longest line loses its last one. */
 export function createTurns(
   concurrency: number,
   capacity: number,
 ): <T>(turn: Turn, work: () => Promise<T>) => Promise<T> {
-  /** Those of known senders go first. A line that had its turn goes to the end of its group. */
+  /** A line that had its turn goes to the end of its group. */
   const known: Lines = new Map();
   const others: Lines = new Map();
   let busy = 0;
   let waiting = 0;
+  let taken = 0;
 
   function next(): Place | undefined {
-    const group = known.size > 0 ? known : others;
+    const isOfOthers = known.size === 0 || (others.size > 0 && ++taken % OTHERS_EVERY === 0);
+    const group = isOfOthers ? others : known;
     for (const [sender, line] of group) {
       const place = line.shift();
       group.delete(sender);
@@ -49,13 +54,11 @@ export function createTurns(
         remove(group, sender, place);
         reject(clientLeft());
       };
-      const settled = <Args extends unknown[]>(settle: (...args: Args) => void) => {
-        return (...args: Args) => {
-          signal?.removeEventListener('abort', leave);
-          settle(...args);
-        };
+      const staying = () => signal?.removeEventListener('abort', leave);
+      const place: Place = {
+        begin: () => (staying(), resolve()),
+        refuse: (error) => (staying(), reject(error)),
       };
-      const place: Place = { begin: settled(resolve), refuse: settled(reject) };
       signal?.addEventListener('abort', leave, { once: true });
       group.set(sender, [...line, place]);
       waiting++;

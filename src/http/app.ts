@@ -30,7 +30,6 @@ import { playlistRoutes } from './routes/playlists.ts';
 import { playlistSongRoutes } from './routes/playlist-songs.ts';
 import { providerRoutes } from './routes/providers.ts';
 import { refuseWrites } from './read-only.ts';
-import { secureHeaders } from './secure-headers.ts';
 import { rootRoutes } from './routes/root.ts';
 import { songRoutes } from './routes/songs.ts';
 import { type UserDependencies, userRoutes } from './routes/users.ts';
@@ -74,7 +73,6 @@ export function buildApp(deps: AppDependencies): FastifyInstance {
   }
   const app = bareApp(logger, deps.limits, deps.trustProxy);
   observe(app, deps.metricsRegistry, logger);
-  secureHeaders(app);
   describeApi(app, { version, publicUrl });
   const tokens = acceptTokens(app, deps.tokens, deps.access);
   registerNamed(app, { health: healthRoutes(deps.health, deps.metricsRegistry) });

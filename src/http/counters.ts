@@ -11,6 +11,8 @@ interface Counter {
 
 type Callback = (error: Error | null, result?: Count) => void;
 
+/** Of the counters: with blocked senders only, none that comes new could be counted. */
+const BLOCKED_SHARE = 0.9;
 /** Counters of one limit. */
 const CAPACITY = 10_000;
 
@@ -61,7 +63,9 @@ export class LocalCounters {
   #makeRoom(now: number): void {
     if (this.#open.size + this.#blocked.size <= this.#capacity) return;
     const [blocked] = this.#blocked;
-    if (blocked && blocked[1].endsAt <= now) this.#forget(blocked[0]);
-    else this.#forget((this.#open.keys().next().value ?? blocked?.[0]) as string);
+    const [open] = this.#open;
+    const isFull = this.#blocked.size > BLOCKED_SHARE * this.#capacity;
+    const leaving = blocked && (isFull || blocked[1].endsAt <= now) ? blocked : open;
+    if (leaving) this.#forget(leaving[0]);
   }
 }

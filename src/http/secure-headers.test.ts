@@ -1,5 +1,7 @@
 import { Readable } from 'node:stream';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { KEYS } from '../../test/support/keys.ts';
+import { forge, now } from '../../test/support/tokens.ts';
 import { httpApp, type Substitutes } from '../../test/support/http-app.ts';
 
 const started: { close(): Promise<unknown> }[] = [];
@@ -53,8 +55,11 @@ describe('an answer', () => {
   it('with a token or a link is kept nowhere', async () => {
     for (const method of ['POST', 'PUT', 'DELETE'] as const)
       expect(await cacheControlOf(method, '/authentications')).toBe('no-store');
+    const claims = { sub: 'user-1', role: 'user', aud: 'access', jti: 'j', iat: now(), exp: now() + 60 };
+    const headers = { authorization: `Bearer ${forge(claims, KEYS.ACCESS_TOKEN_KEY)}` };
     for (const url of ['/jobs/job-1/result', '/v1/download/result/job-1']) {
-      expect([url, await cacheControlOf('GET', url)]).toEqual([url, 'no-store']);
+      const answer = await start().inject({ url, headers });
+      expect([url, answer.statusCode, answer.headers['cache-control']]).toEqual([url, 404, 'no-store']);
     }
   });
 

@@ -46,7 +46,8 @@ async function endToEnd({ url, servers }: ComposeProject): Promise<void> {
 }
 
 async function refusesKnownKeys(compose: ComposeProject): Promise<void> {
-  for (const settings of [{ BIND: '0.0.0.0' }, { NODE_ENV: 'production' }]) {
+  const open: readonly Record<string, string>[] = [{ BIND: '0.0.0.0' }, { NODE_ENV: 'production' }];
+  for (const settings of open) {
     const { code, output } = await compose.startWith(settings);
     assert.equal(code, 1);
     for (const name of [...KEY_NAMES, 'PGPASSWORD'])

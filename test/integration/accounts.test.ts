@@ -356,7 +356,11 @@ describe('every process', () => {
     const roleOf = (token: string) => process.judge(claimOf(token))?.role;
     const becomes = async (role: string | undefined, token = accessToken) => {
       const began = performance.now();
-      await until(() => Promise.resolve(roleOf(token) === role));
+      await until(
+        () => Promise.resolve(roleOf(token) === role),
+        30_000,
+        () => `the role is ${roleOf(token)}`,
+      );
       expect(performance.now() - began).toBeLessThan(5 * SECOND_MS); // a second, on a machine with nothing else to do
     };
     await operator.grant(username, 'admin');
@@ -536,7 +540,11 @@ describe('openmusic accounts', () => {
   });
 
   const albumStatus = async ({ client }: Person) => (await client.post('/albums', album)).status;
-  const becomes = (person: Person, status: number) => until(async () => (await albumStatus(person)) === status);
+  const becomes = (person: Person, status: number) => until(
+      async () => (await albumStatus(person)) === status,
+      30_000,
+      () => `it does not become ${status}`,
+    );
 
   it('gives and takes roles beside a running server, for tokens that are out, too', async () => {
     const [chris, other] = [await newPerson(server!.url), await newPerson(server!.url)];
