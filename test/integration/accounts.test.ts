@@ -572,7 +572,7 @@ describe('openmusic accounts', () => {
 
   it('locks an account and ends its sessions, and a stream of events with them', async () => {
     const chris = await newPerson(server!.url);
-    const { body } = await chris.client.post('/jobs', { type: 'dummy', deliverAt: '2999-01-01T00:00:00Z' });
+    const { body } = await chris.client.post('/jobs', { type: 'dummy', deliverAt: new Date(Date.now() + 3_600_000).toISOString() });
     const headers = { authorization: `Bearer ${chris.accessToken}` };
     const events = await fetch(`${server!.url}/jobs/${body?.data?.jobId}/events`, { headers });
     expect((await accounts('sessions', chris.username)).output).toMatch(/^[0-9a-f]{12}  until \S+Z\n$/);
@@ -609,6 +609,6 @@ describe('openmusic accounts', () => {
     await server!.end('SIGTERM');
     expect(await accounts('grant', chris.username, 'admin')).toMatchObject({ code: 0 });
     server = await start();
-    expect(await albumStatus(chris)).toBe(201);
+    expect((await createClient(server.url, chris.accessToken).post('/albums', album)).status).toBe(201);
   }, 120_000);
 });
