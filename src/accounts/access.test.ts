@@ -77,7 +77,11 @@ describe('a process', () => {
     let told = 0;
     const unsubscribe = access.onChange(() => told++);
     const { asked } = table;
-    await until(() => Promise.resolve(table.asked > asked + 3), 10_000, () => 'it did not ask');
+    await until(
+      () => Promise.resolve(table.asked > asked + 3),
+      10_000,
+      () => 'it did not ask',
+    );
     expect(told).toBe(0);
     await change({ session: 'one' });
     expect(told).toBe(1);
@@ -90,9 +94,17 @@ describe('a process', () => {
     const { access, table } = await startAccess({ everyMs: 1, staleMs: 50 });
     expect(access.isCurrent()).toBe(true);
     table.isAway = true;
-    await until(() => Promise.resolve(!access.isCurrent()), 10_000, () => 'it did not ask');
+    await until(
+      () => Promise.resolve(!access.isCurrent()),
+      10_000,
+      () => 'it did not ask',
+    );
     table.isAway = false;
-    await until(() => Promise.resolve(access.isCurrent()), 10_000, () => 'it did not ask');
+    await until(
+      () => Promise.resolve(access.isCurrent()),
+      10_000,
+      () => 'it did not ask',
+    );
   });
 
   it('forgets what no token can be about any more', async () => {

@@ -540,7 +540,8 @@ describe('openmusic accounts', () => {
   });
 
   const albumStatus = async ({ client }: Person) => (await client.post('/albums', album)).status;
-  const becomes = (person: Person, status: number) => until(
+  const becomes = (person: Person, status: number) =>
+    until(
       async () => (await albumStatus(person)) === status,
       30_000,
       () => `it does not become ${status}`,
@@ -572,7 +573,10 @@ describe('openmusic accounts', () => {
 
   it('locks an account and ends its sessions, and a stream of events with them', async () => {
     const chris = await newPerson(server!.url);
-    const { body } = await chris.client.post('/jobs', { type: 'dummy', deliverAt: new Date(Date.now() + 3_600_000).toISOString() });
+    const { body } = await chris.client.post('/jobs', {
+      type: 'dummy',
+      deliverAt: new Date(Date.now() + 3_600_000).toISOString(),
+    });
     const headers = { authorization: `Bearer ${chris.accessToken}` };
     const events = await fetch(`${server!.url}/jobs/${body?.data?.jobId}/events`, { headers });
     expect((await accounts('sessions', chris.username)).output).toMatch(/^[0-9a-f]{12}  until \S+Z\n$/);
