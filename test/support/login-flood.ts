@@ -14,14 +14,15 @@ export interface FloodLogin {
 interface Flood {
   readonly url: string;
   readonly logins: readonly FloodLogin[];
+  readonly connections: number;
 }
 
 /**
- * Sends all logins at once, each on a connection of its own, and resolves to their statuses. In a thread of its own: to send them would
- * keep a test from measuring what others wait for.
+ * Sends logins, each on a connection of its own, all at once or over so many connections, and resolves to their statuses. In a thread of
+ * its own: to send them would keep a test from measuring what others wait for.
  */
-export async function flood(url: string, logins: readonly FloodLogin[]): Promise<number[]> {
-  const data: Flood = { url, logins };
+export async function flood(url: string, logins: readonly FloodLogin[], connections = Infinity): Promise<number[]> {
+  const data: Flood = { url, logins, connections };
   const worker = new Worker(new URL(import.meta.url), { workerData: data });
   const [[statuses]] = (await Promise.all([once(worker, 'message'), once(worker, 'exit')])) as [[number[]], unknown];
   return statuses;
@@ -43,7 +44,7 @@ async function logIn(url: string, { username, password, from, leaves }: FloodLog
 }
 
 if (parentPort && workerData) {
-  const { url, logins } = workerData as Flood;
-  const agent = new Agent({ keepAlive: false });
+  const { url, logins, connections } = workerData as Flood;
+  const agent = new Agent({ keepAlive: false, maxSockets: connections });
   parentPort.postMessage(await Promise.all(logins.map((login) => logIn(url, login, agent))));
 }
