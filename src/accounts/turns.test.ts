@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { AppError } from '../errors.ts';
 import { createTurns, type Turn } from './turns.ts';
 
 /** Works that end when they are told to, and what became of them in order. */
@@ -10,7 +11,7 @@ function workshop(capacity: number) {
     inTurn(turn, () => {
       told.push(name);
       return new Promise<void>((resolve) => ends.push(resolve));
-    }).catch((error: { code?: string }) => told.push(`${name} ${error.code}`));
+    }).catch((error: unknown) => told.push(`${name} ${(error as AppError).code}`));
   };
   async function finishAll(): Promise<string[]> {
     for (let quiet = 0; quiet < 3; quiet++) {

@@ -56,8 +56,14 @@ export function createTurns(
       };
       const staying = () => signal?.removeEventListener('abort', leave);
       const place: Place = {
-        begin: () => (staying(), resolve()),
-        refuse: (error) => (staying(), reject(error)),
+        begin() {
+          staying();
+          resolve();
+        },
+        refuse(error) {
+          staying();
+          reject(error);
+        },
       };
       signal?.addEventListener('abort', leave, { once: true });
       group.set(sender, [...line, place]);

@@ -74,7 +74,9 @@ export function limitGuesses(app: FastifyInstance, rate: Rate | undefined): (req
         const state = await look(request, { increment: false });
         if (!state.isAllowed && state.ttl > 0 && state.remaining === 0) throw tooMany(state.ttlInSeconds);
       },
-      failed: async () => void (await look(request)),
+      async failed() {
+        await look(request);
+      },
     };
   };
 }

@@ -336,7 +336,10 @@ describe('every process', () => {
     const access = await followAccess({ database: pool, report, everyMs: isTold ? 3_600_000 : 100 });
     const onNotice = () => void access.recheck();
     const listening = isTold ? listen({ connection, channel: accessChannel(name), onNotice, report }) : undefined;
-    return { judge: access.judge, stop: async () => (await listening?.stop(), await access.stop(), await pool.stop()) };
+    const stop = async () => {
+      for (const each of [listening, access, pool]) await each?.stop();
+    };
+    return { judge: access.judge, stop };
   }
 
   it.each([
@@ -579,7 +582,7 @@ describe('openmusic accounts', () => {
     });
     const headers = { authorization: `Bearer ${chris.accessToken}` };
     const events = await fetch(`${server!.url}/jobs/${body?.data?.jobId}/events`, { headers });
-    expect((await accounts('sessions', chris.username)).output).toMatch(/^[0-9a-f]{12}  until \S+Z\n$/);
+    expect((await accounts('sessions', chris.username)).output).toMatch(/^[0-9a-f]{12} {2}until \S+Z\n$/);
     expect(await accounts('lock', chris.username)).toMatchObject({ code: 0 });
     await becomes(chris, 401);
     expect(await events.text()).toContain('event: state'); // it has ended
