@@ -46,7 +46,7 @@ const arrows: Record<string, string[]> = {
     'config',
     'text',
   ],
-  stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys', 'stop-signal'],
+  stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys', 'private-data', 'stop-signal'],
 };
 
 const isFile = (name: string) => existsSync(new URL(`./src/${name}.ts`, import.meta.url));

@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { describeSettings, loadConfig, redacted, warningsOf } from './config.ts';
+import { describeSettings, loadConfig, redacted, rootWarnings, warningsOf } from './config.ts';
 import { KEY_NAMES } from './keys.ts';
 import { KEYS } from '../test/support/keys.ts';
 
@@ -287,4 +287,60 @@ describe('what the log shows of the settings', () => {
 
 it('takes the standard sender of mail when it is said aloud', () => {
   expect(load({ MAIL_FROM: load({}).MAIL_FROM })).toMatchObject({ MAIL_FROM: 'openmusic@localhost' });
+});
+
+describe('the secrets of docker-compose.yml', () => {
+  const compose = readFileSync(new URL('../docker-compose.yml', import.meta.url), 'utf8');
+  const published = Object.fromEntries(
+    [...KEY_NAMES, 'PGPASSWORD'].map((name) => [
+      name,
+      new RegExp(`\\$\\{${name}:-([^}]+)\\}`).exec(compose)?.[1] ?? '',
+    ]),
+  );
+  const all = { ...published, PGHOST: 'postgres' };
+  const refusal = (reason: string, ...names: string[]) =>
+    `${names.map((name) => `${name}: must not be the one of docker-compose.yml, which everybody knows`).join('; ')} (${reason})`;
+
+  it('are refused in production, each by its name', () => {
+    const names = Object.keys(published);
+    expect(names).toHaveLength(5);
+    expect(refusalOf({ ...all, NODE_ENV: 'production' })).toBe(refusal('NODE_ENV is production', ...names));
+    expect(refusalOf({ LINK_KEY_PREVIOUS: published.LINK_KEY, NODE_ENV: 'production' })).toBe(
+      refusal('NODE_ENV is production', 'LINK_KEY_PREVIOUS'),
+    );
+    expect(refusalOf({ ...KEYS, PGHOST: 'postgres', PGPASSWORD: 'another', NODE_ENV: 'production' })).toBe(
+      'nothing is wrong',
+    );
+  });
+
+  it.each([
+    [{ BIND: '0.0.0.0' }, '0.0.0.0'],
+    [{ BIND: '192.0.2.1' }, '192.0.2.1'],
+    [{ BIND: '::' }, '::'],
+    [{ HOST: '0.0.0.0' }, '0.0.0.0'],
+  ])('are refused where other machines reach it: %j', (open, address) => {
+    expect(refusalOf({ ...all, ...open })).toBe(refusal(`${address} can be reached`, ...Object.keys(published)));
+  });
+
+  it.each([{}, { BIND: '127.0.0.1', HOST: '0.0.0.0' }, { BIND: '::1' }, { HOST: '127.0.0.2' }])(
+    'are a warning each where only this machine does: %j',
+    (closed) => {
+      expect(warningsOf(load({ ...all, ...closed }))).toEqual(
+        Object.keys(published).map((name) => `${name} is the one of docker-compose.yml, which everybody knows.`),
+      );
+    },
+  );
+});
+
+it('to run as root is a warning, unless a low port asks for it', () => {
+  const warning = [expect.stringContaining('runs as root and has no need to')];
+  expect(rootWarnings(load({}), 0)).toEqual(warning);
+  expect(rootWarnings(load({ PORT: '0' }), 0)).toEqual(warning);
+  expect(rootWarnings(load({ PORT: '443', ROLES: 'projector' }), 0)).toEqual(warning);
+  expect([
+    rootWarnings(load({ PORT: '443' }), 0),
+    rootWarnings(load({}), 1_000),
+    rootWarnings(load({}), undefined),
+  ]).toEqual([[], [], []]);
+  expect(rootWarnings(load({ HEALTH_PORT: '80', ROLES: 'projector' }), 0)).toEqual([]);
 });

@@ -51,6 +51,10 @@ const settings = z.object({
     .pipe(z.array(z.enum(roles)).min(1))
     .describe('`all`, or any of `api,projector,exporter,worker,scheduler`: what this process does'),
   HOST: z.string().default('localhost').describe('address the API listens on'),
+  BIND: z
+    .string()
+    .optional()
+    .describe('address that docker-compose.yml publishes the API on; other machines reach HOST unless it is given'),
   PORT: port.default(5000).describe('port of the API'),
   HEALTH_PORT: port.optional().describe('port for probes and metrics of a process without the API'),
   PUBLIC_URL: z
@@ -213,7 +217,12 @@ const settings = z.object({
   BATCH_BYTES: count
     .default(5_242_880)
     .describe('bytes of a JSON body that holds a batch, an import or a message of an admin'),
-  RATE_LOGIN: rate.default('60/60').describe('logins from one address, `count/seconds`, or `off`'),
+  RATE_LOGIN: rate
+    .default('60/60')
+    .describe('logins from one address (of IPv6 a /56; ten times as many from a /48), `count/seconds`, or `off`'),
+  RATE_FAILURES: rate
+    .default('30/900')
+    .describe('wrong passwords for one account; each address that logged in to it before has as many of its own'),
   RATE_REGISTER: rate.default('60/60').describe('registrations from one address, `count/seconds`, or `off`'),
   RATE_JOBS: rate.default('300/60').describe('jobs started by one account, `count/seconds`, or `off`'),
   RATE_DEFAULT: rate.default('off').describe('all requests from one address but probes, `count/seconds`, or `off`'),
@@ -336,10 +345,35 @@ function mustBeComplete(config: Settings): void {
   if (!config.AWS_ACCESS_KEY_ID !== !config.AWS_SECRET_ACCESS_KEY) {
     throw new ConfigError('AWS_SECRET_ACCESS_KEY: must be set together with AWS_ACCESS_KEY_ID');
   }
+  mustNotBePublished(config);
   mustHaveCertificates(config);
   if (config.READ_ONLY === 'on') mustFollow(config);
   else if (config.KAFKA_BROKERS) mustBeDistributed(config);
 }
+
+const KNOWN_KEY = 'only-for-development';
+const KNOWN_PASSWORD = 'openmusic';
+
+/** Secrets with the values that docker-compose.yml gives them. */
+function publishedSecrets(config: Settings): string[] {
+  const keys = KEY_NAMES.flatMap((name) => [name, `${name}_PREVIOUS`] as const);
+  const known = keys.filter((name) => config[name]?.startsWith(KNOWN_KEY));
+  return [...known, ...(config.PGHOST && config.PGPASSWORD === KNOWN_PASSWORD ? ['PGPASSWORD'] : [])];
+}
+
+/** Anybody can forge tokens with a published key: it serves one who tries OpenMusic on one machine. */
+function mustNotBePublished(config: Settings): void {
+  const published = publishedSecrets(config);
+  const open = config.BIND ?? config.HOST;
+  const isProduction = config.NODE_ENV === 'production';
+  if (published.length === 0 || (!isProduction && isOwnMachine(open))) return;
+  const reason = isProduction ? 'NODE_ENV is production' : `${open} can be reached`;
+  const are = published.map((name) => `${name}: must not be the one of docker-compose.yml, which everybody knows`);
+  throw new ConfigError(`${are.join('; ')} (${reason})`);
+}
+
+const isOwnMachine = (address: string): boolean =>
+  address === 'localhost' || address === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
 
 function mustBeDistributed(config: Settings): void {
   if (!config.PGHOST) throw new ConfigError('PGHOST: must be set when KAFKA_BROKERS is');
@@ -359,14 +393,11 @@ function mustHaveCertificates({ PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY }:
   if (!PGSSLCERT !== !PGSSLKEY) throw new ConfigError('PGSSLKEY: must be set together with PGSSLCERT');
 }
 
-const KNOWN_KEY = 'only-for-development';
-
 /** Lines for the log at start about settings that do nothing or are risky. */
 export function warningsOf(config: Config): string[] {
   const warnings: string[] = [];
-  for (const name of KEY_NAMES) {
-    if (config[name]?.startsWith(KNOWN_KEY))
-      warnings.push(`${name} is the one of docker-compose.yml, which everybody knows.`);
+  for (const name of publishedSecrets(config)) {
+    warnings.push(`${name} is the one of docker-compose.yml, which everybody knows.`);
   }
   if (config.RABBITMQ_SERVER) {
     warnings.push(
@@ -377,6 +408,15 @@ export function warningsOf(config: Config): string[] {
     warnings.push('Redis is not used: a follower (READ_ONLY=on) caches in process.');
   }
   return warnings;
+}
+
+const LAST_PRIVILEGED_PORT = 1_023;
+
+/** As root a fault of ours would be one of the whole machine. Only low ports need it. */
+export function rootWarnings({ ROLES, PORT, HEALTH_PORT }: Config, uid: number | undefined): string[] {
+  const ports = [ROLES.includes('api') ? PORT : undefined, HEALTH_PORT];
+  const isNeeded = ports.some((each) => each !== undefined && each > 0 && each <= LAST_PRIVILEGED_PORT);
+  return uid === 0 && !isNeeded ? ['OpenMusic runs as root and has no need to: start it as a user of its own.'] : [];
 }
 
 /** The settings without secrets, for the log. */

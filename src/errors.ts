@@ -37,6 +37,14 @@ export const keyReused = () =>
 export const unavailable = (code: string, message: string, cause?: unknown) =>
   new AppError('unavailable', code, message, { cause, retryAfter: 1 });
 
+/** An error as it is logged: without what libraries hang on theirs, as a query's values. */
+export function loggedError(thrown: unknown): unknown {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const { name, message, stack, cause } = thrown;
+  const code = 'code' in thrown ? thrown.code : undefined;
+  return { type: name, message, code, stack, ...(cause !== undefined && { cause: loggedError(cause) }) };
+}
+
 /** The text of whatever was thrown. Node gives an error for each address of a name and none for them all. */
 export function reasonOf(thrown: unknown): string {
   if (thrown instanceof AggregateError && thrown.message === '') return thrown.errors.map(reasonOf).join('; ');

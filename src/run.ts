@@ -1,10 +1,12 @@
+import path from 'node:path';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { keepCompiled } from './compile-cache.ts';
-import { loadConfig, redacted, warningsOf } from './config.ts';
-import { reasonOf } from './errors.ts';
+import { loadConfig, redacted, rootWarnings, warningsOf } from './config.ts';
+import { loggedError, reasonOf } from './errors.ts';
 import type { Faults } from './faults.ts';
 import { Lifecycle } from './lifecycle.ts';
+import { keepPrivate } from './private-data.ts';
 import { stopSignal } from './stop-signal.ts';
 
 keepCompiled();
@@ -20,9 +22,12 @@ export function run(faults: Faults = {}): void {
 /** Starts the roles of this process and stops them at the first signal to end; a second one ends at once. */
 async function main(faults: Faults): Promise<void> {
   const config = loadConfig();
-  const logger = pino({ level: config.LOG_LEVEL, base: undefined });
-  for (const warning of warningsOf(config)) logger.warn(warning);
+  const logger = pino({ level: config.LOG_LEVEL, base: undefined, serializers: { err: loggedError } });
+  for (const warning of [...warningsOf(config), ...rootWarnings(config, process.getuid?.())]) logger.warn(warning);
   logger.debug(redacted(config), 'configuration');
+  const dataDir = path.resolve(config.DATA_DIR);
+  const leadsToPostgres = config.PGHOST ? [] : [dataDir];
+  await keepPrivate(dataDir, { leadsToPostgres, report: (message) => logger.warn(message) });
   const lifecycle = new Lifecycle((message) => logger.error(message));
   const end = async (why: string, code: number) => {
     logger.info(`${why}: stopping`);

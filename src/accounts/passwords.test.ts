@@ -22,6 +22,26 @@ describe('a hashed password', () => {
   });
 });
 
+describe('a password in another spelling of its characters', () => {
+  const [composed, decomposed] = ['s\u00e9same', 'se\u0301same'];
+
+  it('is the same one', async () => {
+    const passwords = createPasswords();
+    for (const [given, typed] of [
+      [composed, decomposed],
+      [decomposed, composed],
+    ] as const)
+      expect(await passwords.matches(typed, await passwords.hash(given))).toBe(true);
+  });
+
+  it('still fits a hash of earlier versions, which is of what was typed', async () => {
+    const passwords = createPasswords();
+    const old = await hash(decomposed);
+    expect([await passwords.matches(decomposed, old), await passwords.matches(composed, old)]).toEqual([true, false]);
+    expect(await passwords.matches(decomposed, await hash(composed))).toBe(true);
+  });
+});
+
 describe('without a hash to compare with', () => {
   /** Every call of argon2, without what is random in it. */
   function recorded() {
@@ -71,7 +91,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 describe('the line', () => {
   it('lets so many in at once, and the others in their order', async () => {
     const { begun, argon2 } = held();
-    const passwords = createPasswords({ argon2, atOnce: 2 });
+    const passwords = createPasswords({ argon2, concurrency: 2 });
     const order: number[] = [];
     const all = [0, 1, 2, 3].map((n) => passwords.matches('x', '$').then(() => order.push(n)));
     await turn();
@@ -89,7 +109,7 @@ describe('the line', () => {
 
   it('is so long and no longer: then one is told when to come again', async () => {
     const { begun, argon2 } = held();
-    const passwords = createPasswords({ argon2, atOnce: 1, waiting: 2 });
+    const passwords = createPasswords({ argon2, concurrency: 1, capacity: 2 });
     const first = [1, 2, 3].map(() => passwords.matches('x', '$'));
     await turn();
     const refused = { kind: 'unavailable', code: 'TOO_MANY_LOGINS', retryAfter: 5 };
@@ -106,9 +126,24 @@ describe('the line', () => {
     expect(await Promise.all([...first, late])).toEqual([true, true, true, true]);
   });
 
+  it('looks again when the turn comes whether it may be taken', async () => {
+    const { begun, argon2 } = held();
+    const passwords = createPasswords({ argon2, concurrency: 1 });
+    const first = passwords.matches('x', '$');
+    let allowed = true;
+    const mayBegin = () => (allowed ? Promise.resolve() : Promise.reject(new Error('too many')));
+    const second = passwords.matches('x', '$', { sender: 'a', mayBegin });
+    await turn();
+    allowed = false;
+    begun[0]?.resolve(true);
+    expect(await first).toBe(true);
+    await expect(second).rejects.toThrow('too many');
+    expect(begun).toHaveLength(1);
+  });
+
   it('goes on after a failure', async () => {
     const { begun, argon2 } = held();
-    const passwords = createPasswords({ argon2, atOnce: 1 });
+    const passwords = createPasswords({ argon2, concurrency: 1 });
     const [failing, next] = [passwords.matches('x', '$'), passwords.matches('x', '$')];
     const failed = expect(failing).rejects.toThrow('broken');
     await turn();

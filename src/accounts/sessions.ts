@@ -2,22 +2,30 @@ import { createHash } from 'node:crypto';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Rows } from '../postgres/rows.ts';
-import { type Account, role } from './accounts.ts';
+import { forgetOld, inTurn, neededUntil, tellAll } from './access-changes.ts';
+import { role, type VersionedAccount } from './accounts.ts';
 
-/** The refresh tokens that are good. Only their hashes are kept: whoever reads the table cannot log in with it. */
-export interface Sessions {
-  open(token: string, account: string, expiresAt: Date): Promise<void>;
-  /** The account as it is now; undefined when the token is unknown, revoked or expired. */
-  find(token: string): Promise<Account | undefined>;
-  /** False when there was nothing to revoke. */
-  close(token: string): Promise<boolean>;
+/** A refresh token, and the id of the session that began with it. */
+export interface SessionToken {
+  readonly token: string;
+  readonly sessionId: string;
 }
 
-const found = z.strictObject({ id: z.string(), role });
+/** The refresh tokens that are good. Only their hashes are kept: to read the table is not enough to log in. */
+export interface Sessions {
+  open(token: string, account: string, expiresAt: Date): Promise<void>;
+  /** The account as it is now; undefined when the token is unknown, revoked or expired, or the account locked. */
+  find(token: string): Promise<VersionedAccount | undefined>;
+  /** Ends the access tokens of the session, too. False when there was nothing to revoke. */
+  close(session: SessionToken): Promise<boolean>;
+}
+
+const found = z.strictObject({ id: z.string(), role, version: z.int() });
 
 const hashOf = (token: string) => sql.binary(createHash('sha256').update(token).digest());
 
-export function createSessions(rows: Rows): Sessions {
+/** `accessTokenAge` in seconds. */
+export function createSessions(rows: Rows, accessTokenAge: number): Sessions {
   return {
     async open(token, account, expiresAt) {
       await rows.query(sql.unsafe`WITH expired AS (DELETE FROM refresh_tokens WHERE account_id = ${account} AND expires_at < now())
@@ -26,15 +34,19 @@ export function createSessions(rows: Rows): Sessions {
     },
 
     async find(token) {
-      const account = await rows.maybeOne(sql.type(found)`SELECT a.id, a.role FROM refresh_tokens t
-        JOIN accounts a ON a.id = t.account_id WHERE t.token_hash = ${hashOf(token)} AND t.expires_at > now()`);
+      const account = await rows.maybeOne(sql.type(found)`SELECT a.id, a.role, a.access_version AS version
+        FROM refresh_tokens t JOIN accounts a ON a.id = t.account_id
+        WHERE t.token_hash = ${hashOf(token)} AND t.expires_at > now() AND NOT a.locked`);
       return account ?? undefined;
     },
 
-    async close(token) {
-      const { rowCount } = await rows.query(
-        sql.unsafe`DELETE FROM refresh_tokens WHERE token_hash = ${hashOf(token)} AND expires_at > now()`,
-      );
+    async close({ token, sessionId }) {
+      const { rowCount } = await rows.query(sql.unsafe`WITH ${inTurn}, ${forgetOld},
+        closed AS (DELETE FROM refresh_tokens USING turn
+          WHERE token_hash = ${hashOf(token)} AND expires_at > now() RETURNING account_id),
+        told AS (INSERT INTO access_changes (account_id, session_id, needed_until)
+          SELECT account_id, ${sessionId}, ${neededUntil(accessTokenAge)} FROM closed RETURNING 1)
+        SELECT ${tellAll} FROM told`);
       return rowCount > 0;
     },
   };

@@ -46,5 +46,5 @@ async function adminToken(config: Config): Promise<string> {
     refresh: { key: keys.REFRESH_TOKEN_KEY, age: 60 },
   });
   await app.ready();
-  return tokens.issue('access', OPERATOR);
+  return tokens.issueAccess(OPERATOR);
 }

@@ -125,11 +125,39 @@ deadLetters
     exits((await load.deadLetters()).deadLettersDrop(jobs, options)),
   );
 
-const accounts = program.command('accounts').description('who may do what');
+const accounts = program.command('accounts').description('who may do what; holds within a second in every process');
+accounts
+  .command('list')
+  .description('every account, its role and its sessions')
+  .action(async () => exits((await load.accounts()).accountsList()));
+accounts
+  .command('grant <username> <role>')
+  .description('give the role admin or analytics')
+  .action(async (username: string, role: string) => exits((await load.accounts()).accountsGrant(username, role)));
 accounts
   .command('grant-admin <username>')
-  .description('make somebody an admin')
-  .action(async (username: string) => exits((await load.accounts()).accountsGrantAdmin(username)));
+  .description('the same as grant <username> admin')
+  .action(async (username: string) => exits((await load.accounts()).accountsGrant(username, 'admin')));
+accounts
+  .command('revoke <username>')
+  .description('take the role away')
+  .action(async (username: string) => exits((await load.accounts()).accountsRevoke(username)));
+accounts
+  .command('lock <username>')
+  .description('end all sessions and refuse logins')
+  .action(async (username: string) => exits((await load.accounts()).accountsLock(username)));
+accounts
+  .command('unlock <username>')
+  .description('allow logins again')
+  .action(async (username: string) => exits((await load.accounts()).accountsUnlock(username)));
+accounts
+  .command('sessions <username>')
+  .description('the sessions of an account, and until when they last')
+  .action(async (username: string) => exits((await load.accounts()).accountsSessions(username)));
+accounts
+  .command('end-sessions <username>')
+  .description('log the account out everywhere')
+  .action(async (username: string) => exits((await load.accounts()).accountsEndSessions(username)));
 
 program
   .command('migrate [direction]')

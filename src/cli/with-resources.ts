@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { pino } from 'pino';
 import { type Config, loadConfig } from '../config.ts';
 import { reasonOf } from '../errors.ts';
 import { Lifecycle } from '../lifecycle.ts';
+import { keepPrivate, makePrivate } from '../private-data.ts';
 import { openResources, type ResourceOptions, type Resources } from '../resources.ts';
 
 export type Output = (line: string) => void;
@@ -30,6 +33,7 @@ export async function withResources(
   const given = loadConfig();
   const config = migrate ? { ...given, MIGRATE_ON_BOOT: 'on' as const } : given;
   const logger = pino({ level: config.LOG_LEVEL === 'info' ? 'warn' : config.LOG_LEVEL }, pino.destination(2));
+  await keepPrivateBeside(config, logger);
   const lifecycle = new Lifecycle((message) => logger.warn(message));
   const interrupted = new AbortController();
   process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
@@ -52,6 +56,13 @@ function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener('abort', () => reject(new Error('interrupted')));
   });
+}
+
+/** What a server mends at its start is left to it; a command that comes first makes the directory as a server would. */
+async function keepPrivateBeside({ DATA_DIR, PGHOST }: Config, logger: ResourceOptions['logger']): Promise<void> {
+  const dataDir = path.resolve(DATA_DIR);
+  if (PGHOST || existsSync(dataDir)) makePrivate();
+  else await keepPrivate(dataDir, { leadsToPostgres: [dataDir], report: (message) => logger.warn(message) });
 }
 
 const print: Output = (line) => void process.stdout.write(`${line}\n`);

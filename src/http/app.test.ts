@@ -55,6 +55,15 @@ describe('errors', () => {
     expect(JSON.stringify(lines)).toContain('secret');
   });
 
+  it('is logged without the query of its address, which holds the signature of a link', async () => {
+    const { app, lines } = start({
+      files: { put: () => Promise.resolve(), open: () => Promise.reject(new Error('disk')) },
+    });
+    await app.inject({ url: '/covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png?%73ignature=abc' });
+    expect(lines).toEqual([expect.objectContaining({ url: '/covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png' })]);
+    expect(JSON.stringify(lines)).not.toContain('abc');
+  });
+
   const refused = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:5432'), { code: 'ECONNREFUSED' });
   it.each([
     ['refused', refused],
@@ -167,6 +176,8 @@ describe('request ids', () => {
 });
 
 describe('idempotency keys', () => {
+  const KEY = 'a-key-of-22-characters';
+  const OTHER_KEY = 'another-one-that-is-long';
   const send = async (
     key: string | undefined,
     substitutes?: Substitutes,
@@ -186,53 +197,67 @@ describe('idempotency keys', () => {
   });
 
   it('caller, method, path and key name the command', async () => {
-    const { origin } = await send('k');
+    const { origin } = await send(KEY);
     expect(origin?.repeatable).toBe(true);
-    expect((await send('k')).origin?.commandId).toBe(origin?.commandId);
-    expect((await send('k', {}, '/albums/album-1?x=1')).origin?.commandId).toBe(origin?.commandId);
-    expect((await send('k', {}, '/%61lbums/album%2D1')).origin?.commandId).toBe(origin?.commandId);
-    expect((await send('l')).origin?.commandId).not.toBe(origin?.commandId);
-    expect((await send('k', {}, '/albums/album-2')).origin?.commandId).not.toBe(origin?.commandId);
-    expect((await send('k', {}, undefined, { method: 'DELETE' })).origin?.commandId).not.toBe(origin?.commandId);
+    expect((await send(KEY)).origin?.commandId).toBe(origin?.commandId);
+    expect((await send(KEY, {}, '/albums/album-1?x=1')).origin?.commandId).toBe(origin?.commandId);
+    expect((await send(KEY, {}, '/%61lbums/album%2D1')).origin?.commandId).toBe(origin?.commandId);
+    expect((await send(OTHER_KEY)).origin?.commandId).not.toBe(origin?.commandId);
+    expect((await send(KEY, {}, '/albums/album-2')).origin?.commandId).not.toBe(origin?.commandId);
+    expect((await send(KEY, {}, undefined, { method: 'DELETE' })).origin?.commandId).not.toBe(origin?.commandId);
   });
 
   it('the same body in another spelling has the same hash, another body has another', async () => {
-    const { origin } = await send('k');
+    const { origin } = await send(KEY);
     const spelled = {
       body: '{ "year": 2.008e3, "name": "Viva la V\\u0069da" }',
-      headers: { 'idempotency-key': 'k', 'content-type': 'application/json' },
+      headers: { 'idempotency-key': KEY, 'content-type': 'application/json' },
     };
-    expect((await send('k', {}, undefined, spelled)).origin?.bodyHash).toBe(origin?.bodyHash);
-    expect((await send('k', {}, undefined, { body: { ...body, year: 1 } })).origin?.bodyHash).not.toBe(
+    expect((await send(KEY, {}, undefined, spelled)).origin?.bodyHash).toBe(origin?.bodyHash);
+    expect((await send(KEY, {}, undefined, { body: { ...body, year: 1 } })).origin?.bodyHash).not.toBe(
       origin?.bodyHash,
     );
   });
 
   it('the hash is keyed, and older keys are tried too', async () => {
-    const { origin } = await send('k', { idempotencyKeys: { current: 'a'.repeat(32) } });
-    const rotated = await send('k', { idempotencyKeys: { current: 'b'.repeat(32), previous: 'a'.repeat(32) } });
+    const { origin } = await send(KEY, { idempotencyKeys: { current: 'a'.repeat(32) } });
+    const rotated = await send(KEY, { idempotencyKeys: { current: 'b'.repeat(32), previous: 'a'.repeat(32) } });
     expect(rotated.origin?.bodyHash).not.toBe(origin?.bodyHash);
     expect(rotated.origin?.olderBodyHashes).toEqual([origin?.bodyHash]);
   });
 
   it('names the thing that is created', async () => {
     const { app, sent } = start();
-    const create = () => app.inject({ method: 'POST', url: '/albums', headers: { 'idempotency-key': 'k' }, body });
+    const create = () => app.inject({ method: 'POST', url: '/albums', headers: { 'idempotency-key': KEY }, body });
     const first = (await create()).json<AnswerBody>();
     expect((await create()).json<AnswerBody>()).toEqual(first);
     expect(first.data.albumId).toBe(`album-${sent[0]?.origin.commandId.replaceAll('-', '')}`);
   });
 
   it('marks the answer to a command that came again', async () => {
-    const { answer } = await send('k', { outcome: () => ({ recordId: 'r', version: 1, replayed: true }) });
+    const { answer } = await send(KEY, { outcome: () => ({ recordId: 'r', version: 1, replayed: true }) });
     expect(answer.headers['idempotency-replayed']).toBe('true');
-    expect((await send('k')).answer.headers['idempotency-replayed']).toBeUndefined();
+    expect((await send(KEY)).answer.headers['idempotency-replayed']).toBeUndefined();
   });
 
   it.each([' ', 'a b', 'é', 'x'.repeat(256), '', 'a\tb'])('%j is 400', async (key) => {
     const { answer, origin } = await send(key);
     expect([answer.statusCode, answer.json<AnswerBody>().errors[0]?.path]).toEqual([400, '/idempotency-key']);
     expect(origin).toBeUndefined();
+  });
+
+  it('of 21 characters is 400 without a login, and says why; with one it is fine', async () => {
+    const { answer, origin } = await send(KEY.slice(1));
+    const { code, errors, message } = answer.json<AnswerBody>();
+    expect([answer.statusCode, code, errors[0]?.path]).toEqual([400, 'VALIDATION_FAILED', '/idempotency-key']);
+    expect(message).toContain('at least 22 characters where you are not logged in');
+    expect(origin).toBeUndefined();
+    const { app, sent } = start();
+    await app.ready();
+    const authorization = `Bearer ${app.jwt.access.sign({ sub: 'user-1', role: 'user', jti: 'j' })}`;
+    const headers = { 'idempotency-key': 'k', authorization };
+    expect((await app.inject({ method: 'PUT', url: '/albums/album-1', headers, body })).statusCode).toBe(200);
+    expect(sent[0]?.origin.actor).toBe('user-1');
   });
 
   it('255 characters are fine', async () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { FastifyInstance, FastifyPluginCallback } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import type { Access, LiveAccess } from '../accounts/access.ts';
 import { acceptTokens, callerOf, type TokenOptions, type Tokens } from './auth.ts';
 import { bareApp, type Limits, registerNamed } from './bare-app.ts';
 import type { Health } from './health.ts';
@@ -10,7 +11,7 @@ import { largeOnlyFromAdmins } from './large-bodies.ts';
 import { observe } from './observe.ts';
 import { describeApi } from './openapi.ts';
 import type { PlaylistDependencies } from './playlists.ts';
-import { type Counters, countRequests, limited, type Rates } from './rate-limits.ts';
+import { type Counters, countRequests, limited, limitGuesses, type Rates } from './rate-limits.ts';
 import { albumRoutes } from './routes/albums.ts';
 import { type AuthenticationDependencies, authenticationRoutes } from './routes/authentications.ts';
 import { collaborationRoutes } from './routes/collaborations.ts';
@@ -40,8 +41,10 @@ export interface AppDependencies
     PlaylistDependencies,
     JobDependencies,
     LogRecordDependencies,
-    Omit<UserDependencies, 'rate'>,
+    Omit<UserDependencies, 'rate' | 'guessesOf'>,
     Pick<AuthenticationDependencies, 'sessions'> {
+  /** Who may still do what. */
+  readonly access: Access & Pick<LiveAccess, 'recheck'>;
   readonly files: CoverDependencies['files'] & JobDependencies['files'];
   readonly tokens: TokenOptions;
   readonly rates: Rates;
@@ -72,7 +75,7 @@ export function buildApp(deps: AppDependencies): FastifyInstance {
   const app = bareApp(logger, deps.limits, deps.trustProxy);
   observe(app, deps.metricsRegistry, logger);
   describeApi(app, { version, publicUrl });
-  const tokens = acceptTokens(app, deps.tokens);
+  const tokens = acceptTokens(app, deps.tokens, deps.access);
   registerNamed(app, { health: healthRoutes(deps.health, deps.metricsRegistry) });
   countRequests(app, deps.counters);
   registerNamed(app, { api: apiRoutes(deps, tokens) });
@@ -86,11 +89,14 @@ const apiRoutes =
     const { publicUrl, rates } = deps;
     for (const hook of limited(api, 'default', rates.default)) api.addHook('onRequest', hook);
     if (deps.readOnly) api.addHook('onRequest', refuseWrites);
+    const guessesOf = limitGuesses(api, rates.failures);
+    // What is over at once here is over within a second elsewhere.
+    const recheckAccess = () => deps.access.recheck().catch(() => undefined);
     const signing = { ...deps, tokens, refreshTokenAge: deps.tokens.refresh.age, rate: rates.login };
     registerNamed(api, {
       root: rootRoutes({ version, publicUrl }),
-      users: userRoutes({ ...deps, rate: rates.register }),
-      authentications: authenticationRoutes(signing),
+      users: userRoutes({ ...deps, guessesOf, rate: rates.register }),
+      authentications: authenticationRoutes({ ...signing, guessesOf, recheckAccess }),
       albums: albumRoutes(deps),
       covers: coverRoutes(deps),
       likes: likeRoutes(deps),

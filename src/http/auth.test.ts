@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import Fastify from 'fastify';
-import type { Account } from '../accounts/accounts.ts';
+import type { Access, AccessClaim } from '../accounts/access.ts';
 import { acceptTokens, type TokenOptions } from './auth.ts';
 import { claimsOf, forge } from '../../test/support/tokens.ts';
 
-const chris: Account = { id: 'user-1', role: 'user' };
+const chris: AccessClaim = { id: 'user-1', role: 'user', version: 3 };
 const key = (letter: string) => letter.repeat(32);
 const OPTIONS = { access: { key: key('a'), age: 1_800 }, refresh: { key: key('r'), age: 604_800 } };
 const KINDS = ['access', 'refresh'] as const;
@@ -20,8 +20,21 @@ async function tokensWith(options: TokenOptions) {
   started.push(app);
   const tokens = acceptTokens(app, options);
   await app.ready();
-  return tokens;
+  const account = ({ id, role, version = 0 }: Said): AccessClaim => ({ id, role, version });
+  return {
+    issue: (kind: Kind, of: Said) =>
+      kind === 'access' ? tokens.issueAccess(account(of), of.sessionId) : tokens.issueRefresh(account(of)).token,
+    verify: (kind: Kind, token: string) =>
+      kind === 'access' ? tokens.verifyAccess(token) : tokens.verifyRefresh(token) && REFRESHED,
+  };
 }
+
+type Kind = (typeof KINDS)[number];
+type Said = Omit<AccessClaim, 'version'> & { readonly version?: number };
+/** A refresh token names its session only. */
+const REFRESHED = 'a session';
+
+const goodAs = (kind: Kind, claim: AccessClaim) => (kind === 'access' ? claim : REFRESHED);
 
 const isSignedWith = (token: string, secret: string) => forge(claimsOf(token), secret) === token;
 
@@ -32,7 +45,7 @@ describe.each([
   it('names the account and its role, and is of no other kind', async () => {
     const tokens = await tokensWith(OPTIONS);
     const token = tokens.issue(kind, { id: 'user-2', role: 'admin' });
-    expect(tokens.verify(kind, token)).toEqual({ id: 'user-2', role: 'admin' });
+    expect(tokens.verify(kind, token)).toEqual(goodAs(kind, { id: 'user-2', role: 'admin', version: 0 }));
     expect(tokens.verify(other, token)).toBeUndefined();
   });
 
@@ -53,7 +66,7 @@ describe.each([
     const { exp } = claimsOf(token) as { exp: number };
     const clock = jest.spyOn(Date, 'now');
     for (const [now, account] of [
-      [exp * 1_000 - 1, chris],
+      [exp * 1_000 - 1, goodAs(kind, chris)],
       [exp * 1_000 + 1, undefined],
       [exp * 1_000 + 600_000, undefined],
     ] as const) {
@@ -69,9 +82,10 @@ describe.each([
     const during = await tokensWith(rotated);
     const young = during.issue(kind, chris);
     expect([isSignedWith(young, key('n')), isSignedWith(old, OPTIONS[kind].key)]).toEqual([true, true]);
-    expect([during.verify(kind, old), during.verify(kind, young)]).toEqual([chris, chris]);
+    const good = goodAs(kind, chris);
+    expect([during.verify(kind, old), during.verify(kind, young)]).toEqual([good, good]);
     const after = await tokensWith({ ...OPTIONS, [kind]: { key: key('n'), age: 60 } });
-    expect([after.verify(kind, old), after.verify(kind, young)]).toEqual([undefined, chris]);
+    expect([after.verify(kind, old), after.verify(kind, young)]).toEqual([undefined, good]);
   });
 
   it('is of no other kind under a previous key either', async () => {
@@ -82,7 +96,7 @@ describe.each([
     };
     const tokens = await tokensWith(rotated);
     const claims = claimsOf(tokens.issue(kind, chris));
-    expect(tokens.verify(kind, forge(claims, previous[kind]))).toEqual(chris);
+    expect(tokens.verify(kind, forge(claims, previous[kind]))).toEqual(goodAs(kind, chris));
     const others = [forge(claims, previous[other]), forge({ ...claims, aud: other }, previous[kind])];
     expect(others.map((token) => tokens.verify(kind, token))).toEqual([undefined, undefined]);
     const itself = forge(claims, previous[kind]);
@@ -101,7 +115,7 @@ it('kinds that share a key by mistake are told apart all the same', async () => 
   const tokens = await tokensWith({ access: { key: key('x'), age: 60 }, refresh: { key: key('x'), age: 60 } });
   for (const kind of KINDS) {
     const found = KINDS.map((each) => tokens.verify(each, tokens.issue(kind, chris)));
-    expect(found).toEqual(KINDS.map((each) => (each === kind ? chris : undefined)));
+    expect(found).toEqual(KINDS.map((each) => (each === kind ? goodAs(kind, chris) : undefined)));
   }
 });
 
@@ -111,4 +125,40 @@ it('a verified access token is remembered as one only', async () => {
   expect(tokens.verify('access', token)).toEqual(chris);
   expect(tokens.verify('access', token)).toBe(tokens.verify('access', token));
   expect(tokens.verify('refresh', token)).toBeUndefined();
+});
+
+it('an access token says of which version of its account and of which session it is; an earlier one says neither', async () => {
+  const tokens = await tokensWith(OPTIONS);
+  const token = tokens.issue('access', { ...chris, sessionId: 'one' });
+  expect(tokens.verify('access', token)).toEqual({ ...chris, sessionId: 'one' });
+  const { ver, sid, ...earlier } = claimsOf(token);
+  expect([ver, sid]).toEqual([3, 'one']);
+  expect(tokens.verify('access', forge(earlier, OPTIONS.access.key))).toEqual({ ...chris, version: 0 });
+});
+
+describe('a request with an access token', () => {
+  async function ask(access: Partial<Access>, token = true) {
+    const app = Fastify();
+    started.push(app);
+    const unchanged: Access = { isCurrent: () => true, judge: (claim) => claim, onChange: () => () => undefined };
+    const tokens = acceptTokens(app, OPTIONS, { ...unchanged, ...access });
+    app.setErrorHandler((error: { kind?: string; code?: string }, _, reply) =>
+      reply.code(500).send([error.kind, error.code]),
+    );
+    app.get('/', ({ account }) => account ?? 'anonymous');
+    await app.ready();
+    const authorization = `Bearer ${tokens.issueAccess(chris, 'one')}`;
+    return (await app.inject({ url: '/', headers: token ? { authorization } : {} })).body;
+  }
+
+  it('comes from the account as it is now', async () => {
+    const admin = { id: 'user-1', role: 'admin' } as const;
+    expect(JSON.parse(await ask({ judge: () => admin }))).toEqual(admin);
+    expect(await ask({ judge: () => undefined })).toBe('anonymous');
+  });
+
+  it('is not refused while it is not known whether the token is still good: it is to come again', async () => {
+    expect(JSON.parse(await ask({ isCurrent: () => false }))).toEqual(['unavailable', 'ACCESS_UNKNOWN']);
+    expect(await ask({ isCurrent: () => false }, false)).toBe('anonymous');
+  });
 });

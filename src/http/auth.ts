@@ -2,7 +2,10 @@ import jwt from '@fastify/jwt';
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
-import { type Account, role } from '../accounts/accounts.ts';
+import type { Access, AccessClaim } from '../accounts/access.ts';
+import { type Account, role, type VersionedAccount } from '../accounts/accounts.ts';
+import type { SessionToken } from '../accounts/sessions.ts';
+import { unavailable } from '../errors.ts';
 import { newId } from '../events/ids.ts';
 import { HttpError } from './errors.ts';
 
@@ -14,14 +17,16 @@ declare module '@fastify/jwt' {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whoever sends it; undefined without a good access token. */
+    /** The account that sends it; undefined without a good access token. */
     account: Account | undefined;
+    /** What the access token says that came with it; undefined without a good one. */
+    claim: AccessClaim | undefined;
   }
 }
 
 type Kind = 'access' | 'refresh';
 /** In whose name commands of the command line speak. No account has this id. */
-export const OPERATOR = { id: 'system', role: 'admin' } as const;
+export const OPERATOR = { id: 'system', role: 'admin', version: 0 } as const;
 
 /** Tokens under an older key are still verified, in a namespace of their own. */
 type Namespace = Kind | `former-${Kind}`;
@@ -37,13 +42,18 @@ export interface TokenSettings {
 export type TokenOptions = Readonly<Record<Kind, TokenSettings>>;
 
 export interface Tokens {
-  issue(kind: Kind, account: Account): string;
-  /** Undefined for a token that is malformed, forged, expired or of the other kind. */
-  verify(kind: Kind, token: string): Account | undefined;
+  /** Of the session, unless it is the operator's. */
+  issueAccess(account: VersionedAccount, sessionId?: string): string;
+  /** Begins a session. */
+  issueRefresh(account: Account): SessionToken;
+  /** What an access token says; undefined for one that is malformed, forged, expired or of the other kind. */
+  verifyAccess(token: string): AccessClaim | undefined;
+  /** The session of a refresh token; undefined as above. */
+  verifyRefresh(token: string): SessionToken | undefined;
 }
 
 /** Two kinds of tokens with keys of their own, so that neither passes for the other. Registers before the routes. */
-export function acceptTokens(app: FastifyInstance, options: TokenOptions): Tokens {
+export function acceptTokens(app: FastifyInstance, options: TokenOptions, access?: Access): Tokens {
   for (const kind of ['access', 'refresh'] as const) {
     const { key, previousKey, age } = options[kind];
     register(app, kind, kind, key, age);
@@ -51,13 +61,24 @@ export function acceptTokens(app: FastifyInstance, options: TokenOptions): Token
   }
   const tokens = tokensOf(app, options);
   app.decorateRequest('account', undefined);
+  app.decorateRequest('claim', undefined);
   app.addHook('onRequest', (request, _reply, next) => {
     const token = bearerOf(request);
-    if (token !== undefined) request.account = tokens.verify('access', token);
+    const claim = token === undefined ? undefined : tokens.verifyAccess(token);
+    if (claim && access?.isCurrent() === false) {
+      next(accessUnknown());
+      return;
+    }
+    request.account = claim && (access ? access.judge(claim) : claim);
+    if (request.account) request.claim = claim;
     next();
   });
   return tokens;
 }
+
+/** Without word from Postgres a token that was good may be over. It is not refused either: the client would log in again for nothing. */
+const accessUnknown = () =>
+  unavailable('ACCESS_UNKNOWN', 'Whether you are still logged in cannot be found out at the moment. Please try again.');
 
 function register(app: FastifyInstance, namespace: Namespace, kind: Kind, key: string, age: number): void {
   app.register(jwt, {
@@ -71,6 +92,11 @@ function register(app: FastifyInstance, namespace: Namespace, kind: Kind, key: s
 const claims = z.object({
   sub: z.string().min(1),
   role,
+  jti: z.string(),
+  /** Of the account. Tokens of earlier versions say neither this nor a session. */
+  ver: z.int().default(0),
+  /** Session. */
+  sid: z.string().optional(),
   /** Seconds since the epoch. */
   exp: z.int(),
 });
@@ -79,14 +105,13 @@ const REMEMBERED = 10_000;
 
 function tokensOf(app: FastifyInstance, options: TokenOptions): Tokens {
   /** Access tokens that were verified, until they expire: a look-up costs a hundredth of a verification. */
-  const known = new LRUCache<string, { readonly account: Account; readonly expires: number }>({ max: REMEMBERED });
+  const known = new LRUCache<string, { readonly claim: AccessClaim; readonly expires: number }>({ max: REMEMBERED });
 
-  function read(kind: Kind, token: string) {
+  function read(kind: Kind, token: string): z.output<typeof claims> | undefined {
     const namespaces: Namespace[] = options[kind].previousKey === undefined ? [kind] : [kind, `former-${kind}`];
     for (const namespace of namespaces) {
       try {
-        const { sub: id, role, exp } = claims.parse(app.jwt[namespace].verify(token));
-        return { account: { id, role }, expires: exp * 1_000 };
+        return claims.parse(app.jwt[namespace].verify(token));
       } catch {
         // of the other key, or of none
       }
@@ -94,15 +119,30 @@ function tokensOf(app: FastifyInstance, options: TokenOptions): Tokens {
     return undefined;
   }
 
+  function readAccess(token: string) {
+    const said = read('access', token);
+    if (!said) return undefined;
+    const { sub: id, role, ver: version, sid: sessionId, exp } = said;
+    return { claim: { id, role, version, sessionId }, expires: exp * 1_000 };
+  }
+
   return {
-    issue: (kind, { id, role }) => app.jwt[kind].sign({ sub: id, role, jti: newId() }),
-    verify(kind, token) {
-      if (kind === 'refresh') return read(kind, token)?.account;
+    issueAccess: ({ id, role, version }, sessionId) =>
+      app.jwt.access.sign({ sub: id, role, ver: version, jti: newId(), ...(sessionId && { sid: sessionId }) }),
+    issueRefresh({ id, role }) {
+      const sessionId = newId();
+      return { token: app.jwt.refresh.sign({ sub: id, role, jti: sessionId }), sessionId };
+    },
+    verifyAccess(token) {
       const remembered = known.get(token);
-      const entry = remembered ?? read(kind, token);
+      const entry = remembered ?? readAccess(token);
       if (!entry || entry.expires <= Date.now()) return undefined;
       if (!remembered) known.set(token, entry);
-      return entry.account;
+      return entry.claim;
+    },
+    verifyRefresh(token) {
+      const said = read('refresh', token);
+      return said && { token, sessionId: said.jti };
     },
   };
 }
@@ -111,14 +151,22 @@ function bearerOf({ headers }: FastifyRequest): string | undefined {
   return /^Bearer +([\w-]+\.[\w-]+\.[\w-]+) *$/i.exec(headers.authorization ?? '')?.[1];
 }
 
-/** Stands before every route that is not for everybody. */
-export const mustBeLoggedIn: onRequestHookHandler = (request, _reply, next) => {
+/** Stands before every route that is not for everybody. What it answers belongs to one account. */
+export const mustBeLoggedIn: onRequestHookHandler = (request, reply, next) => {
+  reply.header('cache-control', 'private, no-cache');
   if (request.account) next();
   else next(authenticationRequired());
 };
 
-/** The account id of whoever sends a request. */
+/** The id of the account that sends a request. */
 export const callerOf = ({ account }: FastifyRequest): string => account?.id ?? 'anonymous';
+
+/** Calls back once the account of a request may no longer do what it could, until the returned function is called. */
+export function whenChanged({ claim, account }: FastifyRequest, access: Access, changed: () => void): () => void {
+  return access.onChange(() => {
+    if (claim && access.judge(claim)?.role !== account?.role) changed();
+  });
+}
 
 export const authenticationRequired = () =>
   new HttpError({

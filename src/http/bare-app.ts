@@ -13,6 +13,7 @@ import { acceptJsonBodies, type JsonLimits } from './json-body.ts';
 import { answerMalformed } from './malformed.ts';
 import { answerUnrouted } from './methods.ts';
 import { nodeServer } from './node-server.ts';
+import { secureHeaders } from './secure-headers.ts';
 import { validatorCompiler } from './validation.ts';
 
 export interface Limits extends JsonLimits {
@@ -55,6 +56,7 @@ export function bareApp(logger: Logger, limits: Limits, trustProxy: readonly str
     reply.header('x-request-id', request.id);
     next();
   });
+  secureHeaders(app);
   answerUnrouted(app);
   return app;
 }

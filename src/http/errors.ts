@@ -136,10 +136,13 @@ export function answerErrors(logger: Logger) {
 }
 
 function report(logger: Logger, error: unknown, { status, code }: Problem, { id, method, url }: FastifyRequest): void {
-  const line = { requestId: id, method, url, status, code };
+  const line = { requestId: id, method, url: loggedUrl(url), status, code };
   if (status === 500) logger.error({ ...line, err: error }, 'a request failed');
   else logger.warn({ ...line, reason: reasonOf(error), cause: causeOf(error) }, 'a request could not be served');
 }
+
+/** Without its query, which holds the signature of a link: to read the log must not be enough to get the file. */
+export const loggedUrl = (url: string): string => url.split('?', 1)[0] ?? '';
 
 /** What the client is not told: that the disk is full, for one. */
 const causeOf = (error: unknown): string | undefined =>

@@ -194,7 +194,13 @@ describe('a file', () => {
 });
 
 describe('what starts work', () => {
-  const few = { login: undefined, register: undefined, default: undefined, jobs: { count: 2, seconds: 60 } };
+  const few = {
+    login: undefined,
+    failures: undefined,
+    register: undefined,
+    default: undefined,
+    jobs: { count: 2, seconds: 60 },
+  };
 
   it('is counted per account, all of it together', async () => {
     const { user, as } = start({ rates: few });

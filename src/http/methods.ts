@@ -18,9 +18,12 @@ export function answerUnrouted(app: FastifyInstance): void {
     return [...new Set(matching.flatMap(({ methods }) => [...methods]))].sort();
   };
 
-  app.addHook('onRequest', (request, reply, next) => {
-    if (request.is404) answer(request, reply, methodsAt(decodedPath(request.url)), next);
-    else next();
+  // After the plugins that were registered before have added theirs: this one ends the request.
+  app.after(() => {
+    app.addHook('onRequest', (request, reply, next) => {
+      if (request.is404) answer(request, reply, methodsAt(decodedPath(request.url)), next);
+      else next();
+    });
   });
   app.setNotFoundHandler(() => {
     throw routeNotFound();

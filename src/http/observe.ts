@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Histogram, type Registry } from 'prom-client';
+import { loggedUrl } from './errors.ts';
 
 export const EVENT_STREAM = 'text/event-stream';
 
@@ -28,7 +29,7 @@ export function observe(app: FastifyInstance, registry: Registry, logger: Logger
     seconds.observe({ method: request.method, route, status }, ms / 1_000);
     if (ms >= SLOW_MS) {
       logger.info(
-        { requestId: request.id, method: request.method, url: request.url, status, ms: Math.round(ms) },
+        { requestId: request.id, method: request.method, url: loggedUrl(request.url), status, ms: Math.round(ms) },
         'slow',
       );
     }

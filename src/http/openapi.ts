@@ -106,9 +106,22 @@ export function describeApi(app: FastifyInstance, about: { version: string; publ
   app.register(swaggerUi, {
     routePrefix: '/docs',
     theme: { title: 'OpenMusic API' },
+    staticCSP: pagePolicy(about.publicUrl),
     uiConfig: { docExpansion: 'list', tryItOutEnabled: true },
   });
 }
+
+/** The page loads only its own scripts, and asks only this API. Swagger UI sets styles of elements while it runs. */
+const pagePolicy = (publicUrl: string) => ({
+  'default-src': "'none'",
+  'script-src': "'self'",
+  'style-src': "'self' 'unsafe-inline'",
+  'img-src': "'self' data:",
+  'connect-src': `'self' ${new URL(publicUrl).origin}`,
+  'base-uri': "'none'",
+  'form-action': "'none'",
+  'frame-ancestors': "'none'",
+});
 
 type Route = Parameters<typeof jsonSchemaTransform>[0];
 

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type CommandOrigin, type CommandOutcome, originWithoutBody } from '../commands/command.ts';
 import { commandIdOf, newId } from '../events/ids.ts';
 import { callerOf } from './auth.ts';
+import { invalidInput } from './validation.ts';
 
 /** Keys of the hash that tells whether a repeated command has the same body; both at least 32 bytes. */
 export interface IdempotencyKeys {
@@ -18,9 +19,23 @@ export function originOf(request: FastifyRequest, keys: IdempotencyKeys, body?: 
   if (typeof key !== 'string') {
     return originWithoutBody({ ...about, commandId: newId(), repeatable: false });
   }
+  if (!request.account && key.length < ANONYMOUS_KEY_LENGTH) throw keyTooShort();
   const commandId = commandIdOf(actor, request.method, canonicalPath(request.url), key);
   return { ...about, commandId, repeatable: true, ...hashesOf(body, keys) };
 }
+
+/** 128 random bits as base64url. Callers without a login share one space of keys, in which shorter ones meet. */
+const ANONYMOUS_KEY_LENGTH = 22;
+
+const keyTooShort = () =>
+  invalidInput([
+    {
+      path: '/idempotency-key',
+      message:
+        `must have at least ${ANONYMOUS_KEY_LENGTH} characters where you are not logged in, as a random UUID has: ` +
+        'with a short key you could get what another caller asked for',
+    },
+  ]);
 
 function hashesOf(body: object | undefined, { current, previous }: IdempotencyKeys) {
   const text = body === undefined ? '' : canonicalJson(body);

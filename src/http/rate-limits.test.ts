@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { httpApp } from '../../test/support/http-app.ts';
 import { type Rate, rateOf, type Rates } from './rate-limits.ts';
 
-const off = { login: undefined, register: undefined, jobs: undefined, default: undefined };
+const off = { login: undefined, failures: undefined, register: undefined, jobs: undefined, default: undefined };
 const few: Rate = { count: 2, seconds: 60 };
 
 const started: { close(): Promise<unknown> }[] = [];
@@ -123,7 +123,8 @@ describe('a sender', () => {
     ['192.0.2.1', '::ffff:192.0.2.1', true],
     ['2001:db8:1:2::1', '2001:db8:1:2:ffff:ffff:ffff:ffff', true],
     ['2001:db8:1:2::1', '2001:DB8:1:2::1', true],
-    ['2001:db8:1:2::1', '2001:db8:1:3::1', false],
+    ['2001:db8:1:200::1', '2001:db8:1:2ff::1', true],
+    ['2001:db8:1:200::1', '2001:db8:1:300::1', false],
     ['2001:db8:1:2::1', '2001:db8::2', false],
     ['::1', '127.0.0.1', false],
   ])('%s and %s: one is %p', async (first, second, one) => {
@@ -151,6 +152,27 @@ describe('a sender', () => {
     expect(await areOne(via(PROXY, first), via(PROXY, second), ['192.0.2.8/29'])).toBe(one);
   });
 });
+
+it('a /48 of IPv6 may send ten times what each of its 256 /56 may, and no more', async () => {
+  const { logIn } = start({ login: few });
+  const statuses: number[] = [];
+  for (let n = 0; n < 12; n++) {
+    const from = `2001:db8:1:${(n * 256).toString(16)}::1`;
+    statuses.push(...[await logIn({ from }), await logIn({ from })].map(({ statusCode }) => statusCode));
+  }
+  expect(statuses.slice(0, 20)).toEqual(Array<number>(20).fill(401));
+  expect(statuses.slice(20)).toEqual([429, 429, 429, 429]);
+  const { headers } = await logIn({ from: '2001:db8:2::1' });
+  expect(headers['ratelimit-policy']).toBe('"login";q=2;w=60, "login-network";q=20;w=60');
+});
+
+it('a blocked sender stays blocked, however many others come', async () => {
+  const { logIn } = start({ login: { count: 1, seconds: 60 } });
+  await logIn({ from: '198.51.100.1' });
+  expect((await logIn({ from: '198.51.100.1' })).statusCode).toBe(429);
+  for (let n = 0; n < 5_300; n++) await logIn({ from: `10.0.${n >> 8}.${n & 255}` });
+  expect((await logIn({ from: '198.51.100.1' })).statusCode).toBe(429);
+}, 60_000);
 
 describe('the limit for all', () => {
   it('counts every request but those of probes', async () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { REQUEST_LENGTH, storable } from '../text.ts';
+import { isVisible, normalUsername, USERNAME_LENGTH } from '../accounts/usernames.ts';
+import { isWithin, REQUEST_LENGTH, storable } from '../text.ts';
 
 const TEXT_LENGTH = 1_000;
 
@@ -11,6 +12,17 @@ export const text = (description: string, example: string) =>
   shortText()
     .refine((value) => value !== '', { error: 'must not be empty' })
     .meta({ description, examples: [example], minLength: 1 });
+
+/** A username as it is kept: in its one spelling, and without what cannot be seen. */
+export const username = (description: string, example: string) =>
+  storable(REQUEST_LENGTH)
+    .overwrite(normalUsername)
+    .refine((value) => value !== '', { error: 'must not be empty' })
+    .refine((value) => isWithin(value, USERNAME_LENGTH), {
+      error: `must have at most ${USERNAME_LENGTH} characters`,
+    })
+    .refine(isVisible, { error: 'must not contain characters that cannot be seen or that change direction' })
+    .meta({ description, examples: [example], minLength: 1, maxLength: USERNAME_LENGTH });
 
 /** A password: storable, and not so long that hashing it is a burden. */
 export const password = (description: string) => storable(1_000).meta({ description, format: 'password' });
@@ -32,8 +44,8 @@ export const writeHeaders = z.object({
       maxLength: 255,
       description:
         'Names this command. The same command again has no second effect and gets the same answer, marked ' +
-        '`Idempotency-Replayed: true`; with another body it is 422.',
-      examples: ['6f1b3a52-import-0001'],
+        '`Idempotency-Replayed: true`; with another body it is 422. Without a login it must have at least 22 characters.',
+      examples: ['6f1b3a52-4c1e-4a53-9a4e-import-0001'],
     }),
 });
 

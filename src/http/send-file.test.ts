@@ -65,6 +65,7 @@ it.each([
     'cache-control': 'public, max-age=31536000, immutable',
     'x-content-type-options': 'nosniff',
     'content-security-policy': "default-src 'none'; sandbox",
+    'cross-origin-resource-policy': 'cross-origin',
     'accept-ranges': 'bytes',
     etag: '"a.png"',
   });

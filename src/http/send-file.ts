@@ -43,8 +43,12 @@ const FOR_EVER = 'public, max-age=31536000, immutable';
 /** Kept by whoever got it, and asked for again: it may be deleted. */
 const FOR_ONE = 'private, no-cache';
 
-/** Whatever else the bytes could be taken for, they are shown as what we say, and nothing in them runs. */
-const INERT = { 'x-content-type-options': 'nosniff', 'content-security-policy': "default-src 'none'; sandbox" };
+/** The bytes are shown as what we say, and nothing in them runs. Pages of other origins may show them. */
+const INERT = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; sandbox",
+  'cross-origin-resource-policy': 'cross-origin',
+};
 
 /** Nothing where all is wanted: also for more than one range at once, and for a part of what the client has another of. */
 async function rangeOf(

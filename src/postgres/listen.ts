@@ -44,7 +44,7 @@ export function listen({ connection, channel, onNotice, report }: ListenOptions)
 
   const listening = (async () => {
     while (!stopping.signal.aborted) {
-      await listenOnce().catch((error: unknown) => report(`cannot listen for commits: ${reasonOf(error)}`));
+      await listenOnce().catch((error: unknown) => report(`cannot listen on ${channel}: ${reasonOf(error)}`));
       await sleep(AGAIN_AFTER_MS, stopping.signal);
     }
   })();

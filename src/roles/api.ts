@@ -1,5 +1,7 @@
 import { hash } from 'node:crypto';
 import path from 'node:path';
+import { followAccess, type LiveAccess } from '../accounts/access.ts';
+import { accessChannel } from '../accounts/access-changes.ts';
 import { createAccounts } from '../accounts/accounts.ts';
 import { createPasswords } from '../accounts/passwords.ts';
 import { createSessions } from '../accounts/sessions.ts';
@@ -15,9 +17,12 @@ import { rateOf } from '../http/rate-limits.ts';
 import { COVERS } from '../http/routes/covers.ts';
 import { startHttp } from '../http/server.ts';
 import { type KeyName, keysOf } from '../keys.ts';
+import { listen } from '../postgres/listen.ts';
+import { openDatabase } from '../postgres/pool.ts';
 import { openRows } from '../postgres/rows.ts';
 import { coversAmong } from '../projections/albums.ts';
 import { tellsAll } from '../projections/guard.ts';
+import { throttled } from '../throttle.ts';
 import { type Context, pausesOf } from './context.ts';
 import type { Parts } from './parts.ts';
 
@@ -30,12 +35,14 @@ export async function addApi(context: Context, health: Health, { reads, commands
   const app = buildApp({
     ...{ commands, database: reads, publicUrl: config.publicUrl, health, logger },
     ...(await openAccounts(context)),
+    access: await openAccess(context),
     answers: createAnswers({ ...cache, variant: variantOf(config), now: () => performance.now() }),
     files,
     playlistDuplicates: config.PLAYLIST_DUPLICATES,
     jobs: jobsOf(context, { reads, commands, files }, keys.LINK_KEY),
     rates: {
       login: rateOf(config.RATE_LOGIN),
+      failures: rateOf(config.RATE_FAILURES),
       register: rateOf(config.RATE_REGISTER),
       default: rateOf(config.RATE_DEFAULT),
       jobs: rateOf(config.RATE_JOBS),
@@ -114,5 +121,17 @@ async function openAccounts({ config, lifecycle, resources }: Context) {
   const searchPath = [config.NAMESPACE, 'public'];
   const rows = await openRows(resources.connection, { name: 'openmusic accounts', max: 4, searchPath });
   lifecycle.add('accounts', rows);
-  return { accounts: createAccounts(rows, createPasswords()), sessions: createSessions(rows) };
+  return { accounts: createAccounts(rows, createPasswords()), sessions: createSessions(rows, config.ACCESS_TOKEN_AGE) };
+}
+
+/** Has connections of its own: who may still do what must be known, however busy the others are. */
+async function openAccess({ config, lifecycle, logger, resources: { connection } }: Context): Promise<LiveAccess> {
+  const searchPath = [config.NAMESPACE, 'public'];
+  const database = openDatabase(connection, { name: 'openmusic access', max: 1, searchPath, queryTimeoutMs: 2_000 });
+  lifecycle.add('access connection', database);
+  const report = throttled((message) => logger.warn(message));
+  const access = lifecycle.add('access', await followAccess({ database, report }));
+  const onNotice = () => void access.recheck().catch(() => undefined); // it asks again within a second
+  lifecycle.add('access listener', listen({ connection, channel: accessChannel(config.NAMESPACE), onNotice, report }));
+  return access;
 }

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { Stoppable } from '../lifecycle.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
+import { keepPrivate } from '../private-data.ts';
 import { takeDirectory } from './directory.ts';
 import { prepareKafka } from './kafka-classes.ts';
 import { isKafkaInstalled } from './kafka-install.ts';
@@ -47,6 +48,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   if (missing.length > 0) throw new Error(`not on the PATH: ${missing.join('; ')}`);
   const supervisor = supervise(say, signal);
   try {
+    const leadsToPostgres = [path.dirname(settings.directory), settings.directory];
+    await keepPrivate(path.dirname(settings.directory), { leadsToPostgres, report: say });
     await takeDirectory(settings, (lock) => supervisor.hold('lock', lock));
     return await startServices({ environment, say, settings, supervisor });
   } catch (error) {

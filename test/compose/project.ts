@@ -1,17 +1,17 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../src/stack/ports.ts';
-import { KEY_NAMES } from '../../src/keys.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const HEALTHY_WITHIN_S = 600;
 
 type Environment = Readonly<Record<string, string>>;
 
-/** docker-compose.yml under a name, an image and ports of its own, beside whatever else runs here. */
+/** docker-compose.yml without any environment, under a name of its own. */
 export interface ComposeProject {
   readonly name: string;
   readonly url: string;
@@ -19,6 +19,8 @@ export interface ComposeProject {
   readonly servers: Environment;
   /** Builds, starts, and resolves when every service is healthy. */
   up(): Promise<void>;
+  /** Starts another API with these settings. Resolves when it has ended. */
+  startWith(settings: Environment): Promise<Printed>;
   /** SIGTERM to these services. Resolves to the exit code of each. */
   stop(...services: string[]): Promise<Record<string, number>>;
   /** Takes the containers away, and their unnamed volumes; the named ones stay. */
@@ -29,46 +31,40 @@ export interface ComposeProject {
   remove(): Promise<void>;
 }
 
-export async function createProject(signal: AbortSignal): Promise<ComposeProject> {
+/** Every name that docker-compose.yml takes from the environment. */
+const TAKEN = [...readFileSync(path.join(root, 'docker-compose.yml'), 'utf8').matchAll(/\$\{(\w+):-/g)].map(
+  ([, name = '']) => name,
+);
+
+/** As it is for one who tries OpenMusic: nothing is set, so the ports of the file must be free. */
+export function createProject(signal: AbortSignal): ComposeProject {
   const name = `openmusic-test-${randomBytes(3).toString('hex')}`;
-  const ports = await freePorts('PORT', 'KAFKA_PORT', 'PGPORT', 'REDIS_PORT');
-  const login = { PGUSER: 'openmusic', PGPASSWORD: randomBytes(12).toString('hex'), PGDATABASE: 'openmusic' };
-  const secrets = Object.fromEntries(KEY_NAMES.map((name) => [name, randomBytes(32).toString('hex')]));
-  const env = { OPENMUSIC_IMAGE: name, BIND: '127.0.0.1', ...ports, ...login, ...secrets };
-  // What is in .env is for the stack of whoever works here.
+  // What is in .env is for the stack of the one who works here.
   const project = ['compose', '--project-name', name, '--env-file', '/dev/null', '--progress', 'plain'];
-  const compose = (args: readonly string[], aborted?: AbortSignal) =>
-    run('docker', [...project, ...args], env, aborted);
+  const compose = (args: readonly string[], aborted?: AbortSignal) => run('docker', [...project, ...args], {}, aborted);
   return {
     name,
-    url: `http://127.0.0.1:${ports.PORT}`,
+    url: 'http://localhost:5000',
     servers: {
-      ...{ PGHOST: '127.0.0.1', PGPORT: ports.PGPORT, ...login },
-      KAFKA_BROKERS: `localhost:${ports.KAFKA_PORT}`,
-      REDIS_URL: `redis://127.0.0.1:${ports.REDIS_PORT}`,
+      ...{ PGHOST: '127.0.0.1', PGPORT: '5432', PGUSER: 'openmusic', PGPASSWORD: 'openmusic', PGDATABASE: 'openmusic' },
+      ...{ KAFKA_BROKERS: 'localhost:9092', REDIS_URL: 'redis://127.0.0.1:6379' },
     },
     up: () => compose(['up', '--build', '--detach', '--wait', '--wait-timeout', String(HEALTHY_WITHIN_S)], signal),
+    startWith: (settings) => {
+      const given = Object.entries(settings).flatMap(([setting, value]) => ['--env', `${setting}=${value}`]);
+      return printed([...project, 'run', '--rm', '--no-deps', ...given, 'api', 'node', 'src/main.ts']);
+    },
     async stop(...services) {
       await compose(['stop', ...services], signal);
-      return exitCodes(await output([...project, 'ps', '--all', '--format', 'json', ...services]));
+      return exitCodes((await printed([...project, 'ps', '--all', '--format', 'json', ...services])).output);
     },
     removeContainers: () => compose(['rm', '--stop', '--force', '--volumes'], signal),
     async show() {
       await compose(['ps', '--all']);
       await compose(['logs', '--no-color', '--tail', '200']);
     },
-    async remove() {
-      await compose(['down', '--volumes', '--remove-orphans', '--timeout', '10']);
-      await run('docker', ['image', 'rm', '--force', name], env);
-    },
+    remove: () => compose(['down', '--volumes', '--remove-orphans', '--timeout', '10']),
   };
-}
-
-/** Free ones, no two the same. */
-async function freePorts<Name extends string>(...names: Name[]): Promise<Record<Name, string>> {
-  const ports = new Set<string>();
-  while (ports.size < names.length) ports.add(String(await freePort()));
-  return Object.fromEntries([...ports].map((port, index) => [names[index], port])) as Record<Name, string>;
 }
 
 /** Runs a program to its end, which it tells about by itself. Rejects when it fails or was interrupted. */
@@ -78,15 +74,25 @@ export async function run(
   env: Environment,
   signal?: AbortSignal,
 ): Promise<void> {
-  const child = spawn(program, args, { cwd: root, env: { ...process.env, ...env }, stdio: 'inherit', signal });
+  const child = spawn(program, args, { cwd: root, env: { ...environment, ...env }, stdio: 'inherit', signal });
   const [code] = (await once(child, 'close')) as [number | null];
   if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}`);
 }
 
-async function output(args: readonly string[]): Promise<string> {
-  const child = spawn('docker', args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
-  return text(child.stdout);
+interface Printed {
+  readonly code: number | null;
+  readonly output: string;
 }
+
+async function printed(args: readonly string[]): Promise<Printed> {
+  const child = spawn('docker', args, { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = once(child, 'close') as Promise<[number | null]>;
+  const [out, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { code: (await ended)[0], output: out + errors };
+}
+
+/** Without what the file would take from it. */
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !TAKEN.includes(name)));
 
 /** Of `docker compose ps --format json`: a line each. */
 function exitCodes(lines: string): Record<string, number> {

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
+import { KEY_NAMES } from '../../src/keys.ts';
 import { createClient } from '../support/client.ts';
 import { type ComposeProject, createProject, run } from './project.ts';
 
 /**
- * `npm run test:compose`: starts docker-compose.yml, runs the end-to-end suite against it, sees that it stops and comes
- * back well, and removes all of it, whatever happens. The exit code is 0 only when all of that went well.
+ * `npm run test:compose`: starts docker-compose.yml with no environment at all, runs the end-to-end suite against it, sees that it
+ * is open to no other machine with the keys that everybody knows, and that it stops and comes back well. Removes all of it, also
+ * when a step fails. The exit code is 0 only when all of that went well.
  */
 const interrupted = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort(new Error(name)));
 
-const project = await createProject(interrupted.signal);
+const project = createProject(interrupted.signal);
 try {
   await test(project);
 } catch (error) {
@@ -27,6 +29,7 @@ say(process.exitCode === undefined ? 'all is well' : 'FAILED');
 async function test(compose: ComposeProject): Promise<void> {
   await step(`${compose.name} starts`, () => compose.up());
   await step('the end-to-end suite', () => endToEnd(compose));
+  await step('known keys are refused where others reach it', () => refusesKnownKeys(compose));
   const album = await createAlbum(compose);
   await step('SIGTERM', () => stopsWell(compose));
   await step('a second start on the same volumes', async () => {
@@ -40,6 +43,16 @@ async function test(compose: ComposeProject): Promise<void> {
 async function endToEnd({ url, servers }: ComposeProject): Promise<void> {
   const env = { ...servers, BASE_URL: url, TEST_SERVERS: 'env' };
   await run('npm', ['test', '--', '--runInBand', 'test/e2e'], env, interrupted.signal);
+}
+
+async function refusesKnownKeys(compose: ComposeProject): Promise<void> {
+  const open: readonly Record<string, string>[] = [{ BIND: '0.0.0.0' }, { NODE_ENV: 'production' }];
+  for (const settings of open) {
+    const { code, output } = await compose.startWith(settings);
+    assert.equal(code, 1);
+    for (const name of [...KEY_NAMES, 'PGPASSWORD'])
+      assert.match(output, new RegExp(`${name}: must not be the one of`));
+  }
 }
 
 /** A process that was killed because it did not end in time has another code. */

@@ -13,7 +13,7 @@ describe('a server that is killed', () => {
     const acknowledged = new Map<string, string>();
     const writing = Array.from({ length: 8 }, async (_, writer) => {
       for (let n = 0; ; n++) {
-        const key = `writer-${writer}-${n}`;
+        const key = `number-of-the-writer-${writer}-${n}`;
         const answer = await post('/albums', { name: key, year: n }, { 'idempotency-key': key }).catch(() => undefined);
         if (answer?.status !== 201) return key;
         acknowledged.set(key, answer.body?.data?.albumId ?? '');

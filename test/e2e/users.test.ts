@@ -26,6 +26,15 @@ describe('registering', () => {
     expect([status, body]).toEqual([201, { status: 'success', data: { userId: expect.stringMatching(/^user-/) } }]);
   });
 
+  it('takes names of every script, of 100 characters, and keeps them in one spelling', async () => {
+    const unique = newUsername().slice(0, 20);
+    for (const username of [`${unique}${'\u{1f3b5}'.repeat(80)}`, `Ünï ${unique}`, `名前${unique}`, `שם${unique}`]) {
+      expect((await client.post('/users', registration({ username }))).status).toBe(201);
+      const spelled = ` ${username.normalize('NFD')} `;
+      expect((await logIn({ username: spelled, password: 'secret' })).status).toBe(201);
+    }
+  });
+
   it('under a taken name is 400', async () => {
     const { status, body } = await client.post('/users', registration({ username: chris.username }));
     expect([status, body]).toEqual([
@@ -42,6 +51,24 @@ describe('registering', () => {
     ['NUL in a name', registration({ username: 'a\0b' })],
     ['half a surrogate pair', registration({ fullname: '\ud800' })],
     ['a password of 5 characters', registration({ password: '12345' })],
+    ['only blanks for a name', registration({ username: ' \u3000\u00a0' })],
+    ['a name of 101 characters', registration({ username: '\u{1f3b5}'.repeat(101) })],
+    ...[
+      '\u0007',
+      '\u200b',
+      '\u200d',
+      '\u202e',
+      '\u2066',
+      '\u00ad',
+      '\ufeff',
+      '\u3164',
+      '\u2800',
+      '\u2028',
+      '\ue000',
+    ].map(
+      (unseen) =>
+        [`U+${unseen.charCodeAt(0).toString(16)} in a name`, registration({ username: `a${unseen}b` })] as const,
+    ),
     ['a role', registration({ role: 'admin' })],
     ['an id', registration({ id: 'user-1' })],
   ])('with %s is 400', async (_, body) => {
@@ -73,8 +100,11 @@ describe('logging in', () => {
     for (const { status, body } of [wrong, unknown]) expect([status, body]).toEqual([401, refusal]);
   });
 
-  it('is never 400 for the length of a password', async () => {
-    for (const password of ['', 'x', 'x'.repeat(900)]) expect((await logIn({ password })).status).toBe(401);
+  it('is never 400 for its length', async () => {
+    for (const text of ['', 'x', 'x'.repeat(900), 'x'.repeat(30_000)]) {
+      expect((await logIn({ password: text })).status).toBe(401);
+      expect((await logIn({ username: text })).status).toBe(401);
+    }
   });
 
   it.each([

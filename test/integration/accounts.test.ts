@@ -1,23 +1,30 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { createHash, createHmac, randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { sql } from 'slonik';
 import { createAccounts } from '../../src/accounts/accounts.ts';
+import { followAccess } from '../../src/accounts/access.ts';
+import { accessChannel } from '../../src/accounts/access-changes.ts';
+import { createAdministration } from '../../src/accounts/administration.ts';
 import { createPasswords } from '../../src/accounts/passwords.ts';
 import { createSessions } from '../../src/accounts/sessions.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
+import { listen } from '../../src/postgres/listen.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
+import { openDatabase } from '../../src/postgres/pool.ts';
 import { openRows } from '../../src/postgres/rows.ts';
 import { createClient } from '../support/client.ts';
 import { httpApp, type Substitutes } from '../support/http-app.ts';
 import { KEYS } from '../support/keys.ts';
-import { newPerson, newUsername } from '../support/people.ts';
+import { newPerson, newUsername, type Person } from '../support/people.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 import { type Link, startProxy } from '../support/proxy.ts';
 import { createDatabase, namespace, type TestDatabase } from '../support/servers/index.ts';
+import { until } from '../support/servers/waiting.ts';
+import { claimsOf } from '../support/tokens.ts';
 
 const PHC = /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/;
 
@@ -49,11 +56,11 @@ async function startApi(
 ) {
   const rows = await openRows(connection, { name: 'accounts', max: 4, searchPath: [name, 'public'], queryTimeoutMs });
   const accounts = createAccounts(rows, createPasswords());
-  const { app } = httpApp({ accounts, sessions: createSessions(rows), ...overrides });
+  const { app } = httpApp({ accounts, sessions: createSessions(rows, 60), ...overrides });
   const send =
     (method: 'POST' | 'PUT' | 'DELETE', url: string) =>
-    (body: object, headers: Record<string, string> = {}) =>
-      app.inject({ method, url, body, headers });
+    (body: object, headers: Record<string, string> = {}, remoteAddress = '192.0.2.1') =>
+      app.inject({ method, url, body, headers, remoteAddress });
   return {
     register: send('POST', '/users'),
     logIn: send('POST', '/authentications'),
@@ -125,6 +132,27 @@ describe('registering', () => {
     const key = { 'idempotency-key': randomUUID() };
     const all = await Promise.all(Array.from({ length: 10 }, () => api.register(registration(), key)));
     expect(tally(all)).toEqual({ 201: 1, 422: 9 });
+  });
+
+  it('keeps no hash that a password can be guessed by quickly: the password is compared with the slow one', async () => {
+    const [whom, key] = [registration(), { 'idempotency-key': randomUUID() }];
+    await api.register(whom, key);
+    const body = JSON.stringify({ fullname: whom.fullname, username: whom.username });
+    const expected = createHmac('sha256', KEYS.IDEMPOTENCY_HASH_KEY).update(body).digest('base64url');
+    expect(await select('SELECT body_hash FROM accounts WHERE username = $1', whom.username)).toEqual([
+      { body_hash: expected },
+    ]);
+    const answers = [await api.register({ ...whom, password: 'another' }, key), await api.register(whom, key)];
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([422, 201]);
+  });
+
+  it('of an earlier version, whose hash is gone, is recognised by what it says', async () => {
+    const [whom, key] = [registration(), { 'idempotency-key': randomUUID() }];
+    await api.register(whom, key);
+    await select(`UPDATE accounts SET body_hash = '' WHERE username = $1`, whom.username);
+    const others = [{ fullname: 'Somebody else' }, { username: newUsername() }, { password: 'another' }, {}];
+    const answers = await Promise.all(others.map((other) => api.register({ ...whom, ...other }, key)));
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([422, 422, 422, 201]);
   });
 
   it('again is recognised when the key of the body’s hash has changed', async () => {
@@ -202,6 +230,162 @@ describe('logging in', () => {
     ];
     const answers = await Promise.all(tries.map((each) => api.logIn(credentialsOf(each))));
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([201, 401, 401, 401]);
+  });
+});
+
+describe('a username', () => {
+  it('is one in every spelling, with or without blanks around it', async () => {
+    const name = newUsername();
+    const whom = registration({ username: ` \ufb01${name}\u3000` });
+    const plain = `fi${name}`;
+    expect((await api.register(whom)).statusCode).toBe(201);
+    expect(await select('SELECT count(*)::int AS n FROM accounts WHERE username = $1', plain)).toEqual([{ n: 1 }]);
+    for (const username of [plain, whom.username, `${plain} `]) {
+      expect((await api.logIn({ username, password: whom.password })).statusCode).toBe(201);
+      expect((await api.register({ ...whom, username })).json<{ code: string }>().code).toBe('USERNAME_TAKEN');
+    }
+  });
+
+  it('of an earlier version is found as it was typed, before one in the spelling of today', async () => {
+    const [old, today] = [await newSession(), await newSession()];
+    const typed = `\ufb01${today.username}`;
+    await select('UPDATE accounts SET username = $2 WHERE username = $1', today.username, `fi${today.username}`);
+    await select('UPDATE accounts SET username = $2 WHERE username = $1', old.username, typed);
+    const { accessToken } = (await api.logIn({ username: typed, password: old.password })).json<{
+      data: { accessToken: string };
+    }>().data;
+    const [{ id } = {}] = await select('SELECT id FROM accounts WHERE username = $1', typed);
+    expect(claimsOf(accessToken).sub).toBe(id);
+  });
+});
+
+describe('wrong passwords for one account', () => {
+  const FEW = { login: undefined, failures: { count: 5, seconds: 900 }, register: undefined };
+  /** Guesses may be under way when the last one that is allowed fails. */
+  const AT_ONCE = 3;
+  const HOME = '198.51.100.7';
+
+  async function attacked() {
+    const limited = await startApi({ rates: { ...FEW, jobs: undefined, default: undefined } });
+    const owner = credentialsOf(await newSession());
+    const { accessToken } = (await limited.logIn(owner, {}, HOME)).json<{ data: { accessToken: string } }>().data;
+    const guesses = Array.from({ length: 150 }, (_, n) =>
+      limited.logIn({ ...owner, password: `guess ${n}` }, {}, `203.0.113.${n % 6}`),
+    );
+    return { limited, owner, accessToken, answers: tally(await Promise.all(guesses)) };
+  }
+
+  it('are judged up to the limit, from however many addresses they come; the others are 429', async () => {
+    const { limited, owner, answers } = await attacked();
+    expect(answers[401]).toBeGreaterThanOrEqual(FEW.failures.count);
+    expect(answers[401]).toBeLessThan(FEW.failures.count + AT_ONCE);
+    expect((answers[429] ?? 0) + (answers[503] ?? 0)).toBe(150 - (answers[401] ?? 0));
+    const { statusCode, headers } = await limited.logIn(owner, {}, '203.0.113.99');
+    expect([statusCode, Number(headers['retry-after']) > 800]).toEqual([429, true]);
+    await limited.stop();
+  });
+
+  it('lock out neither an address that logged in before nor a session', async () => {
+    const { limited, owner, accessToken } = await attacked();
+    expect((await limited.logIn(owner, {}, HOME)).statusCode).toBe(201);
+    const session = { authorization: `Bearer ${accessToken}` };
+    expect((await limited.logIn(owner, session, '203.0.113.99')).statusCode).toBe(201);
+    const other = await newSession();
+    const foreign = { authorization: `Bearer ${other.accessToken}` };
+    expect((await limited.logIn(owner, foreign, '203.0.113.98')).statusCode).toBe(429);
+    await limited.stop();
+  });
+
+  it('from an address that logged in before have a limit of their own', async () => {
+    const { limited, owner } = await attacked();
+    const statuses: number[] = [];
+    for (let n = 0; n < 7; n++)
+      statuses.push((await limited.logIn({ ...owner, password: 'wrong!' }, {}, HOME)).statusCode);
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 429, 429]);
+    await limited.stop();
+  });
+
+  it('are counted for a user that there is not, too, and answered alike', async () => {
+    const limited = await startApi({ rates: { ...FEW, jobs: undefined, default: undefined } });
+    const unknown = { username: newUsername(), password: 'secret' };
+    const statuses: number[] = [];
+    for (let n = 0; n < 7; n++) statuses.push((await limited.logIn(unknown, {}, `203.0.113.${n}`)).statusCode);
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 429, 429]);
+    await limited.stop();
+  });
+
+  it('are those of a repeated registration, too', async () => {
+    const limited = await startApi({ rates: { ...FEW, jobs: undefined, default: undefined } });
+    const [whom, key] = [registration(), { 'idempotency-key': randomUUID() }];
+    await limited.register(whom, key);
+    const statuses: number[] = [];
+    for (let n = 0; n < 6; n++)
+      statuses.push((await limited.register({ ...whom, password: `guess ${n}` }, key, `203.0.113.${n}`)).statusCode);
+    expect(statuses).toEqual([422, 422, 422, 422, 422, 429]);
+    expect((await limited.logIn(credentialsOf(whom), {}, '203.0.113.9')).statusCode).toBe(429);
+    await limited.stop();
+  });
+});
+
+describe('every process', () => {
+  const SECOND_MS = 1_000;
+  async function follow(isTold: boolean) {
+    const { connection } = database;
+    const pool = openDatabase(connection, { name: 'access', max: 1, searchPath: [name, 'public'] });
+    const report = () => undefined;
+    const access = await followAccess({ database: pool, report, everyMs: isTold ? 3_600_000 : 100 });
+    const onNotice = () => void access.recheck();
+    const listening = isTold ? listen({ connection, channel: accessChannel(name), onNotice, report }) : undefined;
+    const stop = async () => {
+      for (const each of [listening, access, pool]) await each?.stop();
+    };
+    return { judge: access.judge, stop };
+  }
+
+  it.each([
+    ['is told', true],
+    ['asks', false],
+  ])('%s what an operator and a logout have changed', async (_, isTold) => {
+    const process = await follow(isTold);
+    const rows = await openRows(database.connection, { name: 'cli', max: 1, searchPath: [name, 'public'] });
+    const operator = createAdministration(rows, 60);
+    const one = await newSession();
+    const { username, accessToken, refreshToken } = one;
+    const second = (await api.logIn(credentialsOf(one))).json<{ data: { accessToken: string } }>().data;
+    const claimOf = (token: string) => {
+      const { sub, role, ver, sid } = claimsOf(token) as { sub: string; role: 'user'; ver: number; sid: string };
+      return { id: sub, role, version: ver, sessionId: sid };
+    };
+    const roleOf = (token: string) => process.judge(claimOf(token))?.role;
+    const becomes = async (role: string | undefined, token = accessToken) => {
+      const began = performance.now();
+      await until(
+        () => Promise.resolve(roleOf(token) === role),
+        30_000,
+        () => `the role is ${roleOf(token)}`,
+      );
+      expect(performance.now() - began).toBeLessThan(5 * SECOND_MS); // a second, on a machine with nothing else to do
+    };
+    await operator.grant(username, 'admin');
+    await becomes('admin');
+    await operator.grant(username, 'user');
+    await becomes('user');
+    expect((await api.logOut({ refreshToken })).statusCode).toBe(200);
+    await becomes(undefined);
+    expect(roleOf(second.accessToken)).toBe('user');
+    await operator.lock(username);
+    await becomes(undefined, second.accessToken);
+    expect((await api.logIn(credentialsOf(one))).json<{ code: string }>().code).toBe('ACCOUNT_LOCKED');
+    expect((await api.logIn({ username, password: 'wrong!' })).json<{ code: string }>().code).toBe('WRONG_CREDENTIALS');
+    await operator.unlock(username);
+    const third = (await api.logIn(credentialsOf(one))).json<{ data: { accessToken: string } }>().data;
+    expect(roleOf(third.accessToken)).toBe('user');
+    expect(await operator.sessions(username)).toHaveLength(1);
+    await operator.endSessions(username);
+    await becomes(undefined, third.accessToken);
+    expect(await operator.sessions(username)).toEqual([]);
+    await rows.stop();
+    await process.stop();
   });
 });
 
@@ -342,16 +526,15 @@ describe('while Postgres', () => {
   });
 });
 
-describe('openmusic accounts grant-admin', () => {
+describe('openmusic accounts', () => {
   let dataDir: string;
   let server: OpenMusicProcess | undefined;
   const start = () => startProcess({ env: { DATA_DIR: dataDir, ...KEYS, CATALOG_WRITES: 'admin' } });
-  const grant = (username: string) => openmusic(['accounts', 'grant-admin', username], { DATA_DIR: dataDir });
+  const accounts = (...args: string[]) => openmusic(['accounts', ...args], { DATA_DIR: dataDir });
   const album = { name: 'Parachutes', year: 2000 };
 
   beforeAll(async () => {
     dataDir = await mkdtemp(path.join(tmpdir(), 'openmusic-accounts-'));
-    await chmod(dataDir, 0o755);
     server = await start();
   });
   afterAll(async () => {
@@ -359,32 +542,80 @@ describe('openmusic accounts grant-admin', () => {
     await rm(dataDir, { recursive: true, force: true });
   });
 
-  async function mayWrite({ username, password }: { username: string; password: string }): Promise<number> {
-    const { body } = await createClient(server!.url).post('/authentications', { username, password });
-    return (await createClient(server!.url, body?.data?.accessToken).post('/albums', album)).status;
-  }
+  const albumStatus = async ({ client }: Person) => (await client.post('/albums', album)).status;
+  const becomes = (person: Person, status: number) =>
+    until(
+      async () => (await albumStatus(person)) === status,
+      30_000,
+      () => `it does not become ${status}`,
+    );
 
-  it('makes somebody an admin, beside a running server and without one', async () => {
-    const [first, second, third] = [
-      await newPerson(server!.url),
-      await newPerson(server!.url),
-      await newPerson(server!.url),
-    ];
-    expect((await first.client.post('/albums', album)).status).toBe(403);
-    expect(await grant(first.username)).toEqual({
+  it('gives and takes roles beside a running server, for tokens that are out, too', async () => {
+    const [chris, other] = [await newPerson(server!.url), await newPerson(server!.url)];
+    expect(await albumStatus(chris)).toBe(403);
+    expect(await accounts('grant-admin', chris.username)).toEqual({
       code: 0,
-      output: `${first.username} is an admin, as soon as they log in again.\n`,
+      output: `${chris.username} has the role admin now.\n`,
     });
-    expect((await first.client.post('/albums', album)).status).toBe(403);
-    expect([await mayWrite(first), await mayWrite(second)]).toEqual([201, 403]);
-    const { body } = await first.client.put('/authentications', { refreshToken: first.refreshToken });
-    expect((await createClient(server!.url, body?.data?.accessToken).post('/albums', album)).status).toBe(201);
+    await becomes(chris, 201);
+    expect(await albumStatus(other)).toBe(403);
+    expect(await accounts('revoke', chris.username)).toMatchObject({ code: 0 });
+    await becomes(chris, 403);
+    expect(await accounts('grant', chris.username, 'analytics')).toMatchObject({ code: 0 });
+    const { output } = await accounts('list');
+    expect(output).toMatch(new RegExp(`^${chris.username}  analytics  since \\S+Z  1 sessions$`, 'm'));
+    expect(await accounts('grant', chris.username, 'user')).toEqual({
+      code: 1,
+      output: 'openmusic: The role must be admin or analytics.\n',
+    });
+    expect(await accounts('grant', 'nobody', 'admin')).toEqual({
+      code: 1,
+      output: 'openmusic: There is no user nobody.\n',
+    });
+  }, 120_000);
 
+  it('locks an account and ends its sessions, and a stream of events with them', async () => {
+    const chris = await newPerson(server!.url);
+    const { body } = await chris.client.post('/jobs', {
+      type: 'dummy',
+      deliverAt: new Date(Date.now() + 3_600_000).toISOString(),
+    });
+    const headers = { authorization: `Bearer ${chris.accessToken}` };
+    const events = await fetch(`${server!.url}/jobs/${body?.data?.jobId}/events`, { headers });
+    expect((await accounts('sessions', chris.username)).output).toMatch(/^[0-9a-f]{12} {2}until \S+Z\n$/);
+    expect(await accounts('lock', chris.username)).toMatchObject({ code: 0 });
+    await becomes(chris, 401);
+    expect(await events.text()).toContain('event: state'); // it has ended
+    const logIn = ({ username, password }: Person) =>
+      createClient(server!.url).post('/authentications', { username, password });
+    expect(await logIn(chris)).toMatchObject({ status: 403, body: { code: 'ACCOUNT_LOCKED' } });
+    expect((await chris.client.put('/authentications', { refreshToken: chris.refreshToken })).status).toBe(400);
+    expect(await accounts('unlock', chris.username)).toMatchObject({ code: 0 });
+    expect((await logIn(chris)).status).toBe(201);
+    expect(await albumStatus(chris)).toBe(401);
+    expect(await accounts('end-sessions', chris.username)).toMatchObject({ code: 0 });
+    expect((await accounts('sessions', chris.username)).output).toBe(`${chris.username} is not logged in.\n`);
+  }, 120_000);
+
+  it('a logout ends the access tokens of its session at once, and no others', async () => {
+    const chris = await newPerson(server!.url);
+    const client = createClient(server!.url);
+    const { username, password, refreshToken } = chris;
+    const second = createClient(
+      server!.url,
+      (await client.post('/authentications', { username, password })).body?.data?.accessToken,
+    );
+    const renewed = (await client.put('/authentications', { refreshToken })).body?.data?.accessToken;
+    expect((await client.delete('/authentications', {}, { refreshToken })).status).toBe(200);
+    const statuses = [chris.client, createClient(server!.url, renewed), second].map((each) => each.get('/playlists'));
+    expect((await Promise.all(statuses)).map(({ status }) => status)).toEqual([401, 401, 200]);
+  });
+
+  it('works without a server, too', async () => {
+    const chris = await newPerson(server!.url);
     await server!.end('SIGTERM');
-    expect(await grant(second.username)).toMatchObject({ code: 0 });
-    expect(await grant('nobody')).toEqual({ code: 1, output: 'openmusic: There is no user nobody.\n' });
+    expect(await accounts('grant', chris.username, 'admin')).toMatchObject({ code: 0 });
     server = await start();
-    expect([await mayWrite(second), await mayWrite(third)]).toEqual([201, 403]);
-    expect(await grant('nobody')).toEqual({ code: 1, output: 'openmusic: There is no user nobody.\n' });
+    expect((await createClient(server.url, chris.accessToken).post('/albums', album)).status).toBe(201);
   }, 120_000);
 });

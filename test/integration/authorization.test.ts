@@ -188,7 +188,7 @@ let base: string;
 let people: Record<'stranger' | 'former' | 'collaborator' | 'owner' | 'admin', Person>;
 const spareTokens: string[] = [];
 
-const UNLIMITED = { RATE_LOGIN: 'off', RATE_REGISTER: 'off', RATE_JOBS: 'off' };
+const UNLIMITED = { RATE_LOGIN: 'off', RATE_FAILURES: 'off', RATE_REGISTER: 'off', RATE_JOBS: 'off' };
 
 const start = (settings: Record<string, string> = {}) =>
   startProcess({ env: { DATA_DIR: dataDir, ...KEYS, ...UNLIMITED, JOB_ATTEMPTS: '1', ...settings } });

@@ -414,7 +414,8 @@ describe('as root', () => {
     // As npm installs it for a root whose umask is 077.
     execFileSync('chmod', ['-R', 'go-rwx', packageDir]);
     dataDir = join(project, 'data');
-    const first = await start({ packageDir });
+    const umask = process.umask(0o077); // as of every process of OpenMusic
+    const first = await start({ packageDir }).finally(() => process.umask(umask));
     await ask(first.connection, 'CREATE TABLE kept AS SELECT 42 AS answer');
     await first.stop();
     const place = readFileSync(join(dataDir, 'postgres-location'), 'utf8').trim();

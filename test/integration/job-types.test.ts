@@ -141,6 +141,14 @@ describe('an archive', () => {
     return found;
   }
 
+  const haveRole = (role: string, locked = false) =>
+    core.admin.query({
+      text: `INSERT INTO accounts (id, username, fullname, password_hash, role, locked, command_id, body_hash)
+        VALUES ($1, $1, '', '', $2, $3, gen_random_uuid(), '')
+        ON CONFLICT (id) DO UPDATE SET role = excluded.role, locked = excluded.locked`,
+      values: [owner, role, locked],
+    });
+
   const pack = (fileIds: readonly string[], context?: Partial<PlanContext>) => ask(archive, { fileIds }, context);
 
   it('has the files that there are, own ones and covers; the others are failed items', async () => {
@@ -173,8 +181,22 @@ describe('an archive', () => {
 
   it('may have the files of others when an admin asks', async () => {
     const asked = await pack([await madeFile('user-2', 'b.txt', 'of another')], { isAdmin: true });
+    await haveRole('admin');
     await work(asked);
     expect(await unpacked(asked)).toEqual({ 'b.txt': 'of another' });
+  });
+
+  it('does not have the files of others when its owner is no admin any more, or is locked', async () => {
+    const files = [await madeFile(owner, 'mine.txt', 'my text'), await madeFile('user-2', 'b.txt', 'of another')];
+    for (const [role, locked] of [
+      ['user', false],
+      ['admin', true],
+    ] as const) {
+      const asked = await pack(files, { isAdmin: true });
+      await haveRole(role, locked);
+      await work(asked);
+      expect(await unpacked(asked)).toEqual({ 'mine.txt': 'my text' });
+    }
   });
 
   it('is begun while nobody knows which files there are', async () => {

@@ -99,7 +99,7 @@ const isRefused = (url: string) =>
   );
 
 describeWithNativeKafka('npm run stack', () => {
-  const key = { 'idempotency-key': 'one-in-all-its-lives' };
+  const key = { 'idempotency-key': 'one-in-all-the-lives-of-it' };
   const albums: (string | undefined)[] = [];
 
   it(

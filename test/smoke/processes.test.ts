@@ -59,7 +59,7 @@ describeWithKafka('separate processes on Kafka', ({ brokers }) => {
     const names = await Promise.all(ids.map((id) => nameOf(other, id)));
     expect(names).toEqual(ids.map((_, i) => `album ${i}`));
 
-    const key = { 'idempotency-key': 'only-once' };
+    const key = { 'idempotency-key': 'only-once-in-all-processes' };
     const both = await Promise.all([createAlbum(one, 'once', key), createAlbum(other, 'once', key)]);
     expect(both[0]).toBe(both[1]);
     const { output } = await openmusic(['log', 'verify'], env);

@@ -17,12 +17,18 @@ const nobody: AppDependencies['accounts'] = {
   register: () => Promise.resolve({ id: 'user-1', replayed: false }),
   authenticate: () => Promise.resolve(undefined),
   exists: () => Promise.resolve(false),
-  grant: () => Promise.resolve(),
 };
 const none: AppDependencies['sessions'] = {
   open: () => Promise.resolve(),
   find: () => Promise.resolve(undefined),
   close: () => Promise.resolve(false),
+};
+/** Nothing has changed since tokens were made. */
+const unchanged: AppDependencies['access'] = {
+  isCurrent: () => true,
+  judge: ({ id, role }) => ({ id, role }),
+  onChange: () => () => undefined,
+  recheck: () => Promise.resolve(),
 };
 const noFiles: AppDependencies['files'] = { put: () => Promise.resolve(), open: () => Promise.resolve(undefined) };
 
@@ -83,8 +89,15 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
     logger,
     metricsRegistry: new Registry(),
     catalogWrites: 'open',
-    ...{ accounts: nobody, sessions: none, files: noFiles, playlistDuplicates: 'refuse', tokens: TOKENS },
-    rates: { login: undefined, register: undefined, jobs: undefined, default: undefined },
+    ...{
+      accounts: nobody,
+      sessions: none,
+      access: unchanged,
+      files: noFiles,
+      playlistDuplicates: 'refuse',
+      tokens: TOKENS,
+    },
+    rates: { login: undefined, failures: undefined, register: undefined, jobs: undefined, default: undefined },
     limits: { bodyBytes: 65_536, bodyDepth: 20, bodyFields: 1_000 },
     production: false,
     ...overrides,

@@ -15,6 +15,7 @@ const READY_WITHIN_MS = 90_000;
 /** A process of OpenMusic. */
 export interface OpenMusicProcess {
   readonly url: string;
+  readonly pid: number;
   /** All it has printed so far. */
   output(): string;
   /** Resolves when it has ended, whoever ended it: to its exit code, or to the signal. */
@@ -67,7 +68,7 @@ export async function startProcess(options: ProcessOptions): Promise<OpenMusicPr
   const ended = endOf(child);
   await untilReady(child, url, output);
   return {
-    ...{ url, output, ended, end: (signal) => end(child, signal) },
+    ...{ url, pid: child.pid ?? 0, output, ended, end: (signal) => end(child, signal) },
     freeze: () => void child.kill('SIGSTOP'),
     isFrozen: () => isFrozen(child),
     thaw: () => void child.kill('SIGCONT'),

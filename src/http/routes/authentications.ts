@@ -1,13 +1,17 @@
+import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Accounts } from '../../accounts/accounts.ts';
+import type { GuessesUnder } from '../../accounts/guesses.ts';
 import type { Sessions } from '../../accounts/sessions.ts';
 import { REQUEST_LENGTH, storable } from '../../text.ts';
 import type { Tokens } from '../auth.ts';
 import { badInput, HttpError } from '../errors.ts';
 import { answer, failures } from '../openapi.ts';
+import { attemptOf } from '../attempts.ts';
 import { limited, type Rate } from '../rate-limits.ts';
-import { done, password, success } from '../schemas.ts';
+import { unstored } from '../secure-headers.ts';
+import { done, success } from '../schemas.ts';
 
 export interface AuthenticationDependencies {
   readonly accounts: Accounts;
@@ -15,6 +19,10 @@ export interface AuthenticationDependencies {
   readonly tokens: Tokens;
   /** Seconds. */
   readonly refreshTokenAge: number;
+  /** Asks at once who may still do what. */
+  readonly recheckAccess: () => Promise<void>;
+  /** Wrong passwords. */
+  readonly guessesOf: (request: FastifyRequest) => GuessesUnder;
   /** Of logins. */
   readonly rate: Rate | undefined;
 }
@@ -24,18 +32,19 @@ const refreshBody = z.strictObject({
 });
 const accessToken = z.string().meta({ description: 'For the header `Authorization: Bearer …`.' });
 
+/** A login attempt is never refused for its length. */
+const givenPassword = storable(REQUEST_LENGTH).meta({ description: 'Of any length.', format: 'password' });
+
 const tags = ['users'];
 const schemas = {
   login: {
     tags,
     operationId: 'logIn',
     summary: 'Log in',
-    body: z
-      .strictObject({ username: storable(REQUEST_LENGTH), password: password('Whatever its length.') })
-      .meta({ id: 'Login' }),
+    body: z.strictObject({ username: storable(REQUEST_LENGTH), password: givenPassword }).meta({ id: 'Login' }),
     response: {
       201: answer('Logged in.', success(z.strictObject({ accessToken, refreshToken: z.string() }))),
-      ...failures(400, 401, 413, 415, 429, 503),
+      ...failures(400, 401, 403, 413, 415, 429, 503),
     },
   },
   refresh: {
@@ -52,36 +61,39 @@ const schemas = {
     tags,
     operationId: 'logOut',
     summary: 'Log out',
-    description: 'The refresh token is good no more.',
+    description: 'Neither the refresh token nor access tokens of its session are good any more.',
     body: refreshBody,
     response: { 200: answer('Logged out.', done('You are logged out.')), ...failures(400, 413, 415, 503) },
   },
 };
 
 export const authenticationRoutes =
-  ({ accounts, sessions, tokens, refreshTokenAge, rate }: AuthenticationDependencies): FastifyPluginCallbackZod =>
+  ({ accounts, sessions, tokens, refreshTokenAge, ...deps }: AuthenticationDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const onRequest = limited(app, 'login', rate);
+    const onRequest = limited(app, 'login', deps.rate);
+    app.addHook('onRequest', unstored);
 
     app.post('/authentications', { schema: schemas.login, onRequest }, async (request, reply) => {
-      const { username, password: given } = request.body;
-      const account = await accounts.authenticate(username, given);
+      const { username, password } = request.body;
+      const account = await accounts.authenticate(username, password, attemptOf(request, reply, deps.guessesOf));
       if (!account) throw wrongCredentials();
-      const refreshToken = tokens.issue('refresh', account);
+      const { token: refreshToken, sessionId } = tokens.issueRefresh(account);
       await sessions.open(refreshToken, account.id, new Date(Date.now() + refreshTokenAge * 1_000));
-      const data = { accessToken: tokens.issue('access', account), refreshToken };
+      const data = { accessToken: tokens.issueAccess(account, sessionId), refreshToken };
       return reply.code(201).send({ status: 'success', data });
     });
 
     app.put('/authentications', { schema: schemas.refresh }, async ({ body: { refreshToken } }) => {
-      if (!tokens.verify('refresh', refreshToken)) throw invalidToken();
-      const account = await sessions.find(refreshToken);
+      const session = tokens.verifyRefresh(refreshToken);
+      const account = session && (await sessions.find(refreshToken));
       if (!account) throw invalidToken();
-      return { status: 'success' as const, data: { accessToken: tokens.issue('access', account) } };
+      return { status: 'success' as const, data: { accessToken: tokens.issueAccess(account, session.sessionId) } };
     });
 
     app.delete('/authentications', { schema: schemas.logout }, async ({ body: { refreshToken } }) => {
-      if (!tokens.verify('refresh', refreshToken) || !(await sessions.close(refreshToken))) throw invalidToken();
+      const session = tokens.verifyRefresh(refreshToken);
+      if (!session || !(await sessions.close(session))) throw invalidToken();
+      await deps.recheckAccess();
       return { status: 'success' as const, message: 'You are logged out.' };
     });
 

@@ -10,6 +10,7 @@ import { jobAccepted } from '../job-schemas.ts';
 import { jobStarter, sendJob, START_FAILURES, type StartDependencies } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
 import { params, success, writeHeaders } from '../schemas.ts';
+import { unstored } from '../secure-headers.ts';
 import { resultSchemas } from './job-results.ts';
 import { jobSchemas } from './jobs.ts';
 
@@ -97,7 +98,7 @@ export const downloadRoutes =
     app.get('/v1/download/status/:id', { schema: aliases.status }, (request, reply) =>
       sendJob(deps, request, reply, request.params.id),
     );
-    app.get('/v1/download/result/:id', { schema: aliases.result }, async (request) => ({
+    app.get('/v1/download/result/:id', { schema: aliases.result, onRequest: unstored }, async (request) => ({
       status: 'success' as const,
       data: await resultLink(deps, request, request.params.id),
     }));

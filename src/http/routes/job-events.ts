@@ -1,7 +1,8 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { isOver } from '../../projections/jobs.ts';
-import { mustBeLoggedIn } from '../auth.ts';
+import type { Access } from '../../accounts/access.ts';
+import { mustBeLoggedIn, whenChanged } from '../auth.ts';
 import { createJobWatcher } from '../job-events.ts';
 import { common, type JobDependencies, visibleJob } from '../jobs.ts';
 import { EVENT_STREAM } from '../observe.ts';
@@ -43,7 +44,7 @@ const UNBUFFERED = {
 };
 
 export const jobEventRoutes =
-  ({ database, jobs }: JobDependencies): FastifyPluginCallbackZod =>
+  ({ database, jobs, access }: JobDependencies & { readonly access: Access }): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     const watcher = createJobWatcher({ database, onWord: jobs.commits.onWord });
     // Before the server waits for its requests: these would not end by themselves.
@@ -58,7 +59,12 @@ export const jobEventRoutes =
       const { version, job } = await visibleJob(database, request, request.params.id);
       const after = Number(request.headers['last-event-id'] ?? 0);
       if (isOver(job.state) && after >= version) return reply.code(204).send();
-      return reply.headers(UNBUFFERED).send(watcher.watch(job.id, after));
+      const stream = watcher.watch(job.id, after);
+      stream.once(
+        'close',
+        whenChanged(request, access, () => stream.push(null)),
+      );
+      return reply.headers(UNBUFFERED).send(stream);
     });
 
     registered();

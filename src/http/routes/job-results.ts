@@ -8,6 +8,7 @@ import { common, type JobDependencies, visibleJob } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
 import { cursorQuery, limitQuery, nextCursor, pageOf } from '../paging.ts';
 import { params, success } from '../schemas.ts';
+import { unstored } from '../secure-headers.ts';
 
 const itemsQuery = z.object({
   limit: limitQuery,
@@ -67,7 +68,7 @@ export const jobResultRoutes =
       return { status: 'success' as const, data: { items, nextCursor } };
     });
 
-    app.get('/jobs/:id/result', { schema: resultSchemas.result }, async (request) => ({
+    app.get('/jobs/:id/result', { schema: resultSchemas.result, onRequest: unstored }, async (request) => ({
       status: 'success' as const,
       data: await resultLink(deps, request, request.params.id),
     }));

@@ -1,14 +1,19 @@
+import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Accounts } from '../../accounts/accounts.ts';
+import type { GuessesUnder } from '../../accounts/guesses.ts';
 import { answer, failures } from '../openapi.ts';
+import { attemptOf } from '../attempts.ts';
 import { type IdempotencyKeys, originOf } from '../origin.ts';
 import { limited, type Rate } from '../rate-limits.ts';
-import { password, success, text, writeHeaders } from '../schemas.ts';
+import { password, success, text, username, writeHeaders } from '../schemas.ts';
 
 export interface UserDependencies {
   readonly accounts: Accounts;
   readonly idempotencyKeys: IdempotencyKeys;
+  /** Wrong passwords. */
+  readonly guessesOf: (request: FastifyRequest) => GuessesUnder;
   /** Of registrations. */
   readonly rate: Rate | undefined;
 }
@@ -21,7 +26,7 @@ const schemas = {
     headers: writeHeaders,
     body: z
       .strictObject({
-        username: text('Unique.', 'chris'),
+        username: username('Unique.', 'chris'),
         password: password('At least 6 characters.').min(6),
         fullname: text('Name to show.', 'Chris Martin'),
       })
@@ -34,13 +39,15 @@ const schemas = {
 };
 
 export const userRoutes =
-  ({ accounts, idempotencyKeys, rate }: UserDependencies): FastifyPluginCallbackZod =>
+  ({ accounts, idempotencyKeys, guessesOf, rate }: UserDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     const onRequest = limited(app, 'register', rate);
 
     app.post('/users', { schema: schemas.register, onRequest }, async (request, reply) => {
-      const origin = originOf(request, idempotencyKeys, request.body);
-      const { id, replayed } = await accounts.register(request.body, origin);
+      const { username, fullname } = request.body;
+      // A hash of the password would be one that can be guessed at quickly: it is compared with the slow one.
+      const origin = originOf(request, idempotencyKeys, { username, fullname });
+      const { id, replayed } = await accounts.register(request.body, origin, attemptOf(request, reply, guessesOf));
       if (replayed) reply.header('idempotency-replayed', 'true');
       return reply.code(201).send({ status: 'success', data: { userId: id } });
     });

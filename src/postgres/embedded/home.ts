@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, realpath, rmdir } from 'node:fs/promises';
+import { chmod, mkdir, readFile, realpath, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createOnce } from './drafts.ts';
 import { canReach, type SystemUser, userFor } from './users.ts';
@@ -70,7 +70,8 @@ async function settleElsewhere(
   const place = join(OTHER_PLACES, `openmusic-${hash}-${randomBytes(2).toString('hex')}`);
   try {
     await mkdir(OTHER_PLACES, { recursive: true });
-    await mkdir(place, { mode: 0o711 });
+    await mkdir(place);
+    await chmod(place, 0o711); // also where the umask would close it
   } catch (cause) {
     throw new Error(
       `${user.name} cannot enter ${dataDir} and ${place} cannot be made: set DATA_DIR to a place open to all.`,

@@ -7,11 +7,26 @@ import { ProviderError } from '../failure.ts';
  * Whether the address may belong to anybody on the internet: neither loopback, private, link-local, shared, multicast or
  * reserved, nor one of these written as IPv6.
  */
-export const isPublicAddress = (address: string): boolean =>
-  ipaddr.isValid(address) && ipaddr.process(address).range() === 'unicast';
+export function isPublicAddress(address: string): boolean {
+  const parsed = parse(address);
+  if (parsed?.range() !== 'unicast') return false;
+  return parsed instanceof ipaddr.IPv4 || parsed.match(...GLOBAL_UNICAST);
+}
 
-export const isLoopback = (address: string): boolean =>
-  ipaddr.isValid(address) && ipaddr.process(address).range() === 'loopback';
+export const isLoopback = (address: string): boolean => parse(address)?.range() === 'loopback';
+
+/** All addresses of IPv6 that were ever given to anybody. */
+const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3');
+const IPV4_COMPATIBLE = ipaddr.IPv6.parseCIDR('::/96');
+
+/** An address of IPv4 also where it is written as one of IPv6, as in `::ffff:127.0.0.1`, or as long ago in `::7f00:1`. */
+function parse(address: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
+  if (!ipaddr.isValid(address)) return undefined;
+  const parsed = ipaddr.process(address);
+  const isOfItself = parsed instanceof ipaddr.IPv4 || ['loopback', 'unspecified'].includes(parsed.range());
+  if (isOfItself || !parsed.match(...IPV4_COMPATIBLE)) return parsed;
+  return new ipaddr.IPv4(parsed.toByteArray().slice(12));
+}
 
 /** Throws where the host is an address that is not public. Names are checked as `lookupPublic` resolves them. */
 export function mustNotBePrivate(host: string): void {

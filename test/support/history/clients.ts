@@ -72,7 +72,7 @@ const isUnknown = ({ attempts }: Operation) => attempts.at(-1)?.outcome.kind ===
 /** Sends a wish, under a key as often as it takes to know what came of it, sometimes to two processes at once. */
 async function perform(one: Client, name: string, wish: Wish): Promise<Operation> {
   const { random, urls, tooLate } = one;
-  const key = wish.effect && random.chance(KEYED) ? name : undefined;
+  const key = wish.effect && random.chance(KEYED) ? `what-was-wished-by-client-${name}` : undefined;
   const send = (url = '') => sendOnce(one, `${name}/${attempts.length}`, url, key, wish);
   const twins = key !== undefined && random.chance(TWINS) ? urls.slice(0, 2) : [];
   const attempts: Promise<Attempt>[] = [];

@@ -1,5 +1,6 @@
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
 import { startApp } from '../app.ts';
+import { secretsIn } from '../logged-secrets.ts';
 import { dropTemplate, prepareTemplate } from './database.ts';
 import { answerDemands } from './demand.ts';
 import { kafka, postgres, redis, type Started } from './kinds.ts';
@@ -65,7 +66,12 @@ async function startWithTemplate(
 /** What the end-to-end files share. They come from one address, as many people at once. */
 async function startSharedApp(log: Log): Promise<Started<AppAddress>> {
   const begin = performance.now();
-  const app = await startApp({ RATE_LOGIN: 'off', RATE_REGISTER: 'off' });
+  const app = await startApp({ RATE_LOGIN: 'off', RATE_FAILURES: 'off', RATE_REGISTER: 'off', LOG_LEVEL: 'trace' });
   log(`OpenMusic: ${app.url} (embedded, ${Math.round(performance.now() - begin)} ms)`);
-  return { url: app.url, stop: () => app.stop() };
+  const stop = async () => {
+    const secrets = secretsIn(app.wholeLog());
+    await app.stop();
+    if (secrets.length > 0) throw new Error(`OpenMusic logs what it must not:\n${secrets.slice(0, 10).join('\n')}`);
+  };
+  return { url: app.url, stop };
 }

@@ -1,0 +1,115 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { until } from '../../test/support/servers/waiting.ts';
+import { followAccess, type LiveAccess } from './access.ts';
+
+const followed: LiveAccess[] = [];
+afterEach(async () => {
+  await Promise.all(followed.splice(0).map((access) => access.stop()));
+});
+
+type Row = Record<string, unknown>;
+
+/** Access over a table in memory, which can be out of reach. */
+async function startAccess({ everyMs = 3_600_000, staleMs = 5_000 } = {}) {
+  const rows: Row[] = [];
+  const table = { rows, isAway: false, asked: 0 };
+  const query = ({ values: [after] = [] }: { values?: unknown[] }) => {
+    table.asked++;
+    if (table.isAway) return Promise.reject(new Error('away'));
+    return Promise.resolve(rows.filter(({ id }) => Number(id) > Number(after)));
+  };
+  const database = { query } as unknown as Parameters<typeof followAccess>[0]['database'];
+  const access = await followAccess({ database, report: () => undefined, everyMs, staleMs });
+  followed.push(access);
+  const change = async (row: Row) => {
+    rows.push({
+      id: rows.length + 1,
+      account: 'user-1',
+      version: null,
+      role: null,
+      session: null,
+      neededMs: 60_000,
+      ...row,
+    });
+    await access.recheck();
+  };
+  return { access, table, change };
+}
+
+const claim = { id: 'user-1', role: 'user', version: 3, sessionId: 'one' } as const;
+
+describe('a token', () => {
+  it('is good as it is while nothing has changed', async () => {
+    const { access } = await startAccess();
+    expect(access.judge(claim)).toEqual({ id: 'user-1', role: 'user' });
+  });
+
+  it('has the role that its account has now; a newer one says it itself', async () => {
+    const { access, change } = await startAccess();
+    await change({ version: 4, role: 'admin' });
+    expect(access.judge(claim)?.role).toBe('admin');
+    await change({ version: 5, role: 'user' });
+    expect(access.judge(claim)?.role).toBe('user');
+    expect(access.judge({ ...claim, version: 5, role: 'analytics' })?.role).toBe('analytics');
+    expect(access.judge({ ...claim, id: 'user-2' })?.role).toBe('user');
+  });
+
+  it('is over when its account’s tokens were ended, also when a role was granted since; a newer one is not', async () => {
+    const { access, change } = await startAccess();
+    await change({ version: 4 });
+    await change({ version: 5, role: 'admin' });
+    expect(access.judge(claim)).toBeUndefined();
+    expect(access.judge({ ...claim, version: 4 })).toEqual({ id: 'user-1', role: 'admin' });
+  });
+
+  it('is over when its session was ended; that of another session is not', async () => {
+    const { access, change } = await startAccess();
+    await change({ session: 'one' });
+    expect(access.judge(claim)).toBeUndefined();
+    expect(access.judge({ ...claim, sessionId: 'other' })).toBeDefined();
+    expect(access.judge({ ...claim, sessionId: undefined })).toBeDefined();
+  });
+});
+
+describe('a process', () => {
+  it('asks every so often, and tells those who want to know', async () => {
+    const { access, table, change } = await startAccess({ everyMs: 1 });
+    let told = 0;
+    const unsubscribe = access.onChange(() => told++);
+    const { asked } = table;
+    await until(
+      () => Promise.resolve(table.asked > asked + 3),
+      10_000,
+      () => 'it did not ask',
+    );
+    expect(told).toBe(0);
+    await change({ session: 'one' });
+    expect(told).toBe(1);
+    unsubscribe();
+    await change({ session: 'other' });
+    expect(told).toBe(1);
+  });
+
+  it('without an answer for too long is not current, until there is one', async () => {
+    const { access, table } = await startAccess({ everyMs: 1, staleMs: 50 });
+    expect(access.isCurrent()).toBe(true);
+    table.isAway = true;
+    await until(
+      () => Promise.resolve(!access.isCurrent()),
+      10_000,
+      () => 'it did not ask',
+    );
+    table.isAway = false;
+    await until(
+      () => Promise.resolve(access.isCurrent()),
+      10_000,
+      () => 'it did not ask',
+    );
+  });
+
+  it('forgets what no token can be about any more', async () => {
+    const { access, change } = await startAccess();
+    await change({ session: 'one', neededMs: -1 });
+    expect(access.judge(claim)).toBeDefined();
+  });
+});

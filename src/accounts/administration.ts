@@ -1,0 +1,73 @@
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { notFound } from '../errors.ts';
+import type { Rows } from '../postgres/rows.ts';
+import { forgetOld, inTurn, neededUntil, tellAll } from './access-changes.ts';
+import { role, type Role } from './accounts.ts';
+import { normalUsername } from './usernames.ts';
+
+const listed = z.strictObject({
+  ...{ username: z.string(), role, locked: z.boolean(), createdAt: z.string(), sessions: z.int() },
+});
+export type ListedAccount = z.output<typeof listed>;
+
+const session = z.strictObject({ id: z.string(), expiresAt: z.string() });
+export type ListedSession = z.output<typeof session>;
+
+/** What operators do to accounts. Each rejects with USER_NOT_FOUND. Every process knows of a change within a second. */
+export interface Administration {
+  list(): Promise<readonly ListedAccount[]>;
+  grant(username: string, role: Role): Promise<void>;
+  /** Ends all sessions, and refuses logins until it is unlocked. */
+  lock(username: string): Promise<void>;
+  unlock(username: string): Promise<void>;
+  /** Those that have not expired, the first to expire first. */
+  sessions(username: string): Promise<readonly ListedSession[]>;
+  endSessions(username: string): Promise<void>;
+}
+
+const TIME = 'YYYY-MM-DD"T"HH24:MI:SS"Z"';
+
+/** `accessTokenAge` in seconds. */
+export function createAdministration(rows: Rows, accessTokenAge: number): Administration {
+  const named = (username: string) =>
+    sql.fragment`id = (SELECT id FROM accounts WHERE username = ANY(${sql.array([username, normalUsername(username)], 'text')})
+      ORDER BY username = ${username} DESC LIMIT 1)`;
+
+  /** Without a role, tokens that are out are good no more. */
+  async function change(username: string, set: ReturnType<typeof sql.fragment>, granted: Role | null): Promise<void> {
+    const { rowCount } = await rows.query(sql.unsafe`WITH ${inTurn}, ${forgetOld},
+      changed AS (UPDATE accounts SET ${set}, access_version = access_version + 1 FROM turn
+        WHERE ${named(username)} RETURNING id, access_version),
+      ended AS (DELETE FROM refresh_tokens USING changed WHERE account_id = changed.id AND ${granted === null}),
+      told AS (INSERT INTO access_changes (account_id, version, role, needed_until)
+        SELECT id, access_version, ${granted}, ${neededUntil(accessTokenAge)} FROM changed RETURNING 1)
+      SELECT ${tellAll} FROM told`);
+    if (rowCount === 0) throw unknownUser(username);
+  }
+
+  return {
+    async list() {
+      const { rows: all } = await rows.query(sql.type(listed)`SELECT username, role, locked,
+          to_char(created_at AT TIME ZONE 'UTC', ${TIME}) AS "createdAt",
+          (SELECT count(*) FROM refresh_tokens t WHERE t.account_id = a.id AND expires_at > now())::int AS sessions
+        FROM accounts a ORDER BY username`);
+      return all;
+    },
+    grant: (username, granted) => change(username, sql.fragment`role = ${granted}`, granted),
+    lock: (username) => change(username, sql.fragment`locked = true`, null),
+    unlock: (username) => change(username, sql.fragment`locked = false`, null),
+    async sessions(username) {
+      const { rows: all } = await rows.query(sql.type(
+        z.strictObject({ id: z.string().nullable(), expiresAt: z.string().nullable() }),
+      )`SELECT left(encode(token_hash, 'hex'), 12) AS id, to_char(expires_at AT TIME ZONE 'UTC', ${TIME}) AS "expiresAt"
+        FROM accounts a LEFT JOIN refresh_tokens t ON t.account_id = a.id AND expires_at > now()
+        WHERE a.${named(username)} ORDER BY expires_at`);
+      if (all.length === 0) throw unknownUser(username);
+      return z.array(session).parse(all.filter(({ id }) => id !== null));
+    },
+    endSessions: (username) => change(username, sql.fragment`locked = locked`, null),
+  };
+}
+
+const unknownUser = (username: string) => notFound('USER_NOT_FOUND', `There is no user ${username}.`);

@@ -1,0 +1,177 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type RunningApp, startApp } from '../support/app.ts';
+import { createClient } from '../support/client.ts';
+import { flood } from '../support/login-flood.ts';
+import { newPerson, type Person } from '../support/people.ts';
+import { until } from '../support/servers/waiting.ts';
+
+/** Rounds of what others do, before the abuse and during it. */
+const ROUNDS = 100;
+/** Below this a machine that is busy with other things tells nothing by its latencies. */
+const NOISE_MS = 25;
+const GUESSES = 150;
+const LOGINS = 300;
+const DEPARTED = 1_000;
+/** Of them at once. */
+const CONNECTIONS = 50;
+const MINUTE_MS = 60_000;
+
+let app: RunningApp;
+let other: Person;
+let album: string;
+
+beforeAll(async () => {
+  // Requests come from the addresses that they name. Each address has a limit of its own, which is not what is tested here.
+  app = await startApp({ TRUST_PROXY: 'loopback', RATE_LOGIN: 'off', RATE_REGISTER: 'off' });
+  other = await newPerson(app.url);
+  album = (await createClient(app.url).post('/albums', { name: 'Parachutes', year: 2000 })).body?.data?.albumId ?? '';
+  await logIn(other, other.password, HOME);
+  const warm = await newPerson(app.url);
+  await whileOthersWork(() => guessAt(warm));
+}, 5 * MINUTE_MS);
+afterAll(() => app.stop());
+
+const HOME = '198.51.100.7';
+
+const logIn = ({ username }: Person, password: string, from: string) =>
+  createClient(app.url).post('/authentications', { username, password }, { 'x-forwarded-for': from });
+
+const guessAt = ({ username }: Person) =>
+  flood(
+    app.url,
+    Array.from({ length: GUESSES }, (_, n) => ({ username, password: `guess ${n}`, from: `203.0.113.${n % 6}` })),
+  );
+
+interface Measured {
+  /** Milliseconds, by what was done. */
+  readonly p99: Readonly<Record<string, number>>;
+  readonly errors: readonly string[];
+}
+
+/** What others do meanwhile: reads, writes, and one who logs in from where they did before. */
+async function measure(goesOn: () => boolean): Promise<Measured> {
+  const client = createClient(app.url);
+  const acts = {
+    read: () => client.get(`/albums/${album}`),
+    write: () => client.post('/albums', { name: 'Meanwhile', year: 2026 }),
+    authorized: () => other.client.get('/playlists'),
+    login: () => logIn(other, other.password, HOME),
+  };
+  const errors: string[] = [];
+  const rounds = Object.entries(acts).map(async ([name, act]) => {
+    const times: number[] = [];
+    for (let round = 0; round < ROUNDS || goesOn(); round++) {
+      const began = performance.now();
+      const { status, text } = await act();
+      times.push(performance.now() - began);
+      if (status >= 400) errors.push(`${name}: ${status} ${text}`);
+    }
+    times.sort((a, b) => a - b);
+    return [name, times[Math.floor(times.length * 0.99)] ?? NaN] as const;
+  });
+  return { p99: Object.fromEntries(await Promise.all(rounds)), errors };
+}
+
+/** Does the abuse while others work, and resolves to both. */
+async function whileOthersWork<T>(abuse: () => Promise<T>): Promise<{ before: Measured; during: Measured; result: T }> {
+  const before = await measure(() => false);
+  let isOver = false;
+  const abusing = abuse().finally(() => (isOver = true));
+  const [during, result] = await Promise.all([measure(() => !isOver), abusing]);
+  return { before, during, result };
+}
+
+function expectUnharmed({ before, during }: { before: Measured; during: Measured }): void {
+  expect(during.errors).toEqual([]);
+  const slower = Object.entries(during.p99).filter(
+    ([name, ms]) => ms > 3 * Math.max(NOISE_MS, before.p99[name] ?? NaN),
+  );
+  expect({ slower, before: before.p99 }).toEqual({ slower: [], before: before.p99 });
+}
+
+/** Bytes in memory, and open descriptors. */
+async function held() {
+  const status = await readFile(`/proc/${app.pid()}/status`, 'utf8');
+  const descriptors = (await readdir(`/proc/${app.pid()}/fd`)).length;
+  return { memory: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1_024, descriptors };
+}
+
+/** Does it while others work; afterwards the process must hold no more than before. */
+async function abuseAndSettle<T>(abuse: () => Promise<T>): Promise<T> {
+  const before = await held();
+  const outcome = await whileOthersWork(abuse);
+  expectUnharmed(outcome);
+  await until(
+    async () => {
+      const { memory, descriptors } = await held();
+      return memory <= before.memory * 1.1 && descriptors <= before.descriptors * 1.1;
+    },
+    MINUTE_MS + 30_000, // idle connections are kept for 75 s
+    () => `held ${JSON.stringify(before)} before`,
+  );
+  return outcome.result;
+}
+
+const tally = (statuses: readonly number[]) => {
+  const counted: Record<number, number> = {};
+  for (const status of statuses) counted[status] = (counted[status] ?? 0) + 1;
+  return counted;
+};
+
+const timed = async (work: () => Promise<unknown>) => {
+  const began = performance.now();
+  await work();
+  return performance.now() - began;
+};
+
+describe('others are not held up by', () => {
+  it(
+    '150 guesses at one account from 6 addresses, of which few are judged',
+    async () => {
+      const victim = await newPerson(app.url);
+      const { 401: judged = 0, ...refused } = tally(await abuseAndSettle(() => guessAt(victim)));
+      expect(judged).toBeGreaterThan(0);
+      expect(judged).toBeLessThanOrEqual(33); // RATE_FAILURES, and those under way
+      expect(Object.keys(refused).every((status) => ['429', '503'].includes(status))).toBe(true);
+      expect((await victim.client.get('/playlists')).status).toBe(200);
+    },
+    5 * MINUTE_MS,
+  );
+
+  it(
+    '300 logins at once',
+    async () => {
+      const { username, password } = await newPerson(app.url);
+      const logins = Array.from({ length: LOGINS }, (_, n) => ({ username, password, from: `192.0.2.${n % 6}` }));
+      const { 201: done = 0, ...refused } = tally(await abuseAndSettle(() => flood(app.url, logins)));
+      expect(done).toBeGreaterThan(0);
+      expect(Object.keys(refused)).toEqual(['503']);
+    },
+    5 * MINUTE_MS,
+  );
+
+  it(
+    'logins whose clients have left: they are not hashed',
+    async () => {
+      const departed = Array.from({ length: DEPARTED }, (_, n) => ({
+        ...{ username: `unknown ${n}`, password: 'secret', from: `10.0.${n >> 8}.${n & 255}`, leaves: true },
+      }));
+      const late = await newPerson(app.url);
+      const alone = await timed(() => logIn(other, other.password, HOME));
+      await abuseAndSettle(async () => {
+        await flood(app.url, departed, CONNECTIONS);
+        // The account was not logged in to from there: its turn comes after those that are still in line.
+        const waited = await timed(() =>
+          until(
+            async () => (await logIn(late, late.password, '203.0.113.250')).status === 201,
+            MINUTE_MS,
+            () => 'it cannot log in',
+          ),
+        );
+        expect(waited).toBeLessThan(CONNECTIONS * Math.max(alone, NOISE_MS));
+      });
+    },
+    5 * MINUTE_MS,
+  );
+});
