@@ -57,7 +57,8 @@ function tell(reply: FastifyReply, header: string, item: string): void {
   reply.header(header, typeof before === 'string' ? `${before}, ${item}` : item);
 }
 
-const byAddress = ({ ip }: FastifyRequest): string => senderAt(ip);
+/** The sender of a request, as far as its address says it. */
+export const byAddress = ({ ip }: FastifyRequest): string => senderAt(ip);
 
 /** Whoever has an IPv6 address has 2⁶⁴ of them. A proxy may call its clients by other names than addresses. */
 function senderAt(ip: string): string {

@@ -1,0 +1,78 @@
+export interface PlacesOptions {
+  /** Places of one key. */
+  readonly each: number;
+  /** Of all keys together. */
+  readonly all: number;
+  /** That may wait for one, of one key. */
+  readonly waiting: number;
+  /** How long one is waited for. */
+  readonly waitMs: number;
+}
+
+/** Gives a place back; twice is fine. */
+export type Leave = () => void;
+
+export interface Places {
+  /** Resolves when there is a place; to undefined when there was none in time, when too many wait, or once `gone` fires. */
+  take(key: string, gone?: AbortSignal): Promise<Leave | undefined>;
+}
+
+interface Waiter {
+  readonly key: string;
+  seat(leave: Leave | undefined): void;
+}
+
+/** A limit on how much is done at once: for each key, and in all. Places are given in the order in which they were asked for. */
+export function createPlaces({ each, all, waiting, waitMs }: PlacesOptions): Places {
+  const taken = new Map<string, number>();
+  const queue = new Set<Waiter>();
+  let total = 0;
+  const isFree = (key: string) => total < all && (taken.get(key) ?? 0) < each;
+
+  function sit(key: string): Leave {
+    total++;
+    taken.set(key, (taken.get(key) ?? 0) + 1);
+    let isSitting = true;
+    return () => {
+      if (!isSitting) return;
+      isSitting = false;
+      free(key);
+    };
+  }
+
+  function free(key: string): void {
+    total--;
+    const left = (taken.get(key) ?? 1) - 1;
+    if (left > 0) taken.set(key, left);
+    else taken.delete(key);
+    const next = queue.values().find((waiter) => isFree(waiter.key));
+    next?.seat(sit(next.key));
+  }
+
+  function wait(key: string, gone: AbortSignal | undefined): Promise<Leave | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Leave | undefined>();
+    const giveUp = () => waiter.seat(undefined);
+    const timer = setTimeout(giveUp, waitMs);
+    const waiter: Waiter = {
+      key,
+      seat(leave) {
+        clearTimeout(timer);
+        gone?.removeEventListener('abort', giveUp);
+        queue.delete(waiter);
+        resolve(leave);
+      },
+    };
+    queue.add(waiter);
+    gone?.addEventListener('abort', giveUp);
+    return promise;
+  }
+
+  return {
+    async take(key, gone) {
+      if (gone?.aborted) return undefined;
+      if (isFree(key)) return sit(key);
+      const ahead = queue.values().reduce((count, waiter) => count + (waiter.key === key ? 1 : 0), 0);
+      return ahead < waiting ? wait(key, gone) : undefined;
+    },
+  };
+}
