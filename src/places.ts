@@ -45,7 +45,7 @@ export function createPlaces({ each, all, waiting, waitMs }: PlacesOptions): Pla
     const left = (taken.get(key) ?? 1) - 1;
     if (left > 0) taken.set(key, left);
     else taken.delete(key);
-    const next = queue.values().find((waiter) => isFree(waiter.key));
+    const next = [...queue].find((waiter) => isFree(waiter.key));
     next?.seat(sit(next.key));
   }
 
@@ -71,8 +71,8 @@ export function createPlaces({ each, all, waiting, waitMs }: PlacesOptions): Pla
     async take(key, gone) {
       if (gone?.aborted) return undefined;
       if (isFree(key)) return sit(key);
-      const ahead = queue.values().reduce((count, waiter) => count + (waiter.key === key ? 1 : 0), 0);
-      return ahead < waiting ? wait(key, gone) : undefined;
+      const ahead = [...queue].filter((waiter) => waiter.key === key);
+      return ahead.length < waiting ? wait(key, gone) : undefined;
     },
   };
 }

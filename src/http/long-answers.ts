@@ -11,7 +11,7 @@ import { byAddress } from './rate-limits.ts';
 declare module 'fastify' {
   interface FastifyReply {
     /** Sends JSON that may be long: what is short as a whole, the rest piece by piece as the client takes it. */
-    sendInPieces(pieces: Pieces): Promise<FastifyReply>;
+    sendInPieces(pieces: Pieces): Promise<void>;
   }
 }
 
@@ -26,13 +26,15 @@ const LONG_ANSWERS = { each: 8, all: 256, waiting: 32, waitMs: 10_000 };
 /** Lets handlers send long answers. Each takes a place of its client's address for as long as that reads it. */
 export function sendLongAnswers(app: FastifyInstance): void {
   const places = createPlaces(LONG_ANSWERS);
-  app.decorateReply('sendInPieces', async function (this: FastifyReply, pieces: Pieces): Promise<FastifyReply> {
+  app.decorateReply('sendInPieces', async function (this: FastifyReply, pieces: Pieces): Promise<void> {
     const { text, isWhole } = await beginningOf(pieces, this);
     this.header('content-type', JSON_TYPE);
-    if (isWhole) return this.send(text);
-    if (this.request.method === 'HEAD') return this.send(Readable.from([]));
+    if (isWhole || this.request.method === 'HEAD') {
+      await this.send(isWhole ? text : Readable.from([]));
+      return;
+    }
     await placeFor(places, byAddress(this.request), this, 'Too many long answers are being sent to this address.');
-    return this.send(Readable.from(from(text, pieces), { highWaterMark: 1 }));
+    await this.send(Readable.from(from(text, pieces), { highWaterMark: 1 }));
   });
 }
 

@@ -216,7 +216,7 @@ describe('a long list', () => {
     const { promise: begun, resolve: breakOff } = Promise.withResolvers<void>();
     const { server } = await start({
       chunks: async function* () {
-        yield [song];
+        yield Array.from({ length: 500 }, () => song);
         await begun;
         throw new Error('broken');
       },

@@ -105,7 +105,7 @@ export async function findPlaylist(database: Database, id: string): Promise<Play
         SELECT json_agg(song) FROM (
           SELECT json_build_object('id', s.id, 'title', s.title, 'performer', s.performer) AS song
           FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE ${IN_PLAYLIST}
-          ORDER BY ${PLAYLIST_ORDER} LIMIT ${MAX_ROWS + 1}) some), '[]') AS songs
+          ORDER BY ${PLAYLIST_ORDER} LIMIT ${MAX_ROWS + 1}) AS part), '[]') AS songs
       FROM playlists p LEFT JOIN accounts owner ON owner.id = p.owner_id WHERE p.id = $1 AND p.deleted_at IS NULL`,
     values: [id],
   });

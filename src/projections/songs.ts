@@ -174,7 +174,7 @@ export function songsById(read: Read, ids: readonly string[], { album, ...filter
 }
 
 /** Songs that one step of a walk compares: the time of a step is bounded, however few of them match. */
-const STEP = 10_000;
+const STEP = 5_000;
 
 /** Where a step ended is its last row, without a song. */
 interface Step extends Record<string, unknown> {
@@ -209,7 +209,7 @@ const stepOf = ({ title, performer }: SongFilter, most: number) => (title || per
 function stepFor({ after = '', ...filter }: SongFilter, most: number): QueryConfig {
   const { values, given } = createValues();
   const [from, step, limit] = [given(after), given(stepOf(filter, most)), given(most)];
-  const some = (columns: string) => `(SELECT ${columns} FROM songs WHERE id > ${from} ORDER BY id LIMIT ${step}) AS some`;
+  const some = (columns: string) => `(SELECT ${columns} FROM songs WHERE id > ${from} ORDER BY id LIMIT ${step}) AS part`;
   const matching = `SELECT id, title, performer, 0 AS count FROM ${some('id, title, performer')}
     WHERE ${conditionsOf(filter, given, 'compared')} ORDER BY id LIMIT ${limit}`;
   return {

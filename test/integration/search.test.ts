@@ -46,7 +46,7 @@ it('finds by long texts, looked up by parts of them, just what comparing every s
     await client.query('SET enable_bitmapscan = off; SET enable_indexscan = off');
     const compared = await client.query(`SELECT id FROM songs WHERE ${column} ILIKE $1 ORDER BY id`, [pattern]);
     await client.query('RESET ALL; SET enable_seqscan = off');
-    const found = await client.query<{ id: string }>(searchFor({ [column]: sought }));
+    const found = await client.query<{ id: string }>(searchFor({ [column]: sought }, SONGS));
     expect({ column, sought, found: found.rows.map(({ id }) => id) }).toEqual({
       column,
       sought,

@@ -1,8 +1,9 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { byKey } from '../../projections/lists.ts';
 import { mustBeLoggedIn } from '../auth.ts';
 import { resultLink } from '../file-links.ts';
-import { itemsOf } from '../job-items.ts';
+import { itemsOf, type ItemView } from '../job-items.ts';
 import { linkView } from '../job-schemas.ts';
 import { common, type JobDependencies, visibleJob } from '../jobs.ts';
 import { inPieces } from '../long-answers.ts';
