@@ -21,7 +21,15 @@ export const listSongs: Figure = {
 of them are searched for in turn, each by the first word of its title and the first word of its performer. *${POST}* creates
 albums on the same server over as many connections.`,
   overHttp: true,
-  run: (plan) => compareWrites([{ shape: embedded, floors: {} }, { shape: unflushed, floors: {} }], plan, compare),
+  run: (plan) =>
+    compareWrites(
+      [
+        { shape: embedded, floors: {} },
+        { shape: unflushed, floors: {} },
+      ],
+      plan,
+      compare,
+    ),
 };
 
 async function compare({ title, url }: Subject, { loader }: Beside, plan: Plan): Promise<Comparison[]> {

@@ -17,6 +17,10 @@ declare module 'fastify' {
 
 type Pieces = AsyncGenerator<string, void>;
 
+/** For the documentation. */
+export const LONG_ETAG =
+  'With more than 1,000 songs, or above 256 kB, the answer is sent as it is read. Its ETag is then good for `If-Match` only.';
+
 /** What an answer holds in memory before its status is sent. Longer ones go on piece by piece. */
 const WHOLE_BYTES = 256_000;
 
@@ -110,7 +114,8 @@ export function answerOf(content: object, rows: readonly object[] | undefined, v
   if (rows) {
     const [head, tail] = splitAtList(text);
     const body = head + JSON.stringify(rows).slice(1, -1) + tail;
-    if (Buffer.byteLength(body) <= WHOLE_BYTES) return version === undefined ? { body } : { body, etag: etagOf(version, body) };
+    if (Buffer.byteLength(body) <= WHOLE_BYTES)
+      return version === undefined ? { body } : { body, etag: etagOf(version, body) };
   }
   return { body: text, beginning: { version }, ...(version !== undefined && { etag: uniqueEtag(version) }) };
 }

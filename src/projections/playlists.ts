@@ -157,7 +157,12 @@ export async function playlistsOf(database: Pick<Database, 'query'>, account: st
 export const allPlaylistsOf = ({ query }: ListReader, account: string): List<PlaylistSummary> =>
   byKey((most, last) => playlistsAfter(query, account, most, last?.id));
 
-function playlistsAfter(read: Database['query'], account: string, most: number, after = ''): Promise<PlaylistSummary[]> {
+function playlistsAfter(
+  read: Database['query'],
+  account: string,
+  most: number,
+  after = '',
+): Promise<PlaylistSummary[]> {
   return read<PlaylistSummary & Record<string, string>>({
     name: 'playlists-of',
     text: `SELECT p.id, p.name, ${OWNER} AS username

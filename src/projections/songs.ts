@@ -162,9 +162,16 @@ function foundSongs({ query }: ListReader, filter: SongFilter): List<SongSummary
 }
 
 /** Those of the songs that are there and match, by id. */
-export function songsById(read: Read, ids: readonly string[], { album, ...filter }: SongFilter & { album?: string } = {}) {
+export function songsById(
+  read: Read,
+  ids: readonly string[],
+  { album, ...filter }: SongFilter & { album?: string } = {},
+) {
   const { values, given } = createValues();
-  const conditions = [`id = ANY(${given(ids)}::text[])`, conditionsOf({ ...filter, after: undefined }, given, 'compared')];
+  const conditions = [
+    `id = ANY(${given(ids)}::text[])`,
+    conditionsOf({ ...filter, after: undefined }, given, 'compared'),
+  ];
   if (album !== undefined) conditions.push(`(album_id || '') = ${given(album)}`);
   return read<SongSummary & Record<string, string>>({
     name: `songs-by-id ${shapeOf(filter)} ${album === undefined ? '' : 'album'}`,
@@ -209,7 +216,8 @@ const stepOf = ({ title, performer }: SongFilter, most: number) => (title || per
 function stepFor({ after = '', ...filter }: SongFilter, most: number): QueryConfig {
   const { values, given } = createValues();
   const [from, step, limit] = [given(after), given(stepOf(filter, most)), given(most)];
-  const some = (columns: string) => `(SELECT ${columns} FROM songs WHERE id > ${from} ORDER BY id LIMIT ${step}) AS part`;
+  const some = (columns: string) =>
+    `(SELECT ${columns} FROM songs WHERE id > ${from} ORDER BY id LIMIT ${step}) AS part`;
   const matching = `SELECT id, title, performer, 0 AS count FROM ${some('id, title, performer')}
     WHERE ${conditionsOf(filter, given, 'compared')} ORDER BY id LIMIT ${limit}`;
   return {
@@ -243,8 +251,9 @@ function conditionsOf({ title, performer, after }: SongFilter, given: Given, how
 
 /** Names the text of a statement: its conditions depend on nothing else. */
 const shapeOf = ({ title, performer, after }: SongFilter): string =>
-  [title, performer].map((text = '') => (text === '' ? '-' : `${Number(hasTrigrams(text))}${slicesOf(text).length}`)).join(' ') +
-  (after === undefined ? '' : ' after');
+  [title, performer]
+    .map((text = '') => (text === '' ? '-' : `${Number(hasTrigrams(text))}${slicesOf(text).length}`))
+    .join(' ') + (after === undefined ? '' : ' after');
 
 const isIndexed = ({ title = '', performer = '' }: SongFilter) => hasTrigrams(title) || hasTrigrams(performer);
 

@@ -60,7 +60,10 @@ export async function* knownFrom(
   const text = `SELECT "offset", record_id AS id, stream, headers, value FROM "${schema}".stream_events
     WHERE topic = $1 AND partition = $2 AND "offset" >= $3 ORDER BY "offset" LIMIT ${ROWS}`;
   for (let [next, isFull] = [from, true]; isFull;) {
-    const rows = await database.query<KnownRecord & Record<string, unknown>>({ text, values: [topic, partition, next] });
+    const rows = await database.query<KnownRecord & Record<string, unknown>>({
+      text,
+      values: [topic, partition, next],
+    });
     yield rows;
     next = (rows.at(-1)?.offset ?? next) + 1;
     isFull = rows.length === ROWS;

@@ -10,7 +10,7 @@ import type { ListReader } from '../../postgres/list-reader.ts';
 import type { Database } from '../../postgres/pool.ts';
 import { catalogAccess, type CatalogWrites } from '../access.ts';
 import { conditionally, expectedVersion } from '../etag.ts';
-import { answerOf, sendListed } from '../long-answers.ts';
+import { answerOf, LONG_ETAG, sendListed } from '../long-answers.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf, type IdempotencyKeys } from '../origin.ts';
 import { streamIds } from '../stream-ids.ts';
@@ -68,6 +68,7 @@ const schemas = {
     tags,
     operationId: 'readAlbum',
     summary: 'Read an album with its songs',
+    description: LONG_ETAG,
     headers: readHeaders,
     params,
     response: {

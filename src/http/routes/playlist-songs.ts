@@ -7,7 +7,7 @@ import { activitiesOf } from '../../projections/playlist-activities.ts';
 import { readersOf, songsOfPlaylist } from '../../projections/playlists.ts';
 import { songMentions } from '../../projections/songs.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
-import { inPieces, sendListed } from '../long-answers.ts';
+import { inPieces, LONG_ETAG, sendListed } from '../long-answers.ts';
 import { answer, failures } from '../openapi.ts';
 import {
   CHANGE_FAILURES,
@@ -57,6 +57,7 @@ const schemas = {
     ...common,
     operationId: 'readPlaylist',
     summary: 'Read a playlist with its songs, in its order',
+    description: LONG_ETAG,
     headers: readHeaders,
     params,
     response: {
