@@ -3,11 +3,11 @@ import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { createClient } from '../support/client.ts';
+import { type AnswerBody, createClient } from '../support/client.ts';
 import { type JobsApp, mustDo, startJobsApp } from '../support/jobs-faults.ts';
 import { begin, untilOver } from '../support/jobs-told.ts';
 import { eventually } from '../support/observed.ts';
-import { type Held, heldBy, othersWhile, type Seen } from '../support/others.ts';
+import { getAlone, type Held, heldBy, othersWhile, type Seen } from '../support/others.ts';
 import { newPerson } from '../support/people.ts';
 import { dial } from '../support/raw-http.ts';
 
@@ -32,7 +32,8 @@ beforeAll(async () => {
      FROM generate_series(1, $1::int) n`,
     [SONGS, TITLE],
   );
-  await database.query('ANALYZE songs');
+  await database.query('VACUUM ANALYZE songs');
+  await several(10, () => getAlone(`${app.url}/songs`)); // so that every connection is there
   for (let round = 0; round < 2; round++) quiet = await othersWhile(app.url, delay(3_000));
 }, WITHIN_MS);
 afterAll(async () => {
@@ -125,20 +126,15 @@ describe('ordinary load', () => {
   it(
     'of thirty full lists at once gives each the whole list, or says when to ask again',
     async () => {
-      const answers: { status: number; songs: number; retryAfter: string | null }[] = [];
-      await unnoticed(async () => {
-        answers.push(
-          ...(await several(30, async () => {
-            const { status, headers, body } = await createClient(app.url).get('/songs');
-            return { status, songs: body?.data?.songs?.length ?? 0, retryAfter: headers.get('retry-after') };
-          })),
-        );
-      });
-      const whole = answers.filter(({ status }) => status === 200);
+      let answers: Awaited<ReturnType<typeof getAlone>>[] = [];
+    await unnoticed(async () => {
+      answers = await several(30, () => getAlone(`${app.url}/songs`));
+    });
+    const whole = answers.filter(({ status }) => status === 200);
       expect(whole.length).toBeGreaterThanOrEqual(8);
-      expect(new Set(whole.map(({ songs }) => songs))).toEqual(new Set([SONGS]));
+      for (const { text } of whole) expect((JSON.parse(text) as AnswerBody).data?.songs).toHaveLength(SONGS);
       const refused = answers.filter(({ status }) => status !== 200);
-      expect(refused.every(({ status, retryAfter }) => status === 503 && Number(retryAfter) > 0)).toBe(true);
+      expect(refused.every(({ status, retryAfter }) => status === 503 && retryAfter > 0)).toBe(true);
     },
     WITHIN_MS,
   );
@@ -147,7 +143,7 @@ describe('ordinary load', () => {
     'of forty searches that look at every song is answered',
     async () => {
       await unnoticed(async () => {
-        const answers = await several(40, () => createClient(app.url).get('/songs?title=xq&performer=zz'));
+        const answers = await several(40, () => getAlone(`${app.url}/songs?title=xq&performer=zz`));
         expect(new Set(answers.map(({ text }) => text))).toEqual(new Set(['{"status":"success","data":{"songs":[]}}']));
       });
     },

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from './client.ts';
 import { metricOf } from './observed.ts';
@@ -7,6 +10,13 @@ import type { OpenMusicProcess } from './processes.ts';
 export interface Seen {
   readonly p99Ms: number;
   readonly errors: readonly string[];
+}
+
+/** GET on a connection of its own, which ends with the answer. */
+export async function getAlone(url: string): Promise<{ status: number; retryAfter: number; text: string }> {
+  const [response] = (await once(get(url, { agent: false }), 'response')) as [IncomingMessage];
+  const retryAfter = Number(response.headers['retry-after'] ?? 0);
+  return { status: response.statusCode ?? 0, retryAfter, text: await text(response) };
 }
 
 const PAUSE_MS = 20;
@@ -26,9 +36,9 @@ export async function othersWhile(url: string, during: Promise<unknown>): Promis
   const ask = async (send: () => Promise<{ status: number; text: string }>) => {
     while (!isOver) {
       const began = performance.now();
-      const { status, text } = await send();
+      const { status, text: told } = await send();
       times.push(performance.now() - began);
-      if (status >= 400) errors.push(`${status} ${text}`);
+      if (status >= 400) errors.push(`${status} ${told}`);
       await delay(PAUSE_MS);
     }
   };
