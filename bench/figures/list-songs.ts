@@ -33,9 +33,7 @@ albums on the same server over as many connections.`,
 };
 
 async function compare({ title, url }: Subject, { loader }: Beside, plan: Plan): Promise<Comparison[]> {
-  const songs = inventedSongs(SONGS);
-  await forAll(songs, ({ title, performer }) => createSong(url, undefined, { title, performer }));
-  const paths = songs.slice(0, SEARCHES).map(pathOf);
+  const paths = await searchesOf(url);
   const contestants: Contestant[] = [
     {
       name: 'ours',
@@ -51,6 +49,13 @@ async function compare({ title, url }: Subject, { loader }: Beside, plan: Plan):
     comparisonOf(`${title}, ${CONNECTIONS} connections`, outcomes, 'perSecond', share),
     comparisonOf(`${title}, ${CONNECTIONS} connections, p99`, outcomes, 'p99Ms', later),
   ];
+}
+
+/** Creates the songs, and returns what some of them are searched by. */
+export async function searchesOf(url: string): Promise<string[]> {
+  const songs = inventedSongs(SONGS);
+  await forAll(songs, ({ title, performer }) => createSong(url, undefined, { title, performer }));
+  return songs.slice(0, SEARCHES).map(pathOf);
 }
 
 function pathOf({ title, performer }: Pick<Song, 'title' | 'performer'>): string {
