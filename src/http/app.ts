@@ -5,7 +5,7 @@ import type { Registry } from 'prom-client';
 import { acceptTokens, callerOf, type TokenOptions, type Tokens } from './auth.ts';
 import { createListReader, type ListReader } from '../postgres/list-reader.ts';
 import { bareApp, type Limits, registerNamed } from './bare-app.ts';
-import { limitLargeBodies } from './places.ts';
+import { limitLargeBodies } from './body-places.ts';
 import type { Health } from './health.ts';
 import type { JobDependencies } from './jobs.ts';
 import { sendLongAnswers } from './long-answers.ts';

@@ -2,10 +2,9 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Answer } from '../cache/cache.ts';
 import type { List } from '../projections/lists.ts';
-import { createPlaces } from '../places.ts';
 import { JSON_TYPE } from './errors.ts';
 import { etagOf, sendAnswer, uniqueEtag } from './etag.ts';
-import { placeFor } from './places.ts';
+import { createPlaces, placeFor } from './places.ts';
 import { byAddress } from './rate-limits.ts';
 
 declare module 'fastify' {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import type { FastifyInstance } from 'fastify';
 import { httpApp, type Substitutes } from '../../test/support/http-app.ts';
 import { dial, rawHttp, untilClosed } from '../../test/support/raw-http.ts';
 import { type ListenOptions, startHttp } from './server.ts';
@@ -116,6 +117,47 @@ describe('what Fastify never sees', () => {
     const answer = await untilClosed(socket);
     expect(answer).toMatch(/^HTTP\/1.1 408 /);
     expect(answer).toContain('"REQUEST_TIMEOUT"');
+  });
+});
+
+describe('a connection', () => {
+  const connectionsOf = (app: FastifyInstance) => promisify(app.server.getConnections.bind(app.server))();
+
+  it.each([
+    ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['what is not HTTP', 'nonsense\r\n\r\n'],
+    ['a body that is too large', `${post}Content-Length: 100000000\r\n\r\n`],
+  ])('is gone soon after the answer to %s, though the client keeps its half', async (_, bytes) => {
+    const { app, server } = await start();
+    const { port, hostname } = new URL(server.url);
+    const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+    socket.on('error', () => undefined).write(bytes);
+    await once(socket, 'data');
+    socket.resume();
+    while ((await connectionsOf(app)) > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    socket.destroy();
+  });
+
+  it('has its requests handled one after the other', async () => {
+    const [begun, may] = [[] as number[], [] as (() => void)[]];
+    const { server } = await start({
+      outcome: async () => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        may[begun.push(begun.length) - 1] = resolve;
+        await promise;
+        return { recordId: 'r', version: 1, replayed: false };
+      },
+    });
+    const socket = await dial(server.url);
+    socket.write(`${post}Content-Length: 21\r\n\r\n{"name":"a","year":1}`.repeat(2));
+    while (begun.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    // A request that is sent later, on another connection, is answered before the second of this one begins.
+    expect((await fetch(server.url)).status).toBe(200);
+    expect(begun).toEqual([0]);
+    may[0]?.();
+    while (begun.length === 1) await new Promise((resolve) => setTimeout(resolve, 10));
+    may[1]?.();
+    socket.destroy();
   });
 });
 

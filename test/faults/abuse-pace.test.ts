@@ -127,10 +127,10 @@ describe('ordinary load', () => {
     'of thirty full lists at once gives each the whole list, or says when to ask again',
     async () => {
       let answers: Awaited<ReturnType<typeof getAlone>>[] = [];
-    await unnoticed(async () => {
-      answers = await several(30, () => getAlone(`${app.url}/songs`));
-    });
-    const whole = answers.filter(({ status }) => status === 200);
+      await unnoticed(async () => {
+        answers = await several(30, () => getAlone(`${app.url}/songs`));
+      });
+      const whole = answers.filter(({ status }) => status === 200);
       expect(whole.length).toBeGreaterThanOrEqual(8);
       for (const { text } of whole) expect((JSON.parse(text) as AnswerBody).data?.songs).toHaveLength(SONGS);
       const refused = answers.filter(({ status }) => status !== 200);

@@ -172,7 +172,7 @@ describe('a rebuild', () => {
     const [begun, switched] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const schemas: unknown[] = [];
     const reading = api.reads.use(async (client) => {
-      const look = async () => schemas.push(...(await client.query('SELECT current_schema')).rows);
+      const look = async () => schemas.push((await client.query('SELECT current_schema')).rows);
       await look();
       begun.resolve();
       await switched.promise;

@@ -101,12 +101,14 @@ function databaseOf(rows: Record<string, object[]>, chunks: Substitutes['chunks'
 
 /** Steps through all songs: each chunk, and where it ends. Another place than that where the last step ended begins anew. */
 function stepsOf(chunks: () => AsyncGenerator<object[], void>) {
-  let [walk, at] = [chunks(), ''];
+  let [walk, at, isOver] = [chunks(), '', false];
   return async (after: string): Promise<object[]> => {
-    if (after !== at || after === '') walk = chunks();
-    const { value = [], done } = await walk.next();
-    at = (value.at(-1) as { id: string } | undefined)?.id ?? after;
-    return [...value, { id: at, title: null, performer: null, count: done ? 0 : Infinity }];
+    if (after !== at || isOver) walk = chunks();
+    const { value, done } = await walk.next();
+    const rows = value ?? [];
+    isOver = done === true;
+    at = (rows.at(-1) as { id: string } | undefined)?.id ?? after;
+    return [...rows, { id: at, title: null, performer: null, count: done ? 0 : Infinity }];
   };
 }
 

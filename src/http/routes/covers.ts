@@ -8,7 +8,7 @@ import { filesUnavailable } from '../../providers/files/failure.ts';
 import type { Files, OpenFile } from '../../providers/files/files.ts';
 import { catalogAccess } from '../access.ts';
 import { conditionally, expectedVersion } from '../etag.ts';
-import { limitCovers } from '../places.ts';
+import { limitCovers } from '../body-places.ts';
 import { imageTypeOf, mediaTypeOf } from '../images.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
