@@ -58,6 +58,10 @@ const MOST_TRIES = 240;
 const isPassing = ({ kind, code }: AppError) =>
   kind === 'unavailable' && code !== 'STREAM_QUARANTINED' && code !== 'PROJECTION_STOPPED';
 
+/** That the attempt was broken off because the database is away is recorded when it is back, unless others were sooner. */
+const mayAskAgain = ({ aborted, reason }: AbortSignal, tries: number): boolean =>
+  !aborted || (reason === 'database away' && tries < MOST_TRIES);
+
 /**
  * The code of a failure of our own infrastructure: the database ends a connection or gives none, or the log or the read models
  * cannot be used for now. It says nothing about a job, so it is no attempt. Undefined for any other failure.
@@ -91,8 +95,8 @@ export function attemptEvents(commands: Pick<Commands, 'job'>, job: QueuedJob, s
       } catch (error) {
         const isUnclear = !(error instanceof AppError) && tries < MOST_TRIES;
         const isOutage = isUnclear || infrastructureFailure(error) !== undefined;
-        if (!isOutage || signal.aborted) throw error;
-        await sleep(AGAIN_AFTER_MS, signal);
+        if (!isOutage || !mayAskAgain(signal, tries)) throw error;
+        await sleep(AGAIN_AFTER_MS, signal.aborted ? new AbortController().signal : signal);
       }
     }
   }

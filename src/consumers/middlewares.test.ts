@@ -252,6 +252,15 @@ describe('an attempt that is broken off', () => {
     expect(told[1]).toMatchObject({ counts: false, retryAt: new Date(NOW).toISOString() });
   });
 
+  it('because the database is away comes back at once, and did not count', async () => {
+    const { run, control, told } = around(obedient, { job: { counted: 2 } });
+    const ending = run();
+    await jest.advanceTimersByTimeAsync(0);
+    control.abort('database away');
+    expect(await ending).toMatchObject({ kind: 'failed', code: 'DATABASE_UNAVAILABLE', counts: false });
+    expect(told[1]).toMatchObject({ counts: false, retryAt: new Date(NOW).toISOString() });
+  });
+
   it('after it has done its work is done', async () => {
     const { run, control, told } = around(() => {
       control.abort('process stops');

@@ -135,6 +135,8 @@ export const retried =
   };
 
 function endingOf(thrown: unknown, { job, type, signal }: Attempt, pauses: Pauses): Ending {
+  if (signal.reason === 'database away')
+    return { kind: 'failed', code: 'DATABASE_UNAVAILABLE', error: 'The database was away.', counts: false, pauseMs: 0 };
   if (signal.aborted && signal.reason !== 'process stops') return { kind: 'lost' };
   if (signal.aborted)
     return { kind: 'failed', code: 'WORKER_STOPPED', error: 'The worker was stopped.', counts: false, pauseMs: 0 };
