@@ -6,7 +6,7 @@ import { byAddress } from './rate-limits.ts';
 /** Large bodies of JSON at once: of one account, and of all. Each is held in memory until it is answered. */
 const LARGE_BODIES = { each: 4, all: 32, waiting: 16, waitMs: 10_000 };
 /** Covers at once: from one address, and of all. */
-const COVERS = { each: 8, all: 64, waiting: 32, waitMs: 10_000 };
+const COVERS = { each: 16, all: 64, waiting: 100, waitMs: 10_000 };
 
 /** Before a body is read that may be larger than `bytes`, the account takes a place. Registers before the routes. */
 export function limitLargeBodies(app: FastifyInstance, bytes: number): void {

@@ -57,7 +57,7 @@ async function readToEnd(body: IncomingMessage): Promise<void> {
 }
 
 /** What is longer on its way is cut soon after the answer. */
-const REST_WITHIN_MS = 2_000;
+const REST_WITHIN_MS = 5_000;
 
 /** What @fastify/multipart and busboy make of a form that is too large or broken. */
 function problemOf(error: unknown, bytes: number): unknown {
