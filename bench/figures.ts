@@ -11,6 +11,7 @@ import { jobsQueued } from './figures/jobs-queued.ts';
 import { jobsStatus } from './figures/jobs-status.ts';
 import { jobsWorkers } from './figures/jobs-workers.ts';
 import { loadGenerator } from './figures/load-generator.ts';
+import { listSongs } from './figures/list-songs.ts';
 import { login } from './figures/login.ts';
 import { marks } from './figures/marks.ts';
 import { memory } from './figures/memory.ts';
@@ -26,6 +27,7 @@ export const figures: readonly Figure[] = [
   readAlbum,
   cachedReads,
   searchSongs,
+  listSongs,
   login,
   jobsNoop,
   jobsAccept,

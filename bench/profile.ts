@@ -8,6 +8,7 @@ import type { Requests } from './load/http.ts';
 import { startLoader } from './load/loader.ts';
 import { OBSERVED, type Question } from './observed.ts';
 import { createPlaylists, warm } from './figures/cached-reads.ts';
+import { searchesOf } from './figures/list-songs.ts';
 import { additionsTo, prepare } from './figures/playlist-songs.ts';
 import { prepareReplay } from './replay.ts';
 import { CREATE_ALBUM, createAlbum, createdId, register } from './requests.ts';
@@ -38,6 +39,8 @@ const scenes: Readonly<Record<string, Scene>> = {
       const id = createdId(await createAlbum(url));
       return { method: 'GET', paths: [`/albums/${id}`] };
     }),
+  'list-songs': (shape, options) =>
+    underLoad(shape, options, async (url) => ({ method: 'GET', paths: await searchesOf(url) })),
   'cached-playlist': (shape, options) =>
     underLoad(shape, options, async (url) => {
       const token = await register(url);

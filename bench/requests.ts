@@ -13,8 +13,8 @@ export const CREATE_ALBUM = { method: 'POST', paths: ['/albums'], body: JSON.str
 export const createAlbum = (url: string): Promise<Answer> => post(url, '/albums', ALBUM);
 
 /** Its id. */
-export const createSong = async (url: string, albumId?: string): Promise<string> =>
-  createdId(await post(url, '/songs', { ...SONG, albumId }));
+export const createSong = async (url: string, albumId?: string, details: object = {}): Promise<string> =>
+  createdId(await post(url, '/songs', { ...SONG, ...details, albumId }));
 
 /** The path of its songs. */
 export const createPlaylist = async (url: string, token: string): Promise<string> =>

@@ -49,6 +49,12 @@ export function createShelf(client: pg.Client): Shelf {
   };
 }
 
+/** Always the same ones. */
+export function inventedSongs(count: number): Song[] {
+  const songs = inventSongs();
+  return Array.from({ length: count }, () => songs.next().value);
+}
+
 function* inventSongs(): Generator<Song, never> {
   const chance = createChance(SEED);
   const words = Array.from({ length: WORDS }, () => inventWord(chance));

@@ -34,8 +34,8 @@ export const notFound = (code: string, message: string) => new AppError('not-fou
 export const forbidden = (message: string) => new AppError('forbidden', 'FORBIDDEN', message);
 export const keyReused = () =>
   new AppError('reused', 'IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used with another body.');
-export const unavailable = (code: string, message: string, cause?: unknown) =>
-  new AppError('unavailable', code, message, { cause, retryAfter: 1 });
+export const unavailable = (code: string, message: string, cause?: unknown, retryAfter = 1) =>
+  new AppError('unavailable', code, message, { cause, retryAfter });
 
 /** An error as it is logged: without what libraries hang on theirs, as a query's values. */
 export function loggedError(thrown: unknown): unknown {

@@ -54,7 +54,7 @@ export function createAnswers({ server, incarnation, variant, now, meter }: Answ
     }
     meter.miss(life === undefined ? 'off' : looked ? 'empty' : 'busy');
     const answer = await load();
-    if (looked && answer) await fill(wanted.key, looked, answer, spend);
+    if (looked && answer && !answer.beginning) await fill(wanted.key, looked, answer, spend);
     return { answer, source: 'database' };
   }
 

@@ -7,6 +7,8 @@ export interface Answer {
   readonly etag?: string;
   /** Accounts that may read it; undefined: everybody. */
   readonly readers?: readonly string[];
+  /** The body is only the beginning of a long answer, of this version: it is read anew for each who asks, and never cached. */
+  readonly beginning?: { readonly version: number | undefined };
 }
 
 /** What can be cached, and by what else its entries are made void. */

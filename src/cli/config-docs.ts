@@ -41,6 +41,19 @@ ${table(TLS_MODES)}
 
 The default is \`disable\`, where libpq has \`prefer\`.
 
+## What is not configured
+
+| what                                                                                      | limit                                             |
+| ----------------------------------------------------------------------------------------- | ------------------------------------------------- |
+| an answer that is read before its status is sent                                          | 256 kB                                            |
+| longer answers at once, of one address and of a process; a place is waited for            | 8, 256; 10 s, then 503                            |
+| bodies above \`BODY_BYTES\` at once, of one account and of a process; a place is waited for | 4, 32; 10 s, then 503                             |
+| covers sent at once, from one address and to a process; a place is waited for             | 16, 64; 10 s, then 503                            |
+| a client that takes nothing of an answer                                                  | is cut after 20 s                                 |
+| a client that goes on sending after it was answered                                       | is cut after 2 s                                  |
+| requests that a client sends before it has read an answer                                 | 100, handled one after the other; more are cut    |
+| connections to Postgres that read lists                                                   | 4 for their first rows, 2 for the rest, of the 10 |
+
 ## What one setting asks of others
 
 - Without \`KAFKA_BROKERS\` the log is embedded: it lives in Postgres, and one process at a time writes it.

@@ -66,6 +66,14 @@ describe('the events of an attempt', () => {
     expect(requests).toHaveLength(1);
   });
 
+  it('are asked for until the database that was away is back', async () => {
+    const { events, control } = handMade(...Array.from({ length: 3 }, () => outage));
+    const appended = events.append(start);
+    control.abort('database away');
+    await appended;
+    expect(events.version).toBe(5);
+  });
+
   it('are asked for no longer once the attempt is broken off', async () => {
     const { events, requests, control } = handMade(...Array.from({ length: 50 }, () => outage));
     const appended = events.append(start);

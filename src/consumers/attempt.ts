@@ -4,6 +4,7 @@ import type { Commands } from '../commands/commands.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../events/ids.ts';
 import { sleep } from '../lifecycle.ts';
+import { isConnectionLost } from '../postgres/outage.ts';
 import type { JobOutcome, JobType } from '../jobs/job-type.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 
@@ -54,8 +55,21 @@ const AGAIN_AFTER_MS = 250;
 const MOST_TRIES = 240;
 
 /** An outage ends by itself; what waits for an operator is left to a later attempt, and the place to other jobs. */
-export const isPassing = ({ kind, code }: AppError) =>
+const isPassing = ({ kind, code }: AppError) =>
   kind === 'unavailable' && code !== 'STREAM_QUARANTINED' && code !== 'PROJECTION_STOPPED';
+
+/** That the attempt was broken off because the database is away is recorded when it is back, unless others were sooner. */
+const mayAskAgain = ({ aborted, reason }: AbortSignal, tries: number): boolean =>
+  !aborted || (reason === 'database away' && tries < MOST_TRIES);
+
+/**
+ * The code of a failure of our own infrastructure: the database ends a connection or gives none, or the log or the read models
+ * cannot be used for now. It says nothing about a job, so it is no attempt. Undefined for any other failure.
+ */
+export function infrastructureFailure(error: unknown): string | undefined {
+  if (error instanceof AppError) return isPassing(error) ? error.code : undefined;
+  return isConnectionLost(error) ? 'DATABASE_UNAVAILABLE' : undefined;
+}
 
 /** Each command is decided on the version that the one before it made, never on a newer one. */
 export function attemptEvents(commands: Pick<Commands, 'job'>, job: QueuedJob, signal: AbortSignal): AttemptEvents {
@@ -79,9 +93,10 @@ export function attemptEvents(commands: Pick<Commands, 'job'>, job: QueuedJob, s
         version = sent.version;
         return;
       } catch (error) {
-        const isOutage = error instanceof AppError ? isPassing(error) : tries < MOST_TRIES;
-        if (!isOutage || signal.aborted) throw error;
-        await sleep(AGAIN_AFTER_MS, signal);
+        const isUnclear = !(error instanceof AppError) && tries < MOST_TRIES;
+        const isOutage = isUnclear || infrastructureFailure(error) !== undefined;
+        if (!isOutage || !mayAskAgain(signal, tries)) throw error;
+        await sleep(AGAIN_AFTER_MS, signal.aborted ? new AbortController().signal : signal);
       }
     }
   }

@@ -11,6 +11,7 @@ import { JobFailure, type JobType } from '../jobs/job-type.ts';
 import type { Pauses } from '../jobs/backoff.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 import { type Append, AppendError, type EventLog } from '../log/event-log.ts';
+import { openDatabase } from '../postgres/pool.ts';
 import { ProviderError } from '../providers/failure.ts';
 import { type Attempt, chain, type Ending, type Handle } from './attempt.ts';
 import { deadLettered, logged, recorded, retried, timed } from './middlewares.ts';
@@ -169,6 +170,18 @@ describe('what was thrown becomes', () => {
     expect(told[1]).toMatchObject({ retryAt: new Date(NOW + PAUSES.firstMs).toISOString() });
   });
 
+  it('a pause that is no attempt, where no connection to the database is to be had', async () => {
+    const connection = { host: '127.0.0.1', port: 1, user: 'x', password: '', database: 'x' };
+    const database = openDatabase(connection, { name: 'test', max: 1, searchPath: ['public'] });
+    const refused: unknown = await database.query({ text: 'SELECT 1' }).catch((error: unknown) => error);
+    await database.stop();
+    const { run } = around(throwing(refused), { job: { counted: 2 } });
+    expect(await run()).toMatchObject({ kind: 'failed', counts: false, code: 'DATABASE_UNAVAILABLE' });
+    // The same words of another server are no outage of ours.
+    const other = around(throwing(new Error('connect ECONNREFUSED 127.0.0.1:1')), { job: { counted: 2 } });
+    expect(await other.run()).toMatchObject({ kind: 'died' });
+  });
+
   it('the first pause, for what does not say when', async () => {
     const { run, told } = around(throwing(new JobFailure('later', 'NOT_NOW', 'x')));
     await run();
@@ -236,6 +249,15 @@ describe('an attempt that is broken off', () => {
     await jest.advanceTimersByTimeAsync(0);
     control.abort('process stops');
     expect(await ending).toMatchObject({ kind: 'failed', code: 'WORKER_STOPPED', counts: false });
+    expect(told[1]).toMatchObject({ counts: false, retryAt: new Date(NOW).toISOString() });
+  });
+
+  it('because the database is away comes back at once, and did not count', async () => {
+    const { run, control, told } = around(obedient, { job: { counted: 2 } });
+    const ending = run();
+    await jest.advanceTimersByTimeAsync(0);
+    control.abort('database away');
+    expect(await ending).toMatchObject({ kind: 'failed', code: 'DATABASE_UNAVAILABLE', counts: false });
     expect(told[1]).toMatchObject({ counts: false, retryAt: new Date(NOW).toISOString() });
   });
 

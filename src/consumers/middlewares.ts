@@ -10,10 +10,9 @@ import { backoffMs, type Pauses } from '../jobs/backoff.ts';
 import { JobFailure, type JobOutcome } from '../jobs/job-type.ts';
 import type { Placement } from '../events/placement.ts';
 import { partitionOf } from '../events/placement.ts';
-import { isConnectionLost } from '../postgres/outage.ts';
 import { ProviderError } from '../providers/failure.ts';
 import { withoutAddresses } from '../providers/mail/address.ts';
-import { type Attempt, type Ending, isPassing, type Middleware } from './attempt.ts';
+import { type Attempt, type Ending, infrastructureFailure, type Middleware } from './attempt.ts';
 
 /** Says how each attempt ended, and counts it. */
 export function logged(logger: Logger, registry: Registry): Middleware {
@@ -137,6 +136,8 @@ export const retried =
   };
 
 function endingOf(thrown: unknown, { job, type, signal }: Attempt, pauses: Pauses): Ending {
+  if (signal.reason === 'database away')
+    return { kind: 'failed', code: 'DATABASE_UNAVAILABLE', error: 'The database was away.', counts: false, pauseMs: 0 };
   if (signal.aborted && signal.reason !== 'process stops') return { kind: 'lost' };
   if (signal.aborted)
     return { kind: 'failed', code: 'WORKER_STOPPED', error: 'The worker was stopped.', counts: false, pauseMs: 0 };
@@ -153,10 +154,8 @@ function endingOf(thrown: unknown, { job, type, signal }: Attempt, pauses: Pause
 
 function classOf(thrown: unknown): Pick<JobFailure, 'kind' | 'code'> {
   if (thrown instanceof JobFailure || thrown instanceof ProviderError) return thrown;
-  // Failures of our own infrastructure burn no attempt.
-  if (isConnectionLost(thrown)) return { kind: 'later', code: 'DATABASE_UNAVAILABLE' };
-  if (thrown instanceof AppError && isPassing(thrown)) return { kind: 'later', code: thrown.code };
-  return { kind: 'again', code: 'FAILED' };
+  const code = infrastructureFailure(thrown);
+  return code === undefined ? { kind: 'again', code: 'FAILED' } : { kind: 'later', code };
 }
 
 /** An attempt that takes longer fails. */

@@ -4,10 +4,13 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Access, LiveAccess } from '../accounts/access.ts';
 import { acceptTokens, callerOf, type TokenOptions, type Tokens } from './auth.ts';
+import { createListReader, type ListReader } from '../postgres/list-reader.ts';
 import { bareApp, type Limits, registerNamed } from './bare-app.ts';
+import { limitLargeBodies } from './body-places.ts';
 import type { Health } from './health.ts';
 import type { JobDependencies } from './jobs.ts';
 import { largeOnlyFromAdmins } from './large-bodies.ts';
+import { sendLongAnswers } from './long-answers.ts';
 import { observe } from './observe.ts';
 import { describeApi } from './openapi.ts';
 import type { PlaylistDependencies } from './playlists.ts';
@@ -37,9 +40,9 @@ import { type UserDependencies, userRoutes } from './routes/users.ts';
 
 export interface AppDependencies
   extends
-    CoverDependencies,
-    PlaylistDependencies,
-    JobDependencies,
+    Omit<CoverDependencies, 'lists'>,
+    Omit<PlaylistDependencies, 'lists'>,
+    Omit<JobDependencies, 'lists'>,
     LogRecordDependencies,
     Omit<UserDependencies, 'rate' | 'guessesOf'>,
     Pick<AuthenticationDependencies, 'sessions'> {
@@ -78,13 +81,17 @@ export function buildApp(deps: AppDependencies): FastifyInstance {
   const tokens = acceptTokens(app, deps.tokens, deps.access);
   registerNamed(app, { health: healthRoutes(deps.health, deps.metricsRegistry) });
   countRequests(app, deps.counters);
-  registerNamed(app, { api: apiRoutes(deps, tokens) });
+  sendLongAnswers(app);
+  limitLargeBodies(app, deps.limits.bodyBytes);
+  registerNamed(app, { api: apiRoutes({ ...deps, lists: createListReader(deps.database) }, tokens) });
   return app;
 }
 
+type RouteDependencies = AppDependencies & { readonly lists: ListReader };
+
 /** All that is limited together; probes are not. */
 const apiRoutes =
-  (deps: AppDependencies, tokens: Tokens): FastifyPluginCallback =>
+  (deps: RouteDependencies, tokens: Tokens): FastifyPluginCallback =>
   (api, _options, registered) => {
     const { publicUrl, rates } = deps;
     for (const hook of limited(api, 'default', rates.default)) api.addHook('onRequest', hook);
@@ -111,7 +118,7 @@ const apiRoutes =
 
 /** Jobs, and all that is done by them. */
 const workRoutes =
-  (deps: AppDependencies): FastifyPluginCallback =>
+  (deps: RouteDependencies): FastifyPluginCallback =>
   (api, _options, registered) => {
     const preParsing = largeOnlyFromAdmins(deps.limits.bodyBytes);
     const starting = {

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Answer } from '../cache/cache.ts';
 import type { CommandOutcome, VersionCondition } from '../commands/command.ts';
 import { AppError } from '../errors.ts';
+import { newId } from '../events/ids.ts';
 import { JSON_TYPE } from './errors.ts';
 
 /** 22 characters of base64url are 132 bits of the hash. */
@@ -11,8 +12,14 @@ const HASH_LENGTH = 22;
 /** An answer with an ETag, made of the version of the stream that it is a view of. */
 export function tagged(version: number, content: object): Answer {
   const body = JSON.stringify(content);
-  return { body, etag: `"${version}-${hash('sha256', body, 'base64url').slice(0, HASH_LENGTH)}"` };
+  return { body, etag: etagOf(version, body) };
 }
+
+export const etagOf = (version: number, body: string): string =>
+  `"${version}-${hash('sha256', body, 'base64url').slice(0, HASH_LENGTH)}"`;
+
+/** Of an answer that was not seen as a whole. Its version holds in `If-Match`, and no later answer is taken for the same. */
+export const uniqueEtag = (version: number): string => `"${version}-${newId()}"`;
 
 /** Sends an answer, or 304 when the client has it already. */
 export function sendAnswer(request: FastifyRequest, reply: FastifyReply, { body, etag }: Answer) {

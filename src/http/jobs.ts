@@ -5,6 +5,7 @@ import type { Commands } from '../commands/commands.ts';
 import { jobNotFound } from '../commands/job.ts';
 import type { Word } from '../events/word.ts';
 import type { Accept, JobWish } from '../jobs/accept.ts';
+import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
 import { cached } from '../projections/cached.ts';
 import { findJob, type FoundJob } from '../projections/jobs.ts';
@@ -19,6 +20,7 @@ import { streamIds } from './stream-ids.ts';
 export interface JobDependencies {
   readonly commands: Commands;
   readonly database: Database;
+  readonly lists: ListReader;
   readonly answers: Answers;
   readonly idempotencyKeys: IdempotencyKeys;
   readonly files: Pick<Files, 'open' | 'link'>;

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { newId } from '../events/ids.ts';
+import { endConnection } from './connections.ts';
 import { errorBody, JSON_TYPE, type Problem } from './errors.ts';
 
 const MALFORMED: Problem = { status: 400, code: 'MALFORMED_REQUEST', message: 'This is not a valid HTTP request.' };
@@ -23,7 +24,7 @@ export function answerMalformed(error: Error & { code?: string }, socket: Duplex
     socket.destroy();
     return;
   }
-  socket.end(rawAnswer(BY_CODE[error.code ?? ''] ?? MALFORMED));
+  endConnection(socket, rawAnswer(BY_CODE[error.code ?? ''] ?? MALFORMED));
 }
 
 const isAnswering = (socket: Duplex): boolean =>
@@ -44,4 +45,4 @@ function rawAnswer(problem: Problem): string {
 }
 
 /** CONNECT asks for a tunnel, and there is none. */
-export const refuseTunnel = (_request: unknown, socket: Duplex) => socket.end(rawAnswer(MALFORMED));
+export const refuseTunnel = (_request: unknown, socket: Duplex) => endConnection(socket, rawAnswer(MALFORMED));

@@ -1,11 +1,12 @@
 import { createServer, type Server } from 'node:http';
 import type { FastifyServerFactoryHandler } from 'fastify';
+import { cutStalled, oneAtATime } from './connections.ts';
 import { refuseTunnel } from './malformed.ts';
 
 /** Ids are as long as they like, and live in the request line. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
-/** Node's HTTP server with our limits. No client keeps a connection by sending slowly, or for ever by doing nothing. */
+/** Node's HTTP server with our limits. No client keeps a connection by sending or reading slowly, or for ever by doing nothing. */
 export function nodeServer(handler: FastifyServerFactoryHandler): Server {
   const server = createServer(
     {
@@ -17,11 +18,12 @@ export function nodeServer(handler: FastifyServerFactoryHandler): Server {
       // Node answers 400 without a body to a request without Host, and nothing here looks at it.
       requireHostHeader: false,
     },
-    handler,
+    oneAtATime(handler),
   );
   server.setTimeout(120_000);
   // Node answers 417 without a body to an expectation it does not know; ours is to serve the request.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   server.on('connect', refuseTunnel);
+  cutStalled(server);
   return server;
 }

@@ -58,18 +58,8 @@ export const momentKey = ({ createdAt, id }: Moment): string => `${createdAt} ${
 
 export const nextCursor = z.string().nullable().meta({ description: 'Of the next page; null on the last one.' });
 
-interface Page<Thing> {
-  readonly page: Thing[];
-  readonly nextCursor: string | null;
-}
-
-/** One page of what `load` finds: it is asked for one thing more, which tells whether there is another page. */
-export async function pageOf<Thing>(
-  load: (limit: number) => Promise<readonly Thing[]>,
-  keyOf: (last: Thing) => string,
-  size = DEFAULT_LIMIT,
-): Promise<Page<Thing>> {
-  const found = await load(size + 1);
-  const last = found.length > size ? found[size - 1] : undefined;
-  return { page: found.slice(0, size), nextCursor: last === undefined ? null : toCursor(keyOf(last)) };
-}
+/** One page of a list, for `inPieces`. */
+export const pageOf = <Row>(keyOf: (last: Row) => string, size = DEFAULT_LIMIT) => ({
+  size,
+  cursorOf: (last: Row) => toCursor(keyOf(last)),
+});

@@ -6,9 +6,11 @@ import type { CommandOrigin } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { type PlaylistCommand, type PlaylistContext, playlistNotFound } from '../commands/playlist.ts';
 import { forbidden } from '../errors.ts';
+import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
 import { findPlaylist } from '../projections/playlists.ts';
-import { conditionally, expectedVersion, tagged } from './etag.ts';
+import { conditionally, expectedVersion } from './etag.ts';
+import { answerOf } from './long-answers.ts';
 import { markReplay, originOf, type IdempotencyKeys } from './origin.ts';
 import { streamIds } from './stream-ids.ts';
 
@@ -16,6 +18,7 @@ export interface PlaylistDependencies {
   readonly commands: Commands;
   readonly accounts: Accounts;
   readonly database: Database;
+  readonly lists: ListReader;
   readonly answers: Answers;
   readonly idempotencyKeys: IdempotencyKeys;
   readonly playlistDuplicates: 'refuse' | 'allow';
@@ -39,7 +42,8 @@ export async function representPlaylist(database: Database, id: string): Promise
   const view = await findPlaylist(database, id);
   if (!view) return undefined;
   const { version, readers, playlist } = view;
-  return { ...tagged(version, { status: 'success', data: { playlist } }), readers };
+  const content = { status: 'success', data: { playlist: { ...playlist, songs: [] } } };
+  return { ...answerOf(content, playlist.songs, version), readers };
 }
 
 export interface Change {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import type { FastifyInstance } from 'fastify';
 import { httpApp, type Substitutes } from '../../test/support/http-app.ts';
 import { KEYS } from '../../test/support/keys.ts';
 import { dial, rawHttp, untilClosed } from '../../test/support/raw-http.ts';
@@ -158,6 +159,47 @@ describe('what Fastify never sees', () => {
   });
 });
 
+describe('a connection', () => {
+  const connectionsOf = (app: FastifyInstance) => promisify(app.server.getConnections.bind(app.server))();
+
+  it.each([
+    ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['what is not HTTP', 'nonsense\r\n\r\n'],
+    ['a body that is too large', `${post}Content-Length: 100000000\r\n\r\n`],
+  ])('is gone soon after the answer to %s, though the client keeps its half', async (_, bytes) => {
+    const { app, server } = await start();
+    const { port, hostname } = new URL(server.url);
+    const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+    socket.on('error', () => undefined).write(bytes);
+    await once(socket, 'data');
+    socket.resume();
+    while ((await connectionsOf(app)) > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    socket.destroy();
+  });
+
+  it('has its requests handled one after the other', async () => {
+    const [begun, may] = [[] as number[], [] as (() => void)[]];
+    const { server } = await start({
+      outcome: async () => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        may[begun.push(begun.length) - 1] = resolve;
+        await promise;
+        return { recordId: 'r', version: 1, replayed: false };
+      },
+    });
+    const socket = await dial(server.url);
+    socket.write(`${post}Content-Length: 21\r\n\r\n{"name":"a","year":1}`.repeat(2));
+    while (begun.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    // A request that is sent later, on another connection, is answered before the second of this one begins.
+    expect((await fetch(server.url)).status).toBe(200);
+    expect(begun).toEqual([0]);
+    may[0]?.();
+    while (begun.length === 1) await new Promise((resolve) => setTimeout(resolve, 10));
+    may[1]?.();
+    socket.destroy();
+  });
+});
+
 describe('stopping', () => {
   it('lets what runs finish, closes idle connections and takes no new ones', async () => {
     const { promise: running, resolve: begun } = Promise.withResolvers<void>();
@@ -202,47 +244,43 @@ describe('stopping', () => {
 describe('a long list', () => {
   const song = { id: 'song-1', title: 't'.repeat(1_000), performer: 'p' };
 
-  async function* endless(state: { chunks: number; ended: boolean }) {
-    try {
-      for (;;) {
-        state.chunks++;
-        yield Array.from({ length: 500 }, () => song);
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    } finally {
-      state.ended = true;
+  async function* endless(state: { chunks: number }) {
+    for (;;) {
+      state.chunks++;
+      yield Array.from({ length: 500 }, () => song);
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
+  /** How many chunks were read when none was read any more. */
+  async function untilStill(state: { chunks: number }): Promise<number> {
+    for (let before = -1; before !== state.chunks || before < 1;) {
+      before = state.chunks;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    return state.chunks;
+  }
+
   it('is read no faster than the client takes it, and no further than the client stays', async () => {
-    const state = { chunks: 0, ended: false };
+    const state = { chunks: 0 };
     const { server } = await start({ chunks: () => endless(state) });
     const socket = await dial(server.url);
     socket.pause();
     socket.write('GET /songs HTTP/1.1\r\nHost: x\r\n\r\n');
-    let before = -1;
-    while (before !== state.chunks || before < 1) {
-      before = state.chunks;
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-    expect(state.chunks).toBeLessThan(40);
-    expect(state.ended).toBe(false);
+    const read = await untilStill(state);
+    expect(read).toBeLessThan(40);
     socket.destroy();
-    while (!state.ended) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(await untilStill(state)).toBeLessThanOrEqual(read + 1);
   });
 
   it('ends the search of a client that left before the first song', async () => {
-    const state = { begun: false, ended: false };
+    const state = { begun: false, chunks: 0 };
     const { promise: may, resolve: go } = Promise.withResolvers<void>();
     const { app, server } = await start({
       chunks: async function* () {
-        try {
-          state.begun = true;
-          await may;
-          for (;;) yield [song];
-        } finally {
-          state.ended = true;
-        }
+        state.begun = true;
+        await may;
+        yield* endless(state);
       },
     });
     const socket = await dial(server.url);
@@ -252,14 +290,14 @@ describe('a long list', () => {
     const connections = promisify(app.server.getConnections.bind(app.server));
     while ((await connections()) > 0) await new Promise((resolve) => setTimeout(resolve, 10));
     go();
-    while (!state.ended) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(await untilStill(state)).toBe(1);
   });
 
   it('that breaks in the middle is cut, so that nobody takes it for whole', async () => {
     const { promise: begun, resolve: breakOff } = Promise.withResolvers<void>();
     const { server } = await start({
       chunks: async function* () {
-        yield [song];
+        yield Array.from({ length: 500 }, () => song);
         await begun;
         throw new Error('broken');
       },

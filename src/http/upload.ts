@@ -50,8 +50,14 @@ async function onlyFile(request: FastifyRequest, field: string, bytes: number): 
 async function readToEnd(body: IncomingMessage): Promise<void> {
   body.unpipe();
   body.resume();
-  await finished(body);
+  const signal = AbortSignal.timeout(REST_WITHIN_MS);
+  await finished(body, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
 }
+
+/** What is longer on its way is cut soon after the answer. */
+const REST_WITHIN_MS = 5_000;
 
 /** What @fastify/multipart and busboy make of a form that is too large or broken. */
 function problemOf(error: unknown, bytes: number): unknown {

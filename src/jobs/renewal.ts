@@ -43,7 +43,7 @@ export function startRenewal({ leases, leaseMs, hand, report }: RenewalOptions):
     } catch (error) {
       report(`leases are not renewed: ${reasonOf(error)}`);
       if (performance.now() - renewedAt < LOST_AFTER * leaseMs) return;
-      for (const { interrupt } of hand.runs()) interrupt('lease lost');
+      for (const { interrupt } of hand.runs()) interrupt('database away');
     }
   });
 }

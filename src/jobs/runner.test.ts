@@ -307,7 +307,7 @@ describe('a job is broken off', () => {
     await pass(LEASE_MS / 2 - 1);
     expect(begun[0]!.signal.aborted).toBe(false);
     await pass(LEASE_MS / 2);
-    expect(begun[0]!.signal.reason).toBe('lease lost');
+    expect(begun[0]!.signal.reason).toBe('database away');
     expect(reports.length).toBeGreaterThan(0);
     hand.fault = undefined;
   });

@@ -1,8 +1,8 @@
 import { reasonOf } from '../errors.ts';
 import type { Held, Leases, QueuedJob } from './leases.ts';
 
-/** Why work is broken off. */
-export type Interruption = 'lease lost' | 'job ended' | 'process stops';
+/** Why work is broken off. While the database is away leases cannot be renewed, and others may take the job once it is back. */
+export type Interruption = 'lease lost' | 'database away' | 'job ended' | 'process stops';
 
 /** Works on one job. Resolves to the version that the job's stream has after it. */
 export type HandleJob = (job: QueuedJob, signal: AbortSignal) => Promise<number>;

@@ -1,4 +1,4 @@
-import { sqlState } from './pool.ts';
+import { hadNoConnection, sqlState } from './pool.ts';
 
 /** SQLSTATEs by which the server says that it is going, not yet there, or out of resources; and a cancelled query. */
 const OUTAGE_STATES = /^(?:08|53|57P|58)|^57014$/;
@@ -27,11 +27,12 @@ export function isDatabaseOutage(error: unknown): boolean {
 const LOST_STATES = /^(?:08|57P)/;
 
 /**
- * Whether the database ended a connection, or took none. Narrower than an outage: a query that takes too long, or finds no
+ * Whether the database ended a connection, or none was to be had. Narrower than an outage: a query that takes too long, or finds no
  * room, may be to blame itself, and a code of the network may be of another server.
  */
 export function isConnectionLost(error: unknown): boolean {
   const state = sqlState(error);
+  if (hadNoConnection(error)) return true;
   if (state !== undefined) return LOST_STATES.test(state);
   return Error.isError(error) && error.message.startsWith('Connection terminated');
 }

@@ -19,12 +19,20 @@ export interface DatabaseOptions {
   readonly prepare?: (client: Client) => Promise<void>;
 }
 
+const withoutConnection = new WeakSet<Error>();
+
+/** Whether a use of a pool failed before it had a connection: none was free in time, or none could be made. */
+export const hadNoConnection = (error: unknown): boolean => Error.isError(error) && withoutConnection.has(error);
+
+function noConnection(error: unknown): never {
+  if (Error.isError(error)) withoutConnection.add(error);
+  throw error;
+}
+
 /** A pool of connections on which nothing runs before it was prepared, and none is used again after a failure. */
 export interface Database extends Stoppable {
   use<T>(work: (client: Client) => Promise<T>): Promise<T>;
   query<Row extends pg.QueryResultRow>(query: pg.QueryConfig): Promise<Row[]>;
-  /** The rows of one snapshot, `size` at a time, held by a cursor until the loop over them ends. */
-  chunks<Row extends pg.QueryResultRow>(query: pg.QueryConfig, size: number): AsyncGenerator<Row[], void>;
 }
 
 /** SQLSTATE of an error that the server reported; undefined for a broken connection or a deadline. */
@@ -38,21 +46,12 @@ export const constraintOf = (error: unknown): string | undefined =>
 /**
  * Prepared statements are planned once: planning the verdict query anew each time took longer than running it. Many are
  * planned while their tables are empty, when reading the whole table looks cheapest, and such a plan stays: at 50,000
- * events it had tripled the time of a write. All of them find their rows by key, so only plans that do are allowed. A
- * search is planned anew for its pattern, since a trigram index serves only some, and may read all.
+ * events it had tripled the time of a write. All of them find their rows by an index, so only plans that do are allowed.
  */
-const PLANS = {
-  plan_cache_mode: { byKey: 'force_generic_plan', search: 'force_custom_plan' },
-  enable_seqscan: { byKey: 'off', search: 'on' },
-  enable_hashjoin: { byKey: 'off', search: 'on' },
-  enable_mergejoin: { byKey: 'off', search: 'on' },
-};
-const plans = Object.entries(PLANS);
-const BY_KEY = plans.map(([name, { byKey }]) => `-c ${name}=${byKey}`).join(' ');
-/** Many rows take as long as the one who asks for them needs, whatever limit the role has for a statement. */
-const UNLIMITED = ['statement_timeout', 'idle_in_transaction_session_timeout'].map((name) => `SET LOCAL ${name} = 0`);
-const SEARCH_PLANS = plans.map(([name, { search }]) => `SET LOCAL ${name} = ${search}`);
-const BEGIN_SEARCH = ['BEGIN READ ONLY', ...SEARCH_PLANS, ...UNLIMITED].join('; ');
+const BY_KEY = [
+  '-c plan_cache_mode=force_generic_plan',
+  ...['seqscan', 'hashjoin', 'mergejoin'].map((way) => `-c enable_${way}=off`),
+].join(' ');
 
 /** Settings shared by pools and single connections: int8 as a number, deadlines on our side, keepalive, and plans. */
 export function clientConfig(
@@ -87,7 +86,7 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
   const prepared = new WeakSet<Client>();
 
   async function take(): Promise<pg.PoolClient> {
-    const client = await pool.connect();
+    const client = await pool.connect().catch(noConnection);
     if (prepared.has(client)) return client;
     try {
       await options.prepare?.(client);
@@ -114,30 +113,11 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
     }
   }
 
-  async function* chunks<Row extends pg.QueryResultRow>({ text, values }: pg.QueryConfig, size: number) {
-    const client = await take();
-    let usable = false;
-    try {
-      await client.query(BEGIN_SEARCH);
-      await client.query(`DECLARE chunk NO SCROLL CURSOR FOR ${text}`, values);
-      for (let full = true; full;) {
-        const { rows } = await client.query<Row>(`FETCH ${size} FROM chunk`);
-        full = rows.length === size;
-        if (rows.length > 0) yield rows;
-      }
-      await client.query('COMMIT');
-      usable = true;
-    } finally {
-      client.release(!usable); // a loop that was left early leaves its cursor open: the connection goes with it
-    }
-  }
-
   let stopped: Promise<void> | undefined;
   return {
     use,
     query: async <Row extends pg.QueryResultRow>(query: pg.QueryConfig) =>
       (await use((client) => client.query<Row>(query))).rows,
-    chunks,
     stop: () => (stopped ??= pool.end()),
   };
 }

@@ -1,6 +1,8 @@
+import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
+import { byFoundKeys, type List, MAX_KEYS } from './lists.ts';
 import type { Applied, Projection, Rows } from './projection.ts';
-import type { SongSummary } from './songs.ts';
+import { songsById, type SongSummary } from './songs.ts';
 
 export interface AlbumView {
   /** Version of the album's stream. */
@@ -11,9 +13,13 @@ export interface AlbumView {
     readonly year: number;
     /** Name of the file with the cover. */
     readonly cover: string | null;
-    readonly songs: readonly SongSummary[];
+    /** By id; undefined when there are too many to read at once. */
+    readonly songs: readonly SongSummary[] | undefined;
   };
 }
+
+/** Songs that are read with the album they are on. */
+const MAX_SONGS = 1_000;
 
 function apply({ stream, version, event }: Applied, rows: Rows): void {
   switch (event.type) {
@@ -57,20 +63,32 @@ interface SongRow {
   readonly performer: string;
 }
 
-/** An album with its songs as they are now, by id. A row for each song is cheaper than one with all of them as JSON. */
+/** An album with its songs as they are now. A row for each song is cheaper than one with all of them as JSON. */
 export async function findAlbum(database: Database, id: string): Promise<AlbumView | undefined> {
   const rows = await database.query<SongRow & Record<string, unknown>>({
     name: 'find-album',
     text: `SELECT a.version, a.name, a.year, a.cover, s.id AS song, s.title, s.performer
-      FROM albums a LEFT JOIN songs s ON s.album_id = a.id WHERE a.id = $1`,
+      FROM albums a LEFT JOIN songs s ON s.album_id = a.id WHERE a.id = $1 LIMIT ${MAX_SONGS + 1}`,
     values: [id],
   });
   const [first] = rows;
   if (!first) return undefined;
   const { version, name, year, cover } = first;
+  const album = { id, name, year, cover };
+  if (rows.length > MAX_SONGS) return { version, album: { ...album, songs: undefined } };
   const songs = rows.flatMap(({ song, title, performer }) => (song === null ? [] : [{ id: song, title, performer }]));
   songs.sort((one, other) => (one.id < other.id ? -1 : 1));
-  return { version, album: { id, name, year, cover, songs } };
+  return { version, album: { ...album, songs } };
+}
+
+/** The songs of an album by id, however many there are. */
+export function songsOfAlbum({ query }: ListReader, id: string): List<SongSummary> {
+  const keysAfter = async (last = '') => {
+    const text = `SELECT id FROM songs WHERE album_id = $1 AND (id || '') > $2 ORDER BY id LIMIT ${MAX_KEYS}`;
+    const rows = await query<{ id: string }>({ name: 'ids-of-album', text, values: [id, last] });
+    return rows.map((song) => song.id);
+  };
+  return byFoundKeys(keysAfter, (ids) => songsById(query, ids, { album: id }));
 }
 
 export async function albumExists(database: Database, id: string): Promise<boolean> {

@@ -254,7 +254,10 @@ export interface JobSearch {
 }
 
 /** Jobs of an account, the newest first. */
-export async function jobsOf(database: Database, { owner, state, type, limit, after }: JobSearch): Promise<JobView[]> {
+export async function jobsOf(
+  database: Pick<Database, 'query'>,
+  { owner, state, type, limit, after }: JobSearch,
+): Promise<JobView[]> {
   const rows = await database.query<JobRow & Record<string, unknown>>({
     name: 'jobs-of',
     text: `${SELECT} WHERE j.owner_id = $1 AND ($2::text IS NULL OR j.state = $2) AND ($3::text IS NULL OR j.type = $3)
@@ -278,7 +281,11 @@ export async function unfinishedJobsOf(database: Database, owners: readonly stri
 }
 
 /** Jobs that were given up, and whom nobody has dropped, the newest first. */
-export async function deadJobs(database: Database, limit: number, after?: JobSearch['after']): Promise<JobView[]> {
+export async function deadJobs(
+  database: Pick<Database, 'query'>,
+  limit: number,
+  after?: JobSearch['after'],
+): Promise<JobView[]> {
   const rows = await database.query<JobRow & Record<string, unknown>>({
     name: 'dead-jobs',
     text: `${SELECT} WHERE j.state = 'dead' AND NOT j.dropped AND ($2::timestamptz IS NULL OR (j.finished_at, j.id) < ($2, $3))

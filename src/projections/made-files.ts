@@ -30,7 +30,10 @@ export interface FileSearch {
 }
 
 /** Files of an account's jobs, the newest first. */
-export async function filesOf(database: Database, { owner, limit, after }: FileSearch): Promise<MadeFile[]> {
+export async function filesOf(
+  database: Pick<Database, 'query'>,
+  { owner, limit, after }: FileSearch,
+): Promise<MadeFile[]> {
   const rows = await database.query<FileRow & Record<string, unknown>>({
     name: 'files-of',
     text: `${FILE} WHERE owner_id = $1 AND file_id IS NOT NULL

@@ -1,4 +1,5 @@
-import type { Database } from '../postgres/pool.ts';
+import type { ListReader } from '../postgres/list-reader.ts';
+import { byKey, type List } from './lists.ts';
 import type { Applied, Projection, Rows } from './projection.ts';
 
 export interface Activity {
@@ -55,14 +56,28 @@ export const playlistActivities: Projection = {
   apply,
 };
 
+interface ActivityRow extends Record<string, unknown>, Omit<Activity, 'time'> {
+  readonly version: number;
+  readonly place: number;
+  readonly time: Date;
+}
+
 /** The activities of a playlist, oldest first: by version, whatever the clocks said. */
-export async function activitiesOf(database: Database, playlist: string): Promise<Activity[]> {
-  const rows = await database.query<Omit<Activity, 'time'> & { time: Date }>({
-    name: 'activities-of',
-    text: `SELECT coalesce(a.username, 'deleted') AS username, p.title, p.action, p.time
-      FROM playlist_activities p LEFT JOIN accounts a ON a.id = p.actor WHERE p.playlist_id = $1
-      ORDER BY p.version, p.place`,
-    values: [playlist],
-  });
-  return rows.map(({ time, ...rest }) => ({ ...rest, time: time.toISOString() }));
+export function activitiesOf({ first, query }: ListReader, playlist: string): List<Activity> {
+  const rows = byKey<ActivityRow>((most, last) =>
+    (last ? query : first)<ActivityRow>({
+      name: 'activities-of',
+      text: `SELECT p.version, p.place, coalesce(a.username, 'deleted') AS username, p.title, p.action, p.time
+        FROM playlist_activities p LEFT JOIN accounts a ON a.id = p.actor
+        WHERE p.playlist_id = $1 AND (p.version, p.place) > ($2, $3) ORDER BY p.version, p.place LIMIT $4`,
+      values: [playlist, last?.version ?? 0, last?.place ?? 0, most],
+    }),
+  );
+  return {
+    async next(most) {
+      return (await rows.next(most))?.map(({ username, title, action, time }) => ({
+        ...{ username, title, action, time: time.toISOString() },
+      }));
+    },
+  };
 }

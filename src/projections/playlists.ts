@@ -1,7 +1,9 @@
+import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
+import { byFoundKeys, byKey, type List, MAX_KEYS } from './lists.ts';
 import { IN_PLAYLIST, PLAYLIST_ORDER } from './playlist-entries.ts';
 import type { Applied, Projection, Rows } from './projection.ts';
-import type { SongSummary } from './songs.ts';
+import { songsById, type SongSummary } from './songs.ts';
 
 export interface PlaylistSummary {
   readonly id: string;
@@ -16,8 +18,14 @@ export interface PlaylistView {
   /** Ids of the accounts that may read it: its owner, and its collaborators. */
   readonly readers: readonly string[];
   /** Songs in playlist order, as they are now. */
-  readonly playlist: PlaylistSummary & { readonly songs: readonly SongSummary[] };
+  readonly playlist: PlaylistSummary & {
+    /** Undefined when there are too many to read at once. */
+    readonly songs: readonly SongSummary[] | undefined;
+  };
 }
+
+/** Songs that are read with their playlist, and playlists that are read at once. */
+const MAX_ROWS = 1_000;
 
 function apply({ stream, version, time, event }: Applied, rows: Rows): void {
   switch (event.type) {
@@ -94,14 +102,39 @@ export async function findPlaylist(database: Database, id: string): Promise<Play
   const [row] = await database.query<PlaylistRow & Record<string, unknown>>({
     name: 'find-playlist',
     text: `SELECT p.version, p.name, ${OWNER} AS username, ${READERS} AS readers, coalesce((
-        SELECT json_agg(json_build_object('id', s.id, 'title', s.title, 'performer', s.performer) ORDER BY ${PLAYLIST_ORDER})
-        FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE ${IN_PLAYLIST}), '[]') AS songs
+        SELECT json_agg(song) FROM (
+          SELECT json_build_object('id', s.id, 'title', s.title, 'performer', s.performer) AS song
+          FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE ${IN_PLAYLIST}
+          ORDER BY ${PLAYLIST_ORDER} LIMIT ${MAX_ROWS + 1}) AS part), '[]') AS songs
       FROM playlists p LEFT JOIN accounts owner ON owner.id = p.owner_id WHERE p.id = $1 AND p.deleted_at IS NULL`,
     values: [id],
   });
   if (!row) return undefined;
   const { version, readers, name, username, songs } = row;
-  return { version, readers, playlist: { id, name, username, songs } };
+  return { version, readers, playlist: { id, name, username, songs: songs.length > MAX_ROWS ? undefined : songs } };
+}
+
+interface EntryRow extends Record<string, unknown> {
+  readonly id: string;
+  readonly order_key: string;
+  readonly song_id: string;
+}
+
+/** The songs of a playlist in its order, however many there are. */
+export function songsOfPlaylist({ query }: ListReader, id: string): List<SongSummary> {
+  const keysAfter = (last?: EntryRow) =>
+    query<EntryRow>({
+      name: 'entries-of-playlist',
+      text: `SELECT e.id, e.order_key, e.song_id FROM playlists p JOIN playlist_entries e ON ${IN_PLAYLIST}
+        WHERE p.id = $1 AND (e.order_key, e.id) > ($2, $3) ORDER BY ${PLAYLIST_ORDER} LIMIT ${MAX_KEYS}`,
+      values: [id, last?.order_key ?? '', last?.id ?? ''],
+    });
+  const rowsOf = async (entries: readonly EntryRow[]) => {
+    const rows = await songsById(query, [...new Set(entries.map(({ song_id }) => song_id))]);
+    const songs = new Map(rows.map((song) => [song.id, song]));
+    return entries.flatMap(({ song_id }) => songs.get(song_id) ?? []);
+  };
+  return byFoundKeys(keysAfter, rowsOf);
 }
 
 /** The accounts that may read a playlist; undefined when there is none. */
@@ -114,9 +147,23 @@ export async function readersOf(database: Database, id: string): Promise<readonl
   return row?.readers;
 }
 
-/** An account's own playlists and those it collaborates on, by id, each once. */
-export function playlistsOf(database: Database, account: string): Promise<PlaylistSummary[]> {
-  return database.query<PlaylistSummary & Record<string, string>>({
+/** An account's own playlists and those it collaborates on, by id, each once; undefined when there are too many to read at once. */
+export async function playlistsOf(database: Pick<Database, 'query'>, account: string) {
+  const found = await playlistsAfter(database.query, account, MAX_ROWS + 1);
+  return found.length > MAX_ROWS ? undefined : found;
+}
+
+/** The same, however many there are. */
+export const allPlaylistsOf = ({ query }: ListReader, account: string): List<PlaylistSummary> =>
+  byKey((most, last) => playlistsAfter(query, account, most, last?.id));
+
+function playlistsAfter(
+  read: Database['query'],
+  account: string,
+  most: number,
+  after = '',
+): Promise<PlaylistSummary[]> {
+  return read<PlaylistSummary & Record<string, string>>({
     name: 'playlists-of',
     text: `SELECT p.id, p.name, ${OWNER} AS username
       FROM (
@@ -124,7 +171,7 @@ export function playlistsOf(database: Database, account: string): Promise<Playli
         UNION SELECT playlist_id FROM collaborations WHERE account_id = $1
       ) mine
       JOIN playlists p ON p.id = mine.id LEFT JOIN accounts owner ON owner.id = p.owner_id
-      WHERE p.deleted_at IS NULL ORDER BY p.id`,
-    values: [account],
+      WHERE p.deleted_at IS NULL AND p.id > $2 ORDER BY p.id LIMIT $3`,
+    values: [account, after, most],
   });
 }

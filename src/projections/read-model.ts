@@ -1,4 +1,3 @@
-import type { QueryConfig, QueryResultRow } from 'pg';
 import { reasonOf, unavailable } from '../errors.ts';
 import type { Position } from '../events/record.ts';
 import { sleep } from '../lifecycle.ts';
@@ -79,7 +78,6 @@ export function openReadModel(options: ReadModelOptions): ReadModel {
     ready: () => firstBuild,
     use: async (work) => database().use(work),
     query: async (query) => database().query(query),
-    chunks: (query, size) => database().chunks(query, size),
     stop: () =>
       (stopped ??= (async () => {
         stopping.abort();
@@ -149,19 +147,9 @@ function draining(database: Database): Database {
     underWay.add(work);
     return work.finally(() => underWay.delete(work));
   };
-  async function* chunks<Row extends QueryResultRow>(query: QueryConfig, size: number): AsyncGenerator<Row[], void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    void track(promise);
-    try {
-      yield* database.chunks<Row>(query, size);
-    } finally {
-      resolve();
-    }
-  }
   return {
     use: (work) => track(database.use(work)),
     query: (query) => track(database.query(query)),
-    chunks,
     async stop() {
       await Promise.allSettled(underWay);
       await database.stop();

@@ -1,7 +1,9 @@
 import type { QueryConfig } from 'pg';
 import type { SongDetails } from '../events/catalog.ts';
+import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
 import { together } from '../together.ts';
+import { byFoundKeys, type List, MAX_KEYS } from './lists.ts';
 import type { Applied, Projection, Rows } from './projection.ts';
 
 export interface SongSummary {
@@ -21,7 +23,6 @@ export interface SongFilter {
   /** Case-insensitive substrings, combined with AND; an empty one matches all. */
   readonly title?: string;
   readonly performer?: string;
-  readonly limit?: number;
   /** Only songs whose id is greater. */
   readonly after?: string;
 }
@@ -71,7 +72,8 @@ export const songs: Projection = {
     album_id text COLLATE "C"
   );
   CREATE INDEX ON songs (album_id);
-  CREATE INDEX ON songs USING gin (title gin_trgm_ops, performer gin_trgm_ops)`,
+  -- What waits to be sorted into the index is read by every search: at the default of 4 MB that takes up to 7 ms, here 0.2 ms.
+  CREATE INDEX ON songs USING gin (title gin_trgm_ops, performer gin_trgm_ops) WITH (gin_pending_list_limit = 64)`,
   apply,
 };
 
@@ -106,31 +108,162 @@ export function songMentions(database: Database): (id: string) => Promise<SongMe
 
 export type SongMention = Pick<SongDetails, 'title' | 'performer' | 'year'>;
 
-const CHUNK = 500;
-
-/** Songs by id, of one snapshot, in chunks. */
-export const searchSongs = (database: Database, filter: SongFilter): AsyncGenerator<SongSummary[], void> =>
-  database.chunks<SongSummary & Record<string, string>>(searchFor(filter), CHUNK);
-
-/** The statement of a search. */
-export function searchFor(filter: SongFilter): QueryConfig {
-  const values: (string | number)[] = [];
-  const given = (value: string | number) => `$${values.push(value)}`;
-  const contains = (column: string, text: string) => {
-    const slices = slicesOf(text).map((slice) => `${column} ILIKE ${given(containing(slice))}`);
-    // As an expression it is not looked up in the index.
-    const whole = slices.length > 0 ? `(${column} || '')` : column;
-    return [...slices, `${whole} ILIKE ${given(containing(text))}`].join(' AND ');
+/**
+ * Songs by id. Each of them that was there all the while is listed once. What an index can find is found once, whole when it
+ * is little; of what is much the ids are found next. What is more than that is most of the catalog, or cannot be found by an
+ * index: it is read from one end to the other, some songs at a time.
+ */
+export function searchSongs(lists: ListReader, filter: SongFilter): List<SongSummary> {
+  let list: List<SongSummary> | undefined;
+  return {
+    async next(most) {
+      if (list) return list.next(most);
+      if (!isIndexed(filter)) return (list = walk(lists, filter)).next(most);
+      const rows = await lists.first<FoundSong>(searchFor(filter, most));
+      const isAll = rows.length < most;
+      const { count } = rows[0] ?? { count: 0 };
+      if (count > MAX_KEYS) return (list = walk(lists, filter)).next(most);
+      const rest = { ...filter, after: rows.at(-1)?.id ?? filter.after };
+      list = isAll ? { next: () => Promise.resolve(undefined) } : foundSongs(lists, rest);
+      return rows.map(({ id, title, performer }) => ({ id, title, performer }));
+    },
   };
-  const conditions = [
-    filter.title && contains('title', filter.title),
-    filter.performer && contains('performer', filter.performer),
-    filter.after && `id > ${given(filter.after)}`,
-  ].filter(Boolean);
-  const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
-  const limit = filter.limit === undefined ? '' : `LIMIT ${given(filter.limit)}`;
-  return { text: `SELECT id, title, performer FROM songs ${where} ORDER BY id ${limit}`, values };
 }
+
+interface FoundSong extends SongSummary, Record<string, unknown> {
+  /** Of all that were found; no further than MAX_KEYS + 1. */
+  readonly count: number;
+}
+
+type Read = Database['query'];
+
+/**
+ * The statement of a search by index. The parts of it are planned each for itself, so that the limit does not talk the planner
+ * into reading songs by id until enough of them match.
+ */
+export function searchFor(filter: SongFilter, most: number): QueryConfig {
+  const { values, given } = createValues();
+  const text = `WITH found AS MATERIALIZED (
+      SELECT id, title, performer FROM songs WHERE ${conditionsOf(filter, given, 'indexed')} LIMIT ${MAX_KEYS + 1})
+    SELECT id, title, performer, count(*) OVER () FROM found ORDER BY id LIMIT ${given(most)}`;
+  return { name: `search-songs ${shapeOf(filter)}`, text, values };
+}
+
+/** Songs whose ids the index finds, in one go. */
+function foundSongs({ query }: ListReader, filter: SongFilter): List<SongSummary> {
+  const keysAfter = async (last = filter.after) => {
+    const { values, given } = createValues();
+    const where = conditionsOf({ ...filter, after: last }, given, 'indexed');
+    const text = `WITH found AS MATERIALIZED (SELECT id FROM songs WHERE ${where})
+      SELECT id FROM found ORDER BY id LIMIT ${MAX_KEYS}`;
+    const rows = await query<{ id: string }>({ name: `ids-of-songs ${shapeOf(filter)}`, text, values });
+    return rows.map(({ id }) => id);
+  };
+  return byFoundKeys(keysAfter, (ids) => songsById(query, ids, { ...filter, after: undefined }));
+}
+
+/** Those of the songs that are there and match, by id. */
+export function songsById(
+  read: Read,
+  ids: readonly string[],
+  { album, ...filter }: SongFilter & { album?: string } = {},
+) {
+  const { values, given } = createValues();
+  const conditions = [
+    `id = ANY(${given(ids)}::text[])`,
+    conditionsOf({ ...filter, after: undefined }, given, 'compared'),
+  ];
+  if (album !== undefined) conditions.push(`(album_id || '') = ${given(album)}`);
+  return read<SongSummary & Record<string, string>>({
+    name: `songs-by-id ${shapeOf(filter)} ${album === undefined ? '' : 'album'}`,
+    text: `SELECT id, title, performer FROM songs WHERE ${conditions.join(' AND ')} ORDER BY id`,
+    values,
+  });
+}
+
+/** Songs that one step of a walk compares: the time of a step is bounded, however few of them match. */
+const STEP = 5_000;
+
+/** Where a step ended is its last row, without a song. */
+interface Step extends Record<string, unknown> {
+  readonly id: string | null;
+  readonly title: string | null;
+  readonly performer: string;
+  readonly count: number;
+}
+
+/** All songs from one end to the other, and of them those that match. */
+function walk({ first, query }: ListReader, filter: SongFilter): List<SongSummary> {
+  let [read, after, isOver] = [first, filter.after ?? '', false];
+  return {
+    async next(most) {
+      if (isOver) return undefined;
+      const rows = await read<Step>(stepFor({ ...filter, after }, most));
+      read = query;
+      const end = rows.pop();
+      const songs = rows.flatMap(({ id, title, performer }) =>
+        id === null || title === null ? [] : [{ id, title, performer }],
+      );
+      const isFull = songs.length === most;
+      isOver = !isFull && (end?.count ?? 0) < stepOf(filter, most);
+      after = (isFull ? songs.at(-1)?.id : end?.id) ?? after;
+      return songs;
+    },
+  };
+}
+
+const stepOf = ({ title, performer }: SongFilter, most: number) => (title || performer ? STEP : most);
+
+function stepFor({ after = '', ...filter }: SongFilter, most: number): QueryConfig {
+  const { values, given } = createValues();
+  const [from, step, limit] = [given(after), given(stepOf(filter, most)), given(most)];
+  const some = (columns: string) =>
+    `(SELECT ${columns} FROM songs WHERE id > ${from} ORDER BY id LIMIT ${step}) AS part`;
+  const matching = `SELECT id, title, performer, 0 AS count FROM ${some('id, title, performer')}
+    WHERE ${conditionsOf(filter, given, 'compared')} ORDER BY id LIMIT ${limit}`;
+  return {
+    name: `walk-songs ${shapeOf(filter)}`,
+    text: `SELECT * FROM ((${matching}) UNION ALL SELECT max(id), NULL, NULL, count(*) FROM ${some('id')}) step
+      ORDER BY title IS NULL, id`,
+    values,
+  };
+}
+
+function createValues() {
+  const values: unknown[] = [];
+  return { values, given: (value: unknown) => `$${values.push(value)}` };
+}
+
+type Given = (value: unknown) => string;
+
+/** SQL of what songs must fulfil. As an expression a column is not looked up in the index. */
+function conditionsOf({ title, performer, after }: SongFilter, given: Given, how: 'indexed' | 'compared'): string {
+  const contains = (column: string, text: string | undefined) => {
+    if (!text) return [];
+    const slices = how === 'indexed' && hasTrigrams(text) ? slicesOf(text) : undefined;
+    const looked = slices?.map((slice) => `${column} ILIKE ${given(containing(slice))}`) ?? [];
+    const whole = slices?.length === 0 ? column : `(${column} || '')`;
+    return [...looked, `${whole} ILIKE ${given(containing(text))}`];
+  };
+  const conditions = [...contains('title', title), ...contains('performer', performer)];
+  if (after !== undefined) conditions.push(`${how === 'indexed' ? "(id || '')" : 'id'} > ${given(after)}`);
+  return conditions.length > 0 ? conditions.join(' AND ') : 'true';
+}
+
+/** Names the text of a statement: its conditions depend on nothing else. */
+const shapeOf = ({ title, performer, after }: SongFilter): string =>
+  [title, performer]
+    .map((text = '') => (text === '' ? '-' : `${Number(hasTrigrams(text))}${slicesOf(text).length}`))
+    .join(' ') + (after === undefined ? '' : ' after');
+
+const isIndexed = ({ title = '', performer = '' }: SongFilter) => hasTrigrams(title) || hasTrigrams(performer);
+
+/**
+ * Whether a pattern has three letters in a row for the index to find, a space beside a word counted as one. Without any it
+ * would look through all of its entries.
+ */
+const hasTrigrams = (text: string): boolean =>
+  /[\p{L}\p{N}]{3}|[\p{L}\p{N}]{2}[^\p{L}\p{N}]|[^\p{L}\p{N}][\p{L}\p{N}]/u.test(text);
 
 const SLICES = 3;
 const SLICE_LENGTH = 5;

@@ -51,15 +51,23 @@ export async function knownIds(
 }
 
 /** Those at `from` and after it, in the order of the log, some at a time. */
-export function knownFrom(
+export async function* knownFrom(
   database: Database,
   { schema, topic, partition }: Applied,
   from: number,
-): AsyncGenerator<(KnownRecord & Record<string, unknown>)[], void> {
+): AsyncGenerator<KnownRecord[], void> {
   if (schema === undefined) throw new Error(`Postgres has nothing of ${partitionKey({ topic, partition })}.`);
   const text = `SELECT "offset", record_id AS id, stream, headers, value FROM "${schema}".stream_events
-    WHERE topic = $1 AND partition = $2 AND "offset" >= $3 ORDER BY "offset"`;
-  return database.chunks({ text, values: [topic, partition, from] }, ROWS);
+    WHERE topic = $1 AND partition = $2 AND "offset" >= $3 ORDER BY "offset" LIMIT ${ROWS}`;
+  for (let [next, isFull] = [from, true]; isFull;) {
+    const rows = await database.query<KnownRecord & Record<string, unknown>>({
+      text,
+      values: [topic, partition, next],
+    });
+    yield rows;
+    next = (rows.at(-1)?.offset ?? next) + 1;
+    isFull = rows.length === ROWS;
+  }
 }
 
 /** Events at `from` and after it, counted by type. */

@@ -8,7 +8,7 @@ import { genesisRecord } from '../log/genesis.ts';
 import { deadLettersOf, topicsOf } from '../log/topics.ts';
 import { readVoids } from '../log/void-topic.ts';
 import type { VoidTest } from '../log/voids.ts';
-import { type Client, transaction } from '../postgres/pool.ts';
+import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import { sight } from '../projections/arbitrate.ts';
 import { verifyPartition } from '../projections/verify.ts';
 import { type Applied, furthestApplied, knownFrom, knownIds } from './furthest.ts';
@@ -151,11 +151,21 @@ async function* lacking(
       }
     }
   }
-  const text = `SELECT record_id AS id, key, value, headers FROM log_recovery_records
-    WHERE topic = $1 AND partition = $2 ORDER BY nth`;
-  const staged = { text, values: [applied.topic, applied.partition] };
-  for await (const rows of admin.chunks<StagedRecord & Record<string, unknown>>(staged, 500)) {
+  for await (const rows of stagedRecords(admin, applied)) {
     for (const { id, key, headers, value } of rows) if (!there.has(id)) yield { key, headers, value };
+  }
+}
+
+const STAGED_ROWS = 500;
+
+async function* stagedRecords(admin: Database, { topic, partition }: Applied): AsyncGenerator<StagedRecord[], void> {
+  const text = `SELECT nth, record_id AS id, key, value, headers FROM log_recovery_records
+    WHERE topic = $1 AND partition = $2 AND nth > $3 ORDER BY nth LIMIT ${STAGED_ROWS}`;
+  for (let [after, isFull] = [-1, true]; isFull;) {
+    const rows = await admin.query<StagedRecord & { nth: number }>({ text, values: [topic, partition, after] });
+    yield rows;
+    after = rows.at(-1)?.nth ?? after;
+    isFull = rows.length === STAGED_ROWS;
   }
 }
 

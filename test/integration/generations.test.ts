@@ -169,13 +169,22 @@ describe('a rebuild', () => {
     const core = await open();
     const api = await core.openApi();
     for (let n = 0; n < 5; n++) await api.createAlbum(`${n}`);
-    const reading = api.reads.chunks<{ name: string }>({ text: 'SELECT name FROM albums ORDER BY name' }, 2);
-    const first = await reading.next();
+    const [begun, switched] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const schemas: unknown[] = [];
+    const reading = api.reads.use(async (client) => {
+      const look = async () => schemas.push((await client.query('SELECT current_schema')).rows);
+      await look();
+      begun.resolve();
+      await switched.promise;
+      await look();
+    });
+    await begun.promise;
     const { generation } = await rebuildOf(core);
     await eventually('it switches', () => api.reads.generation()?.id === generation.id);
-    const names = [...(first.value as { name: string }[])];
-    for await (const chunk of reading) names.push(...chunk);
-    expect(names.map(({ name }) => name)).toEqual(['0', '1', '2', '3', '4']);
+    switched.resolve();
+    await reading;
+    expect(schemas).toHaveLength(2);
+    expect(schemas[1]).toEqual(schemas[0]);
   });
 
   it('finds rows that were tampered with, says in which table, and is not served', async () => {

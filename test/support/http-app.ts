@@ -49,7 +49,7 @@ export interface Substitutes extends Partial<Omit<AppDependencies, 'jobs'>> {
   outcome?: (request: Sent) => Promise<CommandOutcome> | CommandOutcome;
   /** Rows by the name of the query. */
   rows?: Record<string, object[]>;
-  /** What a search finds. */
+  /** What each step through all songs finds. */
   chunks?: () => AsyncGenerator<object[], void>;
 }
 
@@ -106,8 +106,23 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
 }
 
 function databaseOf(rows: Record<string, object[]>, chunks: Substitutes['chunks'] = () => chunksOf()): Database {
-  const query = ({ name = '' }: { name?: string }) => Promise.resolve(rows[name] ?? []);
-  return { query, chunks } as unknown as Database;
+  const step = stepsOf(chunks);
+  const query = ({ name = '', values = [] }: { name?: string; values?: unknown[] }) =>
+    name.startsWith('walk-songs') ? step(String(values[0])) : Promise.resolve(rows[name] ?? []);
+  return { query } as unknown as Database;
+}
+
+/** Steps through all songs: each chunk, and where it ends. Another place than that where the last step ended begins anew. */
+function stepsOf(chunks: () => AsyncGenerator<object[], void>) {
+  let [walk, at, isOver] = [chunks(), '', false];
+  return async (after: string): Promise<object[]> => {
+    if (after !== at || isOver) walk = chunks();
+    const { value, done } = await walk.next();
+    const rows = value ?? [];
+    isOver = done === true;
+    at = (rows.at(-1) as { id: string } | undefined)?.id ?? after;
+    return [...rows, { id: at, title: null, performer: null, count: done ? 0 : Infinity }];
+  };
 }
 
 /** A search that finds these chunks, and fails in place of an error. */

@@ -4,11 +4,13 @@ import type { Answers } from '../../cache/answers.ts';
 import { albumNotFound } from '../../commands/album.ts';
 import type { Commands } from '../../commands/commands.ts';
 import { thingIdOf } from '../../events/ids.ts';
-import { albumExists, findAlbum } from '../../projections/albums.ts';
+import { albumExists, findAlbum, songsOfAlbum } from '../../projections/albums.ts';
 import { cached } from '../../projections/cached.ts';
+import type { ListReader } from '../../postgres/list-reader.ts';
 import type { Database } from '../../postgres/pool.ts';
 import { catalogAccess, type CatalogWrites } from '../access.ts';
-import { conditionally, expectedVersion, sendAnswer, tagged } from '../etag.ts';
+import { conditionally, expectedVersion } from '../etag.ts';
+import { answerOf, LONG_ETAG, sendListed } from '../long-answers.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf, type IdempotencyKeys } from '../origin.ts';
 import { streamIds } from '../stream-ids.ts';
@@ -27,6 +29,7 @@ import {
 export interface CatalogDependencies {
   readonly commands: Commands;
   readonly database: Database;
+  readonly lists: ListReader;
   readonly answers: Answers;
   /** Base of every URL in an answer. */
   readonly publicUrl: string;
@@ -65,6 +68,7 @@ const schemas = {
     tags,
     operationId: 'readAlbum',
     summary: 'Read an album with its songs',
+    description: LONG_ETAG,
     headers: readHeaders,
     params,
     response: {
@@ -111,13 +115,14 @@ export async function representAlbum({ database, publicUrl }: CatalogDependencie
   if (!view) return undefined;
   const { name, year, cover, songs } = view.album;
   const coverUrl = cover === null ? null : `${publicUrl}/${cover}`;
-  return tagged(view.version, { status: 'success', data: { album: { id, name, year, coverUrl, songs } } });
+  const album = { id, name, year, coverUrl, songs: [] };
+  return answerOf({ status: 'success', data: { album } }, songs, view.version);
 }
 
 export const albumRoutes =
   (deps: CatalogDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, idempotencyKeys, answers } = deps;
+    const { commands, idempotencyKeys, answers, lists } = deps;
     const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
 
     const represent = (id: string) => representAlbum(deps, id);
@@ -136,7 +141,7 @@ export const albumRoutes =
       const id = streamOf(request.params.id);
       const { answer: found } = await answers.read(cached.album(id), () => represent(id));
       if (!found) throw albumNotFound();
-      return sendAnswer(request, reply, found);
+      return sendListed(request, reply, found, songsOfAlbum(lists, id));
     });
 
     app.put('/albums/:id', { schema: schemas.change, onRequest }, async (request, reply) => {

@@ -9,6 +9,7 @@ import type { Files, OpenFile } from '../../providers/files/files.ts';
 import { REQUEST_LENGTH } from '../../text.ts';
 import { catalogAccess } from '../access.ts';
 import { conditionally, expectedVersion } from '../etag.ts';
+import { limitCovers } from '../body-places.ts';
 import { imageTypeOf, mediaTypeOf } from '../images.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
@@ -70,7 +71,8 @@ export const coverRoutes =
     // The form is read by the handler: it is no object before.
     app.setValidatorCompiler<z.ZodType>((part) => (part.httpPart === 'body' ? () => true : validatorCompiler(part)));
 
-    app.post('/albums/:id/covers', { schema: schemas.upload, onRequest }, async (request, reply) => {
+    const beforeCover = [onRequest, limitCovers()];
+    app.post('/albums/:id/covers', { schema: schemas.upload, onRequest: beforeCover }, async (request, reply) => {
       const bytes = await fileOf(request, 'cover', { bytes: MAX_BYTES });
       const { extension, mediaType } = imageTypeOf(bytes);
       const stream = streamOf(request.params.id);

@@ -1,12 +1,14 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { deadJobs } from '../../projections/jobs.ts';
+import { deadJobs, type JobView } from '../../projections/jobs.ts';
+import { byKey } from '../../projections/lists.ts';
 import { listOf, opaqueId } from '../../text.ts';
 import { mustBeAdmin } from '../access.ts';
 import { mustBeLoggedIn } from '../auth.ts';
 import { drop, inspect, redrive, redriveMany } from '../dead-letters.ts';
 import { deadLetterView, jobAccepted, jobView, payloadField } from '../job-schemas.ts';
 import type { StartDependencies } from '../jobs.ts';
+import { inPieces } from '../long-answers.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
 import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../paging.ts';
@@ -92,17 +94,20 @@ const schemas = {
 export const deadLetterRoutes =
   (deps: StartDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { database, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
+    const { database, lists, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
     app.addHook('onRequest', mustBeLoggedIn);
     app.addHook('preHandler', mustBeAdmin);
 
-    app.get('/admin/dead-letters', { schema: schemas.list }, async (request) => {
-      const { limit, cursor: after } = request.query;
-      const load = (most: number) => deadJobs(database, most, after);
-      const keyOf = ({ finishedAt = '', id }: { finishedAt?: string; id: string }) =>
-        momentKey({ createdAt: finishedAt, id });
-      const { page: deadLetters, nextCursor } = await pageOf(load, keyOf, limit);
-      return { status: 'success' as const, data: { deadLetters, nextCursor } };
+    app.get('/admin/dead-letters', { schema: schemas.list }, (request, reply) => {
+      const { limit, cursor } = request.query;
+      const momentOf = ({ finishedAt = '', id }: JobView) => ({ createdAt: finishedAt, id });
+      const list = byKey<JobView>((most, last) =>
+        deadJobs(last ? lists : database, most, last ? momentOf(last) : cursor),
+      );
+      const page = pageOf<JobView>((last) => momentKey(momentOf(last)), limit);
+      return reply.sendInPieces(
+        inPieces({ content: { status: 'success', data: { deadLetters: [] } }, list, first: 25, page }),
+      );
     });
 
     app.get('/admin/dead-letters/:id', { schema: schemas.read }, async (request) => ({

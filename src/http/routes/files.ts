@@ -1,5 +1,6 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { byKey } from '../../projections/lists.ts';
 import { filesOf, findFiles, type MadeFile } from '../../projections/made-files.ts';
 import { filesUnavailable } from '../../providers/files/failure.ts';
 import type { OpenFile } from '../../providers/files/files.ts';
@@ -9,6 +10,7 @@ import { HttpError } from '../errors.ts';
 import { fileGone, openFile } from '../file-links.ts';
 import type { JobDependencies } from '../jobs.ts';
 import { ownerByLink, SIGNED_LENGTH } from '../links.ts';
+import { inPieces } from '../long-answers.ts';
 import { answer, failures } from '../openapi.ts';
 import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../paging.ts';
 import { success } from '../schemas.ts';
@@ -61,20 +63,17 @@ const schemas = {
 };
 
 export const fileRoutes =
-  ({ database, files, jobs }: JobDependencies): FastifyPluginCallbackZod =>
+  ({ database, lists, files, jobs }: JobDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    app.get('/files', { schema: schemas.list, onRequest: mustBeLoggedIn }, async (request) => {
-      const { limit, cursor: after } = request.query;
-      const load = (most: number) => filesOf(database, { owner: callerOf(request), limit: most, after });
-      const { page, nextCursor } = await pageOf(
-        load,
-        ({ createdAt, jobId }) => momentKey({ createdAt, id: jobId }),
-        limit,
-      );
-      const shown = page.map(({ fileId, kind, name, size, createdAt, jobId }) => ({
-        ...{ fileId, kind, name, size, createdAt, jobId },
-      }));
-      return { status: 'success' as const, data: { files: shown, nextCursor } };
+    app.get('/files', { schema: schemas.list, onRequest: mustBeLoggedIn }, (request, reply) => {
+      const { limit, cursor } = request.query;
+      const owner = callerOf(request);
+      const list = byKey(async (limit, last?: FileView) => {
+        const after = last ? momentOf(last) : cursor;
+        return (await filesOf(last ? lists : database, { owner, limit, after })).map(viewOf);
+      });
+      const page = pageOf((last: FileView) => momentKey(momentOf(last)), limit);
+      return reply.sendInPieces(inPieces({ content: { status: 'success', data: { files: [] } }, list, page }));
     });
 
     app.get('/files/:fileId/content', { schema: schemas.content }, async (request, reply) => {
@@ -90,6 +89,14 @@ export const fileRoutes =
 
     registered();
   };
+
+type FileView = z.infer<typeof fileView>;
+
+const viewOf = ({ fileId, kind, name, size, createdAt, jobId }: MadeFile): FileView => ({
+  ...{ fileId, kind, name, size, createdAt, jobId },
+});
+
+const momentOf = ({ createdAt, jobId }: FileView) => ({ createdAt, id: jobId });
 
 /** A job that is done again makes another file of the same id. */
 const tagOf = ({ fileId, createdAt }: MadeFile) => `"${fileId}-${Date.parse(createdAt).toString(36)}"`;

@@ -1,10 +1,12 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { byKey } from '../../projections/lists.ts';
 import { mustBeLoggedIn } from '../auth.ts';
 import { resultLink } from '../file-links.ts';
-import { itemsOf } from '../job-items.ts';
+import { itemsOf, type ItemView } from '../job-items.ts';
 import { linkView } from '../job-schemas.ts';
 import { common, type JobDependencies, visibleJob } from '../jobs.ts';
+import { inPieces } from '../long-answers.ts';
 import { answer, failures } from '../openapi.ts';
 import { cursorQuery, limitQuery, nextCursor, pageOf } from '../paging.ts';
 import { params, success } from '../schemas.ts';
@@ -60,12 +62,12 @@ export const jobResultRoutes =
     const { database, jobs } = deps;
     app.addHook('onRequest', mustBeLoggedIn);
 
-    app.get('/jobs/:id/items', { schema: resultSchemas.items }, async (request) => {
+    app.get('/jobs/:id/items', { schema: resultSchemas.items }, async (request, reply) => {
       const { payloadId } = await visibleJob(database, request, request.params.id);
-      const { limit, cursor: after } = request.query;
-      const load = (most: number) => itemsOf(jobs.tables, payloadId ?? '', most, after);
-      const { page: items, nextCursor } = await pageOf(load, ({ item }) => String(item), limit);
-      return { status: 'success' as const, data: { items, nextCursor } };
+      const { limit, cursor } = request.query;
+      const list = byKey<ItemView>((most, last) => itemsOf(jobs.tables, payloadId ?? '', most, last?.item ?? cursor));
+      const page = pageOf<ItemView>(({ item }) => String(item), limit);
+      return reply.sendInPieces(inPieces({ content: { status: 'success', data: { items: [] } }, list, page }));
     });
 
     app.get('/jobs/:id/result', { schema: resultSchemas.result, onRequest: unstored }, async (request) => ({

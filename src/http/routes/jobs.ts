@@ -1,11 +1,13 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { JOB_STATES, jobsOf } from '../../projections/jobs.ts';
+import { JOB_STATES, jobsOf, type JobView } from '../../projections/jobs.ts';
+import { byKey } from '../../projections/lists.ts';
 import { storable } from '../../text.ts';
 import { isAdmin } from '../access.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { jobAccepted, jobView } from '../job-schemas.ts';
 import { jobBody, wishOf } from '../job-wishes.ts';
+import { inPieces } from '../long-answers.ts';
 import { common, jobStarter, sendJob, START_FAILURES, type StartDependencies, streamOf } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
@@ -89,7 +91,7 @@ export const jobSchemas = {
 export const jobRoutes =
   (deps: StartDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
+    const { commands, database, lists, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
     const { items } = deps.jobs.batch;
     const start = jobStarter(deps);
     app.addHook('onRequest', mustBeLoggedIn);
@@ -99,11 +101,14 @@ export const jobRoutes =
       return reply.code(202).send({ status: 'success', data: { jobId } });
     });
 
-    app.get('/jobs', { schema: jobSchemas.list }, async (request) => {
-      const { limit, cursor: after, ...filters } = request.query;
-      const load = (most: number) => jobsOf(database, { owner: callerOf(request), ...filters, limit: most, after });
-      const { page, nextCursor } = await pageOf(load, momentKey, limit);
-      return { status: 'success' as const, data: { jobs: page, nextCursor } };
+    app.get('/jobs', { schema: jobSchemas.list }, (request, reply) => {
+      const { limit, cursor, ...filters } = request.query;
+      const owner = callerOf(request);
+      const list = byKey<JobView>((limit, last) =>
+        jobsOf(last ? lists : database, { owner, ...filters, limit, after: last ?? cursor }),
+      );
+      const content = { status: 'success', data: { jobs: [] } };
+      return reply.sendInPieces(inPieces({ content, list, first: 25, page: pageOf<JobView>(momentKey, limit) }));
     });
 
     app.get('/jobs/:id', { schema: jobSchemas.read }, (request, reply) =>

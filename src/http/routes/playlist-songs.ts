@@ -4,11 +4,11 @@ import { type PlaylistContext, playlistNotFound } from '../../commands/playlist.
 import { thingIdOf } from '../../events/ids.ts';
 import { cached } from '../../projections/cached.ts';
 import { activitiesOf } from '../../projections/playlist-activities.ts';
-import { readersOf } from '../../projections/playlists.ts';
+import { readersOf, songsOfPlaylist } from '../../projections/playlists.ts';
 import { songMentions } from '../../projections/songs.ts';
 import { opaqueId } from '../../text.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
-import { sendAnswer } from '../etag.ts';
+import { inPieces, LONG_ETAG, sendListed } from '../long-answers.ts';
 import { answer, failures } from '../openapi.ts';
 import {
   CHANGE_FAILURES,
@@ -49,6 +49,7 @@ const schemas = {
     ...common,
     operationId: 'readPlaylist',
     summary: 'Read a playlist with its songs, in its order',
+    description: LONG_ETAG,
     headers: readHeaders,
     params,
     response: {
@@ -88,7 +89,7 @@ const schemas = {
 export const playlistSongRoutes =
   (deps: PlaylistDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { database, answers, playlistDuplicates: duplicates } = deps;
+    const { database, lists, answers, playlistDuplicates: duplicates } = deps;
     const { originOf, change } = playlistChanges(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
@@ -109,7 +110,7 @@ export const playlistSongRoutes =
       const { answer: found, source } = await answers.read(cached.playlist(id), () => representPlaylist(database, id));
       mustBeReader(found?.readers, callerOf(request));
       if (!found) throw playlistNotFound();
-      return sendAnswer(request, reply.header('x-data-source', source), found);
+      return sendListed(request, reply.header('x-data-source', source), found, songsOfPlaylist(lists, id));
     });
 
     app.delete('/playlists/:id/songs', { schema: schemas.removeSong }, async (request, reply) => {
@@ -124,7 +125,8 @@ export const playlistSongRoutes =
       const playlistId = streamOf(request.params.id);
       mustBeReader(await readersOf(database, playlistId), callerOf(request));
       reply.header('x-data-source', 'database');
-      return { status: 'success' as const, data: { playlistId, activities: await activitiesOf(database, playlistId) } };
+      const content = { status: 'success', data: { playlistId, activities: [] } };
+      return reply.sendInPieces(inPieces({ content, list: activitiesOf(lists, playlistId) }));
     });
 
     registered();

@@ -2,9 +2,9 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { thingIdOf } from '../../events/ids.ts';
 import { cached } from '../../projections/cached.ts';
-import { playlistsOf } from '../../projections/playlists.ts';
+import { allPlaylistsOf, playlistsOf } from '../../projections/playlists.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
-import { sendAnswer } from '../etag.ts';
+import { answerOf, sendListed } from '../long-answers.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay } from '../origin.ts';
 import { CHANGE_FAILURES, common, nothing, playlistChanges, type PlaylistDependencies } from '../playlists.ts';
@@ -63,13 +63,13 @@ const schemas = {
 export const playlistRoutes =
   (deps: PlaylistDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database, answers } = deps;
+    const { commands, database, lists, answers } = deps;
     const { originOf, change } = playlistChanges(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
     const listOf = async (account: string) => {
       const playlists = await playlistsOf(database, account);
-      return { body: JSON.stringify({ status: 'success', data: { playlists } }) };
+      return answerOf({ status: 'success', data: { playlists: [] } }, playlists);
     };
 
     app.post('/playlists', { schema: schemas.create }, async (request, reply) => {
@@ -83,7 +83,7 @@ export const playlistRoutes =
     app.get('/playlists', { schema: schemas.list }, async (request, reply) => {
       const account = callerOf(request);
       const { answer, source } = await answers.read(cached.playlistsOf(account), () => listOf(account));
-      return sendAnswer(request, reply.header('x-data-source', source), answer);
+      return sendListed(request, reply.header('x-data-source', source), answer, allPlaylistsOf(lists, account));
     });
 
     app.patch('/playlists/:id', { schema: schemas.rename }, async (request, reply) => {

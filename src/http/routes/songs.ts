@@ -7,9 +7,8 @@ import { cached } from '../../projections/cached.ts';
 import { albumExists } from '../../projections/albums.ts';
 import { findSong, searchSongs, type SongSummary } from '../../projections/songs.ts';
 import { catalogAccess } from '../access.ts';
-import { JSON_TYPE } from '../errors.ts';
 import { conditionally, expectedVersion, sendAnswer, tagged } from '../etag.ts';
-import { listInPieces, startStream } from '../json-stream.ts';
+import { inPieces } from '../long-answers.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
 import { cursorQuery, limitQuery, nextCursor, pageOf } from '../paging.ts';
@@ -61,8 +60,6 @@ const searchQuery = z.object({
   cursor: cursorQuery((id) => id),
 });
 
-type SearchQuery = z.infer<typeof searchQuery>;
-
 /** The type checker is not told: the list is sent in pieces. */
 const searchAnswers: unknown = {
   200: answer(
@@ -95,7 +92,7 @@ const schemas = {
     operationId: 'searchSongs',
     summary: 'List or search songs',
     description:
-      'The whole catalog, streamed and ordered by id. With `limit` or `cursor` one page and its `nextCursor`.',
+      'The whole catalog, ordered by id; a long one is sent as it is read, and a song that was there all the while is in it once. With `limit` or `cursor` one page and its `nextCursor`.',
     querystring: searchQuery,
     response: searchAnswers,
   },
@@ -148,7 +145,7 @@ const streamOf = streamIds('song', songNotFound);
 export const songRoutes =
   (deps: CatalogDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database, idempotencyKeys, answers } = deps;
+    const { commands, database, lists, idempotencyKeys, answers } = deps;
     const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
 
     const represent = async (id: string) => {
@@ -166,17 +163,6 @@ export const songRoutes =
       async () => ({ albumExists: albumId === null || (await albumExists(database, albumId)) });
     const noContext = () => Promise.resolve({ albumExists: true });
 
-    const page = async ({ limit, cursor, ...filters }: SearchQuery) => {
-      const load = async (most: number) => {
-        const songs: SongSummary[] = [];
-        for await (const chunk of searchSongs(database, { ...filters, limit: most, after: cursor }))
-          songs.push(...chunk);
-        return songs;
-      };
-      const { page: songs, nextCursor } = await pageOf(load, ({ id }) => id, limit);
-      return { status: 'success' as const, data: { songs, nextCursor } };
-    };
-
     app.post('/songs', { schema: schemas.create, onRequest }, async (request, reply) => {
       await mustBeAllowed(request);
       const origin = originOf(request, idempotencyKeys, request.body);
@@ -188,10 +174,11 @@ export const songRoutes =
     });
 
     app.get('/songs', { schema: schemas.search }, async (request, reply) => {
-      const { query } = request;
-      if (query.limit !== undefined || query.cursor !== undefined) return page(query);
-      const pieces = listInPieces('{"status":"success","data":{"songs":[', searchSongs(database, query), ']}}');
-      return reply.header('content-type', JSON_TYPE).send(await startStream(pieces));
+      const { limit, cursor: after, ...filters } = request.query;
+      const isPage = limit !== undefined || after !== undefined;
+      const page = isPage ? pageOf<SongSummary>(({ id }) => id, limit) : undefined;
+      const list = searchSongs(lists, { ...filters, after });
+      return reply.sendInPieces(inPieces({ content: { status: 'success', data: { songs: [] } }, list, page }));
     });
 
     app.get('/songs/:id', { schema: schemas.read }, async (request, reply) => {

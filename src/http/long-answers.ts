@@ -1,0 +1,128 @@
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Answer } from '../cache/cache.ts';
+import type { List } from '../projections/lists.ts';
+import { JSON_TYPE } from './errors.ts';
+import { etagOf, sendAnswer, uniqueEtag } from './etag.ts';
+import { createPlaces, placeFor } from './places.ts';
+import { senderOf } from './rate-limits.ts';
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** Sends JSON that may be long: what is short as a whole, the rest piece by piece as the client takes it. */
+    sendInPieces(pieces: Pieces): Promise<void>;
+  }
+}
+
+type Pieces = AsyncGenerator<string, void>;
+
+/** For the documentation. */
+export const LONG_ETAG =
+  'With more than 1,000 songs, or above 256 kB, the answer is sent as it is read. Its ETag is then good for `If-Match` only.';
+
+/** What an answer holds in memory before its status is sent. Longer ones go on piece by piece. */
+const WHOLE_BYTES = 256_000;
+
+/** Long answers at once: to one address, and in all. */
+const LONG_ANSWERS = { each: 8, all: 256, waiting: 32, waitMs: 10_000 };
+
+/** Lets handlers send long answers. Each takes a place of its client's address for as long as that reads it. */
+export function sendLongAnswers(app: FastifyInstance): void {
+  const places = createPlaces(LONG_ANSWERS);
+  app.decorateReply('sendInPieces', async function (this: FastifyReply, pieces: Pieces): Promise<void> {
+    const { text, isWhole } = await beginningOf(pieces, this);
+    this.header('content-type', JSON_TYPE);
+    if (isWhole || this.request.method === 'HEAD') {
+      await this.send(isWhole ? text : Readable.from([]));
+      return;
+    }
+    await placeFor(places, senderOf(this.request), this, 'Too many long answers are being sent to this address.');
+    await this.send(Readable.from(from(text, pieces), { highWaterMark: 1 }));
+  });
+}
+
+async function* from(beginning: string, pieces: Pieces): Pieces {
+  yield beginning;
+  yield* pieces;
+}
+
+/** The text of all pieces, or of so many that an answer is long. What was begun goes on with the next piece. */
+async function beginningOf(pieces: Pieces, { raw }: FastifyReply): Promise<{ text: string; isWhole: boolean }> {
+  let [text, bytes] = ['', 0];
+  // A client that is gone by now needs no more.
+  while (bytes <= WHOLE_BYTES && !raw.destroyed) {
+    const { value, done } = await pieces.next();
+    if (done) return { text, isWhole: true };
+    text += value;
+    bytes += Buffer.byteLength(value);
+  }
+  return { text, isWhole: false };
+}
+
+interface Listing<Row> {
+  /** An object that ends with an empty list, to which the rows belong; or its JSON. */
+  readonly content: object | string;
+  readonly list: List<Row>;
+  /** Rows of the first read, where they can be long. */
+  readonly first?: number;
+  /** One page of the list. */
+  readonly page?: { readonly size: number; cursorOf(last: Row): string };
+}
+
+/** Rows of the first read; later ones are as many as give a piece of about that length. */
+const FIRST_ROWS = 250;
+const PIECE_LENGTH = 65_536;
+const MAX_ROWS = 2_000;
+
+/** The JSON of an object with the rows of its list; behind those of a page there is its `nextCursor`. */
+export async function* inPieces<Row>({ content, list, first = FIRST_ROWS, page }: Listing<Row>): Pieces {
+  const [head, tail] = splitAtList(content);
+  let [most, left, before] = [first, page?.size ?? Infinity, head];
+  let [last, isMore] = [undefined as Row | undefined, false];
+  while (!isMore) {
+    // One more than is sent tells whether there is another page.
+    const rows = await list.next(Math.min(most, left + 1));
+    if (!rows) break;
+    isMore = rows.length > left;
+    const sent = isMore ? rows.slice(0, left) : rows;
+    const text = JSON.stringify(sent).slice(1, -1);
+    if (text !== '') {
+      yield before + text;
+      before = ',';
+    }
+    last = sent.at(-1) ?? last;
+    left -= sent.length;
+    if (rows.length === most) most = rowsFor(most, text.length);
+  }
+  const cursor = isMore && last !== undefined ? page?.cursorOf(last) : null;
+  yield (before === ',' ? '' : head) + (page ? `],"nextCursor":${JSON.stringify(cursor)}${tail.slice(1)}` : tail);
+}
+
+const rowsFor = (rows: number, length: number): number =>
+  Math.min(MAX_ROWS, Math.max(1, Math.round((rows * PIECE_LENGTH) / Math.max(1, length))));
+
+function splitAtList(content: object | string): readonly [head: string, tail: string] {
+  const text = typeof content === 'string' ? content : JSON.stringify(content);
+  const at = text.lastIndexOf('[]') + 1;
+  return [text.slice(0, at), text.slice(at)];
+}
+
+/** The answer of an object that ends with a list; only its beginning where there are too many rows, or they are too long. */
+export function answerOf(content: object, rows: readonly object[] | undefined, version?: number): Answer {
+  const text = JSON.stringify(content);
+  if (rows) {
+    const [head, tail] = splitAtList(text);
+    const body = head + JSON.stringify(rows).slice(1, -1) + tail;
+    if (Buffer.byteLength(body) <= WHOLE_BYTES)
+      return version === undefined ? { body } : { body, etag: etagOf(version, body) };
+  }
+  return { body: text, beginning: { version }, ...(version !== undefined && { etag: uniqueEtag(version) }) };
+}
+
+/** Sends such an answer. `list` has all its rows. A long one is like no other that was ever sent, so its ETag is new. */
+export function sendListed<Row>(request: FastifyRequest, reply: FastifyReply, answer: Answer, list: List<Row>) {
+  const { body, beginning } = answer;
+  if (!beginning) return sendAnswer(request, reply, answer);
+  if (beginning.version !== undefined) reply.header('etag', uniqueEtag(beginning.version));
+  return reply.sendInPieces(inPieces({ content: body, list }));
+}

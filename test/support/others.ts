@@ -1,0 +1,65 @@
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createClient } from './client.ts';
+import { metricOf } from './observed.ts';
+import type { OpenMusicProcess } from './processes.ts';
+
+/** What clients of good will saw: how long the slow ones of their requests took, and what was not answered well. */
+export interface Seen {
+  readonly p99Ms: number;
+  readonly errors: readonly string[];
+}
+
+/** GET on a connection of its own, which ends with the answer. */
+export async function getAlone(url: string): Promise<{ status: number; retryAfter: number; text: string }> {
+  const [response] = (await once(get(url, { agent: false }), 'response')) as [IncomingMessage];
+  const retryAfter = Number(response.headers['retry-after'] ?? 0);
+  return { status: response.statusCode ?? 0, retryAfter, text: await text(response) };
+}
+
+const PAUSE_MS = 20;
+
+/** Reads, writes and probes, several at once, for as long as `during` takes. */
+export async function othersWhile(url: string, during: Promise<unknown>): Promise<Seen> {
+  const client = createClient(url);
+  const { body } = await client.post('/albums', { name: 'Of others', year: 2000 });
+  const [times, errors] = [[] as number[], [] as string[]];
+  let isOver = false;
+  const asked: readonly (() => Promise<{ status: number; text: string }>)[] = [
+    () => client.get(`/albums/${body?.data?.albumId ?? ''}`),
+    () => client.post('/albums', { name: 'Of others', year: 2000 }),
+    () => client.get('/readyz'),
+    () => client.get('/songs?limit=10'),
+  ];
+  const ask = async (send: () => Promise<{ status: number; text: string }>) => {
+    while (!isOver) {
+      const began = performance.now();
+      const { status, text: told } = await send();
+      times.push(performance.now() - began);
+      if (status >= 400) errors.push(`${status} ${told}`);
+      await delay(PAUSE_MS);
+    }
+  };
+  const all = Promise.all(asked.map(ask));
+  await during.finally(() => (isOver = true));
+  await all;
+  return { p99Ms: times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? NaN, errors };
+}
+
+/** What a process holds, by its own metrics. */
+export interface Held {
+  /** Bytes that it uses, what waits to be collected included. */
+  readonly memory: number;
+  readonly descriptors: number;
+}
+
+export async function heldBy(process: OpenMusicProcess): Promise<Held> {
+  const [heap, external, descriptors] = await Promise.all(
+    ['nodejs_heap_size_used_bytes', 'nodejs_external_memory_bytes', 'process_open_fds'].map((name) =>
+      metricOf(process, name),
+    ),
+  );
+  return { memory: (heap ?? 0) + (external ?? 0), descriptors: descriptors ?? 0 };
+}
