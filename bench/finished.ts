@@ -80,8 +80,8 @@ const LEFT = [
 const PASSED = {
   queued: `INSERT INTO ${QUEUE}.job_queue
       (job_id, version, lane, job_type, owner_id, parameters, total, max_attempts, priority, backoff, backoff_first_ms,
-       backoff_max_ms, run_at, state, attempt, counted, redo_through)
-    SELECT ${ID}, 1, 'dummy', 'dummy', ${OWNER}, '{"duration":0,"failures":0}', 1, 5, 0, 'none', 0, 0, now() - ${DAY} + n * interval '1 ms', 'waiting', 0, 0, 0
+       backoff_max_ms, run_at, occurred, state, due, attempt, counted, redo_through)
+    SELECT ${ID}, 1, 'dummy', 'dummy', ${OWNER}, '{"duration":0,"failures":0}', 1, 5, 0, 'none', 0, 0, now() - ${DAY} + n * interval '1 ms', 0, 'waiting', true, 0, 0, 0
     FROM ${SERIES}`,
   leased: `INSERT INTO job_leases (job_id, worker, expires_at) SELECT ${ID}, 'somebody', now() FROM ${SERIES}`,
 };

@@ -36,6 +36,8 @@ export interface PlanContext {
   readonly momentOf: (playlistId: string) => Promise<OwnedMoment | undefined>;
   readonly files: Files;
   readonly mail: { readonly enabled: readonly string[]; readonly standard: string };
+  /** How long a `dummy` may last; undefined where there are none. */
+  readonly dummySeconds: number | undefined;
 }
 
 export interface JobPlan {

@@ -79,7 +79,7 @@ function handMadeLeases(waiting: QueuedJob[]) {
           for (const { jobId } of gone) ours.delete(jobId);
           return gone.map(({ jobId }) => jobId);
         }),
-      nextIn: () => answer(() => hand.nextMs),
+      comeDue: () => answer(() => hand.nextMs),
     };
   }
 }
