@@ -13,6 +13,9 @@ export interface Sessions {
   close(token: string): Promise<boolean>;
 }
 
+/** Of one account: one more ends the oldest. */
+const MAX_SESSIONS = 1_000;
+
 const found = z.strictObject({ id: z.string(), role });
 
 const hashOf = (token: string) => sql.binary(createHash('sha256').update(token).digest());
@@ -20,7 +23,9 @@ const hashOf = (token: string) => sql.binary(createHash('sha256').update(token).
 export function createSessions(rows: Rows): Sessions {
   return {
     async open(token, account, expiresAt) {
-      await rows.query(sql.unsafe`WITH expired AS (DELETE FROM refresh_tokens WHERE account_id = ${account} AND expires_at < now())
+      await rows.query(sql.unsafe`WITH ended AS (DELETE FROM refresh_tokens WHERE account_id = ${account} AND (expires_at < now() OR token_hash IN (
+          SELECT token_hash FROM refresh_tokens WHERE account_id = ${account} AND expires_at >= now()
+          ORDER BY expires_at DESC, token_hash OFFSET ${MAX_SESSIONS - 1})))
         INSERT INTO refresh_tokens (token_hash, account_id, expires_at)
         VALUES (${hashOf(token)}, ${account}, ${sql.timestamp(expiresAt)})`);
     },

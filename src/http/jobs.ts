@@ -5,6 +5,7 @@ import type { Commands } from '../commands/commands.ts';
 import { jobNotFound } from '../commands/job.ts';
 import type { Word } from '../events/word.ts';
 import type { Accept, JobWish } from '../jobs/accept.ts';
+import type { RepeatLimits } from '../jobs/repeats.ts';
 import type { Database } from '../postgres/pool.ts';
 import { cached } from '../projections/cached.ts';
 import { findJob, type FoundJob } from '../projections/jobs.ts';
@@ -41,6 +42,7 @@ export interface JobParts {
   /** Where files are kept. */
   readonly filesProvider: string;
   readonly batch: { readonly items: number; readonly bytes: number };
+  readonly repeats: RepeatLimits;
 }
 
 /** Of routes by which work is started. */

@@ -16,7 +16,7 @@ export function rateOf(setting: string): Rate | undefined {
   return count !== undefined && seconds !== undefined ? { count, seconds } : undefined;
 }
 
-export type Rates = Readonly<Record<'login' | 'register' | 'jobs' | 'default', Rate | undefined>>;
+export type Rates = Readonly<Record<'login' | 'register' | 'jobs' | 'covers' | 'default', Rate | undefined>>;
 
 export interface Counters {
   readonly redis: RedisConnection['client'];

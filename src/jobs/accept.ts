@@ -11,6 +11,7 @@ import { currentMoments } from '../projections/playlist-moments.ts';
 import type { Pauses } from './backoff.ts';
 import type { JobPlan, JobType, PlanContext } from './job-type.ts';
 import type { MustHaveRoom } from './quota.ts';
+import type { StoredFiles } from './stored-files.ts';
 import { repeatFrom, type RepeatLimits, type RepeatRequest } from './repeats.ts';
 
 /** What somebody wants done, as far as a request says it. */
@@ -40,6 +41,7 @@ export interface AcceptOptions extends Pick<PlanContext, 'database' | 'files' | 
   readonly pauses: Pauses;
   readonly mustHaveRoom: MustHaveRoom;
   readonly repeats: RepeatLimits;
+  readonly stored: Pick<StoredFiles, 'mustHaveRoom'>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -61,6 +63,7 @@ export function createAccept({
   pauses,
   mustHaveRoom,
   repeats,
+  stored,
   now,
   catalogTopic,
   ...given
@@ -82,6 +85,7 @@ export function createAccept({
     const asAdmin = isAdmin && caller === actor;
     const repeating = repeat ? await repeatOf(repeat, caller, asAdmin) : null;
     const plan = await type.plan(payload, { ...context, jobId, caller, isAdmin: asAdmin });
+    if (type.usesFiles) await stored.mustHaveRoom(caller, plan.bytes ?? 0);
     if (repeat && plan.items)
       throw new AppError('rejected', 'CANNOT_REPEAT', 'What has items of its own cannot repeat.');
     // Another one for another body under the same key: what its first try has kept does not mix with it.

@@ -75,13 +75,13 @@ describe('a job is shown', () => {
     [
       'as scheduled when it repeats, with its first time',
       [requested({ repeat })],
-      { ...base, state: 'scheduled', deliverAt: first, repeat: { cron: repeat.cron, timeZone: repeat.timeZone } },
+      { ...base, state: 'scheduled', deliverAt: first, repeat: { cron: repeat.cron, timeZone: repeat.timeZone, missed: 'run-once' } },
       { version: 1 },
     ],
     [
       'with its next time',
       [requested({ repeat }), occurred(first, second)],
-      { ...base, state: 'scheduled', deliverAt: second, repeat: { cron: repeat.cron, timeZone: repeat.timeZone } },
+      { ...base, state: 'scheduled', deliverAt: second, repeat: { cron: repeat.cron, timeZone: repeat.timeZone, missed: 'run-once' } },
       { version: 2 },
     ],
     [
@@ -89,7 +89,7 @@ describe('a job is shown', () => {
       [requested({ repeat }), occurred(first, null)],
       {
         ...{ ...base, state: 'succeeded', deliverAt: first, finishedAt: timeOf(1), result: {} },
-        repeat: { cron: repeat.cron, timeZone: repeat.timeZone },
+        repeat: { cron: repeat.cron, timeZone: repeat.timeZone, missed: 'run-once' },
       },
       { version: 2 },
     ],

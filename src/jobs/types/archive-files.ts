@@ -10,6 +10,8 @@ export interface Packable {
   /** As it is called in the archive. */
   readonly name: string;
   readonly mediaType: string;
+  /** Bytes; missing where no row tells. */
+  readonly size?: number;
 }
 
 export interface Reader {
