@@ -18,6 +18,7 @@ const NOW = Date.UTC(2026, 0, 1, 12);
 const UNFINISHED = 3;
 const STORED = 1_000;
 const REPEATS = 2;
+const RATE = 50;
 
 let server: TestDatabase;
 let tables: Database;
@@ -60,7 +61,7 @@ function start(broken?: Error, unfinished = UNFINISHED, accepted?: (jobId: strin
       attempts: 4,
       pauses: { firstMs: 1_000, mostMs: 60_000 },
       now: () => NOW,
-      mustHaveRoom: createQuota({ database, unfinished, rate: { count: 5, seconds: 60 } }),
+      mustHaveRoom: createQuota({ database, unfinished, rate: { count: RATE, seconds: 60 } }),
       repeats: { seconds: 900, perAccount: REPEATS },
       stored: createStoredFiles(tables, STORED),
       dummySeconds: 30,
@@ -205,14 +206,25 @@ describe('a job is refused', () => {
   it('after so many, which are counted once while there is much room, and each time while there is little', async () => {
     const { accept, requests, asked } = start(undefined, 8);
     const about = () => originOf({ actor: 'quick' });
-    for (let n = 0; n < 5; n++) await accept({ type: plain, payload: {} }, about(), false);
+    for (let n = 0; n < 6; n++) await accept({ type: plain, payload: {} }, about(), false);
     expect(asked).toEqual(['job-loads-of', 'job-loads-of']);
     await tables.query({
       text: `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)
         SELECT 'job-quick-' || n, 1, 'quick', 'dummy', 'queued', 0, 1, 0, now(), false FROM generate_series(1, 7) n`,
     });
-    await expect(accept({ type: plain, payload: {} }, about(), false)).rejects.toMatchObject({ code: 'TOO_MANY_REQUESTS' });
-    expect(requests).toHaveLength(5);
+    await accept({ type: plain, payload: {} }, about(), false);
+    expect(requests).toHaveLength(7);
+  });
+
+  it('of somebody of whom as many were begun within the time, occurrences of repeating jobs among them', async () => {
+    const text = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped, parent_id)
+      SELECT 'job-hasty-' || n, 1, 'hasty', 'dummy', 'succeeded', 0, 1, 0, now() - $1 * interval '1 s', false, 'job-parent'
+      FROM generate_series(1, ${RATE}) n`;
+    await tables.query({ text, values: [59] });
+    const refused = await refusal({}, start(undefined, 1_000), originOf({ actor: 'hasty' }));
+    expect(refused).toMatchObject({ kind: 'too-many', code: 'TOO_MANY_REQUESTS', retryAfter: 60 });
+    await tables.query({ text: `UPDATE jobs SET created_at = now() - interval '61 s' WHERE owner_id = 'hasty'` });
+    await start(undefined, 1_000).accept({ type: plain, payload: {} }, originOf({ actor: 'hasty' }), false);
   });
 
   it('that repeats, of a user who has as many that repeat, also when all are asked for at once', async () => {

@@ -24,7 +24,7 @@ export interface RepeatLimits {
 }
 
 /** Occurrences after which a user's repeating job ends, unless it is extended. */
-export const MAX_OCCURRENCES = 1_000;
+const MAX_OCCURRENCES = 1_000;
 const ADMIN_SECONDS = 1;
 
 /**

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import { type Database } from '../postgres/pool.ts';
+import type { Database } from '../postgres/pool.ts';
 import { together } from '../together.ts';
 
 /** A file whose bytes count for an account. */
@@ -64,7 +64,7 @@ export function createStoredFiles(tables: Database, most: number): StoredFiles {
   return {
     async mustHaveRoom(account, bytes) {
       const before = await stored(account);
-      if (before + bytes > most || before === most) throw tooMuchStored(before, most);
+      if (before + bytes > most || before >= most) throw tooMuchStored(before, most);
     },
     async claim(file) {
       if (await claimTogether(file)) return;
