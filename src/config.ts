@@ -202,7 +202,9 @@ const settings = z.object({
     .describe('`on`: MAIL_WEBHOOK_URL may lead to loopback, private and link-local addresses'),
   WORKER_CONCURRENCY: count.default(8).describe('jobs at once in a process'),
   JOBS_UNFINISHED: count.default(1_000).describe('jobs of one account that have not ended; more are 429'),
-  REPEAT_SECONDS: count.default(900).describe('shortest time between two occurrences of a user’s repeating job; of an admin’s it is 1'),
+  REPEAT_SECONDS: count
+    .default(900)
+    .describe('shortest time between two occurrences of a user’s repeating job; of an admin’s it is 1'),
   REPEATS: count.default(20).describe('repeating jobs of one user that have not ended; more are 429'),
   DUMMY_JOBS: onOff
     .optional()

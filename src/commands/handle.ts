@@ -8,7 +8,13 @@ import type { Placement } from '../events/placement.ts';
 import type { Faults } from '../faults.ts';
 import { AppendError } from '../log/event-log.ts';
 import type { Appender } from './appender.ts';
-import { type CommandOrigin, type CommandOutcome, type CommandRequest, isMet, type VersionCondition } from './command.ts';
+import {
+  type CommandOrigin,
+  type CommandOutcome,
+  type CommandRequest,
+  isMet,
+  type VersionCondition,
+} from './command.ts';
 import type { Decider } from './decider.ts';
 import { createQueues } from './queues.ts';
 import type { Claim, StreamStore } from './stream-store.ts';

@@ -178,14 +178,18 @@ function occur({ due, at, occurrenceId, passedOver, next }: Occurrence, state: P
 
 /** The time that is due stays, unless it is one of other times. */
 function changeRepeat({ repeat }: CommandOf<'ChangeRepeat'>, state: Present): Decided {
-  if (state.status !== 'repeating') throw new AppError('rejected', 'NOT_REPEATING', 'The job does not repeat, or not any more.');
+  if (state.status !== 'repeating')
+    throw new AppError('rejected', 'NOT_REPEATING', 'The job does not repeat, or not any more.');
   const { repeat: before } = state.request;
   const isSame = before?.cron === repeat.cron && before.timeZone === repeat.timeZone;
   const count = repeat.count === null ? null : state.occurred + repeat.count;
   return { type: 'JobRepeatChanged', repeat: { ...repeat, count, first: isSame ? state.next : repeat.first } };
 }
 
-function wish(command: CommandOf<'CancelJob' | 'RetryJob' | 'ChangeRepeat' | 'DropDeadLetter'>, state: Present): Decided {
+function wish(
+  command: CommandOf<'CancelJob' | 'RetryJob' | 'ChangeRepeat' | 'DropDeadLetter'>,
+  state: Present,
+): Decided {
   if (command.actor !== state.request.ownerId && !command.isAdmin) throw jobNotFound();
   switch (command.type) {
     case 'CancelJob':

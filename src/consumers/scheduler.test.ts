@@ -202,7 +202,12 @@ describe('an occurrence', () => {
     commands.faults.push('none', 'before');
     await occurrences(queued()!);
     const late = createOccurrences({
-      ...{ commands, logger: pino({ level: 'silent' }), mustHaveRoom: () => Promise.resolve(), now: () => Date.parse(now) },
+      ...{
+        commands,
+        logger: pino({ level: 'silent' }),
+        mustHaveRoom: () => Promise.resolve(),
+        now: () => Date.parse(now),
+      },
       exists: (id) => Promise.resolve(commands.streams.has(id)),
     });
     await late({ ...queued()!, repeatMissed: 'skip' });

@@ -90,7 +90,9 @@ const unlessOther =
   ({ repeatable }: CommandOrigin) =>
   (error: unknown): never => {
     if (repeatable || !(error instanceof AppError) || error.kind !== 'reused') throw error;
-    throw new AppError('conflict', 'ALREADY_REDRIVEN', 'It is being done again with another payload.', { cause: error });
+    throw new AppError('conflict', 'ALREADY_REDRIVEN', 'It is being done again with another payload.', {
+      cause: error,
+    });
   };
 
 function unlessGone(error: unknown): void {

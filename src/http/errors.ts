@@ -88,7 +88,12 @@ function problemOf(error: unknown): Problem {
   return error instanceof Error ? problemOfFramework(error) : internal;
 }
 
-function problemOfDomain({ kind, code, message, retryAfter = kind === 'unavailable' ? 1 : undefined }: AppError): Problem {
+function problemOfDomain({
+  kind,
+  code,
+  message,
+  retryAfter = kind === 'unavailable' ? 1 : undefined,
+}: AppError): Problem {
   const headers = retryAfter === undefined ? undefined : { 'retry-after': String(retryAfter) };
   return { status: STATUS[kind], code, message, headers };
 }

@@ -194,7 +194,13 @@ describe('a file', () => {
 });
 
 describe('what starts work', () => {
-  const few = { login: undefined, register: undefined, default: undefined, jobs: { count: 2, seconds: 60 } };
+  const few = {
+    login: undefined,
+    register: undefined,
+    covers: undefined,
+    default: undefined,
+    jobs: { count: 2, seconds: 60 },
+  };
 
   it('is counted per account, all of it together', async () => {
     const { user, as } = start({ rates: few });
@@ -272,7 +278,7 @@ describe('what is for admins', () => {
     'no dead letter is %j',
     async (more) => {
       const rows = { 'find-job': [{ ...row, ...more }] };
-      const { admin } = start({ rows, outcome: ({ context }) => context?.() as never });
+      const { admin } = start({ rows, outcome: ({ context }) => context?.(0) as never });
       const asked = [
         await admin('GET', '/admin/dead-letters/job-1'),
         await admin('POST', '/admin/dead-letters/job-1/redrive'),

@@ -23,7 +23,12 @@ export function originOf(request: FastifyRequest, keys: IdempotencyKeys, body?: 
 }
 
 /** The same command, recognised by its body without an idempotency key as well: its id is made of what it is about. */
-export const derivedOrigin = (origin: CommandOrigin, commandId: string, keys: IdempotencyKeys, body: object): CommandOrigin => ({
+export const derivedOrigin = (
+  origin: CommandOrigin,
+  commandId: string,
+  keys: IdempotencyKeys,
+  body: object,
+): CommandOrigin => ({
   ...{ ...origin, commandId, repeatable: true },
   ...hashesOf(body, keys),
 });

@@ -183,7 +183,11 @@ describe('comeDue', () => {
   it('is the time until the next job whose time comes', async () => {
     const leases = worker();
     expect(await leases.comeDue()).toBeUndefined();
-    await put({ job_id: 'job-1', inMs: 60_000 }, { job_id: 'job-2', inMs: 30_000, lane: 'archive' }, { job_id: 'job-3' });
+    await put(
+      { job_id: 'job-1', inMs: 60_000 },
+      { job_id: 'job-2', inMs: 30_000, lane: 'archive' },
+      { job_id: 'job-3' },
+    );
     const ms = await leases.comeDue();
     expect(ms).toBeGreaterThan(29_000);
     expect(ms).toBeLessThanOrEqual(30_000);

@@ -72,7 +72,9 @@ it('lets accounts pass in turn: one does not use up what another asks for', asyn
     text: `UPDATE mail_turns SET granted_at = granted_at + interval '1 minute' WHERE job_id IN
       (SELECT job_id FROM mail_turns WHERE granted_at IS NOT NULL ORDER BY job_id OFFSET 1)`,
   });
-  await tables.query({ text: `UPDATE mail_turns SET granted_at = granted_at - interval '1 second' WHERE granted_at = (SELECT min(granted_at) FROM mail_turns)` });
+  await tables.query({
+    text: `UPDATE mail_turns SET granted_at = granted_at - interval '1 second' WHERE granted_at = (SELECT min(granted_at) FROM mail_turns)`,
+  });
   expect(await take(many[0]!)).toBeGreaterThan(0);
   expect(await take(one)).toBe(0);
   expect(await take(many[0]!)).toBeGreaterThan(0);

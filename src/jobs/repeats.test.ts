@@ -30,7 +30,7 @@ describe('a repeat', () => {
   ])('%s of a user comes seldom enough: %s', (cron, isFine) => {
     const repeat = () => repeatFrom(utc(cron), user, NOW);
     if (isFine) expect(repeat).not.toThrow();
-    else expect(repeat).toThrow(expect.objectContaining({ code: 'REPEATS_TOO_OFTEN' }) as Error);
+    else expect(repeat).toThrow('more often');
     expect(() => repeatFrom(utc(cron), admin, NOW)).not.toThrow();
   });
 
@@ -38,13 +38,13 @@ describe('a repeat', () => {
     const asked = { ...utc('0 9 * * *'), until: '2026-03-10T00:00:00+01:00', missed: 'skip' as const };
     expect(repeatFrom(asked, user, NOW)).toMatchObject({ until: '2026-03-09T23:00:00.000Z', missed: 'skip' });
     const tooLong = { ...asked, until: '2027-03-03T00:00:00Z' };
-    expect(() => repeatFrom(tooLong, user, NOW)).toThrow(expect.objectContaining({ code: 'REPEATS_TOO_LONG' }) as Error);
+    expect(() => repeatFrom(tooLong, user, NOW)).toThrow('within a year');
     expect(repeatFrom(tooLong, admin, NOW).until).toBe('2027-03-03T00:00:00.000Z');
   });
 
   it('that has no time before its end is refused', () => {
     const asked = { ...utc('0 9 * * *'), until: '2026-03-02T08:59:59Z' };
-    expect(() => repeatFrom(asked, user, NOW)).toThrow(expect.objectContaining({ code: 'NEVER_DUE' }) as Error);
+    expect(() => repeatFrom(asked, user, NOW)).toThrow('no such time');
   });
 });
 

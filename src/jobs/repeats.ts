@@ -31,7 +31,11 @@ const ADMIN_SECONDS = 1;
  * The repeat as it is written down. A user's ends after a year at the latest, and after 1,000 occurrences. Throws what is wrong
  * with it.
  */
-export function repeatFrom(asked: RepeatRequest, { seconds, isAdmin }: { seconds: number; isAdmin: boolean }, now: Date): Repeat {
+export function repeatFrom(
+  asked: RepeatRequest,
+  { seconds, isAdmin }: { seconds: number; isAdmin: boolean },
+  now: Date,
+): Repeat {
   const { cron, timeZone, missed = 'run-once' } = asked;
   const first = nextTime(cron, timeZone, now);
   const until = untilOf(asked, isAdmin, now);
@@ -51,7 +55,8 @@ function untilOf({ until }: RepeatRequest, isAdmin: boolean, now: Date): Date | 
   if (isAdmin) return given;
   const latest = new Date(now);
   latest.setUTCFullYear(latest.getUTCFullYear() + 1);
-  if (given && given > latest) throw new AppError('rejected', 'REPEATS_TOO_LONG', 'It must end within a year; then it can be extended.');
+  if (given && given > latest)
+    throw new AppError('rejected', 'REPEATS_TOO_LONG', 'It must end within a year; then it can be extended.');
   return given ?? latest;
 }
 
@@ -59,7 +64,10 @@ function untilOf({ until }: RepeatRequest, isAdmin: boolean, now: Date): Date | 
 const [LOOKED_AT, AT_LEAST, WEEK_MS] = [100, 4, 8 * 86_400_000];
 
 /** Whether two times in a row are closer together than so many seconds. */
-function comesWithin(seconds: number, { cron, timeZone, first }: { cron: string; timeZone: string; first: Date }): boolean {
+function comesWithin(
+  seconds: number,
+  { cron, timeZone, first }: { cron: string; timeZone: string; first: Date },
+): boolean {
   let last = first;
   for (let looked = 0; looked < LOOKED_AT; looked++) {
     const next = nextTime(cron, timeZone, last);
@@ -98,9 +106,11 @@ const MAX_PASSED_OVER = 200;
 /** What is to be done of the times that have come. */
 export function dueOf(repeat: DueRepeat, now: Date): Due {
   const { at, missed, occurred, count } = repeat;
-  if (missed === 'run-all') return { at, occurs: true, passedOver: 0, next: isLast(occurred + 1, count) ? undefined : after(at, repeat) };
+  if (missed === 'run-all')
+    return { at, occurs: true, passedOver: 0, next: isLast(occurred + 1, count) ? undefined : after(at, repeat) };
   let [last, next, before] = [at, after(at, repeat), 0];
-  while (next && next <= now && before < MAX_PASSED_OVER) [last, next, before] = [next, after(next, repeat), before + 1];
+  while (next && next <= now && before < MAX_PASSED_OVER)
+    [last, next, before] = [next, after(next, repeat), before + 1];
   const hasMore = next !== undefined && next <= now;
   const occurs = !hasMore && (missed !== 'skip' || now.getTime() - last.getTime() < LATE_MS);
   return {

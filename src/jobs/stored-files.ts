@@ -57,7 +57,11 @@ export function createStoredFiles(tables: Database, most: number): StoredFiles {
   }, 200);
 
   async function stored(account: string): Promise<number> {
-    const query = { name: 'stored-bytes', text: 'SELECT bytes FROM stored_bytes WHERE account_id = $1', values: [account] };
+    const query = {
+      name: 'stored-bytes',
+      text: 'SELECT bytes FROM stored_bytes WHERE account_id = $1',
+      values: [account],
+    };
     return (await tables.query<{ bytes: number }>(query))[0]?.bytes ?? 0;
   }
 

@@ -331,7 +331,9 @@ export async function repeatingJobsOf(database: Database, owner: string): Promis
 }
 
 export async function jobExists(database: Database, id: string): Promise<boolean> {
-  return (await database.query({ name: 'job-exists', text: 'SELECT FROM jobs WHERE id = $1', values: [id] })).length > 0;
+  return (
+    (await database.query({ name: 'job-exists', text: 'SELECT FROM jobs WHERE id = $1', values: [id] })).length > 0
+  );
 }
 
 /** Jobs that were given up, and whom nobody has dropped, the newest first. */

@@ -95,7 +95,10 @@ function addSweepers(
   const stored = storedFilesOf(config, resources.admin);
   const removed = (names: readonly string[]) => stored.forget(names);
   lifecycle.add('sweeper', sweepHourly({ files, prefix: COVERS, named, now: Date.now, removed }, say));
-  const forgetOld = () => stored.forgetOld(olderThanMs + DAY_MS).catch((error: unknown) => logger.warn(`sizes of files are kept too long: ${reasonOf(error)}`));
+  const forgetOld = () =>
+    stored
+      .forgetOld(olderThanMs + DAY_MS)
+      .catch((error: unknown) => logger.warn(`sizes of files are kept too long: ${reasonOf(error)}`));
   lifecycle.add('stored files', hourly(forgetOld));
   for (const prefix of MADE_BY_JOBS) {
     lifecycle.add('sweeper', sweepHourly({ files, prefix, olderThanMs, now: Date.now, removed }, say));

@@ -87,7 +87,9 @@ describe('one account that', () => {
       await eventually('many run', async () => (await running(client)) >= 4);
       expect(await slowestOf(10, report)).toBeLessThan(atMost(before));
       expect(await running(client)).toBeGreaterThanOrEqual(4);
-      expect((await client.post('/jobs', { ...longest, payload: { duration: DUMMY_SECONDS * 1_000 + 1 } })).status).toBe(400);
+      expect(
+        (await client.post('/jobs', { ...longest, payload: { duration: DUMMY_SECONDS * 1_000 + 1 } })).status,
+      ).toBe(400);
       for (const id of ids) await client.delete(`/jobs/${id}`);
     },
     TIME_MS,
@@ -193,7 +195,8 @@ it(
     const id = await begin(other.client, '/jobs', { type: 'dummy', payload: { failures: 100 } });
     expect(await untilOver(other.client, [id], 60_000)).toMatchObject([{ state: 'dead' }]);
     const before = await slowestOf(20, asAlways);
-    const redrive = (failures: number) => app.admin.post(`/admin/dead-letters/${id}/redrive`, { payload: { failures } });
+    const redrive = (failures: number) =>
+      app.admin.post(`/admin/dead-letters/${id}/redrive`, { payload: { failures } });
     let answers: Awaited<ReturnType<typeof redrive>>[] = [];
     await whileOthers(before, async () => (answers = await Promise.all(Array.from({ length: 10 }, () => redrive(0)))));
     const told = new Set(answers.flatMap(({ body }) => body?.data?.jobId ?? []));

@@ -86,8 +86,7 @@ describe('a dead letter', () => {
 
   it('is done again once with a corrected payload, however many want it at the same time', async () => {
     const id = await deadJob(100);
-    const redrive = (failures: number) =>
-      admin.post(`/admin/dead-letters/${id}/redrive`, { payload: { failures } });
+    const redrive = (failures: number) => admin.post(`/admin/dead-letters/${id}/redrive`, { payload: { failures } });
     const answers = await Promise.all(Array.from({ length: 10 }, () => redrive(0)));
     const jobIds = new Set(answers.flatMap(({ body }) => body?.data?.jobId ?? []));
     expect(jobIds.size).toBe(1);

@@ -122,8 +122,7 @@ interface Cover {
 }
 
 /** Whoever has logged in is limited by what the account stores. */
-const withoutLogin =
-  (limit: onRequestAsyncHookHandler): onRequestAsyncHookHandler =>
+const withoutLogin = (limit: onRequestAsyncHookHandler): onRequestAsyncHookHandler =>
   async function (this: FastifyInstance, request, reply) {
     if (!request.account) await limit.call(this, request, reply);
   };

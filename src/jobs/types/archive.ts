@@ -29,14 +29,19 @@ export const archive: JobType<z.output<typeof payload>> = {
     const packable = await packableOf(database, fileIds, { account: caller, readsAll });
     if (!(await anyIsKept(files, packable.values())))
       throw new AppError('rejected', 'NO_FILES', 'None of these files is there.');
-    return { parameters: { readsAll }, payload: { fileIds }, items: fileIds.map((fileId) => ({ fileId })), bytes: sizeOf(packable) };
+    return {
+      parameters: { readsAll },
+      payload: { fileIds },
+      items: fileIds.map((fileId) => ({ fileId })),
+      bytes: sizeOf(packable),
+    };
   },
   work: (work, tools) => onScratch(work, tools, (file) => pack(work, tools, file)),
 };
 
 /** What packing saves nobody knows before; images and archives it does not make smaller. */
 const sizeOf = (packable: ReadonlyMap<string, Packable>): number =>
-  packable.values().reduce((sum, { size = 0 }) => sum + size, 0);
+  [...packable.values()].reduce((sum, { size = 0 }) => sum + size, 0);
 
 /** While files cannot be read nobody knows: the worker will find out. */
 async function anyIsKept(files: Pick<Files, 'open'>, packable: Iterable<Packable>): Promise<boolean> {

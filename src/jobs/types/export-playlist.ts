@@ -34,7 +34,10 @@ export const exportPlaylist: JobType<z.output<typeof payload>> = {
     if (ownerId !== caller) throw forbidden('Only the owner of the playlist may do this.');
     return { parameters: isAdmin ? { ...now, byAdmin: true } : now, payload: { targetEmail }, provider: sender };
   },
-  async work({ jobId, ownerId: account, provider = '', signal, once, ...work }, { database, files, claim, mailTurn, send }) {
+  async work(
+    { jobId, ownerId: account, provider = '', signal, once, ...work },
+    { database, files, claim, mailTurn, send },
+  ) {
     const { byAdmin, ...moment } = parameters.parse(work.parameters);
     const { targetEmail } = kept.parse(work.payload);
     const content = await contentOf(database, moment);
