@@ -56,6 +56,22 @@ export async function fillFinished({ client, schema }: Build, finished: number, 
   await client.query('VACUUM (ANALYZE)');
 }
 
+/** Accounts whose jobs are for later, three each. */
+export async function fillFuture({ client, schema }: Build, accounts: number): Promise<void> {
+  await client.query(`SET search_path = "${schema}", "${NAMESPACE}", public; SET synchronous_commit = off`);
+  const series = [FUTURE_FROM, FUTURE_FROM + 3 * accounts - 1];
+  await client.query(PASSED.queued, series);
+  await client.query(
+    `UPDATE ${QUEUE}.job_queue q SET due = false, run_at = now() + ${DAY}, owner_id = 'later-' || f.n / 3
+      FROM (SELECT n, ${ID} AS job_id FROM ${SERIES}) f WHERE q.job_id = f.job_id`,
+    series,
+  );
+  await client.query('VACUUM FULL ANALYZE');
+}
+
+/** Their numbers are above those of all others. */
+const FUTURE_FROM = 10_000_000;
+
 const ID = `'job-' || md5(n::text)`;
 const SERIES = `generate_series($1::int, $2::int) AS n`;
 const OWNER = `'user-' || n % 1000`;

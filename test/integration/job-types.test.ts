@@ -518,7 +518,7 @@ describe('an import', () => {
 
   it('is given up when nobody has kept what was to be imported', async () => {
     const asked = await importing([album('Lost')]);
-    await files.remove(`imports/${asked.jobId}.ndjson`);
+    await files.remove((asked.plan.parameters as { stored: string }).stored);
     await expect(work(asked)).rejects.toMatchObject({ kind: 'never', code: 'PAYLOAD_LOST' });
   });
 
