@@ -85,7 +85,7 @@ export function createAccept({
     const asAdmin = isAdmin && caller === actor;
     const repeating = repeat ? await repeatOf(repeat, caller, asAdmin) : null;
     const plan = await type.plan(payload, { ...context, jobId, caller, isAdmin: asAdmin });
-    if (type.usesFiles) await stored.mustHaveRoom(caller, plan.bytes ?? 0);
+    if (type.usesFiles && type.access === 'everybody') await stored.mustHaveRoom(caller, plan.bytes ?? 0);
     if (repeat && plan.items)
       throw new AppError('rejected', 'CANNOT_REPEAT', 'What has items of its own cannot repeat.');
     // Another one for another body under the same key: what its first try has kept does not mix with it.
