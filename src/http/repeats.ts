@@ -1,10 +1,10 @@
+import type { FastifyRequest } from 'fastify';
 import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
 import { AppError } from '../errors.ts';
 import { type Missed, MISSED, repeatFrom, type RepeatRequest } from '../jobs/repeats.ts';
 import type { RepeatView } from '../projections/jobs.ts';
 import { mustRecur } from './job-wishes.ts';
 import { type JobDependencies, visibleJob } from './jobs.ts';
-import type { FastifyRequest } from 'fastify';
 import { isAdmin } from './access.ts';
 
 /** It can occur while it is being changed. */

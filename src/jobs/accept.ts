@@ -125,8 +125,8 @@ interface Kept {
   readonly plan: JobPlan;
 }
 
-const PAYLOADS = `INSERT INTO job_payloads AS kept (id, payload)
-  SELECT * FROM json_to_recordset($1) AS p (id text, payload json) ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at`;
+const PAYLOADS = `INSERT INTO job_payloads (id, payload)
+  SELECT DISTINCT ON (id) * FROM json_to_recordset($1) AS p (id text, payload json) ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at`;
 const ITEMS = `INSERT INTO job_items (payload_id, item, payload)
   SELECT * FROM json_to_recordset($1) AS i (payload_id text, item integer, payload json) ON CONFLICT DO NOTHING`;
 

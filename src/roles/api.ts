@@ -67,14 +67,15 @@ function jobsOf({ config, resources, commits }: Context, { reads, commands, file
   const catalogTopic = topicOf(config.NAMESPACE, 'catalog');
   const { mail } = config;
   const repeats = { seconds: config.REPEAT_SECONDS, perAccount: config.REPEATS };
+  const mustHaveRoom = quotaOf(config, reads);
   const accept = createAccept({
     ...{ commands, database: reads, catalogTopic, files, mail, tables, now: Date.now },
-    ...{ attempts: config.JOB_ATTEMPTS, pauses: pausesOf(config), mustHaveRoom: quotaOf(config, reads) },
+    ...{ attempts: config.JOB_ATTEMPTS, pauses: pausesOf(config), mustHaveRoom },
     stored: storedFilesOf(config, tables),
     ...{ repeats, dummySeconds: dummySecondsOf(config) },
   });
   return {
-    ...{ accept, repeats, tables, commits, mail, filesProvider: config.FILES_PROVIDER },
+    ...{ accept, repeats, mustHaveRoom, tables, commits, mail, filesProvider: config.FILES_PROVIDER },
     links: { keys: { current: linkKey, previous: config.LINK_KEY_PREVIOUS }, age: config.LINK_AGE },
     batch: { items: config.BATCH_ITEMS, bytes: config.BATCH_BYTES },
   };

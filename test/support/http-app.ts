@@ -75,6 +75,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
       mail: { enabled: ['smtp', 'file'], standard: 'file' },
       filesProvider: 'disk',
       repeats: { seconds: 900, perAccount: 20 },
+      mustHaveRoom: () => Promise.resolve(),
       batch: { items: 5, bytes: 200_000 },
       ...jobs,
     },

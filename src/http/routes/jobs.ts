@@ -143,7 +143,11 @@ export const jobRoutes =
       const command = { type: 'RetryJob', failedOnly, actor: callerOf(request), isAdmin: isAdmin(request) } as const;
       // What is only in the query is part of what is asked for.
       const origin = originOf(request, idempotencyKeys, { failedOnly });
-      markReplay(reply, await commands.job({ stream, command, origin }));
+      const context = async () => {
+        await jobs.mustHaveRoom(callerOf(request));
+        return undefined;
+      };
+      markReplay(reply, await commands.job({ stream, command, origin, context }));
       reply.code(202).header('location', `${publicUrl}/jobs/${stream}`);
       return { status: 'success' as const, data: { jobId: stream } };
     });
