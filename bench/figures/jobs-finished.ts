@@ -16,7 +16,8 @@ const NONE = 'no job finished';
 
 export const jobsFinished: Figure = {
   name: 'jobs-finished',
-  about: 'how long it takes to lease the next job once a million have finished, and beside ten thousand accounts with jobs for later',
+  about:
+    'how long it takes to lease the next job once a million have finished, and beside ten thousand accounts with jobs for later',
   method: `Three PostgreSQL stand side by side, with all tables that our processes make. In one, ${FINISHED.toLocaleString('en')} jobs have
 left what finished jobs leave: a row in \`jobs\`, one in \`job_attempts\`, one in \`job_payloads\`, three in \`stream_events\`, one of the stream's head
 in the worker's schema, and nothing in \`job_queue\` and \`job_leases\`, through which all of them went in parts of 50,000, vacuumed after each.
