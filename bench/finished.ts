@@ -56,6 +56,22 @@ export async function fillFinished({ client, schema }: Build, finished: number, 
   await client.query('VACUUM (ANALYZE)');
 }
 
+/** Accounts whose jobs are for later, three each. */
+export async function fillFuture({ client, schema }: Build, accounts: number): Promise<void> {
+  await client.query(`SET search_path = "${schema}", "${NAMESPACE}", public; SET synchronous_commit = off`);
+  const series = [FUTURE_FROM, FUTURE_FROM + 3 * accounts - 1];
+  await client.query(PASSED.queued, series);
+  await client.query(
+    `UPDATE ${QUEUE}.job_queue q SET due = false, run_at = now() + ${DAY}, owner_id = 'later-' || f.n / 3
+      FROM (SELECT n, ${ID} AS job_id FROM ${SERIES}) f WHERE q.job_id = f.job_id`,
+    series,
+  );
+  await client.query('VACUUM FULL ANALYZE');
+}
+
+/** Their numbers are above those of all others. */
+const FUTURE_FROM = 10_000_000;
+
 const ID = `'job-' || md5(n::text)`;
 const SERIES = `generate_series($1::int, $2::int) AS n`;
 const OWNER = `'user-' || n % 1000`;
@@ -80,8 +96,8 @@ const LEFT = [
 const PASSED = {
   queued: `INSERT INTO ${QUEUE}.job_queue
       (job_id, version, lane, job_type, owner_id, parameters, total, max_attempts, priority, backoff, backoff_first_ms,
-       backoff_max_ms, run_at, state, attempt, counted, redo_through)
-    SELECT ${ID}, 1, 'dummy', 'dummy', ${OWNER}, '{"duration":0,"failures":0}', 1, 5, 0, 'none', 0, 0, now() - ${DAY} + n * interval '1 ms', 'waiting', 0, 0, 0
+       backoff_max_ms, run_at, occurred, state, due, attempt, counted, redo_through)
+    SELECT ${ID}, 1, 'dummy', 'dummy', ${OWNER}, '{"duration":0,"failures":0}', 1, 5, 0, 'none', 0, 0, now() - ${DAY} + n * interval '1 ms', 0, 'waiting', true, 0, 0, 0
     FROM ${SERIES}`,
   leased: `INSERT INTO job_leases (job_id, worker, expires_at) SELECT ${ID}, 'somebody', now() FROM ${SERIES}`,
 };

@@ -30,7 +30,14 @@ export const withoutCache = (shape: Shape): Shape => ({ ...shape, settings: { ..
 /** Nobody is refused for having too many jobs, or for asking too often. */
 export const forJobs = (shape: Shape, settings: Shape['settings'] = {}): Shape => ({
   ...shape,
-  settings: { ...shape.settings, RATE_JOBS: 'off', JOBS_UNFINISHED: '1000000', ...settings },
+  settings: {
+    ...shape.settings,
+    RATE_JOBS: 'off',
+    RATE_MAILS: 'off',
+    JOBS_UNFINISHED: '1000000',
+    STORED_BYTES: '1000000000000',
+    ...settings,
+  },
 });
 
 /** The comparisons of both ways to run, as far as they are wanted, one after the other. */

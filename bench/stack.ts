@@ -96,7 +96,7 @@ async function temporaryDirectory(): Promise<Stoppable & { path: string }> {
 }
 
 const common = (directory: string, { host, port, user, password, database }: PostgresConnection) => ({
-  ...{ LOG_LEVEL: 'warn', HOST: '127.0.0.1', DATA_DIR: directory },
+  ...{ LOG_LEVEL: 'warn', HOST: '127.0.0.1', DATA_DIR: directory, DUMMY_JOBS: 'on', DUMMY_SECONDS: '600' },
   ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
   ...KEYS,
 });

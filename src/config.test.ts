@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { describeSettings, loadConfig, redacted, rootWarnings, warningsOf } from './config.ts';
+import { describeSettings, dummySecondsOf, loadConfig, redacted, rootWarnings, warningsOf } from './config.ts';
 import { KEY_NAMES } from './keys.ts';
 import { KEYS } from '../test/support/keys.ts';
 
@@ -24,6 +24,15 @@ function refusalOf(environment: NodeJS.ProcessEnv): string {
   }
   return 'nothing is wrong';
 }
+
+it.each([
+  [{}, 30],
+  [{ NODE_ENV: 'production' }, undefined],
+  [{ NODE_ENV: 'production', DUMMY_JOBS: 'on', DUMMY_SECONDS: '5' }, 5],
+  [{ DUMMY_JOBS: 'off' }, undefined],
+])('with %j a job of the type dummy lasts at most so many seconds, if there are any: %s', (environment, seconds) => {
+  expect(dummySecondsOf(load(environment))).toBe(seconds);
+});
 
 describe('without any setting', () => {
   it('everything runs in one process, with nothing but DATA_DIR', () => {

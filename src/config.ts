@@ -166,6 +166,9 @@ const settings = z.object({
     .default('disk')
     .describe('where covers and what jobs make are kept; `disk`: in $DATA_DIR/files'),
   FILES_KEEP_DAYS: duration.default(30).describe('what jobs have made is deleted after so many days'),
+  STORED_BYTES: count
+    .default(1_073_741_824)
+    .describe('bytes of the files of one account, of its jobs and the covers that it uploads; more are 429'),
   S3_ENDPOINT: z.url().optional().describe('of an S3 that is not Amazon’s'),
   S3_BUCKET: z.string().optional().describe('bucket of FILES_PROVIDER=s3; it must be there'),
   S3_ANSWER_SECONDS: duration.default(10).describe('how long an answer of S3 is waited for'),
@@ -203,6 +206,14 @@ const settings = z.object({
     .describe('`on`: MAIL_WEBHOOK_URL may lead to loopback, private and link-local addresses'),
   WORKER_CONCURRENCY: count.default(8).describe('jobs at once in a process'),
   JOBS_UNFINISHED: count.default(1_000).describe('jobs of one account that have not ended; more are 429'),
+  REPEAT_SECONDS: count
+    .default(900)
+    .describe('shortest time between two occurrences of a user’s repeating job; of an admin’s it is 1'),
+  REPEATS: count.default(20).describe('repeating jobs of one user that have not ended; more are 429'),
+  DUMMY_JOBS: onOff
+    .optional()
+    .describe('whether there is the job type `dummy`; default `on`, with NODE_ENV=production `off`'),
+  DUMMY_SECONDS: duration.default(30).describe('how long a job of the type `dummy` may last'),
   JOB_ATTEMPTS: count.default(5).describe('attempts after which a job is given up'),
   JOB_BACKOFF_SECONDS: duration.default(1).describe('pause before the second attempt; each further one doubles it'),
   JOB_BACKOFF_MOST_SECONDS: duration.default(300).describe('longest pause between attempts'),
@@ -224,7 +235,15 @@ const settings = z.object({
     .default('30/900')
     .describe('wrong passwords for one account; each address that logged in to it before has as many of its own'),
   RATE_REGISTER: rate.default('60/60').describe('registrations from one address, `count/seconds`, or `off`'),
-  RATE_JOBS: rate.default('300/60').describe('jobs started by one account, `count/seconds`, or `off`'),
+  RATE_JOBS: rate
+    .default('300/60')
+    .describe('jobs started by one account, occurrences of repeating ones among them, `count/seconds`, or `off`'),
+  RATE_COVERS: rate
+    .default('300/3600')
+    .describe('covers that one address changes without login, `count/seconds`, or `off`'),
+  RATE_MAILS: rate
+    .default('20/3600')
+    .describe('mails to one address that users ask for, `count/seconds`, or `off`; more wait'),
   RATE_DEFAULT: rate.default('off').describe('all requests from one address but probes, `count/seconds`, or `off`'),
   TRUST_PROXY: list
     .pipe(z.array(z.string().refine(isNetwork, 'must be an address, or a network as in 10.0.0.0/8')))
@@ -392,6 +411,10 @@ function mustHaveCertificates({ PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY }:
   }
   if (!PGSSLCERT !== !PGSSLKEY) throw new ConfigError('PGSSLKEY: must be set together with PGSSLCERT');
 }
+
+/** How long a `dummy` may last, in seconds; undefined where there are none. */
+export const dummySecondsOf = ({ DUMMY_JOBS, DUMMY_SECONDS, NODE_ENV }: Config): number | undefined =>
+  (DUMMY_JOBS ?? (NODE_ENV === 'production' ? 'off' : 'on')) === 'on' ? DUMMY_SECONDS : undefined;
 
 /** Lines for the log at start about settings that do nothing or are risky. */
 export function warningsOf(config: Config): string[] {

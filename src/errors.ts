@@ -18,7 +18,7 @@ export class AppError extends Error {
   readonly kind: ErrorKind;
   /** Stable, upper snake case, documented in docs/errors.md. */
   readonly code: string;
-  /** Seconds after which another try makes sense; only of `unavailable`. */
+  /** Seconds after which another try makes sense; only of `unavailable` and `too-many`. */
   readonly retryAfter: number | undefined;
 
   constructor(kind: ErrorKind, code: string, message: string, options: { cause?: unknown; retryAfter?: number } = {}) {

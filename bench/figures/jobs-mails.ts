@@ -19,6 +19,7 @@ const CONNECTIONS = 20;
 const CONCURRENCY = 256;
 const MAILS = 10_000;
 const QUICK_MAILS = 100;
+const ACCOUNTS = 10;
 const PLAYLISTS = 1_000;
 const QUICK_PLAYLISTS = 20;
 const SONGS = 50;
@@ -73,10 +74,10 @@ interface Subject {
 }
 
 async function compare(subject: Subject, plan: Plan): Promise<Comparison[]> {
-  const [owner = ''] = accounts(1);
-  const playlists = await preparePlaylists(subject.stack, owner, plan);
+  const owners = accounts(ACCOUNTS);
+  const playlists = await preparePlaylists(subject.stack, owners, plan);
   const count = plan.quick ? QUICK_MAILS : Math.ceil(MAILS / plan.rounds);
-  const exporting = { ...subject, count, token: tokenOf(owner) };
+  const exporting = { ...subject, count, tokens: owners.map(tokenOf) };
   const [one, many, ready] = await takeTurns(
     [
       exporter(ONE, { ...exporting, playlists: playlists.slice(0, 1) }),
@@ -99,12 +100,13 @@ async function compare(subject: Subject, plan: Plan): Promise<Comparison[]> {
   });
 }
 
-async function preparePlaylists(stack: Stack, owner: string, { quick, say }: Plan): Promise<string[]> {
+async function preparePlaylists(stack: Stack, accounts: readonly string[], { quick, say }: Plan): Promise<string[]> {
   say(`${unflushed.name}: preparing playlists`);
   const build = await openBuild(stack.connection);
   try {
     const songs = await times(SONGS, () => createSong(stack.url));
-    const owners = Array.from({ length: quick ? QUICK_PLAYLISTS : PLAYLISTS }, () => owner);
+    const count = quick ? QUICK_PLAYLISTS : PLAYLISTS;
+    const owners = Array.from({ length: count }, (_, n) => accounts[n % accounts.length] ?? '');
     return await writePlaylists({ ...stack, build }, owners, songs);
   } finally {
     await build.close();
@@ -113,16 +115,19 @@ async function preparePlaylists(stack: Stack, owner: string, { quick, say }: Pla
 
 interface Exporting extends Subject {
   readonly playlists: readonly string[];
-  readonly token: string;
+  /** Of the owners of the playlists, in turn. */
+  readonly tokens: readonly string[];
   readonly count: number;
 }
 
 /** Accepts exports, then has them mailed. */
-function exporter(name: string, { stack, server, playlists, token, count }: Exporting): Contestant {
+function exporter(name: string, { stack, server, playlists, tokens, count }: Exporting): Contestant {
   const recipientOf = (n: number) => `listener${n}@example.com`;
-  const startOf = (n: number) => ({
-    ...{ path: `/export/playlists/${playlists[n % playlists.length]}`, body: { targetEmail: recipientOf(n) }, token },
-  });
+  const startOf = (n: number) => {
+    const nth = n % playlists.length;
+    const token = tokens[nth % tokens.length] ?? '';
+    return { path: `/export/playlists/${playlists[nth]}`, body: { targetEmail: recipientOf(n) }, token };
+  };
   return {
     name,
     async run() {

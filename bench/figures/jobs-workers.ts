@@ -10,6 +10,7 @@ import { comparisonOf } from '../writes.ts';
 const CONCURRENCY = 2;
 const DURATION_MS = 200;
 const WORKERS = 4;
+const ACCOUNTS = 20;
 /** Jobs for each worker, of which some are done before all workers are there. */
 const EACH = 300;
 const QUICK_EACH = 40;
@@ -64,7 +65,7 @@ interface Turn {
 }
 
 async function turn(stack: Stack, jobs: Jobs, { workers, count, total, ms }: Turn): Promise<Sample> {
-  await startJobs(stack.url, dummies(count, accounts(workers).map(tokenOf), DURATION_MS));
+  await startJobs(stack.url, dummies(count, accounts(ACCOUNTS).map(tokenOf), DURATION_MS));
   const joined = await Promise.all(Array.from({ length: workers }, () => stack.start('worker')));
   const perSecond = await rateWithin(ms, jobs);
   await leave(joined, stack, jobs, count);

@@ -11,6 +11,9 @@ export interface SessionToken {
   readonly sessionId: string;
 }
 
+/** Of one account: one more ends the oldest. */
+const MAX_SESSIONS = 1_000;
+
 /** The refresh tokens that are good. Only their hashes are kept: to read the table is not enough to log in. */
 export interface Sessions {
   open(token: string, account: string, expiresAt: Date): Promise<void>;
@@ -28,7 +31,9 @@ const hashOf = (token: string) => sql.binary(createHash('sha256').update(token).
 export function createSessions(rows: Rows, accessTokenAge: number): Sessions {
   return {
     async open(token, account, expiresAt) {
-      await rows.query(sql.unsafe`WITH expired AS (DELETE FROM refresh_tokens WHERE account_id = ${account} AND expires_at < now())
+      await rows.query(sql.unsafe`WITH ended AS (DELETE FROM refresh_tokens WHERE account_id = ${account} AND (expires_at < now() OR token_hash IN (
+          SELECT token_hash FROM refresh_tokens WHERE account_id = ${account} AND expires_at >= now()
+          ORDER BY expires_at DESC, token_hash OFFSET ${MAX_SESSIONS - 1})))
         INSERT INTO refresh_tokens (token_hash, account_id, expires_at)
         VALUES (${hashOf(token)}, ${account}, ${sql.timestamp(expiresAt)})`);
     },

@@ -7,8 +7,11 @@ export interface CommandRequest<Command, Context = undefined> {
   readonly expectedVersion?: VersionCondition;
   /** A version of the stream that the sender knows of: until it can be read, nothing is decided on what was read. */
   readonly seen?: number;
-  /** Reads what the decision needs of other streams; called for every decision. Missing where Context is undefined. */
-  readonly context?: () => Promise<Context>;
+  /**
+   * Reads what the decision needs of other streams; called for every decision, with the stream's version, and never for a
+   * command that was sent before. Missing where Context is undefined.
+   */
+  readonly context?: (version: number) => Promise<Context>;
 }
 
 export interface CommandOrigin {
@@ -35,6 +38,9 @@ export const originWithoutBody = (about: Omit<CommandOrigin, 'bodyHash' | 'older
 
 /** `any`: the thing must exist. Versions: its version must be one of these. */
 export type VersionCondition = 'any' | readonly number[];
+
+export const isMet = (condition: VersionCondition | undefined, version: number): boolean =>
+  condition === undefined || condition === 'any' || condition.includes(version);
 
 /** Success: accepted, projected in every serving generation, and seen by every later read. */
 export interface CommandOutcome {

@@ -8,7 +8,13 @@ import type { Placement } from '../events/placement.ts';
 import type { Faults } from '../faults.ts';
 import { AppendError } from '../log/event-log.ts';
 import type { Appender } from './appender.ts';
-import type { CommandOrigin, CommandOutcome, CommandRequest, VersionCondition } from './command.ts';
+import {
+  type CommandOrigin,
+  type CommandOutcome,
+  type CommandRequest,
+  isMet,
+  type VersionCondition,
+} from './command.ts';
 import type { Decider } from './decider.ts';
 import { createQueues } from './queues.ts';
 import type { Claim, StreamStore } from './stream-store.ts';
@@ -125,7 +131,7 @@ export function createHandler<State, Command, Context>(
     basis: Loaded<State>,
   ): Promise<{ event: AnyEvent; basis: Loaded<State> } | CommandOutcome> {
     try {
-      const context = (await request.context?.()) as Context;
+      const context = (await request.context?.(basis.version)) as Context;
       const event = decider.decide(request.stream, request.command, basis.state, context);
       mustMatch(request.expectedVersion, basis.version);
       return { event, basis };
@@ -178,7 +184,7 @@ function replay(
 }
 
 function mustMatch(condition: VersionCondition | undefined, version: number): void {
-  if (condition === undefined || condition === 'any' || condition.includes(version)) return;
+  if (isMet(condition, version)) return;
   throw new AppError(
     'stale',
     'PRECONDITION_FAILED',

@@ -57,7 +57,14 @@ const complete = (attempt: number): JobCommand => ({ type: 'Complete', attempt, 
 const cancel: JobCommand = { type: 'CancelJob', ...owner };
 const retry = (failedOnly = false): JobCommand => ({ type: 'RetryJob', failedOnly, ...owner });
 const drop: JobCommand = { type: 'DropDeadLetter', ...owner };
-const occur = (at: string): JobCommand => ({ type: 'Occur', at, occurrenceId: 'job-2', next: second });
+const occur = (at: string): JobCommand => ({
+  type: 'Occur',
+  due: at,
+  at,
+  occurrenceId: 'job-2',
+  passedOver: 0,
+  next: second,
+});
 
 type Case = [string, readonly JobEvent[], JobCommand, JobEvent | string];
 

@@ -1,6 +1,6 @@
 import { AppError, notFound } from '../errors.ts';
 import type { AnyEvent } from '../events/events.ts';
-import type { JobEvent, JobFile, JobRequest } from '../events/jobs.ts';
+import type { JobEvent, JobFile, JobRequest, Repeat } from '../events/jobs.ts';
 import type { Decider } from './decider.ts';
 
 interface Asked {
@@ -45,6 +45,8 @@ type State = { readonly status: 'none' } | Present;
 type Wish =
   | { readonly type: 'CancelJob' }
   | { readonly type: 'RetryJob'; readonly failedOnly: boolean }
+  /** The repeat's count is of occurrences from now on. */
+  | { readonly type: 'ChangeRepeat'; readonly repeat: Repeat }
   | { readonly type: 'DropDeadLetter' };
 
 /** What a worker says of its attempt. */
@@ -67,10 +69,21 @@ type Report =
       readonly result: string;
     };
 
+/** A time of a repeating job has come. `due`: the one that the job waited for; `at`: the last one that has come. */
+interface Occurrence {
+  readonly type: 'Occur';
+  readonly due: string;
+  readonly at: string;
+  /** Null when all of them are passed over. */
+  readonly occurrenceId: string | null;
+  readonly passedOver: number;
+  readonly next: string | null;
+}
+
 export type JobCommand =
   | { readonly type: 'RequestJob' }
   | { readonly type: 'StartAttempt'; readonly worker: string }
-  | { readonly type: 'Occur'; readonly at: string; readonly occurrenceId: string; readonly next: string | null }
+  | Occurrence
   | (Wish & { readonly actor: string; readonly isAdmin: boolean })
   | (Report & { readonly attempt: number });
 
@@ -136,6 +149,7 @@ function decide(jobId: string, command: JobCommand, state: State, { request }: J
       return { jobId, ...occur(command, state) };
     case 'CancelJob':
     case 'RetryJob':
+    case 'ChangeRepeat':
     case 'DropDeadLetter':
       return { jobId, ...wish(command, state) };
     default:
@@ -156,12 +170,26 @@ function start({ worker }: CommandOf<'StartAttempt'>, state: Present): Decided {
   return { type: 'JobAttemptStarted', attempt: state.attempt + 1, counted, takesOver, worker };
 }
 
-function occur({ at, occurrenceId, next }: CommandOf<'Occur'>, state: Present): Decided {
-  if (state.status !== 'repeating' || state.next !== at) throw ended();
-  return { type: 'JobOccurred', occurrenceId, number: state.occurred + 1, at, passedOver: 0, next };
+function occur({ due, at, occurrenceId, passedOver, next }: Occurrence, state: Present): Decided {
+  if (state.status !== 'repeating' || state.next !== due) throw ended();
+  const number = state.occurred + (occurrenceId === null ? 0 : 1);
+  return { type: 'JobOccurred', occurrenceId, number, at, passedOver, next };
 }
 
-function wish(command: CommandOf<'CancelJob' | 'RetryJob' | 'DropDeadLetter'>, state: Present): Decided {
+/** The time that is due stays, unless it is one of other times. */
+function changeRepeat({ repeat }: CommandOf<'ChangeRepeat'>, state: Present): Decided {
+  if (state.status !== 'repeating')
+    throw new AppError('rejected', 'NOT_REPEATING', 'The job does not repeat, or not any more.');
+  const { repeat: before } = state.request;
+  const isSame = before?.cron === repeat.cron && before.timeZone === repeat.timeZone;
+  const count = repeat.count === null ? null : state.occurred + repeat.count;
+  return { type: 'JobRepeatChanged', repeat: { ...repeat, count, first: isSame ? state.next : repeat.first } };
+}
+
+function wish(
+  command: CommandOf<'CancelJob' | 'RetryJob' | 'ChangeRepeat' | 'DropDeadLetter'>,
+  state: Present,
+): Decided {
   if (command.actor !== state.request.ownerId && !command.isAdmin) throw jobNotFound();
   switch (command.type) {
     case 'CancelJob':
@@ -175,6 +203,8 @@ function wish(command: CommandOf<'CancelJob' | 'RetryJob' | 'DropDeadLetter'>, s
         attempt: state.attempt,
         failedOnly: command.failedOnly,
       };
+    case 'ChangeRepeat':
+      return changeRepeat(command, state);
     case 'DropDeadLetter':
       if (state.status !== 'dead' || state.dropped)
         throw notFound('DEAD_LETTER_NOT_FOUND', 'There is no such dead letter.');

@@ -22,7 +22,7 @@ function handMade(...answers: ('ok' | Error)[]) {
   };
   const control = new AbortController();
   const job = queuedJob({ version: 4 });
-  return { requests, control, job, events: attemptEvents(commands, job, control.signal) };
+  return { requests, control, job, events: attemptEvents({ commands, worker: 'w' }, job, control.signal) };
 }
 
 const start: JobCommand = { type: 'StartAttempt', worker: 'w' };

@@ -26,7 +26,7 @@ function handMadeCommands() {
     const same = records.findIndex(({ commandId }) => commandId === origin.commandId);
     if (same >= 0) return { recordId: newId(), version: same + 1, replayed: true };
     const state = records.reduce((folded, { event }) => decider.evolve(folded, event), decider.initial);
-    const event = decider.decide(name, command, state, await context?.());
+    const event = decider.decide(name, command, state, await context?.(records.length));
     if (Array.isArray(expectedVersion) && !expectedVersion.includes(records.length))
       throw new AppError('stale', 'PRECONDITION_FAILED', 'It was changed since.');
     streams.set(name, [...records, { commandId: origin.commandId, event }]);
@@ -54,13 +54,26 @@ const FIRST = '2026-03-28T08:00:00.000Z';
 const DAILY = { cron: '0 9 * * *', timeZone: 'Europe/Berlin' };
 const LIMITED = { cron: '0 9 28-29 3 *', timeZone: 'Europe/Berlin' };
 
+/** `now`: when those who work on it look at the clock. */
+interface Circumstances {
+  readonly missed: string;
+  readonly now: string;
+  readonly mustHaveRoom: () => Promise<void>;
+}
+
 /** A repeating job that somebody asked for, and those who work on it. */
-async function startRepeating(repeat: { cron: string; timeZone: string } = DAILY) {
+async function startRepeating(
+  repeat: { cron: string; timeZone: string } = DAILY,
+  { missed = 'run-once', now = FIRST, mustHaveRoom = () => Promise.resolve() }: Partial<Circumstances> = {},
+) {
   const commands = handMadeCommands();
-  const occurrences = createOccurrences({ commands, logger: pino({ level: 'silent' }) });
+  const exists = (jobId: string) => Promise.resolve(commands.streams.has(jobId));
+  const given = { commands, exists, mustHaveRoom, logger: pino({ level: 'silent' }) };
+  const occurrences = createOccurrences({ ...given, now: () => Date.parse(now) });
   const parent = queuedJob({
     repeatCron: repeat.cron,
     repeatZone: repeat.timeZone,
+    repeatMissed: missed,
     payloadId: 'job-1',
     provider: 'smtp',
   });
@@ -157,6 +170,49 @@ describe('an occurrence', () => {
     await commands.job({ stream: jobId, command, origin: { ...about, commandId: newId() } });
     expect(await occurrences(due)).toBe(2);
     expect(commands.stream(jobId).map(({ event }) => event.type)).toEqual(['JobRequested', 'JobCancelled']);
+  });
+
+  it('that has no room waits, and comes when there is some', async () => {
+    const full = new AppError('too-many', 'TOO_MANY_JOBS', 'as many as there may be');
+    const room = { isThere: false };
+    const mustHaveRoom = () => (room.isThere ? Promise.resolve() : Promise.reject(full));
+    const { occurrences, queued, children } = await startRepeating(DAILY, { mustHaveRoom });
+    expect(await occurrences(queued()!)).toBe(1);
+    expect(children()).toEqual([]);
+    room.isThere = true;
+    expect(await occurrences(queued()!)).toBe(2);
+    expect(children()).toHaveLength(1);
+  });
+
+  it.each([
+    ['run-once', ['2026-03-31T07:00:00.000Z'], 3],
+    ['run-all', [FIRST], 0],
+    ['skip', [], 4],
+  ])('of missed times is as it was asked for: %s', async (missed, times, passedOver) => {
+    const now = '2026-03-31T12:00:00.000Z';
+    const { occurrences, queued, children, commands, jobId } = await startRepeating(DAILY, { missed, now });
+    await occurrences(queued()!);
+    expect(children().map(({ runAt }) => runAt)).toEqual(times);
+    expect(commands.stream(jobId).at(-1)!.event).toMatchObject({ passedOver, number: times.length });
+  });
+
+  it('that was asked for by a process that died is not passed over', async () => {
+    const now = '2026-03-31T12:00:00.000Z';
+    const { occurrences, queued, children, commands, jobId } = await startRepeating(DAILY, { now: FIRST });
+    commands.faults.push('none', 'before');
+    await occurrences(queued()!);
+    const late = createOccurrences({
+      ...{
+        commands,
+        logger: pino({ level: 'silent' }),
+        mustHaveRoom: () => Promise.resolve(),
+        now: () => Date.parse(now),
+      },
+      exists: (id) => Promise.resolve(commands.streams.has(id)),
+    });
+    await late({ ...queued()!, repeatMissed: 'skip' });
+    expect(children()).toHaveLength(1);
+    expect(commands.stream(jobId).at(-1)!.event).toMatchObject({ passedOver: 0, number: 1, at: FIRST });
   });
 
   it('that failed comes back at once: nothing newer is waited for', async () => {

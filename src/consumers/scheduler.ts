@@ -4,9 +4,10 @@ import type { Commands } from '../commands/commands.ts';
 import { AppError, reasonOf } from '../errors.ts';
 import { commandIdOf, thingIdOf } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
-import { nextTime } from '../jobs/cron.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 import type { QueueScope } from '../jobs/queue.ts';
+import type { MustHaveRoom } from '../jobs/quota.ts';
+import { type Due, dueOf } from '../jobs/repeats.ts';
 
 /** Turns due occurrences of repeating jobs into jobs of their own. */
 export const SCHEDULER: QueueScope = { group: 'scheduler', holds: ({ repeat }) => repeat !== null };
@@ -14,35 +15,61 @@ export const SCHEDULER: QueueScope = { group: 'scheduler', holds: ({ repeat }) =
 export interface OccurrencesOptions {
   readonly commands: Pick<Commands, 'job'>;
   readonly logger: Logger;
+  /** An occurrence counts as any job of its account: while there is no room for it, it waits. */
+  readonly mustHaveRoom: MustHaveRoom;
+  /** Whether there is a job of that id. */
+  readonly exists: (jobId: string) => Promise<boolean>;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
 }
 
 /**
  * Asks for the job of the time that is due, and then says so in the stream of the repeating one. Whoever dies in between
  * leaves the same to be done: the job's id is made of schedule and time, so it is asked for once.
  */
-export function createOccurrences({ commands, logger }: OccurrencesOptions): (job: QueuedJob) => Promise<number> {
+export function createOccurrences({
+  commands,
+  logger,
+  mustHaveRoom,
+  exists,
+  now,
+}: OccurrencesOptions): (job: QueuedJob) => Promise<number> {
   async function occur(parent: QueuedJob): Promise<number> {
-    const at = parent.runAt.toISOString();
-    const commandId = commandIdOf('occurrence', parent.jobId, at);
-    const jobId = thingIdOf('job', commandId);
-    const request = occurrenceOf(parent, at);
-    const stream = jobId;
-    const origin = originOf(parent, commandId);
-    await commands.job({
-      stream,
-      command: { type: 'RequestJob' },
-      origin,
-      context: () => Promise.resolve({ request }),
-    });
-    const next = nextTime(parent.repeatCron ?? '', parent.repeatZone ?? '', parent.runAt);
+    const due = await dueNow(parent);
+    const at = due.at.toISOString();
+    const occurrenceId = due.occurs ? await request(parent, at) : null;
+    const { passedOver, next } = due;
+    const from = parent.runAt.toISOString();
     const said = await commands.job({
       stream: parent.jobId,
-      command: { type: 'Occur', at, occurrenceId: jobId, next: next?.toISOString() ?? null },
-      origin: originOf(parent, commandIdOf('occurred', parent.jobId, at)),
+      command: { type: 'Occur', due: from, at, occurrenceId, passedOver, next: next?.toISOString() ?? null },
+      origin: originOf(parent, commandIdOf('occurred', parent.jobId, from)),
       expectedVersion: [parent.version],
       seen: parent.version,
     });
     return said.version;
+  }
+
+  /** A time whose job was asked for, by a process that died before it said so, is not passed over. */
+  async function dueNow(parent: QueuedJob): Promise<Due> {
+    const due = dueOf(repeatOf(parent), new Date(now()));
+    const isFirst = due.at.getTime() === parent.runAt.getTime();
+    if ((isFirst && due.occurs) || !(await exists(occurrenceIdOf(parent, parent.runAt.toISOString())))) return due;
+    return dueOf(repeatOf(parent), parent.runAt);
+  }
+
+  async function request(parent: QueuedJob, at: string): Promise<string> {
+    const stream = occurrenceIdOf(parent, at);
+    await commands.job({
+      stream,
+      command: { type: 'RequestJob' },
+      origin: originOf(parent, occurrenceCommandOf(parent, at)),
+      async context() {
+        await mustHaveRoom(parent.ownerId);
+        return { request: occurrenceOf(parent, at) };
+      },
+    });
+    return stream;
   }
 
   return async (parent) => {
@@ -51,10 +78,21 @@ export function createOccurrences({ commands, logger }: OccurrencesOptions): (jo
     } catch (error) {
       if (!(error instanceof AppError))
         logger.error({ job: parent.jobId, err: error }, `an occurrence is late: ${reasonOf(error)}`);
-      return parent.version + (error instanceof AppError && error.kind !== 'unavailable' ? 1 : 0);
+      return parent.version + (error instanceof AppError && !isPassing(error) ? 1 : 0);
     }
   };
 }
+
+const isPassing = ({ kind }: AppError) => kind === 'unavailable' || kind === 'too-many';
+
+const repeatOf = (parent: QueuedJob) => ({
+  ...{ at: parent.runAt, cron: parent.repeatCron ?? '', timeZone: parent.repeatZone ?? '' },
+  ...{ missed: parent.repeatMissed ?? '', until: parent.repeatUntil?.toISOString() ?? null },
+  ...{ count: parent.repeatCount, occurred: parent.occurred },
+});
+
+const occurrenceCommandOf = ({ jobId }: QueuedJob, at: string) => commandIdOf('occurrence', jobId, at);
+const occurrenceIdOf = (parent: QueuedJob, at: string) => thingIdOf('job', occurrenceCommandOf(parent, at));
 
 const originOf = ({ jobId, ownerId }: QueuedJob, commandId: string) =>
   originWithoutBody({ commandId, repeatable: true, actor: ownerId, correlationId: jobId });

@@ -335,16 +335,16 @@ describe('songs', () => {
     const { app, sent } = start();
     await app.inject({ method: 'POST', url: '/songs', body: songBody });
     expect(sent[0]?.command).toEqual({ type: 'CreateSong', details: { ...songBody, duration: null, albumId: null } });
-    expect(await sent[0]?.context?.()).toEqual({ albumExists: true });
+    expect(await sent[0]?.context?.(0)).toEqual({ albumExists: true });
   });
 
   it('whether the album exists is read when the command asks', async () => {
     const { app, sent } = start({ rows: { 'album-exists': [{}] } });
     await app.inject({ method: 'PUT', url: '/songs/song-1', body: { ...songBody, albumId: 'album-1' } });
-    expect(await sent[0]?.context?.()).toEqual({ albumExists: true });
+    expect(await sent[0]?.context?.(0)).toEqual({ albumExists: true });
     const other = start();
     await other.app.inject({ method: 'PUT', url: '/songs/song-1', body: { ...songBody, albumId: 'album-1' } });
-    expect(await other.sent[0]?.context?.()).toEqual({ albumExists: false });
+    expect(await other.sent[0]?.context?.(0)).toEqual({ albumExists: false });
   });
 
   const songs = (from: number, to: number) =>

@@ -8,6 +8,7 @@ import type { Database } from '../postgres/pool.ts';
 import { findJob } from '../projections/jobs.ts';
 import { payloadOf } from './job-wishes.ts';
 import { type JobDependencies, streamOf } from './jobs.ts';
+import { derivedOrigin } from './origin.ts';
 
 const deadLetterNotFound = () => notFound('DEAD_LETTER_NOT_FOUND', 'There is no such dead letter.');
 
@@ -65,21 +66,34 @@ export async function redrive(
   return { ...outcome, jobId };
 }
 
-async function replace(deps: JobDependencies, replaces: string, origin: CommandOrigin, payload: object) {
-  const { database, jobs } = deps;
+/** What follows from a death is one job, whoever asks for it and how often: its id is made of that death. */
+async function replace(deps: JobDependencies, replaces: string, asked: CommandOrigin, payload: object) {
+  const { database, jobs, idempotencyKeys } = deps;
   const found = await findJob(database, streamOf(replaces));
   const type = found && jobTypeOf(found.job.type);
-  if (!type) throw deadLetterNotFound();
+  if (!type || found.job.state !== 'dead') throw deadLetterNotFound();
+  const diedAt = found.version - (found.dropped ? 1 : 0);
+  const origin = derivedOrigin(asked, commandIdOf('redrive', replaces, String(diedAt)), idempotencyKeys, payload);
   const wish = {
     ...{ type, replaces, ownerId: found.ownerId, payload: payloadOf(type, payload, jobs.batch.items, ['payload']) },
     check: async () => {
       await deadLetter(database, replaces);
     },
   };
-  const outcome = await jobs.accept(wish, origin, true);
+  const outcome = await jobs.accept(wish, origin, true).catch(unlessOther(asked));
   await drop(deps, replaces, derived(origin, 'drop')).catch(unlessGone);
   return outcome;
 }
+
+/** Without a key nobody has used one twice: somebody else was faster, with another payload. */
+const unlessOther =
+  ({ repeatable }: CommandOrigin) =>
+  (error: unknown): never => {
+    if (repeatable || !(error instanceof AppError) || error.kind !== 'reused') throw error;
+    throw new AppError('conflict', 'ALREADY_REDRIVEN', 'It is being done again with another payload.', {
+      cause: error,
+    });
+  };
 
 function unlessGone(error: unknown): void {
   if (!(error instanceof AppError) || error.kind !== 'not-found') throw error;

@@ -90,8 +90,13 @@ function problemOf(error: unknown): Problem {
   return error instanceof Error ? problemOfFramework(error) : internal;
 }
 
-function problemOfDomain({ kind, code, message, retryAfter = 1 }: AppError): Problem {
-  const headers = kind === 'unavailable' ? { 'retry-after': String(retryAfter) } : undefined;
+function problemOfDomain({
+  kind,
+  code,
+  message,
+  retryAfter = kind === 'unavailable' ? 1 : undefined,
+}: AppError): Problem {
+  const headers = retryAfter === undefined ? undefined : { 'retry-after': String(retryAfter) };
   return { status: STATUS[kind], code, message, headers };
 }
 

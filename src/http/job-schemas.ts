@@ -1,25 +1,37 @@
 import { z } from 'zod';
 import { CRON_LENGTH } from '../jobs/cron.ts';
 import { providerName } from '../jobs/mailing.ts';
+import { MISSED } from '../jobs/repeats.ts';
 import { JOB_STATES } from '../projections/jobs.ts';
 import { storable } from '../text.ts';
 import { success } from './schemas.ts';
 
+const moment = z.iso.datetime({ offset: true, error: 'must be a time as in 2030-01-31T09:30:00Z' }).max(40);
+
+/** How a job repeats. */
+export const repeat = z.strictObject({
+  cron: storable(CRON_LENGTH).meta({ description: 'Five fields, or six with seconds first.', examples: ['0 9 * * 1'] }),
+  timeZone: storable(100).meta({ description: 'IANA name.', examples: ['Asia/Jakarta'] }),
+  missed: z
+    .enum(MISSED, { error: `must be one of ${MISSED.join(', ')}` })
+    .optional()
+    .meta({
+      description:
+        'What becomes of times that pass while nothing runs: the last one occurs (`run-once`, unless another is given), ' +
+        'each one (`run-all`), none (`skip`).',
+    }),
+  until: moment.optional().meta({
+    description: 'No time after it is due. A user’s ends after a year at the latest, and after 1,000 times.',
+    examples: ['2030-01-31T09:30:00Z'],
+  }),
+});
+
 /** When a job is to be done. */
 export const timing = {
-  deliverAt: z.iso
-    .datetime({ offset: true, error: 'must be a time as in 2030-01-31T09:30:00Z' })
-    .max(40)
+  deliverAt: moment
     .optional()
     .meta({ description: 'Not before; at most ten years ahead.', examples: ['2030-01-31T09:30:00Z'] }),
-  repeat: z
-    .strictObject({
-      cron: storable(CRON_LENGTH).meta({
-        description: 'Five fields, or six with seconds first.',
-        examples: ['0 9 * * 1'],
-      }),
-      timeZone: storable(100).meta({ description: 'IANA name.', examples: ['Asia/Jakarta'] }),
-    })
+  repeat: repeat
     .optional()
     .meta({ description: 'Again and again. Each occurrence is a job of its own, which names this one as its parent.' }),
 };
@@ -55,7 +67,12 @@ const fields = {
   createdAt: time,
   deliverAt: time.optional().meta({ description: 'Of a repeating job: the next occurrence.' }),
   finishedAt: time.optional(),
-  repeat: timing.repeat,
+  repeat: z
+    .strictObject({
+      ...{ cron: z.string(), timeZone: z.string(), missed: z.string(), until: time.optional() },
+      count: z.int().optional().meta({ description: 'Occurrences after which it ends.' }),
+    })
+    .optional(),
   parentId: z.string().optional(),
   replaces: z.string().optional().meta({ description: 'The dead job that this one does again.' }),
   result: z.record(z.string(), z.unknown()).optional().meta({ description: 'With `fileId` where it has made a file.' }),

@@ -10,7 +10,7 @@ import { invalidInput, pointer, validAt } from './validation.ts';
 export const jobBody = z
   .strictObject({
     type: storable(100).meta({
-      description: `One of ${jobTypes.map(({ name }) => name).join(', ')}.`,
+      description: `One of ${jobTypes.map(({ name }) => name).join(', ')}; \`dummy\` only where DUMMY_JOBS is on.`,
       examples: ['dummy'],
     }),
     payload: payloadField.optional().meta({ description: 'As the type wants it.' }),
@@ -71,7 +71,11 @@ function inTenYears(now: number): Date {
   return date;
 }
 
-function mustRecur(repeat: { cron: string; timeZone: string }, now: number) {
+/** The same repeat. Throws 400 for one that never comes. */
+export function mustRecur<Repeat extends { readonly cron: string; readonly timeZone: string }>(
+  repeat: Repeat,
+  now = Date.now(),
+): Repeat {
   const fault = faultOf(repeat.cron, repeat.timeZone, new Date(now));
   if (!fault) return repeat;
   const message =

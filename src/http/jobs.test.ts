@@ -117,6 +117,17 @@ describe('a job that is there', () => {
     expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([status, code]);
   });
 
+  it('is not done again by an account that has as many as it may have', async () => {
+    const full = new AppError('too-many', 'TOO_MANY_JOBS', 'as many as there may be');
+    const outcome: Substitutes['outcome'] = async ({ context }) => {
+      await context?.(0);
+      return { recordId: 'r', version: 1, replayed: false };
+    };
+    const { user } = start({ outcome, jobs: { mustHaveRoom: () => Promise.reject(full) } });
+    const answer = await user('POST', '/jobs/job-1/retry');
+    expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([429, 'TOO_MANY_JOBS']);
+  });
+
   it('asked for again by another query is another command', async () => {
     const { user, sent } = start();
     const key = { 'idempotency-key': 'k' };
@@ -198,6 +209,7 @@ describe('what starts work', () => {
     login: undefined,
     failures: undefined,
     register: undefined,
+    covers: undefined,
     default: undefined,
     jobs: { count: 2, seconds: 60 },
   };
@@ -278,7 +290,7 @@ describe('what is for admins', () => {
     'no dead letter is %j',
     async (more) => {
       const rows = { 'find-job': [{ ...row, ...more }] };
-      const { admin } = start({ rows, outcome: ({ context }) => context?.() as never });
+      const { admin } = start({ rows, outcome: ({ context }) => context?.(0) as never });
       const asked = [
         await admin('GET', '/admin/dead-letters/job-1'),
         await admin('POST', '/admin/dead-letters/job-1/redrive'),

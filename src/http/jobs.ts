@@ -5,6 +5,8 @@ import type { Commands } from '../commands/commands.ts';
 import { jobNotFound } from '../commands/job.ts';
 import type { Word } from '../events/word.ts';
 import type { Accept, JobWish } from '../jobs/accept.ts';
+import type { MustHaveRoom } from '../jobs/quota.ts';
+import type { RepeatLimits } from '../jobs/repeats.ts';
 import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
 import { cached } from '../projections/cached.ts';
@@ -43,6 +45,9 @@ export interface JobParts {
   /** Where files are kept. */
   readonly filesProvider: string;
   readonly batch: { readonly items: number; readonly bytes: number };
+  readonly repeats: RepeatLimits;
+  /** What is done again counts as what is begun. */
+  readonly mustHaveRoom: MustHaveRoom;
 }
 
 /** Of routes by which work is started. */

@@ -37,6 +37,17 @@ const keyTooShort = () =>
     },
   ]);
 
+/** The same command, recognised by its body without an idempotency key as well: its id is made of what it is about. */
+export const derivedOrigin = (
+  origin: CommandOrigin,
+  commandId: string,
+  keys: IdempotencyKeys,
+  body: object,
+): CommandOrigin => ({
+  ...{ ...origin, commandId, repeatable: true },
+  ...hashesOf(body, keys),
+});
+
 function hashesOf(body: object | undefined, { current, previous }: IdempotencyKeys) {
   const text = body === undefined ? '' : canonicalJson(body);
   const hash = (key: string) => createHmac('sha256', key).update(text).digest('base64url');

@@ -2,7 +2,14 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { httpApp } from '../../test/support/http-app.ts';
 import { type Rate, rateOf, type Rates } from './rate-limits.ts';
 
-const off = { login: undefined, failures: undefined, register: undefined, jobs: undefined, default: undefined };
+const off = {
+  login: undefined,
+  failures: undefined,
+  register: undefined,
+  jobs: undefined,
+  covers: undefined,
+  default: undefined,
+};
 const few: Rate = { count: 2, seconds: 60 };
 
 const started: { close(): Promise<unknown> }[] = [];

@@ -19,7 +19,9 @@ export function rateOf(setting: string): Rate | undefined {
   return count !== undefined && seconds !== undefined ? { count, seconds } : undefined;
 }
 
-export type Rates = Readonly<Record<'login' | 'failures' | 'register' | 'jobs' | 'default', Rate | undefined>>;
+export type Rates = Readonly<
+  Record<'login' | 'failures' | 'register' | 'jobs' | 'covers' | 'default', Rate | undefined>
+>;
 
 export interface Counters {
   readonly redis: RedisConnection['client'];

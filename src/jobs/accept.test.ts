@@ -10,10 +10,15 @@ import { migrate } from '../postgres/migrate.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
 import { jobs } from '../projections/jobs.ts';
 import { createAccept } from './accept.ts';
+import { createQuota } from './quota.ts';
+import { createStoredFiles } from './stored-files.ts';
 import type { JobPlan, JobType } from './job-type.ts';
 
 const NOW = Date.UTC(2026, 0, 1, 12);
 const UNFINISHED = 3;
+const STORED = 1_000;
+const REPEATS = 2;
+const RATE = 50;
 
 let server: TestDatabase;
 let tables: Database;
@@ -36,13 +41,14 @@ const typeOf = (plan: JobPlan, access: JobType['access'] = 'everybody'): JobType
 });
 
 /** What accepts, and what it wrote down. */
-function start(broken?: Error, unfinished = UNFINISHED) {
+function start(broken?: Error, unfinished = UNFINISHED, accepted?: (jobId: string) => Promise<unknown>) {
   const asked: string[] = [];
   const requests: JobRequest[] = [];
   const commands = {
-    async job({ context }: CommandRequest<JobCommand, JobContext | undefined>) {
-      const { request } = (await context?.()) ?? {};
+    async job({ stream, context }: CommandRequest<JobCommand, JobContext | undefined>) {
+      const { request } = (await context?.(0)) ?? {};
       requests.push(request!);
+      await accepted?.(stream);
       return { recordId: 'r', version: 1, replayed: false };
     },
   };
@@ -54,8 +60,11 @@ function start(broken?: Error, unfinished = UNFINISHED) {
       mail: { enabled: ['file'], standard: 'file' },
       attempts: 4,
       pauses: { firstMs: 1_000, mostMs: 60_000 },
-      unfinished,
       now: () => NOW,
+      mustHaveRoom: createQuota({ database, unfinished, rate: { count: RATE, seconds: 60 } }),
+      repeats: { seconds: 900, perAccount: REPEATS },
+      stored: createStoredFiles(tables, STORED),
+      dummySeconds: 30,
     },
   });
   return { accept, requests, asked };
@@ -99,8 +108,10 @@ describe('a job that is accepted', () => {
   it('has the payload that it was asked for with, whatever another try has kept', async () => {
     const { accept, requests } = start();
     const about = origin();
-    for (const a of [1, 2])
-      await accept({ type: typeOf({ parameters: {}, payload: { a } }), payload: {} }, about, false);
+    for (const a of [1, 2]) {
+      const type = typeOf({ parameters: {}, payload: { a } });
+      await accept({ type, payload: {} }, { ...about, bodyHash: `of ${a}` }, false);
+    }
     const [first, second] = await Promise.all(requests.map(({ payloadId }) => payloadOf(payloadId!)));
     expect([first, second]).toEqual([[{ payload: { a: 1 } }], [{ payload: { a: 2 } }]]);
   });
@@ -108,8 +119,10 @@ describe('a job that is accepted', () => {
   it('has the items that it was asked for with, whatever another try has kept', async () => {
     const { accept, requests } = start();
     const about = origin();
-    for (const items of [[{ b: 1 }, { b: 2 }], [{ b: 3 }]])
-      await accept({ type: typeOf({ parameters: {}, items }), payload: {} }, about, false);
+    for (const items of [[{ b: 1 }, { b: 2 }], [{ b: 3 }]]) {
+      const type = typeOf({ parameters: {}, items });
+      await accept({ type, payload: {} }, { ...about, bodyHash: `of ${items.length}` }, false);
+    }
     const [first, second] = await Promise.all(requests.map(itemsOf));
     expect([first?.length, second]).toEqual([2, [{ item: 0, payload: { b: 3 } }]]);
   });
@@ -194,13 +207,47 @@ describe('a job is refused', () => {
     const { accept, requests, asked } = start(undefined, 8);
     const about = () => originOf({ actor: 'quick' });
     for (let n = 0; n < 6; n++) await accept({ type: plain, payload: {} }, about(), false);
-    expect(asked).toEqual(['unfinished-jobs-of', 'unfinished-jobs-of']);
+    expect(asked).toEqual(['job-loads-of', 'job-loads-of']);
     await tables.query({
       text: `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)
         SELECT 'job-quick-' || n, 1, 'quick', 'dummy', 'queued', 0, 1, 0, now(), false FROM generate_series(1, 7) n`,
     });
     await accept({ type: plain, payload: {} }, about(), false);
     expect(requests).toHaveLength(7);
+  });
+
+  it('of somebody of whom as many were begun within the time, occurrences of repeating jobs among them', async () => {
+    const text = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped, parent_id)
+      SELECT 'job-hasty-' || n, 1, 'hasty', 'dummy', 'succeeded', 0, 1, 0, now() - $1 * interval '1 s', false, 'job-parent'
+      FROM generate_series(1, ${RATE}) n`;
+    await tables.query({ text, values: [59] });
+    const refused = await refusal({}, start(undefined, 1_000), originOf({ actor: 'hasty' }));
+    expect(refused).toMatchObject({ kind: 'too-many', code: 'TOO_MANY_REQUESTS', retryAfter: 60 });
+    await tables.query({ text: `UPDATE jobs SET created_at = now() - interval '61 s' WHERE owner_id = 'hasty'` });
+    await start(undefined, 1_000).accept({ type: plain, payload: {} }, originOf({ actor: 'hasty' }), false);
+  });
+
+  it('that repeats, of a user who has as many that repeat, also when all are asked for at once', async () => {
+    const repeat = { cron: '0 9 * * *', timeZone: 'UTC' };
+    const insert = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped, repeat_cron)
+      VALUES ($1, 1, 'regular', 'dummy', 'scheduled', 0, 1, 0, now() - interval '1 day', false, '0 9 * * *')`;
+    const { accept } = start(undefined, 100, (id) => tables.query({ text: insert, values: [id] }));
+    const about = () => originOf({ actor: 'regular' });
+    const asked = [1, 2, 3, 4].map(() => accept({ type: plain, payload: {}, repeat }, about(), false));
+    const outcomes = await Promise.allSettled(asked);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'rejected']);
+    expect(outcomes[3]).toMatchObject({ reason: { kind: 'too-many', code: 'TOO_MANY_REPEATS' } });
+    await accept({ type: plain, payload: {}, repeat }, about(), true);
+  });
+
+  it('of a user whose files take all that they may, with the number', async () => {
+    const storing = { ...typeOf({ parameters: {}, bytes: 600 }), usesFiles: true };
+    const about = () => originOf({ actor: 'collector' });
+    await start().accept({ type: storing, payload: {} }, about(), false);
+    await createStoredFiles(tables, STORED).claim({ name: 'reports/1', account: 'collector', bytes: 401 });
+    expect(await refusal({ type: storing }, start(), about())).toMatchObject({
+      ...{ kind: 'too-many', code: 'TOO_MUCH_STORED', message: 'Your files take 401 bytes; they may take 1000.' },
+    });
   });
 
   it('for the moment, while it cannot be kept', async () => {

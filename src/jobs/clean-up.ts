@@ -23,6 +23,8 @@ const DELETIONS = {
   job_effects: `DELETE FROM job_effects WHERE (job_id, effect) IN (
       SELECT e.job_id, e.effect FROM job_effects e JOIN jobs j ON j.id = e.job_id
       WHERE e.done_at < now() - $1 * interval '1 ms' AND ${LONG_OVER} LIMIT $2)`,
+  mail_turns: `DELETE FROM mail_turns WHERE job_id IN (
+      SELECT job_id FROM mail_turns WHERE again_at < now() - $1 * interval '1 ms' LIMIT $2)`,
   job_leases: `DELETE FROM job_leases WHERE job_id IN (
       SELECT job_id FROM job_leases WHERE expires_at < now() - least($1::float8, 3600000) * interval '1 ms' LIMIT $2)`,
 };

@@ -7,6 +7,8 @@ import type { Files } from '../providers/files/files.ts';
 import type { Mail } from '../providers/mail/mail.ts';
 import type { Pauses } from './backoff.ts';
 import type { Items } from './items.ts';
+import type { AskedMail } from './mail-turns.ts';
+import type { StoredFile } from './stored-files.ts';
 
 /** What one kind of job wants and does: one file in `jobs/types`, and one line in `jobs/job-types.ts`. */
 export interface JobType<Payload = unknown> {
@@ -36,6 +38,8 @@ export interface PlanContext {
   readonly momentOf: (playlistId: string) => Promise<OwnedMoment | undefined>;
   readonly files: Files;
   readonly mail: { readonly enabled: readonly string[]; readonly standard: string };
+  /** How long a `dummy` may last; undefined where there are none. */
+  readonly dummySeconds: number | undefined;
 }
 
 export interface JobPlan {
@@ -47,6 +51,8 @@ export interface JobPlan {
   readonly items?: readonly object[];
   /** Of mail, when the job sends any. */
   readonly provider?: string;
+  /** Of the file that it will make, as far as that is known. */
+  readonly bytes?: number;
 }
 
 /** One attempt at a job. */
@@ -82,10 +88,16 @@ export interface Tools {
   readonly database: Database;
   readonly commands: Commands;
   readonly files: Files;
+  /** Counts a file against its account before it is kept. Throws a JobFailure when there is no room for it. */
+  claim(file: StoredFile): Promise<void>;
+  /** Resolves when a mail that a user asks for may be sent; throws a JobFailure `later` while its mailbox has had enough. */
+  mailTurn(mail: AskedMail): Promise<void>;
   /** Sends by the provider of that name. */
   send(provider: string, mail: Mail, signal: AbortSignal): Promise<string>;
   /** A directory for what is not yet whole. */
   readonly scratch: string;
+  /** How long a `dummy` may last. */
+  readonly dummySeconds: number;
 }
 
 export interface JobOutcome extends Partial<Progress> {

@@ -55,6 +55,7 @@ describe('take', () => {
       ...{ jobId: 'job-7', version: 4, lane: 'dummy', jobType: 'dummy', ownerId: 'user-1', parameters: '{}' },
       ...{ payloadId: 'job-7', payload: { to: 'a@example.com' }, provider: null, total: 1, allowed: 3 },
       ...{ runAt: expect.any(Date), repeatCron: null, repeatZone: null, abandoned: false },
+      ...{ repeatMissed: null, repeatUntil: null, repeatCount: null, occurred: 0 },
       ...{ attempt: 2, counted: 1, againAfter: 0, backoff: BACKOFF, priority: 0 },
     });
     expect(two).toMatchObject({ payloadId: 'job-gone', payload: null, abandoned: true });
@@ -86,7 +87,7 @@ describe('take', () => {
 
   it('gives a running job at once when nobody has leased it, though it was to be done later', async () => {
     await put({ job_id: 'job-1', state: 'running', inMs: 60_000 });
-    expect(await worker().take(['dummy'], 1, false)).toEqual([]);
+    expect(await worker().take(['dummy'], 1, { lost: false })).toEqual([]);
     expect(await worker().take(['dummy'], 1)).toHaveLength(1);
   });
 
@@ -178,24 +179,67 @@ describe('release', () => {
   });
 });
 
-describe('nextIn', () => {
-  it('is the time until the next free job of these lanes', async () => {
+describe('comeDue', () => {
+  it('is the time until the next job whose time comes', async () => {
     const leases = worker();
-    expect(await leases.nextIn(['dummy'])).toBeUndefined();
-    expect(await leases.nextIn([])).toBeUndefined();
-    await put({ job_id: 'job-1', inMs: 60_000 }, { job_id: 'job-2', inMs: 30_000, lane: 'archive' });
-    const ms = await leases.nextIn(['dummy']);
-    expect(ms).toBeGreaterThan(30_000);
-    expect(ms).toBeLessThanOrEqual(60_000);
-    expect(await leases.nextIn(['dummy', 'archive'])).toBeLessThanOrEqual(30_000);
+    expect(await leases.comeDue()).toBeUndefined();
+    await put(
+      { job_id: 'job-1', inMs: 60_000 },
+      { job_id: 'job-2', inMs: 30_000, lane: 'archive' },
+      { job_id: 'job-3' },
+    );
+    const ms = await leases.comeDue();
+    expect(ms).toBeGreaterThan(29_000);
+    expect(ms).toBeLessThanOrEqual(30_000);
   });
 
-  it('has passed for one that somebody could take now', async () => {
-    await put({ job_id: 'job-1' });
+  it('makes those due whose time has come, and only then they are taken', async () => {
+    await put({ job_id: 'job-1', inMs: 60_000 }, { job_id: 'job-2', inMs: 60_000 });
+    await sql(`UPDATE job_queue SET run_at = now() WHERE job_id = 'job-2'`);
     const leases = worker();
-    expect(await leases.nextIn(['dummy'])).toBeLessThan(0);
-    await leases.take(['dummy'], 1);
-    expect(await leases.nextIn(['dummy'])).toBeUndefined();
+    expect(await leases.take(['dummy'], 2)).toEqual([]);
+    expect(await leases.comeDue()).toBe(0);
+    expect(await leases.comeDue()).toBeGreaterThan(0);
+    expect(idsOf(await leases.take(['dummy'], 2))).toEqual(['job-2']);
+  });
+});
+
+describe('take from several accounts', () => {
+  const jobsOf = (owner_id: string, count: number) =>
+    numbers(count).map((index) => ({ job_id: `job-${owner_id}-${index}`, owner_id, inMs: index - 10_000 }));
+  const ownersOf = (jobs: readonly { ownerId: string }[]) => jobs.map(({ ownerId }) => ownerId);
+
+  it('goes round between those that have due jobs, and goes on after the one that was served last', async () => {
+    await put(...jobsOf('a', 50), ...jobsOf('b', 2), ...jobsOf('c', 2), ...jobsOf('d', 2));
+    const leases = worker();
+    expect(ownersOf(await leases.take(['dummy'], 3))).toEqual(['a', 'b', 'c']);
+    expect(ownersOf(await leases.take(['dummy'], 3))).toEqual(['d', 'a', 'b']);
+    expect(ownersOf(await leases.take(['dummy'], 4))).toEqual(['c', 'd', 'a', 'a']);
+  });
+
+  it('passes over one that holds its share while others have due jobs', async () => {
+    await put(...jobsOf('a', 50), ...jobsOf('b', 1));
+    const leases = worker();
+    expect(ownersOf(await leases.take(['dummy'], 1, { share: 4, held: new Map([['a', 4]]) }))).toEqual(['b']);
+  });
+
+  it('gives one alone more than its share, but for the last free place', async () => {
+    await put(...jobsOf('a', 50));
+    expect(await worker().take(['dummy'], 8, { share: 4 })).toHaveLength(7);
+    expect(await worker().take(['dummy'], 1, { share: 4, held: new Map([['a', 7]]) })).toEqual([]);
+    expect(await worker().take(['dummy'], 1, { share: 1 })).toHaveLength(1);
+  });
+
+  it('gives those that hold the fewest places the first ones, whichever lanes their jobs wait in', async () => {
+    await put(...jobsOf('a', 5), { job_id: 'job-b', owner_id: 'b', lane: 'archive' });
+    const held = new Map([['a', 1]]);
+    expect(ownersOf(await worker().take(['dummy', 'archive'], 2, { share: 4, held }))).toEqual(['b', 'a']);
+  });
+
+  it('finds the one account that has a job among those whose jobs are all leased', async () => {
+    await put(...numbers(40).map((index) => ({ job_id: `job-${index}`, owner_id: `a${index + 10}` })));
+    expect(await worker().take(['dummy'], 39)).toHaveLength(39);
+    expect(idsOf(await worker().take(['dummy'], 2))).toEqual(['job-39']);
   });
 });
 
@@ -210,9 +254,9 @@ const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nod
 describe('of 100,000 jobs that wait', () => {
   beforeEach(async () => {
     await sql(`INSERT INTO job_queue (job_id, version, lane, job_type, owner_id, parameters, total, max_attempts,
-        priority, backoff, backoff_first_ms, backoff_max_ms, run_at, state, attempt, counted, redo_through)
-      SELECT 'job-' || n, 1, (ARRAY['dummy', 'email:smtp', 'archive'])[n % 3 + 1], 'dummy', 'user-1', '{}', 1, 3,
-        0, 'none', 0, 0, now() + (CASE WHEN n % 2 = 0 THEN -n ELSE n END) * interval '1 s', 'waiting', 0, 0, 0
+        priority, backoff, backoff_first_ms, backoff_max_ms, run_at, occurred, state, due, attempt, counted, redo_through)
+      SELECT 'job-' || n, 1, (ARRAY['dummy', 'email:smtp', 'archive'])[n % 3 + 1], 'dummy', 'user-' || n % 1000 * (1 - n % 2), '{}', 1, 3,
+        0, 'none', 0, 0, now() + (CASE WHEN n % 2 = 0 THEN -n ELSE n END) * interval '1 s', 0, 'waiting', n % 2 = 0, 0, 0, 0
       FROM generate_series(1, 100000) n`);
     await sql('ANALYZE job_queue');
   });
@@ -225,17 +269,12 @@ describe('of 100,000 jobs that wait', () => {
       query: (query: { text: string; values?: unknown[] }) =>
         queue.database.use(async (client) => {
           await client.query(`PREPARE taking AS ${query.text}`);
-          const [lanes, limit, name, ms, lost, from] = query.values as [
-            string[],
-            number,
-            string,
-            number,
-            boolean,
-            Date,
-          ];
-          const list = `ARRAY[${lanes.map((lane) => `'${lane}'`).join()}]`;
+          const values = (query.values ?? []).map((value) => {
+            if (Array.isArray(value)) return `ARRAY[${value.map((lane) => `'${lane}'`).join()}]`;
+            return value instanceof Date ? `'${value.toISOString()}'` : `'${String(value)}'`;
+          });
           const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: Plan & Record<string, number> }] }>(
-            `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE taking (${list}, ${limit}, '${name}', ${ms}, ${lost}, '${from.toISOString()}')`,
+            `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE taking (${values.join()})`,
           );
           const { Plan: plan } = rows[0]!['QUERY PLAN'][0];
           explained.plan = plan;
@@ -248,7 +287,7 @@ describe('of 100,000 jobs that wait', () => {
     await leases.take(['dummy', 'email:smtp'], 16);
     const nodes = nodesOf(explained.plan!);
     const indexes = nodes.flatMap((node) => node['Index Name'] ?? []);
-    expect(indexes).toEqual(expect.arrayContaining(['job_queue_waiting', 'job_queue_running', 'job_leases_pkey']));
+    expect(indexes).toEqual(expect.arrayContaining(['job_queue_due', 'job_queue_running', 'job_leases_pkey']));
     expect(nodes.filter((node) => node['Node Type'] === 'Seq Scan')).toEqual([]);
     expect(explained.buffers).toBeLessThan(1_000);
   });

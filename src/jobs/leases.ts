@@ -22,6 +22,11 @@ export interface QueuedJob {
   readonly runAt: Date;
   readonly repeatCron: string | null;
   readonly repeatZone: string | null;
+  readonly repeatMissed: string | null;
+  readonly repeatUntil: Date | null;
+  readonly repeatCount: number | null;
+  /** Of a repeating job: how often it has occurred. */
+  readonly occurred: number;
   /** An attempt runs whose worker is not heard of any more. */
   readonly abandoned: boolean;
   readonly attempt: number;
@@ -36,10 +41,31 @@ export interface Held {
   readonly version: number;
 }
 
+/** How places are shared between accounts. */
+export interface Sharing {
+  /** Whether jobs whose worker is lost are looked for as well. */
+  readonly lost?: boolean;
+  /**
+   * Places that an account may hold while others have due jobs. One that would hold more gets what the others leave, and never
+   * the last free place: an attempt cannot be interrupted, and the next account to come would wait for its end.
+   */
+  readonly share?: number;
+  /** Places that each account holds now. */
+  readonly held?: ReadonlyMap<string, number>;
+}
+
 /** Time-limited claims on jobs, in rows that all workers see. The log decides whose attempt counts; this keeps others away. */
 export interface Leases {
-  /** Takes up to `limit` jobs of these lanes that are due, or, unless `lost` is false, whose worker is lost. */
-  take(lanes: readonly string[], limit: number, lost?: boolean): Promise<QueuedJob[]>;
+  /**
+   * Takes up to `limit` jobs of these lanes that are due, or, unless `lost` is false, whose worker is lost: of the accounts that
+   * hold the fewest places first, and of those in turn, each account's longest due first.
+   */
+  take(lanes: readonly string[], limit: number, sharing?: Sharing): Promise<QueuedJob[]>;
+  /**
+   * Makes jobs due whose time has come. Returns milliseconds until the next time of any: 0 when one has just come, undefined
+   * when none waits for a time.
+   */
+  comeDue(): Promise<number | undefined>;
   /**
    * Holds on to jobs. Returns those that are still ours, each with the attempt that runs or comes next as the queue knows it;
    * undefined: the job has ended.
@@ -47,40 +73,72 @@ export interface Leases {
   renew(jobIds: readonly string[]): Promise<Map<string, number | undefined>>;
   /** Lets go of jobs, each once the queue has come to that version of it: before, it looks as if it were to be done. Returns those that are ours no longer. */
   release(jobs: readonly Held[]): Promise<string[]>;
-  /** Milliseconds until a free job of these lanes is due, negative for one that is; undefined when none waits. */
-  nextIn(lanes: readonly string[]): Promise<number | undefined>;
 }
 
 const JOB = `q.job_id AS "jobId", q.version, q.lane, q.job_type AS "jobType", q.owner_id AS "ownerId", q.parameters,
   q.payload_id AS "payloadId", p.payload, q.provider, q.total, q.max_attempts AS allowed, q.run_at AS "runAt", q.repeat_cron AS "repeatCron",
-  q.repeat_zone AS "repeatZone", q.state = 'running' AS abandoned, q.attempt, q.counted, q.redo_through AS "againAfter", q.priority,
+  q.repeat_zone AS "repeatZone", q.repeat_missed AS "repeatMissed", q.repeat_until AS "repeatUntil", q.repeat_count AS "repeatCount", q.occurred,
+  q.state = 'running' AS abandoned, q.attempt, q.counted, q.redo_through AS "againAfter", q.priority,
   json_build_object('strategy', q.backoff, 'firstMs', q.backoff_first_ms, 'maxMs', q.backoff_max_ms) AS backoff`;
 
 const FREE = `NOT EXISTS (SELECT FROM job_leases l WHERE l.job_id = q.job_id AND l.expires_at > now())`;
 
+const DUE = `q.state = 'waiting' AND q.due`;
+
 /**
- * Of each lane the longest due, of all of them the longest due; a row that somebody else is just taking is passed over. $5:
- * those whose worker is lost as well, which are looked for among all that run, from $6 on.
+ * Accounts with due jobs are found one by one along the index of each lane, from the one after the last that was served ($7) to
+ * the end and from the beginning to it: what that costs depends on the jobs that are taken, not on those that wait. Two more than
+ * there are places: so many can hold their share; of so many one job each is enough. $5: jobs whose worker is lost as well, which are looked for among all that
+ * run, from $6 on. A row that is just being changed is passed over.
  */
-const TAKE = `WITH due AS (
-    SELECT q.* FROM (
-      SELECT w.* FROM unnest($1::text[]) AS lane (name) CROSS JOIN LATERAL (
-        SELECT q.job_id, q.run_at FROM job_queue q
-        WHERE q.state = 'waiting' AND q.lane = lane.name AND q.run_at <= now() AND ${FREE}
-        ORDER BY q.run_at, q.job_id LIMIT $2
-      ) w
-      UNION ALL
-      SELECT q.job_id, q.run_at FROM job_queue q WHERE $5 AND now() >= $6 AND q.state = 'running' AND q.lane = ANY($1) AND ${FREE}
-      ORDER BY run_at, job_id LIMIT $2
-    ) found JOIN job_queue q ON q.job_id = found.job_id
-    FOR UPDATE OF q SKIP LOCKED
+const TAKE = `WITH RECURSIVE account AS (
+    SELECT lane.name AS lane, turn.later, turn.owner_id COLLATE "C" AS owner_id, turn.last COLLATE "C" AS last, 0 AS nth
+    FROM unnest($1::text[]) AS lane (name), (VALUES (false, $7::text, '~'), (true, '', $7)) AS turn (later, owner_id, last)
+    UNION ALL
+    SELECT a.lane, a.later, next.owner_id, a.last, a.nth + 1 FROM account a CROSS JOIN LATERAL (
+      SELECT q.owner_id FROM job_queue q
+      WHERE ${DUE} AND q.lane = a.lane AND q.owner_id > a.owner_id AND q.owner_id <= a.last AND ${FREE}
+      ORDER BY q.owner_id LIMIT 1
+    ) next WHERE a.nth < $2 + 2
+  ), most AS (
+    SELECT CASE WHEN count(DISTINCT owner_id) > $2 + 1 THEN 1 ELSE $2 END AS jobs FROM account WHERE nth > 0
+  ), found AS (
+    SELECT job.*, a.later FROM account a CROSS JOIN LATERAL (
+      SELECT q.job_id, q.owner_id, q.run_at FROM job_queue q
+      WHERE ${DUE} AND q.lane = a.lane AND q.owner_id = a.owner_id AND ${FREE}
+      ORDER BY q.run_at, q.job_id LIMIT (SELECT jobs FROM most)
+    ) job WHERE a.nth > 0
+    UNION ALL
+    SELECT q.job_id, q.owner_id, q.run_at, q.owner_id <= $7 FROM job_queue q
+    WHERE $5 AND now() >= $6 AND q.state = 'running' AND q.lane = ANY($1) AND ${FREE}
+  ), placed AS (
+    SELECT f.*, coalesce(($8::json ->> f.owner_id)::int, 0) + row_number() OVER (PARTITION BY owner_id ORDER BY run_at, job_id) AS place
+    FROM found f
+  ), ranked AS (
+    SELECT job_id, place > $9 AS over, row_number() OVER (ORDER BY place > $9, place, later, owner_id) AS turn FROM placed
+  ), chosen AS (
+    SELECT job_id, turn FROM ranked WHERE turn <= $2 AND (NOT over OR turn < $2)
+  ), locked AS (
+    SELECT q.* FROM job_queue q WHERE q.job_id = ANY(ARRAY(SELECT job_id FROM chosen)) FOR UPDATE SKIP LOCKED
   ), leased AS (
     INSERT INTO job_leases AS l (job_id, worker, expires_at)
-    SELECT job_id, $3, now() + $4 * interval '1 ms' FROM due ORDER BY job_id
+    SELECT job_id, $3, now() + $4 * interval '1 ms' FROM locked ORDER BY job_id
     ON CONFLICT (job_id) DO UPDATE SET worker = excluded.worker, expires_at = excluded.expires_at WHERE l.expires_at <= now()
     RETURNING job_id
   )
-  SELECT ${JOB} FROM leased JOIN due q USING (job_id) LEFT JOIN job_payloads p ON p.id = q.payload_id ORDER BY q.run_at, q.job_id`;
+  SELECT ${JOB}, l.job_id IS NOT NULL AS taken FROM chosen c LEFT JOIN leased l USING (job_id) LEFT JOIN locked q USING (job_id)
+    LEFT JOIN job_payloads p ON p.id = q.payload_id ORDER BY c.turn`;
+
+/** So many at once, so that others can take what is due meanwhile. */
+const COME_DUE = `WITH late AS (
+    SELECT job_id FROM job_queue WHERE state = 'waiting' AND NOT due AND run_at <= now()
+    ORDER BY run_at, job_id LIMIT 1000 FOR UPDATE SKIP LOCKED
+  ), come AS (
+    UPDATE job_queue q SET due = true FROM late WHERE q.job_id = late.job_id RETURNING q.job_id
+  )
+  SELECT CASE WHEN EXISTS (SELECT FROM come) THEN 0 ELSE (
+    SELECT extract(epoch FROM run_at - now())::float8 * 1000 FROM job_queue
+    WHERE state = 'waiting' AND NOT due AND run_at > now() ORDER BY run_at, job_id LIMIT 1) END AS ms`;
 
 const RENEW = `WITH renewed AS (
     UPDATE job_leases SET expires_at = now() + $3 * interval '1 ms' WHERE job_id = ANY($1) AND worker = $2 RETURNING job_id
@@ -108,13 +166,37 @@ export function createLeases(
   leaseMs: number,
   takeOverFrom: Date = new Date(0),
 ): Leases {
+  /** The account that was served last. */
+  let served = '';
+
+  /** Returns what it got, and whether others were just at some of what it wanted. */
+  async function takeOnce(lanes: readonly string[], limit: number, { lost = true, share, held }: Sharing) {
+    const places = JSON.stringify(Object.fromEntries(held ?? []));
+    const rows = await database.query<Taken>({
+      name: 'lease-jobs',
+      text: TAKE,
+      values: [lanes, limit, worker, leaseMs, lost, takeOverFrom, served, places, share ?? NO_SHARE],
+    });
+    const jobs = rows.flatMap(({ taken, ...job }) => (taken ? [job] : []));
+    served = jobs.at(-1)?.ownerId ?? served;
+    return { jobs, isContended: jobs.length < rows.length };
+  }
+
   return {
-    take: (lanes, limit, lost = true) =>
-      database.query<QueuedJob & Record<string, unknown>>({
-        name: 'lease-jobs',
-        text: TAKE,
-        values: [lanes, limit, worker, leaseMs, lost, takeOverFrom],
-      }),
+    async take(lanes, limit, sharing = {}) {
+      const jobs: QueuedJob[] = [];
+      for (let tries = 0; tries < TRIES && jobs.length < limit; tries++) {
+        const held = heldWith(jobs, sharing.held);
+        const taken = await takeOnce(lanes, limit - jobs.length, { ...sharing, held });
+        jobs.push(...taken.jobs);
+        if (!taken.isContended) break;
+      }
+      return jobs;
+    },
+    async comeDue() {
+      const [row] = await database.query<{ ms: number | null }>({ name: 'come-due', text: COME_DUE });
+      return row?.ms ?? undefined;
+    },
     async renew(jobIds) {
       const query = { name: 'renew-leases', text: RENEW, values: [jobIds, worker, leaseMs] };
       const rows = await database.query<{ jobId: string; attempt: number | null }>(query);
@@ -124,16 +206,19 @@ export function createLeases(
       const query = { name: 'release-leases', text: RELEASE, values: [JSON.stringify(jobs), worker] };
       return (await database.query<{ jobId: string }>(query)).map(({ jobId }) => jobId);
     },
-    async nextIn(lanes) {
-      const [row] = await database.query<{ ms: number | null }>({
-        name: 'next-due',
-        text: `SELECT extract(epoch FROM min(w.run_at) - now())::float8 * 1000 AS ms
-          FROM unnest($1::text[]) AS lane (name) CROSS JOIN LATERAL (
-            SELECT q.run_at FROM job_queue q WHERE q.state = 'waiting' AND q.lane = lane.name AND ${FREE}
-            ORDER BY q.run_at, q.job_id LIMIT 1) w`,
-        values: [lanes],
-      });
-      return row?.ms ?? undefined;
-    },
   };
+}
+
+type Taken = QueuedJob & { readonly taken: boolean } & Record<string, unknown>;
+
+/** More places than any worker has. */
+const NO_SHARE = 2 ** 31 - 1;
+/** Workers that look at the same moment want the same jobs: those that lose look again. */
+const TRIES = 3;
+
+/** What each account holds once it has these jobs as well. */
+function heldWith(jobs: readonly QueuedJob[], before: Sharing['held']): Map<string, number> {
+  const held = new Map(before);
+  for (const { ownerId } of jobs) held.set(ownerId, (held.get(ownerId) ?? 0) + 1);
+  return held;
 }

@@ -19,15 +19,18 @@ function rowOf(stream: string, version: number, time: string, request: JobReques
     ...{ job_id: stream, version, lane: laneOf(jobType, provider), job_type: jobType, owner_id: ownerId, parameters },
     ...{ payload_id: payloadId, provider, total, max_attempts: attempts, priority },
     ...{ backoff: backoff.strategy, backoff_first_ms: backoff.firstMs, backoff_max_ms: backoff.maxMs },
-    ...{ run_at: runAt ?? time, repeat_cron: null, repeat_zone: null, ...(repeat && repeatColumns(repeat)) },
-    ...{ state: 'waiting', attempt: 0, counted: 0, redo_through: 0 },
+    ...{ run_at: runAt ?? time, ...(repeat ? repeatColumns(repeat) : ONCE), occurred: 0 },
+    ...{ state: 'waiting', due: !runAt && !repeat, attempt: 0, counted: 0, redo_through: 0 },
   };
 }
 
-const repeatColumns = ({ first, cron, timeZone }: Repeat) => ({
+const ONCE = {
+  ...{ repeat_cron: null, repeat_zone: null, repeat_missed: null, repeat_until: null, repeat_count: null },
+} as const;
+
+const repeatColumns = ({ first, cron, timeZone, missed, until, count }: Repeat) => ({
   run_at: first,
-  repeat_cron: cron,
-  repeat_zone: timeZone,
+  ...{ repeat_cron: cron, repeat_zone: timeZone, repeat_missed: missed, repeat_until: until, repeat_count: count },
 });
 
 /** The jobs of a consumer group that have not ended. */
@@ -52,7 +55,12 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
       run_at: 'timestamptz',
       repeat_cron: 'text',
       repeat_zone: 'text',
+      repeat_missed: 'text',
+      repeat_until: 'timestamptz',
+      repeat_count: 'integer',
+      occurred: 'integer',
       state: 'text',
+      due: 'boolean',
       attempt: 'integer',
       counted: 'integer',
       redo_through: 'integer',
@@ -61,9 +69,9 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
   ddl: `CREATE TABLE job_queue (
     job_id text COLLATE "C" PRIMARY KEY,
     version integer NOT NULL,
-    lane text NOT NULL,
+    lane text COLLATE "C" NOT NULL,
     job_type text NOT NULL,
-    owner_id text NOT NULL,
+    owner_id text COLLATE "C" NOT NULL,
     parameters text NOT NULL,
     payload_id text COLLATE "C",
     provider text,
@@ -76,13 +84,20 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
     run_at timestamptz NOT NULL,
     repeat_cron text,
     repeat_zone text,
+    repeat_missed text,
+    repeat_until timestamptz,
+    repeat_count integer,
+    occurred integer NOT NULL,
     state text NOT NULL,
+    -- What has no time to wait for is due at once; what has is made due when that has come (leases.ts).
+    due boolean NOT NULL,
     attempt integer NOT NULL,
     counted integer NOT NULL,
     -- Items that failed up to this attempt are done again; 0: none.
     redo_through integer NOT NULL
   ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
-  CREATE INDEX job_queue_waiting ON job_queue (lane, run_at, job_id) WHERE state = 'waiting';
+  CREATE INDEX job_queue_due ON job_queue (lane, owner_id, run_at, job_id) WHERE state = 'waiting' AND due;
+  CREATE INDEX job_queue_later ON job_queue (run_at, job_id) WHERE state = 'waiting' AND NOT due;
   CREATE INDEX job_queue_running ON job_queue (job_id) WHERE state = 'running'`,
   apply({ stream, version, time, event }: Applied, rows: Rows): void {
     switch (event.type) {
@@ -101,17 +116,17 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
         rows.patch(stream, { version, state: 'running', attempt: event.attempt, counted: event.counted });
         break;
       case 'JobAttemptFailed':
-        rows.patch(stream, { version, state: 'waiting', run_at: event.retryAt, counted: event.counted });
+        rows.patch(stream, { version, state: 'waiting', due: false, run_at: event.retryAt, counted: event.counted });
         break;
       case 'JobProgressed':
         rows.patch(stream, { version });
         break;
       case 'JobOccurred':
         if (event.next === null) rows.remove(stream);
-        else rows.patch(stream, { version, run_at: event.next });
+        else rows.patch(stream, { version, due: false, run_at: event.next, occurred: event.number });
         break;
       case 'JobRepeatChanged':
-        rows.patch(stream, { version, ...repeatColumns(event.repeat) });
+        rows.patch(stream, { version, due: false, ...repeatColumns(event.repeat) });
         break;
       case 'JobCompleted':
       case 'JobDied':

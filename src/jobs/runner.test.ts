@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { queuedJob } from '../../test/support/jobs.ts';
-import type { Held, Leases, QueuedJob } from './leases.ts';
+import type { Held, Leases, QueuedJob, Sharing } from './leases.ts';
 import { type Runner, type RunnerOptions, startRunner } from './runner.ts';
 
 /** Jest's clock does not reach the timers of `node:timers/promises`. */
@@ -36,7 +36,7 @@ type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 /** A queue in memory, whose leases one worker has. */
 function handMadeLeases(waiting: QueuedJob[]) {
   const ours = new Map<string, number | undefined>();
-  const asked: { lanes: readonly string[]; limit: number }[] = [];
+  const asked: { lanes: readonly string[]; limit: number; sharing: Sharing | undefined }[] = [];
   const answer = async <T>(work: () => T): Promise<T> => {
     if (hand.fault === 'refuses') throw new Error('no database');
     if (hand.fault === 'hangs')
@@ -63,9 +63,9 @@ function handMadeLeases(waiting: QueuedJob[]) {
 
   function leasesOf(): Mutable<Leases> {
     return {
-      take: (lanes, limit) =>
+      take: (lanes, limit, sharing) =>
         answer(() => {
-          asked.push({ lanes, limit });
+          asked.push({ lanes, limit, sharing });
           const found = hand.waiting.filter(({ lane }) => lanes.includes(lane)).slice(0, limit);
           hand.waiting = hand.waiting.filter((job) => !found.includes(job));
           for (const { jobId, attempt } of found) ours.set(jobId, attempt + 1);
@@ -79,7 +79,7 @@ function handMadeLeases(waiting: QueuedJob[]) {
           for (const { jobId } of gone) ours.delete(jobId);
           return gone.map(({ jobId }) => jobId);
         }),
-      nextIn: () => answer(() => hand.nextMs),
+      comeDue: () => answer(() => hand.nextMs),
     };
   }
 }
@@ -120,6 +120,14 @@ const finishAll = (begun: readonly Handled[]) => {
 };
 
 describe('a runner takes', () => {
+  it('for accounts in turn: it says what each holds, and half of its places, rounded up, as their share', async () => {
+    const jobs = [...jobsOf(2, { ownerId: 'a' }), ...jobsOf(1, { ownerId: 'b' })];
+    const { hand, runner } = await start(jobs, { concurrency: 5 });
+    runner.wake();
+    await pass(1_000);
+    expect(hand.asked.at(-1)).toMatchObject({ limit: 2, sharing: { share: 3, held: new Map([['a', 2], ['b', 1]]) } }); // prettier-ignore
+  });
+
   it('as many jobs as there is room for, and another one for each that ends', async () => {
     const jobs = jobsOf(5);
     const { begun, runner, hand } = await start(jobs);

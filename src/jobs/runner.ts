@@ -105,6 +105,8 @@ const LOST_EVERY = 0.05;
 /** Takes jobs as long as there is room. */
 function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand: WorkInHand, stopping: AbortSignal) {
   let lookedForLostAt = -Infinity;
+  let cameDueAt = -Infinity;
+  const share = Math.ceil(concurrency / 2);
   const hasRoom = () => hand.running < concurrency;
   const begin = (job: QueuedJob) => (stopping.aborted ? hand.decline(job) : hand.begin(job));
 
@@ -112,7 +114,9 @@ function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand
     const now = performance.now();
     const lost = now - lookedForLostAt >= LOST_EVERY * leaseMs;
     if (lost) lookedForLostAt = now;
-    return leases.take(closed, room, lost);
+    const held = new Map<string, number>();
+    for (const { job } of hand.runs()) held.set(job.ownerId, (held.get(job.ownerId) ?? 0) + 1);
+    return leases.take(closed, room, { lost, share, held });
   }
 
   /** One job finds out whether what its lane needs is well again. */
@@ -137,10 +141,12 @@ function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand
     },
     /** Milliseconds until there may be something to take. */
     async dueIn(): Promise<number> {
-      if (!hasRoom()) return LOOK_EVERY_MS;
-      const names = lanes().filter(isClosed);
-      const ms = await leases.nextIn(names.map(({ name }) => name));
-      return Math.max(1, ms ?? LOOK_EVERY_MS);
+      const now = performance.now();
+      // Without room as well: what has just come due must not wait behind what was due before.
+      if (!hasRoom() && now - cameDueAt < LOOK_EVERY_MS) return LOOK_EVERY_MS;
+      cameDueAt = now;
+      const ms = await leases.comeDue();
+      return hasRoom() ? Math.max(1, ms ?? LOOK_EVERY_MS) : LOOK_EVERY_MS;
     },
   };
 }

@@ -75,10 +75,13 @@ const fileColumns = ({ fileId, stored, name, kind, mediaType, size }: JobFile) =
   ...{ file_media_type: mediaType, file_size: size },
 });
 
-const repeatColumns = ({ first, cron, timeZone }: Repeat) => ({
+const ONCE = {
+  ...{ repeat_cron: null, repeat_zone: null, repeat_missed: null, repeat_until: null, repeat_count: null },
+} as const;
+
+const repeatColumns = ({ first, cron, timeZone, missed, until, count }: Repeat) => ({
   run_at: first,
-  repeat_cron: cron,
-  repeat_zone: timeZone,
+  ...{ repeat_cron: cron, repeat_zone: timeZone, repeat_missed: missed, repeat_until: until, repeat_count: count },
 });
 
 /** What a job has that is about to be done, for the first time or again. */
@@ -89,7 +92,7 @@ function rowOf(request: JobRequest) {
   return {
     ...AGAIN,
     ...{ owner_id: ownerId, type: jobType, state: runAt || repeat ? 'scheduled' : 'queued', total },
-    ...{ run_at: runAt, repeat_cron: null, repeat_zone: null, ...(repeat && repeatColumns(repeat)) },
+    ...{ run_at: runAt, ...(repeat ? repeatColumns(repeat) : ONCE) },
     ...{ payload_id: payloadId, parent_id: parentId, replaces },
     ...NO_FILE,
   };
@@ -113,6 +116,9 @@ export const jobs: Projection = {
       finished_at: 'timestamptz',
       repeat_cron: 'text',
       repeat_zone: 'text',
+      repeat_missed: 'text',
+      repeat_until: 'timestamptz',
+      repeat_count: 'integer',
       payload_id: 'text',
       parent_id: 'text',
       replaces: 'text',
@@ -140,6 +146,9 @@ export const jobs: Projection = {
     finished_at timestamptz,
     repeat_cron text,
     repeat_zone text,
+    repeat_missed text,
+    repeat_until timestamptz,
+    repeat_count integer,
     payload_id text COLLATE "C",
     parent_id text COLLATE "C",
     replaces text COLLATE "C",
@@ -161,6 +170,16 @@ export const jobs: Projection = {
   apply,
 };
 
+export interface RepeatView {
+  readonly cron: string;
+  readonly timeZone: string;
+  readonly missed: string;
+  /** ISO 8601: no time after it is due. */
+  readonly until?: string;
+  /** Occurrences after which it ends. */
+  readonly count?: number;
+}
+
 export interface JobView {
   readonly id: string;
   readonly type: string;
@@ -171,7 +190,7 @@ export interface JobView {
   readonly createdAt: string;
   readonly deliverAt?: string;
   readonly finishedAt?: string;
-  readonly repeat?: { readonly cron: string; readonly timeZone: string };
+  readonly repeat?: RepeatView;
   readonly parentId?: string;
   readonly replaces?: string;
   readonly result?: Record<string, unknown>;
@@ -193,6 +212,9 @@ interface JobRow {
   readonly finished_at: Date | null;
   readonly repeat_cron: string | null;
   readonly repeat_zone: string | null;
+  readonly repeat_missed: string | null;
+  readonly repeat_until: Date | null;
+  readonly repeat_count: number | null;
   readonly parent_id: string | null;
   readonly replaces: string | null;
   readonly result: string | null;
@@ -226,18 +248,24 @@ export async function findJob(database: Database, id: string): Promise<FoundJob 
 }
 
 function viewOf(row: JobRow): JobView {
-  const { id, type, state, done, total, failed, run_at, finished_at, repeat_cron, repeat_zone } = row;
+  const { id, type, state, done, total, failed, run_at, finished_at } = row;
   return {
     ...{ id, type, state, progress: { done, total, failed }, attempts: row.attempts.map(showAttempt) },
     createdAt: row.created_at.toISOString(),
     ...(run_at && { deliverAt: run_at.toISOString() }),
     ...(finished_at && { finishedAt: finished_at.toISOString() }),
-    ...(repeat_cron !== null && repeat_zone !== null && { repeat: { cron: repeat_cron, timeZone: repeat_zone } }),
+    ...(row.repeat_cron !== null && { repeat: repeatOf(row, row.repeat_cron) }),
     ...(row.parent_id !== null && { parentId: row.parent_id }),
     ...(row.replaces !== null && { replaces: row.replaces }),
     ...(state === 'succeeded' && { result: resultOf(row) }),
   };
 }
+
+const repeatOf = ({ repeat_zone, repeat_missed, repeat_until, repeat_count }: JobRow, cron: string): RepeatView => ({
+  ...{ cron, timeZone: repeat_zone ?? '', missed: repeat_missed ?? '' },
+  ...(repeat_until && { until: repeat_until.toISOString() }),
+  ...(repeat_count !== null && { count: repeat_count }),
+});
 
 function resultOf({ result, file_id: fileId, file_name: name, file_size: size }: JobRow): Record<string, unknown> {
   const made = fileId === null ? {} : { fileId, name, size };
@@ -268,16 +296,47 @@ export async function jobsOf(
   return rows.map(viewOf);
 }
 
-/** How many jobs of each of these accounts have not ended; it counts no further than `most`. */
-export async function unfinishedJobsOf(database: Database, owners: readonly string[], most: number): Promise<number[]> {
-  const rows = await database.query<{ owner: string; count: number }>({
-    name: 'unfinished-jobs-of',
-    text: `SELECT o.id AS owner, count(*) AS count FROM unnest($1::text[]) AS o (id)
-      CROSS JOIN LATERAL (SELECT FROM jobs WHERE owner_id = o.id AND state NOT IN ${OVER} LIMIT $2) j GROUP BY o.id`,
-    values: [[...new Set(owners)], most],
+/** How many jobs an account has, counted no further than the limit. */
+interface JobLoad {
+  /** That have not ended. */
+  readonly unfinished: number;
+  /** That were begun in the last `seconds`. */
+  readonly started: number;
+}
+
+/** How much these accounts have to do, in their order. */
+export async function jobLoadsOf(
+  database: Database,
+  owners: readonly string[],
+  limits: JobLoad & { readonly seconds: number },
+): Promise<JobLoad[]> {
+  const rows = await database.query<JobLoad & { owner: string }>({
+    name: 'job-loads-of',
+    text: `SELECT o.id AS owner, u.unfinished, s.started FROM unnest($1::text[]) AS o (id)
+      CROSS JOIN LATERAL (SELECT count(*) AS unfinished FROM
+        (SELECT FROM jobs WHERE owner_id = o.id AND state NOT IN ${OVER} LIMIT $2) j) u
+      CROSS JOIN LATERAL (SELECT count(*) AS started FROM
+        (SELECT FROM jobs WHERE owner_id = o.id AND created_at > now() - $4 * interval '1 s' LIMIT $3) j) s`,
+    values: [[...new Set(owners)], limits.unfinished, limits.started, limits.seconds],
   });
-  const counts = new Map(rows.map(({ owner, count }) => [owner, count]));
-  return owners.map((owner) => counts.get(owner) ?? 0);
+  const loads = new Map(rows.map(({ owner, ...load }) => [owner, load]));
+  return owners.map((owner) => loads.get(owner) ?? { unfinished: 0, started: 0 });
+}
+
+/** How many repeating jobs of an account have not ended. */
+export async function repeatingJobsOf(database: Database, owner: string): Promise<number> {
+  const [row] = await database.query<{ count: number }>({
+    name: 'repeating-jobs-of',
+    text: `SELECT count(*) AS count FROM jobs WHERE owner_id = $1 AND state NOT IN ${OVER} AND repeat_cron IS NOT NULL`,
+    values: [owner],
+  });
+  return row?.count ?? 0;
+}
+
+export async function jobExists(database: Database, id: string): Promise<boolean> {
+  return (
+    (await database.query({ name: 'job-exists', text: 'SELECT FROM jobs WHERE id = $1', values: [id] })).length > 0
+  );
 }
 
 /** Jobs that were given up, and whom nobody has dropped, the newest first. */

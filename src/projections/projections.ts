@@ -25,4 +25,4 @@ export const projections: readonly Projection[] = [
 ];
 
 /** Version of the read models; a generation is one build of one version. */
-export const READ_VERSION = 4;
+export const READ_VERSION = 5;

@@ -6,8 +6,10 @@ import { createAccounts } from '../accounts/accounts.ts';
 import { createPasswords } from '../accounts/passwords.ts';
 import { createSessions } from '../accounts/sessions.ts';
 import { createAnswers } from '../cache/answers.ts';
-import type { Config } from '../config.ts';
+import { type Config, dummySecondsOf } from '../config.ts';
+import { reasonOf } from '../errors.ts';
 import { topicOf } from '../events/placement.ts';
+import { hourly } from '../lifecycle.ts';
 import { sweepHourly } from '../providers/files/sweep.ts';
 import { buildApp, version } from '../http/app.ts';
 import { createAccept } from '../jobs/accept.ts';
@@ -23,7 +25,7 @@ import { openRows } from '../postgres/rows.ts';
 import { coversAmong } from '../projections/albums.ts';
 import { tellsAll } from '../projections/guard.ts';
 import { throttled } from '../throttle.ts';
-import { type Context, pausesOf } from './context.ts';
+import { type Context, pausesOf, quotaOf, storedFilesOf } from './context.ts';
 import type { Parts } from './parts.ts';
 
 export async function addApi(context: Context, health: Health, { reads, commands, files }: Parts): Promise<void> {
@@ -38,6 +40,7 @@ export async function addApi(context: Context, health: Health, { reads, commands
     access: await openAccess(context),
     answers: createAnswers({ ...cache, variant: variantOf(config), now: () => performance.now() }),
     files,
+    stored: storedFilesOf(config, context.resources.admin),
     playlistDuplicates: config.PLAYLIST_DUPLICATES,
     jobs: jobsOf(context, { reads, commands, files }, keys.LINK_KEY),
     rates: {
@@ -46,6 +49,7 @@ export async function addApi(context: Context, health: Health, { reads, commands
       register: rateOf(config.RATE_REGISTER),
       default: rateOf(config.RATE_DEFAULT),
       jobs: rateOf(config.RATE_JOBS),
+      covers: rateOf(config.RATE_COVERS),
     },
     counters: redis && { redis: redis.client, namespace: config.NAMESPACE },
     trustProxy: config.TRUST_PROXY,
@@ -69,12 +73,16 @@ function jobsOf({ config, resources, commits }: Context, { reads, commands, file
   const { admin: tables } = resources;
   const catalogTopic = topicOf(config.NAMESPACE, 'catalog');
   const { mail } = config;
+  const repeats = { seconds: config.REPEAT_SECONDS, perAccount: config.REPEATS };
+  const mustHaveRoom = quotaOf(config, reads);
   const accept = createAccept({
     ...{ commands, database: reads, catalogTopic, files, mail, tables, now: Date.now },
-    ...{ attempts: config.JOB_ATTEMPTS, pauses: pausesOf(config), unfinished: config.JOBS_UNFINISHED },
+    ...{ attempts: config.JOB_ATTEMPTS, pauses: pausesOf(config), mustHaveRoom },
+    stored: storedFilesOf(config, tables),
+    ...{ repeats, dummySeconds: dummySecondsOf(config) },
   });
   return {
-    ...{ accept, tables, commits, mail, filesProvider: config.FILES_PROVIDER },
+    ...{ accept, repeats, mustHaveRoom, tables, commits, mail, filesProvider: config.FILES_PROVIDER },
     links: { keys: { current: linkKey, previous: config.LINK_KEY_PREVIOUS }, age: config.LINK_AGE },
     batch: { items: config.BATCH_ITEMS, bytes: config.BATCH_BYTES },
   };
@@ -91,10 +99,17 @@ function addSweepers(
   const say = (level: 'info' | 'warn', message: string) => logger[level](message);
   const named = async (names: readonly string[]) =>
     (await tellsAll(reads, await log.ends(placement.all))) ? coversAmong(reads, names) : undefined;
-  lifecycle.add('sweeper', sweepHourly({ files, prefix: COVERS, named, now: Date.now }, say));
   const olderThanMs = config.FILES_KEEP_DAYS * DAY_MS;
+  const stored = storedFilesOf(config, resources.admin);
+  const removed = (names: readonly string[]) => stored.forget(names);
+  lifecycle.add('sweeper', sweepHourly({ files, prefix: COVERS, named, now: Date.now, removed }, say));
+  const forgetOld = () =>
+    stored
+      .forgetOld(olderThanMs + DAY_MS)
+      .catch((error: unknown) => logger.warn(`sizes of files are kept too long: ${reasonOf(error)}`));
+  lifecycle.add('stored files', hourly(forgetOld));
   for (const prefix of MADE_BY_JOBS) {
-    lifecycle.add('sweeper', sweepHourly({ files, prefix, olderThanMs, now: Date.now }, say));
+    lifecycle.add('sweeper', sweepHourly({ files, prefix, olderThanMs, now: Date.now, removed }, say));
   }
 }
 

@@ -4,8 +4,12 @@ import type { Config } from '../config.ts';
 import type { Word } from '../events/word.ts';
 import type { Faults } from '../faults.ts';
 import type { Probe } from '../http/health.ts';
+import { rateOf } from '../http/rate-limits.ts';
+import { createQuota } from '../jobs/quota.ts';
+import { createStoredFiles } from '../jobs/stored-files.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { Ownership } from '../log/ownership.ts';
+import type { Database } from '../postgres/pool.ts';
 import type { Consumers } from '../projections/consumers.ts';
 import type { Resources } from '../resources.ts';
 import type { CacheParts } from './cache.ts';
@@ -48,6 +52,13 @@ export interface Commits {
 
 /** Where word of commits is sent to other processes. */
 export const channelOf = ({ NAMESPACE }: Config) => `${NAMESPACE} commits`;
+
+/** How many jobs an account may have and begin. */
+export const quotaOf = ({ JOBS_UNFINISHED, RATE_JOBS }: Config, database: Database) =>
+  createQuota({ database, unfinished: JOBS_UNFINISHED, rate: rateOf(RATE_JOBS) });
+
+/** In the namespace's own tables. */
+export const storedFilesOf = ({ STORED_BYTES }: Config, tables: Database) => createStoredFiles(tables, STORED_BYTES);
 
 /** Pauses between attempts at a job. */
 export const pausesOf = (config: Config) => ({

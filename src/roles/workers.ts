@@ -6,9 +6,14 @@ import { EXPORTER } from '../consumers/exporter.ts';
 import { type GroupOptions, startGroup } from '../consumers/group.ts';
 import { createOccurrences, SCHEDULER } from '../consumers/scheduler.ts';
 import { createAttempts, WORKER } from '../consumers/worker.ts';
+import { AppError } from '../errors.ts';
 import { newId } from '../events/ids.ts';
+import { rateOf } from '../http/rate-limits.ts';
+import type { Database } from '../postgres/pool.ts';
 import { type Breakers, createBreakers } from '../jobs/breakers.ts';
-import type { JobType, Tools } from '../jobs/job-type.ts';
+import { JobFailure, type JobType, type Tools } from '../jobs/job-type.ts';
+import { createMailTurns, type MailRate } from '../jobs/mail-turns.ts';
+import type { StoredFiles } from '../jobs/stored-files.ts';
 import { jobTypes } from '../jobs/job-types.ts';
 import { laneOf, type QueueScope } from '../jobs/queue.ts';
 import { cleanUpHourly } from '../jobs/clean-up.ts';
@@ -16,9 +21,10 @@ import { guardedFiles } from '../jobs/guarded-files.ts';
 import { readAdoption } from '../log/ownership.ts';
 import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
 import { consumerProbe } from '../probes.ts';
+import { jobExists } from '../projections/jobs.ts';
 import { throttled } from '../throttle.ts';
 
-import { type Context, pausesOf } from './context.ts';
+import { type Context, pausesOf, quotaOf, storedFilesOf } from './context.ts';
 import type { Parts } from './parts.ts';
 
 const ROLES = ['exporter', 'worker', 'scheduler'] as const;
@@ -43,7 +49,10 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
     faults: context.faults,
     attemptMs: config.JOB_ATTEMPT_SECONDS * 1_000,
   });
-  const occurrences = createOccurrences({ commands, logger });
+  const occurrences = createOccurrences({
+    ...{ commands, logger, mustHaveRoom: quotaOf(config, reads), now: Date.now },
+    exists: (jobId) => jobExists(reads, jobId),
+  });
   const common = {
     ...{ worker, connection, log, placement, logger, onCrash: context.crash, ready: () => reads.ready() },
     ...{ consumers: context.consumers, ownership: context.ownership },
@@ -80,13 +89,16 @@ interface ToolParts extends Parts {
 }
 
 async function toolsOf(
-  { config, faults }: Context,
+  { config, faults, resources }: Context,
   { reads, commands, files, mail, breakers }: ToolParts,
 ): Promise<Tools> {
   const scratch = path.resolve(config.DATA_DIR, 'scratch', config.NAMESPACE);
   await mkdir(scratch, { recursive: true });
+  const { admin: tables } = resources;
   return {
-    ...{ database: reads, commands, scratch },
+    claim: claimOf(storedFilesOf(config, tables)),
+    mailTurn: mailTurnOf(rateOf(config.RATE_MAILS), tables),
+    ...{ database: reads, commands, scratch, dummySeconds: config.DUMMY_SECONDS },
     files: guardedFiles(files, breakers, filesBreaker(config)),
     async send(provider, letter, signal) {
       faults['before-mail']?.();
@@ -96,6 +108,26 @@ async function toolsOf(
       faults['after-mail']?.();
       return answer;
     },
+  };
+}
+
+/** Another attempt would have no more room. */
+const claimOf =
+  ({ claim }: Pick<StoredFiles, 'claim'>): Tools['claim'] =>
+  (file) =>
+    claim(file).catch((error: unknown) => {
+      const isRefusal = error instanceof AppError && error.kind === 'too-many';
+      throw isRefusal ? new JobFailure('never', error.code, error.message, { cause: error }) : error;
+    });
+
+function mailTurnOf(rate: MailRate | undefined, tables: Database): Tools['mailTurn'] {
+  if (!rate) return () => Promise.resolve();
+  const take = createMailTurns(tables, rate);
+  return async (mail) => {
+    const pauseMs = await take(mail);
+    if (pauseMs === 0) return;
+    const message = `an address gets ${rate.count} mails in ${rate.seconds} s at most`;
+    throw new JobFailure('later', 'MAILBOX_FULL', message, { pauseMs });
   };
 }
 

@@ -260,7 +260,7 @@ describe('a username', () => {
 });
 
 describe('wrong passwords for one account', () => {
-  const FEW = { login: undefined, failures: { count: 5, seconds: 900 }, register: undefined };
+  const FEW = { login: undefined, failures: { count: 5, seconds: 900 }, register: undefined, covers: undefined };
   /** Guesses may be under way when the last one that is allowed fails. */
   const AT_ONCE = 3;
   const HOME = '198.51.100.7';
@@ -429,6 +429,24 @@ describe('a refresh token', () => {
       whom.username,
     );
     expect(left).toEqual([{ good: true }]);
+  });
+
+  it('is refused once its account has had a thousand later ones', async () => {
+    const { refreshToken: oldest, ...whom } = await newSession();
+    await admin.query(
+      `INSERT INTO refresh_tokens (token_hash, account_id, expires_at)
+        SELECT sha256(convert_to($1 || n, 'UTF8')), (SELECT id FROM accounts WHERE username = $1), now() + interval '8 days'
+        FROM generate_series(1, 999) n`,
+      [whom.username],
+    );
+    expect((await api.refresh({ refreshToken: oldest })).statusCode).toBe(200);
+    expect((await api.logIn(credentialsOf(whom))).statusCode).toBe(201);
+    expect((await api.refresh({ refreshToken: oldest })).statusCode).toBe(400);
+    const [{ count }] = (await select(
+      'SELECT count(*)::int AS count FROM refresh_tokens t JOIN accounts a ON a.id = t.account_id WHERE username = $1',
+      whom.username,
+    )) as [{ count: number }];
+    expect(count).toBe(1_000);
   });
 
   it('is refused when it is signed as ours but was never given', async () => {

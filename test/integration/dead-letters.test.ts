@@ -84,6 +84,17 @@ describe('a dead letter', () => {
     expect([again.status, again.body?.data?.jobId]).toEqual([202, jobId]);
   });
 
+  it('is done again once with a corrected payload, however many want it at the same time', async () => {
+    const id = await deadJob(100);
+    const redrive = (failures: number) => admin.post(`/admin/dead-letters/${id}/redrive`, { payload: { failures } });
+    const answers = await Promise.all(Array.from({ length: 10 }, () => redrive(0)));
+    const jobIds = new Set(answers.flatMap(({ body }) => body?.data?.jobId ?? []));
+    expect(jobIds.size).toBe(1);
+    const jobs = (await owner.client.get('/jobs?limit=100')).body?.data?.jobs ?? [];
+    expect(jobs.filter(({ replaces }) => replaces === id)).toHaveLength(1);
+    expect(await redrive(1)).toMatchObject({ status: 409, body: { code: 'ALREADY_REDRIVEN' } });
+  });
+
   it('is dropped, and the job stays dead', async () => {
     const id = await deadJob();
     expect((await admin.delete(`/admin/dead-letters/${id}`)).status).toBe(200);

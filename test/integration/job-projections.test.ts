@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { JobEvent, JobFile, JobRequest } from '../../src/events/jobs.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import { jobAttempts } from '../../src/projections/job-attempts.ts';
-import { deadJobs, findJob, jobs, jobsOf, unfinishedJobsOf } from '../../src/projections/jobs.ts';
+import { deadJobs, findJob, jobLoadsOf, jobs, jobsOf } from '../../src/projections/jobs.ts';
 import { fileOfJob, filesOf, findFiles } from '../../src/projections/made-files.ts';
 import { changesOf } from '../../src/projections/postgres-store.ts';
 import type { Applied } from '../../src/projections/projection.ts';
@@ -75,13 +75,23 @@ describe('a job is shown', () => {
     [
       'as scheduled when it repeats, with its first time',
       [requested({ repeat })],
-      { ...base, state: 'scheduled', deliverAt: first, repeat: { cron: repeat.cron, timeZone: repeat.timeZone } },
+      {
+        ...base,
+        state: 'scheduled',
+        deliverAt: first,
+        repeat: { cron: repeat.cron, timeZone: repeat.timeZone, missed: 'run-once' },
+      },
       { version: 1 },
     ],
     [
       'with its next time',
       [requested({ repeat }), occurred(first, second)],
-      { ...base, state: 'scheduled', deliverAt: second, repeat: { cron: repeat.cron, timeZone: repeat.timeZone } },
+      {
+        ...base,
+        state: 'scheduled',
+        deliverAt: second,
+        repeat: { cron: repeat.cron, timeZone: repeat.timeZone, missed: 'run-once' },
+      },
       { version: 2 },
     ],
     [
@@ -89,7 +99,7 @@ describe('a job is shown', () => {
       [requested({ repeat }), occurred(first, null)],
       {
         ...{ ...base, state: 'succeeded', deliverAt: first, finishedAt: timeOf(1), result: {} },
-        repeat: { cron: repeat.cron, timeZone: repeat.timeZone },
+        repeat: { cron: repeat.cron, timeZone: repeat.timeZone, missed: 'run-once' },
       },
       { version: 2 },
     ],
@@ -250,16 +260,21 @@ describe('jobs of an account', () => {
   it('that have not ended are counted, no further than is asked', async () => {
     await writeMany();
     const count = mine.filter((index) => index % 5 < 2).length;
-    expect(await unfinishedJobsOf(database, ['user-1', 'nobody', 'user-1'], 100)).toEqual([count, 0, count]);
-    expect(await unfinishedJobsOf(database, ['user-1'], 3)).toEqual([3]);
+    expect(await unfinishedOf(['user-1', 'nobody', 'user-1'], 100)).toEqual([count, 0, count]);
+    expect(await unfinishedOf(['user-1'], 3)).toEqual([3]);
   });
 
   it('that wait for another attempt, or for their time, have not ended', async () => {
     await apply(historyOf('job-1', requested(), started(1), failed(1, 1)));
     await apply(historyOf('job-2', requested({ repeat })));
-    expect(await unfinishedJobsOf(database, ['user-1'], 100)).toEqual([2]);
+    expect(await unfinishedOf(['user-1'], 100)).toEqual([2]);
   });
 });
+
+async function unfinishedOf(owners: readonly string[], unfinished: number): Promise<number[]> {
+  const loads = await jobLoadsOf(database, owners, { unfinished, started: 0, seconds: 0 });
+  return loads.map((load) => load.unfinished);
+}
 
 describe('dead jobs', () => {
   it('are those of all, the newest first, but for those that were dropped', async () => {

@@ -85,11 +85,15 @@ async function apply({ database }: BareQueue, scope: QueueScope, events: readonl
 const row = {
   ...{ job_id: 'job-1', lane: 'dummy', job_type: 'dummy', owner_id: 'user-1', parameters: '{}', payload_id: null },
   ...{ provider: null, total: 1, max_attempts: 3, repeat_cron: null, repeat_zone: null, state: 'waiting' },
+  ...{ repeat_missed: null, repeat_until: null, repeat_count: null, occurred: 0, due: true },
   ...{ priority: 0, backoff: 'exponential', backoff_first_ms: 1_000, backoff_max_ms: 300_000 },
   ...{ attempt: 0, counted: 0, redo_through: 0, run_at: new Date(timeOf(0)), version: 1 },
 };
 const mailedRow = { ...row, lane: 'email:smtp', job_type: 'email', provider: 'smtp', payload_id: 'job-1', total: 4 };
-const repeatingRow = { ...row, run_at: new Date(first), repeat_cron: repeat.cron, repeat_zone: repeat.timeZone };
+const repeatingRow = {
+  ...{ ...row, run_at: new Date(first), repeat_cron: repeat.cron, repeat_zone: repeat.timeZone },
+  ...{ repeat_missed: 'run-once', due: false },
+};
 const later = '2031-01-01T00:00:00.000Z';
 
 type Case = [string, QueueScope, readonly JobEvent[], object[]];
@@ -111,7 +115,7 @@ describe('the queue has', () => {
   it.each<Case>([
     ['a job that was asked for', WORKER, [requested()], [row]],
     ['what a job needs', WORKER, [requested(mailed)], [mailedRow]],
-    ['a job that is to wait', WORKER, [requested({ runAt: later })], [{ ...row, run_at: new Date(later) }]],
+    ['a job that is to wait', WORKER, [requested({ runAt: later })], [{ ...row, run_at: new Date(later), due: false }]],
     [
       'an export, with the exporters only',
       EXPORTER,
@@ -126,7 +130,7 @@ describe('the queue has', () => {
       'a repeating job at its next time',
       SCHEDULER,
       [requested({ repeat }), occurred(first, second)],
-      [{ ...repeatingRow, version: 2, run_at: new Date(second) }],
+      [{ ...repeatingRow, version: 2, run_at: new Date(second), occurred: 1 }],
     ],
     [
       'a repeating job at the first time of its changed repeat',
@@ -152,7 +156,7 @@ describe('the queue has', () => {
       'a job that waits for another attempt',
       WORKER,
       [requested(), started(1), failed(1, 1, later)],
-      [{ ...row, version: 3, attempt: 1, counted: 1, run_at: new Date(later) }],
+      [{ ...row, version: 3, attempt: 1, counted: 1, run_at: new Date(later), due: false }],
     ],
     [
       'the version of a job that says how far it is',
@@ -181,7 +185,7 @@ describe('the queue has', () => {
       'a job that fails again after it was begun again',
       WORKER,
       [requested(), started(1), died(1), retried(1), started(2), failed(2, 1, later)],
-      [{ ...row, version: 6, attempt: 2, counted: 1, redo_through: 1, run_at: new Date(later) }],
+      [{ ...row, version: 6, attempt: 2, counted: 1, redo_through: 1, run_at: new Date(later), due: false }],
     ],
   ])('%s: the same applied once, twice, in one batch and one by one', async (_, scope, events, rows) => {
     const queue = await open(scope);

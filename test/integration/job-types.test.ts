@@ -61,7 +61,7 @@ async function ask(type: JobType, payload: unknown, context: Partial<PlanContext
   const jobId = thingIdOf('job', newId());
   const mail = { enabled: [], standard: '' };
   const momentOf = () => Promise.resolve(undefined);
-  const known = { jobId, caller: owner, isAdmin: false, database: api.reads, momentOf, files, mail };
+  const known = { jobId, caller: owner, isAdmin: false, database: api.reads, momentOf, files, mail, dummySeconds: 30 };
   const plan = await type.plan(type.payload.parse(payload), { ...known, ...context });
   await keepItems(core.admin, jobId, plan.items ?? []);
   return { jobId, type, plan };
@@ -90,7 +90,8 @@ function work(
     },
   };
   const send = () => Promise.reject(new Error('nothing is to be mailed'));
-  return type.work(given, { database: api.reads, commands: api.commands, files, send, scratch, ...tools });
+  const free = { claim: () => Promise.resolve(), mailTurn: () => Promise.resolve(), dummySeconds: 30 };
+  return type.work(given, { database: api.reads, commands: api.commands, files, send, scratch, ...free, ...tools });
 }
 
 const itemsOf = ({ jobId }: Asked) =>
@@ -539,7 +540,7 @@ describe('an import', () => {
 
   it('is given up when nobody has kept what was to be imported', async () => {
     const asked = await importing([album('Lost')]);
-    await files.remove(`imports/${asked.jobId}.ndjson`);
+    await files.remove((asked.plan.parameters as { stored: string }).stored);
     await expect(work(asked)).rejects.toMatchObject({ kind: 'never', code: 'PAYLOAD_LOST' });
   });
 

@@ -157,6 +157,7 @@ const made = {
 const jobRow = {
   ...{ id: 'job-1', version: 1, owner_id: 'user-1', type: 'dummy', state: 'queued', done: 0, total: 3, failed: 0 },
   ...{ created_at: at, run_at: null, finished_at: null, repeat_cron: null, repeat_zone: null },
+  ...{ repeat_missed: null, repeat_until: null, repeat_count: null },
   ...{ payload_id: 'job-1', parent_id: 'job-0', replaces: 'job-x', dropped: false, result: null, ...unmade },
 };
 const attemptRow = (attempt: number, ended: object = { finished_at: null, code: null, error: null }) => ({
@@ -329,7 +330,7 @@ cases.jobs = [
     [
       {
         ...{ ...jobRow, version: 2, state: 'scheduled', run_at: new Date('2026-03-01T09:00:00.000Z') },
-        ...{ repeat_cron: '0 9 1 * *', repeat_zone: 'UTC' },
+        ...{ repeat_cron: '0 9 1 * *', repeat_zone: 'UTC', repeat_missed: 'run-once' },
       },
     ],
   ],
@@ -343,7 +344,7 @@ cases.jobs = [
     [
       {
         ...{ ...jobRow, version: 2, state: 'scheduled', run_at: new Date('2026-02-02T02:00:00.000Z') },
-        ...{ repeat_cron: '0 9 * * 1', repeat_zone: 'Asia/Jakarta' },
+        ...{ repeat_cron: '0 9 * * 1', repeat_zone: 'Asia/Jakarta', repeat_missed: 'run-once' },
       },
     ],
   ],
@@ -353,7 +354,7 @@ cases.jobs = [
     [
       {
         ...{ ...jobRow, version: 2, state: 'succeeded', run_at: new Date(monthly.repeat.first), finished_at: at },
-        ...{ repeat_cron: '0 9 1 * *', repeat_zone: 'UTC' },
+        ...{ repeat_cron: '0 9 1 * *', repeat_zone: 'UTC', repeat_missed: 'run-once' },
       },
     ],
   ],

@@ -15,7 +15,7 @@ afterEach(async () => {
 async function startApi(url: string, name: string, login: Rate) {
   const redis = connectRedis({ url, log: () => undefined });
   const { app } = httpApp({
-    rates: { login, failures: undefined, register: undefined, jobs: undefined, default: undefined },
+    rates: { login, failures: undefined, register: undefined, jobs: undefined, covers: undefined, default: undefined },
     counters: { redis: redis.client, namespace: name },
   });
   opened.push(redis, { stop: () => app.close() });

@@ -54,6 +54,7 @@ export interface Job {
   finishedAt?: string;
   parentId?: string;
   replaces?: string;
+  repeat?: { cron: string; timeZone: string; missed: string; until?: string; count?: number };
   result?: { fileId?: string };
 }
 

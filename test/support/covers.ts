@@ -37,7 +37,7 @@ export async function startCoverServer(settings: Settings = {}, entry?: string):
   const url = `http://127.0.0.1:${port}`;
   const env = {
     ...{ NAMESPACE: namespace(), PARTITIONS: '2', DATA_DIR: path.join(own, 'data'), TMPDIR: temporary },
-    ...{ PUBLIC_URL: url, ...settingsOf(database.connection), ...settings },
+    ...{ PUBLIC_URL: url, RATE_COVERS: 'off', ...settingsOf(database.connection), ...settings },
   };
   const launch = (file?: string, more: Settings = {}) =>
     startProcess({ env: { ...env, ...more }, port, ...(file && { entry: file }) });

@@ -100,6 +100,7 @@ export interface QueueRow {
   readonly lane?: string;
   readonly job_type?: string;
   readonly payload_id?: string | null;
+  readonly owner_id?: string;
   /** Milliseconds from now. */
   readonly inMs?: number;
   readonly state?: 'waiting' | 'running';
@@ -108,10 +109,11 @@ export interface QueueRow {
 }
 
 const QUEUE_ROWS = `INSERT INTO job_queue (job_id, version, lane, job_type, owner_id, parameters, payload_id, total, max_attempts,
-    priority, backoff, backoff_first_ms, backoff_max_ms, run_at, state, attempt, counted, redo_through)
-  SELECT job_id, coalesce(version, 1), coalesce(lane, 'dummy'), coalesce(job_type, 'dummy'), 'user-1', '{}', payload_id, 1, 3,
-    0, 'exponential', 1000, 300000, now() + coalesce("inMs", -1000) * interval '1 ms', coalesce(state, 'waiting'), coalesce(attempt, 0), coalesce(counted, 0), 0
-  FROM json_to_recordset($1) AS r (job_id text, version int, lane text, job_type text, payload_id text, "inMs" float8,
+    priority, backoff, backoff_first_ms, backoff_max_ms, run_at, occurred, state, due, attempt, counted, redo_through)
+  SELECT job_id, coalesce(version, 1), coalesce(lane, 'dummy'), coalesce(job_type, 'dummy'), coalesce(owner_id, 'user-1'), '{}', payload_id, 1, 3,
+    0, 'exponential', 1000, 300000, now() + coalesce("inMs", -1000) * interval '1 ms', 0, coalesce(state, 'waiting'), coalesce("inMs", 0) <= 0,
+    coalesce(attempt, 0), coalesce(counted, 0), 0
+  FROM json_to_recordset($1) AS r (job_id text, owner_id text, version int, lane text, job_type text, payload_id text, "inMs" float8,
     state text, attempt int, counted int)`;
 
 /** Rows as the projection would leave them. */
@@ -134,6 +136,7 @@ export const queuedJob = (given: Partial<QueuedJob> = {}): QueuedJob => ({
   ...{ jobId: newJobId(), version: 1, lane: 'dummy', jobType: 'dummy', ownerId: 'user-1', parameters: '{}' },
   ...{ payloadId: null, payload: null, provider: null, total: 1, allowed: 3, runAt: new Date(0) },
   ...{ backoff: BACKOFF, priority: 0 },
-  ...{ repeatCron: null, repeatZone: null, abandoned: false, attempt: 0, counted: 0, againAfter: 0 },
+  ...{ repeatCron: null, repeatZone: null, repeatMissed: null, repeatUntil: null, repeatCount: null, occurred: 0 },
+  ...{ abandoned: false, attempt: 0, counted: 0, againAfter: 0 },
   ...given,
 });

@@ -11,6 +11,8 @@ import { freePort } from './ports.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const READY_WITHIN_MS = 90_000;
+/** Whatever NODE_ENV is, and as long as any test has one last. */
+const DUMMIES = { DUMMY_JOBS: 'on', DUMMY_SECONDS: '600' };
 
 /** A process of OpenMusic. */
 export interface OpenMusicProcess {
@@ -62,7 +64,7 @@ function run(file: string, args: readonly string[], { env, cwd = root, entry }: 
 export async function startProcess(options: ProcessOptions): Promise<OpenMusicProcess> {
   const { entry = 'src/main.ts' } = options;
   const port = options.port ?? (await freePort());
-  const env = { HEALTH_PORT: String(port), PORT: String(port), HOST: '127.0.0.1', ...options.env };
+  const env = { HEALTH_PORT: String(port), PORT: String(port), HOST: '127.0.0.1', ...DUMMIES, ...options.env };
   const { child, output } = run(entry, [], { ...options, env });
   const url = `http://127.0.0.1:${port}`;
   const ended = endOf(child);

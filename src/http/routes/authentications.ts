@@ -41,6 +41,8 @@ const schemas = {
     tags,
     operationId: 'logIn',
     summary: 'Log in',
+    description:
+      'An account has 1,000 sessions at most: one more ends the oldest, whose refresh token is good no more.',
     body: z.strictObject({ username: storable(REQUEST_LENGTH), password: givenPassword }).meta({ id: 'Login' }),
     response: {
       201: answer('Logged in.', success(z.strictObject({ accessToken, refreshToken: z.string() }))),

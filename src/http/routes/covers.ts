@@ -1,10 +1,13 @@
 import { hash } from 'node:crypto';
 import multipart from '@fastify/multipart';
+import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { isMet } from '../../commands/command.ts';
 import { notFound } from '../../errors.ts';
-import { newId } from '../../events/ids.ts';
+import { commandIdOf } from '../../events/ids.ts';
 import { filesUnavailable } from '../../providers/files/failure.ts';
+import type { StoredFiles } from '../../jobs/stored-files.ts';
 import type { Files, OpenFile } from '../../providers/files/files.ts';
 import { REQUEST_LENGTH } from '../../text.ts';
 import { catalogAccess } from '../access.ts';
@@ -15,12 +18,16 @@ import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
 import { sendFile } from '../send-file.ts';
 import { changeHeaders, done, params } from '../schemas.ts';
+import { limited, type Rates } from '../rate-limits.ts';
 import { fileOf } from '../upload.ts';
 import { validatorCompiler } from '../validation.ts';
 import { albumMustExist, type CatalogDependencies, representAlbum, streamOf } from './albums.ts';
 
 export interface CoverDependencies extends CatalogDependencies {
   readonly files: Pick<Files, 'put' | 'open'>;
+  readonly stored: Pick<StoredFiles, 'claim'>;
+  /** Of covers that one address changes without login. */
+  readonly rates: Pick<Rates, 'covers'>;
 }
 
 const MAX_BYTES = 512_000;
@@ -45,7 +52,7 @@ const schemas = {
     body: form,
     response: {
       201: answer('Changed.', done('The cover was changed.'), ['idempotency-replayed']),
-      ...failures(400, 401, 403, 404, 409, 412, 413, 415, 422, 503),
+      ...failures(400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503),
     },
   },
   read: {
@@ -65,27 +72,40 @@ const schemas = {
 export const coverRoutes =
   (deps: CoverDependencies): FastifyPluginAsyncZod =>
   async (app) => {
-    const { commands, idempotencyKeys, files } = deps;
-    const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
+    const { commands, idempotencyKeys, files, stored } = deps;
+    const { onRequest: mayWrite, mustBeAllowed } = catalogAccess(deps.catalogWrites);
+    const onRequest = [mayWrite, ...limited(app, 'covers', deps.rates.covers).map(withoutLogin)];
     await app.register(multipart);
     // The form is read by the handler: it is no object before.
     app.setValidatorCompiler<z.ZodType>((part) => (part.httpPart === 'body' ? () => true : validatorCompiler(part)));
 
-    const beforeCover = [onRequest, limitCovers()];
+    const beforeCover = [...onRequest, limitCovers()];
+
+    /** The file is there before the event that names it. When none will, the sweep takes it away: here nobody can know. */
+    async function keep({ account }: FastifyRequest, { file: name, bytes, mediaType }: Cover): Promise<void> {
+      if (account) await stored.claim({ name, account: account.id, bytes: bytes.length });
+      await files.put(name, bytes, mediaType).catch(filesUnavailable);
+    }
+
     app.post('/albums/:id/covers', { schema: schemas.upload, onRequest: beforeCover }, async (request, reply) => {
       const bytes = await fileOf(request, 'cover', { bytes: MAX_BYTES });
       const { extension, mediaType } = imageTypeOf(bytes);
       const stream = streamOf(request.params.id);
       const mustExist = () => albumMustExist(deps, stream);
       await mustBeAllowed(request, mustExist);
-      const file = `${COVERS}${newId()}.${extension}`;
+      const content = hash('sha256', bytes, 'base64url');
+      const origin = originOf(request, idempotencyKeys, { cover: content });
+      // The same command with the same image keeps the same file, however often it is tried.
+      const file = `${COVERS}${commandIdOf('cover', origin.commandId, content)}.${extension}`;
       const command = { type: 'ChangeCover', cover: { file, mediaType, size: bytes.length } } as const;
-      const origin = originOf(request, idempotencyKeys, { cover: hash('sha256', bytes, 'base64url') });
-      // A repeated command is answered as it was, whatever became of the album since.
-      if (!origin.repeatable) await mustExist();
-      // The file is there before the event that names it. When none will, the sweep takes it away: here nobody can know.
-      await files.put(file, bytes, mediaType).catch(filesUnavailable);
-      const sent = commands.album({ stream, command, origin, expectedVersion: expectedVersion(request) });
+      const condition = expectedVersion(request);
+      // A repeated command is answered as it was, whatever became of the album since: it does not come here.
+      const context = async (version: number) => {
+        await mustExist();
+        if (isMet(condition, version)) await keep(request, { file, bytes, mediaType });
+        return undefined;
+      };
+      const sent = commands.album({ stream, command, origin, expectedVersion: condition, context });
       markReplay(reply, await conditionally(reply, sent, () => representAlbum(deps, stream)));
       return reply.code(201).send({ status: 'success', message: 'The cover was changed.' });
     });
@@ -99,4 +119,16 @@ export const coverRoutes =
       const image = { file: { ...open, read }, mediaType: mediaTypeOf(file), etag: `"${file}"` };
       return sendFile(request, reply, image);
     });
+  };
+
+interface Cover {
+  readonly file: string;
+  readonly bytes: Buffer;
+  readonly mediaType: string;
+}
+
+/** Whoever has logged in is limited by what the account stores. */
+const withoutLogin = (limit: onRequestAsyncHookHandler): onRequestAsyncHookHandler =>
+  async function (this: FastifyInstance, request, reply) {
+    if (!request.account) await limit.call(this, request, reply);
   };

@@ -5,13 +5,14 @@ import { byKey } from '../../projections/lists.ts';
 import { storable } from '../../text.ts';
 import { isAdmin } from '../access.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
-import { jobAccepted, jobView } from '../job-schemas.ts';
+import { jobAccepted, jobView, repeat } from '../job-schemas.ts';
 import { jobBody, wishOf } from '../job-wishes.ts';
 import { inPieces } from '../long-answers.ts';
 import { common, jobStarter, sendJob, START_FAILURES, type StartDependencies, streamOf } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
 import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../paging.ts';
+import { changeRepeat } from '../repeats.ts';
 import { done, params, readHeaders, success, writeHeaders } from '../schemas.ts';
 
 const listQuery = z.object({
@@ -74,6 +75,20 @@ export const jobSchemas = {
       ...failures(400, 401, 404, 409, 422, 503),
     },
   },
+  change: {
+    ...common,
+    operationId: 'changeJob',
+    summary: 'Have a job repeat in another way, or for longer',
+    description:
+      'What is not given stays, but for the end: a user’s job repeats for another year and another 1,000 times at most.',
+    headers: writeHeaders,
+    params,
+    body: z.strictObject({ repeat: repeat.partial() }).meta({ id: 'JobChange' }),
+    response: {
+      200: answer('Changed.', done('The job was changed.'), ['idempotency-replayed']),
+      ...failures(400, 401, 404, 409, 412, 413, 415, 422, 429, 503),
+    },
+  },
   retry: {
     ...common,
     operationId: 'retryJob',
@@ -122,13 +137,23 @@ export const jobRoutes =
       return { status: 'success' as const, message: 'The job was cancelled.' };
     });
 
+    app.patch('/jobs/:id', { schema: jobSchemas.change, onRequest }, async (request, reply) => {
+      const origin = originOf(request, idempotencyKeys, request.body);
+      markReplay(reply, await changeRepeat(deps, request, request.body.repeat, origin));
+      return { status: 'success' as const, message: 'The job was changed.' };
+    });
+
     app.post('/jobs/:id/retry', { schema: jobSchemas.retry, onRequest }, async (request, reply) => {
       const stream = streamOf(request.params.id);
       const failedOnly = request.query.failedOnly === 'true';
       const command = { type: 'RetryJob', failedOnly, actor: callerOf(request), isAdmin: isAdmin(request) } as const;
       // What is only in the query is part of what is asked for.
       const origin = originOf(request, idempotencyKeys, { failedOnly });
-      markReplay(reply, await commands.job({ stream, command, origin }));
+      const context = async () => {
+        await deps.jobs.mustHaveRoom(callerOf(request));
+        return undefined;
+      };
+      markReplay(reply, await commands.job({ stream, command, origin, context }));
       reply.code(202).header('location', `${publicUrl}/jobs/${stream}`);
       return { status: 'success' as const, data: { jobId: stream } };
     });

@@ -10,6 +10,8 @@ export interface Packable {
   /** As it is called in the archive. */
   readonly name: string;
   readonly mediaType: string;
+  /** Bytes; missing where no row tells. */
+  readonly size?: number;
 }
 
 /** Whether the account is an admin now: what it was when it asked does not count when the job runs. */

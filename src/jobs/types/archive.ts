@@ -31,10 +31,19 @@ export const archive: JobType<z.output<typeof payload>> = {
     const packable = await packableOf(database, fileIds, { account: caller, readsAll });
     if (!(await anyIsKept(files, packable.values())))
       throw new AppError('rejected', 'NO_FILES', 'None of these files is there.');
-    return { parameters: { readsAll }, payload: { fileIds }, items: fileIds.map((fileId) => ({ fileId })) };
+    return {
+      parameters: { readsAll },
+      payload: { fileIds },
+      items: fileIds.map((fileId) => ({ fileId })),
+      bytes: sizeOf(packable),
+    };
   },
   work: (work, tools) => onScratch(work, tools, (file) => pack(work, tools, file)),
 };
+
+/** What packing saves nobody knows before; images and archives it does not make smaller. */
+const sizeOf = (packable: ReadonlyMap<string, Packable>): number =>
+  [...packable.values()].reduce((sum, { size = 0 }) => sum + size, 0);
 
 /** While files cannot be read nobody knows: the worker will find out. */
 async function anyIsKept(files: Pick<Files, 'open'>, packable: Iterable<Packable>): Promise<boolean> {
@@ -51,7 +60,7 @@ async function anyIsKept(files: Pick<Files, 'open'>, packable: Iterable<Packable
 }
 
 /** Always all of it: what is in the archive of an attempt that did not end well is gone with it. */
-async function pack(work: Work, { database, files }: Tools, file: string): Promise<JobOutcome> {
+async function pack(work: Work, { database, files, claim }: Tools, file: string): Promise<JobOutcome> {
   const { jobId, ownerId: account, signal } = work;
   const { readsAll: askedAsAdmin } = parameters.parse(work.parameters);
   const readsAll = askedAsAdmin && (await isAdmin(database, account));
@@ -65,7 +74,10 @@ async function pack(work: Work, { database, files }: Tools, file: string): Promi
   };
   const { packed, size } = await packInto(file, entries, { signal, onEntry });
   const stored = `archives/${jobId}.zip`;
-  if (packed > 0) await files.putFile(stored, file, MEDIA_TYPE);
+  if (packed > 0) {
+    await claim({ name: stored, account, bytes: size });
+    await files.putFile(stored, file, MEDIA_TYPE);
+  }
   await settle(work, entries, new Set(missing));
   if (packed === 0) throw new JobFailure('never', 'NO_FILES', 'none of the files is there any more');
   return {

@@ -9,7 +9,11 @@ import { addressed, providerName, providerOf } from '../mailing.ts';
 import { messageIdOf } from '../message-id.ts';
 
 const payload = z.strictObject({ playlistId: opaqueId(), targetEmail: addressed, provider: providerName });
-const parameters = z.object({ playlistId: z.string(), version: z.int(), catalog: z.array(z.int()) });
+const parameters = z.object({
+  ...{ playlistId: z.string(), version: z.int(), catalog: z.array(z.int()) },
+  /** Its mail waits for no turn. */
+  byAdmin: z.boolean().default(false),
+});
 const kept = z.object({ targetEmail: z.string() });
 
 const MEDIA_TYPE = 'application/json';
@@ -23,20 +27,24 @@ export const exportPlaylist: JobType<z.output<typeof payload>> = {
   usesFiles: true,
   payload,
   backoff: 'exponential',
-  async plan({ playlistId, targetEmail, provider }, { caller, momentOf, mail }) {
+  async plan({ playlistId, targetEmail, provider }, { caller, isAdmin, momentOf, mail }) {
     const sender = providerOf(provider, mail);
     const moment = await momentOf(playlistId);
     if (!moment) throw notFound('PLAYLIST_NOT_FOUND', 'There is no such playlist.');
     const { ownerId, ...now } = moment;
     if (ownerId !== caller) throw forbidden('Only the owner of the playlist may do this.');
-    return { parameters: now, payload: { targetEmail }, provider: sender };
+    return { parameters: isAdmin ? { ...now, byAdmin: true } : now, payload: { targetEmail }, provider: sender };
   },
-  async work({ jobId, provider = '', signal, once, ...work }, { database, files, send }) {
-    const moment = parameters.parse(work.parameters);
+  async work(
+    { jobId, ownerId: account, provider = '', signal, once, ...work },
+    { database, files, claim, mailTurn, send },
+  ) {
+    const { byAdmin, ...moment } = parameters.parse(work.parameters);
     const { targetEmail } = kept.parse(work.payload);
     const content = await contentOf(database, moment);
     const stored = `exports/${jobId}.json`;
     const name = `${moment.playlistId}.json`;
+    await claim({ name: stored, account, bytes: content.length });
     await files.put(stored, content, MEDIA_TYPE); // again is the same file
     const attachments = [{ name, mediaType: MEDIA_TYPE, content }];
     const body = 'The playlist that you asked for is attached.';
@@ -47,7 +55,10 @@ export const exportPlaylist: JobType<z.output<typeof payload>> = {
       body,
       attachments,
     };
-    await once('mail', () => send(provider, mail, signal));
+    await once('mail', async () => {
+      if (!byAdmin) await mailTurn({ jobId, account, to: targetEmail });
+      await send(provider, mail, signal);
+    });
     return { file: { stored, name, kind: 'export', mediaType: MEDIA_TYPE, size: content.length } };
   },
 };

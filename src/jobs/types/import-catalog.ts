@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { originWithoutBody } from '../../commands/command.ts';
 import { AppError } from '../../errors.ts';
@@ -62,7 +63,8 @@ export const importCatalog: JobType<z.output<typeof payload>> = {
   payload,
   backoff: 'exponential',
   async plan({ format, data }, { jobId, files }) {
-    const stored = `imports/${jobId}.${format}`;
+    // Another file for another body under the same key.
+    const stored = `imports/${jobId}.${hash('sha256', data, 'hex').slice(0, 16)}.${format}`;
     await files.put(stored, Buffer.from(data), MEDIA_TYPES[format]).catch(filesUnavailable);
     // Bad lines are items, which belong to a payload.
     return { parameters: { format, stored, lines: linesIn(data) }, payload: {} };

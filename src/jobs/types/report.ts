@@ -23,11 +23,12 @@ export const report: JobType<z.output<typeof payload>> = {
   work: (work, tools) => onScratch(work, tools, (file) => make(work, tools, file)),
 };
 
-async function make(work: Work, { database, files }: Tools, file: string): Promise<JobOutcome> {
+async function make(work: Work, { database, files, claim }: Tools, file: string): Promise<JobOutcome> {
   const { format } = payload.parse(work.parameters);
   const { mediaType } = REPORT_FORMATS[format];
   const { size, catalog } = await inTurn('report', () => write(work, database, format, file));
   const stored = `reports/${work.jobId}.${format}`;
+  await claim({ name: stored, account: work.ownerId, bytes: size });
   await files.putFile(stored, file, mediaType);
   const { albums, songs } = catalog;
   return { file: { stored, name: `report.${format}`, kind: 'report', mediaType, size }, result: { albums, songs } };

@@ -9,6 +9,8 @@ interface Swept {
   readonly prefix: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Told of what was deleted. */
+  readonly removed?: (names: readonly string[]) => Promise<unknown>;
 }
 
 export interface SweepOptions extends Swept {
@@ -39,11 +41,10 @@ async function sweepBut(named: SweepOptions['named'], options: SweepOldOptions, 
   for await (const names of oldNames(options)) {
     const kept = await named(names);
     if (!kept || signal?.aborted) return removed;
-    for (const name of names) {
-      if (kept.has(name)) continue;
-      await options.files.remove(name);
-      removed.push(name);
-    }
+    const gone = names.filter((name) => !kept.has(name));
+    for (const name of gone) await options.files.remove(name);
+    await options.removed?.(gone);
+    removed.push(...gone);
   }
   return removed;
 }

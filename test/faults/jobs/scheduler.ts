@@ -44,7 +44,7 @@ export function whenTheSchedulerIsKilled(stack: SharedStack<JobsStack>): void {
       async () => {
         const seed = seedOfRun();
         process.stdout.write(`SEED=${seed}\n`);
-        const repeat = { cron: '* * * * * *', timeZone: 'Asia/Jakarta' };
+        const repeat = { cron: '* * * * * *', timeZone: 'Asia/Jakarta', missed: 'run-all' };
         const parent = await begin(app.admin, '/jobs', { type: 'dummy', repeat });
         for (const [index, [point, first]] of POINTS.entries()) {
           await dieAt(`${point}:${first + 2 * ((seed >> (2 * index)) % CHOICES)}`);

@@ -1,0 +1,95 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
+import { migrate } from '../postgres/migrate.ts';
+import { type Database, openDatabase } from '../postgres/pool.ts';
+import { createMailTurns, type TakeMailTurn } from './mail-turns.ts';
+
+const HOUR_MS = 3_600_000;
+const TO = 'ann@example.com';
+
+let server: TestDatabase;
+let tables: Database;
+let take: TakeMailTurn;
+let jobs = 0;
+
+beforeAll(async () => {
+  server = await createDatabase();
+  const name = namespace();
+  await migrate({ connection: server.connection, namespace: name });
+  tables = openDatabase(server.connection, { name: 'turns', max: 8, searchPath: [name, 'public'] });
+  take = createMailTurns(tables, { count: 20, seconds: 3_600 });
+});
+beforeEach(() => tables.query({ text: 'TRUNCATE mail_turns' }));
+afterAll(async () => {
+  await tables.stop();
+  await server.drop();
+});
+
+const mail = (account: string, to = TO) => ({ jobId: `job-${++jobs}`, account, to });
+const mails = (account: string, count: number, to = TO) => Array.from({ length: count }, () => mail(account, to));
+const takeAll = async (asked: readonly ReturnType<typeof mail>[]) => {
+  const waits: number[] = [];
+  for (const each of asked) waits.push(await take(each));
+  return waits;
+};
+/** As if that time had passed. */
+const pass = (ms: number) =>
+  tables.query({
+    text: `UPDATE mail_turns SET granted_at = granted_at - $1 * interval '1 ms', again_at = again_at - $1 * interval '1 ms'`,
+    values: [ms],
+  });
+
+it('lets twenty mails an hour pass, also when all are asked for at once, and none of them twice', async () => {
+  const asked = mails('a', 25);
+  const waits = await Promise.all(asked.map((each) => take(each)));
+  expect(waits.filter((ms) => ms === 0)).toHaveLength(20);
+  const sent = asked.filter((_, index) => waits[index] === 0);
+  expect(await takeAll(sent)).toEqual(sent.map(() => 0));
+  expect(await take(mail('a', 'bob@example.com'))).toBe(0);
+});
+
+it('says when the next one passes, and it passes then', async () => {
+  await takeAll(mails('a', 10));
+  await pass(600_000);
+  await takeAll(mails('a', 10));
+  const late = mails('a', 21);
+  const waits = await takeAll(late);
+  expect(waits[0]! / HOUR_MS).toBeCloseTo(50 / 60, 2);
+  expect(waits[10]! / HOUR_MS).toBeCloseTo(1, 2);
+  expect(waits[20]! / HOUR_MS).toBeCloseTo(1 + 50 / 60, 2);
+  await pass(waits[0]!);
+  expect(await take(late[0]!)).toBe(0);
+});
+
+it('lets accounts pass in turn: one does not use up what another asks for', async () => {
+  await takeAll(mails('a', 20));
+  const [many, one] = [mails('a', 30), mail('b')];
+  await takeAll(many);
+  await take(one);
+  await pass(HOUR_MS - 1);
+  // One turn ends before the others.
+  await tables.query({
+    text: `UPDATE mail_turns SET granted_at = granted_at + interval '1 minute' WHERE job_id IN
+      (SELECT job_id FROM mail_turns WHERE granted_at IS NOT NULL ORDER BY job_id OFFSET 1)`,
+  });
+  await tables.query({
+    text: `UPDATE mail_turns SET granted_at = granted_at - interval '1 second' WHERE granted_at = (SELECT min(granted_at) FROM mail_turns)`,
+  });
+  expect(await take(many[0]!)).toBeGreaterThan(0);
+  expect(await take(one)).toBe(0);
+  expect(await take(many[0]!)).toBeGreaterThan(0);
+});
+
+it('gives the place of a job that does not come back to the next one', async () => {
+  await takeAll(mails('a', 20));
+  const [gone, next] = [mail('a'), mail('a')];
+  await takeAll([gone, next]);
+  await pass(HOUR_MS + 660_000);
+  await takeAll(mails('b', 19));
+  expect(await take(next)).toBe(0);
+});
+
+it('knows a mailbox by any of its spellings', async () => {
+  await takeAll(mails('a', 20, 'Ann+list@Example.com'));
+  expect(await take(mail('b'))).toBeGreaterThan(0);
+});

@@ -1,0 +1,93 @@
+import { describe, expect, it } from '@jest/globals';
+import { dueOf, type DueRepeat, repeatFrom } from './repeats.ts';
+
+const NOW = new Date('2026-03-02T08:30:00Z');
+const utc = (cron: string) => ({ cron, timeZone: 'UTC' });
+const user = { seconds: 900, isAdmin: false };
+const admin = { seconds: 900, isAdmin: true };
+
+describe('a repeat', () => {
+  it('of a user ends after a year and after 1,000 times, one of an admin never', () => {
+    expect(repeatFrom(utc('0 9 * * *'), user, NOW)).toEqual({
+      ...{ cron: '0 9 * * *', timeZone: 'UTC', first: '2026-03-02T09:00:00.000Z', missed: 'run-once' },
+      ...{ until: '2027-03-02T08:30:00.000Z', count: 1_000 },
+    });
+    expect(repeatFrom(utc('0 9 * * *'), admin, NOW)).toMatchObject({ until: null, count: null });
+  });
+
+  it.each([
+    ['*/15 * * * *', true],
+    ['0,15 9 * * 1', true],
+    ['*/14 * * * *', false],
+    ['*/16 * * * *', false],
+    ['0 0,15 9 * * *', true],
+    ['0,30 0 9 * * *', false],
+    ['31,32 8 * * 1', false],
+    ['0,1 9 1 * *', false],
+    ['0,59 0,23 * * 1,2', false],
+    ['0,59 0,23 * * 1,3', true],
+    ['* * * * * *', false],
+  ])('%s of a user comes seldom enough: %s', (cron, isFine) => {
+    const repeat = () => repeatFrom(utc(cron), user, NOW);
+    if (isFine) expect(repeat).not.toThrow();
+    else expect(repeat).toThrow('more often');
+    expect(() => repeatFrom(utc(cron), admin, NOW)).not.toThrow();
+  });
+
+  it('ends when it is told to, but not later than a year from now', () => {
+    const asked = { ...utc('0 9 * * *'), until: '2026-03-10T00:00:00+01:00', missed: 'skip' as const };
+    expect(repeatFrom(asked, user, NOW)).toMatchObject({ until: '2026-03-09T23:00:00.000Z', missed: 'skip' });
+    const tooLong = { ...asked, until: '2027-03-03T00:00:00Z' };
+    expect(() => repeatFrom(tooLong, user, NOW)).toThrow('within a year');
+    expect(repeatFrom(tooLong, admin, NOW).until).toBe('2027-03-03T00:00:00.000Z');
+  });
+
+  it('that has no time before its end is refused', () => {
+    const asked = { ...utc('0 9 * * *'), until: '2026-03-02T08:59:59Z' };
+    expect(() => repeatFrom(asked, user, NOW)).toThrow('no such time');
+  });
+});
+
+describe('of times that have come', () => {
+  const hourly = (given: Partial<DueRepeat> = {}): DueRepeat => ({
+    ...{ ...utc('0 * * * *'), at: new Date('2026-03-02T09:00:00Z'), missed: 'run-once', until: null },
+    ...{ count: null, occurred: 0 },
+    ...given,
+  });
+  const at = (time: string) => new Date(`2026-03-02T${time}Z`);
+
+  it.each(['run-once', 'run-all', 'skip', 'of a later version'])('one in time occurs: %s', (missed) => {
+    const due = { at: at('09:00:00'), occurs: true, passedOver: 0, next: at('10:00:00') };
+    expect(dueOf(hourly({ missed }), at('09:00:02'))).toEqual(due);
+  });
+
+  it('the last one that was missed occurs, unless all are to, or none', () => {
+    const now = at('12:30:00');
+    const next = at('13:00:00');
+    expect(dueOf(hourly(), now)).toEqual({ at: at('12:00:00'), occurs: true, passedOver: 3, next });
+    expect(dueOf(hourly({ missed: 'skip' }), now)).toEqual({ at: at('12:00:00'), occurs: false, passedOver: 4, next });
+    expect(dueOf(hourly({ missed: 'run-all' }), now)).toEqual({
+      ...{ at: at('09:00:00'), occurs: true, passedOver: 0, next: at('10:00:00') },
+    });
+  });
+
+  it('that none missed is to occur does not keep one that has just come from it', () => {
+    const due = { at: at('12:00:00'), occurs: true, passedOver: 3, next: at('13:00:00') };
+    expect(dueOf(hourly({ missed: 'skip' }), at('12:00:30'))).toEqual(due);
+  });
+
+  it('so many that they take long are passed over in parts', () => {
+    const secondly = hourly({ cron: '* * * * * *' });
+    const due = dueOf(secondly, at('10:00:00'));
+    expect(due).toMatchObject({ occurs: false, passedOver: 201, at: at('09:03:20'), next: at('09:03:21') });
+  });
+
+  it('none is due after its end, or after its number', () => {
+    expect(dueOf(hourly({ until: '2026-03-02T09:59:59Z' }), at('09:00:01')).next).toBeUndefined();
+    expect(dueOf(hourly({ until: '2026-03-02T10:00:00Z' }), at('09:00:01')).next).toEqual(at('10:00:00'));
+    for (const missed of ['run-once', 'run-all']) {
+      expect(dueOf(hourly({ count: 8, occurred: 6, missed }), at('09:00:01')).next).toEqual(at('10:00:00'));
+      expect(dueOf(hourly({ count: 8, occurred: 7, missed }), at('09:00:01')).next).toBeUndefined();
+    }
+  });
+});

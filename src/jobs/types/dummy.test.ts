@@ -1,0 +1,24 @@
+import { expect, it } from '@jest/globals';
+import type { PlanContext, Tools, Work } from '../job-type.ts';
+import { dummy } from './dummy.ts';
+
+const planWith = (dummySeconds: number | undefined, duration: number) => () =>
+  dummy.plan({ duration, failures: 0 }, { dummySeconds } as PlanContext);
+
+it('is no type of job where there are to be none', () => {
+  expect(planWith(undefined, 0)).toThrow(expect.objectContaining({ kind: 'rejected', code: 'JOB_TYPE_OFF' }));
+});
+
+it('lasts no longer than it may', () => {
+  expect(planWith(30, 30_000)()).toEqual({ parameters: { duration: 30_000, failures: 0 } });
+  expect(planWith(30, 30_001)).toThrow(expect.objectContaining({ kind: 'rejected', code: 'DUMMY_TOO_LONG' }));
+});
+
+it('that was accepted when it might last longer is cut short', async () => {
+  const work = {
+    parameters: { duration: 600_000 },
+    attempt: 1,
+    signal: AbortSignal.timeout(60_000),
+  } as unknown as Work;
+  await expect(dummy.work(work, { dummySeconds: 0.01 } as Tools)).resolves.toEqual({});
+});
