@@ -99,11 +99,11 @@ const BODIES: readonly (readonly [name: string, body: () => string])[] = [
   ['380,000 fields', manyFields],
   ['a payload of 380,000 fields', () => `{"type":"dummy","payload":${manyFields()}}`],
   ['2.5 million brackets', () => '['.repeat(2_500_000)],
-  ['a cron expression of 5 MB', () => repeating(cronOf(4_900_000))],
 ];
+const LONG_CRON = ['a cron expression of 5 MB', () => repeating(cronOf(4_900_000))] as const;
 
 describe('/livez answers within 200 ms, and others have no error, while', () => {
-  it.each(BODIES)('a user sends %s', async (_name, bodyOf) => {
+  it.each([...BODIES, LONG_CRON])('a user sends %s', async (_name, bodyOf) => {
     const body = bodyOf();
     await expectOthersUndisturbed(async () => expect((await sendRaw(user, body)).status).toBe(413));
   });

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
 /** What other clients noticed while something else went on. */
-export interface Noticed {
+interface Noticed {
   /** Milliseconds of the slowest answer of `/livez`. */
   readonly worstMs: number;
   /** How often `/livez` was asked. */
