@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { Agent, request } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Client } from '../support/client.ts';
@@ -29,6 +30,35 @@ afterAll(async () => {
   await app.stop();
   mailServer.close();
 });
+
+/** Its songs are 9.7 MB. */
+async function newLargeAlbum(): Promise<string> {
+  const { body } = await app.admin.post('/albums', { name: 'All of it', year: 2008 });
+  const album = body?.data?.albumId ?? '';
+  const long = '\u{1F3B5}'.repeat(1_000);
+  const line = JSON.stringify({ kind: 'song', title: long, performer: long, genre: 'Indie', year: 2008, album });
+  const payload = { format: 'ndjson', data: `${line}\n`.repeat(600) };
+  const jobIds = [
+    await begin(app.admin, '/jobs', { type: 'import-catalog', payload }),
+    await begin(app.admin, '/jobs', { type: 'import-catalog', payload }),
+  ];
+  const jobs = await untilOver(app.admin, jobIds);
+  expect(jobs.map(({ state }) => state)).toEqual(['succeeded', 'succeeded']);
+  return album;
+}
+
+/** Reads an answer and keeps nothing of it. Resolves with its length in bytes. */
+async function sizeOf(url: string): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  request(url, { agent: new Agent() }, (answer) => {
+    let size = 0;
+    answer.on('data', (data: Buffer) => (size += data.length));
+    answer.on('end', () => resolve(size)).on('error', reject);
+  })
+    .on('error', reject)
+    .end();
+  return promise;
+}
 
 /** Refuses every recipient in 60 kB of text without an address. */
 async function startRudeMailServer(): Promise<Server> {
@@ -101,6 +131,14 @@ describe('/livez answers within 200 ms, and others have no error, while', () => 
       expect((await sendRaw(user, repeating(cronOf(60_000)))).status).toBe(400),
     );
   });
+
+  it('an album of 9.7 MB is read 30 times', async () => {
+    const url = `${app.url}/albums/${await newLargeAlbum()}`;
+    await expectOthersUndisturbed(async () => {
+      const sizes = await Promise.all(Array.from({ length: 30 }, () => sizeOf(url)));
+      expect(Math.max(...sizes)).toBeGreaterThan(9_000_000);
+    });
+  }, 180_000);
 
   it('a mail server answers with 60 kB', async () => {
     const playlist = await newPlaylist(app.admin);
