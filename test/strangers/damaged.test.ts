@@ -99,7 +99,7 @@ describeWithNativeKafka('the disk of a broker', () => {
       );
       await mend();
       await until(
-        () => Promise.resolve(health().stopped.length === 0 && core.feeds?.health()?.stopped.length === 0),
+        () => Promise.resolve(health().stopped.length === 0 && core.feeds?.health().stopped.length === 0),
         60_000,
         () => `they are stopped: ${JSON.stringify([health(), core.feeds?.health()])}`,
       );
