@@ -50,3 +50,6 @@ export function reasonOf(thrown: unknown): string {
   if (thrown instanceof AggregateError && thrown.message === '') return thrown.errors.map(reasonOf).join('; ');
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
+
+/** What was asked for is not done: the client has left before its turn. */
+export const clientLeft = () => new AppError('rejected', 'CLIENT_LEFT', 'The client did not wait for its answer.');

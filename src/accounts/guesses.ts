@@ -31,5 +31,6 @@ export interface Target {
  */
 export function guessesAt({ username, accountId, isKnown }: Target, { session, sender, guesses }: Attempt): Guesses {
   if (session && session.accountId === accountId) return guesses(`session ${session.sessionId}`);
-  return guesses(isKnown ? `account ${username} from ${sender}` : `account ${username}`);
+  // A name is what was typed: it must not be able to name another one's counter.
+  return guesses(JSON.stringify(isKnown ? [username, sender] : [username]));
 }

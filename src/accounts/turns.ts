@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import { AppError, clientLeft } from '../errors.ts';
 
 /** Who waits for a password to be hashed. */
 export interface Turn {
@@ -106,5 +106,3 @@ const crowded = () =>
   new AppError('unavailable', 'TOO_MANY_LOGINS', 'Too many people log in or register now. Please try again.', {
     retryAfter: 5,
   });
-
-const clientLeft = () => new AppError('rejected', 'CLIENT_LEFT', 'The client did not wait for its answer.');

@@ -22,7 +22,7 @@ function handMade(...answers: ('ok' | Error)[]) {
   };
   const control = new AbortController();
   const job = queuedJob({ version: 4 });
-  return { requests, control, job, events: attemptEvents({ commands, worker: 'w' }, job, control.signal) };
+  return { requests, control, job, events: attemptEvents(commands, job, control.signal) };
 }
 
 const start: JobCommand = { type: 'StartAttempt', worker: 'w' };
@@ -30,6 +30,12 @@ const complete: JobCommand = { type: 'Complete', attempt: 1, done: 1, total: 1, 
 const outage = unavailable('OUTCOME_UNKNOWN', 'who knows');
 
 describe('the events of an attempt', () => {
+  it('are other ones each time that a job is taken: what is done is not begun again as if it were a repetition', async () => {
+    const [one, again] = [handMade(), handMade()];
+    await Promise.all([one, again].map(({ events }) => events.append(start)));
+    expect(one.requests[0]?.origin.commandId).not.toBe(again.requests[0]?.origin.commandId);
+  });
+
   it('follow one another, also when they are sent at the same time, each decided on the one before', async () => {
     const { events, requests, job } = handMade();
     await Promise.all([events.append(start), events.append(complete)]);

@@ -2,7 +2,7 @@ import { originWithoutBody } from '../commands/command.ts';
 import type { JobCommand } from '../commands/job.ts';
 import type { Commands } from '../commands/commands.ts';
 import { AppError } from '../errors.ts';
-import { commandIdOf } from '../events/ids.ts';
+import { newId } from '../events/ids.ts';
 import { sleep } from '../lifecycle.ts';
 import { isConnectionLost } from '../postgres/outage.ts';
 import type { JobOutcome, JobType } from '../jobs/job-type.ts';
@@ -72,18 +72,14 @@ export function infrastructureFailure(error: unknown): string | undefined {
 }
 
 /** Each command is decided on the version that the one before it made, never on a newer one. */
-export function attemptEvents(
-  { commands, worker }: { readonly commands: Pick<Commands, 'job'>; readonly worker: string },
-  job: QueuedJob,
-  signal: AbortSignal,
-): AttemptEvents {
+export function attemptEvents(commands: Pick<Commands, 'job'>, job: QueuedJob, signal: AbortSignal): AttemptEvents {
   let { version } = job;
   let turn: Promise<void> = Promise.resolve();
 
   /** While nobody knows whether it happened, the same command asks again. */
   async function send(command: JobCommand): Promise<void> {
-    // Of the worker as well: what another one sends on the same version is another command, and loses.
-    const commandId = commandIdOf('attempt', worker, job.jobId, String(version), command.type);
+    // Not made of the job: a queue can give out once more what is done, and must lose then, to the same worker as to another.
+    const commandId = newId();
     const about = { commandId, actor: 'system', correlationId: job.jobId };
     for (let tries = 0; ; tries += 1) {
       try {

@@ -44,7 +44,7 @@ export function createAttempts(options: AttemptsOptions): (job: QueuedJob, signa
   ];
   const handle = chain(around, working(options));
   return async (job, signal) => {
-    const events = attemptEvents({ commands, worker }, job, signal);
+    const events = attemptEvents(commands, job, signal);
     const type = jobTypeOf(job.jobType);
     try {
       if (type) await handle({ job, type, number: job.attempt + 1, signal, events });

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, onRequestAsyncHookHandler } from 'fastify';
+import { isAdmin } from './access.ts';
 import { callerOf } from './auth.ts';
 import { createPlaces, placeFor, type Places } from './places.ts';
 import { senderOf } from './rate-limits.ts';
@@ -8,12 +9,12 @@ const LARGE_BODIES = { each: 4, all: 32, waiting: 16, waitMs: 10_000 };
 /** Covers at once: from one address, and of all. */
 const COVERS = { each: 16, all: 64, waiting: 100, waitMs: 10_000 };
 
-/** Before a body is read that may be larger than `bytes`, the account takes a place. Registers before the routes. */
+/** Before a body is read that may be larger than `bytes`, an admin takes a place; of others no more is kept. Registers before the routes. */
 export function limitLargeBodies(app: FastifyInstance, bytes: number): void {
   const places = createPlaces(LARGE_BODIES);
   const takePlace: onRequestAsyncHookHandler = async (request, reply) => {
     const length = Number(request.headers['content-length'] ?? Infinity);
-    if (length > bytes) await seat(places, callerOf(request), reply);
+    if (isAdmin(request) && length > bytes) await seat(places, callerOf(request), reply);
   };
   app.addHook('onRoute', (route) => {
     if ((route.bodyLimit ?? 0) > bytes) route.onRequest = [...[route.onRequest ?? []].flat(), takePlace];

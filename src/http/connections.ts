@@ -12,6 +12,8 @@ const MAX_PIPELINED = 100;
 
 /** Ends a connection with these last bytes. The client may go on sending, so the connection is destroyed soon after. */
 export function endConnection(socket: Duplex, bytes: string): void {
+  // Node has let go of the socket: an error that nothing listens for would end the process.
+  socket.on('error', () => undefined);
   socket.end(bytes, () => destroySoon(socket));
 }
 
@@ -35,7 +37,7 @@ export function oneAtATime(handle: Handler): Handler {
       response.once('close', () => {
         cutUnread(request);
         const next = waiting.get(socket)?.shift();
-        if (next && !socket.destroyed) next();
+        if (next && socket.writable) next();
         else waiting.delete(socket);
       });
       handle(request, response);
@@ -67,7 +69,7 @@ export function cutStalled(server: Server): void {
   const paces = new Map<Socket, Pace>();
   let timer: NodeJS.Timeout | undefined;
   server.on('connection', (socket: Socket) => {
-    paces.set(socket, { taken: 0, since: 0 });
+    paces.set(socket, { taken: 0, since: performance.now() });
     socket.once('close', () => paces.delete(socket));
   });
   const look = () => {

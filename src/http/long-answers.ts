@@ -89,7 +89,7 @@ export async function* inPieces<Row>({ content, list, first = FIRST_ROWS, page }
     if (text !== '') {
       yield before + text;
       before = ',';
-    }
+    } else yield ''; // between any two reads the client may turn out to be gone
     last = sent.at(-1) ?? last;
     left -= sent.length;
     if (rows.length === most) most = rowsFor(most, text.length);

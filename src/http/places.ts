@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import { unavailable } from '../errors.ts';
+import { clientLeft, unavailable } from '../errors.ts';
 
 export interface PlacesOptions {
   /** Places of one key. */
@@ -81,12 +81,16 @@ export function createPlaces({ each, all, waiting, waitMs }: PlacesOptions): Pla
 }
 
 /** Takes a place until the answer is sent, or the client is gone. Throws TOO_MANY_AT_ONCE when there is none in time. */
-export async function placeFor(places: Places, key: string, { raw }: FastifyReply, message: string): Promise<void> {
+export async function placeFor(places: Places, key: string, reply: FastifyReply, message: string): Promise<void> {
+  const { raw } = reply;
   const gone = new AbortController();
   raw.once('close', () => gone.abort());
   if (raw.destroyed) gone.abort();
   const leave = await places.take(key, gone.signal);
-  if (!leave) throw unavailable('TOO_MANY_AT_ONCE', message, undefined, RETRY_AFTER_SECONDS);
+  if (!leave) {
+    reply.removeHeader('etag');
+    throw gone.signal.aborted ? clientLeft() : unavailable('TOO_MANY_AT_ONCE', message, undefined, RETRY_AFTER_SECONDS);
+  }
   if (gone.signal.aborted) leave();
   gone.signal.addEventListener('abort', leave);
 }

@@ -21,7 +21,10 @@ export async function sendFile(request: FastifyRequest, reply: FastifyReply, rep
   const lasting = { etag, 'accept-ranges': 'bytes', 'cache-control': name === undefined ? FOR_EVER : FOR_ONE };
   if (isKnown(request.headers['if-none-match'], etag)) {
     await file.close();
-    return reply.code(304).headers(lasting).send();
+    return reply
+      .code(304)
+      .headers({ ...lasting, ...INERT })
+      .send();
   }
   const range = await rangeOf(request, representation);
   const { start, end } = range ?? { start: 0, end: file.size - 1 };

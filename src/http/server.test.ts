@@ -177,6 +177,20 @@ describe('a connection', () => {
     socket.destroy();
   });
 
+  it.each([
+    ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['what is not HTTP', 'nonsense\r\n\r\n'],
+  ])('that is reset behind the answer to %s harms no other', async (_, bytes) => {
+    const { app, server } = await start();
+    const { port, hostname } = new URL(server.url);
+    const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+    socket.on('error', () => undefined).write(bytes);
+    await once(socket, 'data');
+    socket.resetAndDestroy();
+    while ((await connectionsOf(app)) > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect((await rawHttp(server.url, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')).status).toBe(200);
+  });
+
   it('has its requests handled one after the other', async () => {
     const [begun, may] = [[] as number[], [] as (() => void)[]];
     const { server } = await start({

@@ -136,6 +136,12 @@ const ROWS: readonly Row[] = [
   { route: 'GET /jobs/:id/items', there: ownerAndAdmin(200), gone: loggedIn(404) },
   { route: 'GET /jobs/:id/result', there: ownerAndAdmin(409), gone: loggedIn(404) },
   { route: 'GET /jobs/:id/events', there: ownerAndAdmin(200), gone: loggedIn(404), given: cancelled },
+  {
+    route: 'PATCH /jobs/:id',
+    there: ownerAndAdmin(400),
+    gone: loggedIn(404),
+    body: () => ({ until: '2030-01-01T00:00:00Z' }),
+  },
   { route: 'DELETE /jobs/:id', there: ownerAndAdmin(200), gone: loggedIn(404) },
   { route: 'POST /jobs/:id/retry', there: ownerAndAdmin(202), gone: loggedIn(404), given: cancelled },
   { route: 'GET /files', there: loggedIn(200) },
@@ -203,7 +209,7 @@ beforeAll(async () => {
   );
   if (!stranger || !former || !collaborator || !owning || !chief) throw new Error('nobody is there');
   const granted = await openmusic(['accounts', 'grant-admin', chief.username], { DATA_DIR: dataDir, ...KEYS });
-  expect(granted).toMatchObject({ code: 0, output: expect.stringContaining('is an admin') });
+  expect(granted).toMatchObject({ code: 0, output: expect.stringContaining('has the role admin now') });
   people = { stranger, former, collaborator, owner: owning, admin: await loggedInAgain(chief) };
 }, 60_000);
 

@@ -91,7 +91,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
     logger,
     metricsRegistry: new Registry(),
     catalogWrites: 'open',
-    stored: { claim: () => Promise.resolve() },
+    stored: { claim: () => Promise.resolve(), forget: () => Promise.resolve() },
     ...{
       accounts: nobody,
       sessions: none,

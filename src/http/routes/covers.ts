@@ -25,7 +25,7 @@ import { albumMustExist, type CatalogDependencies, representAlbum, streamOf } fr
 
 export interface CoverDependencies extends CatalogDependencies {
   readonly files: Pick<Files, 'put' | 'open'>;
-  readonly stored: Pick<StoredFiles, 'claim'>;
+  readonly stored: Pick<StoredFiles, 'claim' | 'forget'>;
   /** Of covers that one address changes without login. */
   readonly rates: Pick<Rates, 'covers'>;
 }
@@ -84,7 +84,10 @@ export const coverRoutes =
     /** The file is there before the event that names it. When none will, the sweep takes it away: here nobody can know. */
     async function keep({ account }: FastifyRequest, { file: name, bytes, mediaType }: Cover): Promise<void> {
       if (account) await stored.claim({ name, account: account.id, bytes: bytes.length });
-      await files.put(name, bytes, mediaType).catch(filesUnavailable);
+      await files.put(name, bytes, mediaType).catch(async (error: unknown) => {
+        await stored.forget([name]).catch(() => undefined); // what is not there takes no room
+        return filesUnavailable(error);
+      });
     }
 
     app.post('/albums/:id/covers', { schema: schemas.upload, onRequest: beforeCover }, async (request, reply) => {
