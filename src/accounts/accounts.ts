@@ -124,7 +124,9 @@ export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
       const found = await find(username, attempt.sender);
       const { isKnown } = found ?? { isKnown: false };
       const guesses = guessesAt({ username: normalUsername(username), accountId: found?.id, isKnown }, attempt);
-      const matches = await isPassword(password, found?.hash, guesses, { ...attempt, isKnown });
+      // Addresses that an account has logged in from are one in the line: with more of them it would have more turns.
+      const sender = found && isKnown ? found.id : attempt.sender;
+      const matches = await isPassword(password, found?.hash, guesses, { ...attempt, sender, isKnown });
       if (!found || !matches) return undefined;
       if (found.locked) throw new AppError('forbidden', 'ACCOUNT_LOCKED', 'This account is locked.');
       if (!found.isNoted) await note(found.id, attempt.sender);

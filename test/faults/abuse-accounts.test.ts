@@ -1,15 +1,17 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RunningApp, startApp } from '../support/app.ts';
 import { createClient } from '../support/client.ts';
 import { flood } from '../support/login-flood.ts';
+import { heldBy, untilItHolds } from '../support/others.ts';
 import { newPerson, type Person } from '../support/people.ts';
 import { until } from '../support/servers/waiting.ts';
 
 /** Rounds of what others do, before the abuse and during it. */
 const ROUNDS = 100;
-/** Below this a machine that is busy with other things tells nothing by its latencies. */
-const NOISE_MS = 25;
+/** A machine that is busy with other tests is late by so much whatever happens. */
+const NOISE_MS = 300;
+/** What all that come at the same moment cost before a line is formed: their requests, and one read each. */
+const BURST_MS = 2_000;
 const GUESSES = 150;
 const LOGINS = 300;
 const DEPARTED = 1_000;
@@ -87,35 +89,20 @@ async function whileOthersWork<T>(abuse: () => Promise<T>): Promise<{ before: Me
   return { before, during, result };
 }
 
-function expectUnharmed({ before, during }: { before: Measured; during: Measured }): void {
+function expectUnharmed({ before, during }: { before: Measured; during: Measured }, loginMs: number): void {
   expect(during.errors).toEqual([]);
   const slower = Object.entries(during.p99).filter(
-    ([name, ms]) => ms > 3 * Math.max(NOISE_MS, before.p99[name] ?? NaN),
+    ([name, ms]) => ms > 3 * (before.p99[name] ?? NaN) + (name === 'login' ? loginMs : NOISE_MS),
   );
   expect({ slower, before: before.p99 }).toEqual({ slower: [], before: before.p99 });
 }
 
-/** Bytes in memory, and open descriptors. */
-async function held() {
-  const status = await readFile(`/proc/${app.pid()}/status`, 'utf8');
-  const descriptors = (await readdir(`/proc/${app.pid()}/fd`)).length;
-  return { memory: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1_024, descriptors };
-}
-
 /** Does it while others work; afterwards the process must hold no more than before. */
-async function abuseAndSettle<T>(abuse: () => Promise<T>): Promise<T> {
-  const before = await held();
+async function abuseAndSettle<T>(abuse: () => Promise<T>, loginMs = NOISE_MS): Promise<T> {
+  const before = await heldBy(app);
   const outcome = await whileOthersWork(abuse);
-  expectUnharmed(outcome);
-  let after = before;
-  await until(
-    async () => {
-      after = await held();
-      return after.memory <= before.memory * 1.1 && after.descriptors <= before.descriptors * 1.1;
-    },
-    MINUTE_MS + 30_000, // idle connections are kept for 75 s
-    () => `held ${JSON.stringify(before)} before, and ${JSON.stringify(after)} after`,
-  );
+  expectUnharmed(outcome, loginMs);
+  await untilItHolds(before, app, MINUTE_MS + 30_000); // idle connections are kept for 75 s
   return outcome.result;
 }
 
@@ -150,7 +137,7 @@ describe('others are not held up by', () => {
     async () => {
       const { username, password } = await newPerson(app.url);
       const logins = Array.from({ length: LOGINS }, (_, n) => ({ username, password, from: `192.0.2.${n % 6}` }));
-      const { 201: done = 0, ...refused } = tally(await abuseAndSettle(() => flood(app.url, logins)));
+      const { 201: done = 0, ...refused } = tally(await abuseAndSettle(() => flood(app.url, logins), BURST_MS));
       expect(done).toBeGreaterThan(0);
       expect(Object.keys(refused)).toEqual(['503']);
     },
@@ -172,7 +159,7 @@ describe('others are not held up by', () => {
             () => 'it cannot log in',
           ),
         );
-        expect(waited).toBeLessThan(CONNECTIONS * Math.max(alone, NOISE_MS));
+        expect(waited).toBeLessThan(10 * alone + NOISE_MS); // all that may wait in line are 64 times as much
       });
     },
     5 * MINUTE_MS,

@@ -10,6 +10,7 @@ import { eventually } from '../support/observed.ts';
 import { newPerson } from '../support/people.ts';
 
 const MAX_MS = 200;
+const QUIET_READS = 50;
 /** Another process can have the processor for a while; what blocks the event loop blocks it each time. */
 const TRIES = 5;
 
@@ -74,8 +75,17 @@ async function startRudeMailServer(): Promise<Server> {
   return server;
 }
 
+/** What a machine that runs other tests as well is late by, without any abuse. */
+async function latenessOfMachine(): Promise<number> {
+  const reads = async () => {
+    for (let n = 0; n < QUIET_READS; n++) await user.get('/playlists');
+  };
+  return (await noticedDuring({ url: app.url, albumId }, reads)).worstMs;
+}
+
 /** The best of a few tries. Errors of others count in each. */
 async function expectOthersUndisturbed(abuse: () => Promise<unknown>): Promise<void> {
+  const late = await latenessOfMachine();
   let best = Infinity;
   for (let tries = 0; tries < TRIES && best > MAX_MS; tries++) {
     const { worstMs, asked, errors } = await noticedDuring({ url: app.url, albumId }, abuse);
@@ -83,7 +93,7 @@ async function expectOthersUndisturbed(abuse: () => Promise<unknown>): Promise<v
     expect(asked).toBeGreaterThan(0);
     best = Math.min(best, worstMs);
   }
-  expect(best).toBeLessThanOrEqual(MAX_MS);
+  expect(best).toBeLessThanOrEqual(MAX_MS + late);
 }
 
 const jsonHeaders = { 'content-type': 'application/json' };

@@ -7,7 +7,7 @@ import { type AnswerBody, createClient } from '../support/client.ts';
 import { type JobsApp, mustDo, startJobsApp } from '../support/jobs-faults.ts';
 import { begin, untilOver } from '../support/jobs-told.ts';
 import { eventually } from '../support/observed.ts';
-import { getAlone, type Held, heldBy, othersWhile, type Seen } from '../support/others.ts';
+import { getAlone, heldBy, othersWhile, type Seen, untilItHolds } from '../support/others.ts';
 import { newPerson } from '../support/people.ts';
 import { dial } from '../support/raw-http.ts';
 
@@ -43,7 +43,6 @@ afterAll(async () => {
 
 /** Room for what else the machine does: a p99 of a few milliseconds trebles by itself. */
 const UNSEEN_MS = 300;
-const [MEMORY_UNSEEN, DESCRIPTORS_UNSEEN] = [20_000_000, 5];
 
 /** Others must not notice what is done, and the process must hold no more afterwards. */
 async function unnoticed(abuse: () => Promise<unknown>): Promise<void> {
@@ -51,18 +50,7 @@ async function unnoticed(abuse: () => Promise<unknown>): Promise<void> {
   const { p99Ms, errors } = await othersWhile(app.url, abuse());
   expect(errors).toEqual([]);
   expect(p99Ms).toBeLessThan(3 * quiet.p99Ms + UNSEEN_MS);
-  let after: Held | undefined;
-  const isBack = async () => {
-    for (let n = 0; n < 50; n++) await createClient(app.url).get('/songs?limit=100'); // so that garbage is collected
-    after = await heldBy(app.process());
-    return (
-      after.memory <= before.memory * 1.1 + MEMORY_UNSEEN &&
-      after.descriptors <= before.descriptors * 1.1 + DESCRIPTORS_UNSEEN
-    );
-  };
-  await eventually('it holds what it held before', isBack, 60_000).catch((error: unknown) => {
-    throw new Error(JSON.stringify({ before, after }), { cause: error });
-  });
+  await untilItHolds(before, app.process(), 60_000);
 }
 
 const GET_ALL = 'GET /songs HTTP/1.1\r\nHost: x\r\n\r\n';

@@ -42,11 +42,12 @@ describeDistributed('an API process that hears of no commits', () => {
     return took.sort((one, other) => one - other);
   }
 
+  /** On the channel of commits; there is another one for what accounts may. */
   async function listening<T>(use: (pids: readonly number[], admin: pg.Client) => Promise<T> | T): Promise<T> {
     const admin = new pg.Client(database.connection);
     await admin.connect();
     try {
-      const text = `SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND datname = $2 AND query LIKE 'LISTEN%'`;
+      const text = `SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND datname = $2 AND query LIKE 'LISTEN%' AND query NOT LIKE '% access"'`;
       const { rows } = await admin.query<{ pid: number }>(text, [LISTENER, database.connection.database]);
       return await use(
         rows.map(({ pid }) => pid),

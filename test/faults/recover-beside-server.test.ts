@@ -54,7 +54,9 @@ it(
 );
 
 it('records are appended for a command of the server, and for no admin', async () => {
-  const { status, body } = await app.admin.post('/admin/log/records', { records: [] });
+  const { status, body } = await app.admin.post('/admin/log/records', {
+    records: [{ topic: 'openmusic.catalog', partition: 0, key: '', value: '', headers: {} }],
+  });
   expect({ status, code: body?.code }).toEqual({ status: 403, code: 'FORBIDDEN' });
 });
 

@@ -140,7 +140,7 @@ const ROWS: readonly Row[] = [
     route: 'PATCH /jobs/:id',
     there: ownerAndAdmin(400),
     gone: loggedIn(404),
-    body: () => ({ until: '2030-01-01T00:00:00Z' }),
+    body: () => ({ repeat: { missed: 'skip' } }),
   },
   { route: 'DELETE /jobs/:id', there: ownerAndAdmin(200), gone: loggedIn(404) },
   { route: 'POST /jobs/:id/retry', there: ownerAndAdmin(202), gone: loggedIn(404), given: cancelled },

@@ -19,7 +19,7 @@ export function linesOf(process: OpenMusicProcess, msg: string): LogLine[] {
 }
 
 /** The sum of a metric's samples whose labels contain the text; 0 where there are none. */
-export async function metricOf({ url }: OpenMusicProcess, name: string, labels = ''): Promise<number> {
+export async function metricOf({ url }: Pick<OpenMusicProcess, 'url'>, name: string, labels = ''): Promise<number> {
   const { text } = await createClient(url).get('/metrics');
   const samples = text.split('\n').filter((line) => /^\w+/.exec(line)?.[0] === name && line.includes(labels));
   return samples.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);

@@ -3,7 +3,7 @@ import { get, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from './client.ts';
-import { metricOf } from './observed.ts';
+import { eventually, metricOf } from './observed.ts';
 import type { OpenMusicProcess } from './processes.ts';
 
 /** What clients of good will saw: how long the slow ones of their requests took, and what was not answered well. */
@@ -55,11 +55,33 @@ export interface Held {
   readonly descriptors: number;
 }
 
-export async function heldBy(process: OpenMusicProcess): Promise<Held> {
+export async function heldBy(process: Pick<OpenMusicProcess, 'url'>): Promise<Held> {
   const [heap, external, descriptors] = await Promise.all(
     ['nodejs_heap_size_used_bytes', 'nodejs_external_memory_bytes', 'process_open_fds'].map((name) =>
       metricOf(process, name),
     ),
   );
   return { memory: (heap ?? 0) + (external ?? 0), descriptors: descriptors ?? 0 };
+}
+
+const [MEMORY_UNSEEN, DESCRIPTORS_UNSEEN] = [20_000_000, 5];
+
+/** Waits until a process holds no more than it did `before`. */
+export async function untilItHolds(
+  before: Held,
+  process: Pick<OpenMusicProcess, 'url'>,
+  withinMs: number,
+): Promise<void> {
+  let after: Held | undefined;
+  const isBack = async () => {
+    for (let n = 0; n < 50; n++) await createClient(process.url).get('/songs?limit=100'); // so that garbage is collected
+    after = await heldBy(process);
+    return (
+      after.memory <= before.memory * 1.1 + MEMORY_UNSEEN &&
+      after.descriptors <= before.descriptors * 1.1 + DESCRIPTORS_UNSEEN
+    );
+  };
+  await eventually('it holds what it held before', isBack, withinMs).catch((error: unknown) => {
+    throw new Error(JSON.stringify({ before, after }), { cause: error });
+  });
 }
