@@ -463,7 +463,7 @@ def main():
     parser.add_argument("--namespace", default="openmusic")
     parser.add_argument("--topics", nargs="*", help="full names; all event topics if not given")
     parser.add_argument("--all", action="store_true", help="print losers too")
-    parser.add_argument("--no-transactions", action="store_true", help="nobody uses them here: a jump of offsets is a gap")
+    parser.add_argument("--no-transactions", action="store_true", help="no client uses them here: a jump of offsets is a gap")
     options = parser.parse_args()
     jump = "missing" if options.no_transactions else "control"
     stopped = False

@@ -24,7 +24,7 @@ export interface OccurrencesOptions {
 }
 
 /**
- * Asks for the job of the time that is due, and then says so in the stream of the repeating one. Whoever dies in between
+ * Asks for the job of the time that is due, and then says so in the stream of the repeating one. A process that dies in between
  * leaves the same to be done: the job's id is made of schedule and time, so it is asked for once.
  */
 export function createOccurrences({

@@ -66,7 +66,7 @@ export async function redrive(
   return { ...outcome, jobId };
 }
 
-/** What follows from a death is one job, whoever asks for it and how often: its id is made of that death. */
+/** What follows from a death is one job, however often and by however many it is asked for: its id is made of that death. */
 async function replace(deps: JobDependencies, replaces: string, asked: CommandOrigin, payload: object) {
   const { database, jobs, idempotencyKeys } = deps;
   const found = await findJob(database, streamOf(replaces));
@@ -85,7 +85,7 @@ async function replace(deps: JobDependencies, replaces: string, asked: CommandOr
   return outcome;
 }
 
-/** Without a key nobody has used one twice: somebody else was faster, with another payload. */
+/** Without a key this is no reuse of one: another admin was faster, with another payload. */
 const unlessOther =
   ({ repeatable }: CommandOrigin) =>
   (error: unknown): never => {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { AppError } from '../errors.ts';
-import { type AnswerBody, httpApp, type Substitutes } from '../../test/support/http-app.ts';
+import { type AnswerBody, httpApp, noRates, type Substitutes } from '../../test/support/http-app.ts';
 import { KEYS } from '../../test/support/keys.ts';
 import { forge, now } from '../../test/support/tokens.ts';
 
@@ -205,14 +205,7 @@ describe('a file', () => {
 });
 
 describe('what starts work', () => {
-  const few = {
-    login: undefined,
-    failures: undefined,
-    register: undefined,
-    covers: undefined,
-    default: undefined,
-    jobs: { count: 2, seconds: 60 },
-  };
+  const few = { ...noRates, jobs: { count: 2, seconds: 60 } };
 
   it('is counted per account, all of it together', async () => {
     const { user, as } = start({ rates: few });

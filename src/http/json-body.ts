@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { badInput, unsupportedMediaType } from './errors.ts';
 
-/** Of a JSON body, whoever sends it. */
+/** Of every JSON body. */
 export interface JsonLimits {
   /** A scalar has depth 0, an empty object or list 1. */
   readonly bodyDepth: number;

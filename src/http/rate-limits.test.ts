@@ -1,15 +1,7 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { httpApp } from '../../test/support/http-app.ts';
+import { httpApp, noRates } from '../../test/support/http-app.ts';
 import { type Rate, rateOf, type Rates } from './rate-limits.ts';
 
-const off = {
-  login: undefined,
-  failures: undefined,
-  register: undefined,
-  jobs: undefined,
-  covers: undefined,
-  default: undefined,
-};
 const few: Rate = { count: 2, seconds: 60 };
 
 const started: { close(): Promise<unknown> }[] = [];
@@ -24,7 +16,7 @@ interface Sender {
 }
 
 function start(rates: Partial<Rates>, trustProxy?: readonly string[]) {
-  const { app } = httpApp({ rates: { ...off, ...rates }, trustProxy });
+  const { app } = httpApp({ rates: { ...noRates, ...rates }, trustProxy });
   started.push(app);
   const post = (url: string, body: object, { from = '192.0.2.1', headers }: Sender) =>
     app.inject({ method: 'POST', url, body, remoteAddress: from, headers });

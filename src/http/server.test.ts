@@ -162,18 +162,27 @@ describe('what Fastify never sees', () => {
 describe('a connection', () => {
   const connectionsOf = (app: FastifyInstance) => promisify(app.server.getConnections.bind(app.server))();
 
-  it.each([
-    ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
-    ['what is not HTTP', 'nonsense\r\n\r\n'],
-    ['a body that is too large', `${post}Content-Length: 100000000\r\n\r\n`],
-  ])('is gone soon after the answer to %s, though the client keeps its half', async (_, bytes) => {
+  /** A connection whose bytes were answered, and whose client can still send. */
+  async function answered(bytes: string) {
     const { app, server } = await start();
     const { port, hostname } = new URL(server.url);
     const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
     socket.on('error', () => undefined).write(bytes);
     await once(socket, 'data');
+    const isGone = async () => {
+      while ((await connectionsOf(app)) > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    return { server, socket, isGone };
+  }
+
+  it.each([
+    ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['what is not HTTP', 'nonsense\r\n\r\n'],
+    ['a body that is too large', `${post}Content-Length: 100000000\r\n\r\n`],
+  ])('is gone soon after the answer to %s, though the client keeps its half', async (_, bytes) => {
+    const { socket, isGone } = await answered(bytes);
     socket.resume();
-    while ((await connectionsOf(app)) > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    await isGone();
     socket.destroy();
   });
 
@@ -181,13 +190,9 @@ describe('a connection', () => {
     ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['what is not HTTP', 'nonsense\r\n\r\n'],
   ])('that is reset behind the answer to %s harms no other', async (_, bytes) => {
-    const { app, server } = await start();
-    const { port, hostname } = new URL(server.url);
-    const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
-    socket.on('error', () => undefined).write(bytes);
-    await once(socket, 'data');
+    const { socket, isGone, server } = await answered(bytes);
     socket.resetAndDestroy();
-    while ((await connectionsOf(app)) > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    await isGone();
     expect((await rawHttp(server.url, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')).status).toBe(200);
   });
 

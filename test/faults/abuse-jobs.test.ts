@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => app.stop(), TIME_MS);
 
 /**
- * How long somebody who does no harm waits, in milliseconds: the slowest but one of `count`, so that a machine that is busy for a
+ * How long an account that does no harm waits, in milliseconds: the slowest but one of `count`, so that a machine that is busy for a
  * moment is not taken for the harm. Rejects with the first thing that fails.
  */
 async function slowestOf(count: number, act: () => Promise<unknown>): Promise<number> {

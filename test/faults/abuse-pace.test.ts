@@ -71,7 +71,7 @@ async function cut(socket: Socket): Promise<void> {
   if (!socket.closed) await once(socket, 'close');
 }
 
-describe('whoever reads slowly', () => {
+describe('a client that reads slowly', () => {
   it(
     'keeps nothing that others need: ten full lists, a little at a time',
     async () => {
@@ -260,7 +260,7 @@ describe('what is long', () => {
   );
 });
 
-describe('whoever sends slowly', () => {
+describe('a client that sends slowly', () => {
   it(
     'is cut soon after its 408: three hundred connections that dribble their headers',
     async () => {

@@ -17,7 +17,7 @@ import { migrate } from '../../src/postgres/migrate.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { openRows } from '../../src/postgres/rows.ts';
 import { createClient } from '../support/client.ts';
-import { httpApp, type Substitutes } from '../support/http-app.ts';
+import { httpApp, noRates, type Substitutes } from '../support/http-app.ts';
 import { KEYS } from '../support/keys.ts';
 import { newPerson, newUsername, type Person } from '../support/people.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
@@ -260,13 +260,13 @@ describe('a username', () => {
 });
 
 describe('wrong passwords for one account', () => {
-  const FEW = { login: undefined, failures: { count: 5, seconds: 900 }, register: undefined, covers: undefined };
+  const FEW = { ...noRates, failures: { count: 5, seconds: 900 } };
   /** Guesses may be under way when the last one that is allowed fails. */
   const AT_ONCE = 3;
   const HOME = '198.51.100.7';
 
   async function attacked() {
-    const limited = await startApi({ rates: { ...FEW, jobs: undefined, default: undefined } });
+    const limited = await startApi({ rates: FEW });
     const owner = credentialsOf(await newSession());
     const { accessToken } = (await limited.logIn(owner, {}, HOME)).json<{ data: { accessToken: string } }>().data;
     const guesses = Array.from({ length: 150 }, (_, n) =>
@@ -306,7 +306,7 @@ describe('wrong passwords for one account', () => {
   });
 
   it('are counted for a user that there is not, too, and answered alike', async () => {
-    const limited = await startApi({ rates: { ...FEW, jobs: undefined, default: undefined } });
+    const limited = await startApi({ rates: FEW });
     const unknown = { username: newUsername(), password: 'secret' };
     const statuses: number[] = [];
     for (let n = 0; n < 7; n++) statuses.push((await limited.logIn(unknown, {}, `203.0.113.${n}`)).statusCode);
@@ -315,7 +315,7 @@ describe('wrong passwords for one account', () => {
   });
 
   it('are those of a repeated registration, too', async () => {
-    const limited = await startApi({ rates: { ...FEW, jobs: undefined, default: undefined } });
+    const limited = await startApi({ rates: FEW });
     const [whom, key] = [registration(), { 'idempotency-key': randomUUID() }];
     await limited.register(whom, key);
     const statuses: number[] = [];

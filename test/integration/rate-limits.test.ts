@@ -3,7 +3,7 @@ import { connectRedis } from '../../src/cache/redis.ts';
 import type { Rate } from '../../src/http/rate-limits.ts';
 import { createClient } from '../support/client.ts';
 import { describeDistributed, startDistributed } from '../support/distributed.ts';
-import { httpApp } from '../support/http-app.ts';
+import { httpApp, noRates } from '../support/http-app.ts';
 import { describeWithNativeRedis, describeWithRedis, namespace, startNativeRedis } from '../support/servers/index.ts';
 
 const opened: { stop(): Promise<unknown> }[] = [];
@@ -15,7 +15,7 @@ afterEach(async () => {
 async function startApi(url: string, name: string, login: Rate) {
   const redis = connectRedis({ url, log: () => undefined });
   const { app } = httpApp({
-    rates: { login, failures: undefined, register: undefined, jobs: undefined, covers: undefined, default: undefined },
+    rates: { ...noRates, login },
     counters: { redis: redis.client, namespace: name },
   });
   opened.push(redis, { stop: () => app.close() });

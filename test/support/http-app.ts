@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import type { CommandOrigin, CommandOutcome, CommandRequest } from '../../src/commands/command.ts';
 import { thingIdOf } from '../../src/events/ids.ts';
+import type { Rates } from '../../src/http/rate-limits.ts';
 import { buildApp, type AppDependencies } from '../../src/http/app.ts';
 import { createHealth } from '../../src/http/health.ts';
 import type { JobWish } from '../../src/jobs/accept.ts';
@@ -53,6 +54,16 @@ export interface Substitutes extends Partial<Omit<AppDependencies, 'jobs'>> {
   chunks?: () => AsyncGenerator<object[], void>;
 }
 
+/** Nothing is limited. */
+export const noRates: Rates = {
+  login: undefined,
+  failures: undefined,
+  register: undefined,
+  jobs: undefined,
+  covers: undefined,
+  default: undefined,
+};
+
 /** The app over substitutes for the write side and the read models: for the rules that only HTTP knows. */
 export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Substitutes = {}) {
   const sent: Sent[] = [];
@@ -100,14 +111,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
       playlistDuplicates: 'refuse',
       tokens: TOKENS,
     },
-    rates: {
-      login: undefined,
-      failures: undefined,
-      register: undefined,
-      jobs: undefined,
-      covers: undefined,
-      default: undefined,
-    },
+    rates: noRates,
     limits: { bodyBytes: 65_536, bodyDepth: 20, bodyFields: 1_000 },
     production: false,
     ...overrides,

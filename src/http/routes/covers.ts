@@ -74,14 +74,12 @@ export const coverRoutes =
   async (app) => {
     const { commands, idempotencyKeys, files, stored } = deps;
     const { onRequest: mayWrite, mustBeAllowed } = catalogAccess(deps.catalogWrites);
-    const onRequest = [mayWrite, ...limited(app, 'covers', deps.rates.covers).map(withoutLogin)];
+    const onRequest = [mayWrite, ...limited(app, 'covers', deps.rates.covers).map(withoutLogin), limitCovers()];
     await app.register(multipart);
     // The form is read by the handler: it is no object before.
     app.setValidatorCompiler<z.ZodType>((part) => (part.httpPart === 'body' ? () => true : validatorCompiler(part)));
 
-    const beforeCover = [...onRequest, limitCovers()];
-
-    /** The file is there before the event that names it. When none will, the sweep takes it away: here nobody can know. */
+    /** The file is there before the event that names it. When none will, the sweep takes it away: this cannot be known here. */
     async function keep({ account }: FastifyRequest, { file: name, bytes, mediaType }: Cover): Promise<void> {
       if (account) await stored.claim({ name, account: account.id, bytes: bytes.length });
       await files.put(name, bytes, mediaType).catch(async (error: unknown) => {
@@ -90,7 +88,7 @@ export const coverRoutes =
       });
     }
 
-    app.post('/albums/:id/covers', { schema: schemas.upload, onRequest: beforeCover }, async (request, reply) => {
+    app.post('/albums/:id/covers', { schema: schemas.upload, onRequest }, async (request, reply) => {
       const bytes = await fileOf(request, 'cover', { bytes: MAX_BYTES });
       const { extension, mediaType } = imageTypeOf(bytes);
       const stream = streamOf(request.params.id);
@@ -130,7 +128,7 @@ interface Cover {
   readonly mediaType: string;
 }
 
-/** Whoever has logged in is limited by what the account stores. */
+/** An account is limited by what it stores. */
 const withoutLogin = (limit: onRequestAsyncHookHandler): onRequestAsyncHookHandler =>
   async function (this: FastifyInstance, request, reply) {
     if (!request.account) await limit.call(this, request, reply);

@@ -41,7 +41,7 @@ export const archive: JobType<z.output<typeof payload>> = {
   work: (work, tools) => onScratch(work, tools, (file) => pack(work, tools, file)),
 };
 
-/** What packing saves nobody knows before; images and archives it does not make smaller. */
+/** What packing saves is not known before; images and archives it does not make smaller. */
 const sizeOf = (packable: ReadonlyMap<string, Packable>): number =>
   [...packable.values()].reduce((sum, { size = 0 }) => sum + size, 0);
 

@@ -47,7 +47,7 @@ async function* csvLines(bytes: Readable): AsyncGenerator<Line, void> {
   const faults: Line[] = [];
   const on_skip = (error?: CsvError) => void faults.push(faultOf(error));
   const parser = parse({ ...CSV, columns: trimmed, info: true, on_skip });
-  pipeline(inTurns(bytes), parser, () => undefined); // whoever reads hears of it
+  pipeline(inTurns(bytes), parser, () => undefined); // its reader is told
   for await (const { info, record } of parser as AsyncIterable<{ info: Info; record: CsvRecord }>) {
     // The parser is ahead of whoever reads.
     const later = faults.findIndex(({ number }) => number >= info.lines);
