@@ -111,13 +111,27 @@ const FUNCTIONS: readonly (readonly [name: string, act: Act, shapes?: readonly S
   [
     'the first line of CSV',
     (text) => headerFault(text),
-    [['kind,'], ['"', 'kind,'], ['"a', '"'], [' ', 'kind'], ['\r'], [',']],
+    [
+      ['kind,'],
+      ['"', 'kind,'],
+      ['"a', '"'],
+      [' ', 'kind'],
+      ['\r'],
+      [','],
+      [';', 'sep=;'],
+      [' ', 'sep=a'],
+      ['\t', 'kind'],
+    ],
   ],
-  ['lines of CSV', (text) => readAll('csv', `kind,name\n${text}`), [['"', '"'], ['a,b\n'], ['"a', '"'], [','], ['\r'], ['""', 'a,"']]], // prettier-ignore
+  ['lines of CSV', (text) => readAll('csv', `kind,name\n${text}`), [['"', '"'], ['a,b\n'], ['a,b,\n'], ['"a', '"'], [','], ['\r'], ['\r', '"'], ['\r\n', '', '"'], ['""', 'a,"']]], // prettier-ignore
   ['lines of NDJSON', (text) => readAll('ndjson', text), [['['], ['{"a":'], ['[]\n'], ['1,', '['], ['"a":1,', '{']]],
   ['details of songs', (text) => detailsOf({ kind: 'song', title: text, [text]: 1, album: text })],
   ['many unknown details', (text) => detailsOf({ kind: 'album', ...Object.fromEntries(text.split(',').map((key, n) => [`${key}${n}`, 1])) }), [['a,']]], // prettier-ignore
-  ['cells of CSV', (text) => csvLine([text]), [['"', '='], [' ', '', 'a'], ['\t'], ['\r\n'], ["'"]]],
+  [
+    'cells of CSV',
+    (text) => csvLine([text]),
+    [['"', '='], [' ', '', 'a'], ['\t'], ['\r\n'], ["'"], [';'], ['; '], ['\u200b', ';'], ['\t '], [';=']],
+  ],
   ['searches', (text) => searchFor({ title: text, performer: text }, 100), [['%'], ['_'], ['Σ']]],
   ['cursors', (text) => momentQuery.safeParse(text), [['MjAyNi0wMS0wMVQ']]],
   ['ETags', (text) => isKnown(text, '"x"'), [['W/'], ['W/"'], ['"a" '], ['""'], ['"a', 'W/"']]],
@@ -132,7 +146,7 @@ const FUNCTIONS: readonly (readonly [name: string, act: Act, shapes?: readonly S
   ['links', (text) => ownerByLink({ method: 'GET', fileId: text, query: { owner: text, expires: text, signature: text } }, { current: KEYS.LINK_KEY }), [['9']]], // prettier-ignore
   ['names of fields', (text) => pointer([text]), [['~'], ['/'], ['~/']]],
   ['names of files', attachmentOf, [['%'], ['\u202e'], ["'"], ['\ud800']]],
-  ['images', tried((text) => imageTypeOf(bytesOf(text))), [['\xff', '\xff\xd8'], ['\xff\x01', '\xff\xd8'], ['\xff\xe0\0\x02', '\xff\xd8'], ['!\0\x01a\0', 'GIF89a\x01\0\x01\0\0\0\0'], [',\0\0\0\0\0\0\0\0\0\0\0', 'GIF89a\x01\0\x01\0\0\0\0'], ['\x01a', 'GIF89a\x01\0\x01\0\0\0\0!\0'], ['\0\0\0\x08free'], ['avix', '\0\x01\x86\xa8ftyp'], ['\0\0\0\x08meta']]], // prettier-ignore
+  ['images', tried((text) => imageTypeOf(bytesOf(text))), [['\xff', '\xff\xd8'], ['\xff\x01', '\xff\xd8'], ['\xff\0', '\xff\xd8'], ['\0', '\xff\xd8'], ['\0\0\0\x01free\0\0\0\0\0\0\0\x10'], ['\xff\xe0\0\x02', '\xff\xd8'], ['!\0\x01a\0', 'GIF89a\x01\0\x01\0\0\0\0'], [',\0\0\0\0\0\0\0\0\0\0\0', 'GIF89a\x01\0\x01\0\0\0\0'], ['\x01a', 'GIF89a\x01\0\x01\0\0\0\0!\0'], ['\0\0\0\x08free'], ['avix', '\0\x01\x86\xa8ftyp'], ['\0\0\0\x08meta']]], // prettier-ignore
   ['subjects of mail', (text) => compose({ ...mail, subject: text }, 'a@b.c'), [['=?'], ['?= =?'], ['\u2028']]],
   ['bodies of mail', (text) => compose({ ...mail, body: text }, 'a@b.c'), [['\r'], ['\r\n'], ['\ud800']]],
   ['names of attachments', (text) => compose({ ...mail, attachments: [{ name: text, mediaType: text, content: Buffer.alloc(0) }] }, 'a@b.c'), [['; '], ['=?'], ["'"]]], // prettier-ignore

@@ -26,16 +26,27 @@ const isFrame = (marker: number) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 
 /** Markers alone, without a length. */
 const isAlone = (marker: number) => marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8);
 
+/** Markers behind which no frame may begin: pixels, and the end. */
+const isTooLate = (marker: number) => marker === 0xda || marker === 0xd9;
+
 export const measureJpeg: Measure = (bytes) => {
   if (!isAt(bytes, '\xff\xd8', 0)) return undefined;
-  for (let at = 2; bytes.readUInt8(at) === 0xff;) {
+  for (let at = markerFrom(bytes, 2); ; at = markerFrom(bytes, at)) {
     const marker = bytes.readUInt8(at + 1);
     if (isFrame(marker)) return { width: bytes.readUInt16BE(at + 7), height: bytes.readUInt16BE(at + 5) };
-    if (marker === 0xff) at += 1;
-    else at += isAlone(marker) ? 2 : 2 + bytes.readUInt16BE(at + 2);
+    if (isTooLate(marker)) return undefined;
+    at += isAlone(marker) ? 2 : 2 + bytes.readUInt16BE(at + 2);
   }
-  return undefined;
 };
+
+/** Some cameras leave bytes between segments. libjpeg skips them up to the next FF that neither a zero nor another FF follows. */
+function markerFrom(bytes: Buffer, start: number): number {
+  for (let at = start; ; at++) {
+    if (bytes.readUInt8(at) !== 0xff) continue;
+    const marker = bytes.readUInt8(at + 1);
+    if (marker !== 0x00 && marker !== 0xff) return at;
+  }
+}
 
 /** Of a GIF's screen and all its frames: browsers make room for a first frame that is larger than the screen. */
 export const measureGif: Measure = (bytes) => {
@@ -112,9 +123,16 @@ function boxIn(bytes: Buffer, stretch: Stretch, wanted: string): Stretch | undef
 
 function* boxes(bytes: Buffer, { start, end }: Stretch): Generator<Stretch & { type: string }> {
   for (let at = start; at + 8 <= end;) {
-    const size = bytes.readUInt32BE(at);
-    if (size < 8 || at + size > end) return;
-    yield { type: bytes.toString('latin1', at + 4, at + 8), start: at + 8, end: at + size };
+    const { head, size } = extentOf(bytes, at);
+    if (size < head || at + size > end) return;
+    yield { type: bytes.toString('latin1', at + 4, at + 8), start: at + head, end: at + size };
     at += size;
   }
+}
+
+/** Bytes of the head of a box, and of all of it. Instead of a size, 1 says that one of 64 bits follows, and 0 that the file ends with the box. */
+function extentOf(bytes: Buffer, at: number): { head: number; size: number } {
+  const size = bytes.readUInt32BE(at);
+  if (size === 1) return { head: 16, size: Number(bytes.readBigUInt64BE(at + 8)) };
+  return { head: 8, size: size === 0 ? bytes.length - at : size };
 }

@@ -14,12 +14,22 @@ function refusal(bytes: Buffer): unknown {
   }
 }
 
-function box(type: string, ...content: Buffer[]): Buffer {
-  const body = Buffer.concat(content);
+function boxOfSize(size: number, type: string, ...content: Buffer[]): Buffer {
   const head = Buffer.alloc(8);
-  head.writeUInt32BE(8 + body.length);
+  head.writeUInt32BE(size);
   head.write(type, 4, 'latin1');
-  return Buffer.concat([head, body]);
+  return Buffer.concat([head, ...content]);
+}
+
+const lengthOf = (content: readonly Buffer[]) => Buffer.concat(content).length;
+const box = (type: string, ...content: Buffer[]) => boxOfSize(8 + lengthOf(content), type, ...content);
+/** Up to the end of the file. */
+const lastBox = (type: string, ...content: Buffer[]) => boxOfSize(0, type, ...content);
+/** With a size of 64 bits. */
+function largeBox(type: string, content: Buffer, size = 16 + content.length): Buffer {
+  const large = Buffer.alloc(8);
+  large.writeBigUInt64BE(BigInt(size));
+  return boxOfSize(1, type, large, content);
 }
 
 const ispe = (width: number, height: number) => {
@@ -33,6 +43,16 @@ const avifOf = (brands: string, ...properties: Buffer[]) =>
     box('ftyp', Buffer.from(brands)),
     box('meta', Buffer.alloc(4), box('hdlr', Buffer.alloc(25)), box('iprp', box('ipco', ...properties))),
   ]);
+
+const AVIF_BRANDS = box('ftyp', Buffer.from('avif\0\0\0\0'));
+const iprpOf = (...properties: Buffer[]) => box('iprp', box('ipco', ...properties));
+const metaContent = (...properties: Buffer[]) => Buffer.concat([Buffer.alloc(4), iprpOf(...properties)]);
+
+/** A JPEG with more bytes before the segment that follows the first. */
+const strayIn = (bytes: string) => {
+  const [whole, at] = [jpeg(), 20];
+  return Buffer.concat([whole.subarray(0, at), Buffer.from(bytes, 'hex'), whole.subarray(at)]);
+};
 
 const webpOf = (kind: string, data: string) =>
   Buffer.concat([Buffer.from(`RIFF\0\0\0\0WEBP${kind}\0\0\0\0`), Buffer.from(data, 'hex')]);
@@ -73,6 +93,51 @@ describe('the type of an image', () => {
     expect(refusal(bytes)).toEqual(tooMany);
   });
 
+  it.each([
+    ['one byte', '00'],
+    ['many bytes', '0badf00d'.repeat(1_000)],
+    ['an FF that a zero follows', 'ff00'],
+    ['fill bytes', 'ffffffff'],
+    ['all of them', '00ff00ffff0d0aff'],
+  ])('is that of a JPEG with %s between two segments', (_, stray) => {
+    expect(imageTypeOf(strayIn(stray)).extension).toBe('jpg');
+  });
+
+  it.each([
+    ['right at the beginning', 'ffd800aaffc0000b080001000101011100'],
+    ['behind a segment whose length is too small', 'ffd8ffe0000000ffc0000b080001000101011100'],
+    ['behind a marker without a length', 'ffd8ff0100ffc0000b080001000101011100'],
+  ])('is that of a JPEG with stray bytes %s', (_, hex) => {
+    expect(imageTypeOf(Buffer.from(hex, 'hex')).extension).toBe('jpg');
+  });
+
+  it('is refused when a JPEG hides behind stray bytes that it has too many pixels', () => {
+    expect(refusal(Buffer.from('ffd8ffe00002aaff00ffc0000b08ffffffff01011100', 'hex'))).toEqual(tooMany);
+  });
+
+  it.each([
+    ['meta', [AVIF_BRANDS, largeBox('meta', metaContent(ispe(8, 8)))]],
+    ['what is before meta', [AVIF_BRANDS, largeBox('free', Buffer.alloc(9)), box('meta', metaContent(ispe(8, 8)))]],
+    ['the brands', [largeBox('ftyp', Buffer.from('avif\0\0\0\0')), box('meta', metaContent(ispe(8, 8)))]],
+    ['the properties', [AVIF_BRANDS, box('meta', Buffer.alloc(4), largeBox('iprp', box('ipco', ispe(8, 8))))]],
+    ['one property', [AVIF_BRANDS, box('meta', metaContent(largeBox('ispe', ispe(8, 8).subarray(8))))]],
+  ])('is that of an AVIF with a size of 64 bits of %s', (_, boxes) => {
+    expect(imageTypeOf(Buffer.concat(boxes)).extension).toBe('avif');
+  });
+
+  it('is that of an AVIF whose last box has no size', () => {
+    const meta = box('meta', metaContent(ispe(8, 8)));
+    expect(imageTypeOf(Buffer.concat([AVIF_BRANDS, lastBox('meta', metaContent(ispe(8, 8)))])).extension).toBe('avif');
+    expect(imageTypeOf(Buffer.concat([AVIF_BRANDS, meta, lastBox('mdat', Buffer.alloc(9))])).extension).toBe('avif');
+  });
+
+  it.each([
+    ['a box of 64 bits', largeBox('meta', metaContent(ispe(10_000, 5_001)))],
+    ['a last box', lastBox('meta', metaContent(ispe(10_000, 5_001)))],
+  ])('is refused when an AVIF says in %s that it has too many pixels', (_, meta) => {
+    expect(refusal(Buffer.concat([AVIF_BRANDS, meta]))).toEqual(tooMany);
+  });
+
   it('is not refused with 50 million', () => {
     expect(imageTypeOf(png({ width: 10_000, height: 5_000 })).extension).toBe('png');
     expect(imageTypeOf(gifWithFrame(10_000, 5_000)).extension).toBe('gif');
@@ -84,6 +149,12 @@ describe('the type of an image', () => {
     ['a JPEG of nothing but zeros', Buffer.concat([Buffer.from('ffd8', 'hex'), Buffer.alloc(500_000)])],
     ['a JPEG without a frame', Buffer.from('ffd8ffe00004aaaaffd9', 'hex')],
     ['a JPEG that begins with its pixels', Buffer.from('ffd8ffda0004aaaa00', 'hex')],
+    ['a JPEG whose frame is behind its pixels', Buffer.from('ffd8ffda0004aaaa00ffc0000b080001000101011100', 'hex')],
+    ['a JPEG whose frame is behind its end', Buffer.from('ffd8ffd9ffc0000b080001000101011100', 'hex')],
+    ['an AVIF with a box larger than 64 bits of it', Buffer.concat([AVIF_BRANDS, largeBox('free', Buffer.alloc(9), 2 ** 62), box('meta', metaContent(ispe(8, 8)))])], // prettier-ignore
+    ['an AVIF with a box smaller than its head', Buffer.concat([AVIF_BRANDS, largeBox('free', Buffer.alloc(9), 15), box('meta', metaContent(ispe(8, 8)))])], // prettier-ignore
+    ['an AVIF whose size is behind its last box', Buffer.concat([AVIF_BRANDS, lastBox('mdat', box('meta', metaContent(ispe(8, 8))))])], // prettier-ignore
+    ['an AVIF with a box without a size in another', Buffer.concat([AVIF_BRANDS, box('meta', Buffer.alloc(4), lastBox('iprp', box('ipco', ispe(8, 8)))), box('mdat')])], // prettier-ignore
     ['a HEIC', avifOf('heic\0\0\0\0mif1', ispe(8, 8))],
     ['an AVIF without a size', avifOf('avif\0\0\0\0')],
     ['an AVIF whose boxes are larger than it', avifOf('avif\0\0\0\0', ispe(8, 8)).subarray(0, -1)],
@@ -113,6 +184,7 @@ describe('the type of an image', () => {
     expect(imageTypeOf(avifOf('avif\0\0\0\0', many(25_000, ispe(1, 1)))).extension).toBe('avif');
     refusal(avifOf('avif\0\0\0\0'.repeat(40_000)));
     refusal(Buffer.concat([Buffer.from('ffd8', 'hex'), many(250_000, Buffer.from('ffff', 'hex'))]));
+    refusal(Buffer.concat([Buffer.from('ffd8', 'hex'), many(250_000, Buffer.from('ff00', 'hex'))]));
     refusal(Buffer.concat([gif().subarray(0, 19), many(170_000, Buffer.from('21fe00', 'hex'))]));
     expect(process.cpuUsage(before).user / 1_000).toBeLessThan(2_000);
   });

@@ -43,7 +43,8 @@ const file = { size: 1, read: () => Promise.resolve(Readable.from(['x'])), close
 
 it('covers and files can be shown by pages of other origins', async () => {
   const files = { put: () => Promise.resolve(), open: () => Promise.resolve(file) };
-  const { headers } = await start({ files }).inject({ url: '/covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png' });
+  const url = '/covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png';
+  const { headers } = await start({ files, rows: { 'covers-among': [{ cover: url.slice(1) }] } }).inject({ url });
   expect(headers['cross-origin-resource-policy']).toBe('cross-origin');
   expect(headers['content-security-policy']).toBe("default-src 'none'; sandbox");
 });

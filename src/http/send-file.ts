@@ -11,14 +11,14 @@ export interface FileRepresentation {
   readonly mediaType: string;
   /** With its quotes. Files never change, so anything that names the file will do. */
   readonly etag: string;
-  /** As it is called when it is saved. Without it the file is shown, and anybody may keep it. */
+  /** As it is called when it is saved. Without it the file is shown, and shared caches may keep it. */
   readonly name?: string;
 }
 
 /** Sends a file, or the one part of it that was asked for; 304 when the client has it, 416 for a part that it has not. */
 export async function sendFile(request: FastifyRequest, reply: FastifyReply, representation: FileRepresentation) {
   const { file, mediaType, etag, name } = representation;
-  const lasting = { etag, 'accept-ranges': 'bytes', 'cache-control': name === undefined ? FOR_EVER : FOR_ONE };
+  const lasting = { etag, 'accept-ranges': 'bytes', 'cache-control': name === undefined ? FOR_ALL : FOR_ONE };
   if (isKnown(request.headers['if-none-match'], etag)) {
     await file.close();
     return reply
@@ -42,8 +42,8 @@ async function unread(file: OpenFile): Promise<Readable> {
   return Readable.from([]);
 }
 
-const FOR_EVER = 'public, max-age=31536000, immutable';
-/** Kept by whoever got it, and asked for again: it may be deleted. */
+/** A cache may keep a file, but has to ask each time whether it is still there: it may be deleted at any time. */
+const FOR_ALL = 'no-cache';
 const FOR_ONE = 'private, no-cache';
 
 /** The bytes are shown as what we say, and nothing in them runs. Pages of other origins may show them. */

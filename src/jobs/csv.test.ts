@@ -5,13 +5,19 @@ import { csvLine } from './csv.ts';
 
 const read = (csv: string): string[][] => parse(csv, { relax_column_count: true });
 
-/** What a spreadsheet shows where it takes the apostrophe for what it is. */
-const shown = (cell: string) => cell.replace(/^'(?=[\s"']*[=+\-@\t\r\n])/, '');
+/** The text as a spreadsheet would have it that takes each apostrophe for what it is. */
+const shown = (cell: string) =>
+  cell
+    .replace(/^'(?=[\s"'\p{Cc}\p{Cf}\p{DI}\u2800]*[=+\-@＝＋－＠﹦﹢﹣﹫\t\r\n])/u, '')
+    .replace(/(?<=[;\t\r\n])'(?=(?:(?![\t\r\n])[\s"'\p{Cc}\p{Cf}\p{DI}\u2800])*[=+\-@＝＋－＠﹦﹢﹣﹫])/gu, '');
 
 /** Much of what makes trouble in little space. */
 const texts = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.string({ unit: fc.constantFrom('=', '+', '-', '@', '\t', '\r', '\n', ' ', "'", '"', ',', ';', 'a') }),
+  fc.string({
+    unit: fc.constantFrom('＝', '＋', '－', '＠', '\u200b', '\u3164', '\u00a0', '\t', ';', '\r\n', "'", 'a'),
+  }),
   fc.string({ unit: 'grapheme' }),
 );
 const lines = fc.array(texts, { minLength: 2 });
@@ -40,12 +46,48 @@ describe('a line of CSV', () => {
     ['"=1+1', '"\'""=1+1"'],
     ["'=1+1", "''=1+1"],
     [' "\' =1+1', '"\' ""\' =1+1"'],
+    ['＝1+1', "'＝1+1"],
+    ['＋1', "'＋1"],
+    ['－1', "'－1"],
+    ['＠SUM(A1)', "'＠SUM(A1)"],
+    ['﹦1+1', "'﹦1+1"],
+    ['\u3000＝1+1', "'\u3000＝1+1"],
+    ['\ufeff=1+1', "'\ufeff=1+1"],
+    ['\u200b=1+1', "'\u200b=1+1"],
+    ['\u202e=1+1', "'\u202e=1+1"],
+    ['\u00ad=1+1', "'\u00ad=1+1"],
+    ['\u3164=1+1', "'\u3164=1+1"],
+    ['\ufe0f=1+1', "'\ufe0f=1+1"],
+    ['\u2800=1+1', "'\u2800=1+1"],
+    ['\0=1+1', "'\0=1+1"],
+    ['\v=1+1', "'\v=1+1"],
+    ['a;=1+1', "a;'=1+1"],
+    ['a; ＝1+1', "a;' ＝1+1"],
+    ['a;\u200b-1;+1', "a;'\u200b-1;'+1"],
+    ['a;"=1+1"', '"a;\'""=1+1"""'],
+    ['a\t=1+1', "a\t'=1+1"],
+    ['a\n=1+1', '"a\n\'=1+1"'],
+    ['a\r\n@x', '"a\r\n\'@x"'],
+    ['=1;=2', "'=1;'=2"],
     ['=HYPERLINK("http://x","y")', '"\'=HYPERLINK(""http://x"",""y"")"'],
   ])('has %j as text', (value, cell) => {
     expect(csvLine([value])).toBe(`${cell}\r\n`);
   });
 
-  it.each([['a=b'], ['2-1'], ['x@example.com'], ["it's"], ['"quoted"'], ['  indented']])('leaves %j alone', (value) => {
+  it.each([
+    ['a;b'],
+    ['a; b=c'],
+    ['a\tb'],
+    ['\u200ba'],
+    ['a＝b'],
+    [';'],
+    ['a=b'],
+    ['2-1'],
+    ['x@example.com'],
+    ["it's"],
+    ['"quoted"'],
+    ['  indented'],
+  ])('leaves %j alone', (value) => {
     expect(read(csvLine([value, 'x']))).toEqual([[value, 'x']]);
   });
 
@@ -56,6 +98,12 @@ describe('a line of CSV', () => {
   it('never has a cell that is calculated', () => {
     const read0 = (line: string[]) => read(csvLine(line))[0]!;
     fc.assert(fc.property(lines, (line) => read0(line).every((cell) => !/^[\s"]*[=+\-@\t\r\n]/.test(cell))));
+  });
+
+  it('never has one where cells are separated by semicolons or tabs, and quotes mean nothing', () => {
+    const cellsOf = (line: string[]) => csvLine(['title', ...line]).split(/[;\t\r\n]/);
+    const isCalculated = (cell: string) => /^[\s"\p{Cc}\p{Cf}]*[=+\-@＝＋－＠]/u.test(cell);
+    fc.assert(fc.property(lines, (line) => expect(cellsOf(line).filter(isCalculated)).toEqual([])));
   });
 
   it('is one of many', () => {

@@ -96,9 +96,10 @@ export async function albumExists(database: Database, id: string): Promise<boole
   return rows.length > 0;
 }
 
-/** Those of the files that are the cover of an album now. */
+/** Those of the files, by name, that are the cover of an album now. */
 export async function coversAmong(database: Database, files: readonly string[]): Promise<ReadonlySet<string>> {
   const rows = await database.query<{ cover: string }>({
+    name: 'covers-among',
     text: 'SELECT cover FROM albums WHERE cover = ANY($1)',
     values: [files],
   });

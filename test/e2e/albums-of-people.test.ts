@@ -113,23 +113,38 @@ describe('covers', () => {
     expect(served.equals(bytes)).toBe(true);
   });
 
-  it('are replaced: the old one has another address', async () => {
+  it('are replaced: the new one has another address, and the old one has none', async () => {
     const album = await newAlbum();
     await upload(album, png());
     const before = await coverOf(album);
+    const etag = (await fetched(before)).headers.get('etag') ?? '';
     await upload(album, gif());
     const after = await coverOf(album);
     expect(after).not.toBe(before);
     expect((await fetched(after)).headers.get('content-type')).toBe('image/gif');
+    for (const headers of [{}, { 'if-none-match': etag }, { 'if-none-match': '*' }, { range: 'bytes=0-3' }])
+      expect((await fetched(before, headers)).status).toBe(404);
   });
 
-  it('are cached for ever, and sent in parts', async () => {
+  it('go with their album, at once', async () => {
+    const album = await newAlbum();
+    await upload(album, png());
+    const url = await coverOf(album);
+    expect((await fetched(url)).status).toBe(200);
+    await client.delete(`/albums/${album}`);
+    const gone = await fetched(url);
+    expect([gone.status, gone.headers.get('etag')]).toEqual([404, null]);
+    expect(JSON.parse(gone.bytes.toString())).toMatchObject({ status: 'fail', code: 'COVER_NOT_FOUND' });
+    expect((await fetch(url!, { method: 'HEAD' })).status).toBe(404);
+  });
+
+  it('are asked for each time by who keeps them, and sent in parts', async () => {
     const [album, bytes] = [await newAlbum(), png({ padding: 1_000 })];
     await upload(album, bytes);
     const url = await coverOf(album);
     const whole = await fetched(url);
     const etag = whole.headers.get('etag') ?? '';
-    expect(whole.headers.get('cache-control')).toMatch(/max-age=31536000, immutable/);
+    expect(whole.headers.get('cache-control')).toBe('no-cache');
     expect([(await fetched(url, { 'if-none-match': etag })).status, whole.headers.get('accept-ranges')]).toEqual([
       304,
       'bytes',

@@ -106,8 +106,8 @@ describe('jobs that everybody may start', () => {
       playlists: [{ name: 'Morning', songCount: 1, songs: [{ title: '=HYPERLINK("x")' }] }],
     });
     const csv = await made(client, await start(client, 'report', { format: 'csv' }));
-    expect(csv.headers.get('content-type')).toContain('text/csv');
-    const lines: Record<string, string>[] = parse(csv.content, { columns: true });
+    expect(csv.headers.get('content-type')).toBe('text/csv; charset=utf-8');
+    const lines: Record<string, string>[] = parse(csv.content, { bom: true, columns: true });
     expect(lines.slice(-2).map(({ section, name }) => [section, name])).toEqual([
       ['playlist', 'Morning'],
       ['playlist-song', `'=HYPERLINK("x")`],

@@ -350,8 +350,8 @@ describe('a report', () => {
     const asked = await ask(report, { format: 'csv' });
     const { file } = await work(asked);
     const content = await contentOf(`reports/${asked.jobId}.csv`);
-    expect(file).toMatchObject({ name: 'report.csv', mediaType: 'text/csv', size: content.length, kind: 'report' });
-    const lines: Record<string, string>[] = parse(content, { columns: true });
+    expect(file).toMatchObject({ name: 'report.csv', mediaType: 'text/csv; charset=utf-8', size: content.length, kind: 'report' }); // prettier-ignore
+    const lines: Record<string, string>[] = parse(content, { bom: true, columns: true });
     expect(lines.find(({ section }) => section === 'songs')?.count).toBe(String((await core.rows('songs')).length));
     expect(lines.slice(-2)).toEqual([
       expect.objectContaining({ section: 'playlist', id: playlist, name: 'Evening', count: '1', collaborators: '0' }),
@@ -471,7 +471,18 @@ describe('an import', () => {
       { item: 4, state: 'failed', error: 'year must be a whole number of at most 32 bits' },
       { item: 6, state: 'failed', error: expect.stringContaining('in the lines above') },
       { item: 7, state: 'failed', error: 'There is no such album.' },
-      { item: 8, state: 'failed', error: expect.stringContaining('as many cells') },
+      { item: 8, state: 'failed', error: 'kind must be album or song' },
+    ]);
+  });
+
+  it('counts the lines of an old Macintosh as those of others', async () => {
+    const data = ['sep=;', 'Kind;Name;Year;', `album;A;${year};`, `album;"B\r\n";${year}`, 'album;"C'].join('\r');
+    const asked = await ask(importCatalog, { format: 'csv', data }, { isAdmin: true });
+    expect(asked.plan).toMatchObject({ parameters: { lines: 6 } });
+    expect(await work(asked)).toMatchObject({ done: 2, failed: 1, total: 3 });
+    expect(await namesOf('albums')).toEqual(['A', 'B\r\n']);
+    expect(await itemsOf(asked)).toEqual([
+      { item: 6, state: 'failed', error: 'A quote that begins in this line is not closed.' },
     ]);
   });
 

@@ -28,6 +28,7 @@ import {
   startCoverServer,
   upload,
 } from '../support/covers.ts';
+import { httpApp } from '../support/http-app.ts';
 import { png } from '../support/images.ts';
 import { namesOf } from '../support/kept-files.ts';
 import { eventually, linesOf } from '../support/observed.ts';
@@ -100,6 +101,24 @@ describe('a sweep over the read model', () => {
     await world.api.commands.album({ stream: deleted, origin: originOf(), command: { type: 'DeleteAlbum' } });
     expect(await world.sweep()).toEqual([[nobodys, replaced, ofDeleted].sort(), [current, young].sort()]);
     expect(await world.sweep()).toEqual([[], [current, young].sort()]);
+  });
+
+  it('takes what no process shows any more since another one was told', async () => {
+    const world = await open();
+    const { app } = httpApp({ database: (await world.core.openApi()).reads, files: world.files });
+    undo.push(() => app.close());
+    const { id: album } = await world.api.createAlbum();
+    const [replaced, current] = [await world.keep(), await world.keep()];
+    const statuses = async () =>
+      Promise.all([replaced, current].map(async (name) => (await app.inject({ url: `/${name}` })).statusCode));
+    expect(await statuses()).toEqual([404, 404]);
+    await giveCover(world, album, replaced);
+    expect(await statuses()).toEqual([200, 404]);
+    await giveCover(world, album, current);
+    expect(await statuses()).toEqual([404, 200]);
+    await world.api.commands.album({ stream: album, origin: originOf(), command: { type: 'DeleteAlbum' } });
+    expect(await statuses()).toEqual([404, 404]);
+    expect(await world.sweep()).toEqual([[replaced, current].sort(), []]);
   });
 
   it('takes nothing while the read model is behind the log', async () => {

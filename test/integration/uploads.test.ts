@@ -410,6 +410,19 @@ describeWithMinio('covers in S3', (startS3) => {
     expect(await namesIn(server.directory)).toEqual([]);
   });
 
+  it('are gone with the album, and when they are replaced', async () => {
+    const another = await newAlbum(server.client);
+    const urls: string[] = [];
+    for (const bytes of [png(), gif()]) {
+      expect(await upload(server.client, another, bytes)).toMatchObject(created);
+      urls.push(await coverUrlOf(server.client, another));
+    }
+    const statuses = () => Promise.all(urls.map(async (url) => (await fetched(url)).status));
+    expect(await statuses()).toEqual([404, 200]);
+    await server.client.delete(`/albums/${another}`);
+    expect(await statuses()).toEqual([404, 404]);
+  });
+
   it('are missed while it is gone, and nothing else', async () => {
     const url = await coverUrlOf(server.client, album);
     expect(await entryOf(server.process, 'files')).toEqual({ status: 200, entry: { ok: true, detail: expect.any(String) } }); // prettier-ignore

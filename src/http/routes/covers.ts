@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { isMet } from '../../commands/command.ts';
 import { notFound } from '../../errors.ts';
 import { commandIdOf } from '../../events/ids.ts';
+import { coversAmong } from '../../projections/albums.ts';
 import { filesUnavailable } from '../../providers/files/failure.ts';
 import type { StoredFiles } from '../../jobs/stored-files.ts';
 import type { Files, OpenFile } from '../../providers/files/files.ts';
@@ -59,6 +60,7 @@ const schemas = {
     tags: ['albums'],
     operationId: 'readCover',
     summary: 'See a cover',
+    description: 'Only while it is the cover of an album: 404 as soon as that has another one or is deleted.',
     params: fileParams,
     response: {
       200: { description: 'The image.', content: { 'image/*': { schema: z.file() } } },
@@ -114,13 +116,19 @@ export const coverRoutes =
     app.get('/covers/:file', { schema: schemas.read }, async (request, reply) => {
       const { file } = request.params;
       const name = /^[\da-f-]{36}\.[a-z]{3,4}$/.test(file) ? COVERS + file : undefined;
-      const open = name === undefined ? undefined : await files.open(name).catch(filesUnavailable);
+      const open = name === undefined ? undefined : await openCover(deps, name);
       if (!open) throw notFound('COVER_NOT_FOUND', 'There is no such cover.');
       const read: OpenFile['read'] = (range) => open.read(range).catch(filesUnavailable);
       const image = { file: { ...open, read }, mediaType: mediaTypeOf(file), etag: `"${file}"` };
       return sendFile(request, reply, image);
     });
   };
+
+/** Undefined for a file that is no album's cover any more, or not yet: the sweep deletes it only later. */
+async function openCover({ database, files }: CoverDependencies, name: string): Promise<OpenFile | undefined> {
+  const current = await coversAmong(database, [name]);
+  return current.has(name) ? files.open(name).catch(filesUnavailable) : undefined;
+}
 
 interface Cover {
   readonly file: string;

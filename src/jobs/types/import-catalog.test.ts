@@ -4,7 +4,7 @@ import { httpApp } from '../../../test/support/http-app.ts';
 import { detailsOf } from './import-details.ts';
 import { type Entry, entriesOf } from './import-entries.ts';
 import { importCatalog } from './import-catalog.ts';
-import { type ImportFormat, linesOf } from './import-lines.ts';
+import { countLines, headerFault, type ImportFormat, linesOf } from './import-lines.ts';
 
 async function all<T>(things: AsyncIterable<T>): Promise<T[]> {
   const found: T[] = [];
@@ -46,19 +46,59 @@ describe('lines of CSV', () => {
     );
   });
 
-  it('are bad where they have other cells than the first, and the next are read all the same', async () => {
-    expect(await read('csv', 'kind,name\nalbum\nalbum,A,1\nalbum,5" vinyl\n')).toEqual([
-      fault(2, 'as many cells'),
-      fault(3, 'as many cells'),
-      value(4, { kind: 'album', name: '5" vinyl' }),
+  it('are bad where a cell is in no column, and the next are read all the same', async () => {
+    expect(await read('csv', 'kind,name\nalbum,A,1\nalbum,5" vinyl\n')).toEqual([
+      fault(2, 'does not name'),
+      value(3, { kind: 'album', name: '5" vinyl' }),
+    ]);
+    expect(await read('csv', 'kind,,name\nalbum,x,A\nalbum, ,B\n')).toEqual([
+      fault(2, 'does not name'),
+      value(3, { kind: 'album', name: 'B' }),
     ]);
   });
 
-  it('are bad from a quote that is not closed', async () => {
-    expect(await read('csv', 'kind,name\nalbum,A\nalbum,"B\nalbum,C\n')).toEqual([
-      value(2, { kind: 'album', name: 'A' }),
-      fault(4, 'is not closed'),
+  it('may end before the cells that are empty, and behind them', async () => {
+    const text = 'kind,name,year,duration,,\nalbum\nalbum,A\nalbum,B,1\nalbum,C,1,,,\nalbum,D,1,,,, ,\n';
+    expect(await read('csv', text)).toEqual([
+      value(2, { kind: 'album' }),
+      value(3, { kind: 'album', name: 'A' }),
+      ...['B', 'C', 'D'].map((name, index) => value(index + 4, { kind: 'album', name, year: 1 })),
     ]);
+  });
+
+  it.each([
+    ['semicolons', 'kind;name\nalbum;A,B\n', 2],
+    ['tabs', 'kind\tname\nalbum\tA,B\n', 2],
+    ['semicolons that a line names', 'sep=;\r\nkind;name\r\nalbum;A,B\r\n', 3],
+    ['a bar that a line names after a byte order mark', '\ufeffSEP=|\rkind|name\ralbum|A,B\r', 3],
+    ['commas that a quoted line names', '"sep=,"\nkind,name\nalbum,"A,B"\n', 3],
+    ['tabs that a line names which was saved again', 'sep=\t\t\t\nkind\tname\nalbum\tA,B\n', 3],
+    ['semicolons after names with blanks, in any case', '\ufeff KIND ; Name ;\nalbum;A,B;\n', 2],
+  ])('have cells that are separated by %s', async (_, text, number) => {
+    expect(headerFault(text)).toBeUndefined();
+    expect(await read('csv', text)).toEqual([value(number, { kind: 'album', name: 'A,B' })]);
+  });
+
+  it.each([
+    ['in a line', 'kind,name\nalbum,A\nalbum,"B\nalbum,C\n', 3],
+    ['at the beginning of one, after blank ones', 'kind,name\r\nalbum,A\r\n\r\n\n\r"B\nC', 6],
+    ['after another cell of several lines', 'kind,name,title\nalbum,A\nalbum,"B\n\n","C\nD\n', 5],
+    ['after blanks in all cells', 'kind,name\nalbum,A\n,\n ,\n"', 5],
+    ['in a line that ends in CR alone', 'kind,name\ralbum,A\ralbum,"B\r\rC', 3],
+    ['after a line that names the delimiter', 'sep=;\r\nkind;name\r\nalbum;A\r\n;"B\r\nC', 4],
+  ])('are bad from a quote that is not closed, where it begins: %s', async (_, text, line) => {
+    expect((await read('csv', text)).at(-1)).toEqual(fault(line, 'begins in this line is not closed'));
+    expect(await read('csv', text)).toHaveLength(2);
+  });
+
+  it('are counted as an editor counts them, also within cells', async () => {
+    const ends = ['\r\n', '\n', '\r'];
+    const cell = ends.map((end) => `x${end}`).join('');
+    const text = ends.map((end) => `album,"${cell}"${end}`).join('');
+    const lines = await read('csv', `kind,name\n${text}album,Z`);
+    expect(lines.map(({ number }) => number)).toEqual([5, 9, 13, 14]);
+    expect(countLines('csv', `kind,name\n${text}album,Z`)).toBe(14);
+    expect(countLines('ndjson', '[1]\r\n[\r2]\n')).toBe(3);
   });
 
   it('leave turns of the event loop to others, however many are bad', async () => {
@@ -216,6 +256,10 @@ describe('the payload of an import', () => {
   it.each([
     ['columns in any order', { format: 'csv', data: '\ufeffyear,name,kind\n' }],
     ['columns between quotes and blanks', { format: 'csv', data: '"kind", name\r\n' }],
+    ['columns in capital letters', { format: 'csv', data: 'KIND,Name\r\n' }],
+    ['many columns without a name', { format: 'csv', data: `kind,name${','.repeat(500)}\r\n` }],
+    ['as many lines that end in CR', { format: 'csv', data: `kind,name${'\r'.repeat(99_999)}` }],
+    ['as many lines that end in CR LF', { format: 'csv', data: `kind,name${'\r\n'.repeat(99_999)}` }],
     ['lines of JSON without a header', { format: 'ndjson', data: '{"kind":"album"}' }],
     ['as many lines as there may be', { format: 'ndjson', data: '\n'.repeat(99_999) }],
   ])('may have %s', (_, payload) => {
@@ -227,6 +271,10 @@ describe('the payload of an import', () => {
     ['a header without kind', { format: 'csv', data: 'name,year\nalbum,2008' }, 'data: must begin with a line'],
     ['an unknown column', { format: 'csv', data: 'kind,price\n' }, 'data: must begin with a line'],
     ['a column twice', { format: 'csv', data: 'kind,name,name\n' }, 'data: must begin with a line'],
+    ['a column twice, in another case', { format: 'csv', data: 'kind,name,NAME\n' }, 'data: must begin with a line'],
+    ['another delimiter than it says', { format: 'csv', data: 'sep=;\nkind,name\n' }, 'data: must begin with a line'],
+    ['a delimiter that is not known', { format: 'csv', data: 'kind|name\n' }, 'data: must begin with a line'],
+    ['too many lines that end in CR', { format: 'csv', data: `kind,name${'\r'.repeat(100_000)}` }, 'data: must have at most 100000 lines'], // prettier-ignore
     ['a header of many blanks', { format: 'csv', data: `${' '.repeat(1_000)}kind\n` }, 'data: must begin with a line'],
     ['a header that does not end', { format: 'csv', data: 'kind,"name\n' }, 'data: must begin with a line'],
     ['too many lines', { format: 'ndjson', data: '\n'.repeat(100_000) }, 'data: must have at most 100000 lines'],

@@ -9,7 +9,7 @@ import { storable } from '../../text.ts';
 import type { Items } from '../items.ts';
 import { JobFailure, type JobOutcome, type JobType, type Tools, type Work } from '../job-type.ts';
 import { type Entry, entriesOf } from './import-entries.ts';
-import { COLUMNS, headerFault, linesOf } from './import-lines.ts';
+import { COLUMNS, countLines, headerFault, linesOf } from './import-lines.ts';
 
 const MOST_BYTES = 5_242_880;
 const MOST_LINES = 100_000;
@@ -20,7 +20,10 @@ const FORMAT = z.enum(['csv', 'ndjson'], { error: 'must be csv or ndjson' });
 const payload = z
   .strictObject({
     format: FORMAT.meta({
-      description: 'CSV with a first line that names its columns, or one JSON object in each line.',
+      description:
+        'CSV with a first line that names its columns, or one JSON object in each line. Lines of CSV end in LF, CR LF or CR. Cells ' +
+        'are separated by commas, semicolons or tabs, as the first line is, or by what a line `sep=…` before it says. Names of ' +
+        'columns may be in any case. Cells that are empty may be missing at the end of a line, and may be too many there.',
     }),
     data: storable(MOST_BYTES).meta({
       description:
@@ -29,7 +32,7 @@ const payload = z
         'An album has `name` and `year`; a song has `title`, `year`, `genre`, `performer`, and may have `duration` (seconds) ' +
         'and `album`: the name of an album in a line above, of several the last, or the id of any album. The limits are those ' +
         'of `POST /albums` and `POST /songs`; an empty cell is nothing. Lines that are not imported are items of the job, by ' +
-        'their number from 1.',
+        'their number from 1; a quote that is not closed is an item of the line in which it begins.',
       examples: ['kind,name,title,year,genre,performer,album\nalbum,Viva la Vida,,2008,,,\nsong,,Yes,2008,Indie,Coldplay,Viva la Vida'], // prettier-ignore
     }),
   })
@@ -40,14 +43,8 @@ const payload = z
 
 function faultOf(format: z.output<typeof FORMAT>, data: string): string | undefined {
   if (Buffer.byteLength(data) > MOST_BYTES) return `must have at most ${MOST_BYTES} bytes`;
-  if (linesIn(data) > MOST_LINES) return `must have at most ${MOST_LINES} lines`;
+  if (countLines(format, data) > MOST_LINES) return `must have at most ${MOST_LINES} lines`;
   return format === 'csv' ? headerFault(data) : undefined;
-}
-
-function linesIn(data: string): number {
-  let lines = 1;
-  for (let at = data.indexOf('\n'); at >= 0; at = data.indexOf('\n', at + 1)) lines++;
-  return lines;
 }
 
 const parameters = z.object({ format: FORMAT, stored: z.string(), lines: z.int() });
@@ -67,7 +64,7 @@ export const importCatalog: JobType<z.output<typeof payload>> = {
     const stored = `imports/${jobId}.${hash('sha256', data, 'hex').slice(0, 16)}.${format}`;
     await files.put(stored, Buffer.from(data), MEDIA_TYPES[format]).catch(filesUnavailable);
     // Bad lines are items, which belong to a payload.
-    return { parameters: { format, stored, lines: linesIn(data) }, payload: {} };
+    return { parameters: { format, stored, lines: countLines(format, data) }, payload: {} };
   },
   async work(work, tools) {
     const { format, stored, lines } = parameters.parse(work.parameters);

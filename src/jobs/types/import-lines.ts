@@ -1,6 +1,6 @@
 import { pipeline, type Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type CsvError, type CsvErrorCode, type Info, type Options, parse } from 'csv-parse';
+import { type CsvError, type Info, type Options, parse } from 'csv-parse';
 import { parse as parseAtOnce } from 'csv-parse/sync';
 
 /** One line of what is imported: something, or what is wrong with it. */
@@ -18,73 +18,124 @@ export const linesOf = (format: ImportFormat, bytes: Readable): AsyncGenerator<L
 export const COLUMNS = ['kind', 'name', 'title', 'year', 'genre', 'performer', 'duration', 'album'];
 
 const CSV = {
-  bom: true,
   record_delimiter: ['\r\n', '\n', '\r'],
   /** A quote within a cell is one; a cell that begins with one ends with the next. */
   relax_quotes: true,
+  relax_column_count: true,
   skip_empty_lines: true,
   skip_records_with_empty_values: true,
   skip_records_with_error: true,
 } satisfies Options;
 
-const trimmed = (cells: readonly string[]) => cells.map((cell) => cell.trim());
-
-/** All names of columns and more blanks than there is a reason for. */
-const HEADER_LENGTH = 1_000;
-
-/** What is wrong with the first line of CSV, as the rest of a sentence. */
-export function headerFault(text: string): string | undefined {
-  const [header = []]: string[][] = parseAtOnce(text.slice(0, HEADER_LENGTH), { ...CSV, to: 1 });
-  const columns = trimmed(header);
-  const unknown = columns.find((column) => !COLUMNS.includes(column));
-  if (columns.includes('kind') && unknown === undefined && new Set(columns).size === columns.length) return undefined;
-  return `must begin with a line of different names of columns, among them kind; possible are ${COLUMNS.join(', ')}`;
+interface Header {
+  /** What is before the line with the names. */
+  readonly preface: string;
+  readonly delimiter: string;
+  /** Empty for a column without a name. */
+  readonly columns: readonly string[];
 }
 
-type CsvRecord = Readonly<Record<string, string>>;
+/** Those that spreadsheets write, according to the language of their user. */
+const DELIMITERS = [',', ';', '\t'];
+/** A byte order mark, and a line by which Excel tells itself the delimiter. */
+const PREFACE = /^\ufeff?(?:"?sep=([^"\r\n])"?[,;\t ]*(?:\r\n|\r|\n))?/iu;
+/** All names of columns and more blanks than there is a reason for. */
+const HEADER_LENGTH = 1_000;
+const HEADER_BYTES = 4 * HEADER_LENGTH;
+
+/** Where no line says what the delimiter is, it is the one that makes names of columns out of the first line. */
+function headerOf(text: string): Header | undefined {
+  const beginning = text.slice(0, HEADER_LENGTH);
+  const [preface = '', said] = PREFACE.exec(beginning) ?? [];
+  for (const delimiter of said === undefined ? DELIMITERS : [said]) {
+    const [cells = []]: string[][] = parseAtOnce(beginning.slice(preface.length), { ...CSV, delimiter, to: 1 });
+    const columns = cells.map((cell) => cell.trim().toLowerCase());
+    if (areColumns(columns)) return { preface, delimiter, columns };
+  }
+  return undefined;
+}
+
+function areColumns(columns: readonly string[]): boolean {
+  const named = columns.filter((column) => column !== '');
+  const areKnown = named.every((column) => COLUMNS.includes(column));
+  return areKnown && named.includes('kind') && new Set(named).size === named.length;
+}
+
+const NO_HEADER = `must begin with a line of different names of columns, among them kind; possible are ${COLUMNS.join(', ')}`;
+
+/** What is wrong with the first line of CSV, as the rest of a sentence. */
+export const headerFault = (text: string): string | undefined => (headerOf(text) ? undefined : NO_HEADER);
+
+/** How many lines a text has, those included that are blank or parts of cells. */
+export function countLines(format: ImportFormat, text: string): number {
+  const ends = format === 'csv' ? /\r\n|\r|\n/g : /\n/g;
+  let lines = 1;
+  while (ends.test(text)) lines++;
+  return lines;
+}
 
 async function* csvLines(bytes: Readable): AsyncGenerator<Line, void> {
-  const faults: Line[] = [];
-  const on_skip = (error?: CsvError) => void faults.push(faultOf(error));
-  const parser = parse({ ...CSV, columns: trimmed, info: true, on_skip });
-  pipeline(inTurns(bytes), parser, () => undefined); // its reader is told
-  for await (const { info, record } of parser as AsyncIterable<{ info: Info; record: CsvRecord }>) {
-    // The parser is ahead of whoever reads.
-    const later = faults.findIndex(({ number }) => number >= info.lines);
-    yield* faults.splice(0, later < 0 ? faults.length : later);
-    yield { number: info.lines, value: valueOf(record) };
-  }
-  yield* faults;
+  const whole = Buffer.concat((await bytes.toArray()) as Buffer[]);
+  const header = headerOf(whole.toString('utf8', 0, HEADER_BYTES));
+  if (!header) throw new Error(`CSV ${NO_HEADER}`);
+  const { preface, delimiter, columns } = header;
+  const start = Buffer.byteLength(preface);
+  const lineOf = lineCounter(whole);
+  const unclosed: number[] = [];
+  const on_skip = (error?: CsvError) => void unclosed.push(start + Number(error?.bytes));
+  const parser = parse({ ...CSV, delimiter, info: true, on_skip });
+  pipeline(inTurns(whole.subarray(start)), parser, () => undefined); // its reader is told
+  for await (const { info, record } of parser as AsyncIterable<{ info: Info; record: string[] }>)
+    if (info.records > 1) yield csvLine(columns, record, lineOf(start + info.bytes - 1));
+  for (const end of unclosed) yield { number: lineOf(quoteFrom(whole, end)), fault: UNCLOSED };
+}
+
+const UNCLOSED = 'A quote that begins in this line is not closed.';
+
+const [LF, CR] = [10, 13];
+
+/** The parser knows only the end of the cell before. No cell is before a quote at the beginning of a line, but lines may be blank. */
+function quoteFrom(bytes: Buffer, start: number): number {
+  let at = start;
+  while (bytes[at] === LF || bytes[at] === CR) at++;
+  return at;
+}
+
+/** Tells in which line a byte is, of bytes that are asked for in their order. The parser counts an end within quotes twice if it is CR LF. */
+function lineCounter(bytes: Buffer): (at: number) => number {
+  let [line, seen] = [1, 0];
+  return (at) => {
+    for (; seen < at; seen++) if (bytes[seen] === LF || (bytes[seen] === CR && bytes[seen + 1] !== LF)) line++;
+    return line;
+  };
 }
 
 const PIECE_BYTES = 2_048;
 
-/** Small pieces, each in a turn of its own of the event loop: a bad line costs the parser 50 µs, and it parses what it gets at once. */
-async function* inTurns(bytes: Readable): AsyncGenerator<Buffer, void> {
-  for await (const chunk of bytes as AsyncIterable<Buffer>) {
-    for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
-      yield chunk.subarray(at, at + PIECE_BYTES);
-      await nextTurn();
-    }
+/** Small pieces, each in a turn of its own of the event loop: a short line costs the parser 50 µs, and it parses what it gets at once. */
+async function* inTurns(bytes: Buffer): AsyncGenerator<Buffer, void> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+    yield bytes.subarray(at, at + PIECE_BYTES);
+    await nextTurn();
   }
 }
 
-const FAULTS: Partial<Record<CsvErrorCode, string>> = {
-  CSV_RECORD_INCONSISTENT_COLUMNS: 'It must have as many cells as the first line.',
-  CSV_QUOTE_NOT_CLOSED: 'A quote that begins in a line above is not closed.',
-};
+function csvLine(columns: readonly string[], cells: readonly string[], number: number): Line {
+  if (cells.some((cell, index) => !columns[index] && cell.trim() !== '')) return { number, fault: UNNAMED };
+  return { number, value: valueOf(columns, cells) };
+}
 
-const faultOf = (error?: CsvError): Line => ({
-  number: Number(error?.lines),
-  fault: (error && FAULTS[error.code]) ?? 'It is not CSV.',
-});
+const UNNAMED = 'It has a cell in a column that the first line does not name.';
 
 const NUMBERS = ['year', 'duration'];
 
-/** As it would be in JSON: an empty cell is nothing. */
-function valueOf(record: CsvRecord): Record<string, unknown> {
-  const filled = Object.entries(record).filter(([, cell]) => cell !== '');
-  return Object.fromEntries(filled.map(([column, cell]) => [column, NUMBERS.includes(column) ? numberOf(cell) : cell]));
+/** As it would be in JSON: an empty cell is nothing, as is one that is missing. */
+function valueOf(columns: readonly string[], cells: readonly string[]): Record<string, unknown> {
+  const filled = columns.flatMap((column, index) => {
+    const cell = column === '' ? '' : (cells[index] ?? '');
+    return cell === '' ? [] : [[column, NUMBERS.includes(column) ? numberOf(cell) : cell]];
+  });
+  return Object.fromEntries(filled) as Record<string, unknown>;
 }
 
 const numberOf = (cell: string) => (/^\s*-?\d+\s*$/.test(cell) ? Number(cell) : cell);

@@ -9,8 +9,11 @@ export interface ReportFormat {
 
 export const REPORT_FORMATS: Readonly<Record<'json' | 'csv', ReportFormat>> = {
   json: { mediaType: 'application/json', pieces: jsonPieces },
-  csv: { mediaType: 'text/csv', pieces: csvPieces },
+  csv: { mediaType: 'text/csv; charset=utf-8', pieces: csvPieces },
 };
+
+/** Without a byte order mark Excel takes UTF-8 for the code page of its computer. */
+const BYTE_ORDER_MARK = '\ufeff';
 
 async function* jsonPieces({ catalog, playlists }: Snapshot): AsyncGenerator<string, void> {
   yield `{"report":{"catalog":${JSON.stringify(catalog)},"playlists":[`;
@@ -45,7 +48,7 @@ const lineOf = (row: CsvRow) => csvLine(COLUMNS.map((column) => row[column] ?? n
 async function* csvPieces({ catalog, playlists }: Snapshot): AsyncGenerator<string, void> {
   const shares = (section: string, all: readonly Share<string | number>[]) =>
     all.map(({ name, songs: count }) => lineOf({ section, name, count })).join('');
-  yield csvLine(COLUMNS) + lineOf({ section: 'albums', count: catalog.albums });
+  yield BYTE_ORDER_MARK + csvLine(COLUMNS) + lineOf({ section: 'albums', count: catalog.albums });
   yield lineOf({ section: 'songs', count: catalog.songs }) + shares('genre', catalog.genres);
   yield shares('year', catalog.years) + shares('performer', catalog.performers);
   let last: string | undefined;

@@ -69,10 +69,16 @@ describe('a report as JSON', () => {
 });
 
 describe('a report as CSV', () => {
+  it('says in which bytes it is written, to browsers and to spreadsheets', async () => {
+    expect(REPORT_FORMATS.csv.mediaType).toBe('text/csv; charset=utf-8');
+    expect([...Buffer.from(await written('csv', []))].slice(0, 3)).toEqual([0xef, 0xbb, 0xbf]);
+    expect(Buffer.from(await written('json', []))[0]).toBe('{'.charCodeAt(0));
+  });
+
   it('has a line for each thing, with the same cells, and nothing that a spreadsheet calculates', async () => {
     expect(await written('csv', [MORNING, EMPTY])).toBe(
       [
-        'section,playlist,position,id,name,performer,count,collaborators',
+        '\ufeffsection,playlist,position,id,name,performer,count,collaborators',
         'albums,,,,,,2,',
         'songs,,,,,,3,',
         "genre,,,,'=cmd|x,,2,",
@@ -91,10 +97,12 @@ describe('a report as CSV', () => {
   it('can be read again, whatever is called what, and in whatever chunks it comes', async () => {
     await fc.assert(
       fc.asyncProperty(playlists, chunkSize, async (given, chunk) => {
-        const lines: Record<string, string>[] = parse(await written('csv', given, chunk), { columns: true });
+        const lines: Record<string, string>[] = parse(await written('csv', given, chunk), { bom: true, columns: true });
         const named = lines.filter(({ section }) => section?.startsWith('playlist'));
         const wanted = given.flatMap(({ name, songs }) => [name, ...songs.map(({ title }) => title)]);
-        expect(named.map(({ name }) => name?.replace(/^'/, ''))).toEqual(wanted.map((each) => each.replace(/^'/, '')));
+        expect(named.map(({ name }) => name?.replaceAll("'", ''))).toEqual(
+          wanted.map((each) => each.replaceAll("'", '')),
+        );
       }),
     );
   });
