@@ -3,9 +3,14 @@ import type { JobWish } from '../jobs/accept.ts';
 import { faultOf } from '../jobs/cron.ts';
 import type { JobType } from '../jobs/job-type.ts';
 import { jobTypeOf, jobTypes } from '../jobs/job-types.ts';
+import { IMPORT_RULES } from '../jobs/types/import-catalog.ts';
 import { payloadField, timing } from './job-schemas.ts';
 import { storable } from '../text.ts';
 import { invalidInput, pointer, validAt } from './validation.ts';
+
+const PAYLOADS =
+  'Of `report`: `format`, which is `json` or `csv`. Where a spreadsheet would take a part of a cell for a formula, an apostrophe ' +
+  `stands before it. Of \`import-catalog\`: \`format\`, which is \`csv\` or \`ndjson\`, and \`data\`. ${IMPORT_RULES}`;
 
 export const jobBody = z
   .strictObject({
@@ -13,7 +18,7 @@ export const jobBody = z
       description: `One of ${jobTypes.map(({ name }) => name).join(', ')}; \`dummy\` only where DUMMY_JOBS is on.`,
       examples: ['dummy'],
     }),
-    payload: payloadField.optional().meta({ description: 'As the type wants it.' }),
+    payload: payloadField.optional().meta({ description: `As the type wants it. ${PAYLOADS}` }),
     ...timing,
   })
   .meta({ id: 'JobRequest' });

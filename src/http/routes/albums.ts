@@ -46,7 +46,10 @@ const albumView = z
     id: z.string().meta({ examples: ['album-01999d3e8f5c7a40b2f10c9a4e6d1b77'] }),
     name: z.string(),
     year: z.int(),
-    coverUrl: z.string().nullable().meta({ description: 'Null until there is a cover.' }),
+    coverUrl: z
+      .string()
+      .nullable()
+      .meta({ description: 'Null until there is a cover. Good until there is another one, or the album is deleted.' }),
     songs: z.array(songSummary),
   })
   .meta({ id: 'Album' });

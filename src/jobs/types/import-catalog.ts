@@ -17,25 +17,19 @@ const AT_ONCE = 16;
 
 const FORMAT = z.enum(['csv', 'ndjson'], { error: 'must be csv or ndjson' });
 
+/** For the page of the API. */
+export const IMPORT_RULES =
+  `At most 5 MiB and ${MOST_LINES} lines, each an album or a song: one JSON object in each line (\`ndjson\`), or CSV whose first line ` +
+  `names its columns. Columns of CSV, in any order, and keys of the objects: ${COLUMNS.join(', ')}. \`kind\` is \`album\` or \`song\`. ` +
+  'An album has `name` and `year`; a song has `title`, `year`, `genre`, `performer`, and may have `duration` (seconds) ' +
+  'and `album`: the name of an album in a line above, of several the last, or the id of any album. The limits are those ' +
+  'of `POST /albums` and `POST /songs`; an empty cell is nothing. Lines that are not imported are items of the job, by ' +
+  'their number from 1; a quote that is not closed is an item of the line in which it begins. Lines of CSV end in LF, CR LF or CR. ' +
+  'Its cells are separated by commas, semicolons or tabs, as in its first line, or by what a line `sep=…` before that says. ' +
+  'Names of columns may be in any case. Empty cells at the end of a line may be missing, or be too many.';
+
 const payload = z
-  .strictObject({
-    format: FORMAT.meta({
-      description:
-        'CSV with a first line that names its columns, or one JSON object in each line. Lines of CSV end in LF, CR LF or CR. Cells ' +
-        'are separated by commas, semicolons or tabs, as the first line is, or by what a line `sep=…` before it says. Names of ' +
-        'columns may be in any case. Cells that are empty may be missing at the end of a line, and may be too many there.',
-    }),
-    data: storable(MOST_BYTES).meta({
-      description:
-        `At most 5 MiB and ${MOST_LINES} lines, each an album or a song. ` +
-        `Columns of CSV, in any order, and keys of the objects: ${COLUMNS.join(', ')}. \`kind\` is \`album\` or \`song\`. ` +
-        'An album has `name` and `year`; a song has `title`, `year`, `genre`, `performer`, and may have `duration` (seconds) ' +
-        'and `album`: the name of an album in a line above, of several the last, or the id of any album. The limits are those ' +
-        'of `POST /albums` and `POST /songs`; an empty cell is nothing. Lines that are not imported are items of the job, by ' +
-        'their number from 1; a quote that is not closed is an item of the line in which it begins.',
-      examples: ['kind,name,title,year,genre,performer,album\nalbum,Viva la Vida,,2008,,,\nsong,,Yes,2008,Indie,Coldplay,Viva la Vida'], // prettier-ignore
-    }),
-  })
+  .strictObject({ format: FORMAT, data: storable(MOST_BYTES) })
   .superRefine(({ format, data }, { addIssue }) => {
     const fault = faultOf(format, data);
     if (fault !== undefined) addIssue({ code: 'custom', path: ['data'], message: fault });
