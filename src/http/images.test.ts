@@ -98,7 +98,7 @@ describe('the type of an image', () => {
     ['many bytes', '0badf00d'.repeat(1_000)],
     ['an FF that a zero follows', 'ff00'],
     ['fill bytes', 'ffffffff'],
-    ['all of them', '00ff00ffff0d0aff'],
+    ['all of them', '00ff00ffff000d0aff'],
   ])('is that of a JPEG with %s between two segments', (_, stray) => {
     expect(imageTypeOf(strayIn(stray)).extension).toBe('jpg');
   });
