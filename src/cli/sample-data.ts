@@ -112,7 +112,7 @@ export const PLAYLISTS: readonly SamplePlaylist[] = [
   {
     name: 'On the road',
     owner: 'grace',
-    collaborators: ['ada', 'radia'],
+    collaborators: ['ada'],
     songs: ['Autobahn', 'Strawberry Swing', 'Hunter', 'Freddie Freeloader'],
   },
   { name: 'Morning', owner: 'radia', collaborators: [], songs: ['Life in Technicolor', 'Jóga', 'Starálfur'] },

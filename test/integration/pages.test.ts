@@ -63,7 +63,9 @@ describeWithPrograms(['bash', 'curl'], 'the commands of', () => {
     const script = `${here.replace(/ -i /, ' ')} -sS -D headers -o body -w '%{http_code}'`;
     const options = { cwd: directory, env: { PATH: process.env.PATH, ...found } };
     const { stdout } = await promisify(execFile)('bash', ['-euc', script], options);
-    const [headers, text] = await Promise.all(['headers', 'body'].map((name) => readFile(path.join(directory, name), 'utf8')));
+    const [headers, text] = await Promise.all(
+      ['headers', 'body'].map((name) => readFile(path.join(directory, name), 'utf8')),
+    );
     const expected = status ?? (stdout.startsWith('2') ? Number(stdout) : 'one of success');
     expect({ line, text, status: Number(stdout) }).toEqual({ line, text, status: expected });
     return { headers: headers!, body: text!.startsWith('{') ? (JSON.parse(text!) as unknown) : undefined };

@@ -3,12 +3,21 @@ export type Step =
   /** A command, and the status that its comment says; 2xx where it says none. */
   | { readonly kind: 'run'; readonly command: string; readonly status: number | undefined }
   /** A variable that takes a value of the answer before: of a header, or where its body has it. */
-  | { readonly kind: 'take'; readonly name: string; readonly from: { readonly header: string } | { readonly path: string } };
+  | {
+      readonly kind: 'take';
+      readonly name: string;
+      readonly from: { readonly header: string } | { readonly path: string };
+    };
 
 /** The steps of every block of a Markdown text that begins with a command, in their order; lines that go on are one. */
 export function stepsOf(markdown: string): Step[] {
   const blocks = [...markdown.matchAll(/^```\n([\s\S]*?)^```$/gm)].map(([, block = '']) => block);
-  const lines = blocks.flatMap((block) => block.replaceAll(/\\\n\s*/g, '').trim().split('\n'));
+  const lines = blocks.flatMap((block) =>
+    block
+      .replaceAll(/\\\n\s*/g, '')
+      .trim()
+      .split('\n'),
+  );
   return lines.flatMap((line) => stepOf(line));
 }
 
