@@ -24,6 +24,7 @@ const LONG = [
   'mail-smtp',
   'main',
   'migrate',
+  'pages',
   'plans',
   'postgres-tls',
   'projector-kafka',

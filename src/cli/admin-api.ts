@@ -6,8 +6,15 @@ import { reasonOf } from '../errors.ts';
 import { acceptTokens, OPERATOR } from '../http/auth.ts';
 import { keysOf } from '../keys.ts';
 
-export interface AdminApi {
-  call<Data>(method: string, path: string, data: z.ZodType<Data>, body?: object): Promise<Data>;
+export interface Api {
+  /** Sends a request and returns `data` of its answer; throws with the answer's message when it is none of success. */
+  call<Data>(
+    method: string,
+    path: string,
+    data: z.ZodType<Data>,
+    body?: object,
+    idempotencyKey?: string,
+  ): Promise<Data>;
 }
 
 const failure = z.object({ message: z.string(), code: z.string() });
@@ -17,15 +24,20 @@ const failure = z.object({ message: z.string(), code: z.string() });
  * the server can append to an embedded log, and so it is asked in the distributed shape, too. `url` is the base of the API; the
  * public one unless it is given.
  */
-export async function openAdminApi(config: Config, url: string = config.publicUrl): Promise<AdminApi> {
-  return adminApi(url, await adminToken(config));
+export async function openAdminApi(config: Config, url: string = config.publicUrl): Promise<Api> {
+  return apiAt(url, await adminToken(config));
 }
 
-function adminApi(base: string, token: string): AdminApi {
+/** The API at that base, spoken to by the account of the token, or anonymously without one. */
+export function apiAt(base: string, token?: string): Api {
   return {
-    async call(method, where, data, body) {
+    async call(method, where, data, body, idempotencyKey) {
       const address = base.replace(/\/+$/, '') + where;
-      const headers = { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) };
+      const headers = {
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...(body && { 'content-type': 'application/json' }),
+        ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
+      };
       const answer = await fetch(address, { method, headers, body: body && JSON.stringify(body) }).catch(
         (error: unknown) => {
           throw new Error(`${base} cannot be reached (${reasonOf(error)}). Start the server, or name it by --url.`);

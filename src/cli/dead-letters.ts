@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { loadConfig } from '../config.ts';
 import { reasonOf } from '../errors.ts';
-import { type AdminApi, openAdminApi } from './admin-api.ts';
+import { type Api, openAdminApi } from './admin-api.ts';
 
 export interface DeadLetterOptions {
   /** Base of the API; the public one unless it is given. */
@@ -61,7 +61,7 @@ export const deadLettersRedrive = (
     return all.every(({ redriven }) => redriven) ? 0 : 2;
   });
 
-async function redriveCorrected({ call }: AdminApi, [jobId = '', ...others]: readonly string[], payload: string) {
+async function redriveCorrected({ call }: Api, [jobId = '', ...others]: readonly string[], payload: string) {
   if (others.length > 0) throw new Error('A payload can be corrected for one job at a time.');
   const data = z.object({ jobId: z.string() });
   const made = await call('POST', `${addressOf(jobId)}/redrive`, data, { payload: JSON.parse(payload) as unknown });
@@ -80,7 +80,7 @@ export const deadLettersDrop = (jobIds: readonly string[], options: DeadLetterOp
 
 const addressOf = (jobId: string) => `/admin/dead-letters/${encodeURIComponent(jobId)}`;
 
-async function withAdminApi({ url }: DeadLetterOptions, work: (api: AdminApi) => Promise<number>): Promise<number> {
+async function withAdminApi({ url }: DeadLetterOptions, work: (api: Api) => Promise<number>): Promise<number> {
   try {
     return await work(await openAdminApi(loadConfig(), url));
   } catch (error) {

@@ -5,6 +5,7 @@ import type { AdoptOptions } from './adopt.ts';
 import type { DeadLetterOptions } from './dead-letters.ts';
 import type { VoidOptions } from './log.ts';
 import type { RecoverCommandOptions } from './recover.ts';
+import type { SeedOptions } from './seed.ts';
 
 keepCompiled();
 
@@ -18,6 +19,7 @@ const load = {
   projections: () => import('./projections.ts'),
   quarantine: () => import('./quarantine.ts'),
   recover: () => import('./recover.ts'),
+  seed: () => import('./seed.ts'),
 };
 
 const SERVER_OPTION = [
@@ -163,6 +165,12 @@ program
   .command('migrate [direction]')
   .description('bring the tables that are never rebuilt up to date (up, the only direction)')
   .action(async (direction?: string) => exits((await load.migrate()).migrateUp(direction)));
+
+program
+  .command('seed')
+  .description('load a small catalog, users and playlists into a running server, to try it with')
+  .option(...URL_OPTION)
+  .action(async (options: SeedOptions) => exits((await load.seed()).seed(options)));
 
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
