@@ -2,6 +2,7 @@ import { reasonOf } from '../errors.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
 import type { Account, Role, VersionedAccount } from './accounts.ts';
+import { MAX_ACCESS_TOKEN_AGE } from './token-age.ts';
 
 /** What an access token says. */
 export interface AccessClaim extends VersionedAccount {
@@ -28,6 +29,8 @@ export interface LiveAccess extends Access, Stoppable {
 export interface AccessOptions {
   readonly database: Pick<Database, 'query'>;
   readonly report: (message: string) => void;
+  /** Of an access token, in seconds: this process takes none that is older, and forgets what only those were about. */
+  readonly tokenAge: number;
   readonly everyMs?: number;
   /** Without an answer for so long it is not current. */
   readonly staleMs?: number;
@@ -39,7 +42,7 @@ interface Change extends Record<string, unknown> {
   readonly version: number | null;
   readonly role: Role | null;
   readonly session: string | null;
-  /** Milliseconds from now. */
+  /** Milliseconds from now, for tokens of the greatest age. */
   readonly neededMs: number;
 }
 
@@ -61,9 +64,9 @@ interface AccountState {
 const UNCHANGED: AccountState = { endedBelow: 0, roleBelow: 0, role: undefined, forgetAt: 0 };
 
 /** Reads all that is still of use, and follows what comes: every second, and when `recheck` is called. Rejects where it cannot read. */
-export async function followAccess({ database, report, ...times }: AccessOptions): Promise<LiveAccess> {
+export async function followAccess({ database, report, tokenAge, ...times }: AccessOptions): Promise<LiveAccess> {
   const { everyMs = 1_000, staleMs = 5_000 } = times;
-  const known = createKnownChanges();
+  const known = createKnownChanges((MAX_ACCESS_TOKEN_AGE - tokenAge) * 1_000);
   const stopping = new AbortController();
   const listeners = new Set<() => void>();
   let last = 0;
@@ -119,14 +122,15 @@ export async function followAccess({ database, report, ...times }: AccessOptions
   };
 }
 
-function createKnownChanges() {
+/** Changes are needed for so many milliseconds less than they are kept. */
+function createKnownChanges(spareMs: number) {
   const accounts = new Map<string, AccountState>();
   /** With the time after which no token of them is left. */
   const endedSessions = new Map<string, number>();
 
   return {
     add({ account, version, role, session, neededMs }: Change, now: number): void {
-      const forgetAt = now + neededMs;
+      const forgetAt = now + neededMs - spareMs;
       if (session !== null) endedSessions.set(session, forgetAt);
       if (version === null) return;
       const before = accounts.get(account) ?? UNCHANGED;
