@@ -2,7 +2,7 @@ import { reasonOf } from '../errors.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
 import type { Account, Role, VersionedAccount } from './accounts.ts';
-import { MAX_ACCESS_TOKEN_AGE } from './token-age.ts';
+import { SPARE_SECONDS } from './token-age.ts';
 
 /** What an access token says. */
 export interface AccessClaim extends VersionedAccount {
@@ -42,7 +42,7 @@ interface Change extends Record<string, unknown> {
   readonly version: number | null;
   readonly role: Role | null;
   readonly session: string | null;
-  /** Milliseconds from now, for tokens of the greatest age. */
+  /** Milliseconds from now. */
   readonly neededMs: number;
 }
 
@@ -66,7 +66,7 @@ const UNCHANGED: AccountState = { endedBelow: 0, roleBelow: 0, role: undefined, 
 /** Reads all that is still of use, and follows what comes: every second, and when `recheck` is called. Rejects where it cannot read. */
 export async function followAccess({ database, report, tokenAge, ...times }: AccessOptions): Promise<LiveAccess> {
   const { everyMs = 1_000, staleMs = 5_000 } = times;
-  const known = createKnownChanges((MAX_ACCESS_TOKEN_AGE - tokenAge) * 1_000);
+  const known = createKnownChanges((tokenAge + SPARE_SECONDS) * 1_000);
   const stopping = new AbortController();
   const listeners = new Set<() => void>();
   let last = 0;
@@ -122,15 +122,15 @@ export async function followAccess({ database, report, tokenAge, ...times }: Acc
   };
 }
 
-/** Changes are needed for so many milliseconds less than they are kept. */
-function createKnownChanges(spareMs: number) {
+/** After so many milliseconds this process takes no token that is older than a change. */
+function createKnownChanges(mostMs: number) {
   const accounts = new Map<string, AccountState>();
   /** With the time after which no token of them is left. */
   const endedSessions = new Map<string, number>();
 
   return {
     add({ account, version, role, session, neededMs }: Change, now: number): void {
-      const forgetAt = now + neededMs - spareMs;
+      const forgetAt = now + Math.min(neededMs, mostMs);
       if (session !== null) endedSessions.set(session, forgetAt);
       if (version === null) return;
       const before = accounts.get(account) ?? UNCHANGED;

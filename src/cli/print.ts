@@ -1,6 +1,8 @@
 import { UNSEEN } from '../accounts/usernames.ts';
 import { reasonOf } from '../errors.ts';
 
+const ALL_UNSEEN = new RegExp(UNSEEN, 'gu');
+
 export type Output = (line: string) => void;
 
 /**
@@ -8,7 +10,7 @@ export type Output = (line: string) => void;
  * means the same then.
  */
 export const shown = (text: string): string =>
-  text.replace(new RegExp(UNSEEN, 'gu'), (character) =>
+  text.replace(ALL_UNSEEN, (character) =>
     Array.from({ length: character.length }, (_, at) => escaped(character.charCodeAt(at))).join(''),
   );
 

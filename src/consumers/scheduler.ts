@@ -6,7 +6,7 @@ import { commandIdOf, thingIdOf } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
 import { jobTypeOf } from '../jobs/job-types.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
-import { refusalOf, type RightsOf } from '../jobs/owner-rights.ts';
+import { refusalOf, type Rights, type RightsOf } from '../jobs/owner-rights.ts';
 import type { QueueScope } from '../jobs/queue.ts';
 import type { MustHaveRoom } from '../jobs/quota.ts';
 import { type Due, dueOf } from '../jobs/repeats.ts';
@@ -39,7 +39,7 @@ export function createOccurrences({
   now,
 }: OccurrencesOptions): (job: QueuedJob) => Promise<number> {
   async function occur(parent: QueuedJob): Promise<number> {
-    const lost = await lostRight(parent);
+    const lost = lostRight(parent, await rightsOf(parent.ownerId));
     if (lost !== undefined) return end(parent, lost);
     const due = await dueNow(parent);
     const at = due.at.toISOString();
@@ -54,14 +54,6 @@ export function createOccurrences({
       seen: parent.version,
     });
     return said.version;
-  }
-
-  /** What its owner could not ask for today; undefined when there is nothing. */
-  async function lostRight({ ownerId, jobType, repeatCount }: QueuedJob): Promise<string | undefined> {
-    const rights = await rightsOf(ownerId);
-    const refusal = refusalOf(jobTypeOf(jobType) ?? { access: 'everybody' }, rights);
-    if (refusal) return refusal.message;
-    return repeatCount === null && !rights.isAdmin ? 'Only admins have jobs repeat without end.' : undefined;
   }
 
   async function end(parent: QueuedJob, why: string): Promise<number> {
@@ -104,6 +96,15 @@ export function createOccurrences({
       return parent.version + (error instanceof AppError && !isPassing(error) ? 1 : 0);
     }
   };
+}
+
+/** What the owner could not ask for today; undefined when there is nothing. */
+function lostRight({ jobType, repeatCount }: QueuedJob, rights: Rights): string | undefined {
+  const isEndless = repeatCount === null && !rights.isAdmin;
+  return (
+    refusalOf(jobTypeOf(jobType), rights)?.message ??
+    (isEndless ? 'Only admins have jobs repeat without end.' : undefined)
+  );
 }
 
 const isPassing = ({ kind }: AppError) => kind === 'unavailable' || kind === 'too-many';

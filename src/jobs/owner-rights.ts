@@ -29,10 +29,10 @@ export function createRights(tables: Pick<Database, 'query'>): RightsOf {
 }
 
 /** Why nothing of that type is done for an owner with those rights; undefined when it is. */
-export function refusalOf({ access }: Pick<JobType, 'access'>, { isAdmin, isLocked }: Rights) {
+export function refusalOf(type: Pick<JobType, 'access'> | undefined, { isAdmin, isLocked }: Rights) {
   if (isLocked)
     return { code: 'OWNER_LOCKED', message: 'Its owner is locked. Unlock the account, then have the job done again.' };
-  if (access === 'everybody' || isAdmin) return undefined;
+  if (type?.access !== 'admins' || isAdmin) return undefined;
   const message =
     'Only admins may have this done, and its owner is none any more. Ask for it anew as an admin, or give the role back.';
   return { code: 'OWNER_NO_ADMIN', message };

@@ -161,7 +161,7 @@ export const jobRoutes =
       const context = async () => {
         await deps.jobs.mustHaveRoom(callerOf(request));
         const { job, ownerId } = await visibleJob(database, request, stream);
-        const refusal = refusalOf(jobTypeOf(job.type) ?? { access: 'everybody' }, await rightsOf(ownerId));
+        const refusal = refusalOf(jobTypeOf(job.type), await rightsOf(ownerId));
         if (refusal) throw new AppError('forbidden', refusal.code, refusal.message);
         return undefined;
       };
