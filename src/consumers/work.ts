@@ -42,13 +42,16 @@ export function working({ tables, tools, pauses }: WorkOptions): Handle {
     if (job.againAfter > 0)
       await once(`again after ${job.againAfter}`, () => againFailedItems(tables, job.payloadId ?? ''));
     const work: Work = {
-      ...{ jobId: job.jobId, ownerId: job.ownerId, ownerIsAdmin },
-      ...{ attempt: number, allowed: job.allowed, pauses, signal },
-      ...{
-        parameters: JSON.parse(job.parameters) as unknown,
-        payload: job.payload,
-        provider: job.provider ?? undefined,
-      },
+      jobId: job.jobId,
+      ownerId: job.ownerId,
+      ownerIsAdmin,
+      attempt: number,
+      allowed: job.allowed,
+      pauses,
+      signal,
+      parameters: JSON.parse(job.parameters) as unknown,
+      payload: job.payload,
+      provider: job.provider ?? undefined,
       items: createItems(tables, job.payloadId ?? ''),
       progress: checkpoints(attempt, () => mustBeAllowed(attempt)),
       once,

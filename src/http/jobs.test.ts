@@ -96,7 +96,7 @@ const rights = (isAdmin: boolean, isLocked = false) => [{ id: 'user-1', isAdmin,
 
 describe('a job that is there', () => {
   it.each([
-    ['whatever its owner may do', 'dummy', rights(false), 202, undefined],
+    ['when it is for everybody', 'dummy', rights(false), 202, undefined],
     ['while its owner is an admin', 'email', rights(true), 202, undefined],
     ['unless its owner was an admin and is none any more', 'email', rights(false), 403, 'OWNER_NO_ADMIN'],
     ['unless its owner is locked', 'dummy', rights(false, true), 403, 'OWNER_LOCKED'],
@@ -131,7 +131,7 @@ describe('a job that is there', () => {
     ]);
   });
 
-  it('is told of to nobody whose role has changed while that began, and no cache keeps it', async () => {
+  it('is not told of to an account whose role changed while that began, and no cache keeps it', async () => {
     let judged = 0;
     const account = { id: 'user-1', role: 'user' } as const;
     const access: Substitutes['access'] = {

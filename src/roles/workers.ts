@@ -52,7 +52,8 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   });
   const occurrences = createOccurrences({
     ...{ commands, logger, mustHaveRoom: quotaOf(config, reads), now: Date.now },
-    ...{ exists: (jobId) => jobExists(reads, jobId), rightsOf: createRights(tables) },
+    exists: (jobId) => jobExists(reads, jobId),
+    rightsOf: createRights(tables),
   });
   const common = {
     ...{ worker, connection, log, placement, logger, onCrash: context.crash, ready: () => reads.ready() },
