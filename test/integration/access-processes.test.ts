@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { createClient, type Job } from '../support/client.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
 import { eventually } from '../support/observed.ts';
@@ -46,6 +47,22 @@ describeDistributed('what an operator changes', () => {
       await become(401, second, '/playlists');
       await operator('lock', person.username);
       await become(401, person, '/playlists');
+    },
+    LONG_MS,
+  );
+
+  it(
+    'can be seen: names of earlier versions, which could have any characters, are listed so that they do nothing',
+    async () => {
+      const { username } = await newPerson(system.apis[0]!.url);
+      const sql = new pg.Client(system.connection);
+      await sql.connect();
+      const named = `UPDATE ${system.namespace}.accounts SET username = $2 WHERE username = $1`;
+      await sql.query(named, [username, `${username}\u001b[2J\u202e\n`]);
+      await sql.end();
+      const { output } = await system.cli('accounts', 'list');
+      expect(output).toContain(`${username}\\u001b[2J\\u202e\\u000a  user`);
+      for (const character of ['\u001b', '\u202e']) expect(output).not.toContain(character);
     },
     LONG_MS,
   );
