@@ -161,6 +161,7 @@ describe('a wrong value', () => {
     [{ ACCESS_TOKEN_KEY: 'x'.repeat(31) }, /^ACCESS_TOKEN_KEY: must be at least 32 bytes$/],
     [{ REFRESH_TOKEN_KEY_PREVIOUS: 'x'.repeat(31) }, /^REFRESH_TOKEN_KEY_PREVIOUS: must be at least 32 bytes$/],
     [{ ACCESS_TOKEN_AGE: '0' }, /^ACCESS_TOKEN_AGE: /],
+    [{ ACCESS_TOKEN_AGE: '86401' }, /^ACCESS_TOKEN_AGE: /],
     [{ ACCESS_TOKEN_AGE: '30m' }, /^ACCESS_TOKEN_AGE: /],
     [{ REFRESH_TOKEN_AGE: '1.5' }, /^REFRESH_TOKEN_AGE: /],
     [{ FILES_PROVIDER: 's3' }, /^S3_BUCKET: must be set when FILES_PROVIDER is s3$/],

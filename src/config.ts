@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
+import { MAX_ACCESS_TOKEN_AGE } from './accounts/token-age.ts';
 import { KEY_NAMES } from './keys.ts';
 
 const roles = ['api', 'projector', 'exporter', 'worker', 'scheduler'] as const;
@@ -149,7 +150,10 @@ const settings = z.object({
     key.optional().describe('signs access tokens; made once in DATA_DIR where the log is embedded'),
   ),
   ACCESS_TOKEN_KEY_PREVIOUS: previous('whose tokens are still accepted'),
-  ACCESS_TOKEN_AGE: seconds.default(1_800).describe('how long an access token is good, in seconds'),
+  ACCESS_TOKEN_AGE: seconds
+    .max(MAX_ACCESS_TOKEN_AGE)
+    .default(1_800)
+    .describe('how long an access token is good, in seconds; at most a day'),
   REFRESH_TOKEN_KEY: secret(key.optional().describe('signs refresh tokens; another one than ACCESS_TOKEN_KEY')),
   REFRESH_TOKEN_KEY_PREVIOUS: previous('whose tokens are still accepted'),
   REFRESH_TOKEN_AGE: seconds.default(604_800).describe('how long a refresh token is good, in seconds'),

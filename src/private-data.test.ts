@@ -50,6 +50,18 @@ describe('the data directory', () => {
       expect(await modeOf(at(directory))).toBe('700');
   });
 
+  it('is not looked through where others cannot come anyway, unless it was opened since', async () => {
+    const file = await leaveOpen('files', 'a.png');
+    await keep();
+    await chmod(file, 0o644);
+    await keep();
+    expect(await modeOf(file)).toBe('644');
+    await chmod(at('files'), 0o755);
+    await chmod(data, 0o755);
+    await keep();
+    expect([await modeOf(file), await modeOf(at('files'))]).toEqual(['600', '700']);
+  });
+
   it('is not made where Postgres is elsewhere', async () => {
     await keep([]);
     await expect(stat(data)).rejects.toThrow('ENOENT');

@@ -4,6 +4,7 @@
  * exactly one of them: test/tiers.test.ts checks it.
  */
 const LONG = [
+  'access-processes',
   'accounts',
   'authorization',
   'bench',

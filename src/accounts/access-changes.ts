@@ -1,8 +1,11 @@
 import { sql } from 'slonik';
+import { MAX_ACCESS_TOKEN_AGE, SPARE_SECONDS } from './token-age.ts';
+
+/** Locks until the end of the transaction, and is true. */
+export const takesTurn = sql.fragment`pg_advisory_xact_lock(hashtextextended(current_schema() || ' access', 0)) IS NOT NULL`;
 
 /** Ids of changes are given one transaction after the other, so that none appears below one that was read. */
-export const inTurn = sql.fragment`turn AS MATERIALIZED (
-  SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' access', 0)))`;
+export const inTurn = sql.fragment`turn AS MATERIALIZED (SELECT ${takesTurn})`;
 
 /** What is over for all tokens goes with the next change. */
 export const forgetOld = sql.fragment`forgotten AS (DELETE FROM access_changes WHERE needed_until < now())`;
@@ -12,8 +15,8 @@ export const tellAll = sql.fragment`pg_notify(current_schema() || ' access', '')
 
 export const accessChannel = (namespace: string): string => `${namespace} access`;
 
-/** A token is made before its change is, and clocks of processes differ. */
-const SPARE_SECONDS = 300;
-
-/** When the last token that a change is about has expired. `age` of an access token in seconds. */
-export const neededUntil = (age: number) => sql.fragment`now() + make_interval(secs => ${age + SPARE_SECONDS})`;
+/**
+ * When the last token that a change is about has expired in every process. A command does not know the age that servers were
+ * started with, nor a server that of others, or of its next start: so it is the greatest that there can be.
+ */
+export const neededUntil = sql.fragment`now() + make_interval(secs => ${MAX_ACCESS_TOKEN_AGE + SPARE_SECONDS})`;

@@ -1,6 +1,7 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { until } from '../../test/support/servers/waiting.ts';
 import { followAccess, type LiveAccess } from './access.ts';
+import { MAX_ACCESS_TOKEN_AGE } from './token-age.ts';
 
 const followed: LiveAccess[] = [];
 afterEach(async () => {
@@ -10,7 +11,7 @@ afterEach(async () => {
 type Row = Record<string, unknown>;
 
 /** Access over a table in memory, which can be out of reach. */
-async function startAccess({ everyMs = 3_600_000, staleMs = 5_000 } = {}) {
+async function startAccess({ everyMs = 3_600_000, staleMs = 5_000, tokenAge = MAX_ACCESS_TOKEN_AGE } = {}) {
   const rows: Row[] = [];
   const table = { rows, isAway: false, asked: 0 };
   const query = ({ values: [after] = [] }: { values?: unknown[] }) => {
@@ -19,7 +20,7 @@ async function startAccess({ everyMs = 3_600_000, staleMs = 5_000 } = {}) {
     return Promise.resolve(rows.filter(({ id }) => Number(id) > Number(after)));
   };
   const database = { query } as unknown as Parameters<typeof followAccess>[0]['database'];
-  const access = await followAccess({ database, report: () => undefined, everyMs, staleMs });
+  const access = await followAccess({ database, report: () => undefined, tokenAge, everyMs, staleMs });
   followed.push(access);
   const change = async (row: Row) => {
     rows.push({
@@ -111,5 +112,18 @@ describe('a process', () => {
     const { access, change } = await startAccess();
     await change({ session: 'one', neededMs: -1 });
     expect(access.judge(claim)).toBeDefined();
+  });
+
+  it('forgets it no sooner than it takes no token that is so old', async () => {
+    const clock = jest.spyOn(performance, 'now').mockReturnValue(0);
+    const { access, change } = await startAccess({ tokenAge: 60 });
+    await change({ session: 'one', neededMs: MAX_ACCESS_TOKEN_AGE * 1_000 });
+    const isOverAt = async (ms: number) => {
+      clock.mockReturnValue(ms);
+      await access.recheck();
+      return access.judge(claim) === undefined;
+    };
+    expect([await isOverAt(60_000), await isOverAt(300_000), await isOverAt(400_000)]).toEqual([true, true, false]);
+    clock.mockRestore();
   });
 });

@@ -2,6 +2,7 @@ import { reasonOf } from '../errors.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
 import type { Account, Role, VersionedAccount } from './accounts.ts';
+import { SPARE_SECONDS } from './token-age.ts';
 
 /** What an access token says. */
 export interface AccessClaim extends VersionedAccount {
@@ -28,6 +29,8 @@ export interface LiveAccess extends Access, Stoppable {
 export interface AccessOptions {
   readonly database: Pick<Database, 'query'>;
   readonly report: (message: string) => void;
+  /** Of an access token, in seconds: this process takes none that is older, and forgets what only those were about. */
+  readonly tokenAge: number;
   readonly everyMs?: number;
   /** Without an answer for so long it is not current. */
   readonly staleMs?: number;
@@ -61,9 +64,9 @@ interface AccountState {
 const UNCHANGED: AccountState = { endedBelow: 0, roleBelow: 0, role: undefined, forgetAt: 0 };
 
 /** Reads all that is still of use, and follows what comes: every second, and when `recheck` is called. Rejects where it cannot read. */
-export async function followAccess({ database, report, ...times }: AccessOptions): Promise<LiveAccess> {
+export async function followAccess({ database, report, tokenAge, ...times }: AccessOptions): Promise<LiveAccess> {
   const { everyMs = 1_000, staleMs = 5_000 } = times;
-  const known = createKnownChanges();
+  const known = createKnownChanges((tokenAge + SPARE_SECONDS) * 1_000);
   const stopping = new AbortController();
   const listeners = new Set<() => void>();
   let last = 0;
@@ -119,14 +122,15 @@ export async function followAccess({ database, report, ...times }: AccessOptions
   };
 }
 
-function createKnownChanges() {
+/** After so many milliseconds this process takes no token that is older than a change. */
+function createKnownChanges(mostMs: number) {
   const accounts = new Map<string, AccountState>();
   /** With the time after which no token of them is left. */
   const endedSessions = new Map<string, number>();
 
   return {
     add({ account, version, role, session, neededMs }: Change, now: number): void {
-      const forgetAt = now + neededMs;
+      const forgetAt = now + Math.min(neededMs, mostMs);
       if (session !== null) endedSessions.set(session, forgetAt);
       if (version === null) return;
       const before = accounts.get(account) ?? UNCHANGED;

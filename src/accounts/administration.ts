@@ -28,8 +28,7 @@ export interface Administration {
 
 const TIME = 'YYYY-MM-DD"T"HH24:MI:SS"Z"';
 
-/** `accessTokenAge` in seconds. */
-export function createAdministration(rows: Rows, accessTokenAge: number): Administration {
+export function createAdministration(rows: Rows): Administration {
   const named = (username: string) =>
     sql.fragment`id = (SELECT id FROM accounts WHERE username = ANY(${sql.array([username, normalUsername(username)], 'text')})
       ORDER BY username = ${username} DESC LIMIT 1)`;
@@ -41,7 +40,7 @@ export function createAdministration(rows: Rows, accessTokenAge: number): Admini
         WHERE ${named(username)} RETURNING id, access_version),
       ended AS (DELETE FROM refresh_tokens USING changed WHERE account_id = changed.id AND ${granted === null}),
       told AS (INSERT INTO access_changes (account_id, version, role, needed_until)
-        SELECT id, access_version, ${granted}, ${neededUntil(accessTokenAge)} FROM changed RETURNING 1)
+        SELECT id, access_version, ${granted}, ${neededUntil} FROM changed RETURNING 1)
       SELECT ${tellAll} FROM told`);
     if (rowCount === 0) throw unknownUser(username);
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Rows } from '../postgres/rows.ts';
-import { forgetOld, inTurn, neededUntil, tellAll } from './access-changes.ts';
+import { forgetOld, inTurn, neededUntil, takesTurn, tellAll } from './access-changes.ts';
 import { role, type VersionedAccount } from './accounts.ts';
 
 /** A refresh token, and the id of the session that began with it. */
@@ -16,6 +16,7 @@ const MAX_SESSIONS = 1_000;
 
 /** The refresh tokens that are good. Only their hashes are kept: to read the table is not enough to log in. */
 export interface Sessions {
+  /** Ends the oldest session, its access tokens too, where the account has as many as it may have. */
   open(token: string, account: string, expiresAt: Date): Promise<void>;
   /** The account as it is now; undefined when the token is unknown, revoked or expired, or the account locked. */
   find(token: string): Promise<VersionedAccount | undefined>;
@@ -25,17 +26,28 @@ export interface Sessions {
 
 const found = z.strictObject({ id: z.string(), role, version: z.int() });
 
-const hashOf = (token: string) => sql.binary(createHash('sha256').update(token).digest());
+const digestOf = (token: string) => createHash('sha256').update(token).digest();
+const hashOf = (token: string) => sql.binary(digestOf(token));
 
-/** `accessTokenAge` in seconds. */
-export function createSessions(rows: Rows, accessTokenAge: number): Sessions {
+/** Characters of the hash of a refresh token that its session is called by: 128 bits. */
+const ID_LENGTH = 32;
+
+/** Made of the hash that is kept, so that a session can be ended without its refresh token. */
+export const sessionIdOf = (refreshToken: string): string => digestOf(refreshToken).toString('hex').slice(0, ID_LENGTH);
+
+export function createSessions(rows: Rows): Sessions {
   return {
     async open(token, account, expiresAt) {
+      // A login that ends no session does not wait for the turn of others.
       await rows.query(sql.unsafe`WITH ended AS (DELETE FROM refresh_tokens WHERE account_id = ${account} AND (expires_at < now() OR token_hash IN (
           SELECT token_hash FROM refresh_tokens WHERE account_id = ${account} AND expires_at >= now()
-          ORDER BY expires_at DESC, token_hash OFFSET ${MAX_SESSIONS - 1})))
-        INSERT INTO refresh_tokens (token_hash, account_id, expires_at)
-        VALUES (${hashOf(token)}, ${account}, ${sql.timestamp(expiresAt)})`);
+          ORDER BY expires_at DESC, token_hash OFFSET ${MAX_SESSIONS - 1})) RETURNING token_hash, expires_at),
+        opened AS (INSERT INTO refresh_tokens (token_hash, account_id, expires_at)
+          VALUES (${hashOf(token)}, ${account}, ${sql.timestamp(expiresAt)})),
+        told AS (INSERT INTO access_changes (account_id, session_id, needed_until)
+          SELECT ${account}, left(encode(token_hash, 'hex'), ${ID_LENGTH}), ${neededUntil}
+          FROM ended WHERE expires_at >= now() AND ${takesTurn} RETURNING 1)
+        SELECT ${tellAll} FROM told`);
     },
 
     async find(token) {
@@ -50,7 +62,7 @@ export function createSessions(rows: Rows, accessTokenAge: number): Sessions {
         closed AS (DELETE FROM refresh_tokens USING turn
           WHERE token_hash = ${hashOf(token)} AND expires_at > now() RETURNING account_id),
         told AS (INSERT INTO access_changes (account_id, session_id, needed_until)
-          SELECT account_id, ${sessionId}, ${neededUntil(accessTokenAge)} FROM closed RETURNING 1)
+          SELECT account_id, ${sessionId}, ${neededUntil} FROM closed RETURNING 1)
         SELECT ${tellAll} FROM told`);
       return rowCount > 0;
     },

@@ -8,7 +8,7 @@ export const normalUsername = (username: string): string => username.normalize('
  * Control characters, those that change direction or cannot be seen, those without a meaning yet, and the blank of Braille, which
  * Unicode takes for a symbol.
  */
-const UNSEEN = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u;
+export const UNSEEN = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u;
 
 /** Whether every character of the username shows what it is. */
 export const isVisible = (username: string): boolean => !UNSEEN.test(username);

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { type Administration, createAdministration, type ListedAccount } from '../accounts/administration.ts';
 import { role } from '../accounts/accounts.ts';
 import { openRows } from '../postgres/rows.ts';
-import { type Output, withResources } from './with-resources.ts';
+import { type Output, shown } from './print.ts';
+import { withResources } from './with-resources.ts';
 
 type Work = (accounts: Administration, print: Output) => Promise<void>;
 
@@ -12,7 +13,7 @@ function withAccounts(work: Work): Promise<number> {
     const searchPath = [config.NAMESPACE, 'public'];
     const rows = await openRows(connection, { name: 'openmusic accounts', max: 1, searchPath });
     lifecycle.add('accounts', rows);
-    await work(createAdministration(rows, config.ACCESS_TOKEN_AGE), print);
+    await work(createAdministration(rows), print);
     return 0;
   });
 }
@@ -24,7 +25,7 @@ export const accountsList = (): Promise<number> =>
   });
 
 const lineOf = ({ username, role, createdAt, sessions, locked }: ListedAccount): string =>
-  `${username}  ${role}  since ${createdAt}  ${sessions} sessions${locked ? '  locked' : ''}`;
+  `${shown(username)}  ${role}  since ${createdAt}  ${sessions} sessions${locked ? '  locked' : ''}`;
 
 const grantable = z.enum(role.exclude(['user']).options, { error: 'The role must be admin or analytics.' });
 

@@ -11,7 +11,8 @@ import { changeOwner, ownersOf, type PartitionOwner } from '../projections/owner
 import { READ_VERSION } from '../projections/projections.ts';
 import { typed } from './typed.ts';
 import { voidsPlaceOf } from './voids-place.ts';
-import { type CommandContext, type Output, withResources } from './with-resources.ts';
+import type { Output } from './print.ts';
+import { type CommandContext, withResources } from './with-resources.ts';
 
 export interface AdoptOptions {
   readonly fence?: boolean;

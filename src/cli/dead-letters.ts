@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { loadConfig } from '../config.ts';
-import { reasonOf } from '../errors.ts';
 import { type Api, openAdminApi } from './admin-api.ts';
+import { print, printError, shown } from './print.ts';
 
 export interface DeadLetterOptions {
   /** Base of the API; the public one unless it is given. */
@@ -27,7 +27,7 @@ export const deadLettersList = (options: DeadLetterOptions): Promise<number> =>
         `/admin/dead-letters${next && `?cursor=${next}`}`,
         listed,
       );
-      for (const letter of page.deadLetters) print(lineOf(letter));
+      for (const letter of page.deadLetters) print(shown(lineOf(letter)));
       found += page.deadLetters.length;
       next = page.nextCursor;
     }
@@ -57,7 +57,7 @@ export const deadLettersRedrive = (
     if (payload !== undefined) return redriveCorrected(api, jobIds, payload);
     const { outcomes: all } = await api.call('POST', '/admin/dead-letters/redrive', outcomes, { jobIds });
     for (const { jobId, redriven, message = '' } of all)
-      print(redriven ? `${jobId} is done again.` : `${jobId}: ${message}`);
+      print(redriven ? `${jobId} is done again.` : `${jobId}: ${shown(message)}`);
     return all.every(({ redriven }) => redriven) ? 0 : 2;
   });
 
@@ -84,9 +84,7 @@ async function withAdminApi({ url }: DeadLetterOptions, work: (api: Api) => Prom
   try {
     return await work(await openAdminApi(loadConfig(), url));
   } catch (error) {
-    process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
+    printError(error);
     return 1;
   }
 }
-
-const print = (line: string) => void process.stdout.write(`${line}\n`);

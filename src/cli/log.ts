@@ -13,6 +13,7 @@ import { verifyLog } from '../projections/verify.ts';
 import { refuseUnfinished, unfinishedRecovery } from '../recovery/note.ts';
 import { appendingLog } from './appending-log.ts';
 import { voidsPlaceOf } from './voids-place.ts';
+import { shown } from './print.ts';
 import { type CommandContext, parsePosition, withResources } from './with-resources.ts';
 
 export function logInit(): Promise<number> {
@@ -146,7 +147,7 @@ export async function reportLog({ log, placement, admin, me, config, print }: Co
     const lost = Object.entries(losers).map(([reason, count]) => `, ${count} ${reason}`);
     print(`${topic}/${partition}: ${end} records, ${winners} accepted in ${streams} streams${lost.join('')}`);
   }
-  for (const fault of faults) print(`FAULT ${fault}`);
+  for (const fault of faults) print(`FAULT ${shown(fault)}`);
   print(faults.length === 0 ? 'The log is sound.' : `The log has ${faults.length} faults.`);
   return faults.length === 0 ? 0 : 2;
 }

@@ -1,9 +1,9 @@
 import { Command } from 'commander';
-import { reasonOf } from '../errors.ts';
 import { keepCompiled } from '../compile-cache.ts';
 import type { AdoptOptions } from './adopt.ts';
 import type { DeadLetterOptions } from './dead-letters.ts';
 import type { VoidOptions } from './log.ts';
+import { printError } from './print.ts';
 import type { RecoverCommandOptions } from './recover.ts';
 import type { SeedOptions } from './seed.ts';
 
@@ -173,6 +173,6 @@ program
   .action(async (options: SeedOptions) => exits((await load.seed()).seed(options)));
 
 program.parseAsync().catch((error: unknown) => {
-  process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
+  printError(error);
   process.exitCode = 1;
 });

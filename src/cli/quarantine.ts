@@ -4,6 +4,7 @@ import { openCacheRow, turnOffForChanges } from '../projections/cache-row.ts';
 import { listGenerations } from '../projections/generations.ts';
 import { projections, READ_VERSION } from '../projections/projections.ts';
 import { listQuarantine, release } from '../projections/quarantine.ts';
+import { shown } from './print.ts';
 import { type CommandContext, withResources } from './with-resources.ts';
 
 export function quarantineList(): Promise<number> {
@@ -14,7 +15,7 @@ export function quarantineList(): Promise<number> {
         found++;
         const where = showPosition(position);
         context.print(
-          `${stream} from version ${version} (${where}, ${schema}) since ${since.toISOString()}: ${reason}`,
+          `${stream} from version ${version} (${where}, ${schema}) since ${since.toISOString()}: ${shown(reason)}`,
         );
       }
     });
@@ -37,7 +38,7 @@ export function quarantineRelease(stream: string): Promise<number> {
       if (still) code = 2;
       context.print(
         still
-          ? `${schema}: still closed at version ${still.version}: ${still.reason}`
+          ? `${schema}: still closed at version ${still.version}: ${shown(still.reason)}`
           : `${schema}: ${stream} is open.`,
       );
     });

@@ -11,7 +11,8 @@ import { type Survey, surveyLog } from '../recovery/survey.ts';
 import { appendingLog } from './appending-log.ts';
 import { reportLog } from './log.ts';
 import { typed } from './typed.ts';
-import { type CommandContext, type Output, withResources } from './with-resources.ts';
+import type { Output } from './print.ts';
+import { type CommandContext, withResources } from './with-resources.ts';
 
 export interface RecoverCommandOptions {
   /** What the operator would type. */

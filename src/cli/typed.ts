@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import type { Output } from './with-resources.ts';
+import type { Output } from './print.ts';
 
 export interface Question {
   readonly text: string;

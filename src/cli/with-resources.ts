@@ -2,12 +2,10 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { pino } from 'pino';
 import { type Config, loadConfig } from '../config.ts';
-import { reasonOf } from '../errors.ts';
 import { Lifecycle } from '../lifecycle.ts';
 import { keepPrivate, makePrivate } from '../private-data.ts';
 import { openResources, type ResourceOptions, type Resources } from '../resources.ts';
-
-export type Output = (line: string) => void;
+import { type Output, print, printError } from './print.ts';
 
 export interface CommandContext extends Resources {
   readonly config: Config;
@@ -42,7 +40,7 @@ export async function withResources(
     const { signal } = interrupted;
     return await Promise.race([work({ ...resources, config, lifecycle, logger, signal, print }), aborted(signal)]);
   } catch (error) {
-    process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
+    printError(error);
     return 1;
   } finally {
     await lifecycle.stop();
@@ -64,8 +62,6 @@ async function keepPrivateBeside({ DATA_DIR, PGHOST }: Config, logger: ResourceO
   if (PGHOST || existsSync(dataDir)) makePrivate();
   else await keepPrivate(dataDir, { leadsToPostgres: [dataDir], report: (message) => logger.warn(message) });
 }
-
-const print: Output = (line) => void process.stdout.write(`${line}\n`);
 
 /** `topic/partition@offset`, as positions are shown everywhere. */
 export function parsePosition(text: string): { topic: string; partition: number; offset: number } {

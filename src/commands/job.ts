@@ -45,8 +45,7 @@ type State = { readonly status: 'none' } | Present;
 type Wish =
   | { readonly type: 'CancelJob' }
   | { readonly type: 'RetryJob'; readonly failedOnly: boolean }
-  /** The repeat's count is of occurrences from now on. */
-  | { readonly type: 'ChangeRepeat'; readonly repeat: Repeat }
+  | { readonly type: 'ChangeRepeat' }
   | { readonly type: 'DropDeadLetter' };
 
 /** What a worker says of its attempt. */
@@ -130,12 +129,15 @@ function evolvePresent({ request, attempt, ...state }: Present, event: AnyEvent)
   }
 }
 
-/** What is found out while a job is being accepted: last of all, for it costs something. */
+/** What is found out once it is known that the command was not sent before. */
 export interface JobContext {
+  /** Of a job that is being accepted. */
   readonly request?: JobRequest;
+  /** Of one that is to repeat in another way; its count is of occurrences from now on. */
+  readonly repeat?: Repeat;
 }
 
-function decide(jobId: string, command: JobCommand, state: State, { request }: JobContext = {}): JobEvent {
+function decide(jobId: string, command: JobCommand, state: State, { request, repeat }: JobContext = {}): JobEvent {
   if (command.type === 'RequestJob') {
     if (state.status !== 'none') throw new Error('A new job got the id of another one.');
     if (!request) throw new Error('The request of the job is missing.');
@@ -151,7 +153,7 @@ function decide(jobId: string, command: JobCommand, state: State, { request }: J
     case 'RetryJob':
     case 'ChangeRepeat':
     case 'DropDeadLetter':
-      return { jobId, ...wish(command, state) };
+      return { jobId, ...wish(command, state, repeat) };
     default:
       return { jobId, ...report(command, state) };
   }
@@ -177,9 +179,10 @@ function occur({ due, at, occurrenceId, passedOver, next }: Occurrence, state: P
 }
 
 /** The time that is due stays, unless it is one of other times. */
-function changeRepeat({ repeat }: CommandOf<'ChangeRepeat'>, state: Present): Decided {
+function changeRepeat(state: Present, repeat?: Repeat): Decided {
   if (state.status !== 'repeating')
     throw new AppError('rejected', 'NOT_REPEATING', 'The job does not repeat, or not any more.');
+  if (!repeat) throw new Error('The repeat of the job is missing.');
   const { repeat: before } = state.request;
   const isSame = before?.cron === repeat.cron && before.timeZone === repeat.timeZone;
   const count = repeat.count === null ? null : state.occurred + repeat.count;
@@ -189,6 +192,7 @@ function changeRepeat({ repeat }: CommandOf<'ChangeRepeat'>, state: Present): De
 function wish(
   command: CommandOf<'CancelJob' | 'RetryJob' | 'ChangeRepeat' | 'DropDeadLetter'>,
   state: Present,
+  repeat?: Repeat,
 ): Decided {
   if (command.actor !== state.request.ownerId && !command.isAdmin) throw jobNotFound();
   switch (command.type) {
@@ -204,7 +208,7 @@ function wish(
         failedOnly: command.failedOnly,
       };
     case 'ChangeRepeat':
-      return changeRepeat(command, state);
+      return changeRepeat(state, repeat);
     case 'DropDeadLetter':
       if (state.status !== 'dead' || state.dropped)
         throw notFound('DEAD_LETTER_NOT_FOUND', 'There is no such dead letter.');

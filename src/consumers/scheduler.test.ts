@@ -10,6 +10,7 @@ import { newId } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
 import { nextTime } from '../jobs/cron.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
+import type { Rights } from '../jobs/owner-rights.ts';
 import { createOccurrences } from './scheduler.ts';
 
 type Fault = 'none' | 'before' | 'after' | 'throws' | 'throws after';
@@ -54,21 +55,34 @@ const FIRST = '2026-03-28T08:00:00.000Z';
 const DAILY = { cron: '0 9 * * *', timeZone: 'Europe/Berlin' };
 const LIMITED = { cron: '0 9 28-29 3 *', timeZone: 'Europe/Berlin' };
 
+const ADMIN: Rights = { isAdmin: true, isLocked: false };
+const USER: Rights = { isAdmin: false, isLocked: false };
+const LOCKED: Rights = { isAdmin: false, isLocked: true };
+
 /** `now`: when those who work on it look at the clock. */
 interface Circumstances {
   readonly missed: string;
   readonly now: string;
   readonly mustHaveRoom: () => Promise<void>;
+  readonly rights: Rights;
+  readonly parent: Partial<QueuedJob>;
 }
 
 /** A repeating job that somebody asked for, and those who work on it. */
 async function startRepeating(
   repeat: { cron: string; timeZone: string } = DAILY,
-  { missed = 'run-once', now = FIRST, mustHaveRoom = () => Promise.resolve() }: Partial<Circumstances> = {},
+  {
+    missed = 'run-once',
+    now = FIRST,
+    mustHaveRoom = () => Promise.resolve(),
+    rights = ADMIN,
+    parent: more = {},
+  }: Partial<Circumstances> = {},
 ) {
   const commands = handMadeCommands();
   const exists = (jobId: string) => Promise.resolve(commands.streams.has(jobId));
-  const given = { commands, exists, mustHaveRoom, logger: pino({ level: 'silent' }) };
+  const rightsOf = () => Promise.resolve(rights);
+  const given = { commands, exists, mustHaveRoom, rightsOf, logger: pino({ level: 'silent' }) };
   const occurrences = createOccurrences({ ...given, now: () => Date.parse(now) });
   const parent = queuedJob({
     repeatCron: repeat.cron,
@@ -76,6 +90,7 @@ async function startRepeating(
     repeatMissed: missed,
     payloadId: 'job-1',
     provider: 'smtp',
+    ...more,
   });
   const {
     jobId,
@@ -121,6 +136,23 @@ function expectedTimes(count: number): string[] {
   while (times.length < count) times.push(nextTime(DAILY.cron, DAILY.timeZone, new Date(times.at(-1)!))!.toISOString());
   return times;
 }
+
+describe('a repeating job goes on as long as its owner could ask for it', () => {
+  it.each([
+    ['an admin’s, without end', ADMIN, {}, true],
+    ['a user’s, which ends', USER, { repeatCount: 1_000 }, true],
+    ['a former admin’s, without end', USER, {}, false],
+    ['a former admin’s, of a type for admins', USER, { repeatCount: 1_000, jobType: 'email' }, false],
+    ['of an account that is locked', LOCKED, { repeatCount: 1_000 }, false],
+  ] as const)('%s', async (_, rights, parent, goesOn) => {
+    const { occurrences, queued, children, commands, jobId } = await startRepeating(DAILY, { rights, parent });
+    const due = queued()!;
+    expect(await Promise.all([occurrences(due), occurrences(due)])).toEqual([2, 2]);
+    expect(children()).toHaveLength(goesOn ? 1 : 0);
+    const told = commands.stream(jobId).map(({ event }) => event.type);
+    expect(told).toEqual(['JobRequested', goesOn ? 'JobOccurred' : 'JobCancelled']);
+  });
+});
 
 describe('an occurrence', () => {
   it('is a job of its own, with all that the repeating one has, and then the next one is due', async () => {
@@ -206,6 +238,7 @@ describe('an occurrence', () => {
         commands,
         logger: pino({ level: 'silent' }),
         mustHaveRoom: () => Promise.resolve(),
+        rightsOf: () => Promise.resolve(ADMIN),
         now: () => Date.parse(now),
       },
       exists: (id) => Promise.resolve(commands.streams.has(id)),

@@ -4,7 +4,9 @@ import type { Commands } from '../commands/commands.ts';
 import { AppError, reasonOf } from '../errors.ts';
 import { commandIdOf, thingIdOf } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
+import { jobTypeOf } from '../jobs/job-types.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
+import { refusalOf, type Rights, type RightsOf } from '../jobs/owner-rights.ts';
 import type { QueueScope } from '../jobs/queue.ts';
 import type { MustHaveRoom } from '../jobs/quota.ts';
 import { type Due, dueOf } from '../jobs/repeats.ts';
@@ -17,6 +19,7 @@ export interface OccurrencesOptions {
   readonly logger: Logger;
   /** An occurrence counts as any job of its account: while there is no room for it, it waits. */
   readonly mustHaveRoom: MustHaveRoom;
+  readonly rightsOf: RightsOf;
   /** Whether there is a job of that id. */
   readonly exists: (jobId: string) => Promise<boolean>;
   /** Milliseconds since the epoch. */
@@ -31,10 +34,13 @@ export function createOccurrences({
   commands,
   logger,
   mustHaveRoom,
+  rightsOf,
   exists,
   now,
 }: OccurrencesOptions): (job: QueuedJob) => Promise<number> {
   async function occur(parent: QueuedJob): Promise<number> {
+    const lost = lostRight(parent, await rightsOf(parent.ownerId));
+    if (lost !== undefined) return end(parent, lost);
     const due = await dueNow(parent);
     const at = due.at.toISOString();
     const occurrenceId = due.occurs ? await request(parent, at) : null;
@@ -48,6 +54,15 @@ export function createOccurrences({
       seen: parent.version,
     });
     return said.version;
+  }
+
+  async function end(parent: QueuedJob, why: string): Promise<number> {
+    const { jobId, version } = parent;
+    const origin = { ...originOf(parent, commandIdOf('ended', jobId)), actor: 'system' };
+    const command = { type: 'CancelJob', actor: 'system', isAdmin: true } as const;
+    const ended = await commands.job({ stream: jobId, command, origin, expectedVersion: [version], seen: version });
+    logger.warn({ job: jobId }, `a job repeats no more: ${why}`);
+    return ended.version;
   }
 
   /** A time whose job was asked for, by a process that died before it said so, is not passed over. */
@@ -81,6 +96,15 @@ export function createOccurrences({
       return parent.version + (error instanceof AppError && !isPassing(error) ? 1 : 0);
     }
   };
+}
+
+/** What the owner could not ask for today; undefined when there is nothing. */
+function lostRight({ jobType, repeatCount }: QueuedJob, rights: Rights): string | undefined {
+  const isEndless = repeatCount === null && !rights.isAdmin;
+  return (
+    refusalOf(jobTypeOf(jobType), rights)?.message ??
+    (isEndless ? 'Only admins have jobs repeat without end.' : undefined)
+  );
 }
 
 const isPassing = ({ kind }: AppError) => kind === 'unavailable' || kind === 'too-many';

@@ -27,14 +27,19 @@ afterAll(async () => {
 });
 
 /** What a job's type does, tried as the given attempt. */
-function attempt(work: JobType['work'], number = 1, given: Partial<QueuedJob> = {}) {
+function attempt(
+  work: JobType['work'],
+  number = 1,
+  given: Partial<QueuedJob> = {},
+  access: JobType['access'] = 'everybody',
+) {
   const told: JobCommand[] = [];
   const job = queuedJob({ jobId, ...given });
   const { signal } = new AbortController();
   const events = { version: 1, append: (command: JobCommand) => Promise.resolve(void told.push(command)) };
   const tools = { scratch: '/tmp' } as Tools;
   const handle = working({ tables, tools, pauses: { firstMs: 1, mostMs: 2 } });
-  const all: Attempt = { job, type: { work } as JobType, number, signal, events };
+  const all: Attempt = { job, type: { work, access } as JobType, number, signal, events };
   return { told, run: () => handle(all) };
 }
 
@@ -47,6 +52,7 @@ it('a type is given all that the job has, and what it makes is the outcome', asy
     ...{
       jobId,
       ownerId: 'user-1',
+      ownerIsAdmin: false,
       attempt: 2,
       allowed: 5,
       parameters: { a: 1 },
@@ -62,6 +68,76 @@ it('a job whose payload is gone is lost, and nothing is done', async () => {
   const { run } = attempt(work, 1, { payloadId: 'p' });
   await expect(run()).rejects.toMatchObject({ kind: 'never', code: 'PAYLOAD_LOST' });
   expect(work).not.toHaveBeenCalled();
+});
+
+describe('a job is done with the rights that its owner has then', () => {
+  /** Another one for each test, with this role. */
+  async function owner(role: string, locked = false): Promise<string> {
+    const id = `user-${jobId}`;
+    await tables.query({
+      text: `INSERT INTO accounts (id, username, fullname, password_hash, role, locked, command_id, body_hash)
+        VALUES ($1, $1, '', '', $2, $3, gen_random_uuid(), '')
+        ON CONFLICT (id) DO UPDATE SET role = excluded.role, locked = excluded.locked`,
+      values: [id, role, locked],
+    });
+    return id;
+  }
+
+  it.each([
+    ['admin', false, true],
+    ['user', false, false],
+  ])('which its type is told: %s', async (role, locked, expected) => {
+    const told: boolean[] = [];
+    const work: JobType['work'] = ({ ownerIsAdmin }) => Promise.resolve({ result: { n: told.push(ownerIsAdmin) } });
+    await attempt(work, 1, { ownerId: await owner(role, locked) }).run();
+    expect(told).toEqual([expected]);
+  });
+
+  it.each([
+    ['of an admin', 'admin', false, undefined],
+    ['of an admin who has become a user', 'user', false, 'OWNER_NO_ADMIN'],
+    ['of an admin who is locked', 'admin', true, 'OWNER_LOCKED'],
+  ])('one for admins only: %s', async (_, role, locked, code) => {
+    const work = jest.fn(() => Promise.resolve({}));
+    const { run } = attempt(work, 1, { ownerId: await owner(role, locked) }, 'admins');
+    const failed = await run().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(failed).toEqual(code && expect.objectContaining({ kind: 'never', code }));
+    expect(work).toHaveBeenCalledTimes(code === undefined ? 1 : 0);
+  });
+
+  it('not at all when it is locked, until it is unlocked', async () => {
+    const work = jest.fn(() => Promise.resolve({}));
+    const ownerId = await owner('user', true);
+    await expect(attempt(work, 1, { ownerId }).run()).rejects.toMatchObject({ kind: 'never', code: 'OWNER_LOCKED' });
+    expect(work).not.toHaveBeenCalled();
+    await owner('user');
+    await attempt(work, 2, { ownerId }).run();
+    expect(work).toHaveBeenCalledTimes(1);
+  });
+
+  it('no longer than a second after it has lost them, by all that it does at the same time', async () => {
+    const ownerId = await owner('admin');
+    const clock = jest.spyOn(performance, 'now').mockReturnValue(0);
+    const work: JobType['work'] = async ({ progress }) => {
+      const numbers = { done: 0, total: 3, failed: 0 };
+      clock.mockReturnValue(1_500);
+      await progress(numbers);
+      await owner('user');
+      clock.mockReturnValue(2_400);
+      await progress(numbers);
+      clock.mockReturnValue(2_600);
+      const both = await Promise.allSettled([progress(numbers), progress(numbers)]);
+      expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+      await progress(numbers);
+      return {};
+    };
+    const { run } = attempt(work, 1, { ownerId }, 'admins');
+    await expect(run()).rejects.toMatchObject({ kind: 'never', code: 'OWNER_NO_ADMIN' });
+    clock.mockRestore();
+  });
 });
 
 describe('an effect', () => {

@@ -1,6 +1,7 @@
 import type { Pauses } from '../jobs/backoff.ts';
 import { againFailedItems, createItems } from '../jobs/items.ts';
-import { JobFailure, type Progress, type Tools, type Work } from '../jobs/job-type.ts';
+import { JobFailure, type Tools, type Work } from '../jobs/job-type.ts';
+import { createRights, refusalOf, type Rights } from '../jobs/owner-rights.ts';
 import type { Database } from '../postgres/pool.ts';
 import { writtenTogether } from '../together.ts';
 import type { Attempt, Handle } from './attempt.ts';
@@ -15,11 +16,21 @@ export interface WorkOptions {
 /** More often nobody needs to know how far it has come. */
 const CHECKPOINT_EVERY_MS = 1_000;
 
-/** Does what the job's type says. */
+/** Does what the job's type says, as long as the owner may have it done. */
 export function working({ tables, tools, pauses }: WorkOptions): Handle {
   const effects = createEffects(tables);
+  const rightsOf = createRights(tables);
+
+  async function mustBeAllowed({ job, type }: Attempt): Promise<Rights> {
+    const rights = await rightsOf(job.ownerId);
+    const refusal = refusalOf(type, rights);
+    if (refusal) throw new JobFailure('never', refusal.code, refusal.message);
+    return rights;
+  }
+
   return async (attempt) => {
     const { job, type, number, signal } = attempt;
+    const { isAdmin: ownerIsAdmin } = await mustBeAllowed(attempt);
     if (job.payloadId !== null && job.payload === null) {
       throw new JobFailure('never', 'PAYLOAD_LOST', 'What the job needs is not kept any more.');
     }
@@ -31,26 +42,36 @@ export function working({ tables, tools, pauses }: WorkOptions): Handle {
     if (job.againAfter > 0)
       await once(`again after ${job.againAfter}`, () => againFailedItems(tables, job.payloadId ?? ''));
     const work: Work = {
-      ...{ jobId: job.jobId, ownerId: job.ownerId, attempt: number, allowed: job.allowed, pauses, signal },
-      ...{
-        parameters: JSON.parse(job.parameters) as unknown,
-        payload: job.payload,
-        provider: job.provider ?? undefined,
-      },
+      jobId: job.jobId,
+      ownerId: job.ownerId,
+      ownerIsAdmin,
+      attempt: number,
+      allowed: job.allowed,
+      pauses,
+      signal,
+      parameters: JSON.parse(job.parameters) as unknown,
+      payload: job.payload,
+      provider: job.provider ?? undefined,
       items: createItems(tables, job.payloadId ?? ''),
-      progress: checkpoints(attempt),
+      progress: checkpoints(attempt, () => mustBeAllowed(attempt)),
       once,
     };
     return { kind: 'completed', outcome: await type.work(work, tools) };
   };
 }
 
-function checkpoints({ events, number: attempt }: Attempt): (progress: Progress) => Promise<void> {
+/** A long attempt ends at the next checkpoint after its owner has lost the right to it. */
+function checkpoints({ events, number: attempt }: Attempt, mustBeAllowed: () => Promise<unknown>): Work['progress'] {
   let last = performance.now();
+  let allowedAt = last;
   let told = '';
   return async (progress) => {
     const { done, total, failed } = progress;
     const now = performance.now();
+    if (now - allowedAt >= CHECKPOINT_EVERY_MS) {
+      await mustBeAllowed();
+      allowedAt = now;
+    }
     const news = JSON.stringify([done, total, failed]);
     if (now - last < CHECKPOINT_EVERY_MS || news === told) return;
     [last, told] = [now, news];

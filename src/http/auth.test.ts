@@ -75,6 +75,20 @@ describe.each([
     }
   });
 
+  it('of a time when tokens lived longer is good no longer than one that is made now', async () => {
+    const old = (await tokensWith(OPTIONS)).issue(kind, chris);
+    const tokens = await tokensWith({ ...OPTIONS, [kind]: { ...OPTIONS[kind], age: 60 } });
+    const { iat } = claimsOf(old) as { iat: number };
+    const clock = jest.spyOn(Date, 'now');
+    const goodAt = (seconds: number) => {
+      clock.mockReturnValue((iat + seconds) * 1_000);
+      return tokens.verify(kind, old) !== undefined;
+    };
+    // It is remembered by then.
+    expect([goodAt(59), goodAt(61)]).toEqual([true, false]);
+    expect((await tokensWith({ ...OPTIONS, [kind]: { ...OPTIONS[kind], age: 60 } })).verify(kind, old)).toBeUndefined();
+  });
+
   it('outlives the key it was signed with, while that is the previous one', async () => {
     const before = await tokensWith(OPTIONS);
     const old = before.issue(kind, chris);

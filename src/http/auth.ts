@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { Access, AccessClaim } from '../accounts/access.ts';
 import { type Account, role, type VersionedAccount } from '../accounts/accounts.ts';
-import type { SessionToken } from '../accounts/sessions.ts';
+import { sessionIdOf, type SessionToken } from '../accounts/sessions.ts';
 import { unavailable } from '../errors.ts';
 import { newId } from '../events/ids.ts';
 import { HttpError } from './errors.ts';
@@ -98,8 +98,15 @@ const claims = z.object({
   /** Session. */
   sid: z.string().optional(),
   /** Seconds since the epoch. */
+  iat: z.int(),
   exp: z.int(),
 });
+
+/** What a good token says, and when it is good no more: milliseconds since the epoch. */
+type Said = z.output<typeof claims> & { readonly expires: number };
+
+/** A token from before the age was lowered is good no longer than one that is made now. */
+const expiryOf = ({ iat, exp }: z.output<typeof claims>, age: number): number => Math.min(exp, iat + age) * 1_000;
 
 const REMEMBERED = 10_000;
 
@@ -107,11 +114,13 @@ function tokensOf(app: FastifyInstance, options: TokenOptions): Tokens {
   /** Access tokens that were verified, until they expire: a look-up costs a hundredth of a verification. */
   const known = new LRUCache<string, { readonly claim: AccessClaim; readonly expires: number }>({ max: REMEMBERED });
 
-  function read(kind: Kind, token: string): z.output<typeof claims> | undefined {
+  function read(kind: Kind, token: string): Said | undefined {
     const namespaces: Namespace[] = options[kind].previousKey === undefined ? [kind] : [kind, `former-${kind}`];
     for (const namespace of namespaces) {
       try {
-        return claims.parse(app.jwt[namespace].verify(token));
+        const said = claims.parse(app.jwt[namespace].verify(token));
+        const expires = expiryOf(said, options[kind].age);
+        return expires > Date.now() ? { ...said, expires } : undefined;
       } catch {
         // of the other key, or of none
       }
@@ -122,16 +131,16 @@ function tokensOf(app: FastifyInstance, options: TokenOptions): Tokens {
   function readAccess(token: string) {
     const said = read('access', token);
     if (!said) return undefined;
-    const { sub: id, role, ver: version, sid: sessionId, exp } = said;
-    return { claim: { id, role, version, sessionId }, expires: exp * 1_000 };
+    const { sub: id, role, ver: version, sid: sessionId, expires } = said;
+    return { claim: { id, role, version, sessionId }, expires };
   }
 
   return {
     issueAccess: ({ id, role, version }, sessionId) =>
       app.jwt.access.sign({ sub: id, role, ver: version, jti: newId(), ...(sessionId && { sid: sessionId }) }),
     issueRefresh({ id, role }) {
-      const sessionId = newId();
-      return { token: app.jwt.refresh.sign({ sub: id, role, jti: sessionId }), sessionId };
+      const token = app.jwt.refresh.sign({ sub: id, role, jti: newId() });
+      return { token, sessionId: sessionIdOf(token) };
     },
     verifyAccess(token) {
       const remembered = known.get(token);
@@ -141,8 +150,7 @@ function tokensOf(app: FastifyInstance, options: TokenOptions): Tokens {
       return entry.claim;
     },
     verifyRefresh(token) {
-      const said = read('refresh', token);
-      return said && { token, sessionId: said.jti };
+      return read('refresh', token) && { token, sessionId: sessionIdOf(token) };
     },
   };
 }
@@ -163,9 +171,13 @@ export const callerOf = ({ account }: FastifyRequest): string => account?.id ?? 
 
 /** Calls back once the account of a request may no longer do what it could, until the returned function is called. */
 export function whenChanged({ claim, account }: FastifyRequest, access: Access, changed: () => void): () => void {
-  return access.onChange(() => {
+  const judge = () => {
     if (claim && access.judge(claim)?.role !== account?.role) changed();
-  });
+  };
+  const unsubscribe = access.onChange(judge);
+  // What has changed since the request was judged told no listener.
+  judge();
+  return unsubscribe;
 }
 
 export const authenticationRequired = () =>

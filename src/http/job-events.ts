@@ -8,6 +8,8 @@ import { type JobMoment, tell, unheardOf } from './job-story.ts';
 export interface JobWatcher {
   /** What happened to the job after that version of it, and all that happens until it is over. */
   watch(jobId: string, after: number): Readable;
+  /** Ends one that `watch` has returned, after what it was told. */
+  end(stream: Readable): void;
   /** Ends all that it tells. */
   stop(): void;
 }
@@ -134,6 +136,9 @@ export function createJobWatcher({
       heartbeat ??= setInterval(beat, heartbeatMs);
       looks.soon();
       return stream;
+    },
+    end(stream) {
+      for (const listener of listeners) if (listener.stream === stream) end(listener);
     },
     stop() {
       stopped = true;

@@ -18,7 +18,7 @@ function start(substitutes?: Substitutes) {
   started.push(made.app);
   const sender =
     (token: string) =>
-    async (method: 'GET' | 'POST' | 'DELETE' | 'HEAD', url: string, body?: object, more = {}) =>
+    async (method: 'GET' | 'POST' | 'PATCH' | 'DELETE' | 'HEAD', url: string, body?: object, more = {}) =>
       made.app.inject({ method, url, body, headers: { authorization: `Bearer ${token}`, ...more } });
   return { ...made, as: sender, user: sender(tokenOf('user-1')), admin: sender(tokenOf('user-9', 'admin')) };
 }
@@ -86,7 +86,66 @@ const row = {
   ...{ file_id: null, file_name: null, file_size: null, attempts: [] },
 };
 
+/** As the write side does with a command that it has not seen before. */
+const outcome: Substitutes['outcome'] = async ({ context }) => {
+  await context?.(0);
+  return { recordId: 'r', version: 1, replayed: false };
+};
+
+const rights = (isAdmin: boolean, isLocked = false) => [{ id: 'user-1', isAdmin, isLocked }];
+
 describe('a job that is there', () => {
+  it.each([
+    ['when it is for everybody', 'dummy', rights(false), 202, undefined],
+    ['while its owner is an admin', 'email', rights(true), 202, undefined],
+    ['unless its owner was an admin and is none any more', 'email', rights(false), 403, 'OWNER_NO_ADMIN'],
+    ['unless its owner is locked', 'dummy', rights(false, true), 403, 'OWNER_LOCKED'],
+  ])('is done again, %s', async (_, type, owner, status, code) => {
+    const rows = { 'find-job': [{ ...row, type, state: 'dead' }], 'rights-of': owner };
+    const { user, admin } = start({ outcome, rows });
+    for (const send of [user, admin]) {
+      const answer = await send('POST', '/jobs/job-1/retry');
+      expect([answer.statusCode, answer.json<Partial<AnswerBody>>().code]).toEqual([status, code]);
+    }
+  });
+
+  it('repeats within the limits of its owner, also when an admin changes it', async () => {
+    const repeating = { repeat_cron: '0 9 * * *', repeat_zone: 'UTC', repeat_missed: 'skip', repeat_count: 1_000 };
+    const job = { ...row, ...repeating, repeat_until: new Date(), state: 'scheduled' };
+    const contexts: unknown[] = [];
+    const keep: Substitutes['outcome'] = async ({ context }) => {
+      contexts.push(await context?.(0));
+      return { recordId: 'r', version: 1, replayed: false };
+    };
+    const change = async (owner: object[], cron: string) => {
+      const { admin } = start({ outcome: keep, rows: { 'find-job': [job], 'rights-of': owner } });
+      const answer = await admin('PATCH', '/jobs/job-1', { repeat: { cron } });
+      return [answer.statusCode, answer.json<Partial<AnswerBody>>().code];
+    };
+    expect(await change(rights(false), '* * * * * *')).toEqual([400, 'REPEATS_TOO_OFTEN']);
+    expect(await change(rights(false), '0 10 * * *')).toEqual([200, undefined]);
+    expect(await change(rights(true), '* * * * * *')).toEqual([200, undefined]);
+    expect(contexts).toMatchObject([
+      { repeat: { count: 1_000, until: expect.any(String) } },
+      { repeat: { count: null, until: null } },
+    ]);
+  });
+
+  it('is not told of to an account whose role changed while that began, and no cache keeps it', async () => {
+    let judged = 0;
+    const account = { id: 'user-1', role: 'user' } as const;
+    const access: Substitutes['access'] = {
+      isCurrent: () => true,
+      judge: () => (judged++ === 0 ? account : undefined),
+      onChange: () => () => undefined,
+      recheck: () => Promise.resolve(),
+    };
+    const { user } = start({ access, rows: { 'find-job': [{ ...row, state: 'running', finished_at: null }] } });
+    const answer = await user('GET', '/jobs/job-1/events');
+    expect([answer.statusCode, answer.body]).toEqual([200, 'retry: 2000\n\n']);
+    expect(answer.headers['cache-control']).toBe('private, no-cache, no-transform');
+  });
+
   it.each(['', '/items', '/events'])('%s is for its owner and admins, 404 to others', async (part) => {
     const { user, admin, as } = start({ rows: { 'find-job': [row] } });
     const last = { 'last-event-id': '5' };
@@ -119,10 +178,6 @@ describe('a job that is there', () => {
 
   it('is not done again by an account that has as many as it may have', async () => {
     const full = new AppError('too-many', 'TOO_MANY_JOBS', 'as many as there may be');
-    const outcome: Substitutes['outcome'] = async ({ context }) => {
-      await context?.(0);
-      return { recordId: 'r', version: 1, replayed: false };
-    };
     const { user } = start({ outcome, jobs: { mustHaveRoom: () => Promise.reject(full) } });
     const answer = await user('POST', '/jobs/job-1/retry');
     expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([429, 'TOO_MANY_JOBS']);

@@ -4,13 +4,17 @@ import { AppError } from '../errors.ts';
 import { type Missed, MISSED, repeatFrom, type RepeatRequest } from '../jobs/repeats.ts';
 import type { RepeatView } from '../projections/jobs.ts';
 import { mustRecur } from './job-wishes.ts';
+import { createRights } from '../jobs/owner-rights.ts';
 import { type JobDependencies, visibleJob } from './jobs.ts';
 import { isAdmin } from './access.ts';
 
 /** It can occur while it is being changed. */
 const TRIES = 5;
 
-/** Has a job repeat in another way from now on: what is not given stays, and it ends as late as a new one would. */
+/**
+ * Has a job repeat in another way from now on: what is not given stays, and it ends as late as a new one would. What is allowed
+ * is so by the rights of its owner, also when an admin changes it.
+ */
 export async function changeRepeat(
   deps: JobDependencies,
   request: FastifyRequest<{ Params: { id: string } }>,
@@ -32,12 +36,14 @@ async function changeOnce(
   change: Partial<RepeatRequest>,
   origin: CommandOrigin,
 ): Promise<CommandOutcome> {
-  const { job, version } = await visibleJob(database, request, request.params.id);
-  const asked = { ...repeatOf(job.repeat), ...change };
-  const limits = { seconds: jobs.repeats.seconds, isAdmin: isAdmin(request) };
-  const repeat = repeatFrom(mustRecur(asked), limits, new Date());
-  const command = { type: 'ChangeRepeat', repeat, actor: origin.actor, isAdmin: limits.isAdmin } as const;
-  return commands.job({ stream: job.id, command, origin, expectedVersion: [version] });
+  const { job, ownerId, version } = await visibleJob(database, request, request.params.id);
+  const command = { type: 'ChangeRepeat', actor: origin.actor, isAdmin: isAdmin(request) } as const;
+  const context = async () => {
+    const asked = mustRecur({ ...repeatOf(job.repeat), ...change });
+    const { isAdmin } = await createRights(jobs.tables)(ownerId);
+    return { repeat: repeatFrom(asked, { seconds: jobs.repeats.seconds, isAdmin }, new Date()) };
+  };
+  return commands.job({ stream: job.id, command, origin, context, expectedVersion: [version] });
 }
 
 /** Its end is not among what stays. */

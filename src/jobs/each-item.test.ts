@@ -40,7 +40,15 @@ async function plan(count: number): Promise<void> {
 function attempt(signal = new AbortController().signal) {
   const said: Progress[] = [];
   const work: Work = {
-    ...{ jobId, ownerId: 'user-1', attempt: 1, allowed: 3, pauses: { firstMs: 1, mostMs: 1 }, parameters: {} },
+    ...{
+      jobId,
+      ownerId: 'user-1',
+      ownerIsAdmin: false,
+      attempt: 1,
+      allowed: 3,
+      pauses: { firstMs: 1, mostMs: 1 },
+      parameters: {},
+    },
     ...{ payload: null, provider: undefined, signal, items },
     progress: (progress) => Promise.resolve(void said.push(progress)),
     once: (_, act) => act().then(() => undefined),

@@ -59,6 +59,8 @@ export interface JobPlan {
 export interface Work {
   readonly jobId: string;
   readonly ownerId: string;
+  /** Now: what a request could as an admin's is done only then. */
+  readonly ownerIsAdmin: boolean;
   readonly attempt: number;
   /** Attempts that may fail, of the job and of each of its items. */
   readonly allowed: number;

@@ -136,7 +136,7 @@ async function openAccounts({ config, lifecycle, resources }: Context) {
   const searchPath = [config.NAMESPACE, 'public'];
   const rows = await openRows(resources.connection, { name: 'openmusic accounts', max: 4, searchPath });
   lifecycle.add('accounts', rows);
-  return { accounts: createAccounts(rows, createPasswords()), sessions: createSessions(rows, config.ACCESS_TOKEN_AGE) };
+  return { accounts: createAccounts(rows, createPasswords()), sessions: createSessions(rows) };
 }
 
 /** Has connections of its own: who may still do what must be known, however busy the others are. */
@@ -145,7 +145,7 @@ async function openAccess({ config, lifecycle, logger, resources: { connection }
   const database = openDatabase(connection, { name: 'openmusic access', max: 1, searchPath, queryTimeoutMs: 2_000 });
   lifecycle.add('access connection', database);
   const report = throttled((message) => logger.warn(message));
-  const access = lifecycle.add('access', await followAccess({ database, report }));
+  const access = lifecycle.add('access', await followAccess({ database, report, tokenAge: config.ACCESS_TOKEN_AGE }));
   const onNotice = () => void access.recheck().catch(() => undefined); // it asks again within a second
   lifecycle.add('access listener', listen({ connection, channel: accessChannel(config.NAMESPACE), onNotice, report }));
   return access;

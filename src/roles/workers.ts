@@ -15,6 +15,7 @@ import { JobFailure, type JobType, type Tools } from '../jobs/job-type.ts';
 import { createMailTurns, type MailRate } from '../jobs/mail-turns.ts';
 import type { StoredFiles } from '../jobs/stored-files.ts';
 import { jobTypes } from '../jobs/job-types.ts';
+import { createRights } from '../jobs/owner-rights.ts';
 import { laneOf, type QueueScope } from '../jobs/queue.ts';
 import { cleanUpHourly } from '../jobs/clean-up.ts';
 import { guardedFiles } from '../jobs/guarded-files.ts';
@@ -52,6 +53,7 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   const occurrences = createOccurrences({
     ...{ commands, logger, mustHaveRoom: quotaOf(config, reads), now: Date.now },
     exists: (jobId) => jobExists(reads, jobId),
+    rightsOf: createRights(tables),
   });
   const common = {
     ...{ worker, connection, log, placement, logger, onCrash: context.crash, ready: () => reads.ready() },

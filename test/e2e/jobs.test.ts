@@ -137,7 +137,11 @@ describe('a job', () => {
     expect(changed.status).toBe(200);
     expect(await read(id)).toMatchObject({ repeat: { ...repeat, cron: '0 * * * *', missed: 'skip', until } });
     expect(new Date((await read(id))?.deliverAt ?? '').getUTCMinutes()).toBe(0);
+    const [weekly, key] = [{ repeat: { cron: '0 9 * * 1' } }, { 'idempotency-key': randomUUID() }];
+    expect((await as(owner).patch(`/jobs/${id}`, weekly, key)).status).toBe(200);
     expect((await as(owner).delete(`/jobs/${id}`)).status).toBe(200);
+    const again = await as(owner).patch(`/jobs/${id}`, weekly, key);
+    expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([200, 'true']);
     expect(await as(owner).patch(`/jobs/${id}`, { repeat: {} })).toMatchObject(fails(400, 'NOT_REPEATING'));
   });
 });

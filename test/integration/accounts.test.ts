@@ -56,7 +56,7 @@ async function startApi(
 ) {
   const rows = await openRows(connection, { name: 'accounts', max: 4, searchPath: [name, 'public'], queryTimeoutMs });
   const accounts = createAccounts(rows, createPasswords());
-  const { app } = httpApp({ accounts, sessions: createSessions(rows, 60), ...overrides });
+  const { app } = httpApp({ accounts, sessions: createSessions(rows), ...overrides });
   const send =
     (method: 'POST' | 'PUT' | 'DELETE', url: string) =>
     (body: object, headers: Record<string, string> = {}, remoteAddress = '192.0.2.1') =>
@@ -333,7 +333,7 @@ describe('every process', () => {
     const { connection } = database;
     const pool = openDatabase(connection, { name: 'access', max: 1, searchPath: [name, 'public'] });
     const report = () => undefined;
-    const access = await followAccess({ database: pool, report, everyMs: isTold ? 3_600_000 : 100 });
+    const access = await followAccess({ database: pool, report, tokenAge: 60, everyMs: isTold ? 3_600_000 : 100 });
     const onNotice = () => void access.recheck();
     const listening = isTold ? listen({ connection, channel: accessChannel(name), onNotice, report }) : undefined;
     const stop = async () => {
@@ -348,7 +348,7 @@ describe('every process', () => {
   ])('%s what an operator and a logout have changed', async (_, isTold) => {
     const process = await follow(isTold);
     const rows = await openRows(database.connection, { name: 'cli', max: 1, searchPath: [name, 'public'] });
-    const operator = createAdministration(rows, 60);
+    const operator = createAdministration(rows);
     const one = await newSession();
     const { username, accessToken, refreshToken } = one;
     const second = (await api.logIn(credentialsOf(one))).json<{ data: { accessToken: string } }>().data;
@@ -432,7 +432,13 @@ describe('a refresh token', () => {
   });
 
   it('is refused once its account has had a thousand later ones', async () => {
-    const { refreshToken: oldest, ...whom } = await newSession();
+    const { refreshToken: oldest, accessToken, ...whom } = await newSession();
+    const ended = () =>
+      select(
+        `SELECT session_id AS sid FROM access_changes c JOIN accounts a ON a.id = c.account_id
+          WHERE username = $1 AND needed_until > now() + interval '1 day'`,
+        whom.username,
+      );
     await admin.query(
       `INSERT INTO refresh_tokens (token_hash, account_id, expires_at)
         SELECT sha256(convert_to($1 || n, 'UTF8')), (SELECT id FROM accounts WHERE username = $1), now() + interval '8 days'
@@ -440,7 +446,10 @@ describe('a refresh token', () => {
       [whom.username],
     );
     expect((await api.refresh({ refreshToken: oldest })).statusCode).toBe(200);
+    expect(await ended()).toEqual([]);
     expect((await api.logIn(credentialsOf(whom))).statusCode).toBe(201);
+    // The access tokens of that session, too.
+    expect(await ended()).toEqual([{ sid: claimsOf(accessToken).sid }]);
     expect((await api.refresh({ refreshToken: oldest })).statusCode).toBe(400);
     const [{ count }] = (await select(
       'SELECT count(*)::int AS count FROM refresh_tokens t JOIN accounts a ON a.id = t.account_id WHERE username = $1',

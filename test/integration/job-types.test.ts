@@ -13,6 +13,7 @@ import { againFailedItems, createItems, type Items } from '../../src/jobs/items.
 import type { JobPlan, JobType, PlanContext, Progress, Tools, Work } from '../../src/jobs/job-type.ts';
 import { archive } from '../../src/jobs/types/archive.ts';
 import { emailBatch } from '../../src/jobs/types/email-batch.ts';
+import { exportPlaylist } from '../../src/jobs/types/export-playlist.ts';
 import { importCatalog } from '../../src/jobs/types/import-catalog.ts';
 import { report } from '../../src/jobs/types/report.ts';
 import type { Client } from '../../src/postgres/pool.ts';
@@ -69,6 +70,7 @@ async function ask(type: JobType, payload: unknown, context: Partial<PlanContext
 
 interface AttemptAt extends Partial<Tools> {
   readonly attempt?: number;
+  readonly ownerIsAdmin?: boolean;
   readonly signal?: AbortSignal;
   readonly items?: Items;
   progress?(progress: Progress): void;
@@ -77,10 +79,10 @@ interface AttemptAt extends Partial<Tools> {
 /** An attempt at it, as a worker would make. */
 function work(
   { jobId, type, plan }: Asked,
-  { attempt = 1, signal = never, items, progress, ...tools }: AttemptAt = {},
+  { attempt = 1, ownerIsAdmin = false, signal = never, items, progress, ...tools }: AttemptAt = {},
 ) {
   const given: Work = {
-    ...{ jobId, ownerId: owner, attempt, allowed: 5, pauses: { firstMs: 1, mostMs: 1 }, signal },
+    ...{ jobId, ownerId: owner, ownerIsAdmin, attempt, allowed: 5, pauses: { firstMs: 1, mostMs: 1 }, signal },
     parameters: JSON.parse(JSON.stringify(plan.parameters)),
     payload: JSON.parse(JSON.stringify(plan.payload ?? null)),
     ...{ provider: undefined, items: items ?? createItems(core.admin, jobId) },
@@ -133,6 +135,27 @@ async function albumWithCover(content: string): Promise<string> {
   return id;
 }
 
+describe('an export', () => {
+  it.each([
+    ['of a user waits for its turn', false, false, 1],
+    ['of an admin waits for none', true, true, 0],
+    ['of an admin who has become a user waits for its turn', true, false, 1],
+  ])('%s', async (_, isAdmin, ownerIsAdmin, waited) => {
+    const playlistId = await newPlaylist('Morning', []);
+    const momentOf = () => Promise.resolve({ ownerId: owner, playlistId, version: 1, catalog: [] });
+    const context = { isAdmin, momentOf, mail: { enabled: ['smtp'], standard: 'smtp' } };
+    const asked = await ask(exportPlaylist, { playlistId, targetEmail: 'chris@example.com' }, context);
+    const sent: string[] = [];
+    const turns: string[] = [];
+    await work(asked, {
+      ownerIsAdmin,
+      mailTurn: ({ to }) => Promise.resolve(void turns.push(to)),
+      send: (_provider, { to }) => Promise.resolve((sent.push(to), 'sent')),
+    });
+    expect([sent.length, turns.length]).toEqual([1, waited]);
+  });
+});
+
 describe('an archive', () => {
   async function unpacked({ jobId }: Asked): Promise<Record<string, string>> {
     const zip = await fromBufferPromise(await contentOf(`archives/${jobId}.zip`), { lazyEntries: true });
@@ -141,14 +164,6 @@ describe('an archive', () => {
       found[entry.fileName] = await text(await zip.openReadStreamPromise(entry));
     return found;
   }
-
-  const haveRole = (role: string, locked = false) =>
-    core.admin.query({
-      text: `INSERT INTO accounts (id, username, fullname, password_hash, role, locked, command_id, body_hash)
-        VALUES ($1, $1, '', '', $2, $3, gen_random_uuid(), '')
-        ON CONFLICT (id) DO UPDATE SET role = excluded.role, locked = excluded.locked`,
-      values: [owner, role, locked],
-    });
 
   const pack = (fileIds: readonly string[], context?: Partial<PlanContext>) => ask(archive, { fileIds }, context);
 
@@ -182,22 +197,22 @@ describe('an archive', () => {
 
   it('may have the files of others when an admin asks', async () => {
     const asked = await pack([await madeFile('user-2', 'b.txt', 'of another')], { isAdmin: true });
-    await haveRole('admin');
-    await work(asked);
+    await work(asked, { ownerIsAdmin: true });
     expect(await unpacked(asked)).toEqual({ 'b.txt': 'of another' });
   });
 
-  it('does not have the files of others when its owner is no admin any more, or is locked', async () => {
+  it('does not have the files of others when its owner is no admin any more', async () => {
     const files = [await madeFile(owner, 'mine.txt', 'my text'), await madeFile('user-2', 'b.txt', 'of another')];
-    for (const [role, locked] of [
-      ['user', false],
-      ['admin', true],
-    ] as const) {
-      const asked = await pack(files, { isAdmin: true });
-      await haveRole(role, locked);
-      await work(asked);
-      expect(await unpacked(asked)).toEqual({ 'mine.txt': 'my text' });
-    }
+    const asked = await pack(files, { isAdmin: true });
+    await work(asked);
+    expect(await unpacked(asked)).toEqual({ 'mine.txt': 'my text' });
+  });
+
+  it('does not have them either when a user has become an admin since', async () => {
+    const files = [await madeFile(owner, 'mine.txt', 'my text'), await madeFile('user-2', 'b.txt', 'of another')];
+    const asked = await pack(files);
+    await work(asked, { ownerIsAdmin: true });
+    expect(await unpacked(asked)).toEqual({ 'mine.txt': 'my text' });
   });
 
   it('is begun while nobody knows which files there are', async () => {

@@ -42,7 +42,7 @@ const schemas = {
     operationId: 'logIn',
     summary: 'Log in',
     description:
-      'An account has 1,000 sessions at most: one more ends the oldest, whose refresh token is good no more.',
+      'An account has 1,000 sessions at most: one more ends the oldest, whose refresh and access tokens are good no more.',
     body: z.strictObject({ username: storable(REQUEST_LENGTH), password: givenPassword }).meta({ id: 'Login' }),
     response: {
       201: answer('Logged in.', success(z.strictObject({ accessToken, refreshToken: z.string() }))),

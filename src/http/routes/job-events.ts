@@ -39,7 +39,7 @@ const schema = {
 /** Nothing on the way may keep an event back until there are more. */
 const UNBUFFERED = {
   'content-type': EVENT_STREAM,
-  'cache-control': 'no-cache, no-transform',
+  'cache-control': 'private, no-cache, no-transform',
   'x-accel-buffering': 'no',
 };
 
@@ -62,7 +62,7 @@ export const jobEventRoutes =
       const stream = watcher.watch(job.id, after);
       stream.once(
         'close',
-        whenChanged(request, access, () => stream.push(null)),
+        whenChanged(request, access, () => watcher.end(stream)),
       );
       return reply.headers(UNBUFFERED).send(stream);
     });

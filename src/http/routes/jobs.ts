@@ -1,5 +1,8 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { AppError } from '../../errors.ts';
+import { jobTypeOf } from '../../jobs/job-types.ts';
+import { createRights, refusalOf } from '../../jobs/owner-rights.ts';
 import { JOB_STATES, jobsOf, type JobView } from '../../projections/jobs.ts';
 import { byKey } from '../../projections/lists.ts';
 import { storable } from '../../text.ts';
@@ -8,7 +11,7 @@ import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { jobAccepted, jobView, repeat } from '../job-schemas.ts';
 import { jobBody, wishOf } from '../job-wishes.ts';
 import { inPieces } from '../long-answers.ts';
-import { common, jobStarter, sendJob, START_FAILURES, type StartDependencies, streamOf } from '../jobs.ts';
+import { common, jobStarter, sendJob, START_FAILURES, type StartDependencies, streamOf, visibleJob } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
 import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../paging.ts';
@@ -34,7 +37,10 @@ export const jobSchemas = {
     ...common,
     operationId: 'startJob',
     summary: 'Have something done',
-    description: 'Accepted at once, whatever the job costs, and done by others.',
+    description:
+      'Accepted at once, whatever the job costs, and done by others, with the rights that its owner has then: a job of a locked ' +
+      'account dies (`OWNER_LOCKED`), and so does one for admins whose owner is none any more (`OWNER_NO_ADMIN`); one that ' +
+      'repeats is cancelled when its next time comes.',
     headers: writeHeaders,
     body: jobBody,
     response: {
@@ -80,7 +86,8 @@ export const jobSchemas = {
     operationId: 'changeJob',
     summary: 'Have a job repeat in another way, or for longer',
     description:
-      'What is not given stays, but for the end: a user’s job repeats for another year and another 1,000 times at most.',
+      'What is not given stays, but for the end: a user’s job repeats for another year and another 1,000 times at most, also ' +
+      'when an admin changes it.',
     headers: writeHeaders,
     params,
     body: z.strictObject({ repeat: repeat.partial() }).meta({ id: 'JobChange' }),
@@ -93,12 +100,13 @@ export const jobSchemas = {
     ...common,
     operationId: 'retryJob',
     summary: 'Do a dead or cancelled job again',
+    description: '403 when its owner is locked, or is no admin any more and the job is for admins.',
     headers: writeHeaders,
     params,
     querystring: retryQuery,
     response: {
       202: answer('Accepted.', jobAccepted, ['location', 'idempotency-replayed']),
-      ...failures(400, 401, 404, 409, 422, 429, 503),
+      ...failures(400, 401, 403, 404, 409, 422, 429, 503),
     },
   },
 };
@@ -109,6 +117,7 @@ export const jobRoutes =
     const { commands, database, lists, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
     const { items } = deps.jobs.batch;
     const start = jobStarter(deps);
+    const rightsOf = createRights(deps.jobs.tables);
     app.addHook('onRequest', mustBeLoggedIn);
 
     app.post('/jobs', { schema: jobSchemas.start, onRequest, ...large }, async (request, reply) => {
@@ -151,6 +160,9 @@ export const jobRoutes =
       const origin = originOf(request, idempotencyKeys, { failedOnly });
       const context = async () => {
         await deps.jobs.mustHaveRoom(callerOf(request));
+        const { job, ownerId } = await visibleJob(database, request, stream);
+        const refusal = refusalOf(jobTypeOf(job.type), await rightsOf(ownerId));
+        if (refusal) throw new AppError('forbidden', refusal.code, refusal.message);
         return undefined;
       };
       markReplay(reply, await commands.job({ stream, command, origin, context }));

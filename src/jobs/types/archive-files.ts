@@ -14,13 +14,6 @@ export interface Packable {
   readonly size?: number;
 }
 
-/** Whether the account is an admin now: what it was when it asked does not count when the job runs. */
-export async function isAdmin(database: Database, account: string): Promise<boolean> {
-  const text = `SELECT role = 'admin' AND NOT locked AS admin FROM accounts WHERE id = $1`;
-  const [found] = await database.query<{ admin: boolean }>({ name: 'is-admin', text, values: [account] });
-  return found?.admin ?? false;
-}
-
 export interface Reader {
   /** Account id. */
   readonly account: string;

@@ -4,7 +4,7 @@ import type { Files } from '../../providers/files/files.ts';
 import { listOf, opaqueId } from '../../text.ts';
 import { JobFailure, type JobOutcome, type JobType, type Tools, type Work } from '../job-type.ts';
 import { packInto, type ZipEntry } from '../zip.ts';
-import { isAdmin, type Packable, packableOf } from './archive-files.ts';
+import { type Packable, packableOf } from './archive-files.ts';
 import { onScratch } from './scratch-file.ts';
 
 const MOST_FILES = 1_000;
@@ -61,9 +61,9 @@ async function anyIsKept(files: Pick<Files, 'open'>, packable: Iterable<Packable
 
 /** Always all of it: what is in the archive of an attempt that did not end well is gone with it. */
 async function pack(work: Work, { database, files, claim }: Tools, file: string): Promise<JobOutcome> {
-  const { jobId, ownerId: account, signal } = work;
+  const { jobId, ownerId: account, ownerIsAdmin, signal } = work;
   const { readsAll: askedAsAdmin } = parameters.parse(work.parameters);
-  const readsAll = askedAsAdmin && (await isAdmin(database, account));
+  const readsAll = askedAsAdmin && ownerIsAdmin;
   const { fileIds } = payload.parse(work.payload);
   const packable = await packableOf(database, fileIds, { account, readsAll });
   const entries = fileIds.map((fileId, index) => entryOf(index, fileId, packable.get(fileId), files));

@@ -11,7 +11,7 @@ import { messageIdOf } from '../message-id.ts';
 const payload = z.strictObject({ playlistId: opaqueId(), targetEmail: addressed, provider: providerName });
 const parameters = z.object({
   ...{ playlistId: z.string(), version: z.int(), catalog: z.array(z.int()) },
-  /** Its mail waits for no turn. */
+  /** Its mail waits for no turn while its owner is an admin. */
   byAdmin: z.boolean().default(false),
 });
 const kept = z.object({ targetEmail: z.string() });
@@ -36,7 +36,7 @@ export const exportPlaylist: JobType<z.output<typeof payload>> = {
     return { parameters: isAdmin ? { ...now, byAdmin: true } : now, payload: { targetEmail }, provider: sender };
   },
   async work(
-    { jobId, ownerId: account, provider = '', signal, once, ...work },
+    { jobId, ownerId: account, ownerIsAdmin, provider = '', signal, once, ...work },
     { database, files, claim, mailTurn, send },
   ) {
     const { byAdmin, ...moment } = parameters.parse(work.parameters);
@@ -56,7 +56,7 @@ export const exportPlaylist: JobType<z.output<typeof payload>> = {
       attachments,
     };
     await once('mail', async () => {
-      if (!byAdmin) await mailTurn({ jobId, account, to: targetEmail });
+      if (!(byAdmin && ownerIsAdmin)) await mailTurn({ jobId, account, to: targetEmail });
       await send(provider, mail, signal);
     });
     return { file: { stored, name, kind: 'export', mediaType: MEDIA_TYPE, size: content.length } };
