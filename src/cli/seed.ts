@@ -2,9 +2,9 @@ import { createHash, createHmac } from 'node:crypto';
 import path from 'node:path';
 import { z } from 'zod';
 import { type Config, loadConfig } from '../config.ts';
-import { reasonOf } from '../errors.ts';
 import { keysOf } from '../keys.ts';
 import { type Api, apiAt, openAdminApi } from './admin-api.ts';
+import { print, printError } from './print.ts';
 import { ALBUMS, PEOPLE, PLAYLISTS, type SampleAlbum, type SamplePlaylist } from './sample-data.ts';
 
 export interface SeedOptions {
@@ -35,7 +35,7 @@ export async function seed({ url }: SeedOptions): Promise<number> {
     await load(config, url ?? config.publicUrl);
     return 0;
   } catch (error) {
-    process.stderr.write(`openmusic: ${reasonOf(error)}\n`);
+    printError(error);
     return 1;
   }
 }
@@ -116,5 +116,3 @@ function found<Value>(values: ReadonlyMap<string, Value>, name: string): Value {
   if (value === undefined) throw new Error(`The sample data names "${name}", which it does not have.`);
   return value;
 }
-
-const print = (line: string) => void process.stdout.write(`${line}\n`);
