@@ -33,7 +33,7 @@ function attempt(work: JobType['work'], number = 1, given: Partial<QueuedJob> = 
   const { signal } = new AbortController();
   const events = { version: 1, append: (command: JobCommand) => Promise.resolve(void told.push(command)) };
   const tools = { scratch: '/tmp' } as Tools;
-  const handle = working({ tables, tools, pauses: { firstMs: 1, mostMs: 2 } });
+  const handle = working({ tables, tools });
   const all: Attempt = { job, type: { work } as JobType, number, signal, events };
   return { told, run: () => handle(all) };
 }
@@ -41,7 +41,8 @@ function attempt(work: JobType['work'], number = 1, given: Partial<QueuedJob> = 
 it('a type is given all that the job has, and what it makes is the outcome', async () => {
   let given: Work | undefined;
   const job = { parameters: '{"a":1}', payloadId: 'p', payload: { to: 'x' }, provider: 'smtp', allowed: 5 };
-  const { run } = attempt((work) => ((given = work), Promise.resolve({ result: { b: 2 } })), 2, job);
+  const backoff = { strategy: 'fixed', firstMs: 1, maxMs: 2 };
+  const { run } = attempt((work) => ((given = work), Promise.resolve({ result: { b: 2 } })), 2, { ...job, backoff });
   expect(await run()).toEqual({ kind: 'completed', outcome: { result: { b: 2 } } });
   expect(given).toMatchObject({
     ...{
@@ -53,7 +54,7 @@ it('a type is given all that the job has, and what it makes is the outcome', asy
       payload: { to: 'x' },
       provider: 'smtp',
     },
-    pauses: { firstMs: 1, mostMs: 2 },
+    pauses: { firstMs: 1, mostMs: 2, strategy: 'fixed' },
   });
 });
 

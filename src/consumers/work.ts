@@ -1,6 +1,7 @@
-import type { Pauses } from '../jobs/backoff.ts';
+import { pausesOfJob } from '../jobs/backoff.ts';
 import { againFailedItems, createItems } from '../jobs/items.ts';
 import { JobFailure, type Progress, type Tools, type Work } from '../jobs/job-type.ts';
+import { forgetRefusals } from '../jobs/refusals.ts';
 import type { Database } from '../postgres/pool.ts';
 import { writtenTogether } from '../together.ts';
 import type { Attempt, Handle } from './attempt.ts';
@@ -9,14 +10,13 @@ export interface WorkOptions {
   /** The namespace's own tables; its commits are durable. */
   readonly tables: Database;
   readonly tools: Tools;
-  readonly pauses: Pauses;
 }
 
 /** More often nobody needs to know how far it has come. */
 const CHECKPOINT_EVERY_MS = 1_000;
 
 /** Does what the job's type says. */
-export function working({ tables, tools, pauses }: WorkOptions): Handle {
+export function working({ tables, tools }: WorkOptions): Handle {
   const effects = createEffects(tables);
   return async (attempt) => {
     const { job, type, number, signal } = attempt;
@@ -28,21 +28,26 @@ export function working({ tables, tools, pauses }: WorkOptions): Handle {
       await act();
       await effects.remember(job.jobId, effect);
     };
-    if (job.againAfter > 0)
-      await once(`again after ${job.againAfter}`, () => againFailedItems(tables, job.payloadId ?? ''));
+    if (job.againAfter > 0) await once(`again after ${job.againAfter}`, () => beginAgain(tables, job));
     const work: Work = {
-      ...{ jobId: job.jobId, ownerId: job.ownerId, attempt: number, allowed: job.allowed, pauses, signal },
+      ...{ jobId: job.jobId, ownerId: job.ownerId, attempt: number, allowed: job.allowed, signal },
       ...{
         parameters: JSON.parse(job.parameters) as unknown,
         payload: job.payload,
         provider: job.provider ?? undefined,
       },
+      pauses: pausesOfJob(job.backoff),
       items: createItems(tables, job.payloadId ?? ''),
       progress: checkpoints(attempt),
       once,
     };
     return { kind: 'completed', outcome: await type.work(work, tools) };
   };
+}
+
+async function beginAgain(tables: Database, { jobId, payloadId }: Attempt['job']): Promise<void> {
+  await againFailedItems(tables, payloadId ?? '');
+  await forgetRefusals(tables, jobId);
 }
 
 function checkpoints({ events, number: attempt }: Attempt): (progress: Progress) => Promise<void> {
