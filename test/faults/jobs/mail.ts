@@ -16,7 +16,7 @@ const SETTINGS: Settings = {
   ...{ SMTP_CONNECTIONS: '1', SMTP_OPEN_SECONDS: '2', SMTP_SEND_SECONDS: '3' },
 };
 /** A refused recipient is tried again once, when they are over. */
-const RETRY_SECONDS = 4;
+const RETRY_SECONDS = 8;
 const ONE_ATTEMPT = { ...SETTINGS, JOB_ATTEMPTS: '1', MAIL_RETRY_HOURS: String(RETRY_SECONDS / 3_600) };
 const FEW_ATTEMPTS = { ...SETTINGS, JOB_ATTEMPTS: '3' };
 /** Failed calls after which a provider is left alone. */
@@ -114,8 +114,8 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
         await smtp.behave({ does: 'answers', at: 'rcpt', code, text });
         const id = await begin(app.admin, '/messages', mailsTo([address])[0]!);
         await untilJob(app.admin, id, 'is put off', ({ state }) => state === 'failed-retrying', WITHIN_MS);
-        await app.replace(ONE_ATTEMPT);
         await smtp.behave({ does: 'well' });
+        await app.replace(ONE_ATTEMPT);
         const [job] = await untilOver(app.admin, [id], WITHIN_MS);
         expect([job?.state, codesOf(job!)]).toEqual(['succeeded', ['MAIL_DEFERRED', undefined]]);
         const [first, second] = job!.attempts.map(({ startedAt }) => Date.parse(startedAt));
