@@ -5,6 +5,7 @@ import type { JobCommand } from '../commands/job.ts';
 import { createItems } from '../jobs/items.ts';
 import type { JobType, Tools, Work } from '../jobs/job-type.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
+import { createRefusals } from '../jobs/refusals.ts';
 import { migrate } from '../postgres/migrate.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
 import type { Attempt } from './attempt.ts';
@@ -118,6 +119,13 @@ describe('items that failed are to be done again', () => {
     await attempt(look, 4, { ...mine, againAfter: 2 }).run();
     await attempt(look, 5, { ...mine, againAfter: 4 }).run();
     expect(due).toEqual([[1], [], [1]]);
+  });
+
+  it('and their recipients have all the time again in which they may be refused', async () => {
+    const note = createRefusals(tables, 86_400_000);
+    for (let refusals = 1; refusals <= 5; refusals++) await note({ jobId });
+    await attempt(() => Promise.resolve({}), 3, { againAfter: 2 }).run();
+    expect(await note({ jobId })).toBeLessThanOrEqual(72_000);
   });
 });
 

@@ -210,6 +210,21 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
+      'fails as often as is configured: it is left alone, though that is seldom',
+      async () => {
+        await app.runWith({ ...FEW_ATTEMPTS, BREAKER_WINDOW: '2', BREAKER_MIN_CALLS: '2', BREAKER_SHARE: '1' });
+        await smtp.behave({ does: 'answers', at: 'mail', code: 451 });
+        const [address = ''] = newAddresses(1);
+        const id = await begin(app.admin, '/messages', mailsTo([address])[0]!);
+        await eventually('the server is left alone', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
+        await smtp.behave({ does: 'well' });
+        const [job] = await untilOver(app.admin, [id], WITHIN_MS);
+        expect([job?.state, sentTo(address).length]).toEqual(['succeeded', 1]);
+      },
+      TIME_MS,
+    );
+
+    it(
       'fails every attempt before it is left alone: the job is dead, and every failure is told',
       async () => {
         await app.runWith(FEW_ATTEMPTS);
