@@ -31,7 +31,7 @@ export interface JobWish {
 }
 
 /** How a job is to be done; what is not given is as its type and the configuration have it. */
-export interface Handling {
+interface Handling {
   /** That may fail. */
   readonly attempts?: number | undefined;
   readonly backoff?: Strategy | undefined;
