@@ -170,6 +170,10 @@ describe('a wrong value', () => {
     [{ PGSSLCERT: 'client.crt' }, /^PGSSLKEY: must be set together with PGSSLCERT$/],
     [{ LAG_ALARM_SECONDS: '0' }, /^LAG_ALARM_SECONDS: /],
     [{ AWS_ACCESS_KEY_ID: 'a' }, /^AWS_SECRET_ACCESS_KEY: must be set together/],
+    [{ BREAKER_SHARE: '0' }, /^BREAKER_SHARE: /],
+    [{ BREAKER_SHARE: '1.1' }, /^BREAKER_SHARE: /],
+    [{ BREAKER_WINDOW: '9' }, /^BREAKER_MIN_CALLS: must be at most BREAKER_WINDOW$/],
+    [{ MAIL_RETRY_HOURS: '0' }, /^MAIL_RETRY_HOURS: /],
     [{ RATE_LOGIN: '60' }, /^RATE_LOGIN: must be count\/seconds/],
     [{ RATE_LOGIN: '0/60' }, /^RATE_LOGIN: /],
     ...['true', '1', 'proxy.example', '10.0.0.0/0', '10.0.0.0/33', '10.0.0/8', '::/129', '10.0.0.1/8/8'].map(

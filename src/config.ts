@@ -218,9 +218,18 @@ const settings = z.object({
     .optional()
     .describe('whether there is the job type `dummy`; default `on`, with NODE_ENV=production `off`'),
   DUMMY_SECONDS: duration.default(30).describe('how long a job of the type `dummy` may last'),
-  JOB_ATTEMPTS: count.default(5).describe('attempts after which a job is given up'),
-  JOB_BACKOFF_SECONDS: duration.default(1).describe('pause before the second attempt; each further one doubles it'),
+  JOB_ATTEMPTS: count
+    .default(5)
+    .describe('attempts after which a job is given up that does not say how many it may have'),
+  JOB_BACKOFF_SECONDS: duration
+    .default(1)
+    .describe('pause before the second attempt at most, doubled before each further one; it is any part of that'),
   JOB_BACKOFF_MOST_SECONDS: duration.default(300).describe('longest pause between attempts'),
+  MAIL_RETRY_HOURS: duration
+    .default(24)
+    .describe(
+      'how long a mail is tried again whose recipient is refused for now: after 1, 5, 15, 30 and 60 minutes, then hourly',
+    ),
   JOB_LEASE_SECONDS: duration
     .default(30)
     .describe(
@@ -228,6 +237,9 @@ const settings = z.object({
     ),
   JOB_ATTEMPT_SECONDS: duration.default(600).describe('an attempt that takes longer is ended'),
   BREAKER_OPEN_SECONDS: duration.default(30).describe('how long nothing is asked of a provider that keeps failing'),
+  BREAKER_WINDOW: count.default(20).describe('last calls of a provider that are looked at'),
+  BREAKER_MIN_CALLS: count.default(10).describe('a provider is not left alone after fewer calls'),
+  BREAKER_SHARE: duration.max(1).default(0.5).describe('part of the last calls that fail when it is left alone'),
   BATCH_ITEMS: count.default(10_000).describe('items of a batch'),
   BATCH_BYTES: count
     .default(5_242_880)
@@ -367,6 +379,9 @@ function mustBeComplete(config: Settings): void {
   }
   if (!config.AWS_ACCESS_KEY_ID !== !config.AWS_SECRET_ACCESS_KEY) {
     throw new ConfigError('AWS_SECRET_ACCESS_KEY: must be set together with AWS_ACCESS_KEY_ID');
+  }
+  if (config.BREAKER_MIN_CALLS > config.BREAKER_WINDOW) {
+    throw new ConfigError('BREAKER_MIN_CALLS: must be at most BREAKER_WINDOW');
   }
   mustNotBePublished(config);
   mustHaveCertificates(config);

@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { expect, test } from '@jest/globals';
+import { afterEach, expect, jest, test } from '@jest/globals';
+import { backoffMs, refusalPauseMs, STRATEGIES } from '../jobs/backoff.ts';
 import { configurationPage, envExample } from './config-docs.ts';
+
+afterEach(() => void jest.restoreAllMocks());
 
 const committed = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
@@ -18,4 +21,44 @@ test('a bar in a description does not break the table', () => {
 
 test('a setting without a default is shown empty and commented out', () => {
   expect(envExample([{ name: 'A', fallback: undefined, about: 'what it is' }])).toContain('# what it is\n#A=\n');
+});
+
+/** The cells of the committed page's table whose head begins so, without its head. */
+function cellsUnder(head: string): string[][] {
+  const lines = committed('docs/configuration.md').split('\n');
+  const begin = lines.findIndex((line) => line.startsWith(`| ${head} `)) + 2;
+  const rows = lines.slice(begin, lines.indexOf('', begin));
+  return rows.map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim())); // prettier-ignore
+}
+
+/** What is written for a time that lies between these. */
+const spanOf = (times: readonly number[], unit: string) =>
+  `${[...new Set(times.map((time) => String(Math.round(time * 10) / 10)))].join(' to ')} ${unit}`;
+
+test('the page has the times at which attempts really come, jitter included', () => {
+  const random = jest.spyOn(Math, 'random');
+  const secondsOf = (strategy: (typeof STRATEGIES)[number], failed: number, part: number) => {
+    random.mockReturnValue(part);
+    const each = Array.from({ length: failed }, (_, index) =>
+      backoffMs({ firstMs: 1_000, mostMs: 300_000, strategy }, index + 1),
+    );
+    return each.reduce((sum, ms) => sum + ms, 0) / 1_000;
+  };
+  expect(cellsUnder('attempt, after the first has failed')).toEqual(
+    [1, 2, 3, 4].map((failed) => [
+      String(failed + 1),
+      ...STRATEGIES.map((strategy) => spanOf([0, 1].map((part) => secondsOf(strategy, failed, part)), 's')), // prettier-ignore
+    ]),
+  );
+});
+
+test('the page has the times at which mails really come again whose recipient was refused, jitter included', () => {
+  const rows = cellsUnder('refusal');
+  const minutes = (refusals: number) => [0, 1].map((part) => refusalPauseMs(refusals, part) / 60_000);
+  const since = [0, 0];
+  for (let refusals = 1; refusals < rows.length; refusals++) {
+    minutes(refusals).forEach((pause, end) => (since[end]! += pause));
+    expect(rows[refusals - 1]).toEqual([String(refusals), spanOf(minutes(refusals), 'min'), spanOf(since, 'min')]);
+  }
+  expect(rows.at(-1)).toEqual(['further ones', spanOf(minutes(20), 'min'), '']);
 });

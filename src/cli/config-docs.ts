@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { type DescribedSetting as Setting, describeSettings } from '../config.ts';
+import { backoffBounds, refusalBounds, STRATEGIES, type Strategy } from '../jobs/backoff.ts';
 
 const MADE_BY = 'Made by `node src/cli/config-docs.ts` from `src/config.ts`: change it there.';
 
@@ -41,6 +42,22 @@ ${table(TLS_MODES)}
 
 The default is \`disable\`, where libpq has \`prefer\`.
 
+## When something is tried again
+
+An attempt at a job that fails is followed by another one after a pause, until \`JOB_ATTEMPTS\` have failed. A request can say for its job how
+many \`attempts\` there may be, and by which \`backoff\` they follow: \`exponential\` (the default: any part of a time that doubles, so that those that
+failed together do not come back together; half of it on average), \`fixed\` (always \`JOB_BACKOFF_SECONDS\`) or \`none\`. Without other settings:
+
+${table(attemptTimes(settings))}
+
+A mail whose recipient the mail server refuses for now (greylisting, a full mailbox: 4xx in answer to \`RCPT TO\` or \`DATA\`) is tried again for
+\`MAIL_RETRY_HOURS\` from the first refusal on, each pause up to a fifth longer than its least, and a last time when they are over. That is no attempt, holds no
+place of a worker, and survives its restart. Of a batch the other mails go out meanwhile.
+
+${table(refusalTimes())}
+
+While a breaker is open nothing is begun that needs its provider: that is no attempt either.
+
 ## What is not configured
 
 | what                                                                                      | limit                                             |
@@ -78,6 +95,46 @@ export function envExample(settings: readonly Setting[] = describeSettings()): s
     '',
     ...settings.map(entry),
   ].join('\n');
+}
+
+/** Each attempt with the time since the first one failed, not counting how long attempts take. */
+function attemptTimes(settings: readonly Setting[]): string[][] {
+  const numberOf = (name: string) => Number(settings.find((setting) => setting.name === name)?.fallback);
+  const [firstMs, mostMs] = [numberOf('JOB_BACKOFF_SECONDS') * 1_000, numberOf('JOB_BACKOFF_MOST_SECONDS') * 1_000];
+  const after = (strategy: Strategy, failed: number) =>
+    `${sumOf(failed, (nth) => backoffBounds({ firstMs, mostMs, strategy }, nth), 1_000)} s`;
+  const rows = upTo(numberOf('JOB_ATTEMPTS') - 1).map((failed) => [
+    String(failed + 1),
+    ...STRATEGIES.map((strategy) => after(strategy, failed)),
+  ]);
+  return [['attempt, after the first has failed', ...STRATEGIES.map(code)], ...rows];
+}
+
+const REFUSALS_SHOWN = 7;
+
+function refusalTimes(): string[][] {
+  const rows = upTo(REFUSALS_SHOWN).map((refusals) => [
+    String(refusals),
+    `${rangeOf(refusalBounds(refusals), 60_000)} min`,
+    `${sumOf(refusals, refusalBounds, 60_000)} min`,
+  ]);
+  return [['refusal', 'pause after it', 'since the first'], ...rows, ['further ones', rows.at(-1)?.[1] ?? '', '']];
+}
+
+const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+
+type Bounds = ReturnType<typeof refusalBounds>;
+
+/** Of the first so many pauses together. */
+function sumOf(count: number, boundsOf: (nth: number) => Bounds, unitMs: number): string {
+  const all = upTo(count).map(boundsOf);
+  const sum = (end: keyof Bounds) => all.reduce((total, bounds) => total + bounds[end], 0);
+  return rangeOf({ leastMs: sum('leastMs'), mostMs: sum('mostMs') }, unitMs);
+}
+
+function rangeOf({ leastMs, mostMs }: Bounds, unitMs: number): string {
+  const [least, most] = [leastMs, mostMs].map((ms) => String(Math.round((ms / unitMs) * 10) / 10));
+  return least === most ? `${least}` : `${least} to ${most}`;
 }
 
 const code = (text: string): string => (text === '' ? 'empty' : `\`${text}\``);

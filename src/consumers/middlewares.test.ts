@@ -10,6 +10,7 @@ import { createPlacement } from '../events/placement.ts';
 import { JobFailure, type JobType } from '../jobs/job-type.ts';
 import type { Pauses } from '../jobs/backoff.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
+import type { NoteRefusal, RefusedMail } from '../jobs/refusals.ts';
 import { type Append, AppendError, type EventLog } from '../log/event-log.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import { ProviderError } from '../providers/failure.ts';
@@ -34,14 +35,18 @@ const rejected = (thrown: unknown): Promise<never> =>
 
 interface Options {
   readonly job?: Partial<QueuedJob>;
-  readonly backoff?: JobType['backoff'];
+  /** What comes of a recipient that is refused for now. */
+  readonly noteRefusal?: NoteRefusal;
   /** Instead of appending. */
   readonly refuse?: (command: JobCommand) => unknown;
   readonly burying?: () => Promise<void>;
 }
 
 /** All that is around the work of exporters and workers, and what they told the log. */
-function around(work: Handle, { job: given, backoff = 'exponential', refuse, burying }: Options = {}) {
+function around(
+  work: Handle,
+  { job: given, noteRefusal = () => Promise.resolve(undefined), refuse, burying }: Options = {},
+) {
   const told: (JobCommand | 'dead letter')[] = [];
   const letters: Append[] = [];
   const lines: Record<string, unknown>[] = [];
@@ -55,7 +60,7 @@ function around(work: Handle, { job: given, backoff = 'exponential', refuse, bur
     },
   };
   const attempt: Attempt = {
-    ...{ job, type: { backoff } as JobType, number: job.attempt + 1, signal: control.signal },
+    ...{ job, type: {} as JobType, number: job.attempt + 1, signal: control.signal },
     events: {
       version: job.version,
       append(command) {
@@ -70,7 +75,7 @@ function around(work: Handle, { job: given, backoff = 'exponential', refuse, bur
   const registry = new Registry();
   const middlewares = [
     ...[logged(logger, registry), recorded('w'), deadLettered(log as EventLog, createPlacement('music', 6))],
-    ...[retried(PAUSES), timed(TIMEOUT_MS)],
+    ...[retried(PAUSES, noteRefusal), timed(TIMEOUT_MS)],
   ];
   return { told, letters, lines, control, job, registry, run: () => chain(middlewares, work)(attempt) };
 }
@@ -220,10 +225,51 @@ describe('attempts', () => {
     jest.restoreAllMocks();
   });
 
-  it('of a type that wants no pause come at once', async () => {
-    const { run, told } = around(again, { backoff: 'none' });
+  it.each([
+    ['none', 0],
+    ['fixed', 4_000],
+  ])('of a job whose backoff is %s come after %d ms, however many have failed', async (strategy, ms) => {
+    const backoff = { strategy, firstMs: 4_000, maxMs: 60_000 };
+    for (const counted of [0, 6]) {
+      const { run, told } = around(again, { job: { allowed: 9, counted, attempt: counted, backoff } });
+      await run();
+      expect(told[1]).toMatchObject({ retryAt: new Date(NOW + ms).toISOString() });
+    }
+  });
+
+  it('of a job come as it was accepted, not as is configured now', async () => {
+    jest.spyOn(Math, 'random').mockReturnValue(1);
+    const backoff = { strategy: 'exponential', firstMs: 10_000, maxMs: 15_000 };
+    const { run, told } = around(again, { job: { allowed: 9, counted: 5, backoff } });
     await run();
-    expect(told[1]).toMatchObject({ retryAt: new Date(NOW).toISOString() });
+    expect(told[1]).toMatchObject({ retryAt: new Date(NOW + 15_000).toISOString() });
+    jest.restoreAllMocks();
+  });
+});
+
+describe('a mail whose recipient is refused for now', () => {
+  const greylisted = throwing(new ProviderError('later', 'MAIL_DEFERRED', '450 greylisted, ann@example.com'));
+
+  it('comes again when it is time, and had no attempt', async () => {
+    const noted: RefusedMail[] = [];
+    const noteRefusal: NoteRefusal = (mail) => (noted.push(mail), Promise.resolve(300_000));
+    const { run, told, job } = around(greylisted, { job: { allowed: 1 }, noteRefusal });
+    expect(await run()).toMatchObject({ kind: 'failed', counts: false });
+    expect(noted).toEqual([{ jobId: job.jobId }]);
+    const retryAt = new Date(NOW + 300_000).toISOString();
+    const error = '450 greylisted, (address)';
+    expect(told[1]).toMatchObject({ type: 'FailAttempt', counts: false, code: 'MAIL_DEFERRED', error, retryAt });
+  });
+
+  it('is given up once that has lasted too long, whichever attempt it is', async () => {
+    const { run } = around(greylisted, { job: { allowed: 9 } });
+    expect(await run()).toMatchObject({ kind: 'died', code: 'MAIL_DEFERRED' });
+  });
+
+  it('comes again soon, and had no attempt, when the database cannot say when', async () => {
+    const noteRefusal = () => Promise.reject(new Error('Connection terminated unexpectedly'));
+    const { run } = around(greylisted, { job: { allowed: 1 }, noteRefusal });
+    expect(await run()).toMatchObject({ kind: 'failed', counts: false, code: 'DATABASE_UNAVAILABLE' });
   });
 });
 

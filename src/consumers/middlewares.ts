@@ -6,8 +6,9 @@ import type { JobFile } from '../events/jobs.ts';
 import type { Faults } from '../faults.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { deadLettersOf } from '../log/topics.ts';
-import { backoffMs, type Pauses } from '../jobs/backoff.ts';
+import { backoffMs, type Pauses, pausesOfJob } from '../jobs/backoff.ts';
 import { JobFailure, type JobOutcome } from '../jobs/job-type.ts';
+import type { NoteRefusal } from '../jobs/refusals.ts';
 import type { Placement } from '../events/placement.ts';
 import { partitionOf } from '../events/placement.ts';
 import { ProviderError } from '../providers/failure.ts';
@@ -124,18 +125,30 @@ export const deadLettered =
 
 /** Turns what is thrown into an ending: another attempt, or none. What had its last attempt is not done again. */
 export const retried =
-  (pauses: Pauses): Middleware =>
+  (pauses: Pauses, noteRefusal: NoteRefusal): Middleware =>
   (next) =>
   async (attempt) => {
     if (isExhausted(attempt)) return WORKER_LOST;
     try {
-      return await next(attempt);
+      return await next(attempt).catch((error: unknown) => deferred(error, attempt, noteRefusal));
     } catch (error) {
       return endingOf(error, attempt, pauses);
     }
   };
 
-function endingOf(thrown: unknown, { job, type, signal }: Attempt, pauses: Pauses): Ending {
+/** The recipient of the job's mail is refused for now: it comes again in minutes or hours, until that has lasted too long. */
+async function deferred(
+  thrown: unknown,
+  { job: { jobId }, signal }: Attempt,
+  noteRefusal: NoteRefusal,
+): Promise<never> {
+  if (signal.aborted || !(thrown instanceof ProviderError) || thrown.kind !== 'later') throw thrown;
+  const pauseMs = await noteRefusal({ jobId });
+  const kind = pauseMs === undefined ? 'never' : 'later';
+  throw new JobFailure(kind, thrown.code, thrown.message, { cause: thrown, pauseMs });
+}
+
+function endingOf(thrown: unknown, { job, signal }: Attempt, pauses: Pauses): Ending {
   if (signal.reason === 'database away')
     return { kind: 'failed', code: 'DATABASE_UNAVAILABLE', error: 'The database was away.', counts: false, pauseMs: 0 };
   if (signal.aborted && signal.reason !== 'process stops') return { kind: 'lost' };
@@ -149,7 +162,7 @@ function endingOf(thrown: unknown, { job, type, signal }: Attempt, pauses: Pause
   }
   const counted = job.counted + (job.abandoned ? 1 : 0) + 1;
   if (kind === 'never' || counted >= job.allowed) return { kind: 'died', code, error };
-  return { kind: 'failed', code, error, counts: true, pauseMs: backoffMs(pauses, counted, type.backoff) };
+  return { kind: 'failed', code, error, counts: true, pauseMs: backoffMs(pausesOfJob(job.backoff), counted) };
 }
 
 function classOf(thrown: unknown): Pick<JobFailure, 'kind' | 'code'> {

@@ -5,6 +5,7 @@ import type { JobCommand } from '../commands/job.ts';
 import { createItems } from '../jobs/items.ts';
 import type { JobType, Tools, Work } from '../jobs/job-type.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
+import { createRefusals } from '../jobs/refusals.ts';
 import { migrate } from '../postgres/migrate.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
 import type { Attempt } from './attempt.ts';
@@ -38,7 +39,7 @@ function attempt(
   const { signal } = new AbortController();
   const events = { version: 1, append: (command: JobCommand) => Promise.resolve(void told.push(command)) };
   const tools = { scratch: '/tmp' } as Tools;
-  const handle = working({ tables, tools, pauses: { firstMs: 1, mostMs: 2 } });
+  const handle = working({ tables, tools });
   const all: Attempt = { job, type: { work, access } as JobType, number, signal, events };
   return { told, run: () => handle(all) };
 }
@@ -46,7 +47,8 @@ function attempt(
 it('a type is given all that the job has, and what it makes is the outcome', async () => {
   let given: Work | undefined;
   const job = { parameters: '{"a":1}', payloadId: 'p', payload: { to: 'x' }, provider: 'smtp', allowed: 5 };
-  const { run } = attempt((work) => ((given = work), Promise.resolve({ result: { b: 2 } })), 2, job);
+  const backoff = { strategy: 'fixed', firstMs: 1, maxMs: 2 };
+  const { run } = attempt((work) => ((given = work), Promise.resolve({ result: { b: 2 } })), 2, { ...job, backoff });
   expect(await run()).toEqual({ kind: 'completed', outcome: { result: { b: 2 } } });
   expect(given).toMatchObject({
     ...{
@@ -59,7 +61,7 @@ it('a type is given all that the job has, and what it makes is the outcome', asy
       payload: { to: 'x' },
       provider: 'smtp',
     },
-    pauses: { firstMs: 1, mostMs: 2 },
+    pauses: { firstMs: 1, mostMs: 2, strategy: 'fixed' },
   });
 });
 
@@ -193,6 +195,13 @@ describe('items that failed are to be done again', () => {
     await attempt(look, 4, { ...mine, againAfter: 2 }).run();
     await attempt(look, 5, { ...mine, againAfter: 4 }).run();
     expect(due).toEqual([[1], [], [1]]);
+  });
+
+  it('and their recipients have all the time again in which they may be refused', async () => {
+    const note = createRefusals(tables, 86_400_000);
+    for (let refusals = 1; refusals <= 5; refusals++) await note({ jobId });
+    await attempt(() => Promise.resolve({}), 3, { againAfter: 2 }).run();
+    expect(await note({ jobId })).toBeLessThanOrEqual(72_000);
   });
 });
 

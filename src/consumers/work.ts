@@ -1,7 +1,8 @@
-import type { Pauses } from '../jobs/backoff.ts';
+import { pausesOfJob } from '../jobs/backoff.ts';
 import { againFailedItems, createItems } from '../jobs/items.ts';
 import { JobFailure, type Tools, type Work } from '../jobs/job-type.ts';
 import { createRights, refusalOf, type Rights } from '../jobs/owner-rights.ts';
+import { forgetRefusals } from '../jobs/refusals.ts';
 import type { Database } from '../postgres/pool.ts';
 import { writtenTogether } from '../together.ts';
 import type { Attempt, Handle } from './attempt.ts';
@@ -10,14 +11,13 @@ export interface WorkOptions {
   /** The namespace's own tables; its commits are durable. */
   readonly tables: Database;
   readonly tools: Tools;
-  readonly pauses: Pauses;
 }
 
 /** More often nobody needs to know how far it has come. */
 const CHECKPOINT_EVERY_MS = 1_000;
 
 /** Does what the job's type says, as long as the owner may have it done. */
-export function working({ tables, tools, pauses }: WorkOptions): Handle {
+export function working({ tables, tools }: WorkOptions): Handle {
   const effects = createEffects(tables);
   const rightsOf = createRights(tables);
 
@@ -39,15 +39,14 @@ export function working({ tables, tools, pauses }: WorkOptions): Handle {
       await act();
       await effects.remember(job.jobId, effect);
     };
-    if (job.againAfter > 0)
-      await once(`again after ${job.againAfter}`, () => againFailedItems(tables, job.payloadId ?? ''));
+    if (job.againAfter > 0) await once(`again after ${job.againAfter}`, () => beginAgain(tables, job));
     const work: Work = {
       jobId: job.jobId,
       ownerId: job.ownerId,
       ownerIsAdmin,
       attempt: number,
       allowed: job.allowed,
-      pauses,
+      pauses: pausesOfJob(job.backoff),
       signal,
       parameters: JSON.parse(job.parameters) as unknown,
       payload: job.payload,
@@ -58,6 +57,11 @@ export function working({ tables, tools, pauses }: WorkOptions): Handle {
     };
     return { kind: 'completed', outcome: await type.work(work, tools) };
   };
+}
+
+async function beginAgain(tables: Database, { jobId, payloadId }: Attempt['job']): Promise<void> {
+  await againFailedItems(tables, payloadId ?? '');
+  await forgetRefusals(tables, jobId);
 }
 
 /** A long attempt ends at the next checkpoint after its owner has lost the right to it. */

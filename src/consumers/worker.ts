@@ -4,6 +4,7 @@ import type { Commands } from '../commands/commands.ts';
 import type { Faults } from '../faults.ts';
 import type { Placement } from '../events/placement.ts';
 import type { EventLog } from '../log/event-log.ts';
+import type { Pauses } from '../jobs/backoff.ts';
 import { jobTypeOf } from '../jobs/job-types.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 import type { QueueScope } from '../jobs/queue.ts';
@@ -27,6 +28,8 @@ export interface AttemptsOptions extends WorkOptions {
   readonly placement: Placement;
   readonly logger: Logger;
   readonly registry: Registry;
+  /** Their first one is waited for by what was not the time and does not say when it is. */
+  readonly pauses: Pauses;
   /** An attempt that takes longer fails. */
   readonly attemptMs: number;
   readonly faults?: Faults;
@@ -39,7 +42,7 @@ export function createAttempts(options: AttemptsOptions): (job: QueuedJob, signa
     logged(logger, registry),
     recorded(worker, faults),
     deadLettered(log, placement),
-    retried(pauses),
+    retried(pauses, options.tools.noteRefusal),
     timed(attemptMs),
   ];
   const handle = chain(around, working(options));

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { STRATEGIES } from '../jobs/backoff.ts';
 import { CRON_LENGTH } from '../jobs/cron.ts';
 import { providerName } from '../jobs/mailing.ts';
 import { MISSED } from '../jobs/repeats.ts';
@@ -34,6 +35,33 @@ export const timing = {
   repeat: repeat
     .optional()
     .meta({ description: 'Again and again. Each occurrence is a job of its own, which names this one as its parent.' }),
+};
+
+const MAX_ATTEMPTS = 20;
+const MAX_PRIORITY = 100;
+
+/** How a job is to be done. */
+export const handling = {
+  attempts: z
+    .int()
+    .min(1)
+    .max(MAX_ATTEMPTS)
+    .optional()
+    .meta({ description: 'Attempts that may fail, of the job and of each item; JOB_ATTEMPTS (5) unless it is given.' }),
+  backoff: z
+    .enum(STRATEGIES, { error: `must be one of ${STRATEGIES.join(', ')}` })
+    .optional()
+    .meta({
+      description:
+        'Pause after an attempt that failed: any part of JOB_BACKOFF_SECONDS, which is doubled each time (`exponential`), ' +
+        'the same each time (`fixed`), none (`none`).',
+    }),
+  priority: z
+    .int()
+    .min(-MAX_PRIORITY)
+    .max(MAX_PRIORITY)
+    .optional()
+    .meta({ description: 'Among your own jobs that are due, a higher one comes first; 0 unless it is given.' }),
 };
 
 /** What a type of job wants; none wants so many fields. */

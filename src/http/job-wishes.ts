@@ -4,7 +4,7 @@ import { faultOf } from '../jobs/cron.ts';
 import type { JobType } from '../jobs/job-type.ts';
 import { jobTypeOf, jobTypes } from '../jobs/job-types.ts';
 import { IMPORT_RULES } from '../jobs/types/import-catalog.ts';
-import { payloadField, timing } from './job-schemas.ts';
+import { handling, payloadField, timing } from './job-schemas.ts';
 import { storable } from '../text.ts';
 import { invalidInput, pointer, validAt } from './validation.ts';
 
@@ -20,6 +20,7 @@ export const jobBody = z
     }),
     payload: payloadField.optional().meta({ description: `As the type wants it. ${PAYLOADS}` }),
     ...timing,
+    ...handling,
   })
   .meta({ id: 'JobRequest' });
 
@@ -29,13 +30,14 @@ type Timing = Pick<z.output<typeof jobBody>, 'deliverAt' | 'repeat'>;
 
 /** A wish as a body says it, whose payload stands at `path` of it. Throws 400. */
 export function wishOf(
-  { type: name, payload = {}, ...when }: z.output<typeof jobBody>,
+  { type: name, payload = {}, attempts, backoff, priority, ...when }: z.output<typeof jobBody>,
   mostItems: number,
   path: string[] = [],
 ): JobWish {
   const type = jobTypeOf(name);
   if (!type) throw invalidInput([{ path: '/type', message: 'is not a type of job' }]);
-  return { type, payload: payloadOf(type, payload, mostItems, path), ...whenOf(when) };
+  const how = { handling: { attempts, backoff, priority }, ...whenOf(when) };
+  return { type, payload: payloadOf(type, payload, mostItems, path), ...how };
 }
 
 /** The payload as its type has it. Throws 400 that names fields below `path`. */

@@ -60,6 +60,20 @@ describe('a job', () => {
     expect(wishes[0]).toMatchObject({ repeat });
   });
 
+  it.each([
+    ['/jobs', { type: 'dummy' }],
+    ['/messages', mail],
+    ['/messages/batch', { items: [mail] }],
+  ])('at %s may say how it is handled', async (url, body) => {
+    const { admin, wishes } = start();
+    const handling = { attempts: 20, backoff: 'fixed', priority: 100 };
+    expect((await admin('POST', url, { ...body, ...handling })).statusCode).toBe(202);
+    expect((await admin('POST', url, body)).statusCode).toBe(202);
+    expect(wishes[0]).toMatchObject({ handling });
+    expect(wishes[0]?.payload).not.toHaveProperty('attempts');
+    expect(wishes[1]?.handling).toEqual({});
+  });
+
   it('too many are 429', async () => {
     const accept = () => Promise.reject(new AppError('too-many', 'TOO_MANY_JOBS', 'You have 5 jobs.'));
     const answer = await start({ jobs: { accept } }).user('POST', '/jobs', { type: 'dummy' });

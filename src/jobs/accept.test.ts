@@ -134,6 +134,18 @@ describe('a job that is accepted', () => {
     expect(requests).toMatchObject([{ repeat: { ...repeat, first: '2026-01-02T02:00:00.000Z' } }]);
   });
 
+  it('is handled as its request says: attempts, backoff and priority', async () => {
+    const { accept, requests } = start();
+    const wish = { type: typeOf({ parameters: {} }), payload: {} };
+    await accept({ ...wish, handling: { attempts: 9, backoff: 'fixed', priority: -3 } }, origin(), false);
+    await accept({ ...wish, handling: { priority: 7 } }, origin(), false);
+    const pauses = { firstMs: 1_000, maxMs: 60_000 };
+    expect(requests).toMatchObject([
+      { attempts: 9, backoff: { strategy: 'fixed', ...pauses }, priority: -3 },
+      { attempts: 4, backoff: { strategy: 'none', ...pauses }, priority: 7 },
+    ]);
+  });
+
   it('may wait, be for somebody else, and do another one again', async () => {
     const { accept, requests } = start();
     const wish = { type: typeOf({ parameters: {} }), payload: {}, replaces: 'job-0', ownerId: 'user-2' };

@@ -8,7 +8,7 @@ import type { Database } from '../postgres/pool.ts';
 import { together, writtenTogether } from '../together.ts';
 import { repeatingJobsOf } from '../projections/jobs.ts';
 import { currentMoments } from '../projections/playlist-moments.ts';
-import type { Pauses } from './backoff.ts';
+import type { Pauses, Strategy } from './backoff.ts';
 import type { JobPlan, JobType, PlanContext } from './job-type.ts';
 import type { MustHaveRoom } from './quota.ts';
 import type { StoredFiles } from './stored-files.ts';
@@ -21,6 +21,7 @@ export interface JobWish {
   readonly payload: unknown;
   readonly runAt?: Date;
   readonly repeat?: RepeatRequest;
+  readonly handling?: Handling;
   /** The job that this one does again. */
   readonly replaces?: string;
   /** Account id; of whoever sends it, unless it says another one. */
@@ -29,13 +30,22 @@ export interface JobWish {
   readonly check?: () => Promise<void> | void;
 }
 
+/** How a job is to be done; what is not given is as its type and the configuration have it. */
+interface Handling {
+  /** That may fail. */
+  readonly attempts?: number | undefined;
+  readonly backoff?: Strategy | undefined;
+  /** Among jobs of the same account: a higher one comes first. */
+  readonly priority?: number | undefined;
+}
+
 export interface AcceptOptions extends Pick<PlanContext, 'database' | 'files' | 'mail' | 'dummySeconds'> {
   /** Of the log, with its namespace. */
   readonly catalogTopic: string;
   readonly commands: Pick<Commands, 'job'>;
   /** Of the namespace's own tables; its commits are durable. */
   readonly tables: Database;
-  /** Attempts that may fail. */
+  /** Attempts that may fail, of a job that does not say. */
   readonly attempts: number;
   /** Between attempts. */
   readonly pauses: Pauses;
@@ -59,7 +69,7 @@ const NORMAL = 0;
 export function createAccept({
   commands,
   tables,
-  attempts,
+  attempts: standardAttempts,
   pauses,
   mustHaveRoom,
   repeats,
@@ -77,7 +87,8 @@ export function createAccept({
   /** Called once it is known that the command was not sent before. */
   async function request(jobId: string, wish: JobWish, origin: CommandOrigin, isAdmin: boolean): Promise<JobRequest> {
     const { actor } = origin;
-    const { type, payload, runAt, repeat, replaces, check, ownerId: caller = actor } = wish;
+    const { type, payload, runAt, repeat, replaces, check, handling = {}, ownerId: caller = actor } = wish;
+    const { attempts = standardAttempts, backoff: strategy = type.backoff, priority = NORMAL } = handling;
     await check?.();
     if (type.access === 'admins' && !isAdmin) throw forbidden('Only admins may start such a job.');
     await mustHaveRoom(caller);
@@ -94,7 +105,7 @@ export function createAccept({
     return {
       ...{ jobType: type.name, ownerId: caller, parameters: JSON.stringify(plan.parameters), attempts },
       ...{ payloadId, provider: plan.provider ?? null, total: plan.items?.length ?? 1 },
-      ...{ backoff: { strategy: type.backoff, firstMs: pauses.firstMs, maxMs: pauses.mostMs }, priority: NORMAL },
+      ...{ backoff: { strategy, firstMs: pauses.firstMs, maxMs: pauses.mostMs }, priority },
       ...{ runAt: runAt?.toISOString() ?? null, repeat: repeating },
       ...{ parentId: null, replaces: replaces ?? null },
     };

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, jest } from '@jest/globals';
-import { backoffMs } from './backoff.ts';
+import { backoffMs, pausesOfJob, refusalPauseMs } from './backoff.ts';
 
 const pauses = { firstMs: 1_000, mostMs: 60_000 };
 
@@ -27,6 +27,29 @@ it('those who failed together do not come back together', () => {
 });
 
 it('is always the same, or nothing, for those who want that', () => {
-  expect([1, 9].map((failed) => backoffMs(pauses, failed, 'fixed'))).toEqual([1_000, 1_000]);
-  expect([1, 9].map((failed) => backoffMs(pauses, failed, 'none'))).toEqual([0, 0]);
+  expect([1, 9].map((failed) => backoffMs({ ...pauses, strategy: 'fixed' }, failed))).toEqual([1_000, 1_000]);
+  expect([1, 9].map((failed) => backoffMs({ ...pauses, strategy: 'none' }, failed))).toEqual([0, 0]);
+});
+
+it.each([
+  ['fixed', 'fixed'],
+  ['none', 'none'],
+  ['exponential', 'exponential'],
+  ['fibonacci', 'exponential'],
+])('an event that says %s means %s', (said, strategy) => {
+  expect(pausesOfJob({ strategy: said, firstMs: 1, maxMs: 2 })).toEqual({ strategy, firstMs: 1, mostMs: 2 });
+});
+
+it.each([
+  [1, 1],
+  [2, 5],
+  [3, 15],
+  [4, 30],
+  [5, 60],
+  [6, 60],
+  [50, 60],
+])('after %d refusals of a recipient it is %d minutes, and up to a fifth more', (refusals, minutes) => {
+  expect([0, 0.5, 1].map((part) => refusalPauseMs(refusals, part) / 60_000)).toEqual([
+    ...[minutes, minutes * 1.1, minutes * 1.2].map((most) => expect.closeTo(most)),
+  ]);
 });

@@ -4,7 +4,7 @@ import { until } from '../../test/support/servers/waiting.ts';
 import { migrate } from '../postgres/migrate.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
 import { ProviderError } from '../providers/failure.ts';
-import { type Breakers, type BreakerState, createBreakers } from './breakers.ts';
+import { type Breakers, type BreakerState, createBreakers, type Opening } from './breakers.ts';
 import { JobFailure } from './job-type.ts';
 
 /** So that a test sees it over, or does not. */
@@ -31,10 +31,19 @@ afterAll(async () => {
   await server.drop();
 });
 
+interface Given {
+  readonly openMs: number;
+  readonly database: Database;
+  readonly opening: Opening;
+}
+
+const OPENING: Opening = { window: 20, minCalls: 10, share: 0.5 };
+
 /** What one process has. */
-function start({ openMs = LONG_MS, database = tables }: { openMs?: number; database?: Database } = {}) {
+function start({ openMs = LONG_MS, database = tables, opening = OPENING }: Partial<Given> = {}) {
   const reports: string[] = [];
-  const breakers = createBreakers({ tables: database, openMs, report: (message) => reports.push(message) });
+  const report = (message: string) => reports.push(message);
+  const breakers = createBreakers({ tables: database, openMs, opening, report });
   running.push(breakers);
   return { breakers, reports };
 }
@@ -42,6 +51,7 @@ function start({ openMs = LONG_MS, database = tables }: { openMs?: number; datab
 const never = new AbortController().signal;
 const again = () => Promise.reject(new ProviderError('again', 'SMTP_421', 'come back later'));
 const refuse = () => Promise.reject(new ProviderError('never', 'SMTP_550', 'no such user'));
+const defer = () => Promise.reject(new ProviderError('later', 'SMTP_450', 'greylisted'));
 const work = () => Promise.resolve('sent');
 
 /** What a call came to: its result or its error. */
@@ -95,6 +105,35 @@ describe('it opens', () => {
     for (let round = 0; round < 10; round++) {
       await times(3, breakers, refuse);
       await times(1, breakers, again);
+    }
+    expect(breakers.stateOf('smtp')).toBe('open');
+  });
+
+  it('not for recipients that are refused for now', async () => {
+    const { breakers } = start();
+    await times(50, breakers, defer);
+    expect(breakers.stateOf('smtp')).toBe('closed');
+    await times(9, breakers, again);
+    await times(50, breakers, defer);
+    expect(breakers.stateOf('smtp')).toBe('closed');
+    await times(1, breakers, again);
+    expect(breakers.stateOf('smtp')).toBe('open');
+  });
+
+  it.each<[string, Opening, ('works' | 'fails')[]]>([
+    ['at the first failure', { window: 1, minCalls: 1, share: 1 }, ['fails']],
+    ['only when all have failed', { window: 3, minCalls: 3, share: 1 }, ['works', 'fails', 'fails', 'fails']],
+    ['at one of four', { window: 4, minCalls: 4, share: 0.25 }, ['works', 'works', 'works', 'fails']],
+    [
+      'not for what was longer ago than it looks',
+      { window: 2, minCalls: 2, share: 1 },
+      ['fails', 'works', 'fails', 'fails'],
+    ],
+  ])('%s, where that is wanted', async (_, opening, calls) => {
+    const { breakers } = start({ opening });
+    for (const [index, call] of calls.entries()) {
+      expect([index, breakers.stateOf('smtp')]).toEqual([index, 'closed']);
+      await tried(breakers, call === 'works' ? work : again);
     }
     expect(breakers.stateOf('smtp')).toBe('open');
   });
@@ -198,9 +237,12 @@ describe('after its time', () => {
     await isStill('closed', one);
   });
 
-  it('one that is refused for what it asked was answered: it closes', async () => {
+  it.each([
+    ['refused for what it asked', refuse, 'SMTP_550'],
+    ['refused for now', defer, 'SMTP_450'],
+  ])('one that is %s was answered: it closes', async (_, act, code) => {
     const { one, other } = await startOnTrial();
-    expect(await tried(one, refuse)).toMatchObject({ code: 'SMTP_550' });
+    expect(await tried(one, act)).toMatchObject({ code });
     await Promise.all([isStill('closed', one), isStill('closed', other)]);
   });
 
@@ -213,6 +255,32 @@ describe('after its time', () => {
     expect(await trying).toMatchObject({ message: 'job ended' });
     await isStill('trial', other);
     expect(await tried(other, work)).toBe('sent');
+  });
+
+  it('what goes to the domain at which the last call failed lets others go first', async () => {
+    const pair = [start({ openMs: BRIEFLY_MS }).breakers, start({ openMs: BRIEFLY_MS }).breakers] as const;
+    const to = (domain: string, act = work) =>
+      pair[0].call('smtp', never, act, domain).catch((error: unknown) => error);
+    for (let left = 10; left > 0; left--) await to('bad.example', again);
+    await Promise.all(pair.map((each) => isStill('trial', each)));
+    expect(pair.map((each) => each.failedDomainOf('smtp'))).toEqual(['bad.example', 'bad.example']);
+    const [bad, good] = await Promise.all([to('bad.example'), to('good.example')]);
+    expect(bad).toMatchObject({ kind: 'later' });
+    expect(good).toBe('sent');
+    await Promise.all(pair.map((each) => isStill('closed', each)));
+    expect(pair.map((each) => each.failedDomainOf('smtp'))).toEqual([undefined, undefined]);
+  });
+
+  it('what goes there is tried nevertheless when there is nothing else, and names it again when it fails', async () => {
+    const { breakers } = start({ openMs: BRIEFLY_MS });
+    const to = (domain: string, act: () => Promise<unknown>) =>
+      breakers.call('smtp', never, act, domain).catch((error: unknown) => error);
+    for (let left = 10; left > 0; left--) await to('bad.example', again);
+    await isStill('trial', breakers);
+    expect(await to('other.example', again)).toMatchObject({ code: 'SMTP_421' });
+    expect(breakers.failedDomainOf('smtp')).toBe('other.example');
+    await isStill('trial', breakers);
+    expect(await to('other.example', work)).toBe('sent');
   });
 
   it('what was broken off by somebody says nothing of the provider', async () => {

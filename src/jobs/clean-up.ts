@@ -25,6 +25,8 @@ const DELETIONS = {
       WHERE e.done_at < now() - $1 * interval '1 ms' AND ${LONG_OVER} LIMIT $2)`,
   mail_turns: `DELETE FROM mail_turns WHERE job_id IN (
       SELECT job_id FROM mail_turns WHERE again_at < now() - $1 * interval '1 ms' LIMIT $2)`,
+  mail_refusals: `DELETE FROM mail_refusals WHERE (job_id, item) IN (
+      SELECT job_id, item FROM mail_refusals WHERE refused_at < now() - $1 * interval '1 ms' LIMIT $2)`,
   job_leases: `DELETE FROM job_leases WHERE job_id IN (
       SELECT job_id FROM job_leases WHERE expires_at < now() - least($1::float8, 3600000) * interval '1 ms' LIMIT $2)`,
 };

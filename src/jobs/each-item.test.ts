@@ -109,6 +109,24 @@ it('waits for what is under way before it fails, and begins nothing more', async
   expect(await items.counts()).toMatchObject({ done: 15 });
 });
 
+it('leaves mails to a domain for the end, as long as that is wanted', async () => {
+  jobId = newJobId();
+  items = createItems(tables, jobId);
+  const domains = ['bad.example', 'good.example', 'bad.example'];
+  await keepItems(
+    tables,
+    jobId,
+    domains.map((domain) => ({ to: `ann@${domain}` })),
+  );
+  const acted: number[] = [];
+  const act = async ({ index }: Item) => {
+    acted.push(index);
+    await items.done(index);
+  };
+  await eachItem(attempt().work, act, () => 'bad.example');
+  expect(acted).toEqual([1, 0, 2]);
+});
+
 describe('what is postponed', () => {
   it('is done in the same attempt when that is soon, and the others meanwhile', async () => {
     await plan(40);

@@ -9,13 +9,17 @@ const WAITED_FOR_MS = 5_000;
 
 /**
  * Does every item that is due until none is left, several at once. `act` settles or postpones its item; what it throws ends
- * the attempt, and the next one goes on with what is not settled.
+ * the attempt, and the next one goes on with what is not settled. Mails to `lastDomain` come last.
  */
-export async function eachItem(work: Work, act: (item: Item) => Promise<void>): Promise<JobOutcome> {
+export async function eachItem(
+  work: Work,
+  act: (item: Item) => Promise<void>,
+  lastDomain: () => string | undefined = () => undefined,
+): Promise<JobOutcome> {
   const { items, signal } = work;
   for (;;) {
     signal.throwIfAborted();
-    const due = await items.due(TAKEN);
+    const due = await items.due(TAKEN, lastDomain());
     if (due.length > 0) await all(due, act);
     const counts = await items.counts();
     if (counts.total === 0)

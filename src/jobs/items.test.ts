@@ -72,6 +72,22 @@ it('what is postponed waits its time, and says how often and why', async () => {
   expect(await items.nextIn()).toBeUndefined();
 });
 
+it('what is deferred waits as well, says why, and had no attempt', async () => {
+  await Promise.all([items.defer(0, 'greylisted', 60_000), items.done(1), items.done(2), items.done(3)]);
+  expect(await dueIndexes()).toEqual([]);
+  expect((await rows())[0]).toMatchObject({ state: 'waiting', attempts: 0, error: 'greylisted', settled: false });
+  await items.defer(0, 'greylisted', 0);
+  expect(await items.due(1)).toEqual([{ index: 0, payload: { n: 0 }, attempts: 0 }]);
+});
+
+it('mails to a domain that is to come last do so', async () => {
+  const mails = ['a@bad.example', 'b@Bad.example', 'c@good.example', 'd@bad.example'].map((to) => ({ to }));
+  const id = newJobId();
+  await keepItems(tables, id, mails);
+  const due = await createItems(tables, id).due(10, 'bad.example');
+  expect(due.map(({ index }) => index)).toEqual([2, 0, 1, 3]);
+});
+
 it('the next one is the soonest, whatever its number', async () => {
   await Promise.all([0, 1, 2, 3].map((index) => items.postpone(index, 'busy', 100_000 - index * 10_000)));
   expect(await items.nextIn()).toBeLessThanOrEqual(70_000);

@@ -1,5 +1,6 @@
 import type { Database } from '../postgres/pool.ts';
 import { writtenTogether } from '../together.ts';
+import { MAIL_DOMAIN } from './mailing.ts';
 
 /** One of many things that a job does, and what became of it. */
 export interface Item {
@@ -12,13 +13,15 @@ export interface Item {
 
 /** The items of one job. What is settled stays so, whoever goes on after a crash. */
 export interface Items {
-  /** Items that are to be done now, in order, at most so many, none of them twice unless it was postponed. */
-  due(limit: number): Promise<Item[]>;
+  /** Items that are to be done now, in order, at most so many, none of them twice unless it was postponed. Mails to `lastDomain`, in lower case, come last. */
+  due(limit: number, lastDomain?: string): Promise<Item[]>;
   done(index: number, result?: string): Promise<void>;
   /** Failed for good. */
   failed(index: number, error: string): Promise<void>;
   /** Failed, and is to be tried again after that time (milliseconds). */
   postpone(index: number, error: string, pauseMs: number): Promise<void>;
+  /** Not done, and is to be tried again after that time (milliseconds); it was no attempt. */
+  defer(index: number, error: string, pauseMs: number): Promise<void>;
   /** Adds an item that is settled already: something that was found on the way. */
   report(index: number, error: string): Promise<void>;
   counts(): Promise<{ readonly total: number; readonly done: number; readonly failed: number }>;
@@ -29,10 +32,12 @@ export interface Items {
 const DUE = `SELECT item AS index, payload, attempts FROM job_items
   WHERE payload_id = $1 AND state = 'waiting' AND next_at <= now() ORDER BY item LIMIT $2`;
 
-const SETTLE = `UPDATE job_items i SET state = s.state, error = s.error, result = s.result, attempts = i.attempts + 1,
+const DUE_ELSEWHERE = DUE.replace('ORDER BY', `ORDER BY ${MAIL_DOMAIN} = $3,`);
+
+const SETTLE = `UPDATE job_items i SET state = s.state, error = s.error, result = s.result, attempts = i.attempts + s.attempts,
     settled_at = CASE WHEN s.state = 'waiting' THEN NULL ELSE now() END,
     next_at = now() + coalesce(s.pause, 0) * interval '1 ms'
-  FROM json_to_recordset($2) AS s (item int, state text, error text, result text, pause float8)
+  FROM json_to_recordset($2) AS s (item int, state text, error text, result text, pause float8, attempts int)
   WHERE i.payload_id = $1 AND i.item = s.item AND i.state = 'waiting'`;
 
 const REPORT = `INSERT INTO job_items (payload_id, item, payload, state, attempts, error, settled_at)
@@ -50,6 +55,8 @@ interface Settled {
   readonly error?: string;
   readonly result?: string;
   readonly pause?: number;
+  /** More than before: 0 or 1. */
+  readonly attempts: number;
 }
 
 type Reported = Required<Pick<Settled, 'item' | 'error'>>;
@@ -63,11 +70,16 @@ export function createItems(tables: Database, payloadId: string): Items {
   const only = async <Row extends Record<string, unknown>>(name: string, text: string) =>
     (await tables.query<Row>({ name, text, values: [payloadId] }))[0];
   return {
-    due: (limit) =>
-      tables.query<Item & Record<string, unknown>>({ name: 'due-items', text: DUE, values: [payloadId, limit] }),
-    done: (item, result) => settle({ item, state: 'done', result }),
-    failed: (item, error) => settle({ item, state: 'failed', error }),
-    postpone: (item, error, pause) => settle({ item, state: 'waiting', error, pause }),
+    due: (limit, lastDomain) =>
+      tables.query<Item & Record<string, unknown>>(
+        lastDomain === undefined
+          ? { name: 'due-items', text: DUE, values: [payloadId, limit] }
+          : { name: 'due-items-elsewhere', text: DUE_ELSEWHERE, values: [payloadId, limit, lastDomain] },
+      ),
+    done: (item, result) => settle({ item, state: 'done', attempts: 1, result }),
+    failed: (item, error) => settle({ item, state: 'failed', attempts: 1, error }),
+    postpone: (item, error, pause) => settle({ item, state: 'waiting', attempts: 1, error, pause }),
+    defer: (item, error, pause) => settle({ item, state: 'waiting', attempts: 0, error, pause }),
     report: (item, error) => report({ item, error }),
     async counts() {
       const row = await only<{ total: number; done: number; failed: number }>('count-items', COUNTS);

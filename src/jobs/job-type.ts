@@ -8,6 +8,7 @@ import type { Mail } from '../providers/mail/mail.ts';
 import type { Pauses } from './backoff.ts';
 import type { Items } from './items.ts';
 import type { AskedMail } from './mail-turns.ts';
+import type { NoteRefusal } from './refusals.ts';
 import type { StoredFile } from './stored-files.ts';
 
 /** What one kind of job wants and does: one file in `jobs/types`, and one line in `jobs/job-types.ts`. */
@@ -94,6 +95,9 @@ export interface Tools {
   claim(file: StoredFile): Promise<void>;
   /** Resolves when a mail that a user asks for may be sent; throws a JobFailure `later` while its mailbox has had enough. */
   mailTurn(mail: AskedMail): Promise<void>;
+  readonly noteRefusal: NoteRefusal;
+  /** The domain at which a provider of mail failed last, while it is left alone or tried out. */
+  failedDomainOf(provider: string): string | undefined;
   /** Sends by the provider of that name. */
   send(provider: string, mail: Mail, signal: AbortSignal): Promise<string>;
   /** A directory for what is not yet whole. */

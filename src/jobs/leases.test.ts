@@ -236,10 +236,85 @@ describe('take from several accounts', () => {
     expect(ownersOf(await worker().take(['dummy', 'archive'], 2, { share: 4, held }))).toEqual(['b', 'a']);
   });
 
+  it('gives what has a higher priority first, among the jobs of an account only, and else what is due longest', async () => {
+    await put(
+      { job_id: 'job-a1', owner_id: 'a', inMs: -50_000, priority: -1 },
+      { job_id: 'job-a2', owner_id: 'a', inMs: -20_000 },
+      { job_id: 'job-a3', owner_id: 'a', inMs: -10_000, priority: 100 },
+      { job_id: 'job-a4', owner_id: 'a', inMs: -40_000 },
+      { job_id: 'job-b1', owner_id: 'b', inMs: -1, priority: -100 },
+    );
+    const leases = worker();
+    expect(idsOf(await leases.take(['dummy'], 2))).toEqual(['job-a3', 'job-b1']);
+    expect(idsOf(await leases.take(['dummy'], 10))).toEqual(['job-a4', 'job-a2', 'job-a1']);
+  });
+
+  it('goes by priority also where the jobs of an account wait in several lanes, or have lost their workers', async () => {
+    await put(
+      { job_id: 'job-1', inMs: -50_000, lane: 'archive' },
+      { job_id: 'job-2', inMs: -10_000, priority: 1 },
+      { job_id: 'job-3', inMs: -90_000, state: 'running', priority: -5 },
+      { job_id: 'job-4', inMs: -1_000, lane: 'archive', priority: 7 },
+    );
+    expect(idsOf(await worker().take(['dummy', 'archive'], 10))).toEqual(['job-4', 'job-2', 'job-1', 'job-3']);
+  });
+
+  it('gives an account no more places for its high priorities', async () => {
+    await put(
+      ...jobsOf('a', 10).map((row) => ({ ...row, priority: 100 })),
+      ...jobsOf('b', 2).map((row) => ({ ...row, priority: -100 })),
+    );
+    expect(ownersOf(await worker().take(['dummy'], 4, { share: 4 }))).toEqual(['a', 'b', 'a', 'b']);
+  });
+
   it('finds the one account that has a job among those whose jobs are all leased', async () => {
     await put(...numbers(40).map((index) => ({ job_id: `job-${index}`, owner_id: `a${index + 10}` })));
     expect(await worker().take(['dummy'], 39)).toHaveLength(39);
     expect(idsOf(await worker().take(['dummy'], 2))).toEqual(['job-39']);
+  });
+});
+
+describe('one job that finds out whether a mail server is well', () => {
+  const lane = 'email:smtp';
+  const otherDomainThan = 'bad.example';
+
+  /** Jobs of one mail each, in their order. */
+  async function mails(...addresses: readonly object[]): Promise<void> {
+    for (const [index, payload] of addresses.entries()) {
+      const id = `job-${index}-${randomUUID()}`;
+      await sql('INSERT INTO job_payloads (id, payload) VALUES ($1, $2)', [id, payload]);
+      await put({ job_id: `job-${index}`, payload_id: id, lane, inMs: index - 1_000 });
+    }
+  }
+  const taken = async () => idsOf(await worker().take([lane], 1, { otherDomainThan }));
+
+  it('sends to another domain than that at which it failed, though others wait longer', async () => {
+    await mails({ to: 'a@bad.example' }, { to: 'b@Bad.Example' }, { to: 'c@good.example' }, { to: 'd@good.example' });
+    expect(await taken()).toEqual(['job-2']);
+    expect(await taken()).toEqual(['job-3']);
+  });
+
+  it('is any job where all go to that domain', async () => {
+    await mails({ to: 'a@bad.example' }, { to: 'b@bad.example' });
+    expect(await taken()).toEqual(['job-0']);
+  });
+
+  it('may be an export', async () => {
+    await mails({ targetEmail: 'a@bad.example' }, { targetEmail: 'b@good.example' });
+    expect(await taken()).toEqual(['job-1']);
+  });
+
+  it('may be a batch with such a mail that is due', async () => {
+    await mails({}, {}, {});
+    const rows = await sql('SELECT job_id, payload_id FROM job_queue ORDER BY job_id');
+    const [bad, late, good] = rows.map(({ payload_id }) => payload_id);
+    await sql(
+      `INSERT INTO job_items (payload_id, item, payload, next_at) VALUES
+        ($1, 0, '{"to":"a@bad.example"}', '-infinity'), ($2, 0, '{"to":"a@good.example"}', now() + interval '1 hour'),
+        ($3, 0, '{"to":"a@bad.example"}', '-infinity'), ($3, 1, '{"to":"b@good.example"}', '-infinity')`,
+      [bad, late, good],
+    );
+    expect(await taken()).toEqual(['job-2']);
   });
 });
 

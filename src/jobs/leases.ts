@@ -1,5 +1,6 @@
 import type { Backoff } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
+import { mailsOutside } from './mailing.ts';
 
 /** A job that is to be worked on, as the queue knows it. */
 export interface QueuedJob {
@@ -52,13 +53,15 @@ export interface Sharing {
   readonly share?: number;
   /** Places that each account holds now. */
   readonly held?: ReadonlyMap<string, number>;
+  /** One job that has a mail to another domain, in lower case, is taken instead, where there is one. */
+  readonly otherDomainThan?: string | undefined;
 }
 
 /** Time-limited claims on jobs, in rows that all workers see. The log decides whose attempt counts; this keeps others away. */
 export interface Leases {
   /**
    * Takes up to `limit` jobs of these lanes that are due, or, unless `lost` is false, whose worker is lost: of the accounts that
-   * hold the fewest places first, and of those in turn, each account's longest due first.
+   * hold the fewest places first, and of those in turn, each account's jobs by priority, and then the longest due first.
    */
   take(lanes: readonly string[], limit: number, sharing?: Sharing): Promise<QueuedJob[]>;
   /**
@@ -85,6 +88,25 @@ const FREE = `NOT EXISTS (SELECT FROM job_leases l WHERE l.job_id = q.job_id AND
 
 const DUE = `q.state = 'waiting' AND q.due`;
 
+/** Of jobs that are `chosen`, each with its `turn`: leases those that are not just being changed. */
+const LEASE = `locked AS (
+    SELECT q.* FROM job_queue q WHERE q.job_id = ANY(ARRAY(SELECT job_id FROM chosen)) FOR UPDATE SKIP LOCKED
+  ), leased AS (
+    INSERT INTO job_leases AS l (job_id, worker, expires_at)
+    SELECT job_id, $3, now() + $4 * interval '1 ms' FROM locked ORDER BY job_id
+    ON CONFLICT (job_id) DO UPDATE SET worker = excluded.worker, expires_at = excluded.expires_at WHERE l.expires_at <= now()
+    RETURNING job_id
+  )
+  SELECT ${JOB}, l.job_id IS NOT NULL AS taken FROM chosen c LEFT JOIN leased l USING (job_id) LEFT JOIN locked q USING (job_id)
+    LEFT JOIN job_payloads p ON p.id = q.payload_id ORDER BY c.turn`;
+
+/** Looked for only when a breaker lets one call through; of more jobs than some accounts may have. */
+const TAKE_OTHER = `WITH due AS (
+    SELECT q.job_id, q.payload_id FROM job_queue q WHERE ${DUE} AND q.lane = ANY($1) AND ${FREE} LIMIT 10000
+  ), chosen AS (
+    SELECT q.job_id, 1 AS turn FROM due q LEFT JOIN job_payloads p ON p.id = q.payload_id WHERE ${mailsOutside('$2')} LIMIT 1
+  ), ${LEASE}`;
+
 /**
  * Accounts with due jobs are found one by one along the index of each lane, from the one after the last that was served ($7) to
  * the end and from the beginning to it: what that costs depends on the jobs that are taken, not on those that wait. Two more than
@@ -104,30 +126,22 @@ const TAKE = `WITH RECURSIVE account AS (
     SELECT CASE WHEN count(DISTINCT owner_id) > $2 + 1 THEN 1 ELSE $2 END AS jobs FROM account WHERE nth > 0
   ), found AS (
     SELECT job.*, a.later FROM account a CROSS JOIN LATERAL (
-      SELECT q.job_id, q.owner_id, q.run_at FROM job_queue q
+      SELECT q.job_id, q.owner_id, q.priority, q.run_at FROM job_queue q
       WHERE ${DUE} AND q.lane = a.lane AND q.owner_id = a.owner_id AND ${FREE}
-      ORDER BY q.run_at, q.job_id LIMIT (SELECT jobs FROM most)
+      ORDER BY q.priority DESC, q.run_at, q.job_id LIMIT (SELECT jobs FROM most)
     ) job WHERE a.nth > 0
     UNION ALL
-    SELECT q.job_id, q.owner_id, q.run_at, q.owner_id <= $7 FROM job_queue q
+    SELECT q.job_id, q.owner_id, q.priority, q.run_at, q.owner_id <= $7 FROM job_queue q
     WHERE $5 AND now() >= $6 AND q.state = 'running' AND q.lane = ANY($1) AND ${FREE}
   ), placed AS (
-    SELECT f.*, coalesce(($8::json ->> f.owner_id)::int, 0) + row_number() OVER (PARTITION BY owner_id ORDER BY run_at, job_id) AS place
+    SELECT f.*, coalesce(($8::json ->> f.owner_id)::int, 0)
+      + row_number() OVER (PARTITION BY owner_id ORDER BY priority DESC, run_at, job_id) AS place
     FROM found f
   ), ranked AS (
     SELECT job_id, place > $9 AS over, row_number() OVER (ORDER BY place > $9, place, later, owner_id) AS turn FROM placed
   ), chosen AS (
     SELECT job_id, turn FROM ranked WHERE turn <= $2 AND (NOT over OR turn < $2)
-  ), locked AS (
-    SELECT q.* FROM job_queue q WHERE q.job_id = ANY(ARRAY(SELECT job_id FROM chosen)) FOR UPDATE SKIP LOCKED
-  ), leased AS (
-    INSERT INTO job_leases AS l (job_id, worker, expires_at)
-    SELECT job_id, $3, now() + $4 * interval '1 ms' FROM locked ORDER BY job_id
-    ON CONFLICT (job_id) DO UPDATE SET worker = excluded.worker, expires_at = excluded.expires_at WHERE l.expires_at <= now()
-    RETURNING job_id
-  )
-  SELECT ${JOB}, l.job_id IS NOT NULL AS taken FROM chosen c LEFT JOIN leased l USING (job_id) LEFT JOIN locked q USING (job_id)
-    LEFT JOIN job_payloads p ON p.id = q.payload_id ORDER BY c.turn`;
+  ), ${LEASE}`;
 
 /** So many at once, so that others can take what is due meanwhile. */
 const COME_DUE = `WITH late AS (
@@ -182,9 +196,14 @@ export function createLeases(
     return { jobs, isContended: jobs.length < rows.length };
   }
 
+  async function takeOther(lanes: readonly string[], domain: string): Promise<QueuedJob[]> {
+    const query = { name: 'lease-other-job', text: TAKE_OTHER, values: [lanes, domain, worker, leaseMs] };
+    return (await database.query<Taken>(query)).flatMap(({ taken, ...job }) => (taken ? [job] : []));
+  }
+
   return {
-    async take(lanes, limit, sharing = {}) {
-      const jobs: QueuedJob[] = [];
+    async take(lanes, limit, { otherDomainThan, ...sharing } = {}) {
+      const jobs = otherDomainThan === undefined ? [] : await takeOther(lanes, otherDomainThan);
       for (let tries = 0; tries < TRIES && jobs.length < limit; tries++) {
         const held = heldWith(jobs, sharing.held);
         const taken = await takeOnce(lanes, limit - jobs.length, { ...sharing, held });

@@ -25,3 +25,14 @@ export function providerOf(wanted: string | undefined, { enabled, standard }: Pl
   if (enabled.includes(provider)) return provider;
   throw new AppError('rejected', 'PROVIDER_NOT_ENABLED', `Mail goes by ${enabled.join(' or ')} here.`);
 }
+
+/** In SQL, of an item of a batch: where its mail goes. */
+export const MAIL_DOMAIN = "split_part(lower(payload->>'to'), '@', 2)";
+
+/**
+ * A condition in SQL on a job of the queue `q` and its payload `p`: whether it has a mail to send now outside of a domain, which is an
+ * expression in lower case.
+ */
+export const mailsOutside = (domain: string): string => `(
+  split_part(lower(coalesce(p.payload->>'to', p.payload->>'targetEmail')), '@', 2) <> ${domain}
+  OR EXISTS (SELECT FROM job_items WHERE payload_id = q.payload_id AND state = 'waiting' AND next_at <= now() AND ${MAIL_DOMAIN} <> ${domain}))`;

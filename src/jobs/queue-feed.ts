@@ -17,7 +17,7 @@ import { queueOf, type QueueScope } from './queue.ts';
 import { MOMENT_MS } from './runner.ts';
 
 /** Of the tables of a queue: another version is a schema of its own, made of the log from its beginning. */
-const QUEUE_VERSION = 3;
+const QUEUE_VERSION = 4;
 
 /** Where a consumer group keeps its queue. */
 export const queueSchema = (namespace: string, { group }: QueueScope) => `${namespace}_${group}_${QUEUE_VERSION}`;

@@ -96,7 +96,7 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
     -- Items that failed up to this attempt are done again; 0: none.
     redo_through integer NOT NULL
   ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
-  CREATE INDEX job_queue_due ON job_queue (lane, owner_id, run_at, job_id) WHERE state = 'waiting' AND due;
+  CREATE INDEX job_queue_due ON job_queue (lane, owner_id, priority DESC, run_at, job_id) WHERE state = 'waiting' AND due;
   CREATE INDEX job_queue_later ON job_queue (run_at, job_id) WHERE state = 'waiting' AND NOT due;
   CREATE INDEX job_queue_running ON job_queue (job_id) WHERE state = 'running'`,
   apply({ stream, version, time, event }: Applied, rows: Rows): void {

@@ -212,6 +212,18 @@ describe('a runner takes', () => {
     expect(begun.map(({ job }) => job.lane).sort()).toEqual(['a', 'a', 'c']);
   });
 
+  it('on trial a job with a mail to another domain than that of the last failure, where one is known', async () => {
+    const lanes = [
+      { name: 'a', state: 'trial', failedDomain: 'bad.example' },
+      { name: 'b', state: 'trial' },
+    ] as const;
+    const { hand } = await start([], { lanes: () => lanes });
+    expect(hand.asked.slice(0, 2)).toEqual([
+      { lanes: ['a'], limit: 1, sharing: { otherDomainThan: 'bad.example' } },
+      { lanes: ['b'], limit: 1, sharing: {} },
+    ]);
+  });
+
   it('nothing while the database is away, says so, and goes on when it is back', async () => {
     const { begun, hand, reports } = await start([]);
     hand.fault = 'refuses';

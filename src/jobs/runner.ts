@@ -10,6 +10,8 @@ interface Lane {
   readonly name: string;
   /** Of what its jobs need. */
   readonly state: BreakerState;
+  /** Of mail: the domain at which the last call failed. */
+  readonly failedDomain?: string | undefined;
 }
 
 export interface RunnerOptions {
@@ -122,8 +124,8 @@ function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand
   /** One job finds out whether what its lane needs is well again. */
   async function tryOut(tried: readonly Lane[]): Promise<void> {
     const running = new Set(hand.runs().map(({ job }) => job.lane));
-    for (const { name } of tried) {
-      if (!running.has(name) && hasRoom()) (await leases.take([name], 1)).forEach(begin);
+    for (const { name, failedDomain: otherDomainThan } of tried) {
+      if (!running.has(name) && hasRoom()) (await leases.take([name], 1, { otherDomainThan })).forEach(begin);
     }
   }
 

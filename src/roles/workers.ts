@@ -13,6 +13,7 @@ import type { Database } from '../postgres/pool.ts';
 import { type Breakers, createBreakers } from '../jobs/breakers.ts';
 import { JobFailure, type JobType, type Tools } from '../jobs/job-type.ts';
 import { createMailTurns, type MailRate } from '../jobs/mail-turns.ts';
+import { createRefusals } from '../jobs/refusals.ts';
 import type { StoredFiles } from '../jobs/stored-files.ts';
 import { jobTypes } from '../jobs/job-types.ts';
 import { createRights } from '../jobs/owner-rights.ts';
@@ -20,6 +21,7 @@ import { laneOf, type QueueScope } from '../jobs/queue.ts';
 import { cleanUpHourly } from '../jobs/clean-up.ts';
 import { guardedFiles } from '../jobs/guarded-files.ts';
 import { readAdoption } from '../log/ownership.ts';
+import { domainOf } from '../providers/mail/address.ts';
 import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
 import { consumerProbe } from '../probes.ts';
 import { jobExists } from '../projections/jobs.ts';
@@ -41,7 +43,10 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   const tables = admin;
   const mail = lifecycle.add('mail', await openMail(config));
   const report = throttled((message) => logger.warn(message));
-  const breakers = createBreakers({ tables, openMs: config.BREAKER_OPEN_SECONDS * 1_000, report });
+  const breakers = createBreakers({
+    ...{ tables, openMs: config.BREAKER_OPEN_SECONDS * 1_000, report },
+    opening: { window: config.BREAKER_WINDOW, minCalls: config.BREAKER_MIN_CALLS, share: config.BREAKER_SHARE },
+  });
   lifecycle.add('breakers', breakers);
   const worker = `${hostname()}-${process.pid}-${newId().slice(-8)}`;
   const tools = await toolsOf(context, { reads, commands, files, mail, breakers });
@@ -100,13 +105,14 @@ async function toolsOf(
   return {
     claim: claimOf(storedFilesOf(config, tables)),
     mailTurn: mailTurnOf(rateOf(config.RATE_MAILS), tables),
+    noteRefusal: createRefusals(tables, config.MAIL_RETRY_HOURS * 3_600_000),
+    failedDomainOf: (provider) => breakers.failedDomainOf(mailBreaker(provider)),
     ...{ database: reads, commands, scratch, dummySeconds: config.DUMMY_SECONDS },
     files: guardedFiles(files, breakers, filesBreaker(config)),
     async send(provider, letter, signal) {
       faults['before-mail']?.();
-      const answer = await breakers.call(mailBreaker(provider), signal, (either) =>
-        mail.send(provider, letter, either),
-      );
+      const act = (either: AbortSignal) => mail.send(provider, letter, either);
+      const answer = await breakers.call(mailBreaker(provider), signal, act, domainOf(letter.to));
       faults['after-mail']?.();
       return answer;
     },
@@ -141,7 +147,11 @@ function lanesOf(scope: QueueScope, config: Config, breakers: Breakers): GroupOp
   const lanes = jobTypes
     .filter(({ name }) => scope.holds({ jobType: name, repeat: null }))
     .flatMap((type) => lanesOfType(type, config));
-  return () => lanes.map(({ name, needs }) => ({ name, state: worst(needs.map((need) => breakers.stateOf(need))) }));
+  return () =>
+    lanes.map(({ name, needs }) => ({
+      ...{ name, state: worst(needs.map((need) => breakers.stateOf(need))) },
+      failedDomain: needs.map((need) => breakers.failedDomainOf(need)).find((domain) => domain !== undefined),
+    }));
 }
 
 function lanesOfType({ name, usesFiles }: JobType, config: Config): { name: string; needs: string[] }[] {

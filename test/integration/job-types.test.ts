@@ -10,7 +10,8 @@ import type { PlaylistCommand } from '../../src/commands/playlist.ts';
 import { unavailable } from '../../src/errors.ts';
 import { newId, thingIdOf } from '../../src/events/ids.ts';
 import { againFailedItems, createItems, type Items } from '../../src/jobs/items.ts';
-import type { JobPlan, JobType, PlanContext, Progress, Tools, Work } from '../../src/jobs/job-type.ts';
+import type { JobFailure, JobPlan, JobType, PlanContext, Progress, Tools, Work } from '../../src/jobs/job-type.ts';
+import { createRefusals } from '../../src/jobs/refusals.ts';
 import { archive } from '../../src/jobs/types/archive.ts';
 import { emailBatch } from '../../src/jobs/types/email-batch.ts';
 import { exportPlaylist } from '../../src/jobs/types/export-playlist.ts';
@@ -18,6 +19,7 @@ import { importCatalog } from '../../src/jobs/types/import-catalog.ts';
 import { report } from '../../src/jobs/types/report.ts';
 import type { Client } from '../../src/postgres/pool.ts';
 import { openDiskFiles } from '../../src/providers/files/disk.ts';
+import { ProviderError } from '../../src/providers/failure.ts';
 import type { Files } from '../../src/providers/files/files.ts';
 import { type Api, type Core, openCore, originOf } from '../support/core.ts';
 import { keepItems, requestOf } from '../support/jobs.ts';
@@ -49,6 +51,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
+const DAY_MS = 86_400_000;
 const never = new AbortController().signal;
 
 /** A job that was accepted. */
@@ -92,7 +95,10 @@ function work(
     },
   };
   const send = () => Promise.reject(new Error('nothing is to be mailed'));
-  const free = { claim: () => Promise.resolve(), mailTurn: () => Promise.resolve(), dummySeconds: 30 };
+  const free = {
+    ...{ claim: () => Promise.resolve(), mailTurn: () => Promise.resolve(), dummySeconds: 30 },
+    ...{ noteRefusal: createRefusals(core.admin, DAY_MS), failedDomainOf: () => undefined },
+  };
   return type.work(given, { database: api.reads, commands: api.commands, files, send, scratch, ...free, ...tools });
 }
 
@@ -585,5 +591,64 @@ describe('a batch of mails', () => {
     const items = { ...createItems(core.admin, asked.jobId), done: () => Promise.reject(lost) };
     await expect(work(asked, { items, send: () => Promise.resolve('250 OK') })).rejects.toBe(lost);
     expect(await itemsOf(asked)).toEqual([{ item: 0, state: 'waiting', error: null }]);
+  });
+
+  describe('of whose recipients some are refused for now', () => {
+    const mail = { enabled: ['smtp'], standard: 'smtp' };
+    const mailsTo = (addresses: readonly string[]) => addresses.map((to) => ({ to, subject: 's', body: 'b' }));
+    const addresses = ['full@a.example', 'ann@b.example', 'grey@c.example', 'ben@b.example'];
+
+    /** A mail server that refuses these for now. */
+    function serverWith(refused: readonly string[]) {
+      const sent: string[] = [];
+      const send: Tools['send'] = (_provider, { to }) => {
+        if (refused.includes(to)) return Promise.reject(new ProviderError('later', 'MAIL_DEFERRED', '450 greylisted'));
+        sent.push(to);
+        return Promise.resolve('250 OK');
+      };
+      return { sent, send };
+    }
+    const comeDue = ({ jobId }: Asked) =>
+      core.admin.query({ text: 'UPDATE job_items SET next_at = now() WHERE payload_id = $1', values: [jobId] });
+
+    it('sends the others’, gives up its place, and sends theirs in time, each once', async () => {
+      const asked = await ask(emailBatch, { items: mailsTo(addresses) }, { mail });
+      const grey = serverWith(['full@a.example', 'grey@c.example']);
+      const put: unknown = await work(asked, grey).catch((error: unknown) => error);
+      expect(put).toMatchObject({ kind: 'later', code: 'ITEMS_WAIT' });
+      expect((put as JobFailure).pauseMs).toBeGreaterThan(50_000);
+      expect(grey.sent).toEqual(['ann@b.example', 'ben@b.example']);
+      expect((await itemsOf(asked)).map(({ state, error }) => [state, error])).toEqual([
+        ...[['waiting', '450 greylisted'], ['done', null], ['waiting', '450 greylisted'], ['done', null]], // prettier-ignore
+      ]);
+      await comeDue(asked);
+      const well = serverWith([]);
+      expect(await work(asked, well)).toMatchObject({ total: 4, done: 4, failed: 0 });
+      expect(well.sent).toEqual(['full@a.example', 'grey@c.example']);
+    });
+
+    it('fails those that are refused for too long', async () => {
+      const asked = await ask(emailBatch, { items: mailsTo(addresses) }, { mail });
+      const grey = serverWith(['full@a.example']);
+      await expect(work(asked, grey)).rejects.toMatchObject({ kind: 'later' });
+      await core.admin.query({
+        text: `UPDATE mail_refusals SET since = since - interval '1 day' WHERE job_id = $1`,
+        values: [asked.jobId],
+      });
+      await comeDue(asked);
+      expect(await work(asked, grey)).toMatchObject({ total: 4, done: 3, failed: 1 });
+    });
+
+    it('burns no attempt: one that fails otherwise has as many as before', async () => {
+      const asked = await ask(emailBatch, { items: mailsTo(['grey@c.example']) }, { mail });
+      for (let refusals = 0; refusals < 7; refusals++) {
+        await expect(work(asked, serverWith(['grey@c.example']))).rejects.toMatchObject({ kind: 'later' });
+        await comeDue(asked);
+      }
+      let tries = 0;
+      const broken = () => ((tries += 1), Promise.reject(new ProviderError('again', 'MAIL_TIMEOUT', 'too slow')));
+      expect(await work(asked, { send: broken })).toMatchObject({ total: 1, failed: 1 });
+      expect(tries).toBe(5);
+    });
   });
 });

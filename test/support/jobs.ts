@@ -106,15 +106,16 @@ export interface QueueRow {
   readonly state?: 'waiting' | 'running';
   readonly attempt?: number;
   readonly counted?: number;
+  readonly priority?: number;
 }
 
 const QUEUE_ROWS = `INSERT INTO job_queue (job_id, version, lane, job_type, owner_id, parameters, payload_id, total, max_attempts,
     priority, backoff, backoff_first_ms, backoff_max_ms, run_at, occurred, state, due, attempt, counted, redo_through)
   SELECT job_id, coalesce(version, 1), coalesce(lane, 'dummy'), coalesce(job_type, 'dummy'), coalesce(owner_id, 'user-1'), '{}', payload_id, 1, 3,
-    0, 'exponential', 1000, 300000, now() + coalesce("inMs", -1000) * interval '1 ms', 0, coalesce(state, 'waiting'), coalesce("inMs", 0) <= 0,
+    coalesce(priority, 0), 'exponential', 1000, 300000, now() + coalesce("inMs", -1000) * interval '1 ms', 0, coalesce(state, 'waiting'), coalesce("inMs", 0) <= 0,
     coalesce(attempt, 0), coalesce(counted, 0), 0
   FROM json_to_recordset($1) AS r (job_id text, owner_id text, version int, lane text, job_type text, payload_id text, "inMs" float8,
-    state text, attempt int, counted int)`;
+    state text, attempt int, counted int, priority int)`;
 
 /** Rows as the projection would leave them. */
 export async function putInQueue(database: Database, ...rows: readonly QueueRow[]): Promise<void> {

@@ -36,6 +36,8 @@ export type Conduct =
   | {
       readonly does: 'answers';
       readonly code: number;
+      /** As a status code (RFC 3463) and some words. */
+      readonly text?: string;
       readonly at: Step;
       readonly only?: (recipient: string) => boolean;
     };
@@ -92,7 +94,7 @@ export async function startSmtpServer({
     if (how === undefined) proceed();
     else if (how.does === 'answers') {
       seen.answered += 1;
-      proceed(Object.assign(new Error(`told so of ${recipient}`), { responseCode: how.code }));
+      proceed(Object.assign(new Error(how.text ?? `told so of ${recipient}`), { responseCode: how.code }));
     } else if (how.does === 'cuts') socket?.destroy();
     else hold(socket, how);
   }

@@ -5,7 +5,7 @@ import { email } from '../../jobs/types/email.ts';
 import { emailBatch } from '../../jobs/types/email-batch.ts';
 import { listOf } from '../../text.ts';
 import { mustBeLoggedIn } from '../auth.ts';
-import { jobAccepted, provider, timing } from '../job-schemas.ts';
+import { handling, jobAccepted, provider, timing } from '../job-schemas.ts';
 import { whenOf } from '../job-wishes.ts';
 import { common, jobStarter, START_FAILURES, type StartDependencies } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
@@ -16,10 +16,10 @@ const response = {
   ...failures(...START_FAILURES),
 };
 
-const messageBody = message.extend({ provider, ...timing }).meta({ id: 'Message' });
+const messageBody = message.extend({ provider, ...timing, ...handling }).meta({ id: 'Message' });
 const batchBody = (maxItems: number) =>
   z
-    .strictObject({ items: listOf(message, maxItems), provider, deliverAt: timing.deliverAt })
+    .strictObject({ items: listOf(message, maxItems), provider, deliverAt: timing.deliverAt, ...handling })
     .meta({ id: 'MessageBatch' });
 
 const schemas = (maxItems: number) => ({
@@ -51,14 +51,16 @@ export const messageRoutes =
     app.addHook('onRequest', mustBeLoggedIn);
 
     app.post('/messages', { schema: send, onRequest, ...large }, async (request, reply) => {
-      const { deliverAt, repeat, ...payload } = request.body;
-      const jobId = await start(request, reply, { type: email, payload, ...whenOf({ deliverAt, repeat }) });
+      const { deliverAt, repeat, attempts, backoff, priority, ...payload } = request.body;
+      const how = { handling: { attempts, backoff, priority }, ...whenOf({ deliverAt, repeat }) };
+      const jobId = await start(request, reply, { type: email, payload, ...how });
       return reply.code(202).send({ status: 'success', data: { jobId } });
     });
 
     app.post('/messages/batch', { schema: sendMany, onRequest, ...large }, async (request, reply) => {
-      const { deliverAt, ...payload } = request.body;
-      const jobId = await start(request, reply, { type: emailBatch, payload, ...whenOf({ deliverAt }) });
+      const { deliverAt, attempts, backoff, priority, ...payload } = request.body;
+      const how = { handling: { attempts, backoff, priority }, ...whenOf({ deliverAt }) };
+      const jobId = await start(request, reply, { type: emailBatch, payload, ...how });
       return reply.code(202).send({ status: 'success', data: { jobId } });
     });
 

@@ -23,6 +23,9 @@ export function asciiAddress(text: string): string | undefined {
   return address.length > ADDRESS_MOST ? undefined : address;
 }
 
+/** As it is written, in lower case; of an address that `isAddress` takes. */
+export const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+
 function asciiDomain(text: string): string | undefined {
   if (text.length > ADDRESS_MOST || !text.split('.').every((label) => LABEL.test(label))) return undefined;
   const domain = domainToASCII(text);

@@ -8,6 +8,8 @@ interface Failure extends Error {
   readonly originalCode?: string;
   /** Of the server's answer, where it gave one. */
   readonly responseCode?: number;
+  /** The server's answer, where it gave one. */
+  readonly response?: string;
   /** What was answered: `MAIL FROM`, `RCPT TO`, `DATA`, …, or `CONN`. */
   readonly command?: string;
 }
@@ -41,7 +43,9 @@ export function failureOfSending(error: unknown): ProviderError {
   const { responseCode = 0 } = failure;
   if (LOGIN.includes(responseCode)) return again('MAIL_LOGIN', failure);
   if (isAboutSender(failure)) return again('MAIL_SENDER', failure);
+  if (isAboutService(failure)) return again('MAIL_REFUSED_FOR_NOW', failure);
   if (isAboutMail(failure)) return new ProviderError('never', 'MAIL_REFUSED', messageOf(failure), failure);
+  if (isPutOff(failure)) return new ProviderError('later', 'MAIL_DEFERRED', messageOf(failure), failure);
   return failureOfConnecting(error);
 }
 
@@ -58,17 +62,33 @@ const isAboutSender = ({ command, responseCode = 0 }: Failure) =>
 const isAboutMail = ({ code, responseCode }: Failure) =>
   responseCode === undefined ? code === 'EMESSAGE' : isFinal(responseCode);
 
+/** Steps at which the server has said yes to us, and speaks of the recipient or of the mail. */
+const OF_THE_MAIL = ['RCPT TO', 'DATA'];
+/** The server is about to close the connection. */
+const CLOSING = 421;
+
+/** Greylisting, a full mailbox, a filter that is busy: the next mail may be taken. */
+const isPutOff = ({ command = '', responseCode = 0 }: Failure) =>
+  OF_THE_MAIL.includes(command) && responseCode >= 400 && responseCode < 500 && responseCode !== CLOSING;
+
+/**
+ * The status code in an answer to DATA (RFC 3463) says that the mail system is at fault, as in `451 4.3.0`, which every other
+ * mail would meet as well. Only X.3.4 is a mail that is too large.
+ */
+const isAboutService = ({ command, response = '' }: Failure) =>
+  command === 'DATA' && /^\d{3}[ -][45]\.3\.(?!4\b)\d/.test(response);
+
 /** 503 says that the session has come out of step. */
 const isFinal = (responseCode: number) => responseCode >= 500 && responseCode < 600 && responseCode !== 503;
 
 /** Whether the server has answered this mail and will take another one. */
 export function leavesSessionUsable(error: unknown): boolean {
   const { code, responseCode = 0 } = asFailure(error);
-  return (code === 'EENVELOPE' || code === 'EMESSAGE') && responseCode !== 421;
+  return (code === 'EENVELOPE' || code === 'EMESSAGE') && responseCode !== CLOSING;
 }
 
 /** Whether the connection ended, with or without a word. */
 export function isLoss(error: unknown): boolean {
   const { code = '', responseCode } = asFailure(error);
-  return responseCode === 421 || code === 'ECONNECTION' || code === 'ESOCKET';
+  return responseCode === CLOSING || code === 'ECONNECTION' || code === 'ESOCKET';
 }

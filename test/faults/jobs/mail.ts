@@ -15,6 +15,9 @@ const SETTINGS: Settings = {
   // What is waited for when the server hangs.
   ...{ SMTP_CONNECTIONS: '1', SMTP_OPEN_SECONDS: '2', SMTP_SEND_SECONDS: '3' },
 };
+/** A refused recipient is tried again once, when they are over. */
+const RETRY_SECONDS = 8;
+const ONE_ATTEMPT = { ...SETTINGS, JOB_ATTEMPTS: '1', MAIL_RETRY_HOURS: String(RETRY_SECONDS / 3_600) };
 const FEW_ATTEMPTS = { ...SETTINGS, JOB_ATTEMPTS: '3' };
 /** Failed calls after which a provider is left alone. */
 const FAILURES = 10;
@@ -38,7 +41,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     const passing: [string, Conduct, string][] = [
       ['refuses', { does: 'refuses' }, 'MAIL_UNREACHABLE'],
       ['answers 421 to whoever comes', { does: 'answers', at: 'connect', code: 421 }, 'MAIL_REFUSED_FOR_NOW'],
-      ['answers 450 to a recipient', { does: 'answers', at: 'rcpt', code: 450 }, 'MAIL_REFUSED_FOR_NOW'],
+      ['answers 451 to the sender', { does: 'answers', at: 'mail', code: 451 }, 'MAIL_REFUSED_FOR_NOW'],
       ['answers 421 to a mail', { does: 'answers', at: 'data', code: 421 }, 'MAIL_REFUSED_FOR_NOW'],
       ['hangs before a word', { does: 'hangs', at: 'connect' }, 'MAIL_TIMEOUT'],
       ['hangs with a mail', { does: 'hangs', at: 'data' }, 'MAIL_TIMEOUT'],
@@ -99,6 +102,64 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
       TIME_MS,
     );
 
+    it.each([
+      [450, undefined],
+      [451, '4.7.1 greylisted for 300 s'],
+      [452, '4.2.2 mailbox full'],
+    ])(
+      'answers %d to a recipient: that is no attempt, and the mail is sent in time, though the worker is killed meanwhile',
+      async (code, text) => {
+        await app.runWith(ONE_ATTEMPT);
+        const [address = ''] = newAddresses(1);
+        await smtp.behave({ does: 'answers', at: 'rcpt', code, text });
+        const id = await begin(app.admin, '/messages', mailsTo([address])[0]!);
+        await untilJob(app.admin, id, 'is put off', ({ state }) => state === 'failed-retrying', WITHIN_MS);
+        await smtp.behave({ does: 'well' });
+        await app.replace(ONE_ATTEMPT);
+        const [job] = await untilOver(app.admin, [id], WITHIN_MS);
+        expect([job?.state, codesOf(job!)]).toEqual(['succeeded', ['MAIL_DEFERRED', undefined]]);
+        const [first, second] = job!.attempts.map(({ startedAt }) => Date.parse(startedAt));
+        expect(second! - first!).toBeGreaterThanOrEqual(RETRY_SECONDS * 900);
+        expect(sentTo(address)).toHaveLength(1);
+      },
+      TIME_MS,
+    );
+
+    it(
+      'answers 452 to some recipients: others are not delayed by it, and those are dead when it lasts too long',
+      async () => {
+        await app.runWith(ONE_ATTEMPT);
+        const [full, good] = [newAddresses(FAILURES + 2, 'full'), newAddresses(2)];
+        const only = (recipient: string) => recipient.startsWith('full');
+        await smtp.behave({ does: 'answers', at: 'rcpt', code: 452, only });
+        const refused = await beginAll(app.admin, '/messages', mailsTo(full));
+        const jobs = await untilOver(app.admin, await beginAll(app.admin, '/messages', mailsTo(good)), WITHIN_MS);
+        expect(jobs.map((job) => [job.state, job.attempts.length])).toEqual(good.map(() => ['succeeded', 1]));
+        const dead = await untilOver(app.admin, refused, WITHIN_MS);
+        const codes = ['MAIL_DEFERRED', 'MAIL_DEFERRED'];
+        expect(dead.map((job) => [job.state, codesOf(job)])).toEqual(full.map(() => ['dead', codes]));
+        expect(await breakerOf(app.admin, 'smtp')).toBe('closed');
+      },
+      TIME_MS,
+    );
+
+    it(
+      'answers 451 to some recipients of a batch: the other mails are sent at once, and each recipient has one in the end',
+      async () => {
+        await app.runWith(ONE_ATTEMPT);
+        const addresses = [...newAddresses(20, 'grey'), ...newAddresses(20)];
+        const only = (recipient: string) => recipient.startsWith('grey');
+        await smtp.behave({ does: 'answers', at: 'rcpt', code: 451, only });
+        const id = await begin(app.admin, '/messages/batch', { items: mailsTo(addresses) });
+        await eventually('the others are sent', () => addresses.filter((to) => sentTo(to).length > 0).length === 20);
+        await smtp.behave({ does: 'well' });
+        const [job] = await untilOver(app.admin, [id], WITHIN_MS);
+        expect([job?.state, job?.progress]).toEqual(['succeeded', { total: 40, done: 40, failed: 0 }]);
+        expect(addresses.map((address) => sentTo(address).length)).toEqual(addresses.map(() => 1));
+      },
+      TIME_MS,
+    );
+
     it(
       'keeps failing for 20 times as long as it is left alone: few calls reach it, other jobs are done, no mail is lost',
       async () => {
@@ -149,10 +210,25 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
+      'fails as often as is configured: it is left alone, though that is seldom',
+      async () => {
+        await app.runWith({ ...FEW_ATTEMPTS, BREAKER_WINDOW: '2', BREAKER_MIN_CALLS: '2', BREAKER_SHARE: '1' });
+        await smtp.behave({ does: 'answers', at: 'mail', code: 451 });
+        const [address = ''] = newAddresses(1);
+        const id = await begin(app.admin, '/messages', mailsTo([address])[0]!);
+        await eventually('the server is left alone', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
+        await smtp.behave({ does: 'well' });
+        const [job] = await untilOver(app.admin, [id], WITHIN_MS);
+        expect([job?.state, sentTo(address).length]).toEqual(['succeeded', 1]);
+      },
+      TIME_MS,
+    );
+
+    it(
       'fails every attempt before it is left alone: the job is dead, and every failure is told',
       async () => {
         await app.runWith(FEW_ATTEMPTS);
-        await smtp.behave({ does: 'answers', at: 'data', code: 450 });
+        await smtp.behave({ does: 'answers', at: 'mail', code: 450 });
         const id = await begin(app.admin, '/messages', mailsTo(newAddresses(1))[0]!);
         const [job] = await untilOver(app.admin, [id], WITHIN_MS);
         expect([job?.state, codesOf(job!)]).toEqual(['dead', Array<string>(3).fill('MAIL_REFUSED_FOR_NOW')]);
