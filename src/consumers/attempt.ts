@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import { newId } from '../events/ids.ts';
 import { sleep } from '../lifecycle.ts';
 import { isConnectionLost } from '../postgres/outage.ts';
+import { backoffMs, type Pauses } from '../jobs/backoff.ts';
 import type { JobOutcome, JobType } from '../jobs/job-type.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 
@@ -50,7 +51,8 @@ export interface AttemptEvents {
   append(command: JobCommand): Promise<void>;
 }
 
-const AGAIN_AFTER_MS = 250;
+/** While a command cannot be sent it is sent again after so long. */
+const AGAIN: Pauses = { firstMs: 250, mostMs: 2_000 };
 /** What is neither an answer nor said to be an outage may be a fault of ours, which asking does not mend. */
 const MOST_TRIES = 240;
 
@@ -97,7 +99,7 @@ export function attemptEvents(commands: Pick<Commands, 'job'>, job: QueuedJob, s
         const isUnclear = !(error instanceof AppError) && tries < MOST_TRIES;
         const isOutage = isUnclear || infrastructureFailure(error) !== undefined;
         if (!isOutage || !mayAskAgain(signal, tries)) throw error;
-        await sleep(AGAIN_AFTER_MS, signal.aborted ? new AbortController().signal : signal);
+        await sleep(backoffMs(AGAIN, tries + 1), signal.aborted ? new AbortController().signal : signal);
       }
     }
   }

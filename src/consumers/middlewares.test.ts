@@ -35,13 +35,17 @@ const rejected = (thrown: unknown): Promise<never> =>
 interface Options {
   readonly job?: Partial<QueuedJob>;
   readonly backoff?: JobType['backoff'];
+  readonly pauses?: Pauses;
   /** Instead of appending. */
   readonly refuse?: (command: JobCommand) => unknown;
   readonly burying?: () => Promise<void>;
 }
 
 /** All that is around the work of exporters and workers, and what they told the log. */
-function around(work: Handle, { job: given, backoff = 'exponential', refuse, burying }: Options = {}) {
+function around(
+  work: Handle,
+  { job: given, backoff = 'exponential', pauses = PAUSES, refuse, burying }: Options = {},
+) {
   const told: (JobCommand | 'dead letter')[] = [];
   const letters: Append[] = [];
   const lines: Record<string, unknown>[] = [];
@@ -70,7 +74,7 @@ function around(work: Handle, { job: given, backoff = 'exponential', refuse, bur
   const registry = new Registry();
   const middlewares = [
     ...[logged(logger, registry), recorded('w'), deadLettered(log as EventLog, createPlacement('music', 6))],
-    ...[retried(PAUSES), timed(TIMEOUT_MS)],
+    ...[retried(pauses), timed(TIMEOUT_MS)],
   ];
   return { told, letters, lines, control, job, registry, run: () => chain(middlewares, work)(attempt) };
 }
@@ -163,11 +167,27 @@ describe('what was thrown becomes', () => {
       'DATABASE_UNAVAILABLE',
     ],
     ['a database that recovers from a crash', databaseError('57P03'), 'DATABASE_UNAVAILABLE'],
+    ['a database that does not answer', new Error('Query read timeout'), 'DATABASE_UNAVAILABLE'],
     ['an outage of the log', unavailable('LOG_UNAVAILABLE', 'x'), 'LOG_UNAVAILABLE'],
   ])('a pause that is no attempt, for %s', async (_, error, code) => {
-    const { run, told } = around(throwing(error), { job: { counted: 2 } });
+    const { run, told } = around(throwing(error), { job: { attempt: 2, counted: 2 } });
     expect(await run()).toMatchObject({ kind: 'failed', counts: false, code });
-    expect(told[1]).toMatchObject({ retryAt: new Date(NOW + PAUSES.firstMs).toISOString() });
+    expect(told[1]).toMatchObject({ counts: false });
+  });
+
+  it.each([
+    [{ attempt: 0, counted: 0 }, 1_000],
+    [{ attempt: 5, counted: 2 }, 8_000],
+    [{ attempt: 40, counted: 0 }, 60_000],
+  ])('a pause that grows with the attempts that an outage took and is not the same for all: %j', async (job, most) => {
+    for (const part of [0.5, 1]) {
+      jest.spyOn(Math, 'random').mockReturnValue(part);
+      const pauses: Pauses = { firstMs: 1_000, mostMs: 300_000 };
+      const { run, told } = around(throwing(unavailable('LOG_UNAVAILABLE', 'x')), { job, pauses });
+      await run();
+      expect(told[1]).toMatchObject({ retryAt: new Date(NOW + part * most).toISOString() });
+    }
+    jest.restoreAllMocks();
   });
 
   it('a pause that is no attempt, where no connection to the database is to be had', async () => {
@@ -182,10 +202,12 @@ describe('what was thrown becomes', () => {
     expect(await other.run()).toMatchObject({ kind: 'died' });
   });
 
-  it('the first pause, for what does not say when', async () => {
+  it('the pause of an outage, for what does not say when', async () => {
+    jest.spyOn(Math, 'random').mockReturnValue(1);
     const { run, told } = around(throwing(new JobFailure('later', 'NOT_NOW', 'x')));
     await run();
     expect(told[1]).toMatchObject({ retryAt: new Date(NOW + PAUSES.firstMs).toISOString() });
+    jest.restoreAllMocks();
   });
 });
 

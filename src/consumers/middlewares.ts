@@ -135,7 +135,7 @@ export const retried =
     }
   };
 
-function endingOf(thrown: unknown, { job, type, signal }: Attempt, pauses: Pauses): Ending {
+function endingOf(thrown: unknown, { job, type, signal, number }: Attempt, pauses: Pauses): Ending {
   if (signal.reason === 'database away')
     return { kind: 'failed', code: 'DATABASE_UNAVAILABLE', error: 'The database was away.', counts: false, pauseMs: 0 };
   if (signal.aborted && signal.reason !== 'process stops') return { kind: 'lost' };
@@ -144,13 +144,20 @@ function endingOf(thrown: unknown, { job, type, signal }: Attempt, pauses: Pause
   const { kind, code } = classOf(thrown);
   const error = withoutAddresses(reasonOf(thrown));
   if (kind === 'later') {
-    const { pauseMs = pauses.firstMs } = thrown as JobFailure;
+    const { pauseMs = outageMs(pauses, number - job.counted) } = thrown as JobFailure;
     return { kind: 'failed', code, error, counts: false, pauseMs };
   }
   const counted = job.counted + (job.abandoned ? 1 : 0) + 1;
   if (kind === 'never' || counted >= job.allowed) return { kind: 'died', code, error };
   return { kind: 'failed', code, error, counts: true, pauseMs: backoffMs(pauses, counted, type.backoff) };
 }
+
+/** After an outage nothing waits longer for its next attempt, in milliseconds, however long the outage was. */
+const OUTAGE_MOST_MS = 60_000;
+
+/** The pause after so many attempts that did not count: longer each time, and another one for each job. */
+const outageMs = ({ firstMs, mostMs }: Pauses, attempts: number) =>
+  backoffMs({ firstMs, mostMs: Math.min(mostMs, OUTAGE_MOST_MS) }, attempts);
 
 function classOf(thrown: unknown): Pick<JobFailure, 'kind' | 'code'> {
   if (thrown instanceof JobFailure || thrown instanceof ProviderError) return thrown;

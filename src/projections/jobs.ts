@@ -333,10 +333,10 @@ export async function repeatingJobsOf(database: Database, owner: string): Promis
   return row?.count ?? 0;
 }
 
-export async function jobExists(database: Database, id: string): Promise<boolean> {
-  return (
-    (await database.query({ name: 'job-exists', text: 'SELECT FROM jobs WHERE id = $1', values: [id] })).length > 0
-  );
+/** The time that a job was asked for; undefined when there is no such job. */
+export async function jobTimeOf(database: Database, id: string): Promise<Date | undefined> {
+  const text = 'SELECT coalesce(run_at, created_at) AS time FROM jobs WHERE id = $1';
+  return (await database.query<{ time: Date }>({ name: 'job-time-of', text, values: [id] }))[0]?.time;
 }
 
 /** Jobs that were given up, and whom nobody has dropped, the newest first. */
