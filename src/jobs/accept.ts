@@ -27,6 +27,8 @@ export interface JobWish {
   readonly ownerId?: string;
   /** Throws when it is not to be. Called once it is known that the command was not sent before. */
   readonly check?: () => Promise<void> | void;
+  /** Takes hold of what the job takes the place of, or throws. Called when nothing else is in the way of it any more. */
+  readonly take?: () => Promise<unknown>;
 }
 
 export interface AcceptOptions extends Pick<PlanContext, 'database' | 'files' | 'mail' | 'dummySeconds'> {
@@ -77,10 +79,9 @@ export function createAccept({
   /** Called once it is known that the command was not sent before. */
   async function request(jobId: string, wish: JobWish, origin: CommandOrigin, isAdmin: boolean): Promise<JobRequest> {
     const { actor } = origin;
-    const { type, payload, runAt, repeat, replaces, check, ownerId: caller = actor } = wish;
+    const { type, payload, runAt, repeat, replaces, check, take, ownerId: caller = actor } = wish;
     await check?.();
     if (type.access === 'admins' && !isAdmin) throw forbidden('Only admins may start such a job.');
-    await mustHaveRoom(caller);
     // Whoever does it for somebody else does not lend him his own rights.
     const asAdmin = isAdmin && caller === actor;
     const repeating = repeat ? await repeatOf(repeat, caller, asAdmin) : null;
@@ -88,9 +89,11 @@ export function createAccept({
     if (type.usesFiles && type.access === 'everybody') await stored.mustHaveRoom(caller, plan.bytes ?? 0);
     if (repeat && plan.items)
       throw new AppError('rejected', 'CANNOT_REPEAT', 'What has items of its own cannot repeat.');
+    await mustHaveRoom(caller, { jobId, version: 0 });
     // Another one for another body under the same key: what its first try has kept does not mix with it.
     const payloadId = plan.payload || plan.items ? `${jobId}.${commandIdOf(jobId, origin.bodyHash).slice(0, 8)}` : null;
     if (payloadId !== null) await keep({ payloadId, plan });
+    await take?.();
     return {
       ...{ jobType: type.name, ownerId: caller, parameters: JSON.stringify(plan.parameters), attempts },
       ...{ payloadId, provider: plan.provider ?? null, total: plan.items?.length ?? 1 },

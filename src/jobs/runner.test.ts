@@ -175,6 +175,19 @@ describe('a runner takes', () => {
     expect([begun.length, runner.running]).toEqual([11, 10]);
   });
 
+  it('another job of an account that is alone as soon as one ends, though the last place is never its own', async () => {
+    const { hand, begun } = await start(jobsOf(2), { concurrency: 3 });
+    const { take } = hand.leases;
+    hand.leases.take = (lanes, limit, sharing) => take(lanes, limit - 1, sharing);
+    for (let n = 0; n < 5; n++) {
+      hand.waiting.push(...jobsOf(1));
+      await pass(100);
+      begun[n]!.finish();
+      await pass(0);
+      expect(begun).toHaveLength(n + 3);
+    }
+  });
+
   it('a job at its time', async () => {
     const { begun, hand } = await start([]);
     hand.nextMs = 120;

@@ -34,8 +34,9 @@ const unchanged: AppDependencies['access'] = {
 const noFiles: AppDependencies['files'] = { put: () => Promise.resolve(), open: () => Promise.resolve(undefined) };
 
 /** Accepts jobs that are accepted by nobody else, unless their wish forbids it. */
-const accept: AppDependencies['jobs']['accept'] = async ({ check }, { commandId }) => {
+const accept: AppDependencies['jobs']['accept'] = async ({ check, take }, { commandId }) => {
   await check?.();
+  await take?.();
   return { jobId: thingIdOf('job', commandId), recordId: 'r', version: 1, replayed: false };
 };
 

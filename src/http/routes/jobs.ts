@@ -5,10 +5,11 @@ import { byKey } from '../../projections/lists.ts';
 import { storable } from '../../text.ts';
 import { isAdmin } from '../access.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
+import { mustNotBeRedriven } from '../dead-letters.ts';
 import { jobAccepted, jobView, repeat } from '../job-schemas.ts';
 import { jobBody, wishOf } from '../job-wishes.ts';
 import { inPieces } from '../long-answers.ts';
-import { common, jobStarter, sendJob, START_FAILURES, type StartDependencies, streamOf } from '../jobs.ts';
+import { common, jobStarter, sendJob, START_FAILURES, type StartDependencies, streamOf, visibleJob } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
 import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../paging.ts';
@@ -149,8 +150,10 @@ export const jobRoutes =
       const command = { type: 'RetryJob', failedOnly, actor: callerOf(request), isAdmin: isAdmin(request) } as const;
       // What is only in the query is part of what is asked for.
       const origin = originOf(request, idempotencyKeys, { failedOnly });
-      const context = async () => {
-        await deps.jobs.mustHaveRoom(callerOf(request));
+      const context = async (version: number) => {
+        const { ownerId } = await visibleJob(database, request, stream);
+        await mustNotBeRedriven(database, stream, version);
+        await deps.jobs.mustHaveRoom(ownerId, { jobId: stream, version });
         return undefined;
       };
       markReplay(reply, await commands.job({ stream, command, origin, context }));
