@@ -7,6 +7,7 @@ import { queuedJob } from '../../test/support/jobs.ts';
 import type { JobCommand } from '../commands/job.ts';
 import { AppError, unavailable } from '../errors.ts';
 import { createPlacement } from '../events/placement.ts';
+import { remembered } from '../jobs/guarded-files.ts';
 import { JobFailure, type JobType } from '../jobs/job-type.ts';
 import type { Pauses } from '../jobs/backoff.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
@@ -42,10 +43,7 @@ interface Options {
 }
 
 /** All that is around the work of exporters and workers, and what they told the log. */
-function around(
-  work: Handle,
-  { job: given, backoff = 'exponential', pauses = PAUSES, refuse, burying }: Options = {},
-) {
+function around(work: Handle, { job: given, backoff = 'exponential', pauses = PAUSES, refuse, burying }: Options = {}) {
   const told: (JobCommand | 'dead letter')[] = [];
   const letters: Append[] = [];
   const lines: Record<string, unknown>[] = [];
@@ -87,6 +85,15 @@ const typesOf = (told: readonly (JobCommand | 'dead letter')[]) =>
   told.map((each) => (typeof each === 'string' ? each : each.type));
 
 const databaseError = (code: string) => Object.assign(new pg.DatabaseError('x', 1, 'error'), { code });
+
+/** As it comes of a store of files. */
+function storeFailure(): unknown {
+  try {
+    return remembered(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+  } catch (error) {
+    return error;
+  }
+}
 
 describe('what was done is recorded', () => {
   it('with its file, named after the job', async () => {
@@ -168,6 +175,7 @@ describe('what was thrown becomes', () => {
     ],
     ['a database that recovers from a crash', databaseError('57P03'), 'DATABASE_UNAVAILABLE'],
     ['a database that does not answer', new Error('Query read timeout'), 'DATABASE_UNAVAILABLE'],
+    ['a store of files that is away', storeFailure(), 'FILES_UNAVAILABLE'],
     ['an outage of the log', unavailable('LOG_UNAVAILABLE', 'x'), 'LOG_UNAVAILABLE'],
   ])('a pause that is no attempt, for %s', async (_, error, code) => {
     const { run, told } = around(throwing(error), { job: { attempt: 2, counted: 2 } });
@@ -320,9 +328,22 @@ describe('what is refused', () => {
     expect(typesOf(told)).toEqual(['StartAttempt']);
   });
 
-  it('as a dead letter is not the end of the job yet', async () => {
+  it('as a dead letter is written again, and only then is it the end of the job', async () => {
+    const refusals = [new AppendError('unknown', 'who knows'), new AppendError('refused', 'not now')];
+    const burying = () => {
+      const refusal = refusals.shift();
+      return refusal ? Promise.reject(refusal) : Promise.resolve();
+    };
+    const { run, told } = around(throwing(new JobFailure('never', 'X', 'x')), { burying });
+    expect(await run()).toMatchObject({ kind: 'died', code: 'X' });
+    expect(typesOf(told)).toEqual(['StartAttempt', 'dead letter', 'GiveUp']);
+  });
+
+  it('as a dead letter while the process stops is not the end of the job', async () => {
     const error = new AppendError('unknown', 'who knows');
-    const { run, told } = around(throwing(new JobFailure('never', 'X', 'x')), { burying: () => Promise.reject(error) });
+    const { run, control, told } = around(throwing(new JobFailure('never', 'X', 'x')), {
+      burying: () => (control.abort('process stops'), Promise.reject(error)),
+    });
     await expect(run()).rejects.toBe(error);
     expect(typesOf(told)).toEqual(['StartAttempt']);
   });

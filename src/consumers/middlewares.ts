@@ -4,7 +4,8 @@ import { AppError, reasonOf } from '../errors.ts';
 import type { JobCommand } from '../commands/job.ts';
 import type { JobFile } from '../events/jobs.ts';
 import type { Faults } from '../faults.ts';
-import type { EventLog } from '../log/event-log.ts';
+import { sleep } from '../lifecycle.ts';
+import { AppendError, type EventLog } from '../log/event-log.ts';
 import { deadLettersOf } from '../log/topics.ts';
 import { backoffMs, type Pauses } from '../jobs/backoff.ts';
 import { JobFailure, type JobOutcome } from '../jobs/job-type.ts';
@@ -12,7 +13,7 @@ import type { Placement } from '../events/placement.ts';
 import { partitionOf } from '../events/placement.ts';
 import { ProviderError } from '../providers/failure.ts';
 import { withoutAddresses } from '../providers/mail/address.ts';
-import { type Attempt, type Ending, infrastructureFailure, type Middleware } from './attempt.ts';
+import { AGAIN, type Attempt, type Ending, infrastructureFailure, type Middleware } from './attempt.ts';
 
 /** Says how each attempt ended, and counts it. */
 export function logged(logger: Logger, registry: Registry): Middleware {
@@ -118,9 +119,22 @@ export const deadLettered =
       value: Buffer.from(JSON.stringify(letter)),
       headers: { 'content-type': 'application/json' },
     };
-    await log.append([{ topic: deadLettersOf(namespace), partition: partitionOf(job.jobId, partitions), record }]);
+    const letters = [{ topic: deadLettersOf(namespace), partition: partitionOf(job.jobId, partitions), record }];
+    await untilAppended(() => log.append(letters), attempt.signal);
     return ending;
   };
+
+/** While the log is away: given up, it would cost the job another attempt, and what it has died of. */
+async function untilAppended(append: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return void (await append());
+    } catch (error) {
+      if (!(error instanceof AppendError) || signal.aborted) throw error;
+      await sleep(backoffMs(AGAIN, tries), signal);
+    }
+  }
+}
 
 /** Turns what is thrown into an ending: another attempt, or none. What had its last attempt is not done again. */
 export const retried =

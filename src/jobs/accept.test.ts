@@ -218,20 +218,23 @@ describe('a job is refused', () => {
     [3, 2],
     [100, 99],
     [100, 20],
-  ])('when as many as there may be are under way: of fifty and more at once in two processes at most %d, after %d', async (most, before) => {
-    const actor = `crowd-${most}-${before}`;
-    const insert = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)
+  ])(
+    'when as many as there may be are under way: of fifty and more at once in two processes at most %d, after %d',
+    async (most, before) => {
+      const actor = `crowd-${most}-${before}`;
+      const insert = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)
       SELECT 'job-' || $1 || n, 1, $1, 'dummy', 'queued', 0, 1, 0, now() - interval '1 day', false FROM generate_series(1, $2) n`;
-    await tables.query({ text: insert, values: [actor, before] });
-    const processes = [start(undefined, most), start(undefined, most)];
-    const asked = Array.from({ length: 2 * Math.max(25, most) }, (_, n) =>
-      processes[before > most / 2 ? n % 2 : 0]!.accept({ type: plain, payload: {} }, originOf({ actor }), false),
-    );
-    const outcomes = await Promise.allSettled(asked);
-    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(
-      Math.min(most, RATE + before) - before,
-    );
-  });
+      await tables.query({ text: insert, values: [actor, before] });
+      const processes = [start(undefined, most), start(undefined, most)];
+      const asked = Array.from({ length: 2 * Math.max(25, most) }, (_, n) =>
+        processes[before > most / 2 ? n % 2 : 0]!.accept({ type: plain, payload: {} }, originOf({ actor }), false),
+      );
+      const outcomes = await Promise.allSettled(asked);
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(
+        Math.min(most, RATE + before) - before,
+      );
+    },
+  );
 
   it('and has its place back as soon as it is written down and over', async () => {
     const insert = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)

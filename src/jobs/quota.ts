@@ -13,7 +13,7 @@ export interface QuotaOptions {
 }
 
 /** A job that is about to be written down. */
-export interface JobToCome {
+interface JobToCome {
   readonly jobId: string;
   /** Of its stream before; 0 when it is new. */
   readonly version: number;
@@ -99,7 +99,12 @@ export function createQuota({ database, unfinished, rate }: QuotaOptions): MustH
   const take = together((asked: readonly Asking[]) => takeAll(database, limits, asked));
 
   function knownOf(account: string): Known {
-    const known = accounts.get(account) ?? { ready: Promise.resolve(), load: NONE, countedAt: -Infinity, uncounted: new Map() };
+    const known = accounts.get(account) ?? {
+      ready: Promise.resolve(),
+      load: NONE,
+      countedAt: -Infinity,
+      uncounted: new Map(),
+    };
     if (performance.now() - known.countedAt >= COUNTED_AGAIN_MS) countAgain(account, known);
     accounts.set(account, known);
     return known;
@@ -177,6 +182,8 @@ function othersOf(asked: readonly Asking[]) {
   const ids = new Set(asked.map(({ jobId }) => jobId));
   const accounts = new Map(asked.map(({ account, known }) => [account, known]));
   return [...accounts].flatMap(([account, known]) =>
-    [...known.uncounted].flatMap(([jobId, { version }]) => (ids.has(jobId) ? [] : [{ account, jobId, version, known }])),
+    [...known.uncounted].flatMap(([jobId, { version }]) =>
+      ids.has(jobId) ? [] : [{ account, jobId, version, known }],
+    ),
   );
 }

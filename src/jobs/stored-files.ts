@@ -116,7 +116,10 @@ export function createStoredFiles(tables: Database, most: number): StoredFiles {
     forgetOld: (ageMs) => inTransaction((client) => forget(client, 'old', [ageMs])),
     async forgetLost(ageMs, isThere) {
       for (let looked = LOOKED_FOR_AT_ONCE; looked === LOOKED_FOR_AT_ONCE;) {
-        const claims = await tables.query<{ name: string }>({ text: NOT_FOUND_YET, values: [ageMs, LOOKED_FOR_AT_ONCE] });
+        const claims = await tables.query<{ name: string }>({
+          text: NOT_FOUND_YET,
+          values: [ageMs, LOOKED_FOR_AT_ONCE],
+        });
         const [found, lost]: [string[], string[]] = [[], []];
         for (const { name } of claims) ((await isThere(name)) ? found : lost).push(name);
         await tables.query({ text: 'UPDATE stored_files SET found_at = now() WHERE name = ANY($1)', values: [found] });

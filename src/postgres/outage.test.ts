@@ -24,25 +24,33 @@ const used = (error: Error) => database.use(() => Promise.reject(error)).catch((
 const thrownBy = (text: string) => database.query({ text }).catch((thrown: unknown) => thrown);
 
 describe('the database is away', () => {
-  it.each([
-    ...['57P01', '57P02', '57P03', '57P05', '08000', '08003', '08006', '08P01'],
-  ])('when it answers with %s', (state) => {
-    expect([isConnectionLost(answered(state)), isDatabaseOutage(answered(state))]).toEqual([true, true]);
-  });
+  it.each([...['57P01', '57P02', '57P03', '57P05', '08000', '08003', '08006', '08P01']])(
+    'when it answers with %s',
+    (state) => {
+      expect([isConnectionLost(answered(state)), isDatabaseOutage(answered(state))]).toEqual([true, true]);
+    },
+  );
 
   it.each([
     ...['Connection terminated', 'Connection terminated unexpectedly'],
-    ...['Connection terminated due to connection timeout', 'timeout exceeded when trying to connect', 'timeout expired'],
+    ...[
+      'Connection terminated due to connection timeout',
+      'timeout exceeded when trying to connect',
+      'timeout expired',
+    ],
     ...['Query read timeout', 'Client has encountered a connection error and is not queryable'],
     'Client was closed and is not queryable',
   ])('when pg says: %s', (message) => {
     expect([isConnectionLost(new Error(message)), isDatabaseOutage(new Error(message))]).toEqual([true, true]);
   });
 
-  it.each(['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH'])('when a connection to it ends with %s', async (code) => {
-    expect(isConnectionLost(await used(coded(code)))).toBe(true);
-    expect(isConnectionLost(coded(code))).toBe(false); // which may be of another server
-  });
+  it.each(['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH'])(
+    'when a connection to it ends with %s',
+    async (code) => {
+      expect(isConnectionLost(await used(coded(code)))).toBe(true);
+      expect(isConnectionLost(coded(code))).toBe(false); // which may be of another server
+    },
+  );
 
   it('when it ends the connection that is used, or does not answer', async () => {
     expect(isConnectionLost(await thrownBy('SELECT pg_terminate_backend(pg_backend_pid())'))).toBe(true);

@@ -81,7 +81,11 @@ describe('a dead letter', () => {
     expect(await listed()).not.toContain(id);
     expect((await jobOf(id))?.state).toBe('dead');
     const again = await admin.post(`/admin/dead-letters/${id}/redrive`, body, key);
-    expect([again.status, again.body?.data?.jobId, again.headers.get('idempotency-replayed')]).toEqual([202, jobId, 'true']);
+    expect([again.status, again.body?.data?.jobId, again.headers.get('idempotency-replayed')]).toEqual([
+      202,
+      jobId,
+      'true',
+    ]);
   });
 
   it('is not done again once more under another key, nor with another payload under the same one', async () => {
