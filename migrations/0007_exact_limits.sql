@@ -10,6 +10,8 @@ CREATE UNLOGGED TABLE jobs_under_way (
   account_id text COLLATE "C" NOT NULL,
   -- Of the job's stream before: as soon as that is longer, the job is counted there. 0: the job is new.
   version integer NOT NULL,
+  -- Whether it is one of the repeating jobs of which an account may have so many.
+  repeats boolean NOT NULL,
   -- What has not been written down until then never is.
   expires_at timestamptz NOT NULL
 );

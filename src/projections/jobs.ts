@@ -311,15 +311,9 @@ export const JOB_LOADS = `SELECT o.id AS account, u.unfinished, s.started FROM u
   CROSS JOIN LATERAL (SELECT count(*) AS started FROM
     (SELECT FROM jobs WHERE owner_id = o.id AND created_at > now() - $4 * interval '1 s' LIMIT $3) j) s`;
 
-/** How many repeating jobs of an account have not ended. */
-export async function repeatingJobsOf(database: Database, owner: string): Promise<number> {
-  const [row] = await database.query<{ count: number }>({
-    name: 'repeating-jobs-of',
-    text: `SELECT count(*) AS count FROM jobs WHERE owner_id = $1 AND state NOT IN ${OVER} AND repeat_cron IS NOT NULL`,
-    values: [owner],
-  });
-  return row?.count ?? 0;
-}
+/** How many repeating jobs have not ended, of the account that `account` is in SQL. */
+export const REPEATING_OF = (account: string) =>
+  `SELECT count(*) FROM jobs WHERE owner_id = ${account} AND state NOT IN ${OVER} AND repeat_cron IS NOT NULL`;
 
 /** The time that a job was asked for; undefined when there is no such job. */
 export async function jobTimeOf(database: Database, id: string): Promise<Date | undefined> {

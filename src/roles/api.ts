@@ -73,7 +73,7 @@ function jobsOf({ config, resources, commits }: Context, { reads, commands, file
   const { admin: tables } = resources;
   const catalogTopic = topicOf(config.NAMESPACE, 'catalog');
   const { mail } = config;
-  const repeats = { seconds: config.REPEAT_SECONDS, perAccount: config.REPEATS };
+  const repeats = { seconds: config.REPEAT_SECONDS };
   const mustHaveRoom = quotaOf(config, reads);
   const accept = createAccept({
     ...{ commands, database: reads, catalogTopic, files, mail, tables, now: Date.now },

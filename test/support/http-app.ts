@@ -92,7 +92,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
       links: { keys: { current: KEYS.LINK_KEY }, age: 900 },
       mail: { enabled: ['smtp', 'file'], standard: 'file' },
       filesProvider: 'disk',
-      repeats: { seconds: 900, perAccount: 20 },
+      repeats: { seconds: 900 },
       mustHaveRoom: () => Promise.resolve(),
       batch: { items: 5, bytes: 200_000 },
       ...jobs,
