@@ -181,7 +181,6 @@ describe('a runner takes', () => {
     hand.leases.take = (lanes, limit, sharing) => take(lanes, limit - 1, sharing);
     for (let n = 0; n < 5; n++) {
       hand.waiting.push(...jobsOf(1));
-      await pass(100);
       begun[n]!.finish();
       await pass(0);
       expect(begun).toHaveLength(n + 3);
@@ -293,7 +292,7 @@ describe('a lease', () => {
     expect([hand.released, hand.ours.size]).toEqual([[], 1]);
     expect(hand.asked.length - length).toBeLessThanOrEqual(125);
     await pass(1_500);
-    expect(hand.released).toMatchObject([{ version: 1 }]);
+    expect(hand.released).toHaveLength(1);
   });
 
   it('that another worker has is forgotten', async () => {
