@@ -125,10 +125,10 @@ export const deadLettered =
   };
 
 /** While the log is away: given up, it would cost the job another attempt, and what it has died of. */
-async function untilAppended(append: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
+async function untilAppended(append: () => Promise<void>, signal: AbortSignal): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      return void (await append());
+      return await append();
     } catch (error) {
       if (!(error instanceof AppendError) || signal.aborted) throw error;
       await sleep(backoffMs(AGAIN, tries), signal);
