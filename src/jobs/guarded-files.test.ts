@@ -31,6 +31,12 @@ describe('a store of files', () => {
     expect(wereFilesAway(coded(code))).toBe(false); // it can be of another server
   });
 
+  it('that does not answer is away', async () => {
+    expect(await areAway(Object.assign(new Error('socket timed out'), { name: 'TimeoutError' }))).toEqual(
+      Array(4).fill(true),
+    );
+  });
+
   it.each([undefined, 408, 429, 500, 503])('that answers with %p is away', async (status) => {
     expect(await areAway(answered(status))).toEqual(Array(4).fill(true));
   });

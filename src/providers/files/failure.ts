@@ -10,6 +10,7 @@ const isAnswer = (status: number) => status >= 400 && status < 500 && status !==
 
 /** Whether the store of files cannot be used for now: it is away, full or broken. */
 export function isStoreAway(error: Error): boolean {
+  if (error.name === 'TimeoutError') return true; // of the SDK, for a stream without all that its other errors have
   if ('$metadata' in error) {
     const { httpStatusCode: status } = error.$metadata as { readonly httpStatusCode?: number };
     return status === undefined || !isAnswer(status);
