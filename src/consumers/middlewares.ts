@@ -128,7 +128,8 @@ export const deadLettered =
 async function untilAppended(append: () => Promise<void>, signal: AbortSignal): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      return await append();
+      await append();
+      return;
     } catch (error) {
       if (!(error instanceof AppendError) || signal.aborted) throw error;
       await sleep(backoffMs(AGAIN, tries), signal);
