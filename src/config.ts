@@ -172,7 +172,9 @@ const settings = z.object({
   FILES_KEEP_DAYS: duration.default(30).describe('what jobs have made is deleted after so many days'),
   STORED_BYTES: count
     .default(1_073_741_824)
-    .describe('bytes of the files of one account, of its jobs and the covers that it uploads; more are 429'),
+    .describe(
+      'bytes of the files of one account, also of an admin: of its jobs, and the covers that it uploads; more are 429',
+    ),
   S3_ENDPOINT: z.url().optional().describe('of an S3 that is not Amazon’s'),
   S3_BUCKET: z.string().optional().describe('bucket of FILES_PROVIDER=s3; it must be there'),
   S3_ANSWER_SECONDS: duration.default(10).describe('how long an answer of S3 is waited for'),

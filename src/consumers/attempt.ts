@@ -5,6 +5,8 @@ import { AppError } from '../errors.ts';
 import { newId } from '../events/ids.ts';
 import { sleep } from '../lifecycle.ts';
 import { isConnectionLost } from '../postgres/outage.ts';
+import { backoffMs, type Pauses } from '../jobs/backoff.ts';
+import { wereFilesAway } from '../jobs/guarded-files.ts';
 import type { JobOutcome, JobType } from '../jobs/job-type.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 
@@ -50,7 +52,8 @@ export interface AttemptEvents {
   append(command: JobCommand): Promise<void>;
 }
 
-const AGAIN_AFTER_MS = 250;
+/** What cannot be written down for now is written again after so long. */
+export const AGAIN: Pauses = { firstMs: 250, mostMs: 2_000 };
 /** What is neither an answer nor said to be an outage may be a fault of ours, which asking does not mend. */
 const MOST_TRIES = 240;
 
@@ -63,12 +66,13 @@ const mayAskAgain = ({ aborted, reason }: AbortSignal, tries: number): boolean =
   !aborted || (reason === 'database away' && tries < MOST_TRIES);
 
 /**
- * The code of a failure of our own infrastructure: the database ends a connection or gives none, or the log or the read models
- * cannot be used for now. It says nothing about a job, so it is no attempt. Undefined for any other failure.
+ * The code of a failure of our own infrastructure: the database ends a connection or gives none, or the log, the read models or the
+ * store of files cannot be used for now. It says nothing about a job, so it is no attempt. Undefined for any other failure.
  */
 export function infrastructureFailure(error: unknown): string | undefined {
   if (error instanceof AppError) return isPassing(error) ? error.code : undefined;
-  return isConnectionLost(error) ? 'DATABASE_UNAVAILABLE' : undefined;
+  if (isConnectionLost(error)) return 'DATABASE_UNAVAILABLE';
+  return wereFilesAway(error) ? 'FILES_UNAVAILABLE' : undefined;
 }
 
 /** Each command is decided on the version that the one before it made, never on a newer one. */
@@ -97,7 +101,7 @@ export function attemptEvents(commands: Pick<Commands, 'job'>, job: QueuedJob, s
         const isUnclear = !(error instanceof AppError) && tries < MOST_TRIES;
         const isOutage = isUnclear || infrastructureFailure(error) !== undefined;
         if (!isOutage || !mayAskAgain(signal, tries)) throw error;
-        await sleep(AGAIN_AFTER_MS, signal.aborted ? new AbortController().signal : signal);
+        await sleep(backoffMs(AGAIN, tries + 1), signal.aborted ? new AbortController().signal : signal);
       }
     }
   }

@@ -7,6 +7,7 @@ import { queuedJob } from '../../test/support/jobs.ts';
 import type { JobCommand } from '../commands/job.ts';
 import { AppError, unavailable } from '../errors.ts';
 import { createPlacement } from '../events/placement.ts';
+import { remembered } from '../jobs/guarded-files.ts';
 import { JobFailure, type JobType } from '../jobs/job-type.ts';
 import type { Pauses } from '../jobs/backoff.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
@@ -37,6 +38,7 @@ interface Options {
   readonly job?: Partial<QueuedJob>;
   /** What comes of a recipient that is refused for now. */
   readonly noteRefusal?: NoteRefusal;
+  readonly pauses?: Pauses;
   /** Instead of appending. */
   readonly refuse?: (command: JobCommand) => unknown;
   readonly burying?: () => Promise<void>;
@@ -45,7 +47,7 @@ interface Options {
 /** All that is around the work of exporters and workers, and what they told the log. */
 function around(
   work: Handle,
-  { job: given, noteRefusal = () => Promise.resolve(undefined), refuse, burying }: Options = {},
+  { job: given, noteRefusal = () => Promise.resolve(undefined), pauses = PAUSES, refuse, burying }: Options = {},
 ) {
   const told: (JobCommand | 'dead letter')[] = [];
   const letters: Append[] = [];
@@ -75,7 +77,7 @@ function around(
   const registry = new Registry();
   const middlewares = [
     ...[logged(logger, registry), recorded('w'), deadLettered(log as EventLog, createPlacement('music', 6))],
-    ...[retried(PAUSES, noteRefusal), timed(TIMEOUT_MS)],
+    ...[retried(pauses, noteRefusal), timed(TIMEOUT_MS)],
   ];
   return { told, letters, lines, control, job, registry, run: () => chain(middlewares, work)(attempt) };
 }
@@ -88,6 +90,15 @@ const typesOf = (told: readonly (JobCommand | 'dead letter')[]) =>
   told.map((each) => (typeof each === 'string' ? each : each.type));
 
 const databaseError = (code: string) => Object.assign(new pg.DatabaseError('x', 1, 'error'), { code });
+
+/** As it comes of a store of files. */
+function storeFailure(): unknown {
+  try {
+    return remembered(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+  } catch (error) {
+    return error;
+  }
+}
 
 describe('what was done is recorded', () => {
   it('with its file, named after the job', async () => {
@@ -168,11 +179,28 @@ describe('what was thrown becomes', () => {
       'DATABASE_UNAVAILABLE',
     ],
     ['a database that recovers from a crash', databaseError('57P03'), 'DATABASE_UNAVAILABLE'],
+    ['a database that does not answer', new Error('Query read timeout'), 'DATABASE_UNAVAILABLE'],
+    ['a store of files that is away', storeFailure(), 'FILES_UNAVAILABLE'],
     ['an outage of the log', unavailable('LOG_UNAVAILABLE', 'x'), 'LOG_UNAVAILABLE'],
   ])('a pause that is no attempt, for %s', async (_, error, code) => {
-    const { run, told } = around(throwing(error), { job: { counted: 2 } });
+    const { run, told } = around(throwing(error), { job: { attempt: 2, counted: 2 } });
     expect(await run()).toMatchObject({ kind: 'failed', counts: false, code });
-    expect(told[1]).toMatchObject({ retryAt: new Date(NOW + PAUSES.firstMs).toISOString() });
+    expect(told[1]).toMatchObject({ counts: false });
+  });
+
+  it.each([
+    [{ attempt: 0, counted: 0 }, 1_000],
+    [{ attempt: 5, counted: 2 }, 8_000],
+    [{ attempt: 40, counted: 0 }, 60_000],
+  ])('a pause that grows with the attempts that an outage took and is not the same for all: %j', async (job, most) => {
+    for (const part of [0.5, 1]) {
+      jest.spyOn(Math, 'random').mockReturnValue(part);
+      const pauses: Pauses = { firstMs: 1_000, mostMs: 300_000 };
+      const { run, told } = around(throwing(unavailable('LOG_UNAVAILABLE', 'x')), { job, pauses });
+      await run();
+      expect(told[1]).toMatchObject({ retryAt: new Date(NOW + part * most).toISOString() });
+    }
+    jest.restoreAllMocks();
   });
 
   it('a pause that is no attempt, where no connection to the database is to be had', async () => {
@@ -187,10 +215,12 @@ describe('what was thrown becomes', () => {
     expect(await other.run()).toMatchObject({ kind: 'died' });
   });
 
-  it('the first pause, for what does not say when', async () => {
+  it('the pause of an outage, for what does not say when', async () => {
+    jest.spyOn(Math, 'random').mockReturnValue(1);
     const { run, told } = around(throwing(new JobFailure('later', 'NOT_NOW', 'x')));
     await run();
     expect(told[1]).toMatchObject({ retryAt: new Date(NOW + PAUSES.firstMs).toISOString() });
+    jest.restoreAllMocks();
   });
 });
 
@@ -344,9 +374,22 @@ describe('what is refused', () => {
     expect(typesOf(told)).toEqual(['StartAttempt']);
   });
 
-  it('as a dead letter is not the end of the job yet', async () => {
+  it('as a dead letter is written again, and only then is it the end of the job', async () => {
+    const refusals = [new AppendError('unknown', 'who knows'), new AppendError('refused', 'not now')];
+    const burying = () => {
+      const refusal = refusals.shift();
+      return refusal ? Promise.reject(refusal) : Promise.resolve();
+    };
+    const { run, told } = around(throwing(new JobFailure('never', 'X', 'x')), { burying });
+    expect(await run()).toMatchObject({ kind: 'died', code: 'X' });
+    expect(typesOf(told)).toEqual(['StartAttempt', 'dead letter', 'GiveUp']);
+  });
+
+  it('as a dead letter while the process stops is not the end of the job', async () => {
     const error = new AppendError('unknown', 'who knows');
-    const { run, told } = around(throwing(new JobFailure('never', 'X', 'x')), { burying: () => Promise.reject(error) });
+    const { run, control, told } = around(throwing(new JobFailure('never', 'X', 'x')), {
+      burying: () => (control.abort('process stops'), Promise.reject(error)),
+    });
     await expect(run()).rejects.toBe(error);
     expect(typesOf(told)).toEqual(['StartAttempt']);
   });

@@ -4,7 +4,8 @@ import { AppError, reasonOf } from '../errors.ts';
 import type { JobCommand } from '../commands/job.ts';
 import type { JobFile } from '../events/jobs.ts';
 import type { Faults } from '../faults.ts';
-import type { EventLog } from '../log/event-log.ts';
+import { sleep } from '../lifecycle.ts';
+import { AppendError, type EventLog } from '../log/event-log.ts';
 import { deadLettersOf } from '../log/topics.ts';
 import { backoffMs, type Pauses, pausesOfJob } from '../jobs/backoff.ts';
 import { JobFailure, type JobOutcome } from '../jobs/job-type.ts';
@@ -13,7 +14,7 @@ import type { Placement } from '../events/placement.ts';
 import { partitionOf } from '../events/placement.ts';
 import { ProviderError } from '../providers/failure.ts';
 import { withoutAddresses } from '../providers/mail/address.ts';
-import { type Attempt, type Ending, infrastructureFailure, type Middleware } from './attempt.ts';
+import { AGAIN, type Attempt, type Ending, infrastructureFailure, type Middleware } from './attempt.ts';
 
 /** Says how each attempt ended, and counts it. */
 export function logged(logger: Logger, registry: Registry): Middleware {
@@ -119,9 +120,23 @@ export const deadLettered =
       value: Buffer.from(JSON.stringify(letter)),
       headers: { 'content-type': 'application/json' },
     };
-    await log.append([{ topic: deadLettersOf(namespace), partition: partitionOf(job.jobId, partitions), record }]);
+    const letters = [{ topic: deadLettersOf(namespace), partition: partitionOf(job.jobId, partitions), record }];
+    await untilAppended(() => log.append(letters), attempt.signal);
     return ending;
   };
+
+/** While the log is away: given up, it would cost the job another attempt, and what it has died of. */
+async function untilAppended(append: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await append();
+      return;
+    } catch (error) {
+      if (!(error instanceof AppendError) || signal.aborted) throw error;
+      await sleep(backoffMs(AGAIN, tries), signal);
+    }
+  }
+}
 
 /** Turns what is thrown into an ending: another attempt, or none. What had its last attempt is not done again. */
 export const retried =
@@ -148,7 +163,7 @@ async function deferred(
   throw new JobFailure(kind, thrown.code, thrown.message, { cause: thrown, pauseMs });
 }
 
-function endingOf(thrown: unknown, { job, signal }: Attempt, pauses: Pauses): Ending {
+function endingOf(thrown: unknown, { job, signal, number }: Attempt, pauses: Pauses): Ending {
   if (signal.reason === 'database away')
     return { kind: 'failed', code: 'DATABASE_UNAVAILABLE', error: 'The database was away.', counts: false, pauseMs: 0 };
   if (signal.aborted && signal.reason !== 'process stops') return { kind: 'lost' };
@@ -157,13 +172,20 @@ function endingOf(thrown: unknown, { job, signal }: Attempt, pauses: Pauses): En
   const { kind, code } = classOf(thrown);
   const error = withoutAddresses(reasonOf(thrown));
   if (kind === 'later') {
-    const { pauseMs = pauses.firstMs } = thrown as JobFailure;
+    const { pauseMs = outageMs(pauses, number - job.counted) } = thrown as JobFailure;
     return { kind: 'failed', code, error, counts: false, pauseMs };
   }
   const counted = job.counted + (job.abandoned ? 1 : 0) + 1;
   if (kind === 'never' || counted >= job.allowed) return { kind: 'died', code, error };
   return { kind: 'failed', code, error, counts: true, pauseMs: backoffMs(pausesOfJob(job.backoff), counted) };
 }
+
+/** After an outage nothing waits longer for its next attempt, in milliseconds, however long the outage was. */
+const OUTAGE_MOST_MS = 60_000;
+
+/** The pause after so many attempts that did not count: longer each time, and another one for each job. */
+const outageMs = ({ firstMs, mostMs }: Pauses, attempts: number) =>
+  backoffMs({ firstMs, mostMs: Math.min(mostMs, OUTAGE_MOST_MS) }, attempts);
 
 function classOf(thrown: unknown): Pick<JobFailure, 'kind' | 'code'> {
   if (thrown instanceof JobFailure || thrown instanceof ProviderError) return thrown;

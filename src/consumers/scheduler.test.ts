@@ -11,6 +11,7 @@ import type { JobRequest } from '../events/jobs.ts';
 import { nextTime } from '../jobs/cron.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 import type { Rights } from '../jobs/owner-rights.ts';
+import type { LeftAlone } from '../jobs/work-in-hand.ts';
 import { createOccurrences } from './scheduler.ts';
 
 type Fault = 'none' | 'before' | 'after' | 'throws' | 'throws after';
@@ -80,10 +81,15 @@ async function startRepeating(
   }: Partial<Circumstances> = {},
 ) {
   const commands = handMadeCommands();
-  const exists = (jobId: string) => Promise.resolve(commands.streams.has(jobId));
+  const timeOf = (jobId: string) => {
+    const [first] = commands.stream(jobId);
+    return Promise.resolve(first?.event.type === 'JobRequested' ? new Date(first.event.request.runAt!) : undefined);
+  };
   const rightsOf = () => Promise.resolve(rights);
-  const given = { commands, exists, mustHaveRoom, rightsOf, logger: pino({ level: 'silent' }) };
-  const occurrences = createOccurrences({ ...given, now: () => Date.parse(now) });
+  const given = { commands, timeOf, mustHaveRoom, rightsOf, logger: pino({ level: 'silent' }) };
+  /** Those who work on it at that time. */
+  const occurrencesAt = (time: string) => createOccurrences({ ...given, now: () => Date.parse(time) });
+  const occurrences = occurrencesAt(now);
   const parent = queuedJob({
     repeatCron: repeat.cron,
     repeatZone: repeat.timeZone,
@@ -128,8 +134,11 @@ async function startRepeating(
     [...commands.streams].flatMap(([stream, [first]]) =>
       stream !== jobId && first?.event.type === 'JobRequested' ? [{ stream, ...first.event.request }] : [],
     );
-  return { commands, occurrences, parent, queued, children, jobId };
+  return { commands, occurrences, occurrencesAt, parent, queued, children, jobId };
 }
+
+/** Milliseconds for which it is left alone. */
+const leftFor = (outcome: number | LeftAlone) => (typeof outcome === 'number' ? NaN : outcome.leaveMs);
 
 function expectedTimes(count: number): string[] {
   const times = [FIRST];
@@ -209,11 +218,22 @@ describe('an occurrence', () => {
     const room = { isThere: false };
     const mustHaveRoom = () => (room.isThere ? Promise.resolve() : Promise.reject(full));
     const { occurrences, queued, children } = await startRepeating(DAILY, { mustHaveRoom });
-    expect(await occurrences(queued()!)).toBe(1);
+    expect(leftFor(await occurrences(queued()!))).toBeLessThanOrEqual(1_250);
     expect(children()).toEqual([]);
     room.isThere = true;
     expect(await occurrences(queued()!)).toBe(2);
     expect(children()).toHaveLength(1);
+  });
+
+  it.each([
+    ['08:00:20', 10_000],
+    ['09:00:00', 60_000],
+  ])('that has no room is asked for less and less often: at %s after some %d ms', async (time, ms) => {
+    const full = new AppError('too-many', 'TOO_MANY_JOBS', 'as many as there may be');
+    const { occurrencesAt, queued } = await startRepeating(DAILY, { mustHaveRoom: () => Promise.reject(full) });
+    const left = leftFor(await occurrencesAt(`2026-03-28T${time}.000Z`)(queued()!));
+    expect(left).toBeGreaterThanOrEqual(0.75 * ms);
+    expect(left).toBeLessThanOrEqual(1.25 * ms);
   });
 
   it.each([
@@ -228,31 +248,47 @@ describe('an occurrence', () => {
     expect(commands.stream(jobId).at(-1)!.event).toMatchObject({ passedOver, number: times.length });
   });
 
-  it('that was asked for by a process that died is not passed over', async () => {
-    const now = '2026-03-31T12:00:00.000Z';
-    const { occurrences, queued, children, commands, jobId } = await startRepeating(DAILY, { now: FIRST });
+  it.each(['run-once', 'run-all', 'skip'])(
+    'that was asked for by a process that died is one, and no time since then is lost: %s',
+    async (missed) => {
+      const { occurrencesAt, queued, children, commands, jobId } = await startRepeating(DAILY, { missed });
+      commands.faults.push('none', 'before');
+      await occurrencesAt(FIRST)(queued()!);
+      await occurrencesAt('2026-03-31T12:00:00.000Z')(queued()!);
+      expect(children().map(({ runAt }) => runAt)).toEqual([FIRST]);
+      const next = '2026-03-29T07:00:00.000Z';
+      expect(commands.stream(jobId).at(-1)!.event).toMatchObject({ passedOver: 0, number: 1, at: FIRST, next });
+    },
+  );
+
+  it('of times that were missed is one, also when its process died and others were missed since', async () => {
+    const { occurrencesAt, queued, children, commands, jobId } = await startRepeating();
     commands.faults.push('none', 'before');
-    await occurrences(queued()!);
-    const late = createOccurrences({
-      ...{
-        commands,
-        logger: pino({ level: 'silent' }),
-        mustHaveRoom: () => Promise.resolve(),
-        rightsOf: () => Promise.resolve(ADMIN),
-        now: () => Date.parse(now),
-      },
-      exists: (id) => Promise.resolve(commands.streams.has(id)),
-    });
-    await late({ ...queued()!, repeatMissed: 'skip' });
-    expect(children()).toHaveLength(1);
-    expect(commands.stream(jobId).at(-1)!.event).toMatchObject({ passedOver: 0, number: 1, at: FIRST });
+    await occurrencesAt('2026-03-31T12:00:00.000Z')(queued()!);
+    await occurrencesAt('2026-04-02T12:00:00.000Z')(queued()!);
+    expect(children().map(({ runAt }) => runAt)).toEqual(['2026-03-31T07:00:00.000Z']);
+    const said = { occurrenceId: children()[0]!.stream, number: 1, passedOver: 3, next: '2026-04-01T07:00:00.000Z' };
+    expect(commands.stream(jobId).at(-1)!.event).toMatchObject(said);
   });
 
-  it('that failed comes back at once: nothing newer is waited for', async () => {
+  it('of a time that is due once more, because the repeat was changed, is said once more', async () => {
+    const { occurrences, queued, commands, jobId } = await startRepeating();
+    await occurrences(queued()!);
+    const repeat = repeatOf(DAILY.cron, DAILY.timeZone, FIRST);
+    for (const cron of ['0 10 * * *', DAILY.cron]) {
+      const command = { type: 'ChangeRepeat', repeat: { ...repeat, cron }, actor: 'user-1', isAdmin: false } as const;
+      const about = { repeatable: false, bodyHash: '', olderBodyHashes: [], actor: 'user-1', correlationId: 'c' };
+      await commands.job({ stream: jobId, command, origin: { ...about, commandId: newId() } });
+    }
+    expect(await occurrences({ ...queued()!, version: 4, runAt: new Date(FIRST) })).toBe(5);
+    expect(commands.stream(jobId).at(-1)!.event).toMatchObject({ type: 'JobOccurred', number: 2, at: FIRST });
+  });
+
+  it('that failed comes back soon: nothing newer is waited for', async () => {
     const { occurrences, queued, commands } = await startRepeating();
     for (const faults of [['before'], ['none', 'before'], ['throws']] as Fault[][]) {
       commands.faults.push(...faults);
-      expect(await occurrences(queued()!)).toBe(1);
+      expect(leftFor(await occurrences(queued()!))).toBeLessThanOrEqual(1_250);
     }
   });
 });

@@ -10,6 +10,7 @@ import { refusalOf, type Rights, type RightsOf } from '../jobs/owner-rights.ts';
 import type { QueueScope } from '../jobs/queue.ts';
 import type { MustHaveRoom } from '../jobs/quota.ts';
 import { type Due, dueOf } from '../jobs/repeats.ts';
+import type { LeftAlone } from '../jobs/work-in-hand.ts';
 
 /** Turns due occurrences of repeating jobs into jobs of their own. */
 export const SCHEDULER: QueueScope = { group: 'scheduler', holds: ({ repeat }) => repeat !== null };
@@ -20,36 +21,44 @@ export interface OccurrencesOptions {
   /** An occurrence counts as any job of its account: while there is no room for it, it waits. */
   readonly mustHaveRoom: MustHaveRoom;
   readonly rightsOf: RightsOf;
-  /** Whether there is a job of that id. */
-  readonly exists: (jobId: string) => Promise<boolean>;
+  /** The time that a job was asked for; undefined when there is no job of that id. */
+  readonly timeOf: (jobId: string) => Promise<Date | undefined>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
 
+interface Occurrence {
+  readonly due: Due;
+  /** Null where times are passed over, and none occurs. */
+  readonly jobId: string | null;
+}
+
+/** What cannot occur is asked for again after half of the time that it is late, within these bounds, in milliseconds. */
+const [SOONEST_MS, LATEST_MS] = [1_000, 60_000];
+
 /**
  * Asks for the job of the time that is due, and then says so in the stream of the repeating one. A process that dies in between
- * leaves the same to be done: the job's id is made of schedule and time, so it is asked for once.
+ * leaves the same to be done: the job's id is made of the schedule and of the first time that it stands for, whatever other times
+ * have been missed since, so it is asked for once.
  */
 export function createOccurrences({
   commands,
   logger,
   mustHaveRoom,
   rightsOf,
-  exists,
+  timeOf,
   now,
-}: OccurrencesOptions): (job: QueuedJob) => Promise<number> {
+}: OccurrencesOptions): (job: QueuedJob) => Promise<number | LeftAlone> {
   async function occur(parent: QueuedJob): Promise<number> {
     const lost = lostRight(parent, await rightsOf(parent.ownerId));
     if (lost !== undefined) return end(parent, lost);
-    const due = await dueNow(parent);
-    const at = due.at.toISOString();
-    const occurrenceId = due.occurs ? await request(parent, at) : null;
-    const { passedOver, next } = due;
-    const from = parent.runAt.toISOString();
+    const { due, jobId: occurrenceId } = await occurrenceNow(parent);
+    const [from, at, next] = [parent.runAt.toISOString(), due.at.toISOString(), due.next?.toISOString() ?? null];
     const said = await commands.job({
       stream: parent.jobId,
-      command: { type: 'Occur', due: from, at, occurrenceId, passedOver, next: next?.toISOString() ?? null },
-      origin: originOf(parent, commandIdOf('occurred', parent.jobId, from)),
+      command: { type: 'Occur', due: from, at, occurrenceId, passedOver: due.passedOver, next },
+      // A change of the repeat can make the same time due once more, and that is no repetition.
+      origin: originOf(parent, commandIdOf('occurred', parent.jobId, from, String(parent.version))),
       expectedVersion: [parent.version],
       seen: parent.version,
     });
@@ -65,27 +74,32 @@ export function createOccurrences({
     return ended.version;
   }
 
-  /** A time whose job was asked for, by a process that died before it said so, is not passed over. */
-  async function dueNow(parent: QueuedJob): Promise<Due> {
+  /** What was asked for by a process that died before it said so stands as it was asked for: times since then come after it. */
+  async function occurrenceNow(parent: QueuedJob): Promise<Occurrence> {
     const due = dueOf(repeatOf(parent), new Date(now()));
-    const isFirst = due.at.getTime() === parent.runAt.getTime();
-    if ((isFirst && due.occurs) || !(await exists(occurrenceIdOf(parent, parent.runAt.toISOString())))) return due;
-    return dueOf(repeatOf(parent), parent.runAt);
+    const jobId = thingIdOf('job', occurrenceCommandOf(parent));
+    if (due.occurs && !(await request(parent, jobId, due.at))) return { due, jobId };
+    const asked = await timeOf(jobId);
+    return asked ? { due: dueOf(repeatOf(parent), asked), jobId } : { due, jobId: due.occurs ? jobId : null };
   }
 
-  async function request(parent: QueuedJob, at: string): Promise<string> {
-    const stream = occurrenceIdOf(parent, at);
-    await commands.job({
+  /** Returns whether it had been asked for before. */
+  async function request(parent: QueuedJob, stream: string, at: Date): Promise<boolean> {
+    const { replayed } = await commands.job({
       stream,
       command: { type: 'RequestJob' },
-      origin: originOf(parent, occurrenceCommandOf(parent, at)),
+      origin: originOf(parent, occurrenceCommandOf(parent)),
       async context() {
-        await mustHaveRoom(parent.ownerId);
-        return { request: occurrenceOf(parent, at) };
+        await mustHaveRoom(parent.ownerId, { jobId: stream, version: 0 });
+        return { request: occurrenceOf(parent, at.toISOString()) };
       },
     });
-    return stream;
+    return replayed;
   }
+
+  /** Half of the time that it is late, so that the pauses grow, and those that wait for the same do not come back together. */
+  const pauseOf = ({ runAt }: QueuedJob) =>
+    Math.min(LATEST_MS, Math.max(SOONEST_MS, (now() - runAt.getTime()) / 2)) * (0.75 + Math.random() / 2);
 
   return async (parent) => {
     try {
@@ -93,7 +107,8 @@ export function createOccurrences({
     } catch (error) {
       if (!(error instanceof AppError))
         logger.error({ job: parent.jobId, err: error }, `an occurrence is late: ${reasonOf(error)}`);
-      return parent.version + (error instanceof AppError && !isPassing(error) ? 1 : 0);
+      if (error instanceof AppError && !isPassing(error)) return parent.version + 1;
+      return { leaveMs: pauseOf(parent) };
     }
   };
 }
@@ -115,8 +130,7 @@ const repeatOf = (parent: QueuedJob) => ({
   ...{ count: parent.repeatCount, occurred: parent.occurred },
 });
 
-const occurrenceCommandOf = ({ jobId }: QueuedJob, at: string) => commandIdOf('occurrence', jobId, at);
-const occurrenceIdOf = (parent: QueuedJob, at: string) => thingIdOf('job', occurrenceCommandOf(parent, at));
+const occurrenceCommandOf = ({ jobId, runAt }: QueuedJob) => commandIdOf('occurrence', jobId, runAt.toISOString());
 
 const originOf = ({ jobId, ownerId }: QueuedJob, commandId: string) =>
   originWithoutBody({ commandId, repeatable: true, actor: ownerId, correlationId: jobId });

@@ -1,5 +1,10 @@
-import { commandIdOf } from '../events/ids.ts';
-import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
+import { commandIdOf, thingIdOf } from '../events/ids.ts';
+import {
+  type CommandOrigin,
+  type CommandOutcome,
+  originWithoutBody,
+  type VersionCondition,
+} from '../commands/command.ts';
 import { AppError, notFound } from '../errors.ts';
 import { decodeEvent } from '../events/codec.ts';
 import type { JobRequest } from '../events/jobs.ts';
@@ -17,6 +22,24 @@ async function deadLetter(database: Database, jobId: string) {
   const found = await findJob(database, streamOf(jobId));
   if (found?.job.state !== 'dead' || found.dropped) throw deadLetterNotFound();
   return found;
+}
+
+/** The same of every redrive with a payload that follows the death at that version: of them one becomes a job. */
+const redriveOf = (jobId: string, diedAt: number) => commandIdOf('redrive', jobId, String(diedAt));
+/** Takes the dead letter for it. */
+const takeOf = (jobId: string, diedAt: number) => commandIdOf(redriveOf(jobId, diedAt), 'take');
+
+const alreadyRedriven = (cause?: unknown) =>
+  new AppError('conflict', 'ALREADY_REDRIVEN', 'It is being done again with another payload.', { cause });
+
+/** Throws when a job that is dead at that version has been taken for one that does it again with another payload. */
+export async function mustNotBeRedriven(database: Database, jobId: string, version: number): Promise<void> {
+  if (await hasCommand(database, jobId, takeOf(jobId, version - 1))) throw alreadyRedriven();
+}
+
+async function hasCommand(database: Database, jobId: string, commandId: string): Promise<boolean> {
+  const text = 'SELECT FROM stream_events WHERE stream = $1 AND command_id = $2';
+  return (await database.query({ name: 'has-command', text, values: [jobId, commandId] })).length > 0;
 }
 
 /** With what it was asked for, as far as that is still kept. */
@@ -58,51 +81,70 @@ export async function redrive(
 ): Promise<Redriven> {
   if (payload) return replace(deps, jobId, origin, payload);
   const command = { type: 'RetryJob', failedOnly: false, actor: origin.actor, isAdmin: true } as const;
-  const context = async () => {
+  const stream = streamOf(jobId);
+  const context = async (version: number) => {
+    await mustNotBeRedriven(deps.database, stream, version);
     await deadLetter(deps.database, jobId);
     return undefined;
   };
-  const outcome = await deps.commands.job({ stream: streamOf(jobId), command, origin, context });
+  const outcome = await deps.commands.job({ stream, command, origin, context });
   return { ...outcome, jobId };
 }
 
-/** What follows from a death is one job, however often and by however many it is asked for: its id is made of that death. */
+/**
+ * What follows from a death is one job, however often and by however many it is asked for: its id is made of that death. Before it
+ * is written down the dead letter is dropped, at the version of the death: of this and of a retry only one is accepted. A
+ * process that dies in between leaves a dead letter that can only be redriven with a payload.
+ */
 async function replace(deps: JobDependencies, replaces: string, asked: CommandOrigin, payload: object) {
   const { database, jobs, idempotencyKeys } = deps;
   const found = await findJob(database, streamOf(replaces));
   const type = found && jobTypeOf(found.job.type);
   if (!type || found.job.state !== 'dead') throw deadLetterNotFound();
   const diedAt = found.version - (found.dropped ? 1 : 0);
-  const origin = derivedOrigin(asked, commandIdOf('redrive', replaces, String(diedAt)), idempotencyKeys, payload);
+  const taken = originWithoutBody({ ...asked, commandId: takeOf(replaces, diedAt), repeatable: true });
   const wish = {
     ...{ type, replaces, ownerId: found.ownerId, payload: payloadOf(type, payload, jobs.batch.items, ['payload']) },
     check: async () => {
-      await deadLetter(database, replaces);
+      if (found.dropped && !(await hasCommand(database, replaces, taken.commandId))) throw deadLetterNotFound();
     },
+    take: () => drop(deps, replaces, taken, [diedAt]).catch(unlessRetried),
   };
-  const outcome = await jobs.accept(wish, origin, true).catch(unlessOther(asked));
-  await drop(deps, replaces, derived(origin, 'drop')).catch(unlessGone);
-  return outcome;
+  const origin = keyedOrigin(asked, derivedOrigin(asked, redriveOf(replaces, diedAt), idempotencyKeys, payload));
+  return jobs.accept(wish, origin, true).catch(async (error: unknown) => {
+    if (!(error instanceof AppError) || error.kind !== 'reused') throw error;
+    throw (await isKeyOf(database, thingIdOf('job', origin.commandId), asked)) ? error : alreadyRedriven(error);
+  });
 }
 
-/** Without a key this is no reuse of one: another admin was faster, with another payload. */
-const unlessOther =
-  ({ repeatable }: CommandOrigin) =>
-  (error: unknown): never => {
-    if (repeatable || !(error instanceof AppError) || error.kind !== 'reused') throw error;
-    throw new AppError('conflict', 'ALREADY_REDRIVEN', 'It is being done again with another payload.', {
-      cause: error,
-    });
-  };
+/** Only a redrive under the same key is the same one. */
+function keyedOrigin({ repeatable, commandId }: CommandOrigin, origin: CommandOrigin): CommandOrigin {
+  const keyed = (hash: string) => (repeatable ? `${hash}.${commandId}` : hash);
+  return { ...origin, bodyHash: keyed(origin.bodyHash), olderBodyHashes: origin.olderBodyHashes.map(keyed) };
+}
 
-function unlessGone(error: unknown): void {
-  if (!(error instanceof AppError) || error.kind !== 'not-found') throw error;
+/** Whether the job was asked for under the same key, if with another payload. */
+async function isKeyOf(database: Database, jobId: string, { repeatable, commandId }: CommandOrigin): Promise<boolean> {
+  const text = 'SELECT body_hash FROM stream_events WHERE stream = $1 AND version = 1';
+  const [row] = await database.query<{ body_hash: string }>({ name: 'body-hash-of', text, values: [jobId] });
+  return repeatable && row?.body_hash.endsWith(`.${commandId}`) === true;
+}
+
+/** It is not dead any more, or has died once more. */
+function unlessRetried(error: unknown): never {
+  const isOver = error instanceof AppError && error.kind === 'stale';
+  throw isOver ? new AppError('conflict', 'CONFLICT', 'It has just been done again.', { cause: error }) : error;
 }
 
 /** Nobody wants to hear of it any more. */
-export function drop({ commands }: JobDependencies, jobId: string, origin: CommandOrigin): Promise<CommandOutcome> {
+export function drop(
+  { commands }: JobDependencies,
+  jobId: string,
+  origin: CommandOrigin,
+  expectedVersion?: VersionCondition,
+): Promise<CommandOutcome> {
   const command = { type: 'DropDeadLetter', actor: origin.actor, isAdmin: true } as const;
-  return commands.job({ stream: streamOf(jobId), command, origin });
+  return commands.job({ stream: streamOf(jobId), command, origin, expectedVersion });
 }
 
 /** What became of one of many. */

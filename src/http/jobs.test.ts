@@ -190,11 +190,20 @@ describe('a job that is there', () => {
     expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([status, code]);
   });
 
-  it('is not done again by an account that has as many as it may have', async () => {
+  it('is not done again, whoever asks for it, of an account that has as many as it may have', async () => {
     const full = new AppError('too-many', 'TOO_MANY_JOBS', 'as many as there may be');
-    const { user } = start({ outcome, jobs: { mustHaveRoom: () => Promise.reject(full) } });
-    const answer = await user('POST', '/jobs/job-1/retry');
-    expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([429, 'TOO_MANY_JOBS']);
+    const asked: unknown[] = [];
+    const outcome: Substitutes['outcome'] = async ({ context }) => {
+      await context?.(5);
+      return { recordId: 'r', version: 6, replayed: false };
+    };
+    const mustHaveRoom = (...given: unknown[]) => Promise.reject((asked.push(given), full));
+    const { user, admin } = start({ outcome, jobs: { mustHaveRoom }, rows: { 'find-job': [row] } });
+    for (const by of [user, admin]) {
+      const answer = await by('POST', '/jobs/job-1/retry');
+      expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([429, 'TOO_MANY_JOBS']);
+    }
+    expect(asked).toEqual(Array(2).fill(['user-1', { jobId: 'job-1', version: 5 }]));
   });
 
   it('asked for again by another query is another command', async () => {

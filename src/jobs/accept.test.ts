@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
 import { originOf } from '../../test/support/core.ts';
@@ -30,6 +30,7 @@ beforeAll(async () => {
   tables = openDatabase(server.connection, { name: 'accept', max: 4, searchPath: [name, 'public'] });
   await tables.use((client) => client.query(jobs.ddl));
 });
+beforeEach(() => tables.query({ text: 'TRUNCATE jobs_under_way' }));
 afterAll(async () => {
   await tables.stop();
   await server.drop();
@@ -61,8 +62,8 @@ function start(broken?: Error, unfinished = UNFINISHED, accepted?: (jobId: strin
       attempts: 4,
       pauses: { firstMs: 1_000, mostMs: 60_000 },
       now: () => NOW,
-      mustHaveRoom: createQuota({ database, unfinished, rate: { count: RATE, seconds: 60 } }),
-      repeats: { seconds: 900, perAccount: REPEATS },
+      mustHaveRoom: createQuota({ database, unfinished, rate: { count: RATE, seconds: 60 }, repeats: REPEATS }),
+      repeats: { seconds: 900 },
       stored: createStoredFiles(tables, STORED),
       dummySeconds: 30,
     },
@@ -218,14 +219,41 @@ describe('a job is refused', () => {
   it('after so many, which are counted once while there is much room, and each time while there is little', async () => {
     const { accept, requests, asked } = start(undefined, 8);
     const about = () => originOf({ actor: 'quick' });
-    for (let n = 0; n < 6; n++) await accept({ type: plain, payload: {} }, about(), false);
-    expect(asked).toEqual(['job-loads-of', 'job-loads-of']);
-    await tables.query({
-      text: `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)
-        SELECT 'job-quick-' || n, 1, 'quick', 'dummy', 'queued', 0, 1, 0, now(), false FROM generate_series(1, 7) n`,
-    });
-    await accept({ type: plain, payload: {} }, about(), false);
-    expect(requests).toHaveLength(7);
+    for (let n = 0; n < 8; n++) await accept({ type: plain, payload: {} }, about(), false);
+    expect([asked, requests.length]).toEqual([['job-loads-of'], 8]);
+    await expect(accept({ type: plain, payload: {} }, about(), false)).rejects.toMatchObject({ code: 'TOO_MANY_JOBS' });
+  });
+
+  it.each([
+    [1, 0],
+    [3, 0],
+    [3, 2],
+    [100, 99],
+    [100, 20],
+  ])(
+    'when as many as there may be are under way: of fifty and more at once in two processes at most %d, after %d',
+    async (most, before) => {
+      const actor = `crowd-${most}-${before}`;
+      const insert = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)
+      SELECT 'job-' || $1 || n, 1, $1, 'dummy', 'queued', 0, 1, 0, now() - interval '1 day', false FROM generate_series(1, $2) n`;
+      await tables.query({ text: insert, values: [actor, before] });
+      const processes = [start(undefined, most), start(undefined, most)];
+      const asked = Array.from({ length: 2 * Math.max(25, most) }, (_, n) =>
+        processes[before > most / 2 ? n % 2 : 0]!.accept({ type: plain, payload: {} }, originOf({ actor }), false),
+      );
+      const outcomes = await Promise.allSettled(asked);
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(
+        Math.min(most, RATE + before) - before,
+      );
+    },
+  );
+
+  it('and has its place back as soon as it is written down and over', async () => {
+    const insert = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)
+      VALUES ($1, 3, 'swift', 'dummy', 'succeeded', 0, 1, 0, now() - interval '1 day', false)`;
+    const { accept, requests } = start(undefined, 2, (id) => tables.query({ text: insert, values: [id] }));
+    for (let n = 0; n < 6; n++) await accept({ type: plain, payload: {} }, originOf({ actor: 'swift' }), false);
+    expect(requests).toHaveLength(6);
   });
 
   it('of somebody of whom as many were begun within the time, occurrences of repeating jobs among them', async () => {
@@ -243,13 +271,16 @@ describe('a job is refused', () => {
     const repeat = { cron: '0 9 * * *', timeZone: 'UTC' };
     const insert = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped, repeat_cron)
       VALUES ($1, 1, 'regular', 'dummy', 'scheduled', 0, 1, 0, now() - interval '1 day', false, '0 9 * * *')`;
-    const { accept } = start(undefined, 100, (id) => tables.query({ text: insert, values: [id] }));
+    const accepted = (id: string) => tables.query({ text: insert, values: [id] });
+    const processes = [start(undefined, 100, accepted), start(undefined, 100, accepted)] as const;
     const about = () => originOf({ actor: 'regular' });
-    const asked = [1, 2, 3, 4].map(() => accept({ type: plain, payload: {}, repeat }, about(), false));
+    const wish = { type: plain, payload: {}, repeat };
+    const asked = Array.from({ length: 10 }, (_, n) => processes[n % 2 ? 1 : 0].accept(wish, about(), false));
     const outcomes = await Promise.allSettled(asked);
-    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'rejected']);
-    expect(outcomes[3]).toMatchObject({ reason: { kind: 'too-many', code: 'TOO_MANY_REPEATS' } });
-    await accept({ type: plain, payload: {}, repeat }, about(), true);
+    const refused = outcomes.filter(({ status }) => status === 'rejected');
+    expect(outcomes.length - refused.length).toBe(REPEATS);
+    for (const each of refused) expect(each).toMatchObject({ reason: { kind: 'too-many', code: 'TOO_MANY_REPEATS' } });
+    await processes[0].accept(wish, about(), true);
   });
 
   it('of a user whose files take all that they may, with the number', async () => {

@@ -1,4 +1,3 @@
-import { createQueues } from '../commands/queues.ts';
 import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { AppError, forbidden, reasonOf, unavailable } from '../errors.ts';
@@ -6,7 +5,6 @@ import { commandIdOf, thingIdOf } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
 import { together, writtenTogether } from '../together.ts';
-import { repeatingJobsOf } from '../projections/jobs.ts';
 import { currentMoments } from '../projections/playlist-moments.ts';
 import type { Pauses, Strategy } from './backoff.ts';
 import type { JobPlan, JobType, PlanContext } from './job-type.ts';
@@ -28,6 +26,8 @@ export interface JobWish {
   readonly ownerId?: string;
   /** Throws when it is not to be. Called once it is known that the command was not sent before. */
   readonly check?: () => Promise<void> | void;
+  /** Takes hold of what the job takes the place of, or throws. Called when nothing else is in the way of it any more. */
+  readonly take?: () => Promise<unknown>;
 }
 
 /** How a job is to be done; what is not given is as its type and the configuration have it. */
@@ -82,26 +82,26 @@ export function createAccept({
   const keep = keeping(tables);
   const momentOf = together((playlists: readonly string[]) => currentMoments(database, playlists, catalogTopic));
   const context = { ...given, momentOf };
-  const inTurn = createQueues();
 
   /** Called once it is known that the command was not sent before. */
   async function request(jobId: string, wish: JobWish, origin: CommandOrigin, isAdmin: boolean): Promise<JobRequest> {
     const { actor } = origin;
-    const { type, payload, runAt, repeat, replaces, check, handling = {}, ownerId: caller = actor } = wish;
+    const { type, payload, runAt, repeat, replaces, check, take, handling = {}, ownerId: caller = actor } = wish;
     const { attempts = standardAttempts, backoff: strategy = type.backoff, priority = NORMAL } = handling;
     await check?.();
     if (type.access === 'admins' && !isAdmin) throw forbidden('Only admins may start such a job.');
-    await mustHaveRoom(caller);
     // Whoever does it for somebody else does not lend him his own rights.
     const asAdmin = isAdmin && caller === actor;
-    const repeating = repeat ? await repeatOf(repeat, caller, asAdmin) : null;
+    const repeating = repeat ? repeatFrom(repeat, { ...repeats, isAdmin: asAdmin }, new Date(now())) : null;
     const plan = await type.plan(payload, { ...context, jobId, caller, isAdmin: asAdmin });
     if (type.usesFiles && type.access === 'everybody') await stored.mustHaveRoom(caller, plan.bytes ?? 0);
     if (repeat && plan.items)
       throw new AppError('rejected', 'CANNOT_REPEAT', 'What has items of its own cannot repeat.');
+    await mustHaveRoom(caller, { jobId, version: 0, repeats: repeating !== null && !asAdmin });
     // Another one for another body under the same key: what its first try has kept does not mix with it.
     const payloadId = plan.payload || plan.items ? `${jobId}.${commandIdOf(jobId, origin.bodyHash).slice(0, 8)}` : null;
     if (payloadId !== null) await keep({ payloadId, plan });
+    await take?.();
     return {
       ...{ jobType: type.name, ownerId: caller, parameters: JSON.stringify(plan.parameters), attempts },
       ...{ payloadId, provider: plan.provider ?? null, total: plan.items?.length ?? 1 },
@@ -111,22 +111,12 @@ export function createAccept({
     };
   }
 
-  async function repeatOf(asked: RepeatRequest, account: string, isAdmin: boolean) {
-    const { seconds, perAccount } = repeats;
-    if (!isAdmin && (await repeatingJobsOf(database, account)) >= perAccount)
-      throw new AppError('too-many', 'TOO_MANY_REPEATS', `You have ${perAccount} repeating jobs that have not ended.`);
-    return repeatFrom(asked, { seconds, isAdmin }, new Date(now()));
-  }
-
   return async (wish, origin, isAdmin) => {
     const jobId = thingIdOf('job', origin.commandId);
-    const send = () =>
-      commands.job({
-        ...{ stream: jobId, command: { type: 'RequestJob' }, origin },
-        context: async () => ({ request: await request(jobId, wish, origin, isAdmin) }),
-      });
-    // One after the other, so that each counts those before it.
-    const outcome = await (wish.repeat ? inTurn(wish.ownerId ?? origin.actor, send) : send());
+    const outcome = await commands.job({
+      ...{ stream: jobId, command: { type: 'RequestJob' }, origin },
+      context: async () => ({ request: await request(jobId, wish, origin, isAdmin) }),
+    });
     return { ...outcome, jobId };
   };
 }

@@ -80,6 +80,20 @@ it('lets accounts pass in turn: one does not use up what another asks for', asyn
   expect(await take(many[0]!)).toBeGreaterThan(0);
 });
 
+it('does not let one come back at once for whom there is no room, while those before it have yet to come for theirs', async () => {
+  const granted = mails('a', 20);
+  await takeAll(granted);
+  const waiting = mails('a', 30);
+  await takeAll(waiting);
+  await tables.query({
+    text: `UPDATE mail_turns SET granted_at = granted_at - interval '2 hours' WHERE job_id = ANY($1)`,
+    values: [granted.slice(0, 15).map(({ jobId }) => jobId)],
+  });
+  const waits = await takeAll(waiting.toReversed());
+  expect(waits.slice(0, 15).every((ms) => ms > 1_000_000)).toBe(true);
+  expect(waits.slice(15)).toEqual(Array(15).fill(0));
+});
+
 it('gives the place of a job that does not come back to the next one', async () => {
   await takeAll(mails('a', 20));
   const [gone, next] = [mail('a'), mail('a')];

@@ -74,12 +74,15 @@ interface Line {
   readonly ends: readonly number[];
 }
 
-/** Each turn that ends makes room for one of the line; those of whom the next will be had end as much later. */
+/**
+ * Each turn that ends makes room for one of the line; those of whom the next will be had end as much later. Turns that are free now
+ * are for those who come first in the line: they end after their whole time.
+ */
 function waitOf(line: Line | undefined, count: number, seconds: number): number {
   const behind = (line?.place ?? 0) - (count - (line?.ends.length ?? 0));
   if (!line?.place || behind <= 0) return 0;
   const rounds = Math.floor((behind - 1) / count);
-  const end = line.ends[(behind - 1) % count] ?? 0;
+  const end = line.ends[(behind - 1) % count] ?? seconds * 1_000;
   return Math.max(1, Math.ceil(end + rounds * seconds * 1_000));
 }
 

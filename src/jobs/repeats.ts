@@ -19,8 +19,6 @@ export interface RepeatRequest {
 export interface RepeatLimits {
   /** Shortest time between two occurrences, in seconds. */
   readonly seconds: number;
-  /** Repeating jobs of one account that have not ended. */
-  readonly perAccount: number;
 }
 
 /** Occurrences after which a user's repeating job ends, unless it is extended. */

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { queuedJob } from '../../test/support/jobs.ts';
 import type { Held, Leases, QueuedJob, Sharing } from './leases.ts';
 import { type Runner, type RunnerOptions, startRunner } from './runner.ts';
+import type { LeftAlone } from './work-in-hand.ts';
 
 /** Jest's clock does not reach the timers of `node:timers/promises`. */
 const wait = (ms: number, signal: AbortSignal) =>
@@ -87,7 +88,7 @@ function handMadeLeases(waiting: QueuedJob[]) {
 interface Handled {
   readonly job: QueuedJob;
   readonly signal: AbortSignal;
-  finish(version?: number): void;
+  finish(outcome?: number | LeftAlone): void;
   fail(error: Error): void;
 }
 
@@ -100,9 +101,9 @@ async function start(jobs: readonly QueuedJob[], options: Partial<RunnerOptions>
     leases: hand.leases,
     ...{ lanes: () => [{ name: 'dummy', state: 'closed' }], concurrency: 2, leaseMs: LEASE_MS },
     handle(job, signal) {
-      const { promise, resolve, reject } = Promise.withResolvers<number>();
+      const { promise, resolve, reject } = Promise.withResolvers<number | LeftAlone>();
       left.push(() => resolve(job.version));
-      begun.push({ job, signal, finish: (version = job.version + 2) => resolve(version), fail: reject });
+      begun.push({ job, signal, finish: (outcome = job.version + 2) => resolve(outcome), fail: reject });
       return promise;
     },
     ...{ wait, report: (message) => reports.push(message) },
@@ -172,6 +173,18 @@ describe('a runner takes', () => {
     finishAll(begun.slice(0, 1));
     await pass(0);
     expect([begun.length, runner.running]).toEqual([11, 10]);
+  });
+
+  it('another job of an account that is alone as soon as one ends, though the last place is never its own', async () => {
+    const { hand, begun } = await start(jobsOf(2), { concurrency: 3 });
+    const { take } = hand.leases;
+    hand.leases.take = (lanes, limit, sharing) => take(lanes, limit - 1, sharing);
+    for (let n = 0; n < 5; n++) {
+      hand.waiting.push(...jobsOf(1));
+      begun[n]!.finish();
+      await pass(0);
+      expect(begun).toHaveLength(n + 3);
+    }
   });
 
   it('a job at its time', async () => {
@@ -280,6 +293,17 @@ describe('a lease', () => {
     await pass(900);
     expect(hand.released).toEqual([]);
     await pass(200);
+    expect(hand.released).toHaveLength(1);
+  });
+
+  it('of a job that is to be left alone is kept for so long, and held meanwhile, and nothing is asked for often', async () => {
+    const { begun, hand } = await start(jobsOf(1));
+    const { length } = hand.asked;
+    begun[0]!.finish({ leaveMs: 60_000 });
+    await pass(59_000);
+    expect([hand.released, hand.ours.size]).toEqual([[], 1]);
+    expect(hand.asked.length - length).toBeLessThanOrEqual(125);
+    await pass(1_500);
     expect(hand.released).toHaveLength(1);
   });
 

@@ -55,7 +55,7 @@ export function startRunner({ handle, report, wait = sleep, ...options }: Runner
     try {
       await hand.letGo(leases, leaseMs);
       if (await taker.take()) return;
-      const isNoHurry = hand.running > 0 && taker.hasRoom();
+      const isNoHurry = hand.running > 0 && taker.mayTakeMore();
       const moment = isNoHurry ? wait(MOMENT_MS, stopping.signal) : undefined;
       await waitForBell(await taker.dueIn());
       await moment;
@@ -112,13 +112,18 @@ function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand
   const hasRoom = () => hand.running < concurrency;
   const begin = (job: QueuedJob) => (stopping.aborted ? hand.decline(job) : hand.begin(job));
 
+  /** Places that each account has. */
+  function heldNow(): Map<string, number> {
+    const held = new Map<string, number>();
+    for (const { job } of hand.runs()) held.set(job.ownerId, (held.get(job.ownerId) ?? 0) + 1);
+    return held;
+  }
+
   function takeOf(closed: readonly string[], room: number): Promise<QueuedJob[]> {
     const now = performance.now();
     const lost = now - lookedForLostAt >= LOST_EVERY * leaseMs;
     if (lost) lookedForLostAt = now;
-    const held = new Map<string, number>();
-    for (const { job } of hand.runs()) held.set(job.ownerId, (held.get(job.ownerId) ?? 0) + 1);
-    return leases.take(closed, room, { lost, share, held });
+    return leases.take(closed, room, { lost, share, held: heldNow() });
   }
 
   /** One job finds out whether what its lane needs is well again. */
@@ -130,7 +135,8 @@ function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand
   }
 
   return {
-    hasRoom,
+    /** The last place is kept free of an account that has its share: the others are all that it can have. */
+    mayTakeMore: () => hand.running < concurrency - (Math.max(0, ...heldNow().values()) >= share ? 1 : 0),
     /** Returns whether there may be more. */
     async take(): Promise<boolean> {
       const usable = lanes();

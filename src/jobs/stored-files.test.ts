@@ -56,3 +56,55 @@ it('forgets files of jobs that are too old to be there, and no covers', async ()
   await files.mustHaveRoom('f', 400);
   await expect(files.mustHaveRoom('f', 401)).rejects.toMatchObject(FULL);
 });
+
+/** Claims of two processes at the same time, and what is counted after them. */
+const processes = () => [createStoredFiles(tables, MOST), createStoredFiles(tables, MOST)] as const;
+const counted = async (account: string) => {
+  const [row] = await tables.query<{ counted: number; files: number }>({
+    text: `SELECT s.bytes AS counted, (SELECT coalesce(sum(bytes), 0)::bigint FROM stored_files f WHERE f.account_id = s.account_id) AS files
+      FROM stored_bytes s WHERE s.account_id = $1`,
+    values: [account],
+  });
+  return row;
+};
+
+it('counts a file once that two processes claim at the same time', async () => {
+  for (let round = 0; round < 20; round++) {
+    const file = { name: `reports/twice-${round}`, account: `twice-${round}`, bytes: 600 };
+    await Promise.all(processes().map((each) => each.claim(file)));
+    expect(await counted(file.account)).toEqual({ counted: 600, files: 600 });
+  }
+});
+
+it('claims and forgets at the same time in several processes, and counts what is there', async () => {
+  const accounts = ['g', 'h', 'i'];
+  const names = accounts.flatMap((account) => [1, 2, 3].map((n) => ({ account, name: `exports/${account}${n}` })));
+  for (let round = 0; round < 20; round++) {
+    const [one, other] = processes();
+    await Promise.all([
+      ...names.map(({ name, account }) => one.claim({ name, account, bytes: 10 + round })),
+      ...names.toReversed().map(({ name, account }) => other.claim({ name, account, bytes: 20 + round })),
+      other.forget(names.map(({ name }) => name)),
+      one.forget(names.map(({ name }) => name).toReversed()),
+    ]);
+  }
+  for (const account of accounts) {
+    const sums = await counted(account);
+    expect(sums?.counted).toBe(sums?.files);
+  }
+});
+
+it('forgets claims whose files never came, covers among them, and looks for each until it was found', async () => {
+  for (const name of ['covers/lost', 'reports/lost', 'covers/kept', 'covers/young'])
+    await files.claim({ name, account: 'j', bytes: 100 });
+  await tables.query({
+    text: `UPDATE stored_files SET stored_at = now() - interval '2 s' WHERE account_id = 'j' AND name <> 'covers/young'`,
+  });
+  const looked: string[] = [];
+  const isThere = (name: string) => Promise.resolve(looked.push(name) > 0 && name === 'covers/kept');
+  for (let n = 0; n < 2; n++) await files.forgetLost(1_000, isThere);
+  expect(looked.filter((name) => name.endsWith('lost') || name === 'covers/kept').sort()).toEqual([
+    ...['covers/kept', 'covers/lost', 'reports/lost'],
+  ]);
+  expect(await counted('j')).toEqual({ counted: 200, files: 200 });
+});

@@ -4,8 +4,13 @@ import type { Held, Leases, QueuedJob } from './leases.ts';
 /** Why work is broken off. While the database is away leases cannot be renewed, and others may take the job once it is back. */
 export type Interruption = 'lease lost' | 'database away' | 'job ended' | 'process stops';
 
+/** Nothing became of a job: for so many milliseconds nobody is to take it. */
+export interface LeftAlone {
+  readonly leaveMs: number;
+}
+
 /** Works on one job. Resolves to the version that the job's stream has after it. */
-export type HandleJob = (job: QueuedJob, signal: AbortSignal) => Promise<number>;
+export type HandleJob = (job: QueuedJob, signal: AbortSignal) => Promise<number | LeftAlone>;
 
 export interface Run {
   readonly job: QueuedJob;
@@ -20,14 +25,14 @@ interface RunUnderWay extends Run {
 interface Ended extends Held {
   /** When, in milliseconds of `performance.now()`. */
   readonly at: number;
-  /** Nothing became of it: it is left alone for a moment. */
-  readonly inVain: boolean;
+  /** For so long after it nobody is to take it. */
+  readonly leaveMs: number;
 }
 
 /** The jobs that a process has leased. */
 export interface WorkInHand {
   readonly running: number;
-  /** Those that are done, and still leased. */
+  /** Those that are done, and are still leased only because the queue may not have heard of it. */
   readonly ended: number;
   runs(): readonly Run[];
   /** Of all that are leased. */
@@ -41,6 +46,7 @@ export interface WorkInHand {
   finished(): Promise<unknown>;
 }
 
+/** What nothing became of is left alone for a moment. */
 const IN_VAIN_MS = 1_000;
 
 /** `onEnd` is called whenever there is room again. */
@@ -50,7 +56,7 @@ export function createWorkInHand(handle: HandleJob, report: (message: string) =>
 
   const runsOf = (jobId: string) => [...runs].filter(({ job }) => job.jobId === jobId);
 
-  async function work(job: QueuedJob, signal: AbortSignal): Promise<number> {
+  async function work(job: QueuedJob, signal: AbortSignal): Promise<number | LeftAlone> {
     try {
       return await handle(job, signal);
     } catch (error) {
@@ -59,22 +65,26 @@ export function createWorkInHand(handle: HandleJob, report: (message: string) =>
     }
   }
 
-  function end(run: RunUnderWay, version: number): void {
+  function end(run: RunUnderWay, outcome: number | LeftAlone): void {
     runs.delete(run);
-    if (runsOf(run.job.jobId).length === 0) leave(run.job, version);
+    if (runsOf(run.job.jobId).length === 0) leave(run.job, outcome);
     onEnd();
   }
 
-  function leave({ jobId, version: before }: QueuedJob, version: number): void {
-    ended.push({ jobId, version, at: performance.now(), inVain: version <= before });
+  function leave({ jobId, version: before }: QueuedJob, outcome: number | LeftAlone): void {
+    const version = typeof outcome === 'number' ? outcome : before;
+    const inVainMs = typeof outcome === 'number' ? IN_VAIN_MS : outcome.leaveMs;
+    ended.push({ jobId, version, at: performance.now(), leaveMs: version <= before ? inVainMs : 0 });
   }
+
+  const isLeft = ({ at, leaveMs }: Ended) => performance.now() - at < leaveMs;
 
   return {
     get running() {
       return runs.size;
     },
     get ended() {
-      return ended.length;
+      return ended.filter((each) => !isLeft(each)).length;
     },
     runs: () => [...runs],
     jobIds: () => [...[...runs].map(({ job }) => job.jobId), ...ended.map(({ jobId }) => jobId)],
@@ -86,14 +96,14 @@ export function createWorkInHand(handle: HandleJob, report: (message: string) =>
       const run: RunUnderWay = {
         job,
         interrupt: (why) => control.abort(why),
-        done: work(job, control.signal).then((version) => end(run, version)),
+        done: work(job, control.signal).then((outcome) => end(run, outcome)),
       };
       runs.add(run);
     },
     decline: (job) => leave(job, 0),
     async letGo(leases, leaseMs) {
       const now = performance.now();
-      const held = ended.filter(({ at, inVain }) => !inVain || now - at >= IN_VAIN_MS);
+      const held = ended.filter((each) => !isLeft(each));
       if (held.length === 0) return;
       // What the queue has not heard of after a lease's time it may never hear of: nothing was recorded.
       const asked = held.map(({ jobId, version, at }) => ({ jobId, version: now - at > leaseMs ? 0 : version }));

@@ -1,4 +1,4 @@
-import { hadNoConnection, sqlState } from './pool.ts';
+import { hadNoConnection, sqlState, wasConnected } from './pool.ts';
 
 /** SQLSTATEs by which the server says that it is going, not yet there, or out of resources; and a cancelled query. */
 const OUTAGE_STATES = /^(?:08|53|57P|58)|^57014$/;
@@ -11,30 +11,34 @@ const OUTAGE_CODES = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
 ]);
-/** pg's own errors of broken connections carry no code. */
+/** pg's own errors of broken connections carry no code; other libraries have none of these words. */
 const OUTAGE_MESSAGES =
   /^(?:Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end)/;
 
 /** Whether the database did not answer, as against answering with an error of ours. */
 export function isDatabaseOutage(error: unknown): boolean {
   const state = sqlState(error);
-  if (state !== undefined) return OUTAGE_STATES.test(state);
+  return state === undefined ? isBroken(error) : OUTAGE_STATES.test(state);
+}
+
+/** Whether these are the words of a connection that broke, of whichever server. */
+function isBroken(error: unknown): boolean {
   if (!Error.isError(error)) return false; // unlike `instanceof`, true also of what Node makes outside of a test's realm
-  if ('errors' in error && Array.isArray(error.errors)) return error.errors.some(isDatabaseOutage);
+  if ('errors' in error && Array.isArray(error.errors)) return error.errors.some(isBroken);
   return ('code' in error && OUTAGE_CODES.has(String(error.code))) || OUTAGE_MESSAGES.test(error.message);
 }
 
 const LOST_STATES = /^(?:08|57P)/;
 
 /**
- * Whether the database ended a connection, or none was to be had. Narrower than an outage: a query that takes too long, or finds no
- * room, may be to blame itself, and a code of the network may be of another server.
+ * Whether the database ended a connection, did not answer on it, or none was to be had. Narrower than an outage: a query that the
+ * server itself ends, or for which it has no room, may be to blame, and an error of the network may be of another server.
  */
 export function isConnectionLost(error: unknown): boolean {
-  const state = sqlState(error);
   if (hadNoConnection(error)) return true;
+  const state = sqlState(error);
   if (state !== undefined) return LOST_STATES.test(state);
-  return Error.isError(error) && error.message.startsWith('Connection terminated');
+  return isBroken(error) && (wasConnected(error) || (Error.isError(error) && OUTAGE_MESSAGES.test(error.message)));
 }
 
 const CANNOT_CONNECT_NOW = '57P03';

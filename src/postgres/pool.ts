@@ -29,6 +29,11 @@ function noConnection(error: unknown): never {
   throw error;
 }
 
+const whileConnected = new WeakSet<Error>();
+
+/** Whether it ended a use of a pool's connection: what tells an error of the network from the same one of another server. */
+export const wasConnected = (error: unknown): boolean => Error.isError(error) && whileConnected.has(error);
+
 /** A pool of connections on which nothing runs before it was prepared, and none is used again after a failure. */
 export interface Database extends Stoppable {
   use<T>(work: (client: Client) => Promise<T>): Promise<T>;
@@ -92,7 +97,7 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
       await options.prepare?.(client);
     } catch (error) {
       client.release(true);
-      throw error;
+      return noConnection(error);
     }
     prepared.add(client);
     return client;
@@ -107,6 +112,7 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
       return result;
     } catch (error) {
       usable = sqlState(error) !== undefined; // anything but the server's answer may have left half of one on it
+      if (!usable && Error.isError(error)) whileConnected.add(error);
       throw error;
     } finally {
       client.release(!usable);

@@ -297,46 +297,28 @@ export async function jobsOf(
 }
 
 /** How many jobs an account has, counted no further than the limit. */
-interface JobLoad {
+export interface JobLoad {
   /** That have not ended. */
   readonly unfinished: number;
   /** That were begun in the last `seconds`. */
   readonly started: number;
 }
 
-/** How much these accounts have to do, in their order. */
-export async function jobLoadsOf(
-  database: Database,
-  owners: readonly string[],
-  limits: JobLoad & { readonly seconds: number },
-): Promise<JobLoad[]> {
-  const rows = await database.query<JobLoad & { owner: string }>({
-    name: 'job-loads-of',
-    text: `SELECT o.id AS owner, u.unfinished, s.started FROM unnest($1::text[]) AS o (id)
-      CROSS JOIN LATERAL (SELECT count(*) AS unfinished FROM
-        (SELECT FROM jobs WHERE owner_id = o.id AND state NOT IN ${OVER} LIMIT $2) j) u
-      CROSS JOIN LATERAL (SELECT count(*) AS started FROM
-        (SELECT FROM jobs WHERE owner_id = o.id AND created_at > now() - $4 * interval '1 s' LIMIT $3) j) s`,
-    values: [[...new Set(owners)], limits.unfinished, limits.started, limits.seconds],
-  });
-  const loads = new Map(rows.map(({ owner, ...load }) => [owner, load]));
-  return owners.map((owner) => loads.get(owner) ?? { unfinished: 0, started: 0 });
-}
+/** A JobLoad of each account of `$1`; `$2` to `$4`: the limits, and the seconds. */
+export const JOB_LOADS = `SELECT o.id AS account, u.unfinished, s.started FROM unnest($1::text[]) AS o (id)
+  CROSS JOIN LATERAL (SELECT count(*) AS unfinished FROM
+    (SELECT FROM jobs WHERE owner_id = o.id AND state NOT IN ${OVER} LIMIT $2) j) u
+  CROSS JOIN LATERAL (SELECT count(*) AS started FROM
+    (SELECT FROM jobs WHERE owner_id = o.id AND created_at > now() - $4 * interval '1 s' LIMIT $3) j) s`;
 
-/** How many repeating jobs of an account have not ended. */
-export async function repeatingJobsOf(database: Database, owner: string): Promise<number> {
-  const [row] = await database.query<{ count: number }>({
-    name: 'repeating-jobs-of',
-    text: `SELECT count(*) AS count FROM jobs WHERE owner_id = $1 AND state NOT IN ${OVER} AND repeat_cron IS NOT NULL`,
-    values: [owner],
-  });
-  return row?.count ?? 0;
-}
+/** How many repeating jobs have not ended, of the account that `account` is in SQL. */
+export const REPEATING_OF = (account: string) =>
+  `SELECT count(*) FROM jobs WHERE owner_id = ${account} AND state NOT IN ${OVER} AND repeat_cron IS NOT NULL`;
 
-export async function jobExists(database: Database, id: string): Promise<boolean> {
-  return (
-    (await database.query({ name: 'job-exists', text: 'SELECT FROM jobs WHERE id = $1', values: [id] })).length > 0
-  );
+/** The time that a job was asked for; undefined when there is no such job. */
+export async function jobTimeOf(database: Database, id: string): Promise<Date | undefined> {
+  const text = 'SELECT coalesce(run_at, created_at) AS time FROM jobs WHERE id = $1';
+  return (await database.query<{ time: Date }>({ name: 'job-time-of', text, values: [id] }))[0]?.time;
 }
 
 /** Jobs that were given up, and whom nobody has dropped, the newest first. */

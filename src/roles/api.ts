@@ -73,7 +73,7 @@ function jobsOf({ config, resources, commits }: Context, { reads, commands, file
   const { admin: tables } = resources;
   const catalogTopic = topicOf(config.NAMESPACE, 'catalog');
   const { mail } = config;
-  const repeats = { seconds: config.REPEAT_SECONDS, perAccount: config.REPEATS };
+  const repeats = { seconds: config.REPEAT_SECONDS };
   const mustHaveRoom = quotaOf(config, reads);
   const accept = createAccept({
     ...{ commands, database: reads, catalogTopic, files, mail, tables, now: Date.now },
@@ -103,11 +103,17 @@ function addSweepers(
   const stored = storedFilesOf(config, resources.admin);
   const removed = (names: readonly string[]) => stored.forget(names);
   lifecycle.add('sweeper', sweepHourly({ files, prefix: COVERS, named, now: Date.now, removed }, say));
-  const forgetOld = () =>
+  const isThere = async (name: string) => {
+    const file = await files.open(name);
+    await file?.close();
+    return file !== undefined;
+  };
+  const forget = () =>
     stored
       .forgetOld(olderThanMs + DAY_MS)
+      .then(() => stored.forgetLost(DAY_MS, isThere))
       .catch((error: unknown) => logger.warn(`sizes of files are kept too long: ${reasonOf(error)}`));
-  lifecycle.add('stored files', hourly(forgetOld));
+  lifecycle.add('stored files', hourly(forget));
   for (const prefix of MADE_BY_JOBS) {
     lifecycle.add('sweeper', sweepHourly({ files, prefix, olderThanMs, now: Date.now, removed }, say));
   }

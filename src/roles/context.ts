@@ -54,8 +54,8 @@ export interface Commits {
 export const channelOf = ({ NAMESPACE }: Config) => `${NAMESPACE} commits`;
 
 /** How many jobs an account may have and begin. */
-export const quotaOf = ({ JOBS_UNFINISHED, RATE_JOBS }: Config, database: Database) =>
-  createQuota({ database, unfinished: JOBS_UNFINISHED, rate: rateOf(RATE_JOBS) });
+export const quotaOf = ({ JOBS_UNFINISHED, RATE_JOBS, REPEATS }: Config, database: Database) =>
+  createQuota({ database, unfinished: JOBS_UNFINISHED, rate: rateOf(RATE_JOBS), repeats: REPEATS });
 
 /** In the namespace's own tables. */
 export const storedFilesOf = ({ STORED_BYTES }: Config, tables: Database) => createStoredFiles(tables, STORED_BYTES);

@@ -24,7 +24,7 @@ import { readAdoption } from '../log/ownership.ts';
 import { domainOf } from '../providers/mail/address.ts';
 import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
 import { consumerProbe } from '../probes.ts';
-import { jobExists } from '../projections/jobs.ts';
+import { jobTimeOf } from '../projections/jobs.ts';
 import { throttled } from '../throttle.ts';
 
 import { type Context, pausesOf, quotaOf, storedFilesOf } from './context.ts';
@@ -57,8 +57,8 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   });
   const occurrences = createOccurrences({
     ...{ commands, logger, mustHaveRoom: quotaOf(config, reads), now: Date.now },
-    exists: (jobId) => jobExists(reads, jobId),
     rightsOf: createRights(tables),
+    timeOf: (jobId) => jobTimeOf(reads, jobId),
   });
   const common = {
     ...{ worker, connection, log, placement, logger, onCrash: context.crash, ready: () => reads.ready() },

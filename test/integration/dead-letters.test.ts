@@ -81,7 +81,42 @@ describe('a dead letter', () => {
     expect(await listed()).not.toContain(id);
     expect((await jobOf(id))?.state).toBe('dead');
     const again = await admin.post(`/admin/dead-letters/${id}/redrive`, body, key);
-    expect([again.status, again.body?.data?.jobId]).toEqual([202, jobId]);
+    expect([again.status, again.body?.data?.jobId, again.headers.get('idempotency-replayed')]).toEqual([
+      202,
+      jobId,
+      'true',
+    ]);
+  });
+
+  it('is not done again once more under another key, nor with another payload under the same one', async () => {
+    const id = await deadJob(100);
+    const redrive = (body: object | undefined, key: string) =>
+      admin.post(`/admin/dead-letters/${id}/redrive`, body, { 'idempotency-key': key });
+    const body = { payload: { failures: 0 } };
+    expect((await redrive(body, 'one')).status).toBe(202);
+    const already = { status: 409, body: { code: 'ALREADY_REDRIVEN' } };
+    expect(await redrive(body, 'other')).toMatchObject(already);
+    expect(await redrive({ payload: { failures: 1 } }, 'other')).toMatchObject(already);
+    expect(await redrive(undefined, 'bare')).toMatchObject(already);
+    expect(await owner.client.post(`/jobs/${id}/retry`)).toMatchObject(already);
+    const reused = await redrive({ payload: { failures: 1 } }, 'one');
+    expect(reused).toMatchObject({ status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } });
+    expect((await redrive(body, 'one')).headers.get('idempotency-replayed')).toBe('true');
+  });
+
+  it('is done again by a retry or by another job, and not by both', async () => {
+    for (let round = 0; round < 8; round++) {
+      const id = await deadJob(2);
+      const answers = await Promise.all([
+        admin.post(`/admin/dead-letters/${id}/redrive`, { payload: { failures: 0 } }),
+        owner.client.post(`/jobs/${id}/retry`),
+      ]);
+      const accepted = answers.flatMap(({ status, body }) => (status === 202 ? [body?.data?.jobId ?? ''] : []));
+      expect(accepted).toHaveLength(1);
+      const jobs = (await owner.client.get('/jobs?limit=100')).body?.data?.jobs ?? [];
+      expect(jobs.filter(({ replaces }) => replaces === id)).toHaveLength(accepted[0] === id ? 0 : 1);
+      await until(accepted[0]!, 'succeeded');
+    }
   });
 
   it('is done again once with a corrected payload, however many want it at the same time', async () => {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { JobEvent, JobFile, JobRequest } from '../../src/events/jobs.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import { jobAttempts } from '../../src/projections/job-attempts.ts';
-import { deadJobs, findJob, jobLoadsOf, jobs, jobsOf } from '../../src/projections/jobs.ts';
+import { deadJobs, findJob, JOB_LOADS, jobs, jobsOf } from '../../src/projections/jobs.ts';
 import { fileOfJob, filesOf, findFiles } from '../../src/projections/made-files.ts';
 import { changesOf } from '../../src/projections/postgres-store.ts';
 import type { Applied } from '../../src/projections/projection.ts';
@@ -260,7 +260,7 @@ describe('jobs of an account', () => {
   it('that have not ended are counted, no further than is asked', async () => {
     await writeMany();
     const count = mine.filter((index) => index % 5 < 2).length;
-    expect(await unfinishedOf(['user-1', 'nobody', 'user-1'], 100)).toEqual([count, 0, count]);
+    expect(await unfinishedOf(['user-1', 'nobody'], 100)).toEqual([count, 0]);
     expect(await unfinishedOf(['user-1'], 3)).toEqual([3]);
   });
 
@@ -272,7 +272,9 @@ describe('jobs of an account', () => {
 });
 
 async function unfinishedOf(owners: readonly string[], unfinished: number): Promise<number[]> {
-  const loads = await jobLoadsOf(database, owners, { unfinished, started: 0, seconds: 0 });
+  const loads = await database.query<{ account: string; unfinished: number }>({
+    ...{ text: JOB_LOADS, values: [owners, unfinished, 0, 0] },
+  });
   return loads.map((load) => load.unfinished);
 }
 

@@ -34,8 +34,9 @@ const unchanged: AppDependencies['access'] = {
 const noFiles: AppDependencies['files'] = { put: () => Promise.resolve(), open: () => Promise.resolve(undefined) };
 
 /** Accepts jobs that are accepted by nobody else, unless their wish forbids it. */
-const accept: AppDependencies['jobs']['accept'] = async ({ check }, { commandId }) => {
+const accept: AppDependencies['jobs']['accept'] = async ({ check, take }, { commandId }) => {
   await check?.();
+  await take?.();
   return { jobId: thingIdOf('job', commandId), recordId: 'r', version: 1, replayed: false };
 };
 
@@ -91,7 +92,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
       links: { keys: { current: KEYS.LINK_KEY }, age: 900 },
       mail: { enabled: ['smtp', 'file'], standard: 'file' },
       filesProvider: 'disk',
-      repeats: { seconds: 900, perAccount: 20 },
+      repeats: { seconds: 900 },
       mustHaveRoom: () => Promise.resolve(),
       batch: { items: 5, bytes: 200_000 },
       ...jobs,

@@ -8,6 +8,7 @@ import { byKey } from '../../projections/lists.ts';
 import { storable } from '../../text.ts';
 import { isAdmin } from '../access.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
+import { mustNotBeRedriven } from '../dead-letters.ts';
 import { jobAccepted, jobView, repeat } from '../job-schemas.ts';
 import { jobBody, wishOf } from '../job-wishes.ts';
 import { inPieces } from '../long-answers.ts';
@@ -158,11 +159,12 @@ export const jobRoutes =
       const command = { type: 'RetryJob', failedOnly, actor: callerOf(request), isAdmin: isAdmin(request) } as const;
       // What is only in the query is part of what is asked for.
       const origin = originOf(request, idempotencyKeys, { failedOnly });
-      const context = async () => {
-        await deps.jobs.mustHaveRoom(callerOf(request));
+      const context = async (version: number) => {
         const { job, ownerId } = await visibleJob(database, request, stream);
         const refusal = refusalOf(jobTypeOf(job.type), await rightsOf(ownerId));
         if (refusal) throw new AppError('forbidden', refusal.code, refusal.message);
+        await mustNotBeRedriven(database, stream, version);
+        await deps.jobs.mustHaveRoom(ownerId, { jobId: stream, version });
         return undefined;
       };
       markReplay(reply, await commands.job({ stream, command, origin, context }));

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { wereFilesAway } from '../guarded-files.ts';
 import { archive } from './archive.ts';
 import { onScratch } from './scratch-file.ts';
 
@@ -39,6 +40,11 @@ describe('a file on scratch', () => {
     });
     await expect(broken).rejects.toThrow('the disk is broken');
     expect(await left()).toEqual([]);
+  });
+
+  it('for which there is no room fails as a store of files does', async () => {
+    const full = attempt(1, () => Promise.reject(Object.assign(new Error('no space left'), { code: 'ENOSPC' })));
+    expect(wereFilesAway(await full.catch((error: unknown) => error))).toBe(true);
   });
 
   it('may be gone already', async () => {

@@ -1,5 +1,6 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { remembered } from '../guarded-files.ts';
 import type { Tools, Work } from '../job-type.ts';
 
 /** No attempt takes so long. */
@@ -18,7 +19,7 @@ export async function onScratch<T>(
   // A worker that was frozen and is alive again may still write what its attempt is called.
   const file = path.join(scratch, `${jobId}.${attempt}`);
   try {
-    return await make(file);
+    return await make(file).catch(remembered); // a disk that is full here is no attempt either
   } finally {
     await rm(file, { force: true });
   }
