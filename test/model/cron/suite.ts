@@ -1,0 +1,58 @@
+import { expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { nextTime } from '../../../src/jobs/cron.ts';
+import { type Expression, shapes } from './expressions.ts';
+import { byElapsedTime, changesOf, minutesAround, type Moment, onceForEachMinute } from './minutes.ts';
+
+const seed = Number(process.env.SEED ?? Date.now()) | 0;
+
+/** On each side of a change: at most two hours are left out or come twice. */
+const HOURS = 3;
+
+/** All that the product gives for these moments. */
+function timesOf(cron: string, timeZone: string, moments: readonly Moment[]): Date[] {
+  const [first, last] = [moments[0]?.time ?? new Date(0), moments.at(-1)?.time ?? new Date(0)];
+  const times: Date[] = [];
+  let next = nextTime(cron, timeZone, new Date(first.getTime() - 1));
+  for (; next && next <= last; next = nextTime(cron, timeZone, next)) times.push(next);
+  return times;
+}
+
+const expected = ({ goesByElapsedTime, matches }: Expression, moments: readonly Moment[]) =>
+  goesByElapsedTime ? byElapsedTime(moments, matches) : onceForEachMinute(moments, matches);
+
+export interface CronOptions {
+  /** Zones that are tried; all of the runtime unless it is given. */
+  readonly zones?: number;
+  /** Zones that are among them in any case. */
+  readonly always?: readonly string[];
+  /** Expressions at each change. */
+  readonly expressions: number;
+}
+
+/** All changes of clocks, 2024 to 2034, of so many zones: the product against a reference that counts minutes. */
+export function cronSuite({ zones, always = [], expressions }: CronOptions): void {
+  it('expressions come where clocks change as one has it that counts every minute', () => {
+    process.stdout.write(`cron model: SEED=${seed}\n`);
+    const all = Intl.supportedValuesOf('timeZone');
+    const some = zones === undefined ? all : fc.sample(fc.constantFrom(...all), { seed, numRuns: zones });
+    const made = fc.sample(shapes, { seed, numRuns: 10_000 });
+    let tried = 0;
+    for (const timeZone of new Set([...always, ...some])) {
+      for (const change of changesOf(timeZone)) {
+        const moments = minutesAround(timeZone, change, HOURS);
+        for (let n = 0; n < expressions; n++) {
+          const expression = made[tried++ % made.length]?.(moments);
+          if (!expression) throw new Error('There is no expression.');
+          const { cron } = expression;
+          expect({ timeZone, cron, times: timesOf(cron, timeZone, moments) }).toEqual({
+            timeZone,
+            cron,
+            times: expected(expression, moments),
+          });
+        }
+      }
+    }
+    expect(tried).toBeGreaterThan(always.length * 10);
+  }, 600_000);
+}
