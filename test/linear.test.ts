@@ -118,7 +118,7 @@ const FUNCTIONS: readonly (readonly [name: string, act: Act, shapes?: readonly S
   ['details of songs', (text) => detailsOf({ kind: 'song', title: text, [text]: 1, album: text })],
   ['many unknown details', (text) => detailsOf({ kind: 'album', ...Object.fromEntries(text.split(',').map((key, n) => [`${key}${n}`, 1])) }), [['a,']]], // prettier-ignore
   ['cells of CSV', (text) => csvLine([text]), [['"', '='], [' ', '', 'a'], ['\t'], ['\r\n'], ["'"]]],
-  ['searches', (text) => searchFor({ title: text, performer: text }, 100), [['%'], ['_'], ['Σ']]],
+  ['searches', (text) => searchFor({ title: text, performer: text }, 100), [['%'], ['_'], ['Σ'], ['\u0315\u0300']]],
   ['cursors', (text) => momentQuery.safeParse(text), [['MjAyNi0wMS0wMVQ']]],
   ['ETags', (text) => isKnown(text, '"x"'), [['W/'], ['W/"'], ['"a" '], ['""'], ['"a', 'W/"']]],
   [

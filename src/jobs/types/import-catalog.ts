@@ -27,7 +27,8 @@ const payload = z
         `At most 5 MiB and ${MOST_LINES} lines, each an album or a song. ` +
         `Columns of CSV, in any order, and keys of the objects: ${COLUMNS.join(', ')}. \`kind\` is \`album\` or \`song\`. ` +
         'An album has `name` and `year`; a song has `title`, `year`, `genre`, `performer`, and may have `duration` (seconds) ' +
-        'and `album`: the name of an album in a line above, of several the last, or the id of any album. The limits are those ' +
+        'and `album`: the name of an album in a line above, of several the last, or the id of any album. A name that is spelled ' +
+        'in no line above is found in upper or lower case, and however its letters are encoded. The limits are those ' +
         'of `POST /albums` and `POST /songs`; an empty cell is nothing. Lines that are not imported are items of the job, by ' +
         'their number from 1.',
       examples: ['kind,name,title,year,genre,performer,album\nalbum,Viva la Vida,,2008,,,\nsong,,Yes,2008,Indie,Coldplay,Viva la Vida'], // prettier-ignore
