@@ -8,7 +8,7 @@ export interface Expression {
 }
 
 /** Times of day near a change of clocks, on all days or on one. */
-export type Shape = (moments: readonly Moment[]) => Expression;
+type Shape = (moments: readonly Moment[]) => Expression;
 
 interface Field {
   readonly text: string;
@@ -33,7 +33,9 @@ const minutes: fc.Arbitrary<Field> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(10, 15, 20, 59).map((step) => every(step, 60)) },
   {
     weight: 1,
-    arbitrary: fc.tuple(fc.nat(30), fc.nat(29), fc.integer({ min: 7, max: 30 })).map(([from, more, step]) => stepped(from, from + more, step)), // prettier-ignore
+    arbitrary: fc
+      .tuple(fc.nat(30), fc.nat(29), fc.integer({ min: 7, max: 30 }))
+      .map(([from, more, step]) => stepped(from, from + more, step)),
   },
 );
 /** Of a change at this hour. */

@@ -18,10 +18,13 @@ function timesOf(cron: string, timeZone: string, moments: readonly Moment[]): Da
   return times;
 }
 
-const expected = ({ goesByElapsedTime, matches }: Expression, moments: readonly Moment[]) =>
-  goesByElapsedTime ? byElapsedTime(moments, matches) : onceForEachMinute(moments, matches);
+function expectAlike(timeZone: string, { cron, goesByElapsedTime, matches }: Expression, moments: readonly Moment[]) {
+  const expected = (goesByElapsedTime ? byElapsedTime : onceForEachMinute)(moments, matches);
+  const times = timesOf(cron, timeZone, moments);
+  expect({ timeZone, cron, times }).toEqual({ timeZone, cron, times: expected });
+}
 
-export interface CronOptions {
+interface CronOptions {
   /** Zones that are tried; all of the runtime unless it is given. */
   readonly zones?: number;
   /** Zones that are among them in any case. */
@@ -41,15 +44,9 @@ export function cronSuite({ zones, always = [], expressions }: CronOptions): voi
     for (const timeZone of new Set([...always, ...some])) {
       for (const change of changesOf(timeZone)) {
         const moments = minutesAround(timeZone, change, HOURS);
-        for (let n = 0; n < expressions; n++) {
-          const expression = made[tried++ % made.length]?.(moments);
-          if (!expression) throw new Error('There is no expression.');
-          const { cron } = expression;
-          expect({ timeZone, cron, times: timesOf(cron, timeZone, moments) }).toEqual({
-            timeZone,
-            cron,
-            times: expected(expression, moments),
-          });
+        for (let left = expressions; left > 0; left--) {
+          const shape = made[tried++ % made.length];
+          if (shape) expectAlike(timeZone, shape(moments), moments);
         }
       }
     }
