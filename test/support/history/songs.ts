@@ -43,9 +43,9 @@ export const details = (random: Random, known: Known): SongDetails => ({
 });
 
 /** All letters of a history are of ASCII. */
-const foldedOf = ({ title, performer }: Pick<SongDetails, 'title' | 'performer'>) => ({
-  folded_title: title.toLowerCase(),
-  folded_performer: performer.toLowerCase(),
+const foldedOf = ({ title, performer }: Thing) => ({
+  folded_title: String(title).toLowerCase(),
+  folded_performer: String(performer).toLowerCase(),
 });
 
 /** Absent is how a request says null. */
