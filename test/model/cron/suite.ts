@@ -14,7 +14,8 @@ function timesOf(cron: string, timeZone: string, moments: readonly Moment[]): Da
   const [first, last] = [moments[0]?.time ?? new Date(0), moments.at(-1)?.time ?? new Date(0)];
   const times: Date[] = [];
   let next = nextTime(cron, timeZone, new Date(first.getTime() - 1));
-  for (; next && next <= last && times.length <= moments.length; next = nextTime(cron, timeZone, next)) times.push(next);
+  for (; next && next <= last && times.length <= moments.length; next = nextTime(cron, timeZone, next))
+    times.push(next);
   return times;
 }
 
