@@ -27,7 +27,7 @@ const arrows: Record<string, string[]> = {
   providers: ['errors', 'lifecycle', 'together', 'config'],
   accounts: ['errors', 'events', 'lifecycle', 'postgres'],
   commands: ground,
-  projections: [...ground, 'cache'],
+  projections: [...ground, 'cache', 'text'],
   jobs: [...ground, 'commands', 'projections', 'providers', 'config', 'text'],
   recovery: [...ground, 'projections', 'jobs', 'consumers'],
   consumers: [...ground, 'commands', 'projections', 'providers', 'jobs', 'config'],

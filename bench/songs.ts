@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { fold } from '../src/text.ts';
 import { type Chance, createChance } from './generator/chance.ts';
 
 export interface Song {
@@ -20,8 +21,9 @@ export const WORDS = 20_000;
 /** Shorter titles are parts of many others. */
 export const SELECTIVE_LENGTH = 20;
 
-const INSERT = `INSERT INTO songs (id, version, title, year, genre, performer)
-  SELECT id, 1, title, 2008, 'Indie', performer FROM unnest($1::text[], $2::text[], $3::text[]) AS song (id, title, performer)`;
+const INSERT = `INSERT INTO songs (id, version, title, year, genre, performer, folded_title, folded_performer)
+  SELECT id, 1, title, 2008, 'Indie', performer, folded_title, folded_performer
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS song (id, title, performer, folded_title, folded_performer)`;
 
 /** The table must be empty, and found by the client's search path. */
 export function createShelf(client: pg.Client): Shelf {
@@ -33,7 +35,7 @@ export function createShelf(client: pg.Client): Shelf {
   async function add(count: number): Promise<void> {
     const batch = Array.from({ length: count }, () => songs.next().value);
     const columns = (['id', 'title', 'performer'] as const).map((column) => batch.map((song) => song[column]));
-    await client.query(INSERT, columns);
+    await client.query(INSERT, [...columns, ...columns.slice(1).map((texts) => texts.map(fold))]);
     selective.push(...batch.filter(({ title }) => title.length >= SELECTIVE_LENGTH).slice(0, WANTED));
     filled += count;
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { z } from 'zod';
-import { listOf, storable } from './text.ts';
+import { fold, listOf, storable } from './text.ts';
 
 describe('text', () => {
   it.each([
@@ -33,5 +34,53 @@ describe('a list', () => {
     const item = z.unknown().refine(() => ++looks > 0);
     expect(listOf(item, 2).safeParse([1, 2, 3]).error?.issues).toHaveLength(1);
     expect(looks).toBe(0);
+  });
+});
+
+describe('the fold of a text', () => {
+  it.each([
+    ['Noël', 'No\u0065\u0308l'],
+    ['ΟΔΥΣΣΕΥΣ', 'οδυσσευς'],
+    ['ΟΔΥΣΣΕΥΣ ΟΔ', 'οδυσσευσ οδ'],
+    ['ſtrange', 'Strange'],
+    ['STRASSE', 'straße'],
+    ['STRASSE', 'STRAẞE'],
+    ['ﬁ', 'FI'],
+    ['Ａｂｃ', 'ABC'],
+    ['İ', 'i\u0307'],
+    ['Ǆ', 'ǆ'],
+    ['ᾳ', 'ΑΙ'],
+    ['Å', '\u212b'],
+    ['K', '\u212a'],
+    ['ЖЁЛТЫЙ', 'жёлтый'],
+    ['がぎ', 'か\u3099き\u3099'],
+    ['ﾊﾟ', 'パ'],
+    ['ᏣᎳᎩ', 'ꮳꮃꭹ'],
+  ])('is the same for %s and %s', (one, other) => expect(fold(one)).toBe(fold(other)));
+
+  it.each([
+    ['Noël', 'Noel'],
+    ['ı', 'i'],
+    ['ı', 'I'],
+    ['生', '牛'],
+    ['ö', 'oe'],
+  ])('is another for %s and %s', (one, other) => expect(fold(one)).not.toBe(fold(other)));
+
+  it('is that of each letter that has one of a few letters', () => {
+    const folded = ['ß', 'ẞ', 'ς', 'Σ', 'ſ', 'İ', 'ŉ', 'ΐ', 'և', 'ẖ'].map(fold);
+    expect(folded).toEqual(['ss', 'ss', 'σ', 'σ', 's', 'i\u0307', '\u02bcn', 'ΐ', 'եւ', 'ẖ']);
+  });
+
+  it('is its own fold, and does not depend on case or encoding', () => {
+    const text = fc.string({ unit: 'grapheme', maxLength: 20 });
+    fc.assert(
+      fc.property(text, (each) => {
+        const folded = fold(each);
+        expect(fold(folded)).toBe(folded);
+        for (const form of ['NFC', 'NFD', 'NFKC', 'NFKD']) expect(fold(each.normalize(form))).toBe(folded);
+        if (!each.includes('ı')) expect(fold(each.toUpperCase())).toBe(folded);
+        expect(fold(each.toLowerCase())).toBe(folded);
+      }),
+    );
   });
 });

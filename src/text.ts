@@ -17,6 +17,25 @@ export const storable = (max: number) =>
     .refine(isStorable, { error: 'must not contain NUL or half a surrogate pair', abort: true })
     .meta({ maxLength: max });
 
+/** Text has fewer marks in a row, and to put more of them in order would cost their number squared. */
+const MANY_MARKS = /([\p{M}--\u034f]{30})(?=[\p{M}--\u034f])/gv;
+
+/**
+ * The text as it is compared with others: two that differ in upper and lower case alone, or in how their characters are
+ * encoded, become the same one. Accents stay. It is stored in the read models, so a change of it needs a new READ_VERSION.
+ */
+export function fold(text: string): string {
+  const composed = text.replace(MANY_MARKS, '$1\u034f').normalize('NFKC'); // with a joiner, as Unicode has it in Stream-Safe Text
+  const folded = composed.split('ı').map(foldCase).join('ı'); // its upper case is I
+  return folded.normalize('NFKC');
+}
+
+/**
+ * Unicode's full case folding of NFKC without `ı`, which JavaScript has not: upper case writes `ß` out as `SS`, lower case before
+ * it brings `ẞ` there. `ς` is what lower case makes of Σ at the end of a word.
+ */
+const foldCase = (text: string): string => text.toLowerCase().toUpperCase().toLowerCase().replaceAll('ς', 'σ');
+
 /** All that fits into a request line, or into a JSON body that is no batch. */
 export const REQUEST_LENGTH = 65_536;
 

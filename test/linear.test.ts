@@ -132,7 +132,7 @@ const FUNCTIONS: readonly (readonly [name: string, act: Act, shapes?: readonly S
     (text) => csvLine([text]),
     [['"', '='], [' ', '', 'a'], ['\t'], ['\r\n'], ["'"], [';'], ['; '], ['\u200b', ';'], ['\t '], [';=']],
   ],
-  ['searches', (text) => searchFor({ title: text, performer: text }, 100), [['%'], ['_'], ['Σ']]],
+  ['searches', (text) => searchFor({ title: text, performer: text }, 100), [['%'], ['_'], ['Σ'], ['\u0315\u0300']]],
   ['cursors', (text) => momentQuery.safeParse(text), [['MjAyNi0wMS0wMVQ']]],
   ['ETags', (text) => isKnown(text, '"x"'), [['W/'], ['W/"'], ['"a" '], ['""'], ['"a', 'W/"']]],
   [

@@ -11,7 +11,13 @@ const moment = z.iso.datetime({ offset: true, error: 'must be a time as in 2030-
 
 /** How a job repeats. */
 export const repeat = z.strictObject({
-  cron: storable(CRON_LENGTH).meta({ description: 'Five fields, or six with seconds first.', examples: ['0 9 * * 1'] }),
+  cron: storable(CRON_LENGTH).meta({
+    description:
+      'Five fields, or six with seconds first. Where clocks change, times that are left out come once, together, right after ' +
+      'the change, and times that come twice count the first time. With a wildcard (`*`) in minutes or hours it goes by elapsed ' +
+      'time instead: it comes whenever the clock shows one of its times.',
+    examples: ['0 9 * * 1'],
+  }),
   timeZone: storable(100).meta({ description: 'IANA name.', examples: ['Asia/Jakarta'] }),
   missed: z
     .enum(MISSED, { error: `must be one of ${MISSED.join(', ')}` })

@@ -39,6 +39,101 @@ it.each<Case>([
     ['2018-11-04T03:00', '2018-11-05T02:00'],
   ] as Case,
   [
+    'several times that are left out come once, together',
+    ...['0,30 2 28 3 *', BERLIN, '2026-12-01T00:00:00Z'],
+    ['2027-03-28T01:00', '2028-03-28T00:00', '2028-03-28T00:30'],
+  ] as Case,
+  [
+    'and so they do west of Greenwich',
+    ...['15,45 2 14 3 *', 'America/New_York', '2026-12-01T00:00:00Z'],
+    ['2027-03-14T07:00', '2028-03-14T06:15', '2028-03-14T06:45'],
+  ] as Case,
+  [
+    'and in the hour after a midnight that is left out too',
+    ...['0,30 0 5 9 *', 'America/Santiago', '2026-12-01T00:00:00Z'],
+    ['2027-09-05T04:00', '2028-09-05T03:00', '2028-09-05T03:30'],
+  ] as Case,
+  [
+    'times that are left out come with the one right after them, as one',
+    ...['0,30 2,3 * * *', BERLIN, '2027-03-27T12:00:00Z'],
+    ['2027-03-28T01:00', '2027-03-28T01:30', '2027-03-29T00:00'],
+  ] as Case,
+  [
+    'one of two times of day is left out, and comes all the same',
+    ...['30 2,14 * * *', BERLIN, '2027-03-27T13:30:00Z'],
+    ['2027-03-28T01:00', '2027-03-28T12:30', '2027-03-29T00:30'],
+  ] as Case,
+  [
+    'one of two times of day is repeated, and comes once',
+    ...['30 2,14 * * *', BERLIN, '2027-10-30T12:30:00Z'],
+    ['2027-10-31T00:30', '2027-10-31T13:30', '2027-11-01T01:30'],
+  ] as Case,
+  [
+    'a range of hours without a wildcard comes once for each of them',
+    ...['0 1-5 * * *', BERLIN, '2027-10-30T12:00:00Z'],
+    ['2027-10-30T23:00', '2027-10-31T00:00', '2027-10-31T02:00', '2027-10-31T03:00', '2027-10-31T04:00'],
+  ] as Case,
+  [
+    'a range with steps is no wildcard',
+    ...['0-59/30 2 * * *', BERLIN, '2027-03-27T12:00:00Z'],
+    ['2027-03-28T01:00', '2027-03-29T00:00', '2027-03-29T00:30'],
+  ] as Case,
+  [
+    'a wildcard of minutes in an hour that is left out does not come',
+    ...['*/30 2 * * *', BERLIN, '2027-03-27T12:00:00Z'],
+    ['2027-03-29T00:00', '2027-03-29T00:30'],
+  ] as Case,
+  [
+    'a wildcard of minutes in an hour that is repeated comes in both',
+    ...['?/30 2 * * *', BERLIN, '2027-10-30T12:00:00Z'],
+    ['2027-10-31T00:00', '2027-10-31T00:30', '2027-10-31T01:00', '2027-10-31T01:30', '2027-11-01T01:00'],
+  ] as Case,
+  [
+    'wildcards of days go by the clock',
+    ...['30 2 * * SUN', BERLIN, '2027-03-22T00:00:00Z'],
+    ['2027-03-28T01:00', '2027-04-04T00:30'],
+  ] as Case,
+  [
+    'the last half hour of a day that is left out comes when the next one begins',
+    ...['30 23 * * *', 'America/Nuuk', '2027-03-26T12:00:00Z'],
+    ['2027-03-27T01:30', '2027-03-28T01:00', '2027-03-29T00:30'],
+  ] as Case,
+  [
+    'a whole day that is left out comes when the next one begins',
+    ...['0,30 9-17 30 12 *', 'Pacific/Apia', '2011-12-01T00:00:00Z'],
+    ['2011-12-30T10:00', '2012-12-29T19:00'],
+  ] as Case,
+  [
+    'half an hour is left out',
+    ...['0,15 2 * * *', 'Australia/Lord_Howe', '2027-10-02T00:00:00Z'],
+    ['2027-10-02T15:30', '2027-10-03T15:00', '2027-10-03T15:15'],
+  ] as Case,
+  [
+    'half an hour is repeated',
+    ...['45 1 * * *', 'Australia/Lord_Howe', '2027-04-03T00:00:00Z'],
+    ['2027-04-03T14:45', '2027-04-04T15:15'],
+  ] as Case,
+  [
+    'two hours are left out',
+    ...['0 1,2,3 * * *', 'Antarctica/Troll', '2027-03-27T12:00:00Z'],
+    ['2027-03-28T01:00', '2027-03-28T23:00', '2027-03-29T00:00'],
+  ] as Case,
+  [
+    'the clocks of Ramadan',
+    ...['30 2 * * *', 'Africa/Casablanca', '2026-02-14T00:00:00Z'],
+    ['2026-02-14T01:30', '2026-02-15T01:30', '2026-02-16T02:30'],
+  ] as Case,
+  [
+    'midnight that is left out where days begin at one',
+    ...['0 0 * * *', 'Asia/Beirut', '2027-03-27T12:00:00Z'],
+    ['2027-03-27T22:00', '2027-03-28T21:00'],
+  ] as Case,
+  [
+    'midnight that is left out on the last Friday of April',
+    ...['0 0 * * *', 'Africa/Cairo', '2027-04-29T12:00:00Z'],
+    ['2027-04-29T22:00', '2027-04-30T21:00'],
+  ] as Case,
+  [
     'a zone without changes',
     ...['0 9 * * 1', 'Asia/Jakarta', '2026-03-29T00:00:00Z'],
     ['2026-03-30T02:00', '2026-04-06T02:00'],
@@ -51,6 +146,31 @@ it.each<Case>([
 it('six fields have seconds first', () => {
   const first = nextTime('*/30 * * * * *', 'Asia/Jakarta', new Date('2026-03-29T00:59:00Z'));
   expect(first?.toISOString()).toBe('2026-03-29T00:59:30.000Z');
+});
+
+it.each([
+  [
+    'that are left out come once',
+    '*/20 0,30 2 * * *',
+    '2027-03-28T00:59:00Z',
+    ['2027-03-28T01:00:00', '2027-03-29T00:00:00'],
+  ],
+  [
+    'that are repeated come the first time',
+    '0,20 59 2 * * *',
+    '2027-10-31T00:59:10Z',
+    ['2027-10-31T00:59:20', '2027-11-01T01:59:00'],
+  ],
+])('seconds %s', (_, cron, after, times) => {
+  const first = nextTime(cron, BERLIN, new Date(after));
+  const second = first && nextTime(cron, BERLIN, first);
+  expect([first, second].map((time) => time?.toISOString().slice(0, 19))).toEqual(times);
+});
+
+it('after a time in an hour that has come twice the next one is of the clock, not of the hour before', () => {
+  const again = new Date('2027-10-31T01:15:00Z');
+  expect(nextTime('30 2 * * *', BERLIN, again)?.toISOString()).toBe('2027-11-01T01:30:00.000Z');
+  expect(nextTime('30 * * * *', BERLIN, again)?.toISOString()).toBe('2027-10-31T01:30:00.000Z');
 });
 
 it('the next time is never the time itself', () => {

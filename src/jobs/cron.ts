@@ -1,4 +1,5 @@
 import { Cron } from 'croner';
+import { type Clock, clockOf, firstShowing, furthestShown } from './clock.ts';
 
 /** Croner reads dates and nicknames as well. */
 const FIELDS = /^\s*\S+(?:\s+\S+){4,5}\s*$/;
@@ -6,17 +7,39 @@ const FIELDS = /^\s*\S+(?:\s+\S+){4,5}\s*$/;
 /** A longer expression says nothing that a shorter one cannot say, and takes longer to read each time. */
 export const CRON_LENGTH = 200;
 
-/** The first time after `after` that the expression names; undefined when there is none. Throws for what is no expression. */
+const OPTIONS = { mode: '5-or-6-parts', paused: true } as const;
+
+/**
+ * The first time after `after` that the expression names; undefined when there is none. Throws for what is no expression.
+ *
+ * Where clocks change, Vixie's rule holds. A wildcard in minutes or hours goes by elapsed time: the expression comes whenever
+ * the clock shows one of its times. Any other comes once for each of its times: at the first of two, and when a change leaves
+ * some out, once for all of them right after it. Croner's own rule ends at midnight, and takes steps for wildcards.
+ */
 export function nextTime(cron: string, timeZone: string, after: Date): Date | undefined {
   if (cron.length > CRON_LENGTH) return undefined; // of an earlier version: it comes no more
   if (!FIELDS.test(cron)) throw new Error('a cron expression has five fields, or six with seconds first');
-  return new Cron(cron, { timezone: timeZone, mode: '5-or-6-parts', paused: true }).nextRun(after) ?? undefined;
+  const clock = clockOf(timeZone);
+  if (!hasWildcard(cron)) return nextOnClock(new Cron(cron, { ...OPTIONS, utcOffset: 0 }), clock, after);
+  return new Cron(cron, { ...OPTIONS, timezone: clock.timeZone }).nextRun(after) ?? undefined;
+}
+
+/** Whether minutes or hours have a wildcard. */
+function hasWildcard(cron: string): boolean {
+  const minutesAndHours = cron.trim().split(/\s+/).slice(-5, -3);
+  return minutesAndHours.some((field) => /[*?]/.test(field));
+}
+
+/** The pattern is read as if what the clock shows were UTC, where nothing is left out or comes twice. */
+function nextOnClock(pattern: Cron, clock: Clock, after: Date): Date | undefined {
+  const shown = pattern.nextRun(new Date(furthestShown(clock, after.getTime())));
+  return shown ? new Date(firstShowing(clock, shown.getTime())) : undefined;
 }
 
 /** Why nothing can repeat so; undefined when it can. */
 export function faultOf(cron: string, timeZone: string, after: Date): 'cron' | 'timeZone' | undefined {
   try {
-    new Intl.DateTimeFormat('en', { timeZone });
+    clockOf(timeZone);
   } catch {
     return 'timeZone';
   }

@@ -34,6 +34,12 @@ describe('a repeat', () => {
     expect(() => repeatFrom(utc(cron), admin, NOW)).not.toThrow();
   });
 
+  it('may come closer together where clocks change', () => {
+    const asked = { cron: '10,40 2,3 * * *', timeZone: 'Europe/Berlin' };
+    const before = new Date('2027-03-27T12:00:00Z');
+    expect(repeatFrom(asked, user, before).first).toBe('2027-03-28T01:00:00.000Z');
+  });
+
   it('ends when it is told to, but not later than a year from now', () => {
     const asked = { ...utc('0 9 * * *'), until: '2026-03-10T00:00:00+01:00', missed: 'skip' as const };
     expect(repeatFrom(asked, user, NOW)).toMatchObject({ until: '2026-03-09T23:00:00.000Z', missed: 'skip' });
@@ -74,6 +80,17 @@ describe('of times that have come', () => {
   it('that none missed is to occur does not keep one that has just come from it', () => {
     const due = { at: at('12:00:00'), occurs: true, passedOver: 3, next: at('13:00:00') };
     expect(dueOf(hourly({ missed: 'skip' }), at('12:00:30'))).toEqual(due);
+  });
+
+  it.each([
+    ['run-once', true, 1, '2027-03-29T00:00:00Z'],
+    ['skip', false, 2, '2027-03-29T00:00:00Z'],
+    ['run-all', true, 0, '2027-03-28T01:00:00Z'],
+  ])('those that a change of clocks leaves out count as one: %s', (missed, occurs, passedOver, next) => {
+    const cron = { cron: '0,30 2 * * *', timeZone: 'Europe/Berlin' };
+    const repeat = hourly({ ...cron, missed, at: new Date('2027-03-27T01:30:00Z') });
+    const due = dueOf(repeat, new Date('2027-03-28T12:00:00Z'));
+    expect(due).toMatchObject({ occurs, passedOver, next: new Date(next) });
   });
 
   it('so many that they take long are passed over in parts', () => {

@@ -39,7 +39,7 @@ export function repeatFrom(
   const until = untilOf(asked, isAdmin, now);
   if (!first || (until && first > until)) throw new AppError('rejected', 'NEVER_DUE', 'There is no such time.');
   const shortest = isAdmin ? ADMIN_SECONDS : seconds;
-  if (comesWithin(shortest, { cron, timeZone, first })) {
+  if (comesWithin(shortest, cron, now)) {
     throw new AppError('rejected', 'REPEATS_TOO_OFTEN', `It must not come more often than every ${shortest} seconds.`);
   }
   return {
@@ -61,13 +61,15 @@ function untilOf({ until }: RepeatRequest, isAdmin: boolean, now: Date): Date | 
 /** All that an expression of one week has, and of a rarer one the times of one of its days. */
 const [LOOKED_AT, AT_LEAST, WEEK_MS] = [100, 4, 8 * 86_400_000];
 
-/** Whether two times in a row are closer together than so many seconds. */
-function comesWithin(
-  seconds: number,
-  { cron, timeZone, first }: { cron: string; timeZone: string; first: Date },
-): boolean {
+/**
+ * Whether two times in a row are closer together than so many seconds. In UTC: where clocks change, times can come closer, and
+ * an expression that is fine in January must be in March.
+ */
+function comesWithin(seconds: number, cron: string, now: Date): boolean {
+  const timeZone = 'UTC';
+  const first = nextTime(cron, timeZone, now);
   let last = first;
-  for (let looked = 0; looked < LOOKED_AT; looked++) {
+  for (let looked = 0; first && last && looked < LOOKED_AT; looked++) {
     const next = nextTime(cron, timeZone, last);
     if (!next) return false;
     if (next.getTime() - last.getTime() < seconds * 1_000) return true;

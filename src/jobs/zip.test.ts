@@ -186,10 +186,10 @@ describe('names in an archive', () => {
 
   it('are all different, also for who ignores case', async () => {
     const { file, missing } = shelf();
-    const wanted = ['a.json', 'a (2).json', 'a.json', 'A.JSON', 'a.json', 'x', 'x', '\u00e9', 'e\u0301'];
+    const wanted = ['a.json', 'a (2).json', 'a.json', 'A.JSON', 'a.json', 'x', 'x', '\u00e9', 'e\u0301', 'ß', 'SS'];
     await pack([missing('a.json'), ...wanted.map((name) => file(name))]);
     expect(await names()).toEqual(
-      ['a.json', 'a (2).json', 'a (3).json', 'A (4).JSON', 'a (5).json', 'x', 'x (2)', '\u00e9', 'e\u0301 (2)'], // prettier-ignore
+      ['a.json', 'a (2).json', 'a (3).json', 'A (4).JSON', 'a (5).json', 'x', 'x (2)', '\u00e9', 'e\u0301 (2)', 'ß', 'SS (2)'], // prettier-ignore
     );
   });
 });

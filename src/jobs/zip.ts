@@ -4,6 +4,7 @@ import path from 'node:path';
 import { finished, pipeline } from 'node:stream/promises';
 import { ZipFile } from 'yazl';
 import type { OpenFile } from '../providers/files/files.ts';
+import { fold } from '../text.ts';
 
 /** A file that is to be packed. */
 export interface ZipEntry {
@@ -91,14 +92,13 @@ const DENSE = /^(?:image\/(?!svg)|audio\/|video\/|application\/(?:zip|gzip))/;
 /** Tells names apart as file systems do that ignore case. */
 function uniqueNames(): (wanted: string) => string {
   const counts = new Map<string, number>();
-  const keyOf = (name: string) => name.normalize('NFC').toLowerCase();
   return (wanted) => {
     const { name: stem, ext } = path.posix.parse(fileNameOf(wanted));
     const first = stem + ext;
     let name = first;
-    let count = counts.get(keyOf(first)) ?? 1;
-    while (counts.has(keyOf(name))) name = `${stem} (${++count})${ext}`;
-    counts.set(keyOf(name), 1).set(keyOf(first), count);
+    let count = counts.get(fold(first)) ?? 1;
+    while (counts.has(fold(name))) name = `${stem} (${++count})${ext}`;
+    counts.set(fold(name), 1).set(fold(first), count);
     return name;
   };
 }

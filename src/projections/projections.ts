@@ -10,7 +10,7 @@ import { playlists } from './playlists.ts';
 import type { Projection } from './projection.ts';
 import { songs } from './songs.ts';
 
-/** Every read model. A change of any table or `apply` needs a new READ_VERSION, and so a new build. */
+/** Every read model. A change of any table, of `apply` or of `fold` needs a new READ_VERSION, and so a new build. */
 export const projections: readonly Projection[] = [
   albums,
   songs,
@@ -25,4 +25,4 @@ export const projections: readonly Projection[] = [
 ];
 
 /** Version of the read models; a generation is one build of one version. */
-export const READ_VERSION = 5;
+export const READ_VERSION = 6;

@@ -28,8 +28,8 @@ beforeAll(async () => {
   );
   await database.query(`SET search_path = "${rows[0]?.schema_name ?? ''}", openmusic, public`);
   await database.query(
-    `INSERT INTO songs SELECT 'song-' || to_char(n, 'FM000000'), 1, 'song ' || n || ' ' || $2, 2000, 'Pop', 'p', NULL, NULL
-     FROM generate_series(1, $1::int) n`,
+    `INSERT INTO songs SELECT 'song-' || to_char(n, 'FM000000'), 1, title, 2000, 'Pop', 'p', NULL, NULL, title, 'p'
+     FROM generate_series(1, $1::int) n, LATERAL (SELECT 'song ' || n || ' ' || $2 AS title) t`,
     [SONGS, TITLE],
   );
   await database.query('VACUUM ANALYZE songs');
@@ -145,9 +145,10 @@ describe('ordinary load', () => {
       const change = async () => {
         for (let n = 0; !isRead; n++) {
           const id = `song-${String(n % SONGS).padStart(6, '0')}x`;
-          await database.query(`INSERT INTO songs VALUES ($1, 1, 'new', 2000, 'Pop', 'p') ON CONFLICT DO NOTHING`, [
-            id,
-          ]);
+          await database.query(
+            `INSERT INTO songs VALUES ($1, 1, 'new', 2000, 'Pop', 'p', NULL, NULL, 'new', 'p') ON CONFLICT DO NOTHING`,
+            [id],
+          );
           await database.query(`DELETE FROM songs WHERE id = $1`, [
             `song-${String((n * 7) % SONGS).padStart(6, '0')}x`,
           ]);

@@ -40,7 +40,7 @@ it('no statement reads a whole table that grows, though it was planned when that
 
 describe('a search of 1,000,000 songs', () => {
   const SONGS = 1_000_000;
-  const TRIGRAMS = 'songs_title_performer_idx';
+  const TRIGRAMS = 'songs_folded_title_folded_performer_idx';
   let client: pg.Client;
   let other: TestDatabase;
 
@@ -53,10 +53,12 @@ describe('a search of 1,000,000 songs', () => {
     await client.query(`CREATE SCHEMA s; CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA s; ${songs.ddl}`);
     // Every two hundredth song has the same word in its title, and a tenth of them another.
     await client.query(`DROP INDEX ${TRIGRAMS}; SET maintenance_work_mem = '256MB';
-      INSERT INTO songs SELECT 'song-' || md5(n::text), 1,
-        substr(md5((n + 1)::text), 1, 12) || CASE WHEN n % 200 = 0 THEN ' seldom' WHEN n % 10 = 1 THEN ' often' ELSE '' END,
-        2000, 'Pop', substr(md5((n + 2)::text), 1, 12), NULL, NULL FROM generate_series(1, ${SONGS}) n;
-      CREATE INDEX ${TRIGRAMS} ON songs USING gin (title gin_trgm_ops, performer gin_trgm_ops); ANALYZE songs`);
+      INSERT INTO songs SELECT 'song-' || md5(n::text), 1, title, 2000, 'Pop', performer, NULL, NULL, title, performer
+        FROM generate_series(1, ${SONGS}) n,
+        LATERAL (SELECT substr(md5((n + 1)::text), 1, 12) ||
+          CASE WHEN n % 200 = 0 THEN ' seldom' WHEN n % 10 = 1 THEN ' often' ELSE '' END AS title) t,
+        LATERAL (SELECT substr(md5((n + 2)::text), 1, 12) AS performer) p;
+      CREATE INDEX ${TRIGRAMS} ON songs USING gin (folded_title gin_trgm_ops, folded_performer gin_trgm_ops); ANALYZE songs`);
   }, 600_000);
   afterAll(async () => {
     await client.end();

@@ -62,7 +62,10 @@ const albumDeleted = { type: 'AlbumDeleted', albumId, name: 'X&Y', year: 2005 } 
 const songCreated = { type: 'SongCreated', songId, ...about } as const;
 const songChanged = { type: 'SongChanged', songId, ...other } as const;
 const songDeleted = { type: 'SongDeleted', songId, title: 'Trouble', performer: 'Others', year: 2001 } as const;
-const row = ({ albumId, ...rest }: typeof about | typeof other) => ({ ...rest, album_id: albumId });
+const row = ({ albumId, ...rest }: typeof about | typeof other) => ({
+  ...{ ...rest, album_id: albumId },
+  ...{ folded_title: rest.title.toLowerCase(), folded_performer: rest.performer.toLowerCase() },
+});
 
 const entry = (entryId: string, orderKey: string) => ({ entryId, songId, title: 'Yellow', orderKey });
 const songsAdded = (...entries: readonly ReturnType<typeof entry>[]) =>

@@ -51,7 +51,9 @@ const songView = songSummary
 const filter = (field: string) =>
   shortText()
     .optional()
-    .meta({ description: `Part of the ${field}, in upper or lower case. Empty: any.` });
+    .meta({
+      description: `Part of the ${field}, in upper or lower case and in any encoding of its letters. Empty: any.`,
+    });
 
 const searchQuery = z.object({
   title: filter('title'),
@@ -92,7 +94,8 @@ const schemas = {
     operationId: 'searchSongs',
     summary: 'List or search songs',
     description:
-      'The whole catalog, ordered by id; a long one is sent as it is read, and a song that was there all the while is in it once. With `limit` or `cursor` one page and its `nextCursor`.',
+      'The whole catalog, ordered by id; a long one is sent as it is read, and a song that was there all the while is in it once. With `limit` or `cursor` one page and its `nextCursor`. ' +
+      'Texts are compared by Unicode’s rules (NFKC, full case folding): `STRASSE` finds Straße, `οδυσσευς` ΟΔΥΣΣΕΥΣ, and `Noël` finds it whether its ë is one character or two. `Noel` does not.',
     querystring: searchQuery,
     response: searchAnswers,
   },

@@ -228,6 +228,23 @@ describe('the entries of an import', () => {
     expect([ofFirst, ofSecond, ofB, alone].map(albumIdOf)).toEqual([idOf(first), idOf(second), idOf(b), null]);
   });
 
+  it.each([
+    ['Noël', 'Noe\u0308l'],
+    ['Noe\u0308l', 'NOËL'],
+    ['ΟΔΥΣΣΕΥΣ', 'οδυσσευς'],
+    ['Straße', 'STRASSE'],
+  ])('find %j by %j', async (name, named) => {
+    const [above, ofAbove] = await entries(album(name), song(named));
+    expect(above).toMatchObject({ details: { name } });
+    expect(albumIdOf(ofAbove)).toBe(idOf(above));
+  });
+
+  it('find the album that is spelled so before others that are compared as the same', async () => {
+    const [live, , ofLive, ofNone] = await entries(album('Live'), album('LIVE'), song('Live'), song('live'));
+    expect(albumIdOf(ofLive)).toBe(idOf(live));
+    expect(albumIdOf(ofNone)).not.toBe(idOf(live));
+  });
+
   it('find any album by its id, and none below', async () => {
     const id = 'album-0199d3e8f5c7a40b2f10c9a4e6d1b77f';
     const [byId, above] = await entries(song(id), song('A'), album('A'));

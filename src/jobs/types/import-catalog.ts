@@ -22,7 +22,8 @@ export const IMPORT_RULES =
   `At most 5 MiB and ${MOST_LINES} lines, each an album or a song: one JSON object in each line (\`ndjson\`), or CSV whose first line ` +
   `names its columns. Columns of CSV, in any order, and keys of the objects: ${COLUMNS.join(', ')}. \`kind\` is \`album\` or \`song\`. ` +
   'An album has `name` and `year`; a song has `title`, `year`, `genre`, `performer`, and may have `duration` (seconds) ' +
-  'and `album`: the name of an album in a line above, of several the last, or the id of any album. The limits are those ' +
+  'and `album`: the name of an album in a line above, of several the last, or the id of any album. A name that is spelled in no line ' +
+  'above is found in upper or lower case, and however its letters are encoded. The limits are those ' +
   'of `POST /albums` and `POST /songs`; an empty cell is nothing. Lines that are not imported are items of the job, by ' +
   'their number from 1; a quote that is not closed is an item of the line in which it begins. Lines of CSV end in LF, CR LF or CR. ' +
   'Its cells are separated by commas, semicolons or tabs, as in its first line, or by what a line `sep=…` before that says. ' +

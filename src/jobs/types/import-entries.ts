@@ -1,5 +1,6 @@
 import type { AlbumDetails, SongDetails } from '../../events/catalog.ts';
 import { commandIdOf, thingIdOf } from '../../events/ids.ts';
+import { fold } from '../../text.ts';
 import { type Details, detailsOf } from './import-details.ts';
 import type { Line } from './import-lines.ts';
 
@@ -29,11 +30,29 @@ interface NamedAlbum {
   readonly settled: Promise<void>;
 }
 
+/** The albums of the lines above, by name. */
+interface NamedAlbums {
+  add(name: string, album: NamedAlbum): void;
+  /** The last that is spelled so; of none, the last whose name is the same when they are compared. */
+  find(name: string): NamedAlbum | undefined;
+}
+
+function namedAlbums(): NamedAlbums {
+  const [spelled, folded] = [new Map<string, NamedAlbum>(), new Map<string, NamedAlbum>()];
+  return {
+    add(name, album) {
+      spelled.set(name, album);
+      folded.set(fold(name), album);
+    },
+    find: (name) => spelled.get(name) ?? folded.get(fold(name)),
+  };
+}
+
 const ALBUM_ID = /^album-[0-9a-f]{32}$/;
 
 /** What is to be done for a job about each line. Songs find the albums of the lines above by their names. */
 export async function* entriesOf(jobId: string, lines: AsyncIterable<Line>): AsyncGenerator<Entry, void> {
-  const albums = new Map<string, NamedAlbum>();
+  const albums = namedAlbums();
   for await (const line of lines) {
     const details = 'fault' in line ? line.fault : detailsOf(line.value);
     yield typeof details === 'string'
@@ -42,18 +61,18 @@ export async function* entriesOf(jobId: string, lines: AsyncIterable<Line>): Asy
   }
 }
 
-function entryOf(entry: Details, line: number, commandId: string, albums: Map<string, NamedAlbum>): Entry {
+function entryOf(entry: Details, line: number, commandId: string, albums: NamedAlbums): Entry {
   if (entry.kind === 'album') {
     const { name, year } = entry;
     const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
-    albums.set(name, { id: thingIdOf('album', commandId), settled });
+    albums.add(name, { id: thingIdOf('album', commandId), settled });
     return { kind: 'album', line, commandId, details: { name, year }, settle };
   }
   const { title, year, genre, performer, duration = null, album: named } = entry;
   const details = { title, year, genre, performer, duration };
   if (named === undefined || ALBUM_ID.test(named))
     return { kind: 'song', line, commandId, details: { ...details, albumId: named ?? null }, album: undefined };
-  const album = albums.get(named);
+  const album = albums.find(named);
   if (!album) return { kind: 'bad', line, fault: 'album is neither an id nor the name of an album in the lines above' };
   return { kind: 'song', line, commandId, details: { ...details, albumId: album.id }, album: album.settled };
 }

@@ -42,6 +42,12 @@ export const details = (random: Random, known: Known): SongDetails => ({
   albumId: random.chance(0.7) ? (someId('album', random, known) ?? null) : null,
 });
 
+/** All letters of a history are of ASCII. */
+const foldedOf = ({ title, performer }: Thing) => ({
+  folded_title: String(title).toLowerCase(),
+  folded_performer: String(performer).toLowerCase(),
+});
+
 /** Absent is how a request says null. */
 const bodyOf = ({ duration, albumId, ...rest }: SongDetails) => ({
   ...rest,
@@ -173,7 +179,9 @@ export const songs: Category = {
     {
       name: 'songs',
       key: 'id',
-      rows: rowsOfEach(category, ({ albumId, ...song }, id, version) => [{ id, version, ...song, album_id: albumId }]),
+      rows: rowsOfEach(category, ({ albumId, ...song }, id, version) => [
+        { id, version, ...song, album_id: albumId, ...foldedOf(song) },
+      ]),
     },
   ],
 };

@@ -1,0 +1,68 @@
+import { LRUCache } from 'lru-cache';
+
+/** What the clocks of a time zone show. Times are milliseconds since the epoch; what is shown is counted as if it were UTC. */
+export interface Clock {
+  /** As the runtime spells it, however it was asked for. */
+  readonly timeZone: string;
+  /** Milliseconds that the clock is ahead of UTC at a time. */
+  offsetAt(time: number): number;
+}
+
+/** A formatter takes longer to make than to use. */
+const clocks = new LRUCache<string, Clock>({ max: 100 });
+
+/** Throws a RangeError for what is no time zone. */
+export function clockOf(timeZone: string): Clock {
+  const known = clocks.get(timeZone);
+  if (known) return known;
+  const clock = createClock(timeZone);
+  clocks.set(timeZone, clock);
+  return clock;
+}
+
+const OFFSET = /GMT(?:([+-])(\d+):(\d+)(?::(\d+))?)?$/;
+
+function createClock(timeZone: string): Clock {
+  const format = new Intl.DateTimeFormat('en', { timeZone, timeZoneName: 'longOffset' });
+  return {
+    timeZone: format.resolvedOptions().timeZone,
+    offsetAt(time) {
+      const [, sign, hours = 0, minutes = 0, seconds = 0] = OFFSET.exec(format.format(time)) ?? [];
+      const offset = 1_000 * (3_600 * Number(hours) + 60 * Number(minutes) + Number(seconds));
+      return sign === '-' ? -offset : offset;
+    },
+  };
+}
+
+const SECOND = 1_000;
+/** No clock is further from UTC, or moves further at once: the largest changes leave out a day. */
+const [FURTHEST, LARGEST] = [16 * 3_600_000, 25 * 3_600_000];
+
+/** The furthest that the clock has shown up to a time: while an hour comes for the second time, the end of it. */
+export function furthestShown(clock: Clock, time: number): number {
+  const from = time - LARGEST;
+  const [before, now] = [clock.offsetAt(from), clock.offsetAt(time)];
+  if (before <= now) return time + now;
+  return Math.max(time + now, changeBetween(clock, from, time) + before - 1);
+}
+
+/** The first time at which the clock shows this or more. */
+export function firstShowing(clock: Clock, shown: number): number {
+  const [from, to] = [shown - FURTHEST, shown + FURTHEST];
+  const [before, after] = [clock.offsetAt(from), clock.offsetAt(to)];
+  if (before === after) return shown - before;
+  const change = changeBetween(clock, from, to);
+  return shown - before < change ? shown - before : Math.max(change, shown - after);
+}
+
+/** The second at which the clock has changed: it changes once between the two. */
+function changeBetween({ offsetAt }: Clock, from: number, to: number): number {
+  const before = offsetAt(from);
+  let [low, high] = [Math.floor(from / SECOND), Math.ceil(to / SECOND)];
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (offsetAt(middle * SECOND) === before) low = middle;
+    else high = middle;
+  }
+  return high * SECOND;
+}

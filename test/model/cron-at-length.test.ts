@@ -1,0 +1,3 @@
+import { cronSuite } from './cron/suite.ts';
+
+cronSuite({ expressions: 6 });
