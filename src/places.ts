@@ -26,7 +26,7 @@ export interface PlacesOptions {
 }
 
 /** Gives a place back; twice is fine. */
-export type Leave = () => void;
+type Leave = () => void;
 
 /** A limit on how much is done at once. */
 export interface Places {

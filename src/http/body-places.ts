@@ -1,8 +1,7 @@
 import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify';
 import { createPlaces, type PlacesOptions } from '../places.ts';
 import { isAdmin } from './access.ts';
-import { callerOf } from './auth.ts';
-import { claimOf, placeFor, tooManyAtOnce } from './places.ts';
+import { accountClaim, claimOf, placeFor, tooManyAtOnce } from './places.ts';
 
 const refusal = tooManyAtOnce('Too many large bodies are being sent at once.');
 /** Large bodies of JSON at once: of one account, and of all. Each is held in memory until it is answered. */
@@ -19,13 +18,16 @@ const FILES = {
   refusal: tooManyAtOnce('Too many files are being read at once.'),
 };
 
+/** Requests of one account, and of all, that look for many files in the store; each has twenty of its connections at most. */
+const CHECKS = { ...FILES, each: 2, all: 10 };
+
 /** Before a body is read that may be larger than `bytes`, an admin takes a place; of others no more is kept. Registers before the routes. */
 export function limitLargeBodies(app: FastifyInstance, bytes: number): void {
   const places = createPlaces(LARGE_BODIES);
   const onRequest: onRequestAsyncHookHandler = async (request, reply) => {
     const length = Number(request.headers['content-length'] ?? Infinity);
     if (!isAdmin(request) || length <= bytes) return;
-    await placeFor(places, { ...claimOf(reply), sender: callerOf(request), network: undefined });
+    await placeFor(places, accountClaim(reply));
   };
   app.addHook('onRoute', (route) => {
     if ((route.bodyLimit ?? 0) > bytes) route.onRequest = [...[route.onRequest ?? []].flat(), onRequest];
@@ -38,7 +40,10 @@ export const limitCovers = () => takePlace(COVERS);
 /** Stands before a route that sends files. */
 export const limitFiles = () => takePlace(FILES);
 
-function takePlace(options: PlacesOptions): onRequestAsyncHookHandler {
+/** Stands before the routes, for who is logged in, that look for many files. */
+export const limitChecks = () => takePlace(CHECKS, accountClaim);
+
+function takePlace(options: PlacesOptions, claim = claimOf): onRequestAsyncHookHandler {
   const places = createPlaces(options);
-  return (_request, reply) => placeFor(places, claimOf(reply));
+  return (_request, reply) => placeFor(places, claim(reply));
 }

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { unavailable } from '../errors.ts';
 import type { Claim, Places } from '../places.ts';
+import { callerOf } from './auth.ts';
 import { networkOf, senderOf } from './rate-limits.ts';
 
 const RETRY_AFTER_SECONDS = 10;
@@ -14,6 +15,12 @@ export const claimOf = (reply: FastifyReply): Required<Omit<Claim, 'isKnown'>> =
   sender: senderOf(reply.request),
   network: networkOf(reply.request),
   signal: departureOf(reply),
+});
+
+/** The account that sends a request, from wherever. */
+export const accountClaim = (reply: FastifyReply) => ({
+  ...claimOf(reply),
+  ...{ sender: callerOf(reply.request), network: undefined },
 });
 
 /** Fires when the answer was sent, or the client has left. Fastify's own signal goes by the request, which closes once its body was read. */

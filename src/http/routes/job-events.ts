@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { isOver } from '../../projections/jobs.ts';
 import type { Access } from '../../accounts/access.ts';
 import { createPlaces } from '../../places.ts';
-import { callerOf, mustBeLoggedIn, whenChanged } from '../auth.ts';
+import { mustBeLoggedIn, whenChanged } from '../auth.ts';
 import { createJobWatcher } from '../job-events.ts';
 import { common, type JobDependencies, visibleJob } from '../jobs.ts';
 import { EVENT_STREAM } from '../observe.ts';
 import { failures } from '../openapi.ts';
-import { claimOf, placeFor, tooManyAtOnce } from '../places.ts';
+import { accountClaim, placeFor, tooManyAtOnce } from '../places.ts';
 import { params } from '../schemas.ts';
 
 const headers = z.object({
@@ -68,7 +68,7 @@ export const jobEventRoutes =
       const { version, job } = await visibleJob(database, request, request.params.id);
       const after = Number(request.headers['last-event-id'] ?? 0);
       if (isOver(job.state) && after >= version) return reply.code(204).send();
-      await placeFor(places, { ...claimOf(reply), sender: callerOf(request), network: undefined });
+      await placeFor(places, accountClaim(reply));
       const stream = watcher.watch(job.id, after);
       stream.once(
         'close',
