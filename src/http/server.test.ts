@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { FastifyInstance } from 'fastify';
@@ -178,7 +178,9 @@ describe('a request that comes too late', () => {
   it('is not carried out after its 408', async () => {
     const { server, app, sent } = await start();
     Object.assign(app.server, { headersTimeout: 100, requestTimeout: 100 });
+    const ended = once(app.server, 'connection').then(([socket]) => once(socket as Socket, 'close'));
     expect(await sendLate(server.url, late)).toMatch(/^HTTP\/1.1 408 /);
+    await ended; // until then the rest is read
     expect(sent).toEqual([]);
   });
 
