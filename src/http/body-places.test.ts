@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, it } from '@jest/globals';
 import { httpApp } from '../../test/support/http-app.ts';
 import { dial } from '../../test/support/raw-http.ts';
 import { until } from '../../test/support/servers/waiting.ts';

@@ -11,14 +11,14 @@ export const tooManyAtOnce = (message: string) => () =>
   unavailable('TOO_MANY_AT_ONCE', message, undefined, RETRY_AFTER_SECONDS);
 
 /** The address of a client, for as long as it waits for its answer. */
-export const claimOf = (reply: FastifyReply): Required<Omit<Claim, 'isKnown'>> => ({
+export const claimOf = (reply: FastifyReply): Claim => ({
   sender: senderOf(reply.request),
   network: networkOf(reply.request),
   signal: departureOf(reply),
 });
 
 /** The account that sends a request, from wherever. */
-export const accountClaim = (reply: FastifyReply) => ({
+export const accountClaim = (reply: FastifyReply): Claim => ({
   ...claimOf(reply),
   ...{ sender: callerOf(reply.request), network: undefined },
 });

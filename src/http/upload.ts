@@ -21,11 +21,12 @@ export async function fileOf(request: FastifyRequest, field: string, { bytes }: 
     });
   }
   try {
-    let isWhole = false;
-    const file = await onlyFile(request, field, bytes).finally(async () => (isWhole = await readToEnd(request.raw)));
+    const [file] = await Promise.allSettled([onlyFile(request, field, bytes)]);
+    const isWhole = await readToEnd(request.raw);
+    if (file.status === 'rejected') throw file.reason;
     // What was answered because it did not come in time must not be carried out.
     if (!isWhole) throw new Error('The form does not end.');
-    return file;
+    return file.value;
   } catch (error) {
     throw problemOf(error, bytes);
   }
