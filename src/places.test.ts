@@ -1,6 +1,10 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { AppError } from './errors.ts';
 import { type Claim, createPlaces, type PlacesOptions } from './places.ts';
+
+// Those that still wait at the end of a test must not be refused after it.
+beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate'] }));
+afterEach(() => void jest.useRealTimers());
 
 const full = () => new AppError('unavailable', 'FULL', 'There is no place.');
 
@@ -142,7 +146,9 @@ describe('those who wait for a place', () => {
   it('are refused when there was none in time', async () => {
     const { places } = workshop({ waitMs: 20 });
     await places.take({ sender: 'a' });
-    await expect(places.take({ sender: 'b' })).rejects.toThrow('There is no place.');
+    const waiting = places.take({ sender: 'b' });
+    jest.advanceTimersByTime(20);
+    await expect(waiting).rejects.toThrow('There is no place.');
   });
 
   it('are dropped when their client has left, and get none when it left before', async () => {

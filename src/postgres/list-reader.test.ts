@@ -1,8 +1,10 @@
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { QueryConfig } from 'pg';
 import { createListReaders } from './list-reader.ts';
 import type { Database } from './pool.ts';
 
+// Those that still wait at the end of a test must not be refused after it.
+beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate'] }));
 afterEach(() => void jest.useRealTimers());
 
 /** A database whose queries end when they are told to, by their text. */
@@ -56,7 +58,6 @@ describe('lists that are read', () => {
   });
 
   it('are 503 after ten seconds in line, and the last of 501 that wait at once', async () => {
-    jest.useFakeTimers();
     const reader = slowDatabase().readerFor({ sender: 'a' });
     void reader.query({ text: 'first' });
     const waiting = texts('a', 501).map((text) => reader.query({ text }));
