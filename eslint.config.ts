@@ -21,11 +21,11 @@ const ground = [
 /** The arrows of the house: which folder of src may import which. `main.ts` and `cli/` see everything. */
 const arrows: Record<string, string[]> = {
   events: [],
-  postgres: ['errors', 'events', 'lifecycle', 'unreachable'],
+  postgres: ['errors', 'events', 'lifecycle', 'places', 'unreachable'],
   log: ['errors', 'events', 'lifecycle', 'deadline', 'doorbell', 'unreachable', 'postgres'],
   cache: ['errors', 'events', 'lifecycle', 'unreachable'],
   providers: ['errors', 'lifecycle', 'together', 'config'],
-  accounts: ['errors', 'events', 'lifecycle', 'postgres'],
+  accounts: ['errors', 'events', 'lifecycle', 'places', 'postgres'],
   commands: ground,
   projections: [...ground, 'cache', 'text'],
   jobs: [...ground, 'commands', 'projections', 'providers', 'config', 'text'],
@@ -35,6 +35,7 @@ const arrows: Record<string, string[]> = {
     'errors',
     'events',
     'lifecycle',
+    'places',
     'log',
     'postgres',
     'cache',

@@ -258,7 +258,9 @@ const settings = z.object({
     .describe('jobs started by one account, occurrences of repeating ones among them, `count/seconds`, or `off`'),
   RATE_COVERS: rate
     .default('300/3600')
-    .describe('covers that one address changes without login, `count/seconds`, or `off`'),
+    .describe(
+      'covers that one account changes, and one address without login, `count/seconds`, or `off`; admins any number',
+    ),
   RATE_MAILS: rate
     .default('20/3600')
     .describe('mails to one address that users ask for, `count/seconds`, or `off`; more wait'),

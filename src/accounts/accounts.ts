@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { AppError, keyReused } from '../errors.ts';
 import { thingIdOf } from '../events/ids.ts';
 import { sqlState } from '../postgres/pool.ts';
+import { createPlaces } from '../places.ts';
 import type { Rows } from '../postgres/rows.ts';
 import { type Attempt, type Guesses, guessesAt } from './guesses.ts';
-import type { GuardedTurn, Passwords } from './passwords.ts';
+import { type GuardedClaim, type Passwords, tooManyLogins } from './passwords.ts';
 import { normalUsername } from './usernames.ts';
 
 export const role = z.enum(['user', 'analytics', 'admin']);
@@ -55,6 +56,11 @@ export interface Accounts {
 const UNIQUE_VIOLATION = '23505';
 /** Addresses that an account is remembered to have logged in from. */
 const MAX_ADDRESSES = 100;
+/**
+ * Accounts that are looked up at once for who gives a password: of those that come at the same moment the others get their turn before
+ * one sender's are read, and one connection of the pool is left to what goes on.
+ */
+const LOOK_UPS = { all: 3, each: 1, waiting: 64, waitMs: 10_000, refusal: tooManyLogins };
 
 const credentials = z.strictObject({
   ...{ id: z.string(), role, version: z.int(), locked: z.boolean(), hash: z.string() },
@@ -66,11 +72,15 @@ const former = z.strictObject({
 });
 
 export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
+  const lookUps = createPlaces(LOOK_UPS);
+
   /** The account that this very command has made. */
   async function repeated(registration: Registration, origin: Origin, attempt: Attempt) {
     if (!origin.repeatable) return undefined;
-    const found = await rows.maybeOne(sql.type(former)`SELECT id, username, fullname, password_hash AS hash,
-      body_hash AS "bodyHash" FROM accounts WHERE command_id = ${origin.commandId}`);
+    const found = await lookUps.within(attempt, () =>
+      rows.maybeOne(sql.type(former)`SELECT id, username, fullname, password_hash AS hash,
+        body_hash AS "bodyHash" FROM accounts WHERE command_id = ${origin.commandId}`),
+    );
     if (!found) return undefined;
     if (!isSameBody(found, registration, origin)) throw keyReused();
     const guesses = guessesAt({ username: found.username, accountId: found.id, isKnown: false }, attempt);
@@ -78,9 +88,9 @@ export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
     return { id: found.id, replayed: true };
   }
 
-  async function isPassword(password: string, hash: string | undefined, guesses: Guesses, turn: GuardedTurn) {
+  async function isPassword(password: string, hash: string | undefined, guesses: Guesses, claim: GuardedClaim) {
     await guesses.mustBeAllowed();
-    const matches = await passwords.matches(password, hash, { ...turn, mayBegin: guesses.mustBeAllowed });
+    const matches = await passwords.matches(password, hash, { ...claim, mayBegin: guesses.mustBeAllowed });
     if (!matches) await guesses.failed();
     return matches;
   }
@@ -121,7 +131,7 @@ export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
     },
 
     async authenticate(username, password, attempt) {
-      const found = await find(username, attempt.sender);
+      const found = await lookUps.within(attempt, () => find(username, attempt.sender));
       const { isKnown } = found ?? { isKnown: false };
       const guesses = guessesAt({ username: normalUsername(username), accountId: found?.id, isKnown }, attempt);
       // Addresses that an account has logged in from are one in the line: with more of them it would have more turns.

@@ -1,20 +1,21 @@
 import { hash, verify } from '@node-rs/argon2';
 import { availableParallelism } from 'node:os';
-import { createTurns, type Turn } from './turns.ts';
+import { AppError } from '../errors.ts';
+import { type Claim, createPlaces } from '../places.ts';
 
 /** OWASP's minimum for argon2id: 19 MiB, two passes, one lane. */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
-/** A turn that is taken only if that is still allowed when it comes. */
-export interface GuardedTurn extends Turn {
+/** A place that is taken only if that is still allowed when there is one. */
+export interface GuardedClaim extends Claim {
   mayBegin?(): Promise<void>;
 }
 
 export interface Passwords {
   /** In PHC's notation, with its salt and parameters. */
-  hash(password: string, turn?: Turn): Promise<string>;
+  hash(password: string, claim?: Claim): Promise<string>;
   /** Takes as long without a hash to compare with, and is false then. */
-  matches(password: string, hashed: string | undefined, turn?: GuardedTurn): Promise<boolean>;
+  matches(password: string, hashed: string | undefined, claim?: GuardedClaim): Promise<boolean>;
 }
 
 export interface PasswordOptions {
@@ -30,7 +31,13 @@ export interface PasswordOptions {
 const THREADS = 3;
 /** Some two seconds of work for one core. */
 const CAPACITY = 64;
-const UNNAMED: Turn = { sender: '' };
+const WAIT_MS = 10_000;
+const UNNAMED: Claim = { sender: '' };
+
+export const tooManyLogins = () =>
+  new AppError('unavailable', 'TOO_MANY_LOGINS', 'Too many people log in or register now. Please try again.', {
+    retryAfter: 5,
+  });
 
 /**
  * Hashing takes a core for tens of milliseconds, off the event loop. One core and one thread are left to everything else. A password
@@ -39,14 +46,14 @@ const UNNAMED: Turn = { sender: '' };
 export function createPasswords(options: PasswordOptions = {}): Passwords {
   const { concurrency = Math.max(1, Math.min(THREADS, availableParallelism() - 1)), capacity = CAPACITY } = options;
   const argon2 = options.argon2 ?? { hash, verify };
-  const inTurn = createTurns(concurrency, capacity);
+  const places = createPlaces({ all: concurrency, waiting: capacity, waitMs: WAIT_MS, refusal: tooManyLogins });
   const unknownAccount = argon2.hash('no account has this password', PARAMETERS);
   return {
-    hash: (password, turn = UNNAMED) => inTurn(turn, () => argon2.hash(password.normalize('NFC'), PARAMETERS)),
-    async matches(password, hashed, turn = UNNAMED) {
+    hash: (password, claim = UNNAMED) => places.within(claim, () => argon2.hash(password.normalize('NFC'), PARAMETERS)),
+    async matches(password, hashed, claim = UNNAMED) {
       const against = hashed ?? (await unknownAccount);
-      const same = await inTurn(turn, async () => {
-        await turn.mayBegin?.();
+      const same = await places.within(claim, async () => {
+        await claim.mayBegin?.();
         return verifiesAny(spellingsOf(password), (spelling) => argon2.verify(against, spelling));
       });
       return same && hashed !== undefined;

@@ -4,13 +4,12 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Access, LiveAccess } from '../accounts/access.ts';
 import { acceptTokens, callerOf, type TokenOptions, type Tokens } from './auth.ts';
-import { createListReader, type ListReader } from '../postgres/list-reader.ts';
 import { bareApp, type Limits, registerNamed } from './bare-app.ts';
 import { limitLargeBodies } from './body-places.ts';
 import type { Health } from './health.ts';
 import type { JobDependencies } from './jobs.ts';
 import { largeOnlyFromAdmins } from './large-bodies.ts';
-import { sendLongAnswers } from './long-answers.ts';
+import { createListsOf, type ListsOf, sendLongAnswers } from './long-answers.ts';
 import { observe } from './observe.ts';
 import { describeApi } from './openapi.ts';
 import type { PlaylistDependencies } from './playlists.ts';
@@ -40,9 +39,9 @@ import { type UserDependencies, userRoutes } from './routes/users.ts';
 
 export interface AppDependencies
   extends
-    Omit<CoverDependencies, 'lists'>,
-    Omit<PlaylistDependencies, 'lists'>,
-    Omit<JobDependencies, 'lists'>,
+    Omit<CoverDependencies, 'listsOf'>,
+    Omit<PlaylistDependencies, 'listsOf'>,
+    Omit<JobDependencies, 'listsOf'>,
     LogRecordDependencies,
     Omit<UserDependencies, 'rate' | 'guessesOf'>,
     Pick<AuthenticationDependencies, 'sessions'> {
@@ -83,11 +82,11 @@ export function buildApp(deps: AppDependencies): FastifyInstance {
   countRequests(app, deps.counters);
   sendLongAnswers(app);
   limitLargeBodies(app, deps.limits.bodyBytes);
-  registerNamed(app, { api: apiRoutes({ ...deps, lists: createListReader(deps.database) }, tokens) });
+  registerNamed(app, { api: apiRoutes({ ...deps, listsOf: createListsOf(deps.database) }, tokens) });
   return app;
 }
 
-type RouteDependencies = AppDependencies & { readonly lists: ListReader };
+type RouteDependencies = AppDependencies & { readonly listsOf: ListsOf };
 
 /** All that is limited together; probes are not. */
 const apiRoutes =

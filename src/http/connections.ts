@@ -1,20 +1,39 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /** A client has so long to read the last answer of a connection; what it sends meanwhile is not kept. */
 const LINGER_MS = 2_000;
 /** A client that takes nothing of an answer for so long is cut. */
 const STALLED_MS = 20_000;
 const LOOK_EVERY_MS = 1_000;
-/** No client of good will sends more requests than that before it reads an answer. */
-const MAX_PIPELINED = 100;
+/** Requests that may wait while one is handled. Each is held with its body, and no client of good will sends so many. */
+const MAX_PIPELINED = 10;
+
+const ignore = () => undefined;
+const muted = new WeakSet<Duplex>();
+
+/** From now on what comes on a connection is read and not kept: no request of which a part is missing is ever carried out. */
+function mute(socket: Duplex): void {
+  muted.add(socket);
+  socket.on('data', ignore); // so that Node's parser no longer gets the data
+  for (const listener of socket.listeners('data')) if (listener !== ignore) socket.off('data', listener as () => void);
+}
 
 /** Ends a connection with these last bytes. The client may go on sending, so the connection is destroyed soon after. */
 export function endConnection(socket: Duplex, bytes: string): void {
+  mute(socket);
   // Node has let go of the socket: an error that nothing listens for would end the process.
-  socket.on('error', () => undefined);
+  socket.on('error', ignore);
   socket.end(bytes, () => destroySoon(socket));
+}
+
+/** Ends it when the request that is handled now has its answer. Those that wait are not handled any more. */
+export function endAfter(response: ServerResponse, socket: Duplex, bytes: string): void {
+  mute(socket);
+  response.once('close', () => {
+    if (socket.writable) endConnection(socket, bytes);
+  });
 }
 
 function destroySoon(socket: Duplex): void {
@@ -37,7 +56,7 @@ export function oneAtATime(handle: Handler): Handler {
       response.once('close', () => {
         cutUnread(request);
         const next = waiting.get(socket)?.shift();
-        if (next && socket.writable) next();
+        if (next && socket.writable && !muted.has(socket)) next();
         else waiting.delete(socket);
       });
       handle(request, response);
@@ -64,8 +83,11 @@ interface Pace {
   since: number;
 }
 
-/** Cuts clients that read nothing of what waits for them. */
-export function cutStalled(server: Server): void {
+/**
+ * Cuts clients that read nothing of what waits for them. What the operating system has taken counts as read: it may be some megabytes
+ * on one machine, and much less between two.
+ */
+export function cutStalled(server: Server, { stalledMs = STALLED_MS, lookEveryMs = LOOK_EVERY_MS } = {}): void {
   const paces = new Map<Socket, Pace>();
   let timer: NodeJS.Timeout | undefined;
   server.on('connection', (socket: Socket) => {
@@ -74,18 +96,16 @@ export function cutStalled(server: Server): void {
   });
   const look = () => {
     const now = performance.now();
-    for (const [socket, pace] of paces) if (isStalled(socket, pace, now)) socket.destroy();
+    for (const [socket, pace] of paces) if (stalledFor(socket, pace, now) >= stalledMs) socket.destroy();
   };
-  server.on('listening', () => (timer ??= setInterval(look, LOOK_EVERY_MS)));
+  server.on('listening', () => (timer ??= setInterval(look, lookEveryMs)));
   server.on('close', () => clearInterval(timer));
 }
 
-function isStalled(socket: Socket, pace: Pace, now: number): boolean {
+function stalledFor(socket: Socket, pace: Pace, now: number): number {
   const taken = socket.bytesWritten - socket.writableLength - queuedBelow(socket);
-  if (socket.writableLength > 0 && taken === pace.taken) return now - pace.since >= STALLED_MS;
-  pace.taken = taken;
-  pace.since = now;
-  return false;
+  if (socket.writableLength === 0 || taken !== pace.taken) Object.assign(pace, { taken, since: now });
+  return now - pace.since;
 }
 
 /** Of a large write that is under way only Node's own handle knows how much is left. */

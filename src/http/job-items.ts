@@ -30,7 +30,12 @@ interface ItemRow extends Record<string, unknown> {
 }
 
 /** The items of a job, by its payload, in their order, at most so many, after that one. */
-export async function itemsOf(tables: Database, payloadId: string, limit: number, after = -1): Promise<ItemView[]> {
+export async function itemsOf(
+  tables: Pick<Database, 'query'>,
+  payloadId: string,
+  limit: number,
+  after = -1,
+): Promise<ItemView[]> {
   const rows = await tables.query<ItemRow>({
     name: 'items-of',
     text: `SELECT item, state, attempts, payload->>'to' AS recipient, payload->>'fileId' AS file_id, error, result, settled_at,

@@ -171,6 +171,14 @@ describe('a job that is there', () => {
     expect(await Promise.all(statuses)).toEqual([well, well, 404, 404]);
   });
 
+  it('is followed 50 times at once by one account, and no oftener', async () => {
+    const { user, admin } = start({ rows: { 'find-job': [{ ...row, state: 'running' }] } });
+    for (let n = 0; n < 50; n++) void user('GET', '/jobs/job-1/events');
+    const refused = await user('GET', '/jobs/job-1/events');
+    expect([refused.statusCode, refused.json<AnswerBody>().code]).toEqual([503, 'TOO_MANY_AT_ONCE']);
+    expect((await admin('GET', '/jobs/job-1')).statusCode).toBe(200);
+  });
+
   it('has an ETag, and is not sent twice', async () => {
     const { user } = start({ rows: { 'find-job': [row] } });
     const first = await user('GET', '/jobs/job-1');

@@ -7,7 +7,6 @@ import type { Word } from '../events/word.ts';
 import type { Accept, JobWish } from '../jobs/accept.ts';
 import type { MustHaveRoom } from '../jobs/quota.ts';
 import type { RepeatLimits } from '../jobs/repeats.ts';
-import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
 import { cached } from '../projections/cached.ts';
 import { findJob, type FoundJob } from '../projections/jobs.ts';
@@ -16,13 +15,14 @@ import { isAdmin } from './access.ts';
 import { callerOf } from './auth.ts';
 import { sendAnswer, tagged } from './etag.ts';
 import type { LinkKeys } from './links.ts';
+import type { ListsOf } from './long-answers.ts';
 import { type IdempotencyKeys, markReplay, originOf } from './origin.ts';
 import { streamIds } from './stream-ids.ts';
 
 export interface JobDependencies {
   readonly commands: Commands;
   readonly database: Database;
-  readonly lists: ListReader;
+  readonly listsOf: ListsOf;
   readonly answers: Answers;
   readonly idempotencyKeys: IdempotencyKeys;
   readonly files: Pick<Files, 'open' | 'link'>;

@@ -1,11 +1,13 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Answer } from '../cache/cache.ts';
+import { createPlaces, type Places } from '../places.ts';
+import { createListReaders, type ListReader } from '../postgres/list-reader.ts';
+import type { Database } from '../postgres/pool.ts';
 import type { List } from '../projections/lists.ts';
 import { JSON_TYPE } from './errors.ts';
 import { etagOf, sendAnswer, uniqueEtag } from './etag.ts';
-import { createPlaces, placeFor } from './places.ts';
-import { senderOf } from './rate-limits.ts';
+import { claimOf, placeFor, tooManyAtOnce } from './places.ts';
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -23,22 +25,39 @@ export const LONG_ETAG =
 /** What an answer holds in memory before its status is sent. Longer ones go on piece by piece. */
 const WHOLE_BYTES = 256_000;
 
-/** Long answers at once: to one address, and in all. */
-const LONG_ANSWERS = { each: 8, all: 256, waiting: 32, waitMs: 10_000 };
+/** Long answers at once: to one address, and in all. What waits holds its beginning. */
+const LONG_ANSWERS = {
+  ...{ each: 8, all: 256, waiting: 256, waitMs: 10_000 },
+  refusal: tooManyAtOnce('Too many long answers are being sent to this address.'),
+};
+
+/** Reads lists for the client that waits for an answer. */
+export type ListsOf = (reply: FastifyReply) => ListReader;
+
+export function createListsOf(database: Pick<Database, 'query'>): ListsOf {
+  const readerFor = createListReaders(database);
+  return (reply) => readerFor(claimOf(reply));
+}
 
 /** Lets handlers send long answers. Each takes a place of its client's address for as long as that reads it. */
 export function sendLongAnswers(app: FastifyInstance): void {
   const places = createPlaces(LONG_ANSWERS);
   app.decorateReply('sendInPieces', async function (this: FastifyReply, pieces: Pieces): Promise<void> {
-    const { text, isWhole } = await beginningOf(pieces, this);
-    this.header('content-type', JSON_TYPE);
-    if (isWhole || this.request.method === 'HEAD') {
-      await this.send(isWhole ? text : Readable.from([]));
-      return;
-    }
-    await placeFor(places, senderOf(this.request), this, 'Too many long answers are being sent to this address.');
-    await this.send(Readable.from(from(text, pieces), { highWaterMark: 1 }));
+    const body = await bodyOf(pieces, this, places).catch((error: unknown) => {
+      this.removeHeader('etag'); // of the answer that is not sent
+      throw error;
+    });
+    await this.header('content-type', JSON_TYPE).send(body);
   });
+}
+
+/** The whole text of what is short; of what is long a stream, which has a place. */
+async function bodyOf(pieces: Pieces, reply: FastifyReply, places: Places): Promise<string | Readable> {
+  const { text, isWhole } = await beginningOf(pieces, reply);
+  if (isWhole) return text;
+  if (reply.request.method === 'HEAD') return Readable.from([]);
+  await placeFor(places, claimOf(reply));
+  return Readable.from(from(text, pieces), { highWaterMark: 1 });
 }
 
 async function* from(beginning: string, pieces: Pieces): Pieces {

@@ -1,7 +1,7 @@
-import { STATUS_CODES } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { newId } from '../events/ids.ts';
-import { endConnection } from './connections.ts';
+import { endAfter, endConnection } from './connections.ts';
 import { errorBody, JSON_TYPE, type Problem } from './errors.ts';
 
 const MALFORMED: Problem = { status: 400, code: 'MALFORMED_REQUEST', message: 'This is not a valid HTTP request.' };
@@ -16,19 +16,23 @@ const BY_CODE: Readonly<Record<string, Problem>> = {
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, code: 'REQUEST_TIMEOUT', message: 'The request did not arrive in time.' },
 };
 
-/** Answers, in the usual shape, what Node's parser refuses and Fastify never sees. */
+/**
+ * Answers, in the usual shape, what Node's parser refuses and Fastify never sees. What it is refused for is never carried out, and
+ * what is being carried out has its own answer first.
+ */
 export function answerMalformed(error: Error & { code?: string }, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return;
-  // Part of another answer is on its way already: anything more would be read as its body.
-  if (isAnswering(socket)) {
-    socket.destroy();
-    return;
-  }
-  endConnection(socket, rawAnswer(BY_CODE[error.code ?? ''] ?? MALFORMED));
+  const answer = rawAnswer(BY_CODE[error.code ?? ''] ?? MALFORMED);
+  const response = responseOn(socket);
+  if (response?.req.complete) endAfter(response, socket, answer);
+  // Part of its answer is on its way already: anything more would be read as its body.
+  else if (response?.headersSent) socket.destroy();
+  else endConnection(socket, answer);
 }
 
-const isAnswering = (socket: Duplex): boolean =>
-  '_httpMessage' in socket && (socket._httpMessage as { headersSent?: boolean } | null)?.headersSent === true;
+/** Of the request that is handled now, or whose body still comes. */
+const responseOn = (socket: Duplex): ServerResponse | null | undefined =>
+  '_httpMessage' in socket ? (socket._httpMessage as ServerResponse | null) : undefined;
 
 function rawAnswer(problem: Problem): string {
   const requestId = newId();

@@ -6,11 +6,10 @@ import type { CommandOrigin } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { type PlaylistCommand, type PlaylistContext, playlistNotFound } from '../commands/playlist.ts';
 import { forbidden } from '../errors.ts';
-import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
 import { findPlaylist } from '../projections/playlists.ts';
 import { conditionally, expectedVersion } from './etag.ts';
-import { answerOf } from './long-answers.ts';
+import { answerOf, type ListsOf } from './long-answers.ts';
 import { markReplay, originOf, type IdempotencyKeys } from './origin.ts';
 import { streamIds } from './stream-ids.ts';
 
@@ -18,7 +17,7 @@ export interface PlaylistDependencies {
   readonly commands: Commands;
   readonly accounts: Accounts;
   readonly database: Database;
-  readonly lists: ListReader;
+  readonly listsOf: ListsOf;
   readonly answers: Answers;
   readonly idempotencyKeys: IdempotencyKeys;
   readonly playlistDuplicates: 'refuse' | 'allow';

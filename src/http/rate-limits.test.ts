@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { httpApp, noRates } from '../../test/support/http-app.ts';
+import { KEYS } from '../../test/support/keys.ts';
+import { forge, now } from '../../test/support/tokens.ts';
 import { type Rate, rateOf, type Rates } from './rate-limits.ts';
 
 const few: Rate = { count: 2, seconds: 60 };
@@ -21,6 +23,7 @@ function start(rates: Partial<Rates>, trustProxy?: readonly string[]) {
   const post = (url: string, body: object, { from = '192.0.2.1', headers }: Sender) =>
     app.inject({ method: 'POST', url, body, remoteAddress: from, headers });
   return {
+    sendCover: (sender: Sender) => post('/albums/album-1/covers', {}, sender),
     get: (url: string) => app.inject({ method: 'GET', url, remoteAddress: '192.0.2.1' }),
     logIn: (sender: Sender = {}) => post('/authentications', { username: 'chris', password: 'secret' }, sender),
     register: (sender: Sender = {}) =>
@@ -52,6 +55,31 @@ describe('a rate', () => {
       const { statusCode, headers } = await logIn();
       expect([statusCode, headers.ratelimit, headers['ratelimit-policy']]).toEqual([401, undefined, undefined]);
     }
+  });
+});
+
+const loggedIn = (account: string, role: string) => {
+  const claims = { sub: account, role, aud: 'access', jti: 'x', iat: now(), exp: now() + 60 };
+  return { authorization: `Bearer ${forge(claims, KEYS.ACCESS_TOKEN_KEY)}` };
+};
+
+describe('covers', () => {
+  const JUDGED = 415; // there is no form
+
+  it('are counted by account, from whatever address they come', async () => {
+    const { sendCover } = start({ covers: few });
+    const statuses: number[] = [];
+    for (const n of [1, 2, 3])
+      statuses.push((await sendCover({ from: `192.0.2.${n}`, headers: loggedIn('user-1', 'user') })).statusCode);
+    expect(statuses).toEqual([JUDGED, JUDGED, 429]);
+    expect((await sendCover({ headers: loggedIn('user-2', 'user') })).statusCode).toBe(JUDGED);
+    expect((await sendCover({})).statusCode).toBe(JUDGED);
+  });
+
+  it('of an admin are not counted', async () => {
+    const { sendCover } = start({ covers: few });
+    for (let time = 0; time < 5; time++)
+      expect((await sendCover({ headers: loggedIn('user-1', 'admin') })).statusCode).toBe(JUDGED);
   });
 });
 

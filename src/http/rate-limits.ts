@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestAsyncHookH
 import ipaddr from 'ipaddr.js';
 import type { Guesses, GuessesUnder } from '../accounts/guesses.ts';
 import type { RedisConnection } from '../cache/redis.ts';
+import { NETWORK_FACTOR } from '../places.ts';
 import { LocalCounters } from './counters.ts';
 import { HttpError } from './errors.ts';
 
@@ -91,10 +92,10 @@ function tell(reply: FastifyReply, header: string, item: string): void {
   reply.header(header, typeof before === 'string' ? `${before}, ${item}` : item);
 }
 
-/** A customer of a provider of IPv6 gets a /56, and 256 of those are one of the /48 that is given to anybody who asks. */
-const NETWORK_FACTOR = 10;
-
-/** The address of a request, of IPv6 its /56. A proxy may call its clients by other names than addresses. */
+/**
+ * The address of a request, of IPv6 its /56: a customer of a provider gets one, and 256 of them are one /48, which is given to anybody
+ * who asks. A proxy may call its clients by other names than addresses.
+ */
 export function senderOf({ ip }: FastifyRequest): string {
   const address = addressOf(ip);
   if (!address) return ip;
@@ -102,7 +103,7 @@ export function senderOf({ ip }: FastifyRequest): string {
 }
 
 /** The /48 of an IPv6 address. */
-function networkOf({ ip }: FastifyRequest): string | undefined {
+export function networkOf({ ip }: FastifyRequest): string | undefined {
   const address = addressOf(ip);
   return address instanceof ipaddr.IPv6 ? prefixOf(address, 48) : undefined;
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { FastifyInstance } from 'fastify';
@@ -159,6 +159,49 @@ describe('what Fastify never sees', () => {
   });
 });
 
+describe('a request that comes too late', () => {
+  const body = '{"name":"a","year":1}';
+  const late = `${post}Content-Length: ${body.length}\r\n\r\n${body.slice(0, -1)}`;
+
+  /** All that comes on a connection on which the rest is sent once there is an answer. */
+  async function sendLate(url: string, bytes: string): Promise<string> {
+    const socket = await dial(url);
+    socket.on('error', () => undefined).write(bytes);
+    let got = '';
+    for await (const data of socket.setEncoding('latin1') as AsyncIterable<string>) {
+      got += data;
+      if (!socket.writableEnded) socket.write(body.slice(-1));
+    }
+    return got;
+  }
+
+  it('is not carried out after its 408', async () => {
+    const { server, app, sent } = await start();
+    Object.assign(app.server, { headersTimeout: 100, requestTimeout: 100 });
+    const ended = once(app.server, 'connection').then(([socket]) => once(socket as Socket, 'close'));
+    expect(await sendLate(server.url, late)).toMatch(/^HTTP\/1.1 408 /);
+    await ended; // until then the rest is read
+    expect(sent).toEqual([]);
+  });
+
+  it('gets its 408 behind the answer to the one before it, which is carried out', async () => {
+    const { promise: may, resolve: go } = Promise.withResolvers<void>();
+    const { server, app, sent } = await start({
+      outcome: async () => {
+        await may;
+        return { recordId: 'r', version: 1, replayed: false };
+      },
+    });
+    Object.assign(app.server, { headersTimeout: 100, requestTimeout: 100 });
+    const refused = new Promise((resolve) => app.server.once('clientError', resolve));
+    const got = sendLate(server.url, `${post}Content-Length: ${body.length}\r\n\r\n${body}${late}`);
+    await refused;
+    go();
+    expect((await got).match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 201', 'HTTP/1.1 408']);
+    expect(sent).toHaveLength(1);
+  });
+});
+
 describe('a connection', () => {
   const connectionsOf = (app: FastifyInstance) => promisify(app.server.getConnections.bind(app.server))();
 
@@ -194,6 +237,17 @@ describe('a connection', () => {
     socket.resetAndDestroy();
     await isGone();
     expect((await rawHttp(server.url, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')).status).toBe(200);
+  });
+
+  it('is cut when more than ten requests wait behind the one that is handled', async () => {
+    const { server } = await start({ outcome: () => new Promise<never>(() => undefined) });
+    const created = `${post}Content-Length: 21\r\n\r\n{"name":"a","year":1}`;
+    const [few, many] = await Promise.all([dial(server.url), dial(server.url)]);
+    few.write(created.repeat(11));
+    many.on('error', () => undefined).write(created.repeat(12));
+    await once(many.resume(), 'close');
+    expect(few.closed).toBe(false);
+    few.destroy();
   });
 
   it('has its requests handled one after the other', async () => {

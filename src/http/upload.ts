@@ -21,7 +21,12 @@ export async function fileOf(request: FastifyRequest, field: string, { bytes }: 
     });
   }
   try {
-    return await onlyFile(request, field, bytes).finally(() => readToEnd(request.raw));
+    const [file] = await Promise.allSettled([onlyFile(request, field, bytes)]);
+    const isWhole = await readToEnd(request.raw);
+    if (file.status === 'rejected') throw file.reason;
+    // What was answered because it did not come in time must not be carried out.
+    if (!isWhole) throw new Error('The form does not end.');
+    return file.value;
   } catch (error) {
     throw problemOf(error, bytes);
   }
@@ -45,15 +50,19 @@ async function onlyFile(request: FastifyRequest, field: string, bytes: number): 
 
 /**
  * Keeps nothing of what is left. Many clients look for an answer only when they have sent everything; and the connection
- * is of no use for another request before. Rejects when the client goes away instead.
+ * is of no use for another request before. Resolves to whether that was the end; rejects when the client goes away instead.
  */
-async function readToEnd(body: IncomingMessage): Promise<void> {
+async function readToEnd(body: IncomingMessage): Promise<boolean> {
   body.unpipe();
   body.resume();
   const signal = AbortSignal.timeout(REST_WITHIN_MS);
-  await finished(body, { signal }).catch((error: unknown) => {
-    if (!signal.aborted) throw error;
-  });
+  return finished(body, { signal }).then(
+    () => true,
+    (error: unknown) => {
+      if (!signal.aborted) throw error;
+      return false;
+    },
+  );
 }
 
 /** What is longer on its way is cut soon after the answer. */

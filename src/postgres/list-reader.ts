@@ -1,4 +1,6 @@
 import type { QueryConfig, QueryResultRow } from 'pg';
+import { unavailable } from '../errors.ts';
+import { type Claim, createPlaces, type Places } from '../places.ts';
 import type { Database } from './pool.ts';
 
 /**
@@ -12,25 +14,17 @@ export interface ListReader {
   readonly query: Database['query'];
 }
 
-const FIRST_AT_ONCE = 4;
-const MORE_AT_ONCE = 2;
+const refusal = () => unavailable('TOO_MANY_AT_ONCE', 'Too many lists are being read at once.', undefined, 10);
+/** One connection of each is left to the others, whatever one client asks for. */
+const FIRST = { all: 4, each: 3, waiting: 500, waitMs: 10_000, refusal };
+const MORE = { all: 2, each: 1, waiting: 500, waitMs: 10_000, refusal };
 
-export function createListReader(database: Pick<Database, 'query'>): ListReader {
-  return { first: severalAtOnce(database, FIRST_AT_ONCE), query: severalAtOnce(database, MORE_AT_ONCE) };
-}
-
-function severalAtOnce(database: Pick<Database, 'query'>, limit: number): Database['query'] {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return async <Row extends QueryResultRow>(query: QueryConfig) => {
-    if (running < limit) running++;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await database.query<Row>(query);
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running--;
-    }
-  };
+/** Readers of lists, each for one client. Their queries reject with TOO_MANY_AT_ONCE and CLIENT_LEFT, before they have a connection. */
+export function createListReaders(database: Pick<Database, 'query'>): (claim: Claim) => ListReader {
+  const [first, more] = [createPlaces(FIRST), createPlaces(MORE)];
+  const readIn =
+    (places: Places, claim: Claim): Database['query'] =>
+    <Row extends QueryResultRow>(query: QueryConfig) =>
+      places.within(claim, () => database.query<Row>(query));
+  return (claim) => ({ first: readIn(first, claim), query: readIn(more, claim) });
 }

@@ -1,6 +1,6 @@
 import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
-import { byFoundKeys, type List, MAX_KEYS } from './lists.ts';
+import { areAll, byFoundKeys, type List, MAX_KEYS, upToBytes } from './lists.ts';
 import type { Applied, Projection, Rows } from './projection.ts';
 import { songsById, type SongSummary } from './songs.ts';
 
@@ -61,21 +61,28 @@ interface SongRow {
   readonly song: string | null;
   readonly title: string;
   readonly performer: string;
+  /** Of the texts up to this song. */
+  readonly bytes: number | null;
 }
+
+const FIRST_SONGS = upToBytes(`SELECT id, title, performer FROM songs WHERE album_id = $1 LIMIT ${MAX_SONGS + 1}`, [
+  'title',
+  'performer',
+]);
 
 /** An album with its songs as they are now. A row for each song is cheaper than one with all of them as JSON. */
 export async function findAlbum(database: Database, id: string): Promise<AlbumView | undefined> {
   const rows = await database.query<SongRow & Record<string, unknown>>({
     name: 'find-album',
-    text: `SELECT a.version, a.name, a.year, a.cover, s.id AS song, s.title, s.performer
-      FROM albums a LEFT JOIN songs s ON s.album_id = a.id WHERE a.id = $1 LIMIT ${MAX_SONGS + 1}`,
+    text: `SELECT a.version, a.name, a.year, a.cover, s.id AS song, s.title, s.performer, s.bytes
+      FROM albums a LEFT JOIN LATERAL (${FIRST_SONGS}) s ON true WHERE a.id = $1`,
     values: [id],
   });
   const [first] = rows;
   if (!first) return undefined;
   const { version, name, year, cover } = first;
   const album = { id, name, year, cover };
-  if (rows.length > MAX_SONGS) return { version, album: { ...album, songs: undefined } };
+  if (!areAll(rows, MAX_SONGS)) return { version, album: { ...album, songs: undefined } };
   const songs = rows.flatMap(({ song, title, performer }) => (song === null ? [] : [{ id: song, title, performer }]));
   songs.sort((one, other) => (one.id < other.id ? -1 : 1));
   return { version, album: { ...album, songs } };

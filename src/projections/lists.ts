@@ -18,6 +18,20 @@ export function byKey<Row>(load: (most: number, after: Row | undefined) => Promi
   };
 }
 
+/** What is read with the thing that a list belongs to, of the texts of its rows. */
+const MAX_BYTES = 256_000;
+
+/** SQL of the rows that a statement finds, in its order, as far as texts of them have MAX_BYTES; `bytes` counts them up to each row. */
+export const upToBytes = (statement: string, texts: readonly string[]): string => {
+  const bytes = texts.map((column) => `octet_length(${column})`).join(' + ');
+  return `SELECT * FROM (SELECT part.*, sum(${bytes}) OVER (ROWS UNBOUNDED PRECEDING) AS bytes FROM (${statement}) part) counted
+    WHERE bytes - (${bytes}) <= ${MAX_BYTES}`;
+};
+
+/** Whether rows that were read in such a way are all that there are, and no more than `most`. */
+export const areAll = (rows: readonly { readonly bytes: number | null }[], most: number): boolean =>
+  rows.length <= most && (rows.at(-1)?.bytes ?? 0) <= MAX_BYTES;
+
 /** Keys in memory at a time. */
 export const MAX_KEYS = 20_000;
 

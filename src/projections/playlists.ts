@@ -1,6 +1,6 @@
 import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
-import { byFoundKeys, byKey, type List, MAX_KEYS } from './lists.ts';
+import { areAll, byFoundKeys, byKey, type List, MAX_KEYS, upToBytes } from './lists.ts';
 import { IN_PLAYLIST, PLAYLIST_ORDER } from './playlist-entries.ts';
 import type { Applied, Projection, Rows } from './projection.ts';
 import { songsById, type SongSummary } from './songs.ts';
@@ -94,24 +94,29 @@ interface PlaylistRow {
   readonly name: string;
   readonly username: string;
   readonly readers: string[];
-  readonly songs: SongSummary[];
+  readonly songs: (SongSummary & { readonly bytes: number })[];
 }
+
+const FIRST_SONGS = upToBytes(
+  `SELECT s.id, s.title, s.performer FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE ${IN_PLAYLIST}
+    ORDER BY ${PLAYLIST_ORDER} LIMIT ${MAX_ROWS + 1}`,
+  ['title', 'performer'],
+);
 
 /** A playlist with its songs; undefined when there is none. */
 export async function findPlaylist(database: Database, id: string): Promise<PlaylistView | undefined> {
   const [row] = await database.query<PlaylistRow & Record<string, unknown>>({
     name: 'find-playlist',
-    text: `SELECT p.version, p.name, ${OWNER} AS username, ${READERS} AS readers, coalesce((
-        SELECT json_agg(song) FROM (
-          SELECT json_build_object('id', s.id, 'title', s.title, 'performer', s.performer) AS song
-          FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE ${IN_PLAYLIST}
-          ORDER BY ${PLAYLIST_ORDER} LIMIT ${MAX_ROWS + 1}) AS part), '[]') AS songs
+    text: `SELECT p.version, p.name, ${OWNER} AS username, ${READERS} AS readers, coalesce((SELECT json_agg(song) FROM (${FIRST_SONGS}) song), '[]') AS songs
       FROM playlists p LEFT JOIN accounts owner ON owner.id = p.owner_id WHERE p.id = $1 AND p.deleted_at IS NULL`,
     values: [id],
   });
   if (!row) return undefined;
-  const { version, readers, name, username, songs } = row;
-  return { version, readers, playlist: { id, name, username, songs: songs.length > MAX_ROWS ? undefined : songs } };
+  const { version, readers, name, username } = row;
+  const songs = areAll(row.songs, MAX_ROWS)
+    ? row.songs.map(({ id, title, performer }) => ({ id, title, performer }))
+    : undefined;
+  return { version, readers, playlist: { id, name, username, songs } };
 }
 
 interface EntryRow extends Record<string, unknown> {
@@ -147,31 +152,31 @@ export async function readersOf(database: Database, id: string): Promise<readonl
   return row?.readers;
 }
 
-/** An account's own playlists and those it collaborates on, by id, each once; undefined when there are too many to read at once. */
-export async function playlistsOf(database: Pick<Database, 'query'>, account: string) {
-  const found = await playlistsAfter(database.query, account, MAX_ROWS + 1);
-  return found.length > MAX_ROWS ? undefined : found;
+/** An account's own playlists, and those it collaborates on, by id, each once. */
+const PLAYLISTS = `SELECT p.id, p.name, ${OWNER} AS username
+  FROM (
+    SELECT id FROM playlists WHERE owner_id = $1
+    UNION SELECT playlist_id FROM collaborations WHERE account_id = $1
+  ) mine
+  JOIN playlists p ON p.id = mine.id LEFT JOIN accounts owner ON owner.id = p.owner_id
+  WHERE p.deleted_at IS NULL AND p.id > $2 ORDER BY p.id LIMIT $3`;
+
+/** The playlists that an account may read; undefined when there are too many to read at once. */
+export async function playlistsOf({ query }: Pick<Database, 'query'>, account: string) {
+  const rows = await query<PlaylistSummary & { bytes: number }>({
+    name: 'first-playlists-of',
+    text: upToBytes(PLAYLISTS, ['name']),
+    values: [account, '', MAX_ROWS + 1],
+  });
+  return areAll(rows, MAX_ROWS) ? rows.map(({ id, name, username }) => ({ id, name, username })) : undefined;
 }
 
 /** The same, however many there are. */
 export const allPlaylistsOf = ({ query }: ListReader, account: string): List<PlaylistSummary> =>
-  byKey((most, last) => playlistsAfter(query, account, most, last?.id));
-
-function playlistsAfter(
-  read: Database['query'],
-  account: string,
-  most: number,
-  after = '',
-): Promise<PlaylistSummary[]> {
-  return read<PlaylistSummary & Record<string, string>>({
-    name: 'playlists-of',
-    text: `SELECT p.id, p.name, ${OWNER} AS username
-      FROM (
-        SELECT id FROM playlists WHERE owner_id = $1
-        UNION SELECT playlist_id FROM collaborations WHERE account_id = $1
-      ) mine
-      JOIN playlists p ON p.id = mine.id LEFT JOIN accounts owner ON owner.id = p.owner_id
-      WHERE p.deleted_at IS NULL AND p.id > $2 ORDER BY p.id LIMIT $3`,
-    values: [account, after, most],
-  });
-}
+  byKey((most, last) =>
+    query<PlaylistSummary & Record<string, string>>({
+      name: 'playlists-of',
+      text: PLAYLISTS,
+      values: [account, last?.id ?? '', most],
+    }),
+  );

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { NOISE_MS, unharmed } from '../support/abuse.ts';
 import { type RunningApp, startApp } from '../support/app.ts';
 import { createClient } from '../support/client.ts';
 import { flood } from '../support/login-flood.ts';
@@ -8,10 +9,6 @@ import { until } from '../support/servers/waiting.ts';
 
 /** Rounds of what others do, before the abuse and during it. */
 const ROUNDS = 100;
-/** A machine that is busy with other tests is late by so much whatever happens. */
-const NOISE_MS = 300;
-/** What all that come at the same moment cost before a line is formed: their requests, and one read each. */
-const BURST_MS = 2_000;
 const GUESSES = 150;
 const LOGINS = 300;
 const DEPARTED = 1_000;
@@ -89,19 +86,17 @@ async function whileOthersWork<T>(abuse: () => Promise<T>): Promise<{ before: Me
   return { before, during, result };
 }
 
-function expectUnharmed({ before, during }: { before: Measured; during: Measured }, loginMs: number): void {
+function expectUnharmed({ before, during }: { before: Measured; during: Measured }): void {
   expect(during.errors).toEqual([]);
-  const slower = Object.entries(during.p99).filter(
-    ([name, ms]) => ms > 3 * (before.p99[name] ?? NaN) + (name === 'login' ? loginMs : NOISE_MS),
-  );
+  const slower = Object.entries(during.p99).filter(([name, ms]) => ms > unharmed(before.p99[name] ?? NaN));
   expect({ slower, before: before.p99 }).toEqual({ slower: [], before: before.p99 });
 }
 
 /** Does it while others work; afterwards the process must hold no more than before. */
-async function abuseAndSettle<T>(abuse: () => Promise<T>, loginMs = NOISE_MS): Promise<T> {
+async function abuseAndSettle<T>(abuse: () => Promise<T>): Promise<T> {
   const before = await heldBy(app);
   const outcome = await whileOthersWork(abuse);
-  expectUnharmed(outcome, loginMs);
+  expectUnharmed(outcome);
   await untilItHolds(before, app, MINUTE_MS + 30_000); // idle connections are kept for 75 s
   return outcome.result;
 }
@@ -137,7 +132,7 @@ describe('others are not held up by', () => {
     async () => {
       const { username, password } = await newPerson(app.url);
       const logins = Array.from({ length: LOGINS }, (_, n) => ({ username, password, from: `192.0.2.${n % 6}` }));
-      const { 201: done = 0, ...refused } = tally(await abuseAndSettle(() => flood(app.url, logins), BURST_MS));
+      const { 201: done = 0, ...refused } = tally(await abuseAndSettle(() => flood(app.url, logins)));
       expect(done).toBeGreaterThan(0);
       expect(Object.keys(refused)).toEqual(['503']);
     },

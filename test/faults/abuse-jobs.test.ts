@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { unharmed } from '../support/abuse.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { png } from '../support/images.ts';
 import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
@@ -29,17 +30,17 @@ beforeAll(async () => {
 afterAll(() => app.stop(), TIME_MS);
 
 /**
- * How long an account that does no harm waits, in milliseconds: the slowest but one of `count`, so that a machine that is busy for a
+ * How long an account that does no harm waits, in milliseconds: 95 of 100 times no longer, so that a machine that is busy for a
  * moment is not taken for the harm. Rejects with the first thing that fails.
  */
-async function slowestOf(count: number, act: () => Promise<unknown>): Promise<number> {
+async function usualOf(count: number, act: () => Promise<unknown>): Promise<number> {
   const times: number[] = [];
   for (let n = 0; n < count; n++) {
     const began = performance.now();
     await act();
     times.push(performance.now() - began);
   }
-  return times.sort((one, other) => one - other).at(-2) ?? NaN;
+  return times.sort((one, other) => one - other)[Math.floor(count * 0.95) - 1] ?? NaN;
 }
 
 /** A write that is projected, and a read. */
@@ -54,14 +55,10 @@ async function report(client = other.client): Promise<void> {
   expect(job?.state).toBe('succeeded');
 }
 
-/** Chance alone makes some request wait so long on a machine that has much else to do. */
-const NOISE_MS = 300;
-const atMost = (before: number) => 3 * before + NOISE_MS;
-
 /** Does something evil again and again while others do what they always do. */
 async function whileOthers(before: number, act: () => Promise<unknown>, calm = asAlways): Promise<void> {
-  const [slowest] = await Promise.all([slowestOf(OFTEN, calm), act()]);
-  expect(slowest).toBeLessThan(atMost(before));
+  const [usual] = await Promise.all([usualOf(OFTEN, calm), act()]);
+  expect(usual).toBeLessThan(unharmed(before));
 }
 
 const cover = () => {
@@ -84,12 +81,12 @@ describe('one account that', () => {
   it(
     'has sixteen jobs of the longest kind does not keep another one’s report waiting',
     async () => {
-      const before = await slowestOf(10, report);
+      const before = await usualOf(10, report);
       const { client } = await newPerson(app.url);
       const longest = { type: 'dummy', payload: { duration: DUMMY_SECONDS * 1_000 } };
       const ids = await beginAll(client, '/jobs', Array(16).fill(longest) as object[]);
       await eventually('many run', async () => (await running(client)) >= 4);
-      expect(await slowestOf(10, report)).toBeLessThan(atMost(before));
+      expect(await usualOf(10, report)).toBeLessThan(unharmed(before));
       expect(await running(client)).toBeGreaterThanOrEqual(4);
       expect(
         (await client.post('/jobs', { ...longest, payload: { duration: DUMMY_SECONDS * 1_000 + 1 } })).status,
@@ -104,7 +101,7 @@ describe('one account that', () => {
     async () => {
       const { client } = await newPerson(app.url);
       const [mine, others] = [await newPlaylist(client), await newPlaylist(other.client)];
-      const before = await slowestOf(OFTEN, asAlways);
+      const before = await usualOf(OFTEN, asAlways);
       const payload = { playlistId: mine, targetEmail: 'victim@example.com' };
       const repeat = { cron: '* * * * * *', timeZone: 'UTC' };
       const refused = await client.post('/jobs', { type: 'export-playlist', payload, repeat });
@@ -128,7 +125,7 @@ describe('one account that', () => {
     'wants two hundred repeating jobs gets twenty, which end',
     async () => {
       const { client } = await newPerson(app.url);
-      const before = await slowestOf(OFTEN, asAlways);
+      const before = await usualOf(OFTEN, asAlways);
       const body = { type: 'dummy', repeat: { cron: '*/15 * * * *', timeZone: 'UTC' } };
       const answers: number[] = [];
       await whileOthers(before, async () => {
@@ -153,7 +150,7 @@ describe('one account that', () => {
       const albums = await Promise.all(Array.from({ length: 3 }, () => newAlbum(anybody)));
       for (const album of albums)
         expect((await anybody.send('POST', `/albums/${album}/covers`, { raw: cover() })).status).toBe(201);
-      const before = await slowestOf(OFTEN, asAlways);
+      const before = await usualOf(OFTEN, asAlways);
       const body = { type: 'archive', payload: { fileIds: albums } };
       let ids: string[] = [];
       await whileOthers(before, async () => {
@@ -174,7 +171,7 @@ describe('one account that', () => {
   it(
     'sends covers of albums that are missing leaves none of them',
     async () => {
-      const before = await slowestOf(OFTEN, asAlways);
+      const before = await usualOf(OFTEN, asAlways);
       const stored = await bytesIn('covers');
       const { client } = await newPerson(app.url);
       await whileOthers(before, async () => {
@@ -204,7 +201,7 @@ it(
   async () => {
     const id = await begin(other.client, '/jobs', { type: 'dummy', payload: { failures: 100 } });
     expect(await untilOver(other.client, [id], 60_000)).toMatchObject([{ state: 'dead' }]);
-    const before = await slowestOf(OFTEN, asAlways);
+    const before = await usualOf(OFTEN, asAlways);
     const redrive = (failures: number) =>
       app.admin.post(`/admin/dead-letters/${id}/redrive`, { payload: { failures } });
     let answers: Awaited<ReturnType<typeof redrive>>[] = [];

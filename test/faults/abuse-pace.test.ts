@@ -3,9 +3,10 @@ import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { unharmed } from '../support/abuse.ts';
 import { type AnswerBody, createClient } from '../support/client.ts';
 import { type JobsApp, mustDo, startJobsApp } from '../support/jobs-faults.ts';
-import { begin, untilOver } from '../support/jobs-told.ts';
+import { begin, untilJob, untilOver } from '../support/jobs-told.ts';
 import { eventually } from '../support/observed.ts';
 import { getAlone, heldBy, othersWhile, type Seen, untilItHolds } from '../support/others.ts';
 import { newPerson } from '../support/people.ts';
@@ -15,12 +16,14 @@ import { dial } from '../support/raw-http.ts';
 const SONGS = 10_000;
 const TITLE = 'la '.repeat(300);
 const WITHIN_MS = 240_000;
+/** Connections of the pool that reads and commands share. */
+const READS_AT_ONCE = 10;
 
 let app: JobsApp;
 let database: pg.Client;
 let quiet: Seen;
 beforeAll(async () => {
-  app = await startJobsApp();
+  app = await startJobsApp({ env: { JOB_ATTEMPTS: '1' } });
   database = new pg.Client(app.connection);
   await database.connect();
   const { rows } = await database.query<{ schema_name: string }>(
@@ -41,15 +44,12 @@ afterAll(async () => {
   await app.stop();
 });
 
-/** Room for what else the machine does: a p99 of a few milliseconds trebles by itself. */
-const UNSEEN_MS = 300;
-
 /** Others must not notice what is done, and the process must hold no more afterwards. */
 async function unnoticed(abuse: () => Promise<unknown>): Promise<void> {
   const before = await heldBy(app.process());
   const { p99Ms, errors } = await othersWhile(app.url, abuse());
   expect(errors).toEqual([]);
-  expect(p99Ms).toBeLessThan(3 * quiet.p99Ms + UNSEEN_MS);
+  expect(p99Ms).toBeLessThan(unharmed(quiet.p99Ms));
   await untilItHolds(before, app.process(), 60_000);
 }
 
@@ -88,10 +88,10 @@ describe('a client that reads slowly', () => {
   );
 
   it(
-    'is cut when it takes nothing: twenty full lists on one connection',
+    'is cut when it takes nothing: eleven full lists on one connection',
     async () => {
       await unnoticed(async () => {
-        const socket = await silent(GET_ALL.repeat(20));
+        const socket = await silent(GET_ALL.repeat(11));
         const began = performance.now();
         await eventually(
           'it is cut',
@@ -157,13 +157,16 @@ describe('ordinary load', () => {
         }
       };
       const changing = change();
-      for (const query of ['', '?title=song', '?title=so']) {
-        const { body } = await createClient(app.url).get(`/songs${query}`);
-        const ids = body?.data?.songs?.map(({ id }) => id).filter((id) => !id.endsWith('x')) ?? [];
-        expect(ids).toEqual(Array.from({ length: SONGS }, (_, n) => `song-${String(n + 1).padStart(6, '0')}`));
+      try {
+        for (const query of ['', '?title=song', '?title=so']) {
+          const { body } = await createClient(app.url).get(`/songs${query}`);
+          const ids = body?.data?.songs?.map(({ id }) => id).filter((id) => !id.endsWith('x')) ?? [];
+          expect(ids).toEqual(Array.from({ length: SONGS }, (_, n) => `song-${String(n + 1).padStart(6, '0')}`));
+        }
+      } finally {
+        isRead = true;
+        await changing;
       }
-      isRead = true;
-      await changing;
       await database.query(`DELETE FROM songs WHERE id LIKE '%x'`);
     },
     WITHIN_MS,
@@ -172,14 +175,36 @@ describe('ordinary load', () => {
   it(
     'burns no attempt of a job that finds no connection',
     async () => {
-      const sockets = await several(10, () => silent(GET_ALL));
-      const ids = await several(10, () => begin(app.admin, '/jobs', { type: 'report', payload: {} }));
-      const jobs = await untilOver(app.admin, ids, 60_000);
-      expect(jobs.map(({ state, attempts }) => [state, attempts.length])).toEqual(ids.map(() => ['succeeded', 1]));
-      for (const socket of sockets) socket.destroy();
+      const song = { kind: 'song', title: 'Yellow', performer: 'Coldplay', genre: 'Rock', year: 2000 };
+      const payload = { format: 'ndjson', data: `${JSON.stringify(song)}\n`.repeat(3_000) };
+      const id = await begin(app.admin, '/jobs', { type: 'import-catalog', payload });
+      await untilJob(app.admin, id, 'imports', ({ progress }) => progress.done > 0);
+      await withoutConnections();
+      const [job] = await untilOver(app.admin, [id], 120_000);
+      // It has one attempt (JOB_ATTEMPTS), and would be dead if one that found no connection were counted.
+      expect(job).toMatchObject({ state: 'succeeded', progress: { done: 3_000, failed: 0 } });
+      expect(job?.attempts[0]?.error?.code).toBe('DATABASE_UNAVAILABLE');
+      expect(job?.attempts.length).toBeGreaterThan(1);
     },
     WITHIN_MS,
   );
+
+  /** Has all connections for reads wait for a table that is locked, until another read has waited in vain for one. */
+  async function withoutConnections(): Promise<void> {
+    await database.query('BEGIN; LOCK TABLE like_counts');
+    const count = (n: number) => getAlone(`${app.url}/albums/album-${n}/likes`);
+    const held = Promise.all(Array.from({ length: READS_AT_ONCE }, (_, n) => count(n)));
+    await eventually('all connections wait', async () => {
+      const { rows } = await database.query<{ waiting: number }>(
+        'SELECT count(*)::int AS waiting FROM pg_locks WHERE NOT granted AND relation = $1::regclass',
+        ['like_counts'],
+      );
+      return rows[0]?.waiting === READS_AT_ONCE;
+    });
+    expect((await count(READS_AT_ONCE)).status).toBe(503);
+    await database.query('ROLLBACK');
+    await held;
+  }
 });
 
 describe('what is long', () => {
@@ -192,7 +217,10 @@ describe('what is long', () => {
       const client = createClient(app.url);
       const { body } = await client.post('/albums', { name: 'Long', year: 2000 });
       const id = body?.data?.albumId ?? '';
-      await database.query(`UPDATE songs SET album_id = $1 WHERE id <= $2`, [id, 'song-003000']);
+      await database.query(`UPDATE songs SET album_id = $1 WHERE id <= $2 AND title LIKE 'song %'`, [
+        id,
+        'song-003000',
+      ]);
       const { headers, body: read } = await client.get(`/albums/${id}`);
       expect(read?.data?.album).toMatchObject({ id, name: 'Long', year: 2000, coverUrl: null });
       expect(read?.data?.album?.songs.map((song) => song.id)).toEqual(ids(1, 3_000));

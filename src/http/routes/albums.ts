@@ -6,11 +6,10 @@ import type { Commands } from '../../commands/commands.ts';
 import { thingIdOf } from '../../events/ids.ts';
 import { albumExists, findAlbum, songsOfAlbum } from '../../projections/albums.ts';
 import { cached } from '../../projections/cached.ts';
-import type { ListReader } from '../../postgres/list-reader.ts';
 import type { Database } from '../../postgres/pool.ts';
 import { catalogAccess, type CatalogWrites } from '../access.ts';
 import { conditionally, expectedVersion } from '../etag.ts';
-import { answerOf, LONG_ETAG, sendListed } from '../long-answers.ts';
+import { answerOf, type ListsOf, LONG_ETAG, sendListed } from '../long-answers.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf, type IdempotencyKeys } from '../origin.ts';
 import { streamIds } from '../stream-ids.ts';
@@ -29,7 +28,7 @@ import {
 export interface CatalogDependencies {
   readonly commands: Commands;
   readonly database: Database;
-  readonly lists: ListReader;
+  readonly listsOf: ListsOf;
   readonly answers: Answers;
   /** Base of every URL in an answer. */
   readonly publicUrl: string;
@@ -125,7 +124,7 @@ export async function representAlbum({ database, publicUrl }: CatalogDependencie
 export const albumRoutes =
   (deps: CatalogDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, idempotencyKeys, answers, lists } = deps;
+    const { commands, idempotencyKeys, answers, listsOf } = deps;
     const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
 
     const represent = (id: string) => representAlbum(deps, id);
@@ -144,7 +143,7 @@ export const albumRoutes =
       const id = streamOf(request.params.id);
       const { answer: found } = await answers.read(cached.album(id), () => represent(id));
       if (!found) throw albumNotFound();
-      return sendListed(request, reply, found, songsOfAlbum(lists, id));
+      return sendListed(request, reply, found, songsOfAlbum(listsOf(reply), id));
     });
 
     app.put('/albums/:id', { schema: schemas.change, onRequest }, async (request, reply) => {

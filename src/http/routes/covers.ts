@@ -11,9 +11,9 @@ import { filesUnavailable } from '../../providers/files/failure.ts';
 import type { StoredFiles } from '../../jobs/stored-files.ts';
 import type { Files, OpenFile } from '../../providers/files/files.ts';
 import { REQUEST_LENGTH } from '../../text.ts';
-import { catalogAccess } from '../access.ts';
+import { catalogAccess, isAdmin } from '../access.ts';
 import { conditionally, expectedVersion } from '../etag.ts';
-import { limitCovers } from '../body-places.ts';
+import { limitCovers, limitFiles } from '../body-places.ts';
 import { imageTypeOf, mediaTypeOf } from '../images.ts';
 import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
@@ -27,7 +27,7 @@ import { albumMustExist, type CatalogDependencies, representAlbum, streamOf } fr
 export interface CoverDependencies extends CatalogDependencies {
   readonly files: Pick<Files, 'put' | 'open'>;
   readonly stored: Pick<StoredFiles, 'claim' | 'forget'>;
-  /** Of covers that one address changes without login. */
+  /** Of covers that one account changes, and one address without login. */
   readonly rates: Pick<Rates, 'covers'>;
 }
 
@@ -76,7 +76,10 @@ export const coverRoutes =
   async (app) => {
     const { commands, idempotencyKeys, files, stored } = deps;
     const { onRequest: mayWrite, mustBeAllowed } = catalogAccess(deps.catalogWrites);
-    const onRequest = [mayWrite, ...limited(app, 'covers', deps.rates.covers).map(withoutLogin), limitCovers()];
+    const rate = deps.rates.covers;
+    const ofAddress = limited(app, 'covers', rate).map(withoutLogin);
+    const ofAccount = limited(app, 'account-covers', rate, userOf);
+    const onRequest = [mayWrite, ...ofAddress, ...ofAccount, limitCovers()];
     await app.register(multipart);
     // The form is read by the handler: it is no object before.
     app.setValidatorCompiler<z.ZodType>((part) => (part.httpPart === 'body' ? () => true : validatorCompiler(part)));
@@ -113,7 +116,7 @@ export const coverRoutes =
       return reply.code(201).send({ status: 'success', message: 'The cover was changed.' });
     });
 
-    app.get('/covers/:file', { schema: schemas.read }, async (request, reply) => {
+    app.get('/covers/:file', { schema: schemas.read, onRequest: limitFiles() }, async (request, reply) => {
       const { file } = request.params;
       const name = /^[\da-f-]{36}\.[a-z]{3,4}$/.test(file) ? COVERS + file : undefined;
       const open = name === undefined ? undefined : await openCover(deps, name);
@@ -136,7 +139,9 @@ interface Cover {
   readonly mediaType: string;
 }
 
-/** An account is limited by what it stores. */
+/** Who logged in, unless as an admin: those bring whole catalogs. */
+const userOf = (request: FastifyRequest) => (isAdmin(request) ? undefined : request.account?.id);
+
 const withoutLogin = (limit: onRequestAsyncHookHandler): onRequestAsyncHookHandler =>
   async function (this: FastifyInstance, request, reply) {
     if (!request.account) await limit.call(this, request, reply);

@@ -94,15 +94,16 @@ const schemas = {
 export const deadLetterRoutes =
   (deps: StartDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { database, lists, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
+    const { listsOf, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
     app.addHook('onRequest', mustBeLoggedIn);
     app.addHook('preHandler', mustBeAdmin);
 
     app.get('/admin/dead-letters', { schema: schemas.list }, (request, reply) => {
       const { limit, cursor } = request.query;
       const momentOf = ({ finishedAt = '', id }: JobView) => ({ createdAt: finishedAt, id });
+      const { first, query } = listsOf(reply);
       const list = byKey<JobView>((most, last) =>
-        deadJobs(last ? lists : database, most, last ? momentOf(last) : cursor),
+        deadJobs({ query: last ? query : first }, most, last ? momentOf(last) : cursor),
       );
       const page = pageOf<JobView>((last) => momentKey(momentOf(last)), limit);
       return reply.sendInPieces(

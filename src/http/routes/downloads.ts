@@ -5,6 +5,7 @@ import { archive, fileIds } from '../../jobs/types/archive.ts';
 import { isAdmin } from '../access.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { availabilityOf } from '../available-files.ts';
+import { limitChecks } from '../body-places.ts';
 import { resultLink } from '../file-links.ts';
 import { jobAccepted } from '../job-schemas.ts';
 import { jobStarter, sendJob, START_FAILURES, type StartDependencies } from '../jobs.ts';
@@ -73,6 +74,7 @@ export const downloadRoutes =
   (deps: StartDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     const { onStart: onRequest } = deps;
+    const checking = limitChecks();
     const start = jobStarter(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
@@ -89,12 +91,16 @@ export const downloadRoutes =
     app.post('/downloads', { schema: schemas.start, onRequest }, (request, reply) =>
       pack(request, reply, request.body.fileIds),
     );
-    app.post('/downloads/check', { schema: schemas.check }, (request) => check(request, request.body.fileIds));
+    app.post('/downloads/check', { schema: schemas.check, onRequest: checking }, (request) =>
+      check(request, request.body.fileIds),
+    );
 
     app.post('/v1/download/initiate', { schema: aliases.start, onRequest }, (request, reply) =>
       pack(request, reply, request.body.file_ids),
     );
-    app.post('/v1/download/check', { schema: aliases.check }, (request) => check(request, request.body.file_ids));
+    app.post('/v1/download/check', { schema: aliases.check, onRequest: checking }, (request) =>
+      check(request, request.body.file_ids),
+    );
     app.get('/v1/download/status/:id', { schema: aliases.status }, (request, reply) =>
       sendJob(deps, request, reply, request.params.id),
     );

@@ -6,6 +6,7 @@ import { filesUnavailable } from '../../providers/files/failure.ts';
 import type { OpenFile } from '../../providers/files/files.ts';
 import { isStorable, REQUEST_LENGTH } from '../../text.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
+import { limitFiles } from '../body-places.ts';
 import { HttpError } from '../errors.ts';
 import { fileGone, openFile } from '../file-links.ts';
 import type { JobDependencies } from '../jobs.ts';
@@ -63,20 +64,21 @@ const schemas = {
 };
 
 export const fileRoutes =
-  ({ database, lists, files, jobs }: JobDependencies): FastifyPluginCallbackZod =>
+  ({ database, listsOf, files, jobs }: JobDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     app.get('/files', { schema: schemas.list, onRequest: mustBeLoggedIn }, (request, reply) => {
       const { limit, cursor } = request.query;
       const owner = callerOf(request);
+      const { first, query } = listsOf(reply);
       const list = byKey(async (limit, last?: FileView) => {
         const after = last ? momentOf(last) : cursor;
-        return (await filesOf(last ? lists : database, { owner, limit, after })).map(viewOf);
+        return (await filesOf({ query: last ? query : first }, { owner, limit, after })).map(viewOf);
       });
       const page = pageOf((last: FileView) => momentKey(momentOf(last)), limit);
       return reply.sendInPieces(inPieces({ content: { status: 'success', data: { files: [] } }, list, page }));
     });
 
-    app.get('/files/:fileId/content', { schema: schemas.content }, async (request, reply) => {
+    app.get('/files/:fileId/content', { schema: schemas.content, onRequest: limitFiles() }, async (request, reply) => {
       const { method, query, params } = request;
       const owner = ownerByLink({ method, fileId: params.fileId, query }, jobs.links.keys);
       if (owner === undefined || !isStorable(params.fileId)) throw badLink();

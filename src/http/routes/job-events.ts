@@ -2,11 +2,13 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { isOver } from '../../projections/jobs.ts';
 import type { Access } from '../../accounts/access.ts';
+import { createPlaces } from '../../places.ts';
 import { mustBeLoggedIn, whenChanged } from '../auth.ts';
 import { createJobWatcher } from '../job-events.ts';
 import { common, type JobDependencies, visibleJob } from '../jobs.ts';
 import { EVENT_STREAM } from '../observe.ts';
 import { failures } from '../openapi.ts';
+import { accountClaim, placeFor, tooManyAtOnce } from '../places.ts';
 import { params } from '../schemas.ts';
 
 const headers = z.object({
@@ -43,9 +45,16 @@ const UNBUFFERED = {
   'x-accel-buffering': 'no',
 };
 
+/** Jobs that are followed at once: by one account, and by all. Each costs every look at the database a little. */
+const FOLLOWED = {
+  ...{ each: 50, all: 1_000, waiting: 0, waitMs: 0 },
+  refusal: tooManyAtOnce('Too many jobs are being followed at once.'),
+};
+
 export const jobEventRoutes =
   ({ database, jobs, access }: JobDependencies & { readonly access: Access }): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
+    const places = createPlaces(FOLLOWED);
     const watcher = createJobWatcher({ database, onWord: jobs.commits.onWord });
     // Before the server waits for its requests: these would not end by themselves.
     app.addHook('preClose', (closing) => {
@@ -59,6 +68,7 @@ export const jobEventRoutes =
       const { version, job } = await visibleJob(database, request, request.params.id);
       const after = Number(request.headers['last-event-id'] ?? 0);
       if (isOver(job.state) && after >= version) return reply.code(204).send();
+      await placeFor(places, accountClaim(reply));
       const stream = watcher.watch(job.id, after);
       stream.once(
         'close',

@@ -6,7 +6,7 @@ import { resultLink } from '../file-links.ts';
 import { itemsOf, type ItemView } from '../job-items.ts';
 import { linkView } from '../job-schemas.ts';
 import { common, type JobDependencies, visibleJob } from '../jobs.ts';
-import { inPieces } from '../long-answers.ts';
+import { createListsOf, inPieces } from '../long-answers.ts';
 import { answer, failures } from '../openapi.ts';
 import { cursorQuery, limitQuery, nextCursor, pageOf } from '../paging.ts';
 import { params, success } from '../schemas.ts';
@@ -60,12 +60,15 @@ export const jobResultRoutes =
   (deps: JobDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     const { database, jobs } = deps;
+    const listsOf = createListsOf(jobs.tables);
     app.addHook('onRequest', mustBeLoggedIn);
 
     app.get('/jobs/:id/items', { schema: resultSchemas.items }, async (request, reply) => {
       const { payloadId } = await visibleJob(database, request, request.params.id);
       const { limit, cursor } = request.query;
-      const list = byKey<ItemView>((most, last) => itemsOf(jobs.tables, payloadId ?? '', most, last?.item ?? cursor));
+      // These connections are those of the workers, too.
+      const { first: query } = listsOf(reply);
+      const list = byKey<ItemView>((most, last) => itemsOf({ query }, payloadId ?? '', most, last?.item ?? cursor));
       const page = pageOf<ItemView>(({ item }) => String(item), limit);
       return reply.sendInPieces(inPieces({ content: { status: 'success', data: { items: [] } }, list, page }));
     });

@@ -115,7 +115,7 @@ export const jobSchemas = {
 export const jobRoutes =
   (deps: StartDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database, lists, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
+    const { commands, listsOf, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
     const { items } = deps.jobs.batch;
     const start = jobStarter(deps);
     const rightsOf = createRights(deps.jobs.tables);
@@ -129,8 +129,9 @@ export const jobRoutes =
     app.get('/jobs', { schema: jobSchemas.list }, (request, reply) => {
       const { limit, cursor, ...filters } = request.query;
       const owner = callerOf(request);
+      const { first, query } = listsOf(reply);
       const list = byKey<JobView>((limit, last) =>
-        jobsOf(last ? lists : database, { owner, ...filters, limit, after: last ?? cursor }),
+        jobsOf({ query: last ? query : first }, { owner, ...filters, limit, after: last ?? cursor }),
       );
       const content = { status: 'success', data: { jobs: [] } };
       return reply.sendInPieces(inPieces({ content, list, first: 25, page: pageOf<JobView>(momentKey, limit) }));

@@ -89,7 +89,7 @@ const schemas = {
 export const playlistSongRoutes =
   (deps: PlaylistDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { database, lists, answers, playlistDuplicates: duplicates } = deps;
+    const { database, listsOf, answers, playlistDuplicates: duplicates } = deps;
     const { originOf, change } = playlistChanges(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
@@ -110,7 +110,7 @@ export const playlistSongRoutes =
       const { answer: found, source } = await answers.read(cached.playlist(id), () => representPlaylist(database, id));
       mustBeReader(found?.readers, callerOf(request));
       if (!found) throw playlistNotFound();
-      return sendListed(request, reply.header('x-data-source', source), found, songsOfPlaylist(lists, id));
+      return sendListed(request, reply.header('x-data-source', source), found, songsOfPlaylist(listsOf(reply), id));
     });
 
     app.delete('/playlists/:id/songs', { schema: schemas.removeSong }, async (request, reply) => {
@@ -126,7 +126,7 @@ export const playlistSongRoutes =
       mustBeReader(await readersOf(database, playlistId), callerOf(request));
       reply.header('x-data-source', 'database');
       const content = { status: 'success', data: { playlistId, activities: [] } };
-      return reply.sendInPieces(inPieces({ content, list: activitiesOf(lists, playlistId) }));
+      return reply.sendInPieces(inPieces({ content, list: activitiesOf(listsOf(reply), playlistId) }));
     });
 
     registered();

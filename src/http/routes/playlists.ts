@@ -63,7 +63,7 @@ const schemas = {
 export const playlistRoutes =
   (deps: PlaylistDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database, lists, answers } = deps;
+    const { commands, database, listsOf, answers } = deps;
     const { originOf, change } = playlistChanges(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
@@ -83,7 +83,12 @@ export const playlistRoutes =
     app.get('/playlists', { schema: schemas.list }, async (request, reply) => {
       const account = callerOf(request);
       const { answer, source } = await answers.read(cached.playlistsOf(account), () => listOf(account));
-      return sendListed(request, reply.header('x-data-source', source), answer, allPlaylistsOf(lists, account));
+      return sendListed(
+        request,
+        reply.header('x-data-source', source),
+        answer,
+        allPlaylistsOf(listsOf(reply), account),
+      );
     });
 
     app.patch('/playlists/:id', { schema: schemas.rename }, async (request, reply) => {

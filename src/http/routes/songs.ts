@@ -148,7 +148,7 @@ const streamOf = streamIds('song', songNotFound);
 export const songRoutes =
   (deps: CatalogDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database, lists, idempotencyKeys, answers } = deps;
+    const { commands, database, listsOf, idempotencyKeys, answers } = deps;
     const { onRequest, mustBeAllowed } = catalogAccess(deps.catalogWrites);
 
     const represent = async (id: string) => {
@@ -180,7 +180,7 @@ export const songRoutes =
       const { limit, cursor: after, ...filters } = request.query;
       const isPage = limit !== undefined || after !== undefined;
       const page = isPage ? pageOf<SongSummary>(({ id }) => id, limit) : undefined;
-      const list = searchSongs(lists, { ...filters, after });
+      const list = searchSongs(listsOf(reply), { ...filters, after });
       return reply.sendInPieces(inPieces({ content: { status: 'success', data: { songs: [] } }, list, page }));
     });
 

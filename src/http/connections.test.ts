@@ -1,0 +1,65 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, expect, it } from '@jest/globals';
+import { dial } from '../../test/support/raw-http.ts';
+import { cutStalled } from './connections.ts';
+
+/** A twentieth of what it is outside of tests. */
+const LIMITS = { stalledMs: 1_000, lookEveryMs: 50 };
+/** More than the operating system keeps for a client that reads nothing. */
+const LONG = Buffer.alloc(32_000_000);
+
+const opened: { destroy(): unknown }[] = [];
+const servers: Server[] = [];
+afterEach(async () => {
+  for (const socket of opened.splice(0)) socket.destroy();
+  for (const server of servers.splice(0)) await new Promise((resolve) => server.close(resolve));
+});
+
+/** A connection on which so much is sent, on both of its ends. */
+async function connected(answer: Buffer): Promise<{ client: Socket; served: Socket }> {
+  const server = createServer((_request, response) => response.end(answer));
+  cutStalled(server, LIMITS);
+  servers.push(server);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const client = await dial(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const [served] = await accepted;
+  opened.push(client, served);
+  client.on('error', () => undefined).pause();
+  client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  return { client, served };
+}
+
+it('cuts a client that takes nothing', async () => {
+  const { served } = await connected(LONG);
+  const began = performance.now();
+  await once(served, 'close');
+  expect(performance.now() - began).toBeGreaterThanOrEqual(LIMITS.stalledMs);
+});
+
+it('does not cut a client that reads slowly, and does not stop', async () => {
+  const { client, served } = await connected(LONG);
+  const read = async (bytes: number) => {
+    for (let left = bytes; left > 0;) {
+      const data = client.read() as Buffer | null;
+      if (data) left -= data.length;
+      else await once(client, 'readable');
+    }
+  };
+  // Five times as long as one that takes nothing is left alone, in parts that the operating system passes on.
+  for (let part = 0; part < 20; part++) {
+    await read(1_000_000);
+    await delay(LIMITS.stalledMs / 4);
+  }
+  expect(served.closed).toBe(false);
+});
+
+it('does not cut a client that has all that was sent, and asks for nothing', async () => {
+  const { client, served } = await connected(Buffer.from('short'));
+  await once(client.resume(), 'data');
+  await delay(2 * LIMITS.stalledMs);
+  expect(served.closed).toBe(false);
+});
