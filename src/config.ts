@@ -33,6 +33,14 @@ function isNetwork(text: string): boolean {
   return /^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= longest && more.length === 0;
 }
 
+const NO_ORIGINS = 'must be origins as in https://music.example, comma-separated, or *, or off';
+
+/** Scheme, host and port as browsers send them: no path, no standard port. */
+function isOrigin(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && ['http:', 'https:'].includes(url.protocol) && url.origin === text;
+}
+
 /** How a secret is shown: not at all, or as a URL without user and password. */
 type Secrecy = 'hidden' | 'url';
 
@@ -245,6 +253,14 @@ const settings = z.object({
     .default('20/3600')
     .describe('mails to one address that users ask for, `count/seconds`, or `off`; more wait'),
   RATE_DEFAULT: rate.default('off').describe('all requests from one address but probes, `count/seconds`, or `off`'),
+  CORS_ORIGINS: z
+    .string()
+    .default('*')
+    .transform((text) => (text === '*' || text === 'off' ? text : text.split(',').map((each) => each.trim())))
+    .pipe(z.union([z.enum(['*', 'off']), z.array(z.string().refine(isOrigin)).min(1)], { error: NO_ORIGINS }))
+    .describe(
+      'origins whose pages may use the API, comma-separated, as in https://music.example; `*`: all; `off`: none; never with credentials',
+    ),
   TRUST_PROXY: list
     .pipe(z.array(z.string().refine(isNetwork, 'must be an address, or a network as in 10.0.0.0/8')))
     .optional()
