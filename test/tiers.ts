@@ -24,6 +24,7 @@ const LONG = [
   'mail-smtp',
   'main',
   'migrate',
+  'openapi-fuzz',
   'plans',
   'postgres-tls',
   'projector-kafka',

@@ -6,8 +6,9 @@ const PROBLEM = 'application/problem+json';
  * Of both at the same weight it gets the one that only those know who ask for it.
  */
 export function prefersProblemDetails(accept: string | undefined): boolean {
-  if (accept === undefined || !accept.toLowerCase().includes(PROBLEM)) return false;
-  const weights = new Map(accept.toLowerCase().split(',').map(weighed));
+  const wanted = accept?.toLowerCase();
+  if (!wanted?.includes(PROBLEM)) return false;
+  const weights = new Map(wanted.split(',').map(weighed));
   const problem = weights.get(PROBLEM) ?? 0;
   // The most specific range that covers JSON is what is said of it.
   const json = JSON_RANGES.map((range) => weights.get(range)).find((weight) => weight !== undefined) ?? 0;
