@@ -38,7 +38,7 @@ export interface ApiDocument {
   readonly components: { readonly schemas: Readonly<Record<string, Schema>> };
 }
 
-export interface FuzzOptions {
+interface FuzzOptions {
   readonly url: string;
   readonly document: ApiDocument;
   /** Those in whose name requests are sent; a request without any is sent as well. */
@@ -47,7 +47,7 @@ export interface FuzzOptions {
   readonly requests: number;
 }
 
-export interface FuzzOutcome {
+interface FuzzOutcome {
   /** Answers by status. */
   readonly statuses: Readonly<Record<string, number>>;
   /** Operations of which no request was sent. */
