@@ -1,6 +1,13 @@
 import cors from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** `false`: not for pages of other origins. */
+    cors?: false;
+  }
+}
+
 /** The origins whose pages may use the API: every one, these, or none. */
 export type CorsOrigins = '*' | readonly string[] | 'off';
 
