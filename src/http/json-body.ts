@@ -16,8 +16,10 @@ export interface JsonLimits {
  * as; a route that needs one misses it in its validation.
  */
 export function acceptJsonBodies(app: FastifyInstance, limits: JsonLimits): void {
-  app.addHook('preParsing', ({ headers }, _reply, payload, next) => {
-    if (isEncoded(headers)) next(unsupportedEncoding());
+  app.addHook('preParsing', ({ method, headers }, _reply, payload, next) => {
+    // Fastify does not look at what comes with these.
+    const isUnread = method === 'GET' || method === 'HEAD';
+    if (!isUnread && isEncoded(headers)) next(unsupportedEncoding());
     else next(null, payload);
   });
   app.removeAllContentTypeParsers();

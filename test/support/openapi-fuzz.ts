@@ -151,7 +151,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzOutcome> {
       make.harvest.add(answered);
       const { status } = answered;
       statuses[status] = (statuses[status] ?? 0) + 1;
-      const shown = () => `${asked.method} ${asked.path} ${JSON.stringify(asked.headers)} ${asked.body?.toString().slice(0, 500) ?? ''} → ${answered.text.slice(0, 300)}`; // prettier-ignore
+      const shown = () => `${asked.method} ${asked.path} ${JSON.stringify({ ...asked.headers, authorization: undefined })} ${asked.body?.toString().slice(0, 500) ?? ''} → ${answered.text.slice(0, 300)}`; // prettier-ignore
       if (status >= 500) failures[`${operationId} ${status}`] ??= shown();
       const fault = faultOf(answered, responses);
       if (fault !== undefined) undocumented[`${operationId} ${status} ${fault}`] ??= shown();
