@@ -35,11 +35,16 @@ function isNetwork(text: string): boolean {
 
 const NO_ORIGINS = 'must be origins as in https://music.example, comma-separated, or *, or off';
 
+const originsIn = (text: string): '*' | 'off' | string[] =>
+  text === '*' || text === 'off' ? text : text.split(',').map((each) => each.trim());
+
 /** Scheme, host and port as browsers send them: no path, no standard port. */
 function isOrigin(text: string): boolean {
   const url = URL.parse(text);
   return url !== null && ['http:', 'https:'].includes(url.protocol) && url.origin === text;
 }
+
+const areOrigins = (origins: string | string[]): boolean => typeof origins === 'string' || origins.every(isOrigin);
 
 /** How a secret is shown: not at all, or as a URL without user and password. */
 type Secrecy = 'hidden' | 'url';
@@ -255,9 +260,9 @@ const settings = z.object({
   RATE_DEFAULT: rate.default('off').describe('all requests from one address but probes, `count/seconds`, or `off`'),
   CORS_ORIGINS: z
     .string()
+    .refine((text) => areOrigins(originsIn(text)), NO_ORIGINS)
     .default('*')
-    .transform((text) => (text === '*' || text === 'off' ? text : text.split(',').map((each) => each.trim())))
-    .pipe(z.union([z.enum(['*', 'off']), z.array(z.string().refine(isOrigin)).min(1)], { error: NO_ORIGINS }))
+    .transform(originsIn)
     .describe(
       'origins whose pages may use the API, comma-separated, as in https://music.example; `*`: all; `off`: none; never with credentials',
     ),
