@@ -31,6 +31,7 @@ const FAILURES = {
   401: 'Only for whoever is logged in.',
   403: 'Not for this account; of a change, also on a server that only follows another one (`READ_ONLY`).',
   404: 'There is no such thing.',
+  408: 'The request did not arrive in time.',
   409: 'The change lost the race against others too often; of a result: there is none yet.',
   410: 'The file is not kept any more.',
   412: '`If-Match` no longer holds. The ETag that holds now is in the header.',
@@ -39,6 +40,7 @@ const FAILURES = {
   416: 'There is no such part.',
   422: 'The idempotency key belongs to another request.',
   429: 'Too many requests. `Retry-After` says when to try again.',
+  431: 'The request line and the headers are too long.',
   503: 'It cannot be done now, or nobody knows whether it was done. Try again, a change with the same idempotency key.',
 } as const;
 
@@ -132,11 +134,11 @@ function withImplied({ schema, url, route }: Route): FastifySchema {
   return { ...schema, response: { ...failures(...implied), ...(schema.response ?? {}) } };
 }
 
-/** A malformed request, a body that none can have, an id that cannot be decoded, a follower, a limit for all, access that is unknown. */
+/** A malformed request, one that is too slow or too long, a body that none can have, an id that cannot be decoded, a follower, a limit for all, access that is unknown. */
 function impliedBy(methods: readonly string[], url: string): FailureStatus[] {
   const isWrite = methods.some((method) => method !== 'GET' && method !== 'HEAD');
   return [
-    400,
+    ...([400, 408, 431] as const),
     ...(isWrite ? ([413, 415] as const) : []),
     ...(url.includes(':') ? ([404] as const) : []),
     ...(methods.some((method) => isRefused(method, url)) ? ([403] as const) : []),
