@@ -248,7 +248,7 @@ function createMaker({ document, tokens, random }: FuzzOptions) {
     if (content.length === 0 && random.chance(0.9)) return {};
     if (random.chance(0.05)) return { type, body: Buffer.from(pick(['{', 'null', '[]', '{}', '', '\uFEFF{}', '\0', '"x"', '{"a":1e999}', '['.repeat(100)])) }; // prettier-ignore
     if (random.chance(0.01)) return { type, body: Buffer.alloc(70_000, ' ') };
-    if (!type.startsWith('multipart/')) return { type, body: Buffer.from(JSON.stringify(value('', schema)) ?? '') };
+    if (!type.startsWith('multipart/')) return { type, body: Buffer.from(JSON.stringify(value('', schema))) };
     const head = `--b\r\nContent-Disposition: form-data; name="${pick(['cover', 'cover', 'x'])}"; filename="a.png"\r\n\r\n`;
     const bytes = random.chance(0.7) ? PIXEL : Buffer.from(pick(TEXTS));
     return { type: 'multipart/form-data; boundary=b', body: Buffer.concat([Buffer.from(head), bytes, Buffer.from(random.chance(0.9) ? '\r\n--b--\r\n' : '')]) }; // prettier-ignore
