@@ -34,6 +34,35 @@ it.each([
   expect(dummySecondsOf(load(environment))).toBe(seconds);
 });
 
+describe('CORS_ORIGINS', () => {
+  it.each([
+    [undefined, '*'],
+    ['*', '*'],
+    ['off', 'off'],
+    ['https://music.example', ['https://music.example']],
+    ['https://music.example, http://localhost:3000', ['https://music.example', 'http://localhost:3000']],
+  ])('%s means %j', (given, origins) => {
+    expect(load({ CORS_ORIGINS: given }).CORS_ORIGINS).toEqual(origins);
+  });
+
+  it.each([
+    'music.example',
+    'https://music.example/',
+    'https://music.example/app',
+    'https://music.example:443',
+    'null',
+    '*,off',
+    'https://*.example/x',
+    'ftp://music.example',
+  ])(
+    // prettier-ignore
+    '%s is no list of origins',
+    (given) => {
+      expect(refusalOf({ CORS_ORIGINS: given })).toMatch(/^CORS_ORIGINS: must be origins as in https:/);
+    },
+  );
+});
+
 describe('without any setting', () => {
   it('everything runs in one process, with nothing but DATA_DIR', () => {
     const config = load({});

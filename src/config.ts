@@ -34,6 +34,19 @@ function isNetwork(text: string): boolean {
   return /^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= longest && more.length === 0;
 }
 
+const NO_ORIGINS = 'must be origins as in https://music.example, comma-separated, or *, or off';
+
+const originsIn = (text: string): '*' | 'off' | string[] =>
+  text === '*' || text === 'off' ? text : text.split(',').map((each) => each.trim());
+
+/** Scheme, host and port as browsers send them: no path, no standard port. */
+function isOrigin(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && ['http:', 'https:'].includes(url.protocol) && url.origin === text;
+}
+
+const areOrigins = (origins: string | string[]): boolean => typeof origins === 'string' || origins.every(isOrigin);
+
 /** How a secret is shown: not at all, or as a URL without user and password. */
 type Secrecy = 'hidden' | 'url';
 
@@ -265,6 +278,14 @@ const settings = z.object({
     .default('20/3600')
     .describe('mails to one address that users ask for, `count/seconds`, or `off`; more wait'),
   RATE_DEFAULT: rate.default('off').describe('all requests from one address but probes, `count/seconds`, or `off`'),
+  CORS_ORIGINS: z
+    .string()
+    .refine((text) => areOrigins(originsIn(text)), NO_ORIGINS)
+    .default('*')
+    .transform(originsIn)
+    .describe(
+      'origins whose pages may use the API, comma-separated, as in https://music.example; `*`: all; `off`: none; never with credentials',
+    ),
   TRUST_PROXY: list
     .pipe(z.array(z.string().refine(isNetwork, 'must be an address, or a network as in 10.0.0.0/8')))
     .optional()

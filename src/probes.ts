@@ -38,6 +38,24 @@ export function readModelProbe(reads: ReadModel): Probe {
   };
 }
 
+/** Whether mail goes out, as those find who send it: any process shows what one of them knows. Asks no mail server. */
+export function mailProbe({ admin }: Pick<Resources, 'admin'>, providers: readonly string[]): Probe {
+  const text = 'SELECT name FROM breakers WHERE open_until IS NOT NULL';
+  return {
+    needed: 'never',
+    async check() {
+      const failing = new Set(
+        (await admin.query<{ name: string }>({ name: 'failing-mail', text })).map(({ name }) => name),
+      );
+      const lines = providers.map((name) => ({ name, ok: !failing.has(`mail:${name}`) }));
+      const detail = lines
+        .map(({ name, ok }) => `${name}: ${ok ? 'ok' : 'keeps failing and is left alone'}`)
+        .join('; ');
+      return { ok: lines.every(({ ok }) => ok), detail };
+    },
+  };
+}
+
 /** How far the read models are behind the log. Whether they had come to its end at the start is asked by the reads. */
 export function lagProbe(watch: StoredLag): Probe {
   return { needed: 'never', check: () => checkLag(watch, 'applied') };

@@ -193,10 +193,10 @@ describe('a request costs no more than its length', () => {
     ],
     ['content-type', [['a/'], [';a=', 'application/json'], ['"', 'application/json;a='], [' ', 'application/json;']]],
     ['if-match', [['"1-a",'], ['W/'], ['"1-', '"']]],
-    ['if-none-match', [['"1-a",'], ['W/'], ['"']]],
+    ['if-none-match', [['"1-a",'], ['W/'], ['"'], [' ,'], [' ', '"a"', 'x']]],
     ['idempotency-key', [['a'], [' ']]],
     ['x-request-id', [['a']]],
-    ['x-forwarded-for', [['1.1.1.1,'], [':'], ['a:'], ['1'], ['::,'], [' ']]],
+    ['x-forwarded-for', [['1.1.1.1,'], ['[::1]:1,'], ['"', '['], [':'], ['a:'], ['1'], ['::,'], [' ']]],
     [
       'range',
       [
@@ -204,9 +204,12 @@ describe('a request costs no more than its length', () => {
         ['-', 'bytes='],
         ['9', 'bytes=0-'],
         [' ', 'bytes='],
+        ['-9,', 'bytes='],
       ],
     ],
     ['last-event-id', [['1']]],
+    ['host', [['a'], ['1:'], ['[:'], [' ', 'a', 'b']]],
+    ['content-encoding', [['identity,'], [' ', 'a', 'b']]],
     ['cookie', [['a=b; ']]],
     ['origin', [['a']]],
   ];

@@ -25,6 +25,7 @@ const LONG = [
   'mail-smtp',
   'main',
   'migrate',
+  'openapi-fuzz',
   'pages',
   'plans',
   'postgres-tls',

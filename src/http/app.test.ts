@@ -1,3 +1,4 @@
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { AppError, notFound, unavailable } from '../errors.ts';
@@ -84,7 +85,17 @@ describe('errors', () => {
 
   it.each([
     ['application/problem+json', true],
-    ['application/json, application/problem+json;q=0.5', true],
+    ['application/json, application/problem+json;q=0.5', false],
+    ['application/json;q=0.4, application/problem+json;q=0.5', true],
+    ['application/json, application/problem+json', true],
+    ['application/problem+json;q=0.5', true],
+    ['application/problem+json;q=0.5, */*', false],
+    ['application/problem+json;q=0.5, application/*;q=0.6', false],
+    ['application/problem+json;q=0.5, application/*;q=0.6, application/json;q=0.1', true],
+    ['application/problem+json ; charset=utf-8 ; Q=0.2 , */*;q=0.1', true],
+    ['application/problem+json;q=nonsense', true],
+    ['application/problem+json;q=0.000, */*', false],
+    ['application/*', false],
     ['text/html,APPLICATION/problem+json', true],
     ['application/json', false],
     ['*/*', false],
@@ -159,6 +170,105 @@ describe('bad input', () => {
   });
 });
 
+describe('a body', () => {
+  const json = { 'content-type': 'application/json' };
+  const text = JSON.stringify(body);
+  const post = (payload: string | Buffer, headers: Record<string, string> = {}, substitutes?: Substitutes) =>
+    start(substitutes).app.inject({ method: 'POST', url: '/albums', headers: { ...json, ...headers }, payload });
+
+  it.each(['', ' \n'])('may begin with a byte order mark, and %j', async (blanks) => {
+    expect((await post(`\uFEFF${blanks}${text}`)).statusCode).toBe(201);
+  });
+
+  it('of a byte order mark alone is none', async () => {
+    const answer = await post('\uFEFF');
+    expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([400, 'VALIDATION_FAILED']);
+    expect((await start().app.inject({ method: 'DELETE', url: '/albums/album-a', headers: json, payload: '\uFEFF' })).statusCode).toBe(200); // prettier-ignore
+  });
+
+  it.each([
+    ['gzip', gzipSync],
+    ['GZip', gzipSync],
+    ['x-gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+    ['identity, gzip', gzipSync],
+    ['nonsense', (plain: string) => Buffer.from(plain)],
+  ])('in %s is 415, which says what is taken', async (encoding, compress) => {
+    const answer = await post(compress(text), { 'content-encoding': encoding });
+    const { code, message } = answer.json<AnswerBody>();
+    expect([answer.statusCode, code, answer.headers['accept-encoding']]).toEqual([
+      415,
+      'UNSUPPORTED_ENCODING',
+      'identity',
+    ]);
+    expect(message).toContain('identity');
+  });
+
+  it.each(['identity', 'Identity', 'identity, identity', ''])('in %j is as it is', async (encoding) => {
+    expect((await post(text, { 'content-encoding': encoding })).statusCode).toBe(201);
+  });
+
+  it('that comes with a GET is not looked at', async () => {
+    const headers = { 'content-encoding': 'gzip', 'content-type': 'application/json' };
+    expect((await start().app.inject({ method: 'GET', url: '/songs', headers, payload: 'x' })).statusCode).toBe(200);
+  });
+
+  it('that is empty is not compressed, and neither is a cover', async () => {
+    const headers = { 'content-encoding': 'gzip' };
+    expect((await start().app.inject({ method: 'DELETE', url: '/albums/album-a', headers })).statusCode).toBe(200);
+    const cover = { method: 'POST', url: '/albums/a/covers', payload: 'x', headers } as const;
+    expect((await start().app.inject(cover)).json<AnswerBody>().code).toBe('UNSUPPORTED_ENCODING');
+  });
+
+  it.each([
+    ['/albums', { name: 'n'.repeat(1_000), year: -2_147_483_648 }],
+    ['/songs', { ...songBody, title: 't'.repeat(1_000), genre: 'g'.repeat(1_000), performer: 'p'.repeat(1_000) }],
+    ['/users', { username: 'u'.repeat(100), password: 'p'.repeat(1_000), fullname: 'f'.repeat(1_000) }],
+  ])('of %s may be as long as its schema says, written in escapes, whatever BODY_BYTES', async (url, longest) => {
+    const { app } = start({ limits: { bodyBytes: 100, bodyDepth: 20, bodyFields: 1_000 } });
+    const escaped = JSON.stringify(longest).replace(/(.)\1{50,}/g, (run) =>
+      String.raw`\ud83c\udfb5`.repeat(run.length),
+    );
+    expect((await app.inject({ method: 'POST', url, headers: json, payload: escaped })).statusCode).toBe(201);
+    const tooLong = await app.inject({ method: 'POST', url, headers: json, payload: ' '.repeat(100_000) });
+    expect(tooLong.json<AnswerBody>().code).toBe('BODY_TOO_LARGE');
+  });
+});
+
+describe('a whole URL', () => {
+  it.each(['http://music.test/songs?limit=1', 'HTTPS://music.test:5000/songs', 'http://user@music.test/songs#x'])(
+    '%s is its path',
+    async (url) => {
+      const asking = { method: 'POST', url: url.replace('songs', 'songs/s'), body: songBody } as const;
+      const { app } = start();
+      const answer = await app.inject(asking);
+      expect([answer.statusCode, answer.headers.allow]).toEqual([405, 'DELETE, GET, HEAD, OPTIONS, PUT']);
+      const options = await app.inject({ method: 'OPTIONS', url });
+      expect(options.json<{ data: object }>().data).toEqual({ methods: ['GET', 'HEAD', 'OPTIONS', 'POST'] });
+      expect((await app.inject({ method: 'OPTIONS', url: url.replace('songs', 'nothing') })).statusCode).toBe(404);
+    },
+  );
+});
+
+describe('files of the API page', () => {
+  it.each(['..%2f..%2fpackage.json', '%2e%2e/%2e%2e/x', '.git', 'nothing.js', '..%5cx', '%00'])(
+    'there is no %s',
+    async (file) => {
+      const answer = await start().app.inject({ url: `/docs/static/${file}` });
+      expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([404, 'ROUTE_NOT_FOUND']);
+    },
+  );
+
+  it('are sent by their conditions', async () => {
+    const { app } = start();
+    const ask = async (headers: Record<string, string>) =>
+      (await app.inject({ url: '/docs/static/index.css', headers })).json<AnswerBody>().code;
+    expect(await ask({ 'if-match': '"x"' })).toBe('PRECONDITION_FAILED');
+    expect(await ask({ range: 'bytes=9999999-' })).toBe('RANGE_NOT_SATISFIABLE');
+  });
+});
+
 describe('request ids', () => {
   it.each([
     ['mine-1', true],
@@ -201,7 +311,8 @@ describe('idempotency keys', () => {
     expect(origin?.repeatable).toBe(true);
     expect((await send(KEY)).origin?.commandId).toBe(origin?.commandId);
     expect((await send(KEY, {}, '/albums/album-1?x=1')).origin?.commandId).toBe(origin?.commandId);
-    expect((await send(KEY, {}, '/%61lbums/album%2D1')).origin?.commandId).toBe(origin?.commandId);
+    for (const url of ['/%61lbums/album%2D1', 'http://music.test/albums/album-1?x', '/albums/album-1#x'])
+      expect((await send(KEY, {}, url)).origin?.commandId).toBe(origin?.commandId);
     expect((await send(OTHER_KEY)).origin?.commandId).not.toBe(origin?.commandId);
     expect((await send(KEY, {}, '/albums/album-2')).origin?.commandId).not.toBe(origin?.commandId);
     expect((await send(KEY, {}, undefined, { method: 'DELETE' })).origin?.commandId).not.toBe(origin?.commandId);
@@ -265,6 +376,9 @@ describe('idempotency keys', () => {
   });
 });
 
+/** As the second half of an ETag. */
+const HASH = 'abcdefghijklmnopqrs-_1';
+
 describe('ETags', () => {
   const rows = { 'find-album': [albumRow] };
   const read = async (condition?: string, overrides: Substitutes = { rows }) =>
@@ -285,7 +399,18 @@ describe('ETags', () => {
       const answer = await read(condition);
       expect([answer.statusCode, answer.body, answer.headers.etag]).toEqual([304, '', etag]);
     }
-    for (const condition of ['"x"', etag.replaceAll('"', ''), '"3-"', '""', 'nonsense']) {
+    for (const condition of [
+      `x${etag}`,
+      `${etag}${etag}`,
+      `${etag} "x"`,
+      `w/${etag}`,
+      `"x, ${etag}`,
+      '"x"',
+      etag.replaceAll('"', ''),
+      '"3-"',
+      '""',
+      'nonsense',
+    ]) {
       expect((await read(condition)).statusCode).toBe(200);
     }
   });
@@ -296,14 +421,21 @@ describe('ETags', () => {
 
   it.each([
     ['*', 'any'],
-    ['"3-abc"', [3]],
-    ['"3-abc", "4-d_-f"', [3, 4]],
-    ['W/"3-abc"', []],
-    ['W/"3-abc", "5-x"', [5]],
+    [`"3-${HASH}"`, [3]],
+    [`"3-${HASH}", "4-${HASH}"`, [3, 4]],
+    [`, "3-${HASH}" ,,"x",`, [3]],
+    [`"3-${HASH}-gzip"`, [3]], // as a proxy that compresses has it
+    [`W/"3-${HASH}"`, []],
+    [`W/"3-${HASH}", "5-${HASH}"`, [5]],
+    [`"3-${HASH}" "4-${HASH}"`, []],
+    [`"3-${HASH}", 4-${HASH}`, []],
+    [`x"3-${HASH}"`, []],
+    ['"3-abc"', []],
     ['"3"', []],
     ['"x-abc"', []],
     ['3-abc', []],
-    ['"0-abc"', []],
+    [`"0-${HASH}"`, []],
+    [`"03-${HASH}"`, []],
     ['', undefined],
     [undefined, undefined],
   ])('If-Match: %s expects %j', async (condition, expected) => {
@@ -390,6 +522,7 @@ describe('songs', () => {
     'cursor=',
     'cursor=!',
     'cursor=AA',
+    'cursor=YWxidW0tMQ', // album-1
     'title=%00',
     'title=a&title=b',
     `performer=${'x'.repeat(1001)}`,

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Access, LiveAccess } from '../accounts/access.ts';
 import { acceptTokens, callerOf, type TokenOptions, type Tokens } from './auth.ts';
-import { bareApp, type Limits, registerNamed } from './bare-app.ts';
+import { bareApp, type Limits, registerNamed, type Surroundings } from './bare-app.ts';
 import { limitLargeBodies } from './body-places.ts';
 import type { Health } from './health.ts';
 import type { JobDependencies } from './jobs.ts';
@@ -39,6 +39,7 @@ import { type UserDependencies, userRoutes } from './routes/users.ts';
 
 export interface AppDependencies
   extends
+    Surroundings,
     Omit<CoverDependencies, 'listsOf'>,
     Omit<PlaylistDependencies, 'listsOf'>,
     Omit<JobDependencies, 'listsOf'>,
@@ -52,8 +53,6 @@ export interface AppDependencies
   readonly rates: Rates;
   /** Counts the requests of all processes; without it each counts its own. */
   readonly counters?: Counters;
-  /** Addresses or networks of proxies whose `X-Forwarded-For` is believed. */
-  readonly trustProxy?: readonly string[];
   readonly health: Health;
   readonly logger: Logger;
   readonly metricsRegistry: Registry;
@@ -74,7 +73,7 @@ export function buildApp(deps: AppDependencies): FastifyInstance {
   if (production && catalogWrites === 'open') {
     logger.warn('CATALOG_WRITES is open: anybody who reaches this server can change the catalog');
   }
-  const app = bareApp(logger, deps.limits, deps.trustProxy);
+  const app = bareApp(logger, deps.limits, deps);
   observe(app, deps.metricsRegistry, logger);
   describeApi(app, { version, publicUrl });
   const tokens = acceptTokens(app, deps.tokens, deps.access);

@@ -62,7 +62,7 @@ export function acceptTokens(app: FastifyInstance, options: TokenOptions, access
   const tokens = tokensOf(app, options);
   app.decorateRequest('account', undefined);
   app.decorateRequest('claim', undefined);
-  app.addHook('onRequest', (request, _reply, next) => {
+  const judge: onRequestHookHandler = (request, _reply, next) => {
     const token = bearerOf(request);
     const claim = token === undefined ? undefined : tokens.verifyAccess(token);
     if (claim && access?.isCurrent() === false) {
@@ -72,6 +72,10 @@ export function acceptTokens(app: FastifyInstance, options: TokenOptions, access
     request.account = claim && (access ? access.judge(claim) : claim);
     if (request.account) request.claim = claim;
     next();
+  };
+  // After the hooks that give every answer its headers.
+  app.after(() => {
+    app.addHook('onRequest', judge);
   });
   return tokens;
 }

@@ -8,11 +8,16 @@ import type { FastifyPluginAsyncZod, FastifyPluginCallbackZod, ZodTypeProvider }
 import type { Logger } from 'pino';
 import { newId } from '../events/ids.ts';
 import { REQUEST_LENGTH } from '../text.ts';
+import type { CorsOrigins } from './cors.ts';
 import { answerErrors } from './errors.ts';
+import { withoutPorts } from './forwarded.ts';
+import { mustNameHost } from './host.ts';
 import { acceptJsonBodies, type JsonLimits } from './json-body.ts';
 import { answerMalformed } from './malformed.ts';
 import { answerUnrouted } from './methods.ts';
 import { nodeServer } from './node-server.ts';
+import { keepPromises } from './promised-bytes.ts';
+import { originForm } from './request-target.ts';
 import { secureHeaders } from './secure-headers.ts';
 import { validatorCompiler } from './validation.ts';
 
@@ -32,10 +37,18 @@ const compilersFactory = {
   buildSerializer: () => () => JSON.stringify,
 } as unknown as Compilers;
 
+export interface Surroundings {
+  /** Addresses or networks of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustProxy?: readonly string[];
+  /** Without it no page of another origin may use the app. */
+  readonly corsOrigins?: CorsOrigins;
+}
+
 /** What every route has in common: limits, ids, JSON in and out, errors. */
-export function bareApp(logger: Logger, limits: Limits, trustProxy: readonly string[] = []) {
+export function bareApp(logger: Logger, limits: Limits, { trustProxy = [], corsOrigins = 'off' }: Surroundings = {}) {
   const app = Fastify({
     serverFactory: nodeServer,
+    rewriteUrl: ({ url = '/' }) => originForm(url),
     clientErrorHandler: answerMalformed,
     frameworkErrors: (error, request, reply) => answerError(error, request, reply),
     bodyLimit: limits.bodyBytes,
@@ -52,12 +65,15 @@ export function bareApp(logger: Logger, limits: Limits, trustProxy: readonly str
 
   app.setErrorHandler(answerError);
   acceptJsonBodies(app, limits);
+  keepPromises(app, limits.bodyBytes);
   app.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
     next();
   });
+  if (trustProxy.length > 0) app.addHook('onRequest', withoutPorts);
+  app.addHook('onRequest', mustNameHost);
   secureHeaders(app);
-  answerUnrouted(app);
+  answerUnrouted(app, corsOrigins);
   return app;
 }
 

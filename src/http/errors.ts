@@ -3,6 +3,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { AppError, reasonOf, type ErrorKind } from '../errors.ts';
 import { isDatabaseOutage } from '../postgres/outage.ts';
+import { prefersProblemDetails } from './accept.ts';
+import { pathOf } from './request-target.ts';
 
 /** Where in the input something is wrong, and what. `path` is a JSON pointer. */
 export interface InputError {
@@ -48,6 +50,14 @@ export const methodNotAllowed = (method: string, allow: string) =>
 export const unsupportedMediaType = () =>
   new HttpError({ status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', message: 'The body must be application/json.' });
 
+export const unsupportedEncoding = () =>
+  new HttpError({
+    status: 415,
+    code: 'UNSUPPORTED_ENCODING',
+    message: 'The body must not be compressed: send it without Content-Encoding, or with identity.',
+    headers: { 'accept-encoding': 'identity' },
+  });
+
 export const bodyTooLarge = () =>
   new HttpError({ status: 413, code: 'BODY_TOO_LARGE', message: 'The body is larger than this server accepts.' });
 
@@ -72,6 +82,8 @@ const databaseUnavailable: Problem = {
   headers: { 'retry-after': '1' },
 };
 
+const BAD_REQUEST = { code: 'BAD_REQUEST', message: 'This request cannot be understood.' };
+
 /** What Fastify refuses by itself, before a handler sees it. Other 4xx of its own are BAD_REQUEST. */
 const FRAMEWORK: Readonly<Record<string, () => HttpError>> = {
   FST_ERR_BAD_URL: routeNotFound,
@@ -80,6 +92,14 @@ const FRAMEWORK: Readonly<Record<string, () => HttpError>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: bodyTooLarge,
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
     badInput('INCOMPLETE_BODY', 'The body is not as long as its Content-Length says.'),
+};
+
+/** What plugins of the framework refuse: files of the API page, their parts and conditions. */
+const FRAMEWORK_STATUS: Readonly<Record<number, Omit<Problem, 'status'>>> = {
+  403: routeNotFound().problem,
+  404: routeNotFound().problem,
+  412: { code: 'PRECONDITION_FAILED', message: 'The condition of this request does not hold.' },
+  416: { code: 'RANGE_NOT_SATISFIABLE', message: 'The file has no such part.' },
 };
 
 /** The one place where kinds of errors become statuses. */
@@ -105,7 +125,7 @@ function problemOfFramework(error: Error & { code?: unknown; statusCode?: unknow
   if (known) return known().problem;
   const { statusCode: status } = error;
   if (typeof status !== 'number' || status < 400 || status > 499) return internal;
-  return { status, code: 'BAD_REQUEST', message: 'This request cannot be understood.' };
+  return { status, ...(FRAMEWORK_STATUS[status] ?? BAD_REQUEST) };
 }
 
 /** The body of an error answer in the shape every V3 client knows. */
@@ -131,13 +151,26 @@ const problemDetails = ({ status, code, message, errors }: Problem, requestId: s
 /** Fastify's error handler: tells the client what it may know and the log what we must know. */
 export function answerErrors(logger: Logger) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
-    const problem = problemOf(error);
-    if (problem.status >= 500) report(logger, error, problem, request);
+    const left = hasLeft(request);
+    const problem = left ? clientGone : problemOf(error);
+    if (left) reportLeft(logger, request);
+    else if (problem.status >= 500) report(logger, error, problem, request);
     // Fastify closes the connection after an unread body; Node reads such a body to its end without keeping it.
     // A close while the client still sends would reset the connection and take the answer with it.
     reply.removeHeader('connection');
     sendProblem(request, reply, problem);
   };
+}
+
+/** Whether the connection broke before the request had come to its end. Its error looks like one of any other connection. */
+const hasLeft = ({ raw }: FastifyRequest): boolean => Boolean(raw.errored) && !raw.complete;
+
+/** What the log and the metrics say. There is no client that could read it. */
+const clientGone: Problem = { status: 400, code: 'CLIENT_LEFT', message: 'The client left while it was sending.' };
+
+function reportLeft(logger: Logger, { id, method, url }: FastifyRequest): void {
+  const line = { requestId: id, method, url: loggedUrl(url), code: clientGone.code };
+  logger.info(line, 'a client left while it was sending its request');
 }
 
 function report(logger: Logger, error: unknown, { status, code }: Problem, { id, method, url }: FastifyRequest): void {
@@ -147,14 +180,14 @@ function report(logger: Logger, error: unknown, { status, code }: Problem, { id,
 }
 
 /** Without its query, which holds the signature of a link: to read the log must not be enough to get the file. */
-export const loggedUrl = (url: string): string => url.split('?', 1)[0] ?? '';
+export const loggedUrl = pathOf;
 
 /** What the client is not told: that the disk is full, for one. */
 const causeOf = (error: unknown): string | undefined =>
   error instanceof Error && error.cause !== undefined ? reasonOf(error.cause) : undefined;
 
 function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): void {
-  const details = wantsProblemDetails(request.headers.accept);
+  const details = prefersProblemDetails(request.headers.accept);
   const body = details ? problemDetails(problem, request.id) : errorBody(problem, request.id);
   void reply
     .code(problem.status)
@@ -164,6 +197,3 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Prob
 }
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
-
-const wantsProblemDetails = (accept: string | undefined): boolean =>
-  accept !== undefined && /(?:^|,)\s*application\/problem\+json\s*(?:$|,|;(?!\s*q=0(?:\.0*)?\s*(?:,|$)))/i.test(accept);

@@ -36,20 +36,31 @@ export function isKnown(condition: string | undefined, tag: string): boolean {
   return condition.trim() === '*' || tagsIn(condition).some(({ opaque }) => opaque === tag);
 }
 
+/** An entity tag of a list, and what separates it from the next (RFC 9110, 8.8.3 and 5.6.1). */
+const ELEMENT = /[\t ,]*(?:(W\/)?("[\x21\x23-\x7e\x80-\xff]*")[\t ]*(?:,|$)|$)/y;
+
+/** The tags of a list; none of what is no list of tags. */
 function tagsIn(list: string): { weak: boolean; opaque: string }[] {
-  return Array.from(list.matchAll(/(W\/)?("[^"]*")/g), ([, weak, opaque = '']) => ({
-    weak: weak !== undefined,
-    opaque,
-  }));
+  const tags: { weak: boolean; opaque: string }[] = [];
+  ELEMENT.lastIndex = 0;
+  while (ELEMENT.lastIndex < list.length) {
+    const [, weak, opaque] = ELEMENT.exec(list) ?? ['malformed'];
+    if (ELEMENT.lastIndex === 0) return [];
+    if (opaque !== undefined) tags.push({ weak: weak !== undefined, opaque });
+  }
+  return tags;
 }
 
-/** The versions that `If-Match` insists on. A weak or malformed tag matches nothing. */
+/** A version, and what makes the tag one of ours. A proxy that compresses may have added a word. */
+const OURS = /^"([1-9]\d{0,9})-[\w-]{22,64}"$/;
+
+/** The versions that `If-Match` insists on. A weak, malformed or foreign tag matches nothing. */
 export function expectedVersion(request: FastifyRequest): VersionCondition | undefined {
   const condition = request.headers['if-match'];
   if (condition === undefined) return undefined;
   if (condition.trim() === '*') return 'any';
   return tagsIn(condition).flatMap(({ weak, opaque }) => {
-    const version = weak ? undefined : /^"([1-9]\d{0,9})-[\w-]+"$/.exec(opaque)?.[1];
+    const version = weak ? undefined : OURS.exec(opaque)?.[1];
     return version === undefined ? [] : [Number(version)];
   });
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { type AnswerBody, httpApp } from '../../test/support/http-app.ts';
 import { KEYS } from '../../test/support/keys.ts';
 import { forge, now } from '../../test/support/tokens.ts';
@@ -13,7 +14,23 @@ afterAll(() => app.close());
 const mail = { to: 'chris@example.com', subject: 'Yes', body: 'No' };
 const year = new Date().getUTCFullYear();
 const ahead = `${year + 1}-01-31T09:30:00Z`;
+/** What looks like the cursor of a list of jobs. */
+const moments = fc
+  .tuple(fc.date({ noInvalidDate: true }), fc.string({ unit: 'binary' }))
+  .map(([date, id]) => `${date.toISOString()} job-${id}`);
 const encodedCursor = (key: string) => Buffer.from(key).toString('base64url');
+
+/** No times, or of no job. */
+const BAD_MOMENTS = [
+  ...['2020 job-1', '2020-01-01T00:00:00.000Z', '2020-13-01T00:00:00.000Z job-1', '2026-02-30T00:00:00.000Z job-1'],
+  ...['2025-02-29T00:00:00.000Z job-1', '2026-04-31T00:00:00.000Z job-1', '0000-01-01T00:00:00.000Z job-1'],
+  ...['2026-01-01T24:00:00.000Z job-1', '2026-01-01T00:00:60.000Z job-1', '2026-01-01T00:00:00.000Z playlist-1'],
+  ...[
+    '+20260-01-01T00:00:00.000Z job-1',
+    '2026-01-01T00:00:00.000Z job-1 job-2',
+    '2026-01-01T00:00:00.000+00:00 job-1',
+  ],
+];
 
 describe('what cannot be asked for', () => {
   const dummy = (more: object) => ({ type: 'dummy', ...more });
@@ -71,6 +88,10 @@ describe('what cannot be asked for', () => {
     ['/fileIds/0', '/downloads/check', { fileIds: [1] }],
     ['/fileIds', '/v1/download/initiate', { fileIds: ['file-1'] }],
     ['/file_ids', '/v1/download/check', { file_ids: 'file-1' }],
+    ['/file_ids', '/v1/download/check', { file_ids: [7, '7'] }],
+    ['/file_ids/0', '/v1/download/check', { file_ids: [1.5] }],
+    ['/file_ids/0', '/v1/download/initiate', { file_ids: [null] }],
+    ['/file_ids/0', '/v1/download/initiate', { file_ids: [1e20] }],
     ['/to', '/messages', { ...mail, to: 'chris@example.com, other@example.com' }],
     ['/subject', '/messages', { ...mail, subject: '' }],
     ['/body', '/messages', { ...mail, body: 'x'.repeat(50_001) }],
@@ -100,9 +121,15 @@ describe('what cannot be asked for', () => {
 
   it.each([
     ...['/jobs?state=none', '/jobs?state=dead&state=dead', '/jobs?limit=0', '/jobs?cursor=x', '/files?limit=1001'],
-    ...['2020 job-1', '2020-01-01T00:00:00.000Z', '2020-13-01T00:00:00.000Z job-1'].map(
-      (key) => `/jobs?cursor=${encodedCursor(key)}`,
+    ...BAD_MOMENTS.flatMap((key) =>
+      ['/jobs', '/files', '/admin/dead-letters'].map((url) => `${url}?cursor=${encodedCursor(key)}`),
     ),
+    ...['song', 'album-1', 'song-', 'song-\n', `song-${'x'.repeat(700)}`].map(
+      (key) => `/songs?cursor=${encodedCursor(key)}`,
+    ),
+    ...['', '1.5', '01', '1e3', '9'.repeat(10), '1 '].map((key) => `/jobs/job-1/items?cursor=${encodedCursor(key)}`),
+    `/songs?cursor=${encodedCursor('song-1')}=`,
+    `/songs?cursor=${Buffer.from('song-\u{1F3B5}\u{1F3B6}').toString('base64')}`,
     `/jobs/job-1/items?cursor=${encodedCursor('-1')}`,
     '/admin/dead-letters?limit=x',
   ])('no page is %s', async (url) => {
@@ -114,9 +141,22 @@ describe('what cannot be asked for', () => {
     expect((await app.inject({ method: 'POST', url, headers })).statusCode).toBe(400);
   });
 
-  it('an event that is none is no place to go on', async () => {
-    const url = '/jobs/job-1/events';
-    const answer = await app.inject({ url, headers: { ...headers, 'last-event-id': 'x' } });
-    expect(answer.json<AnswerBody>().errors).toMatchObject([{ path: '/last-event-id' }]);
+  it.each(['x', '-1', '1.5', '007', '1e3', '2147483648', '9999999999', '1, 2', '0x1'])(
+    'an event that is none is no place to go on: %s',
+    async (id) => {
+      const answer = await app.inject({ url: '/jobs/job-1/events', headers: { ...headers, 'last-event-id': id } });
+      expect([answer.statusCode, answer.json<AnswerBody>().errors]).toMatchObject([400, [{ path: '/last-event-id' }]]);
+    },
+  );
+
+  it('whatever cursor comes, it is a page or 400', async () => {
+    const texts = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom(...BAD_MOMENTS), moments);
+    const cursors = fc.oneof(texts.map(encodedCursor), fc.string(), fc.base64String());
+    const lists = fc.constantFrom('/jobs', '/files', '/songs', '/admin/dead-letters');
+    const ask = async (list: string, cursor: string) => {
+      const { statusCode } = await app.inject({ url: `${list}?cursor=${encodeURIComponent(cursor)}`, headers });
+      expect([200, 400]).toContain(statusCode);
+    };
+    await fc.assert(fc.asyncProperty(lists, cursors, ask), { numRuns: 500 });
   });
 });

@@ -282,6 +282,27 @@ describe('a file', () => {
     expect(await ask(tokenOf('user-9', 'admin'))).toMatchObject({ files: [{ available: true }, { available: false }] });
   });
 
+  it.each([
+    [[70_000], ['70000']],
+    [
+      [1, 'file-1', 2],
+      ['1', 'file-1', '2'],
+    ],
+    [
+      [0, -1],
+      ['0', '-1'],
+    ],
+    [['file-1'], ['file-1']],
+  ])('%j of the earlier service are ids', async (asked, ids) => {
+    const { user, wishes } = start({ rows, files: { put, open } });
+    const { data } = (await user('POST', '/v1/download/check', { file_ids: asked })).json<{
+      data: { files: object[] };
+    }>();
+    expect(data.files).toMatchObject(ids.map((fileId) => ({ fileId, available: fileId === 'file-1' })));
+    expect((await user('POST', '/v1/download/initiate', { file_ids: asked })).statusCode).toBe(202);
+    expect(wishes).toMatchObject([{ payload: { fileIds: ids } }]);
+  });
+
   it('is listed without what only the server says of it', async () => {
     const answer = await start({ rows }).user('GET', '/files');
     const { ownerId, stored, mediaType, ...shown } = { ...file, createdAt: '2026-01-01T00:00:00.000Z' };

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import { badInput, unsupportedMediaType } from './errors.ts';
+import { badInput, unsupportedEncoding, unsupportedMediaType } from './errors.ts';
 
 /** Of every JSON body. */
 export interface JsonLimits {
@@ -11,12 +12,19 @@ export interface JsonLimits {
 }
 
 /**
- * The only bodies there are: JSON in UTF-8, within the limits. An empty body is no body, whatever it was declared as; a
- * route that needs one misses it in its validation.
+ * The only bodies there are: JSON in UTF-8, not compressed, within the limits. An empty body is no body, whatever it was declared
+ * as; a route that needs one misses it in its validation.
  */
 export function acceptJsonBodies(app: FastifyInstance, limits: JsonLimits): void {
+  app.addHook('preParsing', ({ method, headers }, _reply, payload, next) => {
+    // Fastify does not look at what comes with these.
+    const isUnread = method === 'GET' || method === 'HEAD';
+    if (!isUnread && isEncoded(headers)) next(unsupportedEncoding());
+    else next(null, payload);
+  });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (_request, sent, done) => {
+    const body = withoutMark(sent);
     done(null, body.length === 0 ? undefined : parse(body, limits));
   });
   app.addContentTypeParser<Buffer>('*', { parseAs: 'buffer' }, (_request, body, done) => {
@@ -24,6 +32,19 @@ export function acceptJsonBodies(app: FastifyInstance, limits: JsonLimits): void
     else done(unsupportedMediaType());
   });
 }
+
+/** Whether there is a body, and something was done to its bytes that has to be undone. */
+function isEncoded(headers: IncomingHttpHeaders): boolean {
+  const codings = headers['content-encoding']?.split(',').map((coding) => coding.trim().toLowerCase()) ?? [];
+  if (codings.every((coding) => coding === '' || coding === 'identity')) return false;
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
+
+/** Some programs begin every text with the mark. A parser may ignore it (RFC 8259, 8.1). */
+const withoutMark = (body: Buffer): Buffer =>
+  body.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? body.subarray(BYTE_ORDER_MARK.length) : body;
 
 function parse(body: Buffer, limits: JsonLimits): unknown {
   if (!isUtf8(body)) throw badInput('INVALID_ENCODING', 'The body is not valid UTF-8.');

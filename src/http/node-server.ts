@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { FastifyServerFactoryHandler } from 'fastify';
 import { cutStalled, oneAtATime } from './connections.ts';
+import { allowHalfClosed, answerHalfClosed } from './half-closed.ts';
 import { refuseTunnel } from './malformed.ts';
 
 /** Ids are as long as they like, and live in the request line. */
@@ -15,12 +16,13 @@ export function nodeServer(handler: FastifyServerFactoryHandler): Server {
       requestTimeout: 30_000,
       connectionsCheckingInterval: 1_000,
       keepAliveTimeout: 75_000,
-      // Node answers 400 without a body to a request without Host, and nothing here looks at it.
+      // Node answers 400 without a body to a request without Host; ours has one.
       requireHostHeader: false,
     },
-    oneAtATime(handler),
+    oneAtATime(answerHalfClosed(handler)),
   );
   server.setTimeout(120_000);
+  allowHalfClosed(server);
   // Node answers 417 without a body to an expectation it does not know; ours is to serve the request.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   server.on('connect', refuseTunnel);

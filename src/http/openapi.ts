@@ -3,6 +3,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
+import { isProbe } from './cors.ts';
 import { isRefused } from './read-only.ts';
 import { errorSchema, problemSchema } from './schemas.ts';
 
@@ -30,14 +31,16 @@ const FAILURES = {
   401: 'Only for whoever is logged in.',
   403: 'Not for this account; of a change, also on a server that only follows another one (`READ_ONLY`).',
   404: 'There is no such thing.',
+  408: 'The request did not arrive in time.',
   409: 'The change lost the race against others too often; of a result: there is none yet.',
   410: 'The file is not kept any more.',
   412: '`If-Match` no longer holds. The ETag that holds now is in the header.',
   413: 'The body is too large.',
-  415: 'The body is not JSON.',
+  415: 'The body is of another type than it must be, or compressed.',
   416: 'There is no such part.',
   422: 'The idempotency key belongs to another request.',
   429: 'Too many requests. `Retry-After` says when to try again.',
+  431: 'The request line and the headers are too long.',
   503: 'It cannot be done now, or nobody knows whether it was done. Try again, a change with the same idempotency key.',
 } as const;
 
@@ -97,7 +100,7 @@ export function describeApi(app: FastifyInstance, about: { version: string; publ
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
     },
     transform: (route) => {
-      const schema = withReadOnly(route);
+      const schema = withImplied(route);
       const transformed = jsonSchemaTransform({ ...route, schema });
       return { ...transformed, schema: withHeaders(transformed.schema, schema) };
     },
@@ -125,11 +128,22 @@ const pagePolicy = (publicUrl: string) => ({
 
 type Route = Parameters<typeof jsonSchemaTransform>[0];
 
-/** A server that follows another one refuses every change. */
-function withReadOnly({ schema, url, route }: Route): FastifySchema {
-  const response = (schema.response ?? {}) as Record<string, unknown>;
-  const isWrite = [route.method].flat().some((method) => isRefused(method, url));
-  return isWrite && !('403' in response) ? { ...schema, response: { ...response, ...failures(403) } } : schema;
+/** What a route answers before its handler is asked is not said by each of them. */
+function withImplied({ schema, url, route }: Route): FastifySchema {
+  const implied = impliedBy([route.method].flat(), url);
+  return { ...schema, response: { ...failures(...implied), ...(schema.response ?? {}) } };
+}
+
+/** A malformed request, one that is too slow or too long, a body that none can have, an id that cannot be decoded, a follower, a limit for all, access that is unknown. */
+function impliedBy(methods: readonly string[], url: string): FailureStatus[] {
+  const isWrite = methods.some((method) => method !== 'GET' && method !== 'HEAD');
+  return [
+    ...([400, 408, 431] as const),
+    ...(isWrite ? ([413, 415] as const) : []),
+    ...(url.includes(':') ? ([404] as const) : []),
+    ...(methods.some((method) => isRefused(method, url)) ? ([403] as const) : []),
+    ...(isProbe(url) ? [] : ([429, 503] as const)),
+  ];
 }
 
 /** The transform keeps an answer's description and content, and loses its headers. */

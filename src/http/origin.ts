@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type CommandOrigin, type CommandOutcome, originWithoutBody } from '../commands/command.ts';
 import { commandIdOf, newId } from '../events/ids.ts';
 import { callerOf } from './auth.ts';
+import { pathOf } from './request-target.ts';
 import { invalidInput } from './validation.ts';
 
 /** Keys of the hash that tells whether a repeated command has the same body; both at least 32 bytes. */
@@ -56,8 +57,7 @@ function hashesOf(body: object | undefined, { current, previous }: IdempotencyKe
 
 /** One spelling of a path: without query, each segment percent-encoded in the one way of encodeURIComponent. */
 function canonicalPath(url: string): string {
-  const [path = ''] = url.split('?', 1);
-  return path
+  return pathOf(url)
     .split('/')
     .map((segment) => encodeURIComponent(decodeURIComponent(segment)))
     .join('/');

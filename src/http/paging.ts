@@ -42,16 +42,21 @@ export const cursorQuery = <Key>(parse: (key: string) => Key | undefined) =>
     .optional()
     .meta({ description: 'The `nextCursor` of the page before.', type: 'string', maxLength: CURSOR_LENGTH });
 
-/** In a list of what happened at some time, the newest first. */
+/** In a list of jobs, or of what they have made, the newest first. */
 export interface Moment {
   readonly createdAt: string;
   readonly id: string;
 }
 
+/** Whether there is such a time, to be read by Postgres as well: no 30 February, no year 0. `Date` takes the one and makes it March. */
+function isMoment(text: string): boolean {
+  const date = new Date(text);
+  return !Number.isNaN(date.getTime()) && date.toISOString() === text && date.getUTCFullYear() > 0;
+}
+
 export const momentQuery = cursorQuery((key): Moment | undefined => {
-  const [, createdAt, id] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\S+)$/.exec(key) ?? [];
-  if (createdAt === undefined || id === undefined || Number.isNaN(Date.parse(createdAt))) return undefined;
-  return { createdAt, id };
+  const [, createdAt, id] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (job-\S+)$/.exec(key) ?? [];
+  return createdAt !== undefined && id !== undefined && isMoment(createdAt) ? { createdAt, id } : undefined;
 });
 
 export const momentKey = ({ createdAt, id }: Moment): string => `${createdAt} ${id}`;

@@ -172,12 +172,29 @@ describe('a sender', () => {
     ['the last word, which is its own', '10.1.1.1, 10.3.3.3', '10.2.2.2, 10.3.3.3', true],
     ['a network of IPv6', '2001:db8:1:2::1', '2001:db8:1:2::2', true],
     ['a name', 'unknown', 'unknown', true],
-    ['a name with a port', '10.1.1.1:4711', '10.1.1.1:4712', false],
+    ['an address, whatever its port', '10.1.1.1:4711', '10.1.1.1:4712', true],
+    ['an address with a port, and without', '10.1.1.1:4711', '10.1.1.1', true],
+    ['each address with a port', '10.1.1.1:4711', '10.1.1.2:4711', false],
+    ['the last word, whatever its port', '10.2.2.2:1, 10.1.1.1:4711', '10.3.3.3:1,10.1.1.1:4712', true],
+    ['an address of IPv6 with a port', '[2001:db8:1:2::1]:4711', '2001:db8:1:2::1', true],
+    ['an address of IPv6 in brackets and quotes', '"[2001:db8:1:2::1]:4711"', '[2001:db8:1:2::1]', true],
+    ['a bare address of IPv6 that ends like a port', '2001:db8:1:2::4711', '2001:db8:1:300::4711', false],
+    ['an address in quotes', '"10.1.1.1:4711"', '10.1.1.1', true],
+    ['a port that is a name', '10.1.1.1:_http', '10.1.1.1', true],
+    ['what only looks like an address', '10.1.1.1.1:80', '10.1.1.1', false],
     ['nonsense', '\\"<script>', '%', false],
   ])('behind a proxy that is trusted is %s: %s and %s', async (_, first, second, one) => {
     expect(await areOne(via(PROXY, first), via(PROXY, second), [PROXY])).toBe(one);
     expect(await areOne(via(PROXY, first), via(PROXY, second), ['192.0.2.8/29'])).toBe(one);
   });
+});
+
+it('a trusted proxy that is named with a port is a proxy', async () => {
+  const proxies = ['192.0.2.9', '192.0.2.10'];
+  const from = '192.0.2.9';
+  const through = (client: string): Sender => ({ from, headers: { 'x-forwarded-for': `${client}, 192.0.2.10:443` } });
+  expect(await areOne(through('10.1.1.1:1'), through('10.1.1.1:2'), proxies)).toBe(true);
+  expect(await areOne(through('10.1.1.1:1'), through('10.2.2.2:1'), proxies)).toBe(false);
 });
 
 it('a /48 of IPv6 may send ten times what each of its 256 /56 may, and no more', async () => {

@@ -53,6 +53,16 @@ const INERT = {
   'cross-origin-resource-policy': 'cross-origin',
 };
 
+/** Of a file that is shorter than the last bytes that are asked for, all is meant (RFC 9110, 14.1.2); range-parser finds nothing. */
+const withinFile = (ranges: string, size: number): string =>
+  ranges
+    .split(',')
+    .map((range) => {
+      const [, before = '', length] = /^(\w*=)?\s*-\s*(\d+)\s*$/.exec(range) ?? [];
+      return Number(length) > size ? `${before}-${size}` : range;
+    })
+    .join(',');
+
 /** Nothing where all is wanted: also for more than one range at once, and for a part of what the client has another of. */
 async function rangeOf(
   { method, headers }: FastifyRequest,
@@ -60,7 +70,8 @@ async function rangeOf(
 ): Promise<ByteRange | undefined> {
   if (headers.range === undefined || method !== 'GET') return undefined;
   if (headers['if-range'] !== undefined && headers['if-range'] !== etag) return undefined;
-  const ranges = parseRange(file.size, headers.range, { combine: true });
+  if (file.size === 0) return undefined; // has no part, and all of it is what is wanted
+  const ranges = parseRange(file.size, withinFile(headers.range, file.size), { combine: true });
   if (ranges === -1) {
     await file.close();
     throw new HttpError({
@@ -70,6 +81,6 @@ async function rangeOf(
       headers: { 'content-range': `bytes */${file.size}` },
     });
   }
-  if (ranges === -2 || ranges.type !== 'bytes' || ranges.length !== 1) return undefined;
+  if (ranges === -2 || ranges.type.toLowerCase() !== 'bytes' || ranges.length !== 1) return undefined;
   return ranges[0];
 }

@@ -75,6 +75,13 @@ describe('what Fastify never sees', () => {
       'MALFORMED_REQUEST',
     ],
     ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    ['no Host', 'GET / HTTP/1.1\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    ['no Host in a whole URL', 'GET http://x/health HTTP/1.1\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    ['no Host where there is nothing', 'GET /nothing HTTP/1.1\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    ['two Hosts', 'GET / HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    ['the same Host twice', 'GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    ['a Host of two words', 'GET / HTTP/1.1\r\nHost: x y\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    ['a Host with a path', 'GET / HTTP/1.1\r\nHost: x/y\r\n\r\n', 400, 'MALFORMED_REQUEST'],
   ])('%s', async (_what, bytes, status, code) => {
     const { server, sent } = await start();
     const answer = await rawHttp(server.url, bytes);
@@ -84,12 +91,15 @@ describe('what Fastify never sees', () => {
   });
 
   it.each([
-    ['no Host', 'GET / HTTP/1.1\r\n\r\n', 200],
+    ['an empty Host', 'GET / HTTP/1.1\r\nHost:\r\n\r\n', 200],
+    ['a Host of IPv6', 'GET / HTTP/1.1\r\nHost: [::1]:5000\r\n\r\n', 200],
     ['an unknown expectation', 'GET / HTTP/1.1\r\nHost: x\r\nExpect: the-unexpected\r\n\r\n', 200],
     ['HTTP/1.0', 'GET / HTTP/1.0\r\n\r\n', 200],
+    ['HTTP/1.0 with two Hosts', 'GET / HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n', 200],
     ['an upgrade', 'GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n', 200],
     ['OPTIONS *', 'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n', 404],
     ['a whole URL', 'GET http://x/health HTTP/1.1\r\nHost: x\r\n\r\n', 200],
+    ['a whole URL without a path', 'GET HTTP://x?y=/z HTTP/1.1\r\nHost: x\r\n\r\n', 200],
     ['a path of 60 KB', `GET /albums/album-${'a'.repeat(60_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 404],
     ['/..', 'GET /albums/.. HTTP/1.1\r\nHost: x\r\n\r\n', 404],
     ['/%2e%2e', 'GET /albums/%2e%2e HTTP/1.1\r\nHost: x\r\n\r\n', 404],
@@ -140,10 +150,15 @@ describe('what Fastify never sees', () => {
     }
   });
 
-  it('takes a message of 50,000 characters of an admin, whatever their bytes', async () => {
-    const { server, wishes } = await start({ jobs: { batch: { items: 5, bytes: 5_242_880 } } });
+  it.each([
+    ['as they are', '\u{1F3B5}', 5_242_880],
+    ['as they are, where a batch may have less', '\u{1F3B5}', 100],
+    ['as escapes', String.raw`\ud83c\udfb5`, 100],
+    ['as a newline each', String.raw`\n`, 100],
+  ])('takes a message of 50,000 characters of an admin, %s', async (_, character, bytes) => {
+    const { server, wishes } = await start({ jobs: { batch: { items: 5, bytes } } });
     const headers = headersOf('admin');
-    const body = JSON.stringify({ to: 'chris@example.com', subject: 'Yes', body: '\u{1F3B5}'.repeat(50_000) });
+    const body = `{"to":"chris@example.com","subject":"Yes","body":"${character.repeat(50_000)}"}`;
     expect((await fetch(`${server.url}/messages`, { method: 'POST', headers, body })).status).toBe(202);
     expect(wishes).toMatchObject([{ type: { name: 'email' } }]);
   });
@@ -199,6 +214,115 @@ describe('a request that comes too late', () => {
     go();
     expect((await got).match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 201', 'HTTP/1.1 408']);
     expect(sent).toHaveLength(1);
+  });
+});
+
+describe('a client that closes its half of the connection', () => {
+  const request = 'GET /albums/album-1 HTTP/1.1\r\nHost: x\r\n\r\n';
+
+  async function half(url: string, bytes: string): Promise<string> {
+    const { port, hostname } = new URL(url);
+    const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+    socket.end(bytes);
+    return untilClosed(socket);
+  }
+
+  /** A server whose commands wait until they may. */
+  async function waiting() {
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const { promise: may, resolve: go } = Promise.withResolvers<void>();
+    const outcome = async () => {
+      begin();
+      await may;
+      return { recordId: 'r', version: 1, replayed: false };
+    };
+    return { ...(await start({ outcome })), begun, go };
+  }
+
+  const create = `${post}Content-Length: 21\r\n\r\n{"name":"a","year":1}`;
+
+  it('is answered, and so is each of its requests', async () => {
+    const { server } = await start();
+    expect(await half(server.url, request)).toMatch(/^HTTP\/1.1 404 [^]*ALBUM_NOT_FOUND/);
+    expect((await half(server.url, request.repeat(3))).match(/ALBUM_NOT_FOUND/g)).toHaveLength(3);
+    expect(await half(server.url, request.replace('1.1', '1.0'))).toMatch(/ 404 [^]*ALBUM_NOT_FOUND/);
+  });
+
+  it('is answered when it takes long, and is told meanwhile that it goes on', async () => {
+    const { server, begun, go } = await waiting();
+    const { port, hostname } = new URL(server.url);
+    const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+    socket.end(create);
+    await begun;
+    const [interim] = (await once(socket, 'data')) as [Buffer];
+    expect(String(interim)).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+    const rest = untilClosed(socket);
+    go();
+    expect(await rest).toMatch(/HTTP\/1.1 201 /);
+  });
+
+  it('is told from one that is gone: that one’s connection ends before its answer', async () => {
+    const { app, server, begun, go } = await waiting();
+    const socket = await dial(server.url);
+    socket.write(create);
+    await begun;
+    socket.destroy();
+    const connections = promisify(app.server.getConnections.bind(app.server));
+    while ((await connections()) > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    go();
+  });
+
+  it('is cut when all it waits for are events', async () => {
+    const job = {
+      ...{ id: 'job-1', version: 1, owner_id: 'user-9', type: 'dummy', state: 'running', done: 0, total: 1, failed: 0 },
+      ...{
+        created_at: new Date(),
+        run_at: null,
+        finished_at: null,
+        repeat_cron: null,
+        repeat_zone: null,
+        result: '{}',
+      },
+      ...{
+        parent_id: null,
+        replaces: null,
+        dropped: false,
+        file_id: null,
+        file_name: null,
+        file_size: null,
+        attempts: [],
+      },
+    };
+    const { server } = await start({ rows: { 'find-job': [job] } });
+    const { authorization } = headersOf('user');
+    const head = `GET /jobs/job-1/events HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\n\r\n`;
+    expect(await half(server.url, head)).toMatch(/^HTTP\/1.1 200 [^]*retry: 2000/);
+  });
+});
+
+describe('a client that leaves while it sends', () => {
+  it.each([
+    ['a body', `${post}Content-Length: 100\r\n\r\n{"name":`],
+    ['a body in chunks', `${post}Transfer-Encoding: chunked\r\n\r\n5\r\n{"nam\r\n`],
+    [
+      'a batch',
+      `${post.replace('/albums', '/messages/batch')}Authorization: ${headersOf('user').authorization}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"ite\r\n`,
+    ],
+    [
+      'a cover',
+      'POST /albums/album-1/covers HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 9000\r\n\r\n--x\r\nContent-Disposition: form-data; name="cover"; filename="a"\r\n\r\nabc',
+    ],
+  ])('%s is logged as that, and as no failure of ours', async (_what, bytes) => {
+    const { server, lines, sent } = await start();
+    const socket = await dial(server.url);
+    socket.write(bytes);
+    expect((await fetch(`${server.url}/livez`)).status).toBe(200); // what was sent before has come
+    socket.resetAndDestroy();
+    while (lines.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(lines).toMatchObject([
+      { level: 30, code: 'CLIENT_LEFT', msg: 'a client left while it was sending its request' },
+    ]);
+    expect(sent).toEqual([]);
   });
 });
 

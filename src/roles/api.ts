@@ -53,6 +53,7 @@ export async function addApi(context: Context, health: Health, { reads, commands
     },
     counters: redis && { redis: redis.client, namespace: config.NAMESPACE },
     trustProxy: config.TRUST_PROXY,
+    corsOrigins: config.CORS_ORIGINS,
     ...keysFor(config, keys),
     metricsRegistry: registry,
     catalogWrites: config.CATALOG_WRITES,

@@ -9,7 +9,7 @@ import { wordOf } from '../events/word.ts';
 import type { Files } from '../providers/files/files.ts';
 import { openFiles } from '../providers/files/providers.ts';
 import { listen } from '../postgres/listen.ts';
-import { lagProbe, quarantineProbe, readModelProbe, timed } from '../probes.ts';
+import { lagProbe, mailProbe, quarantineProbe, readModelProbe, timed } from '../probes.ts';
 import { readProgress } from '../projections/consumer.ts';
 import { projectorGroup } from '../projections/feed.ts';
 import { READ_VERSION } from '../projections/projections.ts';
@@ -52,6 +52,7 @@ export async function addParts(context: Context): Promise<Parts> {
   const commands = addCommands(context, reads);
   const files = lifecycle.add('files', await openFiles(config));
   context.probes.files = { needed: 'never', check: timed(() => files.check()) };
+  context.probes.mail = mailProbe(context.resources, config.mail.enabled);
   return { reads, commands, files };
 }
 

@@ -311,7 +311,9 @@ describe('the server itself', () => {
   it('shows a line per dependency', async () => {
     const { text } = await client.get('/health');
     const { data } = JSON.parse(text) as { data: { checks: Record<string, { ok: boolean }> } };
-    expect(Object.keys(data.checks)).toEqual(expect.arrayContaining(['database', 'log', 'lag', 'quarantine']));
+    expect(Object.keys(data.checks)).toEqual(
+      expect.arrayContaining(['database', 'log', 'lag', 'quarantine', 'files', 'mail']),
+    );
   });
 
   it('leads from / to its API page', async () => {

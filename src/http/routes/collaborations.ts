@@ -5,8 +5,8 @@ import { thingIdOf } from '../../events/ids.ts';
 import { opaqueId } from '../../text.ts';
 import { mustBeLoggedIn } from '../auth.ts';
 import { answer, failures } from '../openapi.ts';
-import { common, playlistChanges, type PlaylistDependencies } from '../playlists.ts';
-import { done, success, writeHeaders } from '../schemas.ts';
+import { CHANGE_FAILURES, common, playlistChanges, type PlaylistDependencies } from '../playlists.ts';
+import { changeHeaders, done, success } from '../schemas.ts';
 
 const collaborationBody = z
   .strictObject({ playlistId: opaqueId(), userId: opaqueId() })
@@ -17,22 +17,22 @@ const schemas = {
     ...common,
     operationId: 'addCollaborator',
     summary: 'Share a playlist',
-    headers: writeHeaders,
+    headers: changeHeaders,
     body: collaborationBody,
     response: {
       201: answer('Shared.', success(z.strictObject({ collaborationId: z.string() })), ['idempotency-replayed']),
-      ...failures(400, 401, 403, 404, 409, 413, 415, 422, 503),
+      ...failures(...CHANGE_FAILURES),
     },
   },
   unshare: {
     ...common,
     operationId: 'removeCollaborator',
     summary: 'Share a playlist no more',
-    headers: writeHeaders,
+    headers: changeHeaders,
     body: collaborationBody,
     response: {
       200: answer('Shared no more.', done('The collaboration was ended.'), ['idempotency-replayed']),
-      ...failures(400, 401, 403, 404, 409, 413, 415, 422, 503),
+      ...failures(...CHANGE_FAILURES),
     },
   },
 };

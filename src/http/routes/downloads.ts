@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { archive, fileIds } from '../../jobs/types/archive.ts';
+import { archive, areDistinct, fileIds, MAX_FILES, NAMED_TWICE } from '../../jobs/types/archive.ts';
+import { listOf, opaqueId } from '../../text.ts';
 import { isAdmin } from '../access.ts';
 import { callerOf, mustBeLoggedIn } from '../auth.ts';
 import { availabilityOf } from '../available-files.ts';
@@ -61,7 +62,15 @@ const aliasOf = <Schema extends { readonly operationId: string }>(schema: Schema
   operationId: `${schema.operationId}V1`,
   deprecated: true,
 });
-const aliasBody = z.strictObject({ file_ids: fileIds });
+/** Some of them number files. No file of ours is called so: it is missing. */
+const aliasBody = z.strictObject({
+  file_ids: listOf(z.union([opaqueId(), z.int().transform(String)]), MAX_FILES)
+    .refine(areDistinct, NAMED_TWICE)
+    .meta({
+      description: 'As `fileIds`; a number is the id that is written so.',
+      examples: [['file-01999d3e', 70_000]],
+    }),
+});
 
 const aliases = {
   start: { ...aliasOf(schemas.start), body: aliasBody },

@@ -14,7 +14,7 @@ import { params } from '../schemas.ts';
 const headers = z.object({
   'last-event-id': z
     .string()
-    .regex(/^\d{1,10}$/, 'must be the id of an event')
+    .refine((id) => /^(?:0|[1-9]\d{0,9})$/.test(id) && Number(id) < 2 ** 31, 'must be the id of an event')
     .optional()
     .meta({ maxLength: 10, description: 'Of the last event that the client has: only what came after is told.' }),
 });

@@ -9,6 +9,7 @@ import { handling, jobAccepted, provider, timing } from '../job-schemas.ts';
 import { whenOf } from '../job-wishes.ts';
 import { common, jobStarter, START_FAILURES, type StartDependencies } from '../jobs.ts';
 import { answer, failures } from '../openapi.ts';
+import { promisedBytes } from '../promised-bytes.ts';
 import { writeHeaders } from '../schemas.ts';
 
 const response = {
@@ -50,7 +51,9 @@ export const messageRoutes =
     const start = jobStarter(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
-    app.post('/messages', { schema: send, onRequest, ...large }, async (request, reply) => {
+    // Less than one message may be a batch here.
+    const bodyLimit = Math.max(large.bodyLimit, promisedBytes(messageBody));
+    app.post('/messages', { schema: send, onRequest, ...large, bodyLimit }, async (request, reply) => {
       const { deliverAt, repeat, attempts, backoff, priority, ...payload } = request.body;
       const how = { handling: { attempts, backoff, priority }, ...whenOf({ deliverAt, repeat }) };
       const jobId = await start(request, reply, { type: email, payload, ...how });

@@ -13,7 +13,7 @@ import { answer, failures } from '../openapi.ts';
 import { markReplay, originOf } from '../origin.ts';
 import { cursorQuery, limitQuery, nextCursor, pageOf } from '../paging.ts';
 import { opaqueId } from '../../text.ts';
-import { streamIds } from '../stream-ids.ts';
+import { isStreamId, streamIds } from '../stream-ids.ts';
 import {
   changeHeaders,
   done,
@@ -59,7 +59,7 @@ const searchQuery = z.object({
   title: filter('title'),
   performer: filter('performer'),
   limit: limitQuery,
-  cursor: cursorQuery((id) => id),
+  cursor: cursorQuery((id) => (isStreamId('song', id) ? id : undefined)),
 });
 
 /** The type checker is not told: the list is sent in pieces. */

@@ -7,12 +7,16 @@ import { packInto, type ZipEntry } from '../zip.ts';
 import { type Packable, packableOf } from './archive-files.ts';
 import { onScratch } from './scratch-file.ts';
 
-const MOST_FILES = 1_000;
+export const MAX_FILES = 1_000;
+export const NAMED_TWICE = 'must not name a file twice';
+
 const MEDIA_TYPE = 'application/zip';
 
+export const areDistinct = (ids: readonly string[]): boolean => new Set(ids).size === ids.length;
+
 /** Each named once. */
-export const fileIds = listOf(opaqueId(), MOST_FILES)
-  .refine((ids) => new Set(ids).size === ids.length, 'must not name a file twice')
+export const fileIds = listOf(opaqueId(), MAX_FILES)
+  .refine(areDistinct, NAMED_TWICE)
   .meta({
     description: 'Files of your jobs, and albums for their covers.',
     examples: [['file-01999d3e', 'album-01999d3f']],
