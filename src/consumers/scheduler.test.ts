@@ -276,9 +276,10 @@ describe('an occurrence', () => {
     await occurrences(queued()!);
     const repeat = repeatOf(DAILY.cron, DAILY.timeZone, FIRST);
     for (const cron of ['0 10 * * *', DAILY.cron]) {
-      const command = { type: 'ChangeRepeat', repeat: { ...repeat, cron }, actor: 'user-1', isAdmin: false } as const;
+      const command = { type: 'ChangeRepeat', actor: 'user-1', isAdmin: false } as const;
       const about = { repeatable: false, bodyHash: '', olderBodyHashes: [], actor: 'user-1', correlationId: 'c' };
-      await commands.job({ stream: jobId, command, origin: { ...about, commandId: newId() } });
+      const context = () => Promise.resolve({ repeat: { ...repeat, cron } });
+      await commands.job({ stream: jobId, command, origin: { ...about, commandId: newId() }, context });
     }
     expect(await occurrences({ ...queued()!, version: 4, runAt: new Date(FIRST) })).toBe(5);
     expect(commands.stream(jobId).at(-1)!.event).toMatchObject({ type: 'JobOccurred', number: 2, at: FIRST });

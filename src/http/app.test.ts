@@ -59,6 +59,7 @@ describe('errors', () => {
   it('is logged without the query of its address, which holds the signature of a link', async () => {
     const { app, lines } = start({
       files: { put: () => Promise.resolve(), open: () => Promise.reject(new Error('disk')) },
+      rows: { 'covers-among': [{ cover: 'covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png' }] },
     });
     await app.inject({ url: '/covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png?%73ignature=abc' });
     expect(lines).toEqual([expect.objectContaining({ url: '/covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png' })]);

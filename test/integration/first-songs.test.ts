@@ -27,8 +27,8 @@ beforeAll(async () => {
   await client.query(`INSERT INTO playlists SELECT id, 1, 'p', id, 1 FROM unnest(ARRAY['few', 'many', 'long']) id`);
   const add = (album: string, count: number, title: string) =>
     client.query(
-      `WITH added AS (INSERT INTO songs (id, version, title, year, genre, performer, album_id)
-         SELECT $1 || to_char(n, 'FM0000'), 1, $3, 2000, 'g', $3, $1 FROM generate_series(1, $2::int) n RETURNING id)
+      `WITH added AS (INSERT INTO songs (id, version, title, folded_title, year, genre, performer, folded_performer, album_id)
+         SELECT $1 || to_char(n, 'FM0000'), 1, $3, $3, 2000, 'g', $3, $3, $1 FROM generate_series(1, $2::int) n RETURNING id)
        INSERT INTO playlist_entries SELECT 'entry-' || id, $1, id, 1, id FROM added`,
       [album, count, title],
     );
