@@ -27,6 +27,9 @@ interface Answer {
   readonly text: string;
 }
 
+/** In place of the hash of a tag: only its version counts for a condition. */
+const ANY_CONTENT = 'any'.repeat(8);
+
 function answered(wish: Wish, { id, url, key, agent, giveUpAfterMs }: Exchange): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const body = wish.json === undefined ? undefined : JSON.stringify(wish.json);
@@ -35,7 +38,7 @@ function answered(wish: Wish, { id, url, key, agent, giveUpAfterMs }: Exchange):
     'x-request-id': id,
     ...(key !== undefined && { 'idempotency-key': key }),
     ...(wish.as && { authorization: `Bearer ${wish.as.accessToken}` }),
-    ...(follows !== undefined && { 'if-match': `"${follows}-any"` }),
+    ...(follows !== undefined && { 'if-match': `"${follows}-${ANY_CONTENT}"` }),
     ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
   };
   const signal = AbortSignal.timeout(giveUpAfterMs);
