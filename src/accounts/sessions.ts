@@ -38,15 +38,19 @@ export const sessionIdOf = (refreshToken: string): string => digestOf(refreshTok
 export function createSessions(rows: Rows): Sessions {
   return {
     async open(token, account, expiresAt) {
-      // A login that ends no session does not wait for the turn of others.
-      await rows.query(sql.unsafe`WITH ended AS (DELETE FROM refresh_tokens WHERE account_id = ${account} AND (expires_at < now() OR token_hash IN (
+      // A login that ends no session does not wait for the turn of others; one that does takes it before it locks a session, as all do.
+      await rows.query(sql.unsafe`WITH turn AS MATERIALIZED (
+          SELECT CASE WHEN count(*) >= ${MAX_SESSIONS} THEN ${takesTurn} END
+          FROM refresh_tokens WHERE account_id = ${account} AND expires_at >= now()),
+        ended AS (DELETE FROM refresh_tokens USING turn WHERE account_id = ${account} AND (expires_at < now() OR token_hash IN (
           SELECT token_hash FROM refresh_tokens WHERE account_id = ${account} AND expires_at >= now()
           ORDER BY expires_at DESC, token_hash OFFSET ${MAX_SESSIONS - 1})) RETURNING token_hash, expires_at),
         opened AS (INSERT INTO refresh_tokens (token_hash, account_id, expires_at)
           VALUES (${hashOf(token)}, ${account}, ${sql.timestamp(expiresAt)})),
         told AS (INSERT INTO access_changes (account_id, session_id, needed_until)
           SELECT ${account}, left(encode(token_hash, 'hex'), ${ID_LENGTH}), ${neededUntil}
-          FROM ended WHERE expires_at >= now() AND ${takesTurn} RETURNING 1)
+          FROM ended WHERE expires_at >= now() RETURNING 1),
+        forgotten AS (DELETE FROM access_changes USING told WHERE needed_until < now())
         SELECT ${tellAll} FROM told`);
     },
 
