@@ -217,6 +217,34 @@ describe('a request that comes too late', () => {
   });
 });
 
+// Over a connection: what injects requests makes paths of them.
+describe('a request for a whole URL', () => {
+  const ask = (url: string, method: string, target: string) =>
+    rawHttp(url, `${method} ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+
+  it.each(['http://x', 'HTTPS://music.test:5000', 'http://user@x'])('of %s is one for its path', async (origin) => {
+    const { server } = await start();
+    const refused = await ask(server.url, 'POST', `${origin}/songs/s?x=/y`);
+    expect([refused.status, refused.headers.allow]).toEqual([405, 'DELETE, GET, HEAD, OPTIONS, PUT']);
+    const options = await ask(server.url, 'OPTIONS', `${origin}/songs`);
+    expect([options.status, options.headers.allow]).toEqual([200, 'GET, HEAD, OPTIONS, POST']);
+    expect((await ask(server.url, 'OPTIONS', `${origin}/nothing`)).status).toBe(404);
+  });
+
+  it('is the same command under the same key', async () => {
+    const { server, sent } = await start();
+    for (const target of ['/albums', 'http://x/albums', 'http://y:1/albums?z']) {
+      const head = post.replace('/albums', target);
+      await rawHttp(
+        server.url,
+        `${head}Idempotency-Key: a-key-of-22-characters\r\nContent-Length: 21\r\n\r\n{"name":"a","year":1}`,
+      );
+    }
+    expect(sent).toHaveLength(3);
+    expect(new Set(sent.map(({ origin }) => origin.commandId)).size).toBe(1);
+  });
+});
+
 describe('a client that closes its half of the connection', () => {
   const request = 'GET /albums/album-1 HTTP/1.1\r\nHost: x\r\n\r\n';
 
