@@ -4,6 +4,7 @@ import { type RunningApp, startApp } from '../support/app.ts';
 import { createClient } from '../support/client.ts';
 import { flood } from '../support/login-flood.ts';
 import { heldBy, untilItHolds } from '../support/others.ts';
+import { paced } from '../support/pace.ts';
 import { newPerson, type Person } from '../support/people.ts';
 import { until } from '../support/servers/waiting.ts';
 
@@ -50,6 +51,8 @@ const departed = Array.from({ length: DEPARTED }, (_, n) => ({
 interface Measured {
   /** Milliseconds, by what was done. */
   readonly p99: Readonly<Record<string, number>>;
+  /** How fast the machine was meanwhile. */
+  readonly paceMs: number;
   readonly errors: readonly string[];
 }
 
@@ -63,9 +66,9 @@ async function measure(goesOn: () => boolean): Promise<Measured> {
     login: () => logIn(other, other.password, HOME),
   };
   const errors: string[] = [];
-  const rounds = Object.entries(acts).map(async ([name, act]) => {
+  const round = async ([name, act]: [string, () => Promise<{ status: number; text: string }>]) => {
     const times: number[] = [];
-    for (let round = 0; round < ROUNDS || goesOn(); round++) {
+    for (let done = 0; done < ROUNDS || goesOn(); done++) {
       const began = performance.now();
       const { status, text } = await act();
       times.push(performance.now() - began);
@@ -73,8 +76,9 @@ async function measure(goesOn: () => boolean): Promise<Measured> {
     }
     times.sort((a, b) => a - b);
     return [name, times[Math.floor(times.length * 0.99)] ?? NaN] as const;
-  });
-  return { p99: Object.fromEntries(await Promise.all(rounds)), errors };
+  };
+  const { result, paceMs } = await paced(() => Promise.all(Object.entries(acts).map(round)));
+  return { p99: Object.fromEntries(result), paceMs, errors };
 }
 
 /** Does the abuse while others work, and resolves to both. */
@@ -88,8 +92,10 @@ async function whileOthersWork<T>(abuse: () => Promise<T>): Promise<{ before: Me
 
 function expectUnharmed({ before, during }: { before: Measured; during: Measured }): void {
   expect(during.errors).toEqual([]);
-  const slower = Object.entries(during.p99).filter(([name, ms]) => ms > unharmed(before.p99[name] ?? NaN));
-  expect({ slower, before: before.p99 }).toEqual({ slower: [], before: before.p99 });
+  const slower = Object.entries(during.p99).filter(
+    ([name, ms]) => ms > unharmed({ ms: before.p99[name] ?? NaN, paceMs: before.paceMs }, during.paceMs),
+  );
+  expect({ slower, before, paceMs: during.paceMs }).toEqual({ slower: [], before, paceMs: during.paceMs });
 }
 
 /** Does it while others work; afterwards the process must hold no more than before. */

@@ -5,5 +5,15 @@
  */
 export const NOISE_MS = 300;
 
-/** Milliseconds within which what took so long before must be done now, for others not to be harmed. */
-export const unharmed = (beforeMs: number): number => 3 * beforeMs + NOISE_MS;
+/** How long requests took, and how fast the machine was meanwhile (`pace.ts`). */
+export interface Paced {
+  readonly ms: number;
+  readonly paceMs: number;
+}
+
+/**
+ * Milliseconds within which what took so long before must be done now, for others not to be harmed. What slows down a process that
+ * has nothing to do with ours is not counted against ours.
+ */
+export const unharmed = (before: Paced, paceMs: number): number =>
+  3 * before.ms * Math.max(1, paceMs / before.paceMs) + NOISE_MS;

@@ -4,11 +4,14 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from './client.ts';
 import { eventually, metricOf } from './observed.ts';
+import { paced } from './pace.ts';
 import type { OpenMusicProcess } from './processes.ts';
 
 /** What clients of good will saw: how long the slow ones of their requests took, and what was not answered well. */
 export interface Seen {
   readonly p99Ms: number;
+  /** How fast the machine was meanwhile. */
+  readonly paceMs: number;
   readonly errors: readonly string[];
 }
 
@@ -42,10 +45,12 @@ export async function othersWhile(url: string, during: Promise<unknown>): Promis
       await delay(PAUSE_MS);
     }
   };
-  const all = Promise.all(asked.map(ask));
-  await during.finally(() => (isOver = true));
-  await all;
-  return { p99Ms: times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? NaN, errors };
+  const { paceMs } = await paced(async () => {
+    const all = Promise.all(asked.map(ask));
+    await during.finally(() => (isOver = true));
+    await all;
+  });
+  return { p99Ms: times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? NaN, paceMs, errors };
 }
 
 /** What a process holds, by its own metrics. */
