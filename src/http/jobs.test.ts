@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { AppError } from '../errors.ts';
-import { encodeEvent } from '../events/codec.ts';
+import { encodeEvent, subjectOf } from '../events/codec.ts';
 import { type AnswerBody, httpApp, noRates, type Substitutes } from '../../test/support/http-app.ts';
 import { told } from '../../test/support/jobs.ts';
 import { KEYS } from '../../test/support/keys.ts';
@@ -109,7 +109,7 @@ const outcome: Substitutes['outcome'] = async ({ context }) => {
 };
 
 const requested = {
-  type: 'JobRequested',
+  type: subjectOf('JobRequested'),
   value: encodeEvent(
     told.requested({ attempts: 9, backoff: { strategy: 'fixed', firstMs: 1, maxMs: 2 }, priority: -3 }),
   ),

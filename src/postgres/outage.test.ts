@@ -52,13 +52,14 @@ describe('the database is away', () => {
     },
   );
 
-  it('when it ends the connection that is used', async () => {
-    expect(isConnectionLost(await thrownBy('SELECT pg_terminate_backend(pg_backend_pid())'))).toBe(true);
-  });
-
   it('perhaps, when a query takes longer than we wait: the query may be to blame', async () => {
     const error = await thrownBy('SELECT pg_sleep(30)');
+    expect(error).toMatchObject({ message: 'Query read timeout' });
     expect([isConnectionLost(error), isDatabaseOutage(error)]).toEqual([false, true]);
+  });
+
+  it('when it ends the connection that is used', async () => {
+    expect(isConnectionLost(await thrownBy('SELECT pg_terminate_backend(pg_backend_pid())'))).toBe(true);
   });
 
   it('when a connection cannot be made ready', async () => {
