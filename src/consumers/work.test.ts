@@ -8,7 +8,7 @@ import type { QueuedJob } from '../jobs/leases.ts';
 import { createRefusals } from '../jobs/refusals.ts';
 import { migrate } from '../postgres/migrate.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
-import type { Attempt } from './attempt.ts';
+import type { Attempt, AttemptEvents } from './attempt.ts';
 import { working } from './work.ts';
 
 let server: TestDatabase;
@@ -33,11 +33,13 @@ function attempt(
   number = 1,
   given: Partial<QueuedJob> = {},
   access: JobType['access'] = 'everybody',
+  append?: AttemptEvents['append'],
 ) {
   const told: JobCommand[] = [];
   const job = queuedJob({ jobId, ...given });
   const { signal } = new AbortController();
-  const events = { version: 1, append: (command: JobCommand) => Promise.resolve(void told.push(command)) };
+  const tell: AttemptEvents['append'] = (command) => Promise.resolve(void told.push(command));
+  const events = { version: 1, append: append ?? tell };
   const tools = { scratch: '/tmp' } as Tools;
   const handle = working({ tables, tools });
   const all: Attempt = { job, type: { work, access } as JobType, number, signal, events };
@@ -123,17 +125,16 @@ describe('a job is done with the rights that its owner has then', () => {
   it('no longer than a second after it has lost them, by all that it does at the same time', async () => {
     const ownerId = await owner('admin');
     const clock = jest.spyOn(performance, 'now').mockReturnValue(0);
-    const work: JobType['work'] = async ({ progress }) => {
-      const numbers = { done: 0, total: 3, failed: 0 };
+    const work: JobType['work'] = async ({ mustBeAllowed }) => {
       clock.mockReturnValue(1_500);
-      await progress(numbers);
+      await mustBeAllowed();
       await owner('user');
       clock.mockReturnValue(2_400);
-      await progress(numbers);
+      await mustBeAllowed();
       clock.mockReturnValue(2_600);
-      const both = await Promise.allSettled([progress(numbers), progress(numbers)]);
+      const both = await Promise.allSettled([mustBeAllowed(), mustBeAllowed()]);
       expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-      await progress(numbers);
+      await mustBeAllowed();
       return {};
     };
     const { run } = attempt(work, 1, { ownerId }, 'admins');
@@ -228,4 +229,31 @@ it('how far it has come is said at most once a second, and only when it is news'
   clock.mockRestore();
   const said = { type: 'Progress', attempt: 1, total: 3, failed: 0 };
   expect(told).toEqual([{ ...said, done: 1 }, { ...said, done: 3 }]); // prettier-ignore
+});
+
+describe('how far it has come, while that cannot be written', () => {
+  /** Says it once a second, as often as given. */
+  const saying =
+    (times: number): JobType['work'] =>
+    async ({ progress }) => {
+      const clock = jest.spyOn(performance, 'now');
+      for (let done = 1; done <= times; done++) {
+        clock.mockReturnValue(1e9 + done * 1_000);
+        await progress({ done, total: times, failed: 0 });
+        await new Promise(setImmediate);
+      }
+      clock.mockRestore();
+      return {};
+    };
+
+  it('is not waited for, and one waits to be written', async () => {
+    const append = jest.fn(() => new Promise<void>(() => undefined));
+    expect(await attempt(saying(3), 1, {}, 'everybody', append).run()).toMatchObject({ kind: 'completed' });
+    expect(append).toHaveBeenCalledTimes(1);
+  });
+
+  it('for good, ends the attempt', async () => {
+    const append = () => Promise.reject(new Error('changed since'));
+    await expect(attempt(saying(2), 1, {}, 'everybody', append).run()).rejects.toThrow('changed since');
+  });
 });

@@ -21,7 +21,7 @@ export function working({ tables, tools }: WorkOptions): Handle {
   const effects = createEffects(tables);
   const rightsOf = createRights(tables);
 
-  async function mustBeAllowed({ job, type }: Attempt): Promise<Rights> {
+  async function rightsFor({ job, type }: Attempt): Promise<Rights> {
     const rights = await rightsOf(job.ownerId);
     const refusal = refusalOf(type, rights);
     if (refusal) throw new JobFailure('never', refusal.code, refusal.message);
@@ -30,7 +30,7 @@ export function working({ tables, tools }: WorkOptions): Handle {
 
   return async (attempt) => {
     const { job, type, number, signal } = attempt;
-    const { isAdmin: ownerIsAdmin } = await mustBeAllowed(attempt);
+    const { isAdmin: ownerIsAdmin } = await rightsFor(attempt);
     if (job.payloadId !== null && job.payload === null) {
       throw new JobFailure('never', 'PAYLOAD_LOST', 'What the job needs is not kept any more.');
     }
@@ -52,7 +52,8 @@ export function working({ tables, tools }: WorkOptions): Handle {
       payload: job.payload,
       provider: job.provider ?? undefined,
       items: createItems(tables, job.payloadId ?? ''),
-      progress: checkpoints(attempt, () => mustBeAllowed(attempt)),
+      mustBeAllowed: atMostEverySecond(() => rightsFor(attempt)),
+      progress: checkpoints(attempt),
       once,
     };
     return { kind: 'completed', outcome: await type.work(work, tools) };
@@ -64,22 +65,35 @@ async function beginAgain(tables: Database, { jobId, payloadId }: Attempt['job']
   await forgetRefusals(tables, jobId);
 }
 
-/** A long attempt ends at the next checkpoint after its owner has lost the right to it. */
-function checkpoints({ events, number: attempt }: Attempt, mustBeAllowed: () => Promise<unknown>): Work['progress'] {
+/** The first time a second after it was made. Until it resolves all that call it call it. */
+function atMostEverySecond(act: () => Promise<unknown>): () => Promise<void> {
   let last = performance.now();
-  let allowedAt = last;
-  let told = '';
-  return async (progress) => {
-    const { done, total, failed } = progress;
+  return async () => {
     const now = performance.now();
-    if (now - allowedAt >= CHECKPOINT_EVERY_MS) {
-      await mustBeAllowed();
-      allowedAt = now;
-    }
+    if (now - last < CHECKPOINT_EVERY_MS) return;
+    await act();
+    last = now;
+  };
+}
+
+/**
+ * While the log is away one waits to be written, and the work goes on: an attempt must not be too slow for that. Those that come
+ * meanwhile are left out, the next one says more.
+ */
+function checkpoints({ events, number: attempt }: Attempt): Work['progress'] {
+  let last = performance.now();
+  let told = '';
+  let isWriting = false;
+  let written = Promise.resolve();
+  return async ({ done, total, failed }) => {
+    if (isWriting) return;
+    await written;
+    const now = performance.now();
     const news = JSON.stringify([done, total, failed]);
     if (now - last < CHECKPOINT_EVERY_MS || news === told) return;
-    [last, told] = [now, news];
-    await events.append({ type: 'Progress', attempt, done, total, failed });
+    [last, told, isWriting] = [now, news, true];
+    written = events.append({ type: 'Progress', attempt, done, total, failed });
+    void written.catch(() => undefined).finally(() => (isWriting = false));
   };
 }
 

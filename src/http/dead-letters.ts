@@ -8,7 +8,9 @@ import {
 import { AppError, notFound } from '../errors.ts';
 import { decodeEvent } from '../events/codec.ts';
 import type { JobRequest } from '../events/jobs.ts';
+import { pausesOfJob } from '../jobs/backoff.ts';
 import { jobTypeOf } from '../jobs/job-types.ts';
+import { createRights, mustBeDoable, type RightsOf } from '../jobs/owner-rights.ts';
 import type { Database } from '../postgres/pool.ts';
 import { findJob } from '../projections/jobs.ts';
 import { payloadOf } from './job-wishes.ts';
@@ -72,19 +74,23 @@ async function payloadKept(tables: Database, id: string): Promise<unknown> {
 
 export type Redriven = CommandOutcome & { readonly jobId: string };
 
-/** Has it done again. With a corrected payload that is a new job of the same owner, and the dead letter is dropped. */
+/**
+ * Has it done again. With a corrected payload that is a new job of the same owner, and the dead letter is dropped. Throws 403 while the
+ * owner lacks the right to it.
+ */
 export async function redrive(
   deps: JobDependencies,
   jobId: string,
   origin: CommandOrigin,
-  payload?: object,
+  { payload, rightsOf = createRights(deps.jobs.tables) }: { payload?: object | undefined; rightsOf?: RightsOf } = {},
 ): Promise<Redriven> {
-  if (payload) return replace(deps, jobId, origin, payload);
+  if (payload) return replace(deps, jobId, origin, { payload, rightsOf });
   const command = { type: 'RetryJob', failedOnly: false, actor: origin.actor, isAdmin: true } as const;
   const stream = streamOf(jobId);
   const context = async (version: number) => {
     await mustNotBeRedriven(deps.database, stream, version);
-    await deadLetter(deps.database, jobId);
+    const { job, ownerId } = await deadLetter(deps.database, jobId);
+    mustBeDoable(jobTypeOf(job.type), await rightsOf(ownerId));
     return undefined;
   };
   const outcome = await deps.commands.job({ stream, command, origin, context });
@@ -96,16 +102,27 @@ export async function redrive(
  * is written down the dead letter is dropped, at the version of the death: of this and of a retry only one is accepted. A
  * process that dies in between leaves a dead letter that can only be redriven with a payload.
  */
-async function replace(deps: JobDependencies, replaces: string, asked: CommandOrigin, payload: object) {
+async function replace(
+  deps: JobDependencies,
+  replaces: string,
+  asked: CommandOrigin,
+  { payload, rightsOf }: { payload: object; rightsOf: RightsOf },
+) {
   const { database, jobs, idempotencyKeys } = deps;
   const found = await findJob(database, streamOf(replaces));
   const type = found && jobTypeOf(found.job.type);
   if (!type || found.job.state !== 'dead') throw deadLetterNotFound();
+  const { ownerId } = found;
+  const rights = await rightsOf(ownerId);
+  const { attempts, backoff, priority } = await requestOf(database, streamOf(replaces));
   const diedAt = found.version - (found.dropped ? 1 : 0);
   const taken = originWithoutBody({ ...asked, commandId: takeOf(replaces, diedAt), repeatable: true });
   const wish = {
-    ...{ type, replaces, ownerId: found.ownerId, payload: payloadOf(type, payload, jobs.batch.items, ['payload']) },
+    ...{ type, replaces, ownerId, ownerIsAdmin: rights.isAdmin },
+    payload: payloadOf(type, payload, jobs.batch.items, ['payload']),
+    handling: { attempts, backoff: pausesOfJob(backoff).strategy, priority },
     check: async () => {
+      mustBeDoable(type, rights);
       if (found.dropped && !(await hasCommand(database, replaces, taken.commandId))) throw deadLetterNotFound();
     },
     take: () => drop(deps, replaces, taken, [diedAt]).catch(unlessRetried),
@@ -155,18 +172,24 @@ export type RedriveOutcome =
 /** Each by itself: one that cannot be done again does not stop the others. */
 export async function redriveMany(deps: JobDependencies, jobIds: readonly string[], origin: CommandOrigin) {
   const outcomes: RedriveOutcome[] = [];
+  const rightsOf = createRights(deps.jobs.tables);
   for (let from = 0; from < jobIds.length; from += AT_ONCE) {
     const some = jobIds.slice(from, from + AT_ONCE);
-    outcomes.push(...(await Promise.all(some.map((jobId) => redriveOne(deps, jobId, origin)))));
+    outcomes.push(...(await Promise.all(some.map((jobId) => redriveOne(deps, jobId, origin, rightsOf)))));
   }
   return outcomes;
 }
 
 const AT_ONCE = 50;
 
-async function redriveOne(deps: JobDependencies, jobId: string, origin: CommandOrigin): Promise<RedriveOutcome> {
+async function redriveOne(
+  deps: JobDependencies,
+  jobId: string,
+  origin: CommandOrigin,
+  rightsOf: RightsOf,
+): Promise<RedriveOutcome> {
   try {
-    await redrive(deps, jobId, derived(origin, jobId));
+    await redrive(deps, jobId, derived(origin, jobId), { rightsOf });
     return { jobId, redriven: true };
   } catch (error) {
     if (!(error instanceof AppError)) throw error;

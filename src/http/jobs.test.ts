@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { AppError } from '../errors.ts';
+import { encodeEvent, subjectOf } from '../events/codec.ts';
 import { type AnswerBody, httpApp, noRates, type Substitutes } from '../../test/support/http-app.ts';
+import { told } from '../../test/support/jobs.ts';
 import { KEYS } from '../../test/support/keys.ts';
 import { forge, now } from '../../test/support/tokens.ts';
 
@@ -104,6 +106,13 @@ const row = {
 const outcome: Substitutes['outcome'] = async ({ context }) => {
   await context?.(0);
   return { recordId: 'r', version: 1, replayed: false };
+};
+
+const requested = {
+  type: subjectOf('JobRequested'),
+  value: encodeEvent(
+    told.requested({ attempts: 9, backoff: { strategy: 'fixed', firstMs: 1, maxMs: 2 }, priority: -3 }),
+  ),
 };
 
 const rights = (isAdmin: boolean, isLocked = false) => [{ id: 'user-1', isAdmin, isLocked }];
@@ -374,16 +383,43 @@ describe('what is for admins', () => {
   });
 
   it('a dead letter with a corrected payload is a new job of the same owner, and off the list', async () => {
-    const rows = { 'find-job': [{ ...row, state: 'dead', result: null }] };
+    const rows = { 'find-job': [{ ...row, state: 'dead', result: null }], 'request-of-job': [requested] };
     const { admin, wishes, sent } = start({ rows });
     const answer = await admin('POST', '/admin/dead-letters/job-1/redrive', { payload: { duration: 7 } });
     expect(answer.statusCode).toBe(202);
     expect(wishes).toMatchObject([
-      { ownerId: 'user-1', replaces: 'job-1', payload: { duration: 7 }, origin: { actor: 'user-9' }, isAdmin: true },
+      {
+        ...{
+          ownerId: 'user-1',
+          replaces: 'job-1',
+          payload: { duration: 7 },
+          origin: { actor: 'user-9' },
+          isAdmin: true,
+        },
+        handling: { attempts: 9, backoff: 'fixed', priority: -3 },
+        ownerIsAdmin: false,
+      },
     ]);
     expect(sent).toMatchObject([{ stream: 'job-1', command: { type: 'DropDeadLetter', actor: 'user-9' } }]);
     const wrong = await admin('POST', '/admin/dead-letters/job-1/redrive', { payload: { duration: 'x' } });
     expect(wrong.json<AnswerBody>().errors[0]?.path).toBe('/payload/duration');
+  });
+
+  it.each([
+    ['while its owner is an admin', 'email', rights(true), undefined],
+    ['unless its owner was an admin and is none any more', 'email', rights(false), 'OWNER_NO_ADMIN'],
+    ['unless its owner is locked', 'dummy', rights(false, true), 'OWNER_LOCKED'],
+  ])('a dead letter is done again, %s', async (_, type, owner, code) => {
+    const rows = { 'find-job': [{ ...row, type, state: 'dead' }], 'rights-of': owner, 'request-of-job': [requested] };
+    const { admin, wishes } = start({ outcome, rows });
+    const payload = type === 'email' ? mail : {};
+    for (const body of [undefined, { payload }]) {
+      const answer = await admin('POST', '/admin/dead-letters/job-1/redrive', body);
+      expect([answer.statusCode, answer.json<Partial<AnswerBody>>().code]).toEqual([code ? 403 : 202, code]);
+    }
+    if (!code) expect(wishes).toMatchObject([{ ownerIsAdmin: true }]);
+    const many = await admin('POST', '/admin/dead-letters/redrive', { jobIds: ['job-1'] });
+    expect(many.json()).toMatchObject({ data: { outcomes: [code ? { redriven: false, code } : { redriven: true }] } });
   });
 
   it.each([{ state: 'succeeded' }, { state: 'cancelled' }, { state: 'dead', dropped: true }])(

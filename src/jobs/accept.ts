@@ -24,6 +24,8 @@ export interface JobWish {
   readonly replaces?: string;
   /** Account id; of whoever sends it, unless it says another one. */
   readonly ownerId?: string;
+  /** Whether that one is an admin; what sends it for another one does not know that by itself. */
+  readonly ownerIsAdmin?: boolean;
   /** Throws when it is not to be. Called once it is known that the command was not sent before. */
   readonly check?: () => Promise<void> | void;
   /** Takes hold of what the job takes the place of, or throws. Called when nothing else is in the way of it any more. */
@@ -90,14 +92,14 @@ export function createAccept({
     const { attempts = standardAttempts, backoff: strategy = type.backoff, priority = NORMAL } = handling;
     await check?.();
     if (type.access === 'admins' && !isAdmin) throw forbidden('Only admins may start such a job.');
-    // Whoever does it for somebody else does not lend him his own rights.
-    const asAdmin = isAdmin && caller === actor;
+    // Who does it for another one does not lend him his own rights.
+    const { ownerIsAdmin: asAdmin = isAdmin && caller === actor } = wish;
     const repeating = repeat ? repeatFrom(repeat, { ...repeats, isAdmin: asAdmin }, new Date(now())) : null;
+    await mustHaveRoom(caller, { jobId, version: 0, repeats: repeating !== null && !asAdmin });
     const plan = await type.plan(payload, { ...context, jobId, caller, isAdmin: asAdmin });
     if (type.usesFiles && type.access === 'everybody') await stored.mustHaveRoom(caller, plan.bytes ?? 0);
     if (repeat && plan.items)
       throw new AppError('rejected', 'CANNOT_REPEAT', 'What has items of its own cannot repeat.');
-    await mustHaveRoom(caller, { jobId, version: 0, repeats: repeating !== null && !asAdmin });
     // Another one for another body under the same key: what its first try has kept does not mix with it.
     const payloadId = plan.payload || plan.items ? `${jobId}.${commandIdOf(jobId, origin.bodyHash).slice(0, 8)}` : null;
     if (payloadId !== null) await keep({ payloadId, plan });

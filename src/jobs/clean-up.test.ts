@@ -55,11 +55,15 @@ it('what ended jobs needed goes after 30 days, and with it what no job ever name
   await sql(`INSERT INTO mail_refusals (job_id, item, refused_at)
     VALUES ('old', -1, now() - interval '31 days'), ('young', 0, now() - interval '29 days')`);
 
-  expect(await cleanUp({ database, keepMs: 30 * DAY_MS })).toBe(5);
+  await sql(`INSERT INTO jobs_under_way VALUES
+    ('old', 'left', 0, false, now() - interval '2 minutes'), ('new', 'here', 0, false, now() + interval '10 s')`);
+
+  expect(await cleanUp({ database, keepMs: 30 * DAY_MS })).toBe(6);
 
   expect(await idsIn('job_payloads', 'id')).toEqual(['ended-lately.1', 'runs-for-long.1', 'young.1']);
   expect(await idsIn('job_items', 'payload_id')).toEqual(['ended-lately.1', 'runs-for-long.1']);
   expect(await idsIn('job_effects', 'job_id')).toEqual(['ended-lately', 'runs-for-long']);
   expect(await idsIn('job_leases', 'job_id')).toEqual(['held']);
   expect(await idsIn('mail_refusals', 'job_id')).toEqual(['young']);
+  expect(await idsIn('jobs_under_way', 'job_id')).toEqual(['new']);
 });

@@ -29,6 +29,8 @@ const DELETIONS = {
       SELECT job_id, item FROM mail_refusals WHERE refused_at < now() - $1 * interval '1 ms' LIMIT $2)`,
   job_leases: `DELETE FROM job_leases WHERE job_id IN (
       SELECT job_id FROM job_leases WHERE expires_at < now() - least($1::float8, 3600000) * interval '1 ms' LIMIT $2)`,
+  jobs_under_way: `DELETE FROM jobs_under_way WHERE job_id IN (
+      SELECT job_id FROM jobs_under_way WHERE expires_at < now() - least($1::float8, 60000) * interval '1 ms' LIMIT $2 FOR UPDATE SKIP LOCKED)`,
 };
 
 /** Deletes what ended jobs needed. Returns how many rows went. */

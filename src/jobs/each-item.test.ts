@@ -50,6 +50,7 @@ function attempt(signal = new AbortController().signal) {
       parameters: {},
     },
     ...{ payload: null, provider: undefined, signal, items },
+    mustBeAllowed: () => Promise.resolve(),
     progress: (progress) => Promise.resolve(void said.push(progress)),
     once: (_, act) => act().then(() => undefined),
   };
@@ -125,6 +126,31 @@ it('leaves mails to a domain for the end, as long as that is wanted', async () =
   };
   await eachItem(attempt().work, act, () => 'bad.example');
   expect(acted).toEqual([1, 0, 2]);
+});
+
+it('is allowed before each item, and does nothing more once it is not', async () => {
+  const acted: number[] = [];
+  const { work } = attempt();
+  const locked = new JobFailure('never', 'OWNER_LOCKED', 'locked');
+  const mustBeAllowed = () => (acted.length < 100 ? Promise.resolve() : Promise.reject(locked));
+  const act = async ({ index }: Item) => {
+    acted.push(index);
+    await items.done(index);
+  };
+  await expect(eachItem({ ...work, mustBeAllowed }, act)).rejects.toBe(locked);
+  expect(acted.length).toBeLessThanOrEqual(100 + 15); // those that were allowed already
+});
+
+it('is done once its last item is, whatever its owner may by then', async () => {
+  await plan(3);
+  let acted = 0;
+  const locked = new JobFailure('never', 'OWNER_LOCKED', 'locked');
+  const mustBeAllowed = () => (acted < 3 ? Promise.resolve() : Promise.reject(locked));
+  const act = async ({ index }: Item) => {
+    await items.done(index);
+    acted += 1;
+  };
+  expect(await eachItem({ ...attempt().work, mustBeAllowed }, act)).toMatchObject({ done: 3 });
 });
 
 describe('what is postponed', () => {

@@ -9,7 +9,8 @@ const WAITED_FOR_MS = 5_000;
 
 /**
  * Does every item that is due until none is left, several at once. `act` settles or postpones its item; what it throws ends
- * the attempt, and the next one goes on with what is not settled. Mails to `lastDomain` come last.
+ * the attempt, and the next one goes on with what is not settled. The owner must have the right to each; once all are settled
+ * that does not count any more. Mails to `lastDomain` come last.
  */
 export async function eachItem(
   work: Work,
@@ -17,10 +18,14 @@ export async function eachItem(
   lastDomain: () => string | undefined = () => undefined,
 ): Promise<JobOutcome> {
   const { items, signal } = work;
+  const actIfAllowed = async (item: Item) => {
+    await work.mustBeAllowed();
+    await act(item);
+  };
   for (;;) {
     signal.throwIfAborted();
     const due = await items.due(TAKEN, lastDomain());
-    if (due.length > 0) await all(due, act);
+    if (due.length > 0) await all(due, actIfAllowed);
     const counts = await items.counts();
     if (counts.total === 0)
       throw new JobFailure('never', 'PAYLOAD_LOST', 'The items of the job are not kept any more.');

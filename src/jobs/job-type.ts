@@ -74,7 +74,9 @@ export interface Work {
   readonly signal: AbortSignal;
   /** The job's items, where it has any. */
   readonly items: Items;
-  /** Says how far it has come; written down at checkpoints only. */
+  /** Throws a JobFailure once its owner has lost the right to it; looked at once a second. Called before what it does next. */
+  mustBeAllowed(): Promise<void>;
+  /** Says how far it has come; written down at checkpoints only, and not waited for. Rejects when that could not be. */
   progress(progress: Progress): Promise<void>;
   /** Does a thing once, however often the attempt is made: what was done is remembered under its name. */
   once(effect: string, act: () => Promise<unknown>): Promise<void>;

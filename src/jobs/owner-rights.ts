@@ -1,3 +1,4 @@
+import { AppError } from '../errors.ts';
 import type { Database } from '../postgres/pool.ts';
 import { together } from '../together.ts';
 import type { JobType } from './job-type.ts';
@@ -36,4 +37,10 @@ export function refusalOf(type: Pick<JobType, 'access'> | undefined, { isAdmin, 
   const message =
     'Only admins may have this done, and its owner is none any more. Ask for it anew as an admin, or give the role back.';
   return { code: 'OWNER_NO_ADMIN', message };
+}
+
+/** Throws 403 where nothing of that type is done for an owner with those rights. */
+export function mustBeDoable(type: Pick<JobType, 'access'> | undefined, rights: Rights): void {
+  const refusal = refusalOf(type, rights);
+  if (refusal) throw new AppError('forbidden', refusal.code, refusal.message);
 }

@@ -25,7 +25,7 @@ interface JobToCome {
 
 /**
  * Throws 429 when an account has as many jobs as it may have, or has begun as many as it may for now. Otherwise the job has its
- * place, until it is written down or 10 s have passed. Called last of all that can be in the way of it.
+ * place, until it is written down or 10 s have passed. Called before anything is kept for it.
  */
 export type MustHaveRoom = (account: string, job: JobToCome) => Promise<void>;
 
@@ -102,24 +102,30 @@ interface Placed extends JobLoad {
   readonly repeating: number | null;
 }
 
+/** Of what an account may have, each process may let through so much that it has not told the others of. */
+const UNCOUNTED = 1 / 20;
+
 /**
- * An account that has taken less than half of its room is counted once a second, which costs few requests anything. From there
- * on each job is counted, by one process at a time, together with all that are about to be written down.
+ * An account that has taken less than half of its room is counted once a second and each time that a process has let through a
+ * twentieth of it, which costs few requests anything. From there on each job is counted, by one process at a time, together with all
+ * that are about to be written down, but for what other processes let through uncounted in the very same moment: with several
+ * processes an account gets at most a twentieth more for each than it may have, with one process nothing.
  */
 export function createQuota({ database, unfinished, rate, repeats: repeating }: QuotaOptions): MustHaveRoom {
   const limits = { unfinished, started: rate?.count ?? 0, seconds: rate?.seconds ?? 0, repeating };
   const knownOf = remembering(together((accounts: readonly string[]) => countAll(database, limits, accounts)));
   const take = together((asked: readonly Asking[]) => takeAll(database, limits, asked));
 
-  function isHalfFull({ load, uncounted }: Known): boolean {
-    const hasHalf = (count: number, most: number) => count + uncounted.size + 1 > most / 2;
-    return hasHalf(load.unfinished, unfinished) || (rate !== undefined && hasHalf(load.started, rate.count));
+  function mustBeCounted({ load, uncounted }: Known): boolean {
+    const mine = uncounted.size + 1;
+    const isNear = (count: number, most: number) => count + mine > most / 2 || mine > most * UNCOUNTED;
+    return isNear(load.unfinished, unfinished) || (rate !== undefined && isNear(load.started, rate.count));
   }
 
   return async (account, { jobId, version, repeats = false }) => {
     const known = knownOf(account);
     await known.ready;
-    if (!repeats && !isHalfFull(known)) {
+    if (!repeats && !mustBeCounted(known)) {
       known.uncounted.set(jobId, { version, at: performance.now() });
       return;
     }

@@ -108,3 +108,15 @@ it('forgets claims whose files never came, covers among them, and looks for each
   ]);
   expect(await counted('j')).toEqual({ counted: 200, files: 200 });
 });
+
+it('looks for no more files once it is to stop, and keeps what it has found out', async () => {
+  for (const name of ['reports/1', 'reports/2', 'reports/3']) await files.claim({ name, account: 'k', bytes: 100 });
+  const stopping = new AbortController();
+  const looked: string[] = [];
+  const isThere = (name: string) => (looked.push(name), stopping.abort(), Promise.resolve(false));
+  await tables.query({ text: `UPDATE stored_files SET stored_at = now() - interval '1 hour' WHERE account_id = 'k'` });
+  await files.forgetLost(1_800_000, isThere, stopping.signal);
+  await files.forgetLost(1_800_000, isThere, stopping.signal);
+  expect(looked).toHaveLength(1);
+  expect(await counted('k')).toEqual({ counted: 200, files: 200 });
+});

@@ -21,8 +21,8 @@ export interface StoredFiles {
   forget(names: readonly string[]): Promise<void>;
   /** Files of jobs that are older have been deleted, or were never kept. */
   forgetOld(ageMs: number): Promise<void>;
-  /** Claims that are older, and whose files are not there, are of processes that died. Each is looked for until it was found once. */
-  forgetLost(ageMs: number, isThere: (name: string) => Promise<boolean>): Promise<void>;
+  /** Claims that are older, and whose files are not there, are of processes that died. Each is looked for until it was found once, or the signal fires. */
+  forgetLost(ageMs: number, isThere: (name: string) => Promise<boolean>, signal?: AbortSignal): Promise<void>;
 }
 
 /**
@@ -114,14 +114,17 @@ export function createStoredFiles(tables: Database, most: number): StoredFiles {
     },
     forget: (names) => inTransaction((client) => forget(client, 'named', [names])),
     forgetOld: (ageMs) => inTransaction((client) => forget(client, 'old', [ageMs])),
-    async forgetLost(ageMs, isThere) {
-      for (let looked = LOOKED_FOR_AT_ONCE; looked === LOOKED_FOR_AT_ONCE;) {
+    async forgetLost(ageMs, isThere, signal) {
+      for (let looked = LOOKED_FOR_AT_ONCE; looked === LOOKED_FOR_AT_ONCE && !signal?.aborted;) {
         const claims = await tables.query<{ name: string }>({
           text: NOT_FOUND_YET,
           values: [ageMs, LOOKED_FOR_AT_ONCE],
         });
         const [found, lost]: [string[], string[]] = [[], []];
-        for (const { name } of claims) ((await isThere(name)) ? found : lost).push(name);
+        for (const { name } of claims) {
+          if (signal?.aborted) break;
+          ((await isThere(name)) ? found : lost).push(name);
+        }
         await tables.query({ text: 'UPDATE stored_files SET found_at = now() WHERE name = ANY($1)', values: [found] });
         await inTransaction((client) => forget(client, 'lost', [lost, ageMs]));
         looked = claims.length;

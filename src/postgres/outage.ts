@@ -29,15 +29,17 @@ function isBroken(error: unknown): boolean {
 }
 
 const LOST_STATES = /^(?:08|57P)/;
+const OWN_DEADLINE = 'Query read timeout';
 
 /**
- * Whether the database ended a connection, did not answer on it, or none was to be had. Narrower than an outage: a query that the
- * server itself ends, or for which it has no room, may be to blame, and an error of the network may be of another server.
+ * Whether the database ended a connection, or none was to be had. Narrower than an outage: a query that is ended for taking too long,
+ * by the server or by us, or for which it has no room, may be to blame, and an error of the network may be of another server.
  */
 export function isConnectionLost(error: unknown): boolean {
   if (hadNoConnection(error)) return true;
   const state = sqlState(error);
   if (state !== undefined) return LOST_STATES.test(state);
+  if (Error.isError(error) && error.message === OWN_DEADLINE) return false;
   return isBroken(error) && (wasConnected(error) || (Error.isError(error) && OUTAGE_MESSAGES.test(error.message)));
 }
 

@@ -109,10 +109,10 @@ function addSweepers(
     await file?.close();
     return file !== undefined;
   };
-  const forget = () =>
+  const forget = (signal: AbortSignal) =>
     stored
       .forgetOld(olderThanMs + DAY_MS)
-      .then(() => stored.forgetLost(DAY_MS, isThere))
+      .then(() => stored.forgetLost(DAY_MS, isThere, signal))
       .catch((error: unknown) => logger.warn(`sizes of files are kept too long: ${reasonOf(error)}`));
   lifecycle.add('stored files', hourly(forget));
   for (const prefix of MADE_BY_JOBS) {

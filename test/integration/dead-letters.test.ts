@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Client, createClient } from '../support/client.ts';
+import type { Client } from '../support/client.ts';
+import { newAdmin } from '../support/jobs-faults.ts';
 import { KEYS } from '../support/keys.ts';
 import { newPerson, type Person } from '../support/people.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
-import { forge, now } from '../support/tokens.ts';
 
 let dataDir: string;
 let server: OpenMusicProcess;
@@ -19,8 +19,7 @@ beforeAll(async () => {
   await chmod(dataDir, 0o755);
   server = await startProcess({ env: { DATA_DIR: dataDir, ...KEYS, JOB_ATTEMPTS: '2', JOB_BACKOFF_SECONDS: '0.05' } });
   owner = await newPerson(server.url);
-  const claims = { sub: 'user-9', role: 'admin', aud: 'access', jti: 'x', iat: now(), exp: now() + 600 };
-  admin = createClient(server.url, forge(claims, KEYS.ACCESS_TOKEN_KEY));
+  admin = await newAdmin(server.url, { DATA_DIR: dataDir, ...KEYS }); // jobs for admins are done only for one that there is
 }, 120_000);
 afterAll(async () => {
   await server.end('SIGTERM');

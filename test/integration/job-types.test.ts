@@ -89,6 +89,7 @@ function work(
     parameters: JSON.parse(JSON.stringify(plan.parameters)),
     payload: JSON.parse(JSON.stringify(plan.payload ?? null)),
     ...{ provider: undefined, items: items ?? createItems(core.admin, jobId) },
+    mustBeAllowed: () => Promise.resolve(),
     progress: (each) => Promise.resolve(progress?.(each)),
     once: async (_, act) => {
       await act();

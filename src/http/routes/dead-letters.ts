@@ -121,7 +121,9 @@ export const deadLetterRoutes =
       { schema: schemas.redrive, onRequest, ...large },
       async (request, reply) => {
         const origin = originOf(request, idempotencyKeys, request.body ?? undefined);
-        const { jobId, ...outcome } = await redrive(deps, request.params.id, origin, request.body?.payload);
+        const { jobId, ...outcome } = await redrive(deps, request.params.id, origin, {
+          payload: request.body?.payload,
+        });
         markReplay(reply.code(202).header('location', `${publicUrl}/jobs/${jobId}`), outcome);
         return { status: 'success' as const, data: { jobId } };
       },

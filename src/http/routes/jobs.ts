@@ -1,8 +1,7 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { AppError } from '../../errors.ts';
 import { jobTypeOf } from '../../jobs/job-types.ts';
-import { createRights, refusalOf } from '../../jobs/owner-rights.ts';
+import { createRights, mustBeDoable } from '../../jobs/owner-rights.ts';
 import { JOB_STATES, jobsOf, type JobView } from '../../projections/jobs.ts';
 import { byKey } from '../../projections/lists.ts';
 import { storable } from '../../text.ts';
@@ -162,8 +161,7 @@ export const jobRoutes =
       const origin = originOf(request, idempotencyKeys, { failedOnly });
       const context = async (version: number) => {
         const { job, ownerId } = await visibleJob(database, request, stream);
-        const refusal = refusalOf(jobTypeOf(job.type), await rightsOf(ownerId));
-        if (refusal) throw new AppError('forbidden', refusal.code, refusal.message);
+        mustBeDoable(jobTypeOf(job.type), await rightsOf(ownerId));
         await mustNotBeRedriven(database, stream, version);
         await deps.jobs.mustHaveRoom(ownerId, { jobId: stream, version });
         return undefined;

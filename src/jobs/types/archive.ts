@@ -74,6 +74,7 @@ async function pack(work: Work, { database, files, claim }: Tools, file: string)
   const missing: number[] = [];
   const onEntry = async ({ index }: Entry, outcome: string) => {
     if (outcome === 'missing') missing.push(index);
+    await work.mustBeAllowed(); // until the last one: nothing is given out before all is packed
     await work.progress({ done: index + 1 - missing.length, total: fileIds.length, failed: missing.length });
   };
   const { packed, size } = await packInto(file, entries, { signal, onEntry });

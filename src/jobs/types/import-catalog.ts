@@ -70,6 +70,7 @@ export const importCatalog: JobType<z.output<typeof payload>> = {
     const counts = { album: 0, song: 0, bad: 0 };
     await severalAtOnce(entries, async (entry) => {
       work.signal.throwIfAborted();
+      await work.mustBeAllowed();
       const fault = await importEntry(entry, work, tools);
       await reports.settle(entry.line, fault);
       counts[fault === undefined ? entry.kind : 'bad']++;
