@@ -60,6 +60,7 @@ describe('the database is away', () => {
 
   it('when it ends the connection that is used', async () => {
     expect(isConnectionLost(await thrownBy('SELECT pg_terminate_backend(pg_backend_pid())'))).toBe(true);
+    expect(await database.query({ text: 'SELECT 1 AS one' })).toEqual([{ one: 1 }]); // on another connection
   });
 
   it('when a connection cannot be made ready', async () => {

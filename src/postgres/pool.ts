@@ -44,6 +44,9 @@ export interface Database extends Stoppable {
 export const sqlState = (error: unknown): string | undefined =>
   error instanceof pg.DatabaseError ? error.code : undefined;
 
+/** Whether the server reported the error and kept the connection: it ends one after whatever is FATAL. */
+const isAnswer = (error: unknown): boolean => error instanceof pg.DatabaseError && error.severity !== 'FATAL';
+
 /** The constraint that a refused row broke. */
 export const constraintOf = (error: unknown): string | undefined =>
   error instanceof pg.DatabaseError ? error.constraint : undefined;
@@ -111,7 +114,7 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
       usable = true;
       return result;
     } catch (error) {
-      usable = sqlState(error) !== undefined; // anything but the server's answer may have left half of one on it
+      usable = isAnswer(error); // anything else may have left half of an answer on it, or ended it
       if (!usable && Error.isError(error)) whileConnected.add(error);
       throw error;
     } finally {
