@@ -105,6 +105,12 @@ describe('lines of CSV', () => {
     );
   });
 
+  it('do not become one title with the next line, of which a quote comes first', async () => {
+    const text = 'kind,title,year,genre,performer\nsong,"Lost,2001,Rock,A\nsong,"Yes",2002,Pop,B\n';
+    const next = { kind: 'song', title: 'Yes', year: 2002, genre: 'Pop', performer: 'B' };
+    expect(await read('csv', text)).toEqual([value(3, next), fault(2, 'not closed')]);
+  });
+
   it('have quotes as they are, within a cell or behind one', async () => {
     expect(await read('csv', 'kind,name\nalbum,"A" side\nalbum,5"\nalbum,"""B""\n"\n')).toEqual([
       value(2, { kind: 'album', name: '"A" side' }),
