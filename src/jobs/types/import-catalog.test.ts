@@ -80,15 +80,56 @@ describe('lines of CSV', () => {
   });
 
   it.each([
-    ['in a line', 'kind,name\nalbum,A\nalbum,"B\nalbum,C\n', 3],
-    ['at the beginning of one, after blank ones', 'kind,name\r\nalbum,A\r\n\r\n\n\r"B\nC', 6],
-    ['after another cell of several lines', 'kind,name,title\nalbum,A\nalbum,"B\n\n","C\nD\n', 5],
-    ['after blanks in all cells', 'kind,name\nalbum,A\n,\n ,\n"', 5],
-    ['in a line that ends in CR alone', 'kind,name\ralbum,A\ralbum,"B\r\rC', 3],
-    ['after a line that names the delimiter', 'sep=;\r\nkind;name\r\nalbum;A\r\n;"B\r\nC', 4],
-  ])('are bad from a quote that is not closed, where it begins: %s', async (_, text, line) => {
-    expect((await read('csv', text)).at(-1)).toEqual(fault(line, 'begins in this line is not closed'));
-    expect(await read('csv', text)).toHaveLength(2);
+    ['in a line', 'kind,name\nalbum,A\nalbum,"B\nalbum,C\n', 3, [2, 4]],
+    ['at the beginning of one, after blank ones', 'kind,name\r\nalbum,A\r\n\r\n\n\r"B\nC', 6, [2, 7]],
+    ['after another cell of several lines', 'kind,name,title\nalbum,A\nalbum,"B\n\n","C\nD\n', 5, [2, 6]],
+    ['after blanks in all cells', 'kind,name\nalbum,A\n,\n ,\n"', 5, [2]],
+    ['in a line that ends in CR alone', 'kind,name\ralbum,A\ralbum,"B\r\rC', 3, [2, 5]],
+    ['after a line that names the delimiter', 'sep=;\r\nkind;name\r\nalbum;A\r\n;"B\r\nC', 4, [3, 5]],
+    ['before a cell between quotes', 'kind,name,year\nalbum,"A,1\nalbum,"B",2\n', 2, [3]],
+    ['before one after a wide delimiter', 'sep=§\nkind§name\nalbum§"A\nalbum§"B"\n', 3, [4]],
+    ['after a quote that is doubled', 'kind,name\nalbum,"""A""\nalbum,"B"\n', 2, [3]],
+    ['before an empty cell between quotes', 'kind,name,year\nalbum,"A\nalbum,"",1\nalbum,"B"\n', 2, [3, 4]],
+  ])('are bad from a quote that is not closed to the end of its line: %s', async (_, text, line, others) => {
+    const lines = await read('csv', text);
+    expect(lines.at(-1)).toEqual(fault(line, 'begins in this line is not closed'));
+    expect(lines.slice(0, -1).map((each) => 'value' in each && each.number)).toEqual(others);
+  });
+
+  it('are bad for each quote that is not closed, and of the others none is lost', async () => {
+    const good = 'song,Yes\n'.repeat(4_000);
+    const lines = await read('csv', `kind,title\nsong,"Lost\n${good}song,"Lost\nsong,"Yes"\nsong,"Lost`, 2_048);
+    expect(lines.filter((line) => 'fault' in line).map(({ number }) => number)).toEqual([2, 4_003, 4_005]);
+    expect(lines.slice(0, 4_001)).toEqual(
+      Array.from({ length: 4_001 }, (_, n) => value(n === 4_000 ? 4_004 : n + 3, { kind: 'song', title: 'Yes' })),
+    );
+  });
+
+  it('do not become one title with the next line, of which a quote comes first', async () => {
+    const text = 'kind,title,year,genre,performer\nsong,"Lost,2001,Rock,A\nsong,"Yes",2002,Pop,B\n';
+    const next = { kind: 'song', title: 'Yes', year: 2002, genre: 'Pop', performer: 'B' };
+    expect(await read('csv', text)).toEqual([value(3, next), fault(2, 'not closed')]);
+  });
+
+  it('have quotes as they are, within a cell or behind one', async () => {
+    expect(await read('csv', 'kind,name\nalbum,"A" side\nalbum,5"\nalbum,"""B""\n"\n')).toEqual([
+      value(2, { kind: 'album', name: '"A" side' }),
+      value(3, { kind: 'album', name: '5"' }),
+      value(5, { kind: 'album', name: '"B"\n' }),
+    ]);
+  });
+
+  it('are the same wherever a piece for the parser ends', async () => {
+    for (let length = 2_030; length <= 2_060; length++) {
+      const pad = 'x'.repeat(length - 'kind,name\r\nalbum,\r\n'.length);
+      const text = `kind,name\r\nalbum,${pad}\r\n"album","é""\r\n"\r\nalbum,"ö\r\nalbum,"ü"`;
+      expect(await read('csv', text, 2_048)).toEqual([
+        value(2, { kind: 'album', name: pad }),
+        value(4, { kind: 'album', name: 'é"\r\n' }),
+        value(6, { kind: 'album', name: 'ü' }),
+        fault(5, 'not closed'),
+      ]);
+    }
   });
 
   it('are counted as an editor counts them, also within cells', async () => {

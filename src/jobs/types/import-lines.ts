@@ -1,6 +1,6 @@
 import { pipeline, type Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type CsvError, type Info, type Options, parse, type Parser } from 'csv-parse';
+import { type Info, type Options, parse, type Parser } from 'csv-parse';
 import { parse as parseAtOnce } from 'csv-parse/sync';
 
 /** One line of what is imported: something, or what is wrong with it. */
@@ -85,30 +85,83 @@ async function* csvLines(bytes: Readable): AsyncGenerator<Line, void> {
   if (!header) throw new Error(`CSV ${NO_HEADER}`);
   const { preface, delimiter, columns } = header;
   const start = Buffer.byteLength(preface);
+  const body = whole.subarray(start);
+  const unclosed = unclosedQuotes(body, Buffer.from(delimiter));
   const lineOf = lineCounter(whole);
-  const unclosed: number[] = [];
-  const on_skip = (error?: CsvError) => void unclosed.push(start + Number(error?.bytes));
   // The parser would make an error, which costs 50 µs, of each line that is not as long as its first: each is its first.
   const on_record = (record: string[]) => (Object.assign(parser.info, { records: 0 }), record);
-  const parser: Parser = parse({ ...CSV, delimiter, info: true, on_skip, on_record });
-  pipeline(inTurns(whole.subarray(start)), parser, () => undefined); // its reader is told
+  const parser: Parser = parse({ ...CSV, delimiter, info: true, on_record });
+  pipeline(inTurns(withoutUnclosed(body, unclosed)), parser, () => undefined); // its reader is told
   let isHeader = true;
   for await (const { info, record } of parser as AsyncIterable<CsvRecord>) {
     if (!isHeader) yield csvLine(columns, record, lineOf(start + info.bytes - 1));
     isHeader = false;
   }
-  for (const end of unclosed) yield { number: lineOf(quoteFrom(whole, end)), fault: UNCLOSED };
+  const lineOfQuote = lineCounter(whole);
+  for (const { quote } of unclosed) yield { number: lineOfQuote(start + quote), fault: UNCLOSED };
 }
 
 const UNCLOSED = 'A quote that begins in this line is not closed.';
 
-const [LF, CR] = [10, 13];
+const [LF, CR, QUOTE] = [10, 13, 34];
 
-/** The parser knows only the end of the cell before. No cell is before a quote at the beginning of a line, but lines may be blank. */
-function quoteFrom(bytes: Buffer, start: number): number {
+/** Places of bytes: where a record begins, a quote in it that is not closed, and the end of the line with that quote. */
+interface Unclosed {
+  readonly record: number;
+  readonly quote: number;
+  readonly end: number;
+}
+
+/**
+ * The parser would close such a quote with the opening one of a later cell, and take all lines between into one cell. No byte
+ * is looked at more than twice: the quote where the search ended is the next that may not be closed.
+ */
+function unclosedQuotes(bytes: Buffer, delimiter: Buffer): Unclosed[] {
+  const unclosed: Unclosed[] = [];
+  for (let [at, record] = [0, 0]; at < bytes.length; at++) {
+    if (isEnd(bytes[at])) record = at + 1;
+    if (bytes[at] !== QUOTE || !beginsCell(bytes, at, delimiter)) continue;
+    const closing = closingQuote(bytes, at, delimiter);
+    const end = closing ?? endOfLine(bytes, at);
+    if (closing === undefined) unclosed.push({ record, quote: at, end });
+    at = closing ?? end - 1;
+  }
+  return unclosed;
+}
+
+/** Within one line any quote closes a cell, as for the parser; in a later line only one at the end of a cell. */
+function closingQuote(bytes: Buffer, opening: number, delimiter: Buffer): number | undefined {
+  let isInLine = true;
+  for (let at = opening + 1; at < bytes.length; at++) {
+    if (isEnd(bytes[at])) isInLine = false;
+    if (bytes[at] !== QUOTE) continue;
+    if (bytes[at + 1] !== QUOTE) return isInLine || endsCell(bytes, at, delimiter) ? at : undefined;
+    at++; // a quote that is doubled
+  }
+  return undefined;
+}
+
+const isEnd = (byte: number | undefined) => byte === LF || byte === CR;
+
+const beginsCell = (bytes: Buffer, at: number, delimiter: Buffer) =>
+  at === 0 || isEnd(bytes[at - 1]) || isPartAt(bytes, at - delimiter.length, delimiter);
+
+const endsCell = (bytes: Buffer, at: number, delimiter: Buffer) =>
+  at + 1 === bytes.length || isEnd(bytes[at + 1]) || isPartAt(bytes, at + 1, delimiter);
+
+const isPartAt = (bytes: Buffer, at: number, part: Buffer) => part.every((byte, index) => bytes[at + index] === byte);
+
+function endOfLine(bytes: Buffer, start: number): number {
   let at = start;
-  while (bytes[at] === LF || bytes[at] === CR) at++;
+  while (at < bytes.length && !isEnd(bytes[at])) at++;
   return at;
+}
+
+/** Blank lines are in their place, so that what follows stays in its own. An LF would be one end with a CR before it. */
+function withoutUnclosed(bytes: Buffer, unclosed: readonly Unclosed[]): Buffer {
+  const rest = Buffer.from(bytes);
+  for (const { record, end } of unclosed) rest.fill(CR, record, end);
+  return rest;
 }
 
 /** Tells in which line a byte is, of bytes that are asked for in their order. The parser counts an end within quotes twice if it is CR LF. */
