@@ -97,7 +97,7 @@ function work(
   const send = () => Promise.reject(new Error('nothing is to be mailed'));
   const free = {
     ...{ claim: () => Promise.resolve(), mailTurn: () => Promise.resolve(), dummySeconds: 30 },
-    ...{ noteRefusal: createRefusals(core.admin, DAY_MS), failedDomainOf: () => undefined },
+    ...{ noteRefusal: createRefusals(core.admin, DAY_MS), failedDomainOf: () => undefined, attemptMs: 600_000 },
   };
   return type.work(given, { database: api.reads, commands: api.commands, files, send, scratch, ...free, ...tools });
 }
