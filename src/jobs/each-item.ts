@@ -40,11 +40,7 @@ export async function eachItem(
 }
 
 /** Rejects with the first failure, once nothing runs any more. Begins nothing more once the time is up. */
-async function all(
-  due: readonly Item[],
-  act: (item: Item) => Promise<void>,
-  isTimeUp: () => boolean,
-): Promise<void> {
+async function all(due: readonly Item[], act: (item: Item) => Promise<void>, isTimeUp: () => boolean): Promise<void> {
   const waiting = due.values();
   let failure: { readonly error: unknown } | undefined;
   const one = async (): Promise<void> => {

@@ -627,6 +627,13 @@ describe('a batch of mails', () => {
       expect(well.sent).toEqual(['full@a.example', 'grey@c.example']);
     });
 
+    it('gives up its place when half the time of an attempt is over', async () => {
+      const asked = await ask(emailBatch, { items: mailsTo(Array<string>(17).fill('ann@b.example')) }, { mail });
+      const server = serverWith([]);
+      await expect(work(asked, { ...server, attemptMs: 0 })).rejects.toMatchObject({ kind: 'later', pauseMs: 0 });
+      expect(server.sent).toHaveLength(16);
+    });
+
     it('fails those that are refused for too long', async () => {
       const asked = await ask(emailBatch, { items: mailsTo(addresses) }, { mail });
       const grey = serverWith(['full@a.example']);
