@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, expect, jest, test } from '@jest/globals';
-import { backoffMs, refusalPauseMs, STRATEGIES } from '../jobs/backoff.ts';
+import { backoffMs, refusalBounds, STRATEGIES } from '../jobs/backoff.ts';
 import { configurationPage, envExample } from './config-docs.ts';
 
 afterEach(() => void jest.restoreAllMocks());
@@ -54,7 +54,10 @@ test('the page has the times at which attempts really come, jitter included', ()
 
 test('the page has the times at which mails really come again whose recipient was refused, jitter included', () => {
   const rows = cellsUnder('refusal');
-  const minutes = (refusals: number) => [0, 1].map((part) => refusalPauseMs(refusals, part) / 60_000);
+  const minutes = (refusals: number) => {
+    const { leastMs, mostMs } = refusalBounds(refusals);
+    return [leastMs / 60_000, mostMs / 60_000];
+  };
   const since = [0, 0];
   for (let refusals = 1; refusals < rows.length; refusals++) {
     minutes(refusals).forEach((pause, end) => (since[end]! += pause));

@@ -51,8 +51,9 @@ failed together do not come back together; half of it on average), \`fixed\` (al
 ${table(attemptTimes(settings))}
 
 A mail whose recipient the mail server refuses for now (greylisting, a full mailbox: 4xx in answer to \`RCPT TO\` or \`DATA\`) is tried again for
-\`MAIL_RETRY_HOURS\` from the first refusal on, each pause up to a fifth longer than its least, and a last time when they are over. That is no attempt, holds no
-place of a worker, and survives its restart. Of a batch the other mails go out meanwhile.
+\`MAIL_RETRY_HOURS\` from the first refusal on, each pause up to a fifth longer than its least, and a last time when they are over, or up to two minutes later. That is no attempt, holds no
+place of a worker, and survives its restart. Of a batch the other mails go out meanwhile. A job whose mail is put off has not ended: for so long it is one
+of its account's \`JOBS_UNFINISHED\`.
 
 ${table(refusalTimes())}
 

@@ -183,7 +183,10 @@ function endingOf(thrown: unknown, { job, signal, number }: Attempt, pauses: Pau
 /** After an outage nothing waits longer for its next attempt, in milliseconds, however long the outage was. */
 const OUTAGE_MOST_MS = 60_000;
 
-/** The pause after so many attempts that did not count: longer each time, and another one for each job. */
+/**
+ * The pause after so many attempts that did not count: longer each time, and another one for each job. Those that a refused recipient
+ * or waiting items put off are among them, so of such a job the pause is nearer to its longest.
+ */
 const outageMs = ({ firstMs, mostMs }: Pauses, attempts: number) =>
   backoffMs({ firstMs, mostMs: Math.min(mostMs, OUTAGE_MOST_MS) }, attempts);
 

@@ -12,7 +12,7 @@ export interface Pauses {
 }
 
 /** A pause is anything between these, in milliseconds. */
-interface Bounds {
+export interface Bounds {
   readonly leastMs: number;
   readonly mostMs: number;
 }
@@ -50,7 +50,5 @@ export function refusalBounds(refusals: number): Bounds {
   return { leastMs, mostMs: leastMs * (1 + REFUSAL_JITTER) };
 }
 
-/** After so many temporary refusals of a recipient, in milliseconds. `part`: from 0 to 1, where between the bounds. */
-export const refusalPauseMs = (refusals: number, part: number): number => within(refusalBounds(refusals), part);
-
-const within = ({ leastMs, mostMs }: Bounds, part: number): number => leastMs + part * (mostMs - leastMs);
+/** `part`: from 0 to 1, where between the bounds. */
+export const within = ({ leastMs, mostMs }: Bounds, part: number): number => leastMs + part * (mostMs - leastMs);

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { queuedJob } from '../../test/support/jobs.ts';
 import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
 import { until } from '../../test/support/servers/waiting.ts';
 import { migrate } from '../postgres/migrate.ts';
@@ -6,6 +7,8 @@ import { type Database, openDatabase } from '../postgres/pool.ts';
 import { ProviderError } from '../providers/failure.ts';
 import { type Breakers, type BreakerState, createBreakers, type Opening } from './breakers.ts';
 import { JobFailure } from './job-type.ts';
+import type { Leases } from './leases.ts';
+import { type Runner, startRunner } from './runner.ts';
 
 /** So that a test sees it over, or does not. */
 const [BRIEFLY_MS, LONG_MS] = [1_500, 60_000];
@@ -205,6 +208,29 @@ async function startOnTrial() {
   return { one, other, reports: pair[0].reports };
 }
 
+/** Works on one job of its lane, a mail to that domain, once one call may be made, and says what it tries. */
+function startGroup(breakers: Breakers, domain: string, tries: string[]): Runner {
+  const jobs = [queuedJob({ lane: domain })];
+  const leases: Leases = {
+    take: () => Promise.resolve(jobs.splice(0)),
+    comeDue: () => Promise.resolve(undefined),
+    renew: (jobIds) => Promise.resolve(new Map(jobIds.map((jobId) => [jobId, 1]))),
+    release: () => Promise.resolve([]),
+  };
+  return startRunner({
+    ...{ leases, concurrency: 1, leaseMs: LONG_MS, report: () => undefined },
+    lanes() {
+      const lane = { name: domain, state: breakers.stateOf('smtp'), failedDomain: breakers.failedDomainOf('smtp') };
+      return lane.state === 'trial' ? [lane] : [];
+    },
+    async handle({ version }, signal) {
+      const act = () => Promise.resolve(tries.push(domain));
+      await breakers.call('smtp', signal, act, domain).catch(() => undefined);
+      return version + 1;
+    },
+  });
+}
+
 describe('after its time', () => {
   it('one call of all processes finds out', async () => {
     const { one, other } = await startOnTrial();
@@ -259,16 +285,38 @@ describe('after its time', () => {
 
   it('what goes to the domain at which the last call failed lets others go first', async () => {
     const pair = [start({ openMs: BRIEFLY_MS }).breakers, start({ openMs: BRIEFLY_MS }).breakers] as const;
+    const tries: string[] = [];
     const to = (domain: string, act = work) =>
-      pair[0].call('smtp', never, act, domain).catch((error: unknown) => error);
+      pair[0].call('smtp', never, () => (tries.push(domain), act()), domain).catch((error: unknown) => error);
     for (let left = 10; left > 0; left--) await to('bad.example', again);
     await Promise.all(pair.map((each) => isStill('trial', each)));
     expect(pair.map((each) => each.failedDomainOf('smtp'))).toEqual(['bad.example', 'bad.example']);
-    const [bad, good] = await Promise.all([to('bad.example'), to('good.example')]);
-    expect(bad).toMatchObject({ kind: 'later' });
-    expect(good).toBe('sent');
+    const both = await Promise.all([to('bad.example'), to('good.example')]);
+    expect(both).toEqual(['sent', 'sent']);
+    expect(tries.slice(-2)).toEqual(['good.example', 'bad.example']);
     await Promise.all(pair.map((each) => isStill('closed', each)));
     expect(pair.map((each) => each.failedDomainOf('smtp'))).toEqual([undefined, undefined]);
+  });
+
+  it('what goes elsewhere goes first, though a runner of another group has it', async () => {
+    const tries: string[] = [];
+    const groups = ['bad.example', 'good.example'].map((domain) => {
+      const { breakers } = start({ openMs: BRIEFLY_MS });
+      return { breakers, runner: startGroup(breakers, domain, tries) };
+    });
+    const [one, other] = groups.map(({ breakers }) => breakers) as [Breakers, Breakers];
+    for (let left = 10; left > 0; left--)
+      await one.call('smtp', never, again, 'bad.example').catch((error: unknown) => error);
+    await isStill('open', other);
+    await isStill('trial', one);
+    groups[0]!.runner.wake(); // at once, whereas the other one has to look
+    await until(
+      () => Promise.resolve(tries.length > 0),
+      PATIENCE_MS,
+      () => 'nothing is tried',
+    );
+    await Promise.all(groups.map(({ runner }) => runner.stop()));
+    expect(tries[0]).toBe('good.example');
   });
 
   it('what goes there is tried nevertheless when there is nothing else, and names it again when it fails', async () => {

@@ -39,7 +39,8 @@ export interface Opening {
 const LOOK_EVERY_MS = 500;
 /** A trial that is not heard of for so long may be made by another. */
 const TRIAL_MS = 60_000;
-const OTHERS_FIRST_MS = 50;
+/** Until then each other runner has looked at its breakers and then for jobs, each of which it does every 500 ms. */
+const OTHERS_FIRST_MS = 1_200;
 
 interface Breaker {
   state: BreakerState;
@@ -151,12 +152,14 @@ export function createBreakers({ tables, openMs, opening, report }: BreakerOptio
     report(`${name} works again`);
   }
 
-  /** Whether this call is the trial. What goes where the last one failed lets others go first. */
+  /** Whether this call is the trial. What goes where the last one failed lets others go first, which may close it meanwhile. */
   async function admit(name: string, signal: AbortSignal, domain?: string): Promise<boolean> {
-    const { state, openForMs, failedDomain } = known.of(name);
+    const before = known.of(name);
+    const isLast = before.state === 'trial' && domain !== undefined && domain === before.failedDomain;
+    if (isLast) await sleep(OTHERS_FIRST_MS, signal);
+    const { state, openForMs } = known.of(name);
     if (state === 'closed') return false;
     if (state === 'trial') {
-      if (domain !== undefined && domain === failedDomain) await sleep(OTHERS_FIRST_MS, signal);
       const query = { name: 'try-breaker', text: TRY, values: [name, TRIAL_MS] };
       const rows = await tables.query(query).catch(() => []);
       if (rows.length > 0) return true;

@@ -177,6 +177,22 @@ describe('what is postponed', () => {
   });
 });
 
+it('gives its place up once the time is up, and goes on at once: what is begun ends, and it was no attempt', async () => {
+  await plan(40);
+  const run = () =>
+    eachItem(
+      attempt().work,
+      ({ index }) => items.done(index),
+      () => undefined,
+      0,
+    );
+  for (const done of [16, 32]) {
+    await expect(run()).rejects.toMatchObject({ kind: 'later', code: 'ITEMS_WAIT', pauseMs: 0 });
+    expect(await items.counts()).toMatchObject({ done });
+  }
+  expect(await run()).toEqual({ total: 40, done: 40, failed: 0 });
+});
+
 it('ends when it is broken off, also while it waits for an item', async () => {
   await plan(1);
   const control = new AbortController();

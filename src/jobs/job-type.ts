@@ -104,6 +104,8 @@ export interface Tools {
   send(provider: string, mail: Mail, signal: AbortSignal): Promise<string>;
   /** A directory for what is not yet whole. */
   readonly scratch: string;
+  /** An attempt that takes longer fails. */
+  readonly attemptMs: number;
   /** How long a `dummy` may last. */
   readonly dummySeconds: number;
 }

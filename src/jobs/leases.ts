@@ -100,9 +100,9 @@ const LEASE = `locked AS (
   SELECT ${JOB}, l.job_id IS NOT NULL AS taken FROM chosen c LEFT JOIN leased l USING (job_id) LEFT JOIN locked q USING (job_id)
     LEFT JOIN job_payloads p ON p.id = q.payload_id ORDER BY c.turn`;
 
-/** Looked for only when a breaker lets one call through; of more jobs than some accounts may have. */
+/** Looked for only when a breaker lets one call through, and among so many: the payload of each is read, of up to 50 kB. */
 const TAKE_OTHER = `WITH due AS (
-    SELECT q.job_id, q.payload_id FROM job_queue q WHERE ${DUE} AND q.lane = ANY($1) AND ${FREE} LIMIT 10000
+    SELECT q.job_id, q.payload_id FROM job_queue q WHERE ${DUE} AND q.lane = ANY($1) AND ${FREE} LIMIT 1000
   ), chosen AS (
     SELECT q.job_id, 1 AS turn FROM due q LEFT JOIN job_payloads p ON p.id = q.payload_id WHERE ${mailsOutside('$2')} LIMIT 1
   ), ${LEASE}`;

@@ -108,6 +108,7 @@ async function toolsOf(
     noteRefusal: createRefusals(tables, config.MAIL_RETRY_HOURS * 3_600_000),
     failedDomainOf: (provider) => breakers.failedDomainOf(mailBreaker(provider)),
     ...{ database: reads, commands, scratch, dummySeconds: config.DUMMY_SECONDS },
+    attemptMs: config.JOB_ATTEMPT_SECONDS * 1_000,
     files: guardedFiles(files, breakers, filesBreaker(config)),
     async send(provider, letter, signal) {
       faults['before-mail']?.();

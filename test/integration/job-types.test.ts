@@ -98,7 +98,7 @@ function work(
   const send = () => Promise.reject(new Error('nothing is to be mailed'));
   const free = {
     ...{ claim: () => Promise.resolve(), mailTurn: () => Promise.resolve(), dummySeconds: 30 },
-    ...{ noteRefusal: createRefusals(core.admin, DAY_MS), failedDomainOf: () => undefined },
+    ...{ noteRefusal: createRefusals(core.admin, DAY_MS), failedDomainOf: () => undefined, attemptMs: 600_000 },
   };
   return type.work(given, { database: api.reads, commands: api.commands, files, send, scratch, ...free, ...tools });
 }
@@ -626,6 +626,13 @@ describe('a batch of mails', () => {
       const well = serverWith([]);
       expect(await work(asked, well)).toMatchObject({ total: 4, done: 4, failed: 0 });
       expect(well.sent).toEqual(['full@a.example', 'grey@c.example']);
+    });
+
+    it('gives up its place when half the time of an attempt is over', async () => {
+      const asked = await ask(emailBatch, { items: mailsTo(Array<string>(17).fill('ann@b.example')) }, { mail });
+      const server = serverWith([]);
+      await expect(work(asked, { ...server, attemptMs: 0 })).rejects.toMatchObject({ kind: 'later', pauseMs: 0 });
+      expect(server.sent).toHaveLength(16);
     });
 
     it('fails those that are refused for too long', async () => {

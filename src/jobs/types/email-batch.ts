@@ -22,6 +22,7 @@ export const emailBatch: JobType<z.output<typeof payload>> = {
       work,
       (item) => sendItem(item, work, tools),
       () => tools.failedDomainOf(work.provider ?? ''),
+      tools.attemptMs / 2,
     ),
 };
 
