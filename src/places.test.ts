@@ -59,15 +59,15 @@ describe('places', () => {
     expect(await finish('a 1')).toEqual(['a 3']);
   });
 
-  it('are ten times as many for a network as for a sender, but not all', async () => {
-    const many = workshop({ all: 30, each: 2 });
+  it('are ten times as many for a network as for a sender, but at most half of all', async () => {
+    const many = workshop({ all: 50, each: 2 });
     for (const n of range(25)) many.begin(`a ${n}`, { sender: `a ${n}`, network: 'a' });
     many.begin('b', { sender: 'b', network: 'b' });
     expect(await many.settle()).toEqual([...range(20).map((n) => `a ${n}`), 'b']);
-    const few = workshop({ all: 4, each: 3 });
+    const few = workshop({ all: 6, each: 1 });
     for (const n of range(4)) few.begin(`a ${n}`, { sender: `a ${n}`, network: 'a' });
     few.begin('b', { sender: 'b' });
-    expect(await few.settle()).toEqual(['a 1', 'a 2', 'a 3', 'b']);
+    expect(await few.settle()).toEqual(['a 1', 'a 2', 'a 3', 'b']); // half of six
   });
 
   it('are given back once, however often that is said, and when the work fails', async () => {
@@ -131,6 +131,32 @@ describe('those who wait for a place', () => {
     const all = await finishAll();
     expect(refusedIn(all).sort()).toEqual(['fourth', 'many 3', 'many 4', 'many 5', 'other 2', 'third']);
     expect(all.filter((each) => !each.endsWith('FULL'))).toEqual(['many 1', 'known', 'many 2', 'other 1']);
+  });
+
+  it('lose none to a sender that has all of its places, however many rounds have gone by', async () => {
+    const { begin, finish, settle } = workshop({ all: 2, each: 1, waiting: 10 });
+    begin('slow', { sender: 'many' });
+    begin('0', { sender: 'other' });
+    for (const n of range(9)) begin(`many ${n}`, { sender: 'many' });
+    await settle();
+    for (const n of range(20)) {
+      begin(`${n}`, { sender: 'other' });
+      await finish(`${n - 1}`);
+    }
+    begin('of others', { sender: 'another' });
+    begin('new', { sender: 'new' });
+    expect(refusedIn(await settle())).toEqual(['many 9']);
+  });
+
+  it('are never refused when it is too late for that', async () => {
+    const { places, begin, settle, finish } = workshop({ waiting: 1, waitMs: 20 });
+    begin('first', { sender: 'a' });
+    begin('has begun', { sender: 'b', mustWait: () => true });
+    begin('also', { sender: 'c', mustWait: () => true });
+    jest.advanceTimersByTime(1_000);
+    await expect(places.take({ sender: 'd' })).rejects.toThrow('There is no place.');
+    expect(await settle()).toEqual(['first']);
+    expect([await finish('first'), await finish('has begun')].flat()).toEqual(['has begun', 'also']);
   });
 
   it('lose none to a network that asks from many addresses', async () => {

@@ -10,14 +10,16 @@ export interface Claim {
   readonly signal?: AbortSignal | undefined;
   /** Goes before all that are not, as an address that logged in before. */
   readonly isKnown?: boolean;
+  /** Whether it is too late to refuse it, as when a part of the answer is sent: then it waits for as long as it takes. */
+  readonly mustWait?: () => boolean;
 }
 
 export interface PlacesOptions {
   /** Of all together. */
   readonly all: number;
-  /** Of one sender; of its network ten times as many, but not all. Without it one sender may have them all. */
+  /** Of one sender; of its network ten times as many, but at most half of all. Without it one sender may have them all. */
   readonly each?: number;
-  /** That may wait, of all together. Of one more the last in turn is refused, which is one of the longest line. */
+  /** That may wait, of all together. Of one more the last of the sender with the longest line is refused. */
   readonly waiting: number;
   /** Milliseconds that one may wait. */
   readonly waitMs: number;
@@ -45,6 +47,7 @@ interface Waiter {
   readonly claim: Claim;
   /** Each sender has one turn in a round, and each network ten. */
   readonly round: number;
+  readonly canBeRefused: boolean;
   seat(): void;
   refuse(error: AppError): void;
 }
@@ -56,7 +59,7 @@ interface Line {
 }
 
 export function createPlaces({ all, each = all, waiting, waitMs, refusal }: PlacesOptions): Places {
-  const ofNetwork = Math.min(each * NETWORK_FACTOR, Math.max(each, all - 1));
+  const ofNetwork = Math.min(each * NETWORK_FACTOR, Math.max(each, Math.floor(all / 2)));
   const [senders, networks] = [createTally(), createTally()];
   const [known, others] = [createLine(), createLine()];
   let [taken, turns] = [0, 0];
@@ -95,7 +98,9 @@ export function createPlaces({ all, each = all, waiting, waitMs, refusal }: Plac
       line.waiters.delete(waiter);
     };
     const waiter: Waiter = {
-      ...{ claim, round: roundOf(claim, line) },
+      claim,
+      round: roundOf(claim, line),
+      canBeRefused: claim.mustWait?.() !== true,
       seat() {
         end();
         line.round = Math.max(line.round, waiter.round);
@@ -107,10 +112,10 @@ export function createPlaces({ all, each = all, waiting, waitMs, refusal }: Plac
       },
     };
     const depart = () => waiter.refuse(clientLeft());
-    const timer = setTimeout(() => waiter.refuse(refusal()), waitMs);
+    const timer = waiter.canBeRefused ? setTimeout(() => waiter.refuse(refusal()), waitMs) : undefined;
     claim.signal?.addEventListener('abort', depart);
     line.waiters.add(waiter);
-    if (known.waiters.size + others.waiters.size > waiting) lastInTurn(known, others)?.refuse(refusal());
+    if (known.waiters.size + others.waiters.size > waiting) lastOfLongest(known, others)?.refuse(refusal());
     return promise;
   }
 
@@ -147,11 +152,21 @@ function roundOf({ sender, network }: Claim, { waiters, round }: Line): number {
 const firstInTurn = (waiters: readonly Waiter[]): Waiter | undefined =>
   waiters.reduce<Waiter | undefined>((first, each) => (first && first.round <= each.round ? first : each), undefined);
 
-/** The one whose turn is most rounds away; of several the one that came last, and a known one only where there is no other. */
-function lastInTurn(...lines: readonly Line[]): Waiter | undefined {
+/**
+ * The last of the sender, or the network, that has the most waiting; of several the one that came last, and a known one only where
+ * there is no other. Rounds would not tell: a sender that has all of its places is passed over while rounds go on.
+ */
+function lastOfLongest(...lines: readonly Line[]): Waiter | undefined {
   let [last, most] = [undefined as Waiter | undefined, 0];
-  for (const { waiters, round } of lines) {
-    for (const waiter of waiters) if (waiter.round - round >= most) [last, most] = [waiter, waiter.round - round];
+  for (const { waiters } of lines) {
+    const [senders, networks] = [createTally(), createTally()];
+    for (const waiter of waiters) {
+      const { sender, network } = waiter.claim;
+      senders.add(sender, 1);
+      networks.add(network, 1);
+      const length = Math.max(senders.of(sender), Math.ceil(networks.of(network) / NETWORK_FACTOR));
+      if (waiter.canBeRefused && length >= most) [last, most] = [waiter, length];
+    }
   }
   return last;
 }

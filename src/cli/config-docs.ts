@@ -67,10 +67,10 @@ While a breaker is open nothing is begun that needs its provider: that is no att
 | longer answers at once, of one address and of a process; a place is waited for            | 8, 256; 10 s, then 503                            |
 | bodies above \`BODY_BYTES\` at once, of one account and of a process; a place is waited for | 4, 32; 10 s, then 503                             |
 | covers sent at once, from one address and to a process; a place is waited for             | 5, 64; 10 s, then 503                             |
-| files read at once, by one address and of a process: covers, and others; a place as above | 32, 200; 10 s, then 503                           |
+| files read at once, by one address and of a process: covers, and others; a place as above | 16, 400; 10 s, then 503                           |
 | requests at once that ask which files can be had, of one account and of a process         | 2, 10; 10 s, then 503                             |
 | jobs followed at once, by one account and in a process                                    | 50, 1,000; then 503                               |
-| what a /48 of IPv6 has of all that an address has                                         | ten times as much, but never all                  |
+| what a /48 of IPv6 has of all that an address has                                         | ten times as much, but at most half of all        |
 | a client that takes nothing of an answer                                                  | is cut after 20 s                                 |
 | a client that goes on sending after it was answered                                       | is cut after 2 s                                  |
 | requests that a client sends before it has read an answer                                 | 11, handled one after the other; more are cut     |

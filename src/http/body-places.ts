@@ -11,8 +11,8 @@ const COVERS = { each: 5, all: 64, waiting: 256, waitMs: 10_000, refusal };
 
 /** Files that are read at once: by one address, and by all, covers and others each. One that is read slowly keeps a connection to S3 as long. */
 const FILES = {
-  each: 32,
-  all: 200,
+  each: 16,
+  all: 400,
   waiting: 256,
   waitMs: 10_000,
   refusal: tooManyAtOnce('Too many files are being read at once.'),
@@ -40,7 +40,7 @@ export const limitCovers = () => takePlace(COVERS);
 /** Stands before a route that sends files. */
 export const limitFiles = () => takePlace(FILES);
 
-/** Stands before the routes, for who is logged in, that look for many files. */
+/** Stands behind the body of the routes, for who is logged in, that look for many files: it holds no memory, so a slow body needs no place. */
 export const limitChecks = () => takePlace(CHECKS, accountClaim);
 
 function takePlace(options: PlacesOptions, claim = claimOf): onRequestAsyncHookHandler {

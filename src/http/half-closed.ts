@@ -4,8 +4,8 @@ import { EVENT_STREAM } from './observe.ts';
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 const FIRST_LOOK_MS = 50;
-/** HTTP/1.0 has no interim answers: its clients are waited for so long. */
-const OLD_CLIENT_MS = 2_000;
+/** HTTP/1.0 has no interim answers: its clients are waited for so long, which is longer than any wait for a place. */
+const OLD_CLIENT_MS = 12_000;
 
 /** Lets a client that has sent all it will send, and has closed its half of the connection, still be answered. */
 export const allowHalfClosed = (server: Server): void => void Object.assign(server, { httpAllowHalfOpen: true });

@@ -27,7 +27,7 @@ const WHOLE_BYTES = 256_000;
 
 /** Long answers at once: to one address, and in all. What waits holds its beginning. */
 const LONG_ANSWERS = {
-  ...{ each: 8, all: 256, waiting: 256, waitMs: 10_000 },
+  ...{ each: 8, all: 256, waiting: 64, waitMs: 10_000 },
   refusal: tooManyAtOnce('Too many long answers are being sent to this address.'),
 };
 

@@ -21,8 +21,11 @@ const BY_CODE: Readonly<Record<string, Problem>> = {
  * what is being carried out has its own answer first.
  */
 export function answerMalformed(error: Error & { code?: string }, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return;
-  const answer = rawAnswer(BY_CODE[error.code ?? ''] ?? MALFORMED);
+  if (error.code !== 'ECONNRESET' && socket.writable) refuse(socket, BY_CODE[error.code ?? ''] ?? MALFORMED);
+}
+
+function refuse(socket: Duplex, problem: Problem): void {
+  const answer = rawAnswer(problem);
   const response = responseOn(socket);
   if (response?.req.complete) endAfter(response, socket, answer);
   // Part of its answer is on its way already: anything more would be read as its body.
@@ -49,4 +52,4 @@ function rawAnswer(problem: Problem): string {
 }
 
 /** CONNECT asks for a tunnel, and there is none. */
-export const refuseTunnel = (_request: unknown, socket: Duplex) => endConnection(socket, rawAnswer(MALFORMED));
+export const refuseTunnel = (_request: unknown, socket: Duplex) => refuse(socket, MALFORMED);

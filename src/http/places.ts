@@ -15,6 +15,7 @@ export const claimOf = (reply: FastifyReply): Claim => ({
   sender: senderOf(reply.request),
   network: networkOf(reply.request),
   signal: departureOf(reply),
+  mustWait: () => reply.raw.headersSent,
 });
 
 /** The account that sends a request, from wherever. */

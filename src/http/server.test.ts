@@ -215,6 +215,22 @@ describe('a request that comes too late', () => {
     expect((await got).match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 201', 'HTTP/1.1 408']);
     expect(sent).toHaveLength(1);
   });
+
+  it('that asks for a tunnel is refused behind the answer to the one before it', async () => {
+    const { promise: may, resolve: go } = Promise.withResolvers<void>();
+    const { server, app } = await start({
+      outcome: async () => {
+        await may;
+        return { recordId: 'r', version: 1, replayed: false };
+      },
+    });
+    const refused = once(app.server, 'connect');
+    const create = `${post}Content-Length: ${body.length}\r\n\r\n${body}`;
+    const got = sendLate(server.url, `${create}CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await refused;
+    go();
+    expect((await got).match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 201', 'HTTP/1.1 400']);
+  });
 });
 
 // Over a connection: what injects requests makes paths of them.

@@ -100,14 +100,14 @@ export const downloadRoutes =
     app.post('/downloads', { schema: schemas.start, onRequest }, (request, reply) =>
       pack(request, reply, request.body.fileIds),
     );
-    app.post('/downloads/check', { schema: schemas.check, onRequest: checking }, (request) =>
+    app.post('/downloads/check', { schema: schemas.check, preHandler: checking }, (request) =>
       check(request, request.body.fileIds),
     );
 
     app.post('/v1/download/initiate', { schema: aliases.start, onRequest }, (request, reply) =>
       pack(request, reply, request.body.file_ids),
     );
-    app.post('/v1/download/check', { schema: aliases.check, onRequest: checking }, (request) =>
+    app.post('/v1/download/check', { schema: aliases.check, preHandler: checking }, (request) =>
       check(request, request.body.file_ids),
     );
     app.get('/v1/download/status/:id', { schema: aliases.status }, (request, reply) =>

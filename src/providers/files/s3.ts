@@ -99,7 +99,7 @@ export function openS3Files({ bucket, folder, ...access }: S3Options): Files {
 
 const CONNECT_WITHIN_MS = 3_000;
 /** Whoever finds none free for so long fails as if there were no server, and a slow reader keeps one. */
-const CONNECTIONS = 500;
+const CONNECTIONS = 1_000;
 
 const clientOf = ({ region, endpoint, credentials, answerWithinMs }: Omit<S3Options, 'bucket' | 'folder'>) =>
   new S3Client({
