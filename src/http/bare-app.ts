@@ -17,7 +17,7 @@ import { answerMalformed } from './malformed.ts';
 import { answerUnrouted } from './methods.ts';
 import { nodeServer } from './node-server.ts';
 import { keepPromises } from './promised-bytes.ts';
-import { originForm } from './request-target.ts';
+import { decodable, originForm } from './request-target.ts';
 import { secureHeaders } from './secure-headers.ts';
 import { validatorCompiler } from './validation.ts';
 
@@ -48,7 +48,7 @@ export interface Surroundings {
 export function bareApp(logger: Logger, limits: Limits, { trustProxy = [], corsOrigins = 'off' }: Surroundings = {}) {
   const app = Fastify({
     serverFactory: nodeServer,
-    rewriteUrl: ({ url = '/' }) => originForm(url),
+    rewriteUrl: ({ url = '/' }) => decodable(originForm(url)),
     clientErrorHandler: answerMalformed,
     frameworkErrors: (error, request, reply) => answerError(error, request, reply),
     bodyLimit: limits.bodyBytes,

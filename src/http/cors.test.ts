@@ -24,6 +24,8 @@ describe('a page of another origin', () => {
     ['an answer', 'GET', '/songs', 200],
     ['what is not there', 'GET', '/albums/album-1', 404],
     ['an address where there is nothing', 'GET', '/nothing', 404],
+    ['an id that cannot be decoded', 'GET', '/albums/%E0%A4%A', 404],
+    ['an address that cannot be decoded', 'GET', '/%ff?title=%41', 404],
     ['a method that there is not', 'PATCH', '/songs', 405],
     ['a body that is wrong', 'POST', '/albums', 400],
     ['that it must log in', 'GET', '/playlists', 401],

@@ -11,3 +11,18 @@ export function originForm(target: string): string {
 
 /** Without the query, and without a fragment, which the router leaves out as well. */
 export const pathOf = (target: string): string => target.split(/[?#]/, 1)[0] ?? '';
+
+/**
+ * The same target where its path can be decoded. What cannot is taken for the text that it is: nothing has such a name, and so it is
+ * answered with 404 by the route, its headers included, and not by the router, which runs no hooks.
+ */
+export function decodable(target: string): string {
+  const path = pathOf(target);
+  if (!path.includes('%')) return target;
+  try {
+    decodeURIComponent(path);
+    return target;
+  } catch {
+    return path.replaceAll('%', '%25') + target.slice(path.length);
+  }
+}
