@@ -24,11 +24,14 @@ export const accountClaim = (reply: FastifyReply): Claim => ({
   ...{ sender: callerOf(reply.request), network: undefined },
 });
 
+/** Without a reason each signal would make an error of its own, with its stack: 4 % of the time of `GET /songs`. */
+const OVER = 'over';
+
 /** Fires when the answer was sent, or the client has left. Fastify's own signal goes by the request, which closes once its body was read. */
 function departureOf({ raw }: FastifyReply): AbortSignal {
   const left = new AbortController();
-  if (raw.destroyed) left.abort();
-  raw.once('close', () => left.abort());
+  if (raw.destroyed) left.abort(OVER);
+  raw.once('close', () => left.abort(OVER));
   return left.signal;
 }
 
