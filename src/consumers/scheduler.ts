@@ -38,8 +38,8 @@ const [SOONEST_MS, LATEST_MS] = [1_000, 60_000];
 
 /**
  * Asks for the job of the time that is due, and then says so in the stream of the repeating one. A process that dies in between
- * leaves the same to be done: the job's id is made of the schedule and of the first time that it stands for, whatever other times
- * have been missed since, so it is asked for once.
+ * leaves the same to be done: the job's id is made of the schedule and of the first time that it stands for, however many
+ * times have been missed since, so it is asked for once.
  */
 export function createOccurrences({
   commands,

@@ -14,7 +14,7 @@ afterEach(async () => {
 
 const COVER = 'covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png';
 
-/** A server of one cover that nobody ever has all of. */
+/** A server of one cover whose content never ends. */
 async function serve() {
   let opened = 0;
   const read = () => Promise.resolve(new Readable({ read: () => undefined }));

@@ -175,7 +175,7 @@ async function countAll(database: Database, { unfinished, started, seconds }: Li
   const values = [[...new Set(accounts)], unfinished, started, seconds];
   const rows = await database.query<JobLoad & { account: string }>({ name: 'job-loads-of', text: COUNT, values });
   const loads = new Map(rows.map(({ account, ...load }) => [account, load]));
-  return accounts.map((account) => loads.get(account) ?? { unfinished: 0, started: 0 });
+  return accounts.map((account) => loads.get(account) ?? NONE);
 }
 
 /** Returns, for each that asks, how many its account would have with it. */
