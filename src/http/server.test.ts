@@ -1,7 +1,9 @@
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { FastifyInstance } from 'fastify';
 import { httpApp, type Substitutes } from '../../test/support/http-app.ts';
@@ -52,7 +54,30 @@ describe('listening', () => {
       expect(JSON.parse((await rawHttp(url, 'nonsense\r\n\r\n')).body)).toMatchObject({ code: 'MALFORMED_REQUEST' });
     }
   });
+
+  it('completes 1,000 connections at every address while it is too busy to accept any', async () => {
+    const { server } = await start({}, { host: 'localhost' });
+    const port = Number(new URL(server.url).port);
+    for (const { address } of await lookup('localhost', { all: true })) {
+      const connected = new Int32Array(new SharedArrayBuffer(4));
+      const opening = new Worker(OPENS_CONNECTIONS, { eval: true, workerData: { address, port, connected } });
+      const outcome = Atomics.wait(connected, 0, 0, 10_000); // this thread, which accepts, does nothing else
+      await opening.terminate();
+      expect(outcome).not.toBe('timed-out');
+    }
+  });
 });
+
+/** Opens 1,000 connections, and wakes the thread that waits once all of them are complete. */
+const OPENS_CONNECTIONS = `
+  const { once } = require('node:events');
+  const { connect } = require('node:net');
+  const { address, port, connected } = require('node:worker_threads').workerData;
+  const opened = Array.from({ length: 1_000 }, () => once(connect(port, address), 'connect'));
+  Promise.all(opened).then(() => {
+    Atomics.store(connected, 0, 1);
+    Atomics.notify(connected, 0);
+  });`;
 
 describe('what Fastify never sees', () => {
   it.each([

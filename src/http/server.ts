@@ -21,11 +21,17 @@ export interface RunningServer extends Stoppable {
   readonly url: string;
 }
 
+/**
+ * Connections that the system completes before they are accepted; it allows fewer where `net.core.somaxconn` is lower. Node's 511 are
+ * filled by one client that opens and closes connections, and the others then connect only when their system tries again, seconds later.
+ */
+const BACKLOG = 4_096;
+
 /** Lets an app listen. Fails with one clear line when the port is taken. */
 export async function startHttp(app: FastifyInstance, options: ListenOptions): Promise<RunningServer> {
   const [first, ...others] = await addressesOf(options.host);
   try {
-    await app.listen({ host: first, port: options.port });
+    await app.listen({ host: first, port: options.port, backlog: BACKLOG });
     const { port } = app.server.address() as AddressInfo;
     const servers = [app.server, ...(await alsoListen(app, others, port))];
     let stopped: Promise<void> | undefined;
@@ -58,7 +64,7 @@ async function alsoListen(app: FastifyInstance, hosts: readonly string[], port: 
 /** A machine without IPv6 may still name `::1` as an address of localhost. */
 async function binds(server: Server, host: string, port: number): Promise<boolean> {
   try {
-    await once(server.listen({ host, port }), 'listening');
+    await once(server.listen({ host, port, backlog: BACKLOG }), 'listening');
     return true;
   } catch (error) {
     if (codeOf(error) === 'EADDRINUSE') throw error;

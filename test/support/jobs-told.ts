@@ -20,9 +20,9 @@ interface JobItem {
 
 const dataOf = (text: string) => (JSON.parse(text) as { data: Told }).data;
 
-/** Starts a job, or throws what was said instead. */
-export async function begin(client: Client, path: string, body: object): Promise<string> {
-  const { status, text } = await client.post(path, body);
+/** Starts a job, under a key where the same request may be sent again, or throws the answer that refused it. */
+export async function begin(client: Client, path: string, body: object, key?: string): Promise<string> {
+  const { status, text } = await client.post(path, body, key === undefined ? {} : { 'idempotency-key': key });
   if (status !== 201 && status !== 202) throw new Error(`not accepted: ${status} ${text}`);
   return dataOf(text).jobId;
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Agent, request } from 'node:http';
+import { Agent, type ClientRequest, get, request } from 'node:http';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 
 export interface FloodLogin {
@@ -7,7 +7,7 @@ export interface FloodLogin {
   readonly password: string;
   /** Address that it seems to come from. */
   readonly from: string;
-  /** Its client leaves once it has sent the request. */
+  /** Its client, whose connection the server has accepted before, leaves once it has sent the request. */
   readonly leaves?: boolean;
 }
 
@@ -28,23 +28,36 @@ export async function flood(url: string, logins: readonly FloodLogin[], connecti
   return statuses;
 }
 
-async function logIn(url: string, { username, password, from, leaves }: FloodLogin, agent: Agent): Promise<number> {
-  const headers = { 'content-type': 'application/json', 'x-forwarded-for': from };
+async function logIn(url: string, login: FloodLogin): Promise<number> {
+  const agent = new Agent({ keepAlive: login.leaves === true, maxSockets: 1 });
+  if (login.leaves) await statusOf(get(`${url}/livez`, { agent }));
+  const headers = { 'content-type': 'application/json', 'x-forwarded-for': login.from };
   const sent = request(`${url}/authentications`, { method: 'POST', headers, agent });
-  const answered = new Promise<number>((resolve) => {
-    sent.once('error', () => resolve(0));
-    sent.once('response', (answer) => answer.resume().once('end', () => resolve(answer.statusCode ?? 0)));
-  });
-  sent.end(JSON.stringify({ username, password }));
-  if (leaves) {
+  const answered = statusOf(sent);
+  sent.end(JSON.stringify({ username: login.username, password: login.password }));
+  if (login.leaves) {
     await once(sent, 'finish').catch(() => undefined);
+    agent.destroy();
     sent.destroy();
   }
   return answered;
 }
 
-if (parentPort && workerData) {
-  const { url, logins, connections } = workerData as Flood;
-  const agent = new Agent({ keepAlive: false, maxSockets: connections });
-  parentPort.postMessage(await Promise.all(logins.map((login) => logIn(url, login, agent))));
+/** 0 when there is no answer. */
+const statusOf = (sent: ClientRequest) =>
+  new Promise<number>((resolve) => {
+    sent.once('error', () => resolve(0));
+    sent.once('response', (answer) => answer.resume().once('end', () => resolve(answer.statusCode ?? 0)));
+  });
+
+async function logInAll({ url, logins, connections }: Flood): Promise<number[]> {
+  const waiting = logins.entries();
+  const statuses: number[] = [];
+  const client = async () => {
+    for (const [index, login] of waiting) statuses[index] = await logIn(url, login);
+  };
+  await Promise.all(Array.from({ length: Math.min(connections, logins.length) }, client));
+  return statuses;
 }
+
+if (parentPort && workerData) parentPort.postMessage(await logInAll(workerData as Flood));

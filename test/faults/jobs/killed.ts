@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -6,7 +7,7 @@ import type { JobFaultPoint } from '../../../src/faults.ts';
 import { seedOfRun } from '../../support/distributed.ts';
 import type { JobsApp } from '../../support/jobs-faults.ts';
 import type { JobsStack } from '../../support/jobs-stack.ts';
-import { begin, beginAll, codesOf, mailsTo, untilOver } from '../../support/jobs-told.ts';
+import { begin, codesOf, mailsTo, untilOver } from '../../support/jobs-told.ts';
 import { eventually } from '../../support/observed.ts';
 import { within } from '../../support/servers/waiting.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
@@ -55,24 +56,28 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
       for (const file of await stored()) if (!isHalf(file)) expect(JSON.parse(file[1])).toBeTruthy();
     }
 
-    const ways = {
-      messages: (addresses: readonly string[]) => beginAll(app.admin, '/messages', mailsTo(addresses)),
-      exports: (addresses: readonly string[]) =>
-        beginAll(
-          app.admin,
-          `/export/playlists/${playlist}`,
-          addresses.map((targetEmail) => ({ targetEmail })),
-        ),
+    const requests = {
+      messages: (address: string) => ['/messages', mailsTo([address])[0]!] as const,
+      exports: (address: string) => [`/export/playlists/${playlist}`, { targetEmail: address }] as const,
     };
+
+    /** Asks for one job an address. Each has a key: the process may die before it has answered all, and is asked again then. */
+    function jobsFor(kind: keyof typeof requests, addresses: readonly string[]): () => Promise<string>[] {
+      const keyed = addresses.map((address) => [...requests[kind](address), randomUUID()] as const);
+      return () => keyed.map(([path, body, key]) => begin(app.admin, path, body, key));
+    }
 
     it.each(cases)(
       '%s: %s are done; the mail of the one that was worked on is sent so often: %d',
       async (point, kind, times) => {
         const addresses = newAddresses(EACH);
         await app.process().armAt(point);
-        const ids = await ways[kind](addresses);
+        const ask = jobsFor(kind, addresses);
+        const asked = Promise.allSettled(ask());
         expect(await within(WITHIN_MS, 'to die', app.process().ended)).toBe('SIGKILL');
+        await asked;
         await app.runWith(SETTINGS);
+        const ids = await Promise.all(ask());
         const jobs = await untilOver(app.admin, ids, WITHIN_MS);
         expect(jobs.map(({ state }) => state)).toEqual(addresses.map(() => 'succeeded'));
         const counts = addresses.map((address) => sentTo(address).length).sort();
