@@ -4,41 +4,33 @@ import { importX } from 'eslint-plugin-import-x';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
-/** What all have who know of the log. */
-const ground = [
-  'errors',
-  'events',
-  'faults',
-  'lifecycle',
-  'deadline',
-  'doorbell',
-  'together',
-  'throttle',
-  'log',
-  'postgres',
-];
+/** What everything may import that works on the log. */
+const base = ['concurrency', 'errors', 'events', 'faults', 'lifecycle', 'log', 'postgres'];
 
 /** The arrows of the house: which folder of src may import which. `main.ts` and `cli/` see everything. */
 const arrows: Record<string, string[]> = {
   events: [],
-  postgres: ['errors', 'events', 'lifecycle', 'places', 'unreachable'],
-  log: ['errors', 'events', 'lifecycle', 'deadline', 'doorbell', 'unreachable', 'postgres'],
-  cache: ['errors', 'events', 'lifecycle', 'unreachable'],
-  providers: ['errors', 'lifecycle', 'together', 'config'],
-  accounts: ['errors', 'events', 'lifecycle', 'places', 'postgres'],
-  commands: ground,
-  projections: [...ground, 'cache', 'text'],
-  jobs: [...ground, 'commands', 'projections', 'providers', 'config', 'text'],
-  recovery: [...ground, 'projections', 'jobs', 'consumers'],
-  consumers: [...ground, 'commands', 'projections', 'providers', 'jobs', 'config'],
+  concurrency: ['errors'],
+  postgres: ['concurrency', 'errors', 'events', 'lifecycle', 'unreachable'],
+  log: ['concurrency', 'errors', 'events', 'lifecycle', 'unreachable', 'postgres'],
+  cache: ['concurrency', 'errors', 'events', 'lifecycle', 'unreachable'],
+  providers: ['concurrency', 'errors', 'lifecycle', 'config'],
+  accounts: ['concurrency', 'errors', 'events', 'lifecycle', 'postgres'],
+  'event-store': base,
+  commands: [...base, 'event-store'],
+  projections: [...base, 'event-store', 'cache', 'text'],
+  jobs: [...base, 'event-store', 'commands', 'projections', 'providers', 'config', 'text'],
+  recovery: [...base, 'event-store', 'projections', 'jobs', 'consumers'],
+  consumers: [...base, 'event-store', 'commands', 'projections', 'providers', 'jobs', 'config'],
   http: [
+    'concurrency',
     'errors',
     'events',
     'lifecycle',
-    'places',
     'log',
     'postgres',
     'cache',
+    'event-store',
     'commands',
     'projections',
     'accounts',
@@ -47,7 +39,6 @@ const arrows: Record<string, string[]> = {
     'config',
     'text',
   ],
-  stack: ['errors', 'lifecycle', 'postgres', 'config', 'keys', 'private-data', 'stop-signal'],
 };
 
 const isFile = (name: string) => existsSync(new URL(`./src/${name}.ts`, import.meta.url));

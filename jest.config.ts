@@ -5,7 +5,7 @@ const tier = (name: string, files: readonly string[]): Config => ({
   displayName: name,
   testMatch: files.map((glob) => `<rootDir>/${glob}`),
   testEnvironment: '<rootDir>/test/support/leak-environment.ts',
-  roots: ['<rootDir>/src', '<rootDir>/test'],
+  roots: ['<rootDir>/src', '<rootDir>/stack', '<rootDir>/test'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } } }] },
   globalSetup: '<rootDir>/test/support/global-setup.ts',

@@ -22,7 +22,8 @@ export async function openBuild(connection: PostgresConnection): Promise<Build> 
   if (schema === undefined) throw new Error('no build is served');
   const tables = (await tablesOf(client, schema)).filter((table) => table !== 'checkpoints');
   return {
-    ...{ schema, client },
+    schema,
+    client,
     async applied() {
       const text = `SELECT sum(next)::float8 AS applied FROM "${schema}".checkpoints`;
       return (await client.query<{ applied: number }>({ name: 'applied', text })).rows[0]?.applied ?? 0;

@@ -46,7 +46,7 @@ export interface Comparison {
 export interface Figure {
   readonly name: string;
   readonly about: string;
-  /** How it is measured, for docs/benchmarks.md. */
+  /** How it is measured, for docs/reference/benchmarks.md. */
   readonly method: string;
   /** Whether any server can be measured by its URL. */
   readonly overHttp: boolean;

@@ -22,7 +22,8 @@ function jobIdOf({ status, text }: Answer): string {
 /** Those that do nothing but take their time, in milliseconds, of these accounts in turn. */
 export const dummies = (count: number, tokens: readonly string[], duration = 0): JobStart[] =>
   Array.from({ length: count }, (_, n) => ({
-    ...{ path: '/jobs', body: { type: 'dummy', payload: { duration } } },
+    path: '/jobs',
+    body: { type: 'dummy', payload: { duration } },
     token: tokens[n % tokens.length] ?? '',
   }));
 

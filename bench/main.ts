@@ -15,7 +15,7 @@ program
   .option('--only <part>', 'only ways to run whose name contains this')
   .option('--url <url>', 'measure a running server, over HTTP')
   .option('--json', 'print every value')
-  .option('--write', 'write docs/benchmarks.md')
+  .option('--write', 'write docs/reference/benchmarks.md')
   .action(runFigures);
 
 program

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { guard } from '../src/stack/guard.ts';
+import { guard } from '../stack/guard.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 
@@ -32,7 +32,11 @@ export interface ChildOptions {
 /** Starts a file of this project. It is killed when this process ends, however that happens. */
 export function startChild(file: string, { cwd = root, args = [], node = [], env = {} }: ChildOptions = {}): Child {
   const child = fork(path.join(root, file), args, {
-    ...{ cwd, execArgv: [...node], env: { PATH: process.env.PATH, ...env }, silent: true, serialization: 'advanced' },
+    cwd,
+    execArgv: [...node],
+    env: { PATH: process.env.PATH, ...env },
+    silent: true,
+    serialization: 'advanced',
   });
   if (child.pid === undefined) throw new Error(`${file} could not be started`);
   child.once('exit', guard(`kill -9 ${child.pid}`));
@@ -41,7 +45,9 @@ export function startChild(file: string, { cwd = root, args = [], node = [], env
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data) => (printed += String(data)));
   const output = () => printed;
   return {
-    ...{ pid: child.pid, ended, output },
+    pid: child.pid,
+    ended,
+    output,
     ask: (message) => ask(child, message, output),
     async stop() {
       child.kill('SIGTERM');

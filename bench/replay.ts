@@ -39,7 +39,8 @@ export async function prepareReplay(shape: Shape, events: number, say: (line: st
 
 function replayOf(ground: Ground, build: Build, total: number): Replay {
   const replay: Replay = {
-    ...{ build, total },
+    build,
+    total,
     async start(node) {
       await build.empty();
       return ground.launch('projector', node);

@@ -30,7 +30,11 @@ function give(): Taken[] {
 /** Resolves to the port. To further connections it says 421. */
 async function listen(maxClients: number): Promise<number> {
   const server = new SMTPServer({
-    ...{ maxClients, logger: false, authOptional: true, disableReverseLookup: true, disabledCommands: ['STARTTLS'] },
+    maxClients,
+    logger: false,
+    authOptional: true,
+    disableReverseLookup: true,
+    disabledCommands: ['STARTTLS'],
     onData: (stream, _session, done) => {
       buffer(stream)
         .then(take)

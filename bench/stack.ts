@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Lifecycle, type Stoppable } from '../src/lifecycle.ts';
 import type { PostgresConnection } from '../src/postgres/connection.ts';
-import { openMusicAnswers } from '../src/stack/answers.ts';
-import { guard } from '../src/stack/guard.ts';
-import { prepareKafka } from '../src/stack/kafka-classes.ts';
-import { startKafka } from '../src/stack/kafka.ts';
-import { freePort } from '../src/stack/ports.ts';
-import { startPostgres } from '../src/stack/postgres.ts';
-import { startRedis } from '../src/stack/redis.ts';
-import { until } from '../src/stack/waiting.ts';
+import { openMusicAnswers } from '../stack/answers.ts';
+import { guard } from '../stack/guard.ts';
+import { prepareKafka } from '../stack/kafka-classes.ts';
+import { startKafka } from '../stack/kafka.ts';
+import { freePort } from '../stack/ports.ts';
+import { startPostgres } from '../stack/postgres.ts';
+import { startRedis } from '../stack/redis.ts';
+import { until } from '../stack/waiting.ts';
 import type { LogPlace } from './log.ts';
 import { type Child, startChild } from './processes.ts';
 import type { Shape } from './shapes.ts';
@@ -67,7 +67,10 @@ export async function layGround(shape: Shape): Promise<Ground> {
     const begin = async (roles: string, node: readonly string[] = []) =>
       lifecycle.add(roles, await launch(roles, node, directory, environment));
     return {
-      ...{ connection, log, redis, launch: begin },
+      connection,
+      log,
+      redis,
+      launch: begin,
       async start(roles, node) {
         const server = await begin(roles, node);
         await untilReady(server);
@@ -96,15 +99,25 @@ async function temporaryDirectory(): Promise<Stoppable & { path: string }> {
 }
 
 const common = (directory: string, { host, port, user, password, database }: PostgresConnection) => ({
-  ...{ LOG_LEVEL: 'warn', HOST: '127.0.0.1', DATA_DIR: directory, DUMMY_JOBS: 'on', DUMMY_SECONDS: '600' },
-  ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
+  LOG_LEVEL: 'warn',
+  HOST: '127.0.0.1',
+  DATA_DIR: directory,
+  DUMMY_JOBS: 'on',
+  DUMMY_SECONDS: '600',
+  PGHOST: host,
+  PGPORT: String(port),
+  PGUSER: user,
+  PGPASSWORD: password,
+  PGDATABASE: database,
   ...KEYS,
 });
 
 /** Kafka and Redis with the options of `npm run stack`. */
 async function startBroker({ settings }: Shape, directory: string, lifecycle: Lifecycle) {
   const place = async (name: string) => ({
-    ...{ directory: path.join(directory, name), port: await freePort(), log: path.join(directory, `${name}.log`) },
+    directory: path.join(directory, name),
+    port: await freePort(),
+    log: path.join(directory, `${name}.log`),
   });
   const installation = await prepareKafka();
   const kafka = lifecycle.add('Kafka', await startKafka({ installation, ...(await place('kafka')) }));

@@ -57,7 +57,9 @@ function playlistBy(author: Author, stream: string, ownerId: string, songs: read
   const events = [
     { type: 'PlaylistCreated', playlistId: stream, name: 'Morning', ownerId, description: null, visibility: 'private' },
     ...songs.map((songId, index) => ({
-      ...{ type: 'SongsAddedToPlaylist' as const, playlistId: stream, rekeyed: [] },
+      type: 'SongsAddedToPlaylist' as const,
+      playlistId: stream,
+      rekeyed: [],
       entries: [{ entryId: author.name('entry'), songId, title, orderKey: keys[index] ?? '' }],
     })),
   ] satisfies AnyEvent[];
@@ -83,7 +85,17 @@ export async function writeJobs(to: Written, owners: readonly string[], each: nu
 }
 
 const REQUEST: JobRequest = {
-  ...{ jobType: 'dummy', ownerId: '', parameters: '{"duration":0,"failures":0}', payloadId: null, provider: null },
-  ...{ total: 1, attempts: 5, backoff: { strategy: 'none', firstMs: 0, maxMs: 0 }, priority: 0, runAt: null },
-  ...{ repeat: null, parentId: null, replaces: null },
+  jobType: 'dummy',
+  ownerId: '',
+  parameters: '{"duration":0,"failures":0}',
+  payloadId: null,
+  provider: null,
+  total: 1,
+  attempts: 5,
+  backoff: { strategy: 'none', firstMs: 0, maxMs: 0 },
+  priority: 0,
+  runAt: null,
+  repeat: null,
+  parentId: null,
+  replaces: null,
 };

@@ -56,7 +56,7 @@ const secret = <Schema extends z.ZodType>(schema: Schema, secrecy: Secrecy = 'hi
 
 const previous = (what: string) => secret(key.optional().describe(`an older key ${what}`));
 
-/** Every setting there is: its form, its default, what it means. docs/configuration.md and .env.example are made of this. */
+/** Every setting there is: its form, its default, what it means. docs/reference/configuration.md and .env.example are made of this. */
 const settings = z.object({
   ROLES: z
     .string()

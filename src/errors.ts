@@ -16,7 +16,7 @@ export type ErrorKind =
 
 export class AppError extends Error {
   readonly kind: ErrorKind;
-  /** Stable, upper snake case, documented in docs/errors.md. */
+  /** Stable, upper snake case, documented in docs/reference/errors.md. */
   readonly code: string;
   /** Seconds after which another try makes sense; only of `unavailable` and `too-many`. */
   readonly retryAfter: number | undefined;

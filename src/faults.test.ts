@@ -5,7 +5,7 @@ import { createHandler } from './commands/handle.ts';
 import { newId } from './events/ids.ts';
 import { createPlacement } from './events/placement.ts';
 import type { FaultPoint, Faults } from './faults.ts';
-import { createProjector } from './projections/projector.ts';
+import { createProjector } from './projections/engine/projector.ts';
 
 const silent = () => undefined;
 
@@ -34,7 +34,11 @@ test('a command passes its points before the log has the record, and when the lo
       },
     },
     verdicts: { verdictOn: () => verdict.promise.finally(() => note('verdict')) },
-    ...{ placement: createPlacement('t', 1), newId, now: Date.now, pause: () => Promise.resolve(), faults },
+    placement: createPlacement('t', 1),
+    newId,
+    now: Date.now,
+    pause: () => Promise.resolve(),
+    faults,
     limits: handlerLimits,
   });
   const command = { type: 'CreateAlbum', details: { name: 'Parachutes', year: 2000 } } as const;
@@ -53,7 +57,9 @@ test('a projector passes its points before its transaction, and between its comm
       commit: () => Promise.resolve().then(() => (note('commit'), { sole: true })),
       noteStopped: () => Promise.resolve(),
     },
-    ...{ belongs: () => true, voids: () => Promise.resolve(() => false), ends: () => Promise.resolve([{ ...where, offset: 1 }]) }, // prettier-ignore
+    belongs: () => true,
+    voids: () => Promise.resolve(() => false),
+    ends: () => Promise.resolve([{ ...where, offset: 1 }]), // prettier-ignore
     observer: { committed: () => note('told'), lost: silent, quarantined: silent, stopped: silent },
     faults,
   });

@@ -1,9 +1,9 @@
 import type { Check, Probe } from './http/health.ts';
-import type { ConsumerHealth, Consumers } from './projections/consumers.ts';
-import type { PartitionHealth } from './projections/lag.ts';
-import type { StoredLag } from './projections/stored-lag.ts';
-import type { ReadModel } from './projections/read-model.ts';
-import { listQuarantine } from './projections/quarantine.ts';
+import type { ConsumerHealth, Consumers } from './projections/engine/consumers.ts';
+import type { PartitionHealth } from './projections/engine/lag.ts';
+import type { StoredLag } from './projections/engine/stored-lag.ts';
+import type { ReadModel } from './projections/generations/read-model.ts';
+import { listQuarantine } from './projections/engine/quarantine.ts';
 import type { Resources } from './resources.ts';
 
 /** A consumer that has applied nothing for this long while records wait should be started again. */

@@ -5,7 +5,7 @@ import { expect, it } from '@jest/globals';
 import { FAST, FIRST, FULL } from './tiers.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const files = ['src', 'test', 'bench'].flatMap((folder) =>
+const files = ['src', 'stack', 'test', 'bench'].flatMap((folder) =>
   globSync('**/*.test.ts', { cwd: join(root, folder) }).map((file) => join(folder, file)),
 );
 const tiersOf = (file: string) =>

@@ -46,7 +46,7 @@ export const FULL: readonly string[] = [
 ];
 
 export const FAST: readonly string[] = [
-  'src/**/*.test.ts',
+  '@(src|stack)/**/*.test.ts',
   'test/*.test.ts',
   'test/@(conformance|docs)/**/*.test.ts',
   'test/e2e/**/*.test.ts',

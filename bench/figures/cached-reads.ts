@@ -1,4 +1,4 @@
-import { until } from '../../src/stack/waiting.ts';
+import { until } from '../../stack/waiting.ts';
 import { startBare } from '../bare.ts';
 import { counting } from '../counters.ts';
 import { type Asked, type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
@@ -40,12 +40,14 @@ const KINDS: readonly Kind[] = [
   {
     title: `GET /albums/{id}, ${SONGS_ON_ALBUM} songs`,
     create: (url, count) => createAlbums(url, count, SONGS_ON_ALBUM),
-    ...{ rate: [{ limit: FINISHED, atLeast: 0.5 }], p99: [] },
+    rate: [{ limit: FINISHED, atLeast: 0.5 }],
+    p99: [],
   },
   {
     title: 'GET /albums/{id}/likes',
     create: createLiked,
-    ...{ rate: [{ limit: FINISHED, atLeast: 0.5 }], p99: [] },
+    rate: [{ limit: FINISHED, atLeast: 0.5 }],
+    p99: [],
   },
 ];
 

@@ -26,7 +26,9 @@ async function compare(shape: Shape, plan: Plan): Promise<Comparison> {
     const [ours, copy] = await takeTurns([projector(replay), copying(replay)], plan);
     if (!ours || !copy) throw new Error('Nothing was measured.');
     return {
-      ...{ title: `${shape.name}, events applied`, unit: '/s', notes: [] },
+      title: `${shape.name}, events applied`,
+      unit: '/s',
+      notes: [],
       ours: seriesOf(ours, 'perSecond'),
       limits: [seriesOf(copy, 'perSecond')],
       asked: [{ limit: COPY, atLeast: 0.35 }, { atLeast: 25_000 }],

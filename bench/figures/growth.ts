@@ -58,7 +58,8 @@ function comparison(shape: Shape, events: number, rounds: readonly (readonly num
         .join(', ')} µs after ${size(share)}`,
   );
   return {
-    ...{ title: `${shape.name}, time per event`, unit: 'µs' },
+    title: `${shape.name}, time per event`,
+    unit: 'µs',
     ours: { name: `up to ${size(1)} events`, values: at(SHARES.length - 1) },
     limits: [{ name: young, values: at(0) }],
     asked: [{ limit: young, atLeast: 0.75, atMost: 1.25 }],

@@ -20,7 +20,7 @@ import {
   type Variant,
 } from '../writes.ts';
 import { writePlaylists } from '../written.ts';
-import { until } from '../../src/stack/waiting.ts';
+import { until } from '../../stack/waiting.ts';
 
 const CONNECTIONS = 50;
 const ACCOUNTS = 50;

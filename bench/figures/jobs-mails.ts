@@ -54,7 +54,9 @@ taken twice, by its Message-ID, the figure fails.`,
 
 const shapeFor = (port: number): Shape =>
   forJobs(unflushed, {
-    ...{ SMTP_HOST: '127.0.0.1', SMTP_PORT: String(port), SMTP_CONNECTIONS: String(CONNECTIONS) },
+    SMTP_HOST: '127.0.0.1',
+    SMTP_PORT: String(port),
+    SMTP_CONNECTIONS: String(CONNECTIONS),
     WORKER_CONCURRENCY: String(CONCURRENCY),
   });
 
@@ -185,9 +187,12 @@ function rateOf(taken: readonly Taken[]): number {
 const ATTACHMENT = Buffer.from(
   JSON.stringify({
     playlist: {
-      ...{ id: 'playlist-01a205107e7f77bba2b95a3d32e228ab', name: 'Morning' },
+      id: 'playlist-01a205107e7f77bba2b95a3d32e228ab',
+      name: 'Morning',
       songs: Array.from({ length: SONGS }, () => ({
-        ...{ id: 'song-01a205107e7f77bba2b95a3d32e228ab', title: SONG.title, performer: SONG.performer },
+        id: 'song-01a205107e7f77bba2b95a3d32e228ab',
+        title: SONG.title,
+        performer: SONG.performer,
       })),
     },
   }),

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { onPath } from '../../src/stack/on-path.ts';
+import { onPath } from '../../stack/on-path.ts';
 import { startBare } from '../bare.ts';
 import type { Comparison, Figure, Plan } from '../figure.ts';
 import { startLoader } from '../load/loader.ts';

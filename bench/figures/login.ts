@@ -58,7 +58,11 @@ interface Subject {
 
 const logIn = ({ url, logins }: Subject) =>
   logins.run({
-    ...{ kind: 'http', method: 'POST', paths: ['/authentications'], url, connections: LOGINS },
+    kind: 'http',
+    method: 'POST',
+    paths: ['/authentications'],
+    url,
+    connections: LOGINS,
     body: JSON.stringify(chris),
   });
 

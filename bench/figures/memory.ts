@@ -74,7 +74,8 @@ function comparison(title: string, events: number, [first = NaN, ...later]: read
   const farthest = later.reduce((one, other) => (distance(other) > distance(one) ? other : one), first);
   const begin = `after ${(events / 5).toLocaleString('en')} events`;
   return {
-    ...{ title, unit: 'MB' },
+    title,
+    unit: 'MB',
     ours: { name: `farthest from it, up to ${events.toLocaleString('en')}`, values: [farthest] },
     limits: [{ name: begin, values: [first] }],
     asked: [{ limit: begin, atLeast: 0.9, atMost: 1.1 }],

@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { encodeEvent, subjectOf } from '../../src/events/codec.ts';
 import { toRecord } from '../../src/events/envelope.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
-import { commandIdOf, thingIdOf } from '../../src/events/ids.ts';
+import { commandIdOf, idFromCommand } from '../../src/events/ids.ts';
 import type { Placement } from '../../src/events/placement.ts';
 import type { Append } from '../../src/log/event-log.ts';
 import type { Chance } from './chance.ts';
@@ -57,13 +57,19 @@ export function createAuthor(chance: Chance, placement: Placement, startAt: numb
   function write({ stream, version, prev, origin, event }: Claim) {
     const id = newId();
     const envelope = {
-      ...{ id, type: subjectOf(event.type), stream, time: new Date(now).toISOString(), version, prev },
-      ...{ causationId: origin.commandId, ...origin },
+      id,
+      type: subjectOf(event.type),
+      stream,
+      time: new Date(now).toISOString(),
+      version,
+      prev,
+      causationId: origin.commandId,
+      ...origin,
     };
     return { append: { ...placement.place(stream), record: toRecord(envelope, encodeEvent(event)) }, id };
   }
 
-  return { chance, receive, write, name: (category) => thingIdOf(category, newId()) };
+  return { chance, receive, write, name: (category) => idFromCommand(category, newId()) };
 }
 
 /** Of what form a body's hash is; there is no body. */

@@ -36,7 +36,10 @@ export function createCatalog(author: Author): Catalog {
   const year = () => 1950 + chance.below(76);
   const albumDetails = (): AlbumDetails => ({ name: words.title(), year: year() });
   const songDetails = (): SongDetails => ({
-    ...{ title: words.title(), year: year(), genre: words.genre(), performer: words.performer() },
+    title: words.title(),
+    year: year(),
+    genre: words.genre(),
+    performer: words.performer(),
     duration: chance.below(10) === 0 ? null : 60 + chance.below(400),
     albumId: chance.below(20) === 0 ? null : (albums.any() ?? null),
   });
@@ -84,7 +87,8 @@ export function createCatalog(author: Author): Catalog {
       { weight: 3, happen: changeAlbum },
       { weight: 1, happen: deleteAlbum },
     ],
-    ...{ anyAlbum: albums.any, anySong: songs.any },
+    anyAlbum: albums.any,
+    anySong: songs.any,
     hasAlbum: (id) => albumIds.has(id),
     songOf: (id) => details.get(id),
   };

@@ -1,5 +1,5 @@
 import type { Decider } from '../../src/commands/decider.ts';
-import { thingIdOf } from '../../src/events/ids.ts';
+import { idFromCommand } from '../../src/events/ids.ts';
 import type { Append } from '../../src/log/event-log.ts';
 import type { Author, Origin } from './author.ts';
 
@@ -60,7 +60,7 @@ export function createCategory<State, Command, Context>(
     any: () => living[anyIndex()]?.id,
     create(wish, id) {
       const origin = author.receive(wish.actor);
-      const stream = { id: id ?? thingIdOf(category, origin.commandId), state: initial, version: 0, head: '' };
+      const stream = { id: id ?? idFromCommand(category, origin.commandId), state: initial, version: 0, head: '' };
       const { appended, after } = append(stream, origin, wish);
       living.push(after);
       return appended;

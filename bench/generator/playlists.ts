@@ -50,10 +50,14 @@ export function playlistMoves(author: Author, catalog: Catalog, people: readonly
   }
 
   const rename = ({ ownerId: actor }: Present): Wanted => ({
-    ...{ command: { type: 'RenamePlaylist', name: words.title(), actor }, context: {}, actor },
+    command: { type: 'RenamePlaylist', name: words.title(), actor },
+    context: {},
+    actor,
   });
   const remove = ({ ownerId: actor }: Present): Wanted => ({
-    ...{ command: { type: 'DeletePlaylist', actor }, context: {}, actor },
+    command: { type: 'DeletePlaylist', actor },
+    context: {},
+    actor,
   });
 
   const change = (choose: (state: Present) => Wanted) => () => playlists.change(ofPresent(choose));

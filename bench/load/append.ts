@@ -1,6 +1,6 @@
-import { createAppender } from '../../src/commands/appender.ts';
+import { createAppender } from '../../src/event-store/appender.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
-import { thingIdOf } from '../../src/events/ids.ts';
+import { idFromCommand } from '../../src/events/ids.ts';
 import { createPlacement } from '../../src/events/placement.ts';
 import type { Append } from '../../src/log/event-log.ts';
 import { topicsOf } from '../../src/log/topics.ts';
@@ -46,7 +46,7 @@ function firstRecords({ event, category }: Pick<AppendLoad, 'event' | 'category'
   const author = createAuthor(createChance(1), placement, Date.now());
   return Array.from({ length: RECORDS }, () => {
     const origin = author.receive();
-    const stream = thingIdOf(category, origin.commandId);
+    const stream = idFromCommand(category, origin.commandId);
     return author.write({ stream, version: 1, prev: '', origin, event }).append;
   });
 }

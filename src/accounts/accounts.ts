@@ -1,9 +1,9 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
 import { AppError, keyReused } from '../errors.ts';
-import { thingIdOf } from '../events/ids.ts';
+import { idFromCommand } from '../events/ids.ts';
 import { sqlState } from '../postgres/pool.ts';
-import { createPlaces } from '../places.ts';
+import { createPlaces } from '../concurrency/places.ts';
 import type { Rows } from '../postgres/rows.ts';
 import { type Attempt, type Guesses, guessesAt } from './guesses.ts';
 import { type GuardedClaim, type Passwords, tooManyLogins } from './passwords.ts';
@@ -63,12 +63,20 @@ const MAX_ADDRESSES = 100;
 const LOOK_UPS = { all: 3, each: 1, waiting: 64, waitMs: 10_000, refusal: tooManyLogins };
 
 const credentials = z.strictObject({
-  ...{ id: z.string(), role, version: z.int(), locked: z.boolean(), hash: z.string() },
+  id: z.string(),
+  role,
+  version: z.int(),
+  locked: z.boolean(),
+  hash: z.string(),
   isKnown: z.boolean(),
   isNoted: z.boolean(),
 });
 const former = z.strictObject({
-  ...{ id: z.string(), username: z.string(), fullname: z.string(), hash: z.string(), bodyHash: z.string() },
+  id: z.string(),
+  username: z.string(),
+  fullname: z.string(),
+  hash: z.string(),
+  bodyHash: z.string(),
 });
 
 export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
@@ -116,7 +124,7 @@ export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
     async register({ username, password, fullname }, origin, attempt) {
       const before = await repeated({ username, password, fullname }, origin, attempt);
       if (before) return before;
-      const id = thingIdOf('user', origin.commandId);
+      const id = idFromCommand('user', origin.commandId);
       const hashed = await passwords.hash(password, attempt);
       try {
         await rows.query(sql.unsafe`INSERT INTO accounts (id, username, fullname, password_hash, command_id, body_hash)

@@ -7,7 +7,11 @@ import { role, type Role } from './accounts.ts';
 import { normalUsername } from './usernames.ts';
 
 const listed = z.strictObject({
-  ...{ username: z.string(), role, locked: z.boolean(), createdAt: z.string(), sessions: z.int() },
+  username: z.string(),
+  role,
+  locked: z.boolean(),
+  createdAt: z.string(),
+  sessions: z.int(),
 });
 export type ListedAccount = z.output<typeof listed>;
 

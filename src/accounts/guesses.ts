@@ -1,4 +1,4 @@
-import type { Claim } from '../places.ts';
+import type { Claim } from '../concurrency/places.ts';
 
 /** Wrong passwords that were counted together of late. */
 export interface Guesses {

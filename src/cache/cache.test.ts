@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from '@jest/globals';
-import { type Answer, decodeEntry, encodeEntry, isEntryOf, isEpoch, isMark, validityOf } from './cache.ts';
+import { type CachedResponse, decodeEntry, encodeEntry, isEntryOf, isEpoch, isMark, validityOf } from './cache.ts';
 
 const validity = 'v1#epoch';
 
 describe('an entry', () => {
-  it.each<[string, Answer]>([
+  it.each<[string, CachedResponse]>([
     ['a body', { body: '{"status":"success"}' }],
     ['an empty body', { body: '' }],
     ['a body of several lines', { body: '\n{\n"a": 1\n}\n\n' }],
@@ -20,7 +20,7 @@ describe('an entry', () => {
 
   it('keeps every answer', () => {
     const word = fc.string({ unit: fc.constantFrom('a', '1', '-', '"', '#', '=', '!', '?', '@'), minLength: 1 });
-    const answers: fc.Arbitrary<Answer> = fc.record(
+    const answers: fc.Arbitrary<CachedResponse> = fc.record(
       { body: fc.string({ unit: 'grapheme' }), etag: word, readers: fc.array(word) },
       { requiredKeys: ['body'], noNullPrototype: true },
     );

@@ -1,7 +1,7 @@
 import type { Stoppable } from '../lifecycle.ts';
 
 /** An answer as it is sent. */
-export interface Answer {
+export interface CachedResponse {
   /** JSON text. */
   readonly body: string;
   readonly etag?: string;
@@ -12,7 +12,7 @@ export interface Answer {
 }
 
 /** What can be cached, and by what else its entries are made void. */
-export interface Cached {
+export interface CacheEntry {
   readonly key: string;
   /** Keys of what one event changes in many answers: while such a key is marked, and after, no older entry counts. */
   readonly epochs: readonly string[];
@@ -42,7 +42,7 @@ export interface CacheServer extends Stoppable {
    * Takes the right to fill an entry, where there is nothing, or an entry of other epochs. Missing epochs are made. Returns
    * the validity that the entry is to have.
    */
-  lease(incarnation: string, wanted: Cached, lease: Lease): Promise<string | undefined>;
+  lease(incarnation: string, wanted: CacheEntry, lease: Lease): Promise<string | undefined>;
   /** Stores an entry if the lease is still there. */
   fill(incarnation: string, key: string, token: string, entry: string): Promise<boolean>;
   /** Puts a mark over whatever is there. False in another incarnation. */
@@ -87,12 +87,12 @@ export function validityOf(variant: string, epochs: readonly (string | undefined
 export const isEntryOf = (value: string, validity: string): boolean =>
   value.startsWith('=') && value.startsWith(`${validity}\n`, 1);
 
-export function encodeEntry(validity: string, { body, etag = '', readers }: Answer): string {
+export function encodeEntry(validity: string, { body, etag = '', readers }: CachedResponse): string {
   return `=${validity}\n${etag}\n${readers ? readers.join(' ') : '*'}\n${body}`;
 }
 
 /** The answer in a value, if it is an entry of this validity. */
-export function decodeEntry(value: string | undefined, validity: string): Answer | undefined {
+export function decodeEntry(value: string | undefined, validity: string): CachedResponse | undefined {
   if (value === undefined || !isEntryOf(value, validity)) return undefined;
   const tagAt = validity.length + 2;
   const readersAt = value.indexOf('\n', tagAt) + 1;

@@ -10,7 +10,7 @@ import {
   startProcess,
 } from '../../test/support/hand-made-cache.ts';
 import { type Incarnation, type IncarnationOptions } from './incarnation.ts';
-import { BELIEVED_MS } from './known-row.ts';
+import { STATE_VALID_MS } from './cache-state.ts';
 import { createMemoryCache } from './memory.ts';
 
 const OTHER_BUILD = 2;
@@ -40,7 +40,7 @@ async function start(...args: Parameters<typeof startProcess>): Promise<CachePro
 async function startSettled(more: Partial<IncarnationOptions> = {}, server: HandMadeServer = handMadeServer()) {
   const row = handMadeRow();
   const process = await start(row, server, more);
-  await pass(2 * BELIEVED_MS);
+  await pass(2 * STATE_VALID_MS);
   return { row, server, id: row.state.id, ...process };
 }
 
@@ -61,16 +61,18 @@ describe('an incarnation begins', () => {
     const { id } = row.state;
     const { runId, incarnation: repeated } = await server.identify();
     expect(row.state).toEqual({ id, previous: 'first', on: true, runId, generation: BUILD });
-    expect([repeated, incarnation.readable()]).toEqual([id, id]);
+    expect([repeated, incarnation.activeIncarnation()]).toEqual([id, id]);
     await pass(60_000);
-    expect([row.state.id, incarnation.readable()]).toEqual([id, id]);
+    expect([row.state.id, incarnation.activeIncarnation()]).toEqual([id, id]);
   });
 
   it('once for all processes', async () => {
     const [row, server] = [handMadeRow(), handMadeServer()];
     const processes = await Promise.all([start(row, server), start(row, server), start(row, server)]);
     await pass(ASK_MS);
-    expect(processes.map(({ incarnation }) => incarnation.readable())).toEqual(processes.map(() => row.state.id));
+    expect(processes.map(({ incarnation }) => incarnation.activeIncarnation())).toEqual(
+      processes.map(() => row.state.id),
+    );
     expect(row.state.previous).toBe('first');
   });
 
@@ -90,7 +92,7 @@ describe('an incarnation begins', () => {
     const [row, server] = [handMadeRow(), handMadeServer()];
     const { incarnation } = await start(row, server, { generation: () => undefined });
     await pass(1_000);
-    expect([row.state.id, incarnation.readable()]).toEqual(['first', undefined]);
+    expect([row.state.id, incarnation.activeIncarnation()]).toEqual(['first', undefined]);
   });
 
   it('not before the build may be used', async () => {
@@ -98,10 +100,10 @@ describe('an incarnation begins', () => {
     let may = false;
     const { incarnation } = await start(row, server, { mayBegin: () => Promise.resolve(may) });
     await pass(1_000);
-    expect([row.state.id, incarnation.readable()]).toEqual(['first', undefined]);
+    expect([row.state.id, incarnation.activeIncarnation()]).toEqual(['first', undefined]);
     may = true;
     await pass(ASK_MS);
-    expect(incarnation.readable()).toBe(row.state.id);
+    expect(incarnation.activeIncarnation()).toBe(row.state.id);
     expect(row.state.on).toBe(true);
   });
 
@@ -110,20 +112,20 @@ describe('an incarnation begins', () => {
     server.unfit = 'Redis evicts';
     const { incarnation, reports } = await start(row, server);
     await pass(5_000);
-    expect([row.state.id, incarnation.readable()]).toEqual(['first', undefined]);
+    expect([row.state.id, incarnation.activeIncarnation()]).toEqual(['first', undefined]);
     expect(reports).toEqual(['the cache is not used: Redis evicts']);
     server.unfit = undefined;
     await pass(ASK_MS);
-    expect(incarnation.readable()).toBe(row.state.id);
+    expect(incarnation.activeIncarnation()).toBe(row.state.id);
   });
 
   it('not while it is held off', async () => {
     const { row, id, incarnation } = await startSettled();
     await row.turnOff(id, 10_000);
     await pass(10_000 - ASK_MS);
-    expect([row.state.on, incarnation.readable()]).toEqual([false, undefined]);
+    expect([row.state.on, incarnation.activeIncarnation()]).toEqual([false, undefined]);
     await pass(2 * ASK_MS);
-    expect(incarnation.readable()).toBe(row.state.id);
+    expect(incarnation.activeIncarnation()).toBe(row.state.id);
     expect(row.state.on).toBe(true);
   });
 
@@ -131,18 +133,18 @@ describe('an incarnation begins', () => {
     const { row, server, id, incarnation } = await startSettled();
     server.restart();
     await server.begin(id);
-    expect(incarnation.readable()).toBeUndefined();
+    expect(incarnation.activeIncarnation()).toBeUndefined();
     await pass(ASK_MS);
     expect(row.state).toMatchObject({ previous: id, on: true, runId: (await server.identify()).runId });
-    expect(incarnation.readable()).toBe(row.state.id);
+    expect(incarnation.activeIncarnation()).toBe(row.state.id);
   });
 
   it('anew when the server, which is the same, repeats none or another', async () => {
     const { row, server, id, incarnation } = await startSettled();
     await server.begin('of somebody else');
-    await incarnation.doubt();
+    await incarnation.revalidate();
     expect(row.state.previous).toBe(id);
-    expect(incarnation.readable()).toBe(row.state.id);
+    expect(incarnation.activeIncarnation()).toBe(row.state.id);
     expect((await server.identify()).incarnation).toBe(row.state.id);
   });
 
@@ -150,10 +152,10 @@ describe('an incarnation begins', () => {
     let build = BUILD;
     const { row, id, incarnation } = await startSettled({ generation: () => build });
     build = OTHER_BUILD;
-    expect(incarnation.readable()).toBeUndefined();
+    expect(incarnation.activeIncarnation()).toBeUndefined();
     await pass(ASK_MS);
     expect(row.state).toMatchObject({ previous: id, generation: OTHER_BUILD });
-    expect(incarnation.readable()).toBe(row.state.id);
+    expect(incarnation.activeIncarnation()).toBe(row.state.id);
   });
 });
 
@@ -162,44 +164,44 @@ describe('what is cached is read', () => {
     const { row, id, incarnation } = await startSettled();
     const last = now(); // a whole number of questions after the start
     row.lost = true;
-    await pass(BELIEVED_MS - ASK_MS);
-    expect(incarnation.readable()).toBe(id);
-    await pass(last + BELIEVED_MS - now());
-    expect(incarnation.readable()).toBe(id);
+    await pass(STATE_VALID_MS - ASK_MS);
+    expect(incarnation.activeIncarnation()).toBe(id);
+    await pass(last + STATE_VALID_MS - now());
+    expect(incarnation.activeIncarnation()).toBe(id);
     await pass(1);
-    expect(incarnation.readable()).toBeUndefined();
+    expect(incarnation.activeIncarnation()).toBeUndefined();
     row.lost = false;
     await pass(ASK_MS);
-    expect(incarnation.readable()).toBe(id);
+    expect(incarnation.activeIncarnation()).toBe(id);
   });
 
   it('no longer than that when the question was slow', async () => {
     const { row, id, incarnation } = await startSettled();
-    row.slowMs = BELIEVED_MS - 1;
-    const doubt = incarnation.doubt();
-    await pass(BELIEVED_MS - 1);
-    await doubt;
-    expect(incarnation.readable()).toBe(id);
+    row.slowMs = STATE_VALID_MS - 1;
+    const revalidating = incarnation.revalidate();
+    await pass(STATE_VALID_MS - 1);
+    await revalidating;
+    expect(incarnation.activeIncarnation()).toBe(id);
     await pass(2);
-    expect(incarnation.readable()).toBeUndefined();
+    expect(incarnation.activeIncarnation()).toBeUndefined();
   });
 
   it('not once the row says another one, or off', async () => {
     const { row, id, incarnation } = await startSettled();
     row.state = { ...row.state, id: 'elsewhere', previous: id };
     await pass(ASK_MS);
-    expect(incarnation.readable()).not.toBe(id);
+    expect(incarnation.activeIncarnation()).not.toBe(id);
     await row.turnOff(row.state.id, 10_000);
     await pass(ASK_MS);
-    expect(incarnation.readable()).toBeUndefined();
+    expect(incarnation.activeIncarnation()).toBeUndefined();
   });
 
-  it('not from a doubt on until it is known again', async () => {
+  it('not from a revalidating on until it is known again', async () => {
     const { id, incarnation } = await startSettled();
-    const asking = incarnation.doubt();
-    expect(incarnation.readable()).toBeUndefined();
+    const asking = incarnation.revalidate();
+    expect(incarnation.activeIncarnation()).toBeUndefined();
     await asking;
-    expect(incarnation.readable()).toBe(id);
+    expect(incarnation.activeIncarnation()).toBe(id);
   });
 
   it('not through a connection that broke while the server was asked', async () => {
@@ -208,10 +210,10 @@ describe('what is cached is read', () => {
       server.meanwhile = () => undefined;
       server.reset();
     };
-    await incarnation.doubt();
-    expect(incarnation.readable()).toBeUndefined();
+    await incarnation.revalidate();
+    expect(incarnation.activeIncarnation()).toBeUndefined();
     await pass(ASK_MS);
-    expect(incarnation.readable()).toBe(id);
+    expect(incarnation.activeIncarnation()).toBe(id);
   });
 
   it('not through a connection that broke while an incarnation began', async () => {
@@ -222,16 +224,16 @@ describe('what is cached is read', () => {
     };
     const { incarnation } = await start(row, { ...server, begin });
     expect(row.state.on).toBe(true);
-    expect(incarnation.readable()).toBeUndefined();
+    expect(incarnation.activeIncarnation()).toBeUndefined();
     await pass(ASK_MS);
-    expect(incarnation.readable()).toBe(row.state.id);
+    expect(incarnation.activeIncarnation()).toBe(row.state.id);
   });
 
   it('or it is counted for how long it was not', async () => {
     const { server, incarnation, off } = await startSettled();
     expect(off()).toBe(0);
     server.lost = true;
-    await incarnation.doubt();
+    await incarnation.revalidate();
     await pass(10 * ASK_MS);
     expect(off()).toBe(10 * ASK_MS);
   });
@@ -242,13 +244,13 @@ describe('a server that fails', () => {
     const { server, id, incarnation } = await startSettled();
     const before = server.identified;
     incarnation.failed(new Error('no answer'));
-    expect(incarnation.readable()).toBeUndefined();
+    expect(incarnation.activeIncarnation()).toBeUndefined();
     await pass(ALONE_MS - ASK_MS);
-    await incarnation.doubt();
+    await incarnation.revalidate();
     expect(server.identified).toBe(before);
     await pass(2 * ASK_MS);
     expect(server.identified).toBe(before + 1);
-    expect(incarnation.readable()).toBe(id);
+    expect(incarnation.activeIncarnation()).toBe(id);
   });
 
   it('is spoken of once, for as long as it is not there', async () => {
@@ -272,7 +274,7 @@ describe('a server that fails', () => {
     expect(reports).toEqual(['the cache is not used: no database']);
     [server.lost, row.lost] = [false, false];
     await pass(ASK_MS);
-    expect(incarnation.readable()).toBe(row.state.id);
+    expect(incarnation.activeIncarnation()).toBe(row.state.id);
   });
 });
 
@@ -280,27 +282,27 @@ describe('who writes', () => {
   it('waits at the start until nobody can believe an older row', async () => {
     const row = handMadeRow();
     const { incarnation } = await start(row, handMadeServer());
-    const settled = incarnation.settled(BUILD);
-    expect(await within(BELIEVED_MS - 1, settled)).toBeUndefined();
+    const settled = incarnation.awaitSettled(BUILD);
+    expect(await within(STATE_VALID_MS - 1, settled)).toBeUndefined();
     expect(await within(1, settled)).toEqual({ id: row.state.id, marks: true });
   });
 
   it('waits for nobody who is alone', async () => {
     const row = handMadeRow();
     const { incarnation } = await start(row, handMadeServer(), { alone: true });
-    expect(await within(0, incarnation.settled(BUILD))).toEqual({ id: row.state.id, marks: true });
+    expect(await within(0, incarnation.awaitSettled(BUILD))).toEqual({ id: row.state.id, marks: true });
   });
 
   it('waits after a cache was turned off, and after one took the place of another', async () => {
     for (const on of [false, true]) {
       const { row, id, incarnation } = await startSettled(mayNot);
       row.state = { ...row.state, id: `${id}, on`, previous: id, on: true };
-      await pass(2 * BELIEVED_MS);
+      await pass(2 * STATE_VALID_MS);
       row.state = { ...row.state, id: 'another', previous: `${id}, on`, on };
       await pass(ASK_MS);
-      const settled = incarnation.settled(BUILD);
-      expect(await within(BELIEVED_MS - 1, settled)).toBeUndefined();
-      expect(await within(BELIEVED_MS + 1, settled)).toMatchObject({ marks: false });
+      const settled = incarnation.awaitSettled(BUILD);
+      expect(await within(STATE_VALID_MS - 1, settled)).toBeUndefined();
+      expect(await within(STATE_VALID_MS + 1, settled)).toMatchObject({ marks: false });
     }
   });
 
@@ -309,7 +311,7 @@ describe('who writes', () => {
     await server.begin('second');
     row.state = { id: 'second', previous: id, on: true, runId: (await server.identify()).runId, generation: BUILD };
     await pass(ASK_MS);
-    expect(await within(0, incarnation.settled(BUILD))).toEqual({ id: 'second', marks: true });
+    expect(await within(0, incarnation.awaitSettled(BUILD))).toEqual({ id: 'second', marks: true });
   });
 
   it('waits when it does not know what was between two rows', async () => {
@@ -323,27 +325,27 @@ describe('who writes', () => {
       generation: BUILD,
     };
     await pass(ASK_MS);
-    const settled = incarnation.settled(BUILD);
-    expect(await within(BELIEVED_MS - 1, settled)).toBeUndefined();
+    const settled = incarnation.awaitSettled(BUILD);
+    expect(await within(STATE_VALID_MS - 1, settled)).toBeUndefined();
     expect(await within(1, settled)).toEqual({ id: 'third', marks: true });
   });
 
   it('marks nothing while the cache is off, or is of another build', async () => {
     const { id, incarnation } = await startSettled();
-    expect(await incarnation.settled(OTHER_BUILD)).toEqual({ id, marks: false });
+    expect(await incarnation.awaitSettled(OTHER_BUILD)).toEqual({ id, marks: false });
     const off = await startSettled(mayNot);
-    expect(await off.incarnation.settled(BUILD)).toEqual({ id: 'first', marks: false });
+    expect(await off.incarnation.awaitSettled(BUILD)).toEqual({ id: 'first', marks: false });
   });
 
   it('turns off a cache whose server is not the one it reaches, and goes on before somebody turns it on', async () => {
     const row = handMadeRow();
     const reader = await start(row, handMadeServer());
     const { incarnation } = await start(row, handMadeServer(), { generation: () => undefined });
-    await pass(2 * BELIEVED_MS);
+    await pass(2 * STATE_VALID_MS);
     const { id } = row.state;
-    expect(reader.incarnation.readable()).toBe(id);
-    const settled = incarnation.settled(BUILD);
-    expect(await within(BELIEVED_MS - 1, settled)).toBeUndefined();
+    expect(reader.incarnation.activeIncarnation()).toBe(id);
+    const settled = incarnation.awaitSettled(BUILD);
+    expect(await within(STATE_VALID_MS - 1, settled)).toBeUndefined();
     expect(await within(1, settled)).toEqual({ id: row.state.id, marks: false });
     expect(row.state).toMatchObject({ previous: id, on: false });
   });
@@ -353,7 +355,7 @@ describe('who writes', () => {
     const { incarnation } = await start(row, handMadeServer());
     await start(row, handMadeServer());
     for (let round = 0; round < 10; round += 1)
-      expect(await within(4 * BELIEVED_MS, incarnation.settled(BUILD))).toBeDefined();
+      expect(await within(4 * STATE_VALID_MS, incarnation.awaitSettled(BUILD))).toBeDefined();
   });
 
   it('turns off a cache that it cannot reach, and holds it off for as long as that lasts', async () => {
@@ -361,16 +363,19 @@ describe('who writes', () => {
     const { row, server, id, incarnation } = await startSettled({}, handMadeServer(memory));
     server.lost = true;
     server.reset();
-    const settled = incarnation.settled(BUILD);
-    expect(await within(BELIEVED_MS - 1, settled)).toBeUndefined();
+    const settled = incarnation.awaitSettled(BUILD);
+    expect(await within(STATE_VALID_MS - 1, settled)).toBeUndefined();
     expect(row.state).toMatchObject({ previous: id, on: false });
     expect(await within(1, settled)).toEqual({ id: row.state.id, marks: false });
     const other = await start(row, handMadeServer(memory));
     await pass(60_000);
-    expect([row.state.on, other.incarnation.readable()]).toEqual([false, undefined]);
+    expect([row.state.on, other.incarnation.activeIncarnation()]).toEqual([false, undefined]);
     server.lost = false;
     await pass(ALONE_MS + HOLD_MS);
-    expect([incarnation, other.incarnation].map((each) => each.readable())).toEqual([row.state.id, row.state.id]);
+    expect([incarnation, other.incarnation].map((each) => each.activeIncarnation())).toEqual([
+      row.state.id,
+      row.state.id,
+    ]);
   });
 
   it('holds off a cache that it failed to mark', async () => {
@@ -382,17 +387,17 @@ describe('who writes', () => {
     await pass(HOLD_MS - ASK_MS);
     expect(row.state).toMatchObject({ previous: id, on: false });
     await pass(2 * ASK_MS);
-    expect(incarnation.readable()).toBe(row.state.id);
+    expect(incarnation.activeIncarnation()).toBe(row.state.id);
   });
 
   it('turns off nothing but what it was told', async () => {
     const { row, id, incarnation } = await startSettled();
     await incarnation.turnOff('another');
-    expect([row.state.id, incarnation.readable()]).toEqual([id, id]);
+    expect([row.state.id, incarnation.activeIncarnation()]).toEqual([id, id]);
     await row.turnOff(id, 10_000);
     await incarnation.turnOff(id);
     expect(row.state).toMatchObject({ previous: id, on: false });
-    expect(incarnation.readable()).toBeUndefined();
+    expect(incarnation.activeIncarnation()).toBeUndefined();
   });
 
   it('goes on at once with another incarnation when the server was there', async () => {
@@ -400,7 +405,7 @@ describe('who writes', () => {
     await incarnation.turnOff(id);
     await pass(ASK_MS);
     expect(row.state.on).toBe(true);
-    expect(incarnation.readable()).toBe(row.state.id);
+    expect(incarnation.activeIncarnation()).toBe(row.state.id);
     expect(row.state.id).not.toBe(id);
   });
 
@@ -408,7 +413,7 @@ describe('who writes', () => {
     const row = handMadeRow();
     row.lost = true;
     const { incarnation } = await start(row, handMadeServer());
-    await expect(incarnation.settled(BUILD)).rejects.toThrow('It is not known whether anything is cached.');
+    await expect(incarnation.awaitSettled(BUILD)).rejects.toThrow('It is not known whether anything is cached.');
     expect(incarnation.databaseTime()).toBe(-Infinity);
   });
 
@@ -416,9 +421,9 @@ describe('who writes', () => {
     const { row, incarnation } = await startSettled();
     expect(incarnation.databaseTime()).toBe(now() + AHEAD_MS);
     row.slowMs = 100;
-    const doubt = incarnation.doubt();
+    const revalidating = incarnation.revalidate();
     await pass(100);
-    await doubt;
+    await revalidating;
     expect(incarnation.databaseTime()).toBe(now() + AHEAD_MS - 100);
   });
 });

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { reasonOf } from '../errors.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { CacheServer } from './cache.ts';
-import { createFlights } from './flights.ts';
-import { BELIEVED_MS, type CacheRow, type CacheState, createKnownRow } from './known-row.ts';
+import { createSingleFlight } from '../concurrency/single-flight.ts';
+import { STATE_VALID_MS, type CacheRow, type CacheState, createCacheStateReader } from './cache-state.ts';
 import type { CacheMeter } from './meter.ts';
 
 export interface IncarnationOptions {
@@ -31,16 +31,16 @@ const HOLD_MS = 3_000;
 /** What one process knows of the cache. */
 export interface Incarnation extends Stoppable {
   /** The incarnation in which entries may be read and filled now; undefined: none. */
-  readable(): string | undefined;
+  activeIncarnation(): string | undefined;
   /**
    * The row, once nobody can believe an older one: what is written before that could be missing from what others read.
    * `marks`: entries of this build are in use and have to be marked, and the server is the row's.
    */
-  settled(generation: number): Promise<{ readonly id: string; readonly marks: boolean }>;
+  awaitSettled(generation: number): Promise<{ readonly id: string; readonly marks: boolean }>;
   /** The database's clock in milliseconds, or some earlier time. */
   databaseTime(): number;
   /** The row or the server seems to be another one: asks now. */
-  doubt(): Promise<void>;
+  revalidate(): Promise<void>;
   /** The server did not answer. */
   failed(error: unknown): void;
   /** What has this id cannot be marked: nobody is to read it any more. */
@@ -49,12 +49,12 @@ export interface Incarnation extends Stoppable {
 
 export function createIncarnation(options: IncarnationOptions): Incarnation {
   const { server, row, generation, mayBegin, now, pause, meter, report, alone = false } = options;
-  const known = createKnownRow(row, now, alone ? 0 : BELIEVED_MS);
-  const share = createFlights();
+  const known = createCacheStateReader(row, now, alone ? 0 : STATE_VALID_MS);
+  const share = createSingleFlight();
   /** Id of the row whose server ours is, found out by the connection that we have now. */
   let verified: string | undefined;
   /** Counts why what was found out about the server may no longer be true. */
-  let doubts = 0;
+  let revalidations = 0;
   let leftAloneUntil = -Infinity;
   /** We turned it off because we could not reach the server. */
   let holding = false;
@@ -62,7 +62,7 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
   let stopped = false;
 
   function unverify(): void {
-    doubts += 1;
+    revalidations += 1;
     verified = undefined;
   }
   server.onReset(unverify);
@@ -70,7 +70,7 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
   const ask = () =>
     share('ask', async () => {
       try {
-        await known.learn();
+        await known.refresh();
         await look();
         if (now() >= leftAloneUntil) trouble = '';
       } catch (error) {
@@ -85,17 +85,17 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
     const last = known.last();
     if (!last || now() < leftAloneUntil || (verified === last.state.id && isMine(last.state))) return;
     const { state } = last;
-    const before = doubts;
+    const before = revalidations;
     const { runId, incarnation, unfit } = await identify(state);
     if (unfit !== undefined) throw new Error(unfit);
     const same = state.on && runId === state.runId && incarnation === state.id;
-    if (same && before === doubts) verified = state.id;
+    if (same && before === revalidations) verified = state.id;
     if (mine === undefined || (same && isMine(state)) || !(await mayBegin(mine))) return;
     // Processes that reach different servers would replace each other's for ever, and nothing would ever be settled.
     if (state.on && !same && now() < last.settledAt) return row.turnOff(state.id, HOLD_MS);
     const next = { id: randomUUID(), previous: state.id, on: true, runId, generation: mine };
     await row.replace(state.id, next, () => server.begin(next.id));
-    if ((await known.learn()).id === next.id && before === doubts) verified = next.id;
+    if ((await known.refresh()).id === next.id && before === revalidations) verified = next.id;
   }
 
   async function identify({ id }: CacheState) {
@@ -128,7 +128,7 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
     await ask();
   }
 
-  async function settled(build: number): Promise<{ id: string; marks: boolean }> {
+  async function awaitSettled(build: number): Promise<{ id: string; marks: boolean }> {
     if (!known.last()) await ask();
     for (;;) {
       const last = known.last();
@@ -145,9 +145,9 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
     }
   }
 
-  function readable(): string | undefined {
+  function activeIncarnation(): string | undefined {
     const last = known.last();
-    if (!last || now() - last.askedAt > BELIEVED_MS) return undefined;
+    if (!last || now() - last.askedAt > STATE_VALID_MS) return undefined;
     const { id, on, generation: its } = last.state;
     return on && verified === id && its === generation() ? id : undefined;
   }
@@ -159,16 +159,16 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
       const before = now();
       await ask();
       await pause(ASK_EVERY_MS);
-      if (readable() === undefined) meter.off(now() - before);
+      if (activeIncarnation() === undefined) meter.off(now() - before);
     }
   }
   const asking = askOn();
 
   return {
-    readable,
-    settled,
+    activeIncarnation,
+    awaitSettled,
     databaseTime: () => now() + (known.last()?.ahead ?? -Infinity),
-    doubt() {
+    revalidate() {
       unverify();
       return ask();
     },

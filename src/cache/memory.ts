@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import {
-  type Cached,
+  type CacheEntry,
   type CacheServer,
   EPOCH_MS,
   ENTRY_MS,
@@ -67,7 +67,7 @@ export function createMemoryCache({ now, size = SIZE }: MemoryOptions): CacheSer
     return `#${fresh}`;
   }
 
-  function lease(incarnation: string, { key, epochs }: Cached, { token, variant }: Lease): string | undefined {
+  function lease(incarnation: string, { key, epochs }: CacheEntry, { token, variant }: Lease): string | undefined {
     const found = epochs.map((epoch) => epochOf(nameOf(incarnation, epoch), token));
     const validity = validityOf(variant, found);
     const name = nameOf(incarnation, key);

@@ -25,19 +25,21 @@ export function createCacheMeter(registry: Registry): CacheMeter {
   const registers = [registry];
   const hits = new Counter({ name: 'openmusic_cache_hits_total', help: 'Reads answered from the cache.', registers });
   const misses = new Counter({
-    ...{ name: 'openmusic_cache_misses_total', help: 'Reads answered from the database, by why.', registers },
+    name: 'openmusic_cache_misses_total',
+    help: 'Reads answered from the database, by why.',
+    registers,
     labelNames: ['reason'],
   });
   const refused = new Counter({
-    ...{
-      name: 'openmusic_cache_refused_fills_total',
-      help: 'Entries that were out of date when they came.',
-      registers,
-    },
+    name: 'openmusic_cache_refused_fills_total',
+    help: 'Entries that were out of date when they came.',
+    registers,
   });
   const marks = new Counter({ name: 'openmusic_cache_marks_total', help: 'Keys marked before a commit.', registers });
   const off = new Counter({
-    ...{ name: 'openmusic_cache_off_seconds_total', help: 'Time in which this process read no cache.', registers },
+    name: 'openmusic_cache_off_seconds_total',
+    help: 'Time in which this process read no cache.',
+    registers,
   });
   return {
     hit: () => hits.inc(),

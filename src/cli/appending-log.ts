@@ -15,7 +15,10 @@ export async function appendingLog({ log, isWritable, config }: CommandContext, 
     ...log,
     async append(batch: readonly Append[]) {
       const records = batch.map(({ topic, partition, record: { key, headers, value } }) => ({
-        ...{ topic, partition, key, headers },
+        topic,
+        partition,
+        key,
+        headers,
         value: value.toString('base64'),
       }));
       await api.call('POST', '/admin/log/records', z.unknown(), { records });

@@ -9,7 +9,7 @@ const committed = (path: string): string => readFileSync(new URL(`../../${path}`
 
 // `node src/cli/config-docs.ts` mends both.
 test.each([
-  ['docs/configuration.md', configurationPage],
+  ['docs/reference/configuration.md', configurationPage],
   ['.env.example', envExample],
 ])('%s says what src/config.ts does', (path, made) => {
   expect(made()).toBe(committed(path));
@@ -25,7 +25,7 @@ test('a setting without a default is shown empty and commented out', () => {
 
 /** The cells of the committed page's table whose head begins so, without its head. */
 function cellsUnder(head: string): string[][] {
-  const lines = committed('docs/configuration.md').split('\n');
+  const lines = committed('docs/reference/configuration.md').split('\n');
   const begin = lines.findIndex((line) => line.startsWith(`| ${head} `)) + 2;
   const rows = lines.slice(begin, lines.indexOf('', begin));
   return rows.map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim())); // prettier-ignore

@@ -13,7 +13,7 @@ const TLS_MODES = [
   ['`verify-full`', 'yes', 'the same, and that the certificate is for `PGHOST`'],
 ] as const;
 
-/** `docs/configuration.md`. */
+/** `docs/reference/configuration.md`. */
 export function configurationPage(settings: readonly Setting[] = describeSettings()): string {
   const row = ({ name, fallback, about }: Setting) =>
     [`\`${name}\``, fallback === undefined ? '' : code(fallback), cell(about)] as const;
@@ -157,6 +157,6 @@ function table(rows: readonly (readonly string[])[]): string {
 
 if (import.meta.main) {
   const root = new URL('../../', import.meta.url);
-  writeFileSync(new URL('docs/configuration.md', root), configurationPage());
+  writeFileSync(new URL('docs/reference/configuration.md', root), configurationPage());
   writeFileSync(new URL('.env.example', root), envExample());
 }

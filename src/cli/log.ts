@@ -7,9 +7,9 @@ import { initLog } from '../log/init.ts';
 import { reviewLog } from '../log/topics.ts';
 import { publishVoids, readVoids, unpublishedAlarms, type VoidsPlace } from '../log/void-topic.ts';
 import type { Client, Database } from '../postgres/pool.ts';
-import { sight } from '../projections/arbitrate.ts';
-import { listGenerations } from '../projections/generations.ts';
-import { verifyLog } from '../projections/verify.ts';
+import { classify } from '../event-store/arbitrate.ts';
+import { listGenerations } from '../projections/generations/generations.ts';
+import { verifyLog } from '../projections/generations/verify.ts';
 import { refuseUnfinished, unfinishedRecovery } from '../recovery/note.ts';
 import { appendingLog } from './appending-log.ts';
 import { voidsPlaceOf } from './voids-place.ts';
@@ -73,7 +73,7 @@ async function obstacleTo(
     return `is not where the projection stands still (${elsewhere.join(', ')}): a void would change what was accepted.`;
   }
   if (!entry) return 'is empty: nothing stands there.';
-  if (sight(entry, { belongs: placement.belongs, isVoid: () => false }).kind === 'corrupt') return undefined;
+  if (classify(entry, { belongs: placement.belongs, isVoid: () => false }).kind === 'corrupt') return undefined;
   return 'is sound: a void would change what others accept. See "A partition is stopped" in the runbook, by the reason of the stop.';
 }
 

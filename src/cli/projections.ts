@@ -1,9 +1,9 @@
 import { Registry } from 'prom-client';
 import { readOwnership } from '../log/ownership.ts';
-import { observeProjector } from '../projections/observe.ts';
+import { observeProjector } from '../projections/engine/observe.ts';
 import { projections, READ_VERSION } from '../projections/projections.ts';
-import { rebuild } from '../projections/rebuild.ts';
-import { RebuildRunning } from '../projections/rebuild-lock.ts';
+import { rebuild } from '../projections/generations/rebuild.ts';
+import { RebuildRunning } from '../projections/generations/rebuild-lock.ts';
 import { refuseUnfinished } from '../recovery/note.ts';
 import { refuseOthers } from './refuse-others.ts';
 import { withResources } from './with-resources.ts';
@@ -21,8 +21,12 @@ export function projectionsRebuild(): Promise<number> {
     const ownership = await readOwnership(resources.admin, resources.placement, () => undefined);
     const result = await rebuild(
       {
-        ...{ ...resources, ownership },
-        ...{ projections, version: READ_VERSION, logger, synchronousCommit: false },
+        ...resources,
+        ownership,
+        projections,
+        version: READ_VERSION,
+        logger,
+        synchronousCommit: false,
         observer: observeProjector(logger, new Registry(), () => undefined),
         progress: showProgress(print),
       },

@@ -1,9 +1,9 @@
 import { showPosition } from '../events/record.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
-import { openCacheRow, turnOffForChanges } from '../projections/cache-row.ts';
-import { listGenerations } from '../projections/generations.ts';
+import { openCacheRow, turnOffForChanges } from '../projections/engine/cache-row.ts';
+import { listGenerations } from '../projections/generations/generations.ts';
 import { projections, READ_VERSION } from '../projections/projections.ts';
-import { listQuarantine, release } from '../projections/quarantine.ts';
+import { listQuarantine, release } from '../projections/engine/quarantine.ts';
 import { shown } from './print.ts';
 import { type CommandContext, withResources } from './with-resources.ts';
 

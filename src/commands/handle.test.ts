@@ -1,14 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { AppError } from '../errors.ts';
 import type { AnyEvent } from '../events/events.ts';
-import { thingIdOf } from '../events/ids.ts';
+import { idFromCommand } from '../events/ids.ts';
 import { createPlacement } from '../events/placement.ts';
 import { type Append, AppendError } from '../log/event-log.ts';
 import type { CommandRequest } from './command.ts';
 import type { Decider } from './decider.ts';
 import { createHandler } from './handle.ts';
-import type { Claim, StreamSnapshot } from './stream-store.ts';
-import type { Settled } from './verdicts.ts';
+import type { Claim, StreamSnapshot } from '../event-store/stream-store.ts';
+import type { Settled } from '../event-store/verdicts.ts';
 
 /** Albums may be renamed as often as the context allows. */
 const renames: Decider<number, string, number | undefined> = {
@@ -64,7 +64,8 @@ function open({ verdicts = [] as Settled[], append = () => Promise.resolve(), re
 const request = (
   more: Partial<CommandRequest<string, number | undefined>> = {},
 ): CommandRequest<string, number | undefined> => ({
-  ...{ stream: 'album-1', command: 'x' },
+  stream: 'album-1',
+  command: 'x',
   origin: { commandId: 'c', repeatable: false, bodyHash: 'h', olderBodyHashes: ['g'], actor: 'me', correlationId: 'r' },
   ...more,
 });
@@ -77,14 +78,17 @@ describe('the handler', () => {
     expect(await handle(request())).toEqual({ recordId: 'new-1', version: 3, replayed: false });
     expect(world.appended).toHaveLength(1);
     expect(world.appended[0]!.record.headers).toMatchObject({
-      ...{
-        ce_id: 'new-1',
-        ce_type: 'openmusic.AlbumChanged',
-        ce_subject: 'album-1',
-        ce_time: '2026-01-01T00:00:00.000Z',
-      },
-      ...{ ce_streamversion: '3', ce_prev: 'id-2', ce_commandid: 'c', ce_actor: 'me', ce_correlationid: 'r' },
-      ...{ ce_causationid: 'c', ce_bodyhash: 'h' },
+      ce_id: 'new-1',
+      ce_type: 'openmusic.AlbumChanged',
+      ce_subject: 'album-1',
+      ce_time: '2026-01-01T00:00:00.000Z',
+      ce_streamversion: '3',
+      ce_prev: 'id-2',
+      ce_commandid: 'c',
+      ce_actor: 'me',
+      ce_correlationid: 'r',
+      ce_causationid: 'c',
+      ce_bodyhash: 'h',
     });
     expect(world.claims[0]).toMatchObject({ stream: 'album-1', version: 3, recordId: 'new-1' });
     expect(world.appended[0]).toMatchObject({ topic: world.claims[0]!.topic, partition: world.claims[0]!.partition });
@@ -100,9 +104,9 @@ describe('the handler', () => {
 
   it('reads nothing for a thing that the command itself makes, unless the command may have been sent before', async () => {
     const { handle, world } = open();
-    await handle(request({ stream: thingIdOf('album', 'c') }));
+    await handle(request({ stream: idFromCommand('album', 'c') }));
     expect(world.loads).toEqual([]);
-    await handle(request({ stream: thingIdOf('album', 'c'), origin: repeatable }));
+    await handle(request({ stream: idFromCommand('album', 'c'), origin: repeatable }));
     expect(world.loads).toHaveLength(1);
   });
 

@@ -3,11 +3,11 @@ import { AppError, keyReused, reasonOf, unavailable } from '../errors.ts';
 import { encodeEvent, subjectOf } from '../events/codec.ts';
 import { toRecord } from '../events/envelope.ts';
 import type { AnyEvent } from '../events/events.ts';
-import { thingIdOf } from '../events/ids.ts';
+import { idFromCommand } from '../events/ids.ts';
 import type { Placement } from '../events/placement.ts';
 import type { Faults } from '../faults.ts';
 import { AppendError } from '../log/event-log.ts';
-import type { Appender } from './appender.ts';
+import type { Appender } from '../event-store/appender.ts';
 import {
   type CommandOrigin,
   type CommandOutcome,
@@ -17,8 +17,8 @@ import {
 } from './command.ts';
 import type { Decider } from './decider.ts';
 import { createQueues } from './queues.ts';
-import type { Claim, StreamStore } from './stream-store.ts';
-import type { Settled, Verdicts } from './verdicts.ts';
+import type { Claim, StreamStore } from '../event-store/stream-store.ts';
+import type { Settled, Verdicts } from '../event-store/verdicts.ts';
 
 export interface HandlerOptions {
   readonly streams: StreamStore;
@@ -95,7 +95,7 @@ export function createHandler<State, Command, Context>(
   /** A state without reading, only for a command that nobody can have sent before. */
   function recall({ stream, origin }: Request): Loaded<State> | undefined {
     if (origin.repeatable) return undefined;
-    if (stream === thingIdOf(decider.category, origin.commandId)) {
+    if (stream === idFromCommand(decider.category, origin.commandId)) {
       return { state: decider.initial, version: 0, head: '', fresh: false };
     }
     return known.get(stream);
@@ -148,9 +148,17 @@ export function createHandler<State, Command, Context>(
    */
   async function append({ stream, origin }: Request, claim: Claim, event: AnyEvent, prev: string): Promise<Settled> {
     const envelope = {
-      ...{ id: claim.recordId, type: subjectOf(event.type), stream, time: new Date(now()).toISOString() },
-      ...{ version: claim.version, prev, commandId: origin.commandId, actor: origin.actor },
-      ...{ correlationId: origin.correlationId, causationId: origin.commandId, bodyHash: origin.bodyHash },
+      id: claim.recordId,
+      type: subjectOf(event.type),
+      stream,
+      time: new Date(now()).toISOString(),
+      version: claim.version,
+      prev,
+      commandId: origin.commandId,
+      actor: origin.actor,
+      correlationId: origin.correlationId,
+      causationId: origin.commandId,
+      bodyHash: origin.bodyHash,
     };
     const { topic, partition } = claim;
     faults['before-append']?.();

@@ -14,23 +14,44 @@ const repeating = { ...request, repeat: repeatOf('0 9 * * *', 'UTC', first) };
 const requested: JobEvent = { type: 'JobRequested', jobId, request };
 const scheduled: JobEvent = { type: 'JobRequested', jobId, request: later };
 const began = (attempt: number, counted = 0, takesOver = false): JobEvent => ({
-  ...{ type: 'JobAttemptStarted', jobId, attempt, counted, takesOver, worker: 'w' },
+  type: 'JobAttemptStarted',
+  jobId,
+  attempt,
+  counted,
+  takesOver,
+  worker: 'w',
 });
 const retryAt = '2030-01-01T00:00:01.000Z';
 const why = { code: 'C', error: 'e' };
 const failed = (attempt: number, counted: number): JobEvent => ({
-  ...{ type: 'JobAttemptFailed', jobId, attempt, counted, ...why, retryAt },
+  type: 'JobAttemptFailed',
+  jobId,
+  attempt,
+  counted,
+  ...why,
+  retryAt,
 });
 const numbers = { done: 2, total: 3, failed: 1 };
 const completed = (attempt: number): JobEvent => ({
-  ...{ type: 'JobCompleted', jobId, attempt, ...numbers, file: null, result: '{}' },
+  type: 'JobCompleted',
+  jobId,
+  attempt,
+  ...numbers,
+  file: null,
+  result: '{}',
 });
 const died = (attempt: number): JobEvent => ({ type: 'JobDied', jobId, attempt, ...why });
 const cancelled = (attempt = 0): JobEvent => ({ type: 'JobCancelled', jobId, attempt });
 const dropped: JobEvent = { type: 'DeadLetterDropped', jobId };
 const repeats: JobEvent = { type: 'JobRequested', jobId, request: repeating };
 const occurred = (next: string | null): JobEvent => ({
-  ...{ type: 'JobOccurred', jobId, occurrenceId: 'job-2', number: 1, at: first, passedOver: 0, next },
+  type: 'JobOccurred',
+  jobId,
+  occurrenceId: 'job-2',
+  number: 1,
+  at: first,
+  passedOver: 0,
+  next,
 });
 const third = '2030-01-03T09:00:00.000Z';
 const weekly: JobEvent = { type: 'JobRepeatChanged', jobId, repeat: repeatOf('0 9 * * 4', 'UTC', third) };

@@ -10,11 +10,16 @@ const renamed: PlaylistEvent = { type: 'PlaylistChanged', playlistId, name: 'Eve
 const deleted: PlaylistEvent = { type: 'PlaylistDeleted', playlistId, name: 'Morning' };
 const undeleted: PlaylistEvent = { type: 'PlaylistUndeleted', playlistId, name: 'Morning' };
 const shared: PlaylistEvent = {
-  ...{ type: 'CollaboratorAdded', playlistId, collaborationId: 'collab-1', accountId: 'friend' },
+  type: 'CollaboratorAdded',
+  playlistId,
+  collaborationId: 'collab-1',
+  accountId: 'friend',
 };
 const unshared: PlaylistEvent = { type: 'CollaboratorRemoved', playlistId, accountId: 'friend' };
 const addition = (entryId: string, orderKey: string, songId = 'song-1'): PlaylistEvent => ({
-  ...{ type: 'SongsAddedToPlaylist', playlistId, rekeyed: [] },
+  type: 'SongsAddedToPlaylist',
+  playlistId,
+  rekeyed: [],
   entries: [{ entryId, songId, title: 'Yellow', orderKey }],
 });
 const added = addition('entry-1', 'a0');
@@ -22,11 +27,18 @@ const again = addition('entry-2', 'a1');
 const other = addition('entry-0', 'a0', 'song-2');
 const song = { title: 'Yellow', performer: 'Coldplay', year: 2000 };
 const removed: PlaylistEvent = {
-  ...{ type: 'SongRemovedFromPlaylist', playlistId, songId: 'song-1', entryIds: ['entry-1'] },
+  type: 'SongRemovedFromPlaylist',
+  playlistId,
+  songId: 'song-1',
+  entryIds: ['entry-1'],
   ...song,
 };
 const restored: PlaylistEvent = {
-  ...{ type: 'PlaylistRestored', playlistId, restoredVersion: 2, name: 'Noon', description: 'again' },
+  type: 'PlaylistRestored',
+  playlistId,
+  restoredVersion: 2,
+  name: 'Noon',
+  description: 'again',
   entries: [{ entryId: 'entry-1', orderKey: 'a5' }],
 };
 const details = { ...renamed, description: 'd', visibility: 'public', linkId: 'link-1' };
@@ -43,7 +55,10 @@ const commands = {
   remove: (actor: string) => ({ type: 'RemoveSong', songId: 'song-1', actor }),
   share: (actor: string) => ({ type: 'AddCollaborator', accountId: 'friend', collaborationId: 'collab-1', actor }),
   shareWithOwner: (actor: string) => ({
-    ...{ type: 'AddCollaborator', accountId: 'owner', collaborationId: 'collab-2', actor },
+    type: 'AddCollaborator',
+    accountId: 'owner',
+    collaborationId: 'collab-2',
+    actor,
   }),
   unshare: (actor: string) => ({ type: 'RemoveCollaborator', accountId: 'friend', actor }),
 } as const satisfies Record<string, (actor: string) => PlaylistCommand>;

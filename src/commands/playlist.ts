@@ -69,7 +69,10 @@ function evolve(state: State, event: AnyEvent): State {
 }
 
 const detailsOf = ({ name, description, visibility, linkId }: PlaylistDetails): PlaylistDetails => ({
-  ...{ name, description, visibility, linkId },
+  name,
+  description,
+  visibility,
+  linkId,
 });
 
 /** A deleted one as well, because its rows change too. */

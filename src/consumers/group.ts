@@ -8,10 +8,10 @@ import type { PostgresConnection } from '../postgres/connection.ts';
 import { createNotifier, listen } from '../postgres/listen.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import { liftTimeLimits } from '../postgres/time-limits.ts';
-import type { ProjectorObserver } from '../projections/apply.ts';
-import type { Consumer } from '../projections/consumer.ts';
-import { type Consumers, lagOf } from '../projections/consumers.ts';
-import { throttled } from '../throttle.ts';
+import type { ProjectorObserver } from '../projections/engine/apply.ts';
+import type { Consumer } from '../projections/engine/consumer.ts';
+import { type Consumers, lagOf } from '../projections/engine/consumers.ts';
+import { throttled } from '../concurrency/throttle.ts';
 import { createLeases } from '../jobs/leases.ts';
 import type { QueueScope } from '../jobs/queue.ts';
 import { queueSchema, startQueueFeed } from '../jobs/queue-feed.ts';
@@ -51,7 +51,8 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
   const { scope, worker, connection, log, placement, logger, leaseMs } = options;
   const { namespace } = placement;
   const database = openDatabase(connection, {
-    ...{ name: `openmusic ${scope.group}`, max: 6 },
+    name: `openmusic ${scope.group}`,
+    max: 6,
     searchPath: [queueSchema(namespace, scope), namespace, 'public'],
     async prepare(client) {
       await liftTimeLimits(client);
@@ -61,22 +62,28 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
   const channel = `${namespace} ${scope.group}`;
   const notify = options.distributed ? createNotifier(database, channel) : undefined;
   let runner: Runner | undefined;
-  const hear = (what: string | undefined) => {
+  const onNotice = (what: string | undefined) => {
     runner?.wake();
     if (what !== WAKE) runner?.look();
   };
   const feed = await startQueueFeed({
-    ...{ log, placement, scope, database, logger, onCrash: options.onCrash, consumers: options.consumers },
+    log,
+    placement,
+    scope,
+    database,
+    logger,
+    onCrash: options.onCrash,
+    consumers: options.consumers,
     ownership: options.ownership,
     onCommitted(commit) {
       const what = wordOf(commit, scope);
       if (what === undefined) return;
-      hear(what);
+      onNotice(what);
       notify?.([what]);
     },
   });
   const report = throttled((message) => logger.warn({ group: scope.group }, message));
-  const ears = options.distributed ? listen({ connection, channel, onNotice: hear, report }) : undefined;
+  const listener = options.distributed ? listen({ connection, channel, onNotice, report }) : undefined;
   const stopping = new AbortController();
   const starting = (async () => {
     const stopped = once(stopping.signal, 'abort');
@@ -98,7 +105,7 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
       stopping.abort();
       await starting;
       await runner?.stop();
-      await ears?.stop();
+      await listener?.stop();
       await feed.stop();
       await database.stop();
     },

@@ -11,7 +11,7 @@ import type { JobRequest } from '../events/jobs.ts';
 import { nextTime } from '../jobs/cron.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 import type { Rights } from '../jobs/owner-rights.ts';
-import type { LeftAlone } from '../jobs/work-in-hand.ts';
+import type { LeftAlone } from '../jobs/in-flight.ts';
 import { createOccurrences } from './scheduler.ts';
 
 type Fault = 'none' | 'before' | 'after' | 'throws' | 'throws after';
@@ -111,8 +111,19 @@ async function startRepeating(
     priority,
   } = parent;
   const request: JobRequest = {
-    ...{ jobType, ownerId, parameters, payloadId, provider, total, attempts, backoff, priority },
-    ...{ runAt: null, repeat: repeatOf(repeat.cron, repeat.timeZone, FIRST), parentId: null, replaces: null },
+    jobType,
+    ownerId,
+    parameters,
+    payloadId,
+    provider,
+    total,
+    attempts,
+    backoff,
+    priority,
+    runAt: null,
+    repeat: repeatOf(repeat.cron, repeat.timeZone, FIRST),
+    parentId: null,
+    replaces: null,
   };
   const about = { repeatable: false, bodyHash: '', olderBodyHashes: [], actor: ownerId, correlationId: 'c' };
   const origin = { ...about, commandId: newId() };
@@ -181,7 +192,12 @@ describe('an occurrence', () => {
     ]);
     // The clocks change in between.
     const said = {
-      ...{ type: 'JobOccurred', jobId, occurrenceId: child!.stream, number: 1, at: FIRST, passedOver: 0 },
+      type: 'JobOccurred',
+      jobId,
+      occurrenceId: child!.stream,
+      number: 1,
+      at: FIRST,
+      passedOver: 0,
       next: '2026-03-29T07:00:00.000Z',
     };
     expect(commands.stream(jobId)[1]!.event).toEqual(said);

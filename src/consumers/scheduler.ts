@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { originWithoutBody } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { AppError, reasonOf } from '../errors.ts';
-import { commandIdOf, thingIdOf } from '../events/ids.ts';
+import { commandIdOf, idFromCommand } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
 import { jobTypeOf } from '../jobs/job-types.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
@@ -10,7 +10,7 @@ import { refusalOf, type Rights, type RightsOf } from '../jobs/owner-rights.ts';
 import type { QueueScope } from '../jobs/queue.ts';
 import type { MustHaveRoom } from '../jobs/quota.ts';
 import { type Due, dueOf } from '../jobs/repeats.ts';
-import type { LeftAlone } from '../jobs/work-in-hand.ts';
+import type { LeftAlone } from '../jobs/in-flight.ts';
 
 /** Turns due occurrences of repeating jobs into jobs of their own. */
 export const SCHEDULER: QueueScope = { group: 'scheduler', holds: ({ repeat }) => repeat !== null };
@@ -77,7 +77,7 @@ export function createOccurrences({
   /** What was asked for by a process that died before it said so stands as it was asked for: times since then come after it. */
   async function occurrenceNow(parent: QueuedJob): Promise<Occurrence> {
     const due = dueOf(repeatOf(parent), new Date(now()));
-    const jobId = thingIdOf('job', occurrenceCommandOf(parent));
+    const jobId = idFromCommand('job', occurrenceCommandOf(parent));
     if (due.occurs && !(await request(parent, jobId, due.at))) return { due, jobId };
     const asked = await timeOf(jobId);
     return asked ? { due: dueOf(repeatOf(parent), asked), jobId } : { due, jobId: due.occurs ? jobId : null };
@@ -125,9 +125,13 @@ function lostRight({ jobType, repeatCount }: QueuedJob, rights: Rights): string 
 const isPassing = ({ kind }: AppError) => kind === 'unavailable' || kind === 'too-many';
 
 const repeatOf = (parent: QueuedJob) => ({
-  ...{ at: parent.runAt, cron: parent.repeatCron ?? '', timeZone: parent.repeatZone ?? '' },
-  ...{ missed: parent.repeatMissed ?? '', until: parent.repeatUntil?.toISOString() ?? null },
-  ...{ count: parent.repeatCount, occurred: parent.occurred },
+  at: parent.runAt,
+  cron: parent.repeatCron ?? '',
+  timeZone: parent.repeatZone ?? '',
+  missed: parent.repeatMissed ?? '',
+  until: parent.repeatUntil?.toISOString() ?? null,
+  count: parent.repeatCount,
+  occurred: parent.occurred,
 });
 
 const occurrenceCommandOf = ({ jobId, runAt }: QueuedJob) => commandIdOf('occurrence', jobId, runAt.toISOString());
@@ -139,7 +143,18 @@ function occurrenceOf(parent: QueuedJob, at: string): JobRequest {
   const { jobType, ownerId, parameters, payloadId, provider, total, allowed: attempts, jobId: parentId } = parent;
   const { backoff, priority } = parent;
   return {
-    ...{ jobType, ownerId, parameters, payloadId, provider, total, attempts, backoff, priority },
-    ...{ runAt: at, repeat: null, parentId, replaces: null },
+    jobType,
+    ownerId,
+    parameters,
+    payloadId,
+    provider,
+    total,
+    attempts,
+    backoff,
+    priority,
+    runAt: at,
+    repeat: null,
+    parentId,
+    replaces: null,
   };
 }

@@ -9,11 +9,11 @@ import { jobTypeOf } from '../jobs/job-types.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 import type { QueueScope } from '../jobs/queue.ts';
 import { reasonOf } from '../errors.ts';
-import { attemptEvents, chain } from './attempt.ts';
+import { attemptEvents, chain } from '../jobs/attempts/attempt.ts';
 import { EXPORTER } from './exporter.ts';
-import { deadLettered, logged, recorded, retried, timed } from './middlewares.ts';
+import { deadLettered, logged, recorded, retried, timed } from '../jobs/attempts/middlewares.ts';
 import { SCHEDULER } from './scheduler.ts';
-import { type WorkOptions, working } from './work.ts';
+import { type WorkOptions, working } from '../jobs/attempts/work.ts';
 
 /** Every job but exports and those that only repeat. */
 export const WORKER: QueueScope = {

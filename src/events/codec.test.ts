@@ -73,7 +73,7 @@ function partsOf(schema: unknown, path = ''): [string, Documented][] {
   return [[`${path} ${record.name}`, record], ...inside];
 }
 
-const page = readFileSync(new URL('../../docs/log-format.md', import.meta.url), 'utf8');
+const page = readFileSync(new URL('../../docs/reference/log-format.md', import.meta.url), 'utf8');
 const read = (file: string) => JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Documented;
 
 /** What the payload of an event must name, so that a reader needs no header to know what it is about. */
@@ -100,7 +100,7 @@ describe.each(schemaVersions.map(fileOf))('%s', (file) => {
     expect(names).toEqual(expect.arrayContaining([...ids]));
   });
 
-  it('is explained in docs/log-format.md, with each of its fields', () => {
+  it('is explained in docs/reference/log-format.md, with each of its fields', () => {
     const { name } = read(file);
     expect(page).toContain(`| \`${name}\``);
     const paths = partsOf(read(file)).flatMap(([path]) => /\.([\w.]+)$/.exec(path)?.[1] ?? []);
@@ -186,7 +186,8 @@ describe('an event at its largest', () => {
   it('adds 100 songs with titles of 1,000 characters of four bytes', () => {
     const entries = Array.from({ length: 100 }, (_, index) => ({
       ...entryOf(index),
-      ...{ title: '🎸'.repeat(1_000), orderKey: 'a'.repeat(255) },
+      title: '🎸'.repeat(1_000),
+      orderKey: 'a'.repeat(255),
     }));
     const value = encodeEvent({ type: 'SongsAddedToPlaylist', playlistId: 'playlist-1', entries, rekeyed: [] });
     expect(value.length + AROUND).toBeLessThan(MOST_BYTES);
@@ -195,8 +196,12 @@ describe('an event at its largest', () => {
   it('restores a playlist of 10,000 entries', () => {
     const entries = Array.from({ length: 10_000 }, (_, index) => ({ ...entryOf(index), orderKey: 'c000' }));
     const value = encodeEvent({
-      ...{ type: 'PlaylistRestored', playlistId: 'playlist-1', restoredVersion: 2 ** 31 - 1, entries },
-      ...{ name: '🎸'.repeat(1_000), description: '🎸'.repeat(4_000) },
+      type: 'PlaylistRestored',
+      playlistId: 'playlist-1',
+      restoredVersion: 2 ** 31 - 1,
+      entries,
+      name: '🎸'.repeat(1_000),
+      description: '🎸'.repeat(4_000),
     });
     expect(value.length + AROUND).toBeLessThan(MOST_BYTES);
   });

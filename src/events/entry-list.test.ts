@@ -13,18 +13,32 @@ const placesOf = (places: Places) => Object.entries(places).map(([entryId, order
 const songOf = (entryId: string) => `song-${entryId}`;
 
 const added = (places: Places, rekeyed: Places = {}): PlaylistEvent => ({
-  ...{ type: 'SongsAddedToPlaylist', playlistId, rekeyed: placesOf(rekeyed) },
+  type: 'SongsAddedToPlaylist',
+  playlistId,
+  rekeyed: placesOf(rekeyed),
   entries: placesOf(places).map((place) => ({ ...place, songId: songOf(place.entryId), title: 't' })),
 });
 const moved = (places: Places, rekeyed: Places = {}): PlaylistEvent => ({
-  ...{ type: 'SongsMovedInPlaylist', playlistId, rekeyed: placesOf(rekeyed) },
+  type: 'SongsMovedInPlaylist',
+  playlistId,
+  rekeyed: placesOf(rekeyed),
   entries: placesOf(places).map((place) => ({ ...place, songId: songOf(place.entryId) })),
 });
 const removed = (...entryIds: string[]): PlaylistEvent => ({
-  ...{ type: 'SongRemovedFromPlaylist', playlistId, songId: 's', entryIds, title: 't', performer: 'p', year: 1 },
+  type: 'SongRemovedFromPlaylist',
+  playlistId,
+  songId: 's',
+  entryIds,
+  title: 't',
+  performer: 'p',
+  year: 1,
 });
 const restored = (places: Places): PlaylistEvent => ({
-  ...{ type: 'PlaylistRestored', playlistId, restoredVersion: 1, name: 'n', description: null },
+  type: 'PlaylistRestored',
+  playlistId,
+  restoredVersion: 1,
+  name: 'n',
+  description: null,
   entries: placesOf(places),
 });
 const three = added({ a: 'a0', b: 'a1', c: 'a2' });

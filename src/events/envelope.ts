@@ -48,7 +48,7 @@ function isTime(value: string): boolean {
   return ms >= 0 && new Date(ms).toISOString() === value;
 }
 
-/** The headers of a record and the form of each, in the order in which they are written. `docs/log-format.md` is the grammar. */
+/** The headers of a record and the form of each, in the order in which they are written. `docs/reference/log-format.md` is the grammar. */
 const HEADERS: Readonly<Record<string, Test>> = {
   ce_specversion: matches(/^1\.0$/),
   ce_id: isUuid,

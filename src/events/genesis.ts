@@ -33,5 +33,5 @@ export interface OwnerChanged {
   readonly at: string;
 }
 
-/** The rule of `projections/arbitrate.ts`: version == head + 1 and prev == head's id, in offset order. */
+/** The rule of `event-store/arbitrate.ts`: version == head + 1 and prev == head's id, in offset order. */
 export const RULE_VERSION = 2;

@@ -24,7 +24,7 @@ export function newId(): string {
 export const commandIdOf = (...parts: readonly string[]): string => uuidv5(JSON.stringify(parts), COMMAND_NAMES);
 
 /** The id of the thing that a command creates: `album-` and the command's id as 32 hex digits. */
-export const thingIdOf = (category: string, commandId: string): string =>
+export const idFromCommand = (category: string, commandId: string): string =>
   `${category}-${commandId.replaceAll('-', '')}`;
 
 /** The part of a stream id before the first dash. */

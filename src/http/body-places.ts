@@ -1,5 +1,5 @@
 import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify';
-import { createPlaces, type PlacesOptions } from '../places.ts';
+import { createPlaces, type PlacesOptions } from '../concurrency/places.ts';
 import { isAdmin } from './access.ts';
 import { accountClaim, claimOf, placeFor, tooManyAtOnce } from './places.ts';
 

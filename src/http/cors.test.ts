@@ -14,7 +14,8 @@ function start(corsOrigins: CorsOrigins, substitutes: Substitutes = {}) {
 const PAGE = 'https://page.example';
 const from = (origin = PAGE) => ({ origin });
 const preflight = (method = 'PUT', origin = PAGE) => ({
-  ...{ origin, 'access-control-request-method': method },
+  origin,
+  'access-control-request-method': method,
   'access-control-request-headers': 'authorization, content-type, idempotency-key',
 });
 const corsHeadersOf = (headers: object) => Object.keys(headers).filter((name) => name.startsWith('access-control-'));

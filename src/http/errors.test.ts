@@ -14,9 +14,9 @@ function codesIn(pattern: string, where = CODE): Set<string> {
   return new Set(files.flatMap((path) => [...read(path).matchAll(where)].map(([, code = '']) => code)));
 }
 
-describe('docs/errors.md', () => {
+describe('docs/reference/errors.md', () => {
   const documented = new Set(
-    [...read('docs/errors.md').matchAll(/^\| (?:\d{3} +\| )?`([A-Z_]+)`/gm)].map(([, code = '']) => code),
+    [...read('docs/reference/errors.md').matchAll(/^\| (?:\d{3} +\| )?`([A-Z_]+)`/gm)].map(([, code = '']) => code),
   );
 
   it('documents every code that a client can see', () => {

@@ -15,7 +15,7 @@ export interface InputError {
 /** What a client is told when it does not get what it asked for. */
 export interface Problem {
   readonly status: number;
-  /** Stable, upper snake case, documented in docs/errors.md. */
+  /** Stable, upper snake case, documented in docs/reference/errors.md. */
   readonly code: string;
   readonly message: string;
   readonly errors?: InputError[];

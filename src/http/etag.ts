@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Answer } from '../cache/cache.ts';
+import type { CachedResponse } from '../cache/cache.ts';
 import type { CommandOutcome, VersionCondition } from '../commands/command.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../events/ids.ts';
@@ -10,7 +10,7 @@ import { JSON_TYPE } from './errors.ts';
 const HASH_LENGTH = 22;
 
 /** An answer with an ETag, made of the version of the stream that it is a view of. */
-export function tagged(version: number, content: object): Answer {
+export function tagged(version: number, content: object): CachedResponse {
   const body = JSON.stringify(content);
   return { body, etag: etagOf(version, body) };
 }
@@ -22,7 +22,7 @@ export const etagOf = (version: number, body: string): string =>
 export const uniqueEtag = (version: number): string => `"${version}-${newId()}"`;
 
 /** Sends an answer, or 304 when the client has it already. */
-export function sendAnswer(request: FastifyRequest, reply: FastifyReply, { body, etag }: Answer) {
+export function sendAnswer(request: FastifyRequest, reply: FastifyReply, { body, etag }: CachedResponse) {
   if (etag !== undefined) {
     reply.header('etag', etag);
     if (isKnown(request.headers['if-none-match'], etag)) return reply.code(304).send();
@@ -69,7 +69,7 @@ export function expectedVersion(request: FastifyRequest): VersionCondition | und
 export async function conditionally(
   reply: FastifyReply,
   outcome: Promise<CommandOutcome>,
-  current: () => Promise<Answer | undefined>,
+  current: () => Promise<CachedResponse | undefined>,
 ): Promise<CommandOutcome> {
   try {
     return await outcome;

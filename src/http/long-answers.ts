@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Answer } from '../cache/cache.ts';
-import { createPlaces, type Places } from '../places.ts';
+import type { CachedResponse } from '../cache/cache.ts';
+import { createPlaces, type Places } from '../concurrency/places.ts';
 import { createListReaders, type ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
-import type { List } from '../projections/lists.ts';
+import type { List } from '../projections/engine/lists.ts';
 import { JSON_TYPE } from './errors.ts';
 import { etagOf, sendAnswer, uniqueEtag } from './etag.ts';
 import { claimOf, placeFor, tooManyAtOnce } from './places.ts';
@@ -27,7 +27,10 @@ const WHOLE_BYTES = 256_000;
 
 /** Long answers at once: to one address, and in all. What waits holds its beginning. */
 const LONG_ANSWERS = {
-  ...{ each: 8, all: 256, waiting: 64, waitMs: 10_000 },
+  each: 8,
+  all: 256,
+  waiting: 64,
+  waitMs: 10_000,
   refusal: tooManyAtOnce('Too many long answers are being sent to this address.'),
 };
 
@@ -127,7 +130,7 @@ function splitAtList(content: object | string): readonly [head: string, tail: st
 }
 
 /** The answer of an object that ends with a list; only its beginning where there are too many rows, or they are too long. */
-export function answerOf(content: object, rows: readonly object[] | undefined, version?: number): Answer {
+export function answerOf(content: object, rows: readonly object[] | undefined, version?: number): CachedResponse {
   const text = JSON.stringify(content);
   if (rows) {
     const [head, tail] = splitAtList(text);
@@ -139,7 +142,7 @@ export function answerOf(content: object, rows: readonly object[] | undefined, v
 }
 
 /** Sends such an answer. `list` has all its rows. A long one is like no other that was ever sent, so its ETag is new. */
-export function sendListed<Row>(request: FastifyRequest, reply: FastifyReply, answer: Answer, list: List<Row>) {
+export function sendListed<Row>(request: FastifyRequest, reply: FastifyReply, answer: CachedResponse, list: List<Row>) {
   const { body, beginning } = answer;
   if (!beginning) return sendAnswer(request, reply, answer);
   if (beginning.version !== undefined) reply.header('etag', uniqueEtag(beginning.version));

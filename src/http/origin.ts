@@ -45,7 +45,9 @@ export const derivedOrigin = (
   keys: IdempotencyKeys,
   body: object,
 ): CommandOrigin => ({
-  ...{ ...origin, commandId, repeatable: true },
+  ...origin,
+  commandId,
+  repeatable: true,
   ...hashesOf(body, keys),
 });
 

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { unavailable } from '../errors.ts';
-import type { Claim, Places } from '../places.ts';
+import type { Claim, Places } from '../concurrency/places.ts';
 import { callerOf } from './auth.ts';
 import { networkOf, senderOf } from './rate-limits.ts';
 
@@ -21,7 +21,8 @@ export const claimOf = (reply: FastifyReply): Claim => ({
 /** The account that sends a request, from wherever. */
 export const accountClaim = (reply: FastifyReply): Claim => ({
   ...claimOf(reply),
-  ...{ sender: callerOf(reply.request), network: undefined },
+  sender: callerOf(reply.request),
+  network: undefined,
 });
 
 /** Without a reason each signal would make an error of its own, with its stack: 4 % of the time of `GET /songs`. */

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestAsyncHookH
 import ipaddr from 'ipaddr.js';
 import type { Guesses, GuessesUnder } from '../accounts/guesses.ts';
 import type { RedisConnection } from '../cache/redis.ts';
-import { NETWORK_FACTOR } from '../places.ts';
+import { NETWORK_FACTOR } from '../concurrency/places.ts';
 import { LocalCounters } from './counters.ts';
 import { HttpError } from './errors.ts';
 

@@ -12,12 +12,10 @@ export function secureHeaders(app: FastifyInstance): void {
     referrerPolicy: { policy: 'no-referrer' },
     strictTransportSecurity: false,
     // For browsers that are not made any more.
-    ...{
-      xDnsPrefetchControl: false,
-      xDownloadOptions: false,
-      xPermittedCrossDomainPolicies: false,
-      xXssProtection: false,
-    },
+    xDnsPrefetchControl: false,
+    xDownloadOptions: false,
+    xPermittedCrossDomainPolicies: false,
+    xXssProtection: false,
   });
 }
 

@@ -343,24 +343,27 @@ describe('a client that closes its half of the connection', () => {
 
   it('is cut when all it waits for are events', async () => {
     const job = {
-      ...{ id: 'job-1', version: 1, owner_id: 'user-9', type: 'dummy', state: 'running', done: 0, total: 1, failed: 0 },
-      ...{
-        created_at: new Date(),
-        run_at: null,
-        finished_at: null,
-        repeat_cron: null,
-        repeat_zone: null,
-        result: '{}',
-      },
-      ...{
-        parent_id: null,
-        replaces: null,
-        dropped: false,
-        file_id: null,
-        file_name: null,
-        file_size: null,
-        attempts: [],
-      },
+      id: 'job-1',
+      version: 1,
+      owner_id: 'user-9',
+      type: 'dummy',
+      state: 'running',
+      done: 0,
+      total: 1,
+      failed: 0,
+      created_at: new Date(),
+      run_at: null,
+      finished_at: null,
+      repeat_cron: null,
+      repeat_zone: null,
+      result: '{}',
+      parent_id: null,
+      replaces: null,
+      dropped: false,
+      file_id: null,
+      file_name: null,
+      file_size: null,
+      attempts: [],
     };
     const { server } = await start({ rows: { 'find-job': [job] } });
     const { authorization } = headersOf('user');

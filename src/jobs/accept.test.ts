@@ -4,7 +4,7 @@ import { createDatabase, namespace, type TestDatabase } from '../../test/support
 import { originOf } from '../../test/support/core.ts';
 import type { CommandRequest } from '../commands/command.ts';
 import type { JobCommand, JobContext } from '../commands/job.ts';
-import { thingIdOf } from '../events/ids.ts';
+import { idFromCommand } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
 import { migrate } from '../postgres/migrate.ts';
 import { type Database, openDatabase } from '../postgres/pool.ts';
@@ -37,7 +37,11 @@ afterAll(async () => {
 });
 
 const typeOf = (plan: JobPlan, access: JobType['access'] = 'everybody'): JobType => ({
-  ...{ name: 'dummy', access, payload: z.unknown(), backoff: 'none', plan: () => plan },
+  name: 'dummy',
+  access,
+  payload: z.unknown(),
+  backoff: 'none',
+  plan: () => plan,
   work: () => Promise.resolve({}),
 });
 
@@ -60,17 +64,19 @@ function start(broken?: Error, unfinished = UNFINISHED, accepted?: (jobId: strin
     use: (work) => (asked.push('use'), tables.use(work)),
   };
   const accept = createAccept({
-    ...{ commands, tables: { ...tables, query }, database, catalogTopic: 'music.catalog', files: {} as never },
-    ...{
-      mail: { enabled: ['file'], standard: 'file' },
-      attempts: 4,
-      pauses: { firstMs: 1_000, mostMs: 60_000 },
-      now: () => NOW,
-      mustHaveRoom: createQuota({ database, unfinished, rate: { count: RATE, seconds: 60 }, repeats: REPEATS }),
-      repeats: { seconds: 900 },
-      stored: createStoredFiles(tables, STORED),
-      dummySeconds: 30,
-    },
+    commands,
+    tables: { ...tables, query },
+    database,
+    catalogTopic: 'music.catalog',
+    files: {} as never,
+    mail: { enabled: ['file'], standard: 'file' },
+    attempts: 4,
+    pauses: { firstMs: 1_000, mostMs: 60_000 },
+    now: () => NOW,
+    mustHaveRoom: createQuota({ database, unfinished, rate: { count: RATE, seconds: 60 }, repeats: REPEATS }),
+    repeats: { seconds: 900 },
+    stored: createStoredFiles(tables, STORED),
+    dummySeconds: 30,
   });
   return { accept, requests, asked };
 }
@@ -87,13 +93,22 @@ describe('a job that is accepted', () => {
     const about = origin();
     const plan = { parameters: { a: 1 }, payload: { to: 'ann@example.com' }, provider: 'file' };
     const { jobId } = await accept({ type: typeOf(plan), payload: {} }, about, false);
-    expect(jobId).toBe(thingIdOf('job', about.commandId));
+    expect(jobId).toBe(idFromCommand('job', about.commandId));
     expect(requests).toEqual([
       {
-        ...{ jobType: 'dummy', ownerId: 'user-1', parameters: '{"a":1}', attempts: 4, total: 1 },
+        jobType: 'dummy',
+        ownerId: 'user-1',
+        parameters: '{"a":1}',
+        attempts: 4,
+        total: 1,
         payloadId: expect.stringMatching(new RegExp(`^${jobId}\\.`)),
-        ...{ backoff: { strategy: 'none', firstMs: 1_000, maxMs: 60_000 }, priority: 0, provider: 'file' },
-        ...{ runAt: null, repeat: null, parentId: null, replaces: null },
+        backoff: { strategy: 'none', firstMs: 1_000, maxMs: 60_000 },
+        priority: 0,
+        provider: 'file',
+        runAt: null,
+        repeat: null,
+        parentId: null,
+        replaces: null,
       },
     ]);
     expect(await payloadOf(requests[0]!.payloadId!)).toMatchObject([{ payload: { to: 'ann@example.com' } }]);
@@ -188,7 +203,7 @@ describe('a job is refused', () => {
     expect(await refusal({ type: { ...plain, access: 'admins' } }, start(), about)).toMatchObject({
       code: 'FORBIDDEN',
     });
-    expect(await payloadOf(thingIdOf('job', about.commandId))).toEqual([]);
+    expect(await payloadOf(idFromCommand('job', about.commandId))).toEqual([]);
     const { accept } = start();
     await accept({ type: { ...plain, access: 'admins' }, payload: {} }, origin(), true);
   });
@@ -215,7 +230,8 @@ describe('a job is refused', () => {
       FROM generate_series(1, 9) n`;
     await tables.query({ text });
     expect(await refusal({}, start(), originOf({ actor: 'busy' }))).toMatchObject({
-      ...{ kind: 'too-many', code: 'TOO_MANY_JOBS' },
+      kind: 'too-many',
+      code: 'TOO_MANY_JOBS',
     });
     await tables.query({ text: `UPDATE jobs SET state = 'dead' WHERE id = 'job-1'` });
     await start().accept({ type: plain, payload: {} }, originOf({ actor: 'busy' }), false);
@@ -309,13 +325,16 @@ describe('a job is refused', () => {
     await start().accept({ type: storing, payload: {} }, about(), false);
     await createStoredFiles(tables, STORED).claim({ name: 'reports/1', account: 'collector', bytes: 401 });
     expect(await refusal({ type: storing }, start(), about())).toMatchObject({
-      ...{ kind: 'too-many', code: 'TOO_MUCH_STORED', message: 'Your files take 401 bytes; they may take 1000.' },
+      kind: 'too-many',
+      code: 'TOO_MUCH_STORED',
+      message: 'Your files take 401 bytes; they may take 1000.',
     });
   });
 
   it('for the moment, while it cannot be kept', async () => {
     expect(await refusal({}, start(new Error('no database')))).toMatchObject({
-      ...{ kind: 'unavailable', code: 'DATABASE_UNAVAILABLE' },
+      kind: 'unavailable',
+      code: 'DATABASE_UNAVAILABLE',
     });
   });
 });

@@ -1,11 +1,11 @@
 import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { AppError, forbidden, reasonOf, unavailable } from '../errors.ts';
-import { commandIdOf, thingIdOf } from '../events/ids.ts';
+import { commandIdOf, idFromCommand } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
-import { together, writtenTogether } from '../together.ts';
-import { currentMoments } from '../projections/playlist-moments.ts';
+import { batch, batchWrites } from '../concurrency/batch.ts';
+import { currentPositions } from '../projections/playlist-as-of.ts';
 import type { Pauses, Strategy } from './backoff.ts';
 import type { JobPlan, JobType, PlanContext } from './job-type.ts';
 import type { MustHaveRoom } from './quota.ts';
@@ -82,7 +82,7 @@ export function createAccept({
 }: AcceptOptions): Accept {
   const { database } = given;
   const keep = keeping(tables);
-  const momentOf = together((playlists: readonly string[]) => currentMoments(database, playlists, catalogTopic));
+  const momentOf = batch((playlists: readonly string[]) => currentPositions(database, playlists, catalogTopic));
   const context = { ...given, momentOf };
 
   /** Called once it is known that the command was not sent before. */
@@ -105,18 +105,28 @@ export function createAccept({
     if (payloadId !== null) await keep({ payloadId, plan });
     await take?.();
     return {
-      ...{ jobType: type.name, ownerId: caller, parameters: JSON.stringify(plan.parameters), attempts },
-      ...{ payloadId, provider: plan.provider ?? null, total: plan.items?.length ?? 1 },
-      ...{ backoff: { strategy, firstMs: pauses.firstMs, maxMs: pauses.mostMs }, priority },
-      ...{ runAt: runAt?.toISOString() ?? null, repeat: repeating },
-      ...{ parentId: null, replaces: replaces ?? null },
+      jobType: type.name,
+      ownerId: caller,
+      parameters: JSON.stringify(plan.parameters),
+      attempts,
+      payloadId,
+      provider: plan.provider ?? null,
+      total: plan.items?.length ?? 1,
+      backoff: { strategy, firstMs: pauses.firstMs, maxMs: pauses.mostMs },
+      priority,
+      runAt: runAt?.toISOString() ?? null,
+      repeat: repeating,
+      parentId: null,
+      replaces: replaces ?? null,
     };
   }
 
   return async (wish, origin, isAdmin) => {
-    const jobId = thingIdOf('job', origin.commandId);
+    const jobId = idFromCommand('job', origin.commandId);
     const outcome = await commands.job({
-      ...{ stream: jobId, command: { type: 'RequestJob' }, origin },
+      stream: jobId,
+      command: { type: 'RequestJob' },
+      origin,
       context: async () => ({ request: await request(jobId, wish, origin, isAdmin) }),
     });
     return { ...outcome, jobId };
@@ -135,7 +145,7 @@ const ITEMS = `INSERT INTO job_items (payload_id, item, payload)
 
 /** Keeps what belongs to jobs; all that is to be kept at the same time in one commit. */
 function keeping(tables: Database) {
-  return writtenTogether<Kept>(async (all) => {
+  return batchWrites<Kept>(async (all) => {
     const payloads = all.map(({ payloadId: id, plan: { payload = {} } }) => ({ id, payload }));
     const items = all.flatMap(({ payloadId, plan }) =>
       (plan.items ?? []).map((payload, item) => ({ payload_id: payloadId, item, payload })),

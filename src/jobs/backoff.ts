@@ -19,7 +19,8 @@ export interface Bounds {
 
 /** As an event says it. */
 export const pausesOfJob = ({ strategy, firstMs, maxMs }: Backoff): Pauses => ({
-  ...{ firstMs, mostMs: maxMs },
+  firstMs,
+  mostMs: maxMs,
   strategy: STRATEGIES.find((each) => each === strategy) ?? 'exponential',
 });
 

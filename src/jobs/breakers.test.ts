@@ -218,7 +218,10 @@ function startGroup(breakers: Breakers, domain: string, tries: string[]): Runner
     release: () => Promise.resolve([]),
   };
   return startRunner({
-    ...{ leases, concurrency: 1, leaseMs: LONG_MS, report: () => undefined },
+    leases,
+    concurrency: 1,
+    leaseMs: LONG_MS,
+    report: () => undefined,
     lanes() {
       const lane = { name: domain, state: breakers.stateOf('smtp'), failedDomain: breakers.failedDomainOf('smtp') };
       return lane.state === 'trial' ? [lane] : [];

@@ -40,16 +40,17 @@ async function plan(count: number): Promise<void> {
 function attempt(signal = new AbortController().signal) {
   const said: Progress[] = [];
   const work: Work = {
-    ...{
-      jobId,
-      ownerId: 'user-1',
-      ownerIsAdmin: false,
-      attempt: 1,
-      allowed: 3,
-      pauses: { firstMs: 1, mostMs: 1 },
-      parameters: {},
-    },
-    ...{ payload: null, provider: undefined, signal, items },
+    jobId,
+    ownerId: 'user-1',
+    ownerIsAdmin: false,
+    attempt: 1,
+    allowed: 3,
+    pauses: { firstMs: 1, mostMs: 1 },
+    parameters: {},
+    payload: null,
+    provider: undefined,
+    signal,
+    items,
     mustBeAllowed: () => Promise.resolve(),
     progress: (progress) => Promise.resolve(void said.push(progress)),
     once: (_, act) => act().then(() => undefined),
@@ -206,6 +207,7 @@ it('ends when it is broken off, also while it waits for an item', async () => {
 it('a job whose items are gone is lost', async () => {
   await plan(0);
   await expect(eachItem(attempt().work, ({ index }) => items.done(index))).rejects.toMatchObject({
-    ...{ kind: 'never', code: 'PAYLOAD_LOST' },
+    kind: 'never',
+    code: 'PAYLOAD_LOST',
   });
 });

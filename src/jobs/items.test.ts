@@ -97,7 +97,12 @@ it('what was found on the way is there once', async () => {
   await items.report(17, 'line 17 is no song');
   await items.report(17, 'line 17 again');
   expect((await rows()).at(-1)).toEqual({
-    ...{ item: 17, state: 'failed', attempts: 1, error: 'line 17 is no song', result: null, settled: true },
+    item: 17,
+    state: 'failed',
+    attempts: 1,
+    error: 'line 17 is no song',
+    result: null,
+    settled: true,
   });
   expect(await items.counts()).toEqual({ total: 5, done: 0, failed: 1 });
 });

@@ -1,5 +1,5 @@
 import type { Database } from '../postgres/pool.ts';
-import { writtenTogether } from '../together.ts';
+import { batchWrites } from '../concurrency/batch.ts';
 import { MAIL_DOMAIN } from './mailing.ts';
 
 /** One of many things that a job does, and what became of it. */
@@ -63,8 +63,8 @@ type Reported = Required<Pick<Settled, 'item' | 'error'>>;
 
 /** The items of one job, in the namespace's own tables. What is settled at the same time is one commit. */
 export function createItems(tables: Database, payloadId: string): Items {
-  const settle = writtenTogether<Settled>((rows) => write('settle-items', SETTLE, rows));
-  const report = writtenTogether<Reported>((rows) => write('report-items', REPORT, rows));
+  const settle = batchWrites<Settled>((rows) => write('settle-items', SETTLE, rows));
+  const report = batchWrites<Reported>((rows) => write('report-items', REPORT, rows));
   const write = (name: string, text: string, rows: readonly object[]) =>
     tables.query({ name, text, values: [payloadId, JSON.stringify(rows)] });
   const only = async <Row extends Record<string, unknown>>(name: string, text: string) =>

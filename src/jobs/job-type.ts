@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { Commands } from '../commands/commands.ts';
 import type { JobFile } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
-import type { OwnedMoment } from '../projections/playlist-moments.ts';
+import type { OwnedPosition } from '../projections/playlist-as-of.ts';
 import type { Files } from '../providers/files/files.ts';
 import type { Mail } from '../providers/mail/mail.ts';
 import type { Pauses } from './backoff.ts';
@@ -25,7 +25,7 @@ export interface JobType<Payload = unknown> {
   /** Makes of a request what is written down. Throws an AppError where it is not to be. */
   plan(payload: Payload, context: PlanContext): Promise<JobPlan> | JobPlan;
   /** Done by a worker. Throws a JobFailure; whatever else is thrown is one that is tried again. */
-  work(work: Work, tools: Tools): Promise<JobOutcome>;
+  work(work: Work, tools: JobServices): Promise<JobOutcome>;
 }
 
 /** What is known while a job is being accepted. */
@@ -36,7 +36,7 @@ export interface PlanContext {
   readonly isAdmin: boolean;
   readonly database: Database;
   /** The moment that is now of a playlist; undefined when there is none. */
-  readonly momentOf: (playlistId: string) => Promise<OwnedMoment | undefined>;
+  readonly momentOf: (playlistId: string) => Promise<OwnedPosition | undefined>;
   readonly files: Files;
   readonly mail: { readonly enabled: readonly string[]; readonly standard: string };
   /** How long a `dummy` may last; undefined where there are none. */
@@ -89,7 +89,7 @@ export interface Progress {
 }
 
 /** What workers work with. Providers fail fast while their breaker is open. */
-export interface Tools {
+export interface JobServices {
   readonly database: Database;
   readonly commands: Commands;
   readonly files: Files;

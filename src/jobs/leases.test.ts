@@ -52,11 +52,30 @@ describe('take', () => {
     );
     const [one, two] = await worker().take(['dummy'], 2);
     expect(one).toEqual({
-      ...{ jobId: 'job-7', version: 4, lane: 'dummy', jobType: 'dummy', ownerId: 'user-1', parameters: '{}' },
-      ...{ payloadId: 'job-7', payload: { to: 'a@example.com' }, provider: null, total: 1, allowed: 3 },
-      ...{ runAt: expect.any(Date), repeatCron: null, repeatZone: null, abandoned: false },
-      ...{ repeatMissed: null, repeatUntil: null, repeatCount: null, occurred: 0 },
-      ...{ attempt: 2, counted: 1, againAfter: 0, backoff: BACKOFF, priority: 0 },
+      jobId: 'job-7',
+      version: 4,
+      lane: 'dummy',
+      jobType: 'dummy',
+      ownerId: 'user-1',
+      parameters: '{}',
+      payloadId: 'job-7',
+      payload: { to: 'a@example.com' },
+      provider: null,
+      total: 1,
+      allowed: 3,
+      runAt: expect.any(Date),
+      repeatCron: null,
+      repeatZone: null,
+      abandoned: false,
+      repeatMissed: null,
+      repeatUntil: null,
+      repeatCount: null,
+      occurred: 0,
+      attempt: 2,
+      counted: 1,
+      againAfter: 0,
+      backoff: BACKOFF,
+      priority: 0,
     });
     expect(two).toMatchObject({ payloadId: 'job-gone', payload: null, abandoned: true });
   });

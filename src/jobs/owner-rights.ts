@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts';
 import type { Database } from '../postgres/pool.ts';
-import { together } from '../together.ts';
+import { batch } from '../concurrency/batch.ts';
 import type { JobType } from './job-type.ts';
 
 /** What the owner of a job may do now: what it could when it asked does not count when the job runs. */
@@ -17,7 +17,7 @@ const NONE: Rights = { isAdmin: false, isLocked: false };
 
 /** Many that ask at the same time ask once. `tables`: the namespace's own. */
 export function createRights(tables: Pick<Database, 'query'>): RightsOf {
-  return together(async (accounts: readonly string[]) => {
+  return batch(async (accounts: readonly string[]) => {
     type Row = Rights & { readonly id: string };
     const rows = await tables.query<Row & Record<string, unknown>>({
       name: 'rights-of',

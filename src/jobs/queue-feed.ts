@@ -5,14 +5,14 @@ import type { Ownership } from '../log/ownership.ts';
 import { readVoids } from '../log/void-topic.ts';
 import { sleep } from '../lifecycle.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
-import type { ProjectorObserver } from '../projections/apply.ts';
-import { type Consumer, startConsumer } from '../projections/consumer.ts';
-import type { Consumers } from '../projections/consumers.ts';
-import type { StoredProgress } from '../projections/lag.ts';
-import { makeTables } from '../projections/generations.ts';
-import { headsOf, type Ledger } from '../projections/ledger.ts';
-import { createPostgresStore } from '../projections/postgres-store.ts';
-import { createProjector } from '../projections/projector.ts';
+import type { ProjectorObserver } from '../projections/engine/apply.ts';
+import { type Consumer, startConsumer } from '../projections/engine/consumer.ts';
+import type { Consumers } from '../projections/engine/consumers.ts';
+import type { StoredProgress } from '../projections/engine/lag.ts';
+import { makeTables } from '../projections/generations/generations.ts';
+import { headsOf, type StreamIndex } from '../event-store/stream-index.ts';
+import { createPostgresStore } from '../projections/engine/postgres-store.ts';
+import { createProjector } from '../projections/engine/projector.ts';
 import { queueOf, type QueueScope } from './queue.ts';
 import { MOMENT_MS } from './runner.ts';
 
@@ -38,7 +38,7 @@ export interface QueueFeedOptions {
 }
 
 /** Of jobs that other groups work on nothing is kept. Genesis streams are: their later records must be judged. */
-const headsOfQueue = ({ holds }: QueueScope): Ledger =>
+const headsOfQueue = ({ holds }: QueueScope): StreamIndex =>
   headsOf((first) => first.type === 'PartitionOpened' || (first.type === 'JobRequested' && holds(first.request)));
 
 export const jobPartitions = ({ all, namespace }: Placement) =>
@@ -63,8 +63,13 @@ export async function startQueueFeed(options: QueueFeedOptions): Promise<Consume
   const { log, placement, scope, database, logger, onCrash, consumers } = options;
   await database.use((client) => ensureQueue(client, options));
   return startConsumer({
-    ...{ log, database, logger, onCrash, consumers },
-    ...{ group: `${placement.namespace}.${scope.group}`, topics: [topicOf(placement.namespace, 'jobs')] },
+    log,
+    database,
+    logger,
+    onCrash,
+    consumers,
+    group: `${placement.namespace}.${scope.group}`,
+    topics: [topicOf(placement.namespace, 'jobs')],
     partitions: jobPartitions(placement),
     observer: observerOf(options),
     handlerOf: unhurried,

@@ -1,5 +1,5 @@
 import type { JobRequest, Repeat } from '../events/jobs.ts';
-import type { Applied, Projection, Rows } from '../projections/projection.ts';
+import type { Applied, Projection, Rows } from '../projections/engine/projection.ts';
 
 /** Which jobs a consumer group works on: a pure function of what was asked for. */
 export interface QueueScope {
@@ -16,21 +16,46 @@ function rowOf(stream: string, version: number, time: string, request: JobReques
   const { jobType, ownerId, parameters, payloadId, provider, total, attempts, backoff, priority, runAt, repeat } =
     request;
   return {
-    ...{ job_id: stream, version, lane: laneOf(jobType, provider), job_type: jobType, owner_id: ownerId, parameters },
-    ...{ payload_id: payloadId, provider, total, max_attempts: attempts, priority },
-    ...{ backoff: backoff.strategy, backoff_first_ms: backoff.firstMs, backoff_max_ms: backoff.maxMs },
-    ...{ run_at: runAt ?? time, ...(repeat ? repeatColumns(repeat) : ONCE), occurred: 0 },
-    ...{ state: 'waiting', due: !runAt && !repeat, attempt: 0, counted: 0, redo_through: 0 },
+    job_id: stream,
+    version,
+    lane: laneOf(jobType, provider),
+    job_type: jobType,
+    owner_id: ownerId,
+    parameters,
+    payload_id: payloadId,
+    provider,
+    total,
+    max_attempts: attempts,
+    priority,
+    backoff: backoff.strategy,
+    backoff_first_ms: backoff.firstMs,
+    backoff_max_ms: backoff.maxMs,
+    run_at: runAt ?? time,
+    ...(repeat ? repeatColumns(repeat) : ONCE),
+    occurred: 0,
+    state: 'waiting',
+    due: !runAt && !repeat,
+    attempt: 0,
+    counted: 0,
+    redo_through: 0,
   };
 }
 
 const ONCE = {
-  ...{ repeat_cron: null, repeat_zone: null, repeat_missed: null, repeat_until: null, repeat_count: null },
+  repeat_cron: null,
+  repeat_zone: null,
+  repeat_missed: null,
+  repeat_until: null,
+  repeat_count: null,
 } as const;
 
 const repeatColumns = ({ first, cron, timeZone, missed, until, count }: Repeat) => ({
   run_at: first,
-  ...{ repeat_cron: cron, repeat_zone: timeZone, repeat_missed: missed, repeat_until: until, repeat_count: count },
+  repeat_cron: cron,
+  repeat_zone: timeZone,
+  repeat_missed: missed,
+  repeat_until: until,
+  repeat_count: count,
 });
 
 /** The jobs of a consumer group that have not ended. */

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { AppError } from '../errors.ts';
 import { type Database, transaction } from '../postgres/pool.ts';
 import { JOB_LOADS, type JobLoad, REPEATING_OF } from '../projections/jobs.ts';
-import { together } from '../together.ts';
+import { batch } from '../concurrency/batch.ts';
 
 export interface QuotaOptions {
   readonly database: Database;
@@ -113,8 +113,8 @@ const UNCOUNTED = 1 / 20;
  */
 export function createQuota({ database, unfinished, rate, repeats: repeating }: QuotaOptions): MustHaveRoom {
   const limits = { unfinished, started: rate?.count ?? 0, seconds: rate?.seconds ?? 0, repeating };
-  const knownOf = remembering(together((accounts: readonly string[]) => countAll(database, limits, accounts)));
-  const take = together((asked: readonly Asking[]) => takeAll(database, limits, asked));
+  const knownOf = remembering(batch((accounts: readonly string[]) => countAll(database, limits, accounts)));
+  const take = batch((asked: readonly Asking[]) => takeAll(database, limits, asked));
 
   function mustBeCounted({ load, uncounted }: Known): boolean {
     const mine = uncounted.size + 1;

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Database } from '../postgres/pool.ts';
-import { together } from '../together.ts';
+import { batch } from '../concurrency/batch.ts';
 import { type Bounds, refusalBounds, within } from './backoff.ts';
 
 /** A mail whose recipient was refused for now. */
@@ -43,7 +43,7 @@ const LAST_PAUSE = { ms: 60_000, part: 0.05 };
 /** In the namespace's own tables, so that it outlasts every worker. What is refused at the same time is one commit. */
 export function createRefusals(tables: Database, mostMs: number): NoteRefusal {
   const keyOf = ({ jobId, item = ONLY_MAIL }: RefusedMail) => `${jobId}/${item}`;
-  const note = together(async (mails: readonly RefusedMail[]) => {
+  const note = batch(async (mails: readonly RefusedMail[]) => {
     const named = mails.map(({ jobId, item = ONLY_MAIL }) => ({ job_id: jobId, item }));
     const rows = await tables.query<Noted>({ name: 'note-refusals', text: NOTE, values: [JSON.stringify(named)] });
     const noted = new Map(rows.map((row) => [keyOf(row), row]));

@@ -1,14 +1,14 @@
-import { within } from '../deadline.ts';
-import { Doorbell } from '../doorbell.ts';
+import { within } from '../concurrency/deadline.ts';
+import { WakeSignal } from '../concurrency/wake-signal.ts';
 import { reasonOf } from '../errors.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { Leases, QueuedJob } from './leases.ts';
-import type { WorkInHand } from './work-in-hand.ts';
+import type { InFlightJobs } from './in-flight.ts';
 
 export interface RenewalOptions {
   readonly leases: Leases;
   readonly leaseMs: number;
-  readonly hand: WorkInHand;
+  readonly hand: InFlightJobs;
   readonly report: (message: string) => void;
 }
 
@@ -52,7 +52,7 @@ export function startRenewal({ leases, leaseMs, hand, report }: RenewalOptions):
 const isOver = ({ attempt }: QueuedJob, next: number | undefined) => next === undefined || next > attempt + 1;
 
 function everyNowAndThen(ms: number, act: () => Promise<void>): Renewal {
-  const bell = new Doorbell();
+  const bell = new WakeSignal();
   const stopping = new AbortController();
   const acting = (async () => {
     while (!stopping.signal.aborted) {
@@ -61,10 +61,10 @@ function everyNowAndThen(ms: number, act: () => Promise<void>): Renewal {
     }
   })();
   return {
-    now: () => bell.ring(),
+    now: () => bell.notify(),
     async stop() {
       stopping.abort();
-      bell.ring();
+      bell.notify();
       await acting;
     },
   };

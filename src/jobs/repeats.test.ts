@@ -9,8 +9,12 @@ const admin = { seconds: 900, isAdmin: true };
 describe('a repeat', () => {
   it('of a user ends after a year and after 1,000 times, one of an admin never', () => {
     expect(repeatFrom(utc('0 9 * * *'), user, NOW)).toEqual({
-      ...{ cron: '0 9 * * *', timeZone: 'UTC', first: '2026-03-02T09:00:00.000Z', missed: 'run-once' },
-      ...{ until: '2027-03-02T08:30:00.000Z', count: 1_000 },
+      cron: '0 9 * * *',
+      timeZone: 'UTC',
+      first: '2026-03-02T09:00:00.000Z',
+      missed: 'run-once',
+      until: '2027-03-02T08:30:00.000Z',
+      count: 1_000,
     });
     expect(repeatFrom(utc('0 9 * * *'), admin, NOW)).toMatchObject({ until: null, count: null });
   });
@@ -56,8 +60,12 @@ describe('a repeat', () => {
 
 describe('of times that have come', () => {
   const hourly = (given: Partial<DueRepeat> = {}): DueRepeat => ({
-    ...{ ...utc('0 * * * *'), at: new Date('2026-03-02T09:00:00Z'), missed: 'run-once', until: null },
-    ...{ count: null, occurred: 0 },
+    ...utc('0 * * * *'),
+    at: new Date('2026-03-02T09:00:00Z'),
+    missed: 'run-once',
+    until: null,
+    count: null,
+    occurred: 0,
     ...given,
   });
   const at = (time: string) => new Date(`2026-03-02T${time}Z`);
@@ -73,7 +81,10 @@ describe('of times that have come', () => {
     expect(dueOf(hourly(), now)).toEqual({ at: at('12:00:00'), occurs: true, passedOver: 3, next });
     expect(dueOf(hourly({ missed: 'skip' }), now)).toEqual({ at: at('12:00:00'), occurs: false, passedOver: 4, next });
     expect(dueOf(hourly({ missed: 'run-all' }), now)).toEqual({
-      ...{ at: at('09:00:00'), occurs: true, passedOver: 0, next: at('10:00:00') },
+      at: at('09:00:00'),
+      occurs: true,
+      passedOver: 0,
+      next: at('10:00:00'),
     });
   });
 

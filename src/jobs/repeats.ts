@@ -43,7 +43,11 @@ export function repeatFrom(
     throw new AppError('rejected', 'REPEATS_TOO_OFTEN', `It must not come more often than every ${shortest} seconds.`);
   }
   return {
-    ...{ cron, timeZone, first: first.toISOString(), missed, until: until?.toISOString() ?? null },
+    cron,
+    timeZone,
+    first: first.toISOString(),
+    missed,
+    until: until?.toISOString() ?? null,
     count: isAdmin ? null : MAX_OCCURRENCES,
   };
 }
@@ -114,7 +118,9 @@ export function dueOf(repeat: DueRepeat, now: Date): Due {
   const hasMore = next !== undefined && next <= now;
   const occurs = !hasMore && (missed !== 'skip' || now.getTime() - last.getTime() < LATE_MS);
   return {
-    ...{ at: last, occurs, passedOver: before + (occurs ? 0 : 1) },
+    at: last,
+    occurs,
+    passedOver: before + (occurs ? 0 : 1),
     next: occurs && isLast(occurred + 1, count) ? undefined : next,
   };
 }

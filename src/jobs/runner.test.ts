@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { queuedJob } from '../../test/support/jobs.ts';
 import type { Held, Leases, QueuedJob, Sharing } from './leases.ts';
 import { type Runner, type RunnerOptions, startRunner } from './runner.ts';
-import type { LeftAlone } from './work-in-hand.ts';
+import type { LeftAlone } from './in-flight.ts';
 
 /** Jest's clock does not reach the timers of `node:timers/promises`. */
 const wait = (ms: number, signal: AbortSignal) =>
@@ -99,14 +99,17 @@ async function start(jobs: readonly QueuedJob[], options: Partial<RunnerOptions>
   const reports: string[] = [];
   const runner = startRunner({
     leases: hand.leases,
-    ...{ lanes: () => [{ name: 'dummy', state: 'closed' }], concurrency: 2, leaseMs: LEASE_MS },
+    lanes: () => [{ name: 'dummy', state: 'closed' }],
+    concurrency: 2,
+    leaseMs: LEASE_MS,
     handle(job, signal) {
       const { promise, resolve, reject } = Promise.withResolvers<number | LeftAlone>();
       left.push(() => resolve(job.version));
       begun.push({ job, signal, finish: (outcome = job.version + 2) => resolve(outcome), fail: reject });
       return promise;
     },
-    ...{ wait, report: (message) => reports.push(message) },
+    wait,
+    report: (message) => reports.push(message),
     ...options,
   });
   running.push(runner);

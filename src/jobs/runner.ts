@@ -1,10 +1,10 @@
-import { Doorbell } from '../doorbell.ts';
+import { WakeSignal } from '../concurrency/wake-signal.ts';
 import { reasonOf } from '../errors.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { BreakerState } from './breakers.ts';
 import type { Leases, QueuedJob } from './leases.ts';
 import { startRenewal } from './renewal.ts';
-import { createWorkInHand, type HandleJob, type WorkInHand } from './work-in-hand.ts';
+import { createInFlightJobs, type HandleJob, type InFlightJobs } from './in-flight.ts';
 
 interface Lane {
   readonly name: string;
@@ -46,14 +46,14 @@ const FINISH_WITHIN_MS = 5_000;
 export function startRunner({ handle, report, wait = sleep, ...options }: RunnerOptions): Runner {
   const { leases, leaseMs } = options;
   const stopping = new AbortController();
-  const bell = new Doorbell();
-  const ring = () => bell.ring();
-  const hand = createWorkInHand(handle, report, ring);
+  const wakeSignal = new WakeSignal();
+  const wake = () => wakeSignal.notify();
+  const hand = createInFlightJobs(handle, report, wake);
   const taker = createTaker(options, hand, stopping.signal);
 
   async function turn(): Promise<void> {
     try {
-      await hand.letGo(leases, leaseMs);
+      await hand.releaseFinished(leases, leaseMs);
       if (await taker.take()) return;
       const isNoHurry = hand.running > 0 && taker.mayTakeMore();
       const moment = isNoHurry ? wait(MOMENT_MS, stopping.signal) : undefined;
@@ -65,7 +65,8 @@ export function startRunner({ handle, report, wait = sleep, ...options }: Runner
     }
   }
 
-  const waitForBell = (ms: number) => bell.wait(Math.min(LOOK_EVERY_MS, ms, hand.ended > 0 ? LET_GO_EVERY_MS : ms));
+  const waitForBell = (ms: number) =>
+    wakeSignal.wait(Math.min(LOOK_EVERY_MS, ms, hand.ended > 0 ? LET_GO_EVERY_MS : ms));
 
   const working = (async () => {
     while (!stopping.signal.aborted) await turn();
@@ -73,14 +74,14 @@ export function startRunner({ handle, report, wait = sleep, ...options }: Runner
   const renewal = startRenewal({ leases, leaseMs, hand, report });
 
   return {
-    wake: ring,
+    wake,
     look: () => renewal.now(),
     get running() {
       return hand.running;
     },
     async stop() {
       stopping.abort();
-      ring();
+      wake();
       await working;
       await finish(hand, wait);
       await renewal.stop();
@@ -91,7 +92,7 @@ export function startRunner({ handle, report, wait = sleep, ...options }: Runner
 }
 
 /** Leaves what runs some time to finish, and then breaks it off. */
-async function finish(hand: WorkInHand, wait: typeof sleep): Promise<void> {
+async function finish(hand: InFlightJobs, wait: typeof sleep): Promise<void> {
   const patience = new AbortController();
   await Promise.race([hand.finished(), wait(FINISH_WITHIN_MS, patience.signal)]);
   patience.abort();
@@ -105,7 +106,7 @@ type TakerOptions = Pick<RunnerOptions, 'leases' | 'lanes' | 'concurrency' | 'le
 const LOST_EVERY = 0.05;
 
 /** Takes jobs as long as there is room. */
-function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand: WorkInHand, stopping: AbortSignal) {
+function createTaker({ leases, lanes, concurrency, leaseMs }: TakerOptions, hand: InFlightJobs, stopping: AbortSignal) {
   let lookedForLostAt = -Infinity;
   let cameDueAt = -Infinity;
   const share = Math.ceil(concurrency / 2);

@@ -30,7 +30,8 @@ it('takes files of an account up to the limit, however many come at once, and th
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
   await others;
   await expect(files.mustHaveRoom('a', 0)).rejects.toMatchObject({
-    ...{ ...FULL, message: 'Your files take 1000 bytes; they may take 1000.' },
+    ...FULL,
+    message: 'Your files take 1000 bytes; they may take 1000.',
   });
 });
 

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
-import { together } from '../together.ts';
+import { batch } from '../concurrency/batch.ts';
 
 /** A file whose bytes count for an account. */
 export interface StoredFile {
@@ -87,7 +87,7 @@ export function createStoredFiles(tables: Database, most: number): StoredFiles {
     });
     return new Set(rows.map(({ name }) => name));
   }
-  const claimTogether = together(async (files: readonly StoredFile[]) => {
+  const claimTogether = batch(async (files: readonly StoredFile[]) => {
     const unique = [...new Map(files.map((file) => [file.name, file])).values()];
     const claimed = await claimAll(unique);
     return files.map(({ name }) => claimed.has(name));

@@ -11,7 +11,12 @@ const where = { topic: 'music.catalog', partition: 2 };
 const incarnation = '1b4e28ba-2fa1-41d2-883f-0016d3cca427';
 const written = genesisRecord(placement, where, incarnation);
 const opened: PartitionOpened = {
-  ...{ type: 'PartitionOpened', topic: 'music.catalog', partition: 2, partitions: 6, incarnation, ruleVersion: 2 },
+  type: 'PartitionOpened',
+  topic: 'music.catalog',
+  partition: 2,
+  partitions: 6,
+  incarnation,
+  ruleVersion: 2,
   owner: null,
 };
 

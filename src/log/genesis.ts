@@ -19,7 +19,13 @@ export function genesisRecord(
   const { topic, partition } = where;
   const { partitions } = placement;
   const opened: PartitionOpened = {
-    ...{ type: 'PartitionOpened', incarnation, topic, partition, partitions, ruleVersion: RULE_VERSION, owner },
+    type: 'PartitionOpened',
+    incarnation,
+    topic,
+    partition,
+    partitions,
+    ruleVersion: RULE_VERSION,
+    owner,
   };
   return toRecord(envelopeOf(SUBJECT, placement.genesisOf(where), { version: 0, id: '' }), encodeEvent(opened));
 }
@@ -36,7 +42,11 @@ export function ownerRecord(
 function envelopeOf(type: string, stream: string, { version, id: prev }: { version: number; id: string }): Envelope {
   const id = newId();
   return {
-    ...{ id, type, stream, version: version + 1, prev },
+    id,
+    type,
+    stream,
+    version: version + 1,
+    prev,
     time: new Date().toISOString(),
     actor: 'system',
     commandId: newId(),

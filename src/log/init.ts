@@ -85,7 +85,10 @@ async function begin(options: Locked): Promise<LogIdentity> {
 }
 
 const identityOf = ({ me }: Locked, incarnation: string, initialised: boolean): LogIdentity => ({
-  ...{ incarnation, initialised, owner: me ?? null, owned: true },
+  incarnation,
+  initialised,
+  owner: me ?? null,
+  owned: true,
 });
 
 async function make(options: Locked, { incarnation, owner }: LogIdentity): Promise<LogIdentity> {

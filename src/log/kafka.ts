@@ -6,7 +6,7 @@ import type { EventLog, Subscription } from './event-log.ts';
 import { createLogAdmin } from './kafka/admin.ts';
 import { createAppender } from './kafka/append.ts';
 import { createClient } from './kafka/client.ts';
-import { within } from '../deadline.ts';
+import { within } from '../concurrency/deadline.ts';
 import { failureOf } from './kafka/failure.ts';
 import { createReader, type Reader } from './kafka/reader.ts';
 import { groupTagOf } from './owner.ts';

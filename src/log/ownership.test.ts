@@ -11,7 +11,11 @@ const [me, other] = [
   { systemIdentifier: '7598765432109876543', databaseOid: '5' },
 ];
 const known = (more: Partial<LogIdentity>): LogIdentity => ({
-  ...{ incarnation: 'i', initialised: true, owner: me, owned: true, ...more },
+  incarnation: 'i',
+  initialised: true,
+  owner: me,
+  owned: true,
+  ...more,
 });
 const refusal = (identity: LogIdentity | undefined, madeBy?: typeof me | null, readOnly = false) =>
   refusalOf({ me, readOnly }, identity, madeBy);
@@ -56,7 +60,12 @@ describe('the owner', () => {
   const where = { topic: 'music.catalog', partition: 1 };
   const change = (owner: typeof me, version: number, stream = where) => {
     const event: OwnerChanged = {
-      ...{ type: 'OwnerChanged', incarnation: 'i', ...stream, owner, previousOwner: null, reason: 'adopted' },
+      type: 'OwnerChanged',
+      incarnation: 'i',
+      ...stream,
+      owner,
+      previousOwner: null,
+      reason: 'adopted',
       at: '2026-01-01T00:00:00.000Z',
     };
     const record = {

@@ -87,7 +87,8 @@ export async function readOwnership(
     text: 'SELECT topic, partition, version FROM log_ownership',
   });
   return createOwnership({
-    ...{ me: identity.owner, placement },
+    me: identity.owner,
+    placement,
     since: new Map(rows.map((row) => [partitionKey(row), row.version])),
     async lost(change) {
       try {

@@ -126,7 +126,11 @@ export async function inspectLog(log: EventLog, placement: Placement): Promise<I
   const wanted = topicsOf(placement);
   const found = new Map((await log.describe(wanted.map(({ topic }) => topic))).map((topic) => [topic.topic, topic]));
   const inspection: Inspection = {
-    ...{ faults: [], alarms: [], cut: [], missing: [], empty: [] },
+    faults: [],
+    alarms: [],
+    cut: [],
+    missing: [],
+    empty: [],
     incarnations: new Map(),
   };
   for (const topic of wanted) {

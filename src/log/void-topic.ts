@@ -79,7 +79,11 @@ export function voidIn(value: Buffer): PositionVoided | string {
 const isVoid = (event: { readonly type: string }): event is PositionVoided => event.type === 'PositionVoided';
 
 const toVoid = ({ topic, partition, offset, lastOffset: last, reason, at }: PositionVoided): DeclaredVoid => ({
-  ...{ topic, partition, offset, last, reason },
+  topic,
+  partition,
+  offset,
+  last,
+  reason,
   declaredAt: new Date(at),
 });
 
@@ -95,7 +99,13 @@ export async function publishVoids(place: VoidsPlace, voids: readonly DeclaredVo
     topic: voidsTopicOf(namespace),
     partition: 0,
     record: voidRecord({
-      ...{ type: 'PositionVoided', incarnation: identity.incarnation, topic, partition, offset, lastOffset, reason },
+      type: 'PositionVoided',
+      incarnation: identity.incarnation,
+      topic,
+      partition,
+      offset,
+      lastOffset,
+      reason,
       at: declaredAt.toISOString(),
     }),
   }));

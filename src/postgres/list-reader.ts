@@ -1,6 +1,6 @@
 import type { QueryConfig, QueryResultRow } from 'pg';
 import { unavailable } from '../errors.ts';
-import { type Claim, createPlaces, type Places } from '../places.ts';
+import { type Claim, createPlaces, type Places } from '../concurrency/places.ts';
 import type { Database } from './pool.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
-import { areAll, byFoundKeys, type List, MAX_KEYS, upToBytes } from './lists.ts';
-import type { Applied, Projection, Rows } from './projection.ts';
+import { areAll, byFoundKeys, type List, MAX_KEYS, upToBytes } from './engine/lists.ts';
+import type { Applied, Projection, Rows } from './engine/projection.ts';
 import { songsById, type SongSummary } from './songs.ts';
 
 export interface AlbumView {

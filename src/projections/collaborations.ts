@@ -1,4 +1,4 @@
-import type { Applied, Projection, Rows } from './projection.ts';
+import type { Applied, Projection, Rows } from './engine/projection.ts';
 
 function apply({ stream, event }: Applied, rows: Rows): void {
   switch (event.type) {

@@ -1,4 +1,4 @@
-import type { Applied, Projection, Rows } from './projection.ts';
+import type { Applied, Projection, Rows } from './engine/projection.ts';
 
 export interface JobAttempt {
   /** ISO 8601. */

@@ -1,7 +1,7 @@
 import type { JobFile, JobRequest, Repeat } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
 import { type JobAttempt, showAttempt, type StoredAttempt } from './job-attempts.ts';
-import type { Applied, Projection, Rows } from './projection.ts';
+import type { Applied, Projection, Rows } from './engine/projection.ts';
 
 export const JOB_STATES = [
   'scheduled',
@@ -67,21 +67,38 @@ function apply({ stream, version, time, event }: Applied, rows: Rows): void {
 }
 
 const NO_FILE = {
-  ...{ file_id: null, file_stored: null, file_name: null, file_kind: null, file_media_type: null, file_size: null },
+  file_id: null,
+  file_stored: null,
+  file_name: null,
+  file_kind: null,
+  file_media_type: null,
+  file_size: null,
 } as const;
 
 const fileColumns = ({ fileId, stored, name, kind, mediaType, size }: JobFile) => ({
-  ...{ file_id: fileId, file_stored: stored, file_name: name, file_kind: kind },
-  ...{ file_media_type: mediaType, file_size: size },
+  file_id: fileId,
+  file_stored: stored,
+  file_name: name,
+  file_kind: kind,
+  file_media_type: mediaType,
+  file_size: size,
 });
 
 const ONCE = {
-  ...{ repeat_cron: null, repeat_zone: null, repeat_missed: null, repeat_until: null, repeat_count: null },
+  repeat_cron: null,
+  repeat_zone: null,
+  repeat_missed: null,
+  repeat_until: null,
+  repeat_count: null,
 } as const;
 
 const repeatColumns = ({ first, cron, timeZone, missed, until, count }: Repeat) => ({
   run_at: first,
-  ...{ repeat_cron: cron, repeat_zone: timeZone, repeat_missed: missed, repeat_until: until, repeat_count: count },
+  repeat_cron: cron,
+  repeat_zone: timeZone,
+  repeat_missed: missed,
+  repeat_until: until,
+  repeat_count: count,
 });
 
 /** What a job has that is about to be done, for the first time or again. */
@@ -91,9 +108,15 @@ function rowOf(request: JobRequest) {
   const { jobType, ownerId, payloadId, parentId, replaces, runAt, repeat, total } = request;
   return {
     ...AGAIN,
-    ...{ owner_id: ownerId, type: jobType, state: runAt || repeat ? 'scheduled' : 'queued', total },
-    ...{ run_at: runAt, ...(repeat ? repeatColumns(repeat) : ONCE) },
-    ...{ payload_id: payloadId, parent_id: parentId, replaces },
+    owner_id: ownerId,
+    type: jobType,
+    state: runAt || repeat ? 'scheduled' : 'queued',
+    total,
+    run_at: runAt,
+    ...(repeat ? repeatColumns(repeat) : ONCE),
+    payload_id: payloadId,
+    parent_id: parentId,
+    replaces,
     ...NO_FILE,
   };
 }
@@ -250,7 +273,11 @@ export async function findJob(database: Database, id: string): Promise<FoundJob 
 function viewOf(row: JobRow): JobView {
   const { id, type, state, done, total, failed, run_at, finished_at } = row;
   return {
-    ...{ id, type, state, progress: { done, total, failed }, attempts: row.attempts.map(showAttempt) },
+    id,
+    type,
+    state,
+    progress: { done, total, failed },
+    attempts: row.attempts.map(showAttempt),
     createdAt: row.created_at.toISOString(),
     ...(run_at && { deliverAt: run_at.toISOString() }),
     ...(finished_at && { finishedAt: finished_at.toISOString() }),
@@ -262,7 +289,9 @@ function viewOf(row: JobRow): JobView {
 }
 
 const repeatOf = ({ repeat_zone, repeat_missed, repeat_until, repeat_count }: JobRow, cron: string): RepeatView => ({
-  ...{ cron, timeZone: repeat_zone ?? '', missed: repeat_missed ?? '' },
+  cron,
+  timeZone: repeat_zone ?? '',
+  missed: repeat_missed ?? '',
   ...(repeat_until && { until: repeat_until.toISOString() }),
   ...(repeat_count !== null && { count: repeat_count }),
 });

@@ -1,5 +1,5 @@
 import type { Database } from '../postgres/pool.ts';
-import type { Applied, Projection, Rows } from './projection.ts';
+import type { Applied, Projection, Rows } from './engine/projection.ts';
 
 function apply({ event }: Applied, rows: Rows): void {
   switch (event.type) {

@@ -1,6 +1,6 @@
 import type { ListReader } from '../postgres/list-reader.ts';
-import { byKey, type List } from './lists.ts';
-import type { Applied, Projection, Rows } from './projection.ts';
+import { byKey, type List } from './engine/lists.ts';
+import type { Applied, Projection, Rows } from './engine/projection.ts';
 
 export interface Activity {
   /** Of the account that did it; `deleted` when there is no such account any more. */
@@ -76,7 +76,10 @@ export function activitiesOf({ first, query }: ListReader, playlist: string): Li
   return {
     async next(most) {
       return (await rows.next(most))?.map(({ username, title, action, time }) => ({
-        ...{ username, title, action, time: time.toISOString() },
+        username,
+        title,
+        action,
+        time: time.toISOString(),
       }));
     },
   };

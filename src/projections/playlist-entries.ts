@@ -1,4 +1,4 @@
-import type { Applied, Projection, Rows } from './projection.ts';
+import type { Applied, Projection, Rows } from './engine/projection.ts';
 
 /** The version of what is not in the playlist any more. */
 const REMOVED = 0;

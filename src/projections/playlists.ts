@@ -1,8 +1,8 @@
 import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
-import { areAll, byFoundKeys, byKey, type List, MAX_KEYS, upToBytes } from './lists.ts';
+import { areAll, byFoundKeys, byKey, type List, MAX_KEYS, upToBytes } from './engine/lists.ts';
 import { IN_PLAYLIST, PLAYLIST_ORDER } from './playlist-entries.ts';
-import type { Applied, Projection, Rows } from './projection.ts';
+import type { Applied, Projection, Rows } from './engine/projection.ts';
 import { songsById, type SongSummary } from './songs.ts';
 
 export interface PlaylistSummary {
@@ -31,8 +31,12 @@ function apply({ stream, version, time, event }: Applied, rows: Rows): void {
   switch (event.type) {
     case 'PlaylistCreated':
       rows.put({
-        ...{ id: stream, version, name: event.name, owner_id: event.ownerId },
-        ...{ entries_version: version, deleted_at: null },
+        id: stream,
+        version,
+        name: event.name,
+        owner_id: event.ownerId,
+        entries_version: version,
+        deleted_at: null,
       });
       break;
     case 'PlaylistChanged':

@@ -7,7 +7,7 @@ import { likes } from './likes.ts';
 import { playlistActivities } from './playlist-activities.ts';
 import { playlistEntries } from './playlist-entries.ts';
 import { playlists } from './playlists.ts';
-import type { Projection } from './projection.ts';
+import type { Projection } from './engine/projection.ts';
 import { songs } from './songs.ts';
 
 /** Every read model. A change of any table, of `apply` or of `fold` needs a new READ_VERSION, and so a new build. */

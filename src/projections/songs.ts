@@ -3,9 +3,9 @@ import type { SongDetails } from '../events/catalog.ts';
 import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
 import { fold } from '../text.ts';
-import { together } from '../together.ts';
-import { byFoundKeys, type List, MAX_KEYS } from './lists.ts';
-import type { Applied, Projection, Rows } from './projection.ts';
+import { batch } from '../concurrency/batch.ts';
+import { byFoundKeys, type List, MAX_KEYS } from './engine/lists.ts';
+import type { Applied, Projection, Rows } from './engine/projection.ts';
 
 export interface SongSummary {
   readonly id: string;
@@ -45,8 +45,14 @@ function apply({ stream, version, event }: Applied, rows: Rows): void {
 
 function columnsOf({ title, year, genre, performer, duration, albumId }: SongDetails) {
   return {
-    ...{ title, year, genre, performer, duration, album_id: albumId },
-    ...{ folded_title: fold(title), folded_performer: fold(performer) },
+    title,
+    year,
+    genre,
+    performer,
+    duration,
+    album_id: albumId,
+    folded_title: fold(title),
+    folded_performer: fold(performer),
   };
 }
 
@@ -111,7 +117,7 @@ export function songMentions(database: Database): (id: string) => Promise<SongMe
     const songs = new Map(rows.map(({ id, ...song }) => [id, song]));
     return ids.map((id) => songs.get(id));
   };
-  return together(mentionsOf, 500);
+  return batch(mentionsOf, 500);
 }
 
 export type SongMention = Pick<SongDetails, 'title' | 'performer' | 'year'>;
@@ -148,7 +154,9 @@ type Read = Database['query'];
 
 /** The filter of a search, its texts as they are compared: what follows is given no other. */
 const foldedFilter = ({ title = '', performer = '', after }: SongFilter): SongFilter => ({
-  ...{ title: fold(title), performer: fold(performer), after },
+  title: fold(title),
+  performer: fold(performer),
+  after,
 });
 
 /** The first statement of a search by index. */

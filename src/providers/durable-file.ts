@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { writtenTogether } from '../together.ts';
+import { batchWrites } from '../concurrency/batch.ts';
 
 /** The end of the names of what is not yet whole; a crash can leave it behind. */
 export const PART = '.part';
@@ -46,7 +46,7 @@ export async function syncDirectories(innermost: string, outermost: string): Pro
 }
 
 /** What many wait for at the same time is done once, after the last of them has asked. */
-export const syncDirectory = writtenTogether<string>((directories) => Promise.all([...new Set(directories)].map(sync)));
+export const syncDirectory = batchWrites<string>((directories) => Promise.all([...new Set(directories)].map(sync)));
 
 /** A file or a directory. */
 export async function sync(file: string): Promise<void> {

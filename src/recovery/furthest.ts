@@ -1,7 +1,7 @@
 import type { Placement } from '../events/placement.ts';
 import { partitionKey, type TopicPartition } from '../events/record.ts';
 import type { Database } from '../postgres/pool.ts';
-import { type Generation, listGenerations } from '../projections/generations.ts';
+import { type Generation, listGenerations } from '../projections/generations/generations.ts';
 
 /** How far Postgres has applied a partition, and the schema of the read models that have come so far. */
 export interface Applied extends TopicPartition {

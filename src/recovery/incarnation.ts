@@ -9,8 +9,8 @@ import { deadLettersOf, topicsOf } from '../log/topics.ts';
 import { readVoids } from '../log/void-topic.ts';
 import type { VoidTest } from '../log/voids.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
-import { sight } from '../projections/arbitrate.ts';
-import { verifyPartition } from '../projections/verify.ts';
+import { classify } from '../event-store/arbitrate.ts';
+import { verifyPartition } from '../projections/generations/verify.ts';
 import { type Applied, furthestApplied, knownFrom, knownIds } from './furthest.ts';
 import { noteStep, type Recovery } from './note.ts';
 import { type PartitionSurvey, type Survey, surveyOurs, type SurveyOptions, voidsPlaceOf } from './survey.ts';
@@ -68,9 +68,9 @@ async function stagePartition(
   let nth = 0;
   for await (const entries of entriesFrom(log, { ...survey, offset: Math.min(next, differsAt) }, end)) {
     const records = entries.flatMap((entry): StagedRecord[] => {
-      const sighting = sight(entry, { belongs: placement.belongs, isVoid });
-      if (sighting.kind !== 'claim') return [];
-      const { record, envelope } = sighting;
+      const classification = classify(entry, { belongs: placement.belongs, isVoid });
+      if (classification.kind !== 'claim') return [];
+      const { record, envelope } = classification;
       if (known.has(envelope.id) || envelope.stream === genesis) return [];
       return [{ ...record, headers: ownHeaders(record.headers), id: envelope.id }];
     });
@@ -99,7 +99,12 @@ async function keep(
   records: readonly StagedRecord[],
 ) {
   const rows = records.map(({ id, key, value, headers }, index) => ({
-    ...{ topic, partition, nth: from + index, record_id: id, key, headers },
+    topic,
+    partition,
+    nth: from + index,
+    record_id: id,
+    key,
+    headers,
     value: value.toString('base64'),
   }));
   await client.query(

@@ -14,8 +14,13 @@ export function waysOf({ kind, partitions, incarnations, hasHoles }: Survey): re
   const isReadable = !hasHoles && partitions.every(({ stopsAt }) => stopsAt === undefined);
   const canFollow = isReadable && new Set(incarnations.values()).size === 1;
   const ways: Record<Case, readonly Way[]> = {
-    ...{ unknown: [], unusable: [], equal: [], ahead: ['restored'], foreign: [] },
-    ...{ short: ['append', 'anew'], differs: ['anew'] },
+    unknown: [],
+    unusable: [],
+    equal: [],
+    ahead: ['restored'],
+    foreign: [],
+    short: ['append', 'anew'],
+    differs: ['anew'],
   };
   return canFollow && ['short', 'differs', 'foreign'].includes(kind) ? [...ways[kind], 'follow'] : ways[kind];
 }

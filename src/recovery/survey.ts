@@ -7,7 +7,7 @@ import { type Inspection, inspectLog } from '../log/topics.ts';
 import { readVoids, type VoidsPlace } from '../log/void-topic.ts';
 import type { DeclaredVoid } from '../log/voids.ts';
 import type { Database } from '../postgres/pool.ts';
-import { verifyPartition } from '../projections/verify.ts';
+import { verifyPartition } from '../projections/generations/verify.ts';
 import { consumersOf, type StoredPosition } from './consumers.ts';
 import { forgetRecovery } from './note.ts';
 import { type Applied, furthestApplied, knownIds, typesFrom } from './furthest.ts';
@@ -56,7 +56,9 @@ export interface Survey {
 
 /** Where the voids are found by which a recovery judges the log, as every judge does. */
 export const voidsPlaceOf = ({ log, placement, admin }: SurveyOptions): VoidsPlace => ({
-  ...{ log, namespace: placement.namespace, database: admin },
+  log,
+  namespace: placement.namespace,
+  database: admin,
 });
 
 /** Finds out how log and Postgres stand to each other. Reads the whole log, and changes nothing. */
@@ -130,7 +132,9 @@ async function compare(
   if (end.offset > 0) {
     await verifyPartition(
       {
-        ...{ log, placement, voids },
+        log,
+        placement,
+        voids,
         corrupt: ({ offset }) => stops.push(offset),
         accepted({ offset }, { id }) {
           if (known.get(offset) === id) known.delete(offset);

@@ -5,7 +5,7 @@ import { accessChannel } from '../accounts/access-changes.ts';
 import { createAccounts } from '../accounts/accounts.ts';
 import { createPasswords } from '../accounts/passwords.ts';
 import { createSessions } from '../accounts/sessions.ts';
-import { createAnswers } from '../cache/answers.ts';
+import { createResponseCache } from '../cache/response-cache.ts';
 import { type Config, dummySecondsOf } from '../config.ts';
 import { reasonOf } from '../errors.ts';
 import { topicOf } from '../events/placement.ts';
@@ -16,29 +16,33 @@ import { createAccept } from '../jobs/accept.ts';
 import { MADE_BY_JOBS } from '../jobs/job-types.ts';
 import type { Health } from '../http/health.ts';
 import { rateOf } from '../http/rate-limits.ts';
-import { COVERS } from '../http/routes/covers.ts';
+import { COVERS } from '../http/routes/albums/covers.ts';
 import { startHttp } from '../http/server.ts';
 import { type KeyName, keysOf } from '../keys.ts';
 import { listen } from '../postgres/listen.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import { openRows } from '../postgres/rows.ts';
 import { coversAmong } from '../projections/albums.ts';
-import { tellsAll } from '../projections/guard.ts';
-import { throttled } from '../throttle.ts';
+import { tellsAll } from '../projections/generations/guard.ts';
+import { throttled } from '../concurrency/throttle.ts';
 import { type Context, pausesOf, quotaOf, storedFilesOf } from './context.ts';
-import type { Parts } from './parts.ts';
+import type { Services } from './parts.ts';
 
-export async function addApi(context: Context, health: Health, { reads, commands, files }: Parts): Promise<void> {
+export async function addApi(context: Context, health: Health, { reads, commands, files }: Services): Promise<void> {
   const { config, lifecycle, logger, registry, cache } = context;
   const { redis } = cache;
   const keys = await keysOf(config, path.resolve(config.DATA_DIR));
   const readOnly = config.READ_ONLY === 'on';
   if (!readOnly) addSweepers(context, { reads, files });
   const app = buildApp({
-    ...{ commands, database: reads, publicUrl: config.publicUrl, health, logger },
+    commands,
+    database: reads,
+    publicUrl: config.publicUrl,
+    health,
+    logger,
     ...(await openAccounts(context)),
     access: await openAccess(context),
-    answers: createAnswers({ ...cache, variant: variantOf(config), now: () => performance.now() }),
+    answers: createResponseCache({ ...cache, variant: variantOf(config), now: () => performance.now() }),
     files,
     stored: storedFilesOf(config, context.resources.admin),
     playlistDuplicates: config.PLAYLIST_DUPLICATES,
@@ -70,20 +74,35 @@ export async function addApi(context: Context, health: Health, { reads, commands
 }
 
 /** What accepts jobs and shows them. */
-function jobsOf({ config, resources, commits }: Context, { reads, commands, files }: Parts, linkKey: string) {
+function jobsOf({ config, resources, commits }: Context, { reads, commands, files }: Services, linkKey: string) {
   const { admin: tables } = resources;
   const catalogTopic = topicOf(config.NAMESPACE, 'catalog');
   const { mail } = config;
   const repeats = { seconds: config.REPEAT_SECONDS };
   const mustHaveRoom = quotaOf(config, reads);
   const accept = createAccept({
-    ...{ commands, database: reads, catalogTopic, files, mail, tables, now: Date.now },
-    ...{ attempts: config.JOB_ATTEMPTS, pauses: pausesOf(config), mustHaveRoom },
+    commands,
+    database: reads,
+    catalogTopic,
+    files,
+    mail,
+    tables,
+    now: Date.now,
+    attempts: config.JOB_ATTEMPTS,
+    pauses: pausesOf(config),
+    mustHaveRoom,
     stored: storedFilesOf(config, tables),
-    ...{ repeats, dummySeconds: dummySecondsOf(config) },
+    repeats,
+    dummySeconds: dummySecondsOf(config),
   });
   return {
-    ...{ accept, repeats, mustHaveRoom, tables, commits, mail, filesProvider: config.FILES_PROVIDER },
+    accept,
+    repeats,
+    mustHaveRoom,
+    tables,
+    commits,
+    mail,
+    filesProvider: config.FILES_PROVIDER,
     links: { keys: { current: linkKey, previous: config.LINK_KEY_PREVIOUS }, age: config.LINK_AGE },
     batch: { items: config.BATCH_ITEMS, bytes: config.BATCH_BYTES },
   };
@@ -94,7 +113,7 @@ const DAY_MS = 86_400_000;
 /** Clears away covers that no album has, and what jobs made long ago. */
 function addSweepers(
   { config, lifecycle, logger, resources }: Context,
-  { reads, files }: Omit<Parts, 'commands'>,
+  { reads, files }: Omit<Services, 'commands'>,
 ): void {
   const { log, placement } = resources;
   const say = (level: 'info' | 'warn', message: string) => logger[level](message);

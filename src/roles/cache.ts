@@ -1,17 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CacheServer, MARK_MS } from '../cache/cache.ts';
 import { createIncarnation, type Incarnation } from '../cache/incarnation.ts';
-import type { CacheRow } from '../cache/known-row.ts';
+import type { CacheRow } from '../cache/cache-state.ts';
 import { createMemoryCache } from '../cache/memory.ts';
 import { type CacheMeter, createCacheMeter } from '../cache/meter.ts';
 import { noCache } from '../cache/none.ts';
 import { createRedisCache } from '../cache/redis-cache.ts';
 import { connectRedis, type RedisConnection } from '../cache/redis.ts';
 import { openDatabase } from '../postgres/pool.ts';
-import { isOnlyOneRead, openCacheRow } from '../projections/cache-row.ts';
-import { hasReached } from '../projections/guard.ts';
-import type { ReadModel } from '../projections/read-model.ts';
-import { throttled } from '../throttle.ts';
+import { isOnlyOneRead, openCacheRow } from '../projections/engine/cache-row.ts';
+import { hasReached } from '../projections/generations/guard.ts';
+import type { ReadModel } from '../projections/generations/read-model.ts';
+import { throttled } from '../concurrency/throttle.ts';
 import type { RoleOptions } from './context.ts';
 
 /** What readers and projectors of a process share. */
@@ -46,7 +46,12 @@ export function addCache(context: RoleOptions): CacheParts {
   const row = openCacheRow(database);
   const meter = createCacheMeter(registry);
   const incarnation = createIncarnation({
-    ...{ server, row, now, meter, pause: (ms) => delay(ms), alone: inProcess && !follows },
+    server,
+    row,
+    now,
+    meter,
+    pause: (ms) => delay(ms),
+    alone: inProcess && !follows,
     generation: () => reads?.held()?.id,
     async mayBegin(generation) {
       if (!reads || !(await isOnlyOneRead(database, config.NAMESPACE, generation))) return false;
@@ -56,7 +61,12 @@ export function addCache(context: RoleOptions): CacheParts {
   });
   lifecycle.add('cache', incarnation);
   return {
-    ...{ server, row, incarnation, redis, meter, markMs },
+    server,
+    row,
+    incarnation,
+    redis,
+    meter,
+    markMs,
     readBy: (model) => void (reads = model),
   };
 }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
-import type { Word } from '../events/word.ts';
+import type { CommitNotice } from '../events/commit-notice.ts';
 import type { Faults } from '../faults.ts';
 import type { Probe } from '../http/health.ts';
 import { rateOf } from '../http/rate-limits.ts';
@@ -10,7 +10,7 @@ import { createStoredFiles } from '../jobs/stored-files.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { Ownership } from '../log/ownership.ts';
 import type { Database } from '../postgres/pool.ts';
-import type { Consumers } from '../projections/consumers.ts';
+import type { Consumers } from '../projections/engine/consumers.ts';
 import type { Resources } from '../resources.ts';
 import type { CacheParts } from './cache.ts';
 
@@ -43,11 +43,11 @@ export interface Context extends RoleOptions {
 /** How word of commits gets from the projector to the waiting handlers: in process, and by NOTIFY to other processes. */
 export interface Commits {
   /** Of this process' own projector. */
-  announce(word: Word): void;
+  announce(word: CommitNotice): void;
   /** From anywhere. */
-  hear(word: Word): void;
+  onCommit(word: CommitNotice): void;
   /** Calls back with every word until the returned function is called. */
-  onWord(listener: (word: Word) => void): () => void;
+  subscribe(listener: (word: CommitNotice) => void): () => void;
 }
 
 /** Where word of commits is sent to other processes. */

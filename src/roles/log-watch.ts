@@ -13,7 +13,10 @@ export function addLogWatch({ config, logger, lifecycle, registry, resources, pr
     registers: [registry],
   });
   const watch = watchLog({
-    ...{ log, placement, database: admin, everyMs: config.LOG_CHECK_SECONDS * 1_000 },
+    log,
+    placement,
+    database: admin,
+    everyMs: config.LOG_CHECK_SECONDS * 1_000,
     onAlarms(alarms) {
       gauge.set(alarms.length);
       if (alarms.length > 0) logger.error({ alarms }, 'the log is not as it must be');

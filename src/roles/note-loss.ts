@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts';
-import { createLostLog } from '../projections/lost-log.ts';
+import { createLostLog } from '../projections/engine/lost-log.ts';
 import { READ_VERSION } from '../projections/projections.ts';
 import type { Resources } from '../resources.ts';
 

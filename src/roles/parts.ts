@@ -1,27 +1,31 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type AppenderLimits, createAppender } from '../commands/appender.ts';
+import { type AppenderLimits, createAppender } from '../event-store/appender.ts';
 import { type Commands, createCommands } from '../commands/commands.ts';
-import { createPostgresStreams } from '../commands/postgres-streams.ts';
-import { createVerdicts } from '../commands/verdicts.ts';
+import { createPostgresStreams } from '../event-store/postgres-streams.ts';
+import { createVerdicts } from '../event-store/verdicts.ts';
 import type { Config } from '../config.ts';
 import { newId } from '../events/ids.ts';
-import { wordOf } from '../events/word.ts';
+import { parseNotice } from '../events/commit-notice.ts';
 import type { Files } from '../providers/files/files.ts';
 import { openFiles } from '../providers/files/providers.ts';
 import { listen } from '../postgres/listen.ts';
 import { lagProbe, mailProbe, quarantineProbe, readModelProbe, timed } from '../probes.ts';
-import { readProgress } from '../projections/consumer.ts';
-import { projectorGroup } from '../projections/feed.ts';
+import { readProgress } from '../projections/engine/consumer.ts';
+import { projectorGroup } from '../projections/engine/generation-projector.ts';
 import { READ_VERSION } from '../projections/projections.ts';
-import { openReadModel, type ReadModel } from '../projections/read-model.ts';
-import { watchStoredLag } from '../projections/stored-lag.ts';
-import { throttled } from '../throttle.ts';
+import { openReadModel, type ReadModel } from '../projections/generations/read-model.ts';
+import { watchStoredLag } from '../projections/engine/stored-lag.ts';
+import { throttled } from '../concurrency/throttle.ts';
 import { channelOf, type Context } from './context.ts';
 
 function addReads({ config, lifecycle, logger, resources, probes, cache, consumers }: Context): ReadModel {
   const { connection, admin, log, placement } = resources;
   const reads = openReadModel({
-    ...{ connection, namespace: config.NAMESPACE, version: READ_VERSION, max: 10, admin },
+    connection,
+    namespace: config.NAMESPACE,
+    version: READ_VERSION,
+    max: 10,
+    admin,
     ends: () => log.ends(placement.all),
     report: throttled((message) => logger.warn(message)),
   });
@@ -32,7 +36,10 @@ function addReads({ config, lifecycle, logger, resources, probes, cache, consume
       return generation && projectorGroup(placement, generation);
     },
     progress: () => readProgress(reads),
-    ...{ log, consumers, partitions: placement.all, besideMember: besideProjector },
+    log,
+    consumers,
+    partitions: placement.all,
+    besideMember: besideProjector,
   });
   Object.assign(probes, {
     reads: readModelProbe(reads),
@@ -46,7 +53,7 @@ function addReads({ config, lifecycle, logger, resources, probes, cache, consume
 }
 
 /** What those share who read and command. */
-export async function addParts(context: Context): Promise<Parts> {
+export async function addServices(context: Context): Promise<Services> {
   const { config, lifecycle } = context;
   const reads = addReads(context);
   const commands = addCommands(context, reads);
@@ -60,16 +67,26 @@ function addCommands({ config, lifecycle, logger, resources, commits, faults }: 
   const { log, placement, connection } = resources;
   const streams = createPostgresStreams(reads, config.NAMESPACE);
   const verdicts = lifecycle.add('verdicts', createVerdicts({ streams, pollMs: 150 }));
-  commits.onWord(verdicts.hear);
+  commits.subscribe(verdicts.onCommit);
   if (config.KAFKA_BROKERS) {
     const report = throttled((message) => logger.warn(message));
     lifecycle.add(
       'listener',
-      listen({ connection, channel: channelOf(config), onNotice: (notice) => commits.hear(wordOf(notice)), report }),
+      listen({
+        connection,
+        channel: channelOf(config),
+        onNotice: (notice) => commits.onCommit(parseNotice(notice)),
+        report,
+      }),
     );
   }
   return createCommands({
-    ...{ streams, appender: createAppender(log, appenderLimits(config)), verdicts, placement, newId, now: Date.now },
+    streams,
+    appender: createAppender(log, appenderLimits(config)),
+    verdicts,
+    placement,
+    newId,
+    now: Date.now,
     faults,
     pause: (retry) => delay(Math.random() * Math.min(50, 5 * 2 ** retry)),
     limits: {
@@ -86,7 +103,7 @@ const appenderLimits = ({ APPEND_IN_FLIGHT, APPEND_RECORDS, APPEND_BYTES }: Conf
   partitionBytes: APPEND_BYTES,
 });
 
-export interface Parts {
+export interface Services {
   readonly reads: ReadModel;
   readonly commands: Commands;
   readonly files: Files;

@@ -1,5 +1,5 @@
-import { type Feeds, startFeeds } from '../projections/feeds.ts';
-import { observeProjector } from '../projections/observe.ts';
+import { type GenerationProjectors, startGenerationProjectors } from '../projections/engine/generation-projectors.ts';
+import { observeProjector } from '../projections/engine/observe.ts';
 import { projections, READ_VERSION } from '../projections/projections.ts';
 import type { Context } from './context.ts';
 
@@ -16,12 +16,20 @@ export async function addProjector({
   ownership,
   faults,
   crash,
-}: Context): Promise<Feeds> {
+}: Context): Promise<GenerationProjectors> {
   const { log, placement, admin, connection } = resources;
   const { durable } = await log.durability(placement.topics);
   const synchronousCommit = config.PROJECTOR_COMMIT === 'sync' || (config.PROJECTOR_COMMIT === 'auto' && !durable);
-  const feeds = await startFeeds({
-    ...{ connection, log, placement, projections, logger, admin, version: READ_VERSION, synchronousCommit, faults },
+  const feeds = await startGenerationProjectors({
+    connection,
+    log,
+    placement,
+    projections,
+    logger,
+    admin,
+    version: READ_VERSION,
+    synchronousCommit,
+    faults,
     observer: observeProjector(logger, registry, commits.announce),
     onCrash: crash,
     consumers,

@@ -1,7 +1,7 @@
 import { SCOPES } from '../consumers/scopes.ts';
 import { jobPartitions, readQueueProgress } from '../jobs/queue-feed.ts';
 import { lagsProbe } from '../probes.ts';
-import { watchStoredLag } from '../projections/stored-lag.ts';
+import { watchStoredLag } from '../projections/engine/stored-lag.ts';
 import type { Context } from './context.ts';
 
 /** Shows the queues of jobs for which this process does not work: every process that does may be dead. */
@@ -11,7 +11,10 @@ export function addQueueLags({ config, lifecycle, resources, probes, consumers }
   const lags = others.map((scope) => {
     let isThere = false;
     const lag = watchStoredLag({
-      ...{ log, consumers, partitions: jobPartitions(placement), besideMember: false },
+      log,
+      consumers,
+      partitions: jobPartitions(placement),
+      besideMember: false,
       group: () => (isThere ? `${placement.namespace}.${scope.group}` : undefined),
       async progress() {
         const stored = await readQueueProgress(admin, placement, scope);

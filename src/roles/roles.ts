@@ -1,7 +1,7 @@
 import { collectDefaultMetrics } from 'prom-client';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import { noticesOf, type Word } from '../events/word.ts';
+import { noticesOf, type CommitNotice } from '../events/commit-notice.ts';
 import { createHealth, type Health } from '../http/health.ts';
 import { buildHealthApp } from '../http/health-app.ts';
 import { startHttp } from '../http/server.ts';
@@ -15,10 +15,10 @@ import { checkLog, LogRefused } from '../log/topics.ts';
 import { createNotifier } from '../postgres/listen.ts';
 import { namespacesWithData } from '../postgres/namespaces.ts';
 import { consumerProbe, consumersProbe, databaseProbe, lifeOf, logProbe } from '../probes.ts';
-import { Consumers } from '../projections/consumers.ts';
+import { Consumers } from '../projections/engine/consumers.ts';
 import { refuseUnfinished } from '../recovery/note.ts';
 import { openResources, type Resources } from '../resources.ts';
-import { throttled } from '../throttle.ts';
+import { throttled } from '../concurrency/throttle.ts';
 import { addCache } from './cache.ts';
 import { channelOf, type Commits, type Context, type RolesOptions } from './context.ts';
 import { addLogWatch } from './log-watch.ts';
@@ -48,7 +48,7 @@ export async function startRoles(options: RolesOptions): Promise<void> {
   if (config.KAFKA_BROKERS) addLogWatch(context);
   const feeds = has('projector') ? await addProjector(context) : undefined;
   if (feeds) context.probes.projector = consumerProbe(feeds.health, 'applied');
-  const parts = ACTIVE.some(has) ? await (await import('./parts.ts')).addParts(context) : undefined;
+  const parts = ACTIVE.some(has) ? await (await import('./parts.ts')).addServices(context) : undefined;
   if (parts && WORKING.some(has)) await (await import('./workers.ts')).addWorkers(context, parts);
   const hasApi = has('api');
   if (hasApi) (await import('./queue-lags.ts')).addQueueLags(context);
@@ -103,17 +103,17 @@ async function warnOfOtherNamespaces({ admin }: Resources, config: Config, logge
 
 function createCommits({ admin }: Resources, config: Config): Commits {
   const notify = config.KAFKA_BROKERS ? createNotifier(admin, channelOf(config)) : undefined;
-  const listeners = new Set<(word: Word) => void>();
-  const hear = (word: Word) => {
-    for (const listener of listeners) listener(word);
+  const listeners = new Set<(notice: CommitNotice) => void>();
+  const onCommit = (notice: CommitNotice) => {
+    for (const listener of listeners) listener(notice);
   };
   return {
-    hear,
-    announce(word) {
-      hear(word);
-      notify?.(noticesOf(word));
+    onCommit,
+    announce(notice) {
+      onCommit(notice);
+      notify?.(noticesOf(notice));
     },
-    onWord(listener) {
+    subscribe(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },

@@ -11,7 +11,7 @@ import { newId } from '../events/ids.ts';
 import { rateOf } from '../http/rate-limits.ts';
 import type { Database } from '../postgres/pool.ts';
 import { type Breakers, createBreakers } from '../jobs/breakers.ts';
-import { JobFailure, type JobType, type Tools } from '../jobs/job-type.ts';
+import { JobFailure, type JobType, type JobServices } from '../jobs/job-type.ts';
 import { createMailTurns, type MailRate } from '../jobs/mail-turns.ts';
 import { createRefusals } from '../jobs/refusals.ts';
 import type { StoredFiles } from '../jobs/stored-files.ts';
@@ -25,16 +25,16 @@ import { domainOf } from '../providers/mail/address.ts';
 import { type MailRegistry, openMail } from '../providers/mail/providers.ts';
 import { consumerProbe } from '../probes.ts';
 import { jobTimeOf } from '../projections/jobs.ts';
-import { throttled } from '../throttle.ts';
+import { throttled } from '../concurrency/throttle.ts';
 
 import { type Context, pausesOf, quotaOf, storedFilesOf } from './context.ts';
-import type { Parts } from './parts.ts';
+import type { Services } from './parts.ts';
 
 const ROLES = ['exporter', 'worker', 'scheduler'] as const;
 type WorkingRole = (typeof ROLES)[number];
 
 /** Those who work on jobs: exporters, workers and schedulers, as the configuration says. */
-export async function addWorkers(context: Context, { reads, commands, files }: Parts): Promise<void> {
+export async function addWorkers(context: Context, { reads, commands, files }: Services): Promise<void> {
   const { config, lifecycle, logger, resources, registry } = context;
   const roles = ROLES.filter((role) => config.ROLES.includes(role));
   if (roles.length === 0) return;
@@ -44,28 +44,50 @@ export async function addWorkers(context: Context, { reads, commands, files }: P
   const mail = lifecycle.add('mail', await openMail(config));
   const report = throttled((message) => logger.warn(message));
   const breakers = createBreakers({
-    ...{ tables, openMs: config.BREAKER_OPEN_SECONDS * 1_000, report },
+    tables,
+    openMs: config.BREAKER_OPEN_SECONDS * 1_000,
+    report,
     opening: { window: config.BREAKER_WINDOW, minCalls: config.BREAKER_MIN_CALLS, share: config.BREAKER_SHARE },
   });
   lifecycle.add('breakers', breakers);
   const worker = `${hostname()}-${process.pid}-${newId().slice(-8)}`;
   const tools = await toolsOf(context, { reads, commands, files, mail, breakers });
   const attempts = createAttempts({
-    ...{ worker, commands, log, placement, logger, registry, tables, tools, pauses: pausesOf(config) },
+    worker,
+    commands,
+    log,
+    placement,
+    logger,
+    registry,
+    tables,
+    tools,
+    pauses: pausesOf(config),
     faults: context.faults,
     attemptMs: config.JOB_ATTEMPT_SECONDS * 1_000,
   });
   const occurrences = createOccurrences({
-    ...{ commands, logger, mustHaveRoom: quotaOf(config, reads), now: Date.now },
+    commands,
+    logger,
+    mustHaveRoom: quotaOf(config, reads),
+    now: Date.now,
     rightsOf: createRights(tables),
     timeOf: (jobId) => jobTimeOf(reads, jobId),
   });
   const common = {
-    ...{ worker, connection, log, placement, logger, onCrash: context.crash, ready: () => reads.ready() },
-    ...{ consumers: context.consumers, ownership: context.ownership },
+    worker,
+    connection,
+    log,
+    placement,
+    logger,
+    onCrash: context.crash,
+    ready: () => reads.ready(),
+    consumers: context.consumers,
+    ownership: context.ownership,
     takeOverFrom: await takeOverFrom(context),
-    ...{ synchronousCommit: !durable, distributed: config.KAFKA_BROKERS !== undefined },
-    ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: config.JOB_LEASE_SECONDS * 1_000 },
+    synchronousCommit: !durable,
+    distributed: config.KAFKA_BROKERS !== undefined,
+    concurrency: config.WORKER_CONCURRENCY,
+    leaseMs: config.JOB_LEASE_SECONDS * 1_000,
   };
   const scopes: Record<WorkingRole, Pick<GroupOptions, 'scope' | 'handle' | 'lanes'>> = {
     exporter: { scope: EXPORTER, handle: attempts, lanes: lanesOf(EXPORTER, config, breakers) },
@@ -90,7 +112,7 @@ async function takeOverFrom({ config, resources: { admin } }: Context): Promise<
 /** What is personal in a job goes so long after its end. */
 const KEEP_MS = 30 * 86_400_000;
 
-interface ToolParts extends Parts {
+interface ToolParts extends Services {
   readonly mail: MailRegistry;
   readonly breakers: Breakers;
 }
@@ -98,7 +120,7 @@ interface ToolParts extends Parts {
 async function toolsOf(
   { config, faults, resources }: Context,
   { reads, commands, files, mail, breakers }: ToolParts,
-): Promise<Tools> {
+): Promise<JobServices> {
   const scratch = path.resolve(config.DATA_DIR, 'scratch', config.NAMESPACE);
   await mkdir(scratch, { recursive: true });
   const { admin: tables } = resources;
@@ -107,7 +129,10 @@ async function toolsOf(
     mailTurn: mailTurnOf(rateOf(config.RATE_MAILS), tables),
     noteRefusal: createRefusals(tables, config.MAIL_RETRY_HOURS * 3_600_000),
     failedDomainOf: (provider) => breakers.failedDomainOf(mailBreaker(provider)),
-    ...{ database: reads, commands, scratch, dummySeconds: config.DUMMY_SECONDS },
+    database: reads,
+    commands,
+    scratch,
+    dummySeconds: config.DUMMY_SECONDS,
     attemptMs: config.JOB_ATTEMPT_SECONDS * 1_000,
     files: guardedFiles(files, breakers, filesBreaker(config)),
     async send(provider, letter, signal) {
@@ -122,14 +147,14 @@ async function toolsOf(
 
 /** Another attempt would have no more room. */
 const claimOf =
-  ({ claim }: Pick<StoredFiles, 'claim'>): Tools['claim'] =>
+  ({ claim }: Pick<StoredFiles, 'claim'>): JobServices['claim'] =>
   (file) =>
     claim(file).catch((error: unknown) => {
       const isRefusal = error instanceof AppError && error.kind === 'too-many';
       throw isRefusal ? new JobFailure('never', error.code, error.message, { cause: error }) : error;
     });
 
-function mailTurnOf(rate: MailRate | undefined, tables: Database): Tools['mailTurn'] {
+function mailTurnOf(rate: MailRate | undefined, tables: Database): JobServices['mailTurn'] {
   if (!rate) return () => Promise.resolve();
   const take = createMailTurns(tables, rate);
   return async (mail) => {
@@ -150,7 +175,8 @@ function lanesOf(scope: QueueScope, config: Config, breakers: Breakers): GroupOp
     .flatMap((type) => lanesOfType(type, config));
   return () =>
     lanes.map(({ name, needs }) => ({
-      ...{ name, state: worst(needs.map((need) => breakers.stateOf(need))) },
+      name,
+      state: worst(needs.map((need) => breakers.stateOf(need))),
       failedDomain: needs.map((need) => breakers.failedDomainOf(need)).find((domain) => domain !== undefined),
     }));
 }

@@ -46,8 +46,13 @@ export function createProject(signal: AbortSignal): ComposeProject {
     name,
     url: 'http://localhost:5000',
     servers: {
-      ...{ PGHOST: '127.0.0.1', PGPORT: '5432', PGUSER: 'openmusic', PGPASSWORD: 'openmusic', PGDATABASE: 'openmusic' },
-      ...{ KAFKA_BROKERS: 'localhost:9092', REDIS_URL: 'redis://127.0.0.1:6379' },
+      PGHOST: '127.0.0.1',
+      PGPORT: '5432',
+      PGUSER: 'openmusic',
+      PGPASSWORD: 'openmusic',
+      PGDATABASE: 'openmusic',
+      KAFKA_BROKERS: 'localhost:9092',
+      REDIS_URL: 'redis://127.0.0.1:6379',
     },
     up: () => compose(['up', '--build', '--detach', '--wait', '--wait-timeout', String(HEALTHY_WITHIN_S)], signal),
     startWith: (settings) => {

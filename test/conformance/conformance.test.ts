@@ -10,9 +10,9 @@ import { entryOf } from '../../src/log/kafka/stored-record.ts';
 import { readGenesis } from '../../src/log/genesis.ts';
 import { voidIn } from '../../src/log/void-topic.ts';
 import { voidTestOf } from '../../src/log/voids.ts';
-import type { Ground } from '../../src/projections/arbitrate.ts';
-import { createJudge, eventOf } from '../../src/projections/judge.ts';
-import { PartitionState } from '../../src/projections/partition-state.ts';
+import type { LogRules } from '../../src/event-store/arbitrate.ts';
+import { createJudge, eventOf } from '../../src/event-store/judge.ts';
+import { PartitionState } from '../../src/event-store/partition-state.ts';
 import { batchBytes, packRecord } from '../support/stranger-batch.ts';
 import { contentOf, fileOf, kit } from './files.ts';
 import { type Bytes, type KitCase, type KitEntry, type KitVerdict, without } from './kit.ts';
@@ -61,7 +61,7 @@ async function judge(given: KitCase): Promise<KitVerdict[]> {
   const stops: string[] = [];
   const judging = createJudge({
     store: { heads: () => Promise.resolve(new Map()) },
-    ground: () => groundOf(given),
+    rules: () => rulesOf(given),
     stop: (_, reason) => Promise.resolve(void stops.push(reason)),
   });
   const from = { next: 0, fence: 0, fingerprint: '', leaderEpoch: 0 };
@@ -74,7 +74,7 @@ async function judge(given: KitCase): Promise<KitVerdict[]> {
     })),
     ...(judged?.losers ?? []).map(({ record, reason }) => ({ ...spanOf(record), ...loser(reason) })),
   ].sort((one, other) => one.offset - other.offset);
-  const next = entries[judged?.work.records.length ?? 0];
+  const next = entries[judged?.batch.records.length ?? 0];
   return next ? [...verdicts, { ...spanOf(next), verdict: 'stop', reason: stopOf(next) }] : verdicts;
 }
 
@@ -121,7 +121,7 @@ const spanOf = (entry: LogEntry) =>
 
 const placementOf = ({ topic, partitions }: KitCase) => createPlacement(topic.replace(/\.\w+$/, ''), partitions);
 
-function groundOf(given: KitCase): Ground {
+function rulesOf(given: KitCase): LogRules {
   const { belongs } = placementOf(given);
   const declared = given.voids.map((value) => voidIn(bytesOf(value)));
   const voids = declared.flatMap((each) =>

@@ -80,10 +80,20 @@ export function claim(making: Making = {}): RawRecord {
   const { event = { type: 'AlbumCreated', albumId: stream, name: 'Parachutes', year: 2000 } } = making;
   const value = making.value === undefined ? encodeEvent(event) : making.value;
   const own: Record<string, Raw | undefined> = {
-    ...{ ce_specversion: '1.0', ce_id: id, ce_source: '/openmusic', ce_type: subjectOf(event.type) },
-    ...{ ce_subject: stream, ce_time: '2026-11-22T21:06:18.353Z', ce_streamversion: String(version), ce_prev: prev },
-    ...{ ce_commandid: uuid(900), ce_actor: 'anonymous', ce_correlationid: 'r', ce_causationid: uuid(900) },
-    ...{ ce_bodyhash: '', 'content-type': 'application/avro' },
+    ce_specversion: '1.0',
+    ce_id: id,
+    ce_source: '/openmusic',
+    ce_type: subjectOf(event.type),
+    ce_subject: stream,
+    ce_time: '2026-11-22T21:06:18.353Z',
+    ce_streamversion: String(version),
+    ce_prev: prev,
+    ce_commandid: uuid(900),
+    ce_actor: 'anonymous',
+    ce_correlationid: 'r',
+    ce_causationid: uuid(900),
+    ce_bodyhash: '',
+    'content-type': 'application/avro',
     ...making.headers,
   };
   const headers = Object.entries(own).flatMap(([name, raw]) => (raw === undefined ? [] : [[name, raw] as const]));
@@ -97,7 +107,7 @@ const OURS =
     .concat('content-type')
     .sort();
 
-/** With the checksum of what it is, by the words of docs/log-format.md alone. */
+/** With the checksum of what it is, by the words of docs/reference/log-format.md alone. */
 export function sealed({ key, headers, value }: RawRecord): RawRecord {
   const parts = OURS.flatMap((name) => {
     const values = headers.filter(([each]) => each === name).map(([, raw]) => textOf(raw));

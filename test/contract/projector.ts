@@ -3,15 +3,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { OwnerChanged } from '../../src/events/genesis.ts';
 import type { LogRecord, TopicPartition } from '../../src/events/record.ts';
 import { declareVoid } from '../../src/log/voids.ts';
-import { createBuild, type Generation } from '../../src/projections/generations.ts';
-import type { Projection } from '../../src/projections/projection.ts';
+import { createBuild, type Generation } from '../../src/projections/generations/generations.ts';
+import type { Projection } from '../../src/projections/engine/projection.ts';
 import { projections } from '../../src/projections/projections.ts';
-import { listQuarantine, release } from '../../src/projections/quarantine.ts';
-import type { CommitOutcome, ProjectionStore } from '../../src/projections/store.ts';
-import { openFeedDatabase } from '../../src/projections/feed.ts';
-import { rebuild } from '../../src/projections/rebuild.ts';
-import { verifyLog } from '../../src/projections/verify.ts';
-import { tableChecksums } from '../../src/projections/checksums.ts';
+import { listQuarantine, release } from '../../src/projections/engine/quarantine.ts';
+import type { CommitOutcome, ProjectionStore } from '../../src/projections/engine/store.ts';
+import { openProjectorDatabase } from '../../src/projections/engine/generation-projector.ts';
+import { rebuild } from '../../src/projections/generations/rebuild.ts';
+import { verifyLog } from '../../src/projections/generations/verify.ts';
+import { tableChecksums } from '../../src/projections/generations/checksums.ts';
 import { byHand, type ByHand, type ByHandOptions } from '../support/by-hand.ts';
 import {
   chain,
@@ -543,7 +543,7 @@ export function projectorSuite(source: LogSource): void {
       for (const stream of streams) await appendOneByOne(core, chain(stream, ['fine', 'refused', 'fine too', 'last']));
       expect((await core.rows('quarantine')).length).toBe(2);
       expect(await core.rows('refusing')).toEqual(streams.toSorted().map((id) => ({ id, name: 'fine' })));
-      const owner = openFeedDatabase(core.rebuildOptions, await core.serving());
+      const owner = openProjectorDatabase(core.rebuildOptions, await core.serving());
       closing.push(() => owner.stop());
       expect(await release(owner, core.rebuildOptions.projections, streams[0]!)).toMatchObject({ version: 2 });
       await allow(true);
@@ -564,7 +564,7 @@ export function projectorSuite(source: LogSource): void {
       const bad = { ...claim({ stream, version: 4, prev: three!.id, value: undecodable }), id: four!.id };
       await appendOneByOne(core, [one!, two!, three!, bad]);
       await allow(true);
-      const owner = openFeedDatabase(core.rebuildOptions, await core.serving());
+      const owner = openProjectorDatabase(core.rebuildOptions, await core.serving());
       closing.push(() => owner.stop());
       const still = await release(owner, core.rebuildOptions.projections, stream);
       expect(still).toMatchObject({ stream, version: 4 });
@@ -597,7 +597,7 @@ export function projectorSuite(source: LogSource): void {
       await core.append(core.catalog(0), records[0]!);
       await hand.catchUp(); // remembers the stream as closed
       await allow(true);
-      const owner = openFeedDatabase(core.rebuildOptions, await core.serving());
+      const owner = openProjectorDatabase(core.rebuildOptions, await core.serving());
       closing.push(() => owner.stop());
       expect(await release(owner, core.rebuildOptions.projections, stream)).toBeUndefined();
       await core.append(core.catalog(0), records[1]!, records[2]!);
@@ -636,8 +636,13 @@ export function projectorSuite(source: LogSource): void {
     const stream = core.placement.genesisOf(where);
     const owner = { systemIdentifier: '7512345678901234567', databaseOid: '16384' };
     const event: OwnerChanged = {
-      ...{ type: 'OwnerChanged', incarnation: prev, ...where, owner, previousOwner: null },
-      ...{ reason: 'adopted', at: '2026-01-01T00:00:00.000Z' },
+      type: 'OwnerChanged',
+      incarnation: prev,
+      ...where,
+      owner,
+      previousOwner: null,
+      reason: 'adopted',
+      at: '2026-01-01T00:00:00.000Z',
     };
     const tables = async () => Promise.all(projections.map(async ({ table }) => (await core.rows(table.name)).length));
     const before = await tables();
@@ -655,7 +660,9 @@ export function projectorSuite(source: LogSource): void {
     const { partitions, faults } = await verifyLog({ ...core, voids: [] });
     expect(faults).toEqual([expect.stringContaining('partitions belong to different databases')]);
     expect(partitions.find(({ topic, partition }) => topic === where.topic && partition === 0)).toMatchObject({
-      ...{ owner, winners: 2, losers: { 'lost the race': 1 } },
+      owner,
+      winners: 2,
+      losers: { 'lost the race': 1 },
     });
     const again = await rebuild(core.rebuildOptions, new AbortController().signal);
     expect(again.differences).toEqual([]);

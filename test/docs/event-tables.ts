@@ -51,7 +51,7 @@ interface Row {
   readonly doc: string;
 }
 
-/** The tables of all events, as they stand in docs/log-format.md. */
+/** The tables of all events, as they stand in docs/reference/log-format.md. */
 export const eventTables = (): string => SECTIONS.map(sectionOf).join('\n');
 
 function sectionOf({ title, events }: Section): string {

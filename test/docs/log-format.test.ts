@@ -4,7 +4,7 @@ import { schemaVersions, typeOf } from '../../src/events/codec.ts';
 import { SECTIONS } from './event-tables.ts';
 import { PAGE, pageWithParts } from './log-format.ts';
 
-it('docs/log-format.md has the tables and the code that `npm run log-format` writes', async () => {
+it('docs/reference/log-format.md has the tables and the code that `npm run log-format` writes', async () => {
   const page = readFileSync(PAGE, 'utf8');
   expect(page).toBe(await pageWithParts(page));
 });

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { eventTables } from './event-tables.ts';
 
-export const PAGE = fileURLToPath(new URL('../../docs/log-format.md', import.meta.url));
+export const PAGE = fileURLToPath(new URL('../../docs/reference/log-format.md', import.meta.url));
 const reader = readFileSync(new URL('../../schemas/reader.py', import.meta.url), 'utf8');
 
 /** Functions of the Python reader, as they stand there. */

@@ -47,9 +47,14 @@ describe('a job', () => {
     const id = body?.data?.jobId ?? '';
     expect([status, headers.get('location')]).toEqual([202, expect.stringMatching(new RegExp(`/jobs/${id}$`))]);
     expect(await until(id, 'succeeded')).toEqual({
-      ...{ id, type: 'dummy', state: 'succeeded', progress: { done: 1, total: 1, failed: 0 }, result: {} },
+      id,
+      type: 'dummy',
+      state: 'succeeded',
+      progress: { done: 1, total: 1, failed: 0 },
+      result: {},
       attempts: [{ startedAt: expect.any(String), finishedAt: expect.any(String) }],
-      ...{ createdAt: expect.any(String), finishedAt: expect.any(String) },
+      createdAt: expect.any(String),
+      finishedAt: expect.any(String),
     });
   });
 
@@ -251,7 +256,11 @@ describe('an export', () => {
     expect([file.status, file.body]).toEqual([200, { playlist: { id: playlistId, name: 'Morning', songs } }]);
     expect(file.headers.get('content-disposition')).toContain(`${playlistId}.json`);
     expect((await as(owner).get('/files')).body?.data?.files).toContainEqual({
-      ...{ fileId: job.result?.fileId, kind: 'export', name: `${playlistId}.json`, size: file.text.length, jobId: id },
+      fileId: job.result?.fileId,
+      kind: 'export',
+      name: `${playlistId}.json`,
+      size: file.text.length,
+      jobId: id,
       createdAt: expect.any(String),
     });
     expect((await as(stranger).get('/files')).body?.data?.files).toEqual([]);

@@ -38,7 +38,11 @@ const READS = {
 type Read = keyof typeof READS;
 
 const songOf = ({ word, albumId }: Pick<World, 'word' | 'albumId'>, title = '') => ({
-  ...{ title: `${word} ${title}`, year: 2008, genre: 'Indie', performer: 'Coldplay', albumId },
+  title: `${word} ${title}`,
+  year: 2008,
+  genre: 'Indie',
+  performer: 'Coldplay',
+  albumId,
 });
 
 function cover(): FormData {

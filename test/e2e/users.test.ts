@@ -13,7 +13,9 @@ beforeAll(async () => {
 });
 
 const registration = (change: object = {}) => ({
-  ...{ username: newUsername(), password: 'secret', fullname: 'Somebody' },
+  username: newUsername(),
+  password: 'secret',
+  fullname: 'Somebody',
   ...change,
 });
 const logIn = (change: object = {}) =>

@@ -45,7 +45,10 @@ const guessAt = ({ username }: Person) =>
   );
 
 const departed = Array.from({ length: DEPARTED }, (_, n) => ({
-  ...{ username: `unknown ${n}`, password: 'secret', from: `10.0.${n >> 8}.${n & 255}`, leaves: true },
+  username: `unknown ${n}`,
+  password: 'secret',
+  from: `10.0.${n >> 8}.${n & 255}`,
+  leaves: true,
 }));
 
 interface Measured {

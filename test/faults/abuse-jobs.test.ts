@@ -22,8 +22,12 @@ let other: Person;
 beforeAll(async () => {
   app = await startJobsApp({
     env: {
-      ...{ DUMMY_SECONDS: String(DUMMY_SECONDS), STORED_BYTES: String(STORED_BYTES), RATE_COVERS: `${COVERS}/3600` },
-      ...{ MAIL_PROVIDERS: 'file', JOB_LEASE_SECONDS: '30', RATE_JOBS: '1000/60' },
+      DUMMY_SECONDS: String(DUMMY_SECONDS),
+      STORED_BYTES: String(STORED_BYTES),
+      RATE_COVERS: `${COVERS}/3600`,
+      MAIL_PROVIDERS: 'file',
+      JOB_LEASE_SECONDS: '30',
+      RATE_JOBS: '1000/60',
     },
   });
   other = await newPerson(app.url);

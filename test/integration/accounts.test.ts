@@ -74,7 +74,9 @@ async function startApi(
 }
 
 const registration = (change: object = {}) => ({
-  ...{ username: newUsername(), password: 'secret', fullname: 'Chris Martin' },
+  username: newUsername(),
+  password: 'secret',
+  fullname: 'Chris Martin',
   ...change,
 });
 
@@ -484,7 +486,9 @@ describe('while Postgres', () => {
   const to = () => ({ host: database.connection.host, port: database.connection.port });
   const UNAVAILABLE = { statusCode: 503, code: 'DATABASE_UNAVAILABLE', retryAfter: '1' };
   const told = ({ statusCode, headers, ...answer }: Awaited<ReturnType<Api['logIn']>>) => ({
-    ...{ statusCode, code: answer.json<{ code?: string }>().code, retryAfter: headers['retry-after'] },
+    statusCode,
+    code: answer.json<{ code?: string }>().code,
+    retryAfter: headers['retry-after'],
   });
 
   it('breaks connections, a login is 503, and then it works again', async () => {

@@ -284,7 +284,11 @@ async function shareWithOne(playlistId: string): Promise<void> {
 }
 
 const missing = {
-  ...{ albumId: 'album-none', songId: 'song-none', playlistId: 'playlist-none', jobId: 'job-none', cover: 'none.png' },
+  albumId: 'album-none',
+  songId: 'song-none',
+  playlistId: 'playlist-none',
+  jobId: 'job-none',
+  cover: 'none.png',
 };
 
 /** Whatever was there is gone, but for the files, which have no end of their own, and jobs, which stay. */
@@ -355,19 +359,35 @@ describe('the matrix', () => {
 
 /** What only the server says of things. */
 const NOT_FOR_CLIENTS = {
-  ...{ id: 'album-1', albumID: 'album-1', playlistid: 'playlist-1', userid: 'user-1', _id: '1' },
-  ...{ owner: 'user-1', ownerId: 'user-1', accountId: 'user-1', actor: 'user-1', entryId: 'entry-1', position: 0 },
-  ...{
-    role: 'admin',
-    isAdmin: true,
-    admin: true,
-    version: 7,
-    createdAt: '2020-01-01T00:00:00Z',
-    time: 0,
-    deleted: true,
-  },
-  ...{ commandId: newUsername(), collaborationId: 'collab-1', coverUrl: 'http://evil.test', cover: null, likes: 9 },
-  ...{ password_hash: 'x', passwordHash: 'x', accessToken: 'x', __proto: {}, constructor: {}, toString: 'x' },
+  id: 'album-1',
+  albumID: 'album-1',
+  playlistid: 'playlist-1',
+  userid: 'user-1',
+  _id: '1',
+  owner: 'user-1',
+  ownerId: 'user-1',
+  accountId: 'user-1',
+  actor: 'user-1',
+  entryId: 'entry-1',
+  position: 0,
+  role: 'admin',
+  isAdmin: true,
+  admin: true,
+  version: 7,
+  createdAt: '2020-01-01T00:00:00Z',
+  time: 0,
+  deleted: true,
+  commandId: newUsername(),
+  collaborationId: 'collab-1',
+  coverUrl: 'http://evil.test',
+  cover: null,
+  likes: 9,
+  password_hash: 'x',
+  passwordHash: 'x',
+  accessToken: 'x',
+  __proto: {},
+  constructor: {},
+  toString: 'x',
 };
 
 describe('what clients may not say', () => {

@@ -47,7 +47,9 @@ describe('turns', () => {
 
 describe('a report', () => {
   const comparison: Comparison = {
-    ...{ title: 'in some way', unit: '/s', notes: ['seen beside'] },
+    title: 'in some way',
+    unit: '/s',
+    notes: ['seen beside'],
     ours: { name: 'ours', values: [1_800, 2_000, 2_200] },
     limits: [{ name: 'bare', values: [9_000, 10_000, 10_000] }],
     asked: [{ limit: 'bare', atLeast: 0.25, from: 'far away' }, { atMost: 5_000 }],
@@ -57,8 +59,11 @@ describe('a report', () => {
     expect(linesOf(comparison)).toEqual([
       { name: 'ours', value: '2,000/s', spread: '1,800/s – 2,200/s', ratio: '', asked: '≤ 5,000/s: met' },
       {
-        ...{ name: 'bare', value: '10,000/s', spread: '9,000/s – 10,000/s' },
-        ...{ ratio: '20 % (20 % – 22 %)', asked: '≥ 25 % (far away): MISSED' },
+        name: 'bare',
+        value: '10,000/s',
+        spread: '9,000/s – 10,000/s',
+        ratio: '20 % (20 % – 22 %)',
+        asked: '≥ 25 % (far away): MISSED',
       },
     ]);
   });

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { CommandOutcome } from '../../src/commands/command.ts';
-import { commandIdOf, newId, thingIdOf } from '../../src/events/ids.ts';
+import { commandIdOf, newId, idFromCommand } from '../../src/events/ids.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
-import { startFeed } from '../../src/projections/feed.ts';
-import { createBuild, holdGeneration, type Generation } from '../../src/projections/generations.ts';
+import { startGenerationProjector } from '../../src/projections/engine/generation-projector.ts';
+import { createBuild, holdGeneration, type Generation } from '../../src/projections/generations/generations.ts';
 import { byHand } from '../support/by-hand.ts';
 import { type Api, claim, type Core, openCore, originOf } from '../support/core.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
@@ -215,7 +215,7 @@ describe('the state a process remembers', () => {
     const { albumExists } = await import('../../src/projections/albums.ts');
     const createSong = (commandId = newId()) =>
       mine.commands.song({
-        stream: thingIdOf('song', commandId),
+        stream: idFromCommand('song', commandId),
         origin: originOf({ commandId }),
         context: async () => ({ albumExists: await albumExists(mine.reads, id) }),
         command: {
@@ -430,7 +430,7 @@ function faultyLog(log: EventLog) {
 async function secondBuild(core: Core): Promise<Generation> {
   const { admin, rebuildOptions } = core;
   await core.starve();
-  const feed = await startFeed(rebuildOptions, await core.serving());
+  const feed = await startGenerationProjector(rebuildOptions, await core.serving());
   closing.push(() => feed.stop());
   const built = await admin.use((client) => createBuild(client, rebuildOptions));
   const text = `UPDATE generations SET generation = -generation, state = 'serving' WHERE id = $1`;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { createPlacement } from '../../src/events/placement.ts';
-import { newId, thingIdOf } from '../../src/events/ids.ts';
+import { newId, idFromCommand } from '../../src/events/ids.ts';
 import { partitionKey, showPosition, type TopicPartition } from '../../src/events/record.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { openKafkaLog } from '../../src/log/kafka.ts';
@@ -54,7 +54,7 @@ describeDistributed('consumers of the log', () => {
   function corruptJobIn(where: TopicPartition) {
     const placement = createPlacement(system.namespace, Number(system.env.PARTITIONS));
     for (;;) {
-      const stream = thingIdOf('job', newId());
+      const stream = idFromCommand('job', newId());
       if (placement.place(stream).partition === where.partition) return withCorruptHeader(claim({ stream }));
     }
   }

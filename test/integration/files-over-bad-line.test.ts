@@ -54,7 +54,8 @@ describeWithS3('a large file on its way to S3', (start) => {
     const files = await open({
       ...settings(),
       NAMESPACE: namespace(),
-      ...{ S3_ENDPOINT: `http://127.0.0.1:${proxy.port}`, S3_ANSWER_SECONDS: String(ANSWER_SECONDS) },
+      S3_ENDPOINT: `http://127.0.0.1:${proxy.port}`,
+      S3_ANSWER_SECONDS: String(ANSWER_SECONDS),
     });
     return {
       files,

@@ -2,11 +2,11 @@ import { randomInt } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { declareVoid } from '../../src/log/voids.ts';
 import { findAlbum } from '../../src/projections/albums.ts';
-import { differences, tableChecksums } from '../../src/projections/checksums.ts';
-import { startFeeds } from '../../src/projections/feeds.ts';
-import { createBuild, type Generation, listGenerations } from '../../src/projections/generations.ts';
+import { differences, tableChecksums } from '../../src/projections/generations/checksums.ts';
+import { startGenerationProjectors } from '../../src/projections/engine/generation-projectors.ts';
+import { createBuild, type Generation, listGenerations } from '../../src/projections/generations/generations.ts';
 import { projections, READ_VERSION } from '../../src/projections/projections.ts';
-import { rebuild, type RebuildOptions } from '../../src/projections/rebuild.ts';
+import { rebuild, type RebuildOptions } from '../../src/projections/generations/rebuild.ts';
 import { byHand } from '../support/by-hand.ts';
 import {
   type Api,
@@ -282,7 +282,7 @@ describe('a rebuild', () => {
     const core = await open();
     const old = await core.serving();
     const { default: pg } = await import('pg');
-    const { holdGeneration } = await import('../../src/projections/generations.ts');
+    const { holdGeneration } = await import('../../src/projections/generations/generations.ts');
     const reader = new pg.Client({ ...database.connection, options: `-c search_path=${old.schema},${core.namespace}` });
     await reader.connect();
     await holdGeneration(reader, core.namespace, 'read', old.id);
@@ -305,7 +305,9 @@ describe('a rebuild', () => {
 describe('the first start', () => {
   it('of two processes at once makes one build', async () => {
     const core = await open({ feeding: 'never-built' });
-    const feeds = await Promise.all([1, 2].map(() => startFeeds({ ...core.rebuildOptions, version: READ_VERSION })));
+    const feeds = await Promise.all(
+      [1, 2].map(() => startGenerationProjectors({ ...core.rebuildOptions, version: READ_VERSION })),
+    );
     for (const each of feeds) closing.push(() => each.stop());
     expect((await generationsOf(core)).map(({ build, state }) => [build, state])).toEqual([[1, 'serving']]);
     const api = await core.openApi();

@@ -6,8 +6,8 @@ import { decodeEvent } from '../../src/events/codec.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
 import { createPlacement } from '../../src/events/placement.ts';
 import type { Append } from '../../src/log/event-log.ts';
-import { rebuild } from '../../src/projections/rebuild.ts';
-import { verifyLog } from '../../src/projections/verify.ts';
+import { rebuild } from '../../src/projections/generations/rebuild.ts';
+import { verifyLog } from '../../src/projections/generations/verify.ts';
 import { type Core, embeddedSource, kafkaSource, type LogSource, openCore } from '../support/core.ts';
 import { createDatabase, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
 

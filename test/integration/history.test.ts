@@ -235,7 +235,9 @@ describe('found by its name is a fault planted in what people wrote:', () => {
   const refused = (status: number, code: string): Outcome => ({ kind: 'refused', status, code });
   const songs = () => `/playlists/${script.playlist}/songs`;
   const addition = (songId: string, title: string): AnyEvent => ({
-    ...{ type: 'SongsAddedToPlaylist', playlistId: script.playlist, rekeyed: [] },
+    type: 'SongsAddedToPlaylist',
+    playlistId: script.playlist,
+    rekeyed: [],
     entries: [{ entryId: 'entry-another', songId, title, orderKey: 'z' }],
   });
   /** One more song in the playlist of the script, by one of its people. */
@@ -256,7 +258,9 @@ describe('found by its name is a fault planted in what people wrote:', () => {
   it('a playlist that is shared by another than its owner', () => {
     const last = plant.chain(script.playlist).at(-1)!;
     const event: AnyEvent = {
-      ...{ type: 'CollaboratorAdded', playlistId: script.playlist, collaborationId: 'collab-1' },
+      type: 'CollaboratorAdded',
+      playlistId: script.playlist,
+      collaborationId: 'collab-1',
       accountId: script.former.id,
     };
     const forgery = { event, version: versionIn(last) + 1, prev: idIn(last), actor: script.former.id };

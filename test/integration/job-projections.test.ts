@@ -3,10 +3,10 @@ import type { JobEvent, JobFile, JobRequest } from '../../src/events/jobs.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import { jobAttempts } from '../../src/projections/job-attempts.ts';
 import { deadJobs, findJob, JOB_LOADS, jobs, jobsOf } from '../../src/projections/jobs.ts';
-import { fileOfJob, filesOf, findFiles } from '../../src/projections/made-files.ts';
-import { changesOf } from '../../src/projections/postgres-store.ts';
-import type { Applied } from '../../src/projections/projection.ts';
-import { bulkSql } from '../../src/projections/statement.ts';
+import { fileOfJob, filesOf, findFiles } from '../../src/projections/job-files.ts';
+import { changesOf } from '../../src/projections/engine/postgres-store.ts';
+import type { Applied } from '../../src/projections/engine/projection.ts';
+import { bulkSql } from '../../src/projections/engine/statement.ts';
 import { historyOf, repeatOf, timeOf, told } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
@@ -44,18 +44,31 @@ const [none, lost] = [
 ];
 const base = { id: 'job-1', type: 'dummy', state: 'queued', progress: none, attempts: [], createdAt: timeOf(0) };
 const ran = (begun: number, ended: number | null, error?: { code: string; message: string }) => ({
-  ...{ startedAt: timeOf(begun), finishedAt: ended === null ? null : timeOf(ended), ...(error && { error }) },
+  startedAt: timeOf(begun),
+  finishedAt: ended === null ? null : timeOf(ended),
+  ...(error && { error }),
 });
 const broke = { code: 'FAILED', message: 'it did not work' };
 const hopeless = { code: 'HOPELESS', message: 'never' };
 const over = { done: 3, total: 4, failed: 1 };
 
 const file: JobFile = {
-  ...{ fileId: 'file-1', stored: 'exports/job-1.json', name: 'a.json', kind: 'export', mediaType: 'application/json' },
+  fileId: 'file-1',
+  stored: 'exports/job-1.json',
+  name: 'a.json',
+  kind: 'export',
+  mediaType: 'application/json',
   size: 12,
 };
 const madeFile = (attempt: number): JobEvent => ({
-  ...{ type: 'JobCompleted', jobId: 'job-1', attempt, done: 1, total: 1, failed: 0, file, result: '{}' },
+  type: 'JobCompleted',
+  jobId: 'job-1',
+  attempt,
+  done: 1,
+  total: 1,
+  failed: 0,
+  file,
+  result: '{}',
 });
 
 const withPayload = (event: JobEvent, payloadId: string): JobEvent =>
@@ -98,7 +111,11 @@ describe('a job is shown', () => {
       'as done when it has occurred for the last time',
       [requested({ repeat }), occurred(first, null)],
       {
-        ...{ ...base, state: 'succeeded', deliverAt: first, finishedAt: timeOf(1), result: {} },
+        ...base,
+        state: 'succeeded',
+        deliverAt: first,
+        finishedAt: timeOf(1),
+        result: {},
         repeat: { cron: repeat.cron, timeZone: repeat.timeZone, missed: 'run-once' },
       },
       { version: 2 },
@@ -126,7 +143,11 @@ describe('a job is shown', () => {
       'with its result',
       [requested(of4), started(1), failed(1, 1), started(2, 1), completed(2)],
       {
-        ...{ ...base, state: 'succeeded', progress: over, finishedAt: timeOf(4), result: { lines: 4 } },
+        ...base,
+        state: 'succeeded',
+        progress: over,
+        finishedAt: timeOf(4),
+        result: { lines: 4 },
         attempts: [ran(1, 2, broke), ran(3, 4)],
       },
       { version: 5 },
@@ -135,8 +156,12 @@ describe('a job is shown', () => {
       'with its file',
       [requested(), started(1), madeFile(1)],
       {
-        ...{ ...base, state: 'succeeded', progress: { done: 1, total: 1, failed: 0 }, finishedAt: timeOf(2) },
-        ...{ attempts: [ran(1, 2)], result: { fileId: 'file-1', name: 'a.json', size: 12 } },
+        ...base,
+        state: 'succeeded',
+        progress: { done: 1, total: 1, failed: 0 },
+        finishedAt: timeOf(2),
+        attempts: [ran(1, 2)],
+        result: { fileId: 'file-1', name: 'a.json', size: 12 },
       },
       { version: 3 },
     ],
@@ -162,7 +187,9 @@ describe('a job is shown', () => {
       'as cancelled while it ran',
       [requested(), started(1), cancelled(1)],
       {
-        ...{ ...base, state: 'cancelled', finishedAt: timeOf(2) },
+        ...base,
+        state: 'cancelled',
+        finishedAt: timeOf(2),
         attempts: [ran(1, 2, { code: 'CANCELLED', message: 'The job was called off.' })],
       },
       { version: 3 },
@@ -273,7 +300,8 @@ describe('jobs of an account', () => {
 
 async function unfinishedOf(owners: readonly string[], unfinished: number): Promise<number[]> {
   const loads = await database.query<{ account: string; unfinished: number }>({
-    ...{ text: JOB_LOADS, values: [owners, unfinished, 0, 0] },
+    text: JOB_LOADS,
+    values: [owners, unfinished, 0, 0],
   });
   return loads.map((load) => load.unfinished);
 }
@@ -317,7 +345,11 @@ describe('files that jobs have made', () => {
     const rest = await filesOf(database, { owner: 'user-1', limit: 100, after });
     expect([...page, ...rest].map(({ fileId }) => fileId)).toEqual(expected);
     expect(page[0]).toEqual({
-      ...{ ...file, fileId: idOfFile(7), ownerId: 'user-1', createdAt: timeOf(2), jobId: idOf(7) },
+      ...file,
+      fileId: idOfFile(7),
+      ownerId: 'user-1',
+      createdAt: timeOf(2),
+      jobId: idOf(7),
     });
   });
 

@@ -13,12 +13,12 @@ import { partitionKey } from '../../src/events/record.ts';
 import { queueOf, type QueueScope } from '../../src/jobs/queue.ts';
 import { queueSchema, startQueueFeed } from '../../src/jobs/queue-feed.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
-import { streamHeads } from '../../src/projections/ledger.ts';
-import { changesOf, createPostgresStore } from '../../src/projections/postgres-store.ts';
-import type { Applied } from '../../src/projections/projection.ts';
-import { createProjector } from '../../src/projections/projector.ts';
-import { bulkSql } from '../../src/projections/statement.ts';
-import type { Commit, CommitOutcome, ProjectionStore } from '../../src/projections/store.ts';
+import { streamHeads } from '../../src/event-store/stream-index.ts';
+import { changesOf, createPostgresStore } from '../../src/projections/engine/postgres-store.ts';
+import type { Applied } from '../../src/projections/engine/projection.ts';
+import { createProjector } from '../../src/projections/engine/projector.ts';
+import { bulkSql } from '../../src/projections/engine/statement.ts';
+import type { Commit, CommitOutcome, ProjectionStore } from '../../src/projections/engine/store.ts';
 import { claim, type Core, openCore, withCorruptValue } from '../support/core.ts';
 import { type BareQueue, historyOf, newJobId, openQueue, repeatOf, SCOPES, timeOf, told } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
@@ -83,16 +83,41 @@ async function apply({ database }: BareQueue, scope: QueueScope, events: readonl
 }
 
 const row = {
-  ...{ job_id: 'job-1', lane: 'dummy', job_type: 'dummy', owner_id: 'user-1', parameters: '{}', payload_id: null },
-  ...{ provider: null, total: 1, max_attempts: 3, repeat_cron: null, repeat_zone: null, state: 'waiting' },
-  ...{ repeat_missed: null, repeat_until: null, repeat_count: null, occurred: 0, due: true },
-  ...{ priority: 0, backoff: 'exponential', backoff_first_ms: 1_000, backoff_max_ms: 300_000 },
-  ...{ attempt: 0, counted: 0, redo_through: 0, run_at: new Date(timeOf(0)), version: 1 },
+  job_id: 'job-1',
+  lane: 'dummy',
+  job_type: 'dummy',
+  owner_id: 'user-1',
+  parameters: '{}',
+  payload_id: null,
+  provider: null,
+  total: 1,
+  max_attempts: 3,
+  repeat_cron: null,
+  repeat_zone: null,
+  state: 'waiting',
+  repeat_missed: null,
+  repeat_until: null,
+  repeat_count: null,
+  occurred: 0,
+  due: true,
+  priority: 0,
+  backoff: 'exponential',
+  backoff_first_ms: 1_000,
+  backoff_max_ms: 300_000,
+  attempt: 0,
+  counted: 0,
+  redo_through: 0,
+  run_at: new Date(timeOf(0)),
+  version: 1,
 };
 const mailedRow = { ...row, lane: 'email:smtp', job_type: 'email', provider: 'smtp', payload_id: 'job-1', total: 4 };
 const repeatingRow = {
-  ...{ ...row, run_at: new Date(first), repeat_cron: repeat.cron, repeat_zone: repeat.timeZone },
-  ...{ repeat_missed: 'run-once', due: false },
+  ...row,
+  run_at: new Date(first),
+  repeat_cron: repeat.cron,
+  repeat_zone: repeat.timeZone,
+  repeat_missed: 'run-once',
+  due: false,
 };
 const later = '2031-01-01T00:00:00.000Z';
 
@@ -138,8 +163,11 @@ describe('the queue has', () => {
       [requested({ repeat }), repeatChanged(repeatOf('0 9 * * 1', 'Asia/Jakarta', later))],
       [
         {
-          ...{ ...repeatingRow, version: 2, run_at: new Date(later) },
-          ...{ repeat_cron: '0 9 * * 1', repeat_zone: 'Asia/Jakarta' },
+          ...repeatingRow,
+          version: 2,
+          run_at: new Date(later),
+          repeat_cron: '0 9 * * 1',
+          repeat_zone: 'Asia/Jakarta',
         },
       ],
     ],
@@ -371,7 +399,8 @@ describe('the first valid claim wins here as everywhere', () => {
     await member.catchUp();
     expect(await mine(stream)).toMatchObject({ row: { version: 1 }, head: { version: 3, record_id: three!.id } });
     expect(await queue.database.query({ text: 'SELECT stream, version FROM quarantine' })).toContainEqual({
-      ...{ stream, version: 2 },
+      stream,
+      version: 2,
     });
   });
 });
@@ -415,7 +444,9 @@ describe('a queue', () => {
     const said: number[] = [];
     const stop = await startFeed((commit) => said.push(commit.accepted.length));
     const database = openDatabase(core.connection, {
-      ...{ name: 'looking', max: 1, searchPath: [queueSchema(core.namespace, WORKER), core.namespace, 'public'] },
+      name: 'looking',
+      max: 1,
+      searchPath: [queueSchema(core.namespace, WORKER), core.namespace, 'public'],
     });
     closing.push(() => database.stop());
     const stream = newJobId();
@@ -447,14 +478,21 @@ it('a later record of a genesis stream is judged as everywhere', async () => {
   const stream = core.placement.genesisOf(where!);
   const owner = { systemIdentifier: '7512345678901234567', databaseOid: '16384' };
   const event: AnyEvent = {
-    ...{ type: 'OwnerChanged', incarnation: prev, ...where!, owner, previousOwner: null },
-    ...{ reason: 'claimed', at: timeOf(0) },
+    type: 'OwnerChanged',
+    incarnation: prev,
+    ...where!,
+    owner,
+    previousOwner: null,
+    reason: 'claimed',
+    at: timeOf(0),
   };
   const [changed, late] = [0, 1].map(() => claim({ stream, version: 2, prev, event }));
   await core.log.append([changed!, late!].map((record) => ({ ...where!, record })));
   const stop = await startFeed(silent);
   const database = openDatabase(core.connection, {
-    ...{ name: 'looking', max: 1, searchPath: [queueSchema(core.namespace, WORKER), core.namespace, 'public'] },
+    name: 'looking',
+    max: 1,
+    searchPath: [queueSchema(core.namespace, WORKER), core.namespace, 'public'],
   });
   closing.push(() => database.stop());
   const text = 'SELECT version, record_id FROM stream_heads WHERE stream = $1';

@@ -8,9 +8,17 @@ import { fromBufferPromise } from 'yauzl';
 import type { Commands } from '../../src/commands/commands.ts';
 import type { PlaylistCommand } from '../../src/commands/playlist.ts';
 import { unavailable } from '../../src/errors.ts';
-import { newId, thingIdOf } from '../../src/events/ids.ts';
+import { newId, idFromCommand } from '../../src/events/ids.ts';
 import { againFailedItems, createItems, type Items } from '../../src/jobs/items.ts';
-import type { JobFailure, JobPlan, JobType, PlanContext, Progress, Tools, Work } from '../../src/jobs/job-type.ts';
+import type {
+  JobFailure,
+  JobPlan,
+  JobType,
+  PlanContext,
+  Progress,
+  JobServices,
+  Work,
+} from '../../src/jobs/job-type.ts';
 import { createRefusals } from '../../src/jobs/refusals.ts';
 import { archive } from '../../src/jobs/types/archive.ts';
 import { emailBatch } from '../../src/jobs/types/email-batch.ts';
@@ -62,7 +70,7 @@ interface Asked {
 }
 
 async function ask(type: JobType, payload: unknown, context: Partial<PlanContext> = {}): Promise<Asked> {
-  const jobId = thingIdOf('job', newId());
+  const jobId = idFromCommand('job', newId());
   const mail = { enabled: [], standard: '' };
   const momentOf = () => Promise.resolve(undefined);
   const known = { jobId, caller: owner, isAdmin: false, database: api.reads, momentOf, files, mail, dummySeconds: 30 };
@@ -71,7 +79,7 @@ async function ask(type: JobType, payload: unknown, context: Partial<PlanContext
   return { jobId, type, plan };
 }
 
-interface AttemptAt extends Partial<Tools> {
+interface AttemptAt extends Partial<JobServices> {
   readonly attempt?: number;
   readonly ownerIsAdmin?: boolean;
   readonly signal?: AbortSignal;
@@ -85,10 +93,17 @@ function work(
   { attempt = 1, ownerIsAdmin = false, signal = never, items, progress, ...tools }: AttemptAt = {},
 ) {
   const given: Work = {
-    ...{ jobId, ownerId: owner, ownerIsAdmin, attempt, allowed: 5, pauses: { firstMs: 1, mostMs: 1 }, signal },
+    jobId,
+    ownerId: owner,
+    ownerIsAdmin,
+    attempt,
+    allowed: 5,
+    pauses: { firstMs: 1, mostMs: 1 },
+    signal,
     parameters: JSON.parse(JSON.stringify(plan.parameters)),
     payload: JSON.parse(JSON.stringify(plan.payload ?? null)),
-    ...{ provider: undefined, items: items ?? createItems(core.admin, jobId) },
+    provider: undefined,
+    items: items ?? createItems(core.admin, jobId),
     mustBeAllowed: () => Promise.resolve(),
     progress: (each) => Promise.resolve(progress?.(each)),
     once: async (_, act) => {
@@ -97,8 +112,12 @@ function work(
   };
   const send = () => Promise.reject(new Error('nothing is to be mailed'));
   const free = {
-    ...{ claim: () => Promise.resolve(), mailTurn: () => Promise.resolve(), dummySeconds: 30 },
-    ...{ noteRefusal: createRefusals(core.admin, DAY_MS), failedDomainOf: () => undefined, attemptMs: 600_000 },
+    claim: () => Promise.resolve(),
+    mailTurn: () => Promise.resolve(),
+    dummySeconds: 30,
+    noteRefusal: createRefusals(core.admin, DAY_MS),
+    failedDomainOf: () => undefined,
+    attemptMs: 600_000,
   };
   return type.work(given, { database: api.reads, commands: api.commands, files, send, scratch, ...free, ...tools });
 }
@@ -117,7 +136,7 @@ async function contentOf(name: string): Promise<Buffer> {
 
 /** What a job of that account has made. Resolves with the file's id. */
 async function madeFile(ownerId: string, name: string, content: string): Promise<string> {
-  const jobId = thingIdOf('job', newId());
+  const jobId = idFromCommand('job', newId());
   const stored = `reports/${jobId}.txt`;
   await files.put(stored, Buffer.from(content), 'text/plain');
   const fileId = jobId.replace('job-', 'file-');
@@ -180,7 +199,10 @@ describe('an archive', () => {
     const bare = (await api.createAlbum()).id;
     const asked = await pack([foreign, mine, 'file-none', album, bare]);
     expect(await work(asked)).toMatchObject({
-      ...{ done: 2, failed: 3, total: 5, result: { packed: 2, missing: 3 } },
+      done: 2,
+      failed: 3,
+      total: 5,
+      result: { packed: 2, missing: 3 },
       file: { stored: `archives/${asked.jobId}.zip`, kind: 'archive', mediaType: 'application/zip' },
     });
     expect(await unpacked(asked)).toEqual({ 'mine.txt': 'my text', [`${album}.png`]: 'a picture' });
@@ -280,7 +302,7 @@ describe('an archive', () => {
 
 async function newSong(title: string, more: { genre?: string; year?: number } = {}): Promise<string> {
   const origin = originOf();
-  const stream = thingIdOf('song', origin.commandId);
+  const stream = idFromCommand('song', origin.commandId);
   const details = { title, year: 2008, genre: 'Indie', performer: 'Coldplay', duration: null, albumId: null, ...more };
   const context = () => Promise.resolve({ albumExists: true });
   await api.commands.song({ stream, origin, command: { type: 'CreateSong', details }, context });
@@ -297,7 +319,7 @@ const addSong = (playlist: string, songId: string) =>
   inPlaylist(playlist, { type: 'AddSong', songId, entryId: newId(), duplicates: 'allow', actor: owner });
 
 async function newPlaylist(name: string, songIds: readonly string[], collaborators = 0): Promise<string> {
-  const stream = thingIdOf('playlist', newId());
+  const stream = idFromCommand('playlist', newId());
   await inPlaylist(stream, { type: 'CreatePlaylist', name, actor: owner });
   for (const songId of songIds) await addSong(stream, songId);
   for (let n = 0; n < collaborators; n++) {
@@ -308,7 +330,7 @@ async function newPlaylist(name: string, songIds: readonly string[], collaborato
 }
 
 /** A database on which something is done before a query whose text begins so, in between two of a transaction. */
-const meddling = (before: string, act: () => Promise<unknown>): Tools['database'] => ({
+const meddling = (before: string, act: () => Promise<unknown>): JobServices['database'] => ({
   ...api.reads,
   use: (look) =>
     api.reads.use((client) => {
@@ -349,7 +371,10 @@ describe('a report', () => {
       new Set([
         { id: empty, name: 'Empty', songCount: 0, collaborators: 0, songs: [] },
         {
-          ...{ id: morning, name: 'Morning', songCount: 3, collaborators: 2 },
+          id: morning,
+          name: 'Morning',
+          songCount: 3,
+          collaborators: 2,
           songs: [
             { id: yes, title: 'Yes', ...song },
             { id: no, title: 'No', ...song },
@@ -457,7 +482,11 @@ describe('an import', () => {
     );
   const album = (name: string) => ({ kind: 'album', name, year });
   const song = (title: string, of?: string) => ({
-    ...{ kind: 'song', title, year, genre: 'Indie', performer: 'Coldplay' },
+    kind: 'song',
+    title,
+    year,
+    genre: 'Indie',
+    performer: 'Coldplay',
     ...(of !== undefined && { album: of }),
   });
   const numbered = (count: number, name: string) => Array.from({ length: count }, (_, n) => `${name} ${n}`);
@@ -549,7 +578,7 @@ describe('an import', () => {
 
   it('tries lines again that were bad, when that is asked for', async () => {
     const origin = originOf();
-    const albumId = thingIdOf('album', origin.commandId);
+    const albumId = idFromCommand('album', origin.commandId);
     const asked = await importing([song('Early', albumId), { kind: 'bad' }]);
     expect(await work(asked)).toMatchObject({ result: { songs: 0, bad: 2 } });
     await api.createAlbum('It comes late', origin);
@@ -602,7 +631,7 @@ describe('a batch of mails', () => {
     /** A mail server that refuses these for now. */
     function serverWith(refused: readonly string[]) {
       const sent: string[] = [];
-      const send: Tools['send'] = (_provider, { to }) => {
+      const send: JobServices['send'] = (_provider, { to }) => {
         if (refused.includes(to)) return Promise.reject(new ProviderError('later', 'MAIL_DEFERRED', '450 greylisted'));
         sent.push(to);
         return Promise.resolve('250 OK');

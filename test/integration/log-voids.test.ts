@@ -67,7 +67,11 @@ function topicSuite(source: () => Parameters<typeof openCore>[0]['source']): voi
   const topic = () => `${core.namespace}.voids`;
   const alarms = async () => unpublishedAlarms(core.namespace, await readVoids(place()));
   const voidAt = (offset: number, last = offset) => ({
-    ...{ ...core.catalog(0), offset, last, reason: 'a disk lied', declaredAt },
+    ...core.catalog(0),
+    offset,
+    last,
+    reason: 'a disk lied',
+    declaredAt,
   });
 
   it('a void of the topic alone, as after a crash in between, frees the partition and is copied', async () => {
@@ -152,7 +156,11 @@ describe('the topic of voids of the embedded log', () => {
   it('has gaps where it was compacted, which are none', async () => {
     const place = { log: core.log, namespace: core.namespace, database: core.admin };
     const voids = [1, 1, 5].map((offset) => ({
-      ...{ ...core.catalog(0), offset, last: offset, reason: 'why', declaredAt },
+      ...core.catalog(0),
+      offset,
+      last: offset,
+      reason: 'why',
+      declaredAt,
     }));
     await publishVoids(place, voids);
     const text = `DELETE FROM log_records WHERE topic = $1 AND "offset" = 1`;

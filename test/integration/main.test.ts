@@ -149,13 +149,20 @@ describe('the .env of an earlier OpenMusic version', () => {
     const { connection } = database;
     const redis = await sharedRedis();
     const lines = {
-      ...{ HOST: '127.0.0.1', PORT: String(port) },
-      ...{ PGHOST: connection.host, PGPORT: String(connection.port), PGUSER: connection.user },
-      ...{ PGPASSWORD: connection.password, PGDATABASE: connection.database },
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      PGHOST: connection.host,
+      PGPORT: String(connection.port),
+      PGUSER: connection.user,
+      PGPASSWORD: connection.password,
+      PGDATABASE: connection.database,
       ...tokens,
       RABBITMQ_SERVER: 'amqp://localhost',
       ...(redis ? redisLines(redis) : {}),
-      ...{ SMTP_HOST: 'smtp.example.com', SMTP_PORT: '2525', SMTP_USER: 'user', SMTP_PASSWORD: 'password' },
+      SMTP_HOST: 'smtp.example.com',
+      SMTP_PORT: '2525',
+      SMTP_USER: 'user',
+      SMTP_PASSWORD: 'password',
     };
     const text = Object.entries(lines).map(([name, value]) => `${name}=${value}\n`);
     writeFileSync(path.join(cwd, '.env'), text.join(''));

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { AnyEvent } from '../../src/events/events.ts';
-import { newId, thingIdOf } from '../../src/events/ids.ts';
+import { newId, idFromCommand } from '../../src/events/ids.ts';
 import type { LogRecord } from '../../src/events/record.ts';
-import { currentMoments, playlistAt, type PlaylistMoment } from '../../src/projections/playlist-moments.ts';
+import { currentPositions, playlistAsOf, type PlaylistPosition } from '../../src/projections/playlist-as-of.ts';
 import { findPlaylist, playlistsOf, readersOf } from '../../src/projections/playlists.ts';
 import { type Api, claim, type Core, openCore } from '../support/core.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
@@ -44,23 +44,34 @@ const deleted: AnyEvent = { type: 'SongDeleted', songId: 'song-1', title: 't', p
 let keys = 0;
 const nextKey = () => `k${String((keys += 1)).padStart(6, '0')}`;
 const added = (songId: string, entryId = newId(), orderKey = nextKey()): AnyEvent => ({
-  ...{ type: 'SongsAddedToPlaylist', playlistId: playlist, rekeyed: [] },
+  type: 'SongsAddedToPlaylist',
+  playlistId: playlist,
+  rekeyed: [],
   entries: [{ entryId, songId, title: 'as it was added', orderKey }],
 });
 const removed = (songId: string, ...entryIds: string[]): AnyEvent => ({
-  ...{ type: 'SongRemovedFromPlaylist', playlistId: playlist, songId, entryIds },
-  ...{ title: 'as it was added', performer: 'p', year: 2000 },
+  type: 'SongRemovedFromPlaylist',
+  playlistId: playlist,
+  songId,
+  entryIds,
+  title: 'as it was added',
+  performer: 'p',
+  year: 2000,
 });
 const visible = { description: null, visibility: 'private' };
 const begun = (name: string): AnyEvent => ({
-  ...{ type: 'PlaylistCreated', playlistId: playlist, name, ownerId: 'user-1', ...visible },
+  type: 'PlaylistCreated',
+  playlistId: playlist,
+  name,
+  ownerId: 'user-1',
+  ...visible,
 });
 
-const newSong = () => thingIdOf('song', newId());
+const newSong = () => idFromCommand('song', newId());
 let playlist: string;
 
 beforeEach(async () => {
-  playlist = thingIdOf('playlist', newId());
+  playlist = idFromCommand('playlist', newId());
   await tell(playlist, begun('Morning'));
 });
 
@@ -73,30 +84,33 @@ async function addSongs(...titles: readonly string[]): Promise<string[]> {
 }
 
 async function nowOf(id: string) {
-  const [moment, twice] = await currentMoments(api.reads, [id, id], `${core.namespace}.catalog`);
+  const [moment, twice] = await currentPositions(api.reads, [id, id], `${core.namespace}.catalog`);
   expect(twice).toEqual(moment);
   return moment;
 }
 
-async function now(): Promise<PlaylistMoment> {
+async function now(): Promise<PlaylistPosition> {
   const moment = await nowOf(playlist);
   const { ownerId, ...rest } = moment!;
   expect(ownerId).toBe('user-1');
   return rest;
 }
 
-async function shown(moment: PlaylistMoment) {
-  const found = await playlistAt(api.reads, moment);
+async function shown(moment: PlaylistPosition) {
+  const found = await playlistAsOf(api.reads, moment);
   return found && { name: found.name, titles: found.songs.map(({ title }) => title) };
 }
 
 describe('a playlist is shown as it was', () => {
   it('with its songs in order, each as it is called', async () => {
     const songs = await addSongs('Yellow', 'Trouble', 'Sparks', 'Shiver');
-    expect(await playlistAt(api.reads, await now())).toEqual({
-      ...{ id: playlist, name: 'Morning' },
+    expect(await playlistAsOf(api.reads, await now())).toEqual({
+      id: playlist,
+      name: 'Morning',
       songs: ['Yellow', 'Trouble', 'Sparks', 'Shiver'].map((title, index) => ({
-        ...{ id: songs[index]!, title, performer: `${title} Band` },
+        id: songs[index]!,
+        title,
+        performer: `${title} Band`,
       })),
     });
   });
@@ -174,7 +188,7 @@ describe('a playlist is shown as it was', () => {
     await addSongs('Yellow');
     const moment = await now();
     const before = playlist;
-    playlist = thingIdOf('playlist', newId());
+    playlist = idFromCommand('playlist', newId());
     await tell(playlist, begun('Other'));
     await addSongs('Trouble', 'Sparks');
     expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
@@ -193,12 +207,14 @@ describe('nothing is shown', () => {
   it('of a moment whose events are not all there', async () => {
     await addSongs('Yellow');
     const moment = await now();
-    expect(await playlistAt(api.reads, { ...moment, version: moment.version + 1 })).toBeUndefined();
-    expect(await playlistAt(api.reads, { ...moment, playlistId: thingIdOf('playlist', newId()) })).toBeUndefined();
+    expect(await playlistAsOf(api.reads, { ...moment, version: moment.version + 1 })).toBeUndefined();
+    expect(
+      await playlistAsOf(api.reads, { ...moment, playlistId: idFromCommand('playlist', newId()) }),
+    ).toBeUndefined();
   });
 
   it('of a playlist that never was', async () => {
-    expect(await nowOf(thingIdOf('playlist', newId()))).toBeUndefined();
+    expect(await nowOf(idFromCommand('playlist', newId()))).toBeUndefined();
   });
 });
 
@@ -215,14 +231,21 @@ describe('events that no command makes yet are read:', () => {
     const songs = ['A', 'B', 'C'].map((_, index) => core.streamIn(index, 'song'));
     for (const [index, title] of ['A', 'B', 'C'].entries()) await tell(songs[index]!, created(title));
     const entries = songs.map((songId, index) => ({
-      ...{ entryId: entryIn('ABC'[index]!), songId, title: 'as it was added', orderKey: `a${index}` },
+      entryId: entryIn('ABC'[index]!),
+      songId,
+      title: 'as it was added',
+      orderKey: `a${index}`,
     }));
     await tell(playlist, { type: 'SongsAddedToPlaylist', playlistId: playlist, entries, rekeyed: [] });
     return songs;
   }
   const entryIn = (title: string) => `${playlist}.${title}`;
   const restored = (titles: string): AnyEvent => ({
-    ...{ type: 'PlaylistRestored', playlistId: playlist, restoredVersion: 2, name: 'Noon', description: null },
+    type: 'PlaylistRestored',
+    playlistId: playlist,
+    restoredVersion: 2,
+    name: 'Noon',
+    description: null,
     entries: Array.from(titles, (title, index) => ({ entryId: entryIn(title), orderKey: `a${index}` })),
   });
 
@@ -230,7 +253,8 @@ describe('events that no command makes yet are read:', () => {
     const [a] = await three();
     await mustShow('A B C');
     await tell(playlist, {
-      ...{ type: 'SongsMovedInPlaylist', playlistId: playlist },
+      type: 'SongsMovedInPlaylist',
+      playlistId: playlist,
       entries: [{ entryId: entryIn('A'), songId: a!, orderKey: 'a2' }],
       rekeyed: [{ entryId: entryIn('C'), orderKey: 'a3' }],
     });

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { AnyEvent } from '../../src/events/events.ts';
 import type { JobFile, JobRequest } from '../../src/events/jobs.ts';
-import { changesOf } from '../../src/projections/postgres-store.ts';
-import type { Applied, Projection } from '../../src/projections/projection.ts';
+import { changesOf } from '../../src/projections/engine/postgres-store.ts';
+import type { Applied, Projection } from '../../src/projections/engine/projection.ts';
 import { projections } from '../../src/projections/projections.ts';
-import { bulkSql } from '../../src/projections/statement.ts';
+import { bulkSql } from '../../src/projections/engine/statement.ts';
 import { BACKOFF, repeatOf } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
@@ -63,8 +63,10 @@ const songCreated = { type: 'SongCreated', songId, ...about } as const;
 const songChanged = { type: 'SongChanged', songId, ...other } as const;
 const songDeleted = { type: 'SongDeleted', songId, title: 'Trouble', performer: 'Others', year: 2001 } as const;
 const row = ({ albumId, ...rest }: typeof about | typeof other) => ({
-  ...{ ...rest, album_id: albumId },
-  ...{ folded_title: rest.title.toLowerCase(), folded_performer: rest.performer.toLowerCase() },
+  ...rest,
+  album_id: albumId,
+  folded_title: rest.title.toLowerCase(),
+  folded_performer: rest.performer.toLowerCase(),
 });
 
 const entry = (entryId: string, orderKey: string) => ({ entryId, songId, title: 'Yellow', orderKey });
@@ -75,15 +77,26 @@ const second = songsAdded(entry('e2', 'a1'));
 const both = songsAdded(entry('e1', 'a0'), entry('e2', 'a1'));
 const between = { ...songsAdded(entry('e3', 'a1')), rekeyed: [{ entryId: 'e2', orderKey: 'a2' }] };
 const moved: AnyEvent = {
-  ...{ type: 'SongsMovedInPlaylist', playlistId, entries: [{ entryId: 'e1', songId, orderKey: 'a1' }] },
+  type: 'SongsMovedInPlaylist',
+  playlistId,
+  entries: [{ entryId: 'e1', songId, orderKey: 'a1' }],
   rekeyed: [{ entryId: 'e2', orderKey: 'a0' }],
 };
 const taken: AnyEvent = {
-  ...{ type: 'SongRemovedFromPlaylist', playlistId, songId, entryIds: ['e1', 'e2'] },
-  ...{ title: 'Yellow', performer: 'Coldplay', year: 2000 },
+  type: 'SongRemovedFromPlaylist',
+  playlistId,
+  songId,
+  entryIds: ['e1', 'e2'],
+  title: 'Yellow',
+  performer: 'Coldplay',
+  year: 2000,
 };
 const restored: AnyEvent = {
-  ...{ type: 'PlaylistRestored', playlistId, restoredVersion: 2, name: 'Noon', description: 'again' },
+  type: 'PlaylistRestored',
+  playlistId,
+  restoredVersion: 2,
+  name: 'Noon',
+  description: 'again',
   entries: [{ entryId: 'e2', orderKey: 'a5' }],
 };
 const visible = { description: null, visibility: 'private' };
@@ -105,22 +118,30 @@ const playlist = (...events: readonly AnyEvent[]) =>
 const morning = { id: 'playlist-1', name: 'Morning', owner_id: 'user-1', entries_version: 1, deleted_at: null };
 const place = { playlist_id: 'playlist-1', song_id: 'song-1' };
 const activity = (version: number, action: 'add' | 'delete', nth = 0) => ({
-  ...{ id: `playlist-1/${version}/${nth}`, playlist_id: 'playlist-1', version, place: nth, actor: 'user-1' },
-  ...{ title: 'Yellow', action, time: new Date('2026-01-01T00:00:00.000Z') },
+  id: `playlist-1/${version}/${nth}`,
+  playlist_id: 'playlist-1',
+  version,
+  place: nth,
+  actor: 'user-1',
+  title: 'Yellow',
+  action,
+  time: new Date('2026-01-01T00:00:00.000Z'),
 });
 
 const request: JobRequest = {
-  ...{
-    jobType: 'dummy',
-    ownerId: 'user-1',
-    parameters: '{}',
-    payloadId: 'job-1',
-    provider: null,
-    total: 3,
-    attempts: 5,
-  },
-  ...{ backoff: BACKOFF, priority: 0 },
-  ...{ runAt: null, repeat: null, parentId: 'job-0', replaces: 'job-x' },
+  jobType: 'dummy',
+  ownerId: 'user-1',
+  parameters: '{}',
+  payloadId: 'job-1',
+  provider: null,
+  total: 3,
+  attempts: 5,
+  backoff: BACKOFF,
+  priority: 0,
+  runAt: null,
+  repeat: null,
+  parentId: 'job-0',
+  replaces: 'job-x',
 };
 const monthly = { ...request, repeat: repeatOf('0 9 1 * *', 'UTC', '2026-02-01T09:00:00.000Z') };
 const requested = { type: 'JobRequested', jobId, request } as const;
@@ -154,17 +175,43 @@ const unmade = {
   file_size: null,
 };
 const made = {
-  ...{ file_id: 'file-1', file_stored: 'exports/1', file_name: 'a.json', file_kind: 'export' },
-  ...{ file_media_type: 'application/json', file_size: String(2 ** 40) },
+  file_id: 'file-1',
+  file_stored: 'exports/1',
+  file_name: 'a.json',
+  file_kind: 'export',
+  file_media_type: 'application/json',
+  file_size: String(2 ** 40),
 };
 const jobRow = {
-  ...{ id: 'job-1', version: 1, owner_id: 'user-1', type: 'dummy', state: 'queued', done: 0, total: 3, failed: 0 },
-  ...{ created_at: at, run_at: null, finished_at: null, repeat_cron: null, repeat_zone: null },
-  ...{ repeat_missed: null, repeat_until: null, repeat_count: null },
-  ...{ payload_id: 'job-1', parent_id: 'job-0', replaces: 'job-x', dropped: false, result: null, ...unmade },
+  id: 'job-1',
+  version: 1,
+  owner_id: 'user-1',
+  type: 'dummy',
+  state: 'queued',
+  done: 0,
+  total: 3,
+  failed: 0,
+  created_at: at,
+  run_at: null,
+  finished_at: null,
+  repeat_cron: null,
+  repeat_zone: null,
+  repeat_missed: null,
+  repeat_until: null,
+  repeat_count: null,
+  payload_id: 'job-1',
+  parent_id: 'job-0',
+  replaces: 'job-x',
+  dropped: false,
+  result: null,
+  ...unmade,
 };
 const attemptRow = (attempt: number, ended: object = { finished_at: null, code: null, error: null }) => ({
-  ...{ id: `job-1/${attempt}`, job_id: 'job-1', attempt, started_at: at, ...ended },
+  id: `job-1/${attempt}`,
+  job_id: 'job-1',
+  attempt,
+  started_at: at,
+  ...ended,
 });
 const endedBy = (code: string | null, error: unknown) => ({ finished_at: at, code, error });
 
@@ -332,8 +379,13 @@ cases.jobs = [
     history('job-1', { type: 'JobRequested', jobId, request: monthly }, occurred('2026-03-01T09:00:00.000Z')),
     [
       {
-        ...{ ...jobRow, version: 2, state: 'scheduled', run_at: new Date('2026-03-01T09:00:00.000Z') },
-        ...{ repeat_cron: '0 9 1 * *', repeat_zone: 'UTC', repeat_missed: 'run-once' },
+        ...jobRow,
+        version: 2,
+        state: 'scheduled',
+        run_at: new Date('2026-03-01T09:00:00.000Z'),
+        repeat_cron: '0 9 1 * *',
+        repeat_zone: 'UTC',
+        repeat_missed: 'run-once',
       },
     ],
   ],
@@ -346,8 +398,13 @@ cases.jobs = [
     ),
     [
       {
-        ...{ ...jobRow, version: 2, state: 'scheduled', run_at: new Date('2026-02-02T02:00:00.000Z') },
-        ...{ repeat_cron: '0 9 * * 1', repeat_zone: 'Asia/Jakarta', repeat_missed: 'run-once' },
+        ...jobRow,
+        version: 2,
+        state: 'scheduled',
+        run_at: new Date('2026-02-02T02:00:00.000Z'),
+        repeat_cron: '0 9 * * 1',
+        repeat_zone: 'Asia/Jakarta',
+        repeat_missed: 'run-once',
       },
     ],
   ],
@@ -356,8 +413,14 @@ cases.jobs = [
     history('job-1', { type: 'JobRequested', jobId, request: monthly }, occurred(null)),
     [
       {
-        ...{ ...jobRow, version: 2, state: 'succeeded', run_at: new Date(monthly.repeat.first), finished_at: at },
-        ...{ repeat_cron: '0 9 1 * *', repeat_zone: 'UTC', repeat_missed: 'run-once' },
+        ...jobRow,
+        version: 2,
+        state: 'succeeded',
+        run_at: new Date(monthly.repeat.first),
+        finished_at: at,
+        repeat_cron: '0 9 1 * *',
+        repeat_zone: 'UTC',
+        repeat_missed: 'run-once',
       },
     ],
   ],

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import pg from 'pg';
-import type { Rows } from '../../src/projections/projection.ts';
+import type { Rows } from '../../src/projections/engine/projection.ts';
 import { searchSongs, type SongFilter, songs } from '../../src/projections/songs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 

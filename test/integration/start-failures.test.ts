@@ -9,7 +9,7 @@ import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { withTls } from '../../src/postgres/tls.ts';
 import { explainPostgres } from '../../src/postgres/unreachable.ts';
-import { freePort } from '../../src/stack/ports.ts';
+import { freePort } from '../../stack/ports.ts';
 import { namespacesWithData } from '../../src/postgres/namespaces.ts';
 import { claim, openCore } from '../support/core.ts';
 import { KEYS } from '../support/keys.ts';

@@ -8,7 +8,7 @@ import { openDiskFiles } from '../../src/providers/files/disk.ts';
 import type { Files } from '../../src/providers/files/files.ts';
 import { sweep, sweepOld, type SweepOptions } from '../../src/providers/files/sweep.ts';
 import { coversAmong } from '../../src/projections/albums.ts';
-import { tellsAll } from '../../src/projections/guard.ts';
+import { tellsAll } from '../../src/projections/generations/guard.ts';
 import {
   type Api,
   claim,
@@ -67,7 +67,9 @@ describe('a sweep over the read model', () => {
     const named: SweepOptions['named'] = async (names) =>
       (await tellsAll(api.reads, await core.log.ends(core.placement.all))) ? coversAmong(api.reads, names) : undefined;
     return {
-      ...{ core, api, files },
+      core,
+      api,
+      files,
       async keep(at = LONG_AGO) {
         const name = `covers/${newId()}.png`;
         await files.put(name, png(), 'image/png');

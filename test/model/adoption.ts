@@ -4,7 +4,7 @@ import { genesisRecord, ownerRecord } from '../../src/log/genesis.ts';
 import { showOwner } from '../../src/log/owner.ts';
 import { createOwnership } from '../../src/log/ownership.ts';
 import { partitionKey, type TopicPartition } from '../../src/events/record.ts';
-import { changeOwner, ownersOf, type OwnersOptions, type PartitionOwner } from '../../src/projections/owners.ts';
+import { changeOwner, ownersOf, type OwnersOptions, type PartitionOwner } from '../../src/projections/engine/owners.ts';
 import { startApi } from './api-process.ts';
 import { ModelPostgres } from './postgres.ts';
 import { startProjector } from './projector-process.ts';
@@ -45,7 +45,12 @@ function historyOf({ placement }: World, where: TopicPartition): Append[] {
     ownerRecord(
       placement,
       {
-        ...{ type: 'OwnerChanged', incarnation: INCARNATION, ...where, owner, previousOwner: null, reason: 'adopted' },
+        type: 'OwnerChanged',
+        incarnation: INCARNATION,
+        ...where,
+        owner,
+        previousOwner: null,
+        reason: 'adopted',
         at: '2026-01-01T00:00:00.000Z',
       },
       head,
@@ -63,7 +68,8 @@ function historyOf({ placement }: World, where: TopicPartition): Append[] {
 function ownershipOf(world: World, me: LogOwner, since: (where: TopicPartition) => number) {
   const { scheduler, placement, partitions } = world;
   return createOwnership({
-    ...{ me, placement },
+    me,
+    placement,
     since: new Map(partitions.map((where) => [partitionKey(where), since(where)])),
     async lost() {
       world.lost = true;

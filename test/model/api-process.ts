@@ -1,12 +1,12 @@
-import { createAppender } from '../../src/commands/appender.ts';
+import { createAppender } from '../../src/event-store/appender.ts';
 import type { CommandOutcome, CommandRequest } from '../../src/commands/command.ts';
 import { createHandler } from '../../src/commands/handle.ts';
-import type { Claim, StreamSnapshot, StreamStore, Verdict } from '../../src/commands/stream-store.ts';
-import { createVerdicts } from '../../src/commands/verdicts.ts';
+import type { Claim, StreamSnapshot, StreamStore, Verdict } from '../../src/event-store/stream-store.ts';
+import { createVerdicts } from '../../src/event-store/verdicts.ts';
 import { decodeEvent } from '../../src/events/codec.ts';
-import type { Word } from '../../src/events/word.ts';
+import type { CommitNotice } from '../../src/events/commit-notice.ts';
 import type { TopicPartition } from '../../src/events/record.ts';
-import { passGuard } from '../../src/projections/guard.ts';
+import { passGuard } from '../../src/projections/generations/guard.ts';
 import { type Connection, Connections } from './connections.ts';
 import { type Step, trail } from './decider.ts';
 import type { ModelPostgres } from './postgres.ts';
@@ -20,7 +20,7 @@ export interface ApiProcess {
   handle(request: CommandRequest<Step>): Promise<CommandOutcome>;
   /** What Postgres has, read over a guarded connection. */
   read<T>(query: (postgres: ModelPostgres) => T): Promise<T>;
-  hear(word: Word): void;
+  hear(word: CommitNotice): void;
   /** Fails whatever is asked of it now or later. */
   die(): void;
 }
@@ -34,7 +34,11 @@ export function startApi(world: World, name: string): ApiProcess {
   const streams = mutation.streams(streamsOver(connections, postgres));
   const verdicts = createVerdicts({ streams, pollMs: 20, clock: scheduler.clock(actor) });
   const handle = createHandler(trail, {
-    ...{ streams, verdicts, placement: world.placement, newId: world.newId, now: () => scheduler.time },
+    streams,
+    verdicts,
+    placement: world.placement,
+    newId: world.newId,
+    now: () => scheduler.time,
     appender: createAppender({ append: log.appendAs(actor) }),
     pause: (retry) => scheduler.sleep(actor, scheduler.pick(4 * retry)),
     limits: { verdictWaitMs: plan.verdictWait, retries: 3, streams: plan.remembered },
@@ -42,7 +46,9 @@ export function startApi(world: World, name: string): ApiProcess {
   const dead = Promise.withResolvers<never>();
   dead.promise.catch(() => undefined);
   return {
-    ...{ actor, connections, hear: verdicts.hear },
+    actor,
+    connections,
+    hear: verdicts.onCommit,
     handle: (request) => Promise.race([handle(request), dead.promise]),
     read: (query) => Promise.race([connections.query(() => query(postgres)), dead.promise]),
     die() {
@@ -67,7 +73,7 @@ function passModelGuard(
   return passGuard(session, { ends, catchUp, pause: () => scheduler.sleep(actor, 6), tries: 10 });
 }
 
-/** What `commands/postgres-streams.ts` asks of Postgres. */
+/** What `event-store/postgres-streams.ts` asks of Postgres. */
 function streamsOver(connections: Connections, postgres: ModelPostgres): StreamStore {
   return {
     load: (stream, where, after, commandId) =>

@@ -29,9 +29,24 @@ export function writePathSuite(count: number): void {
 
     it('goes on where a crash takes a commit back while the next delivery is under way', async () => {
       const plan = {
-        ...{ seed: 1409596597, steps: 108, apis: 1, projectors: 1, clients: 4, streams: 2, remembered: 1 },
-        ...{ verdictWait: 31, apart: false, crashes: 8, deaths: 10, naps: 0, joins: 10 },
-        ...{ unknown: 0, duplicated: 6, refused: 0, blank: 0, adopts: 0 },
+        seed: 1409596597,
+        steps: 108,
+        apis: 1,
+        projectors: 1,
+        clients: 4,
+        streams: 2,
+        remembered: 1,
+        verdictWait: 31,
+        apart: false,
+        crashes: 8,
+        deaths: 10,
+        naps: 0,
+        joins: 10,
+        unknown: 0,
+        duplicated: 6,
+        refused: 0,
+        blank: 0,
+        adopts: 0,
       };
       expect((await runSchedule(plan, unchanged)).violation).toBeUndefined();
     });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
-import type { Rule } from '../../src/projections/arbitrate.ts';
-import { PartitionState } from '../../src/projections/partition-state.ts';
+import type { Rule } from '../../src/event-store/arbitrate.ts';
+import { PartitionState } from '../../src/event-store/partition-state.ts';
 import { forgetfulOfCommands, withHeadReadApart, withLaterHead, withLaterVersion } from './mutations.ts';
 import { type Mutation, type Plan, unchanged } from './world.ts';
 import { holds, say, seed, writePathSuite } from './arbitration-suite.ts';

@@ -44,7 +44,10 @@ function wish({ scheduler, streams, created, newId, told, mutation }: World, lab
     origin: {
       commandId: isCreation ? creator : newId(),
       repeatable: scheduler.chance(0.75),
-      ...{ bodyHash: label, olderBodyHashes: [], actor: 'anonymous', correlationId: label },
+      bodyHash: label,
+      olderBodyHashes: [],
+      actor: 'anonymous',
+      correlationId: label,
     },
     expectedVersion: mutation.refusals && known && scheduler.chance(0.2) ? [known.version] : undefined,
   };

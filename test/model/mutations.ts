@@ -1,4 +1,4 @@
-import type { StreamSnapshot, StreamStore } from '../../src/commands/stream-store.ts';
+import type { StreamSnapshot, StreamStore } from '../../src/event-store/stream-store.ts';
 
 /** The command id taken out: nobody is told that a command has had its effect. */
 export function forgetfulOfCommands(streams: StreamStore): StreamStore {

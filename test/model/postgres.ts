@@ -1,14 +1,7 @@
 import type { Envelope } from '../../src/events/envelope.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../src/events/record.ts';
-import {
-  type Believed,
-  type Commit,
-  type CommitOutcome,
-  type Move,
-  Poison,
-  type StoredCheckpoint,
-  type StreamHead,
-} from '../../src/projections/store.ts';
+import { type Commit, type CommitOutcome, type Move, Poison } from '../../src/projections/engine/store.ts';
+import type { ExpectedCheckpoint, StoredCheckpoint, StreamHead } from '../../src/event-store/judgement.ts';
 
 /** An accepted record as `stream_events` has it. */
 export interface Row {
@@ -101,7 +94,7 @@ export class ModelPostgres {
     return this.#tables.checkpoints.get(partitionKey(where))!;
   }
 
-  heads(streams: readonly string[], at: readonly Believed[]): Map<string, StreamHead> | 'missed' {
+  heads(streams: readonly string[], at: readonly ExpectedCheckpoint[]): Map<string, StreamHead> | 'missed' {
     const { headsAtCheckpoint } = this.#options.rules;
     if (headsAtCheckpoint && !at.every((each) => this.#isAt(each))) return 'missed';
     const heads = new Map<string, StreamHead>();
@@ -146,7 +139,7 @@ export class ModelPostgres {
     return reached;
   }
 
-  #isAt({ from, ...where }: Believed): boolean {
+  #isAt({ from, ...where }: ExpectedCheckpoint): boolean {
     const { next, fence } = this.checkpoint(where);
     return next === from.next && fence === from.fence;
   }

@@ -1,9 +1,9 @@
 import { partitionKey, type Position, type TopicPartition } from '../../src/events/record.ts';
-import type { Word } from '../../src/events/word.ts';
+import type { CommitNotice } from '../../src/events/commit-notice.ts';
 import type { Slice } from '../../src/log/event-log.ts';
-import type { ProjectorObserver } from '../../src/projections/apply.ts';
-import { createProjector, type Projector } from '../../src/projections/projector.ts';
-import type { ProjectionStore } from '../../src/projections/store.ts';
+import type { ProjectorObserver } from '../../src/projections/engine/apply.ts';
+import { createProjector, type Projector } from '../../src/projections/engine/projector.ts';
+import type { ProjectionStore } from '../../src/projections/engine/store.ts';
 import { Connections } from './connections.ts';
 import { isLossTo } from './adoption.ts';
 import type { Actor } from './scheduler.ts';
@@ -139,7 +139,7 @@ function storeOver(connections: Connections, world: World): ProjectionStore {
     heads: (streams, at) => connections.query(() => postgres.heads(streams, at)),
     commit(commit) {
       if (!mutation.toldAfterCommit)
-        spread(world, { won: commit.accepted.map(({ envelope }) => envelope.id), look: false });
+        spread(world, { won: commit.accepted.map(({ envelope }) => envelope.id), recheck: false });
       return connections.query(() => postgres.commit(commit));
     },
     noteStopped: (where, reason) => connections.query(() => postgres.noteStopped(where, reason)),
@@ -147,7 +147,7 @@ function storeOver(connections: Connections, world: World): ProjectionStore {
 }
 
 /** Some words are lost, some come twice, all come late. */
-function spread({ scheduler, apis, network }: World, word: Word): void {
+function spread({ scheduler, apis, network }: World, word: CommitNotice): void {
   for (const slot of apis) {
     for (let copies = scheduler.pick(3); copies > 0; copies--) {
       void scheduler.turn(network).then(() => slot.process.hear(word));

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/commands/verdicts.ts';
+import type { Clock } from '../../src/event-store/verdicts.ts';
 
 /** Somebody who takes steps: a process, a client, the network. */
 export interface Actor {

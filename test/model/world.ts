@@ -1,8 +1,8 @@
-import type { StreamStore } from '../../src/commands/stream-store.ts';
+import type { StreamStore } from '../../src/event-store/stream-store.ts';
 import { createPlacement, type Placement } from '../../src/events/placement.ts';
-import { thingIdOf } from '../../src/events/ids.ts';
+import { idFromCommand } from '../../src/events/ids.ts';
 import type { TopicPartition } from '../../src/events/record.ts';
-import { type Rule, wins } from '../../src/projections/arbitrate.ts';
+import { type Rule, wins } from '../../src/event-store/arbitrate.ts';
 import type { Ownership } from '../../src/log/ownership.ts';
 import { beginOwned } from './adoption.ts';
 import { type ApiProcess, startApi } from './api-process.ts';
@@ -142,14 +142,29 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
     blank: hundredths(plan.blank),
   });
   const world: World = {
-    ...{ plan, mutation, scheduler, placement, partitions, newId, violated, closing: false, violation: undefined },
-    ...{ apis: [], projectors: [], told: [], refused: [], created: new Set() },
-    ...{ ownership: undefined, adopter: undefined, adopted: false, lost: false },
+    plan,
+    mutation,
+    scheduler,
+    placement,
+    partitions,
+    newId,
+    violated,
+    closing: false,
+    violation: undefined,
+    apis: [],
+    projectors: [],
+    told: [],
+    refused: [],
+    created: new Set(),
+    ownership: undefined,
+    adopter: undefined,
+    adopted: false,
+    lost: false,
     network: scheduler.actor('notices'),
     postgres: new ModelPostgres({ partitions, rules: mutation, violated }),
     log: new ModelLog(scheduler, partitions, faults),
     streams: Array.from({ length: plan.streams }, newId).map((creator) => ({
-      stream: thingIdOf('album', creator),
+      stream: idFromCommand('album', creator),
       creator,
     })),
   };

@@ -24,8 +24,15 @@ describeWithKafka('separate processes on Kafka', ({ brokers }) => {
     const { host, port, user, password, database: name } = database.connection;
     const redis = await sharedRedis();
     env = {
-      ...{ KAFKA_BROKERS: brokers.join(), NAMESPACE: namespace(), DATA_DIR: dataDir, ...KEYS },
-      ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: name },
+      KAFKA_BROKERS: brokers.join(),
+      NAMESPACE: namespace(),
+      DATA_DIR: dataDir,
+      ...KEYS,
+      PGHOST: host,
+      PGPORT: String(port),
+      PGUSER: user,
+      PGPASSWORD: password,
+      PGDATABASE: name,
       REDIS_URL: redis?.url ?? 'redis://localhost:1',
     };
   });

@@ -121,7 +121,8 @@ describeWithNativeKafka('the disk of a broker', () => {
 
       const [hidden] = await core.log.read({ ...stuck(), offset: DAMAGED }, { maxBytes: 1 });
       expect(hidden).toMatchObject({
-        ...{ blank: 'unreadable', offset: DAMAGED },
+        blank: 'unreadable',
+        offset: DAMAGED,
         reason: expect.stringMatching(/^the broker does not show offsets 5 to \d+: CORRUPT_MESSAGE/),
       });
       const last = lastOffsetOf(hidden!);

@@ -17,7 +17,11 @@ import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 const LONG_MS = 240_000;
 
 const settingsOf = ({ host, port, user, password, database }: PostgresConnection): Settings => ({
-  ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
+  PGHOST: host,
+  PGPORT: String(port),
+  PGUSER: user,
+  PGPASSWORD: password,
+  PGDATABASE: database,
 });
 
 describeDistributed('an owner of whom only an API runs', () => {

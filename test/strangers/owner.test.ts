@@ -31,7 +31,11 @@ const LONG_MS = 240_000;
 const ROLES = ['api', 'projector', 'exporter', 'worker', 'scheduler'];
 
 const settingsOf = ({ host, port, user, password, database }: PostgresConnection): Settings => ({
-  ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
+  PGHOST: host,
+  PGPORT: String(port),
+  PGUSER: user,
+  PGPASSWORD: password,
+  PGDATABASE: database,
 });
 
 /** Runs a statement on tables of the namespace. */
@@ -214,7 +218,9 @@ describeDistributed('two databases on one Kafka', () => {
       const copy = await openKafkaLog({ brokers, clientId: 'copy', groups, logger: () => undefined });
       opened.push(copy);
       await copy.subscribe({
-        ...{ group: `${system.namespace}.copy`, topics: [`${system.namespace}.catalog`], handler: new Follower() },
+        group: `${system.namespace}.copy`,
+        topics: [`${system.namespace}.catalog`],
+        handler: new Follower(),
         onCrash: () => undefined,
       });
       for (const each of [system.apis[0]!, system.projectors[0]!]) {

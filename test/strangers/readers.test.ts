@@ -10,8 +10,8 @@ import { lastOffsetOf } from '../../src/log/entry.ts';
 import { createClient, type KafkaClient } from '../../src/log/kafka/client.ts';
 import { publishVoids, readPublishedVoids } from '../../src/log/void-topic.ts';
 import { voidTestOf } from '../../src/log/voids.ts';
-import { verifyLog } from '../../src/projections/verify.ts';
-import { eventOf } from '../../src/projections/judge.ts';
+import { verifyLog } from '../../src/projections/generations/verify.ts';
+import { eventOf } from '../../src/event-store/judge.ts';
 import { without } from '../conformance/kit.ts';
 import { chain, claim, type Core, kafkaSource, openCore, withCorruptHeader, withoutHeader } from '../support/core.ts';
 import { stoppedAt } from '../support/judges.ts';
@@ -63,7 +63,9 @@ describeWithPython('the Python reader', (python) => {
       core = await openCore({ connection: database.connection, source: kafkaSource(brokers), partitions: 3 });
       client = createClient({ brokers, clientId: 'stranger', logger: () => undefined });
       transactions = client.kafka.producer({
-        ...{ transactionalId: core.namespace, idempotent: true, maxInFlightRequests: 1 },
+        transactionalId: core.namespace,
+        idempotent: true,
+        maxInFlightRequests: 1,
         createPartitioner: () => asTold,
       });
       await transactions.connect();
@@ -79,7 +81,9 @@ describeWithPython('the Python reader', (python) => {
     const strange = (where: TopicPartition, record: StrangeRecord) =>
       produceBatch(client, where, { count: 1, packed: packRecord(record) });
     const strangers = ({ key, value, headers }: LogRecord): StrangeRecord => ({
-      ...{ key, value, headers: Object.entries(headers) },
+      key,
+      value,
+      headers: Object.entries(headers),
     });
 
     async function inTransaction(end: 'commit' | 'abort', partition: number): Promise<void> {

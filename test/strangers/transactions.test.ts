@@ -22,7 +22,9 @@ describeWithKafka('a transaction of a stranger', ({ brokers }) => {
     core = await openCore({ connection: database.connection, source: kafkaSource(brokers) });
     client = createClient({ brokers, clientId: 'stranger', logger: () => undefined });
     producer = client.kafka.producer({
-      ...{ transactionalId: core.namespace, idempotent: true, maxInFlightRequests: 1 },
+      transactionalId: core.namespace,
+      idempotent: true,
+      maxInFlightRequests: 1,
       createPartitioner: () => () => 0,
     });
     await producer.connect();

@@ -3,12 +3,12 @@ import type { Slice } from '../../src/log/event-log.ts';
 import { voidsOf, voidTestOf } from '../../src/log/voids.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
-import type { Generation } from '../../src/projections/generations.ts';
-import { createPostgresStore } from '../../src/projections/postgres-store.ts';
-import type { Projection } from '../../src/projections/projection.ts';
-import type { ProjectorObserver } from '../../src/projections/apply.ts';
-import { createProjector, type Projector } from '../../src/projections/projector.ts';
-import type { ProjectionStore } from '../../src/projections/store.ts';
+import type { Generation } from '../../src/projections/generations/generations.ts';
+import { createPostgresStore } from '../../src/projections/engine/postgres-store.ts';
+import type { Projection } from '../../src/projections/engine/projection.ts';
+import type { ProjectorObserver } from '../../src/projections/engine/apply.ts';
+import { createProjector, type Projector } from '../../src/projections/engine/projector.ts';
+import type { ProjectionStore } from '../../src/projections/engine/store.ts';
 import type { Core } from './core.ts';
 
 export interface ByHandOptions {

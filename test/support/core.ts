@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { createAppender } from '../../src/commands/appender.ts';
+import { createAppender } from '../../src/event-store/appender.ts';
 import { type Commands, createCommands } from '../../src/commands/commands.ts';
 import type { CommandOrigin, CommandOutcome } from '../../src/commands/command.ts';
 import type { HandlerLimits } from '../../src/commands/handle.ts';
-import { createPostgresStreams } from '../../src/commands/postgres-streams.ts';
-import { createVerdicts } from '../../src/commands/verdicts.ts';
+import { createPostgresStreams } from '../../src/event-store/postgres-streams.ts';
+import { createVerdicts } from '../../src/event-store/verdicts.ts';
 import { encodeEvent, subjectOf } from '../../src/events/codec.ts';
 import { toRecord } from '../../src/events/envelope.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
-import { newId, thingIdOf } from '../../src/events/ids.ts';
-import type { Word } from '../../src/events/word.ts';
+import { newId, idFromCommand } from '../../src/events/ids.ts';
+import type { CommitNotice } from '../../src/events/commit-notice.ts';
 import { createPlacement, type Placement } from '../../src/events/placement.ts';
 import type { LogRecord, Position, StoredRecord, TopicPartition } from '../../src/events/record.ts';
 import { openLogUnder } from '../../src/log/embedded.ts';
@@ -22,16 +22,20 @@ import { readOwner } from '../../src/log/owner.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
-import { Consumers } from '../../src/projections/consumers.ts';
-import type { FeedOptions } from '../../src/projections/feed.ts';
-import { type Feeds, type FeedsOptions, startFeeds } from '../../src/projections/feeds.ts';
-import { type Generation, servingBuilds } from '../../src/projections/generations.ts';
-import type { Projection } from '../../src/projections/projection.ts';
+import { Consumers } from '../../src/projections/engine/consumers.ts';
+import type { GenerationProjectorOptions } from '../../src/projections/engine/generation-projector.ts';
+import {
+  type GenerationProjectors,
+  type GenerationProjectorsOptions,
+  startGenerationProjectors,
+} from '../../src/projections/engine/generation-projectors.ts';
+import { type Generation, servingBuilds } from '../../src/projections/generations/generations.ts';
+import type { Projection } from '../../src/projections/engine/projection.ts';
 import { projections as allProjections, READ_VERSION } from '../../src/projections/projections.ts';
-import type { ProjectorObserver } from '../../src/projections/apply.ts';
-import { openReadModel, type ReadModel } from '../../src/projections/read-model.ts';
-import { ensureBuild, type RebuildOptions } from '../../src/projections/rebuild.ts';
-import type { Commit } from '../../src/projections/store.ts';
+import type { ProjectorObserver } from '../../src/projections/engine/apply.ts';
+import { openReadModel, type ReadModel } from '../../src/projections/generations/read-model.ts';
+import { ensureBuild, type RebuildOptions } from '../../src/projections/generations/rebuild.ts';
+import type { Commit } from '../../src/projections/engine/store.ts';
 import { namespace } from './servers/index.ts';
 import { openOutsider } from './outsider.ts';
 import { until } from './servers/waiting.ts';
@@ -101,10 +105,10 @@ export interface Core {
   /** Those that it feeds with. */
   readonly consumers: Consumers;
   /** What builds and feeds are made with. */
-  readonly rebuildOptions: RebuildOptions & FeedsOptions;
-  readonly feeds: Feeds | undefined;
+  readonly rebuildOptions: RebuildOptions & GenerationProjectorsOptions;
+  readonly feeds: GenerationProjectors | undefined;
   /** Starts the projector role, again after `starve`. */
-  feed(): Promise<Feeds>;
+  feed(): Promise<GenerationProjectors>;
   /** Stops the projector role. */
   starve(): Promise<void>;
   /** What one API process has. */
@@ -135,10 +139,14 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const log = await source.open(connection, name);
   await initLog({ log, placement, database: admin, me: options.owned ? await readOwner(admin) : undefined });
   const heard: Heard = { commits: [], lost: [], quarantined: [], stopped: [] };
-  const hearers = new Set<(word: Word) => void>();
+  const hearers = new Set<(word: CommitNotice) => void>();
   const consumers = new Consumers(new Registry(), options.lagAlarmMs ?? 30_000);
-  const feedOptions: FeedOptions = {
-    ...{ connection, log, placement, projections, synchronousCommit: options.synchronousCommit ?? false },
+  const feedOptions: GenerationProjectorOptions = {
+    connection,
+    log,
+    placement,
+    projections,
+    synchronousCommit: options.synchronousCommit ?? false,
     observer: hearing(heard, hearers, options.observer),
     logger: pino({ level: 'silent' }),
     consumers,
@@ -146,16 +154,23 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       throw error;
     },
   };
-  const rebuildOptions: RebuildOptions & FeedsOptions = { ...feedOptions, admin, version: READ_VERSION };
+  const rebuildOptions: RebuildOptions & GenerationProjectorsOptions = { ...feedOptions, admin, version: READ_VERSION };
   const apis = new Set<Api>();
-  let feeds: Feeds | undefined;
+  let feeds: GenerationProjectors | undefined;
 
   const core: Core = {
-    ...{ namespace: name, connection, log, placement, admin, heard, rebuildOptions, consumers },
+    namespace: name,
+    connection,
+    log,
+    placement,
+    admin,
+    heard,
+    rebuildOptions,
+    consumers,
     get feeds() {
       return feeds;
     },
-    feed: async () => (feeds ??= await startFeeds({ ...feedOptions, admin, version: READ_VERSION })),
+    feed: async () => (feeds ??= await startGenerationProjectors({ ...feedOptions, admin, version: READ_VERSION })),
     async starve() {
       await feeds?.stop();
       feeds = undefined;
@@ -179,7 +194,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     catalog: (partition) => ({ topic: `${name}.catalog`, partition }),
     streamIn(partition, category = 'album') {
       for (;;) {
-        const stream = thingIdOf(category, newId());
+        const stream = idFromCommand(category, newId());
         if (placement.place(stream).partition === partition) return stream;
       }
     },
@@ -198,7 +213,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
 
 function hearing(
   heard: Heard,
-  hearers: Set<(word: Word) => void>,
+  hearers: Set<(word: CommitNotice) => void>,
   more: Partial<ProjectorObserver> = {},
 ): ProjectorObserver {
   return {
@@ -267,35 +282,46 @@ export interface Api {
   close(): Promise<void>;
 }
 
-async function openApi(core: Core, hearers: Set<(word: Word) => void>, options: ApiOptions): Promise<Api> {
+async function openApi(core: Core, hearers: Set<(word: CommitNotice) => void>, options: ApiOptions): Promise<Api> {
   const { connection, namespace: name, admin, log, placement } = core;
   const reports: string[] = [];
   const reads = openReadModel({
-    ...{ connection, namespace: name, version: options.version ?? READ_VERSION, max: options.max ?? 6, admin },
+    connection,
+    namespace: name,
+    version: options.version ?? READ_VERSION,
+    max: options.max ?? 6,
+    admin,
     ends: () => log.ends(placement.all),
     report: (message) => reports.push(message),
   });
   const streams = createPostgresStreams(reads, name);
   const verdicts = createVerdicts({ streams, pollMs: options.pollMs ?? 100 });
-  if (options.hints ?? true) hearers.add(verdicts.hear);
+  if (options.hints ?? true) hearers.add(verdicts.onCommit);
   const commands = createCommands({
-    ...{ streams, appender: createAppender(options.log ?? log), verdicts, placement, newId, now: Date.now },
+    streams,
+    appender: createAppender(options.log ?? log),
+    verdicts,
+    placement,
+    newId,
+    now: Date.now,
     pause: (retry) => new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(200, 5 * 2 ** retry))),
     limits: { ...handlerLimits, ...options.limits },
   });
   if (options.waiting ?? true) await reads.ready();
   return {
-    ...{ commands, reads, reports },
+    commands,
+    reads,
+    reports,
     async createAlbum(title = 'Parachutes', given = {}) {
       const origin = originOf(given);
-      const id = thingIdOf('album', origin.commandId);
+      const id = idFromCommand('album', origin.commandId);
       const outcome = await commands.album({ stream: id, origin, command: createAlbumCommand(title) });
       return { ...outcome, id };
     },
     changeAlbum: (stream, title, given = {}) =>
       commands.album({ stream, origin: originOf(given), command: changeAlbumCommand(title) }),
     async close() {
-      hearers.delete(verdicts.hear);
+      hearers.delete(verdicts.onCommit);
       await verdicts.stop();
       await reads.stop();
     },
@@ -307,8 +333,12 @@ const changeAlbumCommand = (name: string) => ({ type: 'ChangeAlbum', details: { 
 
 /** A command of nobody in particular that nobody has sent before. */
 export const originOf = (given: Partial<CommandOrigin> = {}): CommandOrigin => ({
-  ...{ commandId: newId(), repeatable: false, bodyHash: '', olderBodyHashes: [] },
-  ...{ actor: 'anonymous', correlationId: randomUUID() },
+  commandId: newId(),
+  repeatable: false,
+  bodyHash: '',
+  olderBodyHashes: [],
+  actor: 'anonymous',
+  correlationId: randomUUID(),
   ...given,
 });
 

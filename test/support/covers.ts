@@ -36,14 +36,23 @@ export async function startCoverServer(settings: Settings = {}, entry?: string):
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const env = {
-    ...{ NAMESPACE: namespace(), PARTITIONS: '2', DATA_DIR: path.join(own, 'data'), TMPDIR: temporary },
-    ...{ PUBLIC_URL: url, RATE_COVERS: 'off', ...settingsOf(database.connection), ...settings },
+    NAMESPACE: namespace(),
+    PARTITIONS: '2',
+    DATA_DIR: path.join(own, 'data'),
+    TMPDIR: temporary,
+    PUBLIC_URL: url,
+    RATE_COVERS: 'off',
+    ...settingsOf(database.connection),
+    ...settings,
   };
   const launch = (file?: string, more: Settings = {}) =>
     startProcess({ env: { ...env, ...more }, port, ...(file && { entry: file }) });
   let running = await launch(entry);
   return {
-    ...{ client: createClient(url), namespace: env.NAMESPACE, connection: database.connection, temporary },
+    client: createClient(url),
+    namespace: env.NAMESPACE,
+    connection: database.connection,
+    temporary,
     directory: path.join(env.DATA_DIR, 'files', env.NAMESPACE, 'covers'),
     get process() {
       return running;
@@ -58,7 +67,11 @@ export async function startCoverServer(settings: Settings = {}, entry?: string):
 }
 
 const settingsOf = ({ host, port, user, password, database }: PostgresConnection) => ({
-  ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
+  PGHOST: host,
+  PGPORT: String(port),
+  PGUSER: user,
+  PGPASSWORD: password,
+  PGDATABASE: database,
 });
 
 export async function newAlbum(client: Client): Promise<string> {

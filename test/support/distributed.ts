@@ -60,7 +60,12 @@ export async function startDistributed(options: DistributedOptions = {}): Promis
       return started;
     };
   const distributed: Distributed = {
-    ...{ namespace: env.NAMESPACE, connection, env, apis, projectors, workers },
+    namespace: env.NAMESPACE,
+    connection,
+    env,
+    apis,
+    projectors,
+    workers,
     startApi: startIn(apis, 'api'),
     startProjector: startIn(projectors, 'projector'),
     startWorker: (roles, more, entry) => startIn(workers, roles)(more, entry),
@@ -94,9 +99,16 @@ function settingsOf(
   redisUrl: string,
 ) {
   return {
-    ...{ NAMESPACE: namespace(), PARTITIONS: String(PARTITIONS), ...KEYS },
-    ...{ KAFKA_BROKERS: brokers.join(), REDIS_URL: redisUrl },
-    ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
+    NAMESPACE: namespace(),
+    PARTITIONS: String(PARTITIONS),
+    ...KEYS,
+    KAFKA_BROKERS: brokers.join(),
+    REDIS_URL: redisUrl,
+    PGHOST: host,
+    PGPORT: String(port),
+    PGUSER: user,
+    PGPASSWORD: password,
+    PGDATABASE: database,
   };
 }
 

@@ -6,7 +6,7 @@ import { type Settings, startDistributed } from './distributed.ts';
 import { eventually } from './observed.ts';
 import { type OpenMusicProcess, startProcess } from './processes.ts';
 import { type Recorder, startRecorder } from './recorder.ts';
-import { openMusicAnswers } from '../../src/stack/answers.ts';
+import { openMusicAnswers } from '../../stack/answers.ts';
 import type { Stack } from './shared-stack.ts';
 
 const entry = fileURLToPath(new URL('./faulty-main.ts', import.meta.url));
@@ -66,7 +66,10 @@ interface Parts {
 function doomed({ env, urls, of, stop }: Parts): Doomed {
   const recorder = startRecorder({ env, urls });
   return {
-    ...{ recorder, stop, process: (role) => of(role).process(), replace: (role) => of(role).replace() },
+    recorder,
+    stop,
+    process: (role) => of(role).process(),
+    replace: (role) => of(role).replace(),
     async mustBeWell() {
       const all = [...urls, of('projector').url];
       for (const url of all) await eventually(`${url} is ready`, () => openMusicAnswers(url));

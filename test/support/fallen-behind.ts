@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Position } from '../../src/events/record.ts';
-import { lagOf } from '../../src/projections/consumers.ts';
+import { lagOf } from '../../src/projections/engine/consumers.ts';
 import { claim, type Api, type Core } from './core.ts';
 import { withQueue } from './judges.ts';
 import { restoreLog } from './restored.ts';
@@ -49,7 +49,8 @@ export async function stopAll(core: Core, api: Api): Promise<void> {
 export async function eventsOf(core: Core) {
   const rows = await core.rows<{ stream: string; version: number; record_id: string }>('stream_events');
   return rows.map(({ stream, version, record_id }) => ({
-    ...{ stream, version },
+    stream,
+    version,
     id: stream.startsWith('genesis-') ? 'any' : record_id,
   }));
 }

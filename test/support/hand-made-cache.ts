@@ -1,6 +1,6 @@
 import type { CacheServer } from '../../src/cache/cache.ts';
 import { createIncarnation, type Incarnation, type IncarnationOptions } from '../../src/cache/incarnation.ts';
-import type { CacheRow, CacheState } from '../../src/cache/known-row.ts';
+import type { CacheRow, CacheState } from '../../src/cache/cache-state.ts';
 import { createMemoryCache } from '../../src/cache/memory.ts';
 
 /** Time is what the timers of the test say. */
@@ -98,7 +98,8 @@ export function startProcess(
   let off = 0;
   const incarnation = createIncarnation({
     server: { ...createMemoryCache({ now }), ...server } satisfies CacheServer,
-    ...{ row, now },
+    row,
+    now,
     generation: () => BUILD,
     mayBegin: () => Promise.resolve(true),
     pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import type { CommandOrigin, CommandOutcome, CommandRequest } from '../../src/commands/command.ts';
-import { thingIdOf } from '../../src/events/ids.ts';
+import { idFromCommand } from '../../src/events/ids.ts';
 import type { Rates } from '../../src/http/rate-limits.ts';
 import { buildApp, type AppDependencies } from '../../src/http/app.ts';
 import { createHealth } from '../../src/http/health.ts';
@@ -37,7 +37,7 @@ const noFiles: AppDependencies['files'] = { put: () => Promise.resolve(), open: 
 const accept: AppDependencies['jobs']['accept'] = async ({ check, take }, { commandId }) => {
   await check?.();
   await take?.();
-  return { jobId: thingIdOf('job', commandId), recordId: 'r', version: 1, replayed: false };
+  return { jobId: idFromCommand('job', commandId), recordId: 'r', version: 1, replayed: false };
 };
 
 type Sent = CommandRequest<{ type: string; details?: object }, { albumExists: boolean } | undefined>;
@@ -88,7 +88,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
         return accept(wish, origin, isAdmin);
       },
       tables: databaseOf(rows, chunks),
-      commits: { onWord: () => () => undefined },
+      commits: { subscribe: () => () => undefined },
       links: { keys: { current: KEYS.LINK_KEY }, age: 900 },
       mail: { enabled: ['smtp', 'file'], standard: 'file' },
       filesProvider: 'disk',
@@ -104,14 +104,12 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
     metricsRegistry: new Registry(),
     catalogWrites: 'open',
     stored: { claim: () => Promise.resolve(), forget: () => Promise.resolve() },
-    ...{
-      accounts: nobody,
-      sessions: none,
-      access: unchanged,
-      files: noFiles,
-      playlistDuplicates: 'refuse',
-      tokens: TOKENS,
-    },
+    accounts: nobody,
+    sessions: none,
+    access: unchanged,
+    files: noFiles,
+    playlistDuplicates: 'refuse',
+    tokens: TOKENS,
     rates: noRates,
     limits: { bodyBytes: 65_536, bodyDepth: 20, bodyFields: 1_000 },
     production: false,

@@ -31,8 +31,11 @@ export interface JobsApp {
 
 /** Long times, scaled to what a test can wait for; a lease is long enough for a machine that has much else to do. */
 export const SHORT_TIMES: Settings = {
-  ...{ JOB_LEASE_SECONDS: '10', JOB_BACKOFF_SECONDS: '0.05', JOB_BACKOFF_MOST_SECONDS: '0.2' },
-  ...{ BREAKER_OPEN_SECONDS: '0.5', RATE_JOBS: 'off' },
+  JOB_LEASE_SECONDS: '10',
+  JOB_BACKOFF_SECONDS: '0.05',
+  JOB_BACKOFF_MOST_SECONDS: '0.2',
+  BREAKER_OPEN_SECONDS: '0.5',
+  RATE_JOBS: 'off',
 };
 
 /** Of whoever is going to die with what it holds. */
@@ -72,7 +75,12 @@ export async function startJobsApp({ env: more, brokers, prepare }: JobsAppOptio
   };
   try {
     return {
-      ...{ url: running.url, dataDir, env, connection: database.connection, replace, stop },
+      url: running.url,
+      dataDir,
+      env,
+      connection: database.connection,
+      replace,
+      stop,
       admin: await newAdmin(running.url, env),
       process: () => running,
       runWith: async (own) => {

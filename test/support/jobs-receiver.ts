@@ -48,7 +48,9 @@ export async function startReceiver(): Promise<Receiver> {
   await once(server, 'listening');
   return {
     settings: {
-      ...{ MAIL_PROVIDERS: 'webhook', MAIL_WEBHOOK_ALLOW_PRIVATE: 'on', MAIL_WEBHOOK_SECRET: 's'.repeat(32) },
+      MAIL_PROVIDERS: 'webhook',
+      MAIL_WEBHOOK_ALLOW_PRIVATE: 'on',
+      MAIL_WEBHOOK_SECRET: 's'.repeat(32),
       MAIL_WEBHOOK_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     },
     calls,

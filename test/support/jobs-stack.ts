@@ -24,7 +24,10 @@ export async function startJobsStack(): Promise<JobsStack> {
   const newAddresses = (count: number, name = 'u') =>
     Array.from({ length: count }, () => `${name}${++names}@example.com`);
   return {
-    ...{ app, smtp, playlist, newAddresses },
+    app,
+    smtp,
+    playlist,
+    newAddresses,
     get isSpoilt() {
       return isSpoilt;
     },

@@ -1,31 +1,47 @@
 import type { Backoff, JobEvent, JobRequest, Repeat } from '../../src/events/jobs.ts';
-import { newId, thingIdOf } from '../../src/events/ids.ts';
+import { newId, idFromCommand } from '../../src/events/ids.ts';
 import type { QueuedJob } from '../../src/jobs/leases.ts';
 import { queueOf, type QueueScope } from '../../src/jobs/queue.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
-import { streamHeads } from '../../src/projections/ledger.ts';
-import type { Applied } from '../../src/projections/projection.ts';
-import { checkpointDdl } from '../../src/projections/statement.ts';
+import { streamHeads } from '../../src/event-store/stream-index.ts';
+import type { Applied } from '../../src/projections/engine/projection.ts';
+import { checkpointDdl } from '../../src/projections/engine/statement.ts';
 import { EXPORTER } from '../../src/consumers/exporter.ts';
 import { SCHEDULER } from '../../src/consumers/scheduler.ts';
 import { WORKER } from '../../src/consumers/worker.ts';
 
 export const SCOPES: readonly QueueScope[] = [EXPORTER, WORKER, SCHEDULER];
 
-export const newJobId = (): string => thingIdOf('job', newId());
+export const newJobId = (): string => idFromCommand('job', newId());
 
 export const BACKOFF: Backoff = { strategy: 'exponential', firstMs: 1_000, maxMs: 300_000 };
 
 /** A repeat without end. */
 export const repeatOf = (cron: string, timeZone: string, first: string): Repeat => ({
-  ...{ cron, timeZone, first, missed: 'run-once', until: null, count: null },
+  cron,
+  timeZone,
+  first,
+  missed: 'run-once',
+  until: null,
+  count: null,
 });
 
 /** What somebody in particular asks for. */
 export const requestOf = (given: Partial<JobRequest> = {}): JobRequest => ({
-  ...{ jobType: 'dummy', ownerId: 'user-1', parameters: '{}', payloadId: null, provider: null, total: 1, attempts: 3 },
-  ...{ backoff: BACKOFF, priority: 0, runAt: null, repeat: null, parentId: null, replaces: null },
+  jobType: 'dummy',
+  ownerId: 'user-1',
+  parameters: '{}',
+  payloadId: null,
+  provider: null,
+  total: 1,
+  attempts: 3,
+  backoff: BACKOFF,
+  priority: 0,
+  runAt: null,
+  repeat: null,
+  parentId: null,
+  replaces: null,
   ...given,
 });
 
@@ -39,24 +55,57 @@ export const told = {
     request: requestOf(given),
   }),
   started: (attempt: number, counted = 0, takesOver = false): JobEvent => ({
-    ...{ type: 'JobAttemptStarted', jobId, attempt, counted, takesOver, worker: 'w' },
+    type: 'JobAttemptStarted',
+    jobId,
+    attempt,
+    counted,
+    takesOver,
+    worker: 'w',
   }),
   failed: (attempt: number, counted: number, retryAt = '2030-01-01T00:00:00.000Z'): JobEvent => ({
-    ...{ type: 'JobAttemptFailed', jobId, attempt, counted, code: 'FAILED', error: 'it did not work', retryAt },
+    type: 'JobAttemptFailed',
+    jobId,
+    attempt,
+    counted,
+    code: 'FAILED',
+    error: 'it did not work',
+    retryAt,
   }),
   progressed: (attempt: number, done = 1): JobEvent => ({
-    ...{ type: 'JobProgressed', jobId, attempt, done, total: 4, failed: 0 },
+    type: 'JobProgressed',
+    jobId,
+    attempt,
+    done,
+    total: 4,
+    failed: 0,
   }),
   completed: (attempt: number): JobEvent => ({
-    ...{ type: 'JobCompleted', jobId, attempt, done: 3, total: 4, failed: 1, file: null, result: '{"lines":4}' },
+    type: 'JobCompleted',
+    jobId,
+    attempt,
+    done: 3,
+    total: 4,
+    failed: 1,
+    file: null,
+    result: '{"lines":4}',
   }),
   died: (attempt: number): JobEvent => ({ type: 'JobDied', jobId, attempt, code: 'HOPELESS', error: 'never' }),
   cancelled: (attempt = 0): JobEvent => ({ type: 'JobCancelled', jobId, attempt }),
   retried: (attempt: number, failedOnly = false, given: Partial<JobRequest> = {}): JobEvent => ({
-    ...{ type: 'JobRetried', jobId, request: requestOf(given), attempt, failedOnly },
+    type: 'JobRetried',
+    jobId,
+    request: requestOf(given),
+    attempt,
+    failedOnly,
   }),
   occurred: (at: string, next: string | null): JobEvent => ({
-    ...{ type: 'JobOccurred', jobId, occurrenceId: 'job-child', number: 1, at, passedOver: 0, next },
+    type: 'JobOccurred',
+    jobId,
+    occurrenceId: 'job-child',
+    number: 1,
+    at,
+    passedOver: 0,
+    next,
   }),
   repeatChanged: (repeat: Repeat): JobEvent => ({ type: 'JobRepeatChanged', jobId, repeat }),
   dropped: (): JobEvent => ({ type: 'DeadLetterDropped', jobId }),
@@ -134,10 +183,29 @@ export async function keepItems(tables: Database, payloadId: string, items: read
 
 /** A job as a worker has it that has just leased it. */
 export const queuedJob = (given: Partial<QueuedJob> = {}): QueuedJob => ({
-  ...{ jobId: newJobId(), version: 1, lane: 'dummy', jobType: 'dummy', ownerId: 'user-1', parameters: '{}' },
-  ...{ payloadId: null, payload: null, provider: null, total: 1, allowed: 3, runAt: new Date(0) },
-  ...{ backoff: BACKOFF, priority: 0 },
-  ...{ repeatCron: null, repeatZone: null, repeatMissed: null, repeatUntil: null, repeatCount: null, occurred: 0 },
-  ...{ abandoned: false, attempt: 0, counted: 0, againAfter: 0 },
+  jobId: newJobId(),
+  version: 1,
+  lane: 'dummy',
+  jobType: 'dummy',
+  ownerId: 'user-1',
+  parameters: '{}',
+  payloadId: null,
+  payload: null,
+  provider: null,
+  total: 1,
+  allowed: 3,
+  runAt: new Date(0),
+  backoff: BACKOFF,
+  priority: 0,
+  repeatCron: null,
+  repeatZone: null,
+  repeatMissed: null,
+  repeatUntil: null,
+  repeatCount: null,
+  occurred: 0,
+  abandoned: false,
+  attempt: 0,
+  counted: 0,
+  againAfter: 0,
   ...given,
 });

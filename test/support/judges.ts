@@ -6,9 +6,9 @@ import type { TopicPartition } from '../../src/events/record.ts';
 import { queueSchema, startQueueFeed } from '../../src/jobs/queue-feed.ts';
 import { readVoids } from '../../src/log/void-topic.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
-import { type ConsumerHealth, Consumers, lagOf } from '../../src/projections/consumers.ts';
-import { rebuild } from '../../src/projections/rebuild.ts';
-import { type LogReport, verifyLog } from '../../src/projections/verify.ts';
+import { type ConsumerHealth, Consumers, lagOf } from '../../src/projections/engine/consumers.ts';
+import { rebuild } from '../../src/projections/generations/rebuild.ts';
+import { type LogReport, verifyLog } from '../../src/projections/generations/verify.ts';
 import type { Core } from './core.ts';
 import { until } from './servers/waiting.ts';
 
@@ -29,7 +29,11 @@ export async function withQueue<T>(core: Core, work: (health: () => ConsumerHeal
   const searchPath = [queueSchema(namespace, WORKER), namespace, 'public'];
   const database = openDatabase(connection, { name: 'queue', max: 3, searchPath });
   const feed = await startQueueFeed({
-    ...{ log, placement, scope: WORKER, database, logger: pino({ level: 'silent' }) },
+    log,
+    placement,
+    scope: WORKER,
+    database,
+    logger: pino({ level: 'silent' }),
     consumers: new Consumers(new Registry(), 30_000),
     onCommitted: () => undefined,
     onCrash: (error) => {

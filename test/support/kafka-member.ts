@@ -21,7 +21,9 @@ follower.onDeliver = () => {
 };
 
 const log = await openKafkaLog({
-  ...{ brokers: brokers.split(','), clientId: 'member', sessionTimeoutMs: 1_500 },
+  brokers: brokers.split(','),
+  clientId: 'member',
+  sessionTimeoutMs: 1_500,
   logger: (level, message) => level === 'debug' || console.log(level, message),
 });
 await log.subscribe({ group, topics: [topic], handler: follower, onCrash: () => process.exit(1) });

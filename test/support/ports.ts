@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram';
-import { freePort as findPort } from '../../src/stack/ports.ts';
+import { freePort as findPort } from '../../stack/ports.ts';
 
 /**
  * A free port that no other process of these tests is given while this one lives: its server takes seconds to listen, and does

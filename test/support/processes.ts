@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { FaultPoint, JobFaultPoint } from '../../src/faults.ts';
-import { guard } from '../../src/stack/guard.ts';
+import { guard } from '../../stack/guard.ts';
 import { freePort } from './ports.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -70,7 +70,11 @@ export async function startProcess(options: ProcessOptions): Promise<OpenMusicPr
   const ended = endOf(child);
   await untilReady(child, url, output);
   return {
-    ...{ url, pid: child.pid ?? 0, output, ended, end: (signal) => end(child, signal) },
+    url,
+    pid: child.pid ?? 0,
+    output,
+    ended,
+    end: (signal) => end(child, signal),
     freeze: () => void child.kill('SIGSTOP'),
     isFrozen: () => isFrozen(child),
     thaw: () => void child.kill('SIGCONT'),

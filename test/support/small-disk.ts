@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
-import { guard } from '../../src/stack/guard.ts';
+import { guard } from '../../stack/guard.ts';
 
 /** A file system of its own, in memory, that a test can fill. */
 export interface SmallDisk {

@@ -112,12 +112,10 @@ export async function startSmtpServer({
   }
 
   const smtp = new SMTPServer({
-    ...{
-      logger: false,
-      authOptional: options.login === undefined,
-      allowInsecureAuth: true,
-      disableReverseLookup: true,
-    },
+    logger: false,
+    authOptional: options.login === undefined,
+    allowInsecureAuth: true,
+    disableReverseLookup: true,
     disabledCommands: options.tls ? [] : ['STARTTLS'],
     onConnect: (session, done) => decide('connect', session, done),
     onAuth: (auth, session, done) => {
@@ -147,7 +145,12 @@ export async function startSmtpServer({
     const from = envelope.mailFrom ? envelope.mailFrom.address : '';
     const connection = sockets.get(remotePort)?.number ?? 0;
     mails.push({
-      ...{ messageId, subject, raw, from, connection, at: Date.now() },
+      messageId,
+      subject,
+      raw,
+      from,
+      connection,
+      at: Date.now(),
       to: envelope.rcptTo.map(({ address }) => address),
     });
   }
@@ -179,7 +182,9 @@ export async function startSmtpServer({
   };
   return {
     settings: { SMTP_HOST: host, SMTP_PORT: String(port) },
-    ...{ mails, logins, cutAll },
+    mails,
+    logins,
+    cutAll,
     get quits() {
       return seen.quits;
     },

@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { guard } from '../../src/stack/guard.ts';
+import { guard } from '../../stack/guard.ts';
 import { until } from './servers/waiting.ts';
 
-const main = fileURLToPath(new URL('../../src/stack/main.ts', import.meta.url));
+const main = fileURLToPath(new URL('../../stack/main.ts', import.meta.url));
 const WITHIN_MS = 180_000;
 
 /** What `npm run stack` runs, as a terminal has it: in a process group of its own. */

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type LogRecord, partitionKey, type TopicPartition } from '../../src/events/record.ts';
-import { installKafka } from '../../src/stack/kafka-install.ts';
+import { installKafka } from '../../stack/kafka-install.ts';
 
 const run = promisify(execFile);
 export const CODECS = ['gzip', 'snappy', 'lz4', 'zstd'] as const;

@@ -1,4 +1,4 @@
-import { newId, thingIdOf } from '../../src/events/ids.ts';
+import { newId, idFromCommand } from '../../src/events/ids.ts';
 import { createPlacement } from '../../src/events/placement.ts';
 import type { TopicPartition } from '../../src/events/record.ts';
 import type { Client } from './client.ts';
@@ -15,7 +15,7 @@ const placementOf = ({ namespace, env }: Distributed) => createPlacement(namespa
 /** A new stream id that lives in the given partition. */
 export function streamIn(system: Distributed, partition: number): string {
   for (;;) {
-    const stream = thingIdOf('album', newId());
+    const stream = idFromCommand('album', newId());
     if (placementOf(system).place(stream).partition === partition) return stream;
   }
 }

@@ -70,7 +70,8 @@ export async function openWay(to: number): Promise<Way> {
   const cutAll = () => links.forEach((link) => link.cut());
 
   return {
-    ...{ host: proxy.host, port: proxy.port },
+    host: proxy.host,
+    port: proxy.port,
     cut() {
       become({ isCut: true });
       cutAll();

@@ -8,7 +8,7 @@ import { REQUEST_LENGTH, storable } from '../../text.ts';
 import type { Tokens } from '../auth.ts';
 import { badInput, HttpError } from '../errors.ts';
 import { answer, failures } from '../openapi.ts';
-import { attemptOf } from '../attempts.ts';
+import { attemptOf } from './jobs/attempts.ts';
 import { limited, type Rate } from '../rate-limits.ts';
 import { unstored } from '../secure-headers.ts';
 import { done, success } from '../schemas.ts';

@@ -44,7 +44,8 @@ export const logRecordRoutes =
     app.post('/admin/log/records', { schema, preParsing, bodyLimit: BODY_BYTES }, async ({ body: { records } }) => {
       await append(
         records.map(({ topic, partition, key, headers, value }) => ({
-          ...{ topic, partition },
+          topic,
+          partition,
           record: { key, headers, value: Buffer.from(value, 'base64') },
         })),
       );

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Database } from '../../postgres/pool.ts';
 import { mustBeAdmin } from '../access.ts';
 import { mustBeLoggedIn } from '../auth.ts';
-import type { JobDependencies, JobParts } from '../jobs.ts';
+import type { JobDependencies, JobParts } from './jobs/job-commands.ts';
 import { answer, failures } from '../openapi.ts';
 import { success } from '../schemas.ts';
 

@@ -2,8 +2,8 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { songNotFound } from '../../commands/song.ts';
 import type { SongDetails } from '../../events/catalog.ts';
-import { thingIdOf } from '../../events/ids.ts';
-import { cached } from '../../projections/cached.ts';
+import { idFromCommand } from '../../events/ids.ts';
+import { cached } from '../../projections/engine/cache-keys.ts';
 import { albumExists } from '../../projections/albums.ts';
 import { findSong, searchSongs, type SongSummary } from '../../projections/songs.ts';
 import { catalogAccess } from '../access.ts';
@@ -26,7 +26,7 @@ import {
   writeHeaders,
   songSummary,
 } from '../schemas.ts';
-import type { CatalogDependencies } from './albums.ts';
+import type { CatalogDependencies } from './albums/albums.ts';
 
 const songBody = z
   .strictObject({
@@ -169,7 +169,7 @@ export const songRoutes =
     app.post('/songs', { schema: schemas.create, onRequest }, async (request, reply) => {
       await mustBeAllowed(request);
       const origin = originOf(request, idempotencyKeys, request.body);
-      const songId = thingIdOf('song', origin.commandId);
+      const songId = idFromCommand('song', origin.commandId);
       const details = toDetails(request.body);
       const command = { type: 'CreateSong', details } as const;
       markReplay(reply, await commands.song({ stream: songId, command, origin, context: contextOf(details) }));

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Accounts } from '../../accounts/accounts.ts';
 import type { GuessesUnder } from '../../accounts/guesses.ts';
 import { answer, failures } from '../openapi.ts';
-import { attemptOf } from '../attempts.ts';
+import { attemptOf } from './jobs/attempts.ts';
 import { type IdempotencyKeys, originOf } from '../origin.ts';
 import { limited, type Rate } from '../rate-limits.ts';
 import { password, success, text, username, writeHeaders } from '../schemas.ts';

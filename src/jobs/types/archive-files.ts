@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Database } from '../../postgres/pool.ts';
 import { coversOf } from '../../projections/albums.ts';
-import { findFiles } from '../../projections/made-files.ts';
+import { findFiles } from '../../projections/job-files.ts';
 
 /** A file that can be packed. */
 export interface Packable {

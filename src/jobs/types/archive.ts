@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { Files } from '../../providers/files/files.ts';
 import { listOf, opaqueId } from '../../text.ts';
-import { JobFailure, type JobOutcome, type JobType, type Tools, type Work } from '../job-type.ts';
+import { JobFailure, type JobOutcome, type JobType, type JobServices, type Work } from '../job-type.ts';
 import { packInto, type ZipEntry } from '../zip.ts';
 import { type Packable, packableOf } from './archive-files.ts';
 import { onScratch } from './scratch-file.ts';
@@ -64,7 +64,7 @@ async function anyIsKept(files: Pick<Files, 'open'>, packable: Iterable<Packable
 }
 
 /** Always all of it: what is in the archive of an attempt that did not end well is gone with it. */
-async function pack(work: Work, { database, files, claim }: Tools, file: string): Promise<JobOutcome> {
+async function pack(work: Work, { database, files, claim }: JobServices, file: string): Promise<JobOutcome> {
   const { jobId, ownerId: account, ownerIsAdmin, signal } = work;
   const { readsAll: askedAsAdmin } = parameters.parse(work.parameters);
   const readsAll = askedAsAdmin && ownerIsAdmin;
@@ -86,7 +86,9 @@ async function pack(work: Work, { database, files, claim }: Tools, file: string)
   await settle(work, entries, new Set(missing));
   if (packed === 0) throw new JobFailure('never', 'NO_FILES', 'none of the files is there any more');
   return {
-    ...{ done: packed, total: fileIds.length, failed: missing.length },
+    done: packed,
+    total: fileIds.length,
+    failed: missing.length,
     result: { packed, missing: missing.length },
     file: { stored, name: 'archive.zip', kind: 'archive', mediaType: MEDIA_TYPE, size },
   };
@@ -98,7 +100,9 @@ interface Entry extends ZipEntry {
 }
 
 const entryOf = (index: number, fileId: string, packable: Packable | undefined, files: Files): Entry => ({
-  ...{ index, name: packable?.name ?? fileId, mediaType: packable?.mediaType ?? '' },
+  index,
+  name: packable?.name ?? fileId,
+  mediaType: packable?.mediaType ?? '',
   open: async () => packable && files.open(packable.stored),
 });
 

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import type { PlanContext, Tools, Work } from '../job-type.ts';
+import type { PlanContext, JobServices, Work } from '../job-type.ts';
 import { dummy } from './dummy.ts';
 
 const planWith = (dummySeconds: number | undefined, duration: number) => () =>
@@ -20,5 +20,5 @@ it('that was accepted when it might last longer is cut short', async () => {
     attempt: 1,
     signal: AbortSignal.timeout(60_000),
   } as unknown as Work;
-  await expect(dummy.work(work, { dummySeconds: 0.01 } as Tools)).resolves.toEqual({});
+  await expect(dummy.work(work, { dummySeconds: 0.01 } as JobServices)).resolves.toEqual({});
 });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { reasonOf } from '../../errors.ts';
 import { ProviderError } from '../../providers/failure.ts';
 import type { Item } from '../items.ts';
-import { JobFailure, type JobType, type Tools, type Work } from '../job-type.ts';
+import { JobFailure, type JobType, type JobServices, type Work } from '../job-type.ts';
 import { message, providerName, providerOf } from '../mailing.ts';
 import { messageIdOf } from '../message-id.ts';
 import { backoffMs } from '../backoff.ts';
@@ -26,7 +26,7 @@ export const emailBatch: JobType<z.output<typeof payload>> = {
     ),
 };
 
-async function sendItem({ index, payload: kept, attempts }: Item, work: Work, tools: Tools): Promise<void> {
+async function sendItem({ index, payload: kept, attempts }: Item, work: Work, tools: JobServices): Promise<void> {
   const { jobId, provider = '', signal, items } = work;
   const mail = message.parse(kept);
   const sending = tools.send(provider, { ...mail, messageId: messageIdOf(jobId, mail.to, index) }, signal);
@@ -46,7 +46,7 @@ async function defer(
   { message: error }: ProviderError,
   item: number,
   { jobId, items }: Work,
-  { noteRefusal }: Tools,
+  { noteRefusal }: JobServices,
 ): Promise<void> {
   const pauseMs = await noteRefusal({ jobId, item });
   await (pauseMs === undefined ? items.failed(item, error) : items.defer(item, error, pauseMs));

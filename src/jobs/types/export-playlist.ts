@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { forbidden, notFound } from '../../errors.ts';
 import type { Database } from '../../postgres/pool.ts';
-import { playlistAt, type PlaylistMoment } from '../../projections/playlist-moments.ts';
+import { playlistAsOf, type PlaylistPosition } from '../../projections/playlist-as-of.ts';
 import { opaqueId } from '../../text.ts';
 import { JobFailure, type JobType } from '../job-type.ts';
 import { addressed, providerName, providerOf } from '../mailing.ts';
@@ -10,7 +10,9 @@ import { messageIdOf } from '../message-id.ts';
 
 const payload = z.strictObject({ playlistId: opaqueId(), targetEmail: addressed, provider: providerName });
 const parameters = z.object({
-  ...{ playlistId: z.string(), version: z.int(), catalog: z.array(z.int()) },
+  playlistId: z.string(),
+  version: z.int(),
+  catalog: z.array(z.int()),
   /** Its mail waits for no turn while its owner is an admin. */
   byAdmin: z.boolean().default(false),
 });
@@ -66,7 +68,7 @@ export const exportPlaylist: JobType<z.output<typeof payload>> = {
 const contents = new LRUCache<string, Promise<Buffer>>({ max: SHARED });
 
 /** The file's bytes, made once for all who ask for the same moment. */
-function contentOf(database: Database, moment: PlaylistMoment): Promise<Buffer> {
+function contentOf(database: Database, moment: PlaylistPosition): Promise<Buffer> {
   const key = JSON.stringify(moment);
   const shared = contents.get(key);
   if (shared) return shared;
@@ -76,8 +78,8 @@ function contentOf(database: Database, moment: PlaylistMoment): Promise<Buffer> 
   return made;
 }
 
-async function fold(database: Database, moment: PlaylistMoment): Promise<Buffer> {
-  const playlist = await playlistAt(database, moment);
+async function fold(database: Database, moment: PlaylistPosition): Promise<Buffer> {
+  const playlist = await playlistAsOf(database, moment);
   if (!playlist) throw new JobFailure('again', 'NOT_READY', 'the playlist’s events are not all there yet');
   return Buffer.from(JSON.stringify({ playlist }));
 }

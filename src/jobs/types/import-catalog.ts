@@ -2,12 +2,12 @@ import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { originWithoutBody } from '../../commands/command.ts';
 import { AppError } from '../../errors.ts';
-import { thingIdOf } from '../../events/ids.ts';
+import { idFromCommand } from '../../events/ids.ts';
 import { albumExists } from '../../projections/albums.ts';
 import { filesUnavailable } from '../../providers/files/failure.ts';
 import { storable } from '../../text.ts';
 import type { Items } from '../items.ts';
-import { JobFailure, type JobOutcome, type JobType, type Tools, type Work } from '../job-type.ts';
+import { JobFailure, type JobOutcome, type JobType, type JobServices, type Work } from '../job-type.ts';
 import { type Entry, entriesOf } from './import-entries.ts';
 import { COLUMNS, countLines, headerFault, linesOf } from './import-lines.ts';
 
@@ -110,7 +110,7 @@ async function reportsOf(items: Items) {
 }
 
 /** Resolves with what is wrong with the line, if anything is. */
-async function importEntry(entry: Entry, work: Work, tools: Tools): Promise<string | undefined> {
+async function importEntry(entry: Entry, work: Work, tools: JobServices): Promise<string | undefined> {
   if (entry.kind === 'bad') return entry.fault;
   try {
     await (entry.kind === 'album' ? importAlbum(entry, work, tools) : importSong(entry, work, tools));
@@ -122,7 +122,11 @@ async function importEntry(entry: Entry, work: Work, tools: Tools): Promise<stri
 
 type Of<Kind extends Entry['kind']> = Extract<Entry, { kind: Kind }>;
 
-async function importAlbum({ details, settle, ...entry }: Of<'album'>, work: Work, { commands }: Tools): Promise<void> {
+async function importAlbum(
+  { details, settle, ...entry }: Of<'album'>,
+  work: Work,
+  { commands }: JobServices,
+): Promise<void> {
   const command = { type: 'CreateAlbum', details } as const;
   try {
     await commands.album({ ...addressed(entry, work), command });
@@ -131,7 +135,7 @@ async function importAlbum({ details, settle, ...entry }: Of<'album'>, work: Wor
   }
 }
 
-async function importSong({ details, album, ...entry }: Of<'song'>, work: Work, tools: Tools): Promise<void> {
+async function importSong({ details, album, ...entry }: Of<'song'>, work: Work, tools: JobServices): Promise<void> {
   await album;
   const { albumId } = details;
   const command = { type: 'CreateSong', details } as const;
@@ -141,7 +145,7 @@ async function importSong({ details, album, ...entry }: Of<'song'>, work: Work, 
 
 function addressed({ kind, commandId }: Pick<Of<'album' | 'song'>, 'kind' | 'commandId'>, { jobId, ownerId }: Work) {
   const origin = originWithoutBody({ commandId, repeatable: true, actor: ownerId, correlationId: jobId });
-  return { stream: thingIdOf(kind, commandId), origin };
+  return { stream: idFromCommand(kind, commandId), origin };
 }
 
 /** Of what would be refused every time. Throws what is to be tried again. */

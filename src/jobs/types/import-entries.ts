@@ -1,5 +1,5 @@
 import type { AlbumDetails, SongDetails } from '../../events/catalog.ts';
-import { commandIdOf, thingIdOf } from '../../events/ids.ts';
+import { commandIdOf, idFromCommand } from '../../events/ids.ts';
 import { fold } from '../../text.ts';
 import { type Details, detailsOf } from './import-details.ts';
 import type { Line } from './import-lines.ts';
@@ -65,7 +65,7 @@ function entryOf(entry: Details, line: number, commandId: string, albums: NamedA
   if (entry.kind === 'album') {
     const { name, year } = entry;
     const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
-    albums.add(name, { id: thingIdOf('album', commandId), settled });
+    albums.add(name, { id: idFromCommand('album', commandId), settled });
     return { kind: 'album', line, commandId, details: { name, year }, settle };
   }
   const { title, year, genre, performer, duration = null, album: named } = entry;

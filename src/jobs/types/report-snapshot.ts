@@ -63,7 +63,9 @@ async function catalogOf(client: Client): Promise<Catalog> {
   );
   const [{ takenAt, albums, songs } = { takenAt: new Date(), albums: 0, songs: 0 }] = rows;
   return {
-    ...{ takenAt: takenAt.toISOString(), albums, songs },
+    takenAt: takenAt.toISOString(),
+    albums,
+    songs,
     genres: await sharesOf<string>(client, 'genre'),
     years: await sharesOf<number>(client, 'year'),
     performers: await sharesOf<string>(client, 'performer'),

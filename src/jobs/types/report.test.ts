@@ -6,7 +6,9 @@ import { REPORT_FORMATS } from './report-formats.ts';
 import type { Catalog, PlaylistSong } from './report-snapshot.ts';
 
 const CATALOG: Catalog = {
-  ...{ takenAt: '2030-01-31T09:30:00.000Z', albums: 2, songs: 3 },
+  takenAt: '2030-01-31T09:30:00.000Z',
+  albums: 2,
+  songs: 3,
   genres: [{ name: '=cmd|x', songs: 2 }, { name: 'Indie', songs: 1 }], // prettier-ignore
   years: [{ name: -5, songs: 3 }],
   performers: [{ name: 'Sigur Rós, "live"', songs: 3 }],
@@ -45,7 +47,8 @@ const playlists = fc.array(
 const chunkSize = fc.integer({ min: 1, max: 5 });
 
 const MORNING: Given = {
-  ...{ name: '@Morning', collaborators: 2 },
+  name: '@Morning',
+  collaborators: 2,
   songs: [
     { title: 'Yes', performer: 'Coldplay' },
     { title: '-1+1', performer: 'Sigur Rós' },
@@ -58,7 +61,9 @@ describe('a report as JSON', () => {
     await fc.assert(
       fc.asyncProperty(playlists, chunkSize, async (given, chunk) => {
         const expected = given.map(({ songs, ...about }, index) => ({
-          ...{ id: `playlist-${index}`, ...about, songCount: songs.length },
+          id: `playlist-${index}`,
+          ...about,
+          songCount: songs.length,
           songs: songs.map((song, n) => ({ id: `song-${n}`, ...song })),
         }));
         const report: unknown = JSON.parse(await written('json', given, chunk));

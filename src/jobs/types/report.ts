@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { createQueues } from '../../commands/queues.ts';
-import type { JobOutcome, JobType, Tools, Work } from '../job-type.ts';
+import type { JobOutcome, JobType, JobServices, Work } from '../job-type.ts';
 import { REPORT_FORMATS } from './report-formats.ts';
 import { atOneMoment, type Catalog } from './report-snapshot.ts';
 import { onScratch } from './scratch-file.ts';
@@ -23,7 +23,7 @@ export const report: JobType<z.output<typeof payload>> = {
   work: (work, tools) => onScratch(work, tools, (file) => make(work, tools, file)),
 };
 
-async function make(work: Work, { database, files, claim }: Tools, file: string): Promise<JobOutcome> {
+async function make(work: Work, { database, files, claim }: JobServices, file: string): Promise<JobOutcome> {
   const { format } = payload.parse(work.parameters);
   const { mediaType } = REPORT_FORMATS[format];
   const { size, catalog } = await inTurn('report', () => write(work, database, format, file));
@@ -39,7 +39,7 @@ const inTurn = createQueues();
 
 function write(
   { ownerId, signal }: Work,
-  database: Tools['database'],
+  database: JobServices['database'],
   format: keyof typeof REPORT_FORMATS,
   file: string,
 ): Promise<{ size: number; catalog: Catalog }> {

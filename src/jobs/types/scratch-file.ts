@@ -1,7 +1,7 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { remembered } from '../guarded-files.ts';
-import type { Tools, Work } from '../job-type.ts';
+import type { JobServices, Work } from '../job-type.ts';
 
 /** No attempt takes so long. */
 const LEFT_BEHIND_AFTER_MS = 86_400_000;
@@ -12,7 +12,7 @@ const LEFT_BEHIND_AFTER_MS = 86_400_000;
  */
 export async function onScratch<T>(
   { jobId, attempt }: Pick<Work, 'jobId' | 'attempt'>,
-  { scratch }: Pick<Tools, 'scratch'>,
+  { scratch }: Pick<JobServices, 'scratch'>,
   make: (file: string) => Promise<T>,
 ): Promise<T> {
   await clear(scratch, jobId);

@@ -3,7 +3,7 @@ import { partitionKey, type Position, type TopicPartition } from '../../events/r
 import { sleep } from '../../lifecycle.ts';
 import type { Database } from '../../postgres/pool.ts';
 import type { Next, RunningSubscription, Slice, Subscription } from '../event-log.ts';
-import { Doorbell } from '../../doorbell.ts';
+import { WakeSignal } from '../../concurrency/wake-signal.ts';
 import { readFrom } from './read.ts';
 import { type Limits, sliceOf, type Tail } from './tail.ts';
 import { partitionsOf } from './topics.ts';
@@ -26,7 +26,7 @@ const FETCH = { maxBytesPerPartition: 2 * 2 ** 20, maxBytes: 16 * 2 ** 20 };
 export class EmbeddedSubscription implements RunningSubscription {
   readonly #host: SubscriptionHost;
   readonly #subscription: Subscription;
-  readonly #doorbell = new Doorbell();
+  readonly #wakeSignal = new WakeSignal();
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
   #assigned: readonly TopicPartition[] = [];
@@ -52,7 +52,7 @@ export class EmbeddedSubscription implements RunningSubscription {
 
   /** There may be something to fetch. */
   wake(): void {
-    this.#doorbell.ring();
+    this.#wakeSignal.notify();
   }
 
   async stop(): Promise<void> {
@@ -67,7 +67,7 @@ export class EmbeddedSubscription implements RunningSubscription {
     while (!this.#stopping.signal.aborted) {
       let slices: Slice[] = [];
       await this.#untilDone('the log cannot be read', async () => void (slices = await this.#fetch()));
-      if (slices.length === 0) await this.#doorbell.wait(POLL_MS);
+      if (slices.length === 0) await this.#wakeSignal.wait(POLL_MS);
       else await this.#hand(slices);
     }
   }

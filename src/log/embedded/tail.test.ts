@@ -7,7 +7,10 @@ const limits = { records: 1_000, bytes: 1_000_000 };
 const at = (offset: number, partition = 0) => ({ topic: 't', partition, offset });
 const record = (offset: number, partition = 0, value = Buffer.alloc(10)): StoredRecord => ({
   ...at(offset, partition),
-  ...{ key: 'k', value, headers: {}, leaderEpoch: 0 },
+  key: 'k',
+  value,
+  headers: {},
+  leaderEpoch: 0,
 });
 const run = (from: number, to: number, partition = 0) =>
   Array.from({ length: to - from }, (_, n) => record(from + n, partition));

@@ -3,7 +3,7 @@ import type { Kafka, Message, RecordMetadata, TopicMessages } from 'kafkajs';
 import { partitionKey, type TopicPartition } from '../../events/record.ts';
 import { AppendError, type Append } from '../event-log.ts';
 import { REQUEST_TIMEOUT_MS, RETRY } from './client.ts';
-import { within } from '../../deadline.ts';
+import { within } from '../../concurrency/deadline.ts';
 import { failureOf, type Failure } from './failure.ts';
 
 export interface Appender {

@@ -35,8 +35,10 @@ describe('a delivery', () => {
 
   const deliver = (begin: number, end: number, more: Partial<EachBatchPayload> = {}) =>
     deliverBatch(host(), partition, {
-      ...{ batch: { topic: 't', partition: 0, messages: messages(begin, end) }, isStale: () => false },
-      ...{ heartbeat: () => Promise.resolve(), resolveOffset: (offset: string) => events.push(`resolve ${offset}`) },
+      batch: { topic: 't', partition: 0, messages: messages(begin, end) },
+      isStale: () => false,
+      heartbeat: () => Promise.resolve(),
+      resolveOffset: (offset: string) => events.push(`resolve ${offset}`),
       ...more,
     } as EachBatchPayload);
 
@@ -44,7 +46,10 @@ describe('a delivery', () => {
     Array.from({ length: end - begin }, (_, n) => ({ offset: String(begin + n), entry: recordAt(begin + n) }));
 
   const recordAt = (offset: number) => ({
-    ...{ offset, leaderEpoch: 0, key: null, value: null },
+    offset,
+    leaderEpoch: 0,
+    key: null,
+    value: null,
     headers: Buffer.of(0),
   });
 

@@ -34,14 +34,15 @@ function scripted(...script: (FetchedMessage[] | Error)[]) {
     });
   };
   const cluster: Cluster = {
-    ...{ connect: () => Promise.resolve(), disconnect: () => Promise.resolve(), isConnected: () => true },
-    ...{
-      addMultipleTargetTopics: () => Promise.resolve(),
-      fetchTopicsOffset: () => Promise.resolve([{ topic: 't', partitions: [{ partition: 0, offset: highWatermark }] }]),
-      refreshMetadata,
-      refreshMetadataIfNecessary: () => Promise.resolve(),
-    },
-    ...{ findLeaderForPartitions: () => ({ 1: [0] }), findBroker: () => Promise.resolve({ fetch }) },
+    connect: () => Promise.resolve(),
+    disconnect: () => Promise.resolve(),
+    isConnected: () => true,
+    addMultipleTargetTopics: () => Promise.resolve(),
+    fetchTopicsOffset: () => Promise.resolve([{ topic: 't', partitions: [{ partition: 0, offset: highWatermark }] }]),
+    refreshMetadata,
+    refreshMetadataIfNecessary: () => Promise.resolve(),
+    findLeaderForPartitions: () => ({ 1: [0] }),
+    findBroker: () => Promise.resolve({ fetch }),
     removeBroker: () => undefined,
   };
   const kafka = { [Symbol('private:Kafka:createCluster')]: () => cluster } as unknown as Kafka;

@@ -164,7 +164,10 @@ async function fetchFrom(
 ): Promise<{ messages: FetchedMessage[]; end: number }> {
   const partitions = [{ partition: from.partition, fetchOffset: String(from.offset), maxBytes }];
   const { responses } = await leader.fetch({
-    ...{ maxWaitTime: 0, minBytes: 0, maxBytes, isolationLevel: READ_UNCOMMITTED },
+    maxWaitTime: 0,
+    minBytes: 0,
+    maxBytes,
+    isolationLevel: READ_UNCOMMITTED,
     topics: [{ topic: from.topic, partitions }],
   });
   const fetched = responses.flatMap((response) => response.partitions);

@@ -7,11 +7,11 @@ import type { RunningSubscription, Subscription, SubscriptionHandler } from '../
 import { Assignment, type AssignedPartition } from './assignment.ts';
 import { createClient, type ClientOptions, type KafkaClient, type LogLine } from './client.ts';
 import { createGroupConsumer } from './consumer.ts';
-import { within } from '../../deadline.ts';
+import { within } from '../../concurrency/deadline.ts';
 import { deliverBatch, deliverGap, type DeliveryHost } from './delivery.ts';
 import { watchEnds } from './end-watch.ts';
-import { gathering } from './gather.ts';
-import { createHints, type Hints } from './hints.ts';
+import { coalesceDeliveries } from './coalesce.ts';
+import { createOffsetCommits, type OffsetCommits } from './offset-commits.ts';
 import type { Reader } from './reader.ts';
 
 export interface SubscriptionOptions extends ClientOptions {
@@ -36,7 +36,7 @@ export class KafkaSubscription implements RunningSubscription {
   readonly #logger: LogLine;
   readonly #client: KafkaClient;
   readonly #consumer: Consumer;
-  readonly #hints: Hints;
+  readonly #hints: OffsetCommits;
   readonly #host: DeliveryHost;
   readonly #reader: Reader;
   readonly #stopping = new AbortController();
@@ -52,10 +52,12 @@ export class KafkaSubscription implements RunningSubscription {
     this.#logger = options.logger;
     this.#client = createClient(options);
     this.#consumer = createGroupConsumer(this.#client.kafka, {
-      ...{ group: subscription.group, fetch: subscription.fetch, sessionTimeoutMs: options.sessionTimeoutMs },
+      group: subscription.group,
+      fetch: subscription.fetch,
+      sessionTimeoutMs: options.sessionTimeoutMs,
       mayRestart: () => !this.#stopping.signal.aborted,
     });
-    this.#hints = createHints((positions) => this.#consumer.commitOffsets(positions.map(withTextOffset)));
+    this.#hints = createOffsetCommits((positions) => this.#consumer.commitOffsets(positions.map(withTextOffset)));
     this.#host = this.#createHost();
   }
 
@@ -74,7 +76,8 @@ export class KafkaSubscription implements RunningSubscription {
       eachBatch: (payload) => this.#track(this.#eachBatch(payload)),
     });
     void watchEnds({
-      ...{ reader: this.#reader, partitions: () => this.#assignment.partitions },
+      reader: this.#reader,
+      partitions: () => this.#assignment.partitions,
       found: (partition, gap) => this.#track(this.#gapAtEnd(partition, gap)),
       signal: this.#stopping.signal,
       onFailure: (error) => this.#logger('debug', 'the ends were not looked at', { reason: reasonOf(error) }),
@@ -182,7 +185,7 @@ export class KafkaSubscription implements RunningSubscription {
 
   #createHost(): DeliveryHost {
     return {
-      handler: { deliver: gathering(this.#handler, this.#stopping.signal) },
+      handler: { deliver: coalesceDeliveries(this.#handler, this.#stopping.signal) },
       signal: this.#stopping.signal,
       isCurrent: (partition) => this.#assignment.has(partition),
       seek: ({ topic, partition }, offset) =>

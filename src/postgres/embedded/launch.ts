@@ -87,7 +87,9 @@ export async function launch(home: Home, native: string, options: LaunchOptions)
   await log.file.close();
   const watch = await watched(child);
   const server: Launched = {
-    ...{ ...watch, port, identity: await identityOf(watch.pid) },
+    ...watch,
+    port,
+    identity: await identityOf(watch.pid),
     failure: (what) => failureOf(what, home.logFile, log.size),
   };
   await untilReady(server, home, options);

@@ -103,7 +103,10 @@ const CONNECTIONS = 1_000;
 
 const clientOf = ({ region, endpoint, credentials, answerWithinMs }: Omit<S3Options, 'bucket' | 'folder'>) =>
   new S3Client({
-    ...{ region, endpoint, credentials, maxAttempts: 2 },
+    region,
+    endpoint,
+    credentials,
+    maxAttempts: 2,
     forcePathStyle: endpoint !== undefined,
     logger: { debug: silent, info: silent, warn: silent, error: silent }, // or it prints some of what it throws as well
     requestHandler: {

@@ -56,9 +56,15 @@ function optionsOf({ host, port, login }: SmtpServer, { openMs, sendMs }: Deadli
   const secure = port === 465;
   const isHere = isLoopback(connection.remoteAddress ?? '');
   return {
-    ...{ connection, host, port, secure },
+    connection,
+    host,
+    port,
+    secure,
     requireTLS: !secure && !isHere && login !== undefined,
     tls: { rejectUnauthorized: !isHere && (secure || login !== undefined) },
-    ...{ connectionTimeout: openMs, greetingTimeout: openMs, socketTimeout: sendMs, socketCloseTimeout: 0 },
+    connectionTimeout: openMs,
+    greetingTimeout: openMs,
+    socketTimeout: sendMs,
+    socketCloseTimeout: 0,
   };
 }

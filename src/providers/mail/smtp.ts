@@ -18,7 +18,9 @@ const FEW_MS = 5_000;
 export function openSmtpMail({ deadlines = DEADLINES, connections, from, ...server }: SmtpOptions): MailProvider {
   const pool = new SmtpPool({
     open: (signal) => openSession(server, deadlines, signal),
-    ...{ connections, silenceMs: deadlines.sendMs, fewMs: FEW_MS },
+    connections,
+    silenceMs: deadlines.sendMs,
+    fewMs: FEW_MS,
   });
   return {
     send: async (mail, signal) =>

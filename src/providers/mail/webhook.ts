@@ -52,7 +52,8 @@ const bodyOf = ({ messageId, to, subject, body, attachments = [] }: Mail) =>
   Buffer.from(JSON.stringify({ messageId, to, subject, body, attachments: attachments.map(attachmentOf) }));
 
 const attachmentOf = ({ name, mediaType, content }: NonNullable<Mail['attachments']>[number]) => ({
-  ...{ name, mediaType },
+  name,
+  mediaType,
   content: content.toString('base64'),
 });
 

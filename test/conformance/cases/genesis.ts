@@ -3,8 +3,13 @@ import { claim, INCARNATION, isCorrupt, kitCase, type Making, type Step, uuid, w
 
 const stream = 'genesis-openmusic.catalog-2';
 const opened: PartitionOpened = {
-  ...{ type: 'PartitionOpened', incarnation: INCARNATION, topic: 'openmusic.catalog', partition: 2, partitions: 6 },
-  ...{ ruleVersion: 2, owner: null },
+  type: 'PartitionOpened',
+  incarnation: INCARNATION,
+  topic: 'openmusic.catalog',
+  partition: 2,
+  partitions: 6,
+  ruleVersion: 2,
+  owner: null,
 };
 const first = (change: Partial<PartitionOpened> = {}, making: Making = {}) =>
   claim({ stream, event: { ...opened, ...change }, ...making });
@@ -22,10 +27,18 @@ export const genesis = [
       wins(first({ owner: null })),
       wins(
         claim({
-          ...{ stream, version: 2, prev: uuid(1) },
+          stream,
+          version: 2,
+          prev: uuid(1),
           event: {
-            ...{ type: 'OwnerChanged', incarnation: INCARNATION, topic: 'openmusic.catalog', partition: 2, owner },
-            ...{ previousOwner: null, reason: 'adopted', at: '2026-11-22T21:06:18.353Z' },
+            type: 'OwnerChanged',
+            incarnation: INCARNATION,
+            topic: 'openmusic.catalog',
+            partition: 2,
+            owner,
+            previousOwner: null,
+            reason: 'adopted',
+            at: '2026-11-22T21:06:18.353Z',
           },
         }),
       ),

@@ -106,7 +106,8 @@ export const headers = [
     wins(claim({ headers: { ce_prev: null, ce_bodyhash: null } }), 'a null value is empty, where empty is allowed'),
     wins(
       claim({
-        ...{ version: 2, prev: uuid(1) },
+        version: 2,
+        prev: uuid(1),
         headers: { ce_time: '1970-01-01T00:00:00.000Z', ce_source: '/other', ce_actor: ' ', ce_bodyhash: 'é\n' },
       }),
       'the first time that there is; any text',

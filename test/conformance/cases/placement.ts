@@ -1,7 +1,7 @@
 import { partitionOf } from '../../../src/events/placement.ts';
 import { claim, kitCase, loses, streamIn, wins } from '../kit.ts';
 
-/** The examples of docs/log-format.md. */
+/** The examples of docs/reference/log-format.md. */
 const EXAMPLES = [
   ['openmusic.catalog', 'album-1', 2],
   ['openmusic.catalog', 'album-0198f5f43c4b7a318a411f2f3a4b5c6d', 5],

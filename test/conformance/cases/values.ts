@@ -36,7 +36,9 @@ const UNDECODABLE = [
 /** A payload of each schema, under one stream: the rule does not look into payloads. */
 const everyEvent = golden.schemas.map(({ subject, value }, index) =>
   claim({
-    ...{ version: index + 1, prev: index === 0 ? '' : uuid(index), value: Buffer.from(value, 'hex') },
+    version: index + 1,
+    prev: index === 0 ? '' : uuid(index),
+    value: Buffer.from(value, 'hex'),
     headers: { ce_type: subject },
   }),
 );

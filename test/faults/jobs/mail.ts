@@ -11,9 +11,13 @@ import type { Conduct, TestSmtpServer } from '../../support/smtp-server.ts';
 /** How long a provider that keeps failing is left alone. */
 const OPEN_SECONDS = 0.1;
 const SETTINGS: Settings = {
-  ...{ WORKER_CONCURRENCY: '20', JOB_ATTEMPTS: '30', BREAKER_OPEN_SECONDS: String(OPEN_SECONDS) },
+  WORKER_CONCURRENCY: '20',
+  JOB_ATTEMPTS: '30',
+  BREAKER_OPEN_SECONDS: String(OPEN_SECONDS),
   // What is waited for when the server hangs.
-  ...{ SMTP_CONNECTIONS: '1', SMTP_OPEN_SECONDS: '2', SMTP_SEND_SECONDS: '3' },
+  SMTP_CONNECTIONS: '1',
+  SMTP_OPEN_SECONDS: '2',
+  SMTP_SEND_SECONDS: '3',
 };
 /** A refused recipient is tried again once, when they are over. */
 const RETRY_SECONDS = 8;

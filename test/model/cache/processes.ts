@@ -1,10 +1,11 @@
-import { type Answers, createAnswers } from '../../../src/cache/answers.ts';
-import { type Answer, type CacheServer, MARK_MS } from '../../../src/cache/cache.ts';
+import { type ResponseCache, createResponseCache } from '../../../src/cache/response-cache.ts';
+import { type CachedResponse, type CacheServer, MARK_MS } from '../../../src/cache/cache.ts';
 import { createIncarnation, type Incarnation } from '../../../src/cache/incarnation.ts';
 import type { AnyEvent } from '../../../src/events/events.ts';
-import { cached } from '../../../src/projections/cached.ts';
-import { withMarks } from '../../../src/projections/marked-store.ts';
-import type { Accepted, Commit, CommitOutcome, ProjectionStore } from '../../../src/projections/store.ts';
+import { cached } from '../../../src/projections/engine/cache-keys.ts';
+import { withMarks } from '../../../src/projections/engine/cache-invalidation.ts';
+import type { Commit, CommitOutcome, ProjectionStore } from '../../../src/projections/engine/store.ts';
+import type { Accepted } from '../../../src/event-store/judgement.ts';
 import type { Actor } from '../scheduler.ts';
 import type { ModelRedis } from './redis.ts';
 import { type Part, PARTS, type Parts, rowOf, STEP_MS, type World } from './world.ts';
@@ -69,7 +70,11 @@ function startProcess(
   const actor = scheduler.actor(name);
   const { server, lose } = connect(world, actor);
   const incarnation = createIncarnation({
-    ...{ server, row: rowOf(world, actor), now, meter: quiet, report: () => undefined },
+    server,
+    row: rowOf(world, actor),
+    now,
+    meter: quiet,
+    report: () => undefined,
     generation: () => (name.startsWith('reader') ? GENERATION : undefined),
     mayBegin: () => Promise.resolve(true),
     alone: !world.mutation.settles,
@@ -94,13 +99,18 @@ function outlive({ scheduler }: World, actor: Actor): void {
 export function startReader(world: World, name: string): Process {
   const { scheduler, now } = world;
   const { actor, server, incarnation, process } = startProcess(world, name);
-  const answers = createAnswers({ server, incarnation, variant: 'v', now, meter: quiet });
-  const read = () => scheduler.call(actor, (): Answer => ({ body: JSON.stringify(world.committed) }));
+  const answers = createResponseCache({ server, incarnation, variant: 'v', now, meter: quiet });
+  const read = () => scheduler.call(actor, (): CachedResponse => ({ body: JSON.stringify(world.committed) }));
   for (let client = 0; client < 2; client++) void readOn(world, actor, answers, () => scheduler.turn(actor).then(read));
   return process;
 }
 
-async function readOn(world: World, actor: Actor, answers: Answers, load: () => Promise<Answer>): Promise<void> {
+async function readOn(
+  world: World,
+  actor: Actor,
+  answers: ResponseCache,
+  load: () => Promise<CachedResponse>,
+): Promise<void> {
   for (;;) {
     await world.scheduler.turn(actor);
     const told = { ...world.told };
@@ -157,13 +167,13 @@ export function startProjector(world: World, part: Part): Process {
 /** Commits what was begun at the number that is there, as a checkpoint sees to it. */
 function storeOf(world: World, actor: Actor, part: Part): ProjectionStore {
   const { scheduler, mutation, committed } = world;
-  const commit: ProjectionStore['commit'] = (_commit, proviso) => {
+  const commit: ProjectionStore['commit'] = (_commit, cacheGuard) => {
     const from = committed[part];
     if (scheduler.chance(world.plan.dazes / 100)) outlive(world, actor);
     return scheduler.call(actor, (): CommitOutcome => {
       if (committed[part] !== from) return 'missed';
-      if (proviso && mutation.rowChecked && proviso.id !== world.row.id) return 'cached-otherwise';
-      if (mutation.ageChecked && world.now() >= (proviso?.before ?? Infinity)) return 'cached-otherwise';
+      if (cacheGuard && mutation.rowChecked && cacheGuard.id !== world.row.id) return 'cache-changed';
+      if (mutation.ageChecked && world.now() >= (cacheGuard?.before ?? Infinity)) return 'cache-changed';
       committed[part] += 1;
       // Somebody may look for the verdict before the projector tells him.
       if (scheduler.chance(0.3)) world.told[part] = committed[part];

@@ -1,5 +1,5 @@
 import type { CacheServer } from '../../../src/cache/cache.ts';
-import type { CacheRow, CacheState } from '../../../src/cache/known-row.ts';
+import type { CacheRow, CacheState } from '../../../src/cache/cache-state.ts';
 import { type Actor, Scheduler } from '../scheduler.ts';
 import { createMemoryCache } from '../../../src/cache/memory.ts';
 import { type Contents, ModelRedis } from './redis.ts';
@@ -75,7 +75,13 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
   const now = () => scheduler.time * STEP_MS;
   const contents: Contents = (clock) => mutation.contents(clock, () => world);
   const world: World = {
-    ...{ plan, mutation, scheduler, now, violation: undefined, reads: 0, hits: 0 },
+    plan,
+    mutation,
+    scheduler,
+    now,
+    violation: undefined,
+    reads: 0,
+    hits: 0,
     redis: new ModelRedis('run-0', now, contents),
     row: { id: 'never', previous: '', on: false, runId: '', generation: 0, heldUntil: 0 },
     committed: { album: 0, tracks: 0, songs: 0 },

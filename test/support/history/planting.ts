@@ -62,14 +62,20 @@ export function plantIn(history: History, records: readonly StoredRecord[]): Pla
   return {
     living: must(chains.find((each) => each.length >= 3 && !isDeleted(each))),
     deleted: must(chains.find((each) => each.length >= 2 && isDeleted(each))),
-    ...{ some, maker, replacing, chain },
+    some,
+    maker,
+    replacing,
+    chain,
     answered: (operation, outcome) =>
       replacing(operation, { attempts: operation.attempts.map((attempt) => ({ ...attempt, outcome })) }),
     adding: (...more) => ({ ...history, operations: [...operations, ...more] }),
     readOf: (record, at) => readOf(record, maker(record), last + at),
     later(operation, at) {
       const attempts = operation.attempts.map((each, n) => ({
-        ...{ ...each, id: `planted at ${at}/${n}`, start: last + at, end: last + at + 0.5 },
+        ...each,
+        id: `planted at ${at}/${n}`,
+        start: last + at,
+        end: last + at + 0.5,
       }));
       return { ...operation, name: `planted at ${at}`, attempts };
     },
@@ -109,8 +115,12 @@ function readOf(record: StoredRecord, { wish: { json } }: Operation, start: numb
 }
 
 const sameAs = ({ headers }: StoredRecord, event: AnyEvent): Forgery => ({
-  ...{ event, version: Number(headers.ce_streamversion), prev: headers.ce_prev ?? '', actor: headers.ce_actor ?? '' },
-  ...{ commandId: headers.ce_commandid ?? '', correlationId: headers.ce_correlationid ?? '' },
+  event,
+  version: Number(headers.ce_streamversion),
+  prev: headers.ce_prev ?? '',
+  actor: headers.ce_actor ?? '',
+  commandId: headers.ce_commandid ?? '',
+  correlationId: headers.ce_correlationid ?? '',
 });
 
 function forge(after: StoredRecord, { event, ...given }: Forgery): StoredRecord {

@@ -28,7 +28,8 @@ export function playlistSightings(wish: Wish, outcome: Answered, world: World): 
 
 /** What must have been so of a playlist that was there. */
 const about = (stream: string, saw: string, fits: (playlist: Playlist, version: number) => boolean): Sighting => ({
-  ...{ stream, saw },
+  stream,
+  saw,
   fits: (thing, version) => thing !== undefined && fits(thing as Playlist, version),
 });
 
@@ -88,7 +89,9 @@ const peopleOf = ({ ownerId, collaborators }: Playlist) => [ownerId, ...collabor
 function listed({ playlists }: List, as: Person, world: World): Sighting[] {
   const belongs = (thing: object) => mayUse(thing as Playlist, as.id);
   const each = listSightings({
-    ...{ name: `the list of ${as.id}`, shown: playlists, belongs },
+    name: `the list of ${as.id}`,
+    shown: playlists,
+    belongs,
     ever: indexOf(world).get(as.id) ?? [],
     shows({ name, username }, thing) {
       const playlist = thing as Playlist;
@@ -110,7 +113,10 @@ function activities(stream: string, shown: Activities, as: Person, world: World)
     isDeepStrictEqual(shown, {
       playlistId: stream,
       activities: playlist.activities.map(({ actor, title, action, time }) => ({
-        ...{ username: usernameOf(world, actor), title, action, time },
+        username: usernameOf(world, actor),
+        title,
+        action,
+        time,
       })),
     });
   return [about(stream, `its activities as ${as.id}: ${JSON.stringify(shown.activities)}`, fits)];
@@ -141,7 +147,10 @@ function songs(
   return [
     playlist,
     ...listSightings({
-      ...{ name: stream, shown: shown.songs, belongs: () => true, shows: isListed },
+      name: stream,
+      shown: shown.songs,
+      belongs: () => true,
+      shows: isListed,
       ever: entries.map(({ songId }) => songId),
     }),
   ];

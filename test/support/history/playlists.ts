@@ -31,7 +31,10 @@ const pathOf = (stream: string) => `/playlists/${stream}`;
 
 export const list = (as: Person): Wish => ({ category, method: 'GET', path: '/playlists', as });
 export const read = (stream: string, what: 'songs' | 'activities', as: Person): Wish => ({
-  ...{ category, method: 'GET', path: `${pathOf(stream)}/${what}`, as },
+  category,
+  method: 'GET',
+  path: `${pathOf(stream)}/${what}`,
+  as,
 });
 
 export const create = (as: Person, name: string): Wish => ({
@@ -120,8 +123,12 @@ export const playlists: Category = {
       key: 'id',
       rows: remainsOfEach(({ name, ownerId }, stream) => [
         {
-          ...{ id: stream.id, version: stream.states.length - 1, name, owner_id: ownerId },
-          ...{ entries_version: 1, deleted_at: deletedAt(stream) },
+          id: stream.id,
+          version: stream.states.length - 1,
+          name,
+          owner_id: ownerId,
+          entries_version: 1,
+          deleted_at: deletedAt(stream),
         },
       ]),
     },
@@ -131,7 +138,11 @@ export const playlists: Category = {
       rows: remainsOfEach(({ entries, removed }, { id: playlist_id }) =>
         [...entries, ...removed.map((entry) => ({ ...entry, version: 0 }))].map(
           ({ entryId, songId, orderKey, version }) => ({
-            ...{ id: entryId, playlist_id, order_key: orderKey, version, song_id: songId },
+            id: entryId,
+            playlist_id,
+            order_key: orderKey,
+            version,
+            song_id: songId,
           }),
         ),
       ),
@@ -148,7 +159,9 @@ export const playlists: Category = {
       key: 'id',
       rows: remainsOfEach(({ activities }, { id: playlist_id }) =>
         activities.map(({ time, ...rest }) => ({
-          ...{ id: `${playlist_id}/${rest.version}/${rest.place}`, playlist_id, time: new Date(time) },
+          id: `${playlist_id}/${rest.version}/${rest.place}`,
+          playlist_id,
+          time: new Date(time),
           ...rest,
         })),
       ),

@@ -6,7 +6,7 @@ import type { Placement } from '../../../src/events/placement.ts';
 import { partitionKey, type Position, showPosition, type StoredRecord } from '../../../src/events/record.ts';
 import type { Violation } from './history.ts';
 
-/** A record that won its version, by this file's own reading of docs/log-format.md. */
+/** A record that won its version, by this file's own reading of docs/reference/log-format.md. */
 export interface Accepted {
   readonly stream: string;
   readonly version: number;
@@ -106,8 +106,13 @@ const gapInVersions = (record: StoredRecord, history: readonly Accepted[]): Viol
 function toAccepted(record: StoredRecord): Accepted {
   const { key, headers } = record;
   return {
-    ...{ stream: key, version: versionOf(record), id: headers.ce_id ?? '', commandId: headers.ce_commandid ?? '' },
-    ...{ correlationId: headers.ce_correlationid ?? '', actor: headers.ce_actor ?? '', time: headers.ce_time ?? '' },
+    stream: key,
+    version: versionOf(record),
+    id: headers.ce_id ?? '',
+    commandId: headers.ce_commandid ?? '',
+    correlationId: headers.ce_correlationid ?? '',
+    actor: headers.ce_actor ?? '',
+    time: headers.ce_time ?? '',
     record,
     event: eventOf(record),
   };

@@ -81,8 +81,17 @@ const streamEvents = (world: World): Thing[] => world.streams.flatMap(({ accepte
 function streamEvent({ stream, version, id, commandId, record }: Accepted): Thing {
   const { topic, partition, offset, headers, value }: StoredRecord = record;
   return {
-    ...{ stream, version, record_id: id, command_id: commandId, topic, partition, offset },
-    ...{ type: headers.ce_type, body_hash: headers.ce_bodyhash, headers, value },
+    stream,
+    version,
+    record_id: id,
+    command_id: commandId,
+    topic,
+    partition,
+    offset,
+    type: headers.ce_type,
+    body_hash: headers.ce_bodyhash,
+    headers,
+    value,
   };
 }
 

@@ -43,7 +43,9 @@ export function createWorld(
   const byRequest = Map.groupBy([...accepted.values()].flat(), ({ correlationId }) => correlationId);
   const stream = (id: string): Stream => all.get(id) ?? { id, accepted: [], states: [undefined] };
   return {
-    ...{ streams, stream, people: peopleOf(operations) },
+    streams,
+    stream,
+    people: peopleOf(operations),
     ofCategory: (name) => byCategory.get(name) ?? [],
     madeBy: (attemptId) => byRequest.get(attemptId) ?? [],
     versionsOf(record) {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import type { GenericContainer, StartedTestContainer, WaitStrategy } from 'testcontainers';
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
-import { guard } from '../../../src/stack/guard.ts';
-import { asVariables, brokerProperties } from '../../../src/stack/kafka-settings.ts';
+import { guard } from '../../../stack/guard.ts';
+import { asVariables, brokerProperties } from '../../../stack/kafka-settings.ts';
 import type { KafkaAddress, RedisAddress } from './types.ts';
 import { within } from './waiting.ts';
 

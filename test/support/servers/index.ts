@@ -1,5 +1,5 @@
 import { beforeAll, describe } from '@jest/globals';
-import { onPath } from '../../../src/stack/on-path.ts';
+import { onPath } from '../../../stack/on-path.ts';
 import { cloneDatabase, randomName, type TestDatabase } from './database.ts';
 import { demand } from './demand.ts';
 import { SERVERS_VARIABLE } from './handover.ts';

@@ -1,9 +1,9 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { prepareKafka } from '../../../src/stack/kafka-classes.ts';
-import type { Properties } from '../../../src/stack/kafka-settings.ts';
-import { startKafka } from '../../../src/stack/kafka.ts';
+import { prepareKafka } from '../../../stack/kafka-classes.ts';
+import type { Properties } from '../../../stack/kafka-settings.ts';
+import { startKafka } from '../../../stack/kafka.ts';
 import { nativeServer } from './native-process.ts';
 import { freePort } from '../ports.ts';
 import type { KafkaAddress, NativeServer } from './types.ts';

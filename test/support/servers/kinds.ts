@@ -1,5 +1,5 @@
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
-import { hasRedis, missingForKafka } from '../../../src/stack/programs.ts';
+import { hasRedis, missingForKafka } from '../../../stack/programs.ts';
 import { kafkaInDocker, postgresInDocker, redisInDocker } from './docker.ts';
 import { kafkaOfEnvironment, postgresOfEnvironment, redisOfEnvironment } from './env.ts';
 import { startNativeKafka } from './kafka.ts';

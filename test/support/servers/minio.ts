@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { describe } from '@jest/globals';
-import { startChild } from '../../../src/stack/child.ts';
+import { startChild } from '../../../stack/child.ts';
 import { freePort } from '../ports.ts';
 import { nativeServer } from './native-process.ts';
 import type { NativeServer } from './types.ts';
@@ -63,8 +63,12 @@ function launch(directory: string, port: number) {
   const args = ['server', join(directory, 'data'), '--address', `127.0.0.1:${port}`];
   const { AWS_ACCESS_KEY_ID: MINIO_ROOT_USER, AWS_SECRET_ACCESS_KEY: MINIO_ROOT_PASSWORD } = LOGIN;
   const environment = {
-    ...{ PATH: process.env.PATH, HOME: directory, MINIO_BROWSER: 'off', MINIO_UPDATE: 'off' },
-    ...{ MINIO_ROOT_USER, MINIO_ROOT_PASSWORD },
+    PATH: process.env.PATH,
+    HOME: directory,
+    MINIO_BROWSER: 'off',
+    MINIO_UPDATE: 'off',
+    MINIO_ROOT_USER,
+    MINIO_ROOT_PASSWORD,
   };
   const log = join(directory, 'output.log');
   const answers = () => fetch(`http://127.0.0.1:${port}/minio/health/ready`).then(({ ok }) => ok, () => false); // prettier-ignore
@@ -76,7 +80,9 @@ function launch(directory: string, port: number) {
 
 async function createBucket({ S3_ENDPOINT, AWS_REGION, ...login }: S3Address['settings']): Promise<void> {
   const client = new S3Client({
-    ...{ endpoint: S3_ENDPOINT, region: AWS_REGION, forcePathStyle: true },
+    endpoint: S3_ENDPOINT,
+    region: AWS_REGION,
+    forcePathStyle: true,
     credentials: { accessKeyId: login.AWS_ACCESS_KEY_ID, secretAccessKey: login.AWS_SECRET_ACCESS_KEY },
   });
   await client.send(new CreateBucketCommand({ Bucket: login.S3_BUCKET })).finally(() => client.destroy());

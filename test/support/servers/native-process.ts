@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
-import type { Child } from '../../../src/stack/child.ts';
-import { type Disarm, guard } from '../../../src/stack/guard.ts';
+import type { Child } from '../../../stack/child.ts';
+import { type Disarm, guard } from '../../../stack/guard.ts';
 import type { NativeServer } from './types.ts';
 
 /** A server that a test may treat badly. `temporary` is the directory that goes with it. */

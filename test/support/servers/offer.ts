@@ -72,7 +72,8 @@ async function ofOurs<T extends object>(kind: Kind<T>, ways: readonly OurWay[], 
   // A native server cannot take the place of one on another machine.
   const open = host === LOOPBACK ? ways : ways.slice(0, 1);
   return {
-    ...{ way, address: kind.at(host, reserved.port) },
+    way,
+    address: kind.at(host, reserved.port),
     start: () => startBy(kind, open, reserved, log),
     release: () => reserved.release(),
   };

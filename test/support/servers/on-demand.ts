@@ -28,7 +28,9 @@ export async function offerServers(log: Log): Promise<{ servers: Servers; stop: 
     app: () => startSharedApp(log),
   });
   const servers: Servers = {
-    ...{ socketPath: demands.socketPath, kafka: addressOf(kafkaOffer), redis: addressOf(redisOffer) },
+    socketPath: demands.socketPath,
+    kafka: addressOf(kafkaOffer),
+    redis: addressOf(redisOffer),
     how: { kafka: wayOf(kafkaOffer), redis: wayOf(redisOffer), postgres: postgresOffer.way },
     native: { kafka: await kafka.canBeNative(), redis: await redis.canBeNative() },
   };

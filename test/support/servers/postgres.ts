@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../src/postgres/embedded.ts';
-import { guard } from '../../../src/stack/guard.ts';
+import { guard } from '../../../stack/guard.ts';
 import { freePort } from '../ports.ts';
 import type { NativeServer } from './types.ts';
 

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
 
-export { kafkaAnswers, redisAnswers } from '../../../src/stack/answers.ts';
+export { kafkaAnswers, redisAnswers } from '../../../stack/answers.ts';
 
 export async function postgresAnswers(connection: PostgresConnection): Promise<boolean> {
   const client = new pg.Client({ ...connection, connectionTimeoutMillis: 2_000 });

@@ -1,7 +1,7 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startRedis } from '../../../src/stack/redis.ts';
+import { startRedis } from '../../../stack/redis.ts';
 import { nativeServer } from './native-process.ts';
 import { freePort } from '../ports.ts';
 import type { NativeServer, RedisAddress } from './types.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-export { until } from '../../../src/stack/waiting.ts';
+export { until } from '../../../stack/waiting.ts';
 
 /** The work's result, or an error once `ms` have passed. The work itself goes on. */
 export async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {

@@ -1,0 +1,262 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { type ResponseCache, createResponseCache, type CacheResult } from './response-cache.ts';
+import { type CachedResponse, type CacheServer, type CacheEntry, LEASE_MS } from './cache.ts';
+import { createMemoryCache } from './memory.ts';
+
+const LIFE = 'life-1';
+const album: CacheEntry = { key: 'album/1', epochs: ['songs'] };
+const answer: CachedResponse = { body: '{"title":"Ænima"}', etag: '"1"', readers: ['user-1'] };
+const newer: CachedResponse = { body: '{"title":"Lateralus"}', etag: '"2"' };
+const now = () => Date.now();
+const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);
+const never = () => new Promise<never>(() => undefined);
+
+beforeEach(() => void jest.useFakeTimers());
+afterEach(() => void jest.useRealTimers());
+
+/** What a process knows of the cache, told by the test; it stays away from a server that failed. */
+function handMade() {
+  const incarnation = {
+    life: LIFE as string | undefined,
+    revalidations: 0,
+    failures: [] as unknown[],
+    activeIncarnation: () => incarnation.life,
+    revalidate: () => Promise.resolve(void (incarnation.revalidations += 1)),
+    failed(error: unknown) {
+      incarnation.failures.push(error);
+      incarnation.life = undefined;
+    },
+  };
+  return incarnation;
+}
+
+function counting() {
+  const counts = { hit: 0, empty: 0, busy: 0, off: 0, refused: 0 };
+  const meter = {
+    hit: () => void (counts.hit += 1),
+    miss: (reason: 'empty' | 'busy' | 'off') => void (counts[reason] += 1),
+    refused: () => void (counts.refused += 1),
+    marked: () => undefined,
+    off: () => undefined,
+  };
+  return { counts, meter };
+}
+
+interface World {
+  readonly answers: ResponseCache;
+  /** The map in process, whatever stands before it. */
+  readonly memory: CacheServer;
+  readonly incarnation: ReturnType<typeof handMade>;
+  readonly counts: ReturnType<typeof counting>['counts'];
+}
+
+/** Readers of a map in process, of which some calls are replaced. */
+async function open(replaced: (memory: CacheServer) => Partial<CacheServer> = () => ({})): Promise<World> {
+  const memory = createMemoryCache({ now });
+  await memory.begin(LIFE);
+  const [incarnation, { counts, meter }] = [handMade(), counting()];
+  const server = { ...memory, ...replaced(memory) };
+  return {
+    answers: createResponseCache({ server, incarnation, variant: 'v1', now, meter }),
+    memory,
+    incarnation,
+    counts,
+  };
+}
+
+const loaded = (what = answer) => jest.fn(() => Promise.resolve(what));
+const fromCache = (what: CachedResponse): CacheResult => ({ answer: what, source: 'cache' });
+const fromDatabase = (what: CachedResponse | undefined): CacheResult => ({ answer: what, source: 'database' });
+
+/** What a read gives, and after how many milliseconds. */
+async function timed(read: Promise<CacheResult>): Promise<{ found: CacheResult; ms: number }> {
+  const began = now();
+  const result = read.then((found) => ({ found, ms: now() - began }));
+  await pass(10_000);
+  return result;
+}
+
+describe('an answer', () => {
+  it('that was read from the database once is a hit for all who ask later', async () => {
+    const { answers, counts } = await open();
+    expect(await answers.read(album, loaded())).toEqual(fromDatabase(answer));
+    const load = loaded();
+    expect(await answers.read(album, load)).toEqual(fromCache(answer));
+    expect(load).not.toHaveBeenCalled();
+    expect(counts).toMatchObject({ hit: 1, empty: 1, busy: 0, off: 0, refused: 0 });
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('is not looked for while no incarnation can be read', async () => {
+    const { answers, incarnation, counts } = await open(() => ({ read: never, lease: never, fill: never }));
+    incarnation.life = undefined;
+    expect(await answers.read(album, loaded())).toEqual(fromDatabase(answer));
+    expect(counts).toMatchObject({ off: 1, empty: 0, busy: 0, hit: 0 });
+  });
+
+  it.each([album.key, 'songs'])('comes from the database while %s is marked, and is stored after', async (key) => {
+    const lease = jest.fn<CacheServer['lease']>();
+    const { answers, memory, counts } = await open((behind) => ({ lease: lease.mockImplementation(behind.lease) }));
+    await answers.read(album, loaded());
+    await memory.mark(LIFE, [key], 'batch');
+    lease.mockClear();
+    for (const what of [answer, newer]) expect(await answers.read(album, loaded(what))).toEqual(fromDatabase(what));
+    expect(counts.busy).toBe(2);
+    expect(lease).not.toHaveBeenCalled();
+    await memory.release(LIFE, [key], 'batch');
+    expect(await answers.read(album, loaded(newer))).toEqual(fromDatabase(newer));
+    expect(await answers.read(album, loaded())).toEqual(fromCache(newer));
+  });
+
+  it('of another variant does not count', async () => {
+    const { answers, memory, incarnation } = await open();
+    await answers.read(album, loaded());
+    const { meter } = counting();
+    const others = createResponseCache({ server: memory, incarnation, variant: 'v2', now, meter });
+    expect(await others.read(album, loaded(newer))).toEqual(fromDatabase(newer));
+    expect(await others.read(album, loaded())).toEqual(fromCache(newer));
+  });
+
+  it('is not stored when it was marked while it was read', async () => {
+    const { answers, memory, counts } = await open();
+    const changing = async () => {
+      await memory.mark(LIFE, [album.key], 'batch');
+      await memory.release(LIFE, [album.key], 'batch');
+      return answer;
+    };
+    expect(await answers.read(album, changing)).toEqual(fromDatabase(answer));
+    expect(counts.refused).toBe(1);
+    expect(await answers.read(album, loaded(newer))).toEqual(fromDatabase(newer));
+  });
+
+  it('does not count when its epoch was marked while it was read', async () => {
+    const { answers, memory } = await open();
+    const changing = async () => {
+      await memory.mark(LIFE, ['songs'], 'batch');
+      await memory.release(LIFE, ['songs'], 'batch');
+      return answer;
+    };
+    await answers.read(album, changing);
+    expect(await answers.read(album, loaded(newer))).toEqual(fromDatabase(newer));
+  });
+
+  it('that somebody else is about to store is read and not stored', async () => {
+    const { answers, memory, counts } = await open();
+    await memory.lease(LIFE, album, { token: 'another process', variant: 'v1' });
+    expect(await answers.read(album, loaded())).toEqual(fromDatabase(answer));
+    expect(counts).toMatchObject({ busy: 1, refused: 0 });
+    await pass(LEASE_MS);
+    await answers.read(album, loaded(newer));
+    expect(await answers.read(album, loaded())).toEqual(fromCache(newer));
+  });
+
+  it('that there is not is not stored', async () => {
+    const { answers, memory, incarnation } = await open();
+    expect(await answers.read(album, () => Promise.resolve(undefined))).toEqual(fromDatabase(undefined));
+    expect(incarnation.failures).toEqual([]);
+    expect((await memory.read(LIFE, [album.key]))?.[0]).toMatch(/^\?/);
+  });
+
+  it('that could not be read fails for who asked, and is asked for again', async () => {
+    const { answers } = await open();
+    await expect(answers.read(album, () => Promise.reject(new Error('no database')))).rejects.toThrow('no database');
+    expect(await answers.read(album, loaded())).toEqual(fromDatabase(answer));
+  });
+
+  it('is read once for all who ask at once, and anew for who asks while it is read', async () => {
+    const { answers, incarnation } = await open();
+    incarnation.life = undefined;
+    const { promise, resolve } = Promise.withResolvers<CachedResponse>();
+    const [slow, fresh] = [jest.fn(() => promise), loaded(newer)];
+    const [first, ...others] = [answers.read(album, slow), answers.read(album, fresh), answers.read(album, fresh)];
+    resolve(answer);
+    expect(await first).toEqual(fromDatabase(answer));
+    expect(await Promise.all(others)).toEqual([fromDatabase(newer), fromDatabase(newer)]);
+    expect(fresh).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('an answer of another incarnation', () => {
+  it('is not found, and makes the process ask', async () => {
+    const { answers, memory, incarnation } = await open();
+    await answers.read(album, loaded());
+    await memory.begin('life-2');
+    expect(await answers.read(album, loaded(newer))).toEqual(fromDatabase(newer));
+    expect(incarnation.revalidations).toBe(1);
+    expect(await memory.read('life-2', [album.key, ...album.epochs])).toEqual([undefined, undefined]);
+  });
+
+  it('does not count when the cache is another one by the time it comes', async () => {
+    const { answers, incarnation } = await open((memory) => ({
+      read: async (...args) => {
+        const values = await memory.read(...args);
+        if (values?.[0]?.startsWith('=')) incarnation.life = undefined;
+        return values;
+      },
+    }));
+    await answers.read(album, loaded());
+    expect(await answers.read(album, loaded(newer))).toEqual(fromDatabase(newer));
+  });
+
+  it('is not stored when the cache is another one by the time it was read', async () => {
+    const { answers, memory, incarnation } = await open();
+    const slow = () => {
+      incarnation.life = 'life-2';
+      return Promise.resolve(answer);
+    };
+    expect(await answers.read(album, slow)).toEqual(fromDatabase(answer));
+    expect((await memory.read(LIFE, [album.key]))?.[0]).toMatch(/^\?/);
+  });
+});
+
+describe('a server in trouble', () => {
+  const late = async <T>(ms: number, call: Promise<T>): Promise<T> => {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    return call;
+  };
+
+  it('costs 300 ms once when it never answers', async () => {
+    const { answers, incarnation, counts } = await open(() => ({ read: never }));
+    expect(await timed(answers.read(album, loaded()))).toEqual({ found: fromDatabase(answer), ms: 300 });
+    expect(incarnation.failures).toEqual([new Error('no answer in 300 ms')]);
+    expect(await timed(answers.read(album, loaded()))).toEqual({ found: fromDatabase(answer), ms: 0 });
+    expect(counts).toMatchObject({ busy: 1, off: 1 });
+  });
+
+  it('costs 300 ms in all, however many calls are slow', async () => {
+    const { answers, incarnation } = await open((memory) => ({
+      read: (...args) => late(200, memory.read(...args)),
+      lease: (...args) => late(200, memory.lease(...args)),
+    }));
+    expect(await timed(answers.read(album, loaded()))).toEqual({ found: fromDatabase(answer), ms: 300 });
+    expect(incarnation.failures).toHaveLength(1);
+  });
+
+  it('costs 300 ms in all when it does not take the entry, and the database its own time', async () => {
+    const { answers, incarnation } = await open((memory) => ({
+      read: (...args) => late(100, memory.read(...args)),
+      lease: (...args) => late(100, memory.lease(...args)),
+      fill: never,
+    }));
+    const slow = () => late(1_000, Promise.resolve(answer));
+    expect(await timed(answers.read(album, slow))).toEqual({ found: fromDatabase(answer), ms: 1_300 });
+    expect(incarnation.failures).toHaveLength(1);
+  });
+
+  it('is used as long as it answers within the budget', async () => {
+    const { answers, incarnation } = await open((memory) => ({
+      read: (...args) => late(99, memory.read(...args)),
+      lease: (...args) => late(100, memory.lease(...args)),
+      fill: (...args) => late(100, memory.fill(...args)),
+    }));
+    expect(await timed(answers.read(album, loaded()))).toEqual({ found: fromDatabase(answer), ms: 299 });
+    expect(await timed(answers.read(album, loaded()))).toEqual({ found: fromCache(answer), ms: 99 });
+    expect(incarnation.failures).toEqual([]);
+  });
+
+  it.each(['read', 'lease', 'fill'] as const)('fails no read by refusing its %s', async (call) => {
+    const { answers, incarnation } = await open(() => ({ [call]: () => Promise.reject(new Error('OOM')) }));
+    expect(await answers.read(album, loaded())).toEqual(fromDatabase(answer));
+    expect(incarnation.failures).toEqual([new Error('OOM')]);
+  });
+});

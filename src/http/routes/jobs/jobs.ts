@@ -1,0 +1,183 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { jobTypeOf } from '../../../jobs/job-types.ts';
+import { createRights, mustBeDoable } from '../../../jobs/owner-rights.ts';
+import { JOB_STATES, jobsOf, type JobView } from '../../../projections/jobs.ts';
+import { byKey } from '../../../projections/engine/lists.ts';
+import { storable } from '../../../text.ts';
+import { isAdmin } from '../../access.ts';
+import { callerOf, mustBeLoggedIn } from '../../auth.ts';
+import { mustNotBeRedriven } from '../dead-letters/redrive.ts';
+import { jobAccepted, jobView, repeat } from './job-schemas.ts';
+import { jobBody, wishOf } from './job-request.ts';
+import { inPieces } from '../../long-answers.ts';
+import {
+  common,
+  jobStarter,
+  sendJob,
+  START_FAILURES,
+  type StartDependencies,
+  streamOf,
+  visibleJob,
+} from './job-commands.ts';
+import { answer, failures } from '../../openapi.ts';
+import { markReplay, originOf } from '../../origin.ts';
+import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../../paging.ts';
+import { changeRepeat } from './repeats.ts';
+import { done, params, readHeaders, success, writeHeaders } from '../../schemas.ts';
+
+const listQuery = z.object({
+  state: z.enum(JOB_STATES, { error: `must be one of ${JOB_STATES.join(', ')}` }).optional(),
+  type: storable(100).optional(),
+  limit: limitQuery,
+  cursor: momentQuery,
+});
+
+const retryQuery = z.object({
+  failedOnly: z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .optional()
+    .meta({ description: 'Only the items that failed are done again; also of a batch that has ended otherwise well.' }),
+});
+
+export const jobSchemas = {
+  start: {
+    ...common,
+    operationId: 'startJob',
+    summary: 'Have something done',
+    description:
+      'Accepted at once, whatever the job costs, and done by others, with the rights that its owner has then: a job of a locked ' +
+      'account dies (`OWNER_LOCKED`), and so does one for admins whose owner is none any more (`OWNER_NO_ADMIN`); one that ' +
+      'repeats is cancelled when its next time comes.',
+    headers: writeHeaders,
+    body: jobBody,
+    response: {
+      202: answer('Accepted.', jobAccepted, ['location', 'idempotency-replayed']),
+      ...failures(...START_FAILURES, 404),
+    },
+  },
+  list: {
+    ...common,
+    operationId: 'listJobs',
+    summary: 'List own jobs, the newest first',
+    querystring: listQuery,
+    response: {
+      200: answer('A page of jobs.', success(z.strictObject({ jobs: z.array(jobView), nextCursor }))),
+      ...failures(400, 401, 503),
+    },
+  },
+  read: {
+    ...common,
+    operationId: 'readJob',
+    summary: 'See how far a job is',
+    headers: readHeaders,
+    params,
+    response: {
+      200: answer('The job.', success(z.strictObject({ job: jobView })), ['etag', 'x-data-source']),
+      304: z.null().meta({ description: 'The client has it already.' }),
+      ...failures(401, 404, 503),
+    },
+  },
+  cancel: {
+    ...common,
+    operationId: 'cancelJob',
+    summary: 'Call a job off, even while it runs',
+    headers: writeHeaders,
+    params,
+    response: {
+      200: answer('Called off.', done('The job was cancelled.'), ['idempotency-replayed']),
+      ...failures(400, 401, 404, 409, 422, 503),
+    },
+  },
+  change: {
+    ...common,
+    operationId: 'changeJob',
+    summary: 'Have a job repeat in another way, or for longer',
+    description:
+      'What is not given stays, but for the end: a user’s job repeats for another year and another 1,000 times at most, also ' +
+      'when an admin changes it.',
+    headers: writeHeaders,
+    params,
+    body: z.strictObject({ repeat: repeat.partial() }).meta({ id: 'JobChange' }),
+    response: {
+      200: answer('Changed.', done('The job was changed.'), ['idempotency-replayed']),
+      ...failures(400, 401, 404, 409, 412, 413, 415, 422, 429, 503),
+    },
+  },
+  retry: {
+    ...common,
+    operationId: 'retryJob',
+    summary: 'Do a dead or cancelled job again',
+    description: '403 when its owner is locked, or is no admin any more and the job is for admins.',
+    headers: writeHeaders,
+    params,
+    querystring: retryQuery,
+    response: {
+      202: answer('Accepted.', jobAccepted, ['location', 'idempotency-replayed']),
+      ...failures(400, 401, 403, 404, 409, 422, 429, 503),
+    },
+  },
+};
+
+export const jobRoutes =
+  (deps: StartDependencies): FastifyPluginCallbackZod =>
+  (app, _options, registered) => {
+    const { commands, database, listsOf, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
+    const { items } = deps.jobs.batch;
+    const start = jobStarter(deps);
+    const rightsOf = createRights(deps.jobs.tables);
+    app.addHook('onRequest', mustBeLoggedIn);
+
+    app.post('/jobs', { schema: jobSchemas.start, onRequest, ...large }, async (request, reply) => {
+      const jobId = await start(request, reply, wishOf(request.body, items, ['payload']));
+      return reply.code(202).send({ status: 'success', data: { jobId } });
+    });
+
+    app.get('/jobs', { schema: jobSchemas.list }, (request, reply) => {
+      const { limit, cursor, ...filters } = request.query;
+      const owner = callerOf(request);
+      const { first, query } = listsOf(reply);
+      const list = byKey<JobView>((limit, last) =>
+        jobsOf({ query: last ? query : first }, { owner, ...filters, limit, after: last ?? cursor }),
+      );
+      const content = { status: 'success', data: { jobs: [] } };
+      return reply.sendInPieces(inPieces({ content, list, first: 25, page: pageOf<JobView>(momentKey, limit) }));
+    });
+
+    app.get('/jobs/:id', { schema: jobSchemas.read }, (request, reply) =>
+      sendJob(deps, request, reply, request.params.id),
+    );
+
+    app.delete('/jobs/:id', { schema: jobSchemas.cancel }, async (request, reply) => {
+      const stream = streamOf(request.params.id);
+      const command = { type: 'CancelJob', actor: callerOf(request), isAdmin: isAdmin(request) } as const;
+      markReplay(reply, await commands.job({ stream, command, origin: originOf(request, idempotencyKeys) }));
+      return { status: 'success' as const, message: 'The job was cancelled.' };
+    });
+
+    app.patch('/jobs/:id', { schema: jobSchemas.change, onRequest }, async (request, reply) => {
+      const origin = originOf(request, idempotencyKeys, request.body);
+      markReplay(reply, await changeRepeat(deps, request, request.body.repeat, origin));
+      return { status: 'success' as const, message: 'The job was changed.' };
+    });
+
+    app.post('/jobs/:id/retry', { schema: jobSchemas.retry, onRequest }, async (request, reply) => {
+      const stream = streamOf(request.params.id);
+      const failedOnly = request.query.failedOnly === 'true';
+      const command = { type: 'RetryJob', failedOnly, actor: callerOf(request), isAdmin: isAdmin(request) } as const;
+      // What is only in the query is part of what is asked for.
+      const origin = originOf(request, idempotencyKeys, { failedOnly });
+      const context = async (version: number) => {
+        const { job, ownerId } = await visibleJob(database, request, stream);
+        mustBeDoable(jobTypeOf(job.type), await rightsOf(ownerId));
+        await mustNotBeRedriven(database, stream, version);
+        await deps.jobs.mustHaveRoom(ownerId, { jobId: stream, version });
+        return undefined;
+      };
+      markReplay(reply, await commands.job({ stream, command, origin, context }));
+      reply.code(202).header('location', `${publicUrl}/jobs/${stream}`);
+      return { status: 'success' as const, data: { jobId: stream } };
+    });
+
+    registered();
+  };

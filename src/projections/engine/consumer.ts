@@ -1,0 +1,140 @@
+import type { Logger } from 'pino';
+import { reasonOf } from '../../errors.ts';
+import { partitionKey, type Position, showPosition, type TopicPartition } from '../../events/record.ts';
+import { sleep, type Stoppable } from '../../lifecycle.ts';
+import type { EventLog, RunningSubscription, SubscriptionHandler } from '../../log/event-log.ts';
+import type { Database } from '../../postgres/pool.ts';
+import { throttled } from '../../concurrency/throttle.ts';
+import type { ProjectorObserver } from './apply.ts';
+import type { ConsumerHealth, Consumers } from './consumers.ts';
+import { hasReached } from '../generations/guard.ts';
+import { LagWatch, type StoredProgress } from './lag.ts';
+import type { Projector } from './projector.ts';
+
+export interface ConsumerOptions {
+  readonly group: string;
+  readonly topics: readonly string[];
+  /** All partitions of these topics, whichever member of the group has them. */
+  readonly partitions: readonly TopicPartition[];
+  readonly log: EventLog;
+  readonly logger: Logger;
+  /** Finds the group's checkpoints on its search path. */
+  readonly database: Database;
+  readonly observer: ProjectorObserver;
+  readonly projectorOf: (observer: ProjectorObserver) => Projector;
+  /** What the log delivers to; the projector itself unless it is given. */
+  readonly handlerOf?: (projector: Projector) => SubscriptionHandler;
+  /** Called when consuming ended for good: the process should end. */
+  readonly onCrash: (error: Error) => void;
+  /** Where this consumer is shown while it runs. */
+  readonly consumers: Consumers;
+}
+
+export interface Consumer extends Stoppable {
+  health(): ConsumerHealth;
+}
+
+const LOOK_EVERY_MS = 1_000;
+
+/** A member of a consumer group that applies the log by the rule, and is seen in metrics and probes while it does. */
+export async function startConsumer(options: ConsumerOptions): Promise<Consumer> {
+  const { group, topics, log, consumers, onCrash } = options;
+  const endsAtStart = await log.ends(options.partitions);
+  const progress = { at: Date.now() };
+  const projector = options.projectorOf(observerOf(options, progress));
+  const handler = options.handlerOf?.(projector) ?? projector;
+  const subscription = await log.subscribe({ group, topics, handler, onCrash });
+  const watch = watchConsumer(options, { projector, subscription, endsAtStart, progress });
+  const hide = consumers.add(watch.health);
+  return {
+    health: watch.health,
+    async stop() {
+      hide();
+      await watch.stop();
+      await subscription.stop();
+      await projector.told();
+    },
+  };
+}
+
+function observerOf({ group, logger, observer }: ConsumerOptions, progress: { at: number }): ProjectorObserver {
+  return {
+    ...observer,
+    committed(commit, word) {
+      progress.at = Date.now();
+      observer.committed(commit, word);
+    },
+    stopped(position, reason) {
+      logger.fatal({ group, position: showPosition(position), reason }, 'a partition is no longer consumed');
+      observer.stopped(position, reason);
+    },
+  };
+}
+
+interface Watched {
+  readonly projector: Projector;
+  readonly subscription: RunningSubscription;
+  readonly endsAtStart: readonly Position[];
+  /** When this member last committed something. */
+  readonly progress: { readonly at: number };
+}
+
+/** Looks every second how far the group is behind the log, and starts again what can go on. */
+function watchConsumer(
+  { group, partitions, log, logger, database, consumers }: ConsumerOptions,
+  { projector, subscription, endsAtStart, progress }: Watched,
+) {
+  const lag = new LagWatch(partitions, consumers.lagAlarmMs);
+  let caughtUp = false;
+  let waitingSince: number | undefined;
+
+  async function look(): Promise<void> {
+    for (const position of await projector.retryStopped()) subscription.resume(position);
+    const stored = await readProgress(database);
+    const positions = runningPositions(projector);
+    const ends = await log.ends(partitions);
+    await projector.compareEnds(ends);
+    lag.look(stored, ends);
+    waitingSince = isBehind(positions, ends) ? (waitingSince ?? Date.now()) : undefined;
+    caughtUp ||= await hasReached(database, endsAtStart);
+  }
+
+  const warn = throttled((message) => logger.warn({ group }, message));
+  const stopping = new AbortController();
+  const looking = (async () => {
+    while (!stopping.signal.aborted) {
+      await look().catch((error: unknown) => warn(`the lag is not known: ${reasonOf(error)}`));
+      await sleep(LOOK_EVERY_MS, stopping.signal);
+    }
+  })();
+  return {
+    health(): ConsumerHealth {
+      const stopped = projector.stopped().map((each) => ({ partition: partitionKey(each), reason: each.reason }));
+      const reasons = new Map(stopped.map(({ partition, reason }) => [partition, reason]));
+      const all = lag.health().map((each) => ({ ...each, stopped: reasons.get(each.partition) ?? each.stopped }));
+      const stuckMs = waitingSince === undefined ? 0 : Date.now() - Math.max(waitingSince, progress.at);
+      return { group, caughtUp, stopped, stuckMs, partitions: all };
+    },
+    async stop(): Promise<void> {
+      stopping.abort();
+      await looking;
+    },
+  };
+}
+
+/** Of every partition, as the members of the group have stored it in the schema that is first on the search path. */
+export const readProgress = (database: Pick<Database, 'query'>): Promise<StoredProgress[]> =>
+  database.query<StoredProgress & Record<string, unknown>>({
+    text: 'SELECT topic, partition, next, stopped FROM checkpoints',
+  });
+
+/** Of this member, without the stopped partitions: records that wait there say nothing about it. */
+function runningPositions(projector: Projector): Position[] {
+  const stopped = new Set(projector.stopped().map(partitionKey));
+  return projector.positions().filter((position) => !stopped.has(partitionKey(position)));
+}
+
+function isBehind(positions: readonly Position[], ends: readonly Position[]): boolean {
+  const endOf = new Map(ends.map((end) => [partitionKey(end), end.offset]));
+  return positions.some((each) => each.offset < (endOf.get(partitionKey(each)) ?? 0));
+}

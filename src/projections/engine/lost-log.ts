@@ -1,0 +1,56 @@
+import type { LogOwner } from '../../events/genesis.ts';
+import type { Placement } from '../../events/placement.ts';
+import { partitionKey, type Position } from '../../events/record.ts';
+import type { EventLog } from '../../log/event-log.ts';
+import { readIdentity } from '../../log/identity.ts';
+import { isSameOwner } from '../../log/owner.ts';
+import { writeLoss } from '../../log/ownership.ts';
+import { readVoids } from '../../log/void-topic.ts';
+import type { VoidTest } from '../../log/voids.ts';
+import type { Database } from '../../postgres/pool.ts';
+import { knownOwners } from './known-owners.ts';
+import { ownerOf, type PartitionOwner } from './owners.ts';
+
+export interface LostLogOptions {
+  readonly log: EventLog;
+  readonly placement: Placement;
+  readonly admin: Database;
+  readonly me: LogOwner;
+  /** Of the read models. */
+  readonly version: number;
+}
+
+/**
+ * A process that consumes nothing never meets the record by which the log gets another owner, and no other process may run
+ * that does. So it looks for that record behind what the newest build has applied, and notes the loss in the database. Each
+ * call goes on where the one before ended, so it reads once what waits to be applied.
+ */
+export function createLostLog({ log, placement, admin, me, version }: LostLogOptions): () => Promise<void> {
+  const seen = new Map<string, PartitionOwner>();
+
+  async function ownerAt(end: Position, applied: PartitionOwner | undefined, isVoid: VoidTest) {
+    if (!applied) return null; // the first build reads it all
+    const before = seen.get(partitionKey(end));
+    const from = before && before.next > applied.next ? before : applied;
+    if (from.next >= end.offset) return from.owner;
+    // A partition that cannot be read on is no sign: the record stands in each of the others, too.
+    const now = await ownerOf({ log, placement, isVoid }, from).catch(() => from);
+    seen.set(partitionKey(end), now);
+    return now.owner;
+  }
+
+  async function look(): Promise<void> {
+    const identity = await readIdentity(admin);
+    // A database that was restored under another identity has lost nothing: it may claim the log.
+    if (!identity?.owned || !isSameOwner(identity.owner, me)) return;
+    const applied = await knownOwners(admin, placement, version);
+    const { isVoid } = await readVoids({ log, namespace: placement.namespace, database: admin });
+    for (const end of await log.ends(placement.all)) {
+      const owner = await ownerAt(end, applied.get(partitionKey(end)), isVoid);
+      if (owner && !isSameOwner(owner, me)) return writeLoss(admin, owner);
+    }
+  }
+
+  // The look at the topics, which always follows, tells of brokers that do not answer and of topics that are gone.
+  return () => look().catch(() => undefined);
+}

@@ -1,0 +1,122 @@
+import type { Placement } from '../../events/placement.ts';
+import type { TopicPartition } from '../../events/record.ts';
+import { type GenerationUse, lockClass } from '../../postgres/generation-lock.ts';
+import { type Client, transaction } from '../../postgres/pool.ts';
+import type { Projection } from '../engine/projection.ts';
+import { streamEvents } from '../../event-store/stream-index.ts';
+import { checkpointDdl } from '../engine/statement.ts';
+
+/** One build of one version of the read models, in a schema of its own. */
+export interface Generation {
+  readonly id: number;
+  readonly version: number;
+  readonly build: number;
+  readonly schema: string;
+  readonly state: 'building' | 'serving' | 'retired';
+}
+
+const COLUMNS = 'id, version, generation AS build, schema_name AS schema, state';
+
+export async function listGenerations(client: Client): Promise<Generation[]> {
+  return (await client.query<Generation>(`SELECT ${COLUMNS} FROM generations ORDER BY id`)).rows;
+}
+
+/** Serving builds of a version, the newest first. */
+export async function servingBuilds(client: Client, version: number): Promise<Generation[]> {
+  const text = `SELECT ${COLUMNS} FROM generations WHERE version = $1 AND state = 'serving' ORDER BY generation DESC`;
+  return (await client.query<Generation>({ name: 'serving-builds', text, values: [version] })).rows;
+}
+
+export interface BuildPlan {
+  readonly placement: Placement;
+  readonly version: number;
+  readonly projections: readonly Projection[];
+}
+
+/** Creates an empty build: its schema, its tables, a checkpoint at 0 for every partition. */
+export function createBuild(client: Client, { placement, version, projections }: BuildPlan): Promise<Generation> {
+  return transaction(client, async () => {
+    const { rows: numbers } = await client.query<{ build: number }>(
+      'SELECT coalesce(max(generation), 0) + 1 AS build FROM generations WHERE version = $1',
+      [version],
+    );
+    const build = numbers[0]?.build ?? 1;
+    const schema = `${placement.namespace}_read_${version}_${build}`;
+    const { rows } = await client.query<Generation>(
+      `INSERT INTO generations (version, generation, schema_name, state) VALUES ($1, $2, $3, 'building') RETURNING ${COLUMNS}`,
+      [version, build, schema],
+    );
+    const [generation] = rows;
+    if (!generation) throw new Error('The new build has no row.');
+    await makeTables(client, schema, [streamEvents.ddl, ...projections.map(({ ddl }) => ddl)], placement.all);
+    return generation;
+  });
+}
+
+/** In a schema of their own, with a checkpoint at 0 for every partition; part of a transaction. */
+export async function makeTables(
+  client: Client,
+  schema: string,
+  ddl: readonly string[],
+  partitions: readonly TopicPartition[],
+): Promise<void> {
+  await client.query(`CREATE SCHEMA "${schema}"; SET LOCAL search_path = "${schema}", public`);
+  await client.query([checkpointDdl, ...ddl].join(';\n'));
+  await client.query(
+    'INSERT INTO checkpoints (topic, partition) SELECT * FROM json_to_recordset($1) AS p (topic text, partition int)',
+    [JSON.stringify(partitions)],
+  );
+}
+
+/** Says until the connection closes that the build is used. False when it is not serving any more. */
+export async function holdGeneration(
+  client: Client,
+  namespace: string,
+  use: GenerationUse,
+  id: number,
+): Promise<boolean> {
+  await client.query(`SELECT pg_advisory_lock_shared(${lockClass(use, '$1')}, $2)`, [namespace, id]);
+  const { rowCount } = await client.query(`SELECT FROM generations WHERE id = $1 AND state = 'serving'`, [id]);
+  return rowCount === 1;
+}
+
+/**
+ * Retires what nobody reads any more among the version's builds older than `newest`, and drops what nobody feeds any
+ * more. Returns the builds that are still read.
+ */
+export async function retireOlder(client: Client, namespace: string, newest: Generation): Promise<Generation[]> {
+  const { rows: older } = await client.query<Generation>({
+    name: 'older-builds',
+    text: `SELECT ${COLUMNS} FROM generations
+      WHERE version = $1 AND generation < $2 AND to_regnamespace(quote_ident(schema_name)) IS NOT NULL ORDER BY id`,
+    values: [newest.version, newest.build],
+  });
+  const stillRead: Generation[] = [];
+  for (const generation of older) {
+    if (generation.state !== 'retired' && !(await retire(client, namespace, generation))) stillRead.push(generation);
+    else await dropUnfed(client, namespace, generation);
+  }
+  return stillRead;
+}
+
+function retire(client: Client, namespace: string, { id }: Generation): Promise<boolean> {
+  return transaction(client, async () => {
+    if (!(await alone(client, namespace, 'read', id))) return false;
+    await client.query(`UPDATE generations SET state = 'retired', retired_at = now() WHERE id = $1`, [id]);
+    return true;
+  });
+}
+
+function dropUnfed(client: Client, namespace: string, { id, schema }: Generation): Promise<void> {
+  return transaction(client, async () => {
+    if (!(await alone(client, namespace, 'feed', id))) return;
+    await client.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`);
+    await client.query('DELETE FROM crash_guard WHERE generation = $1', [id]);
+  });
+}
+
+async function alone(client: Client, namespace: string, use: GenerationUse, id: number): Promise<boolean> {
+  const text = `SELECT pg_try_advisory_xact_lock(${lockClass(use, '$1')}, $2) AS alone`;
+  const { rows } = await client.query<{ alone: boolean }>(text, [namespace, id]);
+  return rows[0]?.alone ?? false;
+}

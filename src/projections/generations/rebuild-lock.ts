@@ -1,0 +1,76 @@
+import { hostname } from 'node:os';
+import { sleep } from '../../lifecycle.ts';
+import type { Client } from '../../postgres/pool.ts';
+
+/** Another process makes a build in this namespace. */
+export class RebuildRunning extends Error {
+  constructor(holder: string) {
+    super(`A rebuild is running: ${holder}. Wait until it has ended, or end it.`);
+    this.name = 'RebuildRunning';
+  }
+}
+
+export interface RebuildLockOptions {
+  /** False: throws RebuildRunning while another process holds the lock. */
+  readonly waits: boolean;
+  readonly signal: AbortSignal;
+}
+
+const LOOK_EVERY_MS = 100;
+
+/** One build at a time in a namespace, for as long as the work's connection lives. */
+export async function withRebuildLock<T>(
+  client: Client,
+  namespace: string,
+  options: RebuildLockOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  const lock = `openmusic rebuild: ${namespace}`;
+  // Before the lock is taken, so that its holder always has a name.
+  await client.query(`SELECT set_config('application_name', $1, false)`, [applicationName()]);
+  try {
+    await takeLock(client, lock, options);
+    try {
+      return await work();
+    } finally {
+      await client.query('SELECT pg_advisory_unlock(hashtext($1))', [lock]);
+    }
+  } finally {
+    await client.query('RESET application_name');
+  }
+}
+
+async function takeLock(client: Client, lock: string, { waits, signal }: RebuildLockOptions): Promise<void> {
+  while (!(await tryLock(client, lock))) {
+    const holder = waits ? undefined : await holderOf(client, lock);
+    if (holder !== undefined) throw new RebuildRunning(holder);
+    await sleep(LOOK_EVERY_MS, signal);
+    signal.throwIfAborted();
+  }
+}
+
+async function tryLock(client: Client, lock: string): Promise<boolean> {
+  const text = 'SELECT pg_try_advisory_lock(hashtext($1)) AS locked';
+  return (await client.query<{ locked: boolean }>(text, [lock])).rows[0]?.locked ?? false;
+}
+
+/** Postgres keeps 63 bytes of it, so the host, which may be long, comes last. */
+const applicationName = () => `openmusic rebuild ${process.pid} ${Math.floor(Date.now() / 1_000)} ${hostname()}`;
+
+/** A lock of one key is kept as its two halves. Undefined when it has just been given back. */
+const HOLDER = `SELECT a.application_name AS name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (l.classid::bigint << 32) | l.objid::bigint = hashtext($1)::bigint`;
+
+async function holderOf(client: Client, lock: string): Promise<string | undefined> {
+  const [row] = (await client.query<{ name: string | null }>(HOLDER, [lock])).rows;
+  return row && describe(row.name ?? '');
+}
+
+/** The sessions of another role show no name. */
+function describe(applicationName: string): string {
+  const [, pid, since, host] = /^openmusic rebuild (\d+) (\d+) (.+)$/.exec(applicationName) ?? [];
+  if (since === undefined) return 'by a process that does not show itself';
+  return `by process ${pid} on ${host}, since ${new Date(Number(since) * 1_000).toISOString()}`;
+}

@@ -1,0 +1,99 @@
+import { decodeEvent } from '../events/codec.ts';
+import { evolveEntries, noEntries } from '../events/entry-list.ts';
+import type { AnyEvent } from '../events/events.ts';
+import type { Database } from '../postgres/pool.ts';
+import type { SongSummary } from './songs.ts';
+
+/** One moment of a playlist, and of the catalog, by which its songs have their titles. */
+export interface PlaylistPosition {
+  readonly playlistId: string;
+  /** Of the playlist's stream. */
+  readonly version: number;
+  /** Next offset of each partition of the catalog. */
+  readonly catalog: readonly number[];
+}
+
+export interface ExportedPlaylist {
+  readonly id: string;
+  readonly name: string;
+  /** In playlist order. */
+  readonly songs: readonly SongSummary[];
+}
+
+export interface OwnedPosition extends PlaylistPosition {
+  readonly ownerId: string;
+}
+
+/** The moment that is now of each of these playlists, and its owner; undefined for one that there is not. */
+export async function currentPositions(
+  database: Database,
+  playlistIds: readonly string[],
+  catalogTopic: string,
+): Promise<(OwnedPosition | undefined)[]> {
+  const rows = await database.query<OwnedPosition & Record<string, unknown>>({
+    name: 'current-moments',
+    text: `SELECT p.id AS "playlistId", p.version, p.owner_id AS "ownerId", c.catalog
+      FROM playlists p CROSS JOIN (SELECT json_agg(next ORDER BY partition) AS catalog FROM checkpoints WHERE topic = $2) c
+      WHERE p.id = ANY($1) AND p.deleted_at IS NULL`,
+    values: [[...new Set(playlistIds)], catalogTopic],
+  });
+  const moments = new Map(rows.map((moment) => [moment.playlistId, moment]));
+  return playlistIds.map((id) => moments.get(id));
+}
+
+interface EventRow {
+  readonly stream: string;
+  readonly version: number;
+  readonly type: string;
+  readonly value: Buffer;
+}
+
+/** The playlist as it was then, folded from its events and those of its songs; undefined when they are not all there. */
+export async function playlistAsOf(
+  database: Database,
+  moment: PlaylistPosition,
+): Promise<ExportedPlaylist | undefined> {
+  const { playlistId: id, version, catalog } = moment;
+  const rows = await database.query<EventRow & Record<string, unknown>>({
+    name: 'playlist-until',
+    text: 'SELECT stream, version, type, value FROM stream_events WHERE stream = $1 AND version <= $2 ORDER BY version',
+    values: [id, version],
+  });
+  if (rows.length < version) return undefined;
+  const { name, songIds } = foldPlaylist(rows.map(eventOf));
+  const songs = await songsAt(database, songIds, catalog);
+  return { id, name, songs: songIds.flatMap((songId) => songs.get(songId) ?? []) };
+}
+
+const eventOf = ({ type, value }: EventRow): AnyEvent => decodeEvent(type, value);
+
+function foldPlaylist(events: readonly AnyEvent[]): { name: string; songIds: readonly string[] } {
+  let name = '';
+  let entries = noEntries;
+  for (const event of events) {
+    if (!('playlistId' in event)) continue;
+    if ('name' in event) name = event.name;
+    entries = evolveEntries(entries, event);
+  }
+  return { name, songIds: entries.present.map(({ songId }) => songId) };
+}
+
+/** Songs by id, as the catalog had them when its partitions were that long. */
+async function songsAt(database: Database, songIds: readonly string[], catalog: readonly number[]) {
+  const rows = await database.query<EventRow & Record<string, unknown>>({
+    name: 'songs-until',
+    text: `SELECT e.stream, e.version, e.type, e.value
+      FROM unnest($1::text[]) AS song (id) JOIN stream_events e ON e.stream = song.id
+      WHERE e."offset" < ($2::bigint[])[e.partition + 1] ORDER BY e.stream, e.version`,
+    values: [[...new Set(songIds)], catalog],
+  });
+  const songs = new Map<string, SongSummary>();
+  for (const row of rows) {
+    const event = eventOf(row);
+    if (event.type === 'SongDeleted') songs.delete(row.stream);
+    else if (event.type === 'SongCreated' || event.type === 'SongChanged') {
+      songs.set(row.stream, { id: row.stream, title: event.title, performer: event.performer });
+    }
+  }
+  return songs;
+}

@@ -1,0 +1,38 @@
+import { fileURLToPath } from 'node:url';
+import type { Role } from '../src/config.ts';
+import { openMusicAnswers } from './answers.ts';
+import { type Child, type Program, runChild, startChild } from './child.ts';
+import type { Service } from './service.ts';
+
+/** In the order of their start. */
+export const ROLES: readonly Role[] = ['projector', 'exporter', 'worker', 'scheduler', 'api'];
+
+export interface RunOptions {
+  readonly environment: NodeJS.ProcessEnv;
+  readonly log: string;
+  readonly signal: AbortSignal;
+}
+
+/** Makes the log at the first start, and looks at it at every other. */
+export function initLog(options: RunOptions): Promise<Child> {
+  return runChild(openMusic('log init', ['src/cli/openmusic.ts', 'log', 'init'], options), options.signal);
+}
+
+/** A projector may have much to apply before it is ready. */
+const READY_WITHIN_MS = 600_000;
+
+/** A role as a process of its own. `url` is where it answers requests or, if it has none to answer, probes. */
+export async function startRole(role: Role, { url, ...options }: RunOptions & { url: string }): Promise<Service> {
+  const environment = { ...options.environment, ROLES: role, HEALTH_PORT: new URL(url).port };
+  const child = await startChild(openMusic(role, ['src/main.ts'], { ...options, environment }), {
+    answers: () => openMusicAnswers(url),
+    withinMs: READY_WITHIN_MS,
+    signal: options.signal,
+  });
+  return { ...child, address: url };
+}
+
+function openMusic(name: string, [file = '', ...args]: string[], { environment, log }: RunOptions): Program {
+  const script = fileURLToPath(new URL(`../../${file}`, import.meta.url));
+  return { name, command: process.execPath, args: [script, ...args], cwd: process.cwd(), environment, log };
+}
