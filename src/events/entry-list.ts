@@ -4,11 +4,11 @@ export interface Entry extends EntryPlace {
   readonly songId: string;
 }
 
-/** The entries of a playlist, as its events make them. */
+/** The entries of a playlist, folded from its events. */
 export interface EntryList {
   /** In playlist order. */
   readonly present: readonly Entry[];
-  /** Kept because `PlaylistRestored` names entries without their songs. */
+  /** Kept because `PlaylistRestored` lists the ids of entries without their songs. */
   readonly removed: readonly Entry[];
 }
 
@@ -25,7 +25,12 @@ export function evolveEntries(list: EntryList, event: PlaylistEvent): EntryList 
       return remove(list, new Set(event.entryIds));
     case 'PlaylistRestored':
       return restore(list, event.entries);
-    default:
+    case 'PlaylistCreated':
+    case 'PlaylistChanged':
+    case 'PlaylistDeleted':
+    case 'PlaylistUndeleted':
+    case 'CollaboratorAdded':
+    case 'CollaboratorRemoved':
       return list;
   }
 }
@@ -42,7 +47,7 @@ function restore({ present, removed }: EntryList, places: readonly EntryPlace[])
   return { present: place(listed, places), removed: others };
 }
 
-/** Gives entries that are there another place. */
+/** Moves the entries that the list holds to their new places. */
 function place(entries: readonly Entry[], places: readonly EntryPlace[]): readonly Entry[] {
   if (places.length === 0) return entries;
   const keys = new Map(places.map(({ entryId, orderKey }) => [entryId, orderKey]));
@@ -53,7 +58,7 @@ function place(entries: readonly Entry[], places: readonly EntryPlace[]): readon
   );
 }
 
-/** Most songs are added at the end, which must not cost a sort. */
+/** Sorts only when it must: most songs are added at the end. */
 function insert(entries: readonly Entry[], more: readonly Entry[]): readonly Entry[] {
   const all = [...entries, ...more];
   const isSorted = more.every((entry, index) => {
