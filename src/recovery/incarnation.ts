@@ -10,6 +10,7 @@ import { readVoids } from '../log/void-topic.ts';
 import type { VoidTest } from '../log/voids.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import { classify } from '../event-store/arbitrate.ts';
+import { recordIdsOf } from '../event-store/partition-events.ts';
 import { verifyPartition } from '../projections/generations/verify.ts';
 import { type Applied, furthestApplied, knownFrom, knownIds } from './furthest.ts';
 import { noteStep, type Recovery } from './note.ts';
@@ -180,20 +181,12 @@ async function mustHoldAll({ admin, log, placement }: SurveyOptions, applied: Ap
   const [end] = await log.ends([applied]);
   if (!end) throw new Error(`There is no ${partitionKey(applied)}.`);
   await verifyPartition({ log, placement, voids: [], accepted: (_, { id }) => void left.delete(id) }, end);
-  for (const id of await genesisIds({ admin }, applied, placement.genesisOf(applied))) left.delete(id);
+  const genesis = placement.genesisOf(applied);
+  const { schema } = applied;
+  for (const id of schema === undefined ? [] : await recordIdsOf(admin, schema, genesis)) left.delete(id);
   if (left.size > 0) {
     throw new Error(
       `${partitionKey(applied)} of the new log lacks ${left.size} records of Postgres. Nothing was forgotten: run the command again.`,
     );
   }
-}
-
-async function genesisIds(
-  { admin }: Pick<SurveyOptions, 'admin'>,
-  { schema }: Applied,
-  stream: string,
-): Promise<string[]> {
-  if (schema === undefined) return [];
-  const text = `SELECT record_id AS id FROM "${schema}".stream_events WHERE stream = $1`;
-  return (await admin.query<{ id: string }>({ text, values: [stream] })).map(({ id }) => id);
 }
