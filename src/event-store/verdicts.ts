@@ -6,16 +6,16 @@ export interface VerdictOptions {
   readonly streams: Pick<StreamStore, 'verdicts'>;
   /** Time between two queries while no commit notice comes. */
   readonly pollMs: number;
-  readonly clock?: Clock;
+  readonly clock?: Timers;
 }
 
 /** Each call returns a function that cancels. The model of arbitration has its own clock. */
-export interface Clock {
+export interface Timers {
   after(ms: number, call: () => void): () => void;
   every(ms: number, call: () => void): () => void;
 }
 
-const systemClock: Clock = {
+const systemClock: Timers = {
   after(ms, call) {
     const timer = setTimeout(call, ms);
     return () => clearTimeout(timer);

@@ -17,7 +17,7 @@ import { noteStep, type Recovery } from './note.ts';
 import { type PartitionSurvey, type Survey, surveyOurs, type SurveyOptions, voidsPlaceOf } from './survey.ts';
 import { writeFrom } from './write.ts';
 
-export interface IncarnationOptions extends SurveyOptions {
+export interface NewLogOptions extends SurveyOptions {
   readonly faults?: Faults;
   /** Named in the first records of the new log; null for a log that lies in its own database. */
   readonly owner: LogOwner | null;
@@ -28,7 +28,7 @@ export interface IncarnationOptions extends SurveyOptions {
  * another life of the log, which tells every reader to forget its offsets. Each step can be repeated: before the topics are
  * deleted, all of their records that are to stay are kept in Postgres.
  */
-export async function beginIncarnation(options: IncarnationOptions, { step, incarnation }: Recovery): Promise<void> {
+export async function beginIncarnation(options: NewLogOptions, { step, incarnation }: Recovery): Promise<void> {
   const { admin, faults = {} } = options;
   if (step === 'begun') await stage(options, await surveyOurs(options, ['differs']));
   faults['recovery-staged']?.();
@@ -117,7 +117,7 @@ async function keep(
 }
 
 /** All that belongs to one life of the log. Dead letters are not judged, and stay. */
-async function open({ log, placement, owner, faults = {} }: IncarnationOptions, incarnation: string): Promise<void> {
+async function open({ log, placement, owner, faults = {} }: NewLogOptions, incarnation: string): Promise<void> {
   const topics = topicsOf(placement).filter(({ topic }) => topic !== deadLettersOf(placement.namespace));
   await log.deleteTopics(topics.map(({ topic }) => topic));
   faults['recovery-deleted']?.();
@@ -128,7 +128,7 @@ async function open({ log, placement, owner, faults = {} }: IncarnationOptions, 
 }
 
 /** What is there already is passed over: an earlier run has appended it, in the same order. */
-async function copy(options: IncarnationOptions, applied: Applied): Promise<void> {
+async function copy(options: NewLogOptions, applied: Applied): Promise<void> {
   const { log } = options;
   const [end] = await log.ends([applied]);
   if (!end) throw new Error(`There is no ${partitionKey(applied)}.`);
