@@ -6,7 +6,7 @@ import avro from 'avsc';
 import { format, resolveConfig } from 'prettier';
 import type { SchemaVersion } from '../../src/events/codec.ts';
 import { TimestampMillis } from '../../src/events/timestamps.ts';
-import { sampleOf } from './sample.ts';
+import { type AvroSchema, sampleOf } from './sample.ts';
 
 interface GoldenLine extends SchemaVersion {
   /** sha256 of the schema in Avro's canonical form. */
@@ -55,7 +55,7 @@ export async function writeGolden(root: string, line: SchemaVersion): Promise<vo
   const type = avro.Type.forSchema(schema, { logicalTypes: { 'timestamp-millis': TimestampMillis } });
   const golden = goldenOf(root);
   const before = golden.schemas.find(({ id }) => id === line.id)?.payload;
-  const payload = before !== undefined && fits(type, before) ? before : sampleOf(type);
+  const payload = before !== undefined && fits(type, before) ? before : sampleOf(schema as AvroSchema);
   const header = Buffer.alloc(5);
   header.writeUInt32BE(line.id, 1);
   const written: GoldenLine = {
@@ -73,8 +73,7 @@ export async function writeGolden(root: string, line: SchemaVersion): Promise<vo
 }
 
 /** Whether the payload has exactly the fields of the schema. */
-const fits = (type: avro.Type, payload: unknown): boolean =>
-  type.isValid(payload, { noUndeclaredFields: true } as Parameters<avro.Type['isValid']>[1]);
+const fits = (type: avro.Type, payload: unknown): boolean => type.isValid(payload, { noUndeclaredFields: true });
 
 /** Writes the line of the schema file into frozen.sha256, in the order of `sha256sum schemas/*.avsc migrations/*.sql`. */
 export function freeze(root: string, line: SchemaVersion): void {
