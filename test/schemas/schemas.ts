@@ -1,7 +1,7 @@
 import type { SchemaVersion } from '../../src/events/codec.ts';
 import { fileOf, freeze, isCommitted, lock, lockOf, nameOf, read, write, writeGolden } from './files.ts';
 
-export const USAGE = `npm run schemas -- add Name      a new event, or the next version of one that is there
+const USAGE = `npm run schemas -- add Name      a new event, or the next version of one that is there
 npm run schemas -- update Name   golden bytes and checksum again, after you have edited the new schema
 `;
 
@@ -67,9 +67,10 @@ const nextForEvent = (
 ): string => `Wrote ${fileOf(line)} (id ${line.id}), its lock entry, golden bytes and checksum. Next:
 1. ${fileOf(line)}: write the fields and a doc for each, then: npm run schemas -- update ${nameOf(line)}
 2. src/events/: the event in the union of its category, and its line in CATEGORIES of events.ts
-3. npm run typecheck: it names each decider and projection that needs an arm for the event
-4. test/docs/event-tables.ts: its group; then: npm run log-format && npm run conformance
-5. tests beside the code that you changed
+3. npm run typecheck: it names each place that needs an arm for the event (decider, cache keys, projections)
+4. src/commands/: the command that leads to the event
+5. test/docs/event-tables.ts: its section; then: npm run log-format && npm run conformance
+6. tests beside the code that you changed
 `;
 
 const nextForVersion = (
