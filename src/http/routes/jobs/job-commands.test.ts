@@ -407,7 +407,7 @@ describe('what is for admins', () => {
   });
 
   it('a dead letter with a corrected payload is a new job of the same owner, and off the list', async () => {
-    const rows = { 'find-job': [{ ...row, state: 'dead', result: null }], 'request-of-job': [requested] };
+    const rows = { 'find-job': [{ ...row, state: 'dead', result: null }], 'first-event': [requested] };
     const { admin, wishes, sent } = start({ rows });
     const answer = await admin('POST', '/admin/dead-letters/job-1/redrive', { payload: { duration: 7 } });
     expect(answer.statusCode).toBe(202);
@@ -432,7 +432,7 @@ describe('what is for admins', () => {
     ['unless its owner was an admin and is none any more', 'email', rights(false), 'OWNER_NO_ADMIN'],
     ['unless its owner is locked', 'dummy', rights(false, true), 'OWNER_LOCKED'],
   ])('a dead letter is done again, %s', async (_, type, owner, code) => {
-    const rows = { 'find-job': [{ ...row, type, state: 'dead' }], 'rights-of': owner, 'request-of-job': [requested] };
+    const rows = { 'find-job': [{ ...row, type, state: 'dead' }], 'rights-of': owner, 'first-event': [requested] };
     const { admin, wishes } = start({ outcome, rows });
     const payload = type === 'email' ? mail : {};
     for (const body of [undefined, { payload }]) {

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { decodeEvent } from '../../../events/codec.ts';
+import { eventsAfter, type StreamEvent } from '../../../event-store/stream-events.ts';
 import type { Database } from '../../../postgres/pool.ts';
 import { isOver } from '../../../projections/jobs.ts';
 import { type JobStatus, evolveStatus, initialStatus } from './job-status.ts';
@@ -37,20 +38,8 @@ interface Listener {
   readonly stream: Readable;
 }
 
-interface EventRow extends Record<string, unknown> {
-  readonly stream: string;
-  readonly version: number;
-  readonly type: string;
-  readonly value: Buffer;
-}
-
 /** Of one job in one look: none keeps the others waiting. */
 const EVENTS_AT_ONCE = 200;
-
-const LOOK = `SELECT e.stream, e.version, e.type, e.value
-  FROM unnest($1::text[], $2::int[]) AS w (stream, version) CROSS JOIN LATERAL (
-    SELECT * FROM stream_events e WHERE e.stream = w.stream AND e.version > w.version ORDER BY e.version LIMIT ${EVENTS_AT_ONCE}) e
-  ORDER BY e.stream, e.version`;
 
 /** A client that was cut off comes back after so many milliseconds. */
 const GREETING = 'retry: 2000\n\n';
@@ -76,16 +65,15 @@ export function createJobWatcher({
   async function look(): Promise<void> {
     if (listeners.size === 0) return;
     const asked = [...listeners];
-    const query = { name: 'watch-jobs', text: LOOK, values: columnsOf(asked) };
     // Without an answer everybody waits for the next look.
-    const rows = await database.query<EventRow>(query).catch(() => []);
+    const rows = await eventsAfter(database, versionsOf(asked), EVENTS_AT_ONCE).catch(() => []);
     const stories = Map.groupBy(rows, ({ stream }) => stream);
     const full = asked.filter((listener) => hear(listener, stories.get(listener.jobId) ?? []));
     if (listeners.size > 0) looks.within(full.length > 0 ? 0 : lookEveryMs);
   }
 
   /** Returns whether there is more to hear at once. */
-  function hear(listener: Listener, rows: readonly EventRow[]): boolean {
+  function hear(listener: Listener, rows: readonly StreamEvent[]): boolean {
     try {
       for (const row of rows) if (row.version > listener.version) hearEvent(listener, row);
     } catch (error) {
@@ -97,7 +85,7 @@ export function createJobWatcher({
     return more;
   }
 
-  function hearEvent(listener: Listener, { version, type, value }: EventRow): void {
+  function hearEvent(listener: Listener, { version, type, value }: StreamEvent): void {
     listener.version = version;
     listener.moment = evolveStatus(listener.moment, decodeEvent(type, value));
     if (version > listener.after) say(listener, messageOf(version, listener.moment));
@@ -149,10 +137,10 @@ export function createJobWatcher({
 }
 
 /** Each job once, from where the last of its listeners stands. */
-function columnsOf(listeners: readonly Listener[]): [string[], number[]] {
+function versionsOf(listeners: readonly Listener[]): ReadonlyMap<string, number> {
   const from = new Map<string, number>();
   for (const { jobId, version } of listeners) from.set(jobId, Math.min(version, from.get(jobId) ?? version));
-  return [[...from.keys()], [...from.values()]];
+  return from;
 }
 
 const messageOf = (version: number, moment: JobStatus): string =>
