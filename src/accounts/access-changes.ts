@@ -2,16 +2,16 @@ import { sql } from 'slonik';
 import { MAX_ACCESS_TOKEN_AGE, SPARE_SECONDS } from './token-age.ts';
 
 /** Locks until the end of the transaction, and is true. */
-export const takesTurn = sql.fragment`pg_advisory_xact_lock(hashtextextended(current_schema() || ' access', 0)) IS NOT NULL`;
+export const acquireTurn = sql.fragment`pg_advisory_xact_lock(hashtextextended(current_schema() || ' access', 0)) IS NOT NULL`;
 
 /** Ids of changes are given one transaction after the other, so that none appears below one that was read. */
-export const inTurn = sql.fragment`turn AS MATERIALIZED (SELECT ${takesTurn})`;
+export const inTurn = sql.fragment`turn AS MATERIALIZED (SELECT ${acquireTurn})`;
 
 /** What is over for all tokens goes with the next change. */
-export const forgetOld = sql.fragment`forgotten AS (DELETE FROM access_changes WHERE needed_until < now())`;
+export const pruneExpired = sql.fragment`forgotten AS (DELETE FROM access_changes WHERE needed_until < now())`;
 
 /** On the channel that every process listens on. A lost notice costs a second. */
-export const tellAll = sql.fragment`pg_notify(current_schema() || ' access', '')`;
+export const notifyProcesses = sql.fragment`pg_notify(current_schema() || ' access', '')`;
 
 export const accessChannel = (namespace: string): string => `${namespace} access`;
 

@@ -1,7 +1,7 @@
 import { reasonOf } from '../errors.ts';
 import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
-import type { Account, Role, VersionedAccount } from './accounts.ts';
+import type { Account, AccountRole, VersionedAccount } from './accounts.ts';
 import { SPARE_SECONDS } from './token-age.ts';
 
 /** What an access token says. */
@@ -40,7 +40,7 @@ interface Change extends Record<string, unknown> {
   readonly id: number;
   readonly account: string;
   readonly version: number | null;
-  readonly role: Role | null;
+  readonly role: AccountRole | null;
   readonly session: string | null;
   /** Milliseconds from now. */
   readonly neededMs: number;
@@ -57,7 +57,7 @@ const CHANGES = `SELECT id, account_id AS account, version, role, session_id AS 
 interface AccountState {
   readonly endedBelow: number;
   readonly roleBelow: number;
-  readonly role: Role | undefined;
+  readonly role: AccountRole | undefined;
   readonly forgetAt: number;
 }
 

@@ -2,13 +2,13 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { notFound } from '../errors.ts';
 import type { Rows } from '../postgres/rows.ts';
-import { forgetOld, inTurn, neededUntil, tellAll } from './access-changes.ts';
-import { role, type Role } from './accounts.ts';
+import { pruneExpired, inTurn, neededUntil, notifyProcesses } from './access-changes.ts';
+import { accountRole, type AccountRole } from './accounts.ts';
 import { normalUsername } from './usernames.ts';
 
 const listed = z.strictObject({
   username: z.string(),
-  role,
+  role: accountRole,
   locked: z.boolean(),
   createdAt: z.string(),
   sessions: z.int(),
@@ -21,7 +21,7 @@ export type ListedSession = z.output<typeof session>;
 /** What operators do to accounts. Each rejects with USER_NOT_FOUND. Every process knows of a change within a second. */
 export interface Administration {
   list(): Promise<readonly ListedAccount[]>;
-  grant(username: string, role: Role): Promise<void>;
+  grant(username: string, role: AccountRole): Promise<void>;
   /** Ends all sessions, and refuses logins until it is unlocked. */
   lock(username: string): Promise<void>;
   unlock(username: string): Promise<void>;
@@ -38,14 +38,18 @@ export function createAdministration(rows: Rows): Administration {
       ORDER BY username = ${username} DESC LIMIT 1)`;
 
   /** Without a role, tokens that are out are good no more. */
-  async function change(username: string, set: ReturnType<typeof sql.fragment>, granted: Role | null): Promise<void> {
-    const { rowCount } = await rows.query(sql.unsafe`WITH ${inTurn}, ${forgetOld},
+  async function change(
+    username: string,
+    set: ReturnType<typeof sql.fragment>,
+    granted: AccountRole | null,
+  ): Promise<void> {
+    const { rowCount } = await rows.query(sql.unsafe`WITH ${inTurn}, ${pruneExpired},
       changed AS (UPDATE accounts SET ${set}, access_version = access_version + 1 FROM turn
         WHERE ${named(username)} RETURNING id, access_version),
       ended AS (DELETE FROM refresh_tokens USING changed WHERE account_id = changed.id AND ${granted === null}),
       told AS (INSERT INTO access_changes (account_id, version, role, needed_until)
         SELECT id, access_version, ${granted}, ${neededUntil} FROM changed RETURNING 1)
-      SELECT ${tellAll} FROM told`);
+      SELECT ${notifyProcesses} FROM told`);
     if (rowCount === 0) throw unknownUser(username);
   }
 

@@ -12,7 +12,7 @@ export interface Guesses {
 export type GuessesUnder = (name: string) => Guesses;
 
 /** One who gives a password. */
-export interface Attempt extends Pick<Claim, 'sender' | 'network' | 'signal'> {
+export interface PasswordAttempt extends Pick<Claim, 'sender' | 'network' | 'signal'> {
   readonly guesses: GuessesUnder;
   /** The session that the request comes with, if any. */
   readonly session?: { readonly accountId: string; readonly sessionId: string } | undefined;
@@ -29,7 +29,10 @@ export interface Target {
  * Failures are counted per account, so that many addresses cannot guess more than one. That must not lock out its owner: a session of
  * the account, and each address that logged in to it before, has a counter of its own.
  */
-export function guessesAt({ username, accountId, isKnown }: Target, { session, sender, guesses }: Attempt): Guesses {
+export function guessesAt(
+  { username, accountId, isKnown }: Target,
+  { session, sender, guesses }: PasswordAttempt,
+): Guesses {
   if (session && session.accountId === accountId) return guesses(`session ${session.sessionId}`);
   // A name is what was typed: it must not be able to name another one's counter.
   return guesses(JSON.stringify(isKnown ? [username, sender] : [username]));

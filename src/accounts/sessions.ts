@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Rows } from '../postgres/rows.ts';
-import { forgetOld, inTurn, neededUntil, takesTurn, tellAll } from './access-changes.ts';
-import { role, type VersionedAccount } from './accounts.ts';
+import { pruneExpired, inTurn, neededUntil, acquireTurn, notifyProcesses } from './access-changes.ts';
+import { accountRole, type VersionedAccount } from './accounts.ts';
 
 /** A refresh token, and the id of the session that began with it. */
 export interface SessionToken {
@@ -24,7 +24,7 @@ export interface Sessions {
   close(session: SessionToken): Promise<boolean>;
 }
 
-const found = z.strictObject({ id: z.string(), role, version: z.int() });
+const found = z.strictObject({ id: z.string(), role: accountRole, version: z.int() });
 
 const digestOf = (token: string) => createHash('sha256').update(token).digest();
 const hashOf = (token: string) => sql.binary(digestOf(token));
@@ -40,7 +40,7 @@ export function createSessions(rows: Rows): Sessions {
     async open(token, account, expiresAt) {
       // A login that ends no session does not wait for the turn of others; one that does takes it before it locks a session, as all do.
       await rows.query(sql.unsafe`WITH turn AS MATERIALIZED (
-          SELECT CASE WHEN count(*) >= ${MAX_SESSIONS} THEN ${takesTurn} END
+          SELECT CASE WHEN count(*) >= ${MAX_SESSIONS} THEN ${acquireTurn} END
           FROM refresh_tokens WHERE account_id = ${account} AND expires_at >= now()),
         ended AS (DELETE FROM refresh_tokens USING turn WHERE account_id = ${account} AND (expires_at < now() OR token_hash IN (
           SELECT token_hash FROM refresh_tokens WHERE account_id = ${account} AND expires_at >= now()
@@ -51,7 +51,7 @@ export function createSessions(rows: Rows): Sessions {
           SELECT ${account}, left(encode(token_hash, 'hex'), ${ID_LENGTH}), ${neededUntil}
           FROM ended WHERE expires_at >= now() RETURNING 1),
         forgotten AS (DELETE FROM access_changes USING told WHERE needed_until < now())
-        SELECT ${tellAll} FROM told`);
+        SELECT ${notifyProcesses} FROM told`);
     },
 
     async find(token) {
@@ -62,12 +62,12 @@ export function createSessions(rows: Rows): Sessions {
     },
 
     async close({ token, sessionId }) {
-      const { rowCount } = await rows.query(sql.unsafe`WITH ${inTurn}, ${forgetOld},
+      const { rowCount } = await rows.query(sql.unsafe`WITH ${inTurn}, ${pruneExpired},
         closed AS (DELETE FROM refresh_tokens USING turn
           WHERE token_hash = ${hashOf(token)} AND expires_at > now() RETURNING account_id),
         told AS (INSERT INTO access_changes (account_id, session_id, needed_until)
           SELECT account_id, ${sessionId}, ${neededUntil} FROM closed RETURNING 1)
-        SELECT ${tellAll} FROM told`);
+        SELECT ${notifyProcesses} FROM told`);
       return rowCount > 0;
     },
   };

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Access, LiveAccess } from '../accounts/access.ts';
 import { acceptTokens, callerOf, type TokenOptions, type Tokens } from './auth.ts';
-import { bareApp, type Limits, registerNamed, type Surroundings } from './bare-app.ts';
+import { bareApp, type BodyLimits, registerNamed, type ProxyOptions } from './bare-app.ts';
 import { limitLargeBodies } from './body-places.ts';
 import type { Health } from './health.ts';
 import type { JobDependencies } from './routes/jobs/job-commands.ts';
@@ -15,7 +15,7 @@ import { describeApi } from './openapi.ts';
 import type { PlaylistDependencies } from './routes/playlists/playlist-changes.ts';
 import { type Counters, countRequests, limited, limitGuesses, type Rates } from './rate-limits.ts';
 import { albumRoutes } from './routes/albums/albums.ts';
-import { type AuthenticationDependencies, authenticationRoutes } from './routes/authentications.ts';
+import { type AuthenticationDependencies, authenticationRoutes } from './routes/accounts/authentications.ts';
 import { collaborationRoutes } from './routes/playlists/collaborations.ts';
 import { type CoverDependencies, coverRoutes } from './routes/albums/covers.ts';
 import { deadLetterRoutes } from './routes/dead-letters/dead-letters.ts';
@@ -34,12 +34,12 @@ import { playlistSongRoutes } from './routes/playlists/playlist-songs.ts';
 import { providerRoutes } from './routes/providers.ts';
 import { refuseWrites } from './read-only.ts';
 import { rootRoutes } from './routes/root.ts';
-import { songRoutes } from './routes/songs.ts';
-import { type UserDependencies, userRoutes } from './routes/users.ts';
+import { songRoutes } from './routes/songs/songs.ts';
+import { type UserDependencies, userRoutes } from './routes/accounts/users.ts';
 
 export interface AppDependencies
   extends
-    Surroundings,
+    ProxyOptions,
     Omit<CoverDependencies, 'listsOf'>,
     Omit<PlaylistDependencies, 'listsOf'>,
     Omit<JobDependencies, 'listsOf'>,
@@ -56,7 +56,7 @@ export interface AppDependencies
   readonly health: Health;
   readonly logger: Logger;
   readonly metricsRegistry: Registry;
-  readonly limits: Limits;
+  readonly limits: BodyLimits;
   /** Follows the log of another installation. */
   readonly readOnly?: boolean;
   /** Whether strangers are to be expected. */

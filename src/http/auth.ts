@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fast
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { Access, AccessClaim } from '../accounts/access.ts';
-import { type Account, role, type VersionedAccount } from '../accounts/accounts.ts';
+import { type Account, accountRole, type VersionedAccount } from '../accounts/accounts.ts';
 import { sessionIdOf, type SessionToken } from '../accounts/sessions.ts';
 import { unavailable } from '../errors.ts';
 import { newId } from '../events/ids.ts';
@@ -95,7 +95,7 @@ function register(app: FastifyInstance, namespace: Namespace, kind: Kind, key: s
 
 const claims = z.object({
   sub: z.string().min(1),
-  role,
+  role: accountRole,
   jti: z.string(),
   /** Of the account. Tokens of earlier versions say neither this nor a session. */
   ver: z.int().default(0),
@@ -174,7 +174,7 @@ export const mustBeLoggedIn: onRequestHookHandler = (request, reply, next) => {
 export const callerOf = ({ account }: FastifyRequest): string => account?.id ?? 'anonymous';
 
 /** Calls back once the account of a request may no longer do what it could, until the returned function is called. */
-export function whenChanged({ claim, account }: FastifyRequest, access: Access, changed: () => void): () => void {
+export function onAccessChange({ claim, account }: FastifyRequest, access: Access, changed: () => void): () => void {
   const judge = () => {
     if (claim && access.judge(claim)?.role !== account?.role) changed();
   };

@@ -16,12 +16,12 @@ import { acceptJsonBodies, type JsonLimits } from './json-body.ts';
 import { answerMalformed } from './malformed.ts';
 import { answerUnrouted } from './methods.ts';
 import { nodeServer } from './node-server.ts';
-import { keepPromises } from './promised-bytes.ts';
+import { raiseBodyLimits } from './promised-bytes.ts';
 import { decodable, originForm } from './request-target.ts';
 import { secureHeaders } from './secure-headers.ts';
 import { validatorCompiler } from './validation.ts';
 
-export interface Limits extends JsonLimits {
+export interface BodyLimits extends JsonLimits {
   /** Of a JSON body that is no batch. */
   readonly bodyBytes: number;
 }
@@ -37,7 +37,7 @@ const compilersFactory = {
   buildSerializer: () => () => JSON.stringify,
 } as unknown as Compilers;
 
-export interface Surroundings {
+export interface ProxyOptions {
   /** Addresses or networks of proxies whose `X-Forwarded-For` is believed. */
   readonly trustProxy?: readonly string[];
   /** Without it no page of another origin may use the app. */
@@ -45,7 +45,7 @@ export interface Surroundings {
 }
 
 /** What every route has in common: limits, ids, JSON in and out, errors. */
-export function bareApp(logger: Logger, limits: Limits, { trustProxy = [], corsOrigins = 'off' }: Surroundings = {}) {
+export function bareApp(logger: Logger, limits: BodyLimits, { trustProxy = [], corsOrigins = 'off' }: ProxyOptions = {}) {
   const app = Fastify({
     serverFactory: nodeServer,
     rewriteUrl: ({ url = '/' }) => decodable(originForm(url)),
@@ -65,7 +65,7 @@ export function bareApp(logger: Logger, limits: Limits, { trustProxy = [], corsO
 
   app.setErrorHandler(answerError);
   acceptJsonBodies(app, limits);
-  keepPromises(app, limits.bodyBytes);
+  raiseBodyLimits(app, limits.bodyBytes);
   app.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
     next();

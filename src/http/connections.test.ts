@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, it } from '@jest/globals';
 import { dial } from '../../test/support/raw-http.ts';
-import { cutStalled } from './connections.ts';
+import { closeStalled } from './connections.ts';
 
 /** A twentieth of what it is outside of tests. */
 const LIMITS = { stalledMs: 1_000, lookEveryMs: 50 };
@@ -21,7 +21,7 @@ afterEach(async () => {
 /** A connection on which so much is sent, on both of its ends. */
 async function connected(answer: Buffer): Promise<{ client: Socket; served: Socket }> {
   const server = createServer((_request, response) => response.end(answer));
-  cutStalled(server, LIMITS);
+  closeStalled(server, LIMITS);
   servers.push(server);
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const accepted = once(server, 'connection') as Promise<[Socket]>;

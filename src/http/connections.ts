@@ -87,7 +87,7 @@ interface Pace {
  * Cuts clients that read nothing of what waits for them. What the operating system has taken counts as read: it may be some megabytes
  * on one machine, and much less between two.
  */
-export function cutStalled(server: Server, { stalledMs = STALLED_MS, lookEveryMs = LOOK_EVERY_MS } = {}): void {
+export function closeStalled(server: Server, { stalledMs = STALLED_MS, lookEveryMs = LOOK_EVERY_MS } = {}): void {
   const paces = new Map<Socket, Pace>();
   let timer: NodeJS.Timeout | undefined;
   server.on('connection', (socket: Socket) => {

@@ -130,7 +130,7 @@ function splitAtList(content: object | string): readonly [head: string, tail: st
 }
 
 /** The answer of an object that ends with a list; only its beginning where there are too many rows, or they are too long. */
-export function answerOf(content: object, rows: readonly object[] | undefined, version?: number): CachedResponse {
+export function listAnswer(content: object, rows: readonly object[] | undefined, version?: number): CachedResponse {
   const text = JSON.stringify(content);
   if (rows) {
     const [head, tail] = splitAtList(text);

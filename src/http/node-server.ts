@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { FastifyServerFactoryHandler } from 'fastify';
-import { cutStalled, oneAtATime } from './connections.ts';
+import { closeStalled, oneAtATime } from './connections.ts';
 import { allowHalfClosed, answerHalfClosed } from './half-closed.ts';
 import { refuseTunnel } from './malformed.ts';
 
@@ -26,6 +26,6 @@ export function nodeServer(handler: FastifyServerFactoryHandler): Server {
   // Node answers 417 without a body to an expectation it does not know; ours is to serve the request.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   server.on('connect', refuseTunnel);
-  cutStalled(server);
+  closeStalled(server);
   return server;
 }

@@ -22,7 +22,7 @@ interface Schema {
  * Bytes of the longest JSON body that a schema allows, without blanks. A text that only the request bounds, as an id that may
  * look like anything, promises nothing.
  */
-export function promisedBytes(schema: z.ZodType): number {
+export function maxBodyBytes(schema: z.ZodType): number {
   const root = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Schema;
   return bytesOf(root, root.$defs ?? {});
 }
@@ -41,11 +41,11 @@ function bytesOf(schema: Schema, defs: Readonly<Record<string, Schema>>): number
 const textBytes = (length = REQUEST_LENGTH): number => (length < REQUEST_LENGTH ? 2 + length * CHARACTER_BYTES : 0);
 
 /** A route that says nothing of its body's size takes what its schema promises, also where `bytes` are less. Register before the routes. */
-export function keepPromises(app: FastifyInstance, bytes: number): void {
+export function raiseBodyLimits(app: FastifyInstance, bytes: number): void {
   app.addHook('onRoute', (route) => {
     const body = route.schema?.body;
     if (route.bodyLimit !== undefined || !(body instanceof z.ZodType)) return;
-    const promised = promisedBytes(body);
+    const promised = maxBodyBytes(body);
     if (promised > bytes) route.bodyLimit = promised;
   });
 }

@@ -20,7 +20,7 @@ export function secureHeaders(app: FastifyInstance): void {
 }
 
 /** Stands before what answers with a token or a link: nothing on the way may keep it. */
-export const unstored: onRequestHookHandler = (_request, reply, next) => {
+export const noStore: onRequestHookHandler = (_request, reply, next) => {
   reply.header('cache-control', 'no-store');
   next();
 };

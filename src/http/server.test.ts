@@ -10,14 +10,14 @@ import { httpApp, type Substitutes } from '../../test/support/http-app.ts';
 import { KEYS } from '../../test/support/keys.ts';
 import { dial, rawHttp, untilClosed } from '../../test/support/raw-http.ts';
 import { forge, now } from '../../test/support/tokens.ts';
-import { type ListenOptions, startHttp } from './server.ts';
+import { type HttpOptions, startHttp } from './server.ts';
 
 const started: { stop(): Promise<void> }[] = [];
 afterEach(async () => {
   for (const server of started.splice(0)) await server.stop();
 });
 
-async function start(substitutes: Substitutes = {}, options: Partial<ListenOptions> = {}) {
+async function start(substitutes: Substitutes = {}, options: Partial<HttpOptions> = {}) {
   const made = httpApp(substitutes);
   const server = await startHttp(made.app, { host: '127.0.0.1', port: 0, ...options });
   started.push(server);

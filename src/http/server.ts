@@ -7,7 +7,7 @@ import type { Stoppable } from '../lifecycle.ts';
 import { answerMalformed } from './malformed.ts';
 import { nodeServer } from './node-server.ts';
 
-export interface ListenOptions {
+export interface HttpOptions {
   /** `localhost` listens on all its addresses, IPv4 and IPv6. */
   readonly host: string;
   /** 0 takes a free one. */
@@ -28,7 +28,7 @@ export interface RunningServer extends Stoppable {
 const BACKLOG = 4_096;
 
 /** Lets an app listen. Fails with one clear line when the port is taken. */
-export async function startHttp(app: FastifyInstance, options: ListenOptions): Promise<RunningServer> {
+export async function startHttp(app: FastifyInstance, options: HttpOptions): Promise<RunningServer> {
   const [first, ...others] = await addressesOf(options.host);
   try {
     await app.listen({ host: first, port: options.port, backlog: BACKLOG });
@@ -86,7 +86,7 @@ async function drain(app: FastifyInstance, servers: readonly Server[], drainMs: 
 
 const closed = (server: Server) => new Promise<void>((resolve) => server.close(() => resolve()));
 
-function explained(error: unknown, { host, port }: ListenOptions): unknown {
+function explained(error: unknown, { host, port }: HttpOptions): unknown {
   switch (codeOf(error)) {
     case 'EADDRINUSE':
       return new Error(`Port ${port} on ${host} is in use. Stop the program that has it, or choose another port.`);

@@ -11,6 +11,7 @@ import type { JobRequest } from '../../../events/jobs.ts';
 import { pausesOfJob } from '../../../jobs/backoff.ts';
 import { jobTypeOf } from '../../../jobs/job-types.ts';
 import { createRights, mustBeDoable, type RightsOf } from '../../../jobs/owner-rights.ts';
+import { storedPayload } from '../../../jobs/payloads.ts';
 import type { Database } from '../../../postgres/pool.ts';
 import { findJob } from '../../../projections/jobs.ts';
 import { payloadOf } from '../jobs/job-request.ts';
@@ -48,7 +49,7 @@ async function hasCommand(database: Database, jobId: string, commandId: string):
 export async function inspect({ database, jobs }: JobDependencies, jobId: string) {
   const { job, ownerId } = await deadLetter(database, jobId);
   const { parameters, payloadId, provider } = await requestOf(database, jobId);
-  const payload = payloadId === null ? null : await payloadKept(jobs.tables, payloadId);
+  const payload = payloadId === null ? null : await storedPayload(jobs.tables, payloadId);
   return { ...job, ownerId, provider, parameters: JSON.parse(parameters) as Record<string, unknown>, payload };
 }
 
@@ -61,15 +62,6 @@ async function requestOf(database: Database, jobId: string): Promise<JobRequest>
   const event = row && decodeEvent(row.type, row.value);
   if (event?.type !== 'JobRequested') throw deadLetterNotFound();
   return event.request;
-}
-
-async function payloadKept(tables: Database, id: string): Promise<unknown> {
-  const [row] = await tables.query<{ payload: unknown }>({
-    name: 'payload-kept',
-    text: 'SELECT payload FROM job_payloads WHERE id = $1',
-    values: [id],
-  });
-  return row?.payload ?? null;
 }
 
 export type Redriven = CommandOutcome & { readonly jobId: string };

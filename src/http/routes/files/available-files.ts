@@ -21,12 +21,16 @@ export async function availabilityOf(
   const answers: Availability[] = [];
   for (let from = 0; from < fileIds.length; from += AT_ONCE) {
     const some = fileIds.slice(from, from + AT_ONCE);
-    answers.push(...(await Promise.all(some.map((fileId) => look(files, fileId, packable.get(fileId)?.stored)))));
+    answers.push(...(await Promise.all(some.map((fileId) => checkFile(files, fileId, packable.get(fileId)?.stored)))));
   }
   return answers;
 }
 
-async function look(files: Pick<Files, 'open'>, fileId: string, stored: string | undefined): Promise<Availability> {
+async function checkFile(
+  files: Pick<Files, 'open'>,
+  fileId: string,
+  stored: string | undefined,
+): Promise<Availability> {
   if (stored === undefined) return { fileId, available: false, reason: 'NOT_FOUND' };
   const size = await sizeOf(files, stored);
   return size === undefined ? { fileId, available: false, reason: 'GONE' } : { fileId, available: true, size };

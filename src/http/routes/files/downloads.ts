@@ -12,7 +12,7 @@ import { jobAccepted } from '../jobs/job-schemas.ts';
 import { jobStarter, sendJob, START_FAILURES, type StartDependencies } from '../jobs/job-commands.ts';
 import { answer, failures } from '../../openapi.ts';
 import { params, success, writeHeaders } from '../../schemas.ts';
-import { unstored } from '../../secure-headers.ts';
+import { noStore } from '../../secure-headers.ts';
 import { resultSchemas } from '../jobs/job-results.ts';
 import { jobSchemas } from '../jobs/jobs.ts';
 
@@ -113,7 +113,7 @@ export const downloadRoutes =
     app.get('/v1/download/status/:id', { schema: aliases.status }, (request, reply) =>
       sendJob(deps, request, reply, request.params.id),
     );
-    app.get('/v1/download/result/:id', { schema: aliases.result, onRequest: unstored }, async (request) => ({
+    app.get('/v1/download/result/:id', { schema: aliases.result, onRequest: noStore }, async (request) => ({
       status: 'success' as const,
       data: await resultLink(deps, request, request.params.id),
     }));

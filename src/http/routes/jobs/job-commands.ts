@@ -28,10 +28,10 @@ export interface JobDependencies {
   readonly files: Pick<Files, 'open' | 'link'>;
   /** Base of every URL in an answer. */
   readonly publicUrl: string;
-  readonly jobs: JobParts;
+  readonly jobs: JobRouteServices;
 }
 
-export interface JobParts {
+export interface JobRouteServices {
   readonly accept: Accept;
   /** The namespace's own tables. */
   readonly tables: Database;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { isOver } from '../../../projections/jobs.ts';
 import type { Access } from '../../../accounts/access.ts';
 import { createPlaces } from '../../../concurrency/places.ts';
-import { mustBeLoggedIn, whenChanged } from '../../auth.ts';
+import { mustBeLoggedIn, onAccessChange } from '../../auth.ts';
 import { createJobWatcher } from './job-watcher.ts';
 import { common, type JobDependencies, visibleJob } from './job-commands.ts';
 import { EVENT_STREAM } from '../../observe.ts';
@@ -75,7 +75,7 @@ export const jobEventRoutes =
       const stream = watcher.watch(job.id, after);
       stream.once(
         'close',
-        whenChanged(request, access, () => watcher.end(stream)),
+        onAccessChange(request, access, () => watcher.end(stream)),
       );
       return reply.headers(UNBUFFERED).send(stream);
     });

@@ -29,7 +29,7 @@ const TEN_YEARS = 10;
 type Timing = Pick<z.output<typeof jobBody>, 'deliverAt' | 'repeat'>;
 
 /** A wish as a body says it, whose payload stands at `path` of it. Throws 400. */
-export function wishOf(
+export function jobRequestOf(
   { type: name, payload = {}, attempts, backoff, priority, ...when }: z.output<typeof jobBody>,
   mostItems: number,
   path: string[] = [],

@@ -3,14 +3,14 @@ import { z } from 'zod';
 import { byKey } from '../../../projections/engine/lists.ts';
 import { mustBeLoggedIn } from '../../auth.ts';
 import { resultLink } from '../files/file-links.ts';
-import { itemsOf, type ItemView } from './job-items.ts';
+import { itemViewsOf, type ItemView } from '../../../jobs/item-views.ts';
 import { linkView } from './job-schemas.ts';
 import { common, type JobDependencies, visibleJob } from './job-commands.ts';
 import { createListsOf, inPieces } from '../../long-answers.ts';
 import { answer, failures } from '../../openapi.ts';
 import { cursorQuery, limitQuery, nextCursor, pageOf } from '../../paging.ts';
 import { params, success } from '../../schemas.ts';
-import { unstored } from '../../secure-headers.ts';
+import { noStore } from '../../secure-headers.ts';
 
 const itemsQuery = z.object({
   limit: limitQuery,
@@ -68,12 +68,12 @@ export const jobResultRoutes =
       const { limit, cursor } = request.query;
       // These connections are those of the workers, too.
       const { first: query } = listsOf(reply);
-      const list = byKey<ItemView>((most, last) => itemsOf({ query }, payloadId ?? '', most, last?.item ?? cursor));
+      const list = byKey<ItemView>((most, last) => itemViewsOf({ query }, payloadId ?? '', most, last?.item ?? cursor));
       const page = pageOf<ItemView>(({ item }) => String(item), limit);
       return reply.sendInPieces(inPieces({ content: { status: 'success', data: { items: [] } }, list, page }));
     });
 
-    app.get('/jobs/:id/result', { schema: resultSchemas.result, onRequest: unstored }, async (request) => ({
+    app.get('/jobs/:id/result', { schema: resultSchemas.result, onRequest: noStore }, async (request) => ({
       status: 'success' as const,
       data: await resultLink(deps, request, request.params.id),
     }));

@@ -57,7 +57,7 @@ function start(options: Partial<JobWatcherOptions> = {}) {
     );
   };
   const database = { query } as unknown as JobWatcherOptions['database'];
-  const watcher = createJobWatcher({ database, subscribe, lookEveryMs: 60_000, restMs: 1, ...options });
+  const watcher = createJobWatcher({ database, subscribe, pollEveryMs: 60_000, restMs: 1, ...options });
   stops.push(() => watcher.stop());
   const happens = (stream: string, ...events: JobEvent[]) => {
     streams.set(stream, [...(streams.get(stream) ?? []), ...events]);
@@ -183,7 +183,7 @@ describe('many who follow', () => {
   });
 
   it('are none: nobody looks', async () => {
-    const { watcher, happens, asked } = start({ lookEveryMs: 1 });
+    const { watcher, happens, asked } = start({ pollEveryMs: 1 });
     const stream = watcher.watch('job-1', 0);
     const client = reader(stream);
     while (asked.length < 2) await delay(1);
@@ -196,7 +196,7 @@ describe('many who follow', () => {
   });
 
   it('are looked after without word, too', async () => {
-    const { watcher, happens } = start({ lookEveryMs: 5, subscribe: () => () => undefined });
+    const { watcher, happens } = start({ pollEveryMs: 5, subscribe: () => () => undefined });
     const client = reader(watcher.watch('job-1', 0));
     happens('job-1', requested, completed);
     await client.ended;
@@ -244,7 +244,7 @@ describe('whoever follows', () => {
       return broken ? Promise.reject(new Error('no database')) : Promise.resolve(row);
     };
     const database = { query } as unknown as JobWatcherOptions['database'];
-    const { watcher } = start({ database, lookEveryMs: 2 });
+    const { watcher } = start({ database, pollEveryMs: 2 });
     const client = reader(watcher.watch('job-1', 0));
     while (asked < 3) await delay(1);
     expect(client.told()).toEqual([]);

@@ -1,5 +1,7 @@
+import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import type { CommandOutcome } from '../../../commands/command.ts';
 import { jobTypeOf } from '../../../jobs/job-types.ts';
 import { createRights, mustBeDoable } from '../../../jobs/owner-rights.ts';
 import { JOB_STATES, jobsOf, type JobView } from '../../../projections/jobs.ts';
@@ -9,7 +11,7 @@ import { isAdmin } from '../../access.ts';
 import { callerOf, mustBeLoggedIn } from '../../auth.ts';
 import { mustNotBeRedriven } from '../dead-letters/redrive.ts';
 import { jobAccepted, jobView, repeat } from './job-schemas.ts';
-import { jobBody, wishOf } from './job-request.ts';
+import { jobBody, jobRequestOf } from './job-request.ts';
 import { inPieces } from '../../long-answers.ts';
 import {
   common,
@@ -122,14 +124,13 @@ export const jobSchemas = {
 export const jobRoutes =
   (deps: StartDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database, listsOf, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
+    const { commands, listsOf, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
     const { items } = deps.jobs.batch;
     const start = jobStarter(deps);
-    const rightsOf = createRights(deps.jobs.tables);
     app.addHook('onRequest', mustBeLoggedIn);
 
     app.post('/jobs', { schema: jobSchemas.start, onRequest, ...large }, async (request, reply) => {
-      const jobId = await start(request, reply, wishOf(request.body, items, ['payload']));
+      const jobId = await start(request, reply, jobRequestOf(request.body, items, ['payload']));
       return reply.code(202).send({ status: 'success', data: { jobId } });
     });
 
@@ -161,23 +162,31 @@ export const jobRoutes =
       return { status: 'success' as const, message: 'The job was changed.' };
     });
 
+    const retry = jobRetrier(deps);
     app.post('/jobs/:id/retry', { schema: jobSchemas.retry, onRequest }, async (request, reply) => {
-      const stream = streamOf(request.params.id);
-      const failedOnly = request.query.failedOnly === 'true';
-      const command = { type: 'RetryJob', failedOnly, actor: callerOf(request), isAdmin: isAdmin(request) } as const;
-      // What is only in the query is part of what is asked for.
-      const origin = originOf(request, idempotencyKeys, { failedOnly });
-      const context = async (version: number) => {
-        const { job, ownerId } = await visibleJob(database, request, stream);
-        mustBeDoable(jobTypeOf(job.type), await rightsOf(ownerId));
-        await mustNotBeRedriven(database, stream, version);
-        await deps.jobs.mustHaveRoom(ownerId, { jobId: stream, version });
-        return undefined;
-      };
-      markReplay(reply, await commands.job({ stream, command, origin, context }));
-      reply.code(202).header('location', `${publicUrl}/jobs/${stream}`);
-      return { status: 'success' as const, data: { jobId: stream } };
+      const jobId = streamOf(request.params.id);
+      markReplay(reply, await retry(request, jobId, request.query.failedOnly === 'true'));
+      reply.code(202).header('location', `${publicUrl}/jobs/${jobId}`);
+      return { status: 'success' as const, data: { jobId } };
     });
 
     registered();
   };
+
+/** Has a dead or cancelled job done again, with the rights that its owner has now. */
+function jobRetrier({ commands, database, idempotencyKeys, jobs }: StartDependencies) {
+  const rightsOf = createRights(jobs.tables);
+  return (request: FastifyRequest, jobId: string, failedOnly: boolean): Promise<CommandOutcome> => {
+    const command = { type: 'RetryJob', failedOnly, actor: callerOf(request), isAdmin: isAdmin(request) } as const;
+    // The query is part of the command, so it is hashed like a body.
+    const origin = originOf(request, idempotencyKeys, { failedOnly });
+    const context = async (version: number) => {
+      const { job, ownerId } = await visibleJob(database, request, jobId);
+      mustBeDoable(jobTypeOf(job.type), await rightsOf(ownerId));
+      await mustNotBeRedriven(database, jobId, version);
+      await jobs.mustHaveRoom(ownerId, { jobId, version });
+      return undefined;
+    };
+    return commands.job({ stream: jobId, command, origin, context });
+  };
+}

@@ -9,7 +9,7 @@ import { handling, jobAccepted, provider, timing } from './job-schemas.ts';
 import { whenOf } from './job-request.ts';
 import { common, jobStarter, START_FAILURES, type StartDependencies } from './job-commands.ts';
 import { answer, failures } from '../../openapi.ts';
-import { promisedBytes } from '../../promised-bytes.ts';
+import { maxBodyBytes } from '../../promised-bytes.ts';
 import { writeHeaders } from '../../schemas.ts';
 
 const response = {
@@ -52,7 +52,7 @@ export const messageRoutes =
     app.addHook('onRequest', mustBeLoggedIn);
 
     // Less than one message may be a batch here.
-    const bodyLimit = Math.max(large.bodyLimit, promisedBytes(messageBody));
+    const bodyLimit = Math.max(large.bodyLimit, maxBodyBytes(messageBody));
     app.post('/messages', { schema: send, onRequest, ...large, bodyLimit }, async (request, reply) => {
       const { deliverAt, repeat, attempts, backoff, priority, ...payload } = request.body;
       const how = { handling: { attempts, backoff, priority }, ...whenOf({ deliverAt, repeat }) };

@@ -9,7 +9,7 @@ import { forbidden } from '../../../errors.ts';
 import type { Database } from '../../../postgres/pool.ts';
 import { findPlaylist } from '../../../projections/playlists.ts';
 import { conditionally, expectedVersion } from '../../etag.ts';
-import { answerOf, type ListsOf } from '../../long-answers.ts';
+import { listAnswer, type ListsOf } from '../../long-answers.ts';
 import { markReplay, originOf, type IdempotencyKeys } from '../../origin.ts';
 import { streamIds } from '../../stream-ids.ts';
 
@@ -42,7 +42,7 @@ export async function representPlaylist(database: Database, id: string): Promise
   if (!view) return undefined;
   const { version, readers, playlist } = view;
   const content = { status: 'success', data: { playlist: { ...playlist, songs: [] } } };
-  return { ...answerOf(content, playlist.songs, version), readers };
+  return { ...listAnswer(content, playlist.songs, version), readers };
 }
 
 export interface Change {

@@ -1,17 +1,17 @@
 import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { Accounts } from '../../accounts/accounts.ts';
-import type { GuessesUnder } from '../../accounts/guesses.ts';
-import type { Sessions } from '../../accounts/sessions.ts';
-import { REQUEST_LENGTH, storable } from '../../text.ts';
-import type { Tokens } from '../auth.ts';
-import { badInput, HttpError } from '../errors.ts';
-import { answer, failures } from '../openapi.ts';
-import { attemptOf } from './jobs/attempts.ts';
-import { limited, type Rate } from '../rate-limits.ts';
-import { unstored } from '../secure-headers.ts';
-import { done, success } from '../schemas.ts';
+import type { Accounts } from '../../../accounts/accounts.ts';
+import type { GuessesUnder } from '../../../accounts/guesses.ts';
+import type { Sessions } from '../../../accounts/sessions.ts';
+import { REQUEST_LENGTH, storable } from '../../../text.ts';
+import type { Tokens } from '../../auth.ts';
+import { badInput, HttpError } from '../../errors.ts';
+import { answer, failures } from '../../openapi.ts';
+import { passwordAttemptOf } from './password-attempts.ts';
+import { limited, type Rate } from '../../rate-limits.ts';
+import { noStore } from '../../secure-headers.ts';
+import { done, success } from '../../schemas.ts';
 
 export interface AuthenticationDependencies {
   readonly accounts: Accounts;
@@ -73,11 +73,15 @@ export const authenticationRoutes =
   ({ accounts, sessions, tokens, refreshTokenAge, ...deps }: AuthenticationDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     const onRequest = limited(app, 'login', deps.rate);
-    app.addHook('onRequest', unstored);
+    app.addHook('onRequest', noStore);
 
     app.post('/authentications', { schema: schemas.login, onRequest }, async (request, reply) => {
       const { username, password } = request.body;
-      const account = await accounts.authenticate(username, password, attemptOf(request, reply, deps.guessesOf));
+      const account = await accounts.authenticate(
+        username,
+        password,
+        passwordAttemptOf(request, reply, deps.guessesOf),
+      );
       if (!account) throw wrongCredentials();
       const { token: refreshToken, sessionId } = tokens.issueRefresh(account);
       await sessions.open(refreshToken, account.id, new Date(Date.now() + refreshTokenAge * 1_000));

@@ -1,4 +1,4 @@
-import type { Database } from '../../../postgres/pool.ts';
+import type { Database } from '../postgres/pool.ts';
 
 /** What became of one thing of many. */
 export interface ItemView {
@@ -30,7 +30,7 @@ interface ItemRow extends Record<string, unknown> {
 }
 
 /** The items of a job, by its payload, in their order, at most so many, after that one. */
-export async function itemsOf(
+export async function itemViewsOf(
   tables: Pick<Database, 'query'>,
   payloadId: string,
   limit: number,
