@@ -18,14 +18,14 @@ export type ListedAccount = z.output<typeof listed>;
 const session = z.strictObject({ id: z.string(), expiresAt: z.string() });
 export type ListedSession = z.output<typeof session>;
 
-/** What operators do to accounts. Each rejects with USER_NOT_FOUND. Every process knows of a change within a second. */
+/** The commands of operators on accounts. Each rejects with USER_NOT_FOUND. Every process applies a change within a second. */
 export interface Administration {
   list(): Promise<readonly ListedAccount[]>;
   grant(username: string, role: AccountRole): Promise<void>;
-  /** Ends all sessions, and refuses logins until it is unlocked. */
+  /** Ends all sessions, and refuses logins until the account is unlocked. */
   lock(username: string): Promise<void>;
   unlock(username: string): Promise<void>;
-  /** Those that have not expired, the first to expire first. */
+  /** The sessions that have not expired, ordered by expiry. */
   sessions(username: string): Promise<readonly ListedSession[]>;
   endSessions(username: string): Promise<void>;
 }
@@ -37,7 +37,7 @@ export function createAdministration(rows: Rows): Administration {
     sql.fragment`id = (SELECT id FROM accounts WHERE username = ANY(${sql.array([username, normalUsername(username)], 'text')})
       ORDER BY username = ${username} DESC LIMIT 1)`;
 
-  /** Without a role, tokens that are out are good no more. */
+  /** Changes an account. A change without a role revokes its tokens and ends its sessions. */
   async function change(
     username: string,
     set: ReturnType<typeof sql.fragment>,

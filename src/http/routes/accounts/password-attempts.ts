@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { PasswordAttempt, GuessesUnder } from '../../../accounts/guesses.ts';
 import { claimOf } from '../../places.ts';
 
-/** A request that gives a password. */
+/** The attempt that a request with a password makes. */
 export function passwordAttemptOf(
   request: FastifyRequest,
   reply: FastifyReply,

@@ -12,9 +12,9 @@ import { password, success, text, username, writeHeaders } from '../../schemas.t
 export interface UserDependencies {
   readonly accounts: Accounts;
   readonly idempotencyKeys: IdempotencyKeys;
-  /** Wrong passwords. */
+  /** Counts wrong passwords. */
   readonly guessesOf: (request: FastifyRequest) => GuessesUnder;
-  /** Of registrations. */
+  /** Limit of registrations. */
   readonly rate: Rate | undefined;
 }
 
@@ -45,7 +45,7 @@ export const userRoutes =
 
     app.post('/users', { schema: schemas.register, onRequest }, async (request, reply) => {
       const { username, fullname } = request.body;
-      // A hash of the password would be one that can be guessed at quickly: it is compared with the slow one.
+      // The body hash leaves out the password, because a fast hash could be guessed: the password is compared with its slow hash.
       const origin = originOf(request, idempotencyKeys, { username, fullname });
       const { id, replayed } = await accounts.register(
         request.body,

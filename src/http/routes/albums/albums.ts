@@ -48,7 +48,7 @@ const albumView = z
     coverUrl: z
       .string()
       .nullable()
-      .meta({ description: 'Null until there is a cover. Good until there is another one, or the album is deleted.' }),
+      .meta({ description: 'Null until there is a cover. Valid until the cover is changed or the album is deleted.' }),
     songs: z.array(songSummary),
   })
   .meta({ id: 'Album' });

@@ -21,7 +21,7 @@ const itemView = z
   .strictObject({
     item: z.int().meta({ description: 'From 0, in the order of the request.' }),
     state: z.enum(['waiting', 'done', 'failed']),
-    attempts: z.int().meta({ description: 'That failed.' }),
+    attempts: z.int().meta({ description: 'Failed attempts.' }),
     to: z.string().optional(),
     fileId: z.string().optional(),
     nextAt: z.iso.datetime().optional(),
@@ -35,7 +35,7 @@ export const resultSchemas = {
   items: {
     ...common,
     operationId: 'listJobItems',
-    summary: 'See what became of each item of a batch',
+    summary: 'List the outcome of each item of a batch',
     params,
     querystring: itemsQuery,
     response: {
@@ -47,7 +47,7 @@ export const resultSchemas = {
     ...common,
     operationId: 'readJobResult',
     summary: 'Get a link to the file that a job has made',
-    description: '409 as long as the job has not succeeded, 404 when such a job makes no file, 410 when it is gone.',
+    description: '409 until the job has succeeded, 404 when it makes no file, 410 when the file has been deleted.',
     params,
     response: {
       200: answer('The link.', success(linkView)),
@@ -66,9 +66,11 @@ export const jobResultRoutes =
     app.get('/jobs/:id/items', { schema: resultSchemas.items }, async (request, reply) => {
       const { payloadId } = await visibleJob(database, request, request.params.id);
       const { limit, cursor } = request.query;
-      // These connections are those of the workers, too.
+      // The workers use these connections too.
       const { first: query } = listsOf(reply);
-      const list = byKey<ItemView>((most, last) => itemViewsOf({ query }, payloadId ?? '', most, last?.item ?? cursor));
+      const list = byKey<ItemView>((limit, last) =>
+        itemViewsOf({ query }, payloadId ?? '', limit, last?.item ?? cursor),
+      );
       const page = pageOf<ItemView>(({ item }) => String(item), limit);
       return reply.sendInPieces(inPieces({ content: { status: 'success', data: { items: [] } }, list, page }));
     });

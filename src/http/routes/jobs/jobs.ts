@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { CommandOutcome } from '../../../commands/command.ts';
-import { jobTypeOf } from '../../../jobs/job-types.ts';
+import { jobTypeOf, jobTypes } from '../../../jobs/job-types.ts';
 import { createRights, mustBeDoable } from '../../../jobs/owner-rights.ts';
 import { JOB_STATES, jobsOf, type JobView } from '../../../projections/jobs.ts';
 import { byKey } from '../../../projections/engine/lists.ts';
@@ -39,18 +39,20 @@ const retryQuery = z.object({
   failedOnly: z
     .enum(['true', 'false'], { error: 'must be true or false' })
     .optional()
-    .meta({ description: 'Only the items that failed are done again; also of a batch that has ended otherwise well.' }),
+    .meta({ description: 'Retries only the failed items; also of a batch that has succeeded otherwise.' }),
 });
+
+const forAdmins = jobTypes.filter(({ access }) => access === 'admins').map(({ name }) => `\`${name}\``);
 
 export const jobSchemas = {
   start: {
     ...common,
     operationId: 'startJob',
-    summary: 'Have something done',
+    summary: 'Start a job',
     description:
-      'Accepted at once, whatever the job costs, and done by others, with the rights that its owner has then: a job of a locked ' +
-      'account dies (`OWNER_LOCKED`), and so does one for admins whose owner is none any more (`OWNER_NO_ADMIN`); one that ' +
-      'repeats is cancelled when its next time comes.',
+      'Accepted at once and done in the background, with the rights that its owner has then: a job of a locked account dies ' +
+      '(`OWNER_LOCKED`), and so does an admin’s job whose owner is no longer an admin (`OWNER_NO_ADMIN`); a repeating job ' +
+      `is cancelled at its next time. Only admins may start ${forAdmins.join(', ')}: others get 403, which says how to become one.`,
     headers: writeHeaders,
     body: jobBody,
     response: {
@@ -71,7 +73,7 @@ export const jobSchemas = {
   read: {
     ...common,
     operationId: 'readJob',
-    summary: 'See how far a job is',
+    summary: 'Read a job and its progress',
     headers: readHeaders,
     params,
     response: {
@@ -83,21 +85,21 @@ export const jobSchemas = {
   cancel: {
     ...common,
     operationId: 'cancelJob',
-    summary: 'Call a job off, even while it runs',
+    summary: 'Cancel a job, even while it runs',
     headers: writeHeaders,
     params,
     response: {
-      200: answer('Called off.', done('The job was cancelled.'), ['idempotency-replayed']),
+      200: answer('Cancelled.', done('The job was cancelled.'), ['idempotency-replayed']),
       ...failures(400, 401, 404, 409, 422, 503),
     },
   },
   change: {
     ...common,
     operationId: 'changeJob',
-    summary: 'Have a job repeat in another way, or for longer',
+    summary: 'Change or prolong the repeat of a job',
     description:
-      'What is not given stays, but for the end: a user’s job repeats for another year and another 1,000 times at most, also ' +
-      'when an admin changes it.',
+      'Fields that are not given keep their value, except for the end: a user’s job repeats for at most another year and ' +
+      'another 1,000 times, also when an admin changes it.',
     headers: writeHeaders,
     params,
     body: z.strictObject({ repeat: repeat.partial() }).meta({ id: 'JobChange' }),
@@ -109,8 +111,8 @@ export const jobSchemas = {
   retry: {
     ...common,
     operationId: 'retryJob',
-    summary: 'Do a dead or cancelled job again',
-    description: '403 when its owner is locked, or is no admin any more and the job is for admins.',
+    summary: 'Retry a dead or cancelled job',
+    description: '403 when its owner is locked, or when the job is for admins and its owner is no longer one.',
     headers: writeHeaders,
     params,
     querystring: retryQuery,
@@ -173,7 +175,7 @@ export const jobRoutes =
     registered();
   };
 
-/** Has a dead or cancelled job done again, with the rights that its owner has now. */
+/** Retries dead and cancelled jobs, with the rights that their owner has now. */
 function jobRetrier({ commands, database, idempotencyKeys, jobs }: StartDependencies) {
   const rightsOf = createRights(jobs.tables);
   return (request: FastifyRequest, jobId: string, failedOnly: boolean): Promise<CommandOutcome> => {
