@@ -8,7 +8,7 @@ export const acquireTurn = sql.fragment`pg_advisory_xact_lock(hashtextextended(c
 export const inTurn = sql.fragment`turn AS MATERIALIZED (SELECT ${acquireTurn})`;
 
 /** Deletes changes that concern no valid token any more; runs with each new change. */
-export const pruneExpired = sql.fragment`forgotten AS (DELETE FROM access_changes WHERE needed_until < now())`;
+export const pruneExpired = sql.fragment`pruned AS (DELETE FROM access_changes WHERE needed_until < now())`;
 
 /** Notifies the channel that every process listens on. Without a notice a process notices the change within a second. */
 export const notifyProcesses = sql.fragment`pg_notify(current_schema() || ' access', '')`;

@@ -75,20 +75,20 @@ describe('a token', () => {
 describe('a process', () => {
   it('reads changes periodically, and calls its listeners', async () => {
     const { access, table, change } = await startAccess({ everyMs: 1 });
-    let told = 0;
-    const unsubscribe = access.onChange(() => told++);
+    let calls = 0;
+    const unsubscribe = access.onChange(() => calls++);
     const { asked } = table;
     await until(
       () => Promise.resolve(table.asked > asked + 3),
       10_000,
       () => 'it did not ask',
     );
-    expect(told).toBe(0);
+    expect(calls).toBe(0);
     await change({ session: 'one' });
-    expect(told).toBe(1);
+    expect(calls).toBe(1);
     unsubscribe();
     await change({ session: 'other' });
-    expect(told).toBe(1);
+    expect(calls).toBe(1);
   });
 
   it('is not current without an answer for too long, until the next answer', async () => {

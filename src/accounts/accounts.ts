@@ -60,7 +60,7 @@ const MAX_ADDRESSES = 100;
  * Concurrent account look-ups by requests that give a password. One per sender, so that a sender with many requests does not delay
  * the others; three in all, so that one connection of the pool stays free for other queries.
  */
-const LOOK_UPS = { all: 3, each: 1, waiting: 64, waitMs: 10_000, refusal: tooManyLogins };
+const ACCOUNT_READS = { all: 3, each: 1, waiting: 64, waitMs: 10_000, refusal: tooManyLogins };
 
 const credentials = z.strictObject({
   id: z.string(),
@@ -80,13 +80,13 @@ const registered = z.strictObject({
 });
 
 export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
-  const lookUps = createPlaces(LOOK_UPS);
+  const accountReads = createPlaces(ACCOUNT_READS);
   const accounts = accountQueries(rows);
 
   /** Resolves to the account that the same command created before, if any. */
   async function repeated(registration: Registration, origin: RegistrationOrigin, attempt: PasswordAttempt) {
     if (!origin.repeatable) return undefined;
-    const found = await lookUps.within(attempt, () => accounts.findByCommand(origin.commandId));
+    const found = await accountReads.within(attempt, () => accounts.findByCommand(origin.commandId));
     if (!found) return undefined;
     if (!isSameBody(found, registration, origin)) throw keyReused();
     const guesses = guessesAt({ username: found.username, accountId: found.id, isKnown: false }, attempt);
@@ -119,7 +119,7 @@ export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
     },
 
     async authenticate(username, password, attempt) {
-      const found = await lookUps.within(attempt, () => accounts.find(username, attempt.sender));
+      const found = await accountReads.within(attempt, () => accounts.find(username, attempt.sender));
       const { isKnown } = found ?? { isKnown: false };
       const guesses = guessesAt({ username: normalUsername(username), accountId: found?.id, isKnown }, attempt);
       // All known addresses of an account share one turn in the queue: otherwise more addresses would get more turns.
@@ -156,7 +156,7 @@ const accountQueries = (rows: Rows) => ({
       VALUES (${id}, ${username}, ${fullname}, ${hashed}, ${origin.commandId}, ${origin.bodyHash})`),
 
   noteAddress: (account: string, sender: string) =>
-    rows.query(sql.unsafe`WITH forgotten AS (DELETE FROM login_addresses WHERE account_id = ${account} AND sender IN (
+    rows.query(sql.unsafe`WITH pruned AS (DELETE FROM login_addresses WHERE account_id = ${account} AND sender IN (
         SELECT sender FROM login_addresses WHERE account_id = ${account} AND sender <> ${sender}
         ORDER BY seen_at DESC OFFSET ${MAX_ADDRESSES - 1}))
       INSERT INTO login_addresses (account_id, sender) VALUES (${account}, ${sender})

@@ -47,9 +47,9 @@ export function createAdministration(rows: Rows): Administration {
       changed AS (UPDATE accounts SET ${set}, access_version = access_version + 1 FROM turn
         WHERE ${named(username)} RETURNING id, access_version),
       ended AS (DELETE FROM refresh_tokens USING changed WHERE account_id = changed.id AND ${granted === null}),
-      told AS (INSERT INTO access_changes (account_id, version, role, needed_until)
+      recorded AS (INSERT INTO access_changes (account_id, version, role, needed_until)
         SELECT id, access_version, ${granted}, ${neededUntil} FROM changed RETURNING 1)
-      SELECT ${notifyProcesses} FROM told`);
+      SELECT ${notifyProcesses} FROM recorded`);
     if (rowCount === 0) throw unknownUser(username);
   }
 

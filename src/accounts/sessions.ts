@@ -47,11 +47,11 @@ export function createSessions(rows: Rows): Sessions {
           ORDER BY expires_at DESC, token_hash OFFSET ${MAX_SESSIONS - 1})) RETURNING token_hash, expires_at),
         opened AS (INSERT INTO refresh_tokens (token_hash, account_id, expires_at)
           VALUES (${hashOf(token)}, ${account}, ${sql.timestamp(expiresAt)})),
-        told AS (INSERT INTO access_changes (account_id, session_id, needed_until)
+        recorded AS (INSERT INTO access_changes (account_id, session_id, needed_until)
           SELECT ${account}, left(encode(token_hash, 'hex'), ${ID_LENGTH}), ${neededUntil}
           FROM ended WHERE expires_at >= now() RETURNING 1),
-        forgotten AS (DELETE FROM access_changes USING told WHERE needed_until < now())
-        SELECT ${notifyProcesses} FROM told`);
+        pruned AS (DELETE FROM access_changes USING recorded WHERE needed_until < now())
+        SELECT ${notifyProcesses} FROM recorded`);
     },
 
     async find(token) {
@@ -65,9 +65,9 @@ export function createSessions(rows: Rows): Sessions {
       const { rowCount } = await rows.query(sql.unsafe`WITH ${inTurn}, ${pruneExpired},
         closed AS (DELETE FROM refresh_tokens USING turn
           WHERE token_hash = ${hashOf(token)} AND expires_at > now() RETURNING account_id),
-        told AS (INSERT INTO access_changes (account_id, session_id, needed_until)
+        recorded AS (INSERT INTO access_changes (account_id, session_id, needed_until)
           SELECT account_id, ${sessionId}, ${neededUntil} FROM closed RETURNING 1)
-        SELECT ${notifyProcesses} FROM told`);
+        SELECT ${notifyProcesses} FROM recorded`);
       return rowCount > 0;
     },
   };

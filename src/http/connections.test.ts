@@ -7,7 +7,7 @@ import { dial } from '../../test/support/raw-http.ts';
 import { closeStalled } from './connections.ts';
 
 /** A twentieth of the production value. */
-const LIMITS = { stalledMs: 1_000, lookEveryMs: 50 };
+const LIMITS = { stalledMs: 1_000, checkEveryMs: 50 };
 /** More than the operating system buffers for a client that reads nothing. */
 const LONG = Buffer.alloc(96_000_000);
 

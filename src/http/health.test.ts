@@ -10,7 +10,7 @@ const bad: Check = { ok: false, detail: 'away' };
 
 /** A probe whose result can be changed. */
 function probe(needed: Probe['needed'], answer: Check | Error = good) {
-  const made = { needed, answer, looks: 0, check: () => (made.looks++, settle(made.answer)) };
+  const made = { needed, answer, checks: 0, check: () => (made.checks++, settle(made.answer)) };
   return made;
 }
 const settle = (answer: Check | Error) => (answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer));
@@ -60,12 +60,12 @@ describe('readiness', () => {
 
   it('neither waits for a hanging check nor starts it again', async () => {
     const held = Promise.withResolvers<Check>();
-    let looks = 0;
-    const health = make({ log: { needed: 'always', check: () => (looks++, held.promise) } });
+    let checks = 0;
+    const health = make({ log: { needed: 'always', check: () => (checks++, held.promise) } });
     const reports = await Promise.all([health.ready(), health.ready()]);
     expect(reports[0]).toMatchObject({ ok: false, checks: { log: { ok: false, detail: 'no answer within 100 ms' } } });
     await health.ready();
-    expect(looks).toBe(1);
+    expect(checks).toBe(1);
     held.resolve(good);
     await held.promise;
     expect((await health.ready()).ok).toBe(true);
@@ -132,7 +132,7 @@ describe('the probes of a process without the API', () => {
     life = { ok: false, detail: 'openmusic.catalog/3 is stopped' };
     const answer = await app.inject({ url: '/livez' });
     expect([answer.statusCode, answer.json()]).toMatchObject([503, { code: 'NOT_ALIVE', message: life.detail }]);
-    expect(database.looks).toBe(0);
+    expect(database.checks).toBe(0);
   });
 
   it('include metrics, and nothing else', async () => {
