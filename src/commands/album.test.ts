@@ -18,13 +18,8 @@ const commands = {
 describe('an album', () => {
   it.each<[string, readonly AlbumEvent[], keyof typeof commands, AlbumEvent | string]>([
     ['is created with its details', [], 'create', created],
-    ['that is there cannot be created again', [created], 'create', 'A new album got the id of another one.'],
-    [
-      'that was deleted cannot be created again',
-      [created, deleted],
-      'create',
-      'A new album got the id of another one.',
-    ],
+    ['that is there cannot be created again', [created], 'create', 'The id of the new album is taken.'],
+    ['that was deleted cannot be created again', [created, deleted], 'create', 'The id of the new album is taken.'],
     ['is changed to the new details', [created], 'change', changed],
     ['that was changed is changed again, to the same details too', [created, changed], 'change', changed],
     ['that never was cannot be changed', [], 'change', 'ALBUM_NOT_FOUND'],

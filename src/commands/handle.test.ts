@@ -10,8 +10,16 @@ import { createHandler } from './handle.ts';
 import type { Claim, StreamSnapshot } from '../event-store/stream-store.ts';
 import type { Settled } from '../event-store/verdicts.ts';
 
-/** Albums may be renamed as often as the context allows. */
-const renames: Decider<number, string, number | undefined> = {
+interface Renames {
+  readonly category: 'album';
+  readonly state: number;
+  readonly command: string;
+  /** How often an album may be renamed. */
+  readonly context: number | undefined;
+}
+
+/** Counts how often an album was renamed. */
+const renames: Decider<Renames> = {
   category: 'album',
   initial: 0,
   evolve: (count) => count + 1,

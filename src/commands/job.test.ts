@@ -96,7 +96,7 @@ describe('a job', () => {
 
   it('that is there cannot be asked for again', () => {
     const again = given(job, requested).when({ type: 'RequestJob' }, { request });
-    expect(again).toBe('A new job got the id of another one.');
+    expect(again).toBe('The id of the new job is taken.');
   });
 
   it.each<Case>([

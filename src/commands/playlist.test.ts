@@ -71,7 +71,7 @@ const when = (events: readonly PlaylistEvent[], name: Name, actor = 'owner', con
 describe('a playlist', () => {
   it.each<[string, readonly PlaylistEvent[], Name, Outcome]>([
     ['is created by its owner', [], 'create', created],
-    ['that is there is not created again', [created], 'create', 'A new playlist got the id of another one.'],
+    ['that is there is not created again', [created], 'create', 'The id of the new playlist is taken.'],
     ['is renamed', [created], 'rename', renamed],
     ['keeps its other details when it is renamed', [created, details], 'rename', details],
     ['keeps a restored description', [created, restored], 'rename', { ...renamed, description: 'again' }],

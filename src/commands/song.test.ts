@@ -15,7 +15,7 @@ const commands = {
   change: { type: 'ChangeSong', details: other },
   delete: { type: 'DeleteSong' },
 } as const satisfies Record<string, SongCommand>;
-const NEW_ID_TAKEN = 'A new song got the id of another one.';
+const NEW_ID_TAKEN = 'The id of the new song is taken.';
 
 describe('a song', () => {
   it.each<[string, readonly SongEvent[], keyof typeof commands, SongEvent | string]>([

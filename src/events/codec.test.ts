@@ -89,7 +89,7 @@ const IDS: readonly [RegExp, readonly string[]][] = [
 
 describe.each(schemaVersions.map(fileOf))('%s', (file) => {
   it('describes its record and each of its fields', () => {
-    const silent = partsOf(read(file)).filter(([, { doc = '' }]) => doc.trim() === '');
+    const silent = partsOf(read(file)).filter(([, { doc = '' }]) => doc.trim() === '' || doc.startsWith('TODO'));
     expect(silent.map(([path]) => path)).toEqual([]);
   });
 

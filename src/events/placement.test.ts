@@ -41,7 +41,7 @@ describe('a placement', () => {
   });
 
   it('knows no place for a stream of an unknown category', () => {
-    expect(() => placement.place('artist-1')).toThrow('No topic holds streams like artist-1');
+    expect(() => placement.place('artist-1')).toThrow('There is no topic for streams like artist-1');
     expect(placement.belongs('artist-1', { topic: 'music.catalog', partition: 0 })).toBe(false);
   });
 

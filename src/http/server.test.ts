@@ -37,7 +37,7 @@ describe('listening', () => {
     await once(taken, 'listening');
     const { port } = taken.address() as { port: number };
     await expect(start({}, { port })).rejects.toThrow(
-      `Port ${port} on 127.0.0.1 is in use. Stop the program that has it, or choose another port.`,
+      `Port ${port} on 127.0.0.1 is in use. Stop the program that uses it, or choose another port.`,
     );
     taken.close();
   });

@@ -58,12 +58,12 @@ export interface AcceptOptions extends Pick<PlanContext, 'database' | 'files' | 
   readonly now: () => number;
 }
 
-export interface Accepted extends CommandOutcome {
+export interface AcceptedJob extends CommandOutcome {
   readonly jobId: string;
 }
 
 /** Accepts jobs: what is personal or large goes to Postgres, and then an event to the log. */
-export type Accept = (wish: JobWish, origin: CommandOrigin, isAdmin: boolean) => Promise<Accepted>;
+export type Accept = (wish: JobWish, origin: CommandOrigin, isAdmin: boolean) => Promise<AcceptedJob>;
 
 /** Priority of a job that asks for none. */
 const NORMAL = 0;

@@ -3,7 +3,7 @@ import { sleep, type Stoppable } from '../lifecycle.ts';
 import type { EventLog, GroupMember } from './event-log.ts';
 import type { Queries } from './identity.ts';
 
-export interface ClientOptions {
+export interface RegistrationOptions {
   readonly database: Queries;
   /** Of this process at the brokers; no other process has it. */
   readonly clientId: string;
@@ -16,7 +16,7 @@ const EVERY_MS = 5_000;
  * Keeps a row for this process for as long as it lives. It is written again and again, because a Postgres that was started
  * anew trusts only rows that were written since: the others may have come with a copy of its files.
  */
-export async function registerClient({ database, clientId, report }: ClientOptions): Promise<Stoppable> {
+export async function registerClient({ database, clientId, report }: RegistrationOptions): Promise<Stoppable> {
   const write = () =>
     database.query({
       text: `INSERT INTO log_clients VALUES ($1, pg_postmaster_start_time(), now())

@@ -1,3 +1,4 @@
+import { countTypesFrom, type IndexedRecord, recordIdsBefore, recordsFrom } from '../event-store/partition-events.ts';
 import type { Placement } from '../events/placement.ts';
 import { partitionKey, type TopicPartition } from '../events/record.ts';
 import type { Database } from '../postgres/pool.ts';
@@ -9,15 +10,6 @@ export interface Applied extends TopicPartition {
   readonly next: number;
   /** Undefined where there are no read models. */
   readonly schema: string | undefined;
-}
-
-/** A record that Postgres has accepted. */
-export interface KnownRecord {
-  readonly offset: number;
-  readonly id: string;
-  readonly stream: string;
-  readonly headers: Record<string, string>;
-  readonly value: Buffer;
 }
 
 const ROWS = 500;
@@ -44,9 +36,7 @@ export async function knownIds(
   { schema, topic, partition, next }: Applied,
 ): Promise<Map<number, string>> {
   if (schema === undefined) return new Map();
-  const text = `SELECT "offset", record_id AS id FROM "${schema}".stream_events
-    WHERE topic = $1 AND partition = $2 AND "offset" < $3`;
-  const rows = await database.query<{ offset: number; id: string }>({ text, values: [topic, partition, next] });
+  const rows = await recordIdsBefore(database, { schema, topic, partition }, next);
   return new Map(rows.map(({ offset, id }) => [offset, id]));
 }
 
@@ -55,15 +45,10 @@ export async function* knownFrom(
   database: Database,
   { schema, topic, partition }: Applied,
   from: number,
-): AsyncGenerator<KnownRecord[], void> {
+): AsyncGenerator<IndexedRecord[], void> {
   if (schema === undefined) throw new Error(`Postgres has nothing of ${partitionKey({ topic, partition })}.`);
-  const text = `SELECT "offset", record_id AS id, stream, headers, value FROM "${schema}".stream_events
-    WHERE topic = $1 AND partition = $2 AND "offset" >= $3 ORDER BY "offset" LIMIT ${ROWS}`;
   for (let [next, isFull] = [from, true]; isFull;) {
-    const rows = await database.query<KnownRecord & Record<string, unknown>>({
-      text,
-      values: [topic, partition, next],
-    });
+    const rows = await recordsFrom(database, { schema, topic, partition }, next, ROWS);
     yield rows;
     next = (rows.at(-1)?.offset ?? next) + 1;
     isFull = rows.length === ROWS;
@@ -77,8 +62,6 @@ export async function typesFrom(
   from: number,
 ): Promise<Map<string, number>> {
   if (schema === undefined) return new Map();
-  const text = `SELECT type, count(*)::int AS count FROM "${schema}".stream_events
-    WHERE topic = $1 AND partition = $2 AND "offset" >= $3 GROUP BY type ORDER BY type`;
-  const rows = await database.query<{ type: string; count: number }>({ text, values: [topic, partition, from] });
+  const rows = await countTypesFrom(database, { schema, topic, partition }, from);
   return new Map(rows.map(({ type, count }) => [type, count]));
 }

@@ -10,13 +10,14 @@ import { readVoids } from '../log/void-topic.ts';
 import type { VoidTest } from '../log/voids.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import { classify } from '../event-store/arbitrate.ts';
+import { recordIdsOf } from '../event-store/partition-events.ts';
 import { verifyPartition } from '../projections/generations/verify.ts';
 import { type Applied, furthestApplied, knownFrom, knownIds } from './furthest.ts';
 import { noteStep, type Recovery } from './note.ts';
 import { type PartitionSurvey, type Survey, surveyOurs, type SurveyOptions, voidsPlaceOf } from './survey.ts';
 import { writeFrom } from './write.ts';
 
-export interface IncarnationOptions extends SurveyOptions {
+export interface NewLogOptions extends SurveyOptions {
   readonly faults?: Faults;
   /** Named in the first records of the new log; null for a log that lies in its own database. */
   readonly owner: LogOwner | null;
@@ -27,7 +28,7 @@ export interface IncarnationOptions extends SurveyOptions {
  * another life of the log, which tells every reader to forget its offsets. Each step can be repeated: before the topics are
  * deleted, all of their records that are to stay are kept in Postgres.
  */
-export async function beginIncarnation(options: IncarnationOptions, { step, incarnation }: Recovery): Promise<void> {
+export async function beginIncarnation(options: NewLogOptions, { step, incarnation }: Recovery): Promise<void> {
   const { admin, faults = {} } = options;
   if (step === 'begun') await stage(options, await surveyOurs(options, ['differs']));
   faults['recovery-staged']?.();
@@ -116,7 +117,7 @@ async function keep(
 }
 
 /** All that belongs to one life of the log. Dead letters are not judged, and stay. */
-async function open({ log, placement, owner, faults = {} }: IncarnationOptions, incarnation: string): Promise<void> {
+async function open({ log, placement, owner, faults = {} }: NewLogOptions, incarnation: string): Promise<void> {
   const topics = topicsOf(placement).filter(({ topic }) => topic !== deadLettersOf(placement.namespace));
   await log.deleteTopics(topics.map(({ topic }) => topic));
   faults['recovery-deleted']?.();
@@ -127,7 +128,7 @@ async function open({ log, placement, owner, faults = {} }: IncarnationOptions, 
 }
 
 /** What is there already is passed over: an earlier run has appended it, in the same order. */
-async function copy(options: IncarnationOptions, applied: Applied): Promise<void> {
+async function copy(options: NewLogOptions, applied: Applied): Promise<void> {
   const { log } = options;
   const [end] = await log.ends([applied]);
   if (!end) throw new Error(`There is no ${partitionKey(applied)}.`);
@@ -180,20 +181,12 @@ async function mustHoldAll({ admin, log, placement }: SurveyOptions, applied: Ap
   const [end] = await log.ends([applied]);
   if (!end) throw new Error(`There is no ${partitionKey(applied)}.`);
   await verifyPartition({ log, placement, voids: [], accepted: (_, { id }) => void left.delete(id) }, end);
-  for (const id of await genesisIds({ admin }, applied, placement.genesisOf(applied))) left.delete(id);
+  const genesis = placement.genesisOf(applied);
+  const { schema } = applied;
+  for (const id of schema === undefined ? [] : await recordIdsOf(admin, schema, genesis)) left.delete(id);
   if (left.size > 0) {
     throw new Error(
       `${partitionKey(applied)} of the new log lacks ${left.size} records of Postgres. Nothing was forgotten: run the command again.`,
     );
   }
-}
-
-async function genesisIds(
-  { admin }: Pick<SurveyOptions, 'admin'>,
-  { schema }: Applied,
-  stream: string,
-): Promise<string[]> {
-  if (schema === undefined) return [];
-  const text = `SELECT record_id AS id FROM "${schema}".stream_events WHERE stream = $1`;
-  return (await admin.query<{ id: string }>({ text, values: [stream] })).map(({ id }) => id);
 }

@@ -6,7 +6,7 @@ import { REQUEST_TIMEOUT_MS, RETRY } from './client.ts';
 import { within } from '../../concurrency/deadline.ts';
 import { failureOf, type Failure } from './failure.ts';
 
-export interface Appender {
+export interface KafkaAppender {
   connect(): Promise<void>;
   append(batch: readonly Append[]): Promise<void>;
   disconnect(): Promise<void>;
@@ -20,7 +20,7 @@ const TRIES = 4;
  * Tries by itself instead of letting kafkajs retry: kafkajs keeps by broker what was answered, so a record whose leader
  * moves between two tries to a broker that has answered the first is never sent, and reported as written.
  */
-export function createAppender(kafka: Kafka, requestTimeoutMs = REQUEST_TIMEOUT_MS): Appender {
+export function createAppender(kafka: Kafka, requestTimeoutMs = REQUEST_TIMEOUT_MS): KafkaAppender {
   const producer = kafka.producer({
     idempotent: false,
     allowAutoTopicCreation: false,

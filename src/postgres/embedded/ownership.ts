@@ -16,19 +16,19 @@ export class EmbeddedPostgresInUse extends Error {
 }
 
 /** Who runs the server of a cluster: nobody; a live OpenMusic process; or it outlived the one that started it. */
-export type Ownership =
+export type HomeOwnership =
   | { readonly kind: 'absent' }
   | { readonly kind: 'owned'; readonly server: PidFile & { owner?: string } }
   | { readonly kind: 'left-over'; readonly server: Postmaster };
 
-const ABSENT: Ownership = { kind: 'absent' };
+const ABSENT: HomeOwnership = { kind: 'absent' };
 
 /**
  * The lock decides. While a server starts nobody holds it yet; then it is its starter being alive that counts. A server
  * whose process cannot be seen, as from another container, is owned if it answers to our password, or says that it recovers
  * from a crash: started beside it, another one would write into the same files.
  */
-export async function ownershipOf(home: Home, password: string): Promise<Ownership> {
+export async function ownershipOf(home: Home, password: string): Promise<HomeOwnership> {
   const server = await findPostmaster(home.cluster);
   if (server?.owner && (await isAlive(server.owner))) return { kind: 'owned', server };
   const named = server ?? (await readPidFile(home.cluster));

@@ -6,6 +6,7 @@ import {
   type VersionCondition,
 } from '../../../commands/command.ts';
 import { AppError, notFound } from '../../../errors.ts';
+import { firstEvent, hasCommand } from '../../../event-store/stream-events.ts';
 import { decodeEvent } from '../../../events/codec.ts';
 import type { JobRequest } from '../../../events/jobs.ts';
 import { pausesOfJob } from '../../../jobs/backoff.ts';
@@ -40,11 +41,6 @@ export async function mustNotBeRedriven(database: Database, jobId: string, versi
   if (await hasCommand(database, jobId, claimOf(jobId, version - 1))) throw alreadyRedriven();
 }
 
-async function hasCommand(database: Database, jobId: string, commandId: string): Promise<boolean> {
-  const text = 'SELECT FROM stream_events WHERE stream = $1 AND command_id = $2';
-  return (await database.query({ name: 'has-command', text, values: [jobId, commandId] })).length > 0;
-}
-
 /** A dead letter with its request, as far as that is still stored. */
 export async function inspect({ database, jobs }: JobDependencies, jobId: string) {
   const { job, ownerId } = await deadLetter(database, jobId);
@@ -54,11 +50,7 @@ export async function inspect({ database, jobs }: JobDependencies, jobId: string
 }
 
 async function requestOf(database: Database, jobId: string): Promise<JobRequest> {
-  const [row] = await database.query<{ type: string; value: Buffer }>({
-    name: 'request-of-job',
-    text: 'SELECT type, value FROM stream_events WHERE stream = $1 AND version = 1',
-    values: [jobId],
-  });
+  const row = await firstEvent(database, jobId);
   const event = row && decodeEvent(row.type, row.value);
   if (event?.type !== 'JobRequested') throw deadLetterNotFound();
   return event.request;
@@ -137,9 +129,8 @@ function keyedOrigin({ repeatable, commandId }: CommandOrigin, origin: CommandOr
 
 /** Whether the job was requested under the same idempotency key, with any payload. */
 async function isKeyOf(database: Database, jobId: string, { repeatable, commandId }: CommandOrigin): Promise<boolean> {
-  const text = 'SELECT body_hash FROM stream_events WHERE stream = $1 AND version = 1';
-  const [row] = await database.query<{ body_hash: string }>({ name: 'body-hash-of', text, values: [jobId] });
-  return repeatable && row?.body_hash.endsWith(`.${commandId}`) === true;
+  const row = await firstEvent(database, jobId);
+  return repeatable && row?.bodyHash.endsWith(`.${commandId}`) === true;
 }
 
 /** A stale version means that the job is no longer dead, or has died again. */

@@ -411,7 +411,7 @@ describe('a route for admins', () => {
   });
 
   it('a dead letter with a corrected payload becomes a new job of the same owner and leaves the list', async () => {
-    const rows = { 'find-job': [{ ...row, state: 'dead', result: null }], 'request-of-job': [requested] };
+    const rows = { 'find-job': [{ ...row, state: 'dead', result: null }], 'first-event': [requested] };
     const { admin, wishes, sent } = start({ rows });
     const answer = await admin('POST', '/admin/dead-letters/job-1/redrive', { payload: { duration: 7 } });
     expect(answer.statusCode).toBe(202);
@@ -436,7 +436,7 @@ describe('a route for admins', () => {
     ['unless its owner is no longer an admin', 'email', rights(false), 'OWNER_NO_ADMIN'],
     ['unless its owner is locked', 'dummy', rights(false, true), 'OWNER_LOCKED'],
   ])('a dead letter can be redriven, %s', async (_, type, owner, code) => {
-    const rows = { 'find-job': [{ ...row, type, state: 'dead' }], 'rights-of': owner, 'request-of-job': [requested] };
+    const rows = { 'find-job': [{ ...row, type, state: 'dead' }], 'rights-of': owner, 'first-event': [requested] };
     const { admin, wishes } = start({ outcome, rows });
     const payload = type === 'email' ? mail : {};
     for (const body of [undefined, { payload }]) {

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import type { StreamEvent } from '../../../event-store/stream-events.ts';
 import { decodeEvent } from '../../../events/codec.ts';
 import { type JobStatus, evolveStatus, initialStatus } from './job-status.ts';
 
@@ -8,15 +9,8 @@ interface JobPosition {
   readonly status: JobStatus;
 }
 
-/** An accepted event as it is stored. */
-interface StoredEvent {
-  readonly version: number;
-  readonly type: string;
-  readonly value: Buffer;
-}
-
 /** The position after the next event. Throws when the event cannot be decoded. */
-const advance = ({ status }: JobPosition, { version, type, value }: StoredEvent): JobPosition => ({
+const advance = ({ status }: JobPosition, { version, type, value }: StreamEvent): JobPosition => ({
   version,
   status: evolveStatus(status, decodeEvent(type, value)),
 });
@@ -28,7 +22,7 @@ export interface Follower {
   /** How far this client's job has been read. It begins before the first event, because the status is folded from all of them. */
   position: JobPosition;
   /** Folds the events that are new to it, and sends those that the client does not have. Throws when one cannot be decoded. */
-  deliver(events: readonly StoredEvent[]): void;
+  deliver(events: readonly StreamEvent[]): void;
   send(text: string): void;
 }
 

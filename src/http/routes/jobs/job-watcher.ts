@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { eventsAfter, type StreamEvent } from '../../../event-store/stream-events.ts';
 import type { Database } from '../../../postgres/pool.ts';
 import { isOver } from '../../../projections/jobs.ts';
 import { createFollowers, type Follower, type Followers, type FollowersOptions } from './job-followers.ts';
@@ -24,20 +25,8 @@ export interface JobWatcherOptions extends Omit<FollowersOptions, 'onEmpty'> {
   readonly restMs?: number;
 }
 
-interface EventRow extends Record<string, unknown> {
-  readonly stream: string;
-  readonly version: number;
-  readonly type: string;
-  readonly value: Buffer;
-}
-
 /** Events of one job that one poll reads, so that a long history does not delay the other jobs. */
-const EVENTS_AT_ONCE = 200;
-
-const LOOK = `SELECT e.stream, e.version, e.type, e.value
-  FROM unnest($1::text[], $2::int[]) AS w (stream, version) CROSS JOIN LATERAL (
-    SELECT * FROM stream_events e WHERE e.stream = w.stream AND e.version > w.version ORDER BY e.version LIMIT ${EVENTS_AT_ONCE}) e
-  ORDER BY e.stream, e.version`;
+const EVENTS_PER_POLL = 200;
 
 export function createJobWatcher(options: JobWatcherOptions): JobWatcher {
   const { database, subscribe, pollEveryMs = 500, restMs = 50, ...limits } = options;
@@ -51,9 +40,8 @@ export function createJobWatcher(options: JobWatcherOptions): JobWatcher {
   async function poll(): Promise<void> {
     const asked = followers.all();
     if (asked.length === 0) return;
-    const query = { name: 'watch-jobs', text: LOOK, values: columnsOf(asked) };
     // After a failed query all clients wait for the next poll.
-    const rows = await database.query<EventRow>(query).catch(() => []);
+    const rows = await eventsAfter(database, versionsOf(asked), EVENTS_PER_POLL).catch(() => []);
     const events = Map.groupBy(rows, ({ stream }) => stream);
     const behind = asked.filter((follower) => deliver(followers, follower, events.get(follower.jobId) ?? []));
     if (followers.size > 0) polls.within(behind.length > 0 ? 0 : pollEveryMs);
@@ -78,22 +66,22 @@ export function createJobWatcher(options: JobWatcherOptions): JobWatcher {
 }
 
 /** Sends one client what was read for it. Returns whether more events can be read at once. */
-function deliver(followers: Followers, follower: Follower, rows: readonly EventRow[]): boolean {
+function deliver(followers: Followers, follower: Follower, rows: readonly StreamEvent[]): boolean {
   try {
     follower.deliver(rows);
   } catch (error) {
     follower.stream.destroy(error as Error); // an event cannot be decoded
     return false;
   }
-  const isMore = rows.length === EVENTS_AT_ONCE;
+  const isMore = rows.length === EVENTS_PER_POLL;
   if (!isMore && isOver(follower.position.status.state)) followers.end(follower);
   return isMore;
 }
 
 /** Each job once, from the earliest position of its followers. */
-function columnsOf(followers: readonly Follower[]): [string[], number[]] {
+function versionsOf(followers: readonly Follower[]): ReadonlyMap<string, number> {
   const from = new Map<string, number>();
   for (const { jobId, position } of followers)
     from.set(jobId, Math.min(position.version, from.get(jobId) ?? position.version));
-  return [[...from.keys()], [...from.values()]];
+  return from;
 }
