@@ -6,11 +6,11 @@ import { networkOf, senderOf } from './rate-limits.ts';
 
 const RETRY_AFTER_SECONDS = 10;
 
-/** What is told to a client that gets no place. */
+/** Makes the error for a client that gets no place. */
 export const tooManyAtOnce = (message: string) => () =>
   unavailable('TOO_MANY_AT_ONCE', message, undefined, RETRY_AFTER_SECONDS);
 
-/** The address of a client, for as long as it waits for its answer. */
+/** A claim of the client's address, which ends when its answer was sent. */
 export const claimOf = (reply: FastifyReply): Claim => ({
   sender: senderOf(reply.request),
   network: networkOf(reply.request),
@@ -18,17 +18,17 @@ export const claimOf = (reply: FastifyReply): Claim => ({
   mustWait: () => reply.raw.headersSent,
 });
 
-/** The account that sends a request, from wherever. */
+/** The same for an account, from any address. */
 export const accountClaim = (reply: FastifyReply): Claim => ({
   ...claimOf(reply),
   sender: callerOf(reply.request),
   network: undefined,
 });
 
-/** Without a reason each signal would make an error of its own, with its stack: 4 % of the time of `GET /songs`. */
+/** Reason of the signals. Without one each signal creates an error with a stack: 4 % of the time of `GET /songs`. */
 const OVER = 'over';
 
-/** Fires when the answer was sent, or the client has left. Fastify's own signal goes by the request, which closes once its body was read. */
+/** Fires when the answer was sent or the client disconnected. Fastify's own signal follows the request, which closes once its body was read. */
 function departureOf({ raw }: FastifyReply): AbortSignal {
   const left = new AbortController();
   if (raw.destroyed) left.abort(OVER);
@@ -36,7 +36,7 @@ function departureOf({ raw }: FastifyReply): AbortSignal {
   return left.signal;
 }
 
-/** Takes a place until the answer is sent, or the client is gone. */
+/** Takes a place until the answer was sent or the client disconnected. */
 export async function placeFor(places: Places, claim: Claim): Promise<void> {
   const leave = await places.take(claim);
   if (claim.signal?.aborted) leave();

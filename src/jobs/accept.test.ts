@@ -202,6 +202,8 @@ describe('a job is refused', () => {
     const about = origin();
     expect(await refusal({ type: { ...plain, access: 'admins' } }, start(), about)).toMatchObject({
       code: 'FORBIDDEN',
+      message:
+        'Only accounts with the role admin may start a job of type dummy. An operator grants it with: openmusic accounts grant-admin <username>',
     });
     expect(await payloadOf(idFromCommand('job', about.commandId))).toEqual([]);
     const { accept } = start();
