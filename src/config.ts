@@ -5,24 +5,12 @@ import { parseEnv } from 'node:util';
 import { z } from 'zod';
 import { MAX_ACCESS_TOKEN_AGE } from './accounts/token-age.ts';
 import { KEY_NAMES } from './keys.ts';
+import { FILES_PROVIDERS, FILES_SETTINGS } from './providers/files/list.ts';
+import { MAIL_PROVIDERS, MAIL_SETTINGS } from './providers/mail/list.ts';
+import { count, duration, key, list, onOff, port, seconds, secret, type Secrecy } from './settings.ts';
 
 const roles = ['api', 'projector', 'exporter', 'worker', 'scheduler'] as const;
 export type Role = (typeof roles)[number];
-
-const mailProviders = ['smtp', 'file', 'webhook'] as const;
-export type MailProviderName = (typeof mailProviders)[number];
-
-const port = z.coerce.number().int().min(0).max(65_535);
-const seconds = z.coerce.number().int().min(1);
-const count = z.coerce.number().int().min(1);
-/** Fractions of a second are for tests. */
-const duration = z.coerce.number().positive();
-const onOff = z.enum(['on', 'off']);
-const list = z
-  .string()
-  .transform((text) => text.split(',').map((each) => each.trim()))
-  .pipe(z.array(z.string().min(1)).min(1));
-const key = z.string().refine((text) => Buffer.byteLength(text) >= 32, 'must be at least 32 bytes');
 
 const rate = z.string().regex(/^(?:[1-9]\d{0,8}\/[1-9]\d{0,8}|off)$/, 'must be count/seconds, as in 60/60, or off');
 
@@ -47,12 +35,11 @@ function isOrigin(text: string): boolean {
 
 const areOrigins = (origins: string | string[]): boolean => typeof origins === 'string' || origins.every(isOrigin);
 
-/** How a secret is shown: not at all, or as a URL without user and password. */
-type Secrecy = 'hidden' | 'url';
+const mailProvider = z.enum(MAIL_PROVIDERS.map(({ name }) => name));
 
-/** Marks a setting whose value must not be shown, and which can also be given as the path of a file, by NAME_FILE. */
-const secret = <Schema extends z.ZodType>(schema: Schema, secrecy: Secrecy = 'hidden'): Schema =>
-  schema.meta({ secrecy });
+/** Providers with what they do, for a description. */
+const optionsOf = (providers: readonly { readonly name: string; readonly about: string }[]): string =>
+  providers.map(({ name, about }) => `\`${name}\`: ${about}`).join('; ');
 
 const previous = (what: string) => secret(key.optional().describe(`an older key ${what}`));
 
@@ -179,50 +166,30 @@ const settings = z.object({
     .default('open')
     .describe('who may change albums and songs'),
   FILES_PROVIDER: z
-    .enum(['disk', 's3'])
+    .enum(FILES_PROVIDERS.map(({ name }) => name))
     .default('disk')
-    .describe('where covers and what jobs make are kept; `disk`: in $DATA_DIR/files'),
+    .describe(`where covers and the files of jobs are kept; ${optionsOf(FILES_PROVIDERS)}`),
   FILES_KEEP_DAYS: duration.default(30).describe('what jobs have made is deleted after so many days'),
   STORED_BYTES: count
     .default(1_073_741_824)
     .describe(
       'bytes of the files of one account, also of an admin: of its jobs, and the covers that it uploads; more are 429',
     ),
-  S3_ENDPOINT: z.url().optional().describe('of an S3 that is not Amazon’s'),
-  S3_BUCKET: z.string().optional().describe('bucket of FILES_PROVIDER=s3; it must be there'),
-  S3_ANSWER_SECONDS: duration.default(10).describe('how long an answer of S3 is waited for'),
-  AWS_REGION: z.string().default('us-east-1').describe('region of the bucket'),
-  AWS_ACCESS_KEY_ID: z.string().optional().describe('without it the AWS SDK looks where it always does'),
-  AWS_SECRET_ACCESS_KEY: secret(z.string().optional().describe('belongs to AWS_ACCESS_KEY_ID')),
+  ...FILES_SETTINGS,
   LINK_KEY: secret(key.optional().describe('signs links to files; made once in DATA_DIR where the log is embedded')),
   LINK_KEY_PREVIOUS: previous('whose links are still accepted'),
   LINK_AGE: seconds.max(604_800).default(900).describe('how long a link to a file is good, in seconds'),
   MAIL_PROVIDERS: list
-    .pipe(z.array(z.enum(mailProviders)))
+    .pipe(z.array(mailProvider))
     .optional()
-    .describe('any of `smtp,file,webhook`; default `smtp` where SMTP_HOST is set, else `file`'),
-  MAIL_PROVIDER: z
-    .enum(mailProviders)
+    .describe(
+      `enabled mail providers, comma-separated; ${optionsOf(MAIL_PROVIDERS)}; default \`smtp\` where SMTP_HOST is set, else \`file\``,
+    ),
+  MAIL_PROVIDER: mailProvider
     .optional()
-    .describe('the one of them that sends where a request names none; default the first'),
+    .describe('the one of MAIL_PROVIDERS that sends where a request names none; default the first'),
   MAIL_FROM: z.email({ pattern: z.regexes.html5Email }).default('openmusic@localhost').describe('sender of every mail'),
-  SMTP_HOST: z.string().optional().describe('mail server'),
-  SMTP_PORT: port.default(587).describe('its port; 465 begins with TLS, any other asks for it (STARTTLS)'),
-  SMTP_USER: z.string().optional().describe('user at the mail server'),
-  SMTP_PASSWORD: secret(z.string().optional().describe('password at the mail server')),
-  SMTP_CONNECTIONS: count.default(5).describe('connections to the mail server of one process'),
-  SMTP_OPEN_SECONDS: duration
-    .default(10)
-    .describe('how long a mail server may take from the first packet to the login'),
-  SMTP_SEND_SECONDS: duration.default(20).describe('how long a mail server may take over one mail'),
-  MAIL_WEBHOOK_URL: z
-    .url({ protocol: /^https?$/ })
-    .optional()
-    .describe('where `webhook` posts mails to'),
-  MAIL_WEBHOOK_SECRET: secret(key.optional().describe('signs what `webhook` posts')),
-  MAIL_WEBHOOK_ALLOW_PRIVATE: onOff
-    .default('off')
-    .describe('`on`: MAIL_WEBHOOK_URL may lead to loopback, private and link-local addresses'),
+  ...MAIL_SETTINGS,
   WORKER_CONCURRENCY: count.default(8).describe('jobs at once in a process'),
   JOBS_UNFINISHED: count.default(1_000).describe('jobs of one account that have not ended; more are 429'),
   REPEAT_SECONDS: count
@@ -309,10 +276,12 @@ type Settings = z.output<typeof settings>;
 /** The settings as the program uses them, parsed once. */
 export type Config = Settings & { readonly publicUrl: string; readonly mail: MailChoice };
 
-/** Enabled providers of mail, and the one that sends where nobody says which. */
-export interface MailChoice {
+type MailProviderName = z.output<typeof mailProvider>;
+
+/** The enabled mail providers, and the one that sends the mails of requests that name none. */
+interface MailChoice {
   readonly enabled: readonly MailProviderName[];
-  readonly standard: MailProviderName;
+  readonly default: MailProviderName;
 }
 
 /** A setting that is wrong or missing; the message is one line. */
@@ -366,15 +335,23 @@ function textOf(file: string, setting: string): string {
   }
 }
 
-function mailOf({ MAIL_PROVIDERS, MAIL_PROVIDER, SMTP_HOST, ...config }: Settings): MailChoice {
-  const enabled = MAIL_PROVIDERS ?? [MAIL_PROVIDER ?? (SMTP_HOST ? 'smtp' : 'file')];
-  const standard = MAIL_PROVIDER ?? enabled[0] ?? 'file';
-  if (!enabled.includes(standard)) throw new ConfigError('MAIL_PROVIDER: must be among MAIL_PROVIDERS');
-  if (enabled.includes('smtp') && !SMTP_HOST) throw new ConfigError('SMTP_HOST: must be set when mail goes by smtp');
-  if (enabled.includes('webhook') && !(config.MAIL_WEBHOOK_URL && config.MAIL_WEBHOOK_SECRET)) {
-    throw new ConfigError('MAIL_WEBHOOK_URL: must be set, with MAIL_WEBHOOK_SECRET, when mail goes by webhook');
-  }
-  return { enabled, standard };
+function mailOf({ MAIL_PROVIDERS: named, MAIL_PROVIDER, ...config }: Settings): MailChoice {
+  const enabled = named ?? [MAIL_PROVIDER ?? (config.SMTP_HOST ? 'smtp' : 'file')];
+  const byDefault = MAIL_PROVIDER ?? enabled[0] ?? 'file';
+  if (!enabled.includes(byDefault)) throw new ConfigError('MAIL_PROVIDER: must be among MAIL_PROVIDERS');
+  for (const provider of MAIL_PROVIDERS) mustBeUsable(provider, enabled.includes(provider.name), config);
+  return { enabled, default: byDefault };
+}
+
+type ProviderSettings = Omit<Settings, 'MAIL_PROVIDERS' | 'MAIL_PROVIDER'>;
+
+interface CheckedProvider {
+  problem?(settings: ProviderSettings, isEnabled: boolean): string | undefined;
+}
+
+function mustBeUsable(provider: CheckedProvider, isEnabled: boolean, config: ProviderSettings): void {
+  const problem = provider.problem?.(config, isEnabled);
+  if (problem !== undefined) throw new ConfigError(problem);
 }
 
 /** The environment as we were given it, to be handed on to programs that we start. */
@@ -399,11 +376,8 @@ function mustBeComplete(config: Settings): void {
       throw new ConfigError(`${name}: must be another one than those for access tokens`);
     }
   }
-  if (config.FILES_PROVIDER === 's3' && !config.S3_BUCKET) {
-    throw new ConfigError('S3_BUCKET: must be set when FILES_PROVIDER is s3');
-  }
-  if (!config.AWS_ACCESS_KEY_ID !== !config.AWS_SECRET_ACCESS_KEY) {
-    throw new ConfigError('AWS_SECRET_ACCESS_KEY: must be set together with AWS_ACCESS_KEY_ID');
+  for (const provider of FILES_PROVIDERS) {
+    mustBeUsable(provider, provider.name === config.FILES_PROVIDER, config);
   }
   if (config.BREAKER_MIN_CALLS > config.BREAKER_WINDOW) {
     throw new ConfigError('BREAKER_MIN_CALLS: must be at most BREAKER_WINDOW');

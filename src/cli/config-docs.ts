@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { type DescribedSetting as Setting, describeSettings } from '../config.ts';
 import { backoffBounds, refusalBounds, STRATEGIES, type Strategy } from '../jobs/backoff.ts';
 
-const MADE_BY = 'Made by `node src/cli/config-docs.ts` from `src/config.ts`: change it there.';
+const MADE_BY = 'Made by `npm run providers` from `src/config.ts` and the files of `src/providers`: change it there.';
 
 const TLS_MODES = [
   ['`PGSSLMODE`', 'encrypted', 'the server must prove'],
