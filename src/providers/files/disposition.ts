@@ -13,6 +13,6 @@ export function attachmentOf(filename: string): string {
   return `attachment; filename="${name.replace(UNSAFE, '_')}"; filename*=UTF-8''${extended(name)}`;
 }
 
-/** Encodes as RFC 8187 does, which allows five characters fewer than encodeURIComponent. */
+/** Encodes as RFC 8187 does, which allows four characters fewer than encodeURIComponent. */
 const extended = (text: string) =>
   encodeURIComponent(text).replace(/['()*]/g, (each) => `%${each.charCodeAt(0).toString(16).toUpperCase()}`);

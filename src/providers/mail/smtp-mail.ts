@@ -12,7 +12,7 @@ export interface SmtpOptions extends SmtpServer {
 
 /** Their sum is the longest time that a server can hold a mail. */
 const DEADLINES: Deadlines = { openMs: 10_000, sendMs: 20_000 };
-const FEW_MS = 5_000;
+const LIMITED_MS = 5_000;
 
 /** Sends mail to a server. Connections are opened when there are mails to send. */
 export function openSmtpMail({ deadlines = DEADLINES, connections, from, ...server }: SmtpOptions): MailProvider {
@@ -20,7 +20,7 @@ export function openSmtpMail({ deadlines = DEADLINES, connections, from, ...serv
     open: (signal) => openSession(server, deadlines, signal),
     connections,
     silenceMs: deadlines.sendMs,
-    fewMs: FEW_MS,
+    limitedMs: LIMITED_MS,
   });
   return {
     send: async (mail, signal) =>
