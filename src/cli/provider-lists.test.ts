@@ -13,6 +13,31 @@ it.each(PROVIDER_KINDS)('the committed list of providers of %s is the one that `
   expect(providerList(kind)).toBe(readFileSync(path.join(root, `src/providers/${kind}/list.ts`), 'utf8'));
 });
 
+/** Prints the packages that the configuration loads, with the folder of each in node_modules. */
+const LOADED = `
+import { registerHooks } from 'node:module';
+
+const loaded = new Set();
+registerHooks({
+  load(url, context, next) {
+    loaded.add(/node_modules\\/((?:@[^/]+\\/)?[^/]+)/.exec(url)?.[1] ?? 'none');
+    return next(url, context);
+  },
+});
+await import('./src/config.ts');
+console.log(JSON.stringify([...loaded]));
+`;
+
+it('loads no provider with the configuration', async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', LOADED], {
+    cwd: root,
+  });
+  const packages = JSON.parse(stdout) as string[];
+  expect(packages).toContain('zod');
+  expect(packages).not.toContain('nodemailer');
+  expect(packages.filter((name) => name.startsWith('@aws-sdk'))).toEqual([]);
+});
+
 const PIGEON = `
 import { z } from 'zod';
 import { defineMailProvider } from './mail.ts';
