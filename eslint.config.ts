@@ -14,7 +14,7 @@ const arrows: Record<string, string[]> = {
   postgres: ['concurrency', 'errors', 'events', 'lifecycle', 'unreachable'],
   log: ['concurrency', 'errors', 'events', 'lifecycle', 'unreachable', 'postgres'],
   cache: ['concurrency', 'errors', 'events', 'lifecycle', 'unreachable'],
-  providers: ['concurrency', 'errors', 'lifecycle', 'config'],
+  providers: ['concurrency', 'errors', 'lifecycle', 'config', 'settings'],
   accounts: ['concurrency', 'errors', 'events', 'lifecycle', 'postgres'],
   'event-store': base,
   commands: [...base, 'event-store'],

@@ -69,7 +69,7 @@ function start(broken?: Error, unfinished = UNFINISHED, accepted?: (jobId: strin
     database,
     catalogTopic: 'music.catalog',
     files: {} as never,
-    mail: { enabled: ['file'], standard: 'file' },
+    mail: { enabled: ['file'], default: 'file' },
     attempts: 4,
     pauses: { firstMs: 1_000, mostMs: 60_000 },
     now: () => NOW,

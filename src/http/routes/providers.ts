@@ -57,7 +57,7 @@ export const providerRoutes =
   };
 
 const enabled = ({ mail, filesProvider }: JobRouteServices): Omit<ProviderView, 'breaker'>[] => [
-  ...mail.enabled.map((name) => ({ name, kind: 'mail' as const, standard: name === mail.standard })),
+  ...mail.enabled.map((name) => ({ name, kind: 'mail' as const, standard: name === mail.default })),
   { name: filesProvider, kind: 'files', standard: true },
 ];
 

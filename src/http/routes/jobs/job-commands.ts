@@ -41,7 +41,7 @@ export interface JobRouteServices {
   };
   /** `age` in seconds. */
   readonly links: { readonly keys: LinkKeys; readonly age: number };
-  readonly mail: { readonly enabled: readonly string[]; readonly standard: string };
+  readonly mail: { readonly enabled: readonly string[]; readonly default: string };
   /** Provider that stores files. */
   readonly filesProvider: string;
   readonly batch: { readonly items: number; readonly bytes: number };
