@@ -1,4 +1,4 @@
-import type { Claim } from '../concurrency/places.ts';
+import type { PlaceRequest } from '../concurrency/places.ts';
 
 /** Wrong passwords that were counted together of late. */
 export interface Guesses {
@@ -12,7 +12,7 @@ export interface Guesses {
 export type GuessesUnder = (name: string) => Guesses;
 
 /** One who gives a password. */
-export interface Attempt extends Pick<Claim, 'sender' | 'network' | 'signal'> {
+export interface Attempt extends Pick<PlaceRequest, 'sender' | 'network' | 'signal'> {
   readonly guesses: GuessesUnder;
   /** The session that the request comes with, if any. */
   readonly session?: { readonly accountId: string; readonly sessionId: string } | undefined;

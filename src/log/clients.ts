@@ -1,5 +1,6 @@
 import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { poll, waitFor } from '../concurrency/poll.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { EventLog, GroupMember } from './event-log.ts';
 import type { Queries } from './identity.ts';
 
@@ -25,18 +26,11 @@ export async function registerClient({ database, clientId, report }: ClientOptio
     });
   await database.query({ text: `DELETE FROM log_clients WHERE seen_at < now() - interval '1 day'` });
   await write();
-  const stopping = new AbortController();
-  const writing = (async () => {
-    for (;;) {
-      await sleep(EVERY_MS, stopping.signal);
-      if (stopping.signal.aborted) return;
-      await write().catch((error: unknown) => report(`this process is not registered: ${reasonOf(error)}`));
-    }
-  })();
+  const onFailure = (error: unknown) => report(`this process is not registered: ${reasonOf(error)}`);
+  const writing = poll(write, { everyMs: EVERY_MS, firstMs: EVERY_MS, onFailure });
   return {
     async stop() {
-      stopping.abort();
-      await writing;
+      await writing.stop();
       await database
         .query({ text: 'DELETE FROM log_clients WHERE client_id = $1', values: [clientId] })
         .catch(() => undefined); // a row that is left is deleted a day later
@@ -80,13 +74,15 @@ const LOOK_EVERY_MS = 500;
 /** What is found once dead members have had the time to vanish; empty as soon as none is found. */
 export async function lastingMembers(
   find: () => Promise<GroupMember[]>,
-  { withinMs = WITHIN_MS, signal = new AbortController().signal }: Pick<AdmissionOptions, 'withinMs' | 'signal'> = {},
+  { withinMs = WITHIN_MS, signal }: Pick<AdmissionOptions, 'withinMs' | 'signal'> = {},
 ): Promise<GroupMember[]> {
-  for (const giveUpAt = Date.now() + withinMs; ;) {
-    const members = await find();
-    if (members.length === 0 || Date.now() > giveUpAt || signal.aborted) return members;
-    await sleep(LOOK_EVERY_MS, signal);
-  }
+  let members: GroupMember[] = [];
+  const areGone = async () => {
+    members = await find();
+    return members.length === 0 || undefined;
+  };
+  await waitFor(areGone, { everyMs: LOOK_EVERY_MS, withinMs, signal });
+  return members;
 }
 
 /** Why no process of this database may start: our groups have members that stay strangers. Undefined: it may. */

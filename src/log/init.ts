@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { QueryConfig, QueryResultRow } from 'pg';
 import type { LogOwner } from '../events/genesis.ts';
 import type { Placement } from '../events/placement.ts';
+import { withAdvisoryLock } from '../postgres/advisory-lock.ts';
 import type { Client, Database } from '../postgres/pool.ts';
 import type { EventLog } from './event-log.ts';
 import { genesisRecord } from './genesis.ts';
@@ -23,6 +23,8 @@ export interface InitOptions {
 /** The same, once the lock is held; every query goes over the connection that holds it. */
 type Locked = Omit<InitOptions, 'database'> & { readonly database: Queries };
 
+const LOCK_WITHIN_MS = 60_000;
+
 /**
  * Makes what is missing of a new log: identity, topics and genesis records, in this order, so that a crash anywhere leaves
  * what the next run completes. A log that was complete once is only checked, because what is missing of it is lost; only
@@ -33,12 +35,13 @@ type Locked = Omit<InitOptions, 'database'> & { readonly database: Queries };
 export async function initLog(options: InitOptions): Promise<LogIdentity> {
   return options.database.use(async (client) => {
     const name = `openmusic log init ${options.placement.namespace}`;
-    await takeLock(client, name);
-    try {
-      return await init({ ...options, database: queriesOf(client) });
-    } finally {
-      await client.query('SELECT pg_advisory_unlock(hashtext($1))', [name]).catch(() => undefined);
-    }
+    const giveUpAt = Date.now() + LOCK_WITHIN_MS;
+    const onBusy = () => {
+      if (Date.now() > giveUpAt) throw new Error('another process has been initialising the log for a minute');
+    };
+    return withAdvisoryLock(client, name, { everyMs: 100, onBusy }, () =>
+      init({ ...options, database: queriesOf(client) }),
+    );
   });
 }
 
@@ -114,19 +117,4 @@ async function foundIn({ log, placement }: Locked): Promise<Found | undefined> {
   const { incarnations, madeBy = null } = await inspectLog(log, placement);
   const incarnation = incarnations.values().next().value;
   return incarnation === undefined ? undefined : { incarnation, madeBy };
-}
-
-const LOCK_WITHIN_MS = 60_000;
-const PAUSE_MS = 100;
-
-/** It belongs to the connection, so that a crash gives it back. */
-async function takeLock(client: Client, name: string): Promise<void> {
-  const giveUpAt = Date.now() + LOCK_WITHIN_MS;
-  while (Date.now() < giveUpAt) {
-    const text = 'SELECT pg_try_advisory_lock(hashtext($1)) AS taken';
-    const { rows } = await client.query<{ taken: boolean }>(text, [name]);
-    if (rows[0]?.taken) return;
-    await delay(PAUSE_MS);
-  }
-  throw new Error('another process has been initialising the log for a minute');
 }

@@ -1,6 +1,7 @@
 import { reasonOf } from '../errors.ts';
 import type { Placement } from '../events/placement.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { sleep } from '../concurrency/sleep.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import { strangeMembers, strangerAlarm } from './clients.ts';
 import type { EventLog } from './event-log.ts';
 import { type LogIdentity, type Queries, readIdentity } from './identity.ts';

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { retry } from '../concurrency/retry.ts';
 import { reasonOf } from '../errors.ts';
 import { isRecovering } from './outage.ts';
 import { sqlState } from './pool.ts';
@@ -17,18 +17,14 @@ export async function connectOnceUp(
 ): Promise<pg.Client> {
   const begin = performance.now();
   let brokenSince: number | undefined;
-  for (let tries = 0; ; tries++) {
-    try {
-      return await connect(config);
-    } catch (error) {
-      const now = performance.now();
-      brokenSince = sqlState(error) === undefined ? (brokenSince ?? now) : undefined;
-      const isOver = now - begin > RECOVERY_MS || (brokenSince !== undefined && now - brokenSince > BROKEN_MS);
-      if (!isRecovering(error) || isOver) throw error;
-      if (tries === 0) report(`waiting for Postgres: ${reasonOf(error)}`);
-    }
-    await delay(AGAIN_AFTER_MS);
-  }
+  const onFailure = (error: unknown, tries: number) => {
+    const now = performance.now();
+    brokenSince = sqlState(error) === undefined ? (brokenSince ?? now) : undefined;
+    const isOver = now - begin > RECOVERY_MS || (brokenSince !== undefined && now - brokenSince > BROKEN_MS);
+    if (!isRecovering(error) || isOver) throw error;
+    if (tries === 1) report(`waiting for Postgres: ${reasonOf(error)}`);
+  };
+  return retry(() => connect(config), { pauseMs: () => AGAIN_AFTER_MS, onFailure });
 }
 
 async function connect(config: pg.ClientConfig): Promise<pg.Client> {

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { reasonOf } from '../errors.ts';
-import { type Stoppable, sleep } from '../lifecycle.ts';
+import { retry } from '../concurrency/retry.ts';
+import { sleep } from '../concurrency/sleep.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { PostgresConnection } from './connection.ts';
 import { binariesFor } from './embedded/binaries.ts';
 import { ensureCluster, passwordOf } from './embedded/cluster.ts';
@@ -45,18 +47,17 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 export async function joinOrStartEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const home = await openHome(options.dataDir, options.log);
   const deadline = performance.now() + 300_000;
-  for (;;) {
-    try {
-      const password = await passwordOf(home);
-      const found = await ownershipOf(home, password);
-      if (found.kind === 'owned' && found.server.isReady) return await join(found.server, password);
-      return await startIn(home, options);
-    } catch (error) {
-      const isPassing = error instanceof EmbeddedPostgresInUse || isDatabaseOutage(error);
-      if (!isPassing || performance.now() > deadline) throw error;
-    }
-    await delay(50);
-  }
+  const joinOrStart = async () => {
+    const password = await passwordOf(home);
+    const found = await ownershipOf(home, password);
+    if (found.kind === 'owned' && found.server.isReady) return join(found.server, password);
+    return startIn(home, options);
+  };
+  const onFailure = (error: unknown) => {
+    const isPassing = error instanceof EmbeddedPostgresInUse || isDatabaseOutage(error);
+    if (!isPassing || performance.now() > deadline) throw error;
+  };
+  return retry(joinOrStart, { pauseMs: () => 50, onFailure });
 }
 
 async function startIn(home: Home, options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {

@@ -1,6 +1,6 @@
 import type { QueryConfig, QueryResultRow } from 'pg';
 import { unavailable } from '../errors.ts';
-import { type Claim, createPlaces, type Places } from '../concurrency/places.ts';
+import { type PlaceRequest, createPlaces, type Places } from '../concurrency/places.ts';
 import type { Database } from './pool.ts';
 
 /**
@@ -20,10 +20,10 @@ const FIRST = { all: 4, each: 3, waiting: 500, waitMs: 10_000, refusal };
 const MORE = { all: 2, each: 1, waiting: 500, waitMs: 10_000, refusal };
 
 /** Readers of lists, each for one client. Their queries reject with TOO_MANY_AT_ONCE and CLIENT_LEFT, before they have a connection. */
-export function createListReaders(database: Pick<Database, 'query'>): (claim: Claim) => ListReader {
+export function createListReaders(database: Pick<Database, 'query'>): (claim: PlaceRequest) => ListReader {
   const [first, more] = [createPlaces(FIRST), createPlaces(MORE)];
   const readIn =
-    (places: Places, claim: Claim): Database['query'] =>
+    (places: Places, claim: PlaceRequest): Database['query'] =>
     <Row extends QueryResultRow>(query: QueryConfig) =>
       places.within(claim, () => database.query<Row>(query));
   return (claim) => ({ first: readIn(first, claim), query: readIn(more, claim) });

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
+import { lockSession } from './advisory-lock.ts';
 import { connectOnceUp } from './connect.ts';
 import type { PostgresConnection } from './connection.ts';
 import { clientConfig } from './pool.ts';
@@ -27,7 +28,7 @@ export async function migrate({ connection, namespace, dryRun = false, report }:
   );
   try {
     await liftTimeLimits(client);
-    await client.query(`SELECT pg_advisory_lock(hashtext('openmusic migrate'))`);
+    await lockSession(client, 'openmusic migrate');
     const applied = await runner({
       dbClient: client,
       dir,

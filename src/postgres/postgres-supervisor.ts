@@ -1,5 +1,6 @@
 import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { retryUntil } from '../concurrency/retry.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { PostgresConnection } from './connection.ts';
 import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from './embedded.ts';
 
@@ -21,17 +22,11 @@ export async function keepEmbeddedPostgres(
   const { connection } = server;
   const stopping = new AbortController();
 
-  async function startAgain(): Promise<EmbeddedPostgres | undefined> {
-    while (!stopping.signal.aborted) {
-      try {
-        return await startEmbeddedPostgres({ ...options, port: connection.port });
-      } catch (error) {
-        report(reasonOf(error));
-        await sleep(AGAIN_AFTER_MS, stopping.signal);
-      }
-    }
-    return undefined;
-  }
+  const startAgain = () =>
+    retryUntil(stopping.signal, () => startEmbeddedPostgres({ ...options, port: connection.port }), {
+      pauseMs: AGAIN_AFTER_MS,
+      onFailure: (error) => report(reasonOf(error)),
+    });
 
   const keeping = (async () => {
     for (let next: EmbeddedPostgres | undefined = server; next; next = await startAgain()) {

@@ -1,6 +1,6 @@
 import { reasonOf } from '../../errors.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
-import { sleep } from '../../lifecycle.ts';
+import { retryUntil } from '../../concurrency/retry.ts';
 import type { Database } from '../../postgres/pool.ts';
 import type { Next, RunningSubscription, Slice, Subscription } from '../event-log.ts';
 import { WakeSignal } from '../../concurrency/wake-signal.ts';
@@ -81,16 +81,9 @@ export class EmbeddedSubscription implements RunningSubscription {
 
   /** Tries until it works or the subscription stops. Says the same only once. */
   async #untilDone(what: string, work: () => Promise<void>): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await work();
-        this.#lastFailure = '';
-        return;
-      } catch (error) {
-        this.#report(`${what}: ${reasonOf(error)}`);
-        await sleep(PAUSE_AFTER_FAILURE_MS, this.#stopping.signal);
-      }
-    }
+    const onFailure = (error: unknown) => this.#report(`${what}: ${reasonOf(error)}`);
+    await retryUntil(this.#stopping.signal, work, { pauseMs: PAUSE_AFTER_FAILURE_MS, onFailure });
+    if (!this.#stopping.signal.aborted) this.#lastFailure = '';
   }
 
   #report(failure: string): void {

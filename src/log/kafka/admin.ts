@@ -1,5 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin, type ITopicConfig, type Kafka, type PartitionMetadata } from 'kafkajs';
+import { waitFor } from '../../concurrency/poll.ts';
+import { retry } from '../../concurrency/retry.ts';
 import { reasonOf } from '../../errors.ts';
 import type { Durability, GroupMember, NewTopic, TopicDescription } from '../event-log.ts';
 import { durabilityOf, flushSettings } from './durability.ts';
@@ -103,16 +104,12 @@ const LOOK_AGAIN_MS = 50;
 /** Resolves when its partitions are served, also when somebody else was faster. */
 async function createTopic(admin: Admin, topic: ITopicConfig): Promise<void> {
   await admin.createTopics({ topics: [topic], waitForLeaders: false, timeout: SERVED_WITHIN_MS });
-  for (const giveUpAt = Date.now() + SERVED_WITHIN_MS; ;) {
-    try {
-      await admin.fetchTopicOffsets(topic.topic);
-      return;
-    } catch (error) {
-      // A broker can take a moment to learn of a topic that the controller has made; kafkajs's own wait fails then.
-      if (Date.now() > giveUpAt) throw error;
-    }
-    await delay(LOOK_AGAIN_MS);
-  }
+  const giveUpAt = Date.now() + SERVED_WITHIN_MS;
+  // A broker can take a moment to get the metadata of a topic that the controller has made; kafkajs's own wait fails then.
+  const onFailure = (error: unknown) => {
+    if (Date.now() > giveUpAt) throw error;
+  };
+  await retry(() => admin.fetchTopicOffsets(topic.topic), { pauseMs: () => LOOK_AGAIN_MS, onFailure });
 }
 
 /** Resolves when no broker that is asked shows them any more: until then the names count as taken. */
@@ -124,11 +121,9 @@ async function deleteTopics(admin: Admin, topics: readonly string[]): Promise<vo
   const doomed = await existing();
   if (doomed.length === 0) return;
   await admin.deleteTopics({ topics: doomed, timeout: SERVED_WITHIN_MS });
-  const giveUpAt = Date.now() + SERVED_WITHIN_MS;
-  while ((await existing()).length > 0) {
-    if (Date.now() > giveUpAt) throw new Error(`${doomed.join(', ')} were deleted and are still there`);
-    await delay(LOOK_AGAIN_MS);
-  }
+  const areGone = async () => (await existing()).length === 0 || undefined;
+  const gone = await waitFor(areGone, { everyMs: LOOK_AGAIN_MS, withinMs: SERVED_WITHIN_MS });
+  if (!gone) throw new Error(`${doomed.join(', ')} were deleted and are still there`);
 }
 
 function configOf({ topic, partitions, ...kept }: NewTopic, flushing: Record<string, string>): ITopicConfig {

@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Kafka, Message, RecordMetadata, TopicMessages } from 'kafkajs';
 import { partitionKey, type TopicPartition } from '../../events/record.ts';
 import { AppendError, type Append } from '../event-log.ts';
-import { REQUEST_TIMEOUT_MS, RETRY } from './client.ts';
+import { pauseMs, REQUEST_TIMEOUT_MS, RETRY } from './client.ts';
 import { within } from '../../concurrency/deadline.ts';
+import { retry } from '../../concurrency/retry.ts';
 import { failureOf, type Failure } from './failure.ts';
 
 export interface Appender {
@@ -47,19 +47,14 @@ export function createAppender(kafka: Kafka, requestTimeoutMs = REQUEST_TIMEOUT_
   };
 }
 
-async function tryAll(send: () => Promise<void>, batch: readonly Append[]): Promise<void> {
+function tryAll(send: () => Promise<void>, batch: readonly Append[]): Promise<void> {
   const giveUpAt = Date.now() + TRY_FOR_MS;
-  for (let tries = 1; ; tries++) {
-    try {
-      await send();
-      return;
-    } catch (error) {
-      const failure = failureOf(error);
-      if (isRefused(failure, batch)) throw new AppendError(tries === 1 ? 'refused' : 'unknown', failure.message, error);
-      if (tries === TRIES || !isWorthAnother(failure) || Date.now() > giveUpAt) throw error;
-      await delay(RETRY.initialRetryTime * 2 ** tries);
-    }
-  }
+  const onFailure = (error: unknown, tries: number) => {
+    const failure = failureOf(error);
+    if (isRefused(failure, batch)) throw new AppendError(tries === 1 ? 'refused' : 'unknown', failure.message, error);
+    if (tries === TRIES || !isWorthAnother(failure) || Date.now() > giveUpAt) throw error;
+  };
+  return retry(send, { pauseMs, onFailure });
 }
 
 /** Of an unanswered request nobody knows more a moment later; a broker that is back answers something else. */

@@ -36,6 +36,9 @@ export const RETRY = {
   retries: 8,
 } as const satisfies Required<Omit<RetryOptions, 'restartOnFailure'>>;
 
+/** Pause before another try of our own, in milliseconds; `tries` counts those that have failed. */
+export const pauseMs = (tries: number): number => RETRY.initialRetryTime * 2 ** tries;
+
 export function createClient(options: ClientOptions): KafkaClient {
   patchKafkajs();
   const sockets = createSockets();

@@ -1,5 +1,5 @@
 import { partitionKey, type Position } from '../../events/record.ts';
-import { sleep } from '../../lifecycle.ts';
+import { pollUntil } from '../../concurrency/poll.ts';
 import { type Blank, isBlank, missing } from '../entry.ts';
 import type { AssignedPartition } from './assignment.ts';
 import type { Reader } from './reader.ts';
@@ -41,10 +41,7 @@ export async function watchEnds({ reader, partitions, found, onFailure, signal }
     }
   }
 
-  while (!signal.aborted) {
-    await look().catch(onFailure);
-    await sleep(LOOK_EVERY_MS, signal);
-  }
+  await pollUntil(signal, look, { everyMs: LOOK_EVERY_MS, onFailure });
 }
 
 /** What is missing from a position up to the end, if anything is: all that was there may have been deleted from the beginning. */

@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
+import { retry } from '../../concurrency/retry.ts';
 import { partitionKey, showPosition, type Position, type TopicPartition } from '../../events/record.ts';
 import { beginningAt, type LogEntry, missing } from '../entry.ts';
 import { type BrokerError, isDamage, refusal } from './broker-error.ts';
-import { RETRY } from './client.ts';
+import { pauseMs } from './client.ts';
 import { createCluster, READ_UNCOMMITTED, type Broker, type Cluster } from './cluster.ts';
 import { failureOf } from './failure.ts';
 import type { FetchedMessage } from './fetch-response.ts';
@@ -35,17 +35,18 @@ export function createReader(kafka: Kafka): Reader {
   };
 }
 
-/** Leaders move and brokers restart: each further try asks anew who leads. */
-async function retried<T>(cluster: Cluster, work: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await work();
-    } catch (error) {
-      if (tries === TRIES || !failureOf(error).retriable) throw error;
-      await delay(RETRY.initialRetryTime * 2 ** tries);
-      await forgetLeaders(cluster, error);
-    }
-  }
+/** Leaders move and brokers restart, so each further try first asks which broker leads. */
+function retried<T>(cluster: Cluster, work: () => Promise<T>): Promise<T> {
+  let failure: unknown;
+  const attempt = async () => {
+    if (failure !== undefined) await forgetLeaders(cluster, failure);
+    return work();
+  };
+  const onFailure = (error: unknown, tries: number) => {
+    if (tries === TRIES || !failureOf(error).retriable) throw error;
+    failure = error;
+  };
+  return retry(attempt, { pauseMs, onFailure });
 }
 
 /** What fails here fails again in the next try, which reports it. */

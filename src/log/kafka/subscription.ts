@@ -1,7 +1,8 @@
 import type { Consumer, ConsumerCrashEvent, EachBatchPayload } from 'kafkajs';
 import { reasonOf } from '../../errors.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
-import { sleep } from '../../lifecycle.ts';
+import { retryUntil } from '../../concurrency/retry.ts';
+import { sleep } from '../../concurrency/sleep.ts';
 import type { Blank } from '../entry.ts';
 import type { RunningSubscription, Subscription, SubscriptionHandler } from '../event-log.ts';
 import { Assignment, type AssignedPartition } from './assignment.ts';
@@ -135,16 +136,13 @@ export class KafkaSubscription implements RunningSubscription {
   /** Asks the handler where to begin, until it says so or another join has made the question void. */
   async #begin(assignment: Assignment): Promise<void> {
     await Promise.allSettled(this.#deliveries); // of the join before
-    while (this.#assignment === assignment && !this.#stopping.signal.aborted) {
-      try {
-        const positions = await this.#handler.assigned(this.assigned());
-        if (this.#assignment === assignment) for (const position of positions) this.resume(position);
-        return;
-      } catch (error) {
-        this.#report('the handler could not say where to begin', error);
-        await sleep(PAUSE_AFTER_FAILURE_MS, this.#stopping.signal);
-      }
-    }
+    const isCurrent = () => this.#assignment === assignment;
+    const ask = async () => {
+      const positions = isCurrent() ? await this.#handler.assigned(this.assigned()) : [];
+      if (isCurrent()) for (const position of positions) this.resume(position);
+    };
+    const onFailure = (error: unknown) => this.#report('the handler could not say where to begin', error);
+    await retryUntil(this.#stopping.signal, ask, { pauseMs: PAUSE_AFTER_FAILURE_MS, onFailure });
   }
 
   /** Lets nothing out: an error of the programmer's kind would end the consumer for good, others use up its retries. */

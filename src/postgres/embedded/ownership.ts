@@ -1,4 +1,6 @@
-import { type Stoppable, sleep } from '../../lifecycle.ts';
+import { waitFor } from '../../concurrency/poll.ts';
+import { sleep } from '../../concurrency/sleep.ts';
+import type { Stoppable } from '../../lifecycle.ts';
 import { isRecovering } from '../outage.ts';
 import { type ServerLock, takeServerLock } from '../server-lock.ts';
 import { connectionTo } from './database.ts';
@@ -52,6 +54,8 @@ async function probeLock(port: number, password: string): Promise<'held' | 'gran
 const takeLock = (port: number, password: string): Promise<ServerLock | undefined> =>
   takeServerLock(connectionTo(port, password, 'postgres'), 'embedded-postgres');
 
+const RETAKE_MS = 100;
+
 /**
  * Holds the lock until `over`, also after a crash of one backend, which makes Postgres restart all of them.
  * `undefined` when somebody else holds it.
@@ -71,12 +75,10 @@ export async function holdServer(port: number, password: string, over: AbortSign
 }
 
 async function retake(port: number, password: string, over: AbortSignal): Promise<ServerLock | undefined> {
-  const isOver = () => over.aborted;
-  while (!isOver()) {
-    await sleep(100, over);
-    const lock = await takeLock(port, password).catch(() => undefined);
-    if (lock && !isOver()) return lock;
-    await lock?.stop();
-  }
+  await sleep(RETAKE_MS, over);
+  const take = () => takeLock(port, password).catch(() => undefined);
+  const lock = await waitFor(take, { everyMs: RETAKE_MS, withinMs: Infinity, signal: over });
+  if (!over.aborted) return lock;
+  await lock?.stop();
   return undefined;
 }

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { waitFor } from '../../concurrency/poll.ts';
 
 const hasProc = existsSync('/proc/self/stat');
 
@@ -28,12 +28,8 @@ export async function commandOf(pid: number): Promise<string | undefined> {
 
 /** False when the process is still there after `ms`. */
 export async function isGoneWithin(ms: number, identity: string): Promise<boolean> {
-  const deadline = performance.now() + ms;
-  while (await isAlive(identity)) {
-    if (performance.now() > deadline) return false;
-    await delay(10);
-  }
-  return true;
+  const isGone = async () => !(await isAlive(identity)) || undefined;
+  return (await waitFor(isGone, { everyMs: 10, withinMs: ms })) === true;
 }
 
 /** Whether the system still counts that pid as in use, a zombie included. */
