@@ -7,10 +7,10 @@ import { sqlState } from './pool.ts';
 const AGAIN_AFTER_MS = 100;
 /** A recovery replays what was written since the last checkpoint, which can be gigabytes. */
 const RECOVERY_MS = 300_000;
-/** A server that recovers breaks connections for moments only. What goes on breaking them without a word is no Postgres. */
+/** A recovering server breaks connections only for moments. A server that keeps breaking them without an error is no Postgres. */
 const BROKEN_MS = 10_000;
 
-/** A connection outside of any pool. While the server starts or recovers from a crash, it is asked again; `report` says so once. */
+/** A connection outside of any pool. Retries while the server starts or recovers from a crash, and calls `report` once then. */
 export async function connectOnceUp(
   config: pg.ClientConfig,
   report: (message: string) => void = () => undefined,
@@ -29,7 +29,7 @@ export async function connectOnceUp(
 
 async function connect(config: pg.ClientConfig): Promise<pg.Client> {
   const client = new pg.Client(config);
-  // A connection that breaks fails the query that runs on it; its own event would end the process.
+  // A broken connection rejects the query that runs on it. Without a listener its own event would end the process.
   client.on('error', () => undefined);
   await client.connect();
   return client;

@@ -7,18 +7,18 @@ import type { PostgresConnection } from './connection.ts';
 import { clientConfig, type Database } from './pool.ts';
 import { liftTimeLimits } from './time-limits.ts';
 
-export interface ListenOptions {
+export interface NoticeListenerOptions {
   readonly connection: PostgresConnection;
   readonly channel: string;
-  /** Undefined when notices may have been missed. */
+  /** The payload is undefined when notices may have been missed. */
   readonly onNotice: (payload: string | undefined) => void;
   readonly report: (message: string) => void;
 }
 
 const AGAIN_AFTER_MS = 250;
 
-/** Listens on a connection of its own, and on another one as soon as that is lost. Notices sent meanwhile are missed. */
-export function listen({ connection, channel, onNotice, report }: ListenOptions): Stoppable {
+/** Listens on a connection of its own, and opens another one when that is lost. Notices sent meanwhile are missed. */
+export function listen({ connection, channel, onNotice, report }: NoticeListenerOptions): Stoppable {
   const config = {
     ...clientConfig(connection, { name: 'openmusic listen', searchPath: ['public'] }),
     query_timeout: 3_000,
@@ -47,7 +47,7 @@ export function listen({ connection, channel, onNotice, report }: ListenOptions)
   return poll(listenOnce, { everyMs: AGAIN_AFTER_MS, onFailure });
 }
 
-/** Sends notices, all that gathered meanwhile in one round trip. A lost one is only late. */
+/** Sends notices. Those that come while a query runs share the next one. A lost notice only delays the listener's next poll. */
 export function createNotifier(database: Database, channel: string): (payloads: readonly string[]) => void {
   const text = 'SELECT pg_notify($1, payload) FROM unnest($2::text[]) payload';
   const send = batchWrites<readonly string[]>(

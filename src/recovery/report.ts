@@ -2,7 +2,7 @@ import { partitionKey } from '../events/record.ts';
 import type { Way } from './note.ts';
 import { lostOf, type PartitionSurvey, type Survey } from './survey.ts';
 
-/** What was found, in lines for an operator. */
+/** The findings, in lines for an operator. */
 export function describeSurvey(survey: Survey): string[] {
   return [headlineOf(survey), ...survey.reasons.map((reason) => `  ${reason}`), ...survey.partitions.flatMap(lineOf)];
 }
@@ -14,7 +14,7 @@ function headlineOf({ kind, identity, incarnations }: Survey): string {
     case 'unusable':
       return 'The topics or the settings are wrong, so nothing can be said of the records. Mend this first:';
     case 'foreign':
-      return `The log is of another incarnation (${livesOf(incarnations)}) than this database knows (${identity?.incarnation ?? ''}). Check KAFKA_BROKERS, PGHOST and NAMESPACE first. If single topics were made anew, delete those and run the command again: it makes them from Postgres.`;
+      return `The log is of another incarnation (${incarnationsIn(incarnations)}) than this database knows (${identity?.incarnation ?? ''}). Check KAFKA_BROKERS, PGHOST and NAMESPACE first. If single topics were made anew, delete those and run the command again: it makes them from Postgres.`;
     case 'differs':
       return 'Log and Postgres tell different things of the same offsets: the log lost records, and others came in their place or it was damaged.';
     case 'short':
@@ -26,7 +26,7 @@ function headlineOf({ kind, identity, incarnations }: Survey): string {
   }
 }
 
-const livesOf = (incarnations: ReadonlyMap<string, string>) => [...new Set(incarnations.values())].join(', ');
+const incarnationsIn = (incarnations: ReadonlyMap<string, string>) => [...new Set(incarnations.values())].join(', ');
 
 function lineOf(survey: PartitionSurvey): string[] {
   const { end, next, lost, differsAt } = survey;
@@ -44,7 +44,7 @@ function typesOf(types: ReadonlyMap<string, number>): string {
   return ` (${[...types].map(([type, count]) => `${count} ${type.replace('openmusic.', '')}`).join(', ')})`;
 }
 
-/** What can be typed, and what it loses. */
+/** A way that the operator can choose, and what it loses. */
 export function describeWay(way: Way, survey: Survey): string[] {
   const events = countOf(lostOf(survey), 'event');
   const lines: Record<Way, readonly string[]> = {

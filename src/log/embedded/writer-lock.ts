@@ -10,22 +10,22 @@ export interface WriterLockOptions {
   readonly connection: PostgresConnection;
   readonly namespace: string;
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
-  /** Another process writes this log now; this one will never append again and should end. */
+  /** Called when another process writes this log now. This process cannot append any more and should end. */
   readonly onLost?: (error: Error) => void;
 }
 
 /** The right to append. */
 export interface WriterLock extends Stoppable {
-  /** Resolves while the lock is held, or when it is again soon; rejects with an AppendError. */
+  /** Resolves when the lock is held, or held again within five seconds. Rejects with an AppendError. */
   held(): Promise<void>;
 }
 
-/** A session that has just died can hold the lock a little longer. */
+/** A session that has just ended can hold the lock a little longer. */
 const PATIENCE_MS = 2_000;
 const PAUSE_MS = 100;
 const APPENDS_WAIT_MS = 5_000;
 
-/** A server has the right to append. */
+/** Another server has the right to append. */
 export class LogInUse extends Error {
   constructor(namespace: string) {
     super(`Another OpenMusic server already writes this log (namespace ${namespace}).`);
@@ -40,7 +40,7 @@ export async function holdWriterLock(options: WriterLockOptions): Promise<Writer
   return new HeldLock(options, lock);
 }
 
-/** Undefined when another session keeps it. */
+/** Undefined when another session still holds it after the patience. */
 const take = ({ connection, namespace }: WriterLockOptions): Promise<ServerLock | undefined> =>
   waitFor(() => takeServerLock(connection, `${namespace}.log`), { everyMs: PAUSE_MS, withinMs: PATIENCE_MS });
 
@@ -71,7 +71,7 @@ class HeldLock implements WriterLock {
     void this.#lock.lost.then((error) => {
       this.#options.log('warn', `the lock on the log was lost and is taken again: ${error.message}`);
       this.#regaining = this.#regain();
-      this.#regaining.catch(() => undefined); // said by onLost, and to every append
+      this.#regaining.catch(() => undefined); // reported by onLost, and to every append
     });
   }
 

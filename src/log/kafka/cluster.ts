@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import type { FetchedMessage } from './fetch-response.ts';
 
-/** The inside of kafkajs on which its own consumer is built; there is no other way to fetch without a group. */
+/** The internal interface of kafkajs on which its consumer is built. There is no other way to fetch without a group. */
 export interface Cluster {
   connect(): Promise<void>;
   disconnect(): Promise<void>;
@@ -11,7 +11,7 @@ export interface Cluster {
   refreshMetadataIfNecessary(): Promise<void>;
   /** Partitions by the id of the node that leads them; one without metadata is missing. */
   findLeaderForPartitions(topic: string, partitions: number[]): Record<string, number[]>;
-  /** The first or the next offset of each partition, as the cluster's isolation level has it. */
+  /** The first or the next offset of each partition, at the cluster's isolation level. */
   fetchTopicsOffset(
     of: OffsetsRequest[],
   ): Promise<{ topic: string; partitions: { partition: number; offset: string }[] }[]>;
@@ -44,8 +44,8 @@ interface FetchedPartition {
 }
 
 /**
- * Everything up to the high watermark is read, as by a consumer that reads uncommitted. kafkajs's default ends before the
- * first open transaction, in what it fetches and in what it says of a partition's end.
+ * Reads everything up to the high watermark, like a consumer that reads uncommitted. kafkajs's default stops before the first open
+ * transaction, both for fetches and for a partition's end.
  */
 export const READ_UNCOMMITTED = 0;
 

@@ -53,18 +53,18 @@ const ALONE = [
 ] as const;
 
 describe('an error of one partition of a fetch', () => {
-  it.each(ALONE)('%s is shown at its offset, and the others are read', async (type, error) => {
+  it.each(ALONE)('delivers %s as a blank at its offset, and reads the other partitions', async (type, error) => {
     const shown = expect.stringMatching(`^unreadable 7-7: the broker does not show offset 7: ${type}, `);
     expect(await decoded({ error }, { packed: batch })).toEqual([{ errorCode: 0, messages: [[shown, type]] }, read]);
     expect(await decoded({ error })).toEqual([{ errorCode: 0, messages: [[shown, type]] }]);
   });
 
-  it.each(RETRIED)('%s is put off while others bring something', async (_, error, forKafkajs) => {
+  it.each(RETRIED)('defers %s while other partitions have records', async (_, error, forKafkajs) => {
     expect(await decoded({ error }, { packed: batch })).toEqual([nothing, read]);
     expect(await decoded({ error }, {})).toEqual([{ errorCode: forKafkajs, messages: [] }, nothing]);
   });
 
-  it('is not put off for ever', async () => {
+  it('is not deferred for ever', async () => {
     let times = 0;
     while ((await decoded({ error: 6 }, { packed: batch }))[0]!.errorCode === 0) times++;
     expect(times).toBe(20);
