@@ -58,34 +58,16 @@ interface Line {
   round: number;
 }
 
-export function createPlaces({ all, each = all, waiting, waitMs, refusal }: PlacesOptions): Places {
-  const ofNetwork = Math.min(each * NETWORK_FACTOR, Math.max(each, Math.floor(all / 2)));
-  const [senders, networks] = [createTally(), createTally()];
+export function createPlaces(options: PlacesOptions): Places {
+  const { waiting, waitMs, refusal } = options;
+  const used = createUsedPlaces(options);
   const [known, others] = [createLine(), createLine()];
-  let [taken, turns] = [0, 0];
+  let turns = 0;
 
-  const isFree = ({ sender, network }: PlaceRequest) =>
-    taken < all && senders.of(sender) < each && networks.of(network) < ofNetwork;
-
-  function sit(request: PlaceRequest): Leave {
-    count(request, 1);
-    let isSitting = true;
-    return () => {
-      if (!isSitting) return;
-      isSitting = false;
-      count(request, -1);
-      next()?.seat();
-    };
-  }
-
-  function count({ sender, network }: PlaceRequest, by: number): void {
-    taken += by;
-    senders.add(sender, by);
-    networks.add(network, by);
-  }
+  const sit = (request: PlaceRequest): Leave => used.take(request, () => next()?.seat());
 
   function next(): Waiter | undefined {
-    const firstOf = ({ waiters }: Line) => firstInTurn([...waiters].filter(({ request }) => isFree(request)));
+    const firstOf = ({ waiters }: Line) => firstInTurn([...waiters].filter(({ request }) => used.isFree(request)));
     return ++turns % OTHERS_EVERY === 0 ? (firstOf(others) ?? firstOf(known)) : (firstOf(known) ?? firstOf(others));
   }
 
@@ -121,7 +103,7 @@ export function createPlaces({ all, each = all, waiting, waitMs, refusal }: Plac
 
   async function take(request: PlaceRequest): Promise<Leave> {
     if (request.signal?.aborted) throw clientLeft();
-    return isFree(request) ? sit(request) : wait(request);
+    return used.isFree(request) ? sit(request) : wait(request);
   }
 
   return {
@@ -133,6 +115,34 @@ export function createPlaces({ all, each = all, waiting, waitMs, refusal }: Plac
       } finally {
         leave();
       }
+    },
+  };
+}
+
+/** Counts the places in use, in all, by sender and by network. */
+function createUsedPlaces({ all, each = all }: Pick<PlacesOptions, 'all' | 'each'>) {
+  const ofNetwork = Math.min(each * NETWORK_FACTOR, Math.max(each, Math.floor(all / 2)));
+  const [senders, networks] = [createTally(), createTally()];
+  let total = 0;
+
+  function count({ sender, network }: PlaceRequest, by: number): void {
+    total += by;
+    senders.add(sender, by);
+    networks.add(network, by);
+  }
+
+  return {
+    isFree: ({ sender, network }: PlaceRequest): boolean =>
+      total < all && senders.of(sender) < each && networks.of(network) < ofNetwork,
+    take(request: PlaceRequest, onLeave: () => void): Leave {
+      count(request, 1);
+      let isTaken = true;
+      return () => {
+        if (!isTaken) return;
+        isTaken = false;
+        count(request, -1);
+        onLeave();
+      };
     },
   };
 }

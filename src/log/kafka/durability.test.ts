@@ -34,8 +34,8 @@ it.each([
 it.each([
   [[cached], 'page cache'],
   [[onRedpanda('true')], 'write.caching is on'],
-  [[flushed, { replicas: 1, settings: {} }], 'do not tell'],
-  [[onRedpanda('sometimes')], 'do not tell'],
+  [[flushed, { replicas: 1, settings: {} }], 'do not say'],
+  [[onRedpanda('sometimes')], 'do not say'],
 ])('says why it is not durable: %j', (topics, why) => {
   expect(durabilityOf(topics).why).toContain(why);
 });
