@@ -15,7 +15,7 @@ export interface StoredPosition extends TopicPartition {
 }
 
 /** Tables in Postgres that are built from the log, with a checkpoint for every partition. */
-export interface StoredConsumer {
+export interface Consumer {
   readonly schema: string;
   /** A queue can be emptied at any time, because it is built again from the log. */
   readonly isQueue: boolean;
@@ -23,10 +23,10 @@ export interface StoredConsumer {
 }
 
 /** The served read models and the queues of jobs. */
-export async function consumersOf(database: Database, placement: Placement): Promise<StoredConsumer[]> {
+export async function consumersOf(database: Database, placement: Placement): Promise<Consumer[]> {
   const generations = (await servingGenerations(database)).map(({ schema }) => ({ schema, isQueue: false }));
   const queues = (await queuesOf(database, placement)).map((schema) => ({ schema, isQueue: true }));
-  const consumers: StoredConsumer[] = [];
+  const consumers: Consumer[] = [];
   for (const { schema, isQueue } of [...generations, ...queues]) {
     const text = `SELECT topic, partition, next, fingerprint FROM "${schema}".checkpoints`;
     const checkpoints = await database.query<StoredPosition & Record<string, unknown>>({ text });
@@ -96,7 +96,7 @@ async function restamp(client: Client, schema: string, stamps: readonly Stamp[])
 }
 
 /** Locks the whole checkpoints table first. A commit that waits for it will fail its compare-and-set and discard its state. */
-async function emptyQueues(client: Client, consumers: readonly StoredConsumer[]): Promise<void> {
+async function emptyQueues(client: Client, consumers: readonly Consumer[]): Promise<void> {
   for (const { schema } of consumers.filter(({ isQueue }) => isQueue)) {
     await client.query(`LOCK TABLE "${schema}".checkpoints IN EXCLUSIVE MODE`);
     await client.query(`UPDATE "${schema}".checkpoints

@@ -4,7 +4,7 @@ import type { Database } from '../postgres/pool.ts';
 import { type Generation, listGenerations } from '../projections/generations/generations.ts';
 
 /** The checkpoint of a partition, and the schema of the read models that have reached it. */
-export interface AppliedPartition extends TopicPartition {
+export interface Applied extends TopicPartition {
   /** Offset of the next record to apply; 0 where nothing is applied. */
   readonly next: number;
   /** Undefined where there are no read models. */
@@ -26,8 +26,8 @@ export const servingGenerations = async (database: Database): Promise<Generation
   (await database.use(listGenerations)).filter(({ state }) => state === 'serving');
 
 /** For every partition, the read models that have applied most of it. Several serve while a rebuild takes over. */
-export async function furthestApplied(database: Database, placement: Placement): Promise<AppliedPartition[]> {
-  const furthest = new Map<string, AppliedPartition>();
+export async function furthestApplied(database: Database, placement: Placement): Promise<Applied[]> {
+  const furthest = new Map<string, Applied>();
   for (const { schema } of await servingGenerations(database)) {
     const text = `SELECT topic, partition, next FROM "${schema}".checkpoints`;
     for (const row of await database.query<TopicPartition & { next: number }>({ text })) {
@@ -41,7 +41,7 @@ export async function furthestApplied(database: Database, placement: Placement):
 /** The id by offset of every record of the partition that Postgres has accepted before `next`. */
 export async function acceptedIds(
   database: Database,
-  { schema, topic, partition, next }: AppliedPartition,
+  { schema, topic, partition, next }: Applied,
 ): Promise<Map<number, string>> {
   if (schema === undefined) return new Map();
   const text = `SELECT "offset", record_id AS id FROM "${schema}".stream_events
@@ -53,7 +53,7 @@ export async function acceptedIds(
 /** The accepted records from `from` on, in the order of the log, 500 at a time. */
 export async function* acceptedFrom(
   database: Database,
-  { schema, topic, partition }: AppliedPartition,
+  { schema, topic, partition }: Applied,
   from: number,
 ): AsyncGenerator<AcceptedRecord[], void> {
   if (schema === undefined) throw new Error(`Postgres has no records of ${partitionKey({ topic, partition })}.`);
@@ -73,7 +73,7 @@ export async function* acceptedFrom(
 /** The number of events from `from` on, by type. */
 export async function typesFrom(
   database: Database,
-  { schema, topic, partition }: AppliedPartition,
+  { schema, topic, partition }: Applied,
   from: number,
 ): Promise<Map<string, number>> {
   if (schema === undefined) return new Map();

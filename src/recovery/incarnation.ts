@@ -11,12 +11,12 @@ import type { VoidTest } from '../log/voids.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import { classify } from '../event-store/arbitrate.ts';
 import { verifyPartition } from '../projections/generations/verify.ts';
-import { type AppliedPartition, furthestApplied, acceptedFrom, acceptedIds } from './furthest.ts';
+import { type Applied, furthestApplied, acceptedFrom, acceptedIds } from './furthest.ts';
 import { noteStep, type Recovery } from './note.ts';
 import { type PartitionSurvey, type Survey, surveyOurs, type SurveyOptions, voidsPlaceOf } from './survey.ts';
 import { writeFrom } from './write.ts';
 
-export interface NewIncarnationOptions extends SurveyOptions {
+export interface NewLogOptions extends SurveyOptions {
   readonly faults?: Faults;
   /** Named in the genesis records of the new log; null for an embedded log. */
   readonly owner: LogOwner | null;
@@ -27,7 +27,7 @@ export interface NewIncarnationOptions extends SurveyOptions {
  * had. It is a new incarnation of the log, so every reader must discard its offsets. Each step can be repeated, because before the
  * topics are deleted, all records that are to remain are stored in Postgres.
  */
-export async function beginIncarnation(options: NewIncarnationOptions, { step, incarnation }: Recovery): Promise<void> {
+export async function beginIncarnation(options: NewLogOptions, { step, incarnation }: Recovery): Promise<void> {
   const { admin, faults = {} } = options;
   if (step === 'begun') await stage(options, await surveyOurs(options, ['differs']));
   faults['recovery-staged']?.();
@@ -116,7 +116,7 @@ async function store(
 }
 
 /** Replaces all topics of the old incarnation. Dead letters are not judged, so their topic stays. */
-async function open({ log, placement, owner, faults = {} }: NewIncarnationOptions, incarnation: string): Promise<void> {
+async function open({ log, placement, owner, faults = {} }: NewLogOptions, incarnation: string): Promise<void> {
   const topics = topicsOf(placement).filter(({ topic }) => topic !== deadLettersOf(placement.namespace));
   await log.deleteTopics(topics.map(({ topic }) => topic));
   faults['recovery-deleted']?.();
@@ -127,7 +127,7 @@ async function open({ log, placement, owner, faults = {} }: NewIncarnationOption
 }
 
 /** Skips the records that the new log has already: an earlier run has appended them in the same order. */
-async function copy(options: NewIncarnationOptions, applied: AppliedPartition): Promise<void> {
+async function copy(options: NewLogOptions, applied: Applied): Promise<void> {
   const { log } = options;
   const [end] = await log.ends([applied]);
   if (!end) throw new Error(`There is no ${partitionKey(applied)}.`);
@@ -145,7 +145,7 @@ async function idsIn({ log }: SurveyOptions, end: Position): Promise<Set<string>
 /** The records that the new log lacks. The genesis stream is left out, because it belongs to the old incarnation. */
 async function* lacking(
   { admin, placement }: SurveyOptions,
-  applied: AppliedPartition,
+  applied: Applied,
   there: ReadonlySet<string>,
 ): AsyncGenerator<LogRecord> {
   const genesis = placement.genesisOf(applied);
@@ -163,10 +163,7 @@ async function* lacking(
 
 const STAGED_ROWS = 500;
 
-async function* stagedRecords(
-  admin: Database,
-  { topic, partition }: AppliedPartition,
-): AsyncGenerator<StagedRecord[], void> {
+async function* stagedRecords(admin: Database, { topic, partition }: Applied): AsyncGenerator<StagedRecord[], void> {
   const text = `SELECT nth, record_id AS id, key, value, headers FROM log_recovery_records
     WHERE topic = $1 AND partition = $2 AND nth > $3 ORDER BY nth LIMIT ${STAGED_ROWS}`;
   for (let [after, isFull] = [-1, true]; isFull;) {
@@ -178,7 +175,7 @@ async function* stagedRecords(
 }
 
 /** Rejects unless every record that Postgres has accepted wins in the new log too. Only then may Postgres discard its rows. */
-async function mustHoldAll({ admin, log, placement }: SurveyOptions, applied: AppliedPartition): Promise<void> {
+async function mustHoldAll({ admin, log, placement }: SurveyOptions, applied: Applied): Promise<void> {
   const left = new Set((await acceptedIds(admin, applied)).values());
   const [end] = await log.ends([applied]);
   if (!end) throw new Error(`There is no ${partitionKey(applied)}.`);
@@ -193,7 +190,7 @@ async function mustHoldAll({ admin, log, placement }: SurveyOptions, applied: Ap
 
 async function genesisIds(
   { admin }: Pick<SurveyOptions, 'admin'>,
-  { schema }: AppliedPartition,
+  { schema }: Applied,
   stream: string,
 ): Promise<string[]> {
   if (schema === undefined) return [];

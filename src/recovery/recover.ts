@@ -1,11 +1,11 @@
 import type { Faults } from '../faults.ts';
 import { forgetLogins, forgetReadModels, keepReadModels } from './consumers.ts';
-import { beginIncarnation, type NewIncarnationOptions } from './incarnation.ts';
+import { beginIncarnation, type NewLogOptions } from './incarnation.ts';
 import { noteRecovery, type Recovery, type Way } from './note.ts';
 import { type Case, type Survey, surveyLog, surveyOurs } from './survey.ts';
 import { appendTail } from './tail.ts';
 
-export interface RecoverOptions extends NewIncarnationOptions {
+export interface RecoverOptions extends NewLogOptions {
   readonly faults?: Faults;
 }
 

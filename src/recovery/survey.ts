@@ -10,7 +10,7 @@ import type { Database } from '../postgres/pool.ts';
 import { verifyPartition } from '../projections/generations/verify.ts';
 import { consumersOf, type StoredPosition } from './consumers.ts';
 import { forgetRecovery } from './note.ts';
-import { type AppliedPartition, furthestApplied, acceptedIds, typesFrom } from './furthest.ts';
+import { type Applied, furthestApplied, acceptedIds, typesFrom } from './furthest.ts';
 
 export interface SurveyOptions {
   readonly log: EventLog;
@@ -20,7 +20,7 @@ export interface SurveyOptions {
 }
 
 /** A partition of the log, compared with what Postgres has of it. */
-export interface PartitionSurvey extends AppliedPartition {
+export interface PartitionSurvey extends Applied {
   /** The end of the log's partition; 0 where the topic is missing. */
   readonly end: number;
   /** Accepted records in Postgres past the end of the log, which is too short, and their number by type. */
@@ -123,7 +123,7 @@ async function endsOf({ log, placement }: SurveyOptions, missing: readonly strin
 /** Judges the partition again, and compares every winner with the record that Postgres has accepted at its offset. */
 async function compare(
   { log, placement, admin }: SurveyOptions,
-  applied: AppliedPartition,
+  applied: Applied,
   end: Position,
   voids: readonly DeclaredVoid[],
 ): Promise<PartitionSurvey> {

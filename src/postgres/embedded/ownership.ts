@@ -18,19 +18,19 @@ export class EmbeddedPostgresInUse extends Error {
 }
 
 /** The owner of a cluster's server: there is no server, a live OpenMusic process owns it, or it outlived the one that started it. */
-export type ServerOwnership =
+export type HomeOwnership =
   | { readonly kind: 'absent' }
   | { readonly kind: 'owned'; readonly server: PidFile & { owner?: string } }
   | { readonly kind: 'left-over'; readonly server: Postmaster };
 
-const ABSENT: ServerOwnership = { kind: 'absent' };
+const ABSENT: HomeOwnership = { kind: 'absent' };
 
 /**
  * The lock decides. While a server starts no session holds it yet, so it is owned if the process that started it is alive. A server
  * whose process is not visible, as from another container, is owned if it accepts our password, or if it says that it recovers from a
  * crash: another server started beside it would write into the same files.
  */
-export async function ownershipOf(home: Home, password: string): Promise<ServerOwnership> {
+export async function ownershipOf(home: Home, password: string): Promise<HomeOwnership> {
   const server = await findPostmaster(home.cluster);
   if (server?.owner && (await isAlive(server.owner))) return { kind: 'owned', server };
   const named = server ?? (await readPidFile(home.cluster));
