@@ -116,8 +116,14 @@ describe('requests that wait for a place', () => {
     for (const n of range(3)) begin(`new ${n}`, { sender: `new ${n}` });
     for (const n of range(5)) begin(`known ${n}`, { sender: 'known', isKnown: true });
     expect(await finishAll()).toEqual([
-      ...['new 1', 'known 1', 'known 2', 'known 3', 'new 2'],
-      ...['known 4', 'known 5', 'new 3'],
+      'new 1',
+      'known 1',
+      'known 2',
+      'known 3',
+      'new 2',
+      'known 4',
+      'known 5',
+      'new 3',
     ]);
   });
 

@@ -24,7 +24,7 @@ const used = (error: Error) => database.use(() => Promise.reject(error)).catch((
 const thrownBy = (text: string) => database.query({ text }).catch((thrown: unknown) => thrown);
 
 describe('a lost connection', () => {
-  it.each([...['57P01', '57P02', '57P03', '57P05', '08000', '08003', '08006', '08P01']])(
+  it.each(['57P01', '57P02', '57P03', '57P05', '08000', '08003', '08006', '08P01'])(
     'is recognised when the server answers with %s',
     (state) => {
       expect([isConnectionLost(answered(state)), isDatabaseOutage(answered(state))]).toEqual([true, true]);
@@ -32,12 +32,11 @@ describe('a lost connection', () => {
   );
 
   it.each([
-    ...['Connection terminated', 'Connection terminated unexpectedly'],
-    ...[
-      'Connection terminated due to connection timeout',
-      'timeout exceeded when trying to connect',
-      'timeout expired',
-    ],
+    'Connection terminated',
+    'Connection terminated unexpectedly',
+    'Connection terminated due to connection timeout',
+    'timeout exceeded when trying to connect',
+    'timeout expired',
     'Client has encountered a connection error and is not queryable',
     'Client was closed and is not queryable',
   ])('is recognised when pg reports: %s', (message) => {

@@ -2,8 +2,11 @@ import type { Client } from './pool.ts';
 
 /** Limits for short statements that an operator can set for a role, a database or the server. */
 const LIMITS = [
-  ...['statement_timeout', 'transaction_timeout', 'lock_timeout'],
-  ...['idle_in_transaction_session_timeout', 'idle_session_timeout'],
+  'statement_timeout',
+  'transaction_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+  'idle_session_timeout',
 ];
 
 const LIFT = `SELECT name, setting || coalesce(' ' || unit, '') AS value, set_config(name, '0', false)

@@ -19,8 +19,11 @@ const [NONE, OFFSET_OUT_OF_RANGE, NOT_LEADER] = [0, 1, 6];
 const DAMAGES = ['CORRUPT_MESSAGE', 'UNKNOWN'];
 /** After these errors kafkajs refreshes its metadata. After other retryable errors it would restart the whole consumer. */
 const LEADS_ELSEWHERE = new Set([
-  ...['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE', 'NOT_LEADER_FOR_PARTITION'],
-  ...['FENCED_LEADER_EPOCH', 'UNKNOWN_LEADER_EPOCH'],
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_FOR_PARTITION',
+  'FENCED_LEADER_EPOCH',
+  'UNKNOWN_LEADER_EPOCH',
 ]);
 
 export const isDamage = ({ type }: BrokerError): boolean => DAMAGES.includes(type);
