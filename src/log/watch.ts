@@ -61,7 +61,10 @@ export function watchLog(options: LogWatchOptions): LogWatch {
 
   /** The owner is checked more often. A failure of that alone is reported by the next full check. */
   async function check(): Promise<void> {
-    if (Date.now() < dueAt) return void (await checkOwner().catch(() => undefined));
+    if (Date.now() < dueAt) {
+      await checkOwner().catch(() => undefined);
+      return;
+    }
     dueAt = Date.now() + everyMs;
     await checkAll();
   }

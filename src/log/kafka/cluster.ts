@@ -1,4 +1,5 @@
 import type { Kafka } from 'kafkajs';
+import { shareRunning } from '../../concurrency/single-flight.ts';
 import type { FetchedMessage } from './fetch-response.ts';
 
 /** The internal interface of kafkajs on which its consumer is built. There is no other way to fetch without a group. */
@@ -57,5 +58,8 @@ export function createCluster(kafka: Kafka): Cluster {
   const create: unknown = key && Reflect.get(kafka, key);
   if (typeof create !== 'function') throw new Error(`this kafkajs has no ${FACTORY}`);
   const options = { allowAutoTopicCreation: false, metadataMaxAge: 300_000, isolationLevel: READ_UNCOMMITTED };
-  return (create as (options: object) => Cluster)(options);
+  const cluster = (create as (options: object) => Cluster)(options);
+  // Two concurrent connects would leave a connection open that nothing closes.
+  cluster.connect = shareRunning(cluster.connect.bind(cluster));
+  return cluster;
 }

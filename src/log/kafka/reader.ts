@@ -58,19 +58,9 @@ async function forgetLeaders(cluster: Cluster, error: unknown): Promise<void> {
 const isAddress = (error: unknown): error is { host: string; port: number } =>
   error instanceof Error && 'host' in error && 'port' in error;
 
-const connecting = new WeakMap<Cluster, Promise<void>>();
-
-/** Two concurrent connects of a cluster would leave a connection open that nothing closes. */
-async function connect(cluster: Cluster): Promise<void> {
-  if (cluster.isConnected()) return;
-  const running = connecting.get(cluster) ?? cluster.connect().finally(() => connecting.delete(cluster));
-  connecting.set(cluster, running);
-  await running;
-}
-
 /** Loads the metadata, again where a partition is missing: its topic may have been given more partitions since. */
 async function loadMetadata(cluster: Cluster, partitions: readonly TopicPartition[]): Promise<void> {
-  await connect(cluster);
+  if (!cluster.isConnected()) await cluster.connect();
   await cluster.addMultipleTargetTopics([...new Set(partitions.map(({ topic }) => topic))]);
   await cluster.refreshMetadataIfNecessary();
   if (!partitions.every((each) => leaderIdOf(cluster, each))) await cluster.refreshMetadata();
