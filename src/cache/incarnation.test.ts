@@ -28,7 +28,7 @@ afterEach(async () => {
   jest.useRealTimers();
 });
 
-/** A process that has asked once. */
+/** A process that has polled once. */
 async function start(...args: Parameters<typeof startProcess>): Promise<CacheProcess> {
   const process = startProcess(...args);
   running.push(process.incarnation);
@@ -162,7 +162,7 @@ describe('beginning an incarnation', () => {
 describe('reading the cache', () => {
   it('is allowed for a second after the row was last asked for', async () => {
     const { row, id, incarnation } = await startSettled();
-    const last = now(); // a whole number of questions after the start
+    const last = now(); // a whole number of polls after the start
     row.lost = true;
     await pass(STATE_VALID_MS - ASK_MS);
     expect(incarnation.activeIncarnation()).toBe(id);

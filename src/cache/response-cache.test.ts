@@ -14,7 +14,7 @@ const never = () => new Promise<never>(() => undefined);
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
-/** What a process knows of the cache, told by the test; it stays away from a server that failed. */
+/** The incarnation as the test sets it. It becomes inactive after a failure of the server. */
 function handMade() {
   const incarnation = {
     active: INCARNATION as string | undefined,
@@ -50,7 +50,7 @@ interface World {
   readonly counts: ReturnType<typeof counting>['counts'];
 }
 
-/** Readers of a map in process, of which some calls are replaced. */
+/** A response cache over a map in process, with some of its calls replaced. */
 async function open(replaced: (memory: CacheServer) => Partial<CacheServer> = () => ({})): Promise<World> {
   const memory = createMemoryCache({ now });
   await memory.begin(INCARNATION);
@@ -68,7 +68,7 @@ const loaded = (what = answer) => jest.fn(() => Promise.resolve(what));
 const fromCache = (what: CachedResponse): CacheResult => ({ answer: what, source: 'cache' });
 const fromDatabase = (what: CachedResponse | undefined): CacheResult => ({ answer: what, source: 'database' });
 
-/** What a read gives, and after how many milliseconds. */
+/** The result of a read, and its duration in milliseconds. */
 async function timed(read: Promise<CacheResult>): Promise<{ found: CacheResult; ms: number }> {
   const began = now();
   const result = read.then((found) => ({ found, ms: now() - began }));

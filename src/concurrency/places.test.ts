@@ -2,13 +2,13 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { AppError } from '../errors.ts';
 import { type PlaceRequest, createPlaces, type PlacesOptions } from './places.ts';
 
-// Those that still wait at the end of a test must not be refused after it.
+// Requests that still wait at the end of a test must not be refused after it.
 beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate'] }));
 afterEach(() => void jest.useRealTimers());
 
 const full = () => new AppError('unavailable', 'FULL', 'There is no place.');
 
-/** Works that end when they are told to, and what became of them in order. */
+/** Work that ends when the test says so, and the outcomes in their order. */
 function workshop(options: Partial<PlacesOptions> = {}) {
   const places = createPlaces({ all: 1, waiting: 10, waitMs: 60_000, refusal: full, ...options });
   const ends = new Map<string, () => void>();
@@ -29,7 +29,7 @@ function workshop(options: Partial<PlacesOptions> = {}) {
     ends.delete(name);
     return settle();
   }
-  /** Ends what was begun first, again and again. */
+  /** Ends the work that began first, repeatedly. */
   async function finishAll(): Promise<string[]> {
     const all = await settle();
     for (let [next] = ends.keys(); next !== undefined; [next] = ends.keys()) all.push(...(await finish(next)));

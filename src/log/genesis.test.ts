@@ -30,7 +30,7 @@ function envelopeOf(record: LogRecord): Envelope {
   return reading.envelope;
 }
 
-/** A well-made record that differs in some headers or in what it says. */
+/** A valid record that differs in some headers or in its event. */
 const made = (change: Partial<Envelope>, payload: Partial<PartitionOpened> = {}): StoredRecord =>
   at(toRecord({ ...envelopeOf(written), ...change }, encodeEvent({ ...opened, ...payload })));
 

@@ -3,11 +3,11 @@ import type { QueryConfig } from 'pg';
 import { createListReaders } from './list-reader.ts';
 import type { Database } from './pool.ts';
 
-// Those that still wait at the end of a test must not be refused after it.
+// Requests that still wait at the end of a test must not be refused after it.
 beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate'] }));
 afterEach(() => void jest.useRealTimers());
 
-/** A database whose queries end when they are told to, by their text. */
+/** A database whose queries end when the test says so. They are named by their text. */
 function slowDatabase() {
   const [begun, ends] = [[] as string[], new Map<string, () => void>()];
   const query = (({ text }: QueryConfig) => {

@@ -19,7 +19,7 @@ afterAll(async () => {
 
 const coded = (code: string) => Object.assign(new Error(`read ${code}`), { code });
 const answered = (code: string) => Object.assign(new pg.DatabaseError('x', 1, 'error'), { code });
-/** As it comes from a use of a connection. */
+/** The error as a use of a connection rejects with it. */
 const used = (error: Error) => database.use(() => Promise.reject(error)).catch((thrown: unknown) => thrown);
 const thrownBy = (text: string) => database.query({ text }).catch((thrown: unknown) => thrown);
 

@@ -11,7 +11,7 @@ const at = (topic: string, partition: number): Append => ({
 const answer = (topicName: string, partition: number): RecordMetadata => ({ topicName, partition, errorCode: 0 });
 const failure = (type: string, retriable = false) => Object.assign(new Error(type), { type, retriable });
 
-/** An appender over a producer that gives these answers, one a try. */
+/** An appender over a producer that returns these answers, one for each try. */
 function scripted(...script: (RecordMetadata[] | Error)[]) {
   const tries: ProducerBatch[] = [];
   let config: ProducerConfig = {};

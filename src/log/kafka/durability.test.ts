@@ -4,7 +4,7 @@ import { durabilityOf, flushSettings } from './durability.ts';
 const flushed = { replicas: 1, settings: { 'flush.messages': '1', 'min.insync.replicas': '1' } };
 const replicated = { replicas: 3, settings: { 'min.insync.replicas': '2' } };
 const cached = { replicas: 1, settings: { 'flush.messages': '9223372036854775807' } };
-/** As Redpanda describes one: neither `flush.messages` nor `min.insync.replicas` is among its settings. */
+/** A topic as Redpanda describes it, without the settings `flush.messages` and `min.insync.replicas`. */
 const onRedpanda = (caching: string) => ({ replicas: 3, settings: { 'write.caching': caching } });
 
 it.each([

@@ -21,7 +21,7 @@ const partitionBytes = ({ error = 0, packed = Buffer.alloc(0) }: Answer, partiti
   ...[int(4, packed.length), packed],
 ];
 
-/** What kafkajs is given of each partition, all of which were asked for at 7. */
+/** The decoded response for kafkajs, by partition. Each was requested at offset 7. */
 async function decoded(...answers: readonly Answer[]) {
   const bytes = Buffer.concat([
     ...[int(4, 0), int(2, 0), int(4, 0), int(4, 1), int(2, TOPIC.length), Buffer.from(TOPIC), int(4, answers.length)],

@@ -16,13 +16,13 @@ const blank = (offset: number, last: number): FetchedMessage => ({
   entry: { blank: 'unreadable', offset, last, leaderEpoch: 7, reason: 'for a test' },
 });
 
-/** What the decoder makes of an answer with an error. */
+/** The decoder's message for an error response. */
 function refused(code: number): FetchedMessage {
   const error = handleError(code, from, false).error!;
   return { offset: String(from.offset), error, entry: refusal(error, from.offset, from.offset) };
 }
 
-/** A reader over a cluster whose leader answers so, one answer a fetch. */
+/** A reader over a cluster whose leader returns these answers, one for each fetch. */
 function scripted(...script: (FetchedMessage[] | Error)[]) {
   const refreshMetadata = jest.fn(() => Promise.resolve());
   const highWatermark = '10';
