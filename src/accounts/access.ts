@@ -1,5 +1,6 @@
 import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { sleep } from '../concurrency/sleep.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
 import type { Account, AccountRole, VersionedAccount } from './accounts.ts';
 import { SPARE_SECONDS } from './token-age.ts';

@@ -1,4 +1,4 @@
-import type { Claim } from '../concurrency/places.ts';
+import type { PlaceRequest } from '../concurrency/places.ts';
 
 /** A counter of recent wrong passwords. */
 export interface Guesses {
@@ -12,7 +12,7 @@ export interface Guesses {
 export type GuessesUnder = (name: string) => Guesses;
 
 /** A request that gives a password. */
-export interface PasswordAttempt extends Pick<Claim, 'sender' | 'network' | 'signal'> {
+export interface PasswordAttempt extends Pick<PlaceRequest, 'sender' | 'network' | 'signal'> {
   readonly guesses: GuessesUnder;
   /** The session that the request comes with, if any. */
   readonly session?: { readonly accountId: string; readonly sessionId: string } | undefined;

@@ -1,19 +1,19 @@
 import { hash, verify } from '@node-rs/argon2';
 import { availableParallelism } from 'node:os';
 import { AppError } from '../errors.ts';
-import { type Claim, createPlaces } from '../concurrency/places.ts';
+import { type PlaceRequest, createPlaces } from '../concurrency/places.ts';
 
 /** OWASP's minimum for argon2id: 19 MiB, two passes, one lane. */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
 /** A claim that is checked again when its turn comes. */
-export interface GuardedClaim extends Claim {
+export interface GuardedClaim extends PlaceRequest {
   mayBegin?(): Promise<void>;
 }
 
 export interface Passwords {
   /** Resolves to the hash in PHC format, with its salt and parameters. */
-  hash(password: string, claim?: Claim): Promise<string>;
+  hash(password: string, claim?: PlaceRequest): Promise<string>;
   /** Without a hash to compare with it takes as long, and resolves to false. */
   matches(password: string, hashed: string | undefined, claim?: GuardedClaim): Promise<boolean>;
 }
@@ -32,7 +32,7 @@ const THREADS = 3;
 /** About two seconds of work for one core. */
 const CAPACITY = 64;
 const WAIT_MS = 10_000;
-const UNNAMED: Claim = { sender: '' };
+const UNNAMED: PlaceRequest = { sender: '' };
 
 export const tooManyLogins = () =>
   new AppError('unavailable', 'TOO_MANY_LOGINS', 'Too many logins and registrations at the moment. Please try again.', {

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { unavailable } from '../errors.ts';
-import type { Claim, Places } from '../concurrency/places.ts';
+import type { PlaceRequest, Places } from '../concurrency/places.ts';
 import { callerOf } from './auth.ts';
 import { networkOf, senderOf } from './rate-limits.ts';
 
@@ -11,7 +11,7 @@ export const tooManyAtOnce = (message: string) => () =>
   unavailable('TOO_MANY_AT_ONCE', message, undefined, RETRY_AFTER_SECONDS);
 
 /** A claim of the client's address, which ends when its answer was sent. */
-export const claimOf = (reply: FastifyReply): Claim => ({
+export const claimOf = (reply: FastifyReply): PlaceRequest => ({
   sender: senderOf(reply.request),
   network: networkOf(reply.request),
   signal: departureOf(reply),
@@ -19,7 +19,7 @@ export const claimOf = (reply: FastifyReply): Claim => ({
 });
 
 /** The same for an account, from any address. */
-export const accountClaim = (reply: FastifyReply): Claim => ({
+export const accountClaim = (reply: FastifyReply): PlaceRequest => ({
   ...claimOf(reply),
   sender: callerOf(reply.request),
   network: undefined,
@@ -37,7 +37,7 @@ function departureOf({ raw }: FastifyReply): AbortSignal {
 }
 
 /** Takes a place until the answer was sent or the client disconnected. */
-export async function placeFor(places: Places, claim: Claim): Promise<void> {
+export async function placeFor(places: Places, claim: PlaceRequest): Promise<void> {
   const leave = await places.take(claim);
   if (claim.signal?.aborted) leave();
   claim.signal?.addEventListener('abort', leave);

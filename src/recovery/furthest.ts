@@ -4,7 +4,7 @@ import { partitionKey, type TopicPartition } from '../events/record.ts';
 import type { Database } from '../postgres/pool.ts';
 import { type Generation, listGenerations } from '../projections/generations/generations.ts';
 
-/** How far Postgres has applied a partition, and the schema of the read models that have come so far. */
+/** The checkpoint of a partition, and the schema of the read models that have reached it. */
 export interface Applied extends TopicPartition {
   /** Offset of the next record to apply; 0 where nothing is applied. */
   readonly next: number;
@@ -14,13 +14,13 @@ export interface Applied extends TopicPartition {
 
 const ROWS = 500;
 
-export const servedBuilds = async (database: Database): Promise<Generation[]> =>
+export const servingGenerations = async (database: Database): Promise<Generation[]> =>
   (await database.use(listGenerations)).filter(({ state }) => state === 'serving');
 
-/** Of every partition the read models that have applied most of it. Several are served while a rebuild takes over. */
+/** For every partition, the read models that have applied most of it. Several serve while a rebuild takes over. */
 export async function furthestApplied(database: Database, placement: Placement): Promise<Applied[]> {
   const furthest = new Map<string, Applied>();
-  for (const { schema } of await servedBuilds(database)) {
+  for (const { schema } of await servingGenerations(database)) {
     const text = `SELECT topic, partition, next FROM "${schema}".checkpoints`;
     for (const row of await database.query<TopicPartition & { next: number }>({ text })) {
       const key = partitionKey(row);
@@ -30,8 +30,8 @@ export async function furthestApplied(database: Database, placement: Placement):
   return placement.all.map((where) => furthest.get(partitionKey(where)) ?? { ...where, next: 0, schema: undefined });
 }
 
-/** Offset and id of every record of the partition that Postgres has accepted before `next`. */
-export async function knownIds(
+/** The id by offset of every record of the partition that Postgres has accepted before `next`. */
+export async function acceptedIds(
   database: Database,
   { schema, topic, partition, next }: Applied,
 ): Promise<Map<number, string>> {
@@ -40,13 +40,13 @@ export async function knownIds(
   return new Map(rows.map(({ offset, id }) => [offset, id]));
 }
 
-/** Those at `from` and after it, in the order of the log, some at a time. */
-export async function* knownFrom(
+/** The accepted records from `from` on, in the order of the log, 500 at a time. */
+export async function* acceptedFrom(
   database: Database,
   { schema, topic, partition }: Applied,
   from: number,
 ): AsyncGenerator<IndexedRecord[], void> {
-  if (schema === undefined) throw new Error(`Postgres has nothing of ${partitionKey({ topic, partition })}.`);
+  if (schema === undefined) throw new Error(`Postgres has no records of ${partitionKey({ topic, partition })}.`);
   for (let [next, isFull] = [from, true]; isFull;) {
     const rows = await recordsFrom(database, { schema, topic, partition }, next, ROWS);
     yield rows;
@@ -55,7 +55,7 @@ export async function* knownFrom(
   }
 }
 
-/** Events at `from` and after it, counted by type. */
+/** The number of events from `from` on, by type. */
 export async function typesFrom(
   database: Database,
   { schema, topic, partition }: Applied,

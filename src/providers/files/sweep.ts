@@ -1,5 +1,6 @@
 import { reasonOf } from '../../errors.ts';
-import { hourly, type sleep, type Stoppable } from '../../lifecycle.ts';
+import type { sleep } from '../../concurrency/sleep.ts';
+import { hourly, type Stoppable } from '../../lifecycle.ts';
 import { PART } from '../durable-file.ts';
 import type { Files } from './files.ts';
 
