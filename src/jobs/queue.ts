@@ -1,5 +1,6 @@
 import type { JobRequest, Repeat } from '../events/jobs.ts';
-import type { Applied, Projection, Rows } from '../projections/engine/projection.ts';
+import type { AppliedEvent, Projection } from '../projections/engine/projection.ts';
+import type { TableChanges } from '../projections/engine/table.ts';
 
 /** Which jobs a consumer group works on: a pure function of what was asked for. */
 export interface QueueScope {
@@ -124,7 +125,7 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
   CREATE INDEX job_queue_due ON job_queue (lane, owner_id, priority DESC, run_at, job_id) WHERE state = 'waiting' AND due;
   CREATE INDEX job_queue_later ON job_queue (run_at, job_id) WHERE state = 'waiting' AND NOT due;
   CREATE INDEX job_queue_running ON job_queue (job_id) WHERE state = 'running'`,
-  apply({ stream, version, time, event }: Applied, rows: Rows): void {
+  apply({ stream, version, time, event }: AppliedEvent, rows: TableChanges): void {
     switch (event.type) {
       case 'JobRequested':
         if (holds(event.request)) rows.put(rowOf(stream, version, time, event.request));

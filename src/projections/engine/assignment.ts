@@ -20,7 +20,7 @@ export interface AssignmentOptions {
 const HEADS_REMEMBERED = 20_000;
 
 /** The partitions that a projector has, and how each of them begins, stops and goes on. */
-export class Assignment {
+export class ProjectorAssignment {
   readonly #options: AssignmentOptions;
   #states = new Map<string, PartitionState>();
   #rules: LogRules;

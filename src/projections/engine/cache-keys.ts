@@ -1,5 +1,5 @@
 import type { CacheEntry } from '../../cache/cache.ts';
-import type { Applied } from './projection.ts';
+import type { AppliedEvent } from './projection.ts';
 
 /** Changes of songs as playlists and albums show them, of albums as songs show them, of playlists as lists show them. */
 const EPOCHS = { songs: 'songs', albums: 'albums', playlists: 'playlists' } as const;
@@ -27,7 +27,7 @@ export const cached = {
  * Keys of what an event changes. What begins has no answer yet that could be cached, and is in none of another thing but
  * those named here.
  */
-export function invalidatedKeys({ stream, event }: Applied): readonly string[] {
+export function invalidatedKeys({ stream, event }: AppliedEvent): readonly string[] {
   switch (event.type) {
     case 'AlbumCreated':
     case 'PartitionOpened':

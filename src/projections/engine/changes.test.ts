@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from '@jest/globals';
 import { type BulkWrite, Changes } from './changes.ts';
-import type { Rows, Table, Value } from './projection.ts';
+import type { Columns, Table, TableChanges, WrittenRow } from './table.ts';
 
 const table: Table = { name: 'things', columns: { id: 'text', a: 'integer', b: 'integer' } };
 interface Row {
@@ -17,14 +17,14 @@ function fold(actions: readonly Action[]) {
   return changes.writes().map(({ kind, columns, rows }) => ({ kind, columns, rows }));
 }
 
-function act(rows: Omit<Rows, 'add'>, action: Action): void {
+function act(rows: Omit<TableChanges, 'add'>, action: Action): void {
   if ('put' in action) rows.put({ ...action.put });
   else if ('patch' in action) rows.patch(action.patch[0], { ...action.patch[1] });
   else rows.remove(action.remove);
 }
 
 /** What a table does, one action at a time. */
-class Plain implements Omit<Rows, 'add'> {
+class Plain implements Omit<TableChanges, 'add'> {
   readonly rows: Map<string, Row>;
   constructor(rows: Iterable<[string, Row]>) {
     this.rows = new Map(rows);
@@ -111,7 +111,7 @@ it('counters are added up, per key', () => {
   ]);
 });
 
-function perform(rows: Omit<Rows, 'add'>, kind: BulkWrite['kind'], row: Readonly<Record<string, Value>>): void {
+function perform(rows: Omit<TableChanges, 'add'>, kind: BulkWrite['kind'], row: WrittenRow<Columns>): void {
   if (kind === 'put') rows.put(row);
   else if (kind === 'patch') rows.patch(String(row.id), row);
   else rows.remove(String(row.id));

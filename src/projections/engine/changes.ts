@@ -1,6 +1,8 @@
-import { keyOf, type Rows, type Table, type Value } from './projection.ts';
+import { type Columns, keyOf, type Table, type TableChanges, type WrittenRow } from './table.ts';
 
-type Row = Readonly<Record<string, Value>>;
+/** Of any table. */
+type Row = WrittenRow<Columns>;
+
 interface Change {
   readonly kind: BulkWrite['kind'];
   readonly row: Row;
@@ -16,7 +18,7 @@ export interface BulkWrite {
 }
 
 /** Folds changes per key, so that every row is written at most once however many events touched it. */
-export class Changes implements Rows {
+export class Changes implements TableChanges {
   readonly #table: Table;
   readonly #key: string;
   readonly #changes = new Map<string, Change>();

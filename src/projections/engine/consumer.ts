@@ -30,14 +30,14 @@ export interface ConsumerOptions {
   readonly consumers: Consumers;
 }
 
-export interface Consumer extends Stoppable {
+export interface ProjectorConsumer extends Stoppable {
   health(): ConsumerHealth;
 }
 
 const LOOK_EVERY_MS = 1_000;
 
 /** A member of a consumer group that applies the log by the rule, and is seen in metrics and probes while it does. */
-export async function startConsumer(options: ConsumerOptions): Promise<Consumer> {
+export async function startConsumer(options: ConsumerOptions): Promise<ProjectorConsumer> {
   const { group, topics, log, consumers, onCrash } = options;
   const endsAtStart = await log.ends(options.partitions);
   const progress = { at: Date.now() };

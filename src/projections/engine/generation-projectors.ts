@@ -8,8 +8,8 @@ import {
   type GenerationProjectorOptions,
   startGenerationProjector,
 } from './generation-projector.ts';
-import { type Generation, retireOlder, servingBuilds } from '../generations/generations.ts';
-import { ensureBuild } from '../generations/rebuild.ts';
+import { type Generation, retireOlder, servingGenerations } from '../generations/generations.ts';
+import { ensureGeneration } from '../generations/rebuild.ts';
 
 export interface GenerationProjectorsOptions extends GenerationProjectorOptions {
   /** Not bound to a generation. */
@@ -34,11 +34,11 @@ export async function startGenerationProjectors(options: GenerationProjectorsOpt
   const { admin, version, placement, logger } = options;
   const feeds = new Map<number, GenerationProjector>();
   const stopping = new AbortController();
-  await ensureBuild(options, stopping.signal);
+  await ensureGeneration(options, stopping.signal);
   await follow();
 
   async function follow(): Promise<void> {
-    const serving = await admin.use((client) => servingBuilds(client, version));
+    const serving = await admin.use((client) => servingGenerations(client, version));
     const [newest] = serving;
     for (const generation of serving) if (!feeds.has(generation.id)) await begin(generation);
     for (const [id, feed] of feeds) if (!serving.some((each) => each.id === id)) await end(id, feed);

@@ -3,7 +3,7 @@ import { reasonOf } from '../../errors.ts';
 import { constraintOf, type Database, sqlState, transaction } from '../../postgres/pool.ts';
 import { Changes } from './changes.ts';
 import { type StreamIndex, streamEvents } from '../../event-store/stream-index.ts';
-import type { Applied, Projection } from './projection.ts';
+import type { AppliedEvent, Projection } from './projection.ts';
 import { CACHE_CHANGED, commitStatement, MISSED } from './statement.ts';
 import { type CommitOutcome, Poison, type ProjectionStore } from './store.ts';
 import type { Accepted, ExpectedCheckpoint, StoredCheckpoint, StreamHead } from '../../event-store/judgement.ts';
@@ -97,7 +97,7 @@ const refusalBy =
   };
 
 /** The changes that events make to each projection's table. */
-export function changesOf(projections: readonly Projection[], events: readonly Applied[]): Changes[] {
+export function changesOf(projections: readonly Projection[], events: readonly AppliedEvent[]): Changes[] {
   return projections.map((projection) => {
     const changes = new Changes(projection.table);
     for (const event of events) projection.apply(event, changes);
@@ -105,7 +105,7 @@ export function changesOf(projections: readonly Projection[], events: readonly A
   });
 }
 
-export function appliedOf({ envelope, payload }: Accepted): Applied[] {
+export function appliedOf({ envelope, payload }: Accepted): AppliedEvent[] {
   if (typeof payload === 'string' || 'poison' in payload) return [];
   const { stream, version, time, actor } = envelope;
   return [{ stream, version, time, actor, event: payload.event }];

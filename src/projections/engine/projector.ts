@@ -2,7 +2,7 @@ import type { Faults } from '../../faults.ts';
 import type { DeliveryContext, Next, Slice, SubscriptionHandler } from '../../log/event-log.ts';
 import { createApplier, type ProjectorObserver } from './apply.ts';
 import type { Rule } from '../../event-store/arbitrate.ts';
-import { Assignment, type AssignmentOptions } from './assignment.ts';
+import { ProjectorAssignment, type AssignmentOptions } from './assignment.ts';
 import type { PartitionBatch } from '../../event-store/judge.ts';
 import type { PartitionState } from '../../event-store/partition-state.ts';
 import type { ProjectionStore } from './store.ts';
@@ -16,7 +16,7 @@ export interface ProjectorOptions extends AssignmentOptions {
 }
 
 export type Projector = SubscriptionHandler &
-  Pick<Assignment, 'stopped' | 'positions' | 'retryStopped' | 'compareEnds'> & {
+  Pick<ProjectorAssignment, 'stopped' | 'positions' | 'retryStopped' | 'compareEnds'> & {
     /** Resolves when the observer has heard of everything that was committed. */
     told(): Promise<void>;
   };
@@ -28,7 +28,7 @@ export type Projector = SubscriptionHandler &
  */
 export function createProjector(options: ProjectorOptions): Projector {
   const { store, observer, rule, faults = {} } = options;
-  const assignment = new Assignment(options);
+  const assignment = new ProjectorAssignment(options);
   const { apply, told } = createApplier({
     store,
     observer,

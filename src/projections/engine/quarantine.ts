@@ -4,7 +4,7 @@ import { type Client, type Database, transaction } from '../../postgres/pool.ts'
 import { eventOf } from '../../event-store/judge.ts';
 import { mustStay } from './cache-row.ts';
 import { changesOf, isPoison } from './postgres-store.ts';
-import type { Applied, Projection } from './projection.ts';
+import type { AppliedEvent, Projection } from './projection.ts';
 import { bulkSql } from './statement.ts';
 
 /** A stream that is closed because an accepted record of it could not be decoded or applied. */
@@ -91,7 +91,7 @@ async function tryApply(
 
 class Undecodable extends Error {}
 
-function toApplied(stream: string, { version, type, headers, value }: Kept): Applied {
+function toApplied(stream: string, { version, type, headers, value }: Kept): AppliedEvent {
   try {
     const { ce_time: time = '', ce_actor: actor = '' } = headers;
     return { stream, version, time, actor, event: eventOf({ key: stream, headers, value }, type) };
@@ -100,7 +100,7 @@ function toApplied(stream: string, { version, type, headers, value }: Kept): App
   }
 }
 
-async function applyEvents(client: Client, projections: readonly Projection[], events: readonly Applied[]) {
+async function applyEvents(client: Client, projections: readonly Projection[], events: readonly AppliedEvent[]) {
   for (const write of changesOf(projections, events).flatMap((changes) => changes.writes())) {
     const text = `WITH gate AS (SELECT true AS open) ${bulkSql(write).replaceAll('$n', '$1')}`;
     await client.query(text, [JSON.stringify(write.rows)]);

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { claim } from '../../../test/support/core.ts';
 import { readEnvelope } from '../../events/envelope.ts';
 import type { BulkWrite } from './changes.ts';
-import type { Table } from './projection.ts';
+import type { Table } from './table.ts';
 import { streamEvents } from '../../event-store/stream-index.ts';
 import { bulkSql, commitStatement } from './statement.ts';
 import type { Accepted, Checkpoint } from '../../event-store/judgement.ts';

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { QueryConfig } from 'pg';
 import type { BulkWrite } from './changes.ts';
 import { CLOCK } from './cache-row.ts';
-import { keyOf } from './projection.ts';
+import { keyOf } from './table.ts';
 import type { StreamIndex } from '../../event-store/stream-index.ts';
 import type { CacheGuard, Commit } from './store.ts';
 import type { Accepted } from '../../event-store/judgement.ts';

@@ -3,7 +3,7 @@ import type { Position } from '../../events/record.ts';
 import { sleep } from '../../lifecycle.ts';
 import type { PostgresConnection } from '../../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../../postgres/pool.ts';
-import { type Generation, holdGeneration, servingBuilds } from './generations.ts';
+import { type Generation, holdGeneration, servingGenerations } from './generations.ts';
 import { guardOf, guardPause, passGuard } from './guard.ts';
 
 export interface ReadModelOptions {
@@ -34,7 +34,7 @@ const GUARD_TRIES = 200;
 export function openReadModel(options: ReadModelOptions): ReadModel {
   const stopping = new AbortController();
   const { promise: firstBuild, resolve: isReady } = Promise.withResolvers<void>();
-  let current: BuildReader | undefined;
+  let current: GenerationReader | undefined;
 
   async function follow(): Promise<void> {
     let lastTrouble = '';
@@ -51,9 +51,9 @@ export function openReadModel(options: ReadModelOptions): ReadModel {
   }
 
   async function switchToNewest(): Promise<void> {
-    const [newest] = await options.admin.use((client) => servingBuilds(client, options.version));
+    const [newest] = await options.admin.use((client) => servingGenerations(client, options.version));
     if (!newest || newest.id === current?.generation.id) return current?.keepAnchor();
-    const next = openBuild(options, newest, stopping.signal);
+    const next = openGenerationReader(options, newest, stopping.signal);
     try {
       await next.keepAnchor();
     } catch (error) {
@@ -87,7 +87,7 @@ export function openReadModel(options: ReadModelOptions): ReadModel {
   };
 }
 
-interface BuildReader {
+interface GenerationReader {
   readonly generation: Generation;
   readonly database: Database;
   isHeld(): boolean;
@@ -100,7 +100,11 @@ interface BuildReader {
  * Connections to one build. Each holds the build and passes the guard before its first use. The first one, and the first
  * after none was left, also waits for the ends of the log: until then nobody waited for this build before answering.
  */
-function openBuild(options: ReadModelOptions, generation: Generation, signal: AbortSignal): BuildReader {
+function openGenerationReader(
+  options: ReadModelOptions,
+  generation: Generation,
+  signal: AbortSignal,
+): GenerationReader {
   const { connection, namespace, ends, max } = options;
   const held = new Set<Client>();
 

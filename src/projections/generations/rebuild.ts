@@ -5,7 +5,7 @@ import { type Client, type Database, transaction } from '../../postgres/pool.ts'
 import { sleep } from '../../lifecycle.ts';
 import { differences, tableChecksums } from './checksums.ts';
 import { type ApplyOptions, openProjectorDatabase, projectorOf } from '../engine/generation-projector.ts';
-import { createBuild, type Generation, listGenerations, retireOlder, servingBuilds } from './generations.ts';
+import { createGeneration, type Generation, listGenerations, retireOlder, servingGenerations } from './generations.ts';
 import type { Projector } from '../engine/projector.ts';
 import { withRebuildLock } from './rebuild-lock.ts';
 
@@ -31,13 +31,13 @@ export interface RebuildResult {
 const BYTES_A_READ = 4 * 1024 * 1024;
 
 /** Makes and serves a first build of the version where there is none; waits while another process makes it. */
-export async function ensureBuild(options: RebuildOptions, signal: AbortSignal): Promise<void> {
+export async function ensureGeneration(options: RebuildOptions, signal: AbortSignal): Promise<void> {
   const { admin, placement, version } = options;
-  const isServed = async (client: Client) => (await servingBuilds(client, version)).length > 0;
+  const isServed = async (client: Client) => (await servingGenerations(client, version)).length > 0;
   if (await admin.use(isServed)) return;
   await admin.use((client) =>
     withRebuildLock(client, placement.namespace, { waits: true, signal }, async () => {
-      if (!(await isServed(client))) await buildAndServe(options, client, signal);
+      if (!(await isServed(client))) await makeAndServe(options, client, signal);
     }),
   );
 }
@@ -49,17 +49,15 @@ export async function ensureBuild(options: RebuildOptions, signal: AbortSignal):
 export function rebuild(options: RebuildOptions, signal: AbortSignal): Promise<RebuildResult> {
   const { admin, placement } = options;
   return admin.use((client) =>
-    withRebuildLock(client, placement.namespace, { waits: false, signal }, () =>
-      buildAndServe(options, client, signal),
-    ),
+    withRebuildLock(client, placement.namespace, { waits: false, signal }, () => makeAndServe(options, client, signal)),
   );
 }
 
-async function buildAndServe(options: RebuildOptions, client: Client, signal: AbortSignal): Promise<RebuildResult> {
+async function makeAndServe(options: RebuildOptions, client: Client, signal: AbortSignal): Promise<RebuildResult> {
   const began = Date.now();
   await dropAbandoned(client, options.version);
-  const [live] = await servingBuilds(client, options.version);
-  const generation = await createBuild(client, options);
+  const [live] = await servingGenerations(client, options.version);
+  const generation = await createGeneration(client, options);
   const database = openProjectorDatabase(options, generation);
   try {
     const replay = await startReplay(options, projectorOf(options, database), signal);
