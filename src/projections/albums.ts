@@ -19,7 +19,7 @@ export interface AlbumView {
   };
 }
 
-/** Songs that are read with the album they are on. */
+/** How many songs are read with their album. */
 const MAX_SONGS = 1_000;
 
 const albumTable = table(
@@ -58,7 +58,7 @@ const FIRST_SONGS = upToBytes(`SELECT id, title, performer FROM songs WHERE albu
   'performer',
 ]);
 
-/** An album with its songs as they are now. A row for each song is cheaper than one with all of them as JSON. */
+/** An album with its songs as they are now. One row for each song is cheaper than one row with all of them as JSON. */
 export async function findAlbum(database: Database, id: string): Promise<AlbumView | undefined> {
   const rows = await database.query<SongRow>({
     name: 'find-album',
@@ -76,7 +76,7 @@ export async function findAlbum(database: Database, id: string): Promise<AlbumVi
   return { version, album: { ...album, songs } };
 }
 
-/** The songs of an album by id, however many there are. */
+/** All songs of an album, by id. */
 export function songsOfAlbum({ query }: ListReader, id: string): List<SongSummary> {
   const keysAfter = async (last = '') => {
     const text = `SELECT id FROM songs WHERE album_id = $1 AND (id || '') > $2 ORDER BY id LIMIT ${MAX_KEYS}`;

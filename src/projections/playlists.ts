@@ -25,7 +25,7 @@ export interface PlaylistView {
   };
 }
 
-/** Songs that are read with their playlist, and playlists that are read at once. */
+/** How many songs are read with their playlist, and how many playlists are read at once. */
 const MAX_ROWS = 1_000;
 
 const playlistTable = table(
@@ -92,7 +92,7 @@ export async function findPlaylist(database: Database, id: string): Promise<Play
 
 type EntryRow = RowOf<typeof entryTable, 'id' | 'order_key' | 'song_id'>;
 
-/** The songs of a playlist in its order, however many there are. */
+/** All songs of a playlist, in its order. */
 export function songsOfPlaylist({ query }: ListReader, id: string): List<SongSummary> {
   const keysAfter = (last?: EntryRow) =>
     query<EntryRow>({
@@ -138,7 +138,7 @@ export async function playlistsOf({ query }: Pick<Database, 'query'>, account: s
   return areAll(rows, MAX_ROWS) ? rows.map(({ id, name, username }) => ({ id, name, username })) : undefined;
 }
 
-/** The playlists that an account may read, however many there are. */
+/** All playlists that an account may read, by id. */
 export const allPlaylistsOf = ({ query }: ListReader, account: string): List<PlaylistSummary> =>
   byKey((most, last) =>
     query<PlaylistSummary>({

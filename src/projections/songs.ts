@@ -16,12 +16,12 @@ export interface SongSummary {
 export interface SongView {
   /** Version of the song's stream. */
   readonly version: number;
-  /** `albumId` is null as soon as the album is gone. */
+  /** `albumId` is null once the album is deleted. */
   readonly song: { readonly id: string } & SongDetails;
 }
 
 export interface SongFilter {
-  /** Substrings, compared as `fold` has them, combined with AND; an empty one matches all. */
+  /** Substrings, compared after `fold`, combined with AND; an empty one matches all. */
   readonly title?: string;
   readonly performer?: string;
   /** Only songs whose id is greater. */
@@ -88,8 +88,8 @@ export async function findSong(database: Database, id: string): Promise<SongView
 }
 
 /**
- * Finds what events of playlists say of songs, by id; undefined when there is no such song. All that are asked for in one
- * turn of the event loop share a query, which begins after the last of them was asked for.
+ * Finds by id what events of playlists record of a song; undefined when there is no such song. All calls in one turn of the
+ * event loop share a query, which begins after the last of them.
  */
 export function songMentions(database: Database): (id: string) => Promise<SongMention | undefined> {
   const mentionsOf = async (ids: readonly string[]) => {
@@ -107,9 +107,9 @@ export function songMentions(database: Database): (id: string) => Promise<SongMe
 export type SongMention = Pick<SongDetails, 'title' | 'performer' | 'year'>;
 
 /**
- * Songs by id. Each of them that was there all the while is listed once. What an index can find is found once, whole when it
- * is little; of what is much the ids are found next. What is more than that is most of the catalog, or cannot be found by an
- * index: it is read from one end to the other, some songs at a time.
+ * Matching songs by id. A song that exists during the whole read is listed once. A few songs that the index finds are read in
+ * one query; of more songs the ids are read first. A search that matches more than MAX_KEYS songs, or that no index can answer,
+ * reads the catalog from one end to the other, some songs at a time.
  */
 export function searchSongs(lists: ListReader, asked: SongFilter): List<SongSummary> {
   const filter = foldedFilter(asked);
@@ -130,13 +130,13 @@ export function searchSongs(lists: ListReader, asked: SongFilter): List<SongSumm
 }
 
 interface FoundSong extends SongSummary {
-  /** Of all that were found; no further than MAX_KEYS + 1. */
+  /** How many songs were found; counted no further than MAX_KEYS + 1. */
   readonly count: number;
 }
 
 type Read = Database['query'];
 
-/** The filter of a search, its texts as they are compared: what follows is given no other. */
+/** The filter of a search with folded texts. The functions below take no other. */
 const foldedFilter = ({ title = '', performer = '', after }: SongFilter): SongFilter => ({
   title: fold(title),
   performer: fold(performer),
@@ -147,8 +147,8 @@ const foldedFilter = ({ title = '', performer = '', after }: SongFilter): SongFi
 export const searchFor = (filter: SongFilter, most: number): QueryConfig => foundAtOnce(foldedFilter(filter), most);
 
 /**
- * The parts of it are planned each for itself, so that the limit does not talk the planner into reading songs by id until enough
- * of them match.
+ * MATERIALIZED plans the parts separately. Otherwise the limit would make the planner read songs by id until enough of them
+ * match.
  */
 function foundAtOnce(filter: SongFilter, most: number): QueryConfig {
   const { values, given } = createValues();
@@ -158,7 +158,7 @@ function foundAtOnce(filter: SongFilter, most: number): QueryConfig {
   return { name: `search-songs ${shapeOf(filter)}`, text, values };
 }
 
-/** Songs whose ids the index finds, in one go. */
+/** Songs whose ids the index finds in one query. */
 function foundSongs({ query }: ListReader, filter: SongFilter): List<SongSummary> {
   const keysAfter = async (last = filter.after) => {
     const { values, given } = createValues();
@@ -171,7 +171,7 @@ function foundSongs({ query }: ListReader, filter: SongFilter): List<SongSummary
   return byFoundKeys(keysAfter, (ids) => songsById(query, ids, { ...filter, after: undefined }));
 }
 
-/** Those of the songs that are there and match, by id. */
+/** Of these songs, those that exist and match, by id. */
 export function songsById(
   read: Read,
   ids: readonly string[],
@@ -190,10 +190,10 @@ export function songsById(
   });
 }
 
-/** Songs that one step of a walk compares: the time of a step is bounded, however few of them match. */
+/** How many songs one step of a walk compares. This bounds the time of a step when few of them match. */
 const STEP = 5_000;
 
-/** Where a step ended is its last row, without a song. */
+/** The last row of a step has no song; it says where the step ended. */
 interface Step {
   readonly id: string | null;
   readonly title: string | null;
@@ -201,7 +201,7 @@ interface Step {
   readonly count: number;
 }
 
-/** All songs from one end to the other, and of them those that match. */
+/** Reads all songs from one end to the other and lists those that match. */
 function walk({ first, query }: ListReader, filter: SongFilter): List<SongSummary> {
   let [read, after, isOver] = [first, filter.after ?? '', false];
   return {
@@ -245,7 +245,7 @@ function createValues() {
 
 type Given = (value: unknown) => string;
 
-/** SQL of what songs must fulfil. As an expression a column is not looked up in the index. */
+/** SQL of the conditions. A column in an expression is not looked up in the index. */
 function conditionsOf({ title, performer, after }: SongFilter, given: Given, how: 'indexed' | 'compared'): string {
   const contains = (column: string, text: string | undefined) => {
     if (!text) return [];
@@ -259,7 +259,7 @@ function conditionsOf({ title, performer, after }: SongFilter, given: Given, how
   return conditions.length > 0 ? conditions.join(' AND ') : 'true';
 }
 
-/** Names the text of a statement: its conditions depend on nothing else. */
+/** Names the text of a statement. The text of its conditions depends on nothing else. */
 const shapeOf = ({ title, performer, after }: SongFilter): string =>
   [title, performer]
     .map((text = '') => (text === '' ? '-' : `${Number(hasTrigrams(text))}${slicesOf(text).length}`))
@@ -268,8 +268,8 @@ const shapeOf = ({ title, performer, after }: SongFilter): string =>
 const isIndexed = ({ title = '', performer = '' }: SongFilter) => hasTrigrams(title) || hasTrigrams(performer);
 
 /**
- * Whether a pattern has three letters in a row for the index to find, a space beside a word counted as one. Without any it
- * would look through all of its entries.
+ * Whether a pattern has three letters in a row that the index can find; a space beside a word counts as one. Without them a
+ * search reads all entries of the index.
  */
 const hasTrigrams = (text: string): boolean =>
   /[\p{L}\p{N}]{3}|[\p{L}\p{N}]{2}[^\p{L}\p{N}]|[^\p{L}\p{N}][\p{L}\p{N}]/u.test(text);
@@ -278,8 +278,8 @@ const SLICES = 3;
 const SLICE_LENGTH = 5;
 
 /**
- * Parts of a long text, evenly from all of it, to be looked up in the index instead of the whole: there every three
- * letters cost a list as long as they are common, and a few of them leave few songs to compare. None of a short text.
+ * Evenly spaced parts of a long text. The index looks up these instead of the whole text, because every three letters cost
+ * reading a list that is long when they are common, and a few parts already leave few songs to compare. A short text has none.
  */
 function slicesOf(text: string): string[] {
   const letters = Array.from(text);

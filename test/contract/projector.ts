@@ -235,7 +235,7 @@ export function projectorSuite(source: LogSource): void {
       await core.append(core.catalog(0), claim({ stream, version: 2, prev: records[0]!.id }), records[2]!);
       await zombie.catchUp();
       expect(await acceptedOf(core, stream)).toEqual(records.map(({ id }, index) => [index + 1, id]));
-      expect(pause.outcomes.at(-1)).toEqual({ sole: true });
+      expect(pause.outcomes.at(-1)).toEqual({ onlyServing: true });
     });
 
     it('so that heads remembered before a miss judge nothing after it', async () => {

@@ -210,7 +210,7 @@ describe('a rebuild', () => {
     await api.createAlbum();
     await core.starve();
     await core.append(core.catalog(0), claim({ stream: core.streamIn(0) }));
-    await expect(rebuildOf(core)).rejects.toThrow('has yet to apply 1 records that the new build has');
+    await expect(rebuildOf(core)).rejects.toThrow('has yet to apply 1 records that the new generation has');
     await core.feed();
     expect(await rebuildOf(core)).toMatchObject({ differences: [], served: true });
   });

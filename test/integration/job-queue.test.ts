@@ -355,7 +355,7 @@ describe('the first valid claim wins here as everywhere', () => {
     await append(request!, ...claims(other, [requested()]));
     await member.catchUp();
     expect(outcomes).toContain('not-new');
-    expect(outcomes.at(-1)).toMatchObject({ sole: true });
+    expect(outcomes.at(-1)).toMatchObject({ onlyServing: true });
     expect(await mine(stream)).toMatchObject({ row: { version: 2, state: 'running' }, head: { record_id: start!.id } });
     expect((await mine(other)).row).toMatchObject({ version: 1 });
   });

@@ -23,7 +23,7 @@ function act(rows: Omit<TableChanges, 'add'>, action: Action): void {
   else rows.remove(action.remove);
 }
 
-/** What a table does, one action at a time. */
+/** A table that performs one action at a time. */
 class Plain implements Omit<TableChanges, 'add'> {
   readonly rows: Map<string, Row>;
   constructor(rows: Iterable<[string, Row]>) {
@@ -43,30 +43,30 @@ class Plain implements Omit<TableChanges, 'add'> {
 
 describe('changes', () => {
   it.each<[string, Action[], object[]]>([
-    ['a put stays whole', [{ put: { id: 'x', a: 1, b: 2 } }], [{ kind: 'put', rows: [{ id: 'x', a: 1, b: 2 }] }]],
+    ['keeps a put whole', [{ put: { id: 'x', a: 1, b: 2 } }], [{ kind: 'put', rows: [{ id: 'x', a: 1, b: 2 }] }]],
     [
-      'a patch after a put changes it',
+      'merges a patch into the put before it',
       [{ put: { id: 'x', a: 1, b: 2 } }, { patch: ['x', { b: 3 }] }],
       [{ kind: 'put', rows: [{ id: 'x', a: 1, b: 3 }] }],
     ],
     [
-      'patches add up',
+      'merges patches of one row',
       [{ patch: ['x', { a: 1 }] }, { patch: ['x', { b: 2 }] }, { patch: ['x', { a: 3 }] }],
       [{ kind: 'patch', columns: ['id', 'a', 'b'], rows: [{ id: 'x', a: 3, b: 2 }] }],
     ],
     [
-      'a patch of what was removed is nothing',
+      'ignores a patch of a removed row',
       [{ remove: 'x' }, { patch: ['x', { a: 1 }] }],
       [{ kind: 'remove', rows: [{ id: 'x' }] }],
     ],
-    ['a put after a removal is a put', [{ remove: 'x' }, { put: { id: 'x', a: 1, b: 2 } }], [{ kind: 'put' }]],
+    ['keeps a put after a removal', [{ remove: 'x' }, { put: { id: 'x', a: 1, b: 2 } }], [{ kind: 'put' }]],
     [
-      'a removal ends all before it',
+      'keeps only the removal of a row that was changed before',
       [{ put: { id: 'x', a: 1, b: 2 } }, { remove: 'x' }],
       [{ kind: 'remove', rows: [{ id: 'x' }] }],
     ],
     [
-      'patches of different columns are different writes',
+      'writes patches of different columns separately',
       [{ patch: ['x', { a: 1 }] }, { patch: ['y', { b: 1 }] }, { patch: ['z', { a: 2 }] }],
       [
         { kind: 'patch', columns: ['id', 'a'], rows: [{ id: 'x' }, { id: 'z' }] },
@@ -78,7 +78,7 @@ describe('changes', () => {
     expect(fold(actions)).toHaveLength(writes.length);
   });
 
-  it('folded leave the rows that they leave one by one, and touch each row once', () => {
+  it('leave the same rows folded as one by one, and touch each row once', () => {
     const key = fc.constantFrom('x', 'y', 'z');
     const number = fc.integer({ min: 0, max: 9 });
     const row = fc.record({ id: key, a: number, b: number }, { noNullPrototype: true });
@@ -103,7 +103,7 @@ describe('changes', () => {
   });
 });
 
-it('counters are added up, per key', () => {
+it('adds up counters by key', () => {
   const changes = new Changes({ name: 'counts', columns: { id: 'text', n: 'integer' } });
   for (const [key, n] of [['x', 1], ['y', 1], ['x', 1], ['y', -1]] as const) changes.add(key, { n }); // prettier-ignore
   expect(changes.writes()).toMatchObject([

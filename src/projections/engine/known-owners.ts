@@ -6,7 +6,7 @@ import type { Client, Database } from '../../postgres/pool.ts';
 import { servingGenerations } from '../generations/generations.ts';
 import { after, type PartitionOwner, unread } from './owners.ts';
 
-/** The owners as the newest build knows them, by partition, so that only what it has not applied must be read. */
+/** The owners by partition as the newest generation has them, so that only what it has not applied must be read. */
 export function knownOwners(
   admin: Database,
   placement: Placement,

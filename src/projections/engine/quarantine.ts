@@ -32,9 +32,9 @@ interface Kept {
 }
 
 /**
- * Applies what a quarantined stream has kept, as far as that is possible now. Moves the fence of the stream's partition, so
- * that a projector that remembers the stream as closed forgets it. Returns the stream's new entry, undefined if it is open.
- * `cacheOff` comes from `turnOffForChanges`; where nothing is ever cached it is not needed.
+ * Applies the stored events of a quarantined stream as far as that is possible now. Moves the fence of the stream's partition,
+ * so that a projector that remembers the stream as closed forgets it. Returns the stream's new entry, undefined if it is open.
+ * `cacheOff` comes from `turnOffForChanges`; it is undefined only where nothing is cached.
  */
 export function release(
   database: Database,
