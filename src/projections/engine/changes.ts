@@ -28,15 +28,15 @@ export class Changes implements TableChanges {
     this.#key = keyOf(table);
   }
 
+  /** The row belongs to the changes from now on: patches change it in place, because every event makes one. */
   put(row: Row): void {
     this.#changes.set(String(row[this.#key]), { kind: 'put', row });
   }
 
   patch(key: string, columns: Row): void {
     const before = this.#changes.get(key);
-    if (before?.kind === 'remove') return;
-    const kind = before?.kind ?? 'patch';
-    this.#changes.set(key, { kind, row: { [this.#key]: key, ...before?.row, ...columns } });
+    if (!before) this.#changes.set(key, { kind: 'patch', row: { [this.#key]: key, ...columns } });
+    else if (before.kind !== 'remove') Object.assign(before.row, columns);
   }
 
   remove(key: string): void {
