@@ -27,10 +27,10 @@ export const currentLock = (): ReadVersionLock => lockOf(READ_VERSION, projectio
 
 export const lockOf = (readVersion: number, all: readonly Projection[]): ReadVersionLock => ({
   readVersion,
-  ddl: Object.fromEntries([
-    ['engine', hashOfDdl(checkpointDdl + streamEvents.ddl)],
-    ...all.map(({ table, ddl }) => [table.name, hashOfDdl(ddl)]),
-  ]),
+  ddl: {
+    engine: hashOfDdl(checkpointDdl + streamEvents.ddl),
+    ...Object.fromEntries(all.map(({ table, ddl }) => [table.name, hashOfDdl(ddl)])),
+  },
   rows: Object.fromEntries(all.map((projection) => [projection.table.name, hashOfRows(projection)])),
 });
 
@@ -121,7 +121,7 @@ const variants: readonly AnyEvent[] = [
 const samples: readonly AnyEvent[] = [...variants, ...recorded];
 
 /** The tables that are not as the lock has them; empty when nothing changed. */
-export function changedTables(lock: ReadVersionLock, current: ReadVersionLock): string[] {
+function changedTables(lock: ReadVersionLock, current: ReadVersionLock): string[] {
   const names = new Set([lock, current].flatMap(({ ddl, rows }) => [...Object.keys(ddl), ...Object.keys(rows)]));
   return [...names].filter((name) => lock.ddl[name] !== current.ddl[name] || lock.rows[name] !== current.rows[name]);
 }

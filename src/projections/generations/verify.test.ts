@@ -112,7 +112,7 @@ describe('verify', () => {
     ['a gap', logOf(chain, { lost: 2 }), 'music.catalog/0@2: offset 2 is missing'],
     ['a missing beginning', logOf(chain, { lost: 0 }), 'music.catalog/0@0: the genesis record is missing'],
     [
-      'a lost end',
+      'a missing end',
       logOf(chain, { end: 9 }),
       'music.catalog/0@5: nothing can be read up to the end of the partition, 9',
     ],
@@ -120,7 +120,7 @@ describe('verify', () => {
     ['a changed key', logOf([{ ...chain[0]!, key: 'album-2' }]), 'music.catalog/0@1: key and headers sum up to'],
     ['a changed value', logOf([{ ...chain[0]!, value: Buffer.from('x') }]), '@1: the checksum of the value is wrong'],
     [
-      'a winner in no schema',
+      'a winner that no schema decodes',
       logOf([claim({ value: Buffer.from('x') })]),
       '@1: cannot be decoded: the value is not in',
     ],
