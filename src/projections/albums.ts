@@ -49,7 +49,7 @@ interface SongRow extends AlbumRow {
   readonly song: string | null;
   readonly title: string;
   readonly performer: string;
-  /** Of the texts up to this song. */
+  /** Bytes of the texts up to this song. */
   readonly bytes: number | null;
 }
 

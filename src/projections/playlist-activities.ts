@@ -5,23 +5,23 @@ import type { AppliedEvent } from './engine/projection.ts';
 import { column, ignored, type RowOf, table } from './engine/table.ts';
 
 export interface Activity {
-  /** Of the account that did it; `deleted` when the account no longer exists. */
+  /** Name of the account that did it; `deleted` when the account no longer exists. */
   readonly username: string;
-  /** Of the song, as it was then. */
+  /** Title of the song at that time. */
   readonly title: string;
   readonly action: 'add' | 'delete';
   /** ISO 8601, UTC. */
   readonly time: string;
 }
 
-/** What was done to the songs of playlists. No event takes any of it back. */
+/** What accounts did to the songs of playlists. No event removes an activity. */
 const activities = table(
   'playlist_activities',
   {
     id: column.key,
     playlist_id: column.id,
     version: column.integer,
-    /** Among the songs of one event, from 0. */
+    /** Index among the songs of one event, from 0. */
     place: column.integer,
     actor: column.id,
     title: column.text,

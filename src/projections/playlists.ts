@@ -35,7 +35,7 @@ const playlistTable = table(
     version: column.streamVersion,
     name: column.text,
     owner_id: column.id,
-    /** Of the event that made or restored the list of entries: only entries from there on are in the playlist. */
+    /** Version of the event that made or restored the list of entries: only entries from there on are in the playlist. */
     entries_version: column.integer,
     deleted_at: nullable(column.timestamptz),
   },

@@ -38,7 +38,7 @@ interface Applier {
 /** Arbitrates records and commits what follows. Afterwards a state remembers only what is certainly committed. */
 export function createApplier({ store, observer, faults, ...judging }: ApplierOptions): Applier {
   const judge = createJudge({ store, ...judging });
-  const pending = new Set<Promise<void>>();
+  const notifications = createPending();
 
   /**
    * Applies all batches in one transaction. When Postgres refuses a row, halves them until the refused record is alone.
@@ -84,19 +84,22 @@ export function createApplier({ store, observer, faults, ...judging }: ApplierOp
     for (const { batch, to, heads } of judged) batch.state.moved(to, heads);
     faults['after-commit']?.();
     const notifyAll = () => notify(observer, judged, { moves, accepted }, outcome.onlyServing);
-    if (outcome.unmarked) track(outcome.unmarked.then(notifyAll));
+    if (outcome.unmarked) notifications.add(outcome.unmarked.then(notifyAll));
     else notifyAll();
     return outcome;
   }
 
-  function track(notification: Promise<void>): void {
-    pending.add(notification);
-    void notification.finally(() => pending.delete(notification));
-  }
+  return { apply, notified: notifications.settled };
+}
 
+function createPending() {
+  const pending = new Set<Promise<void>>();
   return {
-    apply,
-    async notified() {
+    add(work: Promise<void>): void {
+      pending.add(work);
+      void work.finally(() => pending.delete(work));
+    },
+    async settled(): Promise<void> {
       await Promise.all(pending);
     },
   };

@@ -1,6 +1,6 @@
 import { type Columns, keyOf, type Table, type TableChanges, type WrittenRow } from './table.ts';
 
-/** Of any table. */
+/** A row of any table. */
 type Row = WrittenRow<Columns>;
 
 interface Change {
@@ -8,7 +8,7 @@ interface Change {
   readonly row: Row;
 }
 
-/** One thing to do to many rows of a table, in one statement. */
+/** One kind of change to many rows of a table, in one statement. */
 export interface BulkWrite {
   readonly table: Table;
   readonly kind: 'put' | 'patch' | 'remove' | 'add';

@@ -16,7 +16,7 @@ export interface LostLogOptions {
   readonly placement: Placement;
   readonly admin: Database;
   readonly me: LogOwner;
-  /** Of the read models. */
+  /** Version of the read models. */
   readonly version: number;
 }
 
