@@ -54,7 +54,7 @@ test('a projector passes its points before its transaction, and between its comm
       checkpoints: () =>
         Promise.resolve([{ ...where, next: 0, fence: 0, fingerprint: '', leaderEpoch: 0, stopped: null }]),
       heads: () => Promise.resolve(new Map()),
-      commit: () => Promise.resolve().then(() => (note('commit'), { sole: true })),
+      commit: () => Promise.resolve().then(() => (note('commit'), { onlyServing: true })),
       noteStopped: () => Promise.resolve(),
     },
     belongs: () => true,

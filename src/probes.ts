@@ -77,7 +77,7 @@ export function lagsProbe(groups: readonly { readonly name: string; readonly lag
 }
 
 async function checkLag(watch: StoredLag, until: string) {
-  const partitions = await watch.look();
+  const partitions = await watch.measure();
   const lag = partitions.reduce((sum, each) => sum + each.lag, 0);
   const troubles = [
     ...countOf(partitions, 'stopped', 'are stopped'),

@@ -177,7 +177,7 @@ function storeOf(world: World, actor: Actor, part: Part): ProjectionStore {
       committed[part] += 1;
       // Somebody may look for the verdict before the projector tells him.
       if (scheduler.chance(0.3)) world.told[part] = committed[part];
-      return { sole: true };
+      return { onlyServing: true };
     });
   };
   return { commit } as ProjectionStore;
