@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { pino } from 'pino';
 import { type Config, loadConfig } from '../config.ts';
 import { Lifecycle } from '../lifecycle.ts';
+import { openLogger } from '../logger.ts';
 import { keepPrivate, makePrivate } from '../private-data.ts';
 import { openResources, type ResourceOptions, type Resources } from '../resources.ts';
 import { type Output, print, printError } from './print.ts';
+
+const STDERR = 2;
 
 export interface CommandContext extends Resources {
   readonly config: Config;
@@ -30,7 +32,7 @@ export async function withResources(
 ): Promise<number> {
   const given = loadConfig();
   const config = migrate ? { ...given, MIGRATE_ON_BOOT: 'on' as const } : given;
-  const logger = pino({ level: config.LOG_LEVEL === 'info' ? 'warn' : config.LOG_LEVEL }, pino.destination(2));
+  const logger = await openLogger(config.LOG_LEVEL === 'info' ? 'warn' : config.LOG_LEVEL, { to: STDERR });
   await keepPrivateBeside(config, logger);
   const lifecycle = new Lifecycle((message) => logger.warn(message));
   const interrupted = new AbortController();

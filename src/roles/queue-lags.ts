@@ -17,10 +17,7 @@ export function watchQueueLags(context: Context): Part<readonly QueueLag[]> {
 }
 
 /** A queue that no process has ever served has no group. */
-function watchQueueLag(
-  { lifecycle, resources, consumers }: Context,
-  scope: (typeof SCOPES)[number],
-): QueueLag {
+function watchQueueLag({ lifecycle, resources, consumers }: Context, scope: (typeof SCOPES)[number]): QueueLag {
   const { log, placement, admin } = resources;
   let hasGroup = false;
   const lag = watchStoredLag({
