@@ -11,8 +11,8 @@ import { createPlaylists, warm } from './figures/cached-reads.ts';
 import { searchesOf } from './figures/list-songs.ts';
 import { additionsTo, prepare } from './figures/playlist-songs.ts';
 import { prepareReplay } from './replay.ts';
-import { CREATE_ALBUM, createAlbum, createdId, register } from './requests.ts';
-import { embedded, flushed, forJobs, type Shape, unflushed, withoutCache } from './shapes.ts';
+import { CREATE_ALBUM, register } from './requests.ts';
+import { embedded, flushed, forJobs, type Shape, unflushed } from './shapes.ts';
 import { type Server, startStack } from './stack.ts';
 import { topOf } from './top.ts';
 
@@ -34,11 +34,6 @@ type Scene = (shape: Shape, options: ProfileOptions) => Promise<void>;
 /** What can be looked into. */
 const scenes: Readonly<Record<string, Scene>> = {
   'create-album': (shape, options) => underLoad(shape, options, () => Promise.resolve(CREATE_ALBUM)),
-  'read-album': (shape, options) =>
-    underLoad(withoutCache(shape), options, async (url) => {
-      const id = createdId(await createAlbum(url));
-      return { method: 'GET', paths: [`/albums/${id}`] };
-    }),
   'list-songs': (shape, options) =>
     underLoad(shape, options, async (url) => ({ method: 'GET', paths: await searchesOf(url) })),
   'cached-playlist': (shape, options) =>

@@ -76,3 +76,11 @@ export async function forAll<T, R>(items: readonly T[], once: (item: T) => Promi
 
 export const times = <T>(count: number, once: () => Promise<T>): Promise<T[]> =>
   forAll(Array.from({ length: count }), once);
+
+/** Creates albums with songs on them, and returns their paths. */
+export const createAlbums = (url: string, count: number, songs: number): Promise<string[]> =>
+  times(count, async () => {
+    const albumId = createdId(await createAlbum(url));
+    for (let n = 0; n < songs; n++) await createSong(url, albumId);
+    return `/albums/${albumId}`;
+  });

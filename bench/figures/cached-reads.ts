@@ -3,12 +3,11 @@ import { startBare } from '../bare.ts';
 import { counting } from '../counters.ts';
 import { type Asked, type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
 import { type Loader, startLoader } from '../load/loader.ts';
-import { created, createPlaylist, createSong, forAll, get, post, register, times } from '../requests.ts';
+import { created, createPlaylist, createSong, forAll, get, post, register, times, createAlbums } from '../requests.ts';
 import { unflushed } from '../shapes.ts';
 import { startStack } from '../stack.ts';
 import { type Contestant, takeTurns } from '../turns.ts';
 import { comparisonOf, sampleOf } from '../writes.ts';
-import { createAlbums } from './read-album.ts';
 
 const CONNECTIONS = 50;
 const COUNT = 100;

@@ -4,13 +4,12 @@ import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts'
 import { dummies, startJobs } from '../jobs.ts';
 import type { Requests } from '../load/http.ts';
 import { startLoader } from '../load/loader.ts';
-import { CREATE_ALBUM } from '../requests.ts';
+import { CREATE_ALBUM, createAlbums } from '../requests.ts';
 import { forJobs, unflushed, withoutCache } from '../shapes.ts';
 import { type Stack, startStack } from '../stack.ts';
 import { takeTurns } from '../turns.ts';
 import { comparisonOf, sampleOf } from '../writes.ts';
 import { writeJobs } from '../written.ts';
-import { createAlbums } from './read-album.ts';
 
 const CONNECTIONS = 8;
 const ACCOUNTS = 100;

@@ -1,4 +1,5 @@
 import { accounts, tokenOf } from '../accounts.ts';
+import { createAlbums } from '../requests.ts';
 import { counting } from '../counters.ts';
 import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
 import type { Requests } from '../load/http.ts';
@@ -8,7 +9,6 @@ import { type Stack, startStack } from '../stack.ts';
 import { type Contestant, takeTurns } from '../turns.ts';
 import { comparisonOf } from '../writes.ts';
 import { additionsTo, MOST_PER_SECOND, prepare } from './playlist-songs.ts';
-import { createAlbums } from './read-album.ts';
 
 const CONNECTIONS = 50;
 const ACCOUNTS = 1_000;
