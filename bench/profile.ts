@@ -31,7 +31,7 @@ const say = (line: string) => void process.stderr.write(`${line}\n`);
 
 type Scene = (shape: Shape, options: ProfileOptions) => Promise<void>;
 
-/** What can be looked into. */
+/** The figures that can be profiled. */
 const scenes: Readonly<Record<string, Scene>> = {
   'create-album': (shape, options) => underLoad(shape, options, () => Promise.resolve(CREATE_ALBUM)),
   'list-songs': (shape, options) =>
@@ -52,7 +52,7 @@ const scenes: Readonly<Record<string, Scene>> = {
   'jobs-noop': noopJobs,
 };
 
-/** Shows where our processes spend their time while they do what a figure measures, by V8's own profiler. */
+/** Shows where our processes spend their time while they do what a figure measures, by V8's profiler. */
 export async function profile(what: string, options: ProfileOptions): Promise<void> {
   const scene = scenes[what];
   if (!scene) throw new Error(`${what} cannot be profiled. What can: ${Object.keys(scenes).join(', ')}.`);
@@ -89,7 +89,7 @@ async function catchUp(shape: Shape): Promise<void> {
   }
 }
 
-/** Accepted and done at the same time. */
+/** Jobs are accepted and done at the same time. */
 async function noopJobs(shape: Shape, { connections }: ProfileOptions): Promise<void> {
   const stack = await startStack(forJobs(shape, { WORKER_CONCURRENCY: String(connections) }), OBSERVED);
   const jobs = await openJobs(stack);

@@ -6,24 +6,24 @@ import type { Author } from './author.ts';
 import { createCategory } from './category.ts';
 import { createWords } from './words.ts';
 
-/** Something that happens, and how often of all that does. */
+/** A kind of change, and its share of all changes. */
 export interface Move {
   readonly weight: number;
   /** Undefined when it cannot happen now. */
   readonly happen: () => Append | undefined;
 }
 
-/** What there is to put into playlists and to like. */
+/** The songs and albums that can be put into playlists and liked. */
 export interface Catalog {
   readonly moves: readonly Move[];
   anyAlbum(): string | undefined;
   hasAlbum(id: string): boolean;
   anySong(): string | undefined;
-  /** Undefined when the song is gone. */
+  /** Undefined when the song was deleted. */
   songOf(id: string): SongDetails | undefined;
 }
 
-/** A catalog grows, with some eight songs to an album, and a fifth of what happens to it is a change. */
+/** A growing catalog with about eight songs on an album. A fifth of its events change something that exists. */
 export function createCatalog(author: Author): Catalog {
   const { chance } = author;
   const words = createWords(chance);

@@ -12,24 +12,24 @@ export interface Stream<State> {
   readonly head: string;
 }
 
-/** Something that somebody wants. */
+/** A command and its sender. */
 export interface Wish<Command, Context> {
   readonly command: Command;
   readonly context: Context;
-  /** Anybody, where it does not matter. */
+  /** Anonymous unless it is given. */
   readonly actor?: string;
 }
 
-/** What is wanted of a stream as it is; undefined for nothing. */
+/** The next command for a stream in its state; undefined for none. */
 type Choose<State, Command, Context> = (stream: Stream<State>) => Wish<Command, Context> | undefined;
 
-/** The streams of one category that live, and what is done to them. Each change is decided by the real decider. */
+/** The live streams of one category. Each change of them is decided by the real decider. */
 export interface Category<State, Command, Context> {
   /** The id of any of them; undefined when there is none. */
   any(): string | undefined;
-  /** Of a stream with that id, or with one that follows from the command. */
+  /** Creates a stream with that id, or with one derived from the command. */
   create(wish: Wish<Command, Context>, id?: string): Append;
-  /** Changes any of them; undefined when there is none, or nothing is wanted of it. */
+  /** Changes any of them; undefined when there is none, or no command for it. */
   change(choose: Choose<State, Command, Context>): Append | undefined;
   /** The same, for the last time. */
   end(choose: Choose<State, Command, Context>): Append | undefined;

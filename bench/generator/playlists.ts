@@ -72,7 +72,7 @@ export function playlistMoves(author: Author, catalog: Catalog, people: readonly
   ];
 }
 
-/** All that live are present. */
+/** Every live playlist is present. */
 const ofPresent =
   (choose: (state: Present) => Wanted) =>
   ({ state }: Stream<State>): Wanted =>
