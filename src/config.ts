@@ -7,7 +7,7 @@ import { MAX_ACCESS_TOKEN_AGE } from './accounts/token-age.ts';
 import { KEY_NAMES } from './keys.ts';
 
 const roles = ['api', 'projector', 'exporter', 'worker', 'scheduler'] as const;
-export type Role = (typeof roles)[number];
+export type ProcessRole = (typeof roles)[number];
 
 const mailProviders = ['smtp', 'file', 'webhook'] as const;
 export type MailProviderName = (typeof mailProviders)[number];
@@ -329,10 +329,10 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
   return { ...parsed.data, ROLES: rolesOf(parsed.data), publicUrl, mail: mailOf(parsed.data) };
 }
 
-const READING: readonly Role[] = ['api', 'projector'];
+const READING: readonly ProcessRole[] = ['api', 'projector'];
 
 /** A follower does no jobs. */
-function rolesOf({ ROLES, READ_ONLY }: Settings): Role[] {
+function rolesOf({ ROLES, READ_ONLY }: Settings): ProcessRole[] {
   const left = READ_ONLY === 'on' ? ROLES.filter((role) => READING.includes(role)) : ROLES;
   if (left.length === 0) throw new ConfigError('ROLES: must hold api or projector when READ_ONLY is on');
   return left;

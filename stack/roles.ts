@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
-import type { Role } from '../src/config.ts';
+import type { ProcessRole } from '../src/config.ts';
 import { openMusicAnswers } from './answers.ts';
 import { type Child, type Program, runChild, startChild } from './child.ts';
 import type { Service } from './service.ts';
 
 /** Every role, in the order in which they are started. */
-export const ROLES: readonly Role[] = ['projector', 'exporter', 'worker', 'scheduler', 'api'];
+export const ROLES: readonly ProcessRole[] = ['projector', 'exporter', 'worker', 'scheduler', 'api'];
 
 export interface RunOptions {
   readonly environment: NodeJS.ProcessEnv;
@@ -22,7 +22,10 @@ export function initLog(options: RunOptions): Promise<Child> {
 const READY_WITHIN_MS = 600_000;
 
 /** Starts a role as a process of its own, which serves the API or, in the other roles, its probes at `url`. */
-export async function startRole(role: Role, { url, ...options }: RunOptions & { url: string }): Promise<Service> {
+export async function startRole(
+  role: ProcessRole,
+  { url, ...options }: RunOptions & { url: string },
+): Promise<Service> {
   const environment = { ...options.environment, ROLES: role, HEALTH_PORT: new URL(url).port };
   const child = await startChild(openMusic(role, ['src/main.ts'], { ...options, environment }), {
     answers: () => openMusicAnswers(url),

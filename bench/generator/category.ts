@@ -13,7 +13,7 @@ export interface Stream<State> {
 }
 
 /** A command and its sender. */
-export interface Wish<Command, Context> {
+export interface SentCommand<Command, Context> {
   readonly command: Command;
   readonly context: Context;
   /** Anonymous unless it is given. */
@@ -21,14 +21,14 @@ export interface Wish<Command, Context> {
 }
 
 /** The next command for a stream in its state; undefined for none. */
-type Choose<State, Command, Context> = (stream: Stream<State>) => Wish<Command, Context> | undefined;
+type Choose<State, Command, Context> = (stream: Stream<State>) => SentCommand<Command, Context> | undefined;
 
 /** The live streams of one category. Each change of them is decided by the real decider. */
 export interface Category<State, Command, Context> {
   /** The id of any of them; undefined when there is none. */
   any(): string | undefined;
   /** Creates a stream with that id, or with one derived from the command. */
-  create(wish: Wish<Command, Context>, id?: string): Append;
+  create(sent: SentCommand<Command, Context>, id?: string): Append;
   /** Changes any of them; undefined when there is none, or no command for it. */
   change(choose: Choose<State, Command, Context>): Append | undefined;
   /** The same, for the last time. */
@@ -42,7 +42,7 @@ export function createCategory<State, Command, Context>(
   const living: Stream<State>[] = [];
   const anyIndex = () => author.chance.below(living.length);
 
-  function append(stream: Stream<State>, origin: Origin, { command, context }: Wish<Command, Context>) {
+  function append(stream: Stream<State>, origin: Origin, { command, context }: SentCommand<Command, Context>) {
     const { id, state, version, head } = stream;
     const event = decide(id, command, state, context);
     const claim = { stream: id, version: version + 1, prev: head, origin, event };
@@ -52,16 +52,16 @@ export function createCategory<State, Command, Context>(
 
   function changeAt(index: number, choose: Choose<State, Command, Context>) {
     const stream = living[index];
-    const wish = stream && choose(stream);
-    return wish && append(stream, author.receive(wish.actor), wish);
+    const sent = stream && choose(stream);
+    return sent && append(stream, author.receive(sent.actor), sent);
   }
 
   return {
     any: () => living[anyIndex()]?.id,
-    create(wish, id) {
-      const origin = author.receive(wish.actor);
+    create(sent, id) {
+      const origin = author.receive(sent.actor);
       const stream = { id: id ?? idFromCommand(category, origin.commandId), state: initial, version: 0, head: '' };
-      const { appended, after } = append(stream, origin, wish);
+      const { appended, after } = append(stream, origin, sent);
       living.push(after);
       return appended;
     },
