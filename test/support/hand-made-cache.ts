@@ -6,8 +6,8 @@ import { createMemoryCache } from '../../src/cache/memory.ts';
 /** Time is what the timers of the test say. */
 export const now = () => Date.now();
 
-/** The build that processes read unless told otherwise. */
-export const BUILD = 1;
+/** The generation that processes read unless told otherwise. */
+export const GENERATION = 1;
 /** The database's clock is another one than ours. */
 export const AHEAD_MS = 5_000_000;
 
@@ -88,7 +88,7 @@ export interface CacheProcess {
   off(): number;
 }
 
-/** What a process knows of the row and the server. */
+/** A process that watches the row and the server. */
 export function startProcess(
   row: HandMadeRow,
   server: Pick<HandMadeServer, 'identify' | 'begin' | 'onReset'>,
@@ -100,7 +100,7 @@ export function startProcess(
     server: { ...createMemoryCache({ now }), ...server } satisfies CacheServer,
     row,
     now,
-    generation: () => BUILD,
+    generation: () => GENERATION,
     mayBegin: () => Promise.resolve(true),
     pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     meter: { off: (ms) => void (off += ms) },
