@@ -11,5 +11,5 @@ new KafkaJsInstrumentation();
 // It patches what is required. What is imported later has the same classes.
 createRequire(import.meta.url)('kafkajs');
 
-const { run } = await import('../../src/run.ts');
+const { run } = await import('../../src/main.ts');
 run({});
