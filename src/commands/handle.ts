@@ -13,6 +13,7 @@ import {
   type CommandOutcome,
   type CommandRequest,
   isMet,
+  prepareOnce,
   type VersionCondition,
 } from './command.ts';
 import type { Decider } from './decider.ts';
@@ -60,7 +61,7 @@ export function createHandler<State, Command, Context>(
 ): (request: CommandRequest<Command, Context>) => Promise<CommandOutcome> {
   const known = new LRUCache<string, Loaded<State>>({ max: limits.streams });
   const inTurn = createQueues();
-  type Request = CommandRequest<Command, Context>;
+  type Request = CommandRequest<Command, Context> & { readonly command: () => Promise<Command> };
 
   async function handle(request: Request): Promise<CommandOutcome> {
     for (let retry = 0; retry <= limits.retries; retry++) {
@@ -132,7 +133,7 @@ export function createHandler<State, Command, Context>(
   ): Promise<{ event: AnyEvent; basis: Loaded<State> } | CommandOutcome> {
     try {
       const context = (await request.context?.(basis.version)) as Context;
-      const event = decider.decide(request.stream, request.command, basis.state, context);
+      const event = decider.decide(request.stream, await request.command(), basis.state, context);
       mustMatch(request.expectedVersion, basis.version);
       return { event, basis };
     } catch (error) {
@@ -166,7 +167,7 @@ export function createHandler<State, Command, Context>(
     return Promise.race([verdicts.verdictOn(claim, limits.verdictWaitMs), refusalOf(appended, faults['after-append'])]);
   }
 
-  return (request) => inTurn(request.stream, () => handle(request));
+  return (request) => inTurn(request.stream, () => handle({ ...request, command: prepareOnce(request.command) }));
 }
 
 /** Rejects when nothing of the append is or will be in the log; settles in no other case. */

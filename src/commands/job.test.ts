@@ -91,11 +91,11 @@ type Case = [string, readonly JobEvent[], JobCommand, JobEvent | string];
 
 describe('a job', () => {
   it('is asked for', () => {
-    expect(given(job).when({ type: 'RequestJob' }, { request })).toEqual(requested);
+    expect(given(job).when({ type: 'RequestJob', request })).toEqual(requested);
   });
 
   it('that is there cannot be asked for again', () => {
-    const again = given(job, requested).when({ type: 'RequestJob' }, { request });
+    const again = given(job, requested).when({ type: 'RequestJob', request });
     expect(again).toBe('A new job got the id of another one.');
   });
 

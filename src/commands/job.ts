@@ -80,7 +80,7 @@ interface Occurrence {
 }
 
 export type JobCommand =
-  | { readonly type: 'RequestJob' }
+  | { readonly type: 'RequestJob'; readonly request: JobRequest }
   | { readonly type: 'StartAttempt'; readonly worker: string }
   | Occurrence
   | (Wish & { readonly actor: string; readonly isAdmin: boolean })
@@ -131,17 +131,14 @@ function evolvePresent({ request, attempt, ...state }: Present, event: AnyEvent)
 
 /** What is found out once it is known that the command was not sent before. */
 export interface JobContext {
-  /** Of a job that is being accepted. */
-  readonly request?: JobRequest;
   /** Of one that is to repeat in another way; its count is of occurrences from now on. */
   readonly repeat?: Repeat;
 }
 
-function decide(jobId: string, command: JobCommand, state: State, { request, repeat }: JobContext = {}): JobEvent {
+function decide(jobId: string, command: JobCommand, state: State, { repeat }: JobContext = {}): JobEvent {
   if (command.type === 'RequestJob') {
     if (state.status !== 'none') throw new Error('A new job got the id of another one.');
-    if (!request) throw new Error('The request of the job is missing.');
-    return { type: 'JobRequested', jobId, request };
+    return { type: 'JobRequested', jobId, request: command.request };
   }
   if (state.status === 'none') throw jobNotFound();
   switch (command.type) {

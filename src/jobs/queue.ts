@@ -1,14 +1,14 @@
 import type { JobRequest, Repeat } from '../events/jobs.ts';
 import type { Applied, Projection, Rows } from '../projections/engine/projection.ts';
 
-/** Which jobs a consumer group works on: a pure function of what was asked for. */
+/** Which jobs a consumer group works on: a pure function of their requests. */
 export interface QueueScope {
   /** Name of the consumer group, without the namespace. */
   readonly group: string;
   holds(request: Pick<JobRequest, 'jobType' | 'repeat'>): boolean;
 }
 
-/** What of a job is to be tried or left together: its type, and the provider of mail that it needs. */
+/** Jobs of one lane need the same providers: those of one type, and of one provider of mail. */
 export const laneOf = (jobType: string, provider: string | null | undefined): string =>
   provider ? `${jobType}:${provider}` : jobType;
 
@@ -58,40 +58,36 @@ const repeatColumns = ({ first, cron, timeZone, missed, until, count }: Repeat) 
   repeat_count: count,
 });
 
-/** The jobs of a consumer group that have not ended. */
-export const queueOf = ({ holds }: QueueScope): Projection => ({
-  table: {
-    name: 'job_queue',
-    columns: {
-      job_id: 'text',
-      version: 'integer',
-      lane: 'text',
-      job_type: 'text',
-      owner_id: 'text',
-      parameters: 'text',
-      payload_id: 'text',
-      provider: 'text',
-      total: 'integer',
-      max_attempts: 'integer',
-      priority: 'integer',
-      backoff: 'text',
-      backoff_first_ms: 'bigint',
-      backoff_max_ms: 'bigint',
-      run_at: 'timestamptz',
-      repeat_cron: 'text',
-      repeat_zone: 'text',
-      repeat_missed: 'text',
-      repeat_until: 'timestamptz',
-      repeat_count: 'integer',
-      occurred: 'integer',
-      state: 'text',
-      due: 'boolean',
-      attempt: 'integer',
-      counted: 'integer',
-      redo_through: 'integer',
-    },
-  },
-  ddl: `CREATE TABLE job_queue (
+const COLUMNS = {
+  job_id: 'text',
+  version: 'integer',
+  lane: 'text',
+  job_type: 'text',
+  owner_id: 'text',
+  parameters: 'text',
+  payload_id: 'text',
+  provider: 'text',
+  total: 'integer',
+  max_attempts: 'integer',
+  priority: 'integer',
+  backoff: 'text',
+  backoff_first_ms: 'bigint',
+  backoff_max_ms: 'bigint',
+  run_at: 'timestamptz',
+  repeat_cron: 'text',
+  repeat_zone: 'text',
+  repeat_missed: 'text',
+  repeat_until: 'timestamptz',
+  repeat_count: 'integer',
+  occurred: 'integer',
+  state: 'text',
+  due: 'boolean',
+  attempt: 'integer',
+  counted: 'integer',
+  redo_through: 'integer',
+} as const;
+
+const DDL = `CREATE TABLE job_queue (
     job_id text COLLATE "C" PRIMARY KEY,
     version integer NOT NULL,
     lane text COLLATE "C" NOT NULL,
@@ -123,7 +119,12 @@ export const queueOf = ({ holds }: QueueScope): Projection => ({
   ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
   CREATE INDEX job_queue_due ON job_queue (lane, owner_id, priority DESC, run_at, job_id) WHERE state = 'waiting' AND due;
   CREATE INDEX job_queue_later ON job_queue (run_at, job_id) WHERE state = 'waiting' AND NOT due;
-  CREATE INDEX job_queue_running ON job_queue (job_id) WHERE state = 'running'`,
+  CREATE INDEX job_queue_running ON job_queue (job_id) WHERE state = 'running'`;
+
+/** The jobs of a consumer group that have not ended. */
+export const queueOf = ({ holds }: QueueScope): Projection => ({
+  table: { name: 'job_queue', columns: COLUMNS },
+  ddl: DDL,
   apply({ stream, version, time, event }: Applied, rows: Rows): void {
     switch (event.type) {
       case 'JobRequested':

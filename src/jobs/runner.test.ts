@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { queuedJob } from '../../test/support/jobs.ts';
 import type { Held, Leases, QueuedJob, Sharing } from './leases.ts';
 import { type Runner, type RunnerOptions, startRunner } from './runner.ts';
-import type { LeftAlone } from './in-flight.ts';
+import type { Postponed } from './in-flight.ts';
 
 /** Jest's clock does not reach the timers of `node:timers/promises`. */
 const wait = (ms: number, signal: AbortSignal) =>
@@ -19,7 +19,7 @@ const wait = (ms: number, signal: AbortSignal) =>
 const LEASE_MS = 30_000;
 const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);
 
-/** What a test leaves running is ended after it. */
+/** Runners that are stopped after each test. */
 const left: (() => void)[] = [];
 const running: Runner[] = [];
 beforeEach(() => void jest.useFakeTimers({ now: 1_000_000 }));
@@ -34,7 +34,7 @@ afterEach(async () => {
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-/** A queue in memory, whose leases one worker has. */
+/** A queue in memory, with the leases of one worker. */
 function handMadeLeases(waiting: QueuedJob[]) {
   const ours = new Map<string, number | undefined>();
   const asked: { lanes: readonly string[]; limit: number; sharing: Sharing | undefined }[] = [];
@@ -53,10 +53,10 @@ function handMadeLeases(waiting: QueuedJob[]) {
     ours,
     asked,
     released: [] as Held[],
-    /** The queue is that far, so leases of later versions are kept. */
+    /** The version to which the queue has come. Leases of later versions are kept. */
     heardOf: Infinity,
     nextMs: undefined as number | undefined,
-    /** Undefined: it answers. */
+    /** Undefined when it answers. */
     fault: undefined as 'refuses' | 'hangs' | undefined,
     leases: leasesOf(),
   };
@@ -88,11 +88,11 @@ function handMadeLeases(waiting: QueuedJob[]) {
 interface Handled {
   readonly job: QueuedJob;
   readonly signal: AbortSignal;
-  finish(outcome?: number | LeftAlone): void;
+  finish(outcome?: number | Postponed): void;
   fail(error: Error): void;
 }
 
-/** A runner whose jobs end when the test says so. */
+/** A runner whose jobs the test ends. */
 async function start(jobs: readonly QueuedJob[], options: Partial<RunnerOptions> = {}) {
   const hand = handMadeLeases([...jobs]);
   const begun: Handled[] = [];
@@ -103,7 +103,7 @@ async function start(jobs: readonly QueuedJob[], options: Partial<RunnerOptions>
     concurrency: 2,
     leaseMs: LEASE_MS,
     handle(job, signal) {
-      const { promise, resolve, reject } = Promise.withResolvers<number | LeftAlone>();
+      const { promise, resolve, reject } = Promise.withResolvers<number | Postponed>();
       left.push(() => resolve(job.version));
       begun.push({ job, signal, finish: (outcome = job.version + 2) => resolve(outcome), fail: reject });
       return promise;
@@ -124,7 +124,7 @@ const finishAll = (begun: readonly Handled[]) => {
 };
 
 describe('a runner takes', () => {
-  it('for accounts in turn: it says what each holds, and half of its places, rounded up, as their share', async () => {
+  it('for accounts in turn, with the places that each holds and half of all places, rounded up, as their share', async () => {
     const jobs = [...jobsOf(2, { ownerId: 'a' }), ...jobsOf(1, { ownerId: 'b' })];
     const { hand, runner } = await start(jobs, { concurrency: 5 });
     runner.wake();
@@ -132,7 +132,7 @@ describe('a runner takes', () => {
     expect(hand.asked.at(-1)).toMatchObject({ limit: 2, sharing: { share: 3, held: new Map([['a', 2], ['b', 1]]) } }); // prettier-ignore
   });
 
-  it('as many jobs as there is room for, and another one for each that ends', async () => {
+  it('as many jobs as there is room for, and another for each that ends', async () => {
     const jobs = jobsOf(5);
     const { begun, runner, hand } = await start(jobs);
     expect([begun.length, runner.running]).toEqual([2, 2]);
@@ -147,7 +147,7 @@ describe('a runner takes', () => {
     expect([begun.length, runner.running]).toEqual([5, 0]);
   });
 
-  it('what is due as soon as it is told, and without being told after half a second', async () => {
+  it('due jobs at a wake signal, and without one after half a second', async () => {
     const { begun, hand, runner } = await start([]);
     hand.waiting.push(...jobsOf(1));
     await pass(400);
@@ -160,7 +160,7 @@ describe('a runner takes', () => {
     expect(begun).toHaveLength(2);
   });
 
-  it('together what comes one by one while others run, and without waiting when it had taken all it could', async () => {
+  it('jobs together that come one by one while others run, and at once when all its places were taken', async () => {
     const { hand, begun, runner } = await start(jobsOf(1), { concurrency: 10 });
     const turns = hand.asked.length;
     for (let n = 0; n < 5; n++) {
@@ -178,7 +178,7 @@ describe('a runner takes', () => {
     expect([begun.length, runner.running]).toEqual([11, 10]);
   });
 
-  it('another job of an account that is alone as soon as one ends, though the last place is never its own', async () => {
+  it('another job of a single account as soon as one ends, but none for the last place', async () => {
     const { hand, begun } = await start(jobsOf(2), { concurrency: 3 });
     const { take } = hand.leases;
     hand.leases.take = (lanes, limit, sharing) => take(lanes, limit - 1, sharing);
@@ -201,7 +201,7 @@ describe('a runner takes', () => {
     expect(begun).toHaveLength(1);
   });
 
-  it('what others were just taking as well, once more and at once', async () => {
+  it('again at once when other workers have taken the same jobs', async () => {
     const { begun, hand, runner } = await start([]);
     hand.nextMs = -5;
     runner.wake();
@@ -212,9 +212,9 @@ describe('a runner takes', () => {
     hand.nextMs = undefined;
   });
 
-  it('one job of a lane on trial, and none of one that is open', async () => {
+  it('one job of a half-open lane, and none of an open one', async () => {
     const lanes = [
-      { name: 'a', state: 'trial' },
+      { name: 'a', state: 'half-open' },
       { name: 'b', state: 'open' },
       { name: 'c', state: 'closed' },
     ] as const;
@@ -228,10 +228,10 @@ describe('a runner takes', () => {
     expect(begun.map(({ job }) => job.lane).sort()).toEqual(['a', 'a', 'c']);
   });
 
-  it('on trial a job with a mail to another domain than that of the last failure, where one is known', async () => {
+  it('of a half-open lane a job with a mail to another domain than the failed one, where one is known', async () => {
     const lanes = [
-      { name: 'a', state: 'trial', failedDomain: 'bad.example' },
-      { name: 'b', state: 'trial' },
+      { name: 'a', state: 'half-open', failedDomain: 'bad.example' },
+      { name: 'b', state: 'half-open' },
     ] as const;
     const { hand } = await start([], { lanes: () => lanes });
     expect(hand.asked.slice(0, 2)).toEqual([
@@ -240,7 +240,7 @@ describe('a runner takes', () => {
     ]);
   });
 
-  it('nothing while the database is away, says so, and goes on when it is back', async () => {
+  it('nothing while the database is away, which it reports, and goes on when it is back', async () => {
     const { begun, hand, reports } = await start([]);
     hand.fault = 'refuses';
     hand.waiting.push(...jobsOf(1));
@@ -255,7 +255,7 @@ describe('a runner takes', () => {
 });
 
 describe('a lease', () => {
-  it('is let go once the queue has come to the version that the job has then', async () => {
+  it('is released once the queue has come to the version after the job', async () => {
     const [job] = jobsOf(1);
     const { begun, hand } = await start([job!]);
     hand.heardOf = 2;
@@ -270,7 +270,7 @@ describe('a lease', () => {
     expect(hand.asked.length - length).toBeLessThanOrEqual(2);
   });
 
-  it('is let go after its time when the queue never comes there', async () => {
+  it('is released after its time when the queue never comes to that version', async () => {
     const { begun, hand } = await start(jobsOf(1));
     hand.heardOf = 2;
     begun[0]!.finish(3);
@@ -280,7 +280,7 @@ describe('a lease', () => {
     expect(hand.released).toHaveLength(1);
   });
 
-  it('of a job whose handling fails is let go, and its place is free', async () => {
+  it('of a job whose handler fails is released, and its place is free', async () => {
     const jobs = jobsOf(2);
     const { begun, hand, reports, runner } = await start(jobs, { concurrency: 1 });
     begun[0]!.fail(new Error('a fault of ours'));
@@ -290,7 +290,7 @@ describe('a lease', () => {
     expect(reports).toEqual([expect.stringContaining('a fault of ours')]);
   });
 
-  it('of a job of which nothing became is kept for a moment', async () => {
+  it('of a job without an outcome is kept for a moment', async () => {
     const { begun, hand } = await start(jobsOf(1));
     begun[0]!.finish(begun[0]!.job.version);
     await pass(900);
@@ -299,10 +299,10 @@ describe('a lease', () => {
     expect(hand.released).toHaveLength(1);
   });
 
-  it('of a job that is to be left alone is kept for so long, and held meanwhile, and nothing is asked for often', async () => {
+  it('of a postponed job is kept and renewed for that time, without frequent queries', async () => {
     const { begun, hand } = await start(jobsOf(1));
     const { length } = hand.asked;
-    begun[0]!.finish({ leaveMs: 60_000 });
+    begun[0]!.finish({ pauseMs: 60_000 });
     await pass(59_000);
     expect([hand.released, hand.ours.size]).toEqual([[], 1]);
     expect(hand.asked.length - length).toBeLessThanOrEqual(125);
@@ -310,10 +310,10 @@ describe('a lease', () => {
     expect(hand.released).toHaveLength(1);
   });
 
-  it('that another worker has is forgotten', async () => {
+  it('that another worker has is dropped', async () => {
     const { begun, hand, runner } = await start(jobsOf(1));
     hand.ours.clear();
-    runner.look();
+    runner.recheck();
     await pass(0);
     expect(begun[0]!.signal.reason).toBe('lease lost');
     hand.heardOf = 0;
@@ -324,7 +324,7 @@ describe('a lease', () => {
     expect(hand.asked.length - length).toBeLessThanOrEqual(11); // no job is left that it asks for often
   });
 
-  it('is held for as long as the job runs', async () => {
+  it('is renewed as long as the job runs', async () => {
     const { begun, hand } = await start(jobsOf(1));
     await pass(10 * LEASE_MS);
     expect(begun[0]!.signal.aborted).toBe(false);
@@ -332,17 +332,17 @@ describe('a lease', () => {
   });
 });
 
-describe('a job is broken off', () => {
+describe('a running job is interrupted', () => {
   it.each([
-    ['that has ended', undefined, 'job ended'],
-    ['that somebody else goes on with', 7, 'job ended'],
-    ['that runs as it should', 6, undefined],
-    ['of which the queue has not heard yet', 5, undefined],
+    ['when it has ended', undefined, 'job ended'],
+    ['when another worker goes on with it', 7, 'job ended'],
+    ['not when its attempt is the current one', 6, undefined],
+    ['not when the queue is behind', 5, undefined],
   ])('%s', async (_, next, reason) => {
     const [job] = jobsOf(1, { attempt: 5 });
     const { begun, hand, runner } = await start([job!]);
     hand.ours.set(job!.jobId, next);
-    runner.look();
+    runner.recheck();
     await pass(0);
     expect(begun[0]!.signal.reason).toBe(reason);
   });
@@ -359,7 +359,7 @@ describe('a job is broken off', () => {
     hand.fault = undefined;
   });
 
-  it('that was leased here again, because its lease had run out', async () => {
+  it('when it was leased here again after its lease had run out', async () => {
     const [job] = jobsOf(1);
     const { begun, hand, runner } = await start([job!]);
     hand.waiting.push(job!);
@@ -376,7 +376,7 @@ describe('a job is broken off', () => {
 });
 
 describe('a runner that stops', () => {
-  it('takes nothing more, and waits for what runs', async () => {
+  it('takes no more jobs, and waits for running ones', async () => {
     const { begun, hand, runner } = await start(jobsOf(3));
     const stopped = jest.fn();
     void runner.stop().then(stopped);
@@ -388,7 +388,7 @@ describe('a runner that stops', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('breaks off what runs for more than five seconds', async () => {
+  it('interrupts jobs that run for more than five seconds', async () => {
     const { begun, hand, runner } = await start(jobsOf(1));
     hand.heardOf = 1;
     const stopped = jest.fn();
@@ -410,7 +410,7 @@ describe('a runner that stops', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('gives back what it was just taking', async () => {
+  it('releases jobs that it was just taking', async () => {
     const { begun, hand, runner } = await start([]);
     const { take } = hand.leases;
     const { promise: answer, resolve } = Promise.withResolvers<void>();
@@ -426,7 +426,7 @@ describe('a runner that stops', () => {
     expect(hand.released).toHaveLength(1);
   });
 
-  it('stops twice, and while the database is away', async () => {
+  it('can stop twice, and while the database is away', async () => {
     const { begun, hand, runner } = await start(jobsOf(1));
     hand.fault = 'refuses';
     const stopped = Promise.all([runner.stop(), runner.stop()]);

@@ -1,13 +1,13 @@
 /**
  * Why a provider did not do what it was asked.
  *
- * - `again`: it may work another time; counts against the provider.
- * - `later`: the provider is well, but refuses what was asked for now, such as a mail to a full mailbox; a try in some minutes
+ * - `retryable`: it may work another time; counts against the provider.
+ * - `deferred`: the provider is well, but refuses what was asked for now, such as a mail to a full mailbox; a try in some minutes
  *   or hours may work, and says nothing about the provider until then.
- * - `never`: what was asked is at fault, and will be refused every time; says nothing about the provider.
+ * - `permanent`: what was asked is at fault, and will be refused every time; says nothing about the provider.
  */
 export class ProviderError extends Error {
-  readonly kind: 'again' | 'later' | 'never';
+  readonly kind: 'retryable' | 'deferred' | 'permanent';
   /** Stable, upper snake case. */
   readonly code: string;
 

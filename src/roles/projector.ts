@@ -1,6 +1,6 @@
-import { type GenerationProjectors, startGenerationProjectors } from '../projections/engine/generation-projectors.ts';
+import { startProjector } from '../consumers/projector.ts';
+import type { GenerationProjectors } from '../projections/engine/generation-projectors.ts';
 import { observeProjector } from '../projections/engine/observe.ts';
-import { projections, READ_VERSION } from '../projections/projections.ts';
 import type { Context } from './context.ts';
 
 /** Whoever reads the log into the read models. */
@@ -20,14 +20,12 @@ export async function addProjector({
   const { log, placement, admin, connection } = resources;
   const { durable } = await log.durability(placement.topics);
   const synchronousCommit = config.PROJECTOR_COMMIT === 'sync' || (config.PROJECTOR_COMMIT === 'auto' && !durable);
-  const feeds = await startGenerationProjectors({
+  const feeds = await startProjector({
     connection,
     log,
     placement,
-    projections,
     logger,
     admin,
-    version: READ_VERSION,
     synchronousCommit,
     faults,
     observer: observeProjector(logger, registry, commits.announce),

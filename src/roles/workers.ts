@@ -2,10 +2,10 @@ import path from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { Config } from '../config.ts';
-import { EXPORTER } from '../consumers/exporter.ts';
-import { type GroupOptions, startGroup } from '../consumers/group.ts';
-import { createOccurrences, SCHEDULER } from '../consumers/scheduler.ts';
-import { createAttempts, WORKER } from '../consumers/worker.ts';
+import { EXPORTER, startExporter } from '../consumers/exporter.ts';
+import type { Group, GroupOptions } from '../consumers/group.ts';
+import { createOccurrences, startScheduler } from '../consumers/scheduler.ts';
+import { createAttempts, startWorker, WORKER } from '../consumers/worker.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../events/ids.ts';
 import { rateOf } from '../http/rate-limits.ts';
@@ -60,7 +60,7 @@ export async function addWorkers(context: Context, { reads, commands, files }: S
     logger,
     registry,
     tables,
-    tools,
+    services: tools,
     pauses: pausesOf(config),
     faults: context.faults,
     attemptMs: config.JOB_ATTEMPT_SECONDS * 1_000,
@@ -89,16 +89,16 @@ export async function addWorkers(context: Context, { reads, commands, files }: S
     concurrency: config.WORKER_CONCURRENCY,
     leaseMs: config.JOB_LEASE_SECONDS * 1_000,
   };
-  const scopes: Record<WorkingRole, Pick<GroupOptions, 'scope' | 'handle' | 'lanes'>> = {
-    exporter: { scope: EXPORTER, handle: attempts, lanes: lanesOf(EXPORTER, config, breakers) },
-    worker: { scope: WORKER, handle: attempts, lanes: lanesOf(WORKER, config, breakers) },
-    scheduler: { scope: SCHEDULER, handle: occurrences, lanes: scheduledLanes(config) },
+  const groups: Record<WorkingRole, () => Promise<Group>> = {
+    exporter: () => startExporter({ ...common, lanes: lanesOf(EXPORTER, config, breakers) }, attempts),
+    worker: () => startWorker({ ...common, lanes: lanesOf(WORKER, config, breakers) }, attempts),
+    scheduler: () => startScheduler({ ...common, lanes: scheduledLanes(config) }, occurrences),
   };
   if (roles.includes('scheduler')) {
     lifecycle.add('clean-up', cleanUpHourly({ database: reads, keepMs: KEEP_MS, report }));
   }
   for (const role of roles) {
-    const group = lifecycle.add(role, await startGroup({ ...common, ...scopes[role] }));
+    const group = lifecycle.add(role, await groups[role]());
     context.probes[role] = consumerProbe(group.health, 'queued', () => `, ${group.running()} jobs run`);
   }
 }
@@ -151,7 +151,7 @@ const claimOf =
   (file) =>
     claim(file).catch((error: unknown) => {
       const isRefusal = error instanceof AppError && error.kind === 'too-many';
-      throw isRefusal ? new JobFailure('never', error.code, error.message, { cause: error }) : error;
+      throw isRefusal ? new JobFailure('permanent', error.code, error.message, { cause: error }) : error;
     });
 
 function mailTurnOf(rate: MailRate | undefined, tables: Database): JobServices['mailTurn'] {
@@ -161,7 +161,7 @@ function mailTurnOf(rate: MailRate | undefined, tables: Database): JobServices['
     const pauseMs = await take(mail);
     if (pauseMs === 0) return;
     const message = `an address gets ${rate.count} mails in ${rate.seconds} s at most`;
-    throw new JobFailure('later', 'MAILBOX_FULL', message, { pauseMs });
+    throw new JobFailure('deferred', 'MAILBOX_FULL', message, { pauseMs });
   };
 }
 
@@ -199,4 +199,4 @@ const scheduledLanes = (config: Config): GroupOptions['lanes'] => {
 };
 
 const worst = (states: readonly ReturnType<Breakers['stateOf']>[]) =>
-  states.find((state) => state === 'open') ?? states.find((state) => state === 'trial') ?? 'closed';
+  states.find((state) => state === 'open') ?? states.find((state) => state === 'half-open') ?? 'closed';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { JobWish } from '../../../jobs/accept.ts';
+import type { JobSubmission } from '../../../jobs/accept.ts';
 import { faultOf } from '../../../jobs/cron.ts';
 import type { JobType } from '../../../jobs/job-type.ts';
 import { jobTypeOf, jobTypes } from '../../../jobs/job-types.ts';
@@ -33,7 +33,7 @@ export function wishOf(
   { type: name, payload = {}, attempts, backoff, priority, ...when }: z.output<typeof jobBody>,
   mostItems: number,
   path: string[] = [],
-): JobWish {
+): JobSubmission {
   const type = jobTypeOf(name);
   if (!type) throw invalidInput([{ path: '/type', message: 'is not a type of job' }]);
   const how = { handling: { attempts, backoff, priority }, ...whenOf(when) };
@@ -54,7 +54,10 @@ function mustNotBeLonger(payload: unknown, mostItems: number, path: string[]): v
 }
 
 /** When it is to be done. Throws 400 for a time that will never come, whenever it is asked for. */
-export function whenOf({ deliverAt, repeat }: Timing, now = Date.now()): Pick<JobWish, 'runAt' | 'repeat' | 'check'> {
+export function whenOf(
+  { deliverAt, repeat }: Timing,
+  now = Date.now(),
+): Pick<JobSubmission, 'runAt' | 'repeat' | 'check'> {
   if (repeat) {
     if (deliverAt !== undefined) throw wrongTime('cannot be together with repeat');
     return { repeat: mustRecur(repeat, now) };
