@@ -18,7 +18,7 @@ type Fault = 'none' | 'before' | 'after' | 'throws' | 'throws after';
 type Request = CommandRequest<JobCommand, JobContext | undefined>;
 
 /** A write side of one process that never loses a race: streams in memory, with the real decider. */
-function handMadeCommands() {
+function commandsInMemory() {
   const streams = new Map<string, { readonly commandId: string; readonly event: AnyEvent }[]>();
   const faults: Fault[] = [];
   const stream = (name: string) => streams.get(name) ?? [];
@@ -80,7 +80,7 @@ async function startRepeating(
     parent: more = {},
   }: Partial<Circumstances> = {},
 ) {
-  const commands = handMadeCommands();
+  const commands = commandsInMemory();
   const timeOf = (jobId: string) => {
     const [first] = commands.stream(jobId);
     return Promise.resolve(first?.event.type === 'JobRequested' ? new Date(first.event.request.runAt!) : undefined);

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import type { Database } from '../postgres/pool.ts';
 import { batch } from '../concurrency/batch.ts';
@@ -13,17 +14,14 @@ export interface Rights {
 export type RightsOf = (account: string) => Promise<Rights>;
 
 const RIGHTS = `SELECT id, role = 'admin' AND NOT locked AS "isAdmin", locked AS "isLocked" FROM accounts WHERE id = ANY($1)`;
+const rightsRows = z.array(z.object({ id: z.string(), isAdmin: z.boolean(), isLocked: z.boolean() }));
 const NONE: Rights = { isAdmin: false, isLocked: false };
 
 /** Reads rights from the namespace's own tables, in one query for all that are asked for at the same time. */
 export function createRights(tables: Pick<Database, 'query'>): RightsOf {
   return batch(async (accounts: readonly string[]) => {
-    type Row = Rights & { readonly id: string };
-    const rows = await tables.query<Row & Record<string, unknown>>({
-      name: 'rights-of',
-      text: RIGHTS,
-      values: [[...new Set(accounts)]],
-    });
+    const query = { name: 'rights-of', text: RIGHTS, values: [[...new Set(accounts)]] };
+    const rows = rightsRows.parse(await tables.query(query));
     const found = new Map(rows.map(({ id, isAdmin, isLocked }) => [id, { isAdmin, isLocked }]));
     return accounts.map((account) => found.get(account) ?? NONE);
   });

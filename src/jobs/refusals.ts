@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { z } from 'zod';
 import type { Database } from '../postgres/pool.ts';
 import { batch } from '../concurrency/batch.ts';
 import { type Bounds, refusalBounds, within } from './backoff.ts';
@@ -24,15 +25,17 @@ const NOTE = `INSERT INTO mail_refusals AS r (job_id, item)
   RETURNING job_id AS "jobId", item, refusals, extract(epoch FROM now() - since)::float8 * 1000 AS "forMs",
     extract(epoch FROM now())::float8 * 1000 AS "nowMs"`;
 
-interface Noted extends Record<string, unknown> {
-  readonly jobId: string;
-  readonly item: number;
-  readonly refusals: number;
-  /** Milliseconds since the first refusal. */
-  readonly forMs: number;
-  /** Milliseconds since the epoch. */
-  readonly nowMs: number;
-}
+const refusalRows = z.array(
+  z.object({
+    jobId: z.string(),
+    item: z.int(),
+    refusals: z.int(),
+    /** Milliseconds since the first refusal. */
+    forMs: z.number(),
+    /** Milliseconds since the epoch. */
+    nowMs: z.number(),
+  }),
+);
 
 /**
  * The shortest last pause, in milliseconds, or as a part of the whole time where that is less; the longest is twice as long. Without it a
@@ -45,7 +48,8 @@ export function createRefusals(tables: Database, maxMs: number): NoteRefusal {
   const keyOf = ({ jobId, item = ONLY_MAIL }: RefusedMail) => `${jobId}/${item}`;
   const note = batch(async (mails: readonly RefusedMail[]) => {
     const named = mails.map(({ jobId, item = ONLY_MAIL }) => ({ job_id: jobId, item }));
-    const rows = await tables.query<Noted>({ name: 'note-refusals', text: NOTE, values: [JSON.stringify(named)] });
+    const query = { name: 'note-refusals', text: NOTE, values: [JSON.stringify(named)] };
+    const rows = refusalRows.parse(await tables.query(query));
     const noted = new Map(rows.map((row) => [keyOf(row), row]));
     return mails.map((mail) => noted.get(keyOf(mail)));
   });

@@ -3,7 +3,7 @@ import { type MigratedTables, migratedTables } from '../../test/support/tables.t
 import type { Database } from '../postgres/pool.ts';
 import { createStoredFiles, type StoredFiles } from './stored-files.ts';
 
-const MOST = 1_000;
+const MAX_BYTES = 1_000;
 const FULL = { kind: 'too-many', code: 'TOO_MUCH_STORED' };
 
 let tables: Database;
@@ -12,13 +12,13 @@ let files: StoredFiles;
 
 beforeAll(async () => {
   ({ tables, drop } = await migratedTables());
-  files = createStoredFiles(tables, MOST);
+  files = createStoredFiles(tables, MAX_BYTES);
 });
 afterAll(() => drop());
 
 it('accepts files of an account up to the limit when many come at once, and those of other accounts', async () => {
   const claims = Array.from({ length: 30 }, (_, n) => files.claim({ name: `reports/a${n}`, account: 'a', bytes: 100 }));
-  const others = files.claim({ name: 'reports/b', account: 'b', bytes: MOST });
+  const others = files.claim({ name: 'reports/b', account: 'b', bytes: MAX_BYTES });
   const outcomes = await Promise.allSettled(claims);
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
   await others;
@@ -36,10 +36,10 @@ it('counts a file once, with its current size', async () => {
 });
 
 it('frees the room of deleted files', async () => {
-  await files.claim({ name: 'archives/d', account: 'd', bytes: MOST });
+  await files.claim({ name: 'archives/d', account: 'd', bytes: MAX_BYTES });
   await expect(files.claim({ name: 'archives/e', account: 'd', bytes: 1 })).rejects.toMatchObject(FULL);
   await files.forget(['archives/d', 'archives/unknown']);
-  await files.claim({ name: 'archives/e', account: 'd', bytes: MOST });
+  await files.claim({ name: 'archives/e', account: 'd', bytes: MAX_BYTES });
 });
 
 it('removes files of old jobs, and no covers', async () => {
@@ -52,7 +52,7 @@ it('removes files of old jobs, and no covers', async () => {
 });
 
 /** Makes claims in two processes at the same time, and returns what is counted after them. */
-const processes = () => [createStoredFiles(tables, MOST), createStoredFiles(tables, MOST)] as const;
+const processes = () => [createStoredFiles(tables, MAX_BYTES), createStoredFiles(tables, MAX_BYTES)] as const;
 const counted = async (account: string) => {
   const [row] = await tables.query<{ counted: number; files: number }>({
     text: `SELECT s.bytes AS counted, (SELECT coalesce(sum(bytes), 0)::bigint FROM stored_files f WHERE f.account_id = s.account_id) AS files

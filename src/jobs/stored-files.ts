@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import { batch } from '../concurrency/batch.ts';
@@ -69,10 +70,14 @@ const NOT_FOUND_YET = `SELECT name FROM stored_files WHERE found_at IS NULL AND 
   ORDER BY stored_at LIMIT $2`;
 const LOST_PAGE = 500;
 
+const nameRows = z.array(z.object({ name: z.string() }));
+const accountRows = z.array(z.object({ account: z.string() }));
+const byteRows = z.array(z.object({ bytes: z.number() }));
+
 async function forget(client: Client, which: keyof typeof CONDITIONS, values: readonly unknown[]): Promise<void> {
   const condition = CONDITIONS[which];
-  const { rows } = await client.query<{ account: string }>(LOCK_OF(condition), [...values]);
-  const accounts = rows.map(({ account }) => account);
+  const { rows } = await client.query(LOCK_OF(condition), [...values]);
+  const accounts = accountRows.parse(rows).map(({ account }) => account);
   await client.query(deletionOf(condition, values.length + 1), [...values, accounts]);
 }
 
@@ -86,9 +91,9 @@ export function createStoredFiles(tables: Database, maxBytes: number): StoredFil
     const claim = { name: 'claim-files', text: CLAIM, values: [JSON.stringify(files), maxBytes] };
     const { rows } = await inTransaction(async (client) => {
       await client.query(lock);
-      return client.query<{ name: string }>(claim);
+      return client.query(claim);
     });
-    return new Set(rows.map(({ name }) => name));
+    return new Set(nameRows.parse(rows).map(({ name }) => name));
   }
   const batchClaim = batch(async (files: readonly StoredFile[]) => {
     const unique = [...new Map(files.map((file) => [file.name, file])).values()];
@@ -102,7 +107,7 @@ export function createStoredFiles(tables: Database, maxBytes: number): StoredFil
       text: 'SELECT bytes FROM stored_bytes WHERE account_id = $1',
       values: [account],
     };
-    return (await tables.query<{ bytes: number }>(query))[0]?.bytes ?? 0;
+    return byteRows.parse(await tables.query(query))[0]?.bytes ?? 0;
   }
 
   return {
@@ -119,10 +124,7 @@ export function createStoredFiles(tables: Database, maxBytes: number): StoredFil
     forgetOld: (ageMs) => inTransaction((client) => forget(client, 'old', [ageMs])),
     async forgetLost(ageMs, isThere, signal) {
       for (let looked = LOST_PAGE; looked === LOST_PAGE && !signal?.aborted;) {
-        const claims = await tables.query<{ name: string }>({
-          text: NOT_FOUND_YET,
-          values: [ageMs, LOST_PAGE],
-        });
+        const claims = nameRows.parse(await tables.query({ text: NOT_FOUND_YET, values: [ageMs, LOST_PAGE] }));
         const [found, lost]: [string[], string[]] = [[], []];
         for (const { name } of claims) {
           if (signal?.aborted) break;
