@@ -58,12 +58,12 @@ export interface AcceptOptions extends Pick<PlanContext, 'database' | 'files' | 
   readonly now: () => number;
 }
 
-export interface Accepted extends CommandOutcome {
+export interface AcceptedJob extends CommandOutcome {
   readonly jobId: string;
 }
 
 /** Accepts jobs. What is personal or large is stored in Postgres first; then an event is appended to the log. */
-export type Accept = (submission: JobSubmission, origin: CommandOrigin, isAdmin: boolean) => Promise<Accepted>;
+export type Accept = (submission: JobSubmission, origin: CommandOrigin, isAdmin: boolean) => Promise<AcceptedJob>;
 
 /** The priority when the request does not say one. */
 const NORMAL_PRIORITY = 0;

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 
 /** The wall clock of a time zone. Times are milliseconds since the epoch; wall time is counted as if it were UTC. */
-export interface Clock {
+export interface WallClock {
   /** As the runtime spells it, whichever spelling was asked for. */
   readonly timeZone: string;
   /** How many milliseconds the clock is ahead of UTC at a time. */
@@ -9,10 +9,10 @@ export interface Clock {
 }
 
 /** Formatters are kept, because making one takes longer than using it. */
-const clocks = new LRUCache<string, Clock>({ max: 100 });
+const clocks = new LRUCache<string, WallClock>({ max: 100 });
 
 /** Throws a RangeError for an unknown time zone. */
-export function clockOf(timeZone: string): Clock {
+export function clockOf(timeZone: string): WallClock {
   const known = clocks.get(timeZone);
   if (known) return known;
   const clock = createClock(timeZone);
@@ -22,7 +22,7 @@ export function clockOf(timeZone: string): Clock {
 
 const OFFSET = /GMT(?:([+-])(\d+):(\d+)(?::(\d+))?)?$/;
 
-function createClock(timeZone: string): Clock {
+function createClock(timeZone: string): WallClock {
   const format = new Intl.DateTimeFormat('en', { timeZone, timeZoneName: 'longOffset' });
   return {
     timeZone: format.resolvedOptions().timeZone,
@@ -39,7 +39,7 @@ const SECOND = 1_000;
 const [FURTHEST, LARGEST] = [16 * 3_600_000, 25 * 3_600_000];
 
 /** The latest wall time that the clock has shown up to a time. While an hour comes for the second time, that is the hour's end. */
-export function furthestShown(clock: Clock, time: number): number {
+export function furthestShown(clock: WallClock, time: number): number {
   const from = time - LARGEST;
   const [before, now] = [clock.offsetAt(from), clock.offsetAt(time)];
   if (before <= now) return time + now;
@@ -47,7 +47,7 @@ export function furthestShown(clock: Clock, time: number): number {
 }
 
 /** The first time at which the clock shows this wall time or a later one. */
-export function firstShowing(clock: Clock, shown: number): number {
+export function firstShowing(clock: WallClock, shown: number): number {
   const [from, to] = [shown - FURTHEST, shown + FURTHEST];
   const [before, after] = [clock.offsetAt(from), clock.offsetAt(to)];
   if (before === after) return shown - before;
@@ -56,7 +56,7 @@ export function firstShowing(clock: Clock, shown: number): number {
 }
 
 /** The second at which the clock changes. It must change exactly once between the two. */
-function changeBetween({ offsetAt }: Clock, from: number, to: number): number {
+function changeBetween({ offsetAt }: WallClock, from: number, to: number): number {
   const before = offsetAt(from);
   let [low, high] = [Math.floor(from / SECOND), Math.ceil(to / SECOND)];
   while (high - low > 1) {

@@ -1,5 +1,5 @@
 import { Cron } from 'croner';
-import { type Clock, clockOf, firstShowing, furthestShown } from './clock.ts';
+import { type WallClock, clockOf, firstShowing, furthestShown } from './clock.ts';
 
 /** Croner alone would accept dates and nicknames as well. */
 const FIELDS = /^\s*\S+(?:\s+\S+){4,5}\s*$/;
@@ -31,7 +31,7 @@ function hasWildcard(cron: string): boolean {
 }
 
 /** Reads the pattern as if wall time were UTC, where no time is left out or comes twice. */
-function nextOnClock(pattern: Cron, clock: Clock, after: Date): Date | undefined {
+function nextOnClock(pattern: Cron, clock: WallClock, after: Date): Date | undefined {
   const shown = pattern.nextRun(new Date(furthestShown(clock, after.getTime())));
   return shown ? new Date(firstShowing(clock, shown.getTime())) : undefined;
 }

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import { httpApp } from '../../../test/support/http-app.ts';
 import { detailsOf } from './import-details.ts';
-import { type Entry, entriesOf } from './import-entries.ts';
+import { type ImportEntry, entriesOf } from './import-entries.ts';
 import { importCatalog } from './import-catalog.ts';
 import { countLines, headerFault, type ImportFormat, linesOf } from './import-lines.ts';
 
@@ -245,15 +245,16 @@ describe('a line', () => {
 
 const JOB = 'job-00000000000000000000000000000001';
 
-async function entries(...values: object[]): Promise<Entry[]> {
+async function entries(...values: object[]): Promise<ImportEntry[]> {
   const lines = values.map((each, index) => value(index + 1, each));
   return all(entriesOf(JOB, Readable.from(lines) as AsyncIterable<{ number: number; value: unknown }>));
 }
 
 const album = (name: string) => ({ kind: 'album', name, year: 2008 });
 const song = (named?: string) => ({ kind: 'song', ...SONG, ...(named !== undefined && { album: named }) });
-const idOf = (entry?: Entry) => (entry?.kind === 'album' ? `album-${entry.commandId.replaceAll('-', '')}` : 'none');
-const albumIdOf = (entry?: Entry) => (entry?.kind === 'song' ? entry.details.albumId : entry);
+const idOf = (entry?: ImportEntry) =>
+  entry?.kind === 'album' ? `album-${entry.commandId.replaceAll('-', '')}` : 'none';
+const albumIdOf = (entry?: ImportEntry) => (entry?.kind === 'song' ? entry.details.albumId : entry);
 
 describe('the entries of an import', () => {
   it('have the same command ids in each attempt, and others in another job', async () => {

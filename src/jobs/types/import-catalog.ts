@@ -8,7 +8,7 @@ import { filesUnavailable } from '../../providers/files/failure.ts';
 import { storable } from '../../text.ts';
 import type { Items } from '../items.ts';
 import { JobFailure, type JobOutcome, type JobType, type JobServices, type Work } from '../job-type.ts';
-import { type Entry, entriesOf } from './import-entries.ts';
+import { type ImportEntry, entriesOf } from './import-entries.ts';
 import { COLUMNS, countLines, headerFault, linesOf } from './import-lines.ts';
 
 const MAX_BYTES = 5_242_880;
@@ -83,7 +83,7 @@ export const importCatalog: JobType<z.output<typeof payload>> = {
 
 const MEDIA_TYPES = { csv: 'text/csv', ndjson: 'application/x-ndjson' };
 
-function outcomeOf({ album: albums, song: songs, bad }: Record<Entry['kind'], number>): JobOutcome {
+function outcomeOf({ album: albums, song: songs, bad }: Record<ImportEntry['kind'], number>): JobOutcome {
   const done = albums + songs;
   return { done, total: done + bad, failed: bad, result: { albums, songs, bad } };
 }
@@ -113,7 +113,7 @@ async function reportsOf(items: Items) {
 }
 
 /** Resolves to what is wrong with the line; undefined when it was imported. */
-async function importEntry(entry: Entry, work: Work, services: JobServices): Promise<string | undefined> {
+async function importEntry(entry: ImportEntry, work: Work, services: JobServices): Promise<string | undefined> {
   if (entry.kind === 'bad') return entry.fault;
   try {
     await (entry.kind === 'album' ? importAlbum(entry, work, services) : importSong(entry, work, services));
@@ -123,7 +123,7 @@ async function importEntry(entry: Entry, work: Work, services: JobServices): Pro
   }
 }
 
-type Of<Kind extends Entry['kind']> = Extract<Entry, { kind: Kind }>;
+type Of<Kind extends ImportEntry['kind']> = Extract<ImportEntry, { kind: Kind }>;
 
 async function importAlbum(
   { details, settle, ...entry }: Of<'album'>,

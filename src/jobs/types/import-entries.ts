@@ -5,7 +5,7 @@ import { type Details, detailsOf } from './import-details.ts';
 import type { Line } from './import-lines.ts';
 
 /** What to do for a line. */
-export type Entry =
+export type ImportEntry =
   | {
       readonly kind: 'album';
       readonly line: number;
@@ -51,7 +51,7 @@ function namedAlbums(): NamedAlbums {
 const ALBUM_ID = /^album-[0-9a-f]{32}$/;
 
 /** The entry for each line of a job. Songs find the albums of the lines above by their names. */
-export async function* entriesOf(jobId: string, lines: AsyncIterable<Line>): AsyncGenerator<Entry, void> {
+export async function* entriesOf(jobId: string, lines: AsyncIterable<Line>): AsyncGenerator<ImportEntry, void> {
   const albums = namedAlbums();
   for await (const line of lines) {
     const details = 'fault' in line ? line.fault : detailsOf(line.value);
@@ -61,7 +61,7 @@ export async function* entriesOf(jobId: string, lines: AsyncIterable<Line>): Asy
   }
 }
 
-function entryOf(entry: Details, line: number, commandId: string, albums: NamedAlbums): Entry {
+function entryOf(entry: Details, line: number, commandId: string, albums: NamedAlbums): ImportEntry {
   if (entry.kind === 'album') {
     const { name, year } = entry;
     const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
