@@ -14,7 +14,7 @@ export interface Packable {
   readonly size?: number;
 }
 
-export interface FileReader {
+export interface ArchiveReader {
   /** Account id. */
   readonly account: string;
   /** Whether the files of other accounts may be read as well. */
@@ -25,7 +25,7 @@ export interface FileReader {
 export async function packableOf(
   database: Database,
   fileIds: readonly string[],
-  { account, readsAll }: FileReader,
+  { account, readsAll }: ArchiveReader,
 ): Promise<ReadonlyMap<string, Packable>> {
   const [made, covers] = await Promise.all([findFiles(database, fileIds), coversOf(database, fileIds)]);
   const own = made.filter(({ ownerId }) => readsAll || ownerId === account);

@@ -1,4 +1,4 @@
-import { packableOf, type FileReader } from '../../../jobs/types/archive-files.ts';
+import { packableOf, type ArchiveReader } from '../../../jobs/types/archive-files.ts';
 import type { Database } from '../../../postgres/pool.ts';
 import type { Files } from '../../../providers/files/files.ts';
 import { sizeOf } from './file-links.ts';
@@ -15,7 +15,7 @@ const AT_ONCE = 20;
 export async function availabilityOf(
   { database, files }: { readonly database: Database; readonly files: Pick<Files, 'open'> },
   fileIds: readonly string[],
-  reader: FileReader,
+  reader: ArchiveReader,
 ): Promise<Availability[]> {
   const packable = await packableOf(database, fileIds, reader);
   const answers: Availability[] = [];
