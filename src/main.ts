@@ -64,7 +64,7 @@ async function startRoles(options: ProcessOptions): Promise<void> {
   const cache = base.openCache(context, reads?.service);
   const logWatch = config.KAFKA_BROKERS ? base.startLogWatch(context) : undefined;
 
-  const projector = has('projector') ? await base.startProjector(context, cache.service) : undefined;
+  const projector = has('projector') ? await base.addProjector(context, cache.service) : undefined;
   const services = reads && (await (await import('./roles/services.ts')).openServices(context, reads.service));
   const workers =
     services && has(...working)

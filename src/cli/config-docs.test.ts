@@ -40,7 +40,7 @@ test('has the times of attempts that the backoff gives, jitter included', () => 
   const secondsOf = (strategy: (typeof STRATEGIES)[number], failed: number, part: number) => {
     random.mockReturnValue(part);
     const each = Array.from({ length: failed }, (_, index) =>
-      backoffMs({ firstMs: 1_000, mostMs: 300_000, strategy }, index + 1),
+      backoffMs({ firstMs: 1_000, maxMs: 300_000, strategy }, index + 1),
     );
     return each.reduce((sum, ms) => sum + ms, 0) / 1_000;
   };
@@ -55,8 +55,8 @@ test('has the times of attempts that the backoff gives, jitter included', () => 
 test('has the times of retries of a refused recipient, jitter included', () => {
   const rows = cellsUnder('refusal');
   const minutes = (refusals: number) => {
-    const { leastMs, mostMs } = refusalBounds(refusals);
-    return [leastMs / 60_000, mostMs / 60_000];
+    const { minMs, maxMs } = refusalBounds(refusals);
+    return [minMs / 60_000, maxMs / 60_000];
   };
   const since = [0, 0];
   for (let refusals = 1; refusals < rows.length; refusals++) {

@@ -118,9 +118,9 @@ export function envExample(settings: readonly Setting[] = describeSettings()): s
 /** Gives a row for each attempt: the time since the first one failed, without the time that attempts take. */
 function attemptTimes(settings: readonly Setting[]): string[][] {
   const numberOf = (name: string) => Number(settings.find((setting) => setting.name === name)?.fallback);
-  const [firstMs, mostMs] = [numberOf('JOB_BACKOFF_SECONDS') * 1_000, numberOf('JOB_BACKOFF_MOST_SECONDS') * 1_000];
+  const [firstMs, maxMs] = [numberOf('JOB_BACKOFF_SECONDS') * 1_000, numberOf('JOB_BACKOFF_MOST_SECONDS') * 1_000];
   const after = (strategy: Strategy, failed: number) =>
-    `${sumOf(failed, (nth) => backoffBounds({ firstMs, mostMs, strategy }, nth), 1_000)} s`;
+    `${sumOf(failed, (nth) => backoffBounds({ firstMs, maxMs, strategy }, nth), 1_000)} s`;
   const rows = upTo(numberOf('JOB_ATTEMPTS') - 1).map((failed) => [
     String(failed + 1),
     ...STRATEGIES.map((strategy) => after(strategy, failed)),
@@ -147,11 +147,11 @@ type Bounds = ReturnType<typeof refusalBounds>;
 function sumOf(count: number, boundsOf: (nth: number) => Bounds, unitMs: number): string {
   const all = upTo(count).map(boundsOf);
   const sum = (end: keyof Bounds) => all.reduce((total, bounds) => total + bounds[end], 0);
-  return rangeOf({ leastMs: sum('leastMs'), mostMs: sum('mostMs') }, unitMs);
+  return rangeOf({ minMs: sum('minMs'), maxMs: sum('maxMs') }, unitMs);
 }
 
-function rangeOf({ leastMs, mostMs }: Bounds, unitMs: number): string {
-  const [least, most] = [leastMs, mostMs].map((ms) => String(Math.round((ms / unitMs) * 10) / 10));
+function rangeOf({ minMs, maxMs }: Bounds, unitMs: number): string {
+  const [least, most] = [minMs, maxMs].map((ms) => String(Math.round((ms / unitMs) * 10) / 10));
   return least === most ? `${least}` : `${least} to ${most}`;
 }
 

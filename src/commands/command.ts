@@ -1,17 +1,32 @@
 /** A command for one stream, with the origin that its record will name. */
 export interface CommandRequest<Command, Context = undefined> {
   readonly stream: string;
-  readonly command: Command;
+  readonly command: Command | Prepare<Command>;
   readonly origin: CommandOrigin;
   /** The versions that `If-Match` allows; checked inside every decision. */
   readonly expectedVersion?: VersionCondition;
   /** A version of the stream that the sender has seen. The decision waits until it can be read. */
   readonly seen?: number;
   /**
-   * Reads what the decision needs of other streams; called for every decision, with the stream's version, and never for a
-   * command that had its effect before. Missing where Context is undefined.
+   * Reads what the decision needs of other streams, and writes nothing: it is called for every decision, with the stream's version,
+   * and never for a command that had its effect before. Missing where Context is undefined.
    */
   readonly context?: (version: number) => Promise<Context>;
+}
+
+/**
+ * Makes a command, and writes what the command refers to. The handler calls it once for a request, before the first decision, and
+ * never for a command that was sent before.
+ */
+type Prepare<Command> = () => Promise<Command>;
+
+const isPrepare = <Command>(command: Command | Prepare<Command>): command is Prepare<Command> =>
+  typeof command === 'function';
+
+/** The same, made at most once however often it is asked for. A failure to make it is not tried again. */
+export function prepareOnce<Command>(command: Command | Prepare<Command>): Prepare<Command> {
+  let made: Promise<Command> | undefined;
+  return () => (made ??= isPrepare(command) ? command() : Promise.resolve(command));
 }
 
 export interface CommandOrigin {

@@ -5,7 +5,7 @@ import type { Verdicts } from '../event-store/verdicts.ts';
 import type { Placement } from '../events/placement.ts';
 import type { Faults } from '../faults.ts';
 import { appendEvent } from './append-event.ts';
-import { type CommandOutcome, type CommandRequest, isMet, type VersionCondition } from './command.ts';
+import { type CommandOutcome, type CommandRequest, isMet, prepareOnce, type VersionCondition } from './command.ts';
 import type { Decider, DeciderTypes, EventOf } from './decider.ts';
 import { createQueues } from './queues.ts';
 import { createStreamStates, type Loaded, type StreamStates } from './stream-states.ts';
@@ -34,6 +34,10 @@ export interface HandlerLimits {
 }
 
 export type RequestOf<Types extends DeciderTypes> = CommandRequest<Types['command'], Types['context']>;
+/** A request whose command is made at most once. */
+type Prepared<Types extends DeciderTypes> = Omit<RequestOf<Types>, 'command'> & {
+  readonly command: () => Promise<Types['command']>;
+};
 type LoadedOf<Types extends DeciderTypes> = Loaded<Types['state']>;
 
 /** The one handler: load, fold, decide, append, await the verdict, and start again after a lost race. */
@@ -46,7 +50,7 @@ export function createHandler<Types extends DeciderTypes>(
   const load = createLoader(states, options);
   const inTurn = createQueues();
 
-  async function attempt(request: RequestOf<Types>, first: boolean): Promise<CommandOutcome | 'lost'> {
+  async function attempt(request: Prepared<Types>, first: boolean): Promise<CommandOutcome | 'lost'> {
     const loaded = (first ? states.recall(request) : undefined) ?? (await load(request));
     if ('replayed' in loaded) return loaded;
     const decided = await decideOn(decider, load, request, loaded);
@@ -62,7 +66,7 @@ export function createHandler<Types extends DeciderTypes>(
     return { recordId, version, replayed: false };
   }
 
-  async function handle(request: RequestOf<Types>): Promise<CommandOutcome> {
+  async function handle(request: Prepared<Types>): Promise<CommandOutcome> {
     for (let retry = 0; retry <= limits.retries; retry++) {
       if (retry > 0) await pause(retry);
       const outcome = await attempt(request, retry === 0);
@@ -71,10 +75,10 @@ export function createHandler<Types extends DeciderTypes>(
     throw new AppError('conflict', 'CONFLICT', 'Other changes came first each time. Please retry.');
   }
 
-  return (request) => inTurn(request.stream, () => handle(request));
+  return (request) => inTurn(request.stream, () => handle({ ...request, command: prepareOnce(request.command) }));
 }
 
-type Loader<Types extends DeciderTypes> = (request: RequestOf<Types>) => Promise<LoadedOf<Types> | CommandOutcome>;
+type Loader<Types extends DeciderTypes> = (request: Prepared<Types>) => Promise<LoadedOf<Types> | CommandOutcome>;
 
 /** Loads until the version that the sender has seen can be read: the sender may have read it from the log itself. */
 function createLoader<Types extends DeciderTypes>(
@@ -95,12 +99,12 @@ function createLoader<Types extends DeciderTypes>(
 async function decideOn<Types extends DeciderTypes>(
   decider: Decider<Types>,
   load: Loader<Types>,
-  request: RequestOf<Types>,
+  request: Prepared<Types>,
   basis: LoadedOf<Types>,
 ): Promise<{ event: EventOf<Types>; basis: LoadedOf<Types> } | CommandOutcome> {
   try {
     const context = (await request.context?.(basis.version)) as Types['context'];
-    const event = decider.decide(request.stream, request.command, basis.state, context);
+    const event = decider.decide(request.stream, await request.command(), basis.state, context);
     requireVersion(request.expectedVersion, basis.version);
     return { event, basis };
   } catch (error) {

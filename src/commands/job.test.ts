@@ -91,11 +91,11 @@ type Case = [string, readonly JobEvent[], JobCommand, JobEvent | string];
 
 describe('a job', () => {
   it('is requested', () => {
-    expect(given(job).when({ type: 'RequestJob' }, { request })).toEqual(requested);
+    expect(given(job).when({ type: 'RequestJob', request })).toEqual(requested);
   });
 
   it('cannot be requested twice', () => {
-    const repeated = given(job, requested).when({ type: 'RequestJob' }, { request });
+    const repeated = given(job, requested).when({ type: 'RequestJob', request });
     expect(repeated).toBe('The id of the new job is taken.');
   });
 

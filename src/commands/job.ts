@@ -80,7 +80,7 @@ interface Occurrence {
 }
 
 export type JobCommand =
-  | { readonly type: 'RequestJob' }
+  | { readonly type: 'RequestJob'; readonly request: JobRequest }
   | { readonly type: 'StartAttempt'; readonly worker: string }
   | Occurrence
   | (ClientCommand & { readonly actor: string; readonly isAdmin: boolean })
@@ -128,8 +128,6 @@ function evolvePresent({ request, attempt, ...state }: Present, event: LaterEven
 
 /** What is read for the decision; not read again for a command that already had its effect. */
 export interface JobContext {
-  /** The request of a job that is being accepted. */
-  readonly request?: JobRequest;
   /** The new schedule of a repeating job; `count` is the number of occurrences from now on. */
   readonly repeat?: Repeat;
 }
@@ -141,11 +139,10 @@ export interface JobTypes {
   readonly context: JobContext | undefined;
 }
 
-function decide(jobId: string, command: JobCommand, state: State, { request, repeat }: JobContext = {}): JobEvent {
+function decide(jobId: string, command: JobCommand, state: State, { repeat }: JobContext = {}): JobEvent {
   if (command.type === 'RequestJob') {
     if (state.status !== 'none') throw new Error('The id of the new job is taken.');
-    if (!request) throw new Error('The request of the job is missing.');
-    return { type: 'JobRequested', jobId, request };
+    return { type: 'JobRequested', jobId, request: command.request };
   }
   if (state.status === 'none') throw jobNotFound();
   switch (command.type) {

@@ -1,26 +1,27 @@
 import { once } from 'node:events';
 import type { Logger } from 'pino';
+import { throttled } from '../concurrency/throttle.ts';
 import type { Placement } from '../events/placement.ts';
+import { createLeases } from '../jobs/leases.ts';
+import type { QueueScope } from '../jobs/queue.ts';
+import { queueSchema, startQueueFeed } from '../jobs/queue-feed.ts';
+import { type Runner, type RunnerOptions, startRunner } from '../jobs/runner.ts';
 import { sleep } from '../concurrency/sleep.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { EventLog } from '../log/event-log.ts';
 import type { Ownership } from '../log/ownership.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';
 import { createNotifier, listen } from '../postgres/listen.ts';
-import { openDatabase } from '../postgres/pool.ts';
+import { type Database, openDatabase } from '../postgres/pool.ts';
 import { liftTimeLimits } from '../postgres/time-limits.ts';
 import type { ProjectorObserver } from '../projections/engine/apply.ts';
 import type { ProjectorConsumer } from '../projections/engine/consumer.ts';
 import { type Consumers, lagOf } from '../projections/engine/consumers.ts';
-import { throttled } from '../concurrency/throttle.ts';
-import { createLeases } from '../jobs/leases.ts';
-import type { QueueScope } from '../jobs/queue.ts';
-import { queueSchema, startQueueFeed } from '../jobs/queue-feed.ts';
-import { type Runner, type RunnerOptions, startRunner } from '../jobs/runner.ts';
 
 export interface GroupOptions extends Pick<RunnerOptions, 'lanes' | 'concurrency' | 'leaseMs' | 'handle'> {
+  /** Which jobs the group takes. */
   readonly scope: QueueScope;
-  /** That nobody else has. */
+  /** Unique name of this process. */
   readonly worker: string;
   readonly connection: PostgresConnection;
   readonly log: EventLog;
@@ -31,70 +32,43 @@ export interface GroupOptions extends Pick<RunnerOptions, 'lanes' | 'concurrency
   readonly logger: Logger;
   readonly onCrash: (error: Error) => void;
   readonly consumers: Consumers;
-  /** Where this database owns the log. */
+  /** Missing where this database does not own the log. */
   readonly ownership?: Ownership | undefined;
-  /** Attempts of others may still run until then. */
+  /** Attempts of an earlier owner of the log may run until then. */
   readonly takeOverFrom?: Date | undefined;
   /** Resolves when jobs can be worked on. */
   readonly ready: () => Promise<void>;
 }
 
+/** What a group needs to know of the process that joins it. */
+export type MemberOptions = Omit<GroupOptions, 'scope' | 'handle'>;
+
 export interface Group extends Stoppable {
-  /** `lag`: records that wait to be queued, in all partitions. */
+  /** `lag`: records that are not yet queued, in all partitions. */
   health(): { readonly caughtUp: boolean; readonly lag: number };
   running(): number;
 }
 
-const LOOK_EVERY_MS = 50;
+const POLL_EVERY_MS = 50;
 
-/** A member of a consumer group: keeps the group's queue for its partitions, and works on what is due in all of them. */
+/**
+ * Joins a consumer group of jobs. Its subscription to the topic of jobs keeps the group's queue for this member's partitions; its runner
+ * leases due jobs of all partitions and passes each to `handle`.
+ */
 export async function startGroup(options: GroupOptions): Promise<Group> {
-  const { scope, worker, connection, log, placement, logger, leaseMs } = options;
-  const { namespace } = placement;
-  const database = openDatabase(connection, {
-    name: `openmusic ${scope.group}`,
-    max: 6,
-    searchPath: [queueSchema(namespace, scope), namespace, 'public'],
-    async prepare(client) {
-      await liftTimeLimits(client);
-      await client.query(`SET synchronous_commit = ${options.synchronousCommit ? 'on' : 'off'}`);
-    },
-  });
-  const channel = `${namespace} ${scope.group}`;
-  const notify = options.distributed ? createNotifier(database, channel) : undefined;
-  let runner: Runner | undefined;
-  const onNotice = (what: string | undefined) => {
-    runner?.wake();
-    if (what !== WAKE) runner?.look();
-  };
-  const feed = await startQueueFeed({
-    log,
-    placement,
-    scope,
-    database,
-    logger,
-    onCrash: options.onCrash,
-    consumers: options.consumers,
-    ownership: options.ownership,
-    onCommitted(commit) {
-      const what = wordOf(commit, scope);
-      if (what === undefined) return;
-      onNotice(what);
-      notify?.([what]);
-    },
-  });
+  const { scope, logger } = options;
+  const database = openQueueDatabase(options);
   const report = throttled((message) => logger.warn({ group: scope.group }, message));
-  const listener = options.distributed ? listen({ connection, channel, onNotice, report }) : undefined;
+  let runner: Runner | undefined;
+  const notices = startNotices(options, database, report, (notice) => {
+    runner?.wake();
+    if (notice === 'job-ended') runner?.recheck();
+  });
+  const feed = await startQueueFeed({ ...options, database, onCommitted: notices.onCommitted });
   const stopping = new AbortController();
   const starting = (async () => {
-    const stopped = once(stopping.signal, 'abort');
-    await Promise.race([stopped, Promise.all([options.ready(), caughtUp(feed, stopping.signal)])]);
-    if (!stopping.signal.aborted)
-      runner = startRunner({
-        ...options,
-        leases: createLeases(database, worker, leaseMs, options.takeOverFrom),
-        report,
-      });
+    await untilReady(options, feed, stopping.signal);
+    if (!stopping.signal.aborted) runner = startRunner({ ...options, leases: leasesOf(options, database), report });
   })();
   return {
     health() {
@@ -106,33 +80,78 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
       stopping.abort();
       await starting;
       await runner?.stop();
-      await listener?.stop();
+      await notices.stop();
       await feed.stop();
       await database.stop();
     },
   };
 }
 
-const WAKE = 'wake';
-const LOOK = 'look';
+const openQueueDatabase = ({ connection, scope, placement: { namespace }, synchronousCommit }: GroupOptions) =>
+  openDatabase(connection, {
+    name: `openmusic ${scope.group}`,
+    max: 6,
+    searchPath: [queueSchema(namespace, scope), namespace, 'public'],
+    async prepare(client) {
+      await liftTimeLimits(client);
+      await client.query(`SET synchronous_commit = ${synchronousCommit ? 'on' : 'off'}`);
+    },
+  });
 
-/** What a commit means for those who work: something may be due, or something that runs may have ended. */
-function wordOf(
-  { accepted }: Parameters<ProjectorObserver['committed']>[0],
-  { holds }: QueueScope,
-): string | undefined {
-  let word: string | undefined;
+const leasesOf = ({ worker, leaseMs, takeOverFrom }: GroupOptions, database: Database) =>
+  createLeases(database, worker, leaseMs, takeOverFrom);
+
+/** `job-due`: a job may be due. `job-ended`: a job that runs may have ended. Their wire names are older than these. */
+type Notice = 'job-due' | 'job-ended';
+const WIRE_NAMES = { 'job-due': 'wake', 'job-ended': 'look' } as const;
+
+/** Calls `onNotice` after commits of this process and, where there are others in the group, of those. */
+function startNotices(
+  { connection, distributed, scope, placement: { namespace } }: GroupOptions,
+  database: Database,
+  report: (message: string) => void,
+  onNotice: (notice: Notice) => void,
+) {
+  const channel = `${namespace} ${scope.group}`;
+  const notify = distributed ? createNotifier(database, channel) : undefined;
+  // A notice without a payload comes after a lost connection: a job may be due, and another may have ended.
+  const onMessage = (name: string | undefined) => onNotice(name === WIRE_NAMES['job-due'] ? 'job-due' : 'job-ended');
+  const listener = distributed ? listen({ connection, channel, onNotice: onMessage, report }) : undefined;
+  return {
+    onCommitted(commit: Commit) {
+      const notice = noticeOf(commit, scope);
+      if (notice === undefined) return;
+      onNotice(notice);
+      notify?.([WIRE_NAMES[notice]]);
+    },
+    stop: async () => listener?.stop(),
+  };
+}
+
+type Commit = Parameters<ProjectorObserver['committed']>[0];
+
+/** What a commit means for the runners of the group; undefined when it means nothing to them. */
+function noticeOf({ accepted }: Commit, { holds }: QueueScope): Notice | undefined {
+  let notice: Notice | undefined;
   for (const { payload } of accepted) {
     if (typeof payload === 'string' || 'poison' in payload) continue;
     const { event } = payload;
-    if (event.type === 'JobCancelled') return LOOK;
-    const isAsked = event.type === 'JobRequested' || event.type === 'JobRetried';
-    if (isAsked ? holds(event.request) : event.type === 'JobAttemptFailed' || event.type === 'JobOccurred') word = WAKE;
+    if (event.type === 'JobCancelled') return 'job-ended';
+    const isRequest = event.type === 'JobRequested' || event.type === 'JobRetried';
+    const makesDue = isRequest
+      ? holds(event.request)
+      : event.type === 'JobAttemptFailed' || event.type === 'JobOccurred';
+    if (makesDue) notice = 'job-due';
   }
-  return word;
+  return notice;
 }
 
-/** Resolves when the queue has everything that was in the log at the start. */
-async function caughtUp(feed: ProjectorConsumer, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && !feed.health().caughtUp) await sleep(LOOK_EVERY_MS, signal);
+/** Resolves when jobs can be worked on and the queue has all that was in the log at the start, or when the signal fires. */
+async function untilReady({ ready }: GroupOptions, feed: ProjectorConsumer, signal: AbortSignal): Promise<void> {
+  const stopped = once(signal, 'abort');
+  await Promise.race([stopped, Promise.all([ready(), untilCaughtUp(feed, signal)])]);
+}
+
+async function untilCaughtUp(feed: ProjectorConsumer, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !feed.health().caughtUp) await sleep(POLL_EVERY_MS, signal);
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { queuedJob, repeatOf } from '../../test/support/jobs.ts';
-import type { CommandOutcome, CommandRequest } from '../commands/command.ts';
+import { type CommandOutcome, type CommandRequest, prepareOnce } from '../commands/command.ts';
 import { job as decider, type JobCommand, type JobContext } from '../commands/job.ts';
 import { AppError, unavailable } from '../errors.ts';
 import { newId } from '../events/ids.ts';
@@ -10,14 +10,14 @@ import type { JobEvent, JobRequest } from '../events/jobs.ts';
 import { nextTime } from '../jobs/cron.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 import type { Rights } from '../jobs/owner-rights.ts';
-import type { LeftAlone } from '../jobs/in-flight.ts';
+import type { Postponed } from '../jobs/in-flight.ts';
 import { createOccurrences } from './scheduler.ts';
 
 type Fault = 'none' | 'before' | 'after' | 'throws' | 'throws after';
 type Request = CommandRequest<JobCommand, JobContext | undefined>;
 
-/** The write side as one process that never loses a race: streams in memory, and the decider that is. */
-function handMadeCommands() {
+/** A write side of one process that never loses a race: streams in memory, with the real decider. */
+function commandsInMemory() {
   const streams = new Map<string, { readonly commandId: string; readonly event: JobEvent }[]>();
   const faults: Fault[] = [];
   const stream = (name: string) => streams.get(name) ?? [];
@@ -27,7 +27,7 @@ function handMadeCommands() {
     const same = records.findIndex(({ commandId }) => commandId === origin.commandId);
     if (same >= 0) return { recordId: newId(), version: same + 1, replayed: true };
     const state = records.reduce((folded, { event }) => decider.evolve(folded, event), decider.initial);
-    const event = decider.decide(name, command, state, await context?.(records.length));
+    const event = decider.decide(name, await prepareOnce(command)(), state, await context?.(records.length));
     if (Array.isArray(expectedVersion) && !expectedVersion.includes(records.length))
       throw new AppError('stale', 'PRECONDITION_FAILED', 'It was changed since.');
     streams.set(name, [...records, { commandId: origin.commandId, event }]);
@@ -36,7 +36,7 @@ function handMadeCommands() {
 
   return {
     streams,
-    /** What becomes of the next commands, one each. */
+    /** The faults of the next commands, one each. */
     faults,
     stream,
     async job(request: Request): Promise<CommandOutcome> {
@@ -59,7 +59,7 @@ const ADMIN: Rights = { isAdmin: true, isLocked: false };
 const USER: Rights = { isAdmin: false, isLocked: false };
 const LOCKED: Rights = { isAdmin: false, isLocked: true };
 
-/** `now`: when those who work on it look at the clock. */
+/** `now`: what the scheduler's clock shows. */
 interface Circumstances {
   readonly missed: string;
   readonly now: string;
@@ -68,7 +68,7 @@ interface Circumstances {
   readonly parent: Partial<QueuedJob>;
 }
 
-/** A repeating job that somebody asked for, and those who work on it. */
+/** A repeating job, and the handlers of schedulers. */
 async function startRepeating(
   repeat: { cron: string; timeZone: string } = DAILY,
   {
@@ -79,14 +79,14 @@ async function startRepeating(
     parent: more = {},
   }: Partial<Circumstances> = {},
 ) {
-  const commands = handMadeCommands();
+  const commands = commandsInMemory();
   const timeOf = (jobId: string) => {
     const [first] = commands.stream(jobId);
     return Promise.resolve(first?.event.type === 'JobRequested' ? new Date(first.event.request.runAt!) : undefined);
   };
   const rightsOf = () => Promise.resolve(rights);
   const given = { commands, timeOf, mustHaveRoom, rightsOf, logger: pino({ level: 'silent' }) };
-  /** Those who work on it at that time. */
+  /** The handler of a scheduler at that time. */
   const occurrencesAt = (time: string) => createOccurrences({ ...given, now: () => Date.parse(time) });
   const occurrences = occurrencesAt(now);
   const parent = queuedJob({
@@ -128,12 +128,11 @@ async function startRepeating(
   const origin = { ...about, commandId: newId() };
   await commands.job({
     stream: jobId,
-    command: { type: 'RequestJob' },
+    command: { type: 'RequestJob', request },
     origin,
-    context: () => Promise.resolve({ request }),
   });
 
-  /** As the queue has it once it has heard of everything. */
+  /** The job as a queue has it that has caught up. */
   const queued = (): QueuedJob | undefined => {
     const records = commands.stream(jobId);
     const last = records.at(-1)!.event;
@@ -147,8 +146,8 @@ async function startRepeating(
   return { commands, occurrences, occurrencesAt, parent, queued, children, jobId };
 }
 
-/** Milliseconds for which it is left alone. */
-const leftFor = (outcome: number | LeftAlone) => (typeof outcome === 'number' ? NaN : outcome.leaveMs);
+/** Milliseconds for which it is postponed. */
+const leftFor = (outcome: number | Postponed) => (typeof outcome === 'number' ? NaN : outcome.pauseMs);
 
 function expectedTimes(count: number): string[] {
   const times = [FIRST];
@@ -156,13 +155,13 @@ function expectedTimes(count: number): string[] {
   return times;
 }
 
-describe('a repeating job goes on as long as its owner could ask for it', () => {
+describe('a repeating job goes on while its owner could ask for it', () => {
   it.each([
     ['an admin’s, without end', ADMIN, {}, true],
     ['a user’s, which ends', USER, { repeatCount: 1_000 }, true],
     ['a former admin’s, without end', USER, {}, false],
     ['a former admin’s, of a type for admins', USER, { repeatCount: 1_000, jobType: 'email' }, false],
-    ['of an account that is locked', LOCKED, { repeatCount: 1_000 }, false],
+    ['of a locked account', LOCKED, { repeatCount: 1_000 }, false],
   ] as const)('%s', async (_, rights, parent, goesOn) => {
     const { occurrences, queued, children, commands, jobId } = await startRepeating(DAILY, { rights, parent });
     const due = queued()!;
@@ -174,7 +173,7 @@ describe('a repeating job goes on as long as its owner could ask for it', () => 
 });
 
 describe('an occurrence', () => {
-  it('is a job of its own, with all that the repeating one has, and then the next one is due', async () => {
+  it('is a job of its own with the fields of the repeating job, and makes the next time due', async () => {
     const { occurrences, queued, children, commands, jobId } = await startRepeating();
     expect(await occurrences(queued()!)).toBe(2);
     const [child] = children();
@@ -202,7 +201,7 @@ describe('an occurrence', () => {
     expect(commands.stream(jobId)[1]!.event).toEqual(said);
   });
 
-  it('is the last one when there is no other', async () => {
+  it('is the last one when there is no further time', async () => {
     const { occurrences, queued, children } = await startRepeating({ cron: LIMITED.cron, timeZone: LIMITED.timeZone });
     for (let round = 0; round < 4; round++) await occurrences(queued()!);
     expect(children().map(({ runAt }) => runAt)).toEqual([
@@ -211,14 +210,14 @@ describe('an occurrence', () => {
     ]);
   });
 
-  it('of two schedulers that both have it is one', async () => {
+  it('is one when two schedulers have it', async () => {
     const { occurrences, queued, children, commands, jobId } = await startRepeating();
     const due = queued()!;
     await Promise.all([occurrences(due), occurrences(due), occurrences(due)]);
     expect([children().length, commands.stream(jobId).length]).toEqual([1, 2]);
   });
 
-  it('of a schedule that was called off is not said, and the lease waits for the queue to hear of that', async () => {
+  it('of a cancelled job is not recorded, and the lease waits for the queue', async () => {
     const { occurrences, queued, commands, jobId } = await startRepeating();
     const due = queued()!;
     const about = { repeatable: false, bodyHash: '', olderBodyHashes: [], actor: 'user-1', correlationId: 'c' };
@@ -228,7 +227,7 @@ describe('an occurrence', () => {
     expect(commands.stream(jobId).map(({ event }) => event.type)).toEqual(['JobRequested', 'JobCancelled']);
   });
 
-  it('that has no room waits, and comes when there is some', async () => {
+  it('waits while the account has no room', async () => {
     const full = new AppError('too-many', 'TOO_MANY_JOBS', 'as many as there may be');
     const room = { isThere: false };
     const mustHaveRoom = () => (room.isThere ? Promise.resolve() : Promise.reject(full));
@@ -243,7 +242,7 @@ describe('an occurrence', () => {
   it.each([
     ['08:00:20', 10_000],
     ['09:00:00', 60_000],
-  ])('that has no room is asked for less and less often: at %s after some %d ms', async (time, ms) => {
+  ])('without room is tried less and less often: at %s after some %d ms', async (time, ms) => {
     const full = new AppError('too-many', 'TOO_MANY_JOBS', 'as many as there may be');
     const { occurrencesAt, queued } = await startRepeating(DAILY, { mustHaveRoom: () => Promise.reject(full) });
     const left = leftFor(await occurrencesAt(`2026-03-28T${time}.000Z`)(queued()!));
@@ -255,7 +254,7 @@ describe('an occurrence', () => {
     ['run-once', ['2026-03-31T07:00:00.000Z'], 3],
     ['run-all', [FIRST], 0],
     ['skip', [], 4],
-  ])('of missed times is as it was asked for: %s', async (missed, times, passedOver) => {
+  ])('of missed times is as configured: %s', async (missed, times, passedOver) => {
     const now = '2026-03-31T12:00:00.000Z';
     const { occurrences, queued, children, commands, jobId } = await startRepeating(DAILY, { missed, now });
     await occurrences(queued()!);
@@ -264,7 +263,7 @@ describe('an occurrence', () => {
   });
 
   it.each(['run-once', 'run-all', 'skip'])(
-    'that was asked for by a process that died is one, and no time since then is lost: %s',
+    'that a process requested before it died is one, and no later time is lost: %s',
     async (missed) => {
       const { occurrencesAt, queued, children, commands, jobId } = await startRepeating(DAILY, { missed });
       commands.faults.push('none', 'before');
@@ -276,7 +275,7 @@ describe('an occurrence', () => {
     },
   );
 
-  it('of times that were missed is one, also when its process died and others were missed since', async () => {
+  it('of missed times is one, also when its process died and further times were missed', async () => {
     const { occurrencesAt, queued, children, commands, jobId } = await startRepeating();
     commands.faults.push('none', 'before');
     await occurrencesAt('2026-03-31T12:00:00.000Z')(queued()!);
@@ -286,7 +285,7 @@ describe('an occurrence', () => {
     expect(commands.stream(jobId).at(-1)!.event).toMatchObject(said);
   });
 
-  it('of a time that is due once more, because the repeat was changed, is said once more', async () => {
+  it('of a time that a change of the repeat makes due again is recorded again', async () => {
     const { occurrences, queued, commands, jobId } = await startRepeating();
     await occurrences(queued()!);
     const repeat = repeatOf(DAILY.cron, DAILY.timeZone, FIRST);
@@ -300,7 +299,7 @@ describe('an occurrence', () => {
     expect(commands.stream(jobId).at(-1)!.event).toMatchObject({ type: 'JobOccurred', number: 2, at: FIRST });
   });
 
-  it('that failed comes back soon: nothing newer is waited for', async () => {
+  it('that failed comes back soon', async () => {
     const { occurrences, queued, commands } = await startRepeating();
     for (const faults of [['before'], ['none', 'before'], ['throws']] as Fault[][]) {
       commands.faults.push(...faults);
@@ -313,7 +312,7 @@ const faults = fc.array(fc.constantFrom<Fault>('none', 'none', 'before', 'after'
   maxLength: 30,
 });
 
-it('whatever fails, each time has one occurrence and none is skipped', async () => {
+it('each time has one occurrence and none is skipped, in spite of any failures', async () => {
   await fc.assert(
     fc.asyncProperty(faults, fc.array(fc.nat(3), { maxLength: 20 }), async (list, behind) => {
       const { occurrences, queued, children, commands } = await startRepeating();
@@ -322,7 +321,7 @@ it('whatever fails, each time has one occurrence and none is skipped', async () 
       for (let round = 0; round < 24; round++) {
         const due = queued()!;
         before.unshift(due);
-        // The queue may be behind, or somebody may be at it who thinks that he still has the lease.
+        // The queue may be behind, or another scheduler may still work on a lease that it has lost.
         await occurrences(before[Math.min(behind[round] ?? 0, before.length - 1)]!);
         await occurrences(due);
       }

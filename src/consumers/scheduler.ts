@@ -3,103 +3,47 @@ import { originWithoutBody } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { AppError, reasonOf } from '../errors.ts';
 import { commandIdOf, idFromCommand } from '../events/ids.ts';
-import type { JobRequest } from '../events/jobs.ts';
-import { jobTypeOf } from '../jobs/job-types.ts';
+import type { HandleJob, Postponed } from '../jobs/in-flight.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
-import { refusalOf, type Rights, type RightsOf } from '../jobs/owner-rights.ts';
+import { lostRight, occurrenceCommandOf, occurrenceRequest, repeatOf } from '../jobs/occurrences.ts';
+import type { RightsOf } from '../jobs/owner-rights.ts';
 import type { QueueScope } from '../jobs/queue.ts';
 import type { MustHaveRoom } from '../jobs/quota.ts';
 import { type Due, dueOf } from '../jobs/repeats.ts';
-import type { LeftAlone } from '../jobs/in-flight.ts';
+import { type Group, type MemberOptions, startGroup } from './group.ts';
 
-/** Turns due occurrences of repeating jobs into jobs of their own. */
+/** The scheduler takes repeating jobs, and requests a job of its own for each time that is due. */
 export const SCHEDULER: QueueScope = { group: 'scheduler', holds: ({ repeat }) => repeat !== null };
 
 export interface OccurrencesOptions {
   readonly commands: Pick<Commands, 'job'>;
   readonly logger: Logger;
-  /** An occurrence counts as any job of its account: while there is no room for it, it waits. */
+  /** An occurrence counts as any job of its account, and waits while the account has no room for it. */
   readonly mustHaveRoom: MustHaveRoom;
   readonly rightsOf: RightsOf;
-  /** The time that a job was asked for; undefined when there is no job of that id. */
+  /** The time for which a job was requested; undefined when there is no job of that id. */
   readonly timeOf: (jobId: string) => Promise<Date | undefined>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
 
-interface Occurrence {
-  readonly due: Due;
-  /** Null where times are passed over, and none occurs. */
-  readonly jobId: string | null;
-}
-
-/** What cannot occur is asked for again after half of the time that it is late, within these bounds, in milliseconds. */
-const [SOONEST_MS, LATEST_MS] = [1_000, 60_000];
+/** Joins the group: its subscription keeps the queue of repeating jobs; its pipeline is `createOccurrences`. */
+export const startScheduler = (member: MemberOptions, handle: HandleJob): Promise<Group> =>
+  startGroup({ ...member, scope: SCHEDULER, handle });
 
 /**
- * Asks for the job of the time that is due, and then says so in the stream of the repeating one. A process that dies in between
- * leaves the same to be done: the job's id is made of the schedule and of the first time that it stands for, however many
- * times have been missed since, so it is asked for once.
+ * Requests the job of the time that is due, and then records that in the stream of the repeating job. When the process dies in between,
+ * the next one does the same again: the job's id derives from the schedule and from the first time that the job stands for, however
+ * many times have been missed since, so it is requested once.
  */
-export function createOccurrences({
-  commands,
-  logger,
-  mustHaveRoom,
-  rightsOf,
-  timeOf,
-  now,
-}: OccurrencesOptions): (job: QueuedJob) => Promise<number | LeftAlone> {
+export function createOccurrences(options: OccurrencesOptions): (parent: QueuedJob) => Promise<number | Postponed> {
+  const { logger, rightsOf, now } = options;
+
   async function occur(parent: QueuedJob): Promise<number> {
     const lost = lostRight(parent, await rightsOf(parent.ownerId));
-    if (lost !== undefined) return end(parent, lost);
-    const { due, jobId: occurrenceId } = await occurrenceNow(parent);
-    const [from, at, next] = [parent.runAt.toISOString(), due.at.toISOString(), due.next?.toISOString() ?? null];
-    const said = await commands.job({
-      stream: parent.jobId,
-      command: { type: 'Occur', due: from, at, occurrenceId, passedOver: due.passedOver, next },
-      // A change of the repeat can make the same time due once more, and that is no repetition.
-      origin: originOf(parent, commandIdOf('occurred', parent.jobId, from, String(parent.version))),
-      expectedVersion: [parent.version],
-      seen: parent.version,
-    });
-    return said.version;
+    if (lost !== undefined) return end(options, parent, lost);
+    return record(options, parent, await occurrenceNow(options, parent));
   }
-
-  async function end(parent: QueuedJob, why: string): Promise<number> {
-    const { jobId, version } = parent;
-    const origin = { ...originOf(parent, commandIdOf('ended', jobId)), actor: 'system' };
-    const command = { type: 'CancelJob', actor: 'system', isAdmin: true } as const;
-    const ended = await commands.job({ stream: jobId, command, origin, expectedVersion: [version], seen: version });
-    logger.warn({ job: jobId }, `a job repeats no more: ${why}`);
-    return ended.version;
-  }
-
-  /** What was asked for by a process that died before it said so stands as it was asked for: times since then come after it. */
-  async function occurrenceNow(parent: QueuedJob): Promise<Occurrence> {
-    const due = dueOf(repeatOf(parent), new Date(now()));
-    const jobId = idFromCommand('job', occurrenceCommandOf(parent));
-    if (due.occurs && !(await request(parent, jobId, due.at))) return { due, jobId };
-    const asked = await timeOf(jobId);
-    return asked ? { due: dueOf(repeatOf(parent), asked), jobId } : { due, jobId: due.occurs ? jobId : null };
-  }
-
-  /** Returns whether it had been asked for before. */
-  async function request(parent: QueuedJob, stream: string, at: Date): Promise<boolean> {
-    const { replayed } = await commands.job({
-      stream,
-      command: { type: 'RequestJob' },
-      origin: originOf(parent, occurrenceCommandOf(parent)),
-      async context() {
-        await mustHaveRoom(parent.ownerId, { jobId: stream, version: 0 });
-        return { request: occurrenceOf(parent, at.toISOString()) };
-      },
-    });
-    return replayed;
-  }
-
-  /** Half of the time that it is late, so that the pauses grow, and those that wait for the same do not come back together. */
-  const pauseOf = ({ runAt }: QueuedJob) =>
-    Math.min(LATEST_MS, Math.max(SOONEST_MS, (now() - runAt.getTime()) / 2)) * (0.75 + Math.random() / 2);
 
   return async (parent) => {
     try {
@@ -108,53 +52,86 @@ export function createOccurrences({
       if (!(error instanceof AppError))
         logger.error({ job: parent.jobId, err: error }, `an occurrence is late: ${reasonOf(error)}`);
       if (error instanceof AppError && !isPassing(error)) return parent.version + 1;
-      return { leaveMs: pauseOf(parent) };
+      return { pauseMs: pauseOf(now() - parent.runAt.getTime()) };
     }
   };
 }
 
-/** What the owner could not ask for today; undefined when there is nothing. */
-function lostRight({ jobType, repeatCount }: QueuedJob, rights: Rights): string | undefined {
-  const isEndless = repeatCount === null && !rights.isAdmin;
-  return (
-    refusalOf(jobTypeOf(jobType), rights)?.message ??
-    (isEndless ? 'Only admins have jobs repeat without end.' : undefined)
-  );
+/** Cancels a repeating job whose owner has lost the right to it. */
+async function end({ commands, logger }: OccurrencesOptions, parent: QueuedJob, why: string): Promise<number> {
+  const { jobId, version } = parent;
+  const origin = { ...originOf(parent, commandIdOf('ended', jobId)), actor: 'system' };
+  const command = { type: 'CancelJob', actor: 'system', isAdmin: true } as const;
+  const ended = await commands.job({ stream: jobId, command, origin, expectedVersion: [version], seen: version });
+  logger.warn({ job: jobId }, `a repeating job was cancelled: ${why}`);
+  return ended.version;
 }
 
-const isPassing = ({ kind }: AppError) => kind === 'unavailable' || kind === 'too-many';
+interface Occurrence {
+  readonly due: Due;
+  /** Null when all times are passed over. */
+  readonly jobId: string | null;
+}
 
-const repeatOf = (parent: QueuedJob) => ({
-  at: parent.runAt,
-  cron: parent.repeatCron ?? '',
-  timeZone: parent.repeatZone ?? '',
-  missed: parent.repeatMissed ?? '',
-  until: parent.repeatUntil?.toISOString() ?? null,
-  count: parent.repeatCount,
-  occurred: parent.occurred,
-});
+/**
+ * Requests the job that is due now. A job that was requested by a process which died before it recorded that stands for the time of
+ * its request; later times come after it.
+ */
+async function occurrenceNow(options: OccurrencesOptions, parent: QueuedJob): Promise<Occurrence> {
+  const { timeOf, now } = options;
+  const due = dueOf(repeatOf(parent), new Date(now()));
+  const jobId = idFromCommand('job', occurrenceCommandOf(parent));
+  if (due.occurs && !(await request(options, parent, jobId, due.at))) return { due, jobId };
+  const requestedFor = await timeOf(jobId);
+  return requestedFor
+    ? { due: dueOf(repeatOf(parent), requestedFor), jobId }
+    : { due, jobId: due.occurs ? jobId : null };
+}
 
-const occurrenceCommandOf = ({ jobId, runAt }: QueuedJob) => commandIdOf('occurrence', jobId, runAt.toISOString());
+/** Returns whether the job had been requested before. */
+async function request(
+  { commands, mustHaveRoom }: OccurrencesOptions,
+  parent: QueuedJob,
+  stream: string,
+  at: Date,
+): Promise<boolean> {
+  const { replayed } = await commands.job({
+    stream,
+    origin: originOf(parent, occurrenceCommandOf(parent)),
+    async command() {
+      await mustHaveRoom(parent.ownerId, { jobId: stream, version: 0 });
+      return { type: 'RequestJob', request: occurrenceRequest(parent, at.toISOString()) };
+    },
+  });
+  return replayed;
+}
+
+/** Records the occurrence in the stream of the repeating job. Resolves to the version after it. */
+async function record(
+  { commands }: OccurrencesOptions,
+  parent: QueuedJob,
+  { due, jobId: occurrenceId }: Occurrence,
+): Promise<number> {
+  const [from, at, next] = [parent.runAt.toISOString(), due.at.toISOString(), due.next?.toISOString() ?? null];
+  const recorded = await commands.job({
+    stream: parent.jobId,
+    command: { type: 'Occur', due: from, at, occurrenceId, passedOver: due.passedOver, next },
+    // The version is part of the id, because a change of the repeat can make the same time due once more, which is no repetition.
+    origin: originOf(parent, commandIdOf('occurred', parent.jobId, from, String(parent.version))),
+    expectedVersion: [parent.version],
+    seen: parent.version,
+  });
+  return recorded.version;
+}
 
 const originOf = ({ jobId, ownerId }: QueuedJob, commandId: string) =>
   originWithoutBody({ commandId, repeatable: true, actor: ownerId, correlationId: jobId });
 
-function occurrenceOf(parent: QueuedJob, at: string): JobRequest {
-  const { jobType, ownerId, parameters, payloadId, provider, total, allowed: attempts, jobId: parentId } = parent;
-  const { backoff, priority } = parent;
-  return {
-    jobType,
-    ownerId,
-    parameters,
-    payloadId,
-    provider,
-    total,
-    attempts,
-    backoff,
-    priority,
-    runAt: at,
-    repeat: null,
-    parentId,
-    replaces: null,
-  };
-}
+const isPassing = ({ kind }: AppError) => kind === 'unavailable' || kind === 'too-many';
+
+/** The shortest and the longest pause before a late occurrence is tried again, in milliseconds. */
+const [MIN_PAUSE_MS, MAX_PAUSE_MS] = [1_000, 60_000];
+
+/** Half of the time that it is late, with jitter: so pauses grow, and occurrences that wait for the same do not come back together. */
+const pauseOf = (lateMs: number) =>
+  Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, lateMs / 2)) * (0.75 + Math.random() / 2);

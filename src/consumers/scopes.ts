@@ -2,5 +2,5 @@ import { EXPORTER } from './exporter.ts';
 import { SCHEDULER } from './scheduler.ts';
 import { WORKER } from './worker.ts';
 
-/** Every group that keeps a queue of jobs. */
+/** The groups that keep a queue of jobs. */
 export const SCOPES = [EXPORTER, WORKER, SCHEDULER] as const;

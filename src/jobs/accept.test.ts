@@ -1,13 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { z } from 'zod';
-import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
+import { type MigratedTables, migratedTables } from '../../test/support/tables.ts';
 import { originOf } from '../../test/support/core.ts';
-import type { CommandRequest } from '../commands/command.ts';
+import { type CommandRequest, prepareOnce } from '../commands/command.ts';
 import type { JobCommand, JobContext } from '../commands/job.ts';
 import { idFromCommand } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
-import { migrate } from '../postgres/migrate.ts';
-import { type Database, openDatabase } from '../postgres/pool.ts';
+import type { Database } from '../postgres/pool.ts';
 import { jobs } from '../projections/jobs.ts';
 import { createAccept } from './accept.ts';
 import { createQuota } from './quota.ts';
@@ -20,23 +19,17 @@ const STORED = 1_000;
 const REPEATS = 2;
 const RATE = 50;
 
-let server: TestDatabase;
 let tables: Database;
+let drop: MigratedTables['drop'];
 
 beforeAll(async () => {
-  server = await createDatabase();
-  const name = namespace();
-  await migrate({ connection: server.connection, namespace: name });
-  tables = openDatabase(server.connection, { name: 'accept', max: 4, searchPath: [name, 'public'] });
+  ({ tables, drop } = await migratedTables());
   await tables.use((client) => client.query(jobs.ddl));
 });
 beforeEach(() => tables.query({ text: 'TRUNCATE jobs_under_way' }));
-afterAll(async () => {
-  await tables.stop();
-  await server.drop();
-});
+afterAll(() => drop());
 
-const typeOf = (plan: JobPlan, access: JobType['access'] = 'everybody'): JobType => ({
+const typeOf = (plan: JobPlan, access: JobType['access'] = 'users'): JobType => ({
   name: 'dummy',
   access,
   payload: z.unknown(),
@@ -45,14 +38,14 @@ const typeOf = (plan: JobPlan, access: JobType['access'] = 'everybody'): JobType
   work: () => Promise.resolve({}),
 });
 
-/** What accepts, and what it wrote down. */
+/** An `accept`, and the requests that it recorded. */
 function start(broken?: Error, unfinished = UNFINISHED, accepted?: (jobId: string) => Promise<unknown>) {
   const asked: string[] = [];
   const requests: JobRequest[] = [];
   const commands = {
-    async job({ stream, context }: CommandRequest<JobCommand, JobContext | undefined>) {
-      const { request } = (await context?.(0)) ?? {};
-      requests.push(request!);
+    async job({ stream, command }: CommandRequest<JobCommand, JobContext | undefined>) {
+      const prepared = await prepareOnce(command)();
+      if (prepared.type === 'RequestJob') requests.push(prepared.request);
       await accepted?.(stream);
       return { recordId: 'r', version: 1, replayed: false };
     },
@@ -71,7 +64,7 @@ function start(broken?: Error, unfinished = UNFINISHED, accepted?: (jobId: strin
     files: {} as never,
     mail: { enabled: ['file'], default: 'file' },
     attempts: 4,
-    pauses: { firstMs: 1_000, mostMs: 60_000 },
+    pauses: { firstMs: 1_000, maxMs: 60_000 },
     now: () => NOW,
     mustHaveRoom: createQuota({ database, unfinished, rate: { count: RATE, seconds: 60 }, repeats: REPEATS }),
     repeats: { seconds: 900 },
@@ -87,8 +80,8 @@ const itemsOf = ({ payloadId }: JobRequest) =>
   rows('SELECT item, payload FROM job_items WHERE payload_id = $1 ORDER BY item', payloadId!);
 const origin = () => originOf({ actor: 'user-1' });
 
-describe('a job that is accepted', () => {
-  it('has an id made of the command’s, and nothing personal', async () => {
+describe('an accepted job', () => {
+  it('derives its id from the command, and records nothing personal', async () => {
     const { accept, requests } = start();
     const about = origin();
     const plan = { parameters: { a: 1 }, payload: { to: 'ann@example.com' }, provider: 'file' };
@@ -114,7 +107,7 @@ describe('a job that is accepted', () => {
     expect(await payloadOf(requests[0]!.payloadId!)).toMatchObject([{ payload: { to: 'ann@example.com' } }]);
   });
 
-  it('has its items beside it, all that came at the same time as well', async () => {
+  it('stores the items of all jobs that come at the same time', async () => {
     const { accept, requests } = start();
     const items = Array.from({ length: 300 }, (_, n) => ({ n }));
     const type = typeOf({ parameters: {}, items });
@@ -125,7 +118,7 @@ describe('a job that is accepted', () => {
     }
   });
 
-  it('has the payload that it was asked for with, whatever another try has kept', async () => {
+  it('keeps its own payload, apart from that of another body under the same key', async () => {
     const { accept, requests } = start();
     const about = origin();
     for (const a of [1, 2]) {
@@ -136,7 +129,7 @@ describe('a job that is accepted', () => {
     expect([first, second]).toEqual([[{ payload: { a: 1 } }], [{ payload: { a: 2 } }]]);
   });
 
-  it('has the items that it was asked for with, whatever another try has kept', async () => {
+  it('keeps its own items, apart from those of another body under the same key', async () => {
     const { accept, requests } = start();
     const about = origin();
     for (const items of [[{ b: 1 }, { b: 2 }], [{ b: 3 }]]) {
@@ -147,14 +140,14 @@ describe('a job that is accepted', () => {
     expect([first?.length, second]).toEqual([2, [{ item: 0, payload: { b: 3 } }]]);
   });
 
-  it('has its first time, in its own zone', async () => {
+  it('records the first time of its repeat, in its time zone', async () => {
     const { accept, requests } = start();
     const repeat = { cron: '0 9 * * *', timeZone: 'Asia/Jakarta' };
     await accept({ type: typeOf({ parameters: {} }), payload: {}, repeat }, origin(), false);
     expect(requests).toMatchObject([{ repeat: { ...repeat, first: '2026-01-02T02:00:00.000Z' } }]);
   });
 
-  it('is handled as its request says: attempts, backoff and priority', async () => {
+  it('takes attempts, backoff and priority from its request', async () => {
     const { accept, requests } = start();
     const wish = { type: typeOf({ parameters: {} }), payload: {} };
     await accept({ ...wish, handling: { attempts: 9, backoff: 'fixed', priority: -3 } }, origin(), false);
@@ -166,7 +159,7 @@ describe('a job that is accepted', () => {
     ]);
   });
 
-  it('may wait, be for somebody else, and do another one again', async () => {
+  it('may wait for a time, belong to another owner, and replace another job', async () => {
     const { accept, requests } = start();
     const wish = { type: typeOf({ parameters: {} }), payload: {}, replaces: 'job-0', ownerId: 'user-2' };
     await accept({ ...wish, runAt: new Date(NOW + 1) }, origin(), false);
@@ -175,8 +168,8 @@ describe('a job that is accepted', () => {
 });
 
 it.each([
-  ['nobody lends', { ownerId: 'user-2' }, false],
-  ['everybody has', {}, true],
+  ['a sender does not lend', { ownerId: 'user-2' }, false],
+  ['an admin has', {}, true],
   ['an owner who is an admin keeps', { ownerId: 'user-2', ownerIsAdmin: true }, true],
 ])('%s the rights of an admin', async (_, whose, isAdmin) => {
   const told: unknown[] = [];
@@ -198,7 +191,7 @@ describe('a job is refused', () => {
     return error;
   };
 
-  it('that only admins may start, and nothing is kept of it', async () => {
+  it('when only admins may start it, and nothing is stored', async () => {
     const about = origin();
     expect(await refusal({ type: { ...plain, access: 'admins' } }, start(), about)).toMatchObject({
       code: 'FORBIDDEN',
@@ -210,23 +203,23 @@ describe('a job is refused', () => {
     await accept({ type: { ...plain, access: 'admins' }, payload: {} }, origin(), true);
   });
 
-  it('for what whoever sends it wants checked', async () => {
+  it('when the sender’s own check fails', async () => {
     const check = () => Promise.reject(new Error('not yours'));
     expect(await refusal({ check })).toMatchObject({ message: 'not yours' });
   });
 
-  it('that never comes', async () => {
+  it('when its repeat never comes', async () => {
     const repeat = { cron: '0 0 30 2 *', timeZone: 'UTC' };
     expect(await refusal({ repeat })).toMatchObject({ kind: 'rejected', code: 'NEVER_DUE' });
   });
 
-  it('that would repeat what is settled once', async () => {
+  it('when a job with items would repeat', async () => {
     const type = typeOf({ parameters: {}, items: [{ a: 1 }] });
     const repeat = { cron: '0 9 * * *', timeZone: 'UTC' };
     expect(await refusal({ type, repeat })).toMatchObject({ kind: 'rejected', code: 'CANNOT_REPEAT' });
   });
 
-  it('of somebody who has as many that have not ended', async () => {
+  it('when the account has too many unfinished jobs', async () => {
     const text = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)
       SELECT 'job-' || n, 1, 'busy', 'dummy', CASE WHEN n > 3 THEN 'succeeded' ELSE 'queued' END, 0, 1, 0, now(), false
       FROM generate_series(1, 9) n`;
@@ -239,7 +232,7 @@ describe('a job is refused', () => {
     await start().accept({ type: plain, payload: {} }, originOf({ actor: 'busy' }), false);
   });
 
-  it('after so many, which are seldom counted while there is much room, and each time while there is little', async () => {
+  it('above the limit, which is seldom counted while there is much room and each time while there is little', async () => {
     const { accept, requests, asked } = start(undefined, 40);
     const about = () => originOf({ actor: 'quick' });
     for (let n = 0; n < 20; n++) await accept({ type: plain, payload: {} }, about(), false);
@@ -276,7 +269,7 @@ describe('a job is refused', () => {
     },
   );
 
-  it('before anything is planned, and so before a file is kept for it', async () => {
+  it('before it is planned, so before a file is stored for it', async () => {
     const plan = jest.fn(() => ({ parameters: {} }));
     const about = originOf({ actor: 'crowded' });
     await start(undefined, 1).accept({ type: plain, payload: {} }, originOf({ actor: 'crowded' }), false);
@@ -286,7 +279,7 @@ describe('a job is refused', () => {
     expect(plan).not.toHaveBeenCalled();
   });
 
-  it('and has its place back as soon as it is written down and over', async () => {
+  it('and gives its place back as soon as it is recorded and has ended', async () => {
     const insert = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped)
       VALUES ($1, 3, 'swift', 'dummy', 'succeeded', 0, 1, 0, now() - interval '1 day', false)`;
     const { accept, requests } = start(undefined, 2, (id) => tables.query({ text: insert, values: [id] }));
@@ -294,7 +287,7 @@ describe('a job is refused', () => {
     expect(requests).toHaveLength(6);
   });
 
-  it('of somebody of whom as many were begun within the time, occurrences of repeating jobs among them', async () => {
+  it('when the account has begun too many in the time, with occurrences of repeating jobs', async () => {
     const text = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped, parent_id)
       SELECT 'job-hasty-' || n, 1, 'hasty', 'dummy', 'succeeded', 0, 1, 0, now() - $1 * interval '1 s', false, 'job-parent'
       FROM generate_series(1, ${RATE}) n`;
@@ -305,7 +298,7 @@ describe('a job is refused', () => {
     await start(undefined, 1_000).accept({ type: plain, payload: {} }, originOf({ actor: 'hasty' }), false);
   });
 
-  it('that repeats, of a user who has as many that repeat, also when all are asked for at once', async () => {
+  it('when a user has too many repeating jobs, also when all are requested at once', async () => {
     const repeat = { cron: '0 9 * * *', timeZone: 'UTC' };
     const insert = `INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, dropped, repeat_cron)
       VALUES ($1, 1, 'regular', 'dummy', 'scheduled', 0, 1, 0, now() - interval '1 day', false, '0 9 * * *')`;
@@ -321,7 +314,7 @@ describe('a job is refused', () => {
     await processes[0].accept(wish, about(), true);
   });
 
-  it('of a user whose files take all that they may, with the number', async () => {
+  it('when the user’s files take all of their room, and the message says how much', async () => {
     const storing = { ...typeOf({ parameters: {}, bytes: 600 }), usesFiles: true };
     const about = () => originOf({ actor: 'collector' });
     await start().accept({ type: storing, payload: {} }, about(), false);
@@ -333,7 +326,7 @@ describe('a job is refused', () => {
     });
   });
 
-  it('for the moment, while it cannot be kept', async () => {
+  it('with 503 while it cannot be stored', async () => {
     expect(await refusal({}, start(new Error('no database')))).toMatchObject({
       kind: 'unavailable',
       code: 'DATABASE_UNAVAILABLE',

@@ -2,7 +2,7 @@ import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { adminsOnly, AppError, reasonOf, unavailable } from '../errors.ts';
 import { commandIdOf, idFromCommand } from '../events/ids.ts';
-import type { JobRequest } from '../events/jobs.ts';
+import type { JobRequest, Repeat } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
 import { batch, batchWrites } from '../concurrency/batch.ts';
 import { currentPositions } from '../projections/playlist-as-of.ts';
@@ -12,42 +12,42 @@ import type { MustHaveRoom } from './quota.ts';
 import type { StoredFiles } from './stored-files.ts';
 import { repeatFrom, type RepeatLimits, type RepeatRequest } from './repeats.ts';
 
-/** What somebody wants done, as far as a request says it. */
-export interface JobWish {
+/** A job as a client asks for it. Everything that is missing comes from the job's type and the configuration. */
+export interface JobSubmission {
   readonly type: JobType;
-  /** Of the type's own schema. */
+  /** Valid by the schema of the type. */
   readonly payload: unknown;
   readonly runAt?: Date;
   readonly repeat?: RepeatRequest;
   readonly handling?: Handling;
-  /** The job that this one does again. */
+  /** Id of the job that this one does again. */
   readonly replaces?: string;
-  /** Account id; of whoever sends it, unless it says another one. */
+  /** Account id; the sender's when it is missing. */
   readonly ownerId?: string;
-  /** Whether that one is an admin; what sends it for another one does not know that by itself. */
+  /** Whether the owner is an admin. The sender's own role says nothing about another owner. */
   readonly ownerIsAdmin?: boolean;
-  /** Throws when it is not to be. Called once it is known that the command was not sent before. */
+  /** Throws when the job must not be accepted. It is not called for a command that was sent before. */
   readonly check?: () => Promise<void> | void;
-  /** Takes hold of what the job takes the place of, or throws. Called when nothing else is in the way of it any more. */
+  /** Claims what the job replaces, or throws. It is called last, when nothing else can refuse the job any more. */
   readonly take?: () => Promise<unknown>;
 }
 
-/** How a job is to be done; what is not given is as its type and the configuration have it. */
+/** How a job is done. */
 interface Handling {
-  /** That may fail. */
+  /** How many attempts may fail. */
   readonly attempts?: number | undefined;
   readonly backoff?: Strategy | undefined;
-  /** Among jobs of the same account: a higher one comes first. */
+  /** Among jobs of the same account, a higher number comes first. */
   readonly priority?: number | undefined;
 }
 
 export interface AcceptOptions extends Pick<PlanContext, 'database' | 'files' | 'mail' | 'dummySeconds'> {
-  /** Of the log, with its namespace. */
+  /** Full name of the catalog's topic, with the namespace. */
   readonly catalogTopic: string;
   readonly commands: Pick<Commands, 'job'>;
-  /** Of the namespace's own tables; its commits are durable. */
+  /** The namespace's own tables. Their commits are durable. */
   readonly tables: Database;
-  /** Attempts that may fail, of a job that does not say. */
+  /** How many attempts may fail when the request does not say. */
   readonly attempts: number;
   /** Between attempts. */
   readonly pauses: Pauses;
@@ -62,78 +62,112 @@ export interface AcceptedJob extends CommandOutcome {
   readonly jobId: string;
 }
 
-/** Accepts jobs: what is personal or large goes to Postgres, and then an event to the log. */
-export type Accept = (wish: JobWish, origin: CommandOrigin, isAdmin: boolean) => Promise<AcceptedJob>;
+/** Accepts jobs. What is personal or large is stored in Postgres first; then an event is appended to the log. */
+export type Accept = (submission: JobSubmission, origin: CommandOrigin, isAdmin: boolean) => Promise<AcceptedJob>;
 
-/** Priority of a job that asks for none. */
-const NORMAL = 0;
+/** The priority when the request does not say one. */
+const NORMAL_PRIORITY = 0;
 
-export function createAccept({
-  commands,
-  tables,
-  attempts: standardAttempts,
-  pauses,
-  mustHaveRoom,
-  repeats,
-  stored,
-  now,
-  catalogTopic,
-  ...given
-}: AcceptOptions): Accept {
+/** A submission with what is known of its sender. */
+interface Asked {
+  readonly jobId: string;
+  readonly submission: JobSubmission;
+  readonly origin: CommandOrigin;
+  /** Whether the sender is an admin. */
+  readonly isAdmin: boolean;
+  /** Account id of the owner. */
+  readonly caller: string;
+  /** Whether the owner is an admin. A sender does not lend its own rights to another owner. */
+  readonly asAdmin: boolean;
+}
+
+export function createAccept(options: AcceptOptions): Accept {
+  const { commands, tables, mustHaveRoom, stored, now, catalogTopic, repeats, ...given } = options;
   const { database } = given;
-  const keep = keeping(tables);
-  const momentOf = batch((playlists: readonly string[]) => currentPositions(database, playlists, catalogTopic));
-  const context = { ...given, momentOf };
+  const storePayload = createPayloadStore(tables);
+  const positionOf = batch((playlists: readonly string[]) => currentPositions(database, playlists, catalogTopic));
+  const context = { ...given, positionOf };
 
-  /** Called once it is known that the command was not sent before. */
-  async function request(jobId: string, wish: JobWish, origin: CommandOrigin, isAdmin: boolean): Promise<JobRequest> {
-    const { actor } = origin;
-    const { type, payload, runAt, repeat, replaces, check, take, handling = {}, ownerId: caller = actor } = wish;
-    const { attempts = standardAttempts, backoff: strategy = type.backoff, priority = NORMAL } = handling;
+  /** Throws when the job must not be accepted. Takes the job's place in the quota of its owner. */
+  async function admit({ jobId, submission, isAdmin, caller, asAdmin }: Asked): Promise<Repeat | null> {
+    const { type, repeat, check } = submission;
     await check?.();
     if (type.access === 'admins' && !isAdmin) throw adminsOnly(`start a job of type ${type.name}`);
-    // Who does it for another one does not lend him his own rights.
-    const { ownerIsAdmin: asAdmin = isAdmin && caller === actor } = wish;
     const repeating = repeat ? repeatFrom(repeat, { ...repeats, isAdmin: asAdmin }, new Date(now())) : null;
     await mustHaveRoom(caller, { jobId, version: 0, repeats: repeating !== null && !asAdmin });
-    const plan = await type.plan(payload, { ...context, jobId, caller, isAdmin: asAdmin });
-    if (type.usesFiles && type.access === 'everybody') await stored.mustHaveRoom(caller, plan.bytes ?? 0);
-    if (repeat && plan.items)
-      throw new AppError('rejected', 'CANNOT_REPEAT', 'What has items of its own cannot repeat.');
-    // Another one for another body under the same key: what its first try has kept does not mix with it.
-    const payloadId = plan.payload || plan.items ? `${jobId}.${commandIdOf(jobId, origin.bodyHash).slice(0, 8)}` : null;
-    if (payloadId !== null) await keep({ payloadId, plan });
-    await take?.();
-    return {
-      jobType: type.name,
-      ownerId: caller,
-      parameters: JSON.stringify(plan.parameters),
-      attempts,
-      payloadId,
-      provider: plan.provider ?? null,
-      total: plan.items?.length ?? 1,
-      backoff: { strategy, firstMs: pauses.firstMs, maxMs: pauses.mostMs },
-      priority,
-      runAt: runAt?.toISOString() ?? null,
-      repeat: repeating,
-      parentId: null,
-      replaces: replaces ?? null,
-    };
+    return repeating;
   }
 
-  return async (wish, origin, isAdmin) => {
+  async function planOf({ jobId, submission, caller, asAdmin }: Asked): Promise<JobPlan> {
+    const { type, payload, repeat } = submission;
+    const plan = await type.plan(payload, { ...context, jobId, caller, isAdmin: asAdmin });
+    if (type.usesFiles && type.access === 'users') await stored.mustHaveRoom(caller, plan.bytes ?? 0);
+    if (repeat && plan.items) throw new AppError('rejected', 'CANNOT_REPEAT', 'A job with items cannot repeat.');
+    return plan;
+  }
+
+  /** Checks the job and stores what it needs. Returns the request that its event carries. */
+  async function prepare(asked: Asked): Promise<JobRequest> {
+    const repeat = await admit(asked);
+    const plan = await planOf(asked);
+    const payloadId = payloadIdOf(asked, plan);
+    if (payloadId !== null) await storePayload({ payloadId, plan });
+    await asked.submission.take?.();
+    return requestOf(asked, { plan, payloadId, repeat }, options);
+  }
+
+  return async (submission, origin, isAdmin) => {
     const jobId = idFromCommand('job', origin.commandId);
+    const { ownerId: caller = origin.actor, ownerIsAdmin: asAdmin = isAdmin && caller === origin.actor } = submission;
     const outcome = await commands.job({
       stream: jobId,
-      command: { type: 'RequestJob' },
       origin,
-      context: async () => ({ request: await request(jobId, wish, origin, isAdmin) }),
+      command: async () => ({
+        type: 'RequestJob',
+        request: await prepare({ jobId, submission, origin, isAdmin, caller, asAdmin }),
+      }),
     });
     return { ...outcome, jobId };
   };
 }
 
-interface Kept {
+/**
+ * Null when the job stores nothing. The id depends on the body too: what the first try under an idempotency key has stored must not
+ * mix with another body under the same key.
+ */
+const payloadIdOf = ({ jobId, origin }: Asked, { payload, items }: JobPlan): string | null =>
+  payload || items ? `${jobId}.${commandIdOf(jobId, origin.bodyHash).slice(0, 8)}` : null;
+
+interface Prepared {
+  readonly plan: JobPlan;
+  readonly payloadId: string | null;
+  readonly repeat: Repeat | null;
+}
+
+function requestOf(
+  { submission: { type, runAt, replaces, handling = {} }, caller }: Asked,
+  { plan, payloadId, repeat }: Prepared,
+  { attempts: defaultAttempts, pauses }: AcceptOptions,
+): JobRequest {
+  const { attempts = defaultAttempts, backoff: strategy = type.backoff, priority = NORMAL_PRIORITY } = handling;
+  return {
+    jobType: type.name,
+    ownerId: caller,
+    parameters: JSON.stringify(plan.parameters),
+    attempts,
+    payloadId,
+    provider: plan.provider ?? null,
+    total: plan.items?.length ?? 1,
+    backoff: { strategy, firstMs: pauses.firstMs, maxMs: pauses.maxMs },
+    priority,
+    runAt: runAt?.toISOString() ?? null,
+    repeat,
+    parentId: null,
+    replaces: replaces ?? null,
+  };
+}
+
+interface StoredPayload {
   readonly payloadId: string;
   readonly plan: JobPlan;
 }
@@ -143,9 +177,9 @@ const PAYLOADS = `INSERT INTO job_payloads (id, payload)
 const ITEMS = `INSERT INTO job_items (payload_id, item, payload)
   SELECT * FROM json_to_recordset($1) AS i (payload_id text, item integer, payload json) ON CONFLICT DO NOTHING`;
 
-/** Keeps what belongs to jobs; all that is to be kept at the same time in one commit. */
-function keeping(tables: Database) {
-  return batchWrites<Kept>(async (all) => {
+/** Stores payloads and items of jobs. What is asked for at the same time is one commit. */
+function createPayloadStore(tables: Database) {
+  return batchWrites<StoredPayload>(async (all) => {
     const payloads = all.map(({ payloadId: id, plan: { payload = {} } }) => ({ id, payload }));
     const items = all.flatMap(({ payloadId, plan }) =>
       (plan.items ?? []).map((payload, item) => ({ payload_id: payloadId, item, payload })),

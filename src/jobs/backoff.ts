@@ -6,50 +6,50 @@ export type Strategy = (typeof STRATEGIES)[number];
 /** Pauses between attempts, in milliseconds. */
 export interface Pauses {
   readonly firstMs: number;
-  readonly mostMs: number;
-  /** `exponential` unless it is given. */
+  readonly maxMs: number;
+  /** `exponential` when it is missing. */
   readonly strategy?: Strategy;
 }
 
-/** A pause is anything between these, in milliseconds. */
+/** The shortest and the longest pause, in milliseconds. */
 export interface Bounds {
-  readonly leastMs: number;
-  readonly mostMs: number;
+  readonly minMs: number;
+  readonly maxMs: number;
 }
 
-/** As an event says it. */
+/** The pauses that a job's event names. */
 export const pausesOfJob = ({ strategy, firstMs, maxMs }: Backoff): Pauses => ({
   firstMs,
-  mostMs: maxMs,
+  maxMs,
   strategy: STRATEGIES.find((each) => each === strategy) ?? 'exponential',
 });
 
-/** Of the pause before the attempt after `failed` ones. */
-export function backoffBounds({ firstMs, mostMs, strategy }: Pauses, failed: number): Bounds {
+/** Bounds of the pause after `failed` failed attempts. */
+export function backoffBounds({ firstMs, maxMs, strategy }: Pauses, failed: number): Bounds {
   switch (strategy) {
     case 'none':
-      return { leastMs: 0, mostMs: 0 };
+      return { minMs: 0, maxMs: 0 };
     case 'fixed':
-      return { leastMs: firstMs, mostMs: firstMs };
+      return { minMs: firstMs, maxMs: firstMs };
     default:
-      return { leastMs: 0, mostMs: Math.min(mostMs, firstMs * 2 ** (failed - 1)) };
+      return { minMs: 0, maxMs: Math.min(maxMs, firstMs * 2 ** (failed - 1)) };
   }
 }
 
-/** Before the attempt after `failed` ones, in milliseconds: those who failed together do not come back together. */
+/** The pause after `failed` failed attempts, in milliseconds. The jitter keeps jobs that failed together from coming back together. */
 export const backoffMs = (pauses: Pauses, failed: number): number =>
   within(backoffBounds(pauses, failed), Math.random());
 
 const MINUTE_MS = 60_000;
-/** After each refusal of a recipient; after all further ones as after the last. */
+/** The pause after each refusal of a recipient; the last one holds for all further refusals. */
 const REFUSAL_MINUTES = [1, 5, 15, 30, 60];
 const REFUSAL_JITTER = 0.2;
 
-/** Of the pause after so many temporary refusals of a recipient. It is never shorter than the step: a greylist has it waited for. */
+/** Bounds of the pause after so many temporary refusals of a recipient. It is never shorter than the step, because a greylist demands that wait. */
 export function refusalBounds(refusals: number): Bounds {
-  const leastMs = (REFUSAL_MINUTES[refusals - 1] ?? 60) * MINUTE_MS;
-  return { leastMs, mostMs: leastMs * (1 + REFUSAL_JITTER) };
+  const minMs = (REFUSAL_MINUTES[refusals - 1] ?? 60) * MINUTE_MS;
+  return { minMs, maxMs: minMs * (1 + REFUSAL_JITTER) };
 }
 
-/** `part`: from 0 to 1, where between the bounds. */
-export const within = ({ leastMs, mostMs }: Bounds, part: number): number => leastMs + part * (mostMs - leastMs);
+/** `part`, from 0 to 1, says where between the bounds. */
+export const within = ({ minMs, maxMs }: Bounds, part: number): number => minMs + part * (maxMs - minMs);

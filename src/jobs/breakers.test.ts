@@ -1,38 +1,30 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { queuedJob } from '../../test/support/jobs.ts';
-import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
+import { type MigratedTables, migratedTables } from '../../test/support/tables.ts';
 import { until } from '../../test/support/servers/waiting.ts';
-import { migrate } from '../postgres/migrate.ts';
-import { type Database, openDatabase } from '../postgres/pool.ts';
+import type { Database } from '../postgres/pool.ts';
 import { ProviderError } from '../providers/failure.ts';
-import { type Breakers, type BreakerState, createBreakers, type Opening } from './breakers.ts';
+import type { BreakerState, Opening } from './breaker-state.ts';
+import { type Breakers, createBreakers } from './breakers.ts';
 import { JobFailure } from './job-type.ts';
 import type { Leases } from './leases.ts';
 import { type Runner, startRunner } from './runner.ts';
 
-/** So that a test sees it over, or does not. */
+/** An open time that a test outlasts, and one that it does not. */
 const [BRIEFLY_MS, LONG_MS] = [1_500, 60_000];
-/** Nobody can believe anything older by then, however slow the machine. */
+/** By then each process has read the rows, also on a slow machine. */
 const PATIENCE_MS = 15_000;
 
-let server: TestDatabase;
 let tables: Database;
+let drop: MigratedTables['drop'];
 const running: Breakers[] = [];
 
-beforeAll(async () => {
-  server = await createDatabase();
-  const name = namespace();
-  await migrate({ connection: server.connection, namespace: name });
-  tables = openDatabase(server.connection, { name: 'breakers', max: 6, searchPath: [name, 'public'] });
-});
+beforeAll(async () => void ({ tables, drop } = await migratedTables()));
 beforeEach(() => tables.query({ text: 'TRUNCATE breakers' }));
 afterEach(async () => {
   await Promise.all(running.splice(0).map((each) => each.stop()));
 });
-afterAll(async () => {
-  await tables.stop();
-  await server.drop();
-});
+afterAll(() => drop());
 
 interface Given {
   readonly openMs: number;
@@ -42,7 +34,7 @@ interface Given {
 
 const OPENING: Opening = { window: 20, minCalls: 10, share: 0.5 };
 
-/** What one process has. */
+/** The breakers of one process. */
 function start({ openMs = LONG_MS, database = tables, opening = OPENING }: Partial<Given> = {}) {
   const reports: string[] = [];
   const report = (message: string) => reports.push(message);
@@ -52,12 +44,12 @@ function start({ openMs = LONG_MS, database = tables, opening = OPENING }: Parti
 }
 
 const never = new AbortController().signal;
-const again = () => Promise.reject(new ProviderError('again', 'SMTP_421', 'come back later'));
-const refuse = () => Promise.reject(new ProviderError('never', 'SMTP_550', 'no such user'));
-const defer = () => Promise.reject(new ProviderError('later', 'SMTP_450', 'greylisted'));
+const again = () => Promise.reject(new ProviderError('retryable', 'SMTP_421', 'come back later'));
+const refuse = () => Promise.reject(new ProviderError('permanent', 'SMTP_550', 'no such user'));
+const defer = () => Promise.reject(new ProviderError('deferred', 'SMTP_450', 'greylisted'));
 const work = () => Promise.resolve('sent');
 
-/** What a call came to: its result or its error. */
+/** The result of a call, or its error. */
 const tried = (breakers: Breakers, act: (signal: AbortSignal) => Promise<unknown>, signal = never) =>
   breakers.call('smtp', signal, act).catch((error: unknown) => error);
 
@@ -72,8 +64,8 @@ const isStill = (state: BreakerState, { stateOf }: Breakers) =>
     () => `it is ${stateOf('smtp')}, not ${state}`,
   );
 
-describe('it opens', () => {
-  it('at ten calls of which half fail, and not before', async () => {
+describe('a closed breaker', () => {
+  it('opens at ten calls of which half failed, and not before', async () => {
     const { breakers, reports } = start();
     await times(4, breakers, work);
     await times(5, breakers, again);
@@ -83,7 +75,7 @@ describe('it opens', () => {
     expect(reports).toEqual([expect.stringContaining('smtp keeps failing')]);
   });
 
-  it('within ten failures, however well it went before', async () => {
+  it('opens within ten failures after many successes', async () => {
     const { breakers } = start();
     await times(100, breakers, work);
     await times(9, breakers, again);
@@ -92,7 +84,7 @@ describe('it opens', () => {
     expect(breakers.stateOf('smtp')).toBe('open');
   });
 
-  it('not for less than half, nor with a success', async () => {
+  it('stays closed below half, and never opens at a success', async () => {
     const { breakers } = start();
     for (let round = 0; round < 20; round++) {
       await times(2, breakers, work);
@@ -101,7 +93,7 @@ describe('it opens', () => {
     expect(breakers.stateOf('smtp')).toBe('closed');
   });
 
-  it('not for what was asked wrongly: that says nothing, neither good nor bad', async () => {
+  it('ignores permanent refusals', async () => {
     const { breakers } = start();
     await times(50, breakers, refuse);
     expect(breakers.stateOf('smtp')).toBe('closed');
@@ -112,7 +104,7 @@ describe('it opens', () => {
     expect(breakers.stateOf('smtp')).toBe('open');
   });
 
-  it('not for recipients that are refused for now', async () => {
+  it('ignores deferred refusals', async () => {
     const { breakers } = start();
     await times(50, breakers, defer);
     expect(breakers.stateOf('smtp')).toBe('closed');
@@ -127,12 +119,8 @@ describe('it opens', () => {
     ['at the first failure', { window: 1, minCalls: 1, share: 1 }, ['fails']],
     ['only when all have failed', { window: 3, minCalls: 3, share: 1 }, ['works', 'fails', 'fails', 'fails']],
     ['at one of four', { window: 4, minCalls: 4, share: 0.25 }, ['works', 'works', 'works', 'fails']],
-    [
-      'not for what was longer ago than it looks',
-      { window: 2, minCalls: 2, share: 1 },
-      ['fails', 'works', 'fails', 'fails'],
-    ],
-  ])('%s, where that is wanted', async (_, opening, calls) => {
+    ['not for calls before its window', { window: 2, minCalls: 2, share: 1 }, ['fails', 'works', 'fails', 'fails']],
+  ])('opens as configured: %s', async (_, opening, calls) => {
     const { breakers } = start({ opening });
     for (const [index, call] of calls.entries()) {
       expect([index, breakers.stateOf('smtp')]).toEqual([index, 'closed']);
@@ -141,52 +129,52 @@ describe('it opens', () => {
     expect(breakers.stateOf('smtp')).toBe('open');
   });
 
-  it('for each provider by itself', async () => {
+  it('opens for one provider only', async () => {
     const { breakers } = start();
     await times(10, breakers, again);
     expect(await breakers.call('disk', never, work)).toBe('sent');
     expect(breakers.stateOf('disk')).toBe('closed');
   });
 
-  it('for whatever else is thrown', async () => {
+  it('opens for unknown errors', async () => {
     const { breakers } = start();
     await times(10, breakers, () => Promise.reject(new TypeError('a fault')));
     expect(breakers.stateOf('smtp')).toBe('open');
   });
 });
 
-describe('while it is open', () => {
-  it('nobody is called, and whoever asks is to come back later: it was no attempt', async () => {
+describe('an open breaker', () => {
+  it('refuses calls with a deferred failure, and does not call the provider', async () => {
     const { breakers } = start();
     await times(10, breakers, again);
     let called = 0;
     const refused = await tried(breakers, () => Promise.resolve((called += 1)));
     expect(refused).toBeInstanceOf(JobFailure);
-    expect(refused).toMatchObject({ kind: 'later', code: 'PROVIDER_LEFT_ALONE' });
+    expect(refused).toMatchObject({ kind: 'deferred', code: 'PROVIDER_LEFT_ALONE' });
     const { pauseMs } = refused as JobFailure;
     expect(pauseMs).toBeGreaterThan(30_000);
     expect(pauseMs).toBeLessThan(61_000);
     expect(called).toBe(0);
   });
 
-  it('what was under way when it opened ends at once, and was no attempt', async () => {
+  it('ends calls in flight at once, with a deferred failure', async () => {
     const { breakers } = start();
     const hanging = [0, 1, 2].map(() => tried(breakers, hang));
     await times(10, breakers, again);
-    for (const ended of await Promise.all(hanging)) expect(ended).toMatchObject({ kind: 'later' });
+    for (const ended of await Promise.all(hanging)) expect(ended).toMatchObject({ kind: 'deferred' });
   });
 
-  it('the others know, and end what is under way with them', async () => {
+  it('is open in other processes as well, and ends their calls in flight', async () => {
     const [one, other] = [start().breakers, start().breakers];
     await isStill('closed', other);
     const hanging = tried(other, hang);
     await times(10, one, again);
-    expect(await hanging).toMatchObject({ kind: 'later' });
+    expect(await hanging).toMatchObject({ kind: 'deferred' });
     expect(other.stateOf('smtp')).toBe('open');
-    expect(await tried(start().breakers, hang)).toMatchObject({ kind: 'later' }); // one that starts
+    expect(await tried(start().breakers, hang)).toMatchObject({ kind: 'deferred' }); // a process that has just started
   });
 
-  it('a result that came nevertheless counts', async () => {
+  it('returns a result that arrives nevertheless', async () => {
     const { breakers } = start();
     const { promise, resolve } = Promise.withResolvers<string>();
     const slow = tried(breakers, () => promise);
@@ -199,16 +187,16 @@ describe('while it is open', () => {
 const hang = (signal: AbortSignal) =>
   new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
 
-/** Two processes that both know that one may try. */
-async function startOnTrial() {
+/** Two processes in which the breaker is half-open. */
+async function startHalfOpen() {
   const pair = [start({ openMs: BRIEFLY_MS }), start({ openMs: BRIEFLY_MS })] as const;
   const [one, other] = [pair[0].breakers, pair[1].breakers];
   await times(10, one, again);
-  await Promise.all([isStill('trial', one), isStill('trial', other)]);
+  await Promise.all([isStill('half-open', one), isStill('half-open', other)]);
   return { one, other, reports: pair[0].reports };
 }
 
-/** Works on one job of its lane, a mail to that domain, once one call may be made, and says what it tries. */
+/** Works on one job, a mail to that domain, once the breaker is half-open, and notes its calls in `tries`. */
 function startGroup(breakers: Breakers, domain: string, tries: string[]): Runner {
   const jobs = [queuedJob({ lane: domain })];
   const leases: Leases = {
@@ -224,7 +212,7 @@ function startGroup(breakers: Breakers, domain: string, tries: string[]): Runner
     report: () => undefined,
     lanes() {
       const lane = { name: domain, state: breakers.stateOf('smtp'), failedDomain: breakers.failedDomainOf('smtp') };
-      return lane.state === 'trial' ? [lane] : [];
+      return lane.state === 'half-open' ? [lane] : [];
     },
     async handle({ version }, signal) {
       const act = () => Promise.resolve(tries.push(domain));
@@ -234,9 +222,9 @@ function startGroup(breakers: Breakers, domain: string, tries: string[]): Runner
   });
 }
 
-describe('after its time', () => {
-  it('one call of all processes finds out', async () => {
-    const { one, other } = await startOnTrial();
+describe('a half-open breaker', () => {
+  it('admits one call of all processes', async () => {
+    const { one, other } = await startHalfOpen();
     const called: (() => void)[] = [];
     const act = () => new Promise<string>((resolve) => called.push(() => resolve('sent')));
     const calls = [one, other, one, other, one, other].map((each) => tried(each, act));
@@ -247,52 +235,52 @@ describe('after its time', () => {
       PATIENCE_MS,
       () => `${called.length} called, ${refused.length} refused`,
     );
-    for (const each of refused) expect(each).toMatchObject({ kind: 'later' });
-    await Promise.all([isStill('open', one), isStill('open', other)]); // while it is being tried
+    for (const each of refused) expect(each).toMatchObject({ kind: 'deferred' });
+    await Promise.all([isStill('open', one), isStill('open', other)]); // while the call is in flight
     called[0]!();
     expect(await Promise.all(calls)).toContain('sent');
     await Promise.all([isStill('closed', one), isStill('closed', other)]);
     expect(await tried(other, work)).toBe('sent');
   });
 
-  it('what fails then opens it again, for all', async () => {
-    const { one, other, reports } = await startOnTrial();
+  it('opens again for all processes when that call fails', async () => {
+    const { one, other, reports } = await startHalfOpen();
     expect(await tried(one, again)).toMatchObject({ code: 'SMTP_421' });
     expect(one.stateOf('smtp')).toBe('open');
     await isStill('open', other);
     expect(reports).toHaveLength(2);
-    await isStill('trial', other);
+    await isStill('half-open', other);
     expect(await tried(other, work)).toBe('sent');
     await isStill('closed', one);
   });
 
   it.each([
-    ['refused for what it asked', refuse, 'SMTP_550'],
+    ['refused for good', refuse, 'SMTP_550'],
     ['refused for now', defer, 'SMTP_450'],
-  ])('one that is %s was answered: it closes', async (_, act, code) => {
-    const { one, other } = await startOnTrial();
+  ])('closes when that call is %s, because the provider has answered', async (_, act, code) => {
+    const { one, other } = await startHalfOpen();
     expect(await tried(one, act)).toMatchObject({ code });
     await Promise.all([isStill('closed', one), isStill('closed', other)]);
   });
 
-  it('one that is broken off leaves it to others', async () => {
-    const { one, other } = await startOnTrial();
+  it('admits another call when that one is interrupted', async () => {
+    const { one, other } = await startHalfOpen();
     const control = new AbortController();
     const trying = tried(one, hang, control.signal);
     await Promise.all([isStill('open', one), isStill('open', other)]);
     control.abort(new Error('job ended'));
     expect(await trying).toMatchObject({ message: 'job ended' });
-    await isStill('trial', other);
+    await isStill('half-open', other);
     expect(await tried(other, work)).toBe('sent');
   });
 
-  it('what goes to the domain at which the last call failed lets others go first', async () => {
+  it('lets other domains go before the one at which the last call failed', async () => {
     const pair = [start({ openMs: BRIEFLY_MS }).breakers, start({ openMs: BRIEFLY_MS }).breakers] as const;
     const tries: string[] = [];
     const to = (domain: string, act = work) =>
       pair[0].call('smtp', never, () => (tries.push(domain), act()), domain).catch((error: unknown) => error);
     for (let left = 10; left > 0; left--) await to('bad.example', again);
-    await Promise.all(pair.map((each) => isStill('trial', each)));
+    await Promise.all(pair.map((each) => isStill('half-open', each)));
     expect(pair.map((each) => each.failedDomainOf('smtp'))).toEqual(['bad.example', 'bad.example']);
     const both = await Promise.all([to('bad.example'), to('good.example')]);
     expect(both).toEqual(['sent', 'sent']);
@@ -301,7 +289,7 @@ describe('after its time', () => {
     expect(pair.map((each) => each.failedDomainOf('smtp'))).toEqual([undefined, undefined]);
   });
 
-  it('what goes elsewhere goes first, though a runner of another group has it', async () => {
+  it('lets another domain go first, also when a runner of another group has that mail', async () => {
     const tries: string[] = [];
     const groups = ['bad.example', 'good.example'].map((domain) => {
       const { breakers } = start({ openMs: BRIEFLY_MS });
@@ -311,8 +299,8 @@ describe('after its time', () => {
     for (let left = 10; left > 0; left--)
       await one.call('smtp', never, again, 'bad.example').catch((error: unknown) => error);
     await isStill('open', other);
-    await isStill('trial', one);
-    groups[0]!.runner.wake(); // at once, whereas the other one has to look
+    await isStill('half-open', one);
+    groups[0]!.runner.wake(); // at once, whereas the other runner has to poll
     await until(
       () => Promise.resolve(tries.length > 0),
       PATIENCE_MS,
@@ -322,19 +310,19 @@ describe('after its time', () => {
     expect(tries[0]).toBe('good.example');
   });
 
-  it('what goes there is tried nevertheless when there is nothing else, and names it again when it fails', async () => {
+  it('admits the failed domain when there is no other, and remembers where that call failed', async () => {
     const { breakers } = start({ openMs: BRIEFLY_MS });
     const to = (domain: string, act: () => Promise<unknown>) =>
       breakers.call('smtp', never, act, domain).catch((error: unknown) => error);
     for (let left = 10; left > 0; left--) await to('bad.example', again);
-    await isStill('trial', breakers);
+    await isStill('half-open', breakers);
     expect(await to('other.example', again)).toMatchObject({ code: 'SMTP_421' });
     expect(breakers.failedDomainOf('smtp')).toBe('other.example');
-    await isStill('trial', breakers);
+    await isStill('half-open', breakers);
     expect(await to('other.example', work)).toBe('sent');
   });
 
-  it('what was broken off by somebody says nothing of the provider', async () => {
+  it('ignores calls that the caller has interrupted', async () => {
     const { breakers } = start();
     const gone = AbortSignal.abort(new Error('job ended'));
     for (let left = 20; left > 0; left--) await tried(breakers, hangOrThrow, gone);
@@ -348,7 +336,7 @@ async function hangOrThrow(signal: AbortSignal): Promise<never> {
 }
 
 describe('while the database is away', () => {
-  /** The tables, and a switch. */
+  /** The tables, and a switch that breaks them. */
   function unsteady() {
     const line = { broken: false };
     const database: Database = {
@@ -358,7 +346,7 @@ describe('while the database is away', () => {
     return { line, database };
   }
 
-  it('calls are made, give what they give, and open it here for a moment', async () => {
+  it('calls go through, and open the breaker in this process for a moment', async () => {
     const { line, database } = unsteady();
     const { breakers } = start({ database });
     line.broken = true;
@@ -366,27 +354,27 @@ describe('while the database is away', () => {
     for (let left = 9; left > 0; left--) expect(await tried(breakers, again)).toMatchObject({ code: 'SMTP_421' });
     expect(breakers.stateOf('smtp')).toBe('open');
     line.broken = false;
-    await isStill('closed', breakers); // nobody else has heard of it
+    await isStill('closed', breakers); // because it was opened in this process only
     expect(await tried(breakers, work)).toBe('sent');
   });
 
-  it('nobody tries, and that is no attempt', async () => {
+  it('a half-open breaker refuses calls with a deferred failure', async () => {
     const { line, database } = unsteady();
     const { breakers } = start({ database, openMs: BRIEFLY_MS });
     await times(10, breakers, again);
-    await isStill('trial', breakers);
+    await isStill('half-open', breakers);
     line.broken = true;
-    expect(await tried(breakers, work)).toMatchObject({ kind: 'later' });
+    expect(await tried(breakers, work)).toMatchObject({ kind: 'deferred' });
     line.broken = false;
-    await isStill('trial', breakers);
+    await isStill('half-open', breakers);
     expect(await tried(breakers, work)).toBe('sent');
   });
 
-  it('what was done is not said to have failed', async () => {
+  it('a successful call does not fail when the breaker cannot be closed', async () => {
     const { line, database } = unsteady();
     const { breakers } = start({ database, openMs: BRIEFLY_MS });
     await times(10, breakers, again);
-    await isStill('trial', breakers);
+    await isStill('half-open', breakers);
     const sent = await tried(breakers, () => {
       line.broken = true;
       return work();

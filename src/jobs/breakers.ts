@@ -1,23 +1,34 @@
-import type { QueryConfig } from 'pg';
 import { reasonOf } from '../errors.ts';
 import { sleep } from '../concurrency/sleep.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
 import { ProviderError } from '../providers/failure.ts';
+import { breakerRows } from './breaker-rows.ts';
+import {
+  type Breaker,
+  type BreakerRow,
+  type BreakerState,
+  CLOSED,
+  closed,
+  fromRow,
+  halfOpenElsewhere,
+  mustOpen,
+  opened,
+  type Opening,
+  opens,
+  withCall,
+} from './breaker-state.ts';
 import { JobFailure } from './job-type.ts';
 
-/** `trial`: one call may find out whether it is well again. */
-export type BreakerState = 'closed' | 'trial' | 'open';
-
-/** Keeps work away from providers that keep failing. What one process finds out holds for all: it is a row in Postgres. */
+/** Keeps work away from providers that keep failing. All processes share what one has found out, by a row in Postgres. */
 export interface Breakers extends Stoppable {
-  /** As of the last look, which is less than a second ago. */
+  /** As last read, which is less than a second ago. */
   stateOf(name: string): BreakerState;
-  /** Of mail: the domain at which the last call failed; a trial is made at another one where there is one. */
+  /** Of mail: the domain at which the last call failed. A half-open call goes to another domain where it can. */
   failedDomainOf(name: string): string | undefined;
   /**
-   * Calls a provider, unless its breaker is open. Whoever is refused, or is under way when it opens, gets a JobFailure
-   * `later`: it was no attempt. `domain`: of a mail's recipient.
+   * Calls a provider, unless its breaker is open. A call that is refused, or that is in flight when the breaker opens, rejects with
+   * a deferred JobFailure, because it was no attempt. `domain`: of a mail's recipient.
    */
   call<T>(name: string, signal: AbortSignal, act: (signal: AbortSignal) => Promise<T>, domain?: string): Promise<T>;
 }
@@ -30,206 +41,193 @@ export interface BreakerOptions {
   readonly report: (message: string) => void;
 }
 
-/** When a breaker opens: at so large a part of failures (from 0 to 1) among the last `window` calls, which are at least `minCalls`. */
-export interface Opening {
-  readonly window: number;
-  readonly minCalls: number;
-  readonly share: number;
-}
-
-const LOOK_EVERY_MS = 500;
-/** A trial that is not heard of for so long may be made by another. */
-const TRIAL_MS = 60_000;
-/** Until then each other runner has looked at its breakers and then for jobs, each of which it does every 500 ms. */
+const POLL_EVERY_MS = 500;
+/** By then each other runner has read its breakers and then taken jobs, each of which it does every 500 ms. */
 const OTHERS_FIRST_MS = 1_200;
 
-interface Breaker {
-  state: BreakerState;
-  openForMs: number;
-  failedDomain: string | undefined;
-  /** Of the last calls: whether each failed. */
-  readonly calls: boolean[];
-  /** Ends what is under way when it opens. */
-  underWay: AbortController;
+interface Entry {
+  breaker: Breaker;
+  /** Ends the calls in flight when the breaker opens. */
+  inFlight: AbortController;
 }
 
-interface BreakerRow {
-  readonly name: string;
-  readonly openForMs: number | null;
-  readonly onTrial: boolean;
-  readonly failedDomain: string | null;
-}
+/** The breakers that this process has met. */
+function createRegistry() {
+  const entries = new Map<string, Entry>();
 
-const LOOK = `SELECT name, extract(epoch FROM open_until - now())::float8 * 1000 AS "openForMs", half_open_until > now() AS "onTrial",
-    failed_domain AS "failedDomain" FROM breakers`;
-
-const OPEN = `INSERT INTO breakers (name, open_until, opened_at, reason, failed_domain)
-  VALUES ($1, now() + $2 * interval '1 ms', now(), $3, $4)
-  ON CONFLICT (name) DO UPDATE SET open_until = excluded.open_until, opened_at = excluded.opened_at,
-    reason = excluded.reason, failed_domain = excluded.failed_domain, half_open_until = '-infinity'`;
-
-const TRY = `UPDATE breakers SET half_open_until = now() + $2 * interval '1 ms'
-  WHERE name = $1 AND open_until <= now() AND half_open_until <= now() RETURNING name`;
-
-/** A trial that found nothing out may be made again at once. */
-const UNTRY = `UPDATE breakers SET half_open_until = '-infinity' WHERE name = $1`;
-
-const CLOSE = `UPDATE breakers SET open_until = NULL, opened_at = NULL, failed_domain = NULL, half_open_until = '-infinity' WHERE name = $1`;
-
-/** What a process knows of breakers. */
-function createKnown({ window, minCalls, share }: Opening) {
-  const breakers = new Map<string, Breaker>();
-
-  function of(name: string): Breaker {
-    const known = breakers.get(name);
-    if (known) return known;
-    const underWay = new AbortController();
-    const breaker: Breaker = { state: 'closed', openForMs: 0, failedDomain: undefined, calls: [], underWay };
-    breakers.set(name, breaker);
-    return breaker;
+  function entryOf(name: string): Entry {
+    const entry = entries.get(name) ?? { breaker: CLOSED, inFlight: new AbortController() };
+    entries.set(name, entry);
+    return entry;
   }
 
-  function become(name: string, state: BreakerState, openForMs = 0, failedDomain?: string): void {
-    const breaker = of(name);
-    const opens = breaker.state === 'closed' && state !== 'closed';
-    Object.assign(breaker, { state, openForMs, failedDomain });
-    if (!opens) return;
-    breaker.calls.length = 0;
-    breaker.underWay.abort(new Error('its breaker has opened'));
-    breaker.underWay = new AbortController();
+  function set(name: string, after: Breaker): void {
+    const entry = entryOf(name);
+    const { breaker: before, inFlight } = entry;
+    entry.breaker = after;
+    if (!opens(before, after)) return;
+    entry.inFlight = new AbortController();
+    inFlight.abort(new Error('the breaker of the provider has opened'));
   }
 
   return {
-    of,
-    become,
-    /** What the rows say holds, of all breakers. */
+    of: (name: string): Breaker => entryOf(name).breaker,
+    inFlight: (name: string): AbortSignal => entryOf(name).inFlight.signal,
+    set,
+    /** Takes over what the rows say. A breaker without a row is closed. */
     follow(rows: readonly BreakerRow[]): void {
-      const open = rows.filter(({ openForMs }) => openForMs !== null);
-      for (const { name, openForMs, onTrial, failedDomain } of open) {
-        const ms = openForMs ?? 0;
-        become(name, ms > 0 || onTrial ? 'open' : 'trial', ms, failedDomain ?? undefined);
-      }
-      const names = new Set(open.map(({ name }) => name));
-      for (const name of breakers.keys()) if (!names.has(name)) become(name, 'closed');
-    },
-    /** Whether the last calls of it say that it is to open. */
-    remember(name: string, failure: boolean): boolean {
-      const { calls } = of(name);
-      calls.push(failure);
-      if (calls.length > window) calls.shift();
-      return failure && calls.length >= minCalls && calls.filter(Boolean).length >= calls.length * share;
+      for (const row of rows) set(row.name, fromRow(entryOf(row.name).breaker, row));
+      const names = new Set(rows.map(({ name }) => name));
+      for (const [name, { breaker }] of entries) if (!names.has(name)) set(name, closed(breaker));
     },
   };
 }
 
-export function createBreakers({ tables, openMs, opening, report }: BreakerOptions): Breakers {
-  const known = createKnown(opening);
-  /** Changes of rows that are being made here, and that were: what was read meanwhile may be old. */
+type Registry = ReturnType<typeof createRegistry>;
+
+/** Writes changes, and reads the rows when no change of this process is newer than what was read. */
+function createRowAccess(report: BreakerOptions['report']) {
+  /** Changes that are being written, and that were. What was read meanwhile may be older than they are. */
   let [changing, changed] = [0, 0];
+  return {
+    /** A change that cannot be written holds for this process alone, until the rows are read again. */
+    async change(written: Promise<unknown>): Promise<void> {
+      changing += 1;
+      await written.catch((error: unknown) => report(`a breaker cannot be written: ${reasonOf(error)}`));
+      changing -= 1;
+      changed += 1;
+    },
+    /** Undefined when what was read may be older than a change. */
+    async read<T>(read: () => Promise<T>): Promise<T | undefined> {
+      const before = changed;
+      const rows = await read();
+      return changing === 0 && changed === before ? rows : undefined;
+    },
+  };
+}
 
-  async function look(): Promise<void> {
-    const before = changed;
-    const rows = await tables.query<BreakerRow & Record<string, unknown>>({ name: 'look-at-breakers', text: LOOK });
-    if (changing === 0 && changed === before) known.follow(rows);
+/** Changes breakers in this process and in their rows. */
+function createChanges({ tables, openMs, opening, report }: BreakerOptions, registry: Registry) {
+  const rows = breakerRows(tables);
+  const { change, read } = createRowAccess(report);
+
+  async function open(name: string, reason: string, domain: string | undefined): Promise<void> {
+    registry.set(name, opened(registry.of(name), openMs, domain));
+    report(`${name} keeps failing and is left alone for ${openMs / 1_000} s: ${reason}`);
+    await change(rows.open(name, openMs, reason, domain));
   }
 
-  /** What cannot be written down is known here alone, until the next look. */
-  async function change(query: QueryConfig): Promise<void> {
-    changing += 1;
-    await tables.query(query).catch((error: unknown) => report(`breakers are not to be had: ${reasonOf(error)}`));
-    changing -= 1;
-    changed += 1;
-  }
+  return {
+    open,
+    async close(name: string): Promise<void> {
+      registry.set(name, closed(registry.of(name)));
+      await change(rows.close(name));
+      report(`${name} works again`);
+    },
+    leaveHalfOpen: (name: string) => change(rows.leaveHalfOpen(name)),
+    takeHalfOpen: (name: string) => rows.takeHalfOpen(name).catch(() => false),
+    /** Remembers a call, and opens the breaker when that was one failure too many. */
+    async remember(name: string, failure?: { readonly reason: string; readonly domain: string | undefined }) {
+      const breaker = withCall(registry.of(name), failure !== undefined, opening);
+      registry.set(name, breaker);
+      if (failure && mustOpen(breaker, opening)) await open(name, failure.reason, failure.domain);
+    },
+    async read(): Promise<void> {
+      const all = await read(rows.read);
+      if (all) registry.follow(all);
+    },
+  };
+}
 
-  async function open(name: string, why: string, domain?: string): Promise<void> {
-    known.become(name, 'open', openMs, domain);
-    report(`${name} keeps failing and is left alone for ${openMs / 1_000} s: ${why}`);
-    await change({ name: 'open-breaker', text: OPEN, values: [name, openMs, why.slice(0, 300), domain] });
-  }
+type Changes = ReturnType<typeof createChanges>;
 
-  async function close(name: string): Promise<void> {
-    known.become(name, 'closed');
-    await change({ name: 'close-breaker', text: CLOSE, values: [name] });
-    report(`${name} works again`);
-  }
+/** A call that its breaker has let through. `halfOpen`: its outcome closes the breaker or opens it again. */
+interface Admitted {
+  readonly name: string;
+  readonly domain: string | undefined;
+  readonly halfOpen: boolean;
+}
 
-  /** Whether this call is the trial. What goes where the last one failed lets others go first, which may close it meanwhile. */
-  async function admit(name: string, signal: AbortSignal, domain?: string): Promise<boolean> {
-    const before = known.of(name);
-    const isLast = before.state === 'trial' && domain !== undefined && domain === before.failedDomain;
-    if (isLast) await sleep(OTHERS_FIRST_MS, signal);
-    const { state, openForMs } = known.of(name);
-    if (state === 'closed') return false;
-    if (state === 'trial') {
-      const query = { name: 'try-breaker', text: TRY, values: [name, TRIAL_MS] };
-      const rows = await tables.query(query).catch(() => []);
-      if (rows.length > 0) return true;
-      known.of(name).state = 'open';
-    }
-    throw leftAlone(name, openForMs);
-  }
+/** Decides whether a call may be made, and what its outcome says of the provider. */
+function createGate(registry: Registry, changes: Changes, openMs: number) {
+  return {
+    /** A call to the domain where the last one failed lets other domains go first, which may close the breaker meanwhile. */
+    async admit(name: string, signal: AbortSignal, domain: string | undefined): Promise<Admitted> {
+      const before = registry.of(name);
+      const goesLast = before.state === 'half-open' && domain !== undefined && domain === before.failedDomain;
+      if (goesLast) await sleep(OTHERS_FIRST_MS, signal);
+      const { state, openForMs } = registry.of(name);
+      if (state === 'closed') return { name, domain, halfOpen: false };
+      if (state === 'half-open') {
+        if (await changes.takeHalfOpen(name)) return { name, domain, halfOpen: true };
+        registry.set(name, halfOpenElsewhere(registry.of(name)));
+      }
+      throw refused(name, openForMs);
+    },
+    succeeded: ({ name, halfOpen }: Admitted) => (halfOpen ? changes.close(name) : changes.remember(name)),
+    /** Writes down what a failure says of the provider, and returns what the caller throws. */
+    async failed({ name, halfOpen, domain }: Admitted, error: unknown): Promise<unknown> {
+      const reason = reasonOf(error);
+      if (isRefusal(error)) {
+        // The provider has answered, so it works; a refusal says no more about it than that.
+        if (halfOpen) await changes.close(name);
+        return error;
+      }
+      if (!halfOpen) await changes.remember(name, { reason, domain });
+      else await changes.open(name, reason, domain);
+      return halfOpen ? notCounted(error, openMs) : error;
+    },
+  };
+}
 
-  async function succeeded(name: string, trial: boolean): Promise<void> {
-    if (trial) await close(name);
-    else known.remember(name, false);
-  }
-
-  async function failed(name: string, trial: boolean, why: string, domain?: string): Promise<void> {
-    if (trial || known.remember(name, true)) await open(name, why, domain);
-  }
-
-  /** What a call that threw says of its provider. One that is refused for what it asked was answered, no more. */
-  async function judge(name: string, trial: boolean, error: unknown, domain?: string): Promise<void> {
-    if (!isRefusal(error)) await failed(name, trial, reasonOf(error), domain);
-    else if (trial) await close(name);
-  }
-
+export function createBreakers(options: BreakerOptions): Breakers {
+  const registry = createRegistry();
+  const changes = createChanges(options, registry);
+  const gate = createGate(registry, changes, options.openMs);
   const stopping = new AbortController();
-  const looking = (async () => {
+  const polling = (async () => {
     while (!stopping.signal.aborted) {
-      await look().catch(() => undefined); // the next look tells; calls fail by themselves meanwhile
-      await sleep(LOOK_EVERY_MS, stopping.signal);
+      await changes.read().catch(() => undefined); // an outage of Postgres shows in the calls themselves
+      await sleep(POLL_EVERY_MS, stopping.signal);
     }
   })();
 
   return {
-    stateOf: (name) => known.of(name).state,
-    failedDomainOf: (name) => known.of(name).failedDomain,
+    stateOf: (name) => registry.of(name).state,
+    failedDomainOf: (name) => registry.of(name).failedDomain,
     async call(name, signal, act, domain) {
-      const trial = await admit(name, signal, domain);
-      const { underWay } = known.of(name);
+      const admitted = await gate.admit(name, signal, domain);
+      const inFlight = registry.inFlight(name);
       let result;
       try {
-        result = await act(AbortSignal.any([signal, underWay.signal]));
+        result = await act(AbortSignal.any([signal, inFlight]));
       } catch (error) {
-        if (signal.aborted && trial) await change({ name: 'untry-breaker', text: UNTRY, values: [name] });
+        if (signal.aborted && admitted.halfOpen) await changes.leaveHalfOpen(name);
         if (signal.aborted) throw error;
-        if (underWay.signal.aborted && !trial) throw leftAlone(name, known.of(name).openForMs);
-        await judge(name, trial, error, domain);
-        throw trial ? triedInVain(error, openMs) : error;
+        if (inFlight.aborted && !admitted.halfOpen) throw refused(name, registry.of(name).openForMs);
+        throw await gate.failed(admitted, error);
       }
-      await succeeded(name, trial);
+      await gate.succeeded(admitted);
       return result;
     },
     async stop() {
       stopping.abort();
-      await looking;
+      await polling;
     },
   };
 }
 
-/** The provider is well: it has judged what was asked, for now or for good. */
-const isRefusal = (error: unknown) => error instanceof ProviderError && error.kind !== 'again';
+/** Whether the provider works and has refused what was asked, for now or for good. */
+const isRefusal = (error: unknown) => error instanceof ProviderError && error.kind !== 'retryable';
 
-/** Those who are refused do not all come back at once. */
-const leftAlone = (name: string, openForMs: number) =>
-  new JobFailure('later', 'PROVIDER_LEFT_ALONE', `${name} keeps failing and is left alone`, {
+/** The jitter keeps refused calls from coming back all at once. */
+const refused = (name: string, openForMs: number) =>
+  new JobFailure('deferred', 'PROVIDER_LEFT_ALONE', `${name} keeps failing and is left alone`, {
     pauseMs: Math.max(0, openForMs) + Math.random() * 1_000,
   });
 
-/** Whoever makes the trial is not the worse for it: few jobs would not outlast a long outage. */
-const triedInVain = (error: unknown, pauseMs: number) => {
-  if (isRefusal(error)) return error;
+/** A failed half-open call costs its job no attempt: few jobs would outlast a long outage otherwise. */
+const notCounted = (error: unknown, pauseMs: number) => {
   const code = error instanceof ProviderError ? error.code : 'FAILED';
-  return new JobFailure('later', code, reasonOf(error), { cause: error, pauseMs });
+  return new JobFailure('deferred', code, reasonOf(error), { cause: error, pauseMs });
 };

@@ -1,45 +1,38 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
-import { migrate } from '../postgres/migrate.ts';
-import { type Database, openDatabase } from '../postgres/pool.ts';
+import { type MigratedTables, migratedTables } from '../../test/support/tables.ts';
+import type { Database } from '../postgres/pool.ts';
 import { jobs } from '../projections/jobs.ts';
 import { cleanUp } from './clean-up.ts';
 
 const DAY_MS = 86_400_000;
 
-let server: TestDatabase;
 let database: Database;
+let drop: MigratedTables['drop'];
 
 beforeAll(async () => {
-  server = await createDatabase();
-  const name = namespace();
-  await migrate({ connection: server.connection, namespace: name });
-  database = openDatabase(server.connection, { name: 'clean-up', max: 2, searchPath: [name, 'public'] });
+  ({ tables: database, drop } = await migratedTables());
   await database.use((client) => client.query(jobs.ddl));
 });
-afterAll(async () => {
-  await database.stop();
-  await server.drop();
-});
+afterAll(() => drop());
 
 const sql = (text: string) => database.use((client) => client.query(text));
 const idsIn = async (table: string, column: string) =>
   (await sql(`SELECT DISTINCT ${column} AS id FROM ${table} ORDER BY 1`)).rows.map(({ id }) => String(id));
 
-/** Each named for what it shows: how it is, and since how many days. */
+/** Jobs with their state, and for how many days they have been in it. */
 const JOBS = [
   ['ended-long-ago', 'succeeded', 31],
   ['ended-lately', 'dead', 29],
   ['runs-for-long', 'running', undefined],
 ] as const;
 
-it('what ended jobs needed goes after 30 days, and with it what no job ever named', async () => {
+it('deletes data of jobs that ended 30 days ago, and data that no job refers to', async () => {
   for (const [name, state, days] of JOBS) {
     await sql(`INSERT INTO jobs (id, version, owner_id, type, state, done, total, failed, created_at, finished_at, payload_id, dropped)
       VALUES ('${name}', 1, 'user-1', 'email', '${state}', 0, 1, 0, now(), ${days ? `now() - interval '${days} days'` : 'NULL'}, '${name}.1', false)`);
   }
   const names = JOBS.map(([name]) => name);
-  for (const id of [...names.map((name) => `${name}.1`), 'nobody-s.1'])
+  for (const id of [...names.map((name) => `${name}.1`), 'no-job-s.1'])
     await sql(`INSERT INTO job_payloads VALUES ('${id}', '{}', now() - interval '40 days')`);
   await sql(`INSERT INTO job_payloads VALUES ('young.1', '{}', now())`);
   for (const name of names) {

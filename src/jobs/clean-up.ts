@@ -6,16 +6,16 @@ import { OVER } from '../projections/jobs.ts';
 export interface CleanUpOptions {
   /** The read models, with the namespace's own tables behind them on the search path. */
   readonly database: Database;
-  /** How long after a job's end what it needed is kept. */
+  /** How long the data of a job is stored after its end. */
   readonly keepMs: number;
   readonly report: (message: string) => void;
 }
 
-const AT_ONCE = 1_000;
+const BATCH_ROWS = 1_000;
 
 const LONG_OVER = `j.state IN ${OVER} AND j.finished_at < now() - $1 * interval '1 ms'`;
 
-/** Each deletes at most so many rows. What no job ever named goes as well, once it is that old; items go with their payload. */
+/** Each deletes at most $2 rows. Rows that no job refers to are deleted as well, once they are that old. Items are deleted with their payload. */
 const DELETIONS = {
   job_payloads: `DELETE FROM job_payloads WHERE id IN (
       SELECT p.id FROM job_payloads p WHERE p.created_at < now() - $1 * interval '1 ms'
@@ -33,23 +33,23 @@ const DELETIONS = {
       SELECT job_id FROM jobs_under_way WHERE expires_at < now() - least($1::float8, 60000) * interval '1 ms' LIMIT $2 FOR UPDATE SKIP LOCKED)`,
 };
 
-/** Deletes what ended jobs needed. Returns how many rows went. */
+/** Deletes the data of jobs that ended long ago. Returns how many rows were deleted. */
 export async function cleanUp(
   { database, keepMs }: Omit<CleanUpOptions, 'report'>,
   signal?: AbortSignal,
 ): Promise<number> {
-  let gone = 0;
+  let deleted = 0;
   for (const text of Object.values(DELETIONS)) {
-    for (let some = AT_ONCE; some === AT_ONCE && !signal?.aborted;) {
-      some = await database.use(async (client) => (await client.query(text, [keepMs, AT_ONCE])).rowCount ?? 0);
-      gone += some;
+    for (let rows = BATCH_ROWS; rows === BATCH_ROWS && !signal?.aborted;) {
+      rows = await database.use(async (client) => (await client.query(text, [keepMs, BATCH_ROWS])).rowCount ?? 0);
+      deleted += rows;
     }
   }
-  return gone;
+  return deleted;
 }
 
 /** Cleans up every hour. */
 export function cleanUpHourly(options: CleanUpOptions): Stoppable {
-  const late = (error: unknown) => options.report(`what jobs needed is kept too long: ${reasonOf(error)}`);
+  const late = (error: unknown) => options.report(`data of ended jobs could not be deleted: ${reasonOf(error)}`);
   return hourly((signal) => cleanUp(options, signal).catch(late));
 }

@@ -1,18 +1,18 @@
 import { LRUCache } from 'lru-cache';
 
-/** What the clocks of a time zone show. Times are milliseconds since the epoch; what is shown is counted as if it were UTC. */
-export interface Clock {
-  /** As the runtime spells it, however it was asked for. */
+/** The wall clock of a time zone. Times are milliseconds since the epoch; wall time is counted as if it were UTC. */
+export interface WallClock {
+  /** As the runtime spells it, whichever spelling was asked for. */
   readonly timeZone: string;
-  /** Milliseconds that the clock is ahead of UTC at a time. */
+  /** How many milliseconds the clock is ahead of UTC at a time. */
   offsetAt(time: number): number;
 }
 
-/** A formatter takes longer to make than to use. */
-const clocks = new LRUCache<string, Clock>({ max: 100 });
+/** Formatters are kept, because making one takes longer than using it. */
+const clocks = new LRUCache<string, WallClock>({ max: 100 });
 
-/** Throws a RangeError for what is no time zone. */
-export function clockOf(timeZone: string): Clock {
+/** Throws a RangeError for an unknown time zone. */
+export function clockOf(timeZone: string): WallClock {
   const known = clocks.get(timeZone);
   if (known) return known;
   const clock = createClock(timeZone);
@@ -22,7 +22,7 @@ export function clockOf(timeZone: string): Clock {
 
 const OFFSET = /GMT(?:([+-])(\d+):(\d+)(?::(\d+))?)?$/;
 
-function createClock(timeZone: string): Clock {
+function createClock(timeZone: string): WallClock {
   const format = new Intl.DateTimeFormat('en', { timeZone, timeZoneName: 'longOffset' });
   return {
     timeZone: format.resolvedOptions().timeZone,
@@ -35,19 +35,19 @@ function createClock(timeZone: string): Clock {
 }
 
 const SECOND = 1_000;
-/** No clock is further from UTC, or moves further at once: the largest changes leave out a day. */
+/** No clock is further from UTC, and none moves further at once. The largest changes leave out a day. */
 const [FURTHEST, LARGEST] = [16 * 3_600_000, 25 * 3_600_000];
 
-/** The furthest that the clock has shown up to a time: while an hour comes for the second time, the end of it. */
-export function furthestShown(clock: Clock, time: number): number {
+/** The latest wall time that the clock has shown up to a time. While an hour comes for the second time, that is the hour's end. */
+export function furthestShown(clock: WallClock, time: number): number {
   const from = time - LARGEST;
   const [before, now] = [clock.offsetAt(from), clock.offsetAt(time)];
   if (before <= now) return time + now;
   return Math.max(time + now, changeBetween(clock, from, time) + before - 1);
 }
 
-/** The first time at which the clock shows this or more. */
-export function firstShowing(clock: Clock, shown: number): number {
+/** The first time at which the clock shows this wall time or a later one. */
+export function firstShowing(clock: WallClock, shown: number): number {
   const [from, to] = [shown - FURTHEST, shown + FURTHEST];
   const [before, after] = [clock.offsetAt(from), clock.offsetAt(to)];
   if (before === after) return shown - before;
@@ -55,8 +55,8 @@ export function firstShowing(clock: Clock, shown: number): number {
   return shown - before < change ? shown - before : Math.max(change, shown - after);
 }
 
-/** The second at which the clock has changed: it changes once between the two. */
-function changeBetween({ offsetAt }: Clock, from: number, to: number): number {
+/** The second at which the clock changes. It must change exactly once between the two. */
+function changeBetween({ offsetAt }: WallClock, from: number, to: number): number {
   const before = offsetAt(from);
   let [low, high] = [Math.floor(from / SECOND), Math.ceil(to / SECOND)];
   while (high - low > 1) {

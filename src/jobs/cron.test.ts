@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { faultOf, nextTime } from './cron.ts';
 
-/** So many times after one another, without seconds. */
+/** The next times, without seconds. */
 function timesOf(cron: string, timeZone: string, after: string, count: number): string[] {
   const times: string[] = [];
   let last: Date | undefined = new Date(after);
@@ -143,7 +143,7 @@ it.each<Case>([
   ['the last day', '0 0 L * *', 'UTC', '2026-02-01T00:00:00Z', ['2026-02-28T00:00', '2026-03-31T00:00']],
 ])('%s', (_, cron, timeZone, after, times) => expect(timesOf(cron, timeZone, after, times.length)).toEqual(times));
 
-it('six fields have seconds first', () => {
+it('reads seconds from the first of six fields', () => {
   const first = nextTime('*/30 * * * * *', 'Asia/Jakarta', new Date('2026-03-29T00:59:00Z'));
   expect(first?.toISOString()).toBe('2026-03-29T00:59:30.000Z');
 });
@@ -167,19 +167,19 @@ it.each([
   expect([first, second].map((time) => time?.toISOString().slice(0, 19))).toEqual(times);
 });
 
-it('after a time in an hour that has come twice the next one is of the clock, not of the hour before', () => {
+it('goes on by the clock after a time in an hour that has come twice', () => {
   const again = new Date('2027-10-31T01:15:00Z');
   expect(nextTime('30 2 * * *', BERLIN, again)?.toISOString()).toBe('2027-11-01T01:30:00.000Z');
   expect(nextTime('30 * * * *', BERLIN, again)?.toISOString()).toBe('2027-10-31T01:30:00.000Z');
 });
 
-it('the next time is never the time itself', () => {
+it('never returns the time itself', () => {
   const time = new Date('2026-03-29T09:00:00.000Z');
   expect(nextTime('0 9 * * *', 'UTC', time)?.toISOString()).toBe('2026-03-30T09:00:00.000Z');
   expect(nextTime('0 9 * * *', 'UTC', new Date(time.getTime() - 1))).toEqual(time);
 });
 
-describe('what cannot repeat', () => {
+describe('a repeat', () => {
   const now = new Date('2026-01-01T00:00:00Z');
   it.each([
     '',
@@ -193,18 +193,18 @@ describe('what cannot repeat', () => {
     `0${',0'.repeat(96)} * * * *`,
     '2030-01-01T00:00:00',
     '\0',
-  ])('is no expression: %j', (cron) => expect(faultOf(cron, 'UTC', now)).toBe('cron'));
-  it('of an earlier version that is too long comes no more', () => {
+  ])('rejects the expression %j', (cron) => expect(faultOf(cron, 'UTC', now)).toBe('cron'));
+  it('has no further time when an earlier version accepted a longer expression', () => {
     expect(nextTime(`0${',0-59'.repeat(40)} * * * * *`, 'UTC', now)).toBeUndefined();
     expect(nextTime(`0${',0-59'.repeat(36)} * * * * *`, 'UTC', now)).toBeDefined();
   });
 
-  it.each(['', 'Nowhere/At', 'Europe'])('is no time zone: %j', (timeZone) =>
+  it.each(['', 'Nowhere/At', 'Europe'])('rejects the time zone %j', (timeZone) =>
     expect(faultOf('* * * * *', timeZone, now)).toBe('timeZone'),
   );
   it.each([
     ['* * * * *', 'UTC'],
     [' 0  9 * * MON-FRI ', BERLIN],
     ['0 0 29 2 *', 'europe/berlin'],
-  ])('is not %j in %s', (cron, timeZone) => expect(faultOf(cron, timeZone, now)).toBeUndefined());
+  ])('accepts %j in %s', (cron, timeZone) => expect(faultOf(cron, timeZone, now)).toBeUndefined());
 });

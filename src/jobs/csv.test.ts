@@ -5,13 +5,13 @@ import { csvLine } from './csv.ts';
 
 const read = (csv: string): string[][] => parse(csv, { relax_column_count: true });
 
-/** The text as a spreadsheet would have it that takes each apostrophe for what it is. */
+/** The text as a spreadsheet reads it when apostrophes are plain characters. */
 const shown = (cell: string) =>
   cell
     .replace(/^'(?=[\s"'\p{Cc}\p{Cf}\p{DI}\u2800]*[=+\-@＝＋－＠﹦﹢﹣﹫\t\r\n])/u, '')
     .replace(/(?<=[;\t\r\n])'(?=(?:(?![\t\r\n])[\s"'\p{Cc}\p{Cf}\p{DI}\u2800])*[=+\-@＝＋－＠﹦﹢﹣﹫])/gu, '');
 
-/** Much of what makes trouble in little space. */
+/** Short texts with many special characters. */
 const texts = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.string({ unit: fc.constantFrom('=', '+', '-', '@', '\t', '\r', '\n', ' ', "'", '"', ',', ';', 'a') }),
@@ -29,7 +29,7 @@ describe('a line of CSV', () => {
     [['a,b', 'say "hi"', 'two\r\nlines'], '"a,b","say ""hi""","two\r\nlines"\r\n'],
     [[-5, 0.1, 1e21], '-5,0.1,1e+21\r\n'],
     [[' spaces ', 'ünï'], ' spaces ,ünï\r\n'],
-  ])('of %j is %j', (values, line) => {
+  ])('writes %j as %j', (values, line) => {
     expect(csvLine(values)).toBe(line);
   });
 
@@ -70,7 +70,7 @@ describe('a line of CSV', () => {
     ['a\r\n@x', '"a\r\n\'@x"'],
     ['=1;=2', "'=1;'=2"],
     ['=HYPERLINK("http://x","y")', '"\'=HYPERLINK(""http://x"",""y"")"'],
-  ])('has %j as text', (value, cell) => {
+  ])('writes %j as text', (value, cell) => {
     expect(csvLine([value])).toBe(`${cell}\r\n`);
   });
 
@@ -87,26 +87,26 @@ describe('a line of CSV', () => {
     ["it's"],
     ['"quoted"'],
     ['  indented'],
-  ])('leaves %j alone', (value) => {
+  ])('leaves %j unchanged', (value) => {
     expect(read(csvLine([value, 'x']))).toEqual([[value, 'x']]);
   });
 
-  it('loses nothing, whatever is in it', () => {
+  it('loses nothing of any text', () => {
     fc.assert(fc.property(lines, (line) => expect(read(csvLine(line)).map((row) => row.map(shown))).toEqual([line])));
   });
 
-  it('never has a cell that is calculated', () => {
+  it('never has a cell that a spreadsheet calculates', () => {
     const read0 = (line: string[]) => read(csvLine(line))[0]!;
     fc.assert(fc.property(lines, (line) => read0(line).every((cell) => !/^[\s"]*[=+\-@\t\r\n]/.test(cell))));
   });
 
-  it('never has one where cells are separated by semicolons or tabs, and quotes mean nothing', () => {
+  it('never has one where semicolons or tabs separate cells and quotes mean nothing', () => {
     const cellsOf = (line: string[]) => csvLine(['title', ...line]).split(/[;\t\r\n]/);
     const isCalculated = (cell: string) => /^[\s"\p{Cc}\p{Cf}]*[=+\-@＝＋－＠]/u.test(cell);
     fc.assert(fc.property(lines, (line) => expect(cellsOf(line).filter(isCalculated)).toEqual([])));
   });
 
-  it('is one of many', () => {
+  it('can be read back among many', () => {
     const many = fc.array(lines, { minLength: 1 });
     fc.assert(fc.property(many, (all) => expect(read(all.map(csvLine).join(''))).toHaveLength(all.length)));
   });

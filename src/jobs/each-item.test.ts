@@ -1,29 +1,20 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { keepItems, newJobId } from '../../test/support/jobs.ts';
-import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
-import { migrate } from '../postgres/migrate.ts';
-import { type Database, openDatabase } from '../postgres/pool.ts';
+import { type MigratedTables, migratedTables } from '../../test/support/tables.ts';
+import type { Database } from '../postgres/pool.ts';
 import { eachItem } from './each-item.ts';
 import { createItems, type Item, type Items } from './items.ts';
 import { JobFailure, type Progress, type Work } from './job-type.ts';
 
 const COUNT = 600;
 
-let server: TestDatabase;
 let tables: Database;
+let drop: MigratedTables['drop'];
 let jobId: string;
 let items: Items;
 
-beforeAll(async () => {
-  server = await createDatabase();
-  const name = namespace();
-  await migrate({ connection: server.connection, namespace: name });
-  tables = openDatabase(server.connection, { name: 'items', max: 6, searchPath: [name, 'public'] });
-});
-afterAll(async () => {
-  await tables.stop();
-  await server.drop();
-});
+beforeAll(async () => void ({ tables, drop } = await migratedTables()));
+afterAll(() => drop());
 beforeEach(() => plan(COUNT));
 
 async function plan(count: number): Promise<void> {
@@ -36,7 +27,7 @@ async function plan(count: number): Promise<void> {
   );
 }
 
-/** An attempt, and how far it said to have come. */
+/** An attempt, and the progress that it reported. */
 function attempt(signal = new AbortController().signal) {
   const said: Progress[] = [];
   const work: Work = {
@@ -45,7 +36,7 @@ function attempt(signal = new AbortController().signal) {
     ownerIsAdmin: false,
     attempt: 1,
     allowed: 3,
-    pauses: { firstMs: 1, mostMs: 1 },
+    pauses: { firstMs: 1, maxMs: 1 },
     parameters: {},
     payload: null,
     provider: undefined,
@@ -60,7 +51,7 @@ function attempt(signal = new AbortController().signal) {
 
 const numbers = Array.from({ length: COUNT }, (_, index) => index);
 
-it('does every item, several at once, and says how many', async () => {
+it('does every item, several at once, and reports how many', async () => {
   const acted: number[] = [];
   let [now, most] = [0, 0];
   const { work, said } = attempt();
@@ -77,7 +68,7 @@ it('does every item, several at once, and says how many', async () => {
   expect(said.length).toBeGreaterThan(2);
 });
 
-it('goes on after a crash with what is not settled, and does nothing twice', async () => {
+it('goes on after a crash with unsettled items, and does none twice', async () => {
   const settled: number[] = [];
   const act = async ({ index }: Item) => {
     if (settled.length === 300) throw new Error('cut');
@@ -94,7 +85,7 @@ it('goes on after a crash with what is not settled, and does nothing twice', asy
   expect(settled.sort((one, other) => one - other)).toEqual(numbers);
 });
 
-it('waits for what is under way before it fails, and begins nothing more', async () => {
+it('waits for items in flight before it fails, and begins no more', async () => {
   const begun: number[] = [];
   const { promise: failed, resolve: fail } = Promise.withResolvers<void>();
   const act = async ({ index }: Item) => {
@@ -111,7 +102,7 @@ it('waits for what is under way before it fails, and begins nothing more', async
   expect(await items.counts()).toMatchObject({ done: 15 });
 });
 
-it('leaves mails to a domain for the end, as long as that is wanted', async () => {
+it('leaves mails to a failed domain for the end', async () => {
   jobId = newJobId();
   items = createItems(tables, jobId);
   const domains = ['bad.example', 'good.example', 'bad.example'];
@@ -129,10 +120,10 @@ it('leaves mails to a domain for the end, as long as that is wanted', async () =
   expect(acted).toEqual([1, 0, 2]);
 });
 
-it('is allowed before each item, and does nothing more once it is not', async () => {
+it('checks the owner’s rights before each item, and stops once they are lost', async () => {
   const acted: number[] = [];
   const { work } = attempt();
-  const locked = new JobFailure('never', 'OWNER_LOCKED', 'locked');
+  const locked = new JobFailure('permanent', 'OWNER_LOCKED', 'locked');
   const mustBeAllowed = () => (acted.length < 100 ? Promise.resolve() : Promise.reject(locked));
   const act = async ({ index }: Item) => {
     acted.push(index);
@@ -142,10 +133,10 @@ it('is allowed before each item, and does nothing more once it is not', async ()
   expect(acted.length).toBeLessThanOrEqual(100 + 15); // those that were allowed already
 });
 
-it('is done once its last item is, whatever its owner may by then', async () => {
+it('is completed after its last item, also when the owner has lost its rights by then', async () => {
   await plan(3);
   let acted = 0;
-  const locked = new JobFailure('never', 'OWNER_LOCKED', 'locked');
+  const locked = new JobFailure('permanent', 'OWNER_LOCKED', 'locked');
   const mustBeAllowed = () => (acted < 3 ? Promise.resolve() : Promise.reject(locked));
   const act = async ({ index }: Item) => {
     await items.done(index);
@@ -154,8 +145,8 @@ it('is done once its last item is, whatever its owner may by then', async () => 
   expect(await eachItem({ ...attempt().work, mustBeAllowed }, act)).toMatchObject({ done: 3 });
 });
 
-describe('what is postponed', () => {
-  it('is done in the same attempt when that is soon, and the others meanwhile', async () => {
+describe('a postponed item', () => {
+  it('is done in the same attempt when it is due soon, and the others meanwhile', async () => {
     await plan(40);
     const acted: string[] = [];
     const outcome = await eachItem(attempt().work, async ({ index, attempts }) => {
@@ -167,18 +158,18 @@ describe('what is postponed', () => {
     expect(acted).toHaveLength(42);
   });
 
-  it('gives the place to others when it is not: it was no attempt', async () => {
+  it('defers the attempt when it is due later', async () => {
     await plan(40);
     const act = ({ index }: Item) => (index === 5 ? items.postpone(index, 'busy', 60_000) : items.done(index));
     const ended = await eachItem(attempt().work, act).catch((error: unknown) => error);
     expect(ended).toBeInstanceOf(JobFailure);
-    expect(ended).toMatchObject({ kind: 'later', code: 'ITEMS_WAIT' });
+    expect(ended).toMatchObject({ kind: 'deferred', code: 'ITEMS_WAIT' });
     expect((ended as JobFailure).pauseMs).toBeGreaterThan(30_000);
     expect(await items.counts()).toEqual({ total: 40, done: 39, failed: 0 });
   });
 });
 
-it('gives its place up once the time is up, and goes on at once: what is begun ends, and it was no attempt', async () => {
+it('defers the attempt without a pause once its time is up, and finishes items in flight', async () => {
   await plan(40);
   const run = () =>
     eachItem(
@@ -188,13 +179,13 @@ it('gives its place up once the time is up, and goes on at once: what is begun e
       0,
     );
   for (const done of [16, 32]) {
-    await expect(run()).rejects.toMatchObject({ kind: 'later', code: 'ITEMS_WAIT', pauseMs: 0 });
+    await expect(run()).rejects.toMatchObject({ kind: 'deferred', code: 'ITEMS_WAIT', pauseMs: 0 });
     expect(await items.counts()).toMatchObject({ done });
   }
   expect(await run()).toEqual({ total: 40, done: 40, failed: 0 });
 });
 
-it('ends when it is broken off, also while it waits for an item', async () => {
+it('ends when it is interrupted, also while it waits for an item', async () => {
   await plan(1);
   const control = new AbortController();
   const act = async ({ index }: Item) => {
@@ -204,10 +195,10 @@ it('ends when it is broken off, also while it waits for an item', async () => {
   await expect(eachItem(attempt(control.signal).work, act)).rejects.toBe('job ended');
 });
 
-it('a job whose items are gone is lost', async () => {
+it('fails for good when the items are missing', async () => {
   await plan(0);
   await expect(eachItem(attempt().work, ({ index }) => items.done(index))).rejects.toMatchObject({
-    kind: 'never',
+    kind: 'permanent',
     code: 'PAYLOAD_LOST',
   });
 });

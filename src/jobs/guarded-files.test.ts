@@ -3,14 +3,14 @@ import { text } from 'node:stream/consumers';
 import { describe, expect, it } from '@jest/globals';
 import type { Files } from '../providers/files/files.ts';
 import type { Breakers } from './breakers.ts';
-import { guardedFiles, wereFilesAway } from './guarded-files.ts';
+import { guardedFiles, isFilesOutage } from './guarded-files.ts';
 
 const coded = (code: string) => Object.assign(new Error(`read ${code}`), { code });
 const answered = (httpStatusCode?: number) => Object.assign(new Error('S3'), { $metadata: { httpStatusCode } });
 
 const breakers: Pick<Breakers, 'call'> = { call: (_name, signal, act) => act(signal) };
 
-/** What attempts at jobs get of a store that fails so. */
+/** The error that an attempt gets from a store with this failure. */
 function failing(error: Error) {
   const fail = () => Promise.reject(error);
   const store = { put: fail, putFile: fail, open: fail, remove: fail } as unknown as Files;
@@ -20,24 +20,24 @@ function failing(error: Error) {
 
 async function areAway(error: Error) {
   const outcomes = await Promise.allSettled(failing(error));
-  return outcomes.map((outcome) => outcome.status === 'rejected' && wereFilesAway(outcome.reason));
+  return outcomes.map((outcome) => outcome.status === 'rejected' && isFilesOutage(outcome.reason));
 }
 
 describe('a store of files', () => {
   it.each([
     ...['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EIO'],
-  ])('that fails with %s is away', async (code) => {
+  ])('counts as unavailable when it fails with %s', async (code) => {
     expect(await areAway(coded(code))).toEqual(Array(4).fill(true));
-    expect(wereFilesAway(coded(code))).toBe(false); // it can be of another server
+    expect(isFilesOutage(coded(code))).toBe(false); // it can be of another server
   });
 
-  it('that does not answer is away', async () => {
+  it('counts as unavailable when it does not answer', async () => {
     expect(await areAway(Object.assign(new Error('socket timed out'), { name: 'TimeoutError' }))).toEqual(
       Array(4).fill(true),
     );
   });
 
-  it.each([undefined, 408, 429, 500, 503])('that answers with %p is away', async (status) => {
+  it.each([undefined, 408, 429, 500, 503])('counts as unavailable when it answers %p', async (status) => {
     expect(await areAway(answered(status))).toEqual(Array(4).fill(true));
   });
 
@@ -49,11 +49,11 @@ describe('a store of files', () => {
   it.each([
     ['before the first byte', () => Promise.reject(coded('ETIMEDOUT'))],
     ['in the middle', () => Promise.resolve(Readable.from(brokenOff()))],
-  ])('that breaks off %s of a file is away', async (_, read) => {
+  ])('counts as unavailable when it breaks off %s of a file', async (_, read) => {
     const file = { size: 2, read, close: () => Promise.resolve() };
     const files = guardedFiles({ open: () => Promise.resolve(file) } as unknown as Files, breakers, 'files:s3');
     const error: unknown = await wholeOf(files).catch((thrown: unknown) => thrown);
-    expect(wereFilesAway(error)).toBe(true);
+    expect(isFilesOutage(error)).toBe(true);
   });
 });
 

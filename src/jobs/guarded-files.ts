@@ -4,36 +4,37 @@ import type { Breakers } from './breakers.ts';
 
 const never = new AbortController().signal;
 
-const thrownAway = new WeakSet<Error>();
+/** Errors that an unavailable store of files has thrown. */
+const outages = new WeakSet<Error>();
 
-/** Whether it was thrown by a store of files that is away: the same error can come of another server. */
-export const wereFilesAway = (error: unknown): boolean => Error.isError(error) && thrownAway.has(error);
+/** Whether an unavailable store of files has thrown it. The error alone does not say so, because another server can cause the same one. */
+export const isFilesOutage = (error: unknown): boolean => Error.isError(error) && outages.has(error);
 
-function remember(error: unknown): void {
-  if (Error.isError(error) && isStoreAway(error)) thrownAway.add(error);
+function mark(error: unknown): void {
+  if (Error.isError(error) && isStoreAway(error)) outages.add(error);
 }
 
-/** Throws it on, known as of a store of files. */
-export function remembered(error: unknown): never {
-  remember(error);
+/** Rethrows an error of a store of files, marked as such. */
+export function markAndRethrow(error: unknown): never {
+  mark(error);
   throw error;
 }
 
-/** Files behind a breaker: while their provider keeps failing nobody waits for it. */
+/** Files behind a breaker, so that no job waits for a provider that keeps failing. */
 export function guardedFiles(files: Files, breakers: Pick<Breakers, 'call'>, name: string): Files {
-  const guarded = <T>(act: () => Promise<T>) => breakers.call(name, never, () => act().catch(remembered));
+  const guarded = <T>(act: () => Promise<T>) => breakers.call(name, never, () => act().catch(markAndRethrow));
   return {
     ...files,
     put: (...args) => guarded(() => files.put(...args)),
     putFile: (...args) => guarded(() => files.putFile(...args)),
-    open: (file) => guarded(async () => watched(await files.open(file))),
+    open: (file) => guarded(async () => withMarkedErrors(await files.open(file))),
     remove: (file) => guarded(() => files.remove(file)),
   };
 }
 
-/** What breaks off while it is read. */
-function watched(file: OpenFile | undefined): OpenFile | undefined {
+/** Marks errors that occur while the file is read. */
+function withMarkedErrors(file: OpenFile | undefined): OpenFile | undefined {
   if (!file) return undefined;
-  const read = async (range?: ByteRange) => (await file.read(range).catch(remembered)).once('error', remember);
+  const read = async (range?: ByteRange) => (await file.read(range).catch(markAndRethrow)).once('error', mark);
   return { ...file, read };
 }

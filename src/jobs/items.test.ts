@@ -1,25 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { keepItems, newJobId } from '../../test/support/jobs.ts';
-import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
-import { migrate } from '../postgres/migrate.ts';
-import { type Database, openDatabase } from '../postgres/pool.ts';
-import { againFailedItems, createItems, type Items } from './items.ts';
+import { type MigratedTables, migratedTables } from '../../test/support/tables.ts';
+import type { Database } from '../postgres/pool.ts';
+import { retryFailedItems, createItems, type Items } from './items.ts';
 
-let server: TestDatabase;
 let tables: Database;
+let drop: MigratedTables['drop'];
 let jobId: string;
 let items: Items;
 
-beforeAll(async () => {
-  server = await createDatabase();
-  const name = namespace();
-  await migrate({ connection: server.connection, namespace: name });
-  tables = openDatabase(server.connection, { name: 'items', max: 6, searchPath: [name, 'public'] });
-});
-afterAll(async () => {
-  await tables.stop();
-  await server.drop();
-});
+beforeAll(async () => void ({ tables, drop } = await migratedTables()));
+afterAll(() => drop());
 beforeEach(async () => {
   jobId = newJobId();
   items = createItems(tables, jobId);
@@ -38,7 +29,7 @@ const rows = () =>
     values: [jobId],
   });
 
-it('gives what is due in order, no more than that, and of this job only', async () => {
+it('returns due items in order, up to the limit, and of this job only', async () => {
   expect(await items.due(2)).toEqual([
     { index: 0, payload: { n: 0 }, attempts: 0 },
     { index: 1, payload: { n: 1 }, attempts: 0 },
@@ -46,7 +37,7 @@ it('gives what is due in order, no more than that, and of this job only', async 
   expect(await dueIndexes()).toEqual([0, 1, 2, 3]);
 });
 
-it('what is settled stays so', async () => {
+it('keeps settled items settled', async () => {
   await Promise.all([items.done(0, '<id@mail>'), items.failed(1, 'refused'), items.done(2)]);
   expect(await dueIndexes()).toEqual([3]);
   await Promise.all([items.failed(0, 'late'), items.done(1, 'late'), items.postpone(2, 'late', 0)]);
@@ -59,7 +50,7 @@ it('what is settled stays so', async () => {
   expect(await items.counts()).toEqual({ total: 4, done: 2, failed: 1 });
 });
 
-it('what is postponed waits its time, and says how often and why', async () => {
+it('makes a postponed item wait, and stores its attempts and its error', async () => {
   await Promise.all([items.postpone(0, 'busy', 60_000), items.done(1), items.done(2), items.done(3)]);
   expect(await dueIndexes()).toEqual([]);
   const ms = (await items.nextIn())!;
@@ -72,7 +63,7 @@ it('what is postponed waits its time, and says how often and why', async () => {
   expect(await items.nextIn()).toBeUndefined();
 });
 
-it('what is deferred waits as well, says why, and had no attempt', async () => {
+it('makes a deferred item wait, stores its error, and counts no attempt', async () => {
   await Promise.all([items.defer(0, 'greylisted', 60_000), items.done(1), items.done(2), items.done(3)]);
   expect(await dueIndexes()).toEqual([]);
   expect((await rows())[0]).toMatchObject({ state: 'waiting', attempts: 0, error: 'greylisted', settled: false });
@@ -80,7 +71,7 @@ it('what is deferred waits as well, says why, and had no attempt', async () => {
   expect(await items.due(1)).toEqual([{ index: 0, payload: { n: 0 }, attempts: 0 }]);
 });
 
-it('mails to a domain that is to come last do so', async () => {
+it('returns mails to the given domain last', async () => {
   const mails = ['a@bad.example', 'b@Bad.example', 'c@good.example', 'd@bad.example'].map((to) => ({ to }));
   const id = newJobId();
   await keepItems(tables, id, mails);
@@ -88,12 +79,12 @@ it('mails to a domain that is to come last do so', async () => {
   expect(due.map(({ index }) => index)).toEqual([2, 0, 1, 3]);
 });
 
-it('the next one is the soonest, whatever its number', async () => {
+it('finds the next due time over all items', async () => {
   await Promise.all([0, 1, 2, 3].map((index) => items.postpone(index, 'busy', 100_000 - index * 10_000)));
   expect(await items.nextIn()).toBeLessThanOrEqual(70_000);
 });
 
-it('what was found on the way is there once', async () => {
+it('adds a reported item once', async () => {
   await items.report(17, 'line 17 is no song');
   await items.report(17, 'line 17 again');
   expect((await rows()).at(-1)).toEqual({
@@ -107,7 +98,7 @@ it('what was found on the way is there once', async () => {
   expect(await items.counts()).toEqual({ total: 5, done: 0, failed: 1 });
 });
 
-it('what is settled at the same time is one statement', async () => {
+it('settles items of the same time in one statement', async () => {
   const asked: string[] = [];
   const counting: Database = {
     ...tables,
@@ -118,10 +109,10 @@ it('what is settled at the same time is one statement', async () => {
   expect(asked).toEqual(['settle-items']);
 });
 
-describe('items that failed are to be done again', () => {
-  it('as if for the first time, and no others', async () => {
+describe('retrying failed items', () => {
+  it('makes only those due, as for the first time', async () => {
     await Promise.all([items.done(0), items.failed(1, 'refused'), items.postpone(2, 'busy', 60_000)]);
-    await againFailedItems(tables, jobId);
+    await retryFailedItems(tables, jobId);
     expect(await items.due(100)).toMatchObject([
       { index: 1, attempts: 0 },
       { index: 3, attempts: 0 },
@@ -130,7 +121,7 @@ describe('items that failed are to be done again', () => {
   });
 });
 
-it('of a job without any there is none', async () => {
+it('does nothing for a job without items', async () => {
   const none = createItems(tables, newJobId());
   expect([await none.due(1), await none.counts(), await none.nextIn()]).toEqual([
     ...[[], { total: 0, done: 0, failed: 0 }, undefined],

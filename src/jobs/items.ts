@@ -2,27 +2,27 @@ import type { Database } from '../postgres/pool.ts';
 import { batchWrites } from '../concurrency/batch.ts';
 import { MAIL_DOMAIN } from './mailing.ts';
 
-/** One of many things that a job does, and what became of it. */
+/** One of the many things that a job does. */
 export interface Item {
   /** From 0. */
   readonly index: number;
   readonly payload: unknown;
-  /** That failed so far. */
+  /** How many attempts at it have failed. */
   readonly attempts: number;
 }
 
-/** The items of one job. What is settled stays so, whoever goes on after a crash. */
+/** The items of one job. A settled item stays settled when another worker goes on after a crash. */
 export interface Items {
-  /** Items that are to be done now, in order, at most so many, none of them twice unless it was postponed. Mails to `lastDomain`, in lower case, come last. */
+  /** At most `limit` items that are due, in order, none of them twice unless it was postponed. Mails to `lastDomain`, in lower case, come last. */
   due(limit: number, lastDomain?: string): Promise<Item[]>;
   done(index: number, result?: string): Promise<void>;
-  /** Failed for good. */
+  /** The item has failed for good. */
   failed(index: number, error: string): Promise<void>;
-  /** Failed, and is to be tried again after that time (milliseconds). */
+  /** The item has failed and is due again after that many milliseconds. */
   postpone(index: number, error: string, pauseMs: number): Promise<void>;
-  /** Not done, and is to be tried again after that time (milliseconds); it was no attempt. */
+  /** The item is due again after that many milliseconds. That does not count as an attempt. */
   defer(index: number, error: string, pauseMs: number): Promise<void>;
-  /** Adds an item that is settled already: something that was found on the way. */
+  /** Adds a failed item that was found on the way. */
   report(index: number, error: string): Promise<void>;
   counts(): Promise<{ readonly total: number; readonly done: number; readonly failed: number }>;
   /** Milliseconds until the next item is due; undefined when none is left. */
@@ -55,13 +55,13 @@ interface Settled {
   readonly error?: string;
   readonly result?: string;
   readonly pause?: number;
-  /** More than before: 0 or 1. */
+  /** By how many the attempts grow: 0 or 1. */
   readonly attempts: number;
 }
 
 type Reported = Required<Pick<Settled, 'item' | 'error'>>;
 
-/** The items of one job, in the namespace's own tables. What is settled at the same time is one commit. */
+/** The items of one job, in the namespace's own tables. Items that are settled at the same time are one commit. */
 export function createItems(tables: Database, payloadId: string): Items {
   const settle = batchWrites<Settled>((rows) => write('settle-items', SETTLE, rows));
   const report = batchWrites<Reported>((rows) => write('report-items', REPORT, rows));
@@ -89,8 +89,8 @@ export function createItems(tables: Database, payloadId: string): Items {
   };
 }
 
-/** Items that failed are to be done again. */
-export async function againFailedItems(tables: Database, payloadId: string): Promise<void> {
+/** Makes failed items due again. */
+export async function retryFailedItems(tables: Database, payloadId: string): Promise<void> {
   const text = `UPDATE job_items SET state = 'waiting', attempts = 0, next_at = now(), settled_at = NULL WHERE payload_id = $1 AND state = 'failed'`;
   await tables.query({ name: 'again-items', text, values: [payloadId] });
 }

@@ -11,48 +11,48 @@ import type { AskedMail } from './mail-turns.ts';
 import type { NoteRefusal } from './refusals.ts';
 import type { StoredFile } from './stored-files.ts';
 
-/** What one kind of job wants and does: one file in `jobs/types`, and one line in `jobs/job-types.ts`. */
+/** One kind of job: what it asks for and what it does. It is one file in `jobs/types` and one line in `jobs/job-types.ts`. */
 export interface JobType<Payload = unknown> {
   readonly name: string;
   /** Who may start one by `POST /jobs`. */
-  readonly access: 'everybody' | 'admins';
-  /** Whether it keeps or reads files. */
+  readonly access: 'users' | 'admins';
+  /** Whether it writes or reads files. */
   readonly usesFiles?: boolean;
-  /** Of the request's `payload`. */
+  /** Schema of the request's `payload`. */
   readonly payload: z.ZodType<Payload>;
   /** Pauses between attempts. */
   readonly backoff: 'exponential' | 'fixed' | 'none';
-  /** Makes of a request what is written down. Throws an AppError where it is not to be. */
+  /** Plans a request: what is recorded and stored for it. Throws an AppError when the job must not be accepted. */
   plan(payload: Payload, context: PlanContext): Promise<JobPlan> | JobPlan;
-  /** Done by a worker. Throws a JobFailure; whatever else is thrown is one that is tried again. */
-  work(work: Work, tools: JobServices): Promise<JobOutcome>;
+  /** Runs in a worker. Throws a JobFailure; any other error counts as a retryable one. */
+  work(work: Work, services: JobServices): Promise<JobOutcome>;
 }
 
-/** What is known while a job is being accepted. */
+/** What a plan may use while its job is being accepted. */
 export interface PlanContext {
   readonly jobId: string;
   /** Account id. */
   readonly caller: string;
   readonly isAdmin: boolean;
   readonly database: Database;
-  /** The moment that is now of a playlist; undefined when there is none. */
-  readonly momentOf: (playlistId: string) => Promise<OwnedPosition | undefined>;
+  /** The current position of a playlist; undefined when there is no such playlist. */
+  readonly positionOf: (playlistId: string) => Promise<OwnedPosition | undefined>;
   readonly files: Files;
   readonly mail: { readonly enabled: readonly string[]; readonly default: string };
-  /** How long a `dummy` may last; undefined where there are none. */
+  /** The longest duration of a `dummy`; undefined when such jobs are off. */
   readonly dummySeconds: number | undefined;
 }
 
 export interface JobPlan {
-  /** Goes to the log: nothing personal. */
+  /** They are recorded in the log, so nothing personal may be in them. */
   readonly parameters: object;
-  /** Kept in Postgres, for 30 days after the job's end. */
+  /** Stored in Postgres until 30 days after the job's end. */
   readonly payload?: object;
-  /** Kept in Postgres as long, each with what became of it. */
+  /** Stored as long, each with its outcome. */
   readonly items?: readonly object[];
-  /** Of mail, when the job sends any. */
+  /** Provider of mail, when the job sends any. */
   readonly provider?: string;
-  /** Of the file that it will make, as far as that is known. */
+  /** Size of the file that the job will make, as far as it is known. */
   readonly bytes?: number;
 }
 
@@ -60,10 +60,10 @@ export interface JobPlan {
 export interface Work {
   readonly jobId: string;
   readonly ownerId: string;
-  /** Now: what a request could as an admin's is done only then. */
+  /** As of now. What only an admin may do is done only while the owner is one. */
   readonly ownerIsAdmin: boolean;
   readonly attempt: number;
-  /** Attempts that may fail, of the job and of each of its items. */
+  /** How many attempts may fail, of the job and of each of its items. */
   readonly allowed: number;
   /** Between attempts. */
   readonly pauses: Pauses;
@@ -74,11 +74,11 @@ export interface Work {
   readonly signal: AbortSignal;
   /** The job's items, where it has any. */
   readonly items: Items;
-  /** Throws a JobFailure once its owner has lost the right to it; looked at once a second. Called before what it does next. */
+  /** Throws a JobFailure once the owner has lost the right to the job, which is read once a second. Call it before each further step. */
   mustBeAllowed(): Promise<void>;
-  /** Says how far it has come; written down at checkpoints only, and not waited for. Rejects when that could not be. */
+  /** Reports progress, which is recorded at checkpoints only and is not waited for. Rejects when an earlier checkpoint failed. */
   progress(progress: Progress): Promise<void>;
-  /** Does a thing once, however often the attempt is made: what was done is remembered under its name. */
+  /** Does something once, however often the job is attempted. `effect` is the name under which that is remembered. */
   once(effect: string, act: () => Promise<unknown>): Promise<void>;
 }
 
@@ -88,50 +88,50 @@ export interface Progress {
   readonly failed: number;
 }
 
-/** What workers work with. Providers fail fast while their breaker is open. */
+/** What the work of a job may use. Providers fail fast while their breaker is open. */
 export interface JobServices {
   readonly database: Database;
   readonly commands: Commands;
   readonly files: Files;
   /** Counts a file against its account before it is kept. Throws a JobFailure when there is no room for it. */
   claim(file: StoredFile): Promise<void>;
-  /** Resolves when a mail that a user asks for may be sent; throws a JobFailure `later` while its mailbox has had enough. */
+  /** Resolves when a mail that a user asks for may be sent. Throws a deferred JobFailure while its mailbox has had enough. */
   mailTurn(mail: AskedMail): Promise<void>;
   readonly noteRefusal: NoteRefusal;
-  /** The domain at which a provider of mail failed last, while it is left alone or tried out. */
+  /** The domain at which a provider of mail failed last, while its breaker is open or half-open. */
   failedDomainOf(provider: string): string | undefined;
   /** Sends by the provider of that name. */
   send(provider: string, mail: Mail, signal: AbortSignal): Promise<string>;
-  /** A directory for what is not yet whole. */
+  /** A directory for unfinished files. */
   readonly scratch: string;
   /** An attempt that takes longer fails. */
   readonly attemptMs: number;
-  /** How long a `dummy` may last. */
+  /** The longest duration of a `dummy`. */
   readonly dummySeconds: number;
 }
 
 export interface JobOutcome extends Partial<Progress> {
   readonly file?: Omit<JobFile, 'fileId'>;
-  /** For people; nothing personal. */
+  /** For people. Nothing personal may be in it. */
   readonly result?: object;
 }
 
 /**
- * Why an attempt did not do it.
+ * Why an attempt failed.
  *
- * - `again`: there may be another attempt;
- * - `never`: no other attempt would do it;
- * - `later`: it was not the time; does not count as an attempt.
+ * - `retryable`: another attempt may succeed;
+ * - `permanent`: no other attempt would succeed;
+ * - `deferred`: the attempt came too early, and does not count.
  */
 export class JobFailure extends Error {
-  readonly kind: 'again' | 'never' | 'later';
+  readonly kind: 'retryable' | 'permanent' | 'deferred';
   /** Stable, upper snake case. */
   readonly code: string;
-  /** Of `later`: milliseconds. */
+  /** Of a deferred one: milliseconds until the next attempt. */
   readonly pauseMs: number | undefined;
 
   constructor(
-    kind: 'again' | 'never' | 'later',
+    kind: 'retryable' | 'permanent' | 'deferred',
     code: string,
     message: string,
     options: { cause?: unknown; pauseMs?: number } = {},

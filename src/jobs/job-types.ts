@@ -7,11 +7,11 @@ import { exportPlaylist } from './types/export-playlist.ts';
 import { importCatalog } from './types/import-catalog.ts';
 import { report } from './types/report.ts';
 
-/** Every kind of job there is. */
+/** All types of jobs. */
 export const jobTypes: readonly JobType[] = [dummy, exportPlaylist, email, emailBatch, archive, report, importCatalog];
 
-/** The kind of job of that name; undefined when there is none. */
+/** The type of that name; undefined when there is none. */
 export const jobTypeOf = (name: string): JobType | undefined => jobTypes.find((type) => type.name === name);
 
-/** What the names of files begin with that jobs make. */
-export const MADE_BY_JOBS = ['exports/', 'archives/', 'reports/', 'imports/'];
+/** Prefixes of the names of files that jobs make. */
+export const JOB_FILE_PREFIXES = ['exports/', 'archives/', 'reports/', 'imports/'];

@@ -30,7 +30,7 @@ const expire = () => sql(`UPDATE job_leases SET expires_at = now() - interval '1
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 describe('take', () => {
-  it('gives what is due in the order of its time, of all lanes that are asked for and of no other', async () => {
+  it('takes due jobs in the order of their times, of the given lanes only', async () => {
     await put(
       { job_id: 'job-3', inMs: -10 },
       { job_id: 'job-1', inMs: -30, lane: 'email:smtp' },
@@ -44,7 +44,7 @@ describe('take', () => {
     expect(idsOf(await worker().take(['dummy', 'email:smtp'], 10))).toEqual([]);
   });
 
-  it('gives all that is to be known of a job', async () => {
+  it('returns all fields of a job', async () => {
     await sql(`INSERT INTO job_payloads (id, payload) VALUES ('job-7', '{"to":"a@example.com"}')`);
     await put(
       { job_id: 'job-7', payload_id: 'job-7', version: 4, attempt: 2, counted: 1 },
@@ -73,14 +73,14 @@ describe('take', () => {
       occurred: 0,
       attempt: 2,
       counted: 1,
-      againAfter: 0,
+      retriedThrough: 0,
       backoff: BACKOFF,
       priority: 0,
     });
     expect(two).toMatchObject({ payloadId: 'job-gone', payload: null, abandoned: true });
   });
 
-  it('gives no job twice, whoever takes at the same time', async () => {
+  it('gives no job to two workers that take at the same time', async () => {
     await put(...numbers(300).map((index) => ({ job_id: `job-${index}` })));
     const taken = await Promise.all(numbers(120).map(() => worker().take(['dummy'], 5)));
     const ids = taken.flatMap(idsOf);
@@ -94,23 +94,26 @@ describe('take', () => {
     expect(ids).toHaveLength(300);
   });
 
-  it.each(['waiting', 'running'] as const)('gives a %s job whose lease has run out to one other', async (state) => {
-    await put({ job_id: 'job-1', state });
-    const first = worker();
-    expect(await first.take(['dummy'], 1)).toMatchObject([{ abandoned: state === 'running' }]);
-    await expire();
-    const taken = await Promise.all(numbers(10).map(() => worker().take(['dummy'], 1)));
-    expect(taken.flat()).toMatchObject([{ jobId: 'job-1', abandoned: state === 'running' }]);
-    expect((await first.renew(['job-1'])).has('job-1')).toBe(false);
-  });
+  it.each(['waiting', 'running'] as const)(
+    'gives a %s job whose lease has run out to one other worker',
+    async (state) => {
+      await put({ job_id: 'job-1', state });
+      const first = worker();
+      expect(await first.take(['dummy'], 1)).toMatchObject([{ abandoned: state === 'running' }]);
+      await expire();
+      const taken = await Promise.all(numbers(10).map(() => worker().take(['dummy'], 1)));
+      expect(taken.flat()).toMatchObject([{ jobId: 'job-1', abandoned: state === 'running' }]);
+      expect((await first.renew(['job-1'])).has('job-1')).toBe(false);
+    },
+  );
 
-  it('gives a running job at once when nobody has leased it, though it was to be done later', async () => {
+  it('gives a running job without a lease at once, also when its time has not come', async () => {
     await put({ job_id: 'job-1', state: 'running', inMs: 60_000 });
     expect(await worker().take(['dummy'], 1, { lost: false })).toEqual([]);
     expect(await worker().take(['dummy'], 1)).toHaveLength(1);
   });
 
-  it('passes over a row that is just being changed', async () => {
+  it('passes over a locked row', async () => {
     await put({ job_id: 'job-1', inMs: -2 }, { job_id: 'job-2', inMs: -1 });
     await queue.database.use(async (projector) => {
       await projector.query('BEGIN');
@@ -123,7 +126,7 @@ describe('take', () => {
 });
 
 describe('take of a log that was taken over', () => {
-  it('leaves running jobs alone until their attempts must have ended, and takes all others', async () => {
+  it('leaves running jobs until their attempts must have ended, and takes all others', async () => {
     await put({ job_id: 'job-running', state: 'running' }, { job_id: 'job-due' });
     const takeOverFrom = new Date(Date.now() + 3_600_000);
     const leases = createLeases(queue.database, randomUUID(), LEASE_MS, takeOverFrom);
@@ -134,7 +137,7 @@ describe('take of a log that was taken over', () => {
 });
 
 describe('renew', () => {
-  it('gives what is still ours, with the attempt that runs or comes next, and none of an ended job', async () => {
+  it('returns jobs that are still leased, with their attempt, and no attempt of an ended job', async () => {
     await put(
       { job_id: 'job-waiting', attempt: 2 },
       { job_id: 'job-running', attempt: 2, state: 'running' },
@@ -146,13 +149,13 @@ describe('renew', () => {
     await sql(`DELETE FROM job_queue WHERE job_id = 'job-ended'`);
     await sql(`UPDATE job_leases SET expires_at = now() WHERE job_id = 'job-lost'`);
     await other.take(['dummy'], 10);
-    expect(await one.renew([...ids, 'job-of-nobody'])).toEqual(
+    expect(await one.renew([...ids, 'job-without-lease'])).toEqual(
       new Map([['job-waiting', 3], ['job-running', 2], ['job-ended', undefined]]), // prettier-ignore
     );
     expect(await one.renew([])).toEqual(new Map());
   });
 
-  it('holds on for the whole time again, also when it came late', async () => {
+  it('extends a lease to its whole time, also when it comes late', async () => {
     await put({ job_id: 'job-1' });
     const one = worker();
     await one.take(['dummy'], 1);
@@ -183,7 +186,7 @@ describe('release', () => {
     expect(await sql('SELECT FROM job_leases')).toEqual([]);
   });
 
-  it('gives what is no longer ours as well, and leaves it to whoever has it', async () => {
+  it('returns jobs that another worker has leased, and leaves their leases', async () => {
     await put({ job_id: 'job-1' });
     const [one, other] = [worker(), worker()];
     await one.take(['dummy'], 1);
@@ -191,15 +194,15 @@ describe('release', () => {
     await other.take(['dummy'], 1);
     const jobs = [
       { jobId: 'job-1', version: 9 },
-      { jobId: 'job-of-nobody', version: 9 },
+      { jobId: 'job-without-lease', version: 9 },
     ];
-    expect((await one.release(jobs)).sort()).toEqual(['job-1', 'job-of-nobody']);
+    expect((await one.release(jobs)).sort()).toEqual(['job-1', 'job-without-lease']);
     expect((await other.renew(['job-1'])).has('job-1')).toBe(true);
   });
 });
 
 describe('comeDue', () => {
-  it('is the time until the next job whose time comes', async () => {
+  it('returns the time until the next job is due', async () => {
     const leases = worker();
     expect(await leases.comeDue()).toBeUndefined();
     await put(
@@ -212,7 +215,7 @@ describe('comeDue', () => {
     expect(ms).toBeLessThanOrEqual(30_000);
   });
 
-  it('makes those due whose time has come, and only then they are taken', async () => {
+  it('makes jobs due whose time has come; before that they are not taken', async () => {
     await put({ job_id: 'job-1', inMs: 60_000 }, { job_id: 'job-2', inMs: 60_000 });
     await sql(`UPDATE job_queue SET run_at = now() WHERE job_id = 'job-2'`);
     const leases = worker();
@@ -228,7 +231,7 @@ describe('take from several accounts', () => {
     numbers(count).map((index) => ({ job_id: `job-${owner_id}-${index}`, owner_id, inMs: index - 10_000 }));
   const ownersOf = (jobs: readonly { ownerId: string }[]) => jobs.map(({ ownerId }) => ownerId);
 
-  it('goes round between those that have due jobs, and goes on after the one that was served last', async () => {
+  it('takes accounts in turn, and goes on after the one that was served last', async () => {
     await put(...jobsOf('a', 50), ...jobsOf('b', 2), ...jobsOf('c', 2), ...jobsOf('d', 2));
     const leases = worker();
     expect(ownersOf(await leases.take(['dummy'], 3))).toEqual(['a', 'b', 'c']);
@@ -236,26 +239,26 @@ describe('take from several accounts', () => {
     expect(ownersOf(await leases.take(['dummy'], 4))).toEqual(['c', 'd', 'a', 'a']);
   });
 
-  it('passes over one that holds its share while others have due jobs', async () => {
+  it('passes over an account that holds its share while others have due jobs', async () => {
     await put(...jobsOf('a', 50), ...jobsOf('b', 1));
     const leases = worker();
     expect(ownersOf(await leases.take(['dummy'], 1, { share: 4, held: new Map([['a', 4]]) }))).toEqual(['b']);
   });
 
-  it('gives one alone more than its share, but for the last free place', async () => {
+  it('gives a single account more than its share, but not the last free place', async () => {
     await put(...jobsOf('a', 50));
     expect(await worker().take(['dummy'], 8, { share: 4 })).toHaveLength(7);
     expect(await worker().take(['dummy'], 1, { share: 4, held: new Map([['a', 7]]) })).toEqual([]);
     expect(await worker().take(['dummy'], 1, { share: 1 })).toHaveLength(1);
   });
 
-  it('gives those that hold the fewest places the first ones, whichever lanes their jobs wait in', async () => {
+  it('serves accounts with the fewest places first, in all lanes', async () => {
     await put(...jobsOf('a', 5), { job_id: 'job-b', owner_id: 'b', lane: 'archive' });
     const held = new Map([['a', 1]]);
     expect(ownersOf(await worker().take(['dummy', 'archive'], 2, { share: 4, held }))).toEqual(['b', 'a']);
   });
 
-  it('gives what has a higher priority first, among the jobs of an account only, and else what is due longest', async () => {
+  it('orders jobs of one account by priority, and then by due time', async () => {
     await put(
       { job_id: 'job-a1', owner_id: 'a', inMs: -50_000, priority: -1 },
       { job_id: 'job-a2', owner_id: 'a', inMs: -20_000 },
@@ -268,7 +271,7 @@ describe('take from several accounts', () => {
     expect(idsOf(await leases.take(['dummy'], 10))).toEqual(['job-a4', 'job-a2', 'job-a1']);
   });
 
-  it('goes by priority also where the jobs of an account wait in several lanes, or have lost their workers', async () => {
+  it('orders by priority over several lanes, and for jobs of lost workers', async () => {
     await put(
       { job_id: 'job-1', inMs: -50_000, lane: 'archive' },
       { job_id: 'job-2', inMs: -10_000, priority: 1 },
@@ -278,7 +281,7 @@ describe('take from several accounts', () => {
     expect(idsOf(await worker().take(['dummy', 'archive'], 10))).toEqual(['job-4', 'job-2', 'job-1', 'job-3']);
   });
 
-  it('gives an account no more places for its high priorities', async () => {
+  it('gives an account no more places for high priorities', async () => {
     await put(
       ...jobsOf('a', 10).map((row) => ({ ...row, priority: 100 })),
       ...jobsOf('b', 2).map((row) => ({ ...row, priority: -100 })),
@@ -286,18 +289,18 @@ describe('take from several accounts', () => {
     expect(ownersOf(await worker().take(['dummy'], 4, { share: 4 }))).toEqual(['a', 'b', 'a', 'b']);
   });
 
-  it('finds the one account that has a job among those whose jobs are all leased', async () => {
+  it('finds the one account with a free job among those whose jobs are all leased', async () => {
     await put(...numbers(40).map((index) => ({ job_id: `job-${index}`, owner_id: `a${index + 10}` })));
     expect(await worker().take(['dummy'], 39)).toHaveLength(39);
     expect(idsOf(await worker().take(['dummy'], 2))).toEqual(['job-39']);
   });
 });
 
-describe('one job that finds out whether a mail server is well', () => {
+describe('the job of a half-open lane', () => {
   const lane = 'email:smtp';
   const otherDomainThan = 'bad.example';
 
-  /** Jobs of one mail each, in their order. */
+  /** Jobs with one mail each, in this order. */
   async function mails(...addresses: readonly object[]): Promise<void> {
     for (const [index, payload] of addresses.entries()) {
       const id = `job-${index}-${randomUUID()}`;
@@ -307,13 +310,13 @@ describe('one job that finds out whether a mail server is well', () => {
   }
   const taken = async () => idsOf(await worker().take([lane], 1, { otherDomainThan }));
 
-  it('sends to another domain than that at which it failed, though others wait longer', async () => {
+  it('has a mail to another domain than the failed one, also when others wait longer', async () => {
     await mails({ to: 'a@bad.example' }, { to: 'b@Bad.Example' }, { to: 'c@good.example' }, { to: 'd@good.example' });
     expect(await taken()).toEqual(['job-2']);
     expect(await taken()).toEqual(['job-3']);
   });
 
-  it('is any job where all go to that domain', async () => {
+  it('is any job when all mails go to that domain', async () => {
     await mails({ to: 'a@bad.example' }, { to: 'b@bad.example' });
     expect(await taken()).toEqual(['job-0']);
   });
@@ -345,7 +348,7 @@ interface Plan {
 }
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 
-describe('of 100,000 jobs that wait', () => {
+describe('with 100,000 waiting jobs', () => {
   beforeEach(async () => {
     await sql(`INSERT INTO job_queue (job_id, version, lane, job_type, owner_id, parameters, total, max_attempts,
         priority, backoff, backoff_first_ms, backoff_max_ms, run_at, occurred, state, due, attempt, counted, redo_through)
@@ -355,8 +358,8 @@ describe('of 100,000 jobs that wait', () => {
     await sql('ANALYZE job_queue');
   });
 
-  it('few pages are read to take some, by the indexes made for it', async () => {
-    // What 'take' prepares is explained, with the settings that it runs under.
+  it('take reads few pages, by its indexes', async () => {
+    // The prepared statement of `take` is explained, with the settings of its connection.
     const explained = { plan: undefined as Plan | undefined, buffers: 0 };
     const spying = {
       ...queue.database,
@@ -377,7 +380,7 @@ describe('of 100,000 jobs that wait', () => {
           return [];
         }),
     };
-    const leases = createLeases(spying as never, 'somebody', LEASE_MS);
+    const leases = createLeases(spying as never, 'some-worker', LEASE_MS);
     await leases.take(['dummy', 'email:smtp'], 16);
     const nodes = nodesOf(explained.plan!);
     const indexes = nodes.flatMap((node) => node['Index Name'] ?? []);
@@ -386,7 +389,7 @@ describe('of 100,000 jobs that wait', () => {
     expect(explained.buffers).toBeLessThan(1_000);
   });
 
-  it('the next one is taken as soon as of none, however many have ended before', async () => {
+  it('take is as fast after many jobs have ended', async () => {
     await sql(`DELETE FROM job_queue`);
     await put({ job_id: 'job-last' });
     expect(await sql('SELECT job_id FROM job_queue')).toHaveLength(1);

@@ -2,7 +2,7 @@ import type { Backoff } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
 import { mailsOutside } from './mailing.ts';
 
-/** A job that is to be worked on, as the queue knows it. */
+/** A job that is due, as its row in the queue says. */
 export interface QueuedJob {
   readonly jobId: string;
   readonly version: number;
@@ -12,11 +12,11 @@ export interface QueuedJob {
   /** JSON. */
   readonly parameters: string;
   readonly payloadId: string | null;
-  /** Null when it is not there. */
+  /** Null when none is stored. */
   readonly payload: unknown;
   readonly provider: string | null;
   readonly total: number;
-  /** Attempts that may fail. */
+  /** How many attempts may fail. */
   readonly allowed: number;
   readonly backoff: Backoff;
   readonly priority: number;
@@ -28,13 +28,13 @@ export interface QueuedJob {
   readonly repeatCount: number | null;
   /** Of a repeating job: how often it has occurred. */
   readonly occurred: number;
-  /** An attempt runs whose worker is not heard of any more. */
+  /** Its last attempt has not ended, and the worker's lease has run out. */
   readonly abandoned: boolean;
   readonly attempt: number;
-  /** Attempts that count. */
+  /** How many attempts count. */
   readonly counted: number;
-  /** What failed up to this attempt is to be done again; 0: nothing. */
-  readonly againAfter: number;
+  /** Items that failed up to this attempt are done again; 0 means none. */
+  readonly retriedThrough: number;
 }
 
 export interface Held {
@@ -44,51 +44,54 @@ export interface Held {
 
 /** How places are shared between accounts. */
 export interface Sharing {
-  /** Whether jobs whose worker is lost are looked for as well. */
+  /** Whether jobs of lost workers are taken as well. */
   readonly lost?: boolean;
   /**
-   * Places that an account may hold while others have due jobs. One that would hold more gets what the others leave, and never
-   * the last free place: an attempt cannot be interrupted, and the next account to come would wait for its end.
+   * How many places an account may hold while other accounts have due jobs. An account that would hold more gets what the others leave,
+   * and never the last free place: an attempt is not interrupted, so the next account to come would wait for its end.
    */
   readonly share?: number;
-  /** Places that each account holds now. */
+  /** How many places each account holds now. */
   readonly held?: ReadonlyMap<string, number>;
-  /** One job that has a mail to another domain, in lower case, is taken instead, where there is one. */
+  /** A job that has a mail to another domain than this one, in lower case, is preferred. */
   readonly otherDomainThan?: string | undefined;
 }
 
-/** Time-limited claims on jobs, in rows that all workers see. The log decides whose attempt counts; this keeps others away. */
+/** Time-limited claims on jobs, in rows that all workers see. They keep other workers away; the log decides whose attempt counts. */
 export interface Leases {
   /**
-   * Takes up to `limit` jobs of these lanes that are due, or, unless `lost` is false, whose worker is lost: of the accounts that
-   * hold the fewest places first, and of those in turn, each account's jobs by priority, and then the longest due first.
+   * Takes up to `limit` jobs of these lanes that are due, or whose worker is lost unless `lost` is false. Accounts that hold the
+   * fewest places come first, and those in turn; each account's jobs come by priority, and then the longest due first.
    */
   take(lanes: readonly string[], limit: number, sharing?: Sharing): Promise<QueuedJob[]>;
   /**
-   * Makes jobs due whose time has come. Returns milliseconds until the next time of any: 0 when one has just come, undefined
+   * Makes jobs due whose time has come. Returns the milliseconds until the next one's time: 0 when a job has just become due, undefined
    * when none waits for a time.
    */
   comeDue(): Promise<number | undefined>;
   /**
-   * Holds on to jobs. Returns those that are still ours, each with the attempt that runs or comes next as the queue knows it;
-   * undefined: the job has ended.
+   * Renews leases. Returns the jobs that are still leased by this worker, each with the attempt that runs or comes next by its row in
+   * the queue; undefined when the job has ended.
    */
   renew(jobIds: readonly string[]): Promise<Map<string, number | undefined>>;
-  /** Lets go of jobs, each once the queue has come to that version of it: before, it looks as if it were to be done. Returns those that are ours no longer. */
+  /**
+   * Releases jobs, each once the queue has come to this version of it; before that it would still look due. Returns the jobs that are
+   * no longer leased by this worker.
+   */
   release(jobs: readonly Held[]): Promise<string[]>;
 }
 
 const JOB = `q.job_id AS "jobId", q.version, q.lane, q.job_type AS "jobType", q.owner_id AS "ownerId", q.parameters,
   q.payload_id AS "payloadId", p.payload, q.provider, q.total, q.max_attempts AS allowed, q.run_at AS "runAt", q.repeat_cron AS "repeatCron",
   q.repeat_zone AS "repeatZone", q.repeat_missed AS "repeatMissed", q.repeat_until AS "repeatUntil", q.repeat_count AS "repeatCount", q.occurred,
-  q.state = 'running' AS abandoned, q.attempt, q.counted, q.redo_through AS "againAfter", q.priority,
+  q.state = 'running' AS abandoned, q.attempt, q.counted, q.redo_through AS "retriedThrough", q.priority,
   json_build_object('strategy', q.backoff, 'firstMs', q.backoff_first_ms, 'maxMs', q.backoff_max_ms) AS backoff`;
 
 const FREE = `NOT EXISTS (SELECT FROM job_leases l WHERE l.job_id = q.job_id AND l.expires_at > now())`;
 
 const DUE = `q.state = 'waiting' AND q.due`;
 
-/** Of jobs that are `chosen`, each with its `turn`: leases those that are not just being changed. */
+/** Leases the `chosen` jobs, in the order of their `turn`, but for those whose rows are locked by a change. */
 const LEASE = `locked AS (
     SELECT q.* FROM job_queue q WHERE q.job_id = ANY(ARRAY(SELECT job_id FROM chosen)) FOR UPDATE SKIP LOCKED
   ), leased AS (
@@ -100,7 +103,7 @@ const LEASE = `locked AS (
   SELECT ${JOB}, l.job_id IS NOT NULL AS taken FROM chosen c LEFT JOIN leased l USING (job_id) LEFT JOIN locked q USING (job_id)
     LEFT JOIN job_payloads p ON p.id = q.payload_id ORDER BY c.turn`;
 
-/** Looked for only when a breaker lets one call through, and among so many: the payload of each is read, of up to 50 kB. */
+/** Runs only for a half-open lane, and looks at 1,000 jobs at most, because it reads the payload of each, which has up to 50 kB. */
 const TAKE_OTHER = `WITH due AS (
     SELECT q.job_id, q.payload_id FROM job_queue q WHERE ${DUE} AND q.lane = ANY($1) AND ${FREE} LIMIT 1000
   ), chosen AS (
@@ -108,10 +111,10 @@ const TAKE_OTHER = `WITH due AS (
   ), ${LEASE}`;
 
 /**
- * Accounts with due jobs are found one by one along the index of each lane, from the one after the last that was served ($7) to
- * the end and from the beginning to it: what that costs depends on the jobs that are taken, not on those that wait. Two more than
- * there are places: so many can hold their share; of so many one job each is enough. $5: jobs whose worker is lost as well, which are looked for among all that
- * run, from $6 on. A row that is just being changed is passed over.
+ * Finds accounts with due jobs one by one along the index of each lane, from the one after the last that was served ($7) to the end and
+ * then from the beginning to it. So its cost depends on the jobs that are taken, not on those that wait. It stops at two more accounts than
+ * places, because so many can hold their share; when there are more accounts than places, one job of each is enough. If $5 it also takes
+ * jobs of lost workers, among all running ones and from the time $6 on. It passes over rows that are locked by a change.
  */
 const TAKE = `WITH RECURSIVE account AS (
     SELECT lane.name AS lane, turn.later, turn.owner_id COLLATE "C" AS owner_id, turn.last COLLATE "C" AS last, 0 AS nth
@@ -143,7 +146,7 @@ const TAKE = `WITH RECURSIVE account AS (
     SELECT job_id, turn FROM ranked WHERE turn <= $2 AND (NOT over OR turn < $2)
   ), ${LEASE}`;
 
-/** So many at once, so that others can take what is due meanwhile. */
+/** At most 1,000 at once, so that other workers can take what is due meanwhile. */
 const COME_DUE = `WITH late AS (
     SELECT job_id FROM job_queue WHERE state = 'waiting' AND NOT due AND run_at <= now()
     ORDER BY run_at, job_id LIMIT 1000 FOR UPDATE SKIP LOCKED
@@ -171,8 +174,8 @@ const RELEASE = `WITH done AS (
   SELECT job_id AS "jobId" FROM released UNION ALL SELECT "jobId" FROM done WHERE NOT held`;
 
 /**
- * `database` finds the queue's schema and then the namespace's on its search path. No other worker has the name `worker`.
- * `takeOverFrom`: until then jobs that run are left to workers that have no leases here.
+ * `database` has the queue's schema and then the namespace's on its search path. `worker` is a unique name. Until `takeOverFrom`
+ * running jobs are left to workers whose leases are in another database.
  */
 export function createLeases(
   database: Database,
@@ -183,7 +186,7 @@ export function createLeases(
   /** The account that was served last. */
   let served = '';
 
-  /** Returns what it got, and whether others were just at some of what it wanted. */
+  /** Returns the jobs, and whether other workers had locked some of those that it wanted. */
   async function takeOnce(lanes: readonly string[], limit: number, { lost = true, share, held }: Sharing) {
     const places = JSON.stringify(Object.fromEntries(held ?? []));
     const rows = await database.query<Taken>({
@@ -204,7 +207,7 @@ export function createLeases(
   return {
     async take(lanes, limit, { otherDomainThan, ...sharing } = {}) {
       const jobs = otherDomainThan === undefined ? [] : await takeOther(lanes, otherDomainThan);
-      for (let tries = 0; tries < TRIES && jobs.length < limit; tries++) {
+      for (let tries = 0; tries < MAX_TRIES && jobs.length < limit; tries++) {
         const held = heldWith(jobs, sharing.held);
         const taken = await takeOnce(lanes, limit - jobs.length, { ...sharing, held });
         jobs.push(...taken.jobs);
@@ -232,10 +235,10 @@ type Taken = QueuedJob & { readonly taken: boolean } & Record<string, unknown>;
 
 /** More places than any worker has. */
 const NO_SHARE = 2 ** 31 - 1;
-/** Workers that look at the same moment want the same jobs: those that lose look again. */
-const TRIES = 3;
+/** Workers that look at the same moment want the same jobs. Those that lose look again. */
+const MAX_TRIES = 3;
 
-/** What each account holds once it has these jobs as well. */
+/** How many places each account holds with these jobs as well. */
 function heldWith(jobs: readonly QueuedJob[], before: Sharing['held']): Map<string, number> {
   const held = new Map(before);
   for (const { ownerId } of jobs) held.set(ownerId, (held.get(ownerId) ?? 0) + 1);

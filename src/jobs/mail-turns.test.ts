@@ -1,29 +1,22 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
-import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
-import { migrate } from '../postgres/migrate.ts';
-import { type Database, openDatabase } from '../postgres/pool.ts';
+import { type MigratedTables, migratedTables } from '../../test/support/tables.ts';
+import type { Database } from '../postgres/pool.ts';
 import { createMailTurns, type TakeMailTurn } from './mail-turns.ts';
 
 const HOUR_MS = 3_600_000;
 const TO = 'ann@example.com';
 
-let server: TestDatabase;
 let tables: Database;
+let drop: MigratedTables['drop'];
 let take: TakeMailTurn;
 let jobs = 0;
 
 beforeAll(async () => {
-  server = await createDatabase();
-  const name = namespace();
-  await migrate({ connection: server.connection, namespace: name });
-  tables = openDatabase(server.connection, { name: 'turns', max: 8, searchPath: [name, 'public'] });
+  ({ tables, drop } = await migratedTables());
   take = createMailTurns(tables, { count: 20, seconds: 3_600 });
 });
 beforeEach(() => tables.query({ text: 'TRUNCATE mail_turns' }));
-afterAll(async () => {
-  await tables.stop();
-  await server.drop();
-});
+afterAll(() => drop());
 
 const mail = (account: string, to = TO) => ({ jobId: `job-${++jobs}`, account, to });
 const mails = (account: string, count: number, to = TO) => Array.from({ length: count }, () => mail(account, to));
@@ -32,14 +25,14 @@ const takeAll = async (asked: readonly ReturnType<typeof mail>[]) => {
   for (const each of asked) waits.push(await take(each));
   return waits;
 };
-/** As if that time had passed. */
+/** Changes the rows as if that time had passed. */
 const pass = (ms: number) =>
   tables.query({
     text: `UPDATE mail_turns SET granted_at = granted_at - $1 * interval '1 ms', again_at = again_at - $1 * interval '1 ms'`,
     values: [ms],
   });
 
-it('lets twenty mails an hour pass, also when all are asked for at once, and none of them twice', async () => {
+it('grants twenty mails an hour, also when all ask at once, and none twice', async () => {
   const asked = mails('a', 25);
   const waits = await Promise.all(asked.map((each) => take(each)));
   expect(waits.filter((ms) => ms === 0)).toHaveLength(20);
@@ -48,7 +41,7 @@ it('lets twenty mails an hour pass, also when all are asked for at once, and non
   expect(await take(mail('a', 'bob@example.com'))).toBe(0);
 });
 
-it('says when the next one passes, and it passes then', async () => {
+it('says when the next mail gets its turn, and it gets it then', async () => {
   await takeAll(mails('a', 10));
   await pass(600_000);
   await takeAll(mails('a', 10));
@@ -61,7 +54,7 @@ it('says when the next one passes, and it passes then', async () => {
   expect(await take(late[0]!)).toBe(0);
 });
 
-it('lets accounts pass in turn: one does not use up what another asks for', async () => {
+it('grants turns to accounts in turn', async () => {
   await takeAll(mails('a', 20));
   const [many, one] = [mails('a', 30), mail('b')];
   await takeAll(many);
@@ -80,7 +73,7 @@ it('lets accounts pass in turn: one does not use up what another asks for', asyn
   expect(await take(many[0]!)).toBeGreaterThan(0);
 });
 
-it('does not let one come back at once for whom there is no room, while those before it have yet to come for theirs', async () => {
+it('does not make a job without room ask again at once while earlier jobs have not come for their turns', async () => {
   const granted = mails('a', 20);
   await takeAll(granted);
   const waiting = mails('a', 30);
@@ -94,7 +87,7 @@ it('does not let one come back at once for whom there is no room, while those be
   expect(waits.slice(15)).toEqual(Array(15).fill(0));
 });
 
-it('gives the place of a job that does not come back to the next one', async () => {
+it('gives the place of a job that does not come back to the next job', async () => {
   await takeAll(mails('a', 20));
   const [gone, next] = [mail('a'), mail('a')];
   await takeAll([gone, next]);
@@ -103,7 +96,7 @@ it('gives the place of a job that does not come back to the next one', async () 
   expect(await take(next)).toBe(0);
 });
 
-it('knows a mailbox by any of its spellings', async () => {
+it('recognises a mailbox in each of its spellings', async () => {
   await takeAll(mails('a', 20, 'Ann+list@Example.com'));
   expect(await take(mail('b'))).toBeGreaterThan(0);
 });

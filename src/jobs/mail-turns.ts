@@ -4,35 +4,35 @@ import { type Database, transaction } from '../postgres/pool.ts';
 /** A mail that a user asks for. */
 export interface AskedMail {
   readonly jobId: string;
-  /** Who asks for it. */
+  /** Id of the account that asks for it. */
   readonly account: string;
   /** An e-mail address. */
   readonly to: string;
 }
 
-/** At most so many mails to one mailbox in so many seconds. */
+/** A mailbox gets at most `count` mails in `seconds`. */
 export interface MailRate {
   readonly count: number;
   readonly seconds: number;
 }
 
-/** Takes a turn at a mailbox. Returns 0 when the mail may be sent, or the milliseconds after which it is to ask again. */
+/** Takes a turn at a mailbox. Resolves to 0 when the mail may be sent, or to the milliseconds after which the job must ask again. */
 export type TakeMailTurn = (mail: AskedMail) => Promise<number>;
 
-/** Held until the end of the transaction: who is next is decided by one process at a time. */
+/** Held until the end of the transaction, so that one process at a time decides which job is next. */
 const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('openmusic mailbox ' || encode($1::bytea, 'hex'), 0))`;
 
-/** Turns that are over, and those of jobs that did not come back when they were to. */
+/** Deletes turns that are over, and those of jobs that did not come back in time. */
 const FORGET = `DELETE FROM mail_turns WHERE mailbox = $1 AND job_id <> $2
     AND CASE WHEN granted_at IS NULL THEN again_at < now() - interval '10 minutes' ELSE granted_at <= now() - $3 * interval '1 s' END`;
 
-/** A job whose turn is over, because its mail was not sent in that time, takes another one. */
+/** A job whose turn is over because its mail was not sent in that time takes another turn. */
 const ASK = `INSERT INTO mail_turns AS t (job_id, mailbox, account_id) VALUES ($1, $2, $3)
   ON CONFLICT (job_id) DO UPDATE SET granted_at = NULL, asked_at = clock_timestamp() WHERE t.granted_at <= now() - $4 * interval '1 s'`;
 
 /**
- * Its place in the line, from 1: the account that had and has the fewest mails to the mailbox comes first, and of each account
- * the job that asked first. Null: it has its turn. Of the turns that were had, the one that makes room for it when it ends.
+ * The job's place in the line, from 1; null when it has its turn. The account with the fewest mails to the mailbox comes first, and of each
+ * account the job that asked first. Also the ends of all granted turns, because each end makes room for one job.
  */
 const PLACE = `WITH had AS (
     SELECT account_id, count(*) AS mails FROM mail_turns WHERE mailbox = $1 AND granted_at IS NOT NULL GROUP BY account_id
@@ -50,7 +50,7 @@ const PLACE = `WITH had AS (
 const GRANT = `UPDATE mail_turns SET granted_at = now() WHERE job_id = $1`;
 const WAIT = `UPDATE mail_turns SET again_at = now() + $2 * interval '1 ms' WHERE job_id = $1`;
 
-/** In the namespace's own tables. */
+/** Turns in the namespace's own tables. */
 export const createMailTurns =
   (tables: Database, { count, seconds }: MailRate): TakeMailTurn =>
   ({ jobId, account, to }) =>
@@ -68,15 +68,15 @@ export const createMailTurns =
     );
 
 interface Line {
-  /** Null when it has its turn. */
+  /** Null when the job has its turn. */
   readonly place: number | null;
-  /** When each turn ends that was had, in milliseconds from now, the oldest first. */
+  /** Milliseconds until the end of each granted turn, the oldest first. */
   readonly ends: readonly number[];
 }
 
 /**
- * Each turn that ends makes room for one of the line; those of whom the next will be had end as much later. Turns that are free now
- * are for those who come first in the line: they end after their whole time.
+ * Each turn that ends makes room for the next job of the line, whose own turn then ends one full time later. Turns that are free now go to
+ * the first jobs of the line, and end after a full time.
  */
 function waitOf(line: Line | undefined, count: number, seconds: number): number {
   const behind = (line?.place ?? 0) - (count - (line?.ends.length ?? 0));
@@ -86,7 +86,7 @@ function waitOf(line: Line | undefined, count: number, seconds: number): number 
   return Math.max(1, Math.ceil(end + rounds * seconds * 1_000));
 }
 
-/** What leads to the same mailbox is the same: letters of either case, and what stands behind a plus. */
+/** Addresses that lead to the same mailbox have the same hash: case and what follows a plus sign are ignored. */
 function mailboxOf(address: string): Buffer {
   const [local = '', domain = ''] = address.toLowerCase().split('@');
   return hash('sha256', `${local.split('+', 1)[0] ?? ''}@${domain}`, 'buffer');

@@ -7,7 +7,7 @@ import type { PlanContext } from './job-type.ts';
 /** One e-mail address. */
 export const addressed = z.string().max(320).refine(isAddress, 'must be an e-mail address');
 
-/** What is mailed to one address. */
+/** A mail to one address. */
 export const message = z.strictObject({
   to: addressed,
   subject: storable(1_000)
@@ -16,21 +16,24 @@ export const message = z.strictObject({
   body: storable(50_000),
 });
 
-/** Who sends mail. */
+/** Name of a provider of mail. */
 export const providerName = storable(100).optional();
 
-/** Gives the requested provider, if it is enabled, or the default one. */
-export function providerOf(wanted: string | undefined, { enabled, ...mail }: PlanContext['mail']): string {
-  const provider = wanted ?? mail.default;
+/** The provider that was asked for, or the default one. Throws when it is not enabled. */
+export function providerOf(
+  wanted: string | undefined,
+  { enabled, default: defaultProvider }: PlanContext['mail'],
+): string {
+  const provider = wanted ?? defaultProvider;
   if (enabled.includes(provider)) return provider;
   throw new AppError('rejected', 'PROVIDER_NOT_ENABLED', `Mail goes by ${enabled.join(' or ')} here.`);
 }
 
-/** In SQL, of an item of a batch: where its mail goes. */
+/** SQL for the domain to which the mail of a batch's item goes. */
 export const MAIL_DOMAIN = "split_part(lower(payload->>'to'), '@', 2)";
 
 /**
- * A condition in SQL on a job of the queue `q` and its payload `p`: whether it has a mail to send now outside of a domain, which is an
+ * SQL condition on a job `q` of the queue and its payload `p`: whether it has a mail to send now to another domain. `domain` is an SQL
  * expression in lower case.
  */
 export const mailsOutside = (domain: string): string => `(

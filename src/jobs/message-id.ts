@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 
-/** The same for the same mail of a job, however often it is sent: whoever gets it twice can tell. Holds no address. */
+/** The same for each sending of a job's mail, so that a recipient can recognise a duplicate. It contains no address. */
 export function messageIdOf(jobId: string, to: string, item = 0): string {
   const recipient = hash('sha256', to.toLowerCase(), 'hex').slice(0, 16);
   return `${jobId}.${item}.${recipient}@openmusic`;

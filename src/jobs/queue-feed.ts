@@ -15,37 +15,37 @@ import { headsOf, type StreamIndex } from '../event-store/stream-index.ts';
 import { createPostgresStore } from '../projections/engine/postgres-store.ts';
 import { createProjector } from '../projections/engine/projector.ts';
 import { queueOf, type QueueScope } from './queue.ts';
-import { MOMENT_MS } from './runner.ts';
+import { COALESCE_MS } from './runner.ts';
 
-/** Of the tables of a queue: another version is a schema of its own, made of the log from its beginning. */
+/** Version of a queue's tables. Each version has its own schema, which is built from the beginning of the log. */
 const QUEUE_VERSION = 4;
 
-/** Where a consumer group keeps its queue. */
+/** The schema of a consumer group's queue. */
 export const queueSchema = (namespace: string, { group }: QueueScope) => `${namespace}_${group}_${QUEUE_VERSION}`;
 
 export interface QueueFeedOptions {
   readonly log: EventLog;
   readonly placement: Placement;
   readonly scope: QueueScope;
-  /** Finds the queue's schema first on its search path, then the namespace's. */
+  /** Has the queue's schema first on its search path, and then the namespace's. */
   readonly database: Database;
   readonly logger: Logger;
   readonly onCommitted: ProjectorObserver['committed'];
-  /** Consuming ended for good: the process should end. */
+  /** Called when consuming has ended for good: the process should end. */
   readonly onCrash: (error: Error) => void;
   readonly consumers: Consumers;
-  /** Where this database owns the log. */
+  /** Missing where this database does not own the log. */
   readonly ownership?: Ownership | undefined;
 }
 
-/** Of jobs that other groups work on nothing is kept. Genesis streams are: their later records must be judged. */
+/** Heads are kept of this group's jobs only, and of genesis streams, whose later records must be judged. */
 const headsOfQueue = ({ holds }: QueueScope): StreamIndex =>
   headsOf((first) => first.type === 'PartitionOpened' || (first.type === 'JobRequested' && holds(first.request)));
 
 export const jobPartitions = ({ all, namespace }: Placement) =>
   all.filter(({ topic }) => topic === topicOf(namespace, 'jobs'));
 
-/** How far a consumer group has come, whichever process runs it; nothing where none ever has. */
+/** How far a consumer group has come, in whichever process it runs. Empty when no process has run it yet. */
 export async function readQueueProgress(
   database: Pick<Database, 'query'>,
   { namespace }: Placement,
@@ -73,7 +73,7 @@ export async function startQueueFeed(options: QueueFeedOptions): Promise<Project
     topics: [topicOf(placement.namespace, 'jobs')],
     partitions: jobPartitions(placement),
     observer: observerOf(options),
-    handlerOf: unhurried,
+    handlerOf: coalesced,
     projectorOf: (observer) =>
       createProjector({
         store: createPostgresStore(database, [queueOf(scope)], placement.namespace, headsOfQueue(scope)),
@@ -86,7 +86,7 @@ export async function startQueueFeed(options: QueueFeedOptions): Promise<Project
   });
 }
 
-/** The projector of the read models reports what is wrong with a record; here it is enough that nothing is lost. */
+/** The projector of the read models already reports faulty records, so here only a job that cannot be queued is logged. */
 function observerOf({ logger, scope: { group }, onCommitted }: QueueFeedOptions): ProjectorObserver {
   return {
     committed: onCommitted,
@@ -96,16 +96,16 @@ function observerOf({ logger, scope: { group }, onCommitted }: QueueFeedOptions)
   };
 }
 
-/** Up to so many records nobody hurries for: what comes in the same moment is the next delivery, and one transaction. */
+/** After a delivery of so few records the next one waits a moment, so that records of the same time are one transaction. */
 const FEW_RECORDS = 100;
 
-/** A request is not kept waiting by this, only the work that it asks for. */
-function unhurried({ assigned, deliver }: SubscriptionHandler): SubscriptionHandler {
+/** This delays the start of a job, never the answer to the request for it. */
+function coalesced({ assigned, deliver }: SubscriptionHandler): SubscriptionHandler {
   return {
     assigned,
     async deliver(slices, context) {
       const records = slices.reduce((sum, slice) => sum + slice.records.length, 0);
-      const moment = records <= FEW_RECORDS ? sleep(MOMENT_MS, context.signal) : undefined;
+      const moment = records <= FEW_RECORDS ? sleep(COALESCE_MS, context.signal) : undefined;
       const nexts = await deliver(slices, context);
       await moment;
       return nexts;
@@ -113,7 +113,7 @@ function unhurried({ assigned, deliver }: SubscriptionHandler): SubscriptionHand
   };
 }
 
-/** Makes the queue's tables where there are none, one process at a time. */
+/** Creates the queue's tables when they are missing, one process at a time. */
 function ensureQueue(client: Client, { placement, scope }: QueueFeedOptions): Promise<void> {
   const schema = queueSchema(placement.namespace, scope);
   return transaction(client, async () => {

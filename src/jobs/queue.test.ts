@@ -4,7 +4,7 @@ import { laneOf } from './queue.ts';
 
 const repeat = repeatOf('0 9 * * *', 'UTC', '2030-01-01T09:00:00.000Z');
 
-describe('every job has one group that works on it', () => {
+describe('each job belongs to one group', () => {
   it.each([
     ['export-playlist', null, 'exporter'],
     ['dummy', null, 'worker'],
@@ -18,7 +18,7 @@ describe('every job has one group that works on it', () => {
   });
 });
 
-it('a lane is of a type and a provider', () => {
+it('a lane consists of a type and a provider', () => {
   const lanes = [laneOf('email', 'smtp'), laneOf('email', 'file'), laneOf('email', null), laneOf('email', undefined)];
   expect(lanes).toEqual(['email:smtp', 'email:file', 'email', 'email']);
 });

@@ -2,14 +2,14 @@ import type { JobEvent, JobRequest, Repeat } from '../events/jobs.ts';
 import type { Projection } from '../projections/engine/projection.ts';
 import { column, ignored, nullable, table } from '../projections/engine/table.ts';
 
-/** Which jobs a consumer group works on: a pure function of what was asked for. */
+/** Which jobs a consumer group works on: a pure function of their requests. */
 export interface QueueScope {
   /** Name of the consumer group, without the namespace. */
   readonly group: string;
   holds(request: Pick<JobRequest, 'jobType' | 'repeat'>): boolean;
 }
 
-/** What of a job is to be tried or left together: its type, and the provider of mail that it needs. */
+/** Jobs of one lane need the same providers: those of one type, and of one provider of mail. */
 export const laneOf = (jobType: string, provider: string | null | undefined): string =>
   provider ? `${jobType}:${provider}` : jobType;
 

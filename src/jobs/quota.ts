@@ -6,56 +6,56 @@ import { batch } from '../concurrency/batch.ts';
 
 export interface QuotaOptions {
   readonly database: Database;
-  /** Jobs of an account that have not ended. */
+  /** How many unfinished jobs an account may have. */
   readonly unfinished: number;
-  /** Jobs of an account that are begun in so many seconds, those of requests and occurrences of repeating jobs together. */
+  /** How many jobs an account may begin in so many seconds, requests and occurrences of repeating jobs together. */
   readonly rate: { readonly count: number; readonly seconds: number } | undefined;
-  /** Repeating jobs of a user that have not ended. */
+  /** How many unfinished repeating jobs a user may have. */
   readonly repeats: number;
 }
 
-/** A job that is about to be written down. */
+/** A job that is about to be recorded. */
 interface JobToCome {
   readonly jobId: string;
-  /** Of its stream before; 0 when it is new. */
+  /** Version of its stream before that; 0 when the job is new. */
   readonly version: number;
-  /** It is one of a user's repeating jobs. */
+  /** Whether it is a repeating job of a user. */
   readonly repeats?: boolean;
 }
 
 /**
- * Throws 429 when an account has as many jobs as it may have, or has begun as many as it may for now. Otherwise the job has its
- * place, until it is written down or 10 s have passed. Called before anything is kept for it.
+ * Throws 429 when an account has as many jobs as it may have, or has begun as many as it may for now. Otherwise it reserves a place for
+ * the job, until the job is recorded or 10 s have passed. Call it before anything is stored for the job.
  */
 export type MustHaveRoom = (account: string, job: JobToCome) => Promise<void>;
 
 const ACCOUNTS_REMEMBERED = 10_000;
 const COUNTED_AGAIN_MS = 1_000;
 const NONE: JobLoad = { unfinished: 0, started: 0 };
-/** What has not been written down by then never is: its process died, or it was refused. */
-const WRITTEN_WITHIN_MS = 10_000;
+/** A job that has not been recorded by then never is, because its process has died or the job was refused. */
+const RECORDED_WITHIN_MS = 10_000;
 
-/** What a process knows of an account. */
-interface Known {
+/** The load of an account, as a process has counted it. */
+interface AccountLoad {
   /** Resolves once the load is known. */
   ready: Promise<unknown>;
   load: JobLoad;
-  /** When it was asked for, in milliseconds of `performance.now()`. */
+  /** When counting began, in milliseconds of `performance.now()`. */
   countedAt: number;
-  /** Jobs that were let through without counting, by id. */
+  /** Jobs that were admitted without counting, by id. */
   readonly uncounted: Map<string, { readonly version: number; readonly at: number }>;
 }
 
 interface Asking extends JobToCome {
   readonly account: string;
-  readonly known: Known;
+  readonly known: AccountLoad;
 }
 
-/** Other processes wait until this one has counted. */
+/** Makes other processes wait until this one has counted. */
 const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('openmusic quota ' || account, 0))
   FROM (SELECT account FROM unnest($1::text[]) AS a (account) GROUP BY account ORDER BY account COLLATE "C") a`;
 
-/** Of jobs that are about to be written down, as `coming` has them: those that are not yet. */
+/** The jobs of `coming` that are not recorded yet. */
 const UNWRITTEN = `SELECT account, count(*) AS unfinished, count(*) FILTER (WHERE c.version = 0) AS started,
     count(*) FILTER (WHERE c.repeats) AS repeating
   FROM coming c
@@ -68,8 +68,8 @@ const COUNT = `WITH written AS (${JOB_LOADS}), coming AS (${UNDER_WAY}), unwritt
   FROM written w LEFT JOIN unwritten u USING (account)`;
 
 /**
- * Counts jobs that are written down and those that are about to be, in one snapshot, and gives places to as many of those that
- * ask (`$5`, in the order of `place`) as there is room for.
+ * Counts recorded jobs and those that are about to be, in one snapshot, and gives places to as many of those that ask (`$5`, in the
+ * order of `place`) as there is room for.
  */
 const TAKE = `WITH written AS (${JOB_LOADS}), given AS (
     SELECT * FROM json_to_recordset($5) AS g (account text, "jobId" text, version int, repeats boolean, place int)
@@ -102,28 +102,28 @@ interface Placed extends JobLoad {
   readonly repeating: number | null;
 }
 
-/** Of what an account may have, each process may let through so much that it has not told the others of. */
+/** The part of an account's limit that each process may admit without telling the other processes. */
 const UNCOUNTED = 1 / 20;
 
 /**
- * An account that has taken less than half of its room is counted once a second and each time that a process has let through a
- * twentieth of it, which costs few requests anything. From there on each job is counted, by one process at a time, together with all
- * that are about to be written down, but for what other processes let through uncounted in the very same moment: with several
- * processes an account gets at most a twentieth more for each than it may have, with one process nothing.
+ * An account below half of its limit is counted once a second, and each time that a process has admitted a twentieth of the limit, which
+ * costs few requests anything. Above that each job is counted, by one process at a time, together with all jobs that are about to be
+ * recorded. What other processes admit uncounted at the same moment is missing there: with several processes an account can exceed its
+ * limit by at most a twentieth for each, with one process not at all.
  */
 export function createQuota({ database, unfinished, rate, repeats: repeating }: QuotaOptions): MustHaveRoom {
   const limits = { unfinished, started: rate?.count ?? 0, seconds: rate?.seconds ?? 0, repeating };
-  const knownOf = remembering(batch((accounts: readonly string[]) => countAll(database, limits, accounts)));
+  const loadOfAccount = rememberLoads(batch((accounts: readonly string[]) => countAll(database, limits, accounts)));
   const take = batch((asked: readonly Asking[]) => takeAll(database, limits, asked));
 
-  function mustBeCounted({ load, uncounted }: Known): boolean {
+  function mustBeCounted({ load, uncounted }: AccountLoad): boolean {
     const mine = uncounted.size + 1;
     const isNear = (count: number, most: number) => count + mine > most / 2 || mine > most * UNCOUNTED;
     return isNear(load.unfinished, unfinished) || (rate !== undefined && isNear(load.started, rate.count));
   }
 
   return async (account, { jobId, version, repeats = false }) => {
-    const known = knownOf(account);
+    const known = loadOfAccount(account);
     await known.ready;
     if (!repeats && !mustBeCounted(known)) {
       known.uncounted.set(jobId, { version, at: performance.now() });
@@ -141,16 +141,16 @@ export function createQuota({ database, unfinished, rate, repeats: repeating }: 
   };
 }
 
-/** What is known of accounts: each is counted again when its count is older than a second. */
-function remembering(loadOf: (account: string) => Promise<JobLoad>): (account: string) => Known {
-  const accounts = new LRUCache<string, Known>({ max: ACCOUNTS_REMEMBERED });
+/** Remembers the loads of accounts, and counts an account again when its count is older than a second. */
+function rememberLoads(loadOf: (account: string) => Promise<JobLoad>): (account: string) => AccountLoad {
+  const accounts = new LRUCache<string, AccountLoad>({ max: ACCOUNTS_REMEMBERED });
 
-  function count(account: string, known: Known): void {
+  function count(account: string, known: AccountLoad): void {
     const now = performance.now();
-    for (const [jobId, { at }] of known.uncounted) if (now - at >= WRITTEN_WITHIN_MS) known.uncounted.delete(jobId);
+    for (const [jobId, { at }] of known.uncounted) if (now - at >= RECORDED_WITHIN_MS) known.uncounted.delete(jobId);
     known.countedAt = now;
     known.ready = loadOf(account).then((load) => {
-      // What was counted exactly meanwhile is newer.
+      // An exact count that was made meanwhile is newer.
       if (known.countedAt === now) known.load = load;
     });
     known.ready.catch(() => accounts.delete(account));
@@ -158,7 +158,7 @@ function remembering(loadOf: (account: string) => Promise<JobLoad>): (account: s
 
   return (account) => {
     const unknown = { ready: Promise.resolve(), load: NONE, countedAt: -Infinity, uncounted: new Map() };
-    const known: Known = accounts.get(account) ?? unknown;
+    const known: AccountLoad = accounts.get(account) ?? unknown;
     if (performance.now() - known.countedAt >= COUNTED_AGAIN_MS) count(account, known);
     accounts.set(account, known);
     return known;
@@ -170,7 +170,7 @@ interface Limits extends JobLoad {
   readonly repeating: number;
 }
 
-/** How many jobs these accounts have, in their order. */
+/** The loads of these accounts, in the same order. */
 async function countAll(database: Database, { unfinished, started, seconds }: Limits, accounts: readonly string[]) {
   const values = [[...new Set(accounts)], unfinished, started, seconds];
   const rows = await database.query<JobLoad & { account: string }>({ name: 'job-loads-of', text: COUNT, values });
@@ -178,7 +178,7 @@ async function countAll(database: Database, { unfinished, started, seconds }: Li
   return accounts.map((account) => loads.get(account) ?? NONE);
 }
 
-/** Returns, for each that asks, how many its account would have with it. */
+/** Returns, for each job that asks, how many jobs its account would have with it. */
 async function takeAll(
   database: Database,
   { unfinished, started, seconds, repeating }: Limits,
@@ -188,14 +188,14 @@ async function takeAll(
   const others = othersOf(asked);
   const asking = asked.map((job, place) => ({ ...rowOf(job), place }));
   const given = JSON.stringify([...asking, ...others.map(rowOf)]);
-  const values = [accounts, unfinished, started, seconds, given, WRITTEN_WITHIN_MS, repeating];
+  const values = [accounts, unfinished, started, seconds, given, RECORDED_WITHIN_MS, repeating];
   const placed = await database.use((client) =>
     transaction(client, async () => {
       await client.query({ name: 'lock-quotas', text: LOCK, values: [accounts] });
       return (await client.query<Placed>({ name: 'take-quotas', text: TAKE, values })).rows;
     }),
   );
-  // Both at once, or another one is let through in between.
+  // Both change in one step, or another job would be admitted in between.
   for (const [index, { known }] of asked.entries())
     Object.assign(known, { load: placed[index], countedAt: performance.now() });
   for (const { jobId, known } of others) known.uncounted.delete(jobId);
@@ -204,7 +204,7 @@ async function takeAll(
 
 const rowOf = ({ account, jobId, version, repeats = false }: Asking) => ({ account, jobId, version, repeats });
 
-/** Jobs that were let through before those that ask, each once. */
+/** Jobs that were admitted uncounted before those that ask, each once. */
 function othersOf(asked: readonly Asking[]): Asking[] {
   const ids = new Set(asked.map(({ jobId }) => jobId));
   const accounts = new Map(asked.map(({ account, known }) => [account, known]));

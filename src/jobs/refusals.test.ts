@@ -1,34 +1,25 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { QueryConfig } from 'pg';
 import { newJobId } from '../../test/support/jobs.ts';
-import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
-import { migrate } from '../postgres/migrate.ts';
-import { type Database, openDatabase } from '../postgres/pool.ts';
+import { type MigratedTables, migratedTables } from '../../test/support/tables.ts';
+import type { Database } from '../postgres/pool.ts';
 import { createRefusals, forgetRefusals } from './refusals.ts';
 
 const [MINUTE_MS, DAY_MS] = [60_000, 86_400_000];
 const NOW = Date.UTC(2026, 0, 1);
 
-let server: TestDatabase;
 let tables: Database;
+let drop: MigratedTables['drop'];
 let jobId: string;
 
-beforeAll(async () => {
-  server = await createDatabase();
-  const name = namespace();
-  await migrate({ connection: server.connection, namespace: name });
-  tables = openDatabase(server.connection, { name: 'refusals', max: 4, searchPath: [name, 'public'] });
-});
+beforeAll(async () => void ({ tables, drop } = await migratedTables()));
 beforeEach(() => void (jobId = newJobId()));
-afterAll(async () => {
-  await tables.stop();
-  await server.drop();
-});
+afterAll(() => drop());
 
-/** As a worker has it that has just started. */
-const start = (mostMs = DAY_MS) => createRefusals(tables, mostMs);
+/** A worker that has just started. */
+const start = (maxMs = DAY_MS) => createRefusals(tables, maxMs);
 
-/** The first refusal was so long ago. */
+/** Moves the first refusal into the past. */
 const age = (ms: number) =>
   tables.query({
     text: `UPDATE mail_refusals SET since = since - $2 * interval '1 ms' WHERE job_id = $1`,
@@ -36,7 +27,7 @@ const age = (ms: number) =>
   });
 
 describe('a recipient that is refused for now', () => {
-  it('is tried again after 1, 5, 15, 30 and 60 minutes and then each hour, with jitter, whichever worker has it', async () => {
+  it('is tried again after 1, 5, 15, 30 and 60 minutes and then each hour, with jitter, by any worker', async () => {
     const pauses: number[] = [];
     for (let refusals = 1; refusals <= 7; refusals++) pauses.push((await start()({ jobId })) ?? 0);
     for (const [index, minutes] of [1, 5, 15, 30, 60, 60, 60].entries()) {
@@ -50,14 +41,14 @@ describe('a recipient that is refused for now', () => {
     await note({ jobId });
     await age(DAY_MS - 10_000);
     const last = await note({ jobId });
-    // However little is left: a worker whose clock is behind comes too early.
+    // Also when little time is left, because a worker whose clock is behind comes too early.
     expect(last).toBeGreaterThanOrEqual(MINUTE_MS);
     expect(last).toBeLessThanOrEqual(2 * MINUTE_MS);
     await age(10_000);
     expect(await note({ jobId })).toBeUndefined();
   });
 
-  it('has the time that is configured', async () => {
+  it('is tried for the configured time', async () => {
     const note = start(5_000);
     const last = await note({ jobId });
     expect(last).toBeGreaterThanOrEqual(5_000);
@@ -68,7 +59,7 @@ describe('a recipient that is refused for now', () => {
     expect(await note({ jobId })).toBeUndefined();
   });
 
-  it('has all the time again when its job is done again', async () => {
+  it('has the whole time again when its job is retried', async () => {
     const note = start();
     await note({ jobId });
     await age(DAY_MS);
@@ -78,8 +69,8 @@ describe('a recipient that is refused for now', () => {
   });
 });
 
-describe('those of a batch', () => {
-  it('each have their own time, and come due together', async () => {
+describe('refused recipients of a batch', () => {
+  it('have a time each, and come due together', async () => {
     const note = start();
     await note({ jobId, item: 1 });
     const pauses = await Promise.all([0, 1, 2, 3].map((item) => note({ jobId, item })));
@@ -88,8 +79,8 @@ describe('those of a batch', () => {
     expect([pauses[2], pauses[3]]).toEqual([pauses[0], pauses[0]]);
   });
 
-  it('come due together, though the batch took 700 s: after the first hour in one wave or two', async () => {
-    /** When an item is due that is refused so long from now, in milliseconds. */
+  it('come due together after the first hour, in one or two waves, when the batch took 700 s', async () => {
+    /** When an item is due that is refused after this time, in milliseconds. */
     const dueAt = async (ofJob: string, item: number, inMs: number) => {
       const query: Database['query'] = async <Row extends Record<string, unknown>>(asked: QueryConfig) =>
         (await tables.query<Row>(asked)).map((row) => ({ ...row, nowMs: NOW + inMs }));
@@ -105,13 +96,13 @@ describe('those of a batch', () => {
     expect(mine).not.toContain(Math.round(others));
   });
 
-  it('are noted once when two workers have the same at the same moment', async () => {
+  it('are recorded once when two workers report the same one at the same time', async () => {
     const note = start();
     const pauses = await Promise.all([note({ jobId, item: 0 }), note({ jobId, item: 0 })]);
     for (const pause of pauses) expect(pause).toBeLessThanOrEqual(1.2 * MINUTE_MS);
   });
 
-  it('are noted in one statement, a thousand of them', async () => {
+  it('are recorded in one statement, a thousand of them', async () => {
     const asked: string[] = [];
     const counting: Database = { ...tables, query: (query) => (asked.push(query.name ?? ''), tables.query(query)) };
     const note = createRefusals(counting, DAY_MS);

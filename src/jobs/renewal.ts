@@ -8,28 +8,28 @@ import type { InFlightJobs } from './in-flight.ts';
 export interface RenewalOptions {
   readonly leases: Leases;
   readonly leaseMs: number;
-  readonly hand: InFlightJobs;
+  readonly inFlight: InFlightJobs;
   readonly report: (message: string) => void;
 }
 
 export interface Renewal extends Stoppable {
-  /** Looks at once. */
-  now(): void;
+  /** Renews without waiting for the next turn. */
+  renewNow(): void;
 }
 
-/** Parts of a lease's time: how often it is renewed, how long an answer is waited for, and when it is taken for lost. */
+/** Parts of a lease's time: how often it is renewed, how long the answer may take, and after which time it counts as lost. */
 const [EVERY, ANSWERED_WITHIN, LOST_AFTER] = [0.25, 0.9, 0.75];
 
-/** Holds on to what is leased, and breaks off what is no longer ours, before anybody else may take it. */
-export function startRenewal({ leases, leaseMs, hand, report }: RenewalOptions): Renewal {
-  /** Every lease that runs here was ours then, and is for its whole time after. */
+/** Renews the leases, and interrupts jobs that are no longer leased here before another worker may take them. */
+export function startRenewal({ leases, leaseMs, inFlight, report }: RenewalOptions): Renewal {
+  /** When every lease was renewed last. Each holds for its whole time after that. */
   let renewedAt = performance.now();
 
   async function renew(): Promise<void> {
-    const held = hand.runs();
+    const held = inFlight.runs();
     const began = performance.now();
     const left = Math.max(1, Math.floor(renewedAt + ANSWERED_WITHIN * leaseMs - began));
-    const ours = await within(left, 'the answer', leases.renew(hand.jobIds()));
+    const ours = await within(left, 'the answer', leases.renew(inFlight.jobIds()));
     renewedAt = began;
     for (const { job, interrupt } of held) {
       if (!ours.has(job.jobId)) interrupt('lease lost');
@@ -37,34 +37,34 @@ export function startRenewal({ leases, leaseMs, hand, report }: RenewalOptions):
     }
   }
 
-  return everyNowAndThen(EVERY * leaseMs, async () => {
+  return repeatEvery(EVERY * leaseMs, async () => {
     try {
       await renew();
     } catch (error) {
-      report(`leases are not renewed: ${reasonOf(error)}`);
+      report(`leases cannot be renewed: ${reasonOf(error)}`);
       if (performance.now() - renewedAt < LOST_AFTER * leaseMs) return;
-      for (const { interrupt } of hand.runs()) interrupt('database away');
+      for (const { interrupt } of inFlight.runs()) interrupt('database away');
     }
   });
 }
 
-/** The queue may be behind what we know, never ahead of it unless somebody else went on. */
+/** The queue may be behind this run. It is ahead only when the job has ended or another worker has gone on with it. */
 const isOver = ({ attempt }: QueuedJob, next: number | undefined) => next === undefined || next > attempt + 1;
 
-function everyNowAndThen(ms: number, act: () => Promise<void>): Renewal {
-  const bell = new WakeSignal();
+function repeatEvery(ms: number, act: () => Promise<void>): Renewal {
+  const wakeSignal = new WakeSignal();
   const stopping = new AbortController();
   const acting = (async () => {
     while (!stopping.signal.aborted) {
-      await bell.wait(ms);
+      await wakeSignal.wait(ms);
       await act();
     }
   })();
   return {
-    now: () => bell.notify(),
+    renewNow: () => wakeSignal.notify(),
     async stop() {
       stopping.abort();
-      bell.notify();
+      wakeSignal.notify();
       await acting;
     },
   };

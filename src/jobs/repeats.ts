@@ -2,22 +2,22 @@ import { AppError } from '../errors.ts';
 import type { Repeat } from '../events/jobs.ts';
 import { nextTime } from './cron.ts';
 
-/** What becomes of times that passed while nothing ran. */
+/** What happens to times that passed while no scheduler ran. */
 export const MISSED = ['run-once', 'run-all', 'skip'] as const;
 export type Missed = (typeof MISSED)[number];
 
-/** A repeat as a request says it. */
+/** A repeat as a client asks for it. */
 export interface RepeatRequest {
   readonly cron: string;
   readonly timeZone: string;
   readonly missed?: Missed | undefined;
-  /** ISO 8601: no time after it is due. */
+  /** ISO 8601. No time after it is due. */
   readonly until?: string | undefined;
 }
 
-/** What repeats have to keep to. Admins need not: they come every second, and without end. */
+/** The limits of repeats. Those of admins may come every second, and need no end. */
 export interface RepeatLimits {
-  /** Shortest time between two occurrences, in seconds. */
+  /** The shortest time between two occurrences, in seconds. */
   readonly seconds: number;
 }
 
@@ -25,10 +25,7 @@ export interface RepeatLimits {
 const MAX_OCCURRENCES = 1_000;
 const ADMIN_SECONDS = 1;
 
-/**
- * The repeat as it is written down. A user's ends after a year at the latest, and after 1,000 occurrences. Throws what is wrong
- * with it.
- */
+/** The repeat as it is recorded. A user's ends after a year at the latest, and after 1,000 occurrences. Throws when it is not allowed. */
 export function repeatFrom(
   asked: RepeatRequest,
   { seconds, isAdmin }: { seconds: number; isAdmin: boolean },
@@ -62,52 +59,52 @@ function untilOf({ until }: RepeatRequest, isAdmin: boolean, now: Date): Date | 
   return given ?? latest;
 }
 
-/** All that an expression of one week has, and of a rarer one the times of one of its days. */
-const [LOOKED_AT, AT_LEAST, WEEK_MS] = [100, 4, 8 * 86_400_000];
+/** At most how many times are compared, how many at least, and the time after which an expression of one week repeats itself. */
+const [MAX_TIMES, MIN_TIMES, WEEK_MS] = [100, 4, 8 * 86_400_000];
 
 /**
- * Whether two times in a row are closer together than so many seconds. In UTC: where clocks change, times can come closer, and
- * an expression that is fine in January must be in March.
+ * Whether two times in a row are closer together than so many seconds. They are compared in UTC: where clocks change, times can come
+ * closer, and an expression that is allowed in January must be allowed in March.
  */
 function comesWithin(seconds: number, cron: string, now: Date): boolean {
   const timeZone = 'UTC';
   const first = nextTime(cron, timeZone, now);
   let last = first;
-  for (let looked = 0; first && last && looked < LOOKED_AT; looked++) {
+  for (let compared = 0; first && last && compared < MAX_TIMES; compared++) {
     const next = nextTime(cron, timeZone, last);
     if (!next) return false;
     if (next.getTime() - last.getTime() < seconds * 1_000) return true;
-    if (looked >= AT_LEAST && next.getTime() - first.getTime() > WEEK_MS) return false;
+    if (compared >= MIN_TIMES && next.getTime() - first.getTime() > WEEK_MS) return false;
     last = next;
   }
   return false;
 }
 
-/** A repeating job of which a time is due. */
+/** A repeating job with a due time. */
 export interface DueRepeat extends Omit<Repeat, 'first' | 'missed'> {
   /** The time that is due. */
   readonly at: Date;
-  /** Occurrences so far. */
+  /** How many occurrences there were. */
   readonly occurred: number;
   readonly missed: string;
 }
 
 export interface Due {
   readonly at: Date;
-  /** Whether it occurs, or is passed over. */
+  /** Whether a job is created for it, or it is passed over. */
   readonly occurs: boolean;
-  /** Times that are passed over, `at` among them unless it occurs. */
+  /** How many times are passed over, `at` among them unless it occurs. */
   readonly passedOver: number;
-  /** Undefined: there is no other. */
+  /** Undefined when there is no further time. */
   readonly next: Date | undefined;
 }
 
-/** A time that nothing came for so long after it is missed. */
+/** A time is missed when no occurrence has come within this time after it. */
 const LATE_MS = 60_000;
-/** More at a time would keep the process from everything else; the others are passed over next. */
+/** More at once would block the process. The others are passed over in the next turn. */
 const MAX_PASSED_OVER = 200;
 
-/** What is to be done of the times that have come. */
+/** What to do about the times that have come. */
 export function dueOf(repeat: DueRepeat, now: Date): Due {
   const { at, missed, occurred, count } = repeat;
   if (missed === 'run-all')
@@ -125,7 +122,7 @@ export function dueOf(repeat: DueRepeat, now: Date): Due {
   };
 }
 
-/** The next time of it, if there is one before its end. */
+/** The next time, if there is one before the end. */
 function after(time: Date, { cron, timeZone, until }: Pick<Repeat, 'cron' | 'timeZone' | 'until'>): Date | undefined {
   const next = nextTime(cron, timeZone, time);
   return next && until !== null && next > new Date(until) ? undefined : next;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { queuedJob } from '../../test/support/jobs.ts';
 import type { Held, Leases, QueuedJob, Sharing } from './leases.ts';
 import { type Runner, type RunnerOptions, startRunner } from './runner.ts';
-import type { LeftAlone } from './in-flight.ts';
+import type { Postponed } from './in-flight.ts';
 
 /** Jest's clock does not reach the timers of `node:timers/promises`. */
 const wait = (ms: number, signal: AbortSignal) =>
@@ -19,7 +19,7 @@ const wait = (ms: number, signal: AbortSignal) =>
 const LEASE_MS = 30_000;
 const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);
 
-/** What a test leaves running is ended after it. */
+/** Runners that are stopped after each test. */
 const left: (() => void)[] = [];
 const running: Runner[] = [];
 beforeEach(() => void jest.useFakeTimers({ now: 1_000_000 }));
@@ -34,13 +34,13 @@ afterEach(async () => {
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-/** A queue in memory, whose leases one worker has. */
-function handMadeLeases(waiting: QueuedJob[]) {
+/** A queue in memory, with the leases of one worker. */
+function leasesInMemory(waiting: QueuedJob[]) {
   const ours = new Map<string, number | undefined>();
   const asked: { lanes: readonly string[]; limit: number; sharing: Sharing | undefined }[] = [];
   const answer = async <T>(work: () => T): Promise<T> => {
-    if (hand.fault === 'refuses') throw new Error('no database');
-    if (hand.fault === 'hangs')
+    if (leaseBook.fault === 'refuses') throw new Error('no database');
+    if (leaseBook.fault === 'hangs')
       await new Promise<void>((_, reject) =>
         left.push(() => {
           reject(new Error('cut'));
@@ -48,39 +48,39 @@ function handMadeLeases(waiting: QueuedJob[]) {
       );
     return Promise.resolve(work());
   };
-  const hand = {
+  const leaseBook = {
     waiting,
     ours,
     asked,
     released: [] as Held[],
-    /** The queue is that far, so leases of later versions are kept. */
-    heardOf: Infinity,
+    /** The version to which the queue has come. Leases of later versions are kept. */
+    queueVersion: Infinity,
     nextMs: undefined as number | undefined,
-    /** Undefined: it answers. */
+    /** Undefined when it answers. */
     fault: undefined as 'refuses' | 'hangs' | undefined,
     leases: leasesOf(),
   };
-  return hand;
+  return leaseBook;
 
   function leasesOf(): Mutable<Leases> {
     return {
       take: (lanes, limit, sharing) =>
         answer(() => {
           asked.push({ lanes, limit, sharing });
-          const found = hand.waiting.filter(({ lane }) => lanes.includes(lane)).slice(0, limit);
-          hand.waiting = hand.waiting.filter((job) => !found.includes(job));
+          const found = leaseBook.waiting.filter(({ lane }) => lanes.includes(lane)).slice(0, limit);
+          leaseBook.waiting = leaseBook.waiting.filter((job) => !found.includes(job));
           for (const { jobId, attempt } of found) ours.set(jobId, attempt + 1);
           return found;
         }),
       renew: (ids) => answer(() => new Map([...ours].filter(([id]) => ids.includes(id)))),
       release: (jobs) =>
         answer(() => {
-          const gone = jobs.filter(({ jobId, version }) => version <= hand.heardOf || !ours.has(jobId));
-          hand.released.push(...gone.filter(({ jobId }) => ours.has(jobId)));
+          const gone = jobs.filter(({ jobId, version }) => version <= leaseBook.queueVersion || !ours.has(jobId));
+          leaseBook.released.push(...gone.filter(({ jobId }) => ours.has(jobId)));
           for (const { jobId } of gone) ours.delete(jobId);
           return gone.map(({ jobId }) => jobId);
         }),
-      comeDue: () => answer(() => hand.nextMs),
+      comeDue: () => answer(() => leaseBook.nextMs),
     };
   }
 }
@@ -88,22 +88,22 @@ function handMadeLeases(waiting: QueuedJob[]) {
 interface Handled {
   readonly job: QueuedJob;
   readonly signal: AbortSignal;
-  finish(outcome?: number | LeftAlone): void;
+  finish(outcome?: number | Postponed): void;
   fail(error: Error): void;
 }
 
-/** A runner whose jobs end when the test says so. */
+/** A runner whose jobs the test ends. */
 async function start(jobs: readonly QueuedJob[], options: Partial<RunnerOptions> = {}) {
-  const hand = handMadeLeases([...jobs]);
+  const leaseBook = leasesInMemory([...jobs]);
   const begun: Handled[] = [];
   const reports: string[] = [];
   const runner = startRunner({
-    leases: hand.leases,
+    leases: leaseBook.leases,
     lanes: () => [{ name: 'dummy', state: 'closed' }],
     concurrency: 2,
     leaseMs: LEASE_MS,
     handle(job, signal) {
-      const { promise, resolve, reject } = Promise.withResolvers<number | LeftAlone>();
+      const { promise, resolve, reject } = Promise.withResolvers<number | Postponed>();
       left.push(() => resolve(job.version));
       begun.push({ job, signal, finish: (outcome = job.version + 2) => resolve(outcome), fail: reject });
       return promise;
@@ -114,7 +114,7 @@ async function start(jobs: readonly QueuedJob[], options: Partial<RunnerOptions>
   });
   running.push(runner);
   await pass(0);
-  return { hand, begun, reports, runner };
+  return { leaseBook, begun, reports, runner };
 }
 
 const jobsOf = (count: number, given: Partial<QueuedJob> = {}) => Array.from({ length: count }, () => queuedJob(given));
@@ -124,22 +124,22 @@ const finishAll = (begun: readonly Handled[]) => {
 };
 
 describe('a runner takes', () => {
-  it('for accounts in turn: it says what each holds, and half of its places, rounded up, as their share', async () => {
+  it('for accounts in turn, with the places that each holds and half of all places, rounded up, as their share', async () => {
     const jobs = [...jobsOf(2, { ownerId: 'a' }), ...jobsOf(1, { ownerId: 'b' })];
-    const { hand, runner } = await start(jobs, { concurrency: 5 });
+    const { leaseBook, runner } = await start(jobs, { concurrency: 5 });
     runner.wake();
     await pass(1_000);
-    expect(hand.asked.at(-1)).toMatchObject({ limit: 2, sharing: { share: 3, held: new Map([['a', 2], ['b', 1]]) } }); // prettier-ignore
+    expect(leaseBook.asked.at(-1)).toMatchObject({ limit: 2, sharing: { share: 3, held: new Map([['a', 2], ['b', 1]]) } }); // prettier-ignore
   });
 
-  it('as many jobs as there is room for, and another one for each that ends', async () => {
+  it('as many jobs as there is room for, and another for each that ends', async () => {
     const jobs = jobsOf(5);
-    const { begun, runner, hand } = await start(jobs);
+    const { begun, runner, leaseBook } = await start(jobs);
     expect([begun.length, runner.running]).toEqual([2, 2]);
     begun[1]!.finish();
     await pass(0);
     expect(begun.map(({ job }) => job)).toEqual(jobs.slice(0, 3));
-    expect(hand.asked.every(({ limit }) => limit <= 2)).toBe(true);
+    expect(leaseBook.asked.every(({ limit }) => limit <= 2)).toBe(true);
     for (let index = 0; index < 5; index++) {
       begun[index]!.finish();
       await pass(0);
@@ -147,43 +147,43 @@ describe('a runner takes', () => {
     expect([begun.length, runner.running]).toEqual([5, 0]);
   });
 
-  it('what is due as soon as it is told, and without being told after half a second', async () => {
-    const { begun, hand, runner } = await start([]);
-    hand.waiting.push(...jobsOf(1));
+  it('due jobs at a wake signal, and without one after half a second', async () => {
+    const { begun, leaseBook, runner } = await start([]);
+    leaseBook.waiting.push(...jobsOf(1));
     await pass(400);
     expect(begun).toHaveLength(0);
     runner.wake();
     await pass(0);
     expect(begun).toHaveLength(1);
-    hand.waiting.push(...jobsOf(1));
+    leaseBook.waiting.push(...jobsOf(1));
     await pass(500);
     expect(begun).toHaveLength(2);
   });
 
-  it('together what comes one by one while others run, and without waiting when it had taken all it could', async () => {
-    const { hand, begun, runner } = await start(jobsOf(1), { concurrency: 10 });
-    const turns = hand.asked.length;
+  it('jobs together that come one by one while others run, and at once when all its places were taken', async () => {
+    const { leaseBook, begun, runner } = await start(jobsOf(1), { concurrency: 10 });
+    const turns = leaseBook.asked.length;
     for (let n = 0; n < 5; n++) {
-      hand.waiting.push(...jobsOf(1));
+      leaseBook.waiting.push(...jobsOf(1));
       runner.wake();
       await pass(9);
     }
-    expect([begun.length, hand.asked.length]).toEqual([1, turns]);
+    expect([begun.length, leaseBook.asked.length]).toEqual([1, turns]);
     await pass(10);
-    expect([begun.length, hand.asked.length]).toEqual([6, turns + 1]);
-    hand.waiting.push(...jobsOf(5));
+    expect([begun.length, leaseBook.asked.length]).toEqual([6, turns + 1]);
+    leaseBook.waiting.push(...jobsOf(5));
     await pass(500);
     finishAll(begun.slice(0, 1));
     await pass(0);
     expect([begun.length, runner.running]).toEqual([11, 10]);
   });
 
-  it('another job of an account that is alone as soon as one ends, though the last place is never its own', async () => {
-    const { hand, begun } = await start(jobsOf(2), { concurrency: 3 });
-    const { take } = hand.leases;
-    hand.leases.take = (lanes, limit, sharing) => take(lanes, limit - 1, sharing);
+  it('another job of a single account as soon as one ends, but none for the last place', async () => {
+    const { leaseBook, begun } = await start(jobsOf(2), { concurrency: 3 });
+    const { take } = leaseBook.leases;
+    leaseBook.leases.take = (lanes, limit, sharing) => take(lanes, limit - 1, sharing);
     for (let n = 0; n < 5; n++) {
-      hand.waiting.push(...jobsOf(1));
+      leaseBook.waiting.push(...jobsOf(1));
       begun[n]!.finish();
       await pass(0);
       expect(begun).toHaveLength(n + 3);
@@ -191,30 +191,30 @@ describe('a runner takes', () => {
   });
 
   it('a job at its time', async () => {
-    const { begun, hand } = await start([]);
-    hand.nextMs = 120;
+    const { begun, leaseBook } = await start([]);
+    leaseBook.nextMs = 120;
     await pass(500);
-    hand.waiting.push(...jobsOf(1));
+    leaseBook.waiting.push(...jobsOf(1));
     await pass(119);
-    hand.nextMs = undefined;
+    leaseBook.nextMs = undefined;
     await pass(1);
     expect(begun).toHaveLength(1);
   });
 
-  it('what others were just taking as well, once more and at once', async () => {
-    const { begun, hand, runner } = await start([]);
-    hand.nextMs = -5;
+  it('again at once when other workers have taken the same jobs', async () => {
+    const { begun, leaseBook, runner } = await start([]);
+    leaseBook.nextMs = -5;
     runner.wake();
     await pass(2);
-    hand.waiting.push(...jobsOf(1));
+    leaseBook.waiting.push(...jobsOf(1));
     await pass(2);
     expect(begun).toHaveLength(1);
-    hand.nextMs = undefined;
+    leaseBook.nextMs = undefined;
   });
 
-  it('one job of a lane on trial, and none of one that is open', async () => {
+  it('one job of a half-open lane, and none of an open one', async () => {
     const lanes = [
-      { name: 'a', state: 'trial' },
+      { name: 'a', state: 'half-open' },
       { name: 'b', state: 'open' },
       { name: 'c', state: 'closed' },
     ] as const;
@@ -228,169 +228,169 @@ describe('a runner takes', () => {
     expect(begun.map(({ job }) => job.lane).sort()).toEqual(['a', 'a', 'c']);
   });
 
-  it('on trial a job with a mail to another domain than that of the last failure, where one is known', async () => {
+  it('of a half-open lane a job with a mail to another domain than the failed one, where one is known', async () => {
     const lanes = [
-      { name: 'a', state: 'trial', failedDomain: 'bad.example' },
-      { name: 'b', state: 'trial' },
+      { name: 'a', state: 'half-open', failedDomain: 'bad.example' },
+      { name: 'b', state: 'half-open' },
     ] as const;
-    const { hand } = await start([], { lanes: () => lanes });
-    expect(hand.asked.slice(0, 2)).toEqual([
+    const { leaseBook } = await start([], { lanes: () => lanes });
+    expect(leaseBook.asked.slice(0, 2)).toEqual([
       { lanes: ['a'], limit: 1, sharing: { otherDomainThan: 'bad.example' } },
       { lanes: ['b'], limit: 1, sharing: {} },
     ]);
   });
 
-  it('nothing while the database is away, says so, and goes on when it is back', async () => {
-    const { begun, hand, reports } = await start([]);
-    hand.fault = 'refuses';
-    hand.waiting.push(...jobsOf(1));
-    hand.nextMs = -1;
+  it('nothing while the database is away, which it reports, and goes on when it is back', async () => {
+    const { begun, leaseBook, reports } = await start([]);
+    leaseBook.fault = 'refuses';
+    leaseBook.waiting.push(...jobsOf(1));
+    leaseBook.nextMs = -1;
     await pass(2_000);
-    expect(reports.filter((each) => each.startsWith('no jobs'))).toHaveLength(4);
-    hand.fault = undefined;
-    hand.nextMs = undefined;
+    expect(reports.filter((each) => each.startsWith('jobs cannot be leased'))).toHaveLength(4);
+    leaseBook.fault = undefined;
+    leaseBook.nextMs = undefined;
     await pass(500);
     expect(begun).toHaveLength(1);
   });
 });
 
 describe('a lease', () => {
-  it('is let go once the queue has come to the version that the job has then', async () => {
+  it('is released once the queue has come to the version after the job', async () => {
     const [job] = jobsOf(1);
-    const { begun, hand } = await start([job!]);
-    hand.heardOf = 2;
+    const { begun, leaseBook } = await start([job!]);
+    leaseBook.queueVersion = 2;
     begun[0]!.finish(3);
     await pass(1_000);
-    expect(hand.released).toEqual([]);
-    hand.heardOf = 3;
+    expect(leaseBook.released).toEqual([]);
+    leaseBook.queueVersion = 3;
     await pass(50);
-    expect(hand.released).toMatchObject([{ jobId: job!.jobId, version: 3 }]);
-    const { length } = hand.asked;
+    expect(leaseBook.released).toMatchObject([{ jobId: job!.jobId, version: 3 }]);
+    const { length } = leaseBook.asked;
     await pass(1_000);
-    expect(hand.asked.length - length).toBeLessThanOrEqual(2);
+    expect(leaseBook.asked.length - length).toBeLessThanOrEqual(2);
   });
 
-  it('is let go after its time when the queue never comes there', async () => {
-    const { begun, hand } = await start(jobsOf(1));
-    hand.heardOf = 2;
+  it('is released after its time when the queue never comes to that version', async () => {
+    const { begun, leaseBook } = await start(jobsOf(1));
+    leaseBook.queueVersion = 2;
     begun[0]!.finish(3);
     await pass(LEASE_MS - 1_000);
-    expect(hand.released).toEqual([]);
+    expect(leaseBook.released).toEqual([]);
     await pass(1_100);
-    expect(hand.released).toHaveLength(1);
+    expect(leaseBook.released).toHaveLength(1);
   });
 
-  it('of a job whose handling fails is let go, and its place is free', async () => {
+  it('of a job whose handler fails is released, and its place is free', async () => {
     const jobs = jobsOf(2);
-    const { begun, hand, reports, runner } = await start(jobs, { concurrency: 1 });
+    const { begun, leaseBook, reports, runner } = await start(jobs, { concurrency: 1 });
     begun[0]!.fail(new Error('a fault of ours'));
     await pass(100);
     expect(begun.map(({ job }) => job)).toEqual(jobs);
-    expect([hand.released.length, runner.running]).toEqual([1, 1]);
+    expect([leaseBook.released.length, runner.running]).toEqual([1, 1]);
     expect(reports).toEqual([expect.stringContaining('a fault of ours')]);
   });
 
-  it('of a job of which nothing became is kept for a moment', async () => {
-    const { begun, hand } = await start(jobsOf(1));
+  it('of a job without an outcome is kept for a moment', async () => {
+    const { begun, leaseBook } = await start(jobsOf(1));
     begun[0]!.finish(begun[0]!.job.version);
     await pass(900);
-    expect(hand.released).toEqual([]);
+    expect(leaseBook.released).toEqual([]);
     await pass(200);
-    expect(hand.released).toHaveLength(1);
+    expect(leaseBook.released).toHaveLength(1);
   });
 
-  it('of a job that is to be left alone is kept for so long, and held meanwhile, and nothing is asked for often', async () => {
-    const { begun, hand } = await start(jobsOf(1));
-    const { length } = hand.asked;
-    begun[0]!.finish({ leaveMs: 60_000 });
+  it('of a postponed job is kept and renewed for that time, without frequent queries', async () => {
+    const { begun, leaseBook } = await start(jobsOf(1));
+    const { length } = leaseBook.asked;
+    begun[0]!.finish({ pauseMs: 60_000 });
     await pass(59_000);
-    expect([hand.released, hand.ours.size]).toEqual([[], 1]);
-    expect(hand.asked.length - length).toBeLessThanOrEqual(125);
+    expect([leaseBook.released, leaseBook.ours.size]).toEqual([[], 1]);
+    expect(leaseBook.asked.length - length).toBeLessThanOrEqual(125);
     await pass(1_500);
-    expect(hand.released).toHaveLength(1);
+    expect(leaseBook.released).toHaveLength(1);
   });
 
-  it('that another worker has is forgotten', async () => {
-    const { begun, hand, runner } = await start(jobsOf(1));
-    hand.ours.clear();
-    runner.look();
+  it('that another worker has is dropped', async () => {
+    const { begun, leaseBook, runner } = await start(jobsOf(1));
+    leaseBook.ours.clear();
+    runner.recheck();
     await pass(0);
     expect(begun[0]!.signal.reason).toBe('lease lost');
-    hand.heardOf = 0;
+    leaseBook.queueVersion = 0;
     finishAll(begun);
     await pass(0);
-    const { length } = hand.asked;
+    const { length } = leaseBook.asked;
     await pass(5_000);
-    expect(hand.asked.length - length).toBeLessThanOrEqual(11); // no job is left that it asks for often
+    expect(leaseBook.asked.length - length).toBeLessThanOrEqual(11); // no job is left that it asks for often
   });
 
-  it('is held for as long as the job runs', async () => {
-    const { begun, hand } = await start(jobsOf(1));
+  it('is renewed as long as the job runs', async () => {
+    const { begun, leaseBook } = await start(jobsOf(1));
     await pass(10 * LEASE_MS);
     expect(begun[0]!.signal.aborted).toBe(false);
-    expect(hand.released).toEqual([]);
+    expect(leaseBook.released).toEqual([]);
   });
 });
 
-describe('a job is broken off', () => {
+describe('a running job is interrupted', () => {
   it.each([
-    ['that has ended', undefined, 'job ended'],
-    ['that somebody else goes on with', 7, 'job ended'],
-    ['that runs as it should', 6, undefined],
-    ['of which the queue has not heard yet', 5, undefined],
+    ['when it has ended', undefined, 'job ended'],
+    ['when another worker goes on with it', 7, 'job ended'],
+    ['not when its attempt is the current one', 6, undefined],
+    ['not when the queue is behind', 5, undefined],
   ])('%s', async (_, next, reason) => {
     const [job] = jobsOf(1, { attempt: 5 });
-    const { begun, hand, runner } = await start([job!]);
-    hand.ours.set(job!.jobId, next);
-    runner.look();
+    const { begun, leaseBook, runner } = await start([job!]);
+    leaseBook.ours.set(job!.jobId, next);
+    runner.recheck();
     await pass(0);
     expect(begun[0]!.signal.reason).toBe(reason);
   });
 
   it.each(['refuses', 'hangs'] as const)('before its lease is over when the database %s', async (fault) => {
-    const { begun, hand, reports } = await start(jobsOf(1));
+    const { begun, leaseBook, reports } = await start(jobsOf(1));
     await pass(LEASE_MS); // some renewals
-    hand.fault = fault;
+    leaseBook.fault = fault;
     await pass(LEASE_MS / 2 - 1);
     expect(begun[0]!.signal.aborted).toBe(false);
     await pass(LEASE_MS / 2);
     expect(begun[0]!.signal.reason).toBe('database away');
     expect(reports.length).toBeGreaterThan(0);
-    hand.fault = undefined;
+    leaseBook.fault = undefined;
   });
 
-  it('that was leased here again, because its lease had run out', async () => {
+  it('when it was leased here again after its lease had run out', async () => {
     const [job] = jobsOf(1);
-    const { begun, hand, runner } = await start([job!]);
-    hand.waiting.push(job!);
+    const { begun, leaseBook, runner } = await start([job!]);
+    leaseBook.waiting.push(job!);
     runner.wake();
     await pass(50);
     expect(begun.map(({ signal }): unknown => signal.reason)).toEqual(['lease lost', undefined]);
     begun[0]!.finish();
     await pass(1_000);
-    expect([hand.released, runner.running]).toEqual([[], 1]);
+    expect([leaseBook.released, runner.running]).toEqual([[], 1]);
     begun[1]!.finish();
     await pass(1_000);
-    expect([hand.released.length, runner.running]).toEqual([1, 0]);
+    expect([leaseBook.released.length, runner.running]).toEqual([1, 0]);
   });
 });
 
 describe('a runner that stops', () => {
-  it('takes nothing more, and waits for what runs', async () => {
-    const { begun, hand, runner } = await start(jobsOf(3));
+  it('takes no more jobs, and waits for running ones', async () => {
+    const { begun, leaseBook, runner } = await start(jobsOf(3));
     const stopped = jest.fn();
     void runner.stop().then(stopped);
     await pass(4_999);
     expect([begun.length, begun[0]!.signal.aborted, stopped.mock.calls.length]).toEqual([2, false, 0]);
     finishAll(begun);
     await pass(0);
-    expect([stopped.mock.calls.length, hand.ours.size, begun.length]).toEqual([1, 0, 2]);
+    expect([stopped.mock.calls.length, leaseBook.ours.size, begun.length]).toEqual([1, 0, 2]);
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('breaks off what runs for more than five seconds', async () => {
-    const { begun, hand, runner } = await start(jobsOf(1));
-    hand.heardOf = 1;
+  it('interrupts jobs that run for more than five seconds', async () => {
+    const { begun, leaseBook, runner } = await start(jobsOf(1));
+    leaseBook.queueVersion = 1;
     const stopped = jest.fn();
     void runner.stop().then(stopped);
     await pass(5_000);
@@ -399,7 +399,7 @@ describe('a runner that stops', () => {
     finishAll(begun);
     await pass(0);
     expect(stopped).toHaveBeenCalled();
-    expect(hand.ours.size).toBe(0);
+    expect(leaseBook.ours.size).toBe(0);
   });
 
   it('leaves no timer', async () => {
@@ -410,12 +410,12 @@ describe('a runner that stops', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('gives back what it was just taking', async () => {
-    const { begun, hand, runner } = await start([]);
-    const { take } = hand.leases;
+  it('releases jobs that it was just taking', async () => {
+    const { begun, leaseBook, runner } = await start([]);
+    const { take } = leaseBook.leases;
     const { promise: answer, resolve } = Promise.withResolvers<void>();
-    hand.leases.take = (...args) => answer.then(() => take(...args));
-    hand.waiting.push(...jobsOf(1));
+    leaseBook.leases.take = (...args) => answer.then(() => take(...args));
+    leaseBook.waiting.push(...jobsOf(1));
     runner.wake();
     await pass(0);
     const stopped = runner.stop();
@@ -423,12 +423,12 @@ describe('a runner that stops', () => {
     await pass(0);
     await stopped;
     expect(begun).toEqual([]);
-    expect(hand.released).toHaveLength(1);
+    expect(leaseBook.released).toHaveLength(1);
   });
 
-  it('stops twice, and while the database is away', async () => {
-    const { begun, hand, runner } = await start(jobsOf(1));
-    hand.fault = 'refuses';
+  it('can stop twice, and while the database is away', async () => {
+    const { begun, leaseBook, runner } = await start(jobsOf(1));
+    leaseBook.fault = 'refuses';
     const stopped = Promise.all([runner.stop(), runner.stop()]);
     finishAll(begun);
     await pass(1_000);

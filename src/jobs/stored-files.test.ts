@@ -1,31 +1,24 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { createDatabase, namespace, type TestDatabase } from '../../test/support/servers/index.ts';
-import { migrate } from '../postgres/migrate.ts';
-import { type Database, openDatabase } from '../postgres/pool.ts';
+import { type MigratedTables, migratedTables } from '../../test/support/tables.ts';
+import type { Database } from '../postgres/pool.ts';
 import { createStoredFiles, type StoredFiles } from './stored-files.ts';
 
-const MOST = 1_000;
+const MAX_BYTES = 1_000;
 const FULL = { kind: 'too-many', code: 'TOO_MUCH_STORED' };
 
-let server: TestDatabase;
 let tables: Database;
+let drop: MigratedTables['drop'];
 let files: StoredFiles;
 
 beforeAll(async () => {
-  server = await createDatabase();
-  const name = namespace();
-  await migrate({ connection: server.connection, namespace: name });
-  tables = openDatabase(server.connection, { name: 'stored', max: 8, searchPath: [name, 'public'] });
-  files = createStoredFiles(tables, MOST);
+  ({ tables, drop } = await migratedTables());
+  files = createStoredFiles(tables, MAX_BYTES);
 });
-afterAll(async () => {
-  await tables.stop();
-  await server.drop();
-});
+afterAll(() => drop());
 
-it('takes files of an account up to the limit, however many come at once, and those of others beside them', async () => {
+it('accepts files of an account up to the limit when many come at once, and those of other accounts', async () => {
   const claims = Array.from({ length: 30 }, (_, n) => files.claim({ name: `reports/a${n}`, account: 'a', bytes: 100 }));
-  const others = files.claim({ name: 'reports/b', account: 'b', bytes: MOST });
+  const others = files.claim({ name: 'reports/b', account: 'b', bytes: MAX_BYTES });
   const outcomes = await Promise.allSettled(claims);
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
   await others;
@@ -35,21 +28,21 @@ it('takes files of an account up to the limit, however many come at once, and th
   });
 });
 
-it('counts a file once, as large as it is now', async () => {
+it('counts a file once, with its current size', async () => {
   await files.claim({ name: 'exports/c', account: 'c', bytes: 900 });
   await files.claim({ name: 'exports/c', account: 'c', bytes: 950 });
   await expect(files.mustHaveRoom('c', 51)).rejects.toMatchObject(FULL);
   await files.mustHaveRoom('c', 50);
 });
 
-it('has room again for what is deleted', async () => {
-  await files.claim({ name: 'archives/d', account: 'd', bytes: MOST });
+it('frees the room of deleted files', async () => {
+  await files.claim({ name: 'archives/d', account: 'd', bytes: MAX_BYTES });
   await expect(files.claim({ name: 'archives/e', account: 'd', bytes: 1 })).rejects.toMatchObject(FULL);
   await files.forget(['archives/d', 'archives/unknown']);
-  await files.claim({ name: 'archives/e', account: 'd', bytes: MOST });
+  await files.claim({ name: 'archives/e', account: 'd', bytes: MAX_BYTES });
 });
 
-it('forgets files of jobs that are too old to be there, and no covers', async () => {
+it('removes files of old jobs, and no covers', async () => {
   await files.claim({ name: 'archives/f', account: 'f', bytes: 400 });
   await files.claim({ name: 'covers/f', account: 'f', bytes: 600 });
   await tables.query({ text: `UPDATE stored_files SET stored_at = now() - interval '2 s' WHERE account_id = 'f'` });
@@ -58,8 +51,8 @@ it('forgets files of jobs that are too old to be there, and no covers', async ()
   await expect(files.mustHaveRoom('f', 401)).rejects.toMatchObject(FULL);
 });
 
-/** Claims of two processes at the same time, and what is counted after them. */
-const processes = () => [createStoredFiles(tables, MOST), createStoredFiles(tables, MOST)] as const;
+/** Makes claims in two processes at the same time, and returns what is counted after them. */
+const processes = () => [createStoredFiles(tables, MAX_BYTES), createStoredFiles(tables, MAX_BYTES)] as const;
 const counted = async (account: string) => {
   const [row] = await tables.query<{ counted: number; files: number }>({
     text: `SELECT s.bytes AS counted, (SELECT coalesce(sum(bytes), 0)::bigint FROM stored_files f WHERE f.account_id = s.account_id) AS files
@@ -69,7 +62,7 @@ const counted = async (account: string) => {
   return row;
 };
 
-it('counts a file once that two processes claim at the same time', async () => {
+it('counts a file once when two processes claim it at the same time', async () => {
   for (let round = 0; round < 20; round++) {
     const file = { name: `reports/twice-${round}`, account: `twice-${round}`, bytes: 600 };
     await Promise.all(processes().map((each) => each.claim(file)));
@@ -77,7 +70,7 @@ it('counts a file once that two processes claim at the same time', async () => {
   }
 });
 
-it('claims and forgets at the same time in several processes, and counts what is there', async () => {
+it('counts correctly when several processes claim and remove at the same time', async () => {
   const accounts = ['g', 'h', 'i'];
   const names = accounts.flatMap((account) => [1, 2, 3].map((n) => ({ account, name: `exports/${account}${n}` })));
   for (let round = 0; round < 20; round++) {
@@ -95,7 +88,7 @@ it('claims and forgets at the same time in several processes, and counts what is
   }
 });
 
-it('forgets claims whose files never came, covers among them, and looks for each until it was found', async () => {
+it('removes claims whose files were never stored, with covers, and looks for each file until it is found', async () => {
   for (const name of ['covers/lost', 'reports/lost', 'covers/kept', 'covers/young'])
     await files.claim({ name, account: 'j', bytes: 100 });
   await tables.query({
@@ -110,7 +103,7 @@ it('forgets claims whose files never came, covers among them, and looks for each
   expect(await counted('j')).toEqual({ counted: 200, files: 200 });
 });
 
-it('looks for no more files once it is to stop, and keeps what it has found out', async () => {
+it('stops looking at a signal, and keeps what it has found', async () => {
   for (const name of ['reports/1', 'reports/2', 'reports/3']) await files.claim({ name, account: 'k', bytes: 100 });
   const stopping = new AbortController();
   const looked: string[] = [];

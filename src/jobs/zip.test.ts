@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true }));
 
-/** Files, and the streams that they were read by. */
+/** Files, and the streams by which they were read. */
 function shelf() {
   const streams: Readable[] = [];
   const opened = (size: number, read: () => Readable): OpenFile => ({
@@ -60,7 +60,7 @@ async function pack(entries: Iterable<ZipEntry>, signal = never) {
   return { ...(await packInto(archive, entries, { signal, onEntry })), heard };
 }
 
-/** What another program finds in the archive, in its order: `look` says what of each. */
+/** What another program reads from the archive, in order. `look` maps each entry. */
 async function unpacked<T>(look: (entry: Entry, bytes: Readable) => Promise<T>): Promise<T[]> {
   const zip = await openPromise(archive, { lazyEntries: true, strictFileNames: true });
   const found: T[] = [];
@@ -71,7 +71,7 @@ async function unpacked<T>(look: (entry: Entry, bytes: Readable) => Promise<T>):
 const texts = () => unpacked(async ({ fileName }, bytes) => [fileName, (await buffer(bytes)).toString()]);
 const names = () => unpacked(async ({ fileName }, bytes) => (await buffer(bytes), fileName));
 
-/** Files of the directory that this process has open, where the system tells. */
+/** Files of the directory that this process has open, on systems that say so. */
 async function openHere(): Promise<string[]> {
   if (!existsSync('/proc/self/fd')) return [];
   const handles = await readdir('/proc/self/fd');
@@ -80,7 +80,7 @@ async function openHere(): Promise<string[]> {
 }
 
 describe('an archive', () => {
-  it('has every file as it is, in their order, and says how large it is', async () => {
+  it('contains every file unchanged and in order, and returns its size', async () => {
     const { file } = shelf();
     const result = await pack([file('b.json', '{"b":1}'), file('a.txt', ''), file('c.zip', 'PK', 'application/zip')]);
     expect(result).toMatchObject({ packed: 3, missing: 0, size: (await stat(archive)).size });
@@ -96,7 +96,7 @@ describe('an archive', () => {
     ]);
   });
 
-  it('of what can be made smaller is smaller', async () => {
+  it('compresses what can be compressed', async () => {
     const { large } = shelf();
     const dense = await pack([large('a.png', 1)]);
     const text = await pack([large('a.json', 1, { mediaType: 'application/json' })]);
@@ -107,7 +107,7 @@ describe('an archive', () => {
     ]);
   });
 
-  it('goes on past files that are missing, and says which', async () => {
+  it('skips missing files, and reports them', async () => {
     const { file, missing } = shelf();
     const result = await pack([missing('gone.json'), file('here.json'), missing('gone.json')]);
     expect(result).toMatchObject({ packed: 1, missing: 2 });
@@ -119,19 +119,19 @@ describe('an archive', () => {
     expect(await names()).toEqual(['here.json']);
   });
 
-  it('of nothing is empty', async () => {
+  it('without files is empty', async () => {
     expect(await pack([])).toMatchObject({ packed: 0, missing: 0, size: 22 });
     expect(await names()).toEqual([]);
   });
 
-  it('takes the place of what a dead attempt left', async () => {
+  it('replaces what a dead attempt left', async () => {
     const { file, large } = shelf();
     await pack([large('old.png', 1)]);
     await pack([file('new.json')]);
     expect(await names()).toEqual(['new.json']);
   });
 
-  it('opens a file when its turn comes, and no two at once', async () => {
+  it('opens one file at a time', async () => {
     const { streams, large } = shelf();
     let open = 0;
     const entries = Array.from({ length: 5 }, (_, index) => large(`${index}.png`, 1)).map((entry) => ({
@@ -145,7 +145,7 @@ describe('an archive', () => {
     expect([open, streams.length]).toEqual([1, 5]);
   });
 
-  it('of 2,000 files has them all', async () => {
+  it('can contain 2,000 files', async () => {
     const { file } = shelf();
     const wanted = Array.from({ length: 2_000 }, (_, index) => `song-${index}.json`);
     expect(await pack(wanted.map((name) => file(name)))).toMatchObject({ packed: 2_000 });
@@ -169,22 +169,22 @@ describe('names in an archive', () => {
     ['cod\u202egpj.exe', 'cod_gpj.exe'],
     ['\ud800.json', '\ufffd.json'],
     ['Mylo Xyloto – ünï 💿.json', 'Mylo Xyloto – ünï 💿.json'],
-  ])('%j is %j', async (wanted, name) => {
+  ])('change %j to %j', async (wanted, name) => {
     await pack([shelf().file(wanted, 'x')]);
     expect(await names()).toEqual([name]);
   });
 
   it.each([
-    ['is cut before its ending', `${'n'.repeat(300)}.json`, `${'n'.repeat(200)}.json`],
-    ['is cut between two characters', `${'💿'.repeat(300)}.json`, `${'💿'.repeat(50)}.json`],
-    ['is cut in what is no ending', `a.${'n'.repeat(300)}`, `a.${'n'.repeat(198)}`],
-    ['is nothing', '.'.repeat(100_000), '_'],
-  ])('a long one %s', async (_, wanted, name) => {
+    ['are cut before the ending', `${'n'.repeat(300)}.json`, `${'n'.repeat(200)}.json`],
+    ['are cut between two characters', `${'💿'.repeat(300)}.json`, `${'💿'.repeat(50)}.json`],
+    ['are cut in a text that is no ending', `a.${'n'.repeat(300)}`, `a.${'n'.repeat(198)}`],
+    ['become an underscore when nothing is left', '.'.repeat(100_000), '_'],
+  ])('when too long: %s', async (_, wanted, name) => {
     await pack([shelf().file(wanted, 'x')]);
     expect(await names()).toEqual([name]);
   });
 
-  it('are all different, also for who ignores case', async () => {
+  it('are unique, also when case is ignored', async () => {
     const { file, missing } = shelf();
     const wanted = ['a.json', 'a (2).json', 'a.json', 'A.JSON', 'a.json', 'x', 'x', '\u00e9', 'e\u0301', 'ß', 'SS'];
     await pack([missing('a.json'), ...wanted.map((name) => file(name))]);
@@ -194,14 +194,14 @@ describe('names in an archive', () => {
   });
 });
 
-describe('an archive that cannot be made', () => {
-  /** Nothing is left of it, and all that was opened is closed. */
+describe('a failed archive', () => {
+  /** Expects that no file is left, and that all opened ones are closed. */
   async function expectNothingLeft(streams: readonly Readable[]): Promise<void> {
     expect(streams.map(({ destroyed }) => destroyed)).toEqual(streams.map(() => true));
     expect([await readdir(directory), await openHere()]).toEqual([[], []]);
   }
 
-  it('because it is to stop is gone at once, in the middle of a file', async () => {
+  it('is deleted at once when the signal fires in the middle of a file', async () => {
     const { streams, file, large } = shelf();
     const stop = new AbortController();
     const reason = new Error('the job was cancelled');
@@ -214,14 +214,14 @@ describe('an archive that cannot be made', () => {
     await expectNothingLeft(streams);
   });
 
-  it('because it was to stop before it began opens nothing', async () => {
+  it('opens nothing when the signal fired before it began', async () => {
     const { streams, file } = shelf();
     await expect(pack([file('a.json')], AbortSignal.abort(new Error('no')))).rejects.toThrow('no');
     expect(streams).toEqual([]);
     await expectNothingLeft(streams);
   });
 
-  it('because a file breaks in the middle', async () => {
+  it('is deleted when a file breaks in the middle', async () => {
     const { streams, file, broken } = shelf();
     await expect(pack([file('a.json'), broken('b.json')])).rejects.toThrow('the disk is broken');
     await expectNothingLeft(streams);
@@ -230,13 +230,13 @@ describe('an archive that cannot be made', () => {
   it.each([
     ['short', 2 * MEGABYTE],
     ['long', MEGABYTE / 2],
-  ])('because a file is too %s', async (_, size) => {
+  ])('is deleted when a file is too %s', async (_, size) => {
     const { streams, large } = shelf();
     await expect(pack([large('a.png', 1, { size }), large('b.png', 1)])).rejects.toThrow(/unexpected number of bytes/);
     await expectNothingLeft(streams);
   });
 
-  it('because a file cannot be opened, read or reported', async () => {
+  it('is deleted when a file cannot be opened, read or reported', async () => {
     const { streams, file } = shelf();
     const fail = () => Promise.reject(new Error('no S3'));
     await expect(pack([{ ...file('a.json'), open: fail }])).rejects.toThrow('no S3');
@@ -246,7 +246,7 @@ describe('an archive that cannot be made', () => {
     await expectNothingLeft(streams);
   });
 
-  it('because there is no such directory', async () => {
+  it('rejects when the directory is missing', async () => {
     const { streams, large } = shelf();
     const options = { signal: never, onEntry: () => Promise.resolve() };
     const nowhere = path.join(directory, 'none', 'a.zip');
@@ -255,7 +255,7 @@ describe('an archive that cannot be made', () => {
   });
 });
 
-it('an archive of 300 MB is made in bounded memory', async () => {
+it('packs 300 MB in bounded memory', async () => {
   const { large } = shelf();
   const entries = [large('a.png', 100), large('b.json', 50, { mediaType: 'application/json' }), large('c.png', 150)];
   const before = process.memoryUsage().rss;

@@ -6,9 +6,9 @@ import { ZipFile } from 'yazl';
 import type { OpenFile } from '../providers/files/files.ts';
 import { fold } from '../text.ts';
 
-/** A file that is to be packed. */
+/** A file to pack. */
 export interface ZipEntry {
-  /** What is no name of a file, or was there before, is made one that was not. */
+  /** A name that is invalid or already taken is changed to one that is neither. */
   readonly name: string;
   readonly mediaType: string;
   /** Undefined when there is no such file. */
@@ -17,20 +17,20 @@ export interface ZipEntry {
 
 export interface PackOptions<Entry> {
   readonly signal: AbortSignal;
-  /** Hears of every entry when its turn is over; the next one waits for it. */
+  /** Called after each entry. The next entry waits for it. */
   onEntry(entry: Entry, outcome: Outcome): Promise<void>;
 }
 
 type Outcome = 'packed' | 'missing';
 
 export interface Packed extends Readonly<Record<Outcome, number>> {
-  /** Bytes of the archive. */
+  /** Size of the archive in bytes. */
   readonly size: number;
 }
 
 /**
- * Packs the files, one after the other, into an archive under that path on this machine. Of a file no more than some pieces
- * is in memory. Leaves nothing under the path when it rejects: with the signal's reason, or that of the first failure.
+ * Packs the files one after the other into an archive at this path. Only pieces of one file are in memory at a time. When it rejects, with
+ * the signal's reason or the first failure, it leaves no file at the path.
  */
 export async function packInto<Entry extends ZipEntry>(
   archive: string,
@@ -51,7 +51,7 @@ export async function packInto<Entry extends ZipEntry>(
     failed.abort(error);
     await Promise.allSettled([added, written]);
     await rm(archive, { force: true });
-    stop.throwIfAborted(); // with what came first
+    stop.throwIfAborted(); // with the first reason
     throw error;
   }
 }
@@ -86,10 +86,10 @@ async function add(zip: ZipFile, entry: ZipEntry, unique: (name: string) => stri
   return 'packed';
 }
 
-/** Does not get smaller. */
+/** Media types that compression does not make smaller. */
 const DENSE = /^(?:image\/(?!svg)|audio\/|video\/|application\/(?:zip|gzip))/;
 
-/** Tells names apart as file systems do that ignore case. */
+/** Makes names unique for file systems that ignore case. */
 function uniqueNames(): (wanted: string) => string {
   const counts = new Map<string, number>();
   return (wanted) => {
@@ -106,7 +106,7 @@ function uniqueNames(): (wanted: string) => string {
 const CONTROLS = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
 const DEVICE = /^(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)/i;
 
-/** One name of a file, in no folder, that every system can unpack and show as it is. */
+/** A file name without a folder that every system can unpack and show. */
 function fileNameOf(text: string): string {
   const plain = text.toWellFormed().replace(CONTROLS, '_').replace(/[<>:"|?*/\\]/g, '_'); // prettier-ignore
   const { name, ext } = path.posix.parse(plain);
@@ -114,6 +114,6 @@ function fileNameOf(text: string): string {
   return short.replace(/^[. ]+|[. ]+$/g, '_').replace(DEVICE, '_$&') || '_';
 }
 
-/** At most so many bytes of it, in whole characters. */
+/** The beginning of a text, with at most so many bytes and only whole characters. */
 const cut = (text: string, bytes: number) =>
   new TextDecoder().decode(Buffer.from(text).subarray(0, bytes), { stream: true });

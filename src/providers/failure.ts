@@ -7,7 +7,7 @@
  * - `never`: the request is at fault and will be refused every time. The failure does not count against the provider.
  */
 export class ProviderError extends Error {
-  readonly kind: 'again' | 'later' | 'never';
+  readonly kind: 'retryable' | 'deferred' | 'permanent';
   /** Stable, upper snake case. */
   readonly code: string;
 

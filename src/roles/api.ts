@@ -13,7 +13,7 @@ import { hourly } from '../lifecycle.ts';
 import { sweepHourly } from '../providers/files/sweep.ts';
 import { buildApp, version } from '../http/app.ts';
 import { createAccept } from '../jobs/accept.ts';
-import { MADE_BY_JOBS } from '../jobs/job-types.ts';
+import { JOB_FILE_PREFIXES } from '../jobs/job-types.ts';
 import type { Health } from '../http/health.ts';
 import { rateOf } from '../http/rate-limits.ts';
 import { COVERS } from '../http/routes/albums/covers.ts';
@@ -156,7 +156,7 @@ function addSweepers(
       .then(() => stored.forgetLost(DAY_MS, isThere, signal))
       .catch((error: unknown) => logger.warn(`sizes of files are kept too long: ${reasonOf(error)}`));
   lifecycle.add('stored files', hourly(forget));
-  for (const prefix of MADE_BY_JOBS) {
+  for (const prefix of JOB_FILE_PREFIXES) {
     lifecycle.add('sweeper', sweepHourly({ files, prefix, olderThanMs, now: Date.now, removed }, say));
   }
 }

@@ -9,7 +9,7 @@ import { prepareLog } from './log.ts';
 export { openCache } from './cache.ts';
 export { createProcessHealth, startHealth } from './health.ts';
 export { startLogWatch } from './log-watch.ts';
-export { startProjector } from './projector.ts';
+export { addProjector } from './projector.ts';
 
 /** Opens Postgres and the log, and checks that this process may work on them. */
 export async function openContext(options: ProcessOptions): Promise<Context> {

@@ -52,5 +52,5 @@ export const storedFilesOf = ({ STORED_BYTES }: Config, tables: Database) => cre
 /** Pauses between attempts at a job. */
 export const pausesOf = (config: Config) => ({
   firstMs: config.JOB_BACKOFF_SECONDS * 1_000,
-  mostMs: config.JOB_BACKOFF_MOST_SECONDS * 1_000,
+  maxMs: config.JOB_BACKOFF_MOST_SECONDS * 1_000,
 });

@@ -55,7 +55,7 @@ const claimOf =
   (file) =>
     claim(file).catch((error: unknown) => {
       const isRefusal = error instanceof AppError && error.kind === 'too-many';
-      throw isRefusal ? new JobFailure('never', error.code, error.message, { cause: error }) : error;
+      throw isRefusal ? new JobFailure('permanent', error.code, error.message, { cause: error }) : error;
     });
 
 function mailTurnOf(rate: MailRate | undefined, tables: Database): JobServices['mailTurn'] {
@@ -65,6 +65,6 @@ function mailTurnOf(rate: MailRate | undefined, tables: Database): JobServices['
     const pauseMs = await take(mail);
     if (pauseMs === 0) return;
     const message = `an address gets ${rate.count} mails in ${rate.seconds} s at most`;
-    throw new JobFailure('later', 'MAILBOX_FULL', message, { pauseMs });
+    throw new JobFailure('deferred', 'MAILBOX_FULL', message, { pauseMs });
   };
 }

@@ -40,4 +40,4 @@ export const scheduledLanes = (config: Config): GroupOptions['lanes'] => {
 };
 
 const worst = (states: readonly ReturnType<Breakers['stateOf']>[]) =>
-  states.find((state) => state === 'open') ?? states.find((state) => state === 'trial') ?? 'closed';
+  states.find((state) => state === 'open') ?? states.find((state) => state === 'half-open') ?? 'closed';

@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
 import { throttled } from '../concurrency/throttle.ts';
-import { EXPORTER } from '../consumers/exporter.ts';
-import { type Group, type GroupOptions, startGroup } from '../consumers/group.ts';
-import { createOccurrences, SCHEDULER } from '../consumers/scheduler.ts';
-import { createAttempts, WORKER } from '../consumers/worker.ts';
+import { EXPORTER, startExporter } from '../consumers/exporter.ts';
+import type { Group, MemberOptions } from '../consumers/group.ts';
+import { createOccurrences, startScheduler } from '../consumers/scheduler.ts';
+import { createAttempts, startWorker, WORKER } from '../consumers/worker.ts';
 import { newId } from '../events/ids.ts';
 import { type Breakers, createBreakers } from '../jobs/breakers.ts';
 import { cleanUpHourly } from '../jobs/clean-up.ts';
@@ -26,7 +26,7 @@ export async function startWorkers(context: Context, services: Services): Promis
   const { config, lifecycle, logger } = context;
   const roles = WORKING_ROLES.filter((role) => config.ROLES.includes(role));
   const worker = `${hostname()}-${process.pid}-${newId().slice(-8)}`;
-  const pipelines = await openPipelines(context, services, worker);
+  const join = await openGroups(context, services, worker);
   const common = await groupOptionsOf(context, services, worker);
   if (roles.includes('scheduler')) {
     const report = throttled((message) => logger.warn(message));
@@ -34,7 +34,7 @@ export async function startWorkers(context: Context, services: Services): Promis
   }
   const groups: [WorkingRole, Group][] = [];
   for (const role of roles) {
-    groups.push([role, lifecycle.add(role, await startGroup({ ...common, ...pipelines[role] }))]);
+    groups.push([role, lifecycle.add(role, await join[role](common))]);
   }
   return {
     service: groups.map(([, group]) => group),
@@ -50,22 +50,24 @@ export async function startWorkers(context: Context, services: Services): Promis
 /** Personal data of a job is deleted so long after the job's end. */
 const KEEP_MS = 30 * 86_400_000;
 
-/** Which jobs each group takes, and what it does with one. */
-async function openPipelines(
+type CommonOptions = Omit<MemberOptions, 'lanes'>;
+
+/** How a process joins each of the groups. */
+async function openGroups(
   context: Context,
   services: Services,
   worker: string,
-): Promise<Record<WorkingRole, Pick<GroupOptions, 'scope' | 'handle' | 'lanes'>>> {
+): Promise<Record<WorkingRole, (common: CommonOptions) => Promise<Group>>> {
   const { config, lifecycle } = context;
   const mail = lifecycle.add('mail', await openMail(config));
   const breakers = lifecycle.add('breakers', openBreakers(context));
   const tools = await createJobServices(context, { ...services, mail, breakers });
-  const attempts = attemptsOf(context, services, { worker, tools });
+  const attempts = attemptsOf(context, services, { worker, services: tools });
   const occurrences = occurrencesOf(context, services);
   return {
-    exporter: { scope: EXPORTER, handle: attempts, lanes: lanesOf(EXPORTER, config, breakers) },
-    worker: { scope: WORKER, handle: attempts, lanes: lanesOf(WORKER, config, breakers) },
-    scheduler: { scope: SCHEDULER, handle: occurrences, lanes: scheduledLanes(config) },
+    exporter: (common) => startExporter({ ...common, lanes: lanesOf(EXPORTER, config, breakers) }, attempts),
+    worker: (common) => startWorker({ ...common, lanes: lanesOf(WORKER, config, breakers) }, attempts),
+    scheduler: (common) => startScheduler({ ...common, lanes: scheduledLanes(config) }, occurrences),
   };
 }
 
@@ -82,7 +84,7 @@ type AttemptsOptions = Parameters<typeof createAttempts>[0];
 const attemptsOf = (
   { config, logger, registry, faults, resources: { log, placement, admin } }: Context,
   { commands }: Services,
-  { worker, tools }: Pick<AttemptsOptions, 'worker' | 'tools'>,
+  { worker, services: tools }: Pick<AttemptsOptions, 'worker' | 'services'>,
 ) =>
   createAttempts({
     worker,
@@ -92,7 +94,7 @@ const attemptsOf = (
     logger,
     registry,
     tables: admin,
-    tools,
+    services: tools,
     pauses: pausesOf(config),
     faults,
     attemptMs: config.JOB_ATTEMPT_SECONDS * 1_000,

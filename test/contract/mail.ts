@@ -107,7 +107,7 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
       '',
     ])('never brings one to %j', async (to) => {
       const before = await mail.received();
-      await expect(send(newMail({ to }))).rejects.toMatchObject({ kind: 'never', code: 'MAIL_ADDRESS' });
+      await expect(send(newMail({ to }))).rejects.toMatchObject({ kind: 'permanent', code: 'MAIL_ADDRESS' });
       expect(await mail.received()).toHaveLength(before.length);
     });
 
@@ -115,7 +115,10 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
       'takes %j for no Message-ID',
       async (messageId) => {
         const before = await mail.received();
-        await expect(send(newMail({ messageId }))).rejects.toMatchObject({ kind: 'never', code: 'MAIL_MESSAGE_ID' });
+        await expect(send(newMail({ messageId }))).rejects.toMatchObject({
+          kind: 'permanent',
+          code: 'MAIL_MESSAGE_ID',
+        });
         expect(await mail.received()).toHaveLength(before.length);
       },
     );
@@ -128,7 +131,7 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
 
     it('sends nothing that was aborted before', async () => {
       const sent = newMail();
-      await expect(send(sent, AbortSignal.abort())).rejects.toMatchObject({ kind: 'again', code: 'MAIL_ABORTED' });
+      await expect(send(sent, AbortSignal.abort())).rejects.toMatchObject({ kind: 'retryable', code: 'MAIL_ABORTED' });
       expect(await receivedOf(sent)).toEqual([]);
     });
 
@@ -139,7 +142,10 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
       const sending = Promise.allSettled([send(newMail(), aborting.signal), send(newMail(), aborting.signal)]);
       await eventually('mails are on their way', () => mail.hanging!.held() === held);
       aborting.abort();
-      const failure = { status: 'rejected', reason: expect.objectContaining({ kind: 'again', code: 'MAIL_ABORTED' }) };
+      const failure = {
+        status: 'rejected',
+        reason: expect.objectContaining({ kind: 'retryable', code: 'MAIL_ABORTED' }),
+      };
       expect(await within(2_000, 'aborting', sending)).toEqual([failure, failure]);
       await mail.hanging.end();
       await expect(send(newMail())).resolves.toMatch(/\S/);

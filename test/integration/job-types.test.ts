@@ -9,7 +9,7 @@ import type { Commands } from '../../src/commands/commands.ts';
 import type { PlaylistCommand } from '../../src/commands/playlist.ts';
 import { unavailable } from '../../src/errors.ts';
 import { newId, idFromCommand } from '../../src/events/ids.ts';
-import { againFailedItems, createItems, type Items } from '../../src/jobs/items.ts';
+import { retryFailedItems, createItems, type Items } from '../../src/jobs/items.ts';
 import type {
   JobFailure,
   JobPlan,
@@ -72,8 +72,17 @@ interface Asked {
 async function ask(type: JobType, payload: unknown, context: Partial<PlanContext> = {}): Promise<Asked> {
   const jobId = idFromCommand('job', newId());
   const mail = { enabled: [], default: '' };
-  const momentOf = () => Promise.resolve(undefined);
-  const known = { jobId, caller: owner, isAdmin: false, database: api.reads, momentOf, files, mail, dummySeconds: 30 };
+  const positionOf = () => Promise.resolve(undefined);
+  const known = {
+    jobId,
+    caller: owner,
+    isAdmin: false,
+    database: api.reads,
+    positionOf,
+    files,
+    mail,
+    dummySeconds: 30,
+  };
   const plan = await type.plan(type.payload.parse(payload), { ...known, ...context });
   await keepItems(core.admin, jobId, plan.items ?? []);
   return { jobId, type, plan };
@@ -98,7 +107,7 @@ function work(
     ownerIsAdmin,
     attempt,
     allowed: 5,
-    pauses: { firstMs: 1, mostMs: 1 },
+    pauses: { firstMs: 1, maxMs: 1 },
     signal,
     parameters: JSON.parse(JSON.stringify(plan.parameters)),
     payload: JSON.parse(JSON.stringify(plan.payload ?? null)),
@@ -142,8 +151,8 @@ async function madeFile(ownerId: string, name: string, content: string): Promise
   const fileId = jobId.replace('job-', 'file-');
   const file = { fileId, stored, name, kind: 'report', mediaType: 'text/plain', size: content.length };
   const request = requestOf({ jobType: 'report', ownerId });
-  const about = { stream: jobId, context: () => Promise.resolve({ request }) };
-  await api.commands.job({ ...about, origin: originOf(), command: { type: 'RequestJob' } });
+  const about = { stream: jobId };
+  await api.commands.job({ ...about, origin: originOf(), command: { type: 'RequestJob', request } });
   await api.commands.job({ ...about, origin: originOf(), command: { type: 'StartAttempt', worker: 'w' } });
   const ended = { attempt: 1, done: 1, total: 1, failed: 0, file, result: '{}' };
   await api.commands.job({ ...about, origin: originOf(), command: { type: 'Complete', ...ended } });
@@ -168,8 +177,8 @@ describe('an export', () => {
     ['of an admin who has become a user waits for its turn', true, false, 1],
   ])('%s', async (_, isAdmin, ownerIsAdmin, waited) => {
     const playlistId = await newPlaylist('Morning', []);
-    const momentOf = () => Promise.resolve({ ownerId: owner, playlistId, version: 1, catalog: [] });
-    const context = { isAdmin, momentOf, mail: { enabled: ['smtp'], default: 'smtp' } };
+    const positionOf = () => Promise.resolve({ ownerId: owner, playlistId, version: 1, catalog: [] });
+    const context = { isAdmin, positionOf, mail: { enabled: ['smtp'], default: 'smtp' } };
     const asked = await ask(exportPlaylist, { playlistId, targetEmail: 'chris@example.com' }, context);
     const sent: string[] = [];
     const turns: string[] = [];
@@ -262,7 +271,7 @@ describe('an archive', () => {
     const fileId = await madeFile(owner, 'one.txt', '1');
     const asked = await pack([fileId]);
     await files.remove(storedOf(fileId));
-    await expect(work(asked)).rejects.toMatchObject({ kind: 'never', code: 'NO_FILES' });
+    await expect(work(asked)).rejects.toMatchObject({ kind: 'permanent', code: 'NO_FILES' });
     expect(await files.open(`archives/${asked.jobId}.zip`)).toBeUndefined();
     expect(await readdir(scratch)).toEqual([]);
   });
@@ -293,7 +302,7 @@ describe('an archive', () => {
     await files.remove(storedOf(other));
     await work(asked);
     await files.put(storedOf(other), Buffer.from('2'), 'text/plain');
-    await againFailedItems(core.admin, asked.jobId);
+    await retryFailedItems(core.admin, asked.jobId);
     expect(await work(asked, { attempt: 2 })).toMatchObject({ result: { packed: 2, missing: 0 } });
     expect(await unpacked(asked)).toEqual({ 'one.txt': '1', 'other.txt': '2' });
     expect((await itemsOf(asked)).map(({ state }) => state)).toEqual(['done', 'done']);
@@ -582,7 +591,7 @@ describe('an import', () => {
     const asked = await importing([song('Early', albumId), { kind: 'bad' }]);
     expect(await work(asked)).toMatchObject({ result: { songs: 0, bad: 2 } });
     await api.createAlbum('It comes late', origin);
-    await againFailedItems(core.admin, asked.jobId);
+    await retryFailedItems(core.admin, asked.jobId);
     expect(await work(asked, { attempt: 2 })).toMatchObject({ result: { songs: 1, bad: 1 } });
     expect((await itemsOf(asked)).map(({ state }) => state)).toEqual(['done', 'failed']);
   });
@@ -603,7 +612,7 @@ describe('an import', () => {
   it('is given up when nobody has kept what was to be imported', async () => {
     const asked = await importing([album('Lost')]);
     await files.remove((asked.plan.parameters as { stored: string }).stored);
-    await expect(work(asked)).rejects.toMatchObject({ kind: 'never', code: 'PAYLOAD_LOST' });
+    await expect(work(asked)).rejects.toMatchObject({ kind: 'permanent', code: 'PAYLOAD_LOST' });
   });
 
   it('is not begun while files cannot be kept', async () => {
@@ -632,7 +641,8 @@ describe('a batch of mails', () => {
     function serverWith(refused: readonly string[]) {
       const sent: string[] = [];
       const send: JobServices['send'] = (_provider, { to }) => {
-        if (refused.includes(to)) return Promise.reject(new ProviderError('later', 'MAIL_DEFERRED', '450 greylisted'));
+        if (refused.includes(to))
+          return Promise.reject(new ProviderError('deferred', 'MAIL_DEFERRED', '450 greylisted'));
         sent.push(to);
         return Promise.resolve('250 OK');
       };
@@ -645,7 +655,7 @@ describe('a batch of mails', () => {
       const asked = await ask(emailBatch, { items: mailsTo(addresses) }, { mail });
       const grey = serverWith(['full@a.example', 'grey@c.example']);
       const put: unknown = await work(asked, grey).catch((error: unknown) => error);
-      expect(put).toMatchObject({ kind: 'later', code: 'ITEMS_WAIT' });
+      expect(put).toMatchObject({ kind: 'deferred', code: 'ITEMS_WAIT' });
       expect((put as JobFailure).pauseMs).toBeGreaterThan(50_000);
       expect(grey.sent).toEqual(['ann@b.example', 'ben@b.example']);
       expect((await itemsOf(asked)).map(({ state, error }) => [state, error])).toEqual([
@@ -660,14 +670,14 @@ describe('a batch of mails', () => {
     it('gives up its place when half the time of an attempt is over', async () => {
       const asked = await ask(emailBatch, { items: mailsTo(Array<string>(17).fill('ann@b.example')) }, { mail });
       const server = serverWith([]);
-      await expect(work(asked, { ...server, attemptMs: 0 })).rejects.toMatchObject({ kind: 'later', pauseMs: 0 });
+      await expect(work(asked, { ...server, attemptMs: 0 })).rejects.toMatchObject({ kind: 'deferred', pauseMs: 0 });
       expect(server.sent).toHaveLength(16);
     });
 
     it('fails those that are refused for too long', async () => {
       const asked = await ask(emailBatch, { items: mailsTo(addresses) }, { mail });
       const grey = serverWith(['full@a.example']);
-      await expect(work(asked, grey)).rejects.toMatchObject({ kind: 'later' });
+      await expect(work(asked, grey)).rejects.toMatchObject({ kind: 'deferred' });
       await core.admin.query({
         text: `UPDATE mail_refusals SET since = since - interval '1 day' WHERE job_id = $1`,
         values: [asked.jobId],
@@ -679,11 +689,11 @@ describe('a batch of mails', () => {
     it('burns no attempt: one that fails otherwise has as many as before', async () => {
       const asked = await ask(emailBatch, { items: mailsTo(['grey@c.example']) }, { mail });
       for (let refusals = 0; refusals < 7; refusals++) {
-        await expect(work(asked, serverWith(['grey@c.example']))).rejects.toMatchObject({ kind: 'later' });
+        await expect(work(asked, serverWith(['grey@c.example']))).rejects.toMatchObject({ kind: 'deferred' });
         await comeDue(asked);
       }
       let tries = 0;
-      const broken = () => ((tries += 1), Promise.reject(new ProviderError('again', 'MAIL_TIMEOUT', 'too slow')));
+      const broken = () => ((tries += 1), Promise.reject(new ProviderError('retryable', 'MAIL_TIMEOUT', 'too slow')));
       expect(await work(asked, { send: broken })).toMatchObject({ total: 1, failed: 1 });
       expect(tries).toBe(5);
     });

@@ -44,7 +44,7 @@ describe('mail in files', () => {
     const mail = newMail();
     const directory = path.join(dataDir, 'mail', 'hindered');
     await mkdir(path.join(directory, `${mail.messageId}.eml`));
-    const failure = { kind: 'again', code: 'MAIL_NOT_WRITTEN' };
+    const failure = { kind: 'retryable', code: 'MAIL_NOT_WRITTEN' };
     await expect(registry.send('file', mail, patience)).rejects.toMatchObject(failure);
     expect(await readdir(directory)).toEqual([`${mail.messageId}.eml`]);
     await rm(directory, { recursive: true });
@@ -76,7 +76,7 @@ describeWithSmallDisk('mail in files on a small disk', (start) => {
     const mail = newMail();
     await disk.fill();
     await expect(registry.send('file', mail, patience)).rejects.toMatchObject({
-      kind: 'again',
+      kind: 'retryable',
       code: 'MAIL_NOT_WRITTEN',
     });
     const directory = path.join(disk.path, 'mail', 'letters');

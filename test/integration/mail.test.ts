@@ -103,7 +103,7 @@ describe('the providers of mail', () => {
 
   it('send only where they are enabled', async () => {
     const registry = await openMail({ ...config({}), mail: { enabled: [], default: 'file' } });
-    const refusal = { kind: 'never', code: 'MAIL_PROVIDER' };
+    const refusal = { kind: 'permanent', code: 'MAIL_PROVIDER' };
     await expect(registry.send('file', newMail(), patience)).rejects.toMatchObject(refusal);
     await registry.stop();
   });
@@ -164,7 +164,7 @@ describe('mail to a webhook', () => {
 
   it('that cannot be reached, or cuts, is tried again', async () => {
     const { hook, send } = await open();
-    const unreachable = { kind: 'again', code: 'MAIL_UNREACHABLE' };
+    const unreachable = { kind: 'retryable', code: 'MAIL_UNREACHABLE' };
     hook.answer('cut');
     await expect(send()).rejects.toMatchObject(unreachable);
     await hook.stop();
@@ -196,7 +196,7 @@ describe('mail to a webhook', () => {
     const { hook } = await open();
     const { port } = new URL(hook.url);
     const { send } = await open({ MAIL_WEBHOOK_URL: url.replace('PORT', port), MAIL_WEBHOOK_ALLOW_PRIVATE: 'off' });
-    await expect(send()).rejects.toMatchObject({ kind: 'again', code: 'MAIL_WEBHOOK_PRIVATE' });
+    await expect(send()).rejects.toMatchObject({ kind: 'retryable', code: 'MAIL_WEBHOOK_PRIVATE' });
     expect([hook.posts, hook.connections()]).toEqual([[], 0]);
   });
 });

@@ -5,7 +5,7 @@ import { idFromCommand } from '../../src/events/ids.ts';
 import type { Rates } from '../../src/http/rate-limits.ts';
 import { buildApp, type AppDependencies } from '../../src/http/app.ts';
 import { createHealth } from '../../src/http/health.ts';
-import type { JobWish } from '../../src/jobs/accept.ts';
+import type { JobSubmission } from '../../src/jobs/accept.ts';
 import { KEYS } from './keys.ts';
 import type { Database } from '../../src/postgres/pool.ts';
 
@@ -43,7 +43,7 @@ const accept: AppDependencies['jobs']['accept'] = async ({ check, take }, { comm
 type Sent = CommandRequest<{ type: string; details?: object }, { albumExists: boolean } | undefined>;
 
 /** What was asked for, and how. */
-type AskedWish = JobWish & { readonly origin: CommandOrigin; readonly isAdmin: boolean };
+type AskedWish = JobSubmission & { readonly origin: CommandOrigin; readonly isAdmin: boolean };
 
 export interface Substitutes extends Partial<Omit<AppDependencies, 'jobs'>> {
   jobs?: Partial<AppDependencies['jobs']>;

@@ -206,6 +206,6 @@ export const queuedJob = (given: Partial<QueuedJob> = {}): QueuedJob => ({
   abandoned: false,
   attempt: 0,
   counted: 0,
-  againAfter: 0,
+  retriedThrough: 0,
   ...given,
 });

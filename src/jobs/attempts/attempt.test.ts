@@ -7,7 +7,7 @@ import { attemptEvents, chain, type Ending, type Middleware } from './attempt.ts
 
 type Request = CommandRequest<JobCommand, JobContext | undefined>;
 
-/** The write side, which does what it is told with one command after the other. */
+/** A write side that meets one given fault after the other. */
 function handMade(...answers: ('ok' | Error)[]) {
   const requests: Request[] = [];
   const commands = {
@@ -30,13 +30,13 @@ const complete: JobCommand = { type: 'Complete', attempt: 1, done: 1, total: 1, 
 const outage = unavailable('OUTCOME_UNKNOWN', 'who knows');
 
 describe('the events of an attempt', () => {
-  it('are other ones each time that a job is taken: what is done is not begun again as if it were a repetition', async () => {
+  it('have new ids each time that a job is taken, so that a finished job is not begun again as a repetition', async () => {
     const [one, again] = [handMade(), handMade()];
     await Promise.all([one, again].map(({ events }) => events.append(start)));
     expect(one.requests[0]?.origin.commandId).not.toBe(again.requests[0]?.origin.commandId);
   });
 
-  it('follow one another, also when they are sent at the same time, each decided on the one before', async () => {
+  it('follow one another when they are sent at the same time, each decided on the one before', async () => {
     const { events, requests, job } = handMade();
     await Promise.all([events.append(start), events.append(complete)]);
     expect(requests.map(({ expectedVersion, command }) => [expectedVersion, command])).toEqual([[[4], start], [[5], complete]]); // prettier-ignore
@@ -46,9 +46,9 @@ describe('the events of an attempt', () => {
   });
 
   it.each([
-    ['nobody knows what became of it', outage],
+    ['the outcome is unknown', outage],
     ['the connection broke', new Error('Connection terminated unexpectedly')],
-  ])('are asked for again under the same id while %s', async (_, fault) => {
+  ])('are sent again under the same id while %s', async (_, fault) => {
     const { events, requests } = handMade(fault, fault);
     await events.append(start);
     expect(requests).toHaveLength(3);
@@ -57,7 +57,7 @@ describe('the events of an attempt', () => {
     expect(events.version).toBe(5);
   });
 
-  it('are refused when somebody else’s came first, and so are those after them', async () => {
+  it('are refused when another worker’s event came first, as are later ones', async () => {
     const stale = new AppError('stale', 'PRECONDITION_FAILED', 'It was changed since.');
     const { events, requests } = handMade(stale, stale);
     await expect(events.append(start)).rejects.toBe(stale);
@@ -66,13 +66,13 @@ describe('the events of an attempt', () => {
     expect(events.version).toBe(4);
   });
 
-  it.each(['STREAM_QUARANTINED', 'PROJECTION_STOPPED'])('are not asked for again after %s', async (code) => {
+  it.each(['STREAM_QUARANTINED', 'PROJECTION_STOPPED'])('are not sent again after %s', async (code) => {
     const { events, requests } = handMade(unavailable(code, 'until an operator has looked at it'));
     await expect(events.append(start)).rejects.toMatchObject({ code });
     expect(requests).toHaveLength(1);
   });
 
-  it('are asked for until the database that was away is back', async () => {
+  it('are sent again until the database is back', async () => {
     const { events, control } = handMade(...Array.from({ length: 3 }, () => outage));
     const appended = events.append(start);
     control.abort('database away');
@@ -80,7 +80,7 @@ describe('the events of an attempt', () => {
     expect(events.version).toBe(5);
   });
 
-  it('are asked for no longer once the attempt is broken off', async () => {
+  it('are not sent again once the attempt is interrupted', async () => {
     const { events, requests, control } = handMade(...Array.from({ length: 50 }, () => outage));
     const appended = events.append(start);
     control.abort('process stops');

@@ -7,7 +7,7 @@ import { queuedJob } from '../../../test/support/jobs.ts';
 import type { JobCommand } from '../../commands/job.ts';
 import { AppError, unavailable } from '../../errors.ts';
 import { createPlacement } from '../../events/placement.ts';
-import { remembered } from '../guarded-files.ts';
+import { markAndRethrow } from '../guarded-files.ts';
 import { JobFailure, type JobType } from '../job-type.ts';
 import type { Pauses } from '../backoff.ts';
 import type { QueuedJob } from '../leases.ts';
@@ -18,7 +18,7 @@ import { ProviderError } from '../../providers/failure.ts';
 import { type Attempt, chain, type Ending, type Handle } from './attempt.ts';
 import { deadLettered, logged, recorded, retried, timed } from './middlewares.ts';
 
-const PAUSES: Pauses = { firstMs: 1_000, mostMs: 60_000 };
+const PAUSES: Pauses = { firstMs: 1_000, maxMs: 60_000 };
 const NOW = Date.UTC(2026, 0, 1);
 const TIMEOUT_MS = 600_000;
 
@@ -28,7 +28,7 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-/** Whatever it is: not everybody throws errors. */
+/** Throws any value, because not all code throws errors. */
 const rejected = (thrown: unknown): Promise<never> =>
   Promise.resolve().then(() => {
     throw thrown;
@@ -36,15 +36,15 @@ const rejected = (thrown: unknown): Promise<never> =>
 
 interface Options {
   readonly job?: Partial<QueuedJob>;
-  /** What comes of a recipient that is refused for now. */
+  /** The pause after a refused recipient. */
   readonly noteRefusal?: NoteRefusal;
   readonly pauses?: Pauses;
-  /** Instead of appending. */
+  /** Replaces the append. */
   readonly refuse?: (command: JobCommand) => unknown;
   readonly burying?: () => Promise<void>;
 }
 
-/** All that is around the work of exporters and workers, and what they told the log. */
+/** The pipeline of exporters and workers, with what it recorded. */
 function around(
   work: Handle,
   { job: given, noteRefusal = () => Promise.resolve(undefined), pauses = PAUSES, refuse, burying }: Options = {},
@@ -94,16 +94,16 @@ const typesOf = (told: readonly (JobCommand | 'dead letter')[]) =>
 
 const databaseError = (code: string) => Object.assign(new pg.DatabaseError('x', 1, 'error'), { code });
 
-/** As it comes of a store of files. */
+/** An error as a store of files throws it. */
 function storeFailure(): unknown {
   try {
-    return remembered(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+    return markAndRethrow(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
   } catch (error) {
     return error;
   }
 }
 
-describe('what was done is recorded', () => {
+describe('a completed attempt is recorded', () => {
   it('with its file, named after the job', async () => {
     const file = { stored: 'exports/a.json', name: 'a.json', kind: 'export', mediaType: 'application/json', size: 2 };
     const { run, told, job } = around(() => Promise.resolve({ kind: 'completed', outcome: { file } }));
@@ -120,13 +120,13 @@ describe('what was done is recorded', () => {
     [{ failed: 1 }, 4, { done: 3, total: 4, failed: 1 }],
     [{ total: 9, failed: 2 }, 4, { done: 7, total: 9, failed: 2 }],
     [{ total: 9, done: 1, failed: 2 }, 4, { done: 1, total: 9, failed: 2 }],
-  ])('as many as it says: %j', async (outcome, total, said) => {
+  ])('with its counts: %j', async (outcome, total, said) => {
     const { run, told } = around(() => Promise.resolve({ kind: 'completed', outcome }), { job: { total } });
     await run();
     expect(told[1]).toMatchObject(said);
   });
 
-  it('after its start was, and nothing is begun before', async () => {
+  it('after its start, and no work begins before that', async () => {
     const order: string[] = [];
     const { run } = around(() => (order.push('work'), Promise.resolve({ kind: 'completed', outcome: {} })), {
       refuse: ({ type }) => void order.push(type),
@@ -136,13 +136,13 @@ describe('what was done is recorded', () => {
   });
 });
 
-describe('what was thrown becomes', () => {
+describe('an error becomes', () => {
   it.each<[string, unknown, string]>([
-    ['another attempt, for a failure that says so', new JobFailure('again', 'DUMMY', 'x'), 'DUMMY'],
-    ['another attempt, for a provider that says so', new ProviderError('again', 'SMTP_421', 'x'), 'SMTP_421'],
-    ['another attempt, for whatever else', new TypeError('x'), 'FAILED'],
+    ['another attempt, for a retryable failure', new JobFailure('retryable', 'DUMMY', 'x'), 'DUMMY'],
+    ['another attempt, for a retryable provider error', new ProviderError('retryable', 'SMTP_421', 'x'), 'SMTP_421'],
+    ['another attempt, for an unknown error', new TypeError('x'), 'FAILED'],
     ['another attempt, for a refusal of ours', new AppError('rejected', 'X', 'x'), 'FAILED'],
-    ['another attempt, for what is no error', 'x', 'FAILED'],
+    ['another attempt, for a value that is no error', 'x', 'FAILED'],
     ['another attempt, for a query that takes too long', databaseError('57014'), 'FAILED'],
     ['another attempt, for what waits for an operator', unavailable('STREAM_QUARANTINED', 'x'), 'FAILED'],
   ])('%s', async (_, error, code) => {
@@ -152,9 +152,9 @@ describe('what was thrown becomes', () => {
   });
 
   it.each<[string, unknown]>([
-    ['a failure', new JobFailure('never', 'HOPELESS', 'x')],
-    ['a provider', new ProviderError('never', 'HOPELESS', 'x')],
-  ])('the end, for %s that says so, and first of all a dead letter', async (_, error) => {
+    ['a permanent failure', new JobFailure('permanent', 'HOPELESS', 'x')],
+    ['a permanent provider error', new ProviderError('permanent', 'HOPELESS', 'x')],
+  ])('the end after a dead letter, for %s', async (_, error) => {
     const { run, told, letters, job } = around(throwing(error));
     expect(await run()).toEqual({ kind: 'died', code: 'HOPELESS', error: 'x' });
     expect(typesOf(told)).toEqual(['StartAttempt', 'dead letter', 'GiveUp']);
@@ -171,8 +171,8 @@ describe('what was thrown becomes', () => {
     });
   });
 
-  it('a pause that is no attempt, for what says that it was not the time', async () => {
-    const { run, told } = around(throwing(new JobFailure('later', 'PROVIDER_LEFT_ALONE', 'x', { pauseMs: 7_000 })), {
+  it('a pause that does not count, for a deferred failure', async () => {
+    const { run, told } = around(throwing(new JobFailure('deferred', 'PROVIDER_LEFT_ALONE', 'x', { pauseMs: 7_000 })), {
       job: { counted: 2 },
     });
     expect(await run()).toMatchObject({ kind: 'failed', counts: false });
@@ -187,15 +187,15 @@ describe('what was thrown becomes', () => {
       'DATABASE_UNAVAILABLE',
     ],
     ['a database that recovers from a crash', databaseError('57P03'), 'DATABASE_UNAVAILABLE'],
-    ['a store of files that is away', storeFailure(), 'FILES_UNAVAILABLE'],
+    ['an unavailable store of files', storeFailure(), 'FILES_UNAVAILABLE'],
     ['an outage of the log', unavailable('LOG_UNAVAILABLE', 'x'), 'LOG_UNAVAILABLE'],
-  ])('a pause that is no attempt, for %s', async (_, error, code) => {
+  ])('a pause that does not count, for %s', async (_, error, code) => {
     const { run, told } = around(throwing(error), { job: { attempt: 2, counted: 2 } });
     expect(await run()).toMatchObject({ kind: 'failed', counts: false, code });
     expect(told[1]).toMatchObject({ counts: false });
   });
 
-  it('an attempt that counts, for a query that takes longer than we wait: it may take so long each time', async () => {
+  it('an attempt that counts, for a query over its time limit, because it may take so long each time', async () => {
     const { run } = around(throwing(new Error('Query read timeout')));
     expect(await run()).toMatchObject({ kind: 'failed', counts: true, code: 'FAILED' });
   });
@@ -204,10 +204,10 @@ describe('what was thrown becomes', () => {
     [{ attempt: 0, counted: 0 }, 1_000],
     [{ attempt: 5, counted: 2 }, 8_000],
     [{ attempt: 40, counted: 0 }, 60_000],
-  ])('a pause that grows with the attempts that an outage took and is not the same for all: %j', async (job, most) => {
+  ])('a pause that grows with each attempt in an outage and has jitter: %j', async (job, most) => {
     for (const part of [0.5, 1]) {
       jest.spyOn(Math, 'random').mockReturnValue(part);
-      const pauses: Pauses = { firstMs: 1_000, mostMs: 300_000 };
+      const pauses: Pauses = { firstMs: 1_000, maxMs: 300_000 };
       const { run, told } = around(throwing(unavailable('LOG_UNAVAILABLE', 'x')), { job, pauses });
       await run();
       expect(told[1]).toMatchObject({ retryAt: new Date(NOW + part * most).toISOString() });
@@ -215,21 +215,21 @@ describe('what was thrown becomes', () => {
     jest.restoreAllMocks();
   });
 
-  it('a pause that is no attempt, where no connection to the database is to be had', async () => {
+  it('a pause that does not count, when the pool gives no connection', async () => {
     const connection = { host: '127.0.0.1', port: 1, user: 'x', password: '', database: 'x' };
     const database = openDatabase(connection, { name: 'test', max: 1, searchPath: ['public'] });
     const refused: unknown = await database.query({ text: 'SELECT 1' }).catch((error: unknown) => error);
     await database.stop();
     const { run } = around(throwing(refused), { job: { counted: 2 } });
     expect(await run()).toMatchObject({ kind: 'failed', counts: false, code: 'DATABASE_UNAVAILABLE' });
-    // The same words of another server are no outage of ours.
+    // The same message of another server is no outage of ours.
     const other = around(throwing(new Error('connect ECONNREFUSED 127.0.0.1:1')), { job: { counted: 2 } });
     expect(await other.run()).toMatchObject({ kind: 'died' });
   });
 
-  it('the pause of an outage, for what does not say when', async () => {
+  it('the pause of an outage, for a deferred failure without a pause', async () => {
     jest.spyOn(Math, 'random').mockReturnValue(1);
-    const { run, told } = around(throwing(new JobFailure('later', 'NOT_NOW', 'x')));
+    const { run, told } = around(throwing(new JobFailure('deferred', 'NOT_NOW', 'x')));
     await run();
     expect(told[1]).toMatchObject({ retryAt: new Date(NOW + PAUSES.firstMs).toISOString() });
     jest.restoreAllMocks();
@@ -237,7 +237,7 @@ describe('what was thrown becomes', () => {
 });
 
 describe('attempts', () => {
-  const again = throwing(new JobFailure('again', 'DUMMY', 'x'));
+  const again = throwing(new JobFailure('retryable', 'DUMMY', 'x'));
   it.each<[string, Partial<QueuedJob>, Ending['kind']]>([
     ['the first of three', { counted: 0 }, 'failed'],
     ['the second of three', { counted: 1, attempt: 1 }, 'failed'],
@@ -249,7 +249,7 @@ describe('attempts', () => {
     expect(await around(again, { job: { allowed: 3, ...job } }).run()).toMatchObject({ kind });
   });
 
-  it('of a job whose last one was lost are over: nothing is begun, and there is a dead letter', async () => {
+  it('are over when the last one was lost: no work begins, and there is a dead letter', async () => {
     const work = jest.fn(again);
     const job = { allowed: 3, counted: 2, attempt: 5, abandoned: true };
     const { run, told, letters } = around(work, { job });
@@ -279,7 +279,7 @@ describe('attempts', () => {
     }
   });
 
-  it('of a job come as it was accepted, not as is configured now', async () => {
+  it('keep the pauses with which the job was accepted', async () => {
     jest.spyOn(Math, 'random').mockReturnValue(1);
     const backoff = { strategy: 'exponential', firstMs: 10_000, maxMs: 15_000 };
     const { run, told } = around(again, { job: { allowed: 9, counted: 5, backoff } });
@@ -290,9 +290,9 @@ describe('attempts', () => {
 });
 
 describe('a mail whose recipient is refused for now', () => {
-  const greylisted = throwing(new ProviderError('later', 'MAIL_DEFERRED', '450 greylisted, ann@example.com'));
+  const greylisted = throwing(new ProviderError('deferred', 'MAIL_DEFERRED', '450 greylisted, ann@example.com'));
 
-  it('comes again when it is time, and had no attempt', async () => {
+  it('is tried again at its time, which does not count', async () => {
     const noted: RefusedMail[] = [];
     const noteRefusal: NoteRefusal = (mail) => (noted.push(mail), Promise.resolve(300_000));
     const { run, told, job } = around(greylisted, { job: { allowed: 1 }, noteRefusal });
@@ -303,26 +303,26 @@ describe('a mail whose recipient is refused for now', () => {
     expect(told[1]).toMatchObject({ type: 'FailAttempt', counts: false, code: 'MAIL_DEFERRED', error, retryAt });
   });
 
-  it('is given up once that has lasted too long, whichever attempt it is', async () => {
+  it('is given up once that has lasted too long, in any attempt', async () => {
     const { run } = around(greylisted, { job: { allowed: 9 } });
     expect(await run()).toMatchObject({ kind: 'died', code: 'MAIL_DEFERRED' });
   });
 
-  it('comes again soon, and had no attempt, when the database cannot say when', async () => {
+  it('is tried again soon, which does not count, when the database is away', async () => {
     const noteRefusal = () => Promise.reject(new Error('Connection terminated unexpectedly'));
     const { run } = around(greylisted, { job: { allowed: 1 }, noteRefusal });
     expect(await run()).toMatchObject({ kind: 'failed', counts: false, code: 'DATABASE_UNAVAILABLE' });
   });
 });
 
-describe('an attempt that is broken off', () => {
+describe('an interrupted attempt', () => {
   const obedient: Handle = ({ signal }) =>
     new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
 
   const angry: Handle = ({ signal }) =>
     new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('cut'))));
 
-  it.each(['lease lost', 'job ended'])('because of “%s” records nothing', async (why) => {
+  it.each(['lease lost', 'job ended'])('records nothing when the reason is “%s”', async (why) => {
     const { run, control, told } = around(obedient);
     const ending = run();
     await jest.advanceTimersByTimeAsync(0);
@@ -331,7 +331,7 @@ describe('an attempt that is broken off', () => {
     expect(typesOf(told)).toEqual(['StartAttempt']);
   });
 
-  it('because the process stops comes back at once, and did not count', async () => {
+  it('comes back at once and does not count when the process stops', async () => {
     const { run, control, told } = around(obedient, { job: { counted: 2 } });
     const ending = run();
     await jest.advanceTimersByTimeAsync(0);
@@ -340,7 +340,7 @@ describe('an attempt that is broken off', () => {
     expect(told[1]).toMatchObject({ counts: false, retryAt: new Date(NOW).toISOString() });
   });
 
-  it('because the database is away comes back at once, and did not count', async () => {
+  it('comes back at once and does not count when the database is away', async () => {
     const { run, control, told } = around(obedient, { job: { counted: 2 } });
     const ending = run();
     await jest.advanceTimersByTimeAsync(0);
@@ -349,7 +349,7 @@ describe('an attempt that is broken off', () => {
     expect(told[1]).toMatchObject({ counts: false, retryAt: new Date(NOW).toISOString() });
   });
 
-  it('after it has done its work is done', async () => {
+  it('is completed when its work was done before', async () => {
     const { run, control, told } = around(() => {
       control.abort('process stops');
       return Promise.resolve({ kind: 'completed', outcome: {} });
@@ -360,9 +360,9 @@ describe('an attempt that is broken off', () => {
 
   it.each([
     ['and ends', obedient],
-    ['and says something else', angry],
-    ['though it does not listen', () => new Promise<never>(() => undefined)],
-  ])('because it takes too long %s counts', async (_, work) => {
+    ['and rejects with another error', angry],
+    ['and ignores its signal', () => new Promise<never>(() => undefined)],
+  ])('counts when it takes too long %s', async (_, work) => {
     const { run } = around(work);
     const ending = run();
     await jest.advanceTimersByTimeAsync(TIMEOUT_MS);
@@ -370,43 +370,43 @@ describe('an attempt that is broken off', () => {
   });
 });
 
-describe('what is refused', () => {
+describe('a refused record', () => {
   const done: Handle = () => Promise.resolve({ kind: 'completed', outcome: {} });
   const stale = new AppError('stale', 'PRECONDITION_FAILED', 'It was changed since.');
 
-  it('at its start is somebody else’s: nothing is done', async () => {
+  it('of the start means that another worker has the job: no work begins', async () => {
     const work = jest.fn(done);
     expect(await around(work, { refuse: () => stale }).run()).toEqual({ kind: 'lost' });
     expect(work).not.toHaveBeenCalled();
   });
 
-  it('at its end is somebody else’s by now', async () => {
+  it('of the end means that another worker has the job by now', async () => {
     const { run, told } = around(done, { refuse: ({ type }) => (type === 'Complete' ? stale : undefined) });
     expect(await run()).toEqual({ kind: 'lost' });
     expect(typesOf(told)).toEqual(['StartAttempt']);
   });
 
-  it('as a dead letter is written again, and only then is it the end of the job', async () => {
+  it('of a dead letter is written again before the end of the job is recorded', async () => {
     const refusals = [new AppendError('unknown', 'who knows'), new AppendError('refused', 'not now')];
     const burying = () => {
       const refusal = refusals.shift();
       return refusal ? Promise.reject(refusal) : Promise.resolve();
     };
-    const { run, told } = around(throwing(new JobFailure('never', 'X', 'x')), { burying });
+    const { run, told } = around(throwing(new JobFailure('permanent', 'X', 'x')), { burying });
     expect(await run()).toMatchObject({ kind: 'died', code: 'X' });
     expect(typesOf(told)).toEqual(['StartAttempt', 'dead letter', 'GiveUp']);
   });
 
-  it('as a dead letter while the process stops is not the end of the job', async () => {
+  it('of a dead letter while the process stops does not end the job', async () => {
     const error = new AppendError('unknown', 'who knows');
-    const { run, control, told } = around(throwing(new JobFailure('never', 'X', 'x')), {
+    const { run, control, told } = around(throwing(new JobFailure('permanent', 'X', 'x')), {
       burying: () => (control.abort('process stops'), Promise.reject(error)),
     });
     await expect(run()).rejects.toBe(error);
     expect(typesOf(told)).toEqual(['StartAttempt']);
   });
 
-  it('for a fault of ours is said', async () => {
+  it('because of a fault of ours is thrown', async () => {
     const fault = new TypeError('a fault');
     await expect(around(done, { refuse: () => fault }).run()).rejects.toBe(fault);
     expect(await around(done, { refuse: () => unavailable('X', 'x') }).run()).toEqual({ kind: 'lost' });
@@ -415,7 +415,7 @@ describe('what is refused', () => {
 
 describe('no address goes to the log', () => {
   const errorOf = async (message: string) => {
-    const { run } = around(throwing(new ProviderError('again', 'SMTP_450', message)));
+    const { run } = around(throwing(new ProviderError('retryable', 'SMTP_450', message)));
     return ((await run()) as { error: string }).error;
   };
 
@@ -428,7 +428,7 @@ describe('no address goes to the log', () => {
     ['nothing of that', 'nothing of that'],
   ])('%s', async (message, said) => expect(await errorOf(message)).toBe(said));
 
-  it('whatever the message', async () => {
+  it('for any message', async () => {
     const piece = fc.oneof(
       fc.string(),
       fc.constantFrom('@', '"', ' ', '<', '>', ',', ':', 'a@b', '"a b"@c', '\n'),
@@ -443,7 +443,7 @@ describe('no address goes to the log', () => {
     );
   });
 
-  it('nor of a message that is very long', async () => {
+  it('for a very long message', async () => {
     const began = process.hrtime.bigint();
     expect(await errorOf('x'.repeat(1_000_000))).toHaveLength(500);
     expect(await errorOf('@'.repeat(1_000_000))).not.toContain('@');
@@ -451,11 +451,11 @@ describe('no address goes to the log', () => {
   });
 });
 
-it('every ending is counted and said, what is lost only to those who look closely', async () => {
+it('every ending is counted and logged, a lost one at debug level', async () => {
   const levels = { died: 50, failed: 40, completed: 20, lost: 20 };
   const endings: [keyof typeof levels, Handle][] = [
-    ['died', throwing(new JobFailure('never', 'X', 'x'))],
-    ['failed', throwing(new JobFailure('again', 'X', 'x'))],
+    ['died', throwing(new JobFailure('permanent', 'X', 'x'))],
+    ['failed', throwing(new JobFailure('retryable', 'X', 'x'))],
     ['completed', () => Promise.resolve({ kind: 'completed', outcome: {} })],
     ['lost', () => Promise.resolve({ kind: 'lost' })],
   ];

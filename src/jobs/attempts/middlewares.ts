@@ -4,7 +4,6 @@ import { AppError, reasonOf } from '../../errors.ts';
 import type { JobCommand } from '../../commands/job.ts';
 import type { JobFile } from '../../events/jobs.ts';
 import type { Faults } from '../../faults.ts';
-import { sleep } from '../../concurrency/sleep.ts';
 import { AppendError, type EventLog } from '../../log/event-log.ts';
 import { deadLettersOf } from '../../log/topics.ts';
 import { backoffMs, type Pauses, pausesOfJob } from '../backoff.ts';
@@ -14,9 +13,10 @@ import type { Placement } from '../../events/placement.ts';
 import { partitionOf } from '../../events/placement.ts';
 import { ProviderError } from '../../providers/failure.ts';
 import { withoutAddresses } from '../../providers/mail/address.ts';
-import { AGAIN, type Attempt, type Ending, infrastructureFailure, type Middleware } from './attempt.ts';
+import { type Attempt, type Ending, infrastructureFailure, type Middleware } from './attempt.ts';
+import { untilAppended } from './until-appended.ts';
 
-/** Says how each attempt ended, and counts it. */
+/** Logs how each attempt ended, and counts it. */
 export function logged(logger: Logger, registry: Registry): Middleware {
   const registers = [registry];
   const attempts = new Counter({
@@ -47,7 +47,7 @@ export function logged(logger: Logger, registry: Registry): Middleware {
   };
 }
 
-/** Says in the log that the attempt begins, and waits until that is accepted, before anything is done; and how it ended. */
+/** Records that the attempt begins, and how it ended. Nothing is done before the beginning is accepted. */
 export const recorded =
   (worker: string, faults: Faults = {}): Middleware =>
   (next) =>
@@ -71,10 +71,10 @@ export const recorded =
 const WORKER_LOST: Ending = {
   kind: 'died',
   code: 'WORKER_LOST',
-  error: 'Its workers were lost, again and again.',
+  error: 'The worker was lost in each of its attempts.',
 };
 
-/** The attempt that was lost with its worker was the last that it had. */
+/** The attempt that was lost with its worker was the job's last one. */
 const isExhausted = ({ job }: Attempt) => job.abandoned && job.counted + 1 >= job.allowed;
 
 function commandOf({ job, number: attempt }: Attempt, ending: Ending): JobCommand | undefined {
@@ -100,10 +100,10 @@ function completion(jobId: string, planned: number, { file, result = {}, ...prog
   return { done, total, failed, file: made, result: JSON.stringify(result) };
 }
 
-/** A job makes one file at most, so its name is the job's. */
+/** A job makes one file at most, so the file's id derives from the job's. */
 const fileIdOf = (jobId: string) => jobId.replace(/^job-/, 'file-');
 
-/** Tells whoever reads the topic of dead letters. It comes before the job's own end is recorded, and so may come twice. */
+/** Appends a dead letter before the job's own end is recorded. So a reader of the topic may see the letter twice. */
 export const deadLettered =
   (log: EventLog, { namespace, partitions }: Placement): Middleware =>
   (next) =>
@@ -126,24 +126,13 @@ export const deadLettered =
       headers: { 'content-type': 'application/json' },
     };
     const letters = [{ topic: deadLettersOf(namespace), partition: partitionOf(job.jobId, partitions), record }];
-    await untilAppended(() => log.append(letters), attempt.signal);
+    // Giving up while the log is away would cost the job another attempt, and the reason of its death.
+    const mayTryAgain = (error: unknown) => error instanceof AppendError && !attempt.signal.aborted;
+    await untilAppended(() => log.append(letters), mayTryAgain, attempt.signal);
     return ending;
   };
 
-/** While the log is away: given up, it would cost the job another attempt, and what it has died of. */
-async function untilAppended(append: () => Promise<void>, signal: AbortSignal): Promise<void> {
-  for (let tries = 1; ; tries++) {
-    try {
-      await append();
-      return;
-    } catch (error) {
-      if (!(error instanceof AppendError) || signal.aborted) throw error;
-      await sleep(backoffMs(AGAIN, tries), signal);
-    }
-  }
-}
-
-/** Turns what is thrown into an ending: another attempt, or none. What had its last attempt is not done again. */
+/** Turns an error into an ending: another attempt, or none. A job that has used up its attempts is not worked on. */
 export const retried =
   (pauses: Pauses, noteRefusal: NoteRefusal): Middleware =>
   (next) =>
@@ -156,52 +145,58 @@ export const retried =
     }
   };
 
-/** The recipient of the job's mail is refused for now: it comes again in minutes or hours, until that has lasted too long. */
+/** When the recipient of the job's mail is refused for now, the job is tried again in minutes or hours, until that has lasted too long. */
 async function deferred(
   thrown: unknown,
   { job: { jobId }, signal }: Attempt,
   noteRefusal: NoteRefusal,
 ): Promise<never> {
-  if (signal.aborted || !(thrown instanceof ProviderError) || thrown.kind !== 'later') throw thrown;
+  if (signal.aborted || !(thrown instanceof ProviderError) || thrown.kind !== 'deferred') throw thrown;
   const pauseMs = await noteRefusal({ jobId });
-  const kind = pauseMs === undefined ? 'never' : 'later';
+  const kind = pauseMs === undefined ? 'permanent' : 'deferred';
   throw new JobFailure(kind, thrown.code, thrown.message, { cause: thrown, pauseMs });
 }
 
 function endingOf(thrown: unknown, { job, signal, number }: Attempt, pauses: Pauses): Ending {
   if (signal.reason === 'database away')
-    return { kind: 'failed', code: 'DATABASE_UNAVAILABLE', error: 'The database was away.', counts: false, pauseMs: 0 };
+    return {
+      kind: 'failed',
+      code: 'DATABASE_UNAVAILABLE',
+      error: 'The database was not available.',
+      counts: false,
+      pauseMs: 0,
+    };
   if (signal.aborted && signal.reason !== 'process stops') return { kind: 'lost' };
   if (signal.aborted)
     return { kind: 'failed', code: 'WORKER_STOPPED', error: 'The worker was stopped.', counts: false, pauseMs: 0 };
   const { kind, code } = classOf(thrown);
   const error = withoutAddresses(reasonOf(thrown));
-  if (kind === 'later') {
+  if (kind === 'deferred') {
     const { pauseMs = outageMs(pauses, number - job.counted) } = thrown as JobFailure;
     return { kind: 'failed', code, error, counts: false, pauseMs };
   }
   const counted = job.counted + (job.abandoned ? 1 : 0) + 1;
-  if (kind === 'never' || counted >= job.allowed) return { kind: 'died', code, error };
+  if (kind === 'permanent' || counted >= job.allowed) return { kind: 'died', code, error };
   return { kind: 'failed', code, error, counts: true, pauseMs: backoffMs(pausesOfJob(job.backoff), counted) };
 }
 
-/** After an outage nothing waits longer for its next attempt, in milliseconds, however long the outage was. */
-const OUTAGE_MOST_MS = 60_000;
+/** The longest pause after an attempt that an outage ended, however long the outage was. */
+const OUTAGE_MAX_MS = 60_000;
 
 /**
- * The pause after so many attempts that did not count: longer each time, and another one for each job. Those that a refused recipient
- * or waiting items put off are among them, so of such a job the pause is nearer to its longest.
+ * The pause after so many attempts that did not count. It grows with each of them, and has jitter. Attempts that were deferred by a
+ * refused recipient or by waiting items are among them, so such a job has a longer pause.
  */
-const outageMs = ({ firstMs, mostMs }: Pauses, attempts: number) =>
-  backoffMs({ firstMs, mostMs: Math.min(mostMs, OUTAGE_MOST_MS) }, attempts);
+const outageMs = ({ firstMs, maxMs }: Pauses, attempts: number) =>
+  backoffMs({ firstMs, maxMs: Math.min(maxMs, OUTAGE_MAX_MS) }, attempts);
 
 function classOf(thrown: unknown): Pick<JobFailure, 'kind' | 'code'> {
   if (thrown instanceof JobFailure || thrown instanceof ProviderError) return thrown;
   const code = infrastructureFailure(thrown);
-  return code === undefined ? { kind: 'again', code: 'FAILED' } : { kind: 'later', code };
+  return code === undefined ? { kind: 'retryable', code: 'FAILED' } : { kind: 'deferred', code };
 }
 
-/** An attempt that takes longer fails. */
+/** An attempt that takes longer than this fails. */
 export const timed =
   (ms: number): Middleware =>
   (next) =>
@@ -209,8 +204,8 @@ export const timed =
     const tooLong = new AbortController();
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
-      const failure = new JobFailure('again', 'TOO_SLOW', 'The attempt took too long.');
-      reject(failure); // before anybody else says something of it
+      const failure = new JobFailure('retryable', 'TOO_SLOW', 'The attempt took too long.');
+      reject(failure); // before the abort makes the attempt reject with another error
       tooLong.abort(failure);
     }, ms);
     try {

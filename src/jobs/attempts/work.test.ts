@@ -1,38 +1,29 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { keepItems, newJobId, queuedJob } from '../../../test/support/jobs.ts';
-import { createDatabase, namespace, type TestDatabase } from '../../../test/support/servers/index.ts';
+import { type MigratedTables, migratedTables } from '../../../test/support/tables.ts';
 import type { JobCommand } from '../../commands/job.ts';
 import { createItems } from '../items.ts';
 import type { JobType, JobServices, Work } from '../job-type.ts';
 import type { QueuedJob } from '../leases.ts';
 import { createRefusals } from '../refusals.ts';
-import { migrate } from '../../postgres/migrate.ts';
-import { type Database, openDatabase } from '../../postgres/pool.ts';
+import type { Database } from '../../postgres/pool.ts';
 import type { Attempt, AttemptEvents } from './attempt.ts';
 import { working } from './work.ts';
 
-let server: TestDatabase;
 let tables: Database;
+let drop: MigratedTables['drop'];
 let jobId: string;
 
-beforeAll(async () => {
-  server = await createDatabase();
-  const name = namespace();
-  await migrate({ connection: server.connection, namespace: name });
-  tables = openDatabase(server.connection, { name: 'work', max: 4, searchPath: [name, 'public'] });
-});
+beforeAll(async () => void ({ tables, drop } = await migratedTables()));
 beforeEach(() => void (jobId = newJobId()));
-afterAll(async () => {
-  await tables.stop();
-  await server.drop();
-});
+afterAll(() => drop());
 
-/** What a job's type does, tried as the given attempt. */
+/** One attempt at a job of a type with this work. */
 function attempt(
   work: JobType['work'],
   number = 1,
   given: Partial<QueuedJob> = {},
-  access: JobType['access'] = 'everybody',
+  access: JobType['access'] = 'users',
   append?: AttemptEvents['append'],
 ) {
   const told: JobCommand[] = [];
@@ -41,12 +32,12 @@ function attempt(
   const tell: AttemptEvents['append'] = (command) => Promise.resolve(void told.push(command));
   const events = { version: 1, append: append ?? tell };
   const tools = { scratch: '/tmp' } as JobServices;
-  const handle = working({ tables, tools });
+  const handle = working({ tables, services: tools });
   const all: Attempt = { job, type: { work, access } as JobType, number, signal, events };
   return { told, run: () => handle(all) };
 }
 
-it('a type is given all that the job has, and what it makes is the outcome', async () => {
+it('passes all fields of the job to its type, and returns its outcome', async () => {
   let given: Work | undefined;
   const job = { parameters: '{"a":1}', payloadId: 'p', payload: { to: 'x' }, provider: 'smtp', allowed: 5 };
   const backoff = { strategy: 'fixed', firstMs: 1, maxMs: 2 };
@@ -61,19 +52,19 @@ it('a type is given all that the job has, and what it makes is the outcome', asy
     parameters: { a: 1 },
     payload: { to: 'x' },
     provider: 'smtp',
-    pauses: { firstMs: 1, mostMs: 2, strategy: 'fixed' },
+    pauses: { firstMs: 1, maxMs: 2, strategy: 'fixed' },
   });
 });
 
-it('a job whose payload is gone is lost, and nothing is done', async () => {
+it('fails for good, without work, when the payload is missing', async () => {
   const work = jest.fn(() => Promise.resolve({}));
   const { run } = attempt(work, 1, { payloadId: 'p' });
-  await expect(run()).rejects.toMatchObject({ kind: 'never', code: 'PAYLOAD_LOST' });
+  await expect(run()).rejects.toMatchObject({ kind: 'permanent', code: 'PAYLOAD_LOST' });
   expect(work).not.toHaveBeenCalled();
 });
 
-describe('a job is done with the rights that its owner has then', () => {
-  /** Another one for each test, with this role. */
+describe('a job runs with the current rights of its owner', () => {
+  /** A new account with this role. */
   async function owner(role: string, locked = false): Promise<string> {
     const id = `user-${jobId}`;
     await tables.query({
@@ -88,7 +79,7 @@ describe('a job is done with the rights that its owner has then', () => {
   it.each([
     ['admin', false, true],
     ['user', false, false],
-  ])('which its type is told: %s', async (role, locked, expected) => {
+  ])('which its type gets: %s', async (role, locked, expected) => {
     const told: boolean[] = [];
     const work: JobType['work'] = ({ ownerIsAdmin }) => Promise.resolve({ result: { n: told.push(ownerIsAdmin) } });
     await attempt(work, 1, { ownerId: await owner(role, locked) }).run();
@@ -99,28 +90,31 @@ describe('a job is done with the rights that its owner has then', () => {
     ['of an admin', 'admin', false, undefined],
     ['of an admin who has become a user', 'user', false, 'OWNER_NO_ADMIN'],
     ['of an admin who is locked', 'admin', true, 'OWNER_LOCKED'],
-  ])('one for admins only: %s', async (_, role, locked, code) => {
+  ])('when it is for admins only: %s', async (_, role, locked, code) => {
     const work = jest.fn(() => Promise.resolve({}));
     const { run } = attempt(work, 1, { ownerId: await owner(role, locked) }, 'admins');
     const failed = await run().then(
       () => undefined,
       (error: unknown) => error,
     );
-    expect(failed).toEqual(code && expect.objectContaining({ kind: 'never', code }));
+    expect(failed).toEqual(code && expect.objectContaining({ kind: 'permanent', code }));
     expect(work).toHaveBeenCalledTimes(code === undefined ? 1 : 0);
   });
 
-  it('not at all when it is locked, until it is unlocked', async () => {
+  it('not at all while the owner is locked', async () => {
     const work = jest.fn(() => Promise.resolve({}));
     const ownerId = await owner('user', true);
-    await expect(attempt(work, 1, { ownerId }).run()).rejects.toMatchObject({ kind: 'never', code: 'OWNER_LOCKED' });
+    await expect(attempt(work, 1, { ownerId }).run()).rejects.toMatchObject({
+      kind: 'permanent',
+      code: 'OWNER_LOCKED',
+    });
     expect(work).not.toHaveBeenCalled();
     await owner('user');
     await attempt(work, 2, { ownerId }).run();
     expect(work).toHaveBeenCalledTimes(1);
   });
 
-  it('no longer than a second after it has lost them, by all that it does at the same time', async () => {
+  it('for at most a second after the owner has lost them, in all concurrent steps', async () => {
     const ownerId = await owner('admin');
     const clock = jest.spyOn(performance, 'now').mockReturnValue(0);
     const work: JobType['work'] = async ({ mustBeAllowed }) => {
@@ -136,13 +130,13 @@ describe('a job is done with the rights that its owner has then', () => {
       return {};
     };
     const { run } = attempt(work, 1, { ownerId }, 'admins');
-    await expect(run()).rejects.toMatchObject({ kind: 'never', code: 'OWNER_NO_ADMIN' });
+    await expect(run()).rejects.toMatchObject({ kind: 'permanent', code: 'OWNER_NO_ADMIN' });
     clock.mockRestore();
   });
 });
 
 describe('an effect', () => {
-  it('is done once in all attempts, each by its name', async () => {
+  it('happens once in all attempts, by its name', async () => {
     const done: string[] = [];
     const work: JobType['work'] = async ({ once }) => {
       await Promise.all(['file', 'mail'].map((name) => once(name, () => Promise.resolve(done.push(name)))));
@@ -152,7 +146,7 @@ describe('an effect', () => {
     expect(done).toEqual(['file', 'mail']);
   });
 
-  it('that failed is done again', async () => {
+  it('that failed happens again', async () => {
     let tries = 0;
     const work: JobType['work'] = async ({ once }) => {
       await once('mail', () => ((tries += 1), tries === 1 ? Promise.reject(new Error('cut')) : Promise.resolve()));
@@ -164,7 +158,7 @@ describe('an effect', () => {
     expect(tries).toBe(2);
   });
 
-  it('of another job is another one', async () => {
+  it('of another job is independent', async () => {
     const done: string[] = [];
     const work: JobType['work'] = async (its) => {
       await its.once('mail', () => Promise.resolve(done.push(its.jobId)));
@@ -177,8 +171,8 @@ describe('an effect', () => {
   });
 });
 
-describe('items that failed are to be done again', () => {
-  it('once for each time that somebody asks, however many attempts that takes', async () => {
+describe('failed items are done again', () => {
+  it('once for each retry, in any number of attempts', async () => {
     await keepItems(tables, jobId, [null, null]);
     await createItems(tables, jobId).failed(1, 'refused');
     await createItems(tables, jobId).done(0);
@@ -190,21 +184,21 @@ describe('items that failed are to be done again', () => {
       return {};
     };
     const mine = { payloadId: jobId, payload: {} };
-    await attempt(look, 3, { ...mine, againAfter: 2 }).run();
-    await attempt(look, 4, { ...mine, againAfter: 2 }).run();
-    await attempt(look, 5, { ...mine, againAfter: 4 }).run();
+    await attempt(look, 3, { ...mine, retriedThrough: 2 }).run();
+    await attempt(look, 4, { ...mine, retriedThrough: 2 }).run();
+    await attempt(look, 5, { ...mine, retriedThrough: 4 }).run();
     expect(due).toEqual([[1], [], [1]]);
   });
 
-  it('and their recipients have all the time again in which they may be refused', async () => {
+  it('and their recipients have the whole time again', async () => {
     const note = createRefusals(tables, 86_400_000);
     for (let refusals = 1; refusals <= 5; refusals++) await note({ jobId });
-    await attempt(() => Promise.resolve({}), 3, { againAfter: 2 }).run();
+    await attempt(() => Promise.resolve({}), 3, { retriedThrough: 2 }).run();
     expect(await note({ jobId })).toBeLessThanOrEqual(72_000);
   });
 });
 
-it('how far it has come is said at most once a second, and only when it is news', async () => {
+it('records progress at most once a second, and only when it has changed', async () => {
   const clock = jest.spyOn(performance, 'now');
   const at = (ms: number) => clock.mockReturnValue(1_000_000 + ms);
   const numbers = { done: 1, total: 3, failed: 0 };
@@ -229,8 +223,8 @@ it('how far it has come is said at most once a second, and only when it is news'
   expect(told).toEqual([{ ...said, done: 1 }, { ...said, done: 3 }]); // prettier-ignore
 });
 
-describe('how far it has come, while that cannot be written', () => {
-  /** Says it once a second, as often as given. */
+describe('progress that cannot be recorded', () => {
+  /** Reports progress once a second, as often as given. */
   const saying =
     (times: number): JobType['work'] =>
     async ({ progress }) => {
@@ -244,14 +238,14 @@ describe('how far it has come, while that cannot be written', () => {
       return {};
     };
 
-  it('is not waited for, and one waits to be written', async () => {
+  it('does not delay the work; one checkpoint waits', async () => {
     const append = jest.fn(() => new Promise<void>(() => undefined));
-    expect(await attempt(saying(3), 1, {}, 'everybody', append).run()).toMatchObject({ kind: 'completed' });
+    expect(await attempt(saying(3), 1, {}, 'users', append).run()).toMatchObject({ kind: 'completed' });
     expect(append).toHaveBeenCalledTimes(1);
   });
 
-  it('for good, ends the attempt', async () => {
+  it('ends the attempt when it is refused for good', async () => {
     const append = () => Promise.reject(new Error('changed since'));
-    await expect(attempt(saying(2), 1, {}, 'everybody', append).run()).rejects.toThrow('changed since');
+    await expect(attempt(saying(2), 1, {}, 'users', append).run()).rejects.toThrow('changed since');
   });
 });

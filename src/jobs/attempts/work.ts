@@ -1,5 +1,5 @@
 import { pausesOfJob } from '../backoff.ts';
-import { againFailedItems, createItems } from '../items.ts';
+import { retryFailedItems, createItems } from '../items.ts';
 import { JobFailure, type JobServices, type Work } from '../job-type.ts';
 import { createRights, refusalOf, type Rights } from '../owner-rights.ts';
 import { forgetRefusals } from '../refusals.ts';
@@ -10,21 +10,21 @@ import type { Attempt, Handle } from './attempt.ts';
 export interface WorkOptions {
   /** The namespace's own tables; its commits are durable. */
   readonly tables: Database;
-  readonly tools: JobServices;
+  readonly services: JobServices;
 }
 
-/** More often nobody needs to know how far it has come. */
+/** How often progress is recorded, and the owner's rights are read, at most. */
 const CHECKPOINT_EVERY_MS = 1_000;
 
-/** Does what the job's type says, as long as the owner may have it done. */
-export function working({ tables, tools }: WorkOptions): Handle {
+/** Does the work of the job's type, as long as the owner has the right to it. */
+export function working({ tables, services }: WorkOptions): Handle {
   const effects = createEffects(tables);
   const rightsOf = createRights(tables);
 
   async function rightsFor({ job, type }: Attempt): Promise<Rights> {
     const rights = await rightsOf(job.ownerId);
     const refusal = refusalOf(type, rights);
-    if (refusal) throw new JobFailure('never', refusal.code, refusal.message);
+    if (refusal) throw new JobFailure('permanent', refusal.code, refusal.message);
     return rights;
   }
 
@@ -32,14 +32,14 @@ export function working({ tables, tools }: WorkOptions): Handle {
     const { job, type, number, signal } = attempt;
     const { isAdmin: ownerIsAdmin } = await rightsFor(attempt);
     if (job.payloadId !== null && job.payload === null) {
-      throw new JobFailure('never', 'PAYLOAD_LOST', 'What the job needs is not kept any more.');
+      throw new JobFailure('permanent', 'PAYLOAD_LOST', 'The payload of the job is not stored any more.');
     }
     const once: Work['once'] = async (effect, act) => {
       if (number > 1 && (await effects.wasDone(job.jobId, effect))) return;
       await act();
       await effects.remember(job.jobId, effect);
     };
-    if (job.againAfter > 0) await once(`again after ${job.againAfter}`, () => beginAgain(tables, job));
+    if (job.retriedThrough > 0) await once(`again after ${job.retriedThrough}`, () => restartItems(tables, job));
     const work: Work = {
       jobId: job.jobId,
       ownerId: job.ownerId,
@@ -56,16 +56,16 @@ export function working({ tables, tools }: WorkOptions): Handle {
       progress: checkpoints(attempt),
       once,
     };
-    return { kind: 'completed', outcome: await type.work(work, tools) };
+    return { kind: 'completed', outcome: await type.work(work, services) };
   };
 }
 
-async function beginAgain(tables: Database, { jobId, payloadId }: Attempt['job']): Promise<void> {
-  await againFailedItems(tables, payloadId ?? '');
+async function restartItems(tables: Database, { jobId, payloadId }: Attempt['job']): Promise<void> {
+  await retryFailedItems(tables, payloadId ?? '');
   await forgetRefusals(tables, jobId);
 }
 
-/** The first time a second after it was made. Until it resolves all that call it call it. */
+/** Calls `act` for the first time after a second. Calls that come before it has resolved call it as well. */
 function atMostEverySecond(act: () => Promise<unknown>): () => Promise<void> {
   let last = performance.now();
   return async () => {
@@ -77,21 +77,21 @@ function atMostEverySecond(act: () => Promise<unknown>): () => Promise<void> {
 }
 
 /**
- * While the log is away one waits to be written, and the work goes on: an attempt must not be too slow for that. Those that come
- * meanwhile are left out, the next one says more.
+ * While the log is away one checkpoint waits to be written and the work goes on, because an attempt must not become too slow by it.
+ * Checkpoints that come meanwhile are left out; the next one includes them.
  */
 function checkpoints({ events, number: attempt }: Attempt): Work['progress'] {
   let last = performance.now();
-  let told = '';
+  let recorded = '';
   let isWriting = false;
   let written = Promise.resolve();
   return async ({ done, total, failed }) => {
     if (isWriting) return;
     await written;
     const now = performance.now();
-    const news = JSON.stringify([done, total, failed]);
-    if (now - last < CHECKPOINT_EVERY_MS || news === told) return;
-    [last, told, isWriting] = [now, news, true];
+    const counts = JSON.stringify([done, total, failed]);
+    if (now - last < CHECKPOINT_EVERY_MS || counts === recorded) return;
+    [last, recorded, isWriting] = [now, counts, true];
     written = events.append({ type: 'Progress', attempt, done, total, failed });
     void written.catch(() => undefined).finally(() => (isWriting = false));
   };
@@ -102,7 +102,7 @@ interface Effect {
   readonly effect: string;
 }
 
-/** What was done that must not be done twice. What is done at the same time is remembered in one commit. */
+/** Effects that must not happen twice. Those that happen at the same time are remembered in one commit. */
 function createEffects(tables: Database) {
   const text = `INSERT INTO job_effects (job_id, effect)
     SELECT * FROM json_to_recordset($1) AS e (job_id text, effect text) ON CONFLICT DO NOTHING`;

@@ -5,23 +5,23 @@ import { findFiles } from '../../projections/job-files.ts';
 
 /** A file that can be packed. */
 export interface Packable {
-  /** Under which it is kept. */
+  /** Its name in the store of files. */
   readonly stored: string;
-  /** As it is called in the archive. */
+  /** Its name in the archive. */
   readonly name: string;
   readonly mediaType: string;
-  /** Bytes; missing where no row tells. */
+  /** Bytes; missing where no row says it. */
   readonly size?: number;
 }
 
 export interface ArchiveReader {
   /** Account id. */
   readonly account: string;
-  /** Whether the files of others may be read, too. */
+  /** Whether the files of other accounts may be read as well. */
   readonly readsAll: boolean;
 }
 
-/** Those of the files that there are, by id: of jobs, and covers, which are named by their albums. Foreign ones are not. */
+/** Files that exist, by id: those of jobs, and covers, whose ids are those of their albums. Files that the reader may not read are left out. */
 export async function packableOf(
   database: Database,
   fileIds: readonly string[],
@@ -35,7 +35,7 @@ export async function packableOf(
   ]);
 }
 
-/** Covers have been compressed as far as they can be, whichever kind they are. */
+/** The media type says that compression would save nothing, which holds for covers of every kind. */
 const coverOf = (albumId: string, stored: string): Packable => ({
   stored,
   name: albumId + path.extname(stored),

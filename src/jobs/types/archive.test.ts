@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { wereFilesAway } from '../guarded-files.ts';
+import { isFilesOutage } from '../guarded-files.ts';
 import { archive } from './archive.ts';
 import { onScratch } from './scratch-file.ts';
 
@@ -32,7 +32,7 @@ describe('a file on scratch', () => {
     onScratch({ jobId: 'job-1', attempt: number }, { scratch }, make);
   const left = () => readdir(scratch);
 
-  it('is gone when it was made, and when it was not', async () => {
+  it('is deleted after success and after failure', async () => {
     await attempt(1, (file) => writeFile(file, 'whole'));
     const broken = attempt(2, async (file) => {
       await writeFile(file, 'half');
@@ -42,23 +42,23 @@ describe('a file on scratch', () => {
     expect(await left()).toEqual([]);
   });
 
-  it('for which there is no room fails as a store of files does', async () => {
+  it('fails like a store of files when the disk is full', async () => {
     const full = attempt(1, () => Promise.reject(Object.assign(new Error('no space left'), { code: 'ENOSPC' })));
-    expect(wereFilesAway(await full.catch((error: unknown) => error))).toBe(true);
+    expect(isFilesOutage(await full.catch((error: unknown) => error))).toBe(true);
   });
 
-  it('may be gone already', async () => {
+  it('may be deleted already', async () => {
     await expect(attempt(1, () => Promise.resolve('moved'))).resolves.toBe('moved');
   });
 
-  it('is never that of another attempt, which may still be alive', async () => {
+  it('is never that of another attempt, which may still run', async () => {
     const files: string[] = [];
     await attempt(1, (file) => Promise.resolve(files.push(file)));
     await attempt(2, (file) => Promise.resolve(files.push(file)));
     expect(new Set(files).size).toBe(2);
   });
 
-  it('comes after those are gone that earlier attempts left behind, or anybody long ago; others stay', async () => {
+  it('is made after files of earlier attempts and old files were deleted; others stay', async () => {
     const yesterday = new Date(Date.now() - 90_000_000);
     const others = ['job-10.1', 'job-2.1', 'notes.txt'];
     for (const name of ['job-1.1', 'job-1.2', 'job-3.1', ...others]) await writeFile(path.join(scratch, name), '');

@@ -14,7 +14,7 @@ const MEDIA_TYPE = 'application/zip';
 
 export const areDistinct = (ids: readonly string[]): boolean => new Set(ids).size === ids.length;
 
-/** Each named once. */
+/** Distinct ids. */
 export const fileIds = listOf(opaqueId(), MAX_FILES)
   .refine(areDistinct, NAMED_TWICE)
   .meta({
@@ -24,10 +24,10 @@ export const fileIds = listOf(opaqueId(), MAX_FILES)
 const payload = z.strictObject({ fileIds });
 const parameters = z.object({ readsAll: z.boolean() });
 
-/** Packs files into one. Those that are missing are failed items; the others are packed all the same. */
+/** Packs files into one archive. Missing files are failed items; the others are packed all the same. */
 export const archive: JobType<z.output<typeof payload>> = {
   name: 'archive',
-  access: 'everybody',
+  access: 'users',
   usesFiles: true,
   payload,
   backoff: 'exponential',
@@ -42,14 +42,14 @@ export const archive: JobType<z.output<typeof payload>> = {
       bytes: sizeOf(packable),
     };
   },
-  work: (work, tools) => onScratch(work, tools, (file) => pack(work, tools, file)),
+  work: (work, services) => onScratch(work, services, (file) => pack(work, services, file)),
 };
 
-/** What packing saves is not known before; images and archives it does not make smaller. */
+/** The sum of the sizes. What compression saves is not known before, and it does not make images and archives smaller. */
 const sizeOf = (packable: ReadonlyMap<string, Packable>): number =>
   [...packable.values()].reduce((sum, { size = 0 }) => sum + size, 0);
 
-/** While files cannot be read nobody knows: the worker will find out. */
+/** True as well while the store cannot be read: the worker will find out. */
 async function anyIsKept(files: Pick<Files, 'open'>, packable: Iterable<Packable>): Promise<boolean> {
   try {
     for (const { stored } of packable) {
@@ -63,7 +63,7 @@ async function anyIsKept(files: Pick<Files, 'open'>, packable: Iterable<Packable
   }
 }
 
-/** Always all of it: what is in the archive of an attempt that did not end well is gone with it. */
+/** Packs all files in each attempt, because the archive of a failed attempt is deleted. */
 async function pack(work: Work, { database, files, claim }: JobServices, file: string): Promise<JobOutcome> {
   const { jobId, ownerId: account, ownerIsAdmin, signal } = work;
   const { readsAll: askedAsAdmin } = parameters.parse(work.parameters);
@@ -74,7 +74,7 @@ async function pack(work: Work, { database, files, claim }: JobServices, file: s
   const missing: number[] = [];
   const onEntry = async ({ index }: Entry, outcome: string) => {
     if (outcome === 'missing') missing.push(index);
-    await work.mustBeAllowed(); // until the last one: nothing is given out before all is packed
+    await work.mustBeAllowed(); // up to the last file, because nothing is given out before all are packed
     await work.progress({ done: index + 1 - missing.length, total: fileIds.length, failed: missing.length });
   };
   const { packed, size } = await packInto(file, entries, { signal, onEntry });
@@ -84,7 +84,7 @@ async function pack(work: Work, { database, files, claim }: JobServices, file: s
     await files.putFile(stored, file, MEDIA_TYPE);
   }
   await settle(work, entries, new Set(missing));
-  if (packed === 0) throw new JobFailure('never', 'NO_FILES', 'none of the files is there any more');
+  if (packed === 0) throw new JobFailure('permanent', 'NO_FILES', 'none of the files exists any more');
   return {
     done: packed,
     total: fileIds.length,
@@ -95,7 +95,7 @@ async function pack(work: Work, { database, files, claim }: JobServices, file: s
 }
 
 interface Entry extends ZipEntry {
-  /** Of the job's item. */
+  /** Index of the job's item. */
   readonly index: number;
 }
 
@@ -106,7 +106,7 @@ const entryOf = (index: number, fileId: string, packable: Packable | undefined, 
   open: async () => packable && files.open(packable.stored),
 });
 
-/** Only once the archive is kept: until then nothing is done. */
+/** Called once the archive is stored: before that no item is done. */
 const settle = ({ items }: Work, entries: readonly Entry[], missing: ReadonlySet<number>) =>
   Promise.all(
     entries.map(({ index }) =>

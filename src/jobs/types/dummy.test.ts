@@ -5,16 +5,16 @@ import { dummy } from './dummy.ts';
 const planWith = (dummySeconds: number | undefined, duration: number) => () =>
   dummy.plan({ duration, failures: 0 }, { dummySeconds } as PlanContext);
 
-it('is no type of job where there are to be none', () => {
+it('is refused where dummy jobs are off', () => {
   expect(planWith(undefined, 0)).toThrow(expect.objectContaining({ kind: 'rejected', code: 'JOB_TYPE_OFF' }));
 });
 
-it('lasts no longer than it may', () => {
+it('is refused when it would last too long', () => {
   expect(planWith(30, 30_000)()).toEqual({ parameters: { duration: 30_000, failures: 0 } });
   expect(planWith(30, 30_001)).toThrow(expect.objectContaining({ kind: 'rejected', code: 'DUMMY_TOO_LONG' }));
 });
 
-it('that was accepted when it might last longer is cut short', async () => {
+it('is cut short when it was accepted under a longer limit', async () => {
   const work = {
     parameters: { duration: 600_000 },
     attempt: 1,

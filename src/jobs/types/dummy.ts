@@ -10,10 +10,10 @@ const payload = z.strictObject({
   failures: z.int().min(0).max(100).default(0),
 });
 
-/** Takes its time, and fails as often as it is told to: to exercise the system. */
+/** Exercises the system: it lasts and fails as its payload says. */
 export const dummy: JobType<z.output<typeof payload>> = {
   name: 'dummy',
-  access: 'everybody',
+  access: 'users',
   payload,
   backoff: 'exponential',
   plan(parameters, { dummySeconds }) {
@@ -26,7 +26,7 @@ export const dummy: JobType<z.output<typeof payload>> = {
   async work({ parameters, attempt, signal }, { dummySeconds }) {
     const { duration, failures } = payload.parse(parameters);
     if (duration > 0) await delay(Math.min(duration, dummySeconds * 1_000), undefined, { signal });
-    if (attempt <= failures) throw new JobFailure('again', 'DUMMY', `it was told to fail ${failures} times`);
+    if (attempt <= failures) throw new JobFailure('retryable', 'DUMMY', `it was told to fail ${failures} times`);
     return {};
   },
 };

@@ -10,38 +10,38 @@ import { eachItem } from '../each-item.ts';
 
 const payload = z.strictObject({ items: z.array(message).min(1), provider: providerName });
 
-/** Sends many mails. Each is tried again by itself; one that is refused does not stop the others. */
+/** Sends many mails. Each has its own retries; a refused one does not stop the others. */
 export const emailBatch: JobType<z.output<typeof payload>> = {
   name: 'email-batch',
   access: 'admins',
   payload,
   backoff: 'exponential',
   plan: ({ items, provider }, { mail }) => ({ parameters: {}, items, provider: providerOf(provider, mail) }),
-  work: (work, tools) =>
+  work: (work, services) =>
     eachItem(
       work,
-      (item) => sendItem(item, work, tools),
-      () => tools.failedDomainOf(work.provider ?? ''),
-      tools.attemptMs / 2,
+      (item) => sendItem(item, work, services),
+      () => services.failedDomainOf(work.provider ?? ''),
+      services.attemptMs / 2,
     ),
 };
 
-async function sendItem({ index, payload: kept, attempts }: Item, work: Work, tools: JobServices): Promise<void> {
+async function sendItem({ index, payload: kept, attempts }: Item, work: Work, services: JobServices): Promise<void> {
   const { jobId, provider = '', signal, items } = work;
   const mail = message.parse(kept);
-  const sending = tools.send(provider, { ...mail, messageId: messageIdOf(jobId, mail.to, index) }, signal);
+  const sending = services.send(provider, { ...mail, messageId: messageIdOf(jobId, mail.to, index) }, signal);
   const sent = await sending.catch(async (error: unknown) => {
-    if (signal.aborted || (error instanceof JobFailure && error.kind === 'later')) throw error;
-    if (error instanceof ProviderError && error.kind === 'later') return defer(error, index, work, tools);
-    const hopeless = (error instanceof ProviderError && error.kind === 'never') || attempts + 1 >= work.allowed;
-    if (hopeless) await items.failed(index, reasonOf(error));
+    if (signal.aborted || (error instanceof JobFailure && error.kind === 'deferred')) throw error;
+    if (error instanceof ProviderError && error.kind === 'deferred') return defer(error, index, work, services);
+    const isPermanent = (error instanceof ProviderError && error.kind === 'permanent') || attempts + 1 >= work.allowed;
+    if (isPermanent) await items.failed(index, reasonOf(error));
     else await items.postpone(index, reasonOf(error), backoffMs(work.pauses, attempts + 1));
   });
-  // A database that cannot keep this is no fault of a mail that was sent.
+  // Outside of the catch above: a failed write must not count against a mail that was sent.
   if (sent !== undefined) await items.done(index, sent);
 }
 
-/** The other recipients' mails go out meanwhile. */
+/** Defers one mail of a refused recipient. The other mails go out meanwhile. */
 async function defer(
   { message: error }: ProviderError,
   item: number,

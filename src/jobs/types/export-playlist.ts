@@ -13,27 +13,27 @@ const parameters = z.object({
   playlistId: z.string(),
   version: z.int(),
   catalog: z.array(z.int()),
-  /** Its mail waits for no turn while its owner is an admin. */
+  /** The mail waits for no turn while the owner is an admin. */
   byAdmin: z.boolean().default(false),
 });
 const kept = z.object({ targetEmail: z.string() });
 
 const MEDIA_TYPE = 'application/json';
-/** Many ask for the same playlist at the same time. */
-const SHARED = 200;
+/** How many contents are remembered, because many ask for the same playlist at the same time. */
+const MAX_SHARED = 200;
 
-/** Mails a playlist as it was when that was asked for, and keeps the file. */
+/** Mails a playlist as it was at the time of the request, and stores the file. */
 export const exportPlaylist: JobType<z.output<typeof payload>> = {
   name: 'export-playlist',
-  access: 'everybody',
+  access: 'users',
   usesFiles: true,
   payload,
   backoff: 'exponential',
-  async plan({ playlistId, targetEmail, provider }, { caller, isAdmin, momentOf, mail }) {
+  async plan({ playlistId, targetEmail, provider }, { caller, isAdmin, positionOf, mail }) {
     const sender = providerOf(provider, mail);
-    const moment = await momentOf(playlistId);
-    if (!moment) throw notFound('PLAYLIST_NOT_FOUND', 'There is no such playlist.');
-    const { ownerId, ...now } = moment;
+    const position = await positionOf(playlistId);
+    if (!position) throw notFound('PLAYLIST_NOT_FOUND', 'There is no such playlist.');
+    const { ownerId, ...now } = position;
     if (ownerId !== caller) throw forbidden('Only the owner of the playlist may do this.');
     return { parameters: isAdmin ? { ...now, byAdmin: true } : now, payload: { targetEmail }, provider: sender };
   },
@@ -41,13 +41,13 @@ export const exportPlaylist: JobType<z.output<typeof payload>> = {
     { jobId, ownerId: account, ownerIsAdmin, provider = '', signal, once, ...work },
     { database, files, claim, mailTurn, send },
   ) {
-    const { byAdmin, ...moment } = parameters.parse(work.parameters);
+    const { byAdmin, ...position } = parameters.parse(work.parameters);
     const { targetEmail } = kept.parse(work.payload);
-    const content = await contentOf(database, moment);
+    const content = await contentOf(database, position);
     const stored = `exports/${jobId}.json`;
-    const name = `${moment.playlistId}.json`;
+    const name = `${position.playlistId}.json`;
     await claim({ name: stored, account, bytes: content.length });
-    await files.put(stored, content, MEDIA_TYPE); // again is the same file
+    await files.put(stored, content, MEDIA_TYPE); // a further attempt writes the same file
     const attachments = [{ name, mediaType: MEDIA_TYPE, content }];
     const body = 'The playlist that you asked for is attached.';
     const mail = {
@@ -65,21 +65,21 @@ export const exportPlaylist: JobType<z.output<typeof payload>> = {
   },
 };
 
-const contents = new LRUCache<string, Promise<Buffer>>({ max: SHARED });
+const contents = new LRUCache<string, Promise<Buffer>>({ max: MAX_SHARED });
 
-/** The file's bytes, made once for all who ask for the same moment. */
-function contentOf(database: Database, moment: PlaylistPosition): Promise<Buffer> {
-  const key = JSON.stringify(moment);
+/** The file's bytes, made once for all requests of the same position. */
+function contentOf(database: Database, position: PlaylistPosition): Promise<Buffer> {
+  const key = JSON.stringify(position);
   const shared = contents.get(key);
   if (shared) return shared;
-  const made = fold(database, moment);
+  const made = render(database, position);
   contents.set(key, made);
   made.catch(() => contents.delete(key));
   return made;
 }
 
-async function fold(database: Database, moment: PlaylistPosition): Promise<Buffer> {
-  const playlist = await playlistAsOf(database, moment);
-  if (!playlist) throw new JobFailure('again', 'NOT_READY', 'the playlist’s events are not all there yet');
+async function render(database: Database, position: PlaylistPosition): Promise<Buffer> {
+  const playlist = await playlistAsOf(database, position);
+  if (!playlist) throw new JobFailure('retryable', 'NOT_READY', 'the playlist’s events are not all there yet');
   return Buffer.from(JSON.stringify({ playlist }));
 }

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import { httpApp } from '../../../test/support/http-app.ts';
 import { detailsOf } from './import-details.ts';
-import { type Entry, entriesOf } from './import-entries.ts';
+import { type ImportEntry, entriesOf } from './import-entries.ts';
 import { importCatalog } from './import-catalog.ts';
 import { countLines, headerFault, type ImportFormat, linesOf } from './import-lines.ts';
 
@@ -12,7 +12,7 @@ async function all<T>(things: AsyncIterable<T>): Promise<T[]> {
   return found;
 }
 
-/** The lines of a text that comes in pieces of so many bytes. */
+/** The lines of a text that is read in pieces of so many bytes. */
 function read(format: ImportFormat, text: string, pieceSize = 7) {
   const bytes = Buffer.from(text);
   const count = Math.ceil(bytes.length / pieceSize);
@@ -24,7 +24,7 @@ const value = (number: number, fields: object) => ({ number, value: fields });
 const fault = (number: number, says: string) => ({ number, fault: expect.stringContaining(says) });
 
 describe('lines of CSV', () => {
-  it('are numbered where they end, and have what their cells hold', async () => {
+  it('are numbered where they end, and have the values of their cells', async () => {
     const text = '\ufeffkind, name ,year,genre\nalbum,Ágætis byrjun,1999,\n\n,,,\nsong,"two\nlines, ""so""",-5,Rock\n';
     expect(await read('csv', text)).toEqual([
       value(2, { kind: 'album', name: 'Ágætis byrjun', year: 1999 }),
@@ -32,13 +32,13 @@ describe('lines of CSV', () => {
     ]);
   });
 
-  it('may end as they do anywhere, each in its own way', async () => {
+  it('may end in LF, CR LF or CR, each in its own way', async () => {
     expect(await read('csv', 'kind,name\r\nalbum,A\r\nalbum,B\nalbum,C\ralbum,D')).toEqual(
       ['A', 'B', 'C', 'D'].map((name, index) => value(index + 2, { kind: 'album', name })),
     );
   });
 
-  it('keep for text what is no number', async () => {
+  it('keep text that is no number', async () => {
     const years = ['1e3', '0x10', '12.5', '', 'soon', '99999999999', ' 7 '];
     const lines = await read('csv', `kind,year\n${years.map((year) => `album,${year}\n`).join('')}`);
     expect(lines.map((line) => 'value' in line && (line.value as { year?: unknown }).year)).toEqual(
@@ -46,7 +46,7 @@ describe('lines of CSV', () => {
     );
   });
 
-  it('are bad where a cell is in no column, and the next are read all the same', async () => {
+  it('are bad when a cell has no column, and the next lines are read all the same', async () => {
     expect(await read('csv', 'kind,name\nalbum,A,1\nalbum,5" vinyl\n')).toEqual([
       fault(2, 'does not name'),
       value(3, { kind: 'album', name: '5" vinyl' }),
@@ -57,7 +57,7 @@ describe('lines of CSV', () => {
     ]);
   });
 
-  it('may end before the cells that are empty, and behind them', async () => {
+  it('may leave out empty cells at the end, or have too many', async () => {
     const text = 'kind,name,year,duration,,\nalbum\nalbum,A\nalbum,B,1\nalbum,C,1,,,\nalbum,D,1,,,, ,\n';
     expect(await read('csv', text)).toEqual([
       value(2, { kind: 'album' }),
@@ -96,7 +96,7 @@ describe('lines of CSV', () => {
     expect(lines.slice(0, -1).map((each) => 'value' in each && each.number)).toEqual(others);
   });
 
-  it('are bad for each quote that is not closed, and of the others none is lost', async () => {
+  it('are bad for each quote that is not closed, and no other line is lost', async () => {
     const good = 'song,Yes\n'.repeat(4_000);
     const lines = await read('csv', `kind,title\nsong,"Lost\n${good}song,"Lost\nsong,"Yes"\nsong,"Lost`, 2_048);
     expect(lines.filter((line) => 'fault' in line).map(({ number }) => number)).toEqual([2, 4_003, 4_005]);
@@ -105,13 +105,13 @@ describe('lines of CSV', () => {
     );
   });
 
-  it('do not become one title with the next line, of which a quote comes first', async () => {
+  it('do not become one title with a next line that begins with a quote', async () => {
     const text = 'kind,title,year,genre,performer\nsong,"Lost,2001,Rock,A\nsong,"Yes",2002,Pop,B\n';
     const next = { kind: 'song', title: 'Yes', year: 2002, genre: 'Pop', performer: 'B' };
     expect(await read('csv', text)).toEqual([value(3, next), fault(2, 'not closed')]);
   });
 
-  it('have quotes as they are, within a cell or behind one', async () => {
+  it('keep quotes within or behind a cell', async () => {
     expect(await read('csv', 'kind,name\nalbum,"A" side\nalbum,5"\nalbum,"""B""\n"\n')).toEqual([
       value(2, { kind: 'album', name: '"A" side' }),
       value(3, { kind: 'album', name: '5"' }),
@@ -119,7 +119,7 @@ describe('lines of CSV', () => {
     ]);
   });
 
-  it('are the same wherever a piece for the parser ends', async () => {
+  it('are the same for any pieces that the parser gets', async () => {
     for (let length = 2_030; length <= 2_060; length++) {
       const pad = 'x'.repeat(length - 'kind,name\r\nalbum,\r\n'.length);
       const text = `kind,name\r\nalbum,${pad}\r\n"album","é""\r\n"\r\nalbum,"ö\r\nalbum,"ü"`;
@@ -132,7 +132,7 @@ describe('lines of CSV', () => {
     }
   });
 
-  it('are counted as an editor counts them, also within cells', async () => {
+  it('are counted as by an editor, also within cells', async () => {
     const ends = ['\r\n', '\n', '\r'];
     const cell = ends.map((end) => `x${end}`).join('');
     const text = ends.map((end) => `album,"${cell}"${end}`).join('');
@@ -142,7 +142,7 @@ describe('lines of CSV', () => {
     expect(countLines('ndjson', '[1]\r\n[\r2]\n')).toBe(3);
   });
 
-  it('leave turns of the event loop to others, however many are bad', async () => {
+  it('do not block the event loop, also when many are bad', async () => {
     const reading = all(linesOf('csv', Readable.from([Buffer.from(`kind,name\n${'a\n'.repeat(5_000)}`)])));
     let [turns, isOver] = [0, false];
     const ended = reading.then((lines) => ((isOver = true), lines));
@@ -151,7 +151,7 @@ describe('lines of CSV', () => {
     expect(turns).toBeGreaterThanOrEqual(5);
   });
 
-  it('fail with what they are read from', async () => {
+  it('fail when reading their source fails', async () => {
     const broken = Readable.from(
       (function* () {
         yield Buffer.from('kind,name\nalbum,A\n');
@@ -173,7 +173,7 @@ describe('lines of NDJSON', () => {
     ]);
   });
 
-  it('are not read when they are longer than an album or a song can be', async () => {
+  it('are bad when they are longer than any album or song', async () => {
     const long = '['.repeat(65_537);
     expect(await read('ndjson', `[1]\n${long}\n[2]\n${long}`, 1_000)).toEqual([
       value(1, [1]),
@@ -184,7 +184,7 @@ describe('lines of NDJSON', () => {
   });
 });
 
-/** Values at the edges of what the fields hold. */
+/** Values at the limits of the fields. */
 const TEXTS = [
   ...[
     'a',
@@ -203,7 +203,7 @@ const NUMBERS = [0, -1, 2 ** 31 - 1, -(2 ** 31), 2 ** 31, -(2 ** 31) - 1, 1.5, 1
 const ALBUM = { name: 'Viva la Vida', year: 2008 };
 const SONG = { title: 'Yes', year: 2008, genre: 'Indie', performer: 'Coldplay' };
 
-/** The body with each field in turn left out, or one of the edges. */
+/** The body with each field in turn left out or at one of its limits. */
 const variants = (body: Record<string, unknown>, more: Record<string, unknown> = {}) => [
   ...Object.keys(body).map((field) => ({ ...body, [field]: undefined })),
   ...Object.entries({ ...body, ...more }).flatMap(([field, usual]) =>
@@ -213,16 +213,16 @@ const variants = (body: Record<string, unknown>, more: Record<string, unknown> =
   { ...body, unknown: 1 },
 ];
 
-describe('what a line may say', () => {
+describe('a line', () => {
   it.each([
     ['album', '/albums', variants(ALBUM)],
     ['song', '/songs', variants(SONG, { duration: 120 })],
-  ])('of an %s is what a request may', async (kind, url, bodies) => {
+  ])('of an %s accepts what a request accepts', async (kind, url, bodies) => {
     const { app } = httpApp();
     const byHttp: number[] = [];
     for (const payload of bodies) byHttp.push((await app.inject({ method: 'POST', url, payload })).statusCode);
     await app.close();
-    // As the request has them: JSON has no undefined.
+    // As in a request: JSON has no undefined.
     const lines = bodies.map((body) => detailsOf({ kind, ...(JSON.parse(JSON.stringify(body)) as object) }));
     expect(lines.map((said) => (typeof said === 'string' ? 400 : 201))).toEqual(byHttp);
     expect(new Set(byHttp)).toEqual(new Set([201, 400]));
@@ -238,32 +238,33 @@ describe('what a line may say', () => {
     [{ kind: 'album', ...ALBUM, title: 'Yes' }, 'title is not known here'],
     [{ kind: 'song', ...SONG, year: '2008' }, 'year must be a whole number of at most 32 bits'],
     [{ kind: 'song', ...SONG, album: 'x\0' }, 'album must not contain NUL or half a surrogate pair'],
-  ])('%j is told apart: %s', (line, says) => {
+  ])('%j gets the message: %s', (line, says) => {
     expect(detailsOf(line)).toBe(says);
   });
 });
 
 const JOB = 'job-00000000000000000000000000000001';
 
-async function entries(...values: object[]): Promise<Entry[]> {
+async function entries(...values: object[]): Promise<ImportEntry[]> {
   const lines = values.map((each, index) => value(index + 1, each));
   return all(entriesOf(JOB, Readable.from(lines) as AsyncIterable<{ number: number; value: unknown }>));
 }
 
 const album = (name: string) => ({ kind: 'album', name, year: 2008 });
 const song = (named?: string) => ({ kind: 'song', ...SONG, ...(named !== undefined && { album: named }) });
-const idOf = (entry?: Entry) => (entry?.kind === 'album' ? `album-${entry.commandId.replaceAll('-', '')}` : 'none');
-const albumIdOf = (entry?: Entry) => (entry?.kind === 'song' ? entry.details.albumId : entry);
+const idOf = (entry?: ImportEntry) =>
+  entry?.kind === 'album' ? `album-${entry.commandId.replaceAll('-', '')}` : 'none';
+const albumIdOf = (entry?: ImportEntry) => (entry?.kind === 'song' ? entry.details.albumId : entry);
 
 describe('the entries of an import', () => {
-  it('have names that are the same every time, and others in another job', async () => {
+  it('have the same command ids in each attempt, and others in another job', async () => {
     const [[one], [again]] = [await entries(album('A')), await entries(album('A'))];
     const [other] = await all(entriesOf(`${JOB}2`, Readable.from([value(1, album('A'))])));
     expect(idOf(again)).toBe(idOf(one));
     expect(idOf(other)).not.toBe(idOf(one));
   });
 
-  it('find albums by name in the lines above, of several the last', async () => {
+  it('find the last album of a name in the lines above', async () => {
     const found = await entries(album('A'), song('A'), album('A'), album('B'), song('A'), song('B'), song());
     const [first, ofFirst, second, b, ofSecond, ofB, alone] = found;
     expect([ofFirst, ofSecond, ofB, alone].map(albumIdOf)).toEqual([idOf(first), idOf(second), idOf(b), null]);
@@ -280,13 +281,13 @@ describe('the entries of an import', () => {
     expect(albumIdOf(ofAbove)).toBe(idOf(above));
   });
 
-  it('find the album that is spelled so before others that are compared as the same', async () => {
+  it('prefer the album with the same spelling', async () => {
     const [live, , ofLive, ofNone] = await entries(album('Live'), album('LIVE'), song('Live'), song('live'));
     expect(albumIdOf(ofLive)).toBe(idOf(live));
     expect(albumIdOf(ofNone)).not.toBe(idOf(live));
   });
 
-  it('find any album by its id, and none below', async () => {
+  it('find any album by its id, and none in the lines below', async () => {
     const id = 'album-0199d3e8f5c7a40b2f10c9a4e6d1b77f';
     const [byId, above] = await entries(song(id), song('A'), album('A'));
     expect(albumIdOf(byId)).toBe(id);

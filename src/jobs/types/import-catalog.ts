@@ -8,18 +8,18 @@ import { filesUnavailable } from '../../providers/files/failure.ts';
 import { storable } from '../../text.ts';
 import type { Items } from '../items.ts';
 import { JobFailure, type JobOutcome, type JobType, type JobServices, type Work } from '../job-type.ts';
-import { type Entry, entriesOf } from './import-entries.ts';
+import { type ImportEntry, entriesOf } from './import-entries.ts';
 import { COLUMNS, countLines, headerFault, linesOf } from './import-lines.ts';
 
-const MOST_BYTES = 5_242_880;
-const MOST_LINES = 100_000;
-const AT_ONCE = 16;
+const MAX_BYTES = 5_242_880;
+const MAX_LINES = 100_000;
+const CONCURRENCY = 16;
 
 const FORMAT = z.enum(['csv', 'ndjson'], { error: 'must be csv or ndjson' });
 
-/** For the page of the API. */
+/** Text for the API page. */
 export const IMPORT_RULES =
-  `At most 5 MiB and ${MOST_LINES} lines, each an album or a song: one JSON object in each line (\`ndjson\`), or CSV whose first line ` +
+  `At most 5 MiB and ${MAX_LINES} lines, each an album or a song: one JSON object in each line (\`ndjson\`), or CSV whose first line ` +
   `names its columns. Columns of CSV, in any order, and keys of the objects: ${COLUMNS.join(', ')}. \`kind\` is \`album\` or \`song\`. ` +
   'An album has `name` and `year`; a song has `title`, `year`, `genre`, `performer`, and may have `duration` (seconds) ' +
   'and `album`: the name of an album in a line above, of several the last, or the id of any album. A name that is spelled in no line ' +
@@ -30,15 +30,15 @@ export const IMPORT_RULES =
   'Names of columns may be in any case. Empty cells at the end of a line may be missing, or be too many.';
 
 const payload = z
-  .strictObject({ format: FORMAT, data: storable(MOST_BYTES) })
+  .strictObject({ format: FORMAT, data: storable(MAX_BYTES) })
   .superRefine(({ format, data }, { addIssue }) => {
     const fault = faultOf(format, data);
     if (fault !== undefined) addIssue({ code: 'custom', path: ['data'], message: fault });
   });
 
 function faultOf(format: z.output<typeof FORMAT>, data: string): string | undefined {
-  if (Buffer.byteLength(data) > MOST_BYTES) return `must have at most ${MOST_BYTES} bytes`;
-  if (countLines(format, data) > MOST_LINES) return `must have at most ${MOST_LINES} lines`;
+  if (Buffer.byteLength(data) > MAX_BYTES) return `must have at most ${MAX_BYTES} bytes`;
+  if (countLines(format, data) > MAX_LINES) return `must have at most ${MAX_LINES} lines`;
   return format === 'csv' ? headerFault(data) : undefined;
 }
 
@@ -55,26 +55,26 @@ export const importCatalog: JobType<z.output<typeof payload>> = {
   payload,
   backoff: 'exponential',
   async plan({ format, data }, { jobId, files }) {
-    // Another file for another body under the same key.
+    // The name depends on the data too, because another body may come under the same idempotency key.
     const stored = `imports/${jobId}.${hash('sha256', data, 'hex').slice(0, 16)}.${format}`;
     await files.put(stored, Buffer.from(data), MEDIA_TYPES[format]).catch(filesUnavailable);
-    // Bad lines are items, which belong to a payload.
+    // Bad lines become items, which need a payload.
     return { parameters: { format, stored, lines: countLines(format, data) }, payload: {} };
   },
-  async work(work, tools) {
+  async work(work, services) {
     const { format, stored, lines } = parameters.parse(work.parameters);
     const reports = await reportsOf(work.items);
-    const file = await tools.files.open(stored);
-    if (!file) throw new JobFailure('never', 'PAYLOAD_LOST', 'what was to be imported is not kept any more');
+    const file = await services.files.open(stored);
+    if (!file) throw new JobFailure('permanent', 'PAYLOAD_LOST', 'the data of the import is not stored any more');
     const entries = entriesOf(work.jobId, linesOf(format, await file.read()));
     const counts = { album: 0, song: 0, bad: 0 };
-    await severalAtOnce(entries, async (entry) => {
+    await forEachConcurrently(entries, async (entry) => {
       work.signal.throwIfAborted();
       await work.mustBeAllowed();
-      const fault = await importEntry(entry, work, tools);
+      const fault = await importEntry(entry, work, services);
       await reports.settle(entry.line, fault);
       counts[fault === undefined ? entry.kind : 'bad']++;
-      // How many lines are blank, or parts of others, turns out at the end.
+      // The number of blank lines and of lines within cells is known only at the end.
       await work.progress({ done: counts.album + counts.song, total: lines, failed: counts.bad });
     });
     return outcomeOf(counts);
@@ -83,44 +83,47 @@ export const importCatalog: JobType<z.output<typeof payload>> = {
 
 const MEDIA_TYPES = { csv: 'text/csv', ndjson: 'application/x-ndjson' };
 
-function outcomeOf({ album: albums, song: songs, bad }: Record<Entry['kind'], number>): JobOutcome {
+function outcomeOf({ album: albums, song: songs, bad }: Record<ImportEntry['kind'], number>): JobOutcome {
   const done = albums + songs;
   return { done, total: done + bad, failed: bad, result: { albums, songs, bad } };
 }
 
-/** Rejects with the first failure, once nothing runs any more. */
-async function severalAtOnce<T>(things: AsyncGenerator<T, void>, act: (thing: T) => Promise<void>): Promise<void> {
+/** Rejects with the first failure, once nothing runs. */
+async function forEachConcurrently<T>(
+  things: AsyncGenerator<T, void>,
+  act: (thing: T) => Promise<void>,
+): Promise<void> {
   const one = async () => {
     for await (const thing of things) await act(thing);
   };
-  const ended = await Promise.allSettled(Array.from({ length: AT_ONCE }, one));
+  const ended = await Promise.allSettled(Array.from({ length: CONCURRENCY }, one));
   const failed = ended.find(({ status }) => status === 'rejected');
   if (failed) throw (failed as PromiseRejectedResult).reason;
 }
 
-/** Says of lines that they are bad. Those that were, and are tried again, are items already. */
+/** Settles lines. A bad line of an earlier attempt is an item already; any other bad line becomes one. */
 async function reportsOf(items: Items) {
-  const again = new Set((await items.due(MOST_LINES)).map(({ index }) => index));
+  const retried = new Set((await items.due(MAX_LINES)).map(({ index }) => index));
   return {
     async settle(line: number, fault: string | undefined): Promise<void> {
-      if (!again.has(line)) return fault === undefined ? undefined : items.report(line, fault);
+      if (!retried.has(line)) return fault === undefined ? undefined : items.report(line, fault);
       return fault === undefined ? items.done(line) : items.failed(line, fault);
     },
   };
 }
 
-/** Resolves with what is wrong with the line, if anything is. */
-async function importEntry(entry: Entry, work: Work, tools: JobServices): Promise<string | undefined> {
+/** Resolves to what is wrong with the line; undefined when it was imported. */
+async function importEntry(entry: ImportEntry, work: Work, services: JobServices): Promise<string | undefined> {
   if (entry.kind === 'bad') return entry.fault;
   try {
-    await (entry.kind === 'album' ? importAlbum(entry, work, tools) : importSong(entry, work, tools));
+    await (entry.kind === 'album' ? importAlbum(entry, work, services) : importSong(entry, work, services));
     return undefined;
   } catch (error) {
     return refusalOf(error);
   }
 }
 
-type Of<Kind extends Entry['kind']> = Extract<Entry, { kind: Kind }>;
+type Of<Kind extends ImportEntry['kind']> = Extract<ImportEntry, { kind: Kind }>;
 
 async function importAlbum(
   { details, settle, ...entry }: Of<'album'>,
@@ -135,12 +138,12 @@ async function importAlbum(
   }
 }
 
-async function importSong({ details, album, ...entry }: Of<'song'>, work: Work, tools: JobServices): Promise<void> {
+async function importSong({ details, album, ...entry }: Of<'song'>, work: Work, services: JobServices): Promise<void> {
   await album;
   const { albumId } = details;
   const command = { type: 'CreateSong', details } as const;
-  const context = async () => ({ albumExists: albumId === null || (await albumExists(tools.database, albumId)) });
-  await tools.commands.song({ ...addressed(entry, work), command, context });
+  const context = async () => ({ albumExists: albumId === null || (await albumExists(services.database, albumId)) });
+  await services.commands.song({ ...addressed(entry, work), command, context });
 }
 
 function addressed({ kind, commandId }: Pick<Of<'album' | 'song'>, 'kind' | 'commandId'>, { jobId, ownerId }: Work) {
@@ -148,9 +151,9 @@ function addressed({ kind, commandId }: Pick<Of<'album' | 'song'>, 'kind' | 'com
   return { stream: idFromCommand(kind, commandId), origin };
 }
 
-/** Of what would be refused every time. Throws what is to be tried again. */
+/** The message of a refusal that would come in each attempt. Throws errors that a further attempt may not meet. */
 function refusalOf(error: unknown): string {
   if (!(error instanceof AppError) || error.kind === 'unavailable') throw error;
-  if (error.kind === 'conflict') throw new JobFailure('again', error.code, error.message, { cause: error });
+  if (error.kind === 'conflict') throw new JobFailure('retryable', error.code, error.message, { cause: error });
   return error.message;
 }

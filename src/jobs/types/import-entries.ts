@@ -4,15 +4,15 @@ import { fold } from '../../text.ts';
 import { type Details, detailsOf } from './import-details.ts';
 import type { Line } from './import-lines.ts';
 
-/** What is to be done about a line. */
-export type Entry =
+/** What to do for a line. */
+export type ImportEntry =
   | {
       readonly kind: 'album';
       readonly line: number;
-      /** The same however often the line is read. */
+      /** The same in each attempt. */
       readonly commandId: string;
       readonly details: AlbumDetails;
-      /** To be called when it was imported, or was not. */
+      /** Call it once the album was imported or refused. */
       readonly settle: () => void;
     }
   | {
@@ -20,7 +20,7 @@ export type Entry =
       readonly line: number;
       readonly commandId: string;
       readonly details: SongDetails;
-      /** Resolves when its album, of a line above, was imported or not. */
+      /** Resolves when the song's album, of a line above, was imported or refused. */
       readonly album: Promise<void> | undefined;
     }
   | { readonly kind: 'bad'; readonly line: number; readonly fault: string };
@@ -33,7 +33,7 @@ interface NamedAlbum {
 /** The albums of the lines above, by name. */
 interface NamedAlbums {
   add(name: string, album: NamedAlbum): void;
-  /** The last that is spelled so; of none, the last whose name is the same when they are compared. */
+  /** The last album with this very spelling, or else the last whose name is equal when case and encoding are ignored. */
   find(name: string): NamedAlbum | undefined;
 }
 
@@ -50,8 +50,8 @@ function namedAlbums(): NamedAlbums {
 
 const ALBUM_ID = /^album-[0-9a-f]{32}$/;
 
-/** What is to be done for a job about each line. Songs find the albums of the lines above by their names. */
-export async function* entriesOf(jobId: string, lines: AsyncIterable<Line>): AsyncGenerator<Entry, void> {
+/** The entry for each line of a job. Songs find the albums of the lines above by their names. */
+export async function* entriesOf(jobId: string, lines: AsyncIterable<Line>): AsyncGenerator<ImportEntry, void> {
   const albums = namedAlbums();
   for await (const line of lines) {
     const details = 'fault' in line ? line.fault : detailsOf(line.value);
@@ -61,7 +61,7 @@ export async function* entriesOf(jobId: string, lines: AsyncIterable<Line>): Asy
   }
 }
 
-function entryOf(entry: Details, line: number, commandId: string, albums: NamedAlbums): Entry {
+function entryOf(entry: Details, line: number, commandId: string, albums: NamedAlbums): ImportEntry {
   if (entry.kind === 'album') {
     const { name, year } = entry;
     const { promise: settled, resolve: settle } = Promise.withResolvers<void>();

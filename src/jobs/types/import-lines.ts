@@ -3,14 +3,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Info, type Options, parse, type Parser } from 'csv-parse';
 import { parse as parseAtOnce } from 'csv-parse/sync';
 
-/** One line of what is imported: something, or what is wrong with it. */
+/** One line of an import: its value, or what is wrong with it. */
 export type Line =
   | { /** From 1, where it ends. */ readonly number: number; readonly value: unknown }
   | { readonly number: number; readonly fault: string };
 
 export type ImportFormat = 'csv' | 'ndjson';
 
-/** Lines as they are read; those that are blank are left out. */
+/** The lines, without blank ones. */
 export const linesOf = (format: ImportFormat, bytes: Readable): AsyncGenerator<Line, void> =>
   format === 'csv' ? csvLines(bytes) : jsonLines(bytes);
 
@@ -28,26 +28,26 @@ const CSV = {
 } satisfies Options;
 
 interface Header {
-  /** What is before the line with the names. */
+  /** What stands before the line with the names. */
   readonly preface: string;
   readonly delimiter: string;
   /** Empty for a column without a name. */
   readonly columns: readonly string[];
 }
 
-/** Those that spreadsheets write, according to the language of their user. */
+/** The delimiters that spreadsheets write, depending on the user's language. */
 const DELIMITERS = [',', ';', '\t'];
-/** A byte order mark, and a line by which Excel tells itself the delimiter. */
+/** A byte order mark, and the line in which Excel names the delimiter. */
 const PREFACE = /^\ufeff?(?:"?sep=([^"\r\n])"?[,;\t ]*(?:\r\n|\r|\n))?/iu;
-/** All names of columns and more blanks than there is a reason for. */
+/** Room for all names of columns and many blanks. */
 const HEADER_LENGTH = 1_000;
 const HEADER_BYTES = 4 * HEADER_LENGTH;
 
-/** Where no line says what the delimiter is, it is the one that makes names of columns out of the first line. */
+/** Without a line that names the delimiter, it is the one by which the first line is a list of column names. */
 function headerOf(text: string): Header | undefined {
   const beginning = text.slice(0, HEADER_LENGTH);
-  const [preface = '', said] = PREFACE.exec(beginning) ?? [];
-  for (const delimiter of said === undefined ? DELIMITERS : [said]) {
+  const [preface = '', named] = PREFACE.exec(beginning) ?? [];
+  for (const delimiter of named === undefined ? DELIMITERS : [named]) {
     const [cells = []]: string[][] = parseAtOnce(beginning.slice(preface.length), { ...CSV, delimiter, to: 1 });
     const columns = cells.map((cell) => cell.trim().toLowerCase());
     if (areColumns(columns)) return { preface, delimiter, columns };
@@ -66,7 +66,7 @@ const NO_HEADER = `must begin with a line of different names of columns, among t
 /** What is wrong with the first line of CSV, as the rest of a sentence. */
 export const headerFault = (text: string): string | undefined => (headerOf(text) ? undefined : NO_HEADER);
 
-/** How many lines a text has, those included that are blank or parts of cells. */
+/** How many lines a text has, with those that are blank or parts of cells. */
 export function countLines(format: ImportFormat, text: string): number {
   const ends = format === 'csv' ? /\r\n|\r|\n/g : /\n/g;
   let lines = 1;
@@ -88,10 +88,10 @@ async function* csvLines(bytes: Readable): AsyncGenerator<Line, void> {
   const body = whole.subarray(start);
   const unclosed = unclosedQuotes(body, Buffer.from(delimiter));
   const lineOf = lineCounter(whole);
-  // The parser would make an error, which costs 50 µs, of each line that is not as long as its first: each is its first.
+  // The parser makes an error, which costs 50 µs, for each line that is not as long as the first. Resetting the count makes each line the first.
   const on_record = (record: string[]) => (Object.assign(parser.info, { records: 0 }), record);
   const parser: Parser = parse({ ...CSV, delimiter, info: true, on_record });
-  pipeline(inTurns(withoutUnclosed(body, unclosed)), parser, () => undefined); // its reader is told
+  pipeline(inTurns(withoutUnclosed(body, unclosed)), parser, () => undefined); // the reader of the parser gets its errors
   let isHeader = true;
   for await (const { info, record } of parser as AsyncIterable<CsvRecord>) {
     if (!isHeader) yield csvLine(columns, record, lineOf(start + info.bytes - 1));
@@ -105,7 +105,7 @@ const UNCLOSED = 'A quote that begins in this line is not closed.';
 
 const [LF, CR, QUOTE] = [10, 13, 34];
 
-/** Places of bytes: where a record begins, a quote in it that is not closed, and the end of the line with that quote. */
+/** Byte offsets: the beginning of a record, a quote in it that is not closed, and the end of the line with that quote. */
 interface Unclosed {
   readonly record: number;
   readonly quote: number;
@@ -113,8 +113,8 @@ interface Unclosed {
 }
 
 /**
- * The parser would close such a quote with the opening one of a later cell, and take all lines between into one cell. No byte
- * is looked at more than twice: the quote where the search ended is the next that may not be closed.
+ * Finds quotes that are not closed. The parser would close such a quote with the opening one of a later cell, and read all lines between as
+ * one cell. No byte is read more than twice, because the quote where a search ended is the next that may not be closed.
  */
 function unclosedQuotes(bytes: Buffer, delimiter: Buffer): Unclosed[] {
   const unclosed: Unclosed[] = [];
@@ -129,14 +129,14 @@ function unclosedQuotes(bytes: Buffer, delimiter: Buffer): Unclosed[] {
   return unclosed;
 }
 
-/** Within one line any quote closes a cell, as for the parser; in a later line only one at the end of a cell. */
+/** In the same line any quote closes a cell, as for the parser. In a later line only a quote at the end of a cell does. */
 function closingQuote(bytes: Buffer, opening: number, delimiter: Buffer): number | undefined {
   let isInLine = true;
   for (let at = opening + 1; at < bytes.length; at++) {
     if (isEnd(bytes[at])) isInLine = false;
     if (bytes[at] !== QUOTE) continue;
     if (bytes[at + 1] !== QUOTE) return isInLine || endsCell(bytes, at, delimiter) ? at : undefined;
-    at++; // a quote that is doubled
+    at++; // a doubled quote
   }
   return undefined;
 }
@@ -157,14 +157,14 @@ function endOfLine(bytes: Buffer, start: number): number {
   return at;
 }
 
-/** Blank lines are in their place, so that what follows stays in its own. An LF would be one end with a CR before it. */
+/** Replaces such records by blank lines, so that line numbers stay the same. It writes CR, because an LF after a CR would be part of one line end. */
 function withoutUnclosed(bytes: Buffer, unclosed: readonly Unclosed[]): Buffer {
   const rest = Buffer.from(bytes);
   for (const { record, end } of unclosed) rest.fill(CR, record, end);
   return rest;
 }
 
-/** Tells in which line a byte is, of bytes that are asked for in their order. The parser counts an end within quotes twice if it is CR LF. */
+/** Returns the line of a byte; bytes must be asked for in ascending order. The parser's own count is wrong for CR LF within quotes. */
 function lineCounter(bytes: Buffer): (at: number) => number {
   let [line, seen] = [1, 0];
   return (at) => {
@@ -175,7 +175,7 @@ function lineCounter(bytes: Buffer): (at: number) => number {
 
 const PIECE_BYTES = 2_048;
 
-/** Small pieces, each in a turn of its own of the event loop: the parser parses what it gets at once. */
+/** Small pieces, each in its own turn of the event loop, because the parser parses synchronously what it gets. */
 async function* inTurns(bytes: Buffer): AsyncGenerator<Buffer, void> {
   for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
     yield bytes.subarray(at, at + PIECE_BYTES);
@@ -192,7 +192,7 @@ const UNNAMED = 'It has a cell in a column that the first line does not name.';
 
 const NUMBERS = ['year', 'duration'];
 
-/** As it would be in JSON: an empty cell is nothing, as is one that is missing. */
+/** The value as in JSON. An empty or missing cell is no field. */
 function valueOf(columns: readonly string[], cells: readonly string[]): Record<string, unknown> {
   const filled = columns.flatMap((column, index) => {
     const cell = column === '' ? '' : (cells[index] ?? '');
@@ -211,11 +211,11 @@ async function* jsonLines(bytes: Readable): AsyncGenerator<Line, void> {
   }
 }
 
-/** Of a line of JSON, and more than an album or a song can have. */
-const LINE_LENGTH = 65_536;
+/** The longest line of JSON, which is longer than any album or song. */
+const MAX_LINE_LENGTH = 65_536;
 
 function jsonLine(number: number, line: string): Line {
-  if (line.length > LINE_LENGTH) return { number, fault: `It has more than ${LINE_LENGTH} characters.` };
+  if (line.length > MAX_LINE_LENGTH) return { number, fault: `It has more than ${MAX_LINE_LENGTH} characters.` };
   try {
     return { number, value: JSON.parse(line) as unknown };
   } catch {
@@ -227,7 +227,7 @@ async function* textLines(bytes: Readable): AsyncGenerator<string, void> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of bytes as AsyncIterable<Buffer>) {
-    // What is left of a long line is not searched again with each chunk.
+    // Only the new chunk is searched, not the rest of a long line again.
     const [first = '', ...others] = decoder.decode(chunk, { stream: true }).split('\n');
     const lines = [rest + first, ...others];
     rest = lines.pop() ?? '';

@@ -1,7 +1,7 @@
 import { csvLine } from '../csv.ts';
 import type { PlaylistSong, Share, Snapshot } from './report-snapshot.ts';
 
-/** A way to write a report down, in pieces. */
+/** Writes a report in pieces. */
 export interface ReportFormat {
   readonly mediaType: string;
   pieces(snapshot: Snapshot): AsyncGenerator<string, void>;
@@ -12,7 +12,7 @@ export const REPORT_FORMATS: Readonly<Record<'json' | 'csv', ReportFormat>> = {
   csv: { mediaType: 'text/csv; charset=utf-8', pieces: csvPieces },
 };
 
-/** Without a byte order mark Excel takes UTF-8 for the code page of its computer. */
+/** Without a byte order mark Excel reads UTF-8 in the code page of its computer. */
 const BYTE_ORDER_MARK = '\ufeff';
 
 async function* jsonPieces({ catalog, playlists }: Snapshot): AsyncGenerator<string, void> {

@@ -1,10 +1,10 @@
 import { type Client, type Database, transaction } from '../../postgres/pool.ts';
 import { IN_PLAYLIST, PLAYLIST_ORDER } from '../../projections/playlist-entries.ts';
 
-/** What there was at one moment. */
+/** The data at one moment. */
 export interface Snapshot {
   readonly catalog: Catalog;
-  /** Songs of the owner's playlists by playlist, in playlist order, in chunks; a playlist without any has one row without. */
+  /** Songs of the owner's playlists by playlist, in playlist order, in chunks. An empty playlist has one row without a song. */
   readonly playlists: AsyncIterable<readonly PlaylistSong[]>;
 }
 
@@ -13,7 +13,7 @@ export interface Catalog {
   readonly takenAt: string;
   readonly albums: number;
   readonly songs: number;
-  /** Those with the most songs, as years and performers. */
+  /** Those with the most songs, as are years and performers. */
   readonly genres: readonly Share<string>[];
   readonly years: readonly Share<number>[];
   readonly performers: readonly Share<string>[];
@@ -27,33 +27,33 @@ export interface Share<Name> {
 export interface PlaylistSong {
   readonly playlistId: string;
   readonly playlist: string;
-  /** In the playlist. */
+  /** How many songs the playlist has. */
   readonly songs: number;
   readonly collaborators: number;
-  /** From 1; null when it has no song. */
+  /** From 1; null when the playlist is empty. */
   readonly position: number | null;
   readonly songId: string;
   readonly title: string;
   readonly performer: string;
 }
 
-const COMMONEST = 100;
+const MAX_SHARES = 100;
 const CHUNK = 500;
 
-/** Keys find nothing where all is counted. */
+/** The pool prefers indexes, which do not help where all rows are counted. */
 const BEGIN = `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL enable_seqscan = on;
   SET LOCAL enable_hashjoin = on; SET LOCAL plan_cache_mode = force_custom_plan`;
 
-/** Lets `look` see the catalog, and an account's playlists, as they are now, however long it takes. */
+/** Calls `read` with the catalog and an account's playlists as they are now, however long it reads. */
 export const atOneMoment = <T>(
   database: Database,
   ownerId: string,
-  look: (snapshot: Snapshot) => Promise<T>,
+  read: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> =>
   database.use((client) =>
     transaction(client, async () => {
       await client.query(BEGIN);
-      return look({ catalog: await catalogOf(client), playlists: playlistsOf(client, ownerId) });
+      return read({ catalog: await catalogOf(client), playlists: playlistsOf(client, ownerId) });
     }),
   );
 
@@ -74,12 +74,12 @@ async function catalogOf(client: Client): Promise<Catalog> {
 
 async function sharesOf<Name>(client: Client, column: 'genre' | 'year' | 'performer'): Promise<Share<Name>[]> {
   const { rows } = await client.query<Share<Name>>(
-    `SELECT ${column} AS name, count(*) AS songs FROM songs GROUP BY name ORDER BY songs DESC, name LIMIT ${COMMONEST}`,
+    `SELECT ${column} AS name, count(*) AS songs FROM songs GROUP BY name ORDER BY songs DESC, name LIMIT ${MAX_SHARES}`,
   );
   return rows;
 }
 
-/** Counted once for each playlist, not for each of its songs. */
+/** Counts once for each playlist, not for each of its songs. */
 const PLAYLISTS = `WITH mine AS MATERIALIZED (
     SELECT id, name, entries_version, (SELECT count(*) FROM collaborations WHERE playlist_id = p.id) AS collaborators,
       (SELECT count(*) FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE ${IN_PLAYLIST}) AS songs

@@ -26,7 +26,7 @@ const rowsOf = ({ name, collaborators, songs }: Given, index: number): PlaylistS
   return songs.map((song, n) => ({ ...about, position: n + 1, songId: `song-${n}`, ...song }));
 };
 
-/** What is written of them, whose rows come in chunks of that size. */
+/** The report on them, from rows in chunks of that size. */
 async function written(format: 'json' | 'csv', given: readonly Given[], chunk = 2): Promise<string> {
   const rows = given.flatMap(rowsOf);
   const count = Math.ceil(rows.length / chunk);
@@ -57,7 +57,7 @@ const MORNING: Given = {
 const EMPTY: Given = { name: 'Empty', collaborators: 0, songs: [] };
 
 describe('a report as JSON', () => {
-  it('has all that there was, whatever is called what, and in whatever chunks it comes', async () => {
+  it('contains everything, for any names and any chunks', async () => {
     await fc.assert(
       fc.asyncProperty(playlists, chunkSize, async (given, chunk) => {
         const expected = given.map(({ songs, ...about }, index) => ({
@@ -99,7 +99,7 @@ describe('a report as CSV', () => {
     );
   });
 
-  it('can be read again, whatever is called what, and in whatever chunks it comes', async () => {
+  it('can be read back, for any names and any chunks', async () => {
     await fc.assert(
       fc.asyncProperty(playlists, chunkSize, async (given, chunk) => {
         const lines: Record<string, string>[] = parse(await written('csv', given, chunk), { bom: true, columns: true });

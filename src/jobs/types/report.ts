@@ -12,15 +12,15 @@ const payload = z.strictObject({
   format: z.enum(['json', 'csv'], { error: 'must be json or csv' }).default('json'),
 });
 
-/** Says what its owner's playlists and the catalog look like at one moment. */
+/** Reports the owner's playlists and the catalog as they are at one moment. */
 export const report: JobType<z.output<typeof payload>> = {
   name: 'report',
-  access: 'everybody',
+  access: 'users',
   usesFiles: true,
   payload,
   backoff: 'exponential',
   plan: (parameters) => ({ parameters }),
-  work: (work, tools) => onScratch(work, tools, (file) => make(work, tools, file)),
+  work: (work, services) => onScratch(work, services, (file) => make(work, services, file)),
 };
 
 async function make(work: Work, { database, files, claim }: JobServices, file: string): Promise<JobOutcome> {
@@ -34,7 +34,7 @@ async function make(work: Work, { database, files, claim }: JobServices, file: s
   return { file: { stored, name: `report.${format}`, kind: 'report', mediaType, size }, result: { albums, songs } };
 }
 
-/** Each holds a connection for as long as it is written, and others need them, too. */
+/** One report at a time, because each holds a connection while it is written. */
 const inTurn = createQueues();
 
 function write(

@@ -1,14 +1,14 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { remembered } from '../guarded-files.ts';
+import { markAndRethrow } from '../guarded-files.ts';
 import type { JobServices, Work } from '../job-type.ts';
 
-/** No attempt takes so long. */
-const LEFT_BEHIND_AFTER_MS = 86_400_000;
+/** A file this old is left over, because no attempt takes so long. */
+const LEFT_OVER_AFTER_MS = 86_400_000;
 
 /**
- * Gives a path on this machine to make a file at, which is gone from there afterwards. So are those that earlier attempts of
- * the job left behind, when their process was killed, and those of jobs that nobody went on with.
+ * Calls `make` with a path on this machine, and deletes the file there afterwards. It first deletes what earlier attempts of the job left
+ * behind when their process was killed, and old files of jobs that no worker here went on with.
  */
 export async function onScratch<T>(
   { jobId, attempt }: Pick<Work, 'jobId' | 'attempt'>,
@@ -16,26 +16,26 @@ export async function onScratch<T>(
   make: (file: string) => Promise<T>,
 ): Promise<T> {
   await clear(scratch, jobId);
-  // A worker that was frozen and is alive again may still write what its attempt is called.
+  // A worker that was frozen may still write to the file of its own, earlier attempt.
   const file = path.join(scratch, `${jobId}.${attempt}`);
   try {
-    return await make(file).catch(remembered); // a disk that is full here is no attempt either
+    return await make(file).catch(markAndRethrow); // a full disk is an outage, so it does not count as an attempt
   } finally {
     await rm(file, { force: true });
   }
 }
 
-const OURS = /^job-[\da-f]+\.\d+$/;
+const SCRATCH_NAME = /^job-[\da-f]+\.\d+$/;
 
 async function clear(scratch: string, jobId: string): Promise<void> {
   for (const name of await readdir(scratch)) {
-    if (!OURS.test(name)) continue;
+    if (!SCRATCH_NAME.test(name)) continue;
     const file = path.join(scratch, name);
     if (name.startsWith(`${jobId}.`) || (await isOld(file))) await rm(file, { force: true });
   }
 }
 
 async function isOld(file: string): Promise<boolean> {
-  const found = await stat(file).catch(() => undefined); // by now somebody else has it cleared away
-  return found !== undefined && Date.now() - found.mtimeMs > LEFT_BEHIND_AFTER_MS;
+  const found = await stat(file).catch(() => undefined); // another worker may have deleted it by now
+  return found !== undefined && Date.now() - found.mtimeMs > LEFT_OVER_AFTER_MS;
 }

@@ -26,7 +26,12 @@ async function openFileMail(directory: string, from: string): Promise<MailProvid
       const bytes = await compose(mail, from);
       if (signal.aborted) throw aborted(signal);
       await putDurably(file, bytes).catch((error: unknown) => {
-        throw new ProviderError('again', 'MAIL_NOT_WRITTEN', `The mail cannot be written: ${reasonOf(error)}`, error);
+        throw new ProviderError(
+          'retryable',
+          'MAIL_NOT_WRITTEN',
+          `The mail cannot be written: ${reasonOf(error)}`,
+          error,
+        );
       });
       return file;
     },

@@ -40,7 +40,7 @@ describe('a public address', () => {
   it.each([true, false])('is required of the addresses of a name (all: %s)', async (all) => {
     const { promise, resolve } = Promise.withResolvers<unknown>();
     lookupPublic('localhost', { all }, (...answer) => resolve(answer));
-    expect(await promise).toEqual([expect.objectContaining({ kind: 'again', code: 'MAIL_WEBHOOK_PRIVATE' }), '']);
+    expect(await promise).toEqual([expect.objectContaining({ kind: 'retryable', code: 'MAIL_WEBHOOK_PRIVATE' }), '']);
   });
 });
 

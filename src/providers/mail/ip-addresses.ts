@@ -49,4 +49,4 @@ function failureOf(host: string, addresses: readonly LookupAddress[]): Error | u
 }
 
 const notPublic = (host: string) =>
-  new ProviderError('again', 'MAIL_WEBHOOK_PRIVATE', `${host} is not a public address.`);
+  new ProviderError('retryable', 'MAIL_WEBHOOK_PRIVATE', `${host} is not a public address.`);

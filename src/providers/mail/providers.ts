@@ -36,7 +36,7 @@ export async function openMail(
     ...config.mail,
     async send(name, mail, signal) {
       const provider = opened.get(name);
-      if (!provider) throw new ProviderError('never', 'MAIL_PROVIDER', `No mail provider is called ${name}.`);
+      if (!provider) throw new ProviderError('permanent', 'MAIL_PROVIDER', `No mail provider is called ${name}.`);
       if (isStopped) throw stopped();
       if (signal.aborted) throw aborted(signal);
       return provider.send(mustBeSendable(mail), signal);

@@ -18,7 +18,7 @@ interface Failure extends Error {
 const asFailure = (error: unknown): Failure =>
   typeof error === 'object' && error !== null && 'message' in error ? (error as Failure) : new Error(String(error));
 
-const again = (code: string, failure: Failure) => new ProviderError('again', code, messageOf(failure), failure);
+const again = (code: string, failure: Failure) => new ProviderError('retryable', code, messageOf(failure), failure);
 
 /** Failures at several addresses of a host come as one AggregateError, which has a code and no message. */
 const messageOf = ({ message, code = 'unknown' }: Failure) => withoutAddresses(message || code);
@@ -44,8 +44,8 @@ export function failureOfSending(error: unknown): ProviderError {
   if (LOGIN.includes(responseCode)) return again('MAIL_LOGIN', failure);
   if (isAboutSender(failure)) return again('MAIL_SENDER', failure);
   if (isAboutService(failure)) return again('MAIL_REFUSED_FOR_NOW', failure);
-  if (isAboutMail(failure)) return new ProviderError('never', 'MAIL_REFUSED', messageOf(failure), failure);
-  if (isPutOff(failure)) return new ProviderError('later', 'MAIL_DEFERRED', messageOf(failure), failure);
+  if (isAboutMail(failure)) return new ProviderError('permanent', 'MAIL_REFUSED', messageOf(failure), failure);
+  if (isPutOff(failure)) return new ProviderError('deferred', 'MAIL_DEFERRED', messageOf(failure), failure);
   return failureOfConnecting(error);
 }
 

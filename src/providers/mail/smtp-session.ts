@@ -102,4 +102,4 @@ function stepsOf(connection: SMTPConnection) {
   return { step, end };
 }
 
-export const tooLate = (message: string) => new ProviderError('again', 'MAIL_TIMEOUT', message);
+export const tooLate = (message: string) => new ProviderError('retryable', 'MAIL_TIMEOUT', message);

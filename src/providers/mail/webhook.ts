@@ -117,15 +117,15 @@ function judge(status: number, target: URL): string {
   const isOurs = status >= 400 && status < 500 && status !== 408 && status !== 429;
   const message = `${target.host} answered ${status}.`;
   throw isOurs
-    ? new ProviderError('never', 'MAIL_REFUSED', message)
-    : new ProviderError('again', 'MAIL_REFUSED_FOR_NOW', message);
+    ? new ProviderError('permanent', 'MAIL_REFUSED', message)
+    : new ProviderError('retryable', 'MAIL_REFUSED_FOR_NOW', message);
 }
 
 function failureOf(error: unknown, isLate: boolean): ProviderError {
   if (error instanceof ProviderError) return error;
-  if (isLate) return new ProviderError('again', 'MAIL_TIMEOUT', 'The webhook took too long.', error);
+  if (isLate) return new ProviderError('retryable', 'MAIL_TIMEOUT', 'The webhook took too long.', error);
   const reason = reasonOf(error) || (error as NodeJS.ErrnoException).code; // an AggregateError has no message
-  return new ProviderError('again', 'MAIL_UNREACHABLE', `The webhook cannot be reached: ${reason}`, error);
+  return new ProviderError('retryable', 'MAIL_UNREACHABLE', `The webhook cannot be reached: ${reason}`, error);
 }
 
 /** Gives the host without the brackets of IPv6. */

@@ -4,7 +4,7 @@ import type { CachedResponse } from '../../../cache/cache.ts';
 import type { Commands } from '../../../commands/commands.ts';
 import { jobNotFound } from '../../../commands/job.ts';
 import type { CommitNotice } from '../../../events/commit-notice.ts';
-import type { Accept, JobWish } from '../../../jobs/accept.ts';
+import type { Accept, JobSubmission } from '../../../jobs/accept.ts';
 import type { MustHaveRoom } from '../../../jobs/quota.ts';
 import type { RepeatLimits } from '../../../jobs/repeats.ts';
 import type { Database } from '../../../postgres/pool.ts';
@@ -101,7 +101,7 @@ export async function visibleJob(database: Database, request: FastifyRequest, id
 
 /** Starts jobs on behalf of the caller. Sets the headers of the answer and returns the job's id. */
 export function jobStarter({ jobs, idempotencyKeys, publicUrl }: JobDependencies) {
-  return async (request: FastifyRequest, reply: FastifyReply, job: JobWish): Promise<string> => {
+  return async (request: FastifyRequest, reply: FastifyReply, job: JobSubmission): Promise<string> => {
     const origin = originOf(request, idempotencyKeys, (request.body as object | undefined) ?? undefined);
     const { jobId, ...outcome } = await jobs.accept(job, origin, isAdmin(request));
     markReplay(reply.header('location', `${publicUrl}/jobs/${jobId}`), outcome);

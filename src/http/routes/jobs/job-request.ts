@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { JobWish } from '../../../jobs/accept.ts';
+import type { JobSubmission } from '../../../jobs/accept.ts';
 import { faultOf } from '../../../jobs/cron.ts';
 import type { JobType } from '../../../jobs/job-type.ts';
 import { jobTypeOf, jobTypes } from '../../../jobs/job-types.ts';
@@ -33,7 +33,7 @@ export function jobRequestOf(
   { type: name, payload = {}, attempts, backoff, priority, ...when }: z.output<typeof jobBody>,
   maxItems: number,
   path: string[] = [],
-): JobWish {
+): JobSubmission {
   const type = jobTypeOf(name);
   if (!type) throw invalidInput([{ path: '/type', message: 'is not a job type' }]);
   const how = { handling: { attempts, backoff, priority }, ...whenOf(when) };
@@ -54,7 +54,7 @@ function mustNotHaveMoreItems(payload: unknown, maxItems: number, path: string[]
 }
 
 /** When the job is to run. Throws 400 for a time that is never valid. */
-export function whenOf({ deliverAt, repeat }: Timing, now = Date.now()): Pick<JobWish, 'runAt' | 'repeat' | 'check'> {
+export function whenOf({ deliverAt, repeat }: Timing, now = Date.now()): Pick<JobSubmission, 'runAt' | 'repeat' | 'check'> {
   if (repeat) {
     if (deliverAt !== undefined) throw wrongTime('cannot be combined with repeat');
     return { repeat: mustRecur(repeat, now) };
