@@ -21,7 +21,7 @@ const folder = new URL('../../schemas/conformance/', import.meta.url);
 const files = Object.keys(kit) as (keyof typeof kit)[];
 
 describe('the conformance kit', () => {
-  it.each(files)('%s.json is what `npm run conformance` writes', async (name) => {
+  it.each(files)('%s.json matches the output of `npm run conformance`', async (name) => {
     expect(readFileSync(fileOf(name), 'utf8')).toBe(await contentOf(name));
   });
 
@@ -30,7 +30,7 @@ describe('the conformance kit', () => {
     expect(written).toEqual(files.map((name) => `${name}.json`));
   });
 
-  it('comes to every verdict for every reason', () => {
+  it('covers every verdict and every reason', () => {
     const said = new Set(files.flatMap((name) => kit[name]).flatMap(({ judgement }) => judgement.map(kindOf)));
     expect([...said].sort()).toEqual(
       [
@@ -47,7 +47,7 @@ const kindOf = ({ verdict, reason, undecodable }: KitVerdict) =>
 
 const read = (name: string) => (JSON.parse(readFileSync(fileOf(name), 'utf8')) as { cases: KitCase[] }).cases;
 
-describe.each(files)('the judge of all consumers, by %s.json', (name) => {
+describe.each(files)('the judge of all consumers, on the cases of %s.json', (name) => {
   it.each(read(name))('$name', async (given) => {
     expect(await judge(given)).toEqual(given.judgement.map((verdict) => without('note', verdict)));
     if (given.opens !== undefined) expect(typeof (await opening(given)) === 'object').toBe(given.opens);

@@ -119,7 +119,7 @@ export function projectorSuite(source: LogSource): void {
   }
 
   describe('the first valid claim wins', () => {
-    it('of two that claim the same version, and all that follows the loser loses', async () => {
+    it('of two claims to the same version, and everything that follows the loser loses', async () => {
       const { core, lost } = common();
       const stream = core.streamIn(0);
       const [first, second] = [claim({ stream }), claim({ stream })];
@@ -140,7 +140,7 @@ export function projectorSuite(source: LogSource): void {
       ['of the right version that follows nothing', { version: 2, prev: '' }],
       ['of a version too far that follows the head', { version: 3 }],
       ["of the head's own version that follows the head", { version: 1 }],
-    ])('and not one %s', async (_, wrong) => {
+    ])('and a claim %s loses', async (_, wrong) => {
       const { core, lost } = common();
       const stream = core.streamIn(1);
       const head = claim({ stream });
@@ -151,7 +151,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await heard(lost, 1)).toHaveLength(1);
     });
 
-    it('and not a stream that begins after a gap', async () => {
+    it('and a stream that begins after a gap loses', async () => {
       const { core, lost } = common();
       const stream = core.streamIn(0);
       await core.append(core.catalog(0), claim({ stream, version: 2, prev: '' }), claim({ stream, version: 0 }));
@@ -160,7 +160,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await heard(lost, 2)).toHaveLength(2);
     });
 
-    it('and its duplicates lose, in its batch and in later ones', async () => {
+    it('and its duplicates lose, in its own batch and in later ones', async () => {
       const { core, lost } = common();
       const stream = core.streamIn(0);
       const [one, two] = chain(stream, ['a', 'b']);
@@ -181,9 +181,9 @@ export function projectorSuite(source: LogSource): void {
     ['of no known category', () => claim({ stream: 'thing-1' })],
     ['without headers', (_, key) => ({ key, value: Buffer.from('{}'), headers: {} })],
     ['without a checksum', (_, stream) => withoutHeader(claim({ stream }), 'ce_checksum')],
-    ['with a header that nobody of ours writes', (_, stream) => claim({ stream, prev: 'yesterday' })],
+    ['with a header of a form that OpenMusic never writes', (_, stream) => claim({ stream, prev: 'yesterday' })],
     ['without key or value', () => ({ key: '', value: Buffer.alloc(0), headers: {} })],
-  ])('a record %s loses, alarms, and holds nobody up', async (_, make) => {
+  ])('a record %s loses, raises an alarm and delays no other record', async (_, make) => {
     const { core, lost } = common();
     const stream = core.streamIn(0);
     const [one, two] = chain(stream, ['a', 'b']);
@@ -195,7 +195,7 @@ export function projectorSuite(source: LogSource): void {
   });
 
   describe('rows and checkpoint move in one transaction', () => {
-    it('whoever of two projectors on the same partitions comes first', async () => {
+    it('with either of two projectors on the same partitions first', async () => {
       const { core, hand: one } = await openWithHand();
       const two = await openHand(core);
       const streams = [0, 1, 0, 1].map((partition) => core.streamIn(partition));
@@ -214,7 +214,7 @@ export function projectorSuite(source: LogSource): void {
         expect((await checkpointOf(core, end)).next).toBe(end.offset);
     });
 
-    it('so that a zombie writes nothing, forgets its heads and goes on where the other one is', async () => {
+    it('so that a zombie writes nothing, forgets its heads and continues where the other projector is', async () => {
       const core = await open({ feeding: false });
       const pause = pausable();
       const zombie = await openHand(core, { wrap: pause.wrap });
@@ -238,7 +238,7 @@ export function projectorSuite(source: LogSource): void {
       expect(pause.outcomes.at(-1)).toEqual({ sole: true });
     });
 
-    it('so that heads remembered before a miss judge nothing after it', async () => {
+    it('so that heads remembered before a missed commit judge nothing after it', async () => {
       const { core, hand: one } = await openWithHand();
       const two = await openHand(core);
       const stream = core.streamIn(0);
@@ -256,7 +256,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await acceptedOf(core, stream)).toEqual([[1, first!.id], [2, second!.id], [3, third.id]]); // prettier-ignore
     });
 
-    it('so that an unknown outcome of the commit doubles nothing and loses nothing', async () => {
+    it('so that an unknown outcome of the commit duplicates nothing and loses nothing', async () => {
       const proxy = await startCuttingProxy(database.connection);
       closing.push(() => proxy.close());
       const cutting = (store: ProjectionStore): ProjectionStore => ({
@@ -277,7 +277,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await albumsOf(core)).toMatchObject([{ version: 3, name: 'c' }]);
     });
 
-    it('so that a failed commit leaves neither', async () => {
+    it('so that a failed commit stores neither', async () => {
       let broken = true;
       const { core, hand } = await openWithHand({
         wrap: (store) => ({
@@ -296,7 +296,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await acceptedOf(core, records[0]!.key)).toHaveLength(2);
     });
 
-    it('and a join empties what was remembered', async () => {
+    it('and a join clears the remembered state', async () => {
       const heads: string[][] = [];
       const { core, hand } = await openWithHand({
         wrap: (store) => ({ ...store, heads: (streams, at) => (heads.push([...streams]), store.heads(streams, at)) }),
@@ -316,7 +316,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await acceptedOf(core, stream)).toHaveLength(3);
     });
 
-    it('and a stream that is taken for new is found to be old', async () => {
+    it('and a stream that was assumed to be new is found to exist', async () => {
       const { core, hand } = await openWithHand();
       const stream = core.streamIn(0);
       const records = chain(stream, ['a', 'b', 'c']);
@@ -331,8 +331,8 @@ export function projectorSuite(source: LogSource): void {
     });
   });
 
-  describe('a log that is not dense stops its partition loudly', () => {
-    it('when records are missing: others go on, writes there are refused, reads go on', async () => {
+  describe('a log with gaps stops its partition with an alarm', () => {
+    it('when records are missing: others continue, writes there are refused, reads continue', async () => {
       const core = await open();
       const [here, there] = [core.catalog(0), core.catalog(1)];
       const api = await core.openApi();
@@ -367,7 +367,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await untilStopped(core, where)).toBe('the log ends at 2, before the checkpoint');
     });
 
-    it('when another record lies where the last one was', async () => {
+    it('when another record is at the offset of the last one', async () => {
       const core = await open();
       const where = core.catalog(0);
       await core.append(where, claim({ stream: core.streamIn(0) }));
@@ -378,7 +378,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await untilStopped(core, where)).toMatch(/^at offset 1 was of another record and is .*: another log$/);
     });
 
-    it('and takes writes again as soon as the log is seen to be whole', async () => {
+    it('and accepts writes again as soon as the log is complete', async () => {
       const core = await open();
       const api = await core.openApi();
       const known = await albumIn(core, api, 0);
@@ -399,7 +399,7 @@ export function projectorSuite(source: LogSource): void {
   });
 
   describe('a record whose headers are corrupt', () => {
-    it('is fetched once more, and is nothing to speak of when it is sound then', async () => {
+    it('is fetched again, and is accepted when it is valid then', async () => {
       const core = await open({ feeding: false });
       const [one, two, three] = chain(core.streamIn(0), ['a', 'b', 'c']);
       await core.append(core.catalog(0), one!, two!, three!);
@@ -418,7 +418,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await acceptedOf(core, one!.key)).toHaveLength(3);
     });
 
-    it('stops its partition when it stays so, after all that comes before it was applied', async () => {
+    it('stops its partition when it stays corrupt, after everything before it was applied', async () => {
       const core = await open();
       const [one, two] = chain(core.streamIn(0), ['a', 'b']);
       const other = core.streamIn(1);
@@ -431,7 +431,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await acceptedOf(core, other)).toHaveLength(1);
     });
 
-    it('is a loser as soon as its position is declared void, and the partition goes on by itself', async () => {
+    it('loses as soon as its position is declared void, and the partition resumes by itself', async () => {
       const core = await open();
       const api = await core.openApi();
       const known = await albumIn(core, api, 0);
@@ -491,7 +491,7 @@ export function projectorSuite(source: LogSource): void {
       expect(core.feeds!.health().stopped).toEqual([]);
     });
 
-    it('stands among hundreds of good ones in one batch, is refused by Postgres (23xxx), and is found', async () => {
+    it('is found among hundreds of valid ones in one batch when Postgres refuses it (23xxx)', async () => {
       await allow(false);
       const core = await open({ feeding: false, projections: [...projections, refusing] });
       const hand = await openHand(core);
@@ -518,7 +518,7 @@ export function projectorSuite(source: LogSource): void {
       expect(albums.filter(({ version }) => version === 1).map(({ id }) => id)).toEqual(bad.toSorted());
     });
 
-    it('closes its stream: commands and waiting handlers get STREAM_QUARANTINED, other streams go on', async () => {
+    it('closes its stream: commands and waiting handlers get STREAM_QUARANTINED, other streams continue', async () => {
       const core = await open();
       const api = await core.openApi();
       const stream = await albumIn(core, api, 0);
@@ -535,7 +535,7 @@ export function projectorSuite(source: LogSource): void {
       expect((await albumsOf(core)).find(({ id }) => id === stream)).toMatchObject({ version: 1, name: 'Parachutes' });
     });
 
-    it('is applied with all that was kept after it by a release, and the rows are those of a rebuild', async () => {
+    it('is applied by a release with everything that was kept after it, and the rows equal those of a rebuild', async () => {
       await allow(false);
       const core = await open({ projections: [...projections, refusing] });
       const api = await core.openApi();
@@ -556,7 +556,7 @@ export function projectorSuite(source: LogSource): void {
       expect(result).toMatchObject({ differences: [], served: true });
     });
 
-    it('stays quarantined by a release as long as it cannot be applied, at the first version that cannot', async () => {
+    it('stays quarantined after a release while it cannot be applied, from the first such version on', async () => {
       await allow(false);
       const core = await open({ projections: [...projections, refusing] });
       const stream = core.streamIn(0);
@@ -588,7 +588,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await core.rows('refusing')).toEqual([{ id: stream, name: 'b' }]);
     });
 
-    it('leaves a projector that remembers the stream as closed no chance to keep what follows the release', async () => {
+    it('does not let a projector that remembers the closed stream quarantine what follows the release', async () => {
       await allow(false);
       const core = await open({ feeding: false, projections: [...projections, refusing] });
       const hand = await openHand(core);
@@ -607,7 +607,7 @@ export function projectorSuite(source: LogSource): void {
     });
   });
 
-  it('judges a record by its own headers, and keeps those: what tracing or a mirror added changes nothing', async () => {
+  it('judges a record by its own headers, and keeps only those: headers added by tracing or a mirror change nothing', async () => {
     const { core, lost } = common();
     const before = lost().length;
     const [one, two] = chain(core.streamIn(0), ['a', 'b']);
@@ -628,7 +628,7 @@ export function projectorSuite(source: LogSource): void {
     expect((await verifyLog({ ...core, voids: [] })).faults).toEqual([]);
   });
 
-  it('judges a later record of a genesis stream as any other, and makes no rows of it', async () => {
+  it('judges a later record of a genesis stream like any other, and creates no rows for it', async () => {
     const core = await open();
     const where = core.catalog(0);
     const [genesis] = recordsOf(await core.log.read({ ...where, offset: 0 }));
@@ -668,7 +668,7 @@ export function projectorSuite(source: LogSource): void {
     expect(again.differences).toEqual([]);
   });
 
-  it('gives the same rows to a build that is made of the same log, losers, quarantine and voids included', async () => {
+  it('gives the same rows to a generation that is made from the same log, with losers, quarantine and voids', async () => {
     const { core, hand } = await openWithHand();
     const [a, b] = [core.streamIn(0), core.streamIn(1)];
     const bad = claim({ stream: core.streamIn(0), value: Buffer.from('{}') });

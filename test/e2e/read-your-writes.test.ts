@@ -58,12 +58,12 @@ const OF_THE_PLAYLIST: Read[] = ['playlist', 'activities', 'the friend’s playl
 const WRITES: readonly [name: string, write: (world: World) => Promise<Answer>, shows: readonly Read[]][] = [
   ['changing the album', ({ albumId }) => anybody.put(`/albums/${albumId}`, { name: 'X', year: 1 }), ['album']],
   [
-    'giving it a cover',
+    'adding a cover',
     ({ albumId }) => anybody.send('POST', `/albums/${albumId}/covers`, { raw: cover() }),
     ['album'],
   ],
-  ['liking it', ({ albumId }) => owner.client.post(`/albums/${albumId}/likes`), ['likes']],
-  ['liking it no more', ({ albumId }) => friend.client.delete(`/albums/${albumId}/likes`), ['likes']],
+  ['liking the album', ({ albumId }) => owner.client.post(`/albums/${albumId}/likes`), ['likes']],
+  ['removing the like', ({ albumId }) => friend.client.delete(`/albums/${albumId}/likes`), ['likes']],
   ['deleting the album', ({ albumId }) => anybody.delete(`/albums/${albumId}`), ['album', 'likes', 'song']],
   ['creating another song', (world) => anybody.post('/songs', songOf(world)), ['album', 'search']],
   [
@@ -72,7 +72,7 @@ const WRITES: readonly [name: string, write: (world: World) => Promise<Answer>, 
     ['song', ...WITH_THE_SONG],
   ],
   [
-    'taking the song off the album',
+    'removing the song from the album',
     (world) => anybody.put(`/songs/${world.songId}`, { ...songOf(world), albumId: undefined }),
     ['album', 'song'],
   ],
@@ -89,12 +89,12 @@ const WRITES: readonly [name: string, write: (world: World) => Promise<Answer>, 
     OF_THE_PLAYLIST,
   ],
   [
-    'taking a song out',
+    'removing a song',
     ({ playlistId, songId }) => owner.client.delete(`/playlists/${playlistId}/songs`, {}, { songId }),
     OF_THE_PLAYLIST,
   ],
   [
-    'sharing it no more',
+    'removing the collaborator',
     ({ playlistId }) => owner.client.delete('/collaborations', {}, { playlistId, userId: friend.id }),
     ['the friend’s playlist', 'the friend’s playlists'],
   ],
@@ -127,7 +127,7 @@ async function seen(world: World): Promise<Map<string, string>> {
   return new Map(await Promise.all(answers));
 }
 
-describe('the moment a client has its answer, every read shows the change', () => {
+describe('every read shows a change as soon as its client has the answer', () => {
   it.each(WRITES)('%s', async (_, write, shows) => {
     const world = await newWorld();
     const before = await seen(world);

@@ -122,9 +122,9 @@ const timed = async (work: () => Promise<unknown>) => {
   return performance.now() - began;
 };
 
-describe('others are not held up by', () => {
+describe('other clients are not delayed by', () => {
   it(
-    '150 guesses at one account from 6 addresses, of which few are judged',
+    '150 password guesses at one account from 6 addresses, of which few are checked',
     async () => {
       const victim = await newPerson(app.url);
       const { 401: judged = 0, ...refused } = tally(await abuseAndSettle(() => guessAt(victim)));
@@ -149,7 +149,7 @@ describe('others are not held up by', () => {
   );
 
   it(
-    'logins whose clients have left: they are not hashed',
+    'logins whose clients have disconnected: they are not hashed',
     async () => {
       const late = await newPerson(app.url);
       const alone = await timed(() => logIn(other, other.password, HOME));

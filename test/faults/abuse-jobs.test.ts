@@ -86,9 +86,9 @@ async function bytesIn(kind: string): Promise<number> {
 const newAlbum = async (client: Client) =>
   (await client.post('/albums', { name: 'Parachutes', year: 2000 })).body?.data?.albumId ?? '';
 
-describe('one account that', () => {
+describe('one account', () => {
   it(
-    'has sixteen jobs of the longest kind does not keep another one’s report waiting',
+    'with sixteen long jobs does not delay the report of another account',
     async () => {
       const before = await usualOf(10, report);
       const { client } = await newPerson(app.url);
@@ -106,7 +106,7 @@ describe('one account that', () => {
   );
 
   it(
-    'wants a mail each second gets twenty an hour to an address, and uses up none of another one',
+    'that requests a mail each second gets twenty an hour per address, and uses none of another account’s quota',
     async () => {
       const { client } = await newPerson(app.url);
       const [mine, others] = [await newPlaylist(client), await newPlaylist(other.client)];
@@ -131,7 +131,7 @@ describe('one account that', () => {
   );
 
   it(
-    'wants two hundred repeating jobs gets twenty, which end',
+    'that requests two hundred repeating jobs gets twenty, which end',
     async () => {
       const { client } = await newPerson(app.url);
       const before = await usualOf(OFTEN, asAlways);
@@ -152,7 +152,7 @@ describe('one account that', () => {
   );
 
   it(
-    'has archives made fills its own share of the disk, and hears the number',
+    'that makes many archives fills only its own quota, and the error names the number',
     async () => {
       const { client } = await newPerson(app.url);
       const anybody = createClient(app.url);
@@ -178,7 +178,7 @@ describe('one account that', () => {
   );
 
   it(
-    'sends covers of albums that are missing leaves none of them',
+    'that sends covers for missing albums leaves no file',
     async () => {
       const before = await usualOf(OFTEN, asAlways);
       const stored = await bytesIn('covers');
@@ -206,7 +206,7 @@ describe('one account that', () => {
 });
 
 it(
-  'ten redrives of one dead letter at once make one job',
+  'one dead letter that is redriven ten times at once gets one job',
   async () => {
     const id = await begin(other.client, '/jobs', { type: 'dummy', payload: { failures: 100 } });
     expect(await untilOver(other.client, [id], 60_000)).toMatchObject([{ state: 'dead' }]);
@@ -225,7 +225,7 @@ it(
 );
 
 it(
-  'somebody without login sends so many covers an hour, and those who have logged in send theirs',
+  'clients without a login share an hourly limit of covers, which does not affect clients that are logged in',
   async () => {
     const anybody = createClient(app.url);
     const send = (client: Client) => client.send('POST', '/albums/album-none/covers', { raw: cover() });

@@ -113,7 +113,7 @@ const BODIES: readonly (readonly [name: string, body: () => string])[] = [
 ];
 const LONG_CRON = ['a cron expression of 5 MB', () => repeating(cronOf(4_900_000))] as const;
 
-describe('/livez answers within 200 ms, and others have no error, while', () => {
+describe('/livez answers within 200 ms, and other clients see no error, while', () => {
   it.each([...BODIES, LONG_CRON])('a user sends %s', async (_name, bodyOf) => {
     const body = bodyOf();
     await expectOthersUndisturbed(async () => expect((await sendRaw(user, body)).status).toBe(413));
@@ -124,7 +124,7 @@ describe('/livez answers within 200 ms, and others have no error, while', () => 
     await expectOthersUndisturbed(async () => expect((await sendRaw(app.admin, body)).status).toBe(400));
   });
 
-  it('a job repeats every second, by the longest cron expression there may be', async () => {
+  it('a job repeats every second, with the longest possible cron expression', async () => {
     const { status, body } = await sendRaw(app.admin, repeating(cronOf(180)));
     expect(status).toBe(202);
     const parentId = body?.data?.jobId ?? '';

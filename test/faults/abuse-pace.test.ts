@@ -73,7 +73,7 @@ async function cut(socket: Socket): Promise<void> {
 
 describe('a client that reads slowly', () => {
   it(
-    'keeps nothing that others need: ten full lists, a little at a time',
+    'does not block other clients: ten full lists, a little at a time',
     async () => {
       await unnoticed(async () => {
         const sockets = await several(10, () => silent(GET_ALL));
@@ -88,7 +88,7 @@ describe('a client that reads slowly', () => {
   );
 
   it(
-    'is cut when it takes nothing: eleven full lists on one connection',
+    'is disconnected when it reads nothing: eleven full lists on one connection',
     async () => {
       await unnoticed(async () => {
         const socket = await silent(GET_ALL.repeat(11));
@@ -110,9 +110,9 @@ describe('a client that reads slowly', () => {
   );
 });
 
-describe('ordinary load', () => {
+describe('normal load', () => {
   it(
-    'of thirty full lists at once gives each the whole list, or says when to ask again',
+    'of thirty full lists at once gives each client the whole list, or says when to retry',
     async () => {
       let answers: Awaited<ReturnType<typeof getAlone>>[] = [];
       await unnoticed(async () => {
@@ -128,7 +128,7 @@ describe('ordinary load', () => {
   );
 
   it(
-    'of forty searches that look at every song is answered',
+    'of forty searches that scan every song is answered',
     async () => {
       await unnoticed(async () => {
         const answers = await several(40, () => getAlone(`${app.url}/songs?title=xq&performer=zz`));
@@ -139,7 +139,7 @@ describe('ordinary load', () => {
   );
 
   it(
-    'lists each song once that was there all the while, whatever happens to others',
+    'lists each song that existed throughout exactly once, while others change',
     async () => {
       let isRead = false;
       const change = async () => {
@@ -173,7 +173,7 @@ describe('ordinary load', () => {
   );
 
   it(
-    'burns no attempt of a job that finds no connection',
+    'uses no attempt of a job that finds no free connection',
     async () => {
       const song = { kind: 'song', title: 'Yellow', performer: 'Coldplay', genre: 'Rock', year: 2000 };
       const payload = { format: 'ndjson', data: `${JSON.stringify(song)}\n`.repeat(3_000) };
@@ -207,12 +207,12 @@ describe('ordinary load', () => {
   }
 });
 
-describe('what is long', () => {
+describe('a long answer', () => {
   const ids = (from: number, to: number) =>
     Array.from({ length: to - from + 1 }, (_, n) => `song-${String(from + n).padStart(6, '0')}`);
 
   it(
-    'is whole and in its order: an album, with an ETag that is good for a change',
+    'is complete and in order: an album, with an ETag that can guard a change',
     async () => {
       const client = createClient(app.url);
       const { body } = await client.post('/albums', { name: 'Long', year: 2000 });
@@ -235,7 +235,7 @@ describe('what is long', () => {
   );
 
   it(
-    'is whole and in its order: a playlist with a song twice, its activities, and a list of playlists',
+    'is complete and in order: a playlist with a song twice, its activities, and a list of playlists',
     async () => {
       const { client, id: owner } = await newPerson(app.url);
       const { body } = await client.post('/playlists', { name: 'Long' });
@@ -268,7 +268,7 @@ describe('what is long', () => {
   );
 
   it(
-    'is whole and in its order: a page of jobs, and the one after it',
+    'is complete and in order: a page of jobs, and the next one',
     async () => {
       const { client, id: owner } = await newPerson(app.url);
       await database.query(
@@ -291,7 +291,7 @@ describe('what is long', () => {
 
 describe('a client that sends slowly', () => {
   it(
-    'is cut soon after its 408: three hundred connections that dribble their headers',
+    'is disconnected soon after its 408: three hundred connections that send their headers slowly',
     async () => {
       await unnoticed(async () => {
         const sockets = await several(300, () => silent('GET / HTTP/1.1\r\n'));
@@ -306,7 +306,7 @@ describe('a client that sends slowly', () => {
   );
 
   it(
-    'is cut soon after its 413: a body without an end',
+    'is disconnected soon after its 413: a body without an end',
     async () => {
       await unnoticed(async () => {
         const socket = await silent(
@@ -324,7 +324,7 @@ describe('a client that sends slowly', () => {
   );
 
   it(
-    'holds little: sixty batches of 5 MiB that do not end',
+    'uses little memory: sixty batches of 5 MiB that do not end',
     async () => {
       const { memory } = await heldBy(app.process());
       const { username, password } = await newPerson(app.url);

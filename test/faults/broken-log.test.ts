@@ -39,7 +39,7 @@ describeDistributed('a projector', () => {
   const goesOnAt = (partition: number) => takesChanges(system, albums[partition]!);
 
   it(
-    `stops at a flipped bit in a header, and goes on when that record is declared void (SEED=${seed})`,
+    `stops at a flipped bit in a header, and resumes when that record is declared void (SEED=${seed})`,
     async () => {
       const where = catalog(system, FLIPPED);
       const position = `${partitionKey(where)}@${await outsider.end(where)}`;
@@ -58,7 +58,7 @@ describeDistributed('a projector', () => {
   );
 
   it(
-    'stops when records were deleted before it read them, and goes on when the gap is declared void',
+    'stops when records were deleted before it read them, and resumes when the gap is declared void',
     async () => {
       const where = catalog(system, DELETED);
       const next = await outsider.end(where);
@@ -80,7 +80,7 @@ describeDistributed('a projector', () => {
   );
 
   it(
-    'stops when its topic was made anew, also when that holds more than the old one did',
+    'stops when its topic was created again, even if the new one holds more records',
     async () => {
       const where = catalog(system, REFILLED);
       const end = await outsider.end(where);

@@ -6,7 +6,7 @@ import { type NativeKafka, startNativeKafka } from '../support/servers/index.ts'
 
 const FROZEN_MS = 20_000;
 
-describeDistributed('nothing acknowledged is lost, and service resumes by itself,', () => {
+describeDistributed('no acknowledged write is lost, and service resumes by itself,', () => {
   let broker: NativeKafka;
   let music: Distributed;
   let urls: string[];

@@ -14,8 +14,8 @@ const WITHIN_MS = 480_000;
 /** Long enough for a commit to come in time on a busy machine, which it must within half of it. */
 const MARK_SECONDS = 10;
 
-describeWithNativeRedis('two projectors, of which nobody takes the place, frozen for longer than marks live', () =>
-  describeDistributed('one between marks and commit, one between commit and marks off', () => {
+describeWithNativeRedis('two projectors without a replacement, frozen for longer than the lifetime of marks', () =>
+  describeDistributed('one between marks and commit, one between commit and release of the marks', () => {
     let music: CachedMusic;
     beforeAll(async () => {
       const faults = ['before-release:armed:SIGSTOP', 'after-marks:armed:SIGSTOP'];
@@ -35,7 +35,7 @@ describeWithNativeRedis('two projectors, of which nobody takes the place, frozen
     }
 
     it(
-      'go on without anything that is cached being old',
+      'continue without serving an outdated cache entry',
       async () => {
         const [released, committing] = music.projectors;
         const { violations, during } = await music.withstand(async ({ whileQuiet }) => {

@@ -10,7 +10,7 @@ import { openWay, type Way } from '../support/way.ts';
 const [SLOW_POSTGRES_MS, SLOW_REDIS_MS] = [150, 60];
 const WITHIN_MS = 480_000;
 
-describeWithNativeRedis('what is cached is never old', () =>
+describeWithNativeRedis('the cache is never stale', () =>
   describeDistributed('while it is written', () => {
     let database: TestDatabase;
     let toPostgres: Way;
@@ -30,7 +30,7 @@ describeWithNativeRedis('what is cached is never old', () =>
     const refused = () => metricOf(music.apis[1]!, 'openmusic_cache_refused_fills_total');
 
     it(
-      'and read by who is slow to see Postgres, or slow to reach Redis',
+      'and read by processes that are slow to reach Postgres or Redis',
       async () => {
         const seed = seedOfRun();
         process.stdout.write(`SEED=${seed}\n`);

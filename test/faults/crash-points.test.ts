@@ -6,8 +6,8 @@ import { shareStack } from '../support/shared-stack.ts';
 const WITHIN_MS = 240_000;
 const stack = shareStack(startDoomed);
 
-describe('the one process of the embedded shape is killed, and starts again', () => {
+describe('the process of the embedded shape, killed and restarted', () => {
   let doomed: Doomed;
   stack.use((shared) => (doomed = shared));
-  test.each(crashPoints)('%s: every promise is kept', (point, role) => dieAndRecover(doomed, point, role), WITHIN_MS);
+  test.each(crashPoints)('keeps every promise at %s', (point, role) => dieAndRecover(doomed, point, role), WITHIN_MS);
 });

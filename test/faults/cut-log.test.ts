@@ -57,7 +57,7 @@ describeWithNativeKafka('a broker that comes back', () =>
     }
 
     it(
-      'stops the projector there; other partitions go on',
+      'stops the projector there; other partitions continue',
       async () => {
         await comeBackWithout(SHORTER);
         await stopsLoudly(system, catalog(system, SHORTER), albums[SHORTER]!, NOTICED);
@@ -68,7 +68,7 @@ describeWithNativeKafka('a broker that comes back', () =>
     );
 
     it(
-      'and takes others in their place at once, stops it as well',
+      'and with others appended in their place at once, stops the projector as well',
       async () => {
         let writing = true;
         const writers = Array.from({ length: 8 }, async (_, n) => {

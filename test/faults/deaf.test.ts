@@ -9,7 +9,7 @@ import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 const LISTENER = 'openmusic listen';
 const WRITES = 20;
 
-describeDistributed('an API process that hears of no commits', () => {
+describeDistributed('an API process without commit notifications', () => {
   let database: TestDatabase;
   let proxy: CuttingProxy;
   let system: Distributed;
@@ -59,7 +59,7 @@ describeDistributed('an API process that hears of no commits', () => {
   }
   const listens = () => eventually('it listens', () => listening((pids) => pids.length === 1));
 
-  it('still answers writes within the interval at which it looks, and hears again when it can', async () => {
+  it('answers writes within the poll interval, and receives notifications again when it can', async () => {
     await listens();
     const before = await writes();
     proxy.ban(LISTENER);
@@ -74,7 +74,7 @@ describeDistributed('an API process that hears of no commits', () => {
     expect(after[0]).toBeLessThan(median);
   });
 
-  it('whose listening connection is ended by Postgres again and again misses no verdict', async () => {
+  it('misses no verdict when Postgres closes its listening connection repeatedly', async () => {
     for (let round = 0; round < 5; round++) {
       await listens();
       const writing = writes();

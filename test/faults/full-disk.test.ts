@@ -15,7 +15,7 @@ const MEGABYTES = 160;
 const MORE = { writes: 20, reads: 20 };
 const WITHIN_MS = 60_000;
 
-describeWithSmallDisk('the disk of Postgres, full', (startDisk) => {
+describeWithSmallDisk('a full disk of Postgres', (startDisk) => {
   let disk: SmallDisk;
   const undo: (() => Promise<unknown>)[] = [];
   beforeEach(async () => {
@@ -55,14 +55,14 @@ describeWithSmallDisk('the disk of Postgres, full', (startDisk) => {
     expect(await checkServed(history, { env, urls: [app.url] })).toEqual([]);
   }, 120_000);
 
-  describeDistributed('under the distributed shape', () => {
+  describeDistributed('in the distributed shape', () => {
     let postgres: NativePostgres;
     beforeEach(async () => {
       postgres = await startNativePostgres({ dir: path.join(disk.path, 'postgres') });
       undo.push(() => postgres.stop());
     });
 
-    it('makes it refuse writes, not reads; a Postgres that has died of it is missed until it is back', async () => {
+    it('refuses writes, not reads; requests fail after a crash of Postgres until it is back', async () => {
       const { connection } = postgres;
       const system = await startDistributed({ connection, env: { VERDICT_WAIT_SECONDS: '1' } });
       undo.push(() => system.stop());

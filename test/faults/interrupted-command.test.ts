@@ -18,7 +18,7 @@ afterAll(() => database.drop());
 
 describeWithPrograms(['script'], 'a command that waits for an answer', () => {
   it(
-    'is ended by Ctrl-C; nothing was changed',
+    'ends on Ctrl-C and changes nothing',
     async () => {
       const core = await openCore({ connection: database.connection });
       try {

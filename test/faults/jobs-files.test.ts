@@ -70,7 +70,7 @@ async function mustAllBeDone(app: JobsApp, jobs: ReadonlyMap<string, string>): P
   }
 }
 
-describeWithMinio('an S3 that does not do well', (start) => {
+describeWithMinio('an S3 server with faults', (start) => {
   let minio: Minio;
   let store: BadStore;
   let app: JobsApp;
@@ -94,7 +94,7 @@ describeWithMinio('an S3 that does not do well', (start) => {
 
   const bad: StoreConduct[] = ['refuses', 'answers 503', 'hangs'];
   it.each(bad)(
-    '%s: exports are accepted and wait, others are done, and in the end there is each file and each mail once',
+    '%s: accepts exports, which wait, completes other jobs, and finally makes each file and sends each mail once',
     async (conduct) => {
       store.behave(conduct);
       const jobs = await whileBroken(app, playlist, 's3');
@@ -105,7 +105,7 @@ describeWithMinio('an S3 that does not do well', (start) => {
   );
 
   it(
-    'cuts the line in the middle of a large upload: nothing is there, and then all of it',
+    'that cuts a large upload stores nothing, and then the whole file',
     async () => {
       await addManySongs();
       store.behave('cuts uploads');
@@ -128,7 +128,7 @@ describeWithMinio('an S3 that does not do well', (start) => {
   }
 
   it(
-    'loses a file: there is no link to it any more, and an archive says that it is missing',
+    'that loses a file: its link is gone, and an archive reports it as missing',
     async () => {
       const addresses = [newAddress(), newAddress()];
       const ids = await beginAll(app.admin, `/export/playlists/${playlist}`, addresses.map((targetEmail) => ({ targetEmail }))); // prettier-ignore
@@ -145,7 +145,7 @@ describeWithMinio('an S3 that does not do well', (start) => {
   );
 });
 
-describeWithSmallDisk('the disk of files, full', (startDisk) => {
+describeWithSmallDisk('a full disk of files', (startDisk) => {
   let disk: SmallDisk;
   let app: JobsApp;
   let playlist: string;
@@ -161,7 +161,7 @@ describeWithSmallDisk('the disk of files, full', (startDisk) => {
   });
 
   it(
-    'makes exports wait, others are done, and in the end there is each file and each mail once',
+    'makes exports wait, other jobs complete, and finally each file is made and each mail is sent once',
     async () => {
       await untilOver(app.admin, [await begin(app.admin, '/jobs', { type: 'report' })], WITHIN_MS); // makes the directories
       await disk.fill();
@@ -173,7 +173,7 @@ describeWithSmallDisk('the disk of files, full', (startDisk) => {
   );
 
   it(
-    'for longer than there are attempts before it is left alone: the job waits, and is done when there is room',
+    'that lasts longer than all attempts before the breaker opens: the job waits, and is done when there is room',
     async () => {
       await disk.fill();
       const id = await begin(app.admin, `/export/playlists/${playlist}`, { targetEmail: newAddress() });

@@ -15,7 +15,7 @@ const WITHIN_MS = 60_000;
 const TIME_MS = 240_000;
 const NO_WORKER = { ROLES: 'api,projector' };
 
-describeWithKafka('jobs, which are what their log says', ({ brokers }) => {
+describeWithKafka('jobs in the log', ({ brokers }) => {
   let app: JobsApp;
   let smtp: TestSmtpServer;
   let log: EventLog;
@@ -69,7 +69,7 @@ describeWithKafka('jobs, which are what their log says', ({ brokers }) => {
   }
 
   it(
-    'are accepted and to be seen while nobody works, and done once somebody does, though they were asked for twice',
+    'are accepted and visible while no worker runs, and done once when one does, even if they were requested twice',
     async () => {
       await restart(NO_WORKER);
       const [exported = '', ...mailed] = newAddresses(4);
@@ -88,7 +88,7 @@ describeWithKafka('jobs, which are what their log says', ({ brokers }) => {
   );
 
   it(
-    'are not done again when read models and queues are made anew',
+    'are not done again when read models and queues are rebuilt',
     async () => {
       const [exported = '', ...mailed] = newAddresses(4);
       const ids = [await exportTo(exported), ...(await sendTo(mailed))];
@@ -121,7 +121,7 @@ describeWithKafka('jobs, which are what their log says', ({ brokers }) => {
   }
 
   it(
-    'that ended after the backup from which Postgres is restored are not done again; what was lost with it is said',
+    'that ended after the backup from which Postgres is restored are not done again; lost data is reported',
     async () => {
       expect(await app.process().end('SIGTERM')).toBe(0);
       const { connection } = app;

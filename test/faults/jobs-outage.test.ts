@@ -25,7 +25,7 @@ afterAll(async () => {
 }, TIME_MS);
 
 it(
-  'a Postgres that crashes while jobs are done burns none of their attempts',
+  'a Postgres that crashes during jobs uses none of their attempts',
   async () => {
     const lines = Array.from({ length: SONGS }, (_, n) => `song,Yellow ${n},2000,Pop,Coldplay`);
     const data = ['kind,title,year,genre,performer', ...lines].join('\n');

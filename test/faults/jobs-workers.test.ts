@@ -56,7 +56,7 @@ describeDistributed('workers', () => {
     eventually(`${id} is at the receiver ${count} times`, () => callsOf(id).length === count, WITHIN_MS);
 
   it(
-    'that join, are killed and leave never do one job at once, nor again what one of them has done',
+    'that join, crash and leave never process one job at the same time, nor repeat a completed one',
     async () => {
       const seed = seedOfRun();
       process.stdout.write(`SEED=${seed}\n`);
@@ -93,7 +93,7 @@ describeDistributed('workers', () => {
   );
 
   it(
-    'of which one was frozen beyond its lease: it records nothing when it goes on, while its heir works or after',
+    'that are frozen longer than their lease record nothing when they resume, during or after the other worker’s attempt',
     async () => {
       let next = await startWorker();
       for (const when of ['while', 'after'] as const) {
@@ -130,7 +130,7 @@ describeDistributed('workers', () => {
   );
 
   it(
-    'that hear of jobs before the read models do them as soon as these have them, not a lease later',
+    'that learn of jobs before the read models have them start them as soon as the read models do, not a lease later',
     async () => {
       await startWorker({ JOB_LEASE_SECONDS: '600' });
       const projector = system.projectors[0]!;
@@ -149,7 +149,7 @@ describeDistributed('workers', () => {
   );
 
   it(
-    'hear of it when a job is called off that they work on, and record nothing of it',
+    'stop when the job that they process is cancelled, and record nothing for it',
     async () => {
       const worker = await startWorker();
       const slow = await begin(admin, '/jobs', { type: 'dummy', payload: { duration: 600_000 } });

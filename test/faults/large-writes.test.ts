@@ -41,13 +41,13 @@ describeWithNativeKafka('300 writers of 5 kB at once', () =>
       return answers;
     }
 
-    it('do not fail for the size of their neighbours', async () => {
+    it('do not fail because of each other’s size', async () => {
       const answers = await writeThrough({});
       expect(answers.filter(({ status }) => status !== 201).map(({ text }) => text)).toEqual([]);
       expect(new Set(answers.map(({ body }) => body!.data!.songId)).size).toBe(WRITERS);
     });
 
-    it('would, if they left in one request: the broker refuses it whole', async () => {
+    it('would fail in one request: the broker refuses it whole', async () => {
       const answers = await writeThrough({ APPEND_BYTES: '8000000' });
       const refused = answers.filter(({ body }) => body?.code === 'LOG_UNAVAILABLE');
       expect(refused.length).toBeGreaterThan(WRITERS / 2);

@@ -15,7 +15,7 @@ import { freePort } from '../support/ports.ts';
 const WRITERS = 16;
 const MORE = { writes: 40, reads: 40 };
 
-describeWithNativeKafka('answers to produce requests that get lost', () =>
+describeWithNativeKafka('lost answers to produce requests', () =>
   describeWithRedis('between processes and a broker', () => {
     let proxy: KafkaProxy;
     let broker: NativeKafka;
@@ -47,7 +47,7 @@ describeWithNativeKafka('answers to produce requests that get lost', () =>
         return records.length - new Set(records.map(({ headers }) => headers.ce_id)).size;
       });
 
-    it(`lose no write and double none, under ${WRITERS} writers who retry`, async () => {
+    it(`lose no write and duplicate none, with ${WRITERS} writers who retry`, async () => {
       const seed = seedOfRun();
       process.stdout.write(`SEED=${seed}\n`);
       const random = createRandom(seed);

@@ -7,7 +7,7 @@ import { servingSchema } from '../support/history/tables.ts';
 const WRITERS = 8;
 const CHANGES = 10;
 
-describeDistributed('two processes that change the same album as fast as they may', () => {
+describeDistributed('two processes that change the same album as fast as possible', () => {
   let system: Distributed;
   let clients: readonly Client[];
   beforeAll(async () => {
@@ -25,7 +25,7 @@ describeDistributed('two processes that change the same album as fast as they ma
       return { versions: rows.map(({ version }) => version), claims };
     });
 
-  it('give it versions 1 to n without a gap, and nobody is told that he lost', async () => {
+  it('give it versions 1 to n without a gap, and no client sees a lost race', async () => {
     const created = await clients[0]!.post('/albums', { name: 'contested', year: 2000 });
     const album = created.body!.data!.albumId!;
     const answers = await Promise.all(

@@ -24,7 +24,7 @@ describeDistributed('after one backend of Postgres was killed -9', () => {
     await postgres.stop();
   });
 
-  it('no answer given before is contradicted by a later one of either process, and service resumes by itself', async () => {
+  it('no earlier answer is contradicted by a later one of either process, and service resumes by itself', async () => {
     const urls = music.apis.map(({ url }) => url);
     const history = await recordHistory({ urls, readers: 6 }, async (load) => {
       for (let crashes = 0; crashes < CRASHES; crashes++) {

@@ -32,10 +32,10 @@ const all: readonly (readonly [Way, readonly RecoveryFaultPoint[]])[] = [
 ];
 const crashPoints = all.flatMap(([way, points]) => points.map((point) => [way, point] as const));
 
-describe('log recover is killed, on the embedded log, and run again', () => {
+describe('log recover on the embedded log, killed and run again', () => {
   comesToTheSame(() => Promise.resolve({ source: embeddedSource, env: {} }), crashPoints);
 });
-describeWithKafka('log recover is killed, on Kafka, and run again', () => {
+describeWithKafka('log recover on Kafka, killed and run again', () => {
   // On a broker the steps that differ are those that change the log.
   const points = crashPoints.filter(([, point]) => ['recovery-appended', 'recovery-deleted', 'recovery-opened'].includes(point)); // prettier-ignore
   comesToTheSame(async () => {
@@ -63,7 +63,7 @@ function comesToTheSame(
   afterAll(() => database.drop());
 
   it.each(points)(
-    '%s, at %s: it comes to the same',
+    'ends with the same result after %s at %s',
     async (way, point) => {
       const core = await openCore({ connection: database.connection, source, owned: env.KAFKA_BROKERS !== undefined });
       try {

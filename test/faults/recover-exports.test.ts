@@ -47,7 +47,7 @@ describeWithNativeKafka('a broker that was restored from an older copy', () => {
   }
 
   it(
-    'gets back what was done and what waits: every export is done, and no mail comes twice',
+    'recovers finished and waiting jobs: every export is done, and no mail is sent twice',
     async () => {
       const done = await exportTo('done-1', 'done-2');
       await untilOver(app.admin, done, WITHIN_MS);

@@ -13,14 +13,14 @@ const CHOICES = 60;
 
 const settings = { VERDICT_WAIT_SECONDS: '1' };
 
-describeDistributed('a projector that is stopped for longer than its session, before a commit', () => {
+describeDistributed('a projector that is frozen before a commit for longer than its session', () => {
   let system: Distributed;
   beforeAll(async () => {
     system = await startDistributed({ apis: 0, projectors: 0, env: settings });
   });
   afterAll(() => system.stop());
 
-  it('writes nothing and misjudges nothing when it goes on, its heir having worked and died meanwhile', async () => {
+  it('writes nothing and judges nothing wrong when it resumes after its replacement has worked and died', async () => {
     const seed = seedOfRun();
     const fault = `before-commit:${FIRST + (seed % CHOICES)}:SIGSTOP`;
     process.stdout.write(`SEED=${seed}: ${fault}\n`);

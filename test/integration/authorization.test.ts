@@ -341,7 +341,7 @@ async function routes(): Promise<{ route: string; takesJson: boolean }[]> {
   return found;
 }
 
-describe('the matrix', () => {
+describe('the access matrix', () => {
   it('has a row for every route', async () => {
     expect(ROWS.map(({ route }) => route).sort()).toEqual((await routes()).map(({ route }) => route).sort());
   });
@@ -390,8 +390,8 @@ const NOT_FOR_CLIENTS = {
   toString: 'x',
 };
 
-describe('what clients may not say', () => {
-  it('is 400 in every body that is looked at, and ignored where none is', async () => {
+describe('fields that only the server sets', () => {
+  it('are 400 in every parsed body, and ignored where a route reads no body', async () => {
     const taking = new Set((await routes()).filter(({ takesJson }) => takesJson).map(({ route }) => route));
     const changing = ROWS.filter(({ route }) => !route.startsWith('GET '));
     expect(taking.size).toBeGreaterThanOrEqual(14);
@@ -428,7 +428,7 @@ describe('what clients may not say', () => {
     return String(status) === there.split(' ')[ACTORS.indexOf('owner')] ? [] : [`all: ${status}`];
   }
 
-  it('is 400 in the form of a cover', async () => {
+  it('are 400 in the form of a cover', async () => {
     const target = await newTarget({ route: 'POST /albums/:id/covers', there: '' });
     const data = form();
     data.append('id', 'album-1');
@@ -453,7 +453,7 @@ describe.each([
     if (row.gone !== undefined) expect(await statuses(row, deletedTarget)).toBe(loggedIn(404));
   });
 
-  it('reads are everybody’s', async () => {
+  it('allows every client to read', async () => {
     const { albumId, songId } = await newTarget({ route: 'GET /albums/:id', there: '' });
     for (const address of ['/songs', `/songs/${songId}`, `/albums/${albumId}`, `/albums/${albumId}/likes`]) {
       expect((await as('anonymous').get(address)).status).toBe(200);
@@ -461,7 +461,7 @@ describe.each([
   });
 });
 
-describe('a token that is not one of ours', () => {
+describe('an invalid token', () => {
   const claims = () => claimsOf(people.owner.accessToken);
   const without = (name: string) => Object.fromEntries(Object.entries(claims()).filter(([key]) => key !== name));
   const withClaim = (change: object) => forge({ ...claims(), ...change }, KEYS.ACCESS_TOKEN_KEY);
@@ -517,16 +517,16 @@ describe('a token that is not one of ours', () => {
   };
   const protectedRows = ROWS.filter(({ there }) => there.startsWith('401'));
 
-  it('is tried in at least 30 ways, on at least 10 routes', () => {
+  it('is tested in at least 30 forms, on at least 10 routes', () => {
     expect(Object.keys(FORGED).length).toBeGreaterThanOrEqual(30);
     expect(protectedRows.length).toBeGreaterThanOrEqual(10);
   });
 
-  it('is told from one that only lacks nothing', async () => {
+  it('is accepted only when nothing is wrong with it', async () => {
     expect((await createClient(base, withClaim({ exp: now() + 60 })).get('/playlists')).status).toBe(200);
   });
 
-  it.each(Object.keys(FORGED))('%s: 401 everywhere', async (name) => {
+  it.each(Object.keys(FORGED))('is 401 everywhere: %s', async (name) => {
     const client = createClient(base, FORGED[name]!());
     for (const { route } of protectedRows) {
       const [method = '', pattern = ''] = route.split(' ');
@@ -535,14 +535,14 @@ describe('a token that is not one of ours', () => {
     }
   });
 
-  it.each(['Basic', 'bearer', 'Token', ''])('the scheme %j', async (scheme) => {
+  it.each(['Basic', 'bearer', 'Token', ''])('is 401 everywhere with the scheme %j', async (scheme) => {
     const headers = { authorization: `${scheme} ${people.owner.accessToken}` };
     const { status } = await createClient(base).get('/playlists', headers);
     expect(status).toBe(scheme === 'bearer' ? 200 : 401);
   });
 });
 
-it('tokens live as long as they say', () => {
+it('tokens have the documented lifetimes', () => {
   const { exp: access, iat } = claimsOf(people.owner.accessToken) as { exp: number; iat: number };
   const refreshing = claimsOf(people.owner.refreshToken) as { exp: number; iat: number };
   expect([access - iat, refreshing.exp - refreshing.iat]).toEqual([1_800, 604_800]);

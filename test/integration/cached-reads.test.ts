@@ -75,7 +75,7 @@ const writes: [string, (world: World) => Promise<{ status: number }>, Read[]][] 
   ['an album is changed', ({ album }) => anybody.put(`/albums/${album}`, { name: 'X&Y', year: 2005 }), ['album']],
   ['another album is deleted', ({ other }) => anybody.delete(`/albums/${other}`), ['song']],
   ['it is liked', ({ album }) => friend.client.post(`/albums/${album}/likes`, {}), ['likes']],
-  ['another is liked', ({ other }) => friend.client.post(`/albums/${other}/likes`, {}), []],
+  ['another album is liked', ({ other }) => friend.client.post(`/albums/${other}/likes`, {}), []],
   ['a song is created', () => anybody.post('/songs', song), []],
   ['a song is created in it', ({ album }) => anybody.post('/songs', { ...song, albumId: album }), ['album']],
   ['a song is changed', ({ track }) => anybody.put(`/songs/${track}`, others), ['album', 'song', 'playlist']],
@@ -87,7 +87,7 @@ const writes: [string, (world: World) => Promise<{ status: number }>, Read[]][] 
     ['playlist', 'list of the owner', 'list of the collaborator'],
   ],
   [
-    'another is deleted',
+    'another playlist is deleted',
     ({ evening }) => owner.client.delete(`/playlists/${evening}`),
     ['list of the owner', 'list of the collaborator'],
   ],
@@ -97,23 +97,23 @@ const writes: [string, (world: World) => Promise<{ status: number }>, Read[]][] 
     ['playlist'],
   ],
   [
-    'a song is taken out of it',
+    'a song is removed from it',
     ({ playlist, track }) => owner.client.delete(`/playlists/${playlist}/songs`, {}, { songId: track }),
     ['playlist'],
   ],
   [
-    'another is shared',
+    'another playlist is shared',
     ({ evening }) => owner.client.post('/collaborations', { playlistId: evening, userId: friend.id }),
     ['list of the collaborator'],
   ],
   [
-    'it is shared no more',
+    'its collaborator is removed',
     ({ playlist }) => owner.client.delete('/collaborations', {}, { playlistId: playlist, userId: friend.id }),
     ['playlist', 'list of the collaborator'],
   ],
 ];
 
-describe('cached answers', () => {
+describe('cached responses', () => {
   it.each(writes)('are read again once %s, and no others', async (_what, write, changed) => {
     const world = await newWorld();
     await warm(world);
@@ -123,7 +123,7 @@ describe('cached answers', () => {
     expect(sources).toEqual(READS.map((read) => [read, changed.includes(read) ? 'database' : 'cache', 'cache']));
   });
 
-  it('are what the database answers, byte for byte, and tag for tag', async () => {
+  it('equal those of the database, byte for byte and tag for tag', async () => {
     const world = await newWorld();
     for (const read of READS) {
       const [first, second] = [await reads[read](world), await reads[read](world)];
@@ -132,7 +132,7 @@ describe('cached answers', () => {
     }
   });
 
-  it('are known to whom has them', async () => {
+  it('are 304 for a client that has them', async () => {
     const world = await newWorld();
     await warm(world);
     const { headers } = await reads.playlist(world);
@@ -142,7 +142,7 @@ describe('cached answers', () => {
     expect([again.status, again.headers.get('x-data-source')]).toEqual([304, 'cache']);
   });
 
-  it('are for those who may read them', async () => {
+  it('are only for users who may read them', async () => {
     const world = await newWorld();
     await warm(world);
     const path = `/playlists/${world.playlist}/songs`;

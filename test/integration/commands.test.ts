@@ -67,7 +67,7 @@ describe('commands on one stream', () => {
     expect(core.heard.lost.every(({ alarm }) => !alarm)).toBe(true);
   });
 
-  it('queue in one process, so that they lose no race among themselves', async () => {
+  it('queue in one process, so that they lose no race to each other', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id } = await api.createAlbum();
@@ -76,7 +76,7 @@ describe('commands on one stream', () => {
     expect(await acceptedOf(core, id)).toHaveLength(51);
   });
 
-  it('are tried again under the same command id and a new record id after a lost race', async () => {
+  it('are retried with the same command id and a new record id after a lost race', async () => {
     const core = await open();
     const [mine, other] = [await core.openApi(), await core.openApi()];
     const { id } = await mine.createAlbum();
@@ -88,7 +88,7 @@ describe('commands on one stream', () => {
     expect(new Set(tries.map(({ headers }) => headers.ce_id)).size).toBe(2);
   });
 
-  it('end in CONFLICT when they have lost as often as they may', async () => {
+  it('end in CONFLICT after the maximum number of lost races', async () => {
     const core = await open();
     const { append, alwaysFirst } = overtaking(core);
     const api = await core.openApi({ log: { append }, limits: { retries: 3 } });
@@ -102,8 +102,8 @@ describe('commands on one stream', () => {
   });
 });
 
-describe('a command that comes again', () => {
-  it('is answered with its first effect, and appends nothing', async () => {
+describe('a repeated command', () => {
+  it('gets its first effect, and appends nothing', async () => {
     const core = await open();
     const [api, other] = [await core.openApi(), await core.openApi()];
     const origin = repeatable('a');
@@ -115,7 +115,7 @@ describe('a command that comes again', () => {
     expect(await recordsIn(core, first.id)).toHaveLength(2);
   });
 
-  it('at once in two processes has one effect, and both get the same answer', async () => {
+  it('sent to two processes at once has one effect, and both get the same answer', async () => {
     const core = await open();
     const apis = [await core.openApi(), await core.openApi(), await core.openApi()];
     const { id } = await apis[0]!.createAlbum();
@@ -127,7 +127,7 @@ describe('a command that comes again', () => {
     expect(await acceptedOf(core, id)).toHaveLength(5);
   });
 
-  it('with another body is refused', async () => {
+  it('with another body is rejected', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id } = await api.createAlbum('Parachutes', repeatable('a'));
@@ -138,7 +138,7 @@ describe('a command that comes again', () => {
     expect(await recordsIn(core, id)).toHaveLength(1);
   });
 
-  it('with the same body under an older hash key is recognised', async () => {
+  it('with the same body and an older hash key is recognised', async () => {
     const core = await open();
     const api = await core.openApi();
     const first = await api.createAlbum('Parachutes', repeatable('a', { bodyHash: 'by the old key' }));
@@ -146,7 +146,7 @@ describe('a command that comes again', () => {
     expect(await api.createAlbum('Parachutes', again)).toEqual({ ...first, replayed: true });
   });
 
-  it('and was refused before is decided anew', async () => {
+  it('that was rejected before is decided again', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id } = await api.createAlbum();
@@ -165,7 +165,7 @@ describe('If-Match', () => {
       command: { type: 'ChangeAlbum', details: { name: 'x', year: 1 } },
     });
 
-  it('lets a command pass on one of its versions only, and any on a thing that is there', async () => {
+  it('accepts a command on one of its versions, and any version of an existing resource', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id } = await api.createAlbum();
@@ -177,7 +177,7 @@ describe('If-Match', () => {
     expect(await recordsIn(core, id)).toHaveLength(3);
   });
 
-  it('that fits only what a process remembers is stale, after a lost race too', async () => {
+  it('that matches only what a process remembers is outdated, after a lost race too', async () => {
     const core = await open();
     const [mine, other] = [await core.openApi(), await core.openApi()];
     const { id } = await mine.createAlbum();
@@ -186,7 +186,7 @@ describe('If-Match', () => {
     expect((await acceptedOf(core, id)).map(({ version }) => version)).toEqual([1, 2]);
   });
 
-  it('that fits only what a process does not know yet passes', async () => {
+  it('that matches only a version that a process has not seen yet passes', async () => {
     const core = await open();
     const [mine, other] = [await core.openApi(), await core.openApi()];
     const { id } = await mine.createAlbum();
@@ -195,8 +195,8 @@ describe('If-Match', () => {
   });
 });
 
-describe('the state a process remembers', () => {
-  it('never refuses what the newest state allows', async () => {
+describe('the remembered state', () => {
+  it('never rejects what the newest state allows', async () => {
     const core = await open();
     const [mine, other] = [await core.openApi(), await core.openApi()];
     const stream = core.streamIn(0);
@@ -208,7 +208,7 @@ describe('the state a process remembers', () => {
     await expect(mine.changeAlbum(stream, 'gone')).rejects.toMatchObject({ code: 'ALBUM_NOT_FOUND' });
   });
 
-  it('does not say whether another stream is there', async () => {
+  it('does not decide whether another stream exists', async () => {
     const core = await open();
     const [mine, other] = [await core.openApi(), await core.openApi()];
     const { id } = await mine.createAlbum();
@@ -232,7 +232,7 @@ describe('the state a process remembers', () => {
 describe('an unknown outcome', () => {
   const unknown = { kind: 'unavailable', code: 'OUTCOME_UNKNOWN', retryAfter: 1 };
 
-  it('of an append that is never answered and never happens is told within the wait, and a retry has one effect', async () => {
+  it('of an append that is never answered and never happens is reported within the wait, and a retry has one effect', async () => {
     const core = await open();
     const faulty = faultyLog(core.log);
     const api = await core.openApi({ log: faulty, limits: { verdictWaitMs: 1_000 } });
@@ -259,7 +259,7 @@ describe('an unknown outcome', () => {
     }
   });
 
-  it('of an append that comes late has one effect, whoever sent the command again', async () => {
+  it('of an append that arrives late has one effect, with or without a retry', async () => {
     const core = await open();
     const faulty = faultyLog(core.log);
     const api = await core.openApi({ log: faulty, limits: { verdictWaitMs: 1_000 } });
@@ -275,7 +275,7 @@ describe('an unknown outcome', () => {
     expect(await api.changeAlbum(id, 'b')).toMatchObject({ version: 3 });
   });
 
-  it('is told while nobody projects, and the retry finds the effect afterwards', async () => {
+  it('is reported while no projector runs, and the retry finds the effect afterwards', async () => {
     const core = await open();
     const api = await core.openApi({ limits: { verdictWaitMs: 200 } });
     await core.starve();
@@ -285,7 +285,7 @@ describe('an unknown outcome', () => {
     expect(await api.createAlbum('a', repeatable('k'))).toMatchObject({ version: 1, replayed: true });
   });
 
-  it('is no outcome of an append that was refused', async () => {
+  it('is not assumed for an append that was rejected', async () => {
     const core = await open();
     const faulty = faultyLog(core.log);
     const api = await core.openApi({ log: faulty });
@@ -299,13 +299,13 @@ describe('an unknown outcome', () => {
 });
 
 describe('the verdict', () => {
-  it('comes by the poll when the notice is lost', async () => {
+  it('is found by polling when the notice is lost', async () => {
     const core = await open();
     const api = await core.openApi({ hints: false, pollMs: 100 });
     await within(WITHOUT_VERDICT_MS, 'the answer', api.createAlbum());
   });
 
-  it('waits for another served build that somebody reads, and not for one that nobody reads', async () => {
+  it('waits for another served generation that is being read, and not for one without readers', async () => {
     const core = await open();
     const other = await secondBuild(core);
     const api = await core.openApi();
@@ -328,7 +328,7 @@ describe('the verdict', () => {
     await api.createAlbum('nobody reads it any more');
   });
 
-  it('is no when another record won, and the command sees what that one changed', async () => {
+  it('is negative when another record won, and the command sees that record’s change', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id, recordId } = await api.createAlbum();
@@ -343,8 +343,8 @@ describe('the verdict', () => {
   });
 });
 
-describe('sizes', () => {
-  it('above what a batch takes are refused, and nothing is appended', async () => {
+describe('a batch', () => {
+  it('above the size limit is rejected, and nothing is appended', async () => {
     const core = await open();
     const api = await core.openApi();
     const before = await core.log.ends(core.placement.all);
@@ -357,7 +357,7 @@ describe('sizes', () => {
     expect(await api.createAlbum('x'.repeat(500_000))).toMatchObject({ version: 1 });
   });
 
-  it('of 300 records at once make no batch too large', async () => {
+  it('is never too large when 300 records are appended at once', async () => {
     const core = await open({ partitions: 1 });
     const api = await core.openApi();
     const all = await Promise.all(numbers(300).map((n) => api.createAlbum(`${n} ${'x'.repeat(5_000)}`)));

@@ -60,7 +60,7 @@ describeDistributed('consumers of the log', () => {
   }
 
   it(
-    'show a stopped partition alike in livez, readyz, metrics and one fatal line, until it goes on',
+    'show a stopped partition consistently in livez, readyz, metrics and one fatal line, until it resumes',
     async () => {
       const where = { topic: `${system.namespace}.jobs`, partition: 0 };
       const [end] = await log.ends([where]);
@@ -96,7 +96,7 @@ describeDistributed('consumers of the log', () => {
   );
 
   it(
-    'of a frozen projector show a lag that does not shrink in the API, which stays ready',
+    'with a frozen projector show a lag that does not shrink in the API, which stays ready',
     async () => {
       const client = createClient(api().url);
       const album = await albumIn(system, client, 0);
@@ -121,7 +121,7 @@ describeDistributed('consumers of the log', () => {
   );
 
   it(
-    'whose partitions a stranger in their group holds are red while that lag does not shrink',
+    'whose partitions are held by a stranger in their group are red while the lag does not shrink',
     async () => {
       const client = createClient(api().url);
       const stranger = new Follower();

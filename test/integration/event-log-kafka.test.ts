@@ -29,7 +29,7 @@ describeWithKafka('with a broker', ({ brokers }) => {
   if (!named && servers().native.kafka === true) eventLogContract('Kafka', nativeLog);
   else eventLogContract('Kafka', () => sharedLog(brokers), { crashes: crash !== undefined });
 
-  describe('a topic made to be flushed', () => {
+  describe('a topic created with flush', () => {
     it('is durable, on Redpanda as on Kafka', async () => {
       const log = await openKafkaLog({ brokers, clientId: 'contract', flush: 'on', logger: () => undefined });
       const topic = `${namespace()}.flushed`;

@@ -12,7 +12,7 @@ const LARGE = 50 * 2 ** 20;
 const ANSWER_SECONDS = 3;
 const { made } = useScratch();
 
-describeWithS3('a large file on its way to S3', (start) => {
+describeWithS3('a large upload to S3', (start) => {
   let server: S3Server;
   beforeAll(async () => {
     server = await start();
@@ -20,7 +20,7 @@ describeWithS3('a large file on its way to S3', (start) => {
   afterAll(() => server.stop());
   const settings = (): Settings => ({ ...server.settings, FILES_PROVIDER: 's3' });
 
-  it('is not there when who puts one is killed in the middle', async () => {
+  it('is absent when the uploading process is killed in the middle', async () => {
     const own = { ...settings(), NAMESPACE: namespace() };
     const files = await open(own);
     const [first, second] = [await made(LARGE), await made(LARGE)];
@@ -67,7 +67,7 @@ describeWithS3('a large file on its way to S3', (start) => {
     };
   }
 
-  it('is not there when the line is cut in the middle, and nobody tries again unasked', async () => {
+  it('is absent when the connection is cut in the middle, and is not retried automatically', async () => {
     let cuts = 0;
     const { files, connections, stop } = await openBehind((link, _, sent) => {
       if (cuts > 0 || sent < LARGE / 2) return true;
@@ -85,7 +85,7 @@ describeWithS3('a large file on its way to S3', (start) => {
     await stop();
   });
 
-  it('is given up when the line stands still in the middle', async () => {
+  it('is given up when the connection stalls in the middle', async () => {
     const { files, stop } = await openBehind((_, __, sent) => sent < LARGE / 2);
     const { file } = await made(LARGE);
     await expect(files.putFile('results/a.zip', file, 'application/zip')).rejects.toThrow(/inactivity/);
@@ -93,7 +93,7 @@ describeWithS3('a large file on its way to S3', (start) => {
     await stop();
   });
 
-  it('is there when the line was slow, however long it took', async () => {
+  it('is stored over a slow connection, however long it takes', async () => {
     const began = Date.now();
     let due = began;
     const { files, stop } = await openBehind((_, chunk) => {

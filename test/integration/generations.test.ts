@@ -91,7 +91,7 @@ function startWriting(apis: readonly Api[], writers: number) {
 }
 
 function rebuildUnderLoad(source: LogSource): void {
-  it('beside the live build, under writes, gives equal tables, is served, and nobody misses an acknowledged write', async () => {
+  it('beside the live generation, under writes, gives equal tables and is served, and no client misses an acknowledged write', async () => {
     const core = await open({ source });
     const apis = [await core.openApi(), await core.openApi()];
     const live = await core.serving();
@@ -133,7 +133,7 @@ describe('a rebuild on the embedded log', () => rebuildUnderLoad(embeddedSource)
 describeWithKafka('a rebuild on Kafka', ({ brokers }) => rebuildUnderLoad(kafkaSource(brokers)));
 
 describe('a rebuild', () => {
-  it('serves readers that wait for a connection while it switches', async () => {
+  it('serves readers that wait for a connection during the switch', async () => {
     const core = await open();
     const api = await core.openApi({ max: 2 });
     const { id } = await api.createAlbum();
@@ -165,7 +165,7 @@ describe('a rebuild', () => {
     expect(await findAlbum(api.reads, id)).toBeDefined();
   });
 
-  it('lets a read that goes on over the switch end on the rows it began with', async () => {
+  it('lets a read that spans the switch finish on the rows it began with', async () => {
     const core = await open();
     const api = await core.openApi();
     for (let n = 0; n < 5; n++) await api.createAlbum(`${n}`);
@@ -187,7 +187,7 @@ describe('a rebuild', () => {
     expect(schemas[1]).toEqual(schemas[0]);
   });
 
-  it('finds rows that were tampered with, says in which table, and is not served', async () => {
+  it('finds tampered rows, names the table, and is not served', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id } = await api.createAlbum('as it was');
@@ -204,7 +204,7 @@ describe('a rebuild', () => {
     expect((await findAlbum(api.reads, id))?.album.name).toBe('goes on');
   });
 
-  it('is not compared with a build that nobody feeds', async () => {
+  it('is not compared with a generation that no projector updates', async () => {
     const core = await open();
     const api = await core.openApi();
     await api.createAlbum();
@@ -217,17 +217,17 @@ describe('a rebuild', () => {
 
   it.each<[string, (schema: string) => string, RegExp]>([
     [
-      'a row too many',
+      'an extra row',
       (schema) => `INSERT INTO "${schema}".albums VALUES ('album-1', 1, 'x', 1)`,
       /^albums: 1 rows .* against 2 rows/,
     ],
     [
-      'a row too few',
+      'a missing row',
       (schema) => `DELETE FROM "${schema}".stream_events WHERE type = 'openmusic.AlbumCreated'`,
       /^stream_events/,
     ],
     [
-      'a stream closed that should not be',
+      'a stream that is closed by mistake',
       (schema) =>
         `INSERT INTO "${schema}".quarantine SELECT stream, version, record_id, topic, partition, "offset", 'x' FROM "${schema}".stream_events WHERE type = 'openmusic.AlbumCreated'`,
       /^quarantine/,
@@ -246,7 +246,7 @@ describe('a rebuild', () => {
     expect(await rebuildOf(core)).toMatchObject({ served: false, differences: [expect.stringMatching(difference)] });
   });
 
-  it('drops what another one began and did not end', async () => {
+  it('drops what another rebuild began and did not finish', async () => {
     const core = await open();
     const abandoned = await core.admin.use((client) => createBuild(client, core.rebuildOptions));
     const stopping = AbortSignal.abort(new Error('killed'));
@@ -262,7 +262,7 @@ describe('a rebuild', () => {
     expect(await core.serving()).toMatchObject({ id: generation.id });
   });
 
-  it('is refused while another one is made, and not after it', async () => {
+  it('is refused while another one runs, and not after it', async () => {
     const core = await open();
     const both = await Promise.allSettled([rebuildOf(core), rebuildOf(core)]);
     expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -278,7 +278,7 @@ describe('a rebuild', () => {
     );
   });
 
-  it('keeps an older build alive and fed as long as somebody reads it', async () => {
+  it('keeps an older generation up to date while a process reads it', async () => {
     const core = await open();
     const old = await core.serving();
     const { default: pg } = await import('pg');
@@ -303,7 +303,7 @@ describe('a rebuild', () => {
 });
 
 describe('the first start', () => {
-  it('of two processes at once makes one build', async () => {
+  it('of two processes at once creates one generation', async () => {
     const core = await open({ feeding: 'never-built' });
     const feeds = await Promise.all(
       [1, 2].map(() => startGenerationProjectors({ ...core.rebuildOptions, version: READ_VERSION })),

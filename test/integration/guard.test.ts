@@ -98,10 +98,10 @@ function startLoad(writer: Api, readers: readonly Api[], writers = 8) {
 
 describe('after a crash of Postgres', () => {
   it.each([
-    ['the log elsewhere', logElsewhere],
-    ['the log in it', embeddedSource],
+    ['the log on another server', logElsewhere],
+    ['the log in the same Postgres', embeddedSource],
   ])(
-    'under load, with %s, no read contradicts what was answered before, and service comes back by itself',
+    'under load, with %s, no read contradicts an earlier answer, and service resumes by itself',
     async (_, source) => {
       const core = await open({ source });
       const [writer, reader] = [await core.openApi(), await core.openApi()];
@@ -133,7 +133,7 @@ describe('after a crash of Postgres', () => {
     },
   );
 
-  it('announced commits are gone, no connection reads without them, and the guard is set again once they are back', async () => {
+  it('when announced commits are lost, no connection reads without them, and the guard is set again once they are back', async () => {
     const core = await open({ source: logElsewhere });
     const api = await core.openApi();
     const { id: first } = await api.createAlbum('flushed');
@@ -160,7 +160,7 @@ describe('after a crash of Postgres', () => {
     expect(await guards(core)).toBe(1);
   });
 
-  it('a projector that has nothing new to apply applies again what the crash took back', async () => {
+  it('a projector without new records applies again what the crash lost', async () => {
     const core = await open({ source: logElsewhere });
     const api = await core.openApi();
     const ids: string[] = [];
@@ -175,7 +175,7 @@ describe('after a crash of Postgres', () => {
     expect(await api.changeAlbum(ids[0]!, 'goes on')).toMatchObject({ version: 2 });
   });
 
-  it('nothing announced is lost where commits are synchronous', async () => {
+  it('no announced commit is lost where commits are synchronous', async () => {
     const core = await open({ source: logElsewhere, synchronousCommit: true });
     const api = await core.openApi();
     const ids: string[] = [];
@@ -194,7 +194,7 @@ describe('after a crash of Postgres', () => {
 });
 
 describe('a new connection of the read model', () => {
-  it('waits while the projector is behind, and says so when it takes too long', async () => {
+  it('waits while the projector is behind, and reports when that takes too long', async () => {
     const core = await open();
     const writer = await core.openApi();
     const { id } = await writer.createAlbum();
@@ -217,7 +217,7 @@ describe('a new connection of the read model', () => {
     expect(await findAlbum(api.reads, id)).toBeDefined();
   });
 
-  it('needs not wait beside others that are guarded already', async () => {
+  it('does not wait beside others that passed the guard already', async () => {
     const core = await open();
     const api = await core.openApi({ max: 5 });
     const { id } = await api.createAlbum();

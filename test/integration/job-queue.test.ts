@@ -136,11 +136,11 @@ const {
   dropped,
 } = told;
 
-describe('the queue has', () => {
+describe('the queue’s rows', () => {
   it.each<Case>([
-    ['a job that was asked for', WORKER, [requested()], [row]],
-    ['what a job needs', WORKER, [requested(mailed)], [mailedRow]],
-    ['a job that is to wait', WORKER, [requested({ runAt: later })], [{ ...row, run_at: new Date(later), due: false }]],
+    ['a requested job', WORKER, [requested()], [row]],
+    ['the needs of a job', WORKER, [requested(mailed)], [mailedRow]],
+    ['a job with a start time', WORKER, [requested({ runAt: later })], [{ ...row, run_at: new Date(later), due: false }]],
     [
       'an export, with the exporters only',
       EXPORTER,
@@ -172,8 +172,8 @@ describe('the queue has', () => {
       ],
     ],
     ['no repeating job after its last time', SCHEDULER, [requested({ repeat }), occurred(first, null)], []],
-    ['no job that came once with the schedulers', SCHEDULER, [requested(), started(1)], []],
-    ['a job that runs', WORKER, [requested(), started(1)], [{ ...row, version: 2, state: 'running', attempt: 1 }]],
+    ['no job without a repeat with the schedulers', SCHEDULER, [requested(), started(1)], []],
+    ['a running job', WORKER, [requested(), started(1)], [{ ...row, version: 2, state: 'running', attempt: 1 }]],
     [
       'a job that was taken over',
       WORKER,
@@ -187,35 +187,35 @@ describe('the queue has', () => {
       [{ ...row, version: 3, attempt: 1, counted: 1, run_at: new Date(later), due: false }],
     ],
     [
-      'the version of a job that says how far it is',
+      'the version of a job that reports progress',
       WORKER,
       [requested(), started(1), progressed(1), progressed(1, 2)],
       [{ ...row, version: 4, state: 'running', attempt: 1 }],
     ],
     ['no job that is done', WORKER, [requested(), started(1), completed(1)], []],
     ['no job that died', WORKER, [requested(), started(1), died(1), dropped()], []],
-    ['no job that was called off before it ran', WORKER, [requested(), cancelled()], []],
-    ['no job that was called off while it ran', WORKER, [requested(), started(1), cancelled(1)], []],
+    ['no job that was cancelled before it ran', WORKER, [requested(), cancelled()], []],
+    ['no job that was cancelled while it ran', WORKER, [requested(), started(1), cancelled(1)], []],
     [
-      'a job that is to be done again from the beginning, with the number of its last attempt',
+      'a job that is retried from the beginning, with the number of its last attempt',
       WORKER,
       [requested(mailed), started(1), died(1), retried(1, false, mailed)],
       [{ ...mailedRow, version: 4, attempt: 1, redo_through: 1, run_at: new Date(timeOf(3)) }],
     ],
     [
-      'a job whose failed items are to be done again',
+      'a job whose failed items are retried',
       WORKER,
       [requested(mailed), started(1), failed(1, 1), started(2, 1), completed(2), retried(2, true, mailed)],
       [{ ...mailedRow, version: 6, attempt: 2, redo_through: 2, run_at: new Date(timeOf(5)) }],
     ],
-    ['no export that is to be done again', WORKER, [retried(2, true, { jobType: 'export-playlist' })], []],
+    ['no retried export', WORKER, [retried(2, true, { jobType: 'export-playlist' })], []],
     [
-      'a job that fails again after it was begun again',
+      'a job that fails again after a retry',
       WORKER,
       [requested(), started(1), died(1), retried(1), started(2), failed(2, 1, later)],
       [{ ...row, version: 6, attempt: 2, counted: 1, redo_through: 1, run_at: new Date(later), due: false }],
     ],
-  ])('%s: the same applied once, twice, in one batch and one by one', async (_, scope, events, rows) => {
+  ])('are the same applied once, twice, in one batch and one by one: %s', async (_, scope, events, rows) => {
     const queue = await open(scope);
     const history = historyOf('job-1', ...events);
     const batches = [history.map((each) => [each]), [history]];
@@ -228,7 +228,7 @@ describe('the queue has', () => {
     }
   });
 
-  it('its columns as the projection names them', async () => {
+  it('have the columns that the projection names', async () => {
     const { database } = await open();
     const { fields } = await database.use((client) => client.query('SELECT * FROM job_queue'));
     expect(fields.map(({ name }) => name)).toEqual(Object.keys(queueOf(WORKER).table.columns));
@@ -317,9 +317,9 @@ async function openWithMember(outcomes: CommitOutcome[] = []) {
   return { queue, member, mine };
 }
 
-describe('the first valid claim wins here as everywhere', () => {
+describe('the first valid claim wins, as in every consumer', () => {
   it.each<[string, (head: string) => { version?: number; prev?: string }]>([
-    ['of a version that there is', (prev) => ({ version: 1, prev })],
+    ['of an existing version', (prev) => ({ version: 1, prev })],
     ['that begins the stream again', () => ({ version: 1, prev: '' })],
     ['of a version too far', (prev) => ({ version: 3, prev })],
     ['after another record', () => ({ version: 2, prev: '0198c0de-0000-7000-8000-000000000000' })],
@@ -343,7 +343,7 @@ describe('the first valid claim wins here as everywhere', () => {
     });
   });
 
-  it('a request that was delivered twice is one job, also for one who takes the second for new', async () => {
+  it('a request that was delivered twice is one job, even if the second is assumed to be new', async () => {
     const outcomes: CommitOutcome[] = [];
     const { member, mine } = await openWithMember(outcomes);
     const [stream, other] = [newJobId(), newJobId()];
@@ -360,7 +360,7 @@ describe('the first valid claim wins here as everywhere', () => {
     expect((await mine(other)).row).toMatchObject({ version: 1 });
   });
 
-  it('a head is the last accepted record, whatever became of the job', async () => {
+  it('the head is the last accepted record, also of a finished job', async () => {
     const { queue, member, mine } = await openWithMember();
     const stream = newJobId();
     const records = claims(stream, [requested(), started(1), completed(1), retried(1, true), cancelled()]);
@@ -373,7 +373,7 @@ describe('the first valid claim wins here as everywhere', () => {
     expect((await headsOf(queue.database)).filter((each) => each.stream === stream)).toHaveLength(1);
   });
 
-  it('of two members at the same partitions the queue is that of one', async () => {
+  it('two members with the same partitions produce the queue of one', async () => {
     const queue = await open();
     const pair = [await memberOf(queue, WORKER), await memberOf(queue, WORKER)];
     const streams = Array.from({ length: 6 }, newJobId);
@@ -388,7 +388,7 @@ describe('the first valid claim wins here as everywhere', () => {
     for (const each of rows) expect(each).toMatchObject({ version: 4, state: 'running', attempt: 2, counted: 1 });
   });
 
-  it('a stream with a record that nobody can read is closed: its later records are kept and change nothing', async () => {
+  it('a stream with an unreadable record is closed: its later records are kept and change nothing', async () => {
     const { queue, member, mine } = await openWithMember();
     const stream = newJobId();
     const [one, two, three] = claims(stream, [requested(), started(1), cancelled(1)]);
@@ -418,7 +418,7 @@ const lives: readonly (readonly JobEvent[])[] = [
 ];
 
 describe('a queue', () => {
-  it('that is made of the log from its beginning is the one that was kept, for every group', async () => {
+  it('that is rebuilt from the beginning of the log equals the maintained one, for every group', async () => {
     const live = await Promise.all(SCOPES.map(async (scope) => ({ scope, queue: await open(scope) })));
     const members = await Promise.all(
       live.map(({ scope, queue }) => memberOf(queue, scope, { random: randomOf(SEED) })),
@@ -440,7 +440,7 @@ describe('a queue', () => {
     expect([exporter!.length, worker!.length, scheduler!.length].every((count) => count > 0)).toBe(true);
   });
 
-  it('is kept by a member of the group while it runs, and by the next one after it', async () => {
+  it('is updated by a member of the group while it runs, and then by the next one', async () => {
     const said: number[] = [];
     const stop = await startFeed((commit) => said.push(commit.accepted.length));
     const database = openDatabase(core.connection, {
@@ -471,7 +471,7 @@ describe('a queue', () => {
   });
 });
 
-it('a later record of a genesis stream is judged as everywhere', async () => {
+it('judges a later record of a genesis stream like every consumer', async () => {
   const [where] = partitionsOf(core);
   const [genesis] = recordsOf(await core.log.read({ ...where!, offset: 0 }));
   const prev = genesis!.headers.ce_id!;
@@ -551,7 +551,7 @@ function randomOf(seed: number): () => number {
   return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
 }
 
-it('every kind of event of a job is in a life above', () => {
+it('is tested with every kind of job event above', () => {
   const types = new Set(lives.flat().map(({ type }) => type));
   expect([...types].sort()).toEqual([
     ...['DeadLetterDropped', 'JobAttemptFailed', 'JobAttemptStarted', 'JobCancelled', 'JobCompleted', 'JobDied'],

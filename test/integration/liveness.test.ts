@@ -22,7 +22,7 @@ async function holdUp(core: Core): Promise<() => void> {
   };
 }
 
-it('a projector is not alive while records wait and none is applied, and is again once they are', async () => {
+it('a projector is not alive while records wait and none is applied, and is alive again once they are', async () => {
   const database = await createDatabase();
   const core = await openCore({ connection: database.connection });
   const life = (stuckAfterMs?: number) => lifeOf(core.consumers, { hasApi: true, stuckAfterMs });
@@ -43,7 +43,7 @@ it('a projector is not alive while records wait and none is applied, and is agai
   await database.drop();
 }, 60_000);
 
-it('a stopped partition makes a process without the API not alive, and is only shown in one with it', async () => {
+it('a stopped partition makes a process without the API not alive, and is only reported in one with it', async () => {
   const database = await createDatabase();
   const core = await openCore({ connection: database.connection });
   const where = core.catalog(0);

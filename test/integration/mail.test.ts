@@ -81,7 +81,7 @@ function postedMail(body: string): ReceivedMail {
 }
 
 describe('the providers of mail', () => {
-  it('can be one more, with a line of its own', async () => {
+  it('can be extended with one registry line', async () => {
     const sent: Mail[] = [];
     const pigeon = () =>
       Promise.resolve({
@@ -161,7 +161,7 @@ describe('mail to a webhook', () => {
     expect(hook.posts.map(({ path: at }) => at)).toEqual(['/mail']);
   });
 
-  it('that cannot be reached, or cuts, is tried again', async () => {
+  it('that is unreachable, or closes the connection, is retried', async () => {
     const { hook, send } = await open();
     const unreachable = { kind: 'again', code: 'MAIL_UNREACHABLE' };
     hook.answer('cut');
@@ -170,7 +170,7 @@ describe('mail to a webhook', () => {
     await expect(send()).rejects.toMatchObject(unreachable);
   });
 
-  it.each(['nothing', 'trickle'] as const)('that says %s is given up in time', async (answer) => {
+  it.each(['nothing', 'trickle'] as const)('that returns %s is given up in time', async (answer) => {
     const { hook } = await open();
     hook.answer(answer);
     const provider = openWebhookMail({ url: hook.url, secret: SECRET, allowPrivate: true, withinMs: 500 });

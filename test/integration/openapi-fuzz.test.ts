@@ -29,7 +29,7 @@ async function adminToken(): Promise<string> {
 }
 
 it(
-  'whatever is sent to any operation, it answers what the API page says, and never a 5xx',
+  'every operation answers fuzzed requests as the API page says, and never with a 5xx',
   async () => {
     const seed = Number(process.env.SEED ?? randomInt(2 ** 31));
     const [person, other] = [await newPerson(app.url), await newPerson(app.url)];

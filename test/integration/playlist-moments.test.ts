@@ -102,7 +102,7 @@ async function shown(moment: PlaylistPosition) {
 }
 
 describe('a playlist is shown as it was', () => {
-  it('with its songs in order, each as it is called', async () => {
+  it('with its songs in order, each with its current title', async () => {
     const songs = await addSongs('Yellow', 'Trouble', 'Sparks', 'Shiver');
     expect(await playlistAsOf(api.reads, await now())).toEqual({
       id: playlist,
@@ -134,7 +134,7 @@ describe('a playlist is shown as it was', () => {
     expect(await nowOf(playlist)).toBeUndefined();
   });
 
-  it('before songs were added and taken out', async () => {
+  it('before songs were added and removed', async () => {
     const [yellow] = await addSongs('Yellow', 'Trouble');
     const moment = await now();
     const entry = newId();
@@ -148,7 +148,7 @@ describe('a playlist is shown as it was', () => {
     expect(await shown(await now())).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks'] });
   });
 
-  it('with a song that is in it twice, until both places are taken out', async () => {
+  it('with a song that is in it twice, until both entries are removed', async () => {
     const song = newSong();
     const [one, two] = [newId(), newId()];
     await tell(song, created('Yellow'));
@@ -159,7 +159,7 @@ describe('a playlist is shown as it was', () => {
     expect(await shown(await now())).toMatchObject({ titles: [] });
   });
 
-  it('before songs were renamed, in whatever partition, and after', async () => {
+  it('before songs were renamed, in any partition, and after', async () => {
     const songs = await addSongs('Yellow', 'Trouble', 'Sparks');
     const moment = await now();
     for (const song of songs) await tell(song, changed('Another'), changed('And another'));
@@ -184,7 +184,7 @@ describe('a playlist is shown as it was', () => {
     expect(await shown(await now())).toMatchObject({ titles: ['Yellow'] });
   });
 
-  it('whatever happened to other songs and playlists meanwhile', async () => {
+  it('unaffected by changes of other songs and playlists', async () => {
     await addSongs('Yellow');
     const moment = await now();
     const before = playlist;
@@ -196,7 +196,7 @@ describe('a playlist is shown as it was', () => {
   });
 });
 
-it('a moment names every partition of the catalog', async () => {
+it('by a position that names every partition of the catalog', async () => {
   const { catalog, version } = await now();
   const ends = await core.log.ends([0, 1, 2].map((partition) => core.catalog(partition)));
   expect(catalog).toEqual(ends.map(({ offset }) => offset));
@@ -204,7 +204,7 @@ it('a moment names every partition of the catalog', async () => {
 });
 
 describe('nothing is shown', () => {
-  it('of a moment whose events are not all there', async () => {
+  it('at a position whose events are not all present', async () => {
     await addSongs('Yellow');
     const moment = await now();
     expect(await playlistAsOf(api.reads, { ...moment, version: moment.version + 1 })).toBeUndefined();
@@ -213,7 +213,7 @@ describe('nothing is shown', () => {
     ).toBeUndefined();
   });
 
-  it('of a playlist that never was', async () => {
+  it('of a playlist that never existed', async () => {
     expect(await nowOf(idFromCommand('playlist', newId()))).toBeUndefined();
   });
 });
@@ -261,7 +261,7 @@ describe('events that no command makes yet are read:', () => {
     await mustShow('B A C');
   });
 
-  it('a list that was restored: what it names is there, what it does not name is gone, and a new song is added', async () => {
+  it('a restored list: listed songs are in it, others are gone, and a new song is added', async () => {
     const [a, b] = await three();
     await tell(playlist, removed(a!, entryIn('A')), removed(b!, entryIn('B')));
     await mustShow('C');
@@ -274,7 +274,7 @@ describe('events that no command makes yet are read:', () => {
     await mustShow('A B C');
   });
 
-  it('a deleted playlist that came back, with its songs and its collaborators', async () => {
+  it('a deleted playlist that was restored, with its songs and its collaborators', async () => {
     const collaboration = { collaborationId: 'collab-1', accountId: newId() };
     await three();
     await tell(playlist, { type: 'CollaboratorAdded', playlistId: playlist, ...collaboration });

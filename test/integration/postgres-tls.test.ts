@@ -82,44 +82,44 @@ describeWithPrograms(['openssl'], 'a Postgres that offers TLS', () => {
   it.each<[string, TlsSettings, Session]>([
     ['disable does not encrypt', { PGSSLMODE: 'disable' }, plain],
     ['prefer encrypts', { PGSSLMODE: 'prefer' }, encrypted],
-    ['require encrypts, and takes any certificate', { PGSSLMODE: 'require' }, encrypted],
+    ['require encrypts, and accepts any certificate', { PGSSLMODE: 'require' }, encrypted],
   ])('%s', async (_, settings, session) => {
     expect(await connect(settings)).toEqual(session);
   });
 
-  it.each(['require', 'verify-ca', 'verify-full'] as const)('%s takes a certificate of PGSSLROOTCERT', async (mode) => {
+  it.each(['require', 'verify-ca', 'verify-full'] as const)('%s accepts a certificate of PGSSLROOTCERT', async (mode) => {
     expect(await connect({ PGSSLMODE: mode, PGSSLROOTCERT: file('server.crt') })).toEqual(encrypted);
   });
 
-  it.each(['require', 'verify-ca', 'verify-full'] as const)('%s refuses one of another authority', async (mode) => {
+  it.each(['require', 'verify-ca', 'verify-full'] as const)('%s rejects one of another authority', async (mode) => {
     await expect(connect({ PGSSLMODE: mode, PGSSLROOTCERT: file('other.crt') })).rejects.toThrow(
       /^Postgres at localhost:\d+ has a certificate that is not accepted: .*\. Check PGSSLMODE and PGSSLROOTCERT\.$/,
     );
   });
 
-  it('verify-full refuses a certificate without the authorities of PGSSLROOTCERT=system', async () => {
+  it('verify-full rejects a certificate without the authorities of PGSSLROOTCERT=system', async () => {
     await expect(connect({ PGSSLMODE: 'verify-full', PGSSLROOTCERT: 'system' })).rejects.toThrow(/is not accepted/);
   });
 
-  it('only verify-full refuses a certificate for another host, also where the host is an address', async () => {
+  it('only verify-full rejects a certificate for another host, also where the host is an address', async () => {
     const PGSSLROOTCERT = file('server.crt');
     const host = { host: '127.0.0.1' };
     expect(await connect({ PGSSLMODE: 'verify-ca', PGSSLROOTCERT }, host)).toEqual(encrypted);
     await expect(connect({ PGSSLMODE: 'verify-full', PGSSLROOTCERT }, host)).rejects.toThrow(/127\.0\.0\.1 is not in/);
   });
 
-  it('is shown our certificate', async () => {
+  it('receives our certificate', async () => {
     const mine = { PGSSLCERT: file('client.crt'), PGSSLKEY: file('client.key') };
     expect(await connect({ PGSSLMODE: 'require', ...mine })).toEqual({ encrypted: true, client: '/CN=openmusic' });
   });
 
-  it('is not asked before the files are read', async () => {
+  it('is not contacted before the files are read', async () => {
     await expect(connect({ PGSSLMODE: 'verify-ca', PGSSLROOTCERT: '/not/there' })).rejects.toThrow(
       'PGSSLROOTCERT: /not/there cannot be read (ENOENT)',
     );
   });
 
-  it('serves processes and commands whose every connection is encrypted', async () => {
+  it('serves processes and commands with only encrypted connections', async () => {
     const { port, user, password, database } = server.connection;
     const login = {
       PGHOST: 'localhost',
@@ -157,7 +157,7 @@ describeWithPrograms(['openssl'], 'a Postgres that offers TLS', () => {
   }, 120_000);
 });
 
-it('a Postgres without TLS is used unencrypted by prefer, and refused by require', async () => {
+it('a Postgres without TLS is used unencrypted by prefer, and rejected by require', async () => {
   const without = await startNativePostgres();
   const { port, password } = without.connection;
   expect(await connect({ PGSSLMODE: 'prefer' }, { port, password })).toEqual(plain);

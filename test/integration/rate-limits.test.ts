@@ -49,7 +49,7 @@ describeWithRedis('processes that share a Redis', ({ url }) => {
     expect((await (await startApi(url, namespace(), rate)).logIn()).status).toBe(401);
   });
 
-  it('lose no request that comes at the same time as others, and give no two the same place', async () => {
+  it('count every concurrent request, and give no two the same place', async () => {
     const [name, rate] = [namespace(), { count: 50, seconds: 60 }];
     const apis = [await startApi(url, name, rate), await startApi(url, name, rate)];
     for (const { logIn } of apis) await logIn('192.0.2.2');
@@ -64,7 +64,7 @@ describeWithRedis('processes that share a Redis', ({ url }) => {
     expect(all.filter(({ status }) => status === 429).length).toBeLessThanOrEqual(150);
   });
 
-  it('forget all of it when the time is over', async () => {
+  it('reset when the window is over', async () => {
     const [name, rate] = [namespace(), { count: 1, seconds: 1 }];
     const { redis, logIn } = await startApi(url, name, rate);
     expect([(await logIn()).status, (await logIn()).status]).toEqual([401, 429]);
@@ -76,7 +76,7 @@ describeWithRedis('processes that share a Redis', ({ url }) => {
 describeWithNativeRedis('without its Redis', () => {
   const LONG_MS = 10_000;
   it.each(['kill', 'freeze'] as const)(
-    '(%s) nothing is limited, nothing waits long, and then it counts again',
+    '(%s) limit nothing and delay nothing, and then count again',
     async (how) => {
       const server = await startNativeRedis();
       opened.push(server);

@@ -73,7 +73,7 @@ async function isHeldUp(): Promise<boolean> {
   return rows.length > 0;
 }
 
-it('a second rebuild says at once who runs the first, which obeys no time limit of its role and says so', async () => {
+it('a second rebuild reports at once which process runs the first one, which overrides the time limits of its role and reports it', async () => {
   const letGo = await holdUp();
   const began = new Date(Math.floor(Date.now() / 1_000) * 1_000);
   const first = openmusic(['projections', 'rebuild'], env);

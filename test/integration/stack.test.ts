@@ -103,7 +103,7 @@ describeWithNativeKafka('npm run stack', () => {
   const albums: (string | undefined)[] = [];
 
   it(
-    'starts each service after the other, and at Ctrl-C drains them in reverse order',
+    'starts the services in order, and at Ctrl-C drains them in reverse order',
     async () => {
       run();
       const url = await urlOf();
@@ -136,7 +136,7 @@ describeWithNativeKafka('npm run stack', () => {
   );
 
   it(
-    'has its data again, needs no Redis, refuses a second one, and leaves nothing running after kill -9',
+    'keeps its data, works without Redis, refuses a second stack, and leaves nothing running after kill -9',
     async () => {
       run({ PATH: pathWith('java', 'sh') });
       const url = await urlOf();
@@ -173,7 +173,7 @@ describeWithNativeKafka('npm run stack', () => {
   );
 
   it(
-    'ends at once at a second Ctrl-C, also while it starts and a service does not answer',
+    'ends at once at a second Ctrl-C, also during a start that does not proceed',
     async () => {
       run();
       await stack.says(/^redis /m);
@@ -193,7 +193,7 @@ describeWithNativeKafka('npm run stack', () => {
   );
 });
 
-describe('npm run stack says in one line why it does not start', () => {
+describe('npm run stack reports in one line', () => {
   const refusal = async (more: Record<string, string>) => {
     run({ DATA_DIR: path.join(directory, 'other'), ...more });
     expect(await stack.ended).toBe(1);
@@ -201,17 +201,17 @@ describe('npm run stack says in one line why it does not start', () => {
     return stack.output();
   };
 
-  it('a program that is missing, and how to get it', async () => {
+  it('a missing program, and how to install it', async () => {
     expect(await refusal({ PATH: pathWith('sh') })).toMatch(/not on the PATH: Java 17 or later \(.*apt install/);
   });
 
-  it('a setting that is wrong', async () => {
+  it('an invalid setting', async () => {
     expect(await refusal({ KAFKA_PORT: 'many' })).toMatch(/KAFKA_PORT: /);
   });
 });
 
-describeWithNativeKafka('npm run stack says in one line that', () => {
-  it('a port is in use, or meant for two', async () => {
+describeWithNativeKafka('npm run stack reports in one line', () => {
+  it('a port that is in use, or configured twice', async () => {
     const taken = createServer().listen(Number(env.KAFKA_PORT), '127.0.0.1');
     await once(taken, 'listening');
     run({ DATA_DIR: path.join(directory, 'other'), REDIS_PORT: env.PORT! });

@@ -91,7 +91,7 @@ describe('a sweep over the read model', () => {
     await api.commands.album({ stream: album, origin: originOf(), command });
   }
 
-  it('takes what no album has, and keeps a current cover whatever its age', async () => {
+  it('removes files that no album has, and keeps a current cover of any age', async () => {
     const world = await open();
     const { id: album } = await world.api.createAlbum();
     const { id: deleted } = await world.api.createAlbum();
@@ -105,7 +105,7 @@ describe('a sweep over the read model', () => {
     expect(await world.sweep()).toEqual([[], [current, young].sort()]);
   });
 
-  it('takes what no process shows any more since another one was told', async () => {
+  it('removes a replaced cover once no process shows it any more', async () => {
     const world = await open();
     const { app } = httpApp({ database: (await world.core.openApi()).reads, files: world.files });
     undo.push(() => app.close());
@@ -123,7 +123,7 @@ describe('a sweep over the read model', () => {
     expect(await world.sweep()).toEqual([[replaced, current].sort(), []]);
   });
 
-  it('takes nothing while the read model is behind the log', async () => {
+  it('removes nothing while the read model is behind the log', async () => {
     const world = await open();
     const { core } = world;
     const [named, nobodys] = [await world.keep(), await world.keep()];
@@ -139,7 +139,7 @@ describe('a sweep over the read model', () => {
     expect(await world.sweep()).toEqual([[nobodys], [named]]);
   });
 
-  it('takes nothing while a partition is stopped', async () => {
+  it('removes nothing while a partition is stopped', async () => {
     const world = await open();
     const { core } = world;
     const before = await world.keep();
@@ -155,7 +155,7 @@ describe('a sweep over the read model', () => {
     expect(await world.sweep()).toEqual([[], [named, nobodys].sort()]);
   });
 
-  it('takes nothing while a stream is quarantined', async () => {
+  it('removes nothing while a stream is quarantined', async () => {
     const world = await open();
     const { core } = world;
     const [named, nobodys] = [await world.keep(), await world.keep()];
@@ -170,7 +170,7 @@ describe('a sweep over the read model', () => {
   });
 });
 
-it('a sweep of old results takes them from the disk, whoever names them, and what was left half-written', async () => {
+it('removes old results and partial files from the disk, even if they are still referenced', async () => {
   const directory = await mkdtemp(path.join(tmpdir(), 'openmusic-results-'));
   const files = await openDiskFiles(directory);
   const days = (count: number) => new Date(Date.now() - count * 86_400_000);
@@ -189,7 +189,7 @@ it('a sweep of old results takes them from the disk, whoever names them, and wha
   await rm(directory, { recursive: true });
 });
 
-describe('a process that sweeps', () => {
+describe('a sweeping process', () => {
   let server: CoverServer;
   let client: pg.Client;
   beforeAll(async () => {
@@ -216,7 +216,7 @@ describe('a process that sweeps', () => {
     await eventually(`${count} hours pass`, () => hours() >= until);
   }
 
-  it('takes old files that no album has, unless a stream is quarantined', async () => {
+  it('removes old files that no album has, unless a stream is quarantined', async () => {
     const album = await newAlbum(server.client);
     await upload(server.client, album, png());
     const url = await coverUrlOf(server.client, album);

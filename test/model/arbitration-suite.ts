@@ -22,12 +22,12 @@ export function writePathSuite(count: number): void {
   const schedules = Number(process.env.MODEL_SCHEDULES ?? count);
   beforeAll(() => void say(`MODEL_SEED=${seed}`));
 
-  describe('the write path as it is', () => {
+  describe('the unchanged write path', () => {
     it(`keeps every promise in ${schedules} schedules`, async () => {
       await fc.assert(holds(unchanged), { seed, numRuns: schedules });
     }, 600_000);
 
-    it('goes on where a crash takes a commit back while the next delivery is under way', async () => {
+    it('continues when a crash loses a commit during the next delivery', async () => {
       const plan = {
         seed: 1409596597,
         steps: 108,
@@ -55,7 +55,7 @@ export function writePathSuite(count: number): void {
       ['the id is of a later head', withLaterHead],
       ['the version is of a later head', withLaterVersion],
     ])(
-      'keeps them when a state is torn from its head, and %s',
+      'keeps every promise when a state is separated from its head, and %s',
       async (_, streams) => {
         await fc.assert(holds({ ...unchanged, refusals: false, streams }), { seed, numRuns: schedules / 10 });
       },

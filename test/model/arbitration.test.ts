@@ -38,11 +38,11 @@ describe('a promise is broken without', () => {
   }
   const mutants: [string, Mutant][] = [
     [
-      'the version in the rule, when a state is torn from its head',
+      'the version in the rule, when a state is separated from its head',
       { rule: prevAlone, refusals: false, streams: withLaterHead },
     ],
     [
-      '`prev` in the rule, when a state is torn from its head',
+      '`prev` in the rule, when a state is separated from its head',
       { rule: versionAlone, refusals: false, streams: withLaterVersion },
     ],
     ['the one snapshot of state and head', { refusals: false, streams: withHeadReadApart }],
@@ -52,15 +52,15 @@ describe('a promise is broken without', () => {
       'the one snapshot of heads and checkpoint',
       { headsAtCheckpoint: false, emphasis: { projectors: 3, crashes: 60, streams: 1, joins: 15, deaths: 0 } },
     ],
-    ['the look whether a stream that was taken for new is new', { firstsChecked: false }],
-    ['word of winners coming after the commit', { toldAfterCommit: false }],
+    ['the check that a stream assumed to be new is new', { firstsChecked: false }],
+    ['notices of winners only after the commit', { toldAfterCommit: false }],
     ['the guard', { guard: false }],
     ['the command id', { streams: forgetfulOfCommands }],
-    ['the voids of what cannot be read', { voids: false }],
-    ['the stop of an earlier owner at the fence', { fence: false, emphasis: { adopts: 30 } }],
-    ['the version since which an owner owns', { since: false, emphasis: { adopts: 30 } }],
+    ['the voids of unreadable records', { voids: false }],
+    ['the stop of the former owner at the fence', { fence: false, emphasis: { adopts: 30 } }],
+    ['the version since which an owner holds the log', { since: false, emphasis: { adopts: 30 } }],
     [
-      'the catching up of a new owner before it serves',
+      'the catch-up of a new owner before it serves',
       { catchUp: false, emphasis: { adopts: 30, clients: 4, projectors: 1, crashes: 0 } },
     ],
   ];

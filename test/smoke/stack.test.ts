@@ -24,7 +24,7 @@ describeWithNativeKafka('npm run stack', () => {
   });
 
   test(
-    'serves a write, and ends with 0 at Ctrl-C',
+    'serves a write, and exits with 0 at Ctrl-C',
     async () => {
       const { PATH = '', HOME = '' } = process.env;
       const ports = await Promise.all([freePort(), freePort(), freePort(), freePort()]);

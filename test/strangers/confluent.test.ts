@@ -93,7 +93,7 @@ describeWithPython("Confluent's deserialiser", (python) => {
     );
 
     it(
-      'reads a record of every type that there is',
+      'reads a record of every event type',
       async () => {
         const outsider = await openOutsider(system.env.KAFKA_BROKERS!.split(','));
         const records = golden.schemas.map(({ subject, value }) => {

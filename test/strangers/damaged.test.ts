@@ -106,7 +106,7 @@ describeWithNativeKafka('the disk of a broker', () => {
     });
 
   it(
-    'damaged where a batch begins: the broker shows nothing up to the next one of its index, and only that partition stops',
+    'damaged at the start of a batch: the broker shows nothing up to the next batch of its index, and only that partition stops',
     async () => {
       const before = await appended(stuck(), DAMAGED - 1);
       const after = await appended(stuck(), 30);
@@ -156,7 +156,7 @@ describeWithNativeKafka('the disk of a broker', () => {
   );
 
   it(
-    'damaged so that the broker shows nothing up to the end: a gap there stops every judge, and can be declared void',
+    'damaged so that the broker shows nothing up to the end: the gap stops every judge, and can be declared void',
     async () => {
       const [kept] = await appended(stuck(), 2);
       await appended(jobs(), 2);
@@ -179,7 +179,7 @@ describeWithNativeKafka('the disk of a broker', () => {
   );
 
   it(
-    'without records that were deleted up to the end: they stop what had not applied them, until they are declared void',
+    'without records that were deleted up to the end: the gap stops every judge that had not applied them, until it is declared void',
     async () => {
       await appended(stuck(), 3);
       await appended(jobs(), 3);

@@ -23,7 +23,7 @@ import { packRecord, plainRecords, produceBatch, type StrangeRecord } from '../s
 
 const LONG_MS = 180_000;
 
-it('the Python reader judges every case of the conformance kit as expected, with the standard library alone', async () => {
+it('judges every case of the conformance kit as expected, with the standard library alone', async () => {
   const { stdout } = await promisify(execFile)('python3', ['-I', 'schemas/conformance/check.py']);
   expect(stdout).toMatch(/^\d{2,} cases, 0 differ\n$/);
 });
@@ -130,7 +130,7 @@ describeWithPython('the Python reader', (python) => {
       return said.size;
     }
 
-    it('of a log that only OpenMusic has written the reader says what the projector says', async () => {
+    it('agrees with the projector on a log that only OpenMusic has written', async () => {
       const api = await core.openApi();
       for (let n = 0; n < 5; n++) await api.changeAlbum((await api.createAlbum()).id, `name ${n}`);
       await core.settled();
@@ -138,7 +138,7 @@ describeWithPython('the Python reader', (python) => {
     });
 
     it(
-      'oddities: the reader agrees with the projector record by record, up to where both stop, and behind it once that is void',
+      'agrees with the projector record by record, up to where both stop, and after it once that is void',
       async () => {
         const [first, second, third] = [core.catalog(0), core.catalog(1), core.catalog(2)];
         const album = (partition: number, value?: Buffer | null) => {
@@ -242,7 +242,7 @@ describeWithPython('the Python reader', (python) => {
       LONG_MS,
     );
 
-    it('a transaction that is open holds no reader back', async () => {
+    it('an open transaction delays no reader', async () => {
       const transaction = await transactions.transaction();
       const within = claim({ stream: stream(0) });
       await transaction.send({ topic: core.catalog(0).topic, messages: [{ ...within }] });

@@ -13,7 +13,7 @@ import { albumIn, catalog } from '../support/streams.ts';
 const LONG_MS = 120_000;
 const WEEK_MS = '604800000';
 
-describeDistributed('a topic that is changed while processes run', () => {
+describeDistributed('a topic setting that is changed at run time:', () => {
   let system: Distributed;
   let outsider: Outsider;
   let kafka: KafkaClient;
@@ -103,7 +103,7 @@ describeDistributed('a topic that is changed while processes run', () => {
   );
 
   it(
-    'flush.messages taken away from the only replica raises an alarm until it is set back',
+    'flush.messages removed from the only replica raises an alarm until it is set back',
     async () => {
       await set({ 'flush.messages': '9223372036854775807' });
       const reason = 'appends were durable at the start and are not any more';
@@ -117,7 +117,7 @@ describeDistributed('a topic that is changed while processes run', () => {
   );
 
   it(
-    'voids that their topic lacks raise an alarm until `log init` has appended them',
+    'voids missing from their topic raise an alarm until `log init` has appended them',
     async () => {
       const { connection, namespace } = system;
       const database = openDatabase(connection, { name: 'test', max: 1, searchPath: [namespace] });
@@ -133,7 +133,7 @@ describeDistributed('a topic that is changed while processes run', () => {
   );
 
   it(
-    'more partitions raise an alarm: the first ones are judged, records in the others are named, and all goes on',
+    'more partitions raise an alarm: the first ones are judged, records in the others are named, and work continues',
     async () => {
       await admin.createPartitions({ topicPartitions: [{ topic, count: 4 }] });
       await alarms(`topic ${topic} has 4 partitions, the log was made with 2`);
@@ -150,7 +150,7 @@ describeDistributed('a topic that is changed while processes run', () => {
   );
 
   it(
-    'records deleted from its beginning raise an alarm: reads and writes go on, also after a restart, and no rebuild is served',
+    'records deleted from its beginning raise an alarm: reads and writes continue, also after a restart, and no rebuild is served',
     async () => {
       await outsider.deleteBefore(catalog(system, 1), 2);
       await alarms(`${topic}/1 begins at offset 2: the records before it were deleted`);

@@ -72,7 +72,7 @@ describeWithKafka('a batch that cannot be read', ({ brokers }) => {
   const jobs = (): TopicPartition => ({ topic: `${core.namespace}.jobs`, partition: 0 });
 
   it.each(BATCHES)(
-    '%s: stops its partition alone, is named by verify, and can be declared void',
+    '%s: stops its partition only, is named by verify, and can be declared void',
     async (_, why, make) => {
       const [stuck, other] = [core.catalog(0), core.catalog(1)];
       const batch = await make();

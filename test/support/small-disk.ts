@@ -37,7 +37,7 @@ function works(way: Command): boolean {
  */
 export function describeWithSmallDisk(name: string, suite: (start: typeof startSmallDisk) => void): void {
   if (ways.some(works)) describe(name, () => suite(startSmallDisk));
-  else if (works(namespace)) it(`${name}, in a namespace of our own`, runThisFileInNamespace, 600_000);
+  else if (works(namespace)) it(`${name}, in a private namespace`, runThisFileInNamespace, 600_000);
   else describe.skip(`${name} [skipped: mounting takes root, sudo or user namespaces]`, () => suite(startSmallDisk));
 }
 

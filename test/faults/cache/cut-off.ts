@@ -13,8 +13,8 @@ const CUT_MS = 5_000;
 const WITHIN_MS = 480_000;
 
 export function whenCutOff(stack: SharedStack<CachedMusic>): void {
-  describeWithNativeRedis('what is cached is never old, and everybody is served,', () =>
-    describeDistributed('when the only one that Redis is lost to is', () => {
+  describeWithNativeRedis('the cache is never stale, and every client is served,', () =>
+    describeDistributed('when one process loses its connection to Redis:', () => {
       let music: CachedMusic;
       stack.use((shared) => (music = shared));
 
@@ -37,7 +37,7 @@ export function whenCutOff(stack: SharedStack<CachedMusic>): void {
       }
 
       it.each(['cut', 'block'] as const)(
-        'the projector (%s): nobody reads the cache',
+        'the projector (%s): no process reads the cache',
         async (lose) => {
           const [one, other] = hitsOfEach(await without(music.projectorWay, lose));
           expect([one, other]).toEqual([0, 0]);
@@ -46,7 +46,7 @@ export function whenCutOff(stack: SharedStack<CachedMusic>): void {
       );
 
       it.each(['cut', 'block'] as const)(
-        'one API process (%s): the other reads the cache',
+        'one API process (%s): the other one reads the cache',
         async (lose) => {
           const [one, other] = hitsOfEach(await without(music.ways[0]!, lose));
           expect(one).toBe(0);

@@ -11,7 +11,7 @@ const READ = { writes: 0, reads: 1_000 };
 const WITHIN_MS = 480_000;
 
 export function whenMarksAreLost(stack: SharedStack<CachedMusic>): void {
-  describeWithNativeRedis('what is cached is never old', () =>
+  describeWithNativeRedis('the cache is never stale', () =>
     describeDistributed('when between marks and commit Redis', () => {
       let music: CachedMusic;
       let replica: NativeRedis | undefined;

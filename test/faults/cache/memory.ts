@@ -13,7 +13,7 @@ const USED_AGAIN_MS = 5_000;
 const WITHIN_MS = 480_000;
 
 export function whenMemoryIsShort(stack: SharedStack<CachedMusic>): void {
-  describeWithNativeRedis('what is cached is never old', () =>
+  describeWithNativeRedis('the cache is never stale', () =>
     describeDistributed('when Redis', () => {
       let music: CachedMusic;
       stack.use((shared) => (music = shared));
@@ -21,7 +21,7 @@ export function whenMemoryIsShort(stack: SharedStack<CachedMusic>): void {
       const configure = (name: string, value: string) => tellRedis(music.redis, 'CONFIG', 'SET', name, value);
 
       it(
-        'is full: what is written is marked all the same',
+        'is full: writes are marked anyway',
         async () => {
           const marked = () => metricOf(music.projectors[0]!, 'openmusic_cache_marks_total');
           let [before, after] = [0, 0];
@@ -40,7 +40,7 @@ export function whenMemoryIsShort(stack: SharedStack<CachedMusic>): void {
       );
 
       it(
-        'evicts: then nothing is read from it, and every process says so',
+        'evicts keys: no process reads it any more, and every process reports it',
         async () => {
           const detail = expect.stringContaining('Redis evicts keys (maxmemory-policy allkeys-lru)');
           const processes = [...music.apis, ...music.projectors];

@@ -13,7 +13,7 @@ const READ = { writes: 0, reads: 300, hits: 50 };
 const WITHIN_MS = 480_000;
 
 export function whenRedisIsAnother(stack: SharedStack<CachedMusic>): void {
-  describeWithNativeRedis('what is cached is never old, reads lose 300 ms once and writes two seconds,', () =>
+  describeWithNativeRedis('the cache is never stale, reads lose 300 ms once and writes two seconds,', () =>
     describeDistributed('when Redis', () => {
       let music: CachedMusic;
       let replica: NativeRedis | undefined;

@@ -14,7 +14,7 @@ const SLOW_MS = 500;
 const WITHIN_MS = 480_000;
 
 export function whenRedisIsGone(stack: SharedStack<CachedMusic>): void {
-  describeWithNativeRedis('what is cached is never old, reads lose 300 ms once and writes two seconds,', () =>
+  describeWithNativeRedis('the cache is never stale, reads lose 300 ms once and writes two seconds,', () =>
     describeDistributed('when Redis', () => {
       let music: CachedMusic;
       stack.use((shared) => (music = shared));

@@ -29,7 +29,7 @@ const WITHIN_MS = 30_000;
 const TIME_MS = 120_000;
 
 export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
-  describe('whoever works on jobs is killed -9, and another takes its place', () => {
+  describe('a worker is killed -9, and another one takes its place', () => {
     let app: JobsApp;
     let smtp: TestSmtpServer;
     let playlist: string;
@@ -68,7 +68,7 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
     }
 
     it.each(cases)(
-      '%s: %s are done; the mail of the one that was worked on is sent so often: %d',
+      '%s: %s are done; the mail of the interrupted one is sent this often: %d',
       async (point, kind, times) => {
         const addresses = newAddresses(EACH);
         await app.process().armAt(point);
@@ -90,7 +90,7 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'while the server has all of a mail and has not answered: it is sent once more, under the same name',
+      'while the server has all of a mail and has not answered: it is sent once more, with the same Message-ID',
       async () => {
         await smtp.behave({ does: 'hangs', at: 'data' });
         const [address = ''] = newAddresses(1);
@@ -107,7 +107,7 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'while a file is being written: it appears whole, and never half',
+      'while a file is being written: it appears complete or not at all',
       async () => {
         const seed = seedOfRun();
         process.stdout.write(`SEED=${seed}\n`);

@@ -33,7 +33,7 @@ const WITHIN_MS = 60_000;
 const TIME_MS = 180_000;
 
 export function whenMailFails(stack: SharedStack<JobsStack>): void {
-  describe('a mail server that does not do well', () => {
+  describe('a mail server with faults', () => {
     let app: JobsApp;
     let smtp: TestSmtpServer;
     let newAddresses: JobsStack['newAddresses'];
@@ -44,11 +44,11 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
 
     const passing: [string, Conduct, string][] = [
       ['refuses', { does: 'refuses' }, 'MAIL_UNREACHABLE'],
-      ['answers 421 to whoever comes', { does: 'answers', at: 'connect', code: 421 }, 'MAIL_REFUSED_FOR_NOW'],
+      ['answers 421 to every connection', { does: 'answers', at: 'connect', code: 421 }, 'MAIL_REFUSED_FOR_NOW'],
       ['answers 451 to the sender', { does: 'answers', at: 'mail', code: 451 }, 'MAIL_REFUSED_FOR_NOW'],
       ['answers 421 to a mail', { does: 'answers', at: 'data', code: 421 }, 'MAIL_REFUSED_FOR_NOW'],
-      ['hangs before a word', { does: 'hangs', at: 'connect' }, 'MAIL_TIMEOUT'],
-      ['hangs with a mail', { does: 'hangs', at: 'data' }, 'MAIL_TIMEOUT'],
+      ['hangs before its greeting', { does: 'hangs', at: 'connect' }, 'MAIL_TIMEOUT'],
+      ['hangs after it received a mail', { does: 'hangs', at: 'data' }, 'MAIL_TIMEOUT'],
       ['trickles', { does: 'trickles', at: 'data', everyMs: 200 }, 'MAIL_TIMEOUT'],
     ];
 
@@ -59,7 +59,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     }
 
     it.each(passing)(
-      '%s: the mail is tried again, and sent when all is well',
+      '%s: retries the mail, and sends it when the server recovers',
       async (_, conduct, code) => {
         const [address = ''] = newAddresses(1);
         await smtp.behave(conduct);
@@ -75,7 +75,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'cuts the line when it has taken a mail: the mail comes again under the same name',
+      'cuts the connection after it accepted a mail: retries with the same Message-ID',
       async () => {
         const [address = ''] = newAddresses(1);
         await smtp.behave({ does: 'cuts', at: 'data' });
@@ -111,7 +111,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
       [451, '4.7.1 greylisted for 300 s'],
       [452, '4.2.2 mailbox full'],
     ])(
-      'answers %d to a recipient: that is no attempt, and the mail is sent in time, though the worker is killed meanwhile',
+      'answers %d to a recipient: uses no attempt, and sends the mail in time, even if the worker is killed meanwhile',
       async (code, text) => {
         await app.runWith(ONE_ATTEMPT);
         const [address = ''] = newAddresses(1);
@@ -130,7 +130,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'answers 452 to some recipients: others are not delayed by it, and those are dead when it lasts too long',
+      'answers 452 to some recipients: does not delay others, and fails those when it lasts too long',
       async () => {
         await app.runWith(ONE_ATTEMPT);
         const [full, good] = [newAddresses(FAILURES + 2, 'full'), newAddresses(2)];
@@ -148,7 +148,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'answers 451 to some recipients of a batch: the other mails are sent at once, and each recipient has one in the end',
+      'answers 451 to some recipients of a batch: sends the others at once, and to each recipient once in the end',
       async () => {
         await app.runWith(ONE_ATTEMPT);
         const addresses = [...newAddresses(20, 'grey'), ...newAddresses(20)];
@@ -165,7 +165,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'keeps failing for 20 times as long as it is left alone: few calls reach it, other jobs are done, no mail is lost',
+      'keeps failing for 20 times the breaker’s pause: gets few calls, other jobs complete, no mail is lost',
       async () => {
         const addresses = newAddresses(12);
         await untilOver(
@@ -197,7 +197,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'fails longer than there are attempts: no mail is given up while the server is left alone',
+      'fails longer than all attempts: gives up no mail while the breaker is open',
       async () => {
         await app.runWith(FEW_ATTEMPTS);
         const addresses = newAddresses(FAILURES + 2);
@@ -214,7 +214,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'fails as often as is configured: it is left alone, though that is seldom',
+      'fails as often as configured: opens the breaker, even though failures are rare',
       async () => {
         await app.runWith({ ...FEW_ATTEMPTS, BREAKER_WINDOW: '2', BREAKER_MIN_CALLS: '2', BREAKER_SHARE: '1' });
         await smtp.behave({ does: 'answers', at: 'mail', code: 451 });
@@ -229,7 +229,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'fails every attempt before it is left alone: the job is dead, and every failure is told',
+      'fails every attempt before the breaker opens: the job is dead, and every failure is listed',
       async () => {
         await app.runWith(FEW_ATTEMPTS);
         await smtp.behave({ does: 'answers', at: 'mail', code: 450 });
@@ -241,7 +241,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'refuses some mails of a batch: the others are sent, each once, though the worker is killed in the middle',
+      'refuses some mails of a batch: sends the others once each, even if the worker is killed in the middle',
       async () => {
         const seed = seedOfRun();
         const nth = 10 + (seed % 40);

@@ -26,7 +26,7 @@ const A_SECOND_MS = 1_000;
 const TIME_MS = 180_000;
 
 export function whenTheSchedulerIsKilled(stack: SharedStack<JobsStack>): void {
-  describe('a scheduler that is killed -9 again and again while a job repeats every second', () => {
+  describe('a scheduler that is killed -9 repeatedly while a job repeats every second', () => {
     let app: JobsApp;
     stack.use((shared) => ({ app } = shared));
     /** Nothing else appends, so every point is one of the scheduler, or of what follows from its events. */
@@ -40,7 +40,7 @@ export function whenTheSchedulerIsKilled(stack: SharedStack<JobsStack>): void {
     }
 
     it(
-      'asks for every second once',
+      'requests each occurrence once',
       async () => {
         const seed = seedOfRun();
         process.stdout.write(`SEED=${seed}\n`);

@@ -37,7 +37,7 @@ export function cacheSuite(count: number): void {
   const schedules = Number(process.env.MODEL_SCHEDULES ?? count);
   beforeAll(() => void say(`MODEL_SEED=${seed}`));
 
-  describe('the cache as it is', () => {
+  describe('the unchanged cache', () => {
     it(`is never stale in ${schedules} schedules`, async () => {
       await fc.assert(holds(unchanged), { seed, numRuns: schedules });
       say(`${totals.reads} reads, ${totals.hits} of them from the cache`);

@@ -40,7 +40,7 @@ interface CronOptions {
 
 /** All changes of clocks, 2024 to 2034, of so many zones: the product against a reference that counts minutes. */
 export function cronSuite({ zones, always = [], expressions }: CronOptions): void {
-  it('expressions come where clocks change as one has it that counts every minute', () => {
+  it('expressions fire at clock changes as in a reference that counts every minute', () => {
     process.stdout.write(`cron model: SEED=${seed}\n`);
     const all = Intl.supportedValuesOf('timeZone');
     const some = zones === undefined ? all : fc.sample(fc.constantFrom(...all), { seed, numRuns: zones });
