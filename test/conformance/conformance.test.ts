@@ -54,7 +54,7 @@ describe.each(files)('the judge of all consumers, on the cases of %s.json', (nam
   });
 });
 
-/** As the projector judges: with what each is, and the payloads of what is accepted. */
+/** Judges as the projector does: the classification of each record, and the payloads of accepted ones. */
 async function judge(given: KitCase): Promise<KitVerdict[]> {
   const entries = await entriesOf(given);
   const state = new PartitionState(given, 1_000);
@@ -78,7 +78,7 @@ async function judge(given: KitCase): Promise<KitVerdict[]> {
   return next ? [...verdicts, { ...spanOf(next), verdict: 'stop', reason: stopOf(next) }] : verdicts;
 }
 
-/** What the projector makes of a value, unless its stream was closed before. */
+/** What the projector does with a value, unless its stream was closed before. */
 function payloadOf(record: StoredRecord): Pick<KitVerdict, 'undecodable' | 'payload'> {
   try {
     return { payload: without('type', eventOf(record, record.headers.ce_type ?? '')) };
@@ -94,7 +94,7 @@ const FAULTS: readonly [RegExp, NonNullable<KitVerdict['undecodable']>][] = [
   [/ce_type says/, 'type'],
 ];
 
-/** NUL is refused by Postgres, not by the format. */
+/** Postgres rejects NUL, the format does not. */
 function undecodable(reason: string, record: StoredRecord): Pick<KitVerdict, 'undecodable' | 'payload'> {
   if (reason === 'a text of the event holds NUL') {
     return { payload: without('type', decodeEvent(record.headers.ce_type ?? '', record.value)) };
@@ -137,7 +137,7 @@ async function opening(given: KitCase) {
 
 const bytesOf = (value: { base64: string } | null | undefined) => Buffer.from(value?.base64 ?? '', 'base64');
 
-/** As they come from a broker, each in a batch of its own. */
+/** The records as they come from a broker, each in its own batch. */
 async function entriesOf(given: KitCase): Promise<readonly LogEntry[]> {
   const batches = batchesIn(Buffer.concat(given.entries.map(batchOf)));
   const entries = (await Promise.all(batches.map(batchEntries))).flat();

@@ -10,10 +10,10 @@ import {
   MARK_MS,
 } from '../../src/cache/cache.ts';
 
-/** A cache that nobody else uses, and its time. */
+/** A cache that only this test uses, and its clock. */
 export interface CacheUnderTest {
   readonly server: CacheServer;
-  /** Makes all that is in it older by so much. */
+  /** Makes all its entries older by this time. */
   pass(ms: number): Promise<void>;
 }
 
@@ -42,7 +42,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
     const valueOf = async (key: string) => (await server.read(LIFE, [key]))?.[0];
     const isMarked = async (key: string) => isMark(await valueOf(key));
 
-    /** Puts an entry there, and returns it. */
+    /** Stores an entry, and returns it. */
     async function store(wanted: { key: string; epochs: string[] }, body = '{}'): Promise<string> {
       const validity = await lease(wanted, 'storing');
       const entry = entryOf(validity!, body);
@@ -255,7 +255,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
       it('replaces any entry, and leaves nothing behind when the last mark is released', async () => {
         const keys = [likes.key, album.key, 'songs', 'nothing'];
         await store(likes);
-        await lease(album, 'reader'); // makes the epoch too
+        await lease(album, 'reader'); // creates the epoch too
         expect(await mark('batch', ...keys)).toBe(true);
         expect((await server.read(LIFE, keys))!.map(isMark)).toEqual([true, true, true, true]);
         await release('batch', ...keys);

@@ -5,15 +5,15 @@ import { AppendError, type EventLog, type RunningSubscription, type Subscription
 import { recordsOf } from '../support/records.ts';
 import { Follower } from './follower.ts';
 
-/** A log server for one test file, and the ways to reach and to hurt it. */
+/** A log server for one test file, with ways to reach it and to break it. */
 export interface LogUnderTest {
-  /** Begins every topic and group the suite makes; nobody else uses it. */
+  /** The prefix of every topic and group that the suite creates; no other suite uses it. */
   readonly namespace: string;
   /** Opens one more client of the same log, as another process would. The suite closes it. */
   open(): Promise<EventLog>;
   /**
-   * Kills the log's server with -9 and starts it again on the same data; resolves when it takes connections.
-   * Clients opened before need not survive it.
+   * Kills the log's server with -9 and starts it again on the same data; resolves when it accepts connections. Clients
+   * opened before may stop working.
    */
   crashServer?(): Promise<void>;
   /** After all tests: stops what `setup` started. */

@@ -6,16 +6,16 @@ import type { MailRegistry } from '../../src/providers/mail/providers.ts';
 import { eventually } from '../support/observed.ts';
 import { within } from '../support/servers/waiting.ts';
 
-/** A provider, and what has come out at its other end. */
+/** A provider, and the mails that its receiver got. */
 export interface MailUnderTest {
-  /** Opens it anew, as the only one that is enabled. */
+  /** Opens it again, as the only enabled provider. */
   open(): Promise<MailRegistry>;
   received(): Promise<readonly ReceivedMail[]>;
-  /** Of an other end that can hang; a file system is not made to. */
+  /** For a receiver that can hang; a file system cannot be made to. */
   readonly hanging?: {
-    /** It takes what is sent, and never says so. */
+    /** The receiver accepts mails and never confirms them. */
     begin(): Promise<void> | void;
-    /** How many it keeps waiting. */
+    /** How many mails it keeps waiting. */
     held(): number;
     end(): Promise<void> | void;
   };
@@ -37,14 +37,14 @@ export const newMail = (more: Partial<Mail> = {}): Mail => ({
   ...more,
 });
 
-/** `sent`, or why not. */
+/** `sent`, or the reason of the failure. */
 export const outcomeOf = (sending: Promise<string>): Promise<string> =>
   sending.then(
     () => 'sent',
     (error: unknown) => (error instanceof ProviderError ? `${error.kind} ${error.code}` : String(error)),
   );
 
-/** What every provider of mail promises. `start` runs once. */
+/** What every mail provider promises. `start` runs once. */
 export function mailContract(name: string, start: () => Promise<MailUnderTest>): void {
   describe(`${name} as a mail provider`, () => {
     let mail: MailUnderTest;

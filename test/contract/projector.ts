@@ -29,7 +29,7 @@ import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 import { recordsOf } from '../support/records.ts';
 
-/** What the database itself refuses, until it is told to allow it. */
+/** Inputs that the database itself rejects, until it is told to accept them. */
 const refusing: Projection = {
   table: { name: 'refusing', columns: { id: 'text', name: 'text' } },
   ddl: `CREATE TABLE refusing (id text COLLATE "C" PRIMARY KEY, name text NOT NULL CHECK (allowed(name)))`,
@@ -57,13 +57,13 @@ export function projectorSuite(source: LogSource): void {
     await database.drop();
   });
 
-  /** One core for all tests that leave it as good as they found it, and what it has lost since. */
+  /** One core for all tests that leave it working, and the losers since the test began. */
   function common() {
     const before = commonCore.heard.lost.length;
     return { core: commonCore, lost: () => commonCore.heard.lost.slice(before) };
   }
 
-  /** What a projector said, once it has said so much: it speaks after its commit, which is seen before. */
+  /** What a projector reported, once there are so many reports: it reports after its commit, which is visible before. */
   async function heard<T>(said: () => readonly T[], count: number): Promise<readonly T[]> {
     await until(
       () => Promise.resolve(said().length >= count),
@@ -85,13 +85,13 @@ export function projectorSuite(source: LogSource): void {
     return hand;
   }
 
-  /** A core that nobody feeds, and a projector of it that moves by hand. */
+  /** A core without a running projector, and a projector of it that the test steps. */
   async function openWithHand(options: ByHandOptions = {}) {
     const core = await open({ feeding: false });
     return { core, hand: await openHand(core, options) };
   }
 
-  /** Positions, versions and ids of what was accepted of a stream. */
+  /** Positions, versions and ids of the accepted records of a stream. */
   async function acceptedOf(core: Core, stream: string) {
     const rows = await core.rows<{ stream: string; version: number; record_id: string; offset: number }>(
       'stream_events',
@@ -271,7 +271,7 @@ export function projectorSuite(source: LogSource): void {
       const cut = await openHand(core, { connection: proxy.connection, wrap: cutting });
       await core.append(core.catalog(0), ...records);
       await expect(cut.step()).rejects.toThrow('terminated');
-      expect(await acceptedOf(core, records[0]!.key)).toHaveLength(3); // it had happened
+      expect(await acceptedOf(core, records[0]!.key)).toHaveLength(3); // the commit had happened
       await cut.catchUp();
       expect(await acceptedOf(core, records[0]!.key)).toEqual(records.map(({ id }, index) => [index + 1, id]));
       expect(await albumsOf(core)).toMatchObject([{ version: 3, name: 'c' }]);
@@ -338,7 +338,7 @@ export function projectorSuite(source: LogSource): void {
       const api = await core.openApi();
       const known = await albumIn(core, api, 0);
       await core.starve();
-      // By another process: what this one has appended it may still have in memory.
+      // Uses another process: this one may still have its own appends in memory.
       const elsewhere = await source.open(core.connection, core.namespace);
       await elsewhere.append(numbers(5).map(() => ({ ...here, record: claim({ stream: core.streamIn(0) }) })));
       await elsewhere.close();
@@ -595,7 +595,7 @@ export function projectorSuite(source: LogSource): void {
       const stream = core.streamIn(0);
       const records = chain(stream, ['refused', 'b', 'c']);
       await core.append(core.catalog(0), records[0]!);
-      await hand.catchUp(); // remembers the stream as closed
+      await hand.catchUp(); // remembers that the stream is closed
       await allow(true);
       const owner = openProjectorDatabase(core.rebuildOptions, await core.serving());
       closing.push(() => owner.stop());
@@ -697,7 +697,7 @@ export function projectorSuite(source: LogSource): void {
     return stream;
   }
 
-  /** Rows are folded by batch, so what Postgres refuses must come alone to be met. */
+  /** Rows are folded by batch, so a row that Postgres rejects must arrive alone. */
   async function appendOneByOne(core: Core, records: readonly LogRecord[]): Promise<void> {
     for (const record of records) {
       await core.append(core.placement.place(record.key), record);
@@ -711,7 +711,7 @@ export function projectorSuite(source: LogSource): void {
     await core.admin.query({ text, values: [topic, partition] });
   }
 
-  /** Whether the database takes albums by the name of `refused`. */
+  /** Whether the database accepts albums with the name of `refused`. */
   async function allow(all: boolean): Promise<void> {
     const core = await openPlain();
     await core.query(`CREATE OR REPLACE FUNCTION public.allowed(name text) RETURNS boolean
@@ -729,7 +729,7 @@ export function projectorSuite(source: LogSource): void {
 
 const corrupted = (record: LogRecord & { id: string }) => ({ ...withCorruptValue(record), id: record.id });
 
-/** Random, because Postgres compresses what it indexes. */
+/** Random, because Postgres compresses index entries. */
 const longText = () => randomBytes(4_000).toString('hex');
 
 function withLongAlbum(stream: string) {
@@ -737,13 +737,13 @@ function withLongAlbum(stream: string) {
   return claim({ stream, event: { type: 'SongCreated', songId: stream, ...details } });
 }
 
-/** Of partition 0, like all the others. */
+/** In partition 0, like all the others. */
 function longStream(core: Core): string {
   const stream = `album-${longText()}`;
   return core.placement.place(stream).partition === 0 ? stream : longStream(core);
 }
 
-/** A store whose commits can be held back between judging and committing. */
+/** A store whose commits can be delayed between judging and committing. */
 function pausable() {
   const outcomes: CommitOutcome[] = [];
   let held: PromiseWithResolvers<void> | undefined;
@@ -755,7 +755,7 @@ function pausable() {
       arrived = Promise.withResolvers();
     },
     letGo: () => held?.resolve(),
-    /** Resolves when a commit is held back. */
+    /** Resolves when a commit is delayed. */
     reached: () => arrived.promise,
     wrap: (store: ProjectionStore): ProjectionStore => ({
       ...store,

@@ -18,7 +18,7 @@ afterAll(() => stop());
 const album = { name: 'Viva la Vida', year: 2008 };
 const song = { title: 'Yes', year: 2008, genre: 'Indie', performer: 'Coldplay', duration: 246 };
 
-/** Every request that takes a body, what it takes, and what in it is text or a number. */
+/** Every request with a body, a valid body, and which of its fields are text or numbers. */
 const writes = [
   { name: 'POST /albums', method: 'POST', path: () => '/albums', good: album, texts: ['name'], numbers: ['year'] },
   {
@@ -54,7 +54,7 @@ const raw = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, str
 });
 const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
 
-/** Bodies that are bad for every request that takes one. */
+/** Bodies that are invalid for every request with a body. */
 const badBodies: [name: string, options: RequestOptions, status: number, code: string][] = [
   ['none', {}, 400, 'VALIDATION_FAILED'],
   ['an empty one', raw(''), 400, 'VALIDATION_FAILED'],
@@ -95,10 +95,15 @@ const badBodies: [name: string, options: RequestOptions, status: number, code: s
   ],
   ['of no type', raw('{}', { 'content-type': '' }), 415, 'UNSUPPORTED_MEDIA_TYPE'],
   ['of an invalid media type', raw('{}', { 'content-type': 'json' }), 415, 'UNSUPPORTED_MEDIA_TYPE'],
-  ['of a media type similar to JSON', raw('{}', { 'content-type': 'application/jsonp' }), 415, 'UNSUPPORTED_MEDIA_TYPE'],
+  [
+    'of a media type similar to JSON',
+    raw('{}', { 'content-type': 'application/jsonp' }),
+    415,
+    'UNSUPPORTED_MEDIA_TYPE',
+  ],
 ];
 
-/** Raw JSON in the place of a field. */
+/** Raw JSON in place of a field. */
 const badTexts = {
   'no text': ['null', 'true', '7', '[]', '["x"]', '{}', '{"x":1}'],
   'an empty one': ['""'],
@@ -122,7 +127,7 @@ function withField(good: object, field: string, value: string): string {
 const fieldCases = (fields: readonly string[], values: Record<string, string[]>) =>
   fields.flatMap((field) => Object.entries(values).map(([what, bad]) => ({ field, what, bad })));
 
-/** What every refusal looks like. */
+/** The shape of every refusal. */
 function expectRefusal(answer: Answer, status: number, code?: string): void {
   expect([answer.status, answer.body?.code]).toEqual([status, code ?? answer.body?.code]);
   expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8');
@@ -136,7 +141,7 @@ function expectRefusal(answer: Answer, status: number, code?: string): void {
     expect(answer.body?.errors).toContainEqual({ path: expect.any(String), message: expect.any(String) });
 }
 
-/** What must be the same after any number of refusals: the catalog, and the versions of what was aimed at. */
+/** State that refusals must not change: the catalog, and the versions of the targets. */
 async function world() {
   const { body } = await client.get('/songs');
   const tags = await Promise.all([client.get(`/albums/${ids.album}`), client.get(`/songs/${ids.song}`)]);
@@ -170,10 +175,13 @@ describe.each(writes)('$name', ({ method, path, good, texts, numbers }) => {
     }
   });
 
-  it.each(['extra', 'id', '__proto__', 'constructor', 'Name', 'a/b', ''])('rejects an unknown field: %j', async (field) => {
-    const { body } = await refuse(raw(withField(good, field, '{"x":1}')), 400, 'VALIDATION_FAILED');
-    expect(body?.errors).toEqual([{ path: `/${field.replaceAll('/', '~1')}`, message: 'is not a known field' }]);
-  });
+  it.each(['extra', 'id', '__proto__', 'constructor', 'Name', 'a/b', ''])(
+    'rejects an unknown field: %j',
+    async (field) => {
+      const { body } = await refuse(raw(withField(good, field, '{"x":1}')), 400, 'VALIDATION_FAILED');
+      expect(body?.errors).toEqual([{ path: `/${field.replaceAll('/', '~1')}`, message: 'is not a known field' }]);
+    },
+  );
 
   it('rejects a body without a required field', async () => {
     for (const field of [...texts, 'year']) {

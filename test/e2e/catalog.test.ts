@@ -11,7 +11,7 @@ beforeAll(async () => {
 
 const viva = { name: 'Viva la Vida', year: 2008 };
 const yes = { title: 'Yes', year: 2008, genre: 'Indie', performer: 'Coldplay' };
-/** A word that no other song of this server has. */
+/** A word that no other song of this server contains. */
 const unique = () => `x${randomUUID().replaceAll('-', '')}`;
 
 async function newAlbum(details: object = viva): Promise<string> {

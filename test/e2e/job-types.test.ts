@@ -34,7 +34,7 @@ interface Data {
   readonly songs: { readonly id: string; readonly title: string }[];
 }
 
-/** What comes with an answer of that status. */
+/** The body of an answer with that status. */
 function dataOf(answer: { readonly status: number; readonly text: string }, status: number): Data {
   expect([answer.status, answer.text]).toEqual([status, expect.anything()]);
   return (JSON.parse(answer.text) as { data: Data }).data;
@@ -45,7 +45,7 @@ const start = async (client: Client, type: string, payload: object): Promise<str
 
 const seen = async (client: Client, jobId: string) => dataOf(await client.get(`/jobs/${jobId}`), 200).job;
 
-/** Waits until it has ended. */
+/** Waits until the job has ended. */
 async function ended(client: Client, jobId: string): Promise<Job> {
   let job: Job | undefined;
   const over = async () => {
@@ -56,7 +56,7 @@ async function ended(client: Client, jobId: string): Promise<Job> {
   return job!;
 }
 
-/** What a job has made, once it has, by the link to it. */
+/** The file of a job, once it is ready, downloaded by its link. */
 async function made(client: Client, jobId: string): Promise<{ job: Job; content: Buffer; headers: Headers }> {
   const job = await ended(client, jobId);
   expect(job).toMatchObject({ state: 'succeeded' });
@@ -160,7 +160,7 @@ describe('jobs that every user may start', () => {
   });
 });
 
-/** Kills the server, so it is always one of our own. */
+/** This suite kills the server, so it always starts its own. */
 describe('an import', () => {
   let directory: string;
   let server: OpenMusicProcess;
@@ -171,7 +171,7 @@ describe('an import', () => {
     const port = await freePort();
     launch = (leaseSeconds = '30') =>
       startProcess({ env: { DATA_DIR: directory, JOB_LEASE_SECONDS: leaseSeconds, ...KEYS }, port });
-    server = await launch('3'); // it is going to die with what it holds
+    server = await launch('3'); // this process dies with the jobs it holds
     const { username, password } = await newPerson(server.url);
     await openmusic(['accounts', 'grant-admin', username], { DATA_DIR: directory, ...KEYS });
     const { body } = await createClient(server.url).post('/authentications', { username, password });

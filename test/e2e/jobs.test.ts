@@ -38,7 +38,7 @@ async function until(id: string, state: string): Promise<Job> {
 
 const waiting = { deliverAt: new Date(Date.now() + 86_400_000).toISOString() };
 
-/** The path of a link: a server may be reached by another name than its own. */
+/** The path of a link: the test may reach the server by another host name. */
 const pathOf = (url = '') => url.slice(url.indexOf('/files/'));
 
 describe('a job', () => {

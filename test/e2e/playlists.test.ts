@@ -5,7 +5,7 @@ import { type Client, createClient } from '../support/client.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
 let anybody: Client;
-/** Owns every playlist here, collaborates on some, and has nothing to do with any. */
+/** The owner of every playlist here, a collaborator on some, and a user without access. */
 let [owner, friend, stranger]: Person[] = [];
 beforeAll(async () => {
   const server = await serverUnderTest();

@@ -14,13 +14,13 @@ beforeAll(async () => {
   [owner, friend] = [await newPerson(server.url), await newPerson(server.url)];
 });
 
-/** An album with a song on it, which is in a playlist shared with a friend, who likes the album. */
+/** An album with a song in a playlist that is shared with a friend, who likes the album. */
 interface World {
   readonly albumId: string;
   readonly songId: string;
   readonly other: string;
   readonly playlistId: string;
-  /** Part of the titles of its songs, and of no others. */
+  /** A word in the titles of its songs, and in no others. */
   readonly word: string;
 }
 
@@ -54,14 +54,10 @@ function cover(): FormData {
 const WITH_THE_SONG: Read[] = ['album', 'search', 'playlist', 'the friend’s playlist'];
 const OF_THE_PLAYLIST: Read[] = ['playlist', 'activities', 'the friend’s playlist'];
 
-/** What each write must show, in which reads, and in no others. */
+/** The reads that each write must change, and no others. */
 const WRITES: readonly [name: string, write: (world: World) => Promise<Answer>, shows: readonly Read[]][] = [
   ['changing the album', ({ albumId }) => anybody.put(`/albums/${albumId}`, { name: 'X', year: 1 }), ['album']],
-  [
-    'adding a cover',
-    ({ albumId }) => anybody.send('POST', `/albums/${albumId}/covers`, { raw: cover() }),
-    ['album'],
-  ],
+  ['adding a cover', ({ albumId }) => anybody.send('POST', `/albums/${albumId}/covers`, { raw: cover() }), ['album']],
   ['liking the album', ({ albumId }) => owner.client.post(`/albums/${albumId}/likes`), ['likes']],
   ['removing the like', ({ albumId }) => friend.client.delete(`/albums/${albumId}/likes`), ['likes']],
   ['deleting the album', ({ albumId }) => anybody.delete(`/albums/${albumId}`), ['album', 'likes', 'song']],
@@ -118,7 +114,7 @@ async function newWorld(): Promise<World> {
   return { albumId, songId, other, playlistId, word };
 }
 
-/** What everybody sees, but for what differs each time. */
+/** The parts of an answer that do not differ per request. */
 async function seen(world: World): Promise<Map<string, string>> {
   const answers = Object.entries(READS).map(async ([name, read]) => {
     const { status, text } = await read(world);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RunningApp, startApp } from '../support/app.ts';
 import { createClient } from '../support/client.ts';
 
-/** Kills the server, so it is always one of our own. */
+/** This suite kills the server, so it always starts its own. */
 describe('a server that is killed', () => {
   let app: RunningApp;
   beforeAll(async () => void (app = await startApp()));

@@ -35,8 +35,8 @@ beforeAll(async () => {
 afterAll(() => app.stop(), TIME_MS);
 
 /**
- * How long an account that does no harm waits, in milliseconds: 95 of 100 times no longer, so that a machine that is busy for a
- * moment is not taken for the harm. Rejects with the first thing that fails.
+ * How long an account without abuse waits, in milliseconds: the 95th percentile, so that a short delay of a busy machine is
+ * not mistaken for harm. Rejects with the first failure.
  */
 async function usualOf(count: number, act: () => Promise<unknown>): Promise<Paced> {
   const times: number[] = [];
@@ -62,7 +62,7 @@ async function report(client = other.client): Promise<void> {
   expect(job?.state).toBe('succeeded');
 }
 
-/** Does something evil again and again while others do what they always do. */
+/** Repeats an abuse while other clients do their usual work. */
 async function whileOthers(before: Paced, act: () => Promise<unknown>, calm = asAlways): Promise<void> {
   const [usual] = await Promise.all([usualOf(OFTEN, calm), act()]);
   expectUnharmed(usual, before);

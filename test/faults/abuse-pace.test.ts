@@ -36,7 +36,7 @@ beforeAll(async () => {
     [SONGS, TITLE],
   );
   await database.query('VACUUM ANALYZE songs');
-  await several(10, () => getAlone(`${app.url}/songs`)); // so that every connection is there
+  await several(10, () => getAlone(`${app.url}/songs`)); // opens every connection
   for (let round = 0; round < 2; round++) quiet = await othersWhile(app.url, delay(3_000));
 }, WITHIN_MS);
 afterAll(async () => {
@@ -44,7 +44,7 @@ afterAll(async () => {
   await app.stop();
 });
 
-/** Others must not notice what is done, and the process must hold no more afterwards. */
+/** Other clients must not notice the abuse, and the process must use no more memory afterwards. */
 async function unnoticed(abuse: () => Promise<unknown>): Promise<void> {
   const before = await heldBy(app.process());
   const { p99Ms, paceMs, errors } = await othersWhile(app.url, abuse());
@@ -65,7 +65,7 @@ async function silent(bytes: string): Promise<Socket> {
   return socket;
 }
 
-/** Resolves when the server has ended the connection, which is read from now on. */
+/** Resolves when the server has closed the connection, which is read from now on. */
 async function cut(socket: Socket): Promise<void> {
   socket.resume();
   if (!socket.closed) await once(socket, 'close');
@@ -181,7 +181,7 @@ describe('normal load', () => {
       await untilJob(app.admin, id, 'imports', ({ progress }) => progress.done > 0);
       await withoutConnections();
       const [job] = await untilOver(app.admin, [id], 120_000);
-      // It has one attempt (JOB_ATTEMPTS), and would be dead if one that found no connection were counted.
+      // The job has one attempt (JOB_ATTEMPTS), and would be dead if an attempt without a connection counted.
       expect(job).toMatchObject({ state: 'succeeded', progress: { done: 3_000, failed: 0 } });
       expect(job?.attempts[0]?.error?.code).toBe('DATABASE_UNAVAILABLE');
       expect(job?.attempts.length).toBeGreaterThan(1);
@@ -189,7 +189,7 @@ describe('normal load', () => {
     WITHIN_MS,
   );
 
-  /** Has all connections for reads wait for a table that is locked, until another read has waited in vain for one. */
+  /** Makes all connections for reads wait for a locked table, until another read has waited in vain for one. */
   async function withoutConnections(): Promise<void> {
     await database.query('BEGIN; LOCK TABLE like_counts');
     const count = (n: number) => getAlone(`${app.url}/albums/album-${n}/likes`);

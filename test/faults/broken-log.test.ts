@@ -12,13 +12,13 @@ import { albumIn, catalog, streamIn } from '../support/streams.ts';
 const seed = seedOfRun();
 const LONG_MS = 120_000;
 
-/** What each test needs a partition of its own for. */
+/** Each test breaks a partition of its own. */
 const [FLIPPED, DELETED, REFILLED, EMPTY] = [0, 1, 2, 3];
 
 describeDistributed('a projector', () => {
   let system: Distributed;
   let outsider: Outsider;
-  /** One in each partition. */
+  /** One album in each partition. */
   const albums: string[] = [];
 
   beforeAll(async () => {
@@ -63,7 +63,7 @@ describeDistributed('a projector', () => {
       const where = catalog(system, DELETED);
       const next = await outsider.end(where);
       system.projectors[0]!.freeze();
-      await outsider.produce(where, ...strangers(1, DELETED)); // ends the fetch that is under way
+      await outsider.produce(where, ...strangers(1, DELETED)); // ends the current fetch
       await outsider.produce(where, ...strangers(5, DELETED));
       await outsider.deleteBefore(where, (await outsider.end(where)) - 2);
       system.projectors[0]!.thaw();
@@ -97,7 +97,7 @@ describeDistributed('a projector', () => {
   );
 });
 
-/** The record with one bit of one header other than it was written. */
+/** The record with one flipped bit in a header. */
 function flipped(record: LogRecord, random: Random): LogRecord {
   const [name, value] = random.pick(Object.entries(record.headers).filter((each) => each[1] !== ''))!;
   const bytes = Buffer.from(value);

@@ -11,7 +11,7 @@ import { describeWithNativeRedis } from '../support/servers/index.ts';
 import { hitsIn } from '../support/spans.ts';
 
 const WITHIN_MS = 480_000;
-/** Long enough for a commit to come in time on a busy machine, which it must within half of it. */
+/** Long enough for a commit on a busy machine, which must take less than half of it. */
 const MARK_SECONDS = 10;
 
 describeWithNativeRedis('two projectors without a replacement, frozen for longer than the lifetime of marks', () =>
@@ -24,7 +24,7 @@ describeWithNativeRedis('two projectors without a replacement, frozen for longer
     }, WITHIN_MS);
     afterAll(() => music.stop());
 
-    /** Has playlists made until the projector stands still: their marks are in nobody's way, as those of a rename would be. */
+    /** Creates playlists until the projector freezes: their marks block no other write, as those of a rename would. */
     async function stopWithin(projector: OpenMusicProcess, write: (wish: Wish) => void): Promise<void> {
       const { id, username, accessToken } = await newPerson(music.apis[0]!.url);
       projector.arm();
@@ -40,14 +40,14 @@ describeWithNativeRedis('two projectors without a replacement, frozen for longer
         const [released, committing] = music.projectors;
         const { violations, during } = await music.withstand(async ({ whileQuiet }) => {
           await whileQuiet((write) => stopWithin(released!, write));
-          // The other one takes its partitions meanwhile, but never the other way round: the marks must be left alone.
+          // The other projector takes its partitions meanwhile, but never the reverse: the marks must stay.
           await whileQuiet(async (write) => {
             const list = await changeListHalfway(music, committing!, write);
             await eventually('its mark is dead, and somebody has filled it', list.isCached, WITHIN_MS);
             committing!.thaw();
             await list.mustBeNew();
           });
-          // Not before: its next marks, or that it cannot set any, would make void what is stale.
+          // Not earlier: its next marks, or its failure to set any, would invalidate the stale entry.
           released!.thaw();
         });
         expect(violations).toEqual([]);

@@ -6,7 +6,7 @@ import { whenMemoryIsShort } from './cache/memory.ts';
 import { whenRedisIsAnother } from './cache/other-life.ts';
 import { whenRedisIsGone } from './cache/server-gone.ts';
 
-/** The projector stops between marks and commit, once each time that a test arms it. */
+/** The projector freezes between marks and commit, once each time that a test arms it. */
 const projectors = [{ FAULT: 'after-marks:armed:SIGSTOP' }];
 const stack = shareStack(() => startCachedMusic({ projectors }));
 

@@ -29,8 +29,8 @@ describeDistributed('an API process without commit notifications', () => {
   });
 
   /**
-   * Milliseconds that each of some writes took, one after the other. One without a verdict would be 503 after five seconds; the
-   * verdict is looked for every 150 ms.
+   * Milliseconds that each of some writes took, one after the other. A write without a verdict would be 503 after five
+   * seconds; the process polls for the verdict every 150 ms.
    */
   async function writes(): Promise<number[]> {
     const took: number[] = [];
@@ -42,7 +42,7 @@ describeDistributed('an API process without commit notifications', () => {
     return took.sort((one, other) => one - other);
   }
 
-  /** On the channel of commits; there is another one for what accounts may. */
+  /** Listens on the channel of commits; changes of accounts have another one. */
   async function listening<T>(use: (pids: readonly number[], admin: pg.Client) => Promise<T> | T): Promise<T> {
     const admin = new pg.Client(database.connection);
     await admin.connect();
@@ -68,7 +68,7 @@ describeDistributed('an API process without commit notifications', () => {
     proxy.unban();
     await listens();
     const after = await writes();
-    // On a busy machine many of them are slow, but only while it hears nothing all of them are.
+    // On a busy machine many of them are slow, but all of them are slow only while it receives no notifications.
     const median = deaf[WRITES / 2]!;
     expect(before[0]).toBeLessThan(median);
     expect(after[0]).toBeLessThan(median);

@@ -26,7 +26,7 @@ describeWithSmallDisk('a full disk of Postgres', (startDisk) => {
     for (const each of undo.splice(0).reverse()) await each();
   });
 
-  /** Fills the disk until that is said where it must be, and gives the room back. Reads go on all the while. */
+  /** Fills the disk until the expected error is reported, then frees it. Reads continue all the while. */
   async function fillForAWhile(load: Load, { url }: OpenMusicProcess, isSaid: () => boolean): Promise<void> {
     await disk.fill();
     await eventually('it is said that the disk is full', isSaid, WITHIN_MS);
@@ -73,7 +73,7 @@ describeWithSmallDisk('a full disk of Postgres', (startDisk) => {
         await fillForAWhile(load, api, () => isNoSpace(projector.output()));
         await disk.fill();
         await beginWalFile(connection).catch(() => undefined);
-        // An answer that is under way while Postgres dies is cut.
+        // A request in progress while Postgres crashes loses its connection.
         const read = () =>
           createClient(api.url)
             .get('/songs')
@@ -90,7 +90,7 @@ describeWithSmallDisk('a full disk of Postgres', (startDisk) => {
 
 const isNoSpace = (text: unknown): boolean => String(text).includes('No space left on device');
 
-/** Begins a new file of Postgres's own log, of 16 MB: then it is tables that find no room. */
+/** Starts a new WAL file of Postgres, of 16 MB, so that it is tables that find no room. */
 async function beginWalFile(connection: PostgresConnection): Promise<void> {
   const client = new pg.Client(connection);
   client.on('error', () => undefined);
@@ -103,7 +103,7 @@ async function beginWalFile(connection: PostgresConnection): Promise<void> {
   }
 }
 
-/** To the server that a process runs on its data. */
+/** Connects to the server that a process runs on its data. */
 async function connectionIn(dataDir: string): Promise<PostgresConnection> {
   const read = async (...file: string[]) => (await readFile(path.join(dataDir, ...file), 'utf8')).trim();
   const port = Number((await read('postgres', 'postmaster.pid')).split('\n')[3]);

@@ -26,7 +26,7 @@ describeWithPrograms(['script'], 'a command that waits for an answer', () => {
         const { host, port, user, password, database: name } = database.connection;
         const login = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: name };
         const env = { ...login, NAMESPACE: core.namespace, PARTITIONS: '2' };
-        // It asks only at a terminal: `script` gives it one, on which Ctrl-C is a character.
+        // The command asks only at a terminal: `script` provides one, on which Ctrl-C is a character.
         const command = `exec ${process.execPath} src/cli/openmusic.ts log recover`;
         const child = spawn('script', ['-qefc', command, '/dev/null'], { env: { ...env, PATH: process.env.PATH } });
         let output = '';

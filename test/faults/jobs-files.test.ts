@@ -14,7 +14,7 @@ import { startSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts'
 const WITHIN_MS = 90_000;
 const TIME_MS = 240_000;
 const CALLS = 12;
-/** All of which a report names, by performer and by genre. */
+/** A report lists all of them, by performer and by genre. */
 const SONGS = 100;
 
 let smtp: TestSmtpServer;
@@ -26,10 +26,10 @@ afterAll(() => smtp.stop());
 let names = 0;
 const newAddress = () => `u${++names}@example.com`;
 const sentTo = (address: string) => smtp.mails.filter(({ to }) => to.includes(address)).length;
-/** What the store of files does not do burns no attempt. */
+/** Failures of the file store use no attempt. */
 const settings = () => ({ ...smtp.settings, JOB_ATTEMPTS: '1', WORKER_CONCURRENCY: '20' });
 
-/** A link to what the job has made leads to all of it. */
+/** A link to the job's file leads to the whole file. */
 async function mustBeDownloadable({ admin }: JobsApp, id: string): Promise<void> {
   const { text } = await admin.get(`/jobs/${id}/result`);
   const { url } = (JSON.parse(text) as { data: { url: string } }).data;
@@ -45,7 +45,10 @@ const resultOf = async ({ admin }: JobsApp, id: string) => {
   return [status, body?.code];
 };
 
-/** While files cannot be kept: exports are accepted, and have no result; others are done; the provider is left alone. */
+/**
+ * While files cannot be stored, exports are accepted and have no result; other jobs complete; the breaker of the provider
+ * is open.
+ */
 async function whileBroken(app: JobsApp, playlist: string, provider: string): Promise<Map<string, string>> {
   const addresses = Array.from({ length: CALLS }, newAddress);
   const bodies = addresses.map((targetEmail) => ({ targetEmail }));
@@ -163,7 +166,7 @@ describeWithSmallDisk('a full disk of files', (startDisk) => {
   it(
     'makes exports wait, other jobs complete, and finally each file is made and each mail is sent once',
     async () => {
-      await untilOver(app.admin, [await begin(app.admin, '/jobs', { type: 'report' })], WITHIN_MS); // makes the directories
+      await untilOver(app.admin, [await begin(app.admin, '/jobs', { type: 'report' })], WITHIN_MS); // creates the directories
       await disk.fill();
       const jobs = await whileBroken(app, playlist, 'disk');
       await disk.clear();

@@ -41,13 +41,13 @@ describeWithKafka('jobs in the log', ({ brokers }) => {
   const sendTo = (addresses: readonly string[]) => beginAll(app.admin, '/messages', mailsTo(addresses));
   const exportTo = (targetEmail: string) => begin(app.admin, `/export/playlists/${playlist}`, { targetEmail });
 
-  /** The process ends as it should, and another begins. */
+  /** The process stops cleanly, and another one starts. */
   async function restart(more?: Record<string, string>): Promise<void> {
     expect(await app.process().end('SIGTERM')).toBe(0);
     await app.replace(more);
   }
 
-  /** Whatever was left to be done is done when jobs that were asked for later are. */
+  /** Unfinished work is done when jobs that were requested later are done. */
   async function untilIdle(): Promise<void> {
     const [address = ''] = newAddresses(1);
     const ids = [await exportTo(address), ...(await sendTo(newAddresses(4)))];
@@ -139,7 +139,7 @@ describeWithKafka('jobs in the log', ({ brokers }) => {
         const before = smtp.mails.length;
         expect(await app.process().end('SIGTERM')).toBe(0);
         const restored = { PGDATABASE: backup.connection.database };
-        // A restored database is another one: only a claim makes it the owner of the log.
+        // A restored database has another identity: only a claim makes it the owner of the log.
         await mustDo(['log', 'adopt', '--claim'], { ...app.env, ...restored });
         await app.replace(restored);
         const jobs = await untilOver(app.admin, waiting, WITHIN_MS);

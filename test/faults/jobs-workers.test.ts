@@ -18,7 +18,7 @@ import type { OpenMusicProcess } from '../support/processes.ts';
 const MAILS = 300;
 const TAKES_MS = 200;
 const CONCURRENCY = 4;
-/** What the heirs of a killed or frozen worker wait for. As short as a busy machine allows. */
+/** How long the replacement of a killed or frozen worker waits. As short as a busy machine allows. */
 const JOB_LEASE_SECONDS = '4';
 const TIME_MS = 180_000;
 const WITHIN_MS = 60_000;
@@ -84,7 +84,7 @@ describeDistributed('workers', () => {
       const isLost = (job: (typeof jobs)[number]) => codesOf(job).includes('WORKER_LOST');
       const again = jobs.filter(({ id }) => callsOf(id).length > 1);
       expect(again.filter((job) => !isLost(job)).map(codesOf)).toEqual([]);
-      // Two were killed, each with so many mails under way at most.
+      // Two were killed, each with at most this many mails in progress.
       expect(again.length).toBeLessThanOrEqual(2 * CONCURRENCY);
       expect(jobs.filter(isLost).length).toBeGreaterThan(0);
       expect(jobs.flatMap(({ attempts }) => attempts.slice(1).filter(({ startedAt }, index) => attempts[index]!.finishedAt! > startedAt))).toEqual([]); // prettier-ignore
@@ -179,7 +179,7 @@ describeDistributed('workers', () => {
   );
 });
 
-/** How many jobs somebody holds on to. */
+/** How many jobs are leased. */
 async function leasesOf({ connection, namespace }: Distributed): Promise<number> {
   const database = openDatabase(connection, { name: 'leases', max: 1, searchPath: [namespace, 'public'] });
   try {
@@ -190,7 +190,7 @@ async function leasesOf({ connection, namespace }: Distributed): Promise<number>
   }
 }
 
-/** How many of its attempts have ended like that. */
+/** How many of its attempts ended with this outcome. */
 const endingsOf = (worker: OpenMusicProcess, ending: string) =>
   metricOf(worker, 'openmusic_job_attempts_total', `ending="${ending}"`);
 

@@ -24,14 +24,14 @@ import { KEYS } from '../support/keys.ts';
 import { forge, now } from '../support/tokens.ts';
 
 /**
- * Each function that takes foreign text is fed 100 kB of what could cost it the most: repeated openings, near-matches, long
- * runs. Four times the text costs about four times the CPU time; what is quadratic costs sixteen times, and seconds.
+ * Each function that parses external text gets 100 kB of its worst input: repeated openings, near-matches, long runs. Four
+ * times the text takes about four times the CPU time; quadratic code takes sixteen times, and seconds.
  */
 const LENGTH = 100_000;
-/** Of what admins may send: imports and batches. */
+/** Limits of what admins may send: imports and batches. */
 const LONG = 1_000_000;
 const MAX_RATIO = 8;
-/** Of 100 kB. Below that nothing is told apart from the noise, and nothing is blocked. */
+/** Per 100 kB. Shorter times cannot be distinguished from noise, and block nothing. */
 const SMALL_MS = 100;
 const TRIES = 3;
 
@@ -44,7 +44,7 @@ async function cpuMs(act: Act, text: string): Promise<number> {
   return (user + system) / 1_000;
 }
 
-/** The best of a few tries, of which the first is enough where it is small. */
+/** The best of a few tries; the first is enough where it is fast. */
 async function expectLinear(act: Act, textOf: (length: number) => string, length = LENGTH): Promise<void> {
   const smallMs = (SMALL_MS * length) / LENGTH;
   let ratio = Infinity;
@@ -56,7 +56,7 @@ async function expectLinear(act: Act, textOf: (length: number) => string, length
   expect(ratio).toBeLessThan(MAX_RATIO);
 }
 
-/** A text of many times the same, after a beginning and before an end. */
+/** A text of many repeats, after a beginning and before an end. */
 const textFrom =
   ([repeated, beginning = '', end = '']: Shape) =>
   (length: number) =>
@@ -66,7 +66,7 @@ type Shape = readonly [repeated: string, beginning?: string, end?: string];
 
 const RUNS: readonly Shape[] = [['a'], [' '], ['"'], ['\\'], ['@'], ['.'], ['-'], ['\u{1F3B5}'], ['é'], ['\0'], ['\n'], ['a '], ['a.'], ['a@'], ['"a']]; // prettier-ignore
 
-/** Whatever it does with the text, refuse it too. */
+/** Calls the function with the text, and ignores a refusal. */
 const tried =
   (act: Act): Act =>
   async (text) => {
@@ -263,9 +263,9 @@ describe('a request takes time proportional to its length', () => {
   });
 });
 
-/** A line of a hundred bytes; shorter ones are above. */
+/** A line of a hundred bytes; shorter ones are tested above. */
 const ROW = 'a'.repeat(99);
-/** What an admin may send of more than 64 KiB, and what is made of it. */
+/** Admin requests of more than 64 KiB, and their parsers. */
 const LONG_TEXTS: readonly (readonly [name: string, act: Act, shapes: readonly Shape[]])[] = [
   ['lines of CSV', (text) => readAll('csv', `kind,name\n${text}`), [[`${ROW}\n`], ['"a",', 'a,"']]], // prettier-ignore
   ['lines of NDJSON', (text) => readAll('ndjson', text), [[`"${ROW}"\n`], ['{"a":'], ['1,', '[']]],

@@ -33,14 +33,14 @@ describeWithNativeKafka('lost answers to produce requests', () =>
       await proxy.close();
     });
 
-    /** Lets so many answers be lost, and then none. */
+    /** Drops this many answers, and then none. */
     async function lose(count: number, fate: () => Fate): Promise<void> {
       const enough = proxy.lost() + count;
       proxy.decide(() => (proxy.lost() < enough ? fate() : 'arrives'));
       await eventually(`${count} answers are lost`, () => proxy.lost() >= enough);
     }
 
-    /** Records that stand in the log more than once. */
+    /** Records that are in the log more than once. */
     const repeated = () =>
       withEvidence(system.env, async ({ log, placement }) => {
         const records = await readLog(log, placement);
@@ -56,7 +56,7 @@ describeWithNativeKafka('lost answers to produce requests', () =>
         await load.served(MORE);
         await lose(30, () => (random.chance(0.3) ? 'cut' : 'arrives'));
         await load.served(MORE);
-        await lose(2, () => 'never'); // as many requests as a process has under way
+        await lose(2, () => 'never'); // the number of requests in progress of one process
         await load.served(MORE);
       });
       expect(await checkServed(history, { env: system.env, urls })).toEqual([]);

@@ -32,7 +32,7 @@ describeDistributed('a winning record of another program that cannot be applied'
   const shows = (stream: string, name: string) =>
     eventually(`${stream} is called ${name}`, async () => (await nameOf(stream)) === name);
 
-  /** That everybody who should hear of it has heard. */
+  /** Checks that every process has reported it. */
   async function alarmed(stream: string, position: number, reason: RegExp): Promise<void> {
     quarantined++;
     const [projector] = system.projectors;
@@ -109,7 +109,7 @@ describeDistributed('a winning record of another program that cannot be applied'
   }
 });
 
-/** The record with other bytes, whose checksum is right. */
+/** The record with other bytes and a correct checksum. */
 function withValue(value: Buffer) {
   return ({ key: stream, id, headers }: LogRecord & { id: string }): LogRecord =>
     claim({ stream, id, value, version: Number(headers.ce_streamversion), prev: headers.ce_prev! });

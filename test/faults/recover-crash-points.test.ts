@@ -36,7 +36,7 @@ describe('log recover on the embedded log, killed and run again', () => {
   comesToTheSame(() => Promise.resolve({ source: embeddedSource, env: {} }), crashPoints);
 });
 describeWithKafka('log recover on Kafka, killed and run again', () => {
-  // On a broker the steps that differ are those that change the log.
+  // On a broker only the steps that change the log differ.
   const points = crashPoints.filter(([, point]) => ['recovery-appended', 'recovery-deleted', 'recovery-opened'].includes(point)); // prettier-ignore
   comesToTheSame(async () => {
     const brokers = [...(await demanded('kafka')).brokers];

@@ -10,7 +10,7 @@ import { startSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts'
 
 const LONG_MS = 400_000;
 const WITHIN_MS = 120_000;
-/** Jobs wait. */
+/** Jobs stay queued. */
 const IDLE = { ROLES: 'api,projector' };
 
 describeWithNativeKafka('a broker that was restored from an older copy', () => {
@@ -38,7 +38,7 @@ describeWithNativeKafka('a broker that was restored from an older copy', () => {
     beginAll(app.admin, `/export/playlists/${playlist}`, addresses.map((name) => ({ targetEmail: `${name}@x.org` }))); // prettier-ignore
   const recover = (answer: string) => openmusic(['log', 'recover', '--answer', answer], app.env);
 
-  /** The broker's data are those of `from` afterwards, or a copy of them lies there. */
+  /** Replaces the broker's data by a copy of `from`, or saves a copy there. */
   async function withBrokerDown(work: (data: string) => Promise<void>): Promise<void> {
     await app.process().end('SIGKILL');
     await broker.kill();
@@ -70,7 +70,7 @@ describeWithNativeKafka('a broker that was restored from an older copy', () => {
       expect(unasked).toMatchObject({ code: 1, output: expect.stringContaining('give it by --answer <word>') });
       const no = await recover('no');
       expect(no).toMatchObject({ code: 1, output: expect.stringContaining('Nothing was changed.') });
-      // Of `waiting` the end, of `later` all, of `queued` the beginning.
+      // Of `waiting` the end is lost, of `later` everything, of `queued` the beginning stays.
       expect(no.output).toContain('appends the missing 12 events');
       const yes = await recover('append');
       expect(yes).toMatchObject({ code: 0, output: expect.stringContaining('The log is sound.') });

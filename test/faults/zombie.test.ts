@@ -7,7 +7,7 @@ import { eventually } from '../support/observed.ts';
 import { READ_VERSION } from '../../src/projections/projections.ts';
 
 const MORE = { writes: 30, reads: 30 };
-/** More often than a start by itself commits. */
+/** More commits than a start alone makes. */
 const FIRST = 20;
 const CHOICES = 60;
 
@@ -50,7 +50,7 @@ interface Step {
   readonly to: number;
 }
 
-/** Every change of a checkpoint that is to be seen while the work goes on. */
+/** Every change of a checkpoint that is visible during the work. */
 async function watchCheckpoints({ connection, namespace }: Distributed, work: () => Promise<void>): Promise<Step[]> {
   const client = new pg.Client(connection);
   await client.connect();

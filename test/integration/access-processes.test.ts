@@ -6,7 +6,7 @@ import { eventually } from '../support/observed.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
 const LONG_MS = 240_000;
-/** A second, on a machine with nothing else to do. */
+/** A second, on an idle machine. */
 const SOON_MS = 5_000;
 
 describeDistributed('a change of an operator', () => {
@@ -20,7 +20,7 @@ describeDistributed('a change of an operator', () => {
     expect(await system.cli('accounts', ...args)).toMatchObject({ code: 0 });
   }
 
-  /** With the token that the person has, at each API process. */
+  /** The status of each API process for the person's current token. */
   const statuses = (accessToken: string, path: string) =>
     Promise.all(system.apis.map(async ({ url }) => (await createClient(url, accessToken).get(path)).status));
 

@@ -263,7 +263,7 @@ describe('a username', () => {
 
 describe('wrong passwords for one account', () => {
   const FEW = { ...noRates, failures: { count: 5, seconds: 900 } };
-  /** Guesses may be under way when the last one that is allowed fails. */
+  /** Guesses may be in progress when the last allowed one fails. */
   const AT_ONCE = 3;
   const HOME = '198.51.100.7';
 
@@ -366,7 +366,7 @@ describe('every process', () => {
         30_000,
         () => `the role is ${roleOf(token)}`,
       );
-      expect(performance.now() - began).toBeLessThan(5 * SECOND_MS); // a second, on a machine with nothing else to do
+      expect(performance.now() - began).toBeLessThan(5 * SECOND_MS); // a second, on an idle machine
     };
     await operator.grant(username, 'admin');
     await becomes('admin');
@@ -518,7 +518,7 @@ describe('while Postgres', () => {
     const rows = await openRows(connection, { name: 'accounts', max: 1, searchPath: [name] });
     await rows.query(sql.unsafe`SELECT 1`);
     await proxy.close();
-    await expect(rows.query(sql.unsafe`SELECT 1`)).rejects.toThrow(); // the connection that was, or no new one
+    await expect(rows.query(sql.unsafe`SELECT 1`)).rejects.toThrow(); // the former connection, or no new one
     await expect(rows.query(sql.unsafe`SELECT 1`)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     await rows.stop();
   });

@@ -11,7 +11,7 @@ import { newPerson, newUsername, type Person } from '../support/people.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 import { claimsOf, forge, now } from '../support/tokens.ts';
 
-/** The columns of every row below. `refresh` sends a refresh token where an access token belongs. */
+/** The columns of every row below. `refresh` sends a refresh token in place of an access token. */
 const ACTORS = ['anonymous', 'expired', 'refresh', 'stranger', 'former', 'collaborator', 'owner', 'admin'] as const;
 type Actor = (typeof ACTORS)[number];
 
@@ -21,27 +21,27 @@ const loggedIn = (status: number) => `401 401 401 ${Array.from({ length: 5 }, ()
 const sharers = (status: number) => `401 401 401 403 403 ${status} ${status} 403`;
 const owner = (status: number) => `401 401 401 403 403 403 ${status} 403`;
 const admin = (status: number) => `401 401 401 403 403 403 403 ${status}`;
-/** Others do not hear that it is there. */
+/** Other users get the same answer as for a missing thing. */
 const ownerAndAdmin = (status: number) => `401 401 401 404 404 404 ${status} ${status}`;
 
-/** What a request is about. */
+/** The target of a request. */
 interface Target {
   readonly albumId: string;
   readonly songId: string;
   readonly playlistId: string;
-  /** Waits, or is dead, or was cancelled, as the row wants it. */
+  /** The job waits, is dead or was cancelled, as the row requires. */
   readonly jobId: string;
 }
 
 interface Row {
   readonly route: string;
-  /** For things that are there. */
+  /** Statuses for existing things. */
   readonly there: string;
-  /** For things that were deleted, and for things that never were; without it the request is about nothing. */
+  /** Statuses for deleted things and for things that never existed; without it the request has no target. */
   readonly gone?: string;
-  /** What the request says. */
+  /** The body of the request. */
   readonly body?: (target: Target, actor: Actor) => object | FormData;
-  /** What must be so before. */
+  /** Preparation before the request. */
   readonly given?: (target: Target, actor: Actor) => Promise<unknown>;
 }
 
@@ -183,7 +183,7 @@ const ROWS: readonly Row[] = [
   { route: 'DELETE /admin/dead-letters/:id', there: admin(200), gone: admin(404) },
 ];
 
-/** Rows that are others where the catalog is not open to all. */
+/** Rows that differ where the catalog is not open to every client. */
 const CATALOG_ROWS = ROWS.filter(({ route }) =>
   /^(?:POST|PUT|DELETE) \/(?:albums|songs)(?:\/:id)?(?:\/covers)?$/.test(route),
 );
@@ -241,7 +241,7 @@ function as(actor: Actor): Client {
   }
 }
 
-/** The admin may do whatever the catalog asks for. */
+/** The admin may do everything that the catalog requires. */
 const chief = () => as('admin');
 
 async function newTarget({ route }: Row): Promise<Target & { cover: string }> {
@@ -275,7 +275,7 @@ async function newCover(albumId: string): Promise<string> {
   return url.split('/').at(-1) ?? '';
 }
 
-/** There is a collaborator, and one who was. */
+/** The target has a collaborator, and a former one. */
 async function shareWithOne(playlistId: string): Promise<void> {
   for (const { id: userId } of [people.collaborator, people.former]) {
     await as('owner').post('/collaborations', { playlistId, userId });
@@ -291,7 +291,7 @@ const missing = {
   cover: 'none.png',
 };
 
-/** Whatever was there is gone, but for the files, which have no end of their own, and jobs, which stay. */
+/** Deletes everything but files, which cannot be deleted, and jobs, which stay. */
 async function deletedTarget(row: Row) {
   const target = await newTarget(row);
   await chief().delete(`/albums/${target.albumId}`);
@@ -321,14 +321,14 @@ async function statuses(row: Row, targetOf: (row: Row) => Promise<Target & { cov
     const sent = content instanceof FormData ? { raw: content } : { json: content };
     const { status } = await as(actor).send(method, pathOf(route, target), sent);
     found.push(status);
-    if (method !== 'GET' && status < 300) target = undefined; // it may be another one now
+    if (method !== 'GET' && status < 300) target = undefined; // the role may have changed
   }
   return found.join(' ');
 }
 
 const noTarget = () => Promise.resolve(missing);
 
-/** What the app has, apart from its documentation, and whether it looks at a JSON body. */
+/** The routes of the app apart from its documentation, and whether each parses a JSON body. */
 async function routes(): Promise<{ route: string; takesJson: boolean }[]> {
   const { app } = httpApp();
   const found: { route: string; takesJson: boolean }[] = [];
@@ -357,7 +357,7 @@ describe('the access matrix', () => {
   });
 });
 
-/** What only the server says of things. */
+/** Fields that only the server sets. */
 const NOT_FOR_CLIENTS = {
   id: 'album-1',
   albumID: 'album-1',
@@ -401,7 +401,7 @@ describe('fields that only the server sets', () => {
     }
   }, 120_000);
 
-  /** Those that were not refused by their name. */
+  /** Fields that were not rejected by name. */
   async function refusedFields(row: Row): Promise<string[]> {
     const { route, body, given } = row;
     const target = await newTarget(row);
@@ -417,7 +417,7 @@ describe('fields that only the server sets', () => {
     return passed;
   }
 
-  /** All of them, when the answer is not the one without them. Forms and nothing are no JSON. */
+  /** All fields, when the answer differs from the one without them. Forms and empty bodies are no JSON. */
   async function ignoredFields(row: Row): Promise<string[]> {
     const { route, there, body, given } = row;
     if (body) return [];

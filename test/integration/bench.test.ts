@@ -98,7 +98,7 @@ const bench = async (...args: string[]) => {
   return { code: await child.ended, output: child.output() };
 };
 
-/** Runs a figure as short as can be. `parts` must be in its report. */
+/** Runs a figure for the shortest time. `parts` must be in its report. */
 async function tryOut(figure: string, shape: string, parts: readonly string[]): Promise<void> {
   const { code, output } = await bench(figure, '--quick', '--only', shape, '--seconds', '0.2');
   expect({ code, output }).toMatchObject({ code: 0 });

@@ -24,11 +24,11 @@ async function connect({ url }: NativeRedis): Promise<RedisConnection> {
   return redis;
 }
 
-/** Makes all that is in a namespace older. */
+/** Makes every key of a namespace older. */
 async function age(client: Client, name: string, ms: number): Promise<void> {
   for (const key of await client.keys(`${name}:*`)) {
     const [left, value] = [await client.pttl(key), await client.get(key)];
-    if (left < 0 || value === null) continue; // for ever, or gone by now
+    if (left < 0 || value === null) continue; // without expiry, or expired by now
     if (left <= ms) await client.del(key);
     else await client.set(key, older(value, ms), 'PX', left - ms);
   }
@@ -71,7 +71,7 @@ describeWithNativeRedis('the cache in Redis', () => {
     readonly server: CacheServer;
   }
 
-  /** A server of one's own, in which an incarnation has begun. */
+  /** A Redis of the test's own, in which an incarnation has begun. */
   async function open(args: string[] = []): Promise<Opened> {
     const native = await startNativeRedis({ args });
     opened.push(native);
@@ -85,7 +85,7 @@ describeWithNativeRedis('the cache in Redis', () => {
   const lease = (server: CacheServer, token: string, wanted: { key: string; epochs: string[] } = likes) =>
     server.lease('life', wanted, { token, variant: VARIANT });
 
-  /** Everything a process can ask of the cache. */
+  /** Every call of the cache. */
   async function works(server: CacheServer, life: string): Promise<void> {
     expect(await server.lease(life, likes, { token: 'reader', variant: VARIANT })).toBe(VARIANT);
     expect(await server.fill(life, likes.key, 'reader', entry)).toBe(true);

@@ -20,7 +20,7 @@ const created = async (sent: ReturnType<Client['post']>): Promise<string> => {
   return body?.data?.albumId ?? body?.data?.songId ?? body?.data?.playlistId ?? '';
 };
 
-/** An album with a song, which is in a playlist that is shared, and another of each. */
+/** An album with a song in a shared playlist, and another one of each. */
 async function newWorld() {
   const album = await created(anybody.post('/albums', { name: 'Viva', year: 2008 }));
   const other = await created(anybody.post('/albums', { name: 'Parachutes', year: 2000 }));
@@ -50,7 +50,7 @@ async function hits(): Promise<number> {
   return Number(/^openmusic_cache_hits_total (\d+)/m.exec(text)?.[1]);
 }
 
-/** Where the answer came from by the server's own count, which must be what it says. */
+/** The source of the answer by the server's own metrics, which must match its header. */
 async function sourceOf(read: Read, world: World): Promise<'cache' | 'database'> {
   const before = await hits();
   const { status, headers } = await reads[read](world);
@@ -69,7 +69,7 @@ async function warm(world: World): Promise<void> {
 }
 
 const others = { ...song, title: 'No' };
-/** What each write changes: just these answers are read from the database once more. */
+/** The effect of each write: only these answers are read from the database again. */
 const writes: [string, (world: World) => Promise<{ status: number }>, Read[]][] = [
   ['an album is created', () => anybody.post('/albums', { name: 'X&Y', year: 2005 }), []],
   ['an album is changed', ({ album }) => anybody.put(`/albums/${album}`, { name: 'X&Y', year: 2005 }), ['album']],

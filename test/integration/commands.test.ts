@@ -12,7 +12,7 @@ import { recordsOf } from '../support/records.ts';
 import { eventually } from '../support/observed.ts';
 import { within } from '../support/servers/waiting.ts';
 
-/** Less than a handler waits for a verdict, so what is answered in it was not waited for in vain. */
+/** Less than a handler waits for a verdict, so a faster answer did not time out. */
 const WITHOUT_VERDICT_MS = 4_000;
 
 let database: TestDatabase;
@@ -32,7 +32,7 @@ async function open(options: Partial<Parameters<typeof openCore>[0]> = {}): Prom
   return core;
 }
 
-/** Records of a stream in the log, whoever won. */
+/** Records of a stream in the log, winners and losers. */
 async function recordsIn(core: Core, stream: string) {
   const entries = await core.log.read({ ...core.placement.place(stream), offset: 0 }, { maxBytes: 2 ** 26 });
   return recordsOf(entries).filter(({ key }) => key === stream);
@@ -45,7 +45,7 @@ async function acceptedOf(core: Core, stream: string) {
   return rows.filter((row) => row.stream === stream);
 }
 
-/** A command that can be sent again, of the same body unless told otherwise. */
+/** A repeatable command, with the same body by default. */
 const repeatable = (key: string, more: object = {}) =>
   originOf({ commandId: commandIdOf('anonymous', 'POST', '/albums', key), repeatable: true, bodyHash: 'one', ...more });
 
@@ -80,7 +80,7 @@ describe('commands on one stream', () => {
     const core = await open();
     const [mine, other] = [await core.openApi(), await core.openApi()];
     const { id } = await mine.createAlbum();
-    await other.changeAlbum(id, 'of the other'); // mine remembers version 1
+    await other.changeAlbum(id, 'of the other'); // this process remembers version 1
     const commandId = newId();
     expect(await mine.changeAlbum(id, 'mine', { commandId })).toMatchObject({ version: 3, replayed: false });
     const tries = (await recordsIn(core, id)).filter(({ headers }) => headers.ce_commandid === commandId);
@@ -366,7 +366,7 @@ describe('a batch', () => {
   });
 });
 
-/** Sends a command again when it has lost too often, as a client would. */
+/** Repeats a command that lost too often, as a client would. */
 async function tenacious(command: () => Promise<CommandOutcome>): Promise<CommandOutcome> {
   return command().catch((error: unknown) => {
     if ((error as { code?: string }).code !== 'CONFLICT') throw error;
@@ -374,7 +374,7 @@ async function tenacious(command: () => Promise<CommandOutcome>): Promise<Comman
   });
 }
 
-/** A log on which somebody else is always a little faster. */
+/** A log on which another process always appends first. */
 function overtaking(core: Core) {
   let overtaken: string | undefined;
   const append: EventLog['append'] = async (batch) => {
@@ -392,7 +392,7 @@ function overtaking(core: Core) {
 
 type Fault = 'swallow' | 'append and never answer' | 'append and fail' | 'append late' | 'refuse';
 
-/** A log on which the next append goes wrong. */
+/** A log on which the next append fails. */
 function faultyLog(log: EventLog) {
   const faults: Fault[] = [];
   const late: (() => Promise<void>)[] = [];
@@ -426,7 +426,7 @@ function faultyLog(log: EventLog) {
   };
 }
 
-/** A build beside the served one, served too, and older by its number: nobody feeds it, and nobody reads it by itself. */
+/** A served generation with a lower number beside the current one, without a projector and without readers. */
 async function secondBuild(core: Core): Promise<Generation> {
   const { admin, rebuildOptions } = core;
   await core.starve();
@@ -438,7 +438,7 @@ async function secondBuild(core: Core): Promise<Generation> {
   return built;
 }
 
-/** Holds a build as one that is read, until called. */
+/** Keeps a reader on a generation until the returned function is called. */
 async function readerOf(core: Core, generation: Generation): Promise<() => Promise<void>> {
   const { default: pg } = await import('pg');
   const client = new pg.Client({ ...core.connection, options: `-c search_path=${core.namespace}` });

@@ -29,7 +29,7 @@ describeDistributed('consumers of the log', () => {
   beforeAll(async () => {
     system = await startDistributed({ env: { LAG_ALARM_SECONDS: '3', VERDICT_WAIT_SECONDS: '1' } });
     const { namespace, env } = system;
-    const groups = { namespace, of: await ownerOf(system.connection) }; // a stranger that knows their names
+    const groups = { namespace, of: await ownerOf(system.connection) }; // a stranger that uses their group names
     const brokers = env.KAFKA_BROKERS!.split(',');
     log = await openKafkaLog({ brokers, clientId: 'stranger', groups, logger: () => undefined });
     projectorGroup = `${namespace}.projector.${namespace}_read_${READ_VERSION}_1`;
@@ -50,7 +50,7 @@ describeDistributed('consumers of the log', () => {
   const samples = (process: OpenMusicProcess, metric: string, group: string, where: TopicPartition) =>
     metricOf(process, metric, `group="${group}",partition="${partitionKey(where)}"`);
 
-  /** Of a stream that lives in that partition, so that only the checksum of its headers is wrong. */
+  /** A record of a stream in that partition, with only the checksum of its headers wrong. */
   function corruptJobIn(where: TopicPartition) {
     const placement = createPlacement(system.namespace, Number(system.env.PARTITIONS));
     for (;;) {

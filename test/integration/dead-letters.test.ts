@@ -19,7 +19,7 @@ beforeAll(async () => {
   await chmod(dataDir, 0o755);
   server = await startProcess({ env: { DATA_DIR: dataDir, ...KEYS, JOB_ATTEMPTS: '2', JOB_BACKOFF_SECONDS: '0.05' } });
   owner = await newPerson(server.url);
-  admin = await newAdmin(server.url, { DATA_DIR: dataDir, ...KEYS }); // jobs for admins are done only for one that there is
+  admin = await newAdmin(server.url, { DATA_DIR: dataDir, ...KEYS }); // admin jobs run only for an existing admin
 }, 120_000);
 afterAll(async () => {
   await server.end('SIGTERM');
@@ -226,7 +226,7 @@ it('messages of many recipients have an outcome for each', async () => {
   expect(await owner.client.get(`/jobs/${id}/items`)).toMatchObject({ status: 404 });
 });
 
-/** Last: it ends the server. */
+/** The last test, because it stops the server. */
 it('a server that stops closes the event streams of jobs', async () => {
   const deliverAt = new Date(Date.now() + 86_400_000).toISOString();
   const id = (await owner.client.post('/jobs', { type: 'dummy', deliverAt })).body?.data?.jobId ?? '';

@@ -58,19 +58,19 @@ const emptyDirectory = () => join(workshop.directory(), 'data');
 const scripts = (of: Parameters<typeof packageOfScripts>[1]) =>
   packageOfScripts(join(workshop.directory(), 'package'), of);
 
-/** A server that ends during a look at its pid file, which is a pipe; `file` lies in its place after that. */
+/** A server that ends during a read of its pid file, which is a pipe; `file` takes its place after that. */
 const endingWhileLookedAt = (words: string, file = '/dev/null') =>
   scripts({
     initdb: ['mkfifo "$2/postmaster.pid"', `cp ${file} "$2/aside"`],
     postgres: [
-      'exec 3> "$2/postmaster.pid"', // returns when it is being read
+      'exec 3> "$2/postmaster.pid"', // returns when the pipe is being read
       '(while kill -0 $$; do sleep 0.01; done; mv "$2/aside" "$2/postmaster.pid") 2> /dev/null &',
       `echo 'FATAL:  ${words}' >&2`,
       'exit 1',
     ],
   });
 
-/** Copied for every test that is not about initdb, which takes a second. */
+/** A copied cluster for tests that are not about initdb, which takes a second. */
 const seeds = new Workshop();
 let seed: string;
 
@@ -96,7 +96,7 @@ describe('the server', () => {
     dataDir = emptyDirectory();
     const first = await start();
     expect(first.started).toBe(true);
-    expect(first.connection.port).toBeLessThan(32_768); // where the ports of clients begin
+    expect(first.connection.port).toBeLessThan(32_768); // where the range of client ports begins
     await ask(first.connection, 'CREATE TABLE kept AS SELECT 42 AS answer');
     await Promise.all([first.stop(), first.stop()]);
     await first.stop();
@@ -187,7 +187,7 @@ describe('after a crash', () => {
     const drafts = () =>
       (existsSync(dataDir) ? readdirSync(dataDir) : []).filter((name) => name.startsWith('postgres-new-'));
     dataDir = emptyDirectory();
-    // One that is never done.
+    // This crash never finishes.
     const packageDir = scripts({ initdb: ['mkdir "$2/base"', 'while [ -d "$2" ]; do sleep 0.05; done'], postgres: [] });
     const app = workshop.app({ dataDir, packageDir });
     await until(() => drafts().some((draft) => existsSync(join(dataDir, draft, 'cluster', 'base'))));
@@ -262,7 +262,7 @@ describe('a second server on the same data', () => {
     const cluster = join(dataDir, 'postgres');
     execFileSync('mkfifo', [pidFile()]);
     const excusing = excuseStalePidFile(cluster);
-    await writeFile(pidFile(), ''); // returns when it was read
+    await writeFile(pidFile(), ''); // returns when the pipe was read
     writeFileSync(`${pidFile()}-new`, '1\n');
     renameSync(`${pidFile()}-new`, pidFile());
     const { ctimeMs } = statSync(pidFile());
@@ -411,10 +411,10 @@ describe('as root', () => {
   asRoot('a project below a private directory has its database and binaries elsewhere, for good', async () => {
     const project = workshop.directory(0o700);
     const packageDir = copyOfPackage(join(project, 'package'));
-    // As npm installs it for a root whose umask is 077.
+    // Permissions as npm sets them for a root user with umask 077.
     execFileSync('chmod', ['-R', 'go-rwx', packageDir]);
     dataDir = join(project, 'data');
-    const umask = process.umask(0o077); // as of every process of OpenMusic
+    const umask = process.umask(0o077); // the umask of every OpenMusic process
     const first = await start({ packageDir }).finally(() => process.umask(umask));
     await ask(first.connection, 'CREATE TABLE kept AS SELECT 42 AS answer');
     await first.stop();

@@ -13,7 +13,7 @@ import { recordsOf } from '../support/records.ts';
 
 const silent = () => undefined;
 
-/** A lock that several clients have at once: the tables must be right without it too. */
+/** A lock that several clients hold at once: the tables must be right without it too. */
 const shared = { held: () => Promise.resolve(), stop: () => Promise.resolve() };
 
 const openShared = (connection: PostgresConnection, name: string) =>
@@ -148,7 +148,7 @@ describe('the embedded log', () => {
       await follower.until(() => follower.records.length === n + 1);
       waited += performance.now() - appended;
     }
-    expect(waited).toBeLessThan(20 * 125); // the poll alone would take 20 × 250 ms
+    expect(waited).toBeLessThan(20 * 125); // polling alone would take 20 × 250 ms
   });
 
   it('delivers a gap in offsets as it is in the tables', async () => {
@@ -253,7 +253,7 @@ describe('the embedded log', () => {
     const { rows } = await rival.query<{ key: string }>(
       lockSessions('((classid::bigint << 32) | objid::bigint)::text AS key'),
     );
-    const waiting = rival.query('SELECT pg_advisory_lock($1::bigint)', [rows[0]!.key]); // next in the queue
+    const waiting = rival.query('SELECT pg_advisory_lock($1::bigint)', [rows[0]!.key]); // the next one in the queue
     await killLockSession();
     await waiting;
     expect((await lost.promise).message).toContain('taken over');

@@ -50,7 +50,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     return { log, topic };
   }
 
-  /** For what the port cannot do: remove records, look at a group. */
+  /** An admin client for what the port does not offer: removing records, describing a group. */
   async function asAdmin<T>(use: (admin: Admin) => Promise<T>): Promise<T> {
     const admin = stock.kafka.admin();
     await admin.connect();
@@ -125,7 +125,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
 
   const deleteRecords = (topic: string, below: number) =>
     asAdmin(async (admin) => {
-      await admin.fetchTopicOffsets(topic); // kafkajs deletes only of topics that it knows
+      await admin.fetchTopicOffsets(topic); // kafkajs deletes records only of topics in its metadata
       await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(below) }] });
     });
 
@@ -199,7 +199,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     await follower.until(() => follower.records.length === 3);
     expect(shown(follower.records)).toEqual(expected);
     expect(follower.records[2]!.headers).toEqual({ twice: 'a\0b', constructor: 'c' });
-    expect(shown(recordsOf(await log.read({ topic, partition: 0, offset: 1 })))).toEqual(expected.slice(1)); // a batch comes whole
+    expect(shown(recordsOf(await log.read({ topic, partition: 0, offset: 1 })))).toEqual(expected.slice(1)); // a batch is always returned whole
   });
 
   it('reports which topics are flushed', async () => {

@@ -3,7 +3,7 @@ import type { AppendError, EventLog } from '../../src/log/event-log.ts';
 import { openKafkaLog } from '../../src/log/kafka.ts';
 import { describeWithNativeKafka, namespace, startNativeKafka, type NativeKafka } from '../support/servers/index.ts';
 
-/** The admin may do everything, the guest may see topics and no more. */
+/** The admin may do everything, the guest may only describe topics. */
 const withLogin = {
   'listener.security.protocol.map': 'PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT',
   'sasl.enabled.mechanisms': 'PLAIN',

@@ -8,7 +8,7 @@ import { namespace } from '../support/servers/index.ts';
 import { describeWithS3, type S3Server } from '../support/servers/minio.ts';
 
 const LARGE = 50 * 2 ** 20;
-/** How long a line may stand still. */
+/** How long a connection may stall. */
 const ANSWER_SECONDS = 3;
 const { made } = useScratch();
 
@@ -33,7 +33,7 @@ describeWithS3('a large upload to S3', (start) => {
     await files.stop();
   });
 
-  /** A way to the server on which `pass` decides about every chunk of an upload. */
+  /** A proxy to the server on which `pass` decides about every chunk of an upload. */
   async function openBehind(pass: (link: Link, chunk: Buffer, sent: number) => Promise<void> | boolean) {
     const { hostname: host, port } = new URL(settings().S3_ENDPOINT!);
     let connections = 0;

@@ -29,7 +29,7 @@ const { made } = scratch;
 /** What every provider promises. */
 function filesSuite(settingsOf: () => Settings): void {
   const opened: Files[] = [];
-  /** Nobody else's. */
+  /** A namespace of its own. */
   const openNew = async () => {
     const files = await open({ ...settingsOf(), NAMESPACE: namespace() });
     opened.push(files);
@@ -184,7 +184,7 @@ describe('files on disk', () => {
 
   describe('keep the contract', () => filesSuite(() => ({ DATA_DIR: dataDir })));
 
-  /** Files in a directory that only this test knows. */
+  /** A provider on a directory that only this test uses. */
   async function openOwn() {
     const settings = { DATA_DIR: dataDir, NAMESPACE: namespace() };
     const directory = path.join(dataDir, 'files', settings.NAMESPACE);
@@ -230,21 +230,18 @@ describe('files on disk', () => {
     ['half-written', [expect.stringMatching(PART)], undefined],
     ['before-rename', [expect.stringMatching(PART)], undefined],
     ['after-rename', ['covers/a.png'], 100_000],
-  ])(
-    'killed with SIGKILL when it is %s leaves only listed files, which block nothing',
-    async (point, names, size) => {
-      const { directory, settings, files } = await openOwn();
-      await dyingPut(settings, ['covers/a.png', point]);
-      expect(await namesOf(files)).toEqual(names);
-      const file = await files.open('covers/a.png');
-      expect(file?.size).toBe(size);
-      await file?.close();
-      await files.put('covers/a.png', bytes, 'image/png');
-      expect(await contentOf(files, 'covers/a.png')).toBe(bytes.toString());
-      await removeAll(files);
-      expect(await readdir(path.join(directory, 'covers'))).toEqual([]);
-    },
-  );
+  ])('killed with SIGKILL when it is %s leaves only listed files, which block nothing', async (point, names, size) => {
+    const { directory, settings, files } = await openOwn();
+    await dyingPut(settings, ['covers/a.png', point]);
+    expect(await namesOf(files)).toEqual(names);
+    const file = await files.open('covers/a.png');
+    expect(file?.size).toBe(size);
+    await file?.close();
+    await files.put('covers/a.png', bytes, 'image/png');
+    expect(await contentOf(files, 'covers/a.png')).toBe(bytes.toString());
+    await removeAll(files);
+    expect(await readdir(path.join(directory, 'covers'))).toEqual([]);
+  });
 
   it.each([
     ['before-rename', []],

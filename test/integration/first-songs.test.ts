@@ -10,7 +10,7 @@ import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
 let created: TestDatabase;
 let database: Database;
-/** Of the rows that the last query found, as JSON. */
+/** The size of the rows that the last query found, as JSON. */
 let bytesRead = 0;
 
 /** A thousand songs with such a title and performer have 8 MB. */

@@ -26,7 +26,7 @@ import { createDatabase, describeWithKafka, type TestDatabase } from '../support
 import { until } from '../support/servers/waiting.ts';
 
 let database: TestDatabase;
-/** More than there are connections. */
+/** More than the number of connections. */
 const READERS = 40;
 const closing: (() => Promise<void>)[] = [];
 
@@ -54,7 +54,7 @@ async function hasSchema(core: Core, { schema }: Generation): Promise<boolean> {
   return (await core.admin.query({ text: 'SELECT FROM pg_namespace WHERE nspname = $1', values: [schema] })).length > 0;
 }
 
-/** Writes as fast as it may until told to stop; every acknowledged write is looked for at once, by every api. */
+/** Writes as fast as possible until stopped; every acknowledged write is read at once, through every api. */
 function startWriting(apis: readonly Api[], writers: number) {
   const written = new Map<string, number>();
   const problems: string[] = [];
@@ -351,7 +351,7 @@ describe('rebuild == live', () => {
   });
 });
 
-/** Winners, losers, duplicates, strangers, voids, a closed stream: all there can be, over all partitions, seen live. */
+/** Winners, losers, duplicates, strangers, voids and a closed stream, over all partitions, applied live. */
 async function writeHistory(core: Core, random: () => number): Promise<void> {
   const api = await core.openApi();
   const albums: string[] = [];
@@ -404,7 +404,7 @@ async function writeHistory(core: Core, random: () => number): Promise<void> {
   await core.settled();
 }
 
-/** Lives of jobs, each as long as chance has it, with duplicates and losers. */
+/** Histories of jobs of random length, with duplicates and losers. */
 async function writeJobs(core: Core, random: () => number): Promise<void> {
   const { requested, started, progressed, failed, died, retried, completed } = told;
   const life = [requested(), started(1), failed(1, 1), started(2, 1), progressed(2), died(2), retried(2), started(3)];
@@ -422,7 +422,7 @@ async function writeJobs(core: Core, random: () => number): Promise<void> {
   }
 }
 
-/** Park and Miller's generator: good enough to choose, and the same again by its seed. */
+/** Park and Miller's generator: good enough for choices, and repeatable by its seed. */
 function seeded(seed: number): () => number {
   let state = (seed % 2147483646) + 1;
   return () => (state = (state * 48271) % 2147483647) / 2147483647;

@@ -17,7 +17,7 @@ let elsewhere: TestDatabase;
 const closing: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
-  // What is committed asynchronously stays in memory long enough for a crash to take it back.
+  // Asynchronous commits stay in memory long enough for a crash to lose them.
   elsewhere = await createDatabase();
   postgres = await startNativePostgres({ settings: { wal_writer_delay: '10s', wal_writer_flush_after: '1GB' } });
 });
@@ -29,7 +29,7 @@ afterAll(async () => {
   await elsewhere.drop();
 });
 
-/** A log on a server that does not crash, and whose flushes do not flush what the projector commits: as Kafka is. */
+/** A log on a server that does not crash, and whose flushes do not flush the projector's commits, like Kafka. */
 const logElsewhere: LogSource = {
   ...embeddedSource,
   async open(_, name) {
@@ -50,7 +50,7 @@ async function guards(core: Core): Promise<number> {
   return (await core.admin.query({ text: 'SELECT FROM crash_guard' })).length;
 }
 
-/** Creates and changes albums one after the other and reads acknowledged ones all the time, until told to stop. */
+/** Creates and changes albums one after the other and reads acknowledged ones all the time, until stopped. */
 function startLoad(writer: Api, readers: readonly Api[], writers = 8) {
   const acknowledged = new Map<string, number>();
   const contradictions: string[] = [];
@@ -100,38 +100,35 @@ describe('after a crash of Postgres', () => {
   it.each([
     ['the log on another server', logElsewhere],
     ['the log in the same Postgres', embeddedSource],
-  ])(
-    'under load, with %s, no read contradicts an earlier answer, and service resumes by itself',
-    async (_, source) => {
-      const core = await open({ source });
-      const [writer, reader] = [await core.openApi(), await core.openApi()];
-      const load = startLoad(writer, [writer, reader, reader]);
-      for (let crashes = 1; crashes <= 2; crashes++) {
-        const [written, read] = [load.acknowledged.size, load.reads()];
-        await until(
-          () => Promise.resolve(load.acknowledged.size > written + 50 && load.reads() > read + 50),
-          30_000,
-          () => `no service: ${[...load.failures].join('; ')}; ${reader.reports.join('; ')}`,
-        );
-        await crash();
-      }
-      const written = load.acknowledged.size;
+  ])('under load, with %s, no read contradicts an earlier answer, and service resumes by itself', async (_, source) => {
+    const core = await open({ source });
+    const [writer, reader] = [await core.openApi(), await core.openApi()];
+    const load = startLoad(writer, [writer, reader, reader]);
+    for (let crashes = 1; crashes <= 2; crashes++) {
+      const [written, read] = [load.acknowledged.size, load.reads()];
       await until(
-        () => Promise.resolve(load.acknowledged.size > written + 50),
+        () => Promise.resolve(load.acknowledged.size > written + 50 && load.reads() > read + 50),
         30_000,
-        () => [...load.failures].join('; '),
+        () => `no service: ${[...load.failures].join('; ')}; ${reader.reports.join('; ')}`,
       );
-      await load.stop();
-      expect(load.contradictions).toEqual([]);
-      for (const [id, version] of load.acknowledged) {
-        expect((await findAlbum(reader.reads, id))?.version).toBeGreaterThanOrEqual(version);
-      }
-      await core.settled();
-      expect(core.heard.stopped).toEqual([]);
-      const versions = (await core.rows<{ version: number }>('albums')).map(({ version }) => version);
-      expect(Math.max(...versions)).toBe(2);
-    },
-  );
+      await crash();
+    }
+    const written = load.acknowledged.size;
+    await until(
+      () => Promise.resolve(load.acknowledged.size > written + 50),
+      30_000,
+      () => [...load.failures].join('; '),
+    );
+    await load.stop();
+    expect(load.contradictions).toEqual([]);
+    for (const [id, version] of load.acknowledged) {
+      expect((await findAlbum(reader.reads, id))?.version).toBeGreaterThanOrEqual(version);
+    }
+    await core.settled();
+    expect(core.heard.stopped).toEqual([]);
+    const versions = (await core.rows<{ version: number }>('albums')).map(({ version }) => version);
+    expect(Math.max(...versions)).toBe(2);
+  });
 
   it('when announced commits are lost, no connection reads without them, and the guard is set again once they are back', async () => {
     const core = await open({ source: logElsewhere });
@@ -139,7 +136,7 @@ describe('after a crash of Postgres', () => {
     const { id: first } = await api.createAlbum('flushed');
     await core.admin.query({ text: 'CHECKPOINT' });
     expect(await guards(core)).toBe(1);
-    await signalPostgres(postgres.connection, WAL_WRITER, 'SIGSTOP'); // which would flush them every ten seconds
+    await signalPostgres(postgres.connection, WAL_WRITER, 'SIGSTOP'); // it would flush them every ten seconds
     const ids: string[] = [];
     for (let n = 0; n < 20; n++) ids.push((await api.createAlbum(`${n}`)).id);
     const rowsBefore = (await core.rows('albums')).length;
@@ -186,7 +183,7 @@ describe('after a crash of Postgres', () => {
     expect((await findAlbum(api.reads, ids[0]!))?.version).toBe(1);
   });
 
-  /** How many of the albums no row shows. */
+  /** How many of the albums have no row. */
   async function missing(core: Core, ids: readonly string[]): Promise<number> {
     const rows = new Set((await core.rows<{ id: string }>('albums')).map(({ id }) => id));
     return ids.filter((id) => !rows.has(id)).length;

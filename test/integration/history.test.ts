@@ -179,7 +179,7 @@ describe('a fault planted in reads is found by its name:', () => {
     const [before, last] = [plant.living.at(-2)!, plant.living.at(-1)!];
     const { operations } = plant.answered(plant.maker(last), unknown);
     const tells = ({ attempts }: Operation) => attempts.some(({ outcome }) => 'etag' in outcome && outcome.etag);
-    const others = operations.filter((each) => each.wish.method !== 'GET' && !tells(each)); // a 412 tells the version too
+    const others = operations.filter((each) => each.wish.method !== 'GET' && !tells(each)); // a 412 shows the version too
     const [newer, older] = [plant.readOf(last, 1), plant.readOf(before, 2)];
     expect(check({ ...history, operations: [...others, older] })).toEqual([]);
     expect(found({ ...history, operations: [...others, newer, older] })).toEqual(['stale-read']);
@@ -227,7 +227,7 @@ describe('a fault planted in reads is found by its name:', () => {
   });
 });
 
-/** The last answer that somebody was given there by the script. */
+/** The last answer that a person got there in the script. */
 const scripted = (path: string, { id }: Person): Operation =>
   script.operations.findLast(({ wish }) => wish.path === path && wish.as?.id === id)!;
 
@@ -240,7 +240,7 @@ describe('a fault planted in writes of users is found by its name:', () => {
     rekeyed: [],
     entries: [{ entryId: 'entry-another', songId, title, orderKey: 'z' }],
   });
-  /** One more song in the playlist of the script, by one of its people. */
+  /** One more song in the playlist of the script, added by one of its people. */
   const added = ({ id }: Person, songId = 'song-another') => {
     const last = plant.chain(script.playlist).at(-1)!;
     const event = addition(songId, 'Another');
@@ -324,7 +324,7 @@ interface Shown {
 }
 
 describe('a fault planted in reads of users is found by its name:', () => {
-  /** What is found when the owner's last answer there says something else. */
+  /** The violations when the owner's last answer there is replaced. */
   const foundWhen = (path: string, change: (data: Shown['data']) => object, person = script.owner): Rule[] => {
     const read = scripted(path, person);
     const outcome = read.attempts[0]!.outcome as Extract<Outcome, { kind: 'ok' }>;
@@ -383,7 +383,7 @@ describe('a fault planted in reads of users is found by its name:', () => {
 });
 
 describe('a fault planted in the tables is found by its name:', () => {
-  /** What is found while the tables of the served build are not what the log makes of them. */
+  /** The violations while the tables of the served generation differ from the log. */
   const foundWith = (plantIt: string, takeBack: string, more: Partial<Evidence> = {}): Promise<Rule[]> =>
     withEvidence(env, async (evidence) => {
       const schema = await servingSchema(evidence.admin);

@@ -231,13 +231,10 @@ describe('a job’s rows', () => {
     );
   });
 
-  it.each([jobs, jobAttempts])(
-    'have the columns that the projection names ($table.name)',
-    async (projection) => {
-      const { fields } = await database.use((client) => client.query(`SELECT * FROM ${projection.table.name}`));
-      expect(fields.map(({ name }) => name)).toEqual(Object.keys(projection.table.columns));
-    },
-  );
+  it.each([jobs, jobAttempts])('have the columns that the projection names ($table.name)', async (projection) => {
+    const { fields } = await database.use((client) => client.query(`SELECT * FROM ${projection.table.name}`));
+    expect(fields.map(({ name }) => name)).toEqual(Object.keys(projection.table.columns));
+  });
 });
 
 /** One job each second, of two accounts and of two types; some have ended. */

@@ -140,7 +140,12 @@ describe('the queue’s rows', () => {
   it.each<Case>([
     ['a requested job', WORKER, [requested()], [row]],
     ['the needs of a job', WORKER, [requested(mailed)], [mailedRow]],
-    ['a job with a start time', WORKER, [requested({ runAt: later })], [{ ...row, run_at: new Date(later), due: false }]],
+    [
+      'a job with a start time',
+      WORKER,
+      [requested({ runAt: later })],
+      [{ ...row, run_at: new Date(later), due: false }],
+    ],
     [
       'an export, with the exporters only',
       EXPORTER,
@@ -238,7 +243,7 @@ describe('the queue’s rows', () => {
 const context = { signal: new AbortController().signal, heartbeat: () => Promise.resolve() };
 const silent = () => undefined;
 
-/** A member of a group that moves by hand, a few records at a time when it is given random numbers. */
+/** A member of a group that the test steps, a few records at a time when it gets random numbers. */
 async function memberOf(
   { database }: BareQueue,
   scope: QueueScope,
@@ -305,7 +310,7 @@ function claims(stream: string, events: readonly AnyEvent[]) {
   return records;
 }
 
-/** A queue of the workers that nobody else feeds, and a member of the group. */
+/** A queue of the workers without a consumer, and a member of the group. */
 async function openWithMember(outcomes: CommitOutcome[] = []) {
   const queue = await open();
   const member = await memberOf(queue, WORKER, { outcomes });
@@ -405,7 +410,7 @@ describe('the first valid claim wins, as in every consumer', () => {
   });
 });
 
-/** What jobs may go through, as far as the decider lets them. */
+/** Histories of jobs, as far as the decider allows them. */
 const lives: readonly (readonly JobEvent[])[] = [
   [requested(mailed), started(1), progressed(1), completed(1)],
   [requested(), started(1), failed(1, 1), started(2, 1), died(2), dropped(), retried(2), started(3)],
@@ -506,7 +511,7 @@ it('judges a later record of a genesis stream like every consumer', async () => 
   await stop();
 });
 
-/** The queue's feed as the product runs it. Returns what stops it. */
+/** The consumer of the queue as the product runs it. Returns a function that stops it. */
 async function startFeed(onCommitted: (commit: Commit) => void): Promise<() => Promise<void>> {
   const { log, placement, connection, namespace } = core;
   const searchPath = [queueSchema(namespace, WORKER), namespace, 'public'];
@@ -532,14 +537,14 @@ async function startFeed(onCommitted: (commit: Commit) => void): Promise<() => P
   };
 }
 
-/** Lives of jobs, their records mixed with each other, with duplicates and with claims that lose. */
+/** Histories of jobs, their records interleaved, with duplicates and with losing claims. */
 async function appendMixed(choices: readonly number[]): Promise<void> {
   const open = lives.map((life) => claims(newJobId(), life));
   for (const choice of choices) {
     const life = open[choice % open.length]!;
     const record = choice % 5 === 0 ? life[0] : life.shift();
     if (!record) continue;
-    // Sometimes it wins, and what follows the record loses.
+    // Sometimes the copy wins, and what follows the record loses.
     const loser = claim({ stream: record.key, version: 2 + (choice % 3), prev: record.id, event: cancelled() });
     await append(...(choice % 7 === 0 ? [record, loser] : [record]));
   }

@@ -39,7 +39,7 @@ let api: Api;
 let directory: string;
 let scratch: string;
 let files: Files;
-/** Account id, another for every test. */
+/** Account id, different for every test. */
 let owner: string;
 
 beforeAll(async () => {
@@ -62,7 +62,7 @@ afterAll(async () => {
 const DAY_MS = 86_400_000;
 const never = new AbortController().signal;
 
-/** A job that was accepted. */
+/** An accepted job. */
 interface Asked {
   readonly jobId: string;
   readonly type: JobType;
@@ -87,7 +87,7 @@ interface AttemptAt extends Partial<JobServices> {
   progress?(progress: Progress): void;
 }
 
-/** An attempt at it, as a worker would make. */
+/** An attempt at it, as a worker would make it. */
 function work(
   { jobId, type, plan }: Asked,
   { attempt = 1, ownerIsAdmin = false, signal = never, items, progress, ...tools }: AttemptAt = {},
@@ -134,7 +134,7 @@ async function contentOf(name: string): Promise<Buffer> {
   return buffer(await file.read());
 }
 
-/** What a job of that account has made. Resolves with the file's id. */
+/** Stores a file made by a job of that account. Resolves with the file's id. */
 async function madeFile(ownerId: string, name: string, content: string): Promise<string> {
   const jobId = idFromCommand('job', newId());
   const stored = `reports/${jobId}.txt`;
@@ -329,7 +329,7 @@ async function newPlaylist(name: string, songIds: readonly string[], collaborato
   return stream;
 }
 
-/** A database on which something is done before a query whose text begins so, in between two of a transaction. */
+/** A database that runs an action before a query with this prefix, between two queries of a transaction. */
 const meddling = (before: string, act: () => Promise<unknown>): JobServices['database'] => ({
   ...api.reads,
   use: (look) =>
@@ -458,7 +458,7 @@ describe('a report', () => {
 });
 
 describe('an import', () => {
-  /** What of the catalog has that year; each test has its own. */
+  /** The songs of the catalog with that year; each test has its own year. */
   let year: number;
   beforeAll(() => {
     year = 100_000;
@@ -491,7 +491,7 @@ describe('an import', () => {
   });
   const numbered = (count: number, name: string) => Array.from({ length: count }, (_, n) => `${name} ${n}`);
 
-  /** The write side, but something is done before each command. */
+  /** The write side with an action before each command. */
   const before = (act: () => Promise<unknown>): Commands => ({
     ...api.commands,
     album: async (request) => (await act(), api.commands.album(request)),
@@ -628,7 +628,7 @@ describe('a batch of mails', () => {
     const mailsTo = (addresses: readonly string[]) => addresses.map((to) => ({ to, subject: 's', body: 'b' }));
     const addresses = ['full@a.example', 'ann@b.example', 'grey@c.example', 'ben@b.example'];
 
-    /** A mail server that refuses these for now. */
+    /** A mail server that temporarily refuses these recipients. */
     function serverWith(refused: readonly string[]) {
       const sent: string[] = [];
       const send: JobServices['send'] = (_provider, { to }) => {

@@ -4,7 +4,7 @@ import { claim, type Core, openCore, withCorruptHeader } from '../support/core.t
 import { eventually } from '../support/observed.ts';
 import { createDatabase } from '../support/servers/index.ts';
 
-/** Holds the projector's transactions up until the returned function is called. */
+/** Delays the projector's transactions until the returned function is called. */
 async function holdUp(core: Core): Promise<() => void> {
   const { schema } = await core.serving();
   const { promise: enough, resolve } = Promise.withResolvers<void>();
@@ -34,7 +34,7 @@ it('a projector is not alive while records wait and none is applied, and is aliv
   const waiting = api.createAlbum();
   await eventually('the projector is not called alive any more', () => !life(1_000).ok);
   expect(life(1_000).detail).toMatch(/records wait and none was applied for \d+ s$/);
-  expect(life()).toMatchObject({ ok: true }); // 15 s are not over
+  expect(life()).toMatchObject({ ok: true }); // 15 s have not passed
 
   letGo();
   await waiting;

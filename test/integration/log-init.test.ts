@@ -15,7 +15,7 @@ import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import { createDatabase, describeWithKafka, namespace, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 
-/** What differs between the two adapters in these tests. */
+/** The differences between the two adapters in these tests. */
 interface Adapter {
   open(connection: PostgresConnection, namespace: string): Promise<EventLog>;
   deleteTopic(topic: string, database: Database): Promise<void>;
@@ -65,8 +65,8 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
   }
 
   /**
-   * Initialised, and then some topics were deleted; as a process sees it that starts afterwards, because kafkajs fails for
-   * good when a topic vanishes under it.
+   * A log that was initialised, and then lost some topics; opened by a new process, because kafkajs fails permanently when
+   * a topic vanishes during its use.
    */
   async function newInitialised(deleted: (world: World) => readonly string[]): Promise<World> {
     const world = await newWorld();
@@ -142,15 +142,12 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
       expect(await options.log.describe([topic])).toEqual([]);
     });
 
-    it.each(['dead-letters', 'voids'])(
-      'recreates the topic of %s, which holds only derived data',
-      async (name) => {
-        const { options } = await newInitialised(({ options }) => [`${options.placement.namespace}.${name}`]);
-        expect(await reasons(check(options))).toEqual([expect.stringContaining('log init')]);
-        await initLog(options);
-        await check(options);
-      },
-    );
+    it.each(['dead-letters', 'voids'])('recreates the topic of %s, which holds only derived data', async (name) => {
+      const { options } = await newInitialised(({ options }) => [`${options.placement.namespace}.${name}`]);
+      expect(await reasons(check(options))).toEqual([expect.stringContaining('log init')]);
+      await initLog(options);
+      await check(options);
+    });
 
     it('changes nothing when a topic has another number of partitions', async () => {
       const { log, options, topic } = await newWorld();
@@ -294,7 +291,7 @@ describeWithKafka('on Kafka', ({ brokers }) => {
 const check = async ({ log, placement, database }: World['options']) =>
   checkLog(log, placement, await readIdentity(database));
 
-/** What it was refused for. */
+/** The reasons of the refusal. */
 async function reasons(work: Promise<unknown>): Promise<readonly string[]> {
   const error: unknown = await work.catch((thrown: unknown) => thrown);
   if (error instanceof LogRefused) return error.reasons;

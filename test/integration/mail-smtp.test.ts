@@ -11,7 +11,7 @@ import { startSmtpServer, type Conduct, type TestSmtpOptions } from '../support/
 
 const patience = new AbortController().signal;
 const deadlines = { openMs: 1_500, sendMs: 1_500 };
-/** Deadlines of opening and of sending, and that this machine is slow. */
+/** The timeouts of connecting and of sending, and a margin for a slow machine. */
 const BOUND_MS = 10_000;
 
 const started: { stop(): Promise<void> }[] = [];
@@ -91,7 +91,7 @@ describe('mail by SMTP', () => {
     expect(await outcomeOf(provider)).toBe('sent');
     await server.behave(conduct);
     if (conduct.at === 'connect') server.cutAll();
-    expect(await outcomeOf(provider)).toBe(outcome); // on a connection that has worked
+    expect(await outcomeOf(provider)).toBe(outcome); // on a connection that has worked before
     await server.behave(well);
     expect(await outcomeOf(provider)).toBe('sent');
   });
@@ -244,7 +244,7 @@ describe('a login by SMTP', () => {
   });
 });
 
-/** Says 421 to the mail after so many on one connection, as some servers do. */
+/** Answers 421 to a mail after so many on one connection, as some servers do. */
 async function startFickle(most: number): Promise<{ port: number; stop(): Promise<void> }> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {

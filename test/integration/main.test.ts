@@ -144,7 +144,7 @@ describe('the .env of an earlier OpenMusic version', () => {
   });
   afterEach(() => database.drop());
 
-  /** Starts it where that file is, with nothing else. */
+  /** Starts it in the directory of that file, with no other settings. */
   async function startWith(tokens: Record<string, string>): Promise<OpenMusicProcess> {
     const { connection } = database;
     const redis = await sharedRedis();

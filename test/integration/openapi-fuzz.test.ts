@@ -40,7 +40,7 @@ it(
     console.log(`seed ${seed}: ${JSON.stringify(outcome.statuses)}`);
     const { statuses, ...faults } = outcome;
     expect({ seed, ...faults }).toEqual({ seed, unasked: [], undocumented: {}, failures: {} });
-    // Requests that mean nothing would find nothing.
+    // Requests without meaning would find no fault.
     expect(statuses[200]).toBeGreaterThan(REQUESTS / 20);
     expect(statuses[201]).toBeGreaterThan(REQUESTS / 100);
   },

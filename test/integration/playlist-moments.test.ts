@@ -24,7 +24,7 @@ afterAll(async () => {
 /** The last record of each stream. */
 const heads = new Map<string, LogRecord & { id: string; version: number }>();
 
-/** Appends valid events to one stream, and waits until they are seen. */
+/** Appends valid events to one stream, and waits until they are visible. */
 async function tell(stream: string, ...events: readonly AnyEvent[]): Promise<void> {
   for (const event of events) {
     const { version = 0, id = '' } = heads.get(stream) ?? {};
@@ -40,7 +40,7 @@ const about = { songId: 'song-1', ...details };
 const created = (title: string): AnyEvent => ({ type: 'SongCreated', title, performer: `${title} Band`, ...about });
 const changed = (title: string): AnyEvent => ({ type: 'SongChanged', title, performer: `${title} Band`, ...about });
 const deleted: AnyEvent = { type: 'SongDeleted', songId: 'song-1', title: 't', performer: 'p', year: 2000 };
-/** Keys in the order in which they are asked for. */
+/** Keys in the order of requests. */
 let keys = 0;
 const nextKey = () => `k${String((keys += 1)).padStart(6, '0')}`;
 const added = (songId: string, entryId = newId(), orderKey = nextKey()): AnyEvent => ({
@@ -75,7 +75,7 @@ beforeEach(async () => {
   await tell(playlist, begun('Morning'));
 });
 
-/** Songs in the playlist, one in each partition of the catalog at least. */
+/** Songs in the playlist, at least one in each partition of the catalog. */
 async function addSongs(...titles: readonly string[]): Promise<string[]> {
   const songs = titles.map((_, index) => core.streamIn(index % 3, 'song'));
   for (const [index, title] of titles.entries()) await tell(songs[index]!, created(title));
@@ -221,7 +221,7 @@ describe('nothing is shown', () => {
 describe('events that no command makes yet are read:', () => {
   const titles = async () =>
     (await findPlaylist(api.reads, playlist))?.playlist.songs?.map(({ title }) => title).join(' ') ?? 'no playlist';
-  /** What the tables show is what the events fold to. */
+  /** The tables must show what the events fold to. */
   async function mustShow(expected: string): Promise<void> {
     expect(await titles()).toBe(expected);
     expect((await shown(await now()))?.titles.join(' ')).toBe(expected);

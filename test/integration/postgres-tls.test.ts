@@ -19,14 +19,14 @@ let server: NativePostgres;
 const file = (name: string) => path.join(directory, name);
 const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' });
 
-/** A key and a certificate signed by itself; `days` may lie in the past. */
+/** A key and a self-signed certificate; `days` may be in the past. */
 function selfSigned(name: string, { subject, names }: { subject: string; names?: string }): void {
   const key = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', `/CN=${subject}`];
   const out = ['-keyout', file(`${name}.key`), '-out', file(`${name}.crt`)];
   openssl(...key, ...out, ...(names === undefined ? [] : ['-addext', `subjectAltName=${names}`]));
 }
 
-/** Postgres takes a key only of its own user, whom the files of its cluster show. */
+/** Postgres accepts a key only of its own user, who owns the files of the cluster. */
 async function startWithTls(): Promise<NativePostgres> {
   const dir = file('data');
   await (await startNativePostgres({ dir })).stop();
@@ -42,7 +42,7 @@ async function startWithTls(): Promise<NativePostgres> {
 
 interface Session {
   readonly encrypted: boolean;
-  /** Of our certificate, where we have shown one. */
+  /** The user of our client certificate, where we have sent one. */
   readonly client: string | null;
 }
 
@@ -87,9 +87,12 @@ describeWithPrograms(['openssl'], 'a Postgres that offers TLS', () => {
     expect(await connect(settings)).toEqual(session);
   });
 
-  it.each(['require', 'verify-ca', 'verify-full'] as const)('%s accepts a certificate of PGSSLROOTCERT', async (mode) => {
-    expect(await connect({ PGSSLMODE: mode, PGSSLROOTCERT: file('server.crt') })).toEqual(encrypted);
-  });
+  it.each(['require', 'verify-ca', 'verify-full'] as const)(
+    '%s accepts a certificate of PGSSLROOTCERT',
+    async (mode) => {
+      expect(await connect({ PGSSLMODE: mode, PGSSLROOTCERT: file('server.crt') })).toEqual(encrypted);
+    },
+  );
 
   it.each(['require', 'verify-ca', 'verify-full'] as const)('%s rejects one of another authority', async (mode) => {
     await expect(connect({ PGSSLMODE: mode, PGSSLROOTCERT: file('other.crt') })).rejects.toThrow(
@@ -142,7 +145,7 @@ describeWithPrograms(['openssl'], 'a Postgres that offers TLS', () => {
     const observer = new pg.Client(server.connection);
     await observer.connect();
     const wanted = ['openmusic', 'openmusic log', 'openmusic projector', 'openmusic reads'];
-    // A read leaves a connection open, unless the API goes over to the rebuilt read models just then.
+    // A read leaves a connection open, unless the API switches to the rebuilt read models at that moment.
     await eventually('every kind of connection is open', async () => {
       expect((await get('/songs')).status).toBe(200);
       const { rows } = await observer.query<{ name: string; ssl: boolean }>(

@@ -20,7 +20,7 @@ function connect(url: string): { redis: RedisConnection; lines: string[] } {
   return { redis, lines };
 }
 
-/** Waits until the check says so, in these words if any are given; returns its last answer. */
+/** Waits until the check reports this, with this detail if one is given; returns its last result. */
 async function becomes(redis: RedisConnection, ok: boolean, detail?: string) {
   const deadline = Date.now() + 15_000;
   for (;;) {
@@ -75,7 +75,7 @@ describeWithNativeRedis('the connection to Redis', () => {
     const { redis, lines } = connect(native.url);
     await becomes(redis, true);
     await native.kill();
-    await becomes(redis, false, 'not connected'); // a check under way when it died says how it died
+    await becomes(redis, false, 'not connected'); // a check in progress when it died reports how it died
     await native.restart();
     await becomes(redis, true);
     expect(lines.filter((line) => line.startsWith('Redis cannot be used')).length).toBeLessThanOrEqual(1);

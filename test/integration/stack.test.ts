@@ -12,7 +12,7 @@ import { until } from '../support/servers/waiting.ts';
 import { processesOf, runStack, type StackProcess } from '../support/stack-process.ts';
 
 const TIMEOUT_MS = 240_000;
-/** How services are to be stopped. */
+/** How services are stopped. */
 const IN_REVERSE = ['api', 'scheduler', 'worker', 'exporter', 'projector', 'redis', 'postgres', 'kafka'];
 const { PATH = '', HOME = '' } = process.env;
 
@@ -20,7 +20,7 @@ let directory: string;
 let env: Record<string, string>;
 let stack: StackProcess;
 
-/** Of programs that are to be found, and no others. */
+/** A PATH with these programs, and no others. */
 function pathWith(...programs: string[]): string {
   const folder = mkdtempSync(path.join(directory, 'path-'));
   for (const program of programs) symlinkSync(whereIs(program), path.join(folder, program));
@@ -34,8 +34,8 @@ function whereIs(program: string): string {
 
 beforeAll(async () => {
   directory = mkdtempSync(path.join(tmpdir(), 'openmusic-stack-'));
-  chmodSync(directory, 0o755); // where we are root, Postgres is run by somebody else
-  // Made for other servers, as a user's may be. The stack's own win.
+  chmodSync(directory, 0o755); // as root, Postgres is run by another user
+  // Settings for other servers, as a user may have them. The stack's own settings win.
   writeFileSync(
     path.join(directory, '.env'),
     'NAMESPACE=of_env\nKAFKA_BROKERS=a:1\nKAFKA_SSL=on\nPGHOST=b\nREDIS_SERVER=c\n',
@@ -69,7 +69,7 @@ interface Answer {
   albumId: string | undefined;
 }
 
-/** A request that the API has begun to serve; what is returned ends it. */
+/** A request that the API has begun to serve; the returned function ends it. */
 async function beginAlbum(url: string, headers: Record<string, string> = {}): Promise<() => Promise<Answer>> {
   const body = JSON.stringify({ name: 'Parachutes', year: 2000 });
   const about = { 'content-type': 'application/json', 'content-length': body.length, expect: '100-continue' };

@@ -52,9 +52,9 @@ describe('a sweep over the read model', () => {
     readonly core: Core;
     readonly api: Api;
     readonly files: Files;
-    /** Keeps a file that is old already, and returns its name. */
+    /** Stores a file that is old already, and returns its name. */
     keep(at?: Date): Promise<string>;
-    /** The names that went, and those that are left. */
+    /** The removed names, and the remaining ones. */
     sweep(): Promise<[string[], string[]]>;
   }
 

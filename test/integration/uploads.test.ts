@@ -34,7 +34,7 @@ const created = { status: 201, body: { status: 'success' } };
 describe('an upload', () => {
   let server: CoverServer;
   let album: string;
-  /** How often it was answered with 201. */
+  /** How many answers were 201. */
   let kept = 0;
   beforeAll(async () => {
     server = await startCoverServer();
@@ -51,11 +51,11 @@ describe('an upload', () => {
     server.client.send('POST', `/albums/${album}/covers`, { raw: form, headers: FORM });
   const shown = async () => fetched(await coverUrlOf(server.client, album));
 
-  /** A request as its bytes, after whose answer the server closes. */
+  /** A request as bytes, after which the server closes the connection. */
   const head = (length: number, more = 'Connection: close\r\n') =>
     `POST /albums/${album}/covers HTTP/1.1\r\nHost: x\r\n${more}Content-Type: ${FORM['content-type']}\r\nContent-Length: ${length}\r\n\r\n`;
 
-  /** Sends the pieces one after the other, and all that comes back until the server closes. */
+  /** Sends the pieces one after the other, and returns everything that comes back until the server closes. */
   async function sendRaw(pieces: readonly (string | Buffer)[], { pauseMs = 0, half = false } = {}): Promise<string> {
     const socket = await dial(server.client.base);
     const answer = untilClosed(socket);
@@ -185,7 +185,7 @@ describe('an upload', () => {
     it('is 400 because it is longer than its Content-Length', async () => {
       const form = formOf([{ bytes: png(), filename: 'a.png' }]);
       const answers = await sendRaw([head(form.length - 10), form]);
-      expect(answers).toMatch(/^HTTP\/1.1 400 .*"(INVALID_FORM|MALFORMED_REQUEST)"/s); // whatever is seen first
+      expect(answers).toMatch(/^HTTP\/1.1 400 .*"(INVALID_FORM|MALFORMED_REQUEST)"/s); // depends on which error is found first
     });
 
     it('is 400 because it is shorter than its Content-Length, and is not stored', async () => {
@@ -209,7 +209,7 @@ describe('an upload', () => {
     const tooLarge = formOf([{ bytes: png({ padding: 900 * 1_024 }), filename: 'a.png' }]);
     const memory = () => metricOf(server.process, 'process_resident_memory_bytes');
 
-    /** How much more memory the process has at the most while work is done, in MiB. */
+    /** The largest growth of the process's memory during the work, in MiB. */
     async function growthDuring(work: () => Promise<unknown>): Promise<number> {
       const before = await memory();
       let [most, working] = [before, true];

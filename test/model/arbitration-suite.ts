@@ -9,15 +9,15 @@ export const seed = Number(process.env.MODEL_SEED ?? Date.now()) | 0;
 
 export const say = (line: string) => process.stdout.write(`arbitration model: ${line}\n`);
 
-/** Holds as long as nothing happens in a schedule that must never happen. */
+/** The property that no schedule breaks an invariant. */
 export const holds = (mutation: Mutation, emphasis: Partial<Plan> = {}) =>
   fc.asyncProperty(plans, async (plan) => {
     const { violation } = await runSchedule({ ...plan, ...emphasis }, mutation);
-    await new Promise((resolve) => setImmediate(resolve)); // schedules take no turn of the event loop, others may want one
+    await new Promise((resolve) => setImmediate(resolve)); // schedules take no turn of the event loop, which other work needs
     if (violation !== undefined) throw new Error(violation);
   });
 
-/** The sound code, in so many random schedules. `MODEL_SCHEDULES` overrides the number. */
+/** Runs the unchanged code in this many random schedules. `MODEL_SCHEDULES` overrides the number. */
 export function writePathSuite(count: number): void {
   const schedules = Number(process.env.MODEL_SCHEDULES ?? count);
   beforeAll(() => void say(`MODEL_SEED=${seed}`));

@@ -6,10 +6,10 @@ import { forgetfulOfCommands, withHeadReadApart, withLaterHead, withLaterVersion
 import { type Mutation, type Plan, unchanged } from './world.ts';
 import { holds, say, seed, writePathSuite } from './arbitration-suite.ts';
 
-/** A rule that is taken out has to be missed within so many: the rarest takes about 1,500, each by chance. */
+/** A removed rule must be detected within this many schedules: the rarest takes about 1,500. */
 const SCHEDULES_TO_MISS_IT = 50_000;
 
-/** Takes the forgetting of heads out of the code that runs, until mocks are restored. */
+/** Removes the forgetting of heads from the running code, until mocks are restored. */
 function keepAllHeads(): void {
   const { begin }: Pick<PartitionState, 'begin'> = PartitionState.prototype;
   jest.spyOn(PartitionState.prototype, 'begin').mockImplementation(function (this: PartitionState, stored) {
@@ -33,7 +33,7 @@ afterEach(() => void jest.restoreAllMocks());
 describe('a promise is broken without', () => {
   interface Mutant extends Partial<Mutation> {
     readonly keepHeads?: boolean;
-    /** Makes what the rule is there for likely. */
+    /** Makes the situations likely that the rule exists for. */
     readonly emphasis?: Partial<Plan>;
   }
   const mutants: [string, Mutant][] = [

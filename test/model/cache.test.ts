@@ -4,7 +4,7 @@ import * as mutations from './cache/mutations.ts';
 import { cacheSuite, holds, say, seed } from './cache/suite.ts';
 import type { Mutation, Plan } from './cache/world.ts';
 
-/** A rule that is taken out has to be missed within so many. */
+/** A removed rule must be detected within this many schedules. */
 const SCHEDULES_TO_MISS_IT = 10_000;
 
 cacheSuite(500);

@@ -4,7 +4,7 @@ import type { Step } from './decider.ts';
 import type { Actor } from './scheduler.ts';
 import type { World } from './world.ts';
 
-/** Somebody who sends commands, and sends one again under the same id as long as it is not known what became of it. */
+/** A client that sends commands, and repeats one with the same id while its outcome is unknown. */
 export interface Client {
   readonly actor: Actor;
   busy: boolean;
@@ -53,7 +53,7 @@ function wish({ scheduler, streams, created, newId, told, mutation }: World, lab
   };
 }
 
-/** One request. What it is told is told even if the client has stopped waiting. */
+/** One request. Its answer counts as given even if the client has stopped waiting. */
 async function ask(world: World, actor: Actor, request: CommandRequest<Step>): Promise<'known' | 'unknown'> {
   const { scheduler } = world;
   await scheduler.turn(actor);
@@ -67,7 +67,7 @@ async function ask(world: World, actor: Actor, request: CommandRequest<Step>): P
   return Promise.race([answered, patience.then(() => 'unknown' as const)]);
 }
 
-/** Clients are told of a new owner at some time, and ask the earlier one as well until then. */
+/** Clients learn of a new owner at some time, and use the former one as well until then. */
 const apisOf = ({ apis, adopter }: World) => (adopter ? [...apis, ...adopter.apis] : apis);
 
 function success(
@@ -94,13 +94,13 @@ function failure(world: World, { origin }: CommandRequest<Step>, error: unknown)
   return 'known';
 }
 
-/** Reads at any process, and must see whatever anybody was told before. */
+/** Reads at any process, and must see everything that any client was told before. */
 export async function readAgainAndAgain(world: World, actor: Actor): Promise<never> {
   const { scheduler, told } = world;
   for (;;) {
     await scheduler.sleep(actor, scheduler.pick(20));
     const must = [...told];
-    const apis = world.adopted && world.adopter ? world.adopter.apis : world.apis; // an earlier owner shows what it had
+    const apis = world.adopted && world.adopter ? world.adopter.apis : world.apis; // a former owner shows what it had
     const { process } = apis[scheduler.pick(apis.length)]!;
     const reading = process.read((postgres) =>
       must.find(

@@ -1,9 +1,9 @@
 import type { ModelPostgres } from './postgres.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 
-/** One connection. It is of the life of Postgres in which it was opened, and of no use in any other. */
+/** One connection. It belongs to the incarnation of Postgres in which it was opened, and fails in any other. */
 export interface Connection {
-  /** One statement. Fails when a crash came in between, on its way there or back. */
+  /** One statement. Fails when a crash happens before its answer arrives. */
   run<T>(statement: () => T): Promise<T>;
 }
 
@@ -12,8 +12,8 @@ interface PooledConnection extends Connection {
 }
 
 /**
- * A process's connections. None is used before it was prepared, and none after a failure. That a crash broke an idle one
- * is noticed at once, or by its next use.
+ * A process's connections. None is used before it was prepared, and none after a failure. A connection that a crash broke
+ * is detected at once, or by its next use.
  */
 export class Connections {
   readonly #scheduler: Scheduler;
@@ -21,7 +21,7 @@ export class Connections {
   readonly #actor: Actor;
   readonly #prepare: (connection: Connection) => Promise<void>;
   #idle: PooledConnection[] = [];
-  /** Prepared and, as far as known, open. */
+  /** Prepared and, as far as the process can tell, open. */
   readonly #open = new Set<PooledConnection>();
 
   constructor(
@@ -51,7 +51,7 @@ export class Connections {
     }
   }
 
-  /** Postgres has crashed: some of the idle connections are found broken before anybody uses them. */
+  /** Postgres has crashed: some of the idle connections are found broken before they are used. */
   notice(): void {
     for (const connection of this.#idle) if (this.#scheduler.chance(0.5)) this.#open.delete(connection);
     this.#idle = this.#idle.filter((connection) => this.#open.has(connection));

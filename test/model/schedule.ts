@@ -6,7 +6,7 @@ import { startProjector } from './projector-process.ts';
 import { createWorld, type Mutation, type Plan, type World } from './world.ts';
 
 export interface Outcome {
-  /** What must never happen and did. */
+  /** A violated invariant. */
   readonly violation: string | undefined;
   readonly steps: number;
   readonly told: number;
@@ -15,7 +15,7 @@ export interface Outcome {
 
 const STEPS_TO_SETTLE = 3_000;
 
-/** Runs one schedule: disturbed for as long as the plan says, then in peace until nothing is left to do. */
+/** Runs one schedule: with faults for as long as the plan says, then without any until no work is left. */
 export async function runSchedule(plan: Plan, mutation: Mutation): Promise<Outcome> {
   const world = createWorld(plan, mutation);
   const clients = Array.from({ length: plan.clients }, (_, index) => startClient(world, `c${index}`));
@@ -46,7 +46,7 @@ function disturb(world: World): void {
 
 function crash(world: World): void {
   const { postgres, scheduler, apis, projectors } = world;
-  world.violation ??= findViolation(world); // what the crash takes back must have been right
+  world.violation ??= findViolation(world); // the commits that the crash loses must have been right
   postgres.crash(scheduler.pick(postgres.volatile + 1));
   for (const { process } of [...apis, ...projectors]) process.connections.notice();
 }
@@ -65,7 +65,7 @@ function restart(world: World): void {
   }
 }
 
-/** A process stands still, and others take over. */
+/** A process freezes, and others take over. */
 function nap({ scheduler, apis, projectors }: World): void {
   const all = [...projectors, ...projectors, ...apis];
   const { actor } = all[scheduler.pick(all.length)]!.process;

@@ -5,7 +5,7 @@ import { shareStack } from '../support/shared-stack.ts';
 
 const stack = shareStack(startDoomed);
 
-/** One of the crash points, the one at which most can be lost; test/faults/crash-points has all of them. */
+/** One crash point, the one at which most can be lost; test/faults/crash-points has all of them. */
 describe('the process of the embedded shape, killed and restarted', () => {
   let doomed: Doomed;
   stack.use((shared) => (doomed = shared));

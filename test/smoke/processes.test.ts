@@ -13,7 +13,7 @@ import {
   type TestDatabase,
 } from '../support/servers/index.ts';
 
-/** Kafka and Redis with a process for each role, once; test/faults looks longer. */
+/** Kafka and Redis with a process for each role, once; test/faults has the long tests. */
 describeWithKafka('separate processes on Kafka', ({ brokers }) => {
   const running: OpenMusicProcess[] = [];
   let database: TestDatabase;

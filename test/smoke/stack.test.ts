@@ -9,7 +9,7 @@ import { runStack, type StackProcess } from '../support/stack-process.ts';
 
 const TIMEOUT_MS = 240_000;
 
-/** The whole of it once; test/integration/stack has its details. */
+/** The whole stack once; test/integration/stack tests its details. */
 describeWithNativeKafka('npm run stack', () => {
   let directory: string;
   let stack: StackProcess;

@@ -19,10 +19,10 @@ import { streamIn } from '../support/streams.ts';
 const root = join(import.meta.dirname, '../..');
 const LONG_MS = 900_000;
 const ROLES = 'api,projector,exporter,worker,scheduler';
-/** Files of the end-to-end suite that write, each in its own way. */
+/** Files of the end-to-end suite that write, each different events. */
 const SUITE = ['albums-of-people', 'catalog', 'job-types', 'jobs', 'playlists', 'users'];
 
-/** A schema registry of the files in schemas/, as far as deserialisers ask. */
+/** A schema registry of the files in schemas/, with the endpoints that deserialisers call. */
 async function startRegistry(): Promise<Server> {
   const server = createServer((request, response) => {
     const [, id] = /^\/schemas\/ids\/(\d+)/.exec(request.url ?? '') ?? [];

@@ -55,14 +55,14 @@ describeWithNativeKafka('the disk of a broker', () => {
   ];
   const ids = async () => (await core.rows<{ record_id: string }>('stream_events')).map(({ record_id }) => record_id);
 
-  /** Each in a batch of its own. */
+  /** Each record in a batch of its own. */
   async function appended(where: TopicPartition, count: number): Promise<ReturnType<typeof claim>[]> {
     const claims = Array.from({ length: count }, () => claim({ stream: core.streamIn(0) }));
     for (const each of claims) await core.append(where, each);
     return claims;
   }
 
-  /** Writes a length over that of the batch at a position, in the file that the broker serves. */
+  /** Overwrites the length of the batch at a position, in the file that the broker serves. */
   async function damage({ topic, partition, offset }: Position, length: number): Promise<void> {
     const segment = path.join(dir, 'data', `${topic}-${partition}`, '00000000000000000000.log');
     const file = await open(segment, 'r+');
@@ -77,7 +77,7 @@ describeWithNativeKafka('the disk of a broker', () => {
     await file.close();
   }
 
-  /** All that lies at a position; to the next offset that can be read. */
+  /** Everything from a position to the next readable offset. */
   async function declareVoid(at: Position): Promise<number> {
     const [entry] = await core.log.read(at, { maxBytes: 1 });
     const last = entry?.offset === at.offset ? lastOffsetOf(entry) : NaN;
@@ -89,7 +89,7 @@ describeWithNativeKafka('the disk of a broker', () => {
       { ...at, last, reason: 'damaged', declaredAt: new Date() },
     ]);
 
-  /** With the queue of jobs beside the projector: both are stopped, and go on after `mend`. */
+  /** With the queue of jobs beside the projector: both are stopped, and resume after `mend`. */
   const stopsBoth = (mend: () => Promise<void>) =>
     withQueue(core, async (health) => {
       await until(

@@ -57,7 +57,7 @@ async function newAlbum({ post }: Client, name: string): Promise<string> {
 describeDistributed('two databases on one Kafka', () => {
   let system: Distributed;
   let other: TestDatabase;
-  /** Of the other database. */
+  /** The settings of the other database. */
   let env: Settings;
   let log: EventLog;
   let owner: LogOwner;
@@ -263,7 +263,7 @@ describeDistributed('two databases on one Kafka', () => {
       const asked = await person.client.post('/jobs', { type: 'dummy', payload: { duration: 30_000 } });
       job = asked.body!.data!.jobId!;
       await eventually('the job runs', async () => (await attempts(system.connection)).length === 1);
-      await system.workers[0]!.end('SIGKILL'); // its attempt may go on, for all that others know
+      await system.workers[0]!.end('SIGKILL'); // its attempt may still run, as far as other processes can tell
     }, LONG_MS);
     afterAll(async () => {
       await stopAll();
@@ -384,7 +384,7 @@ describeDistributed('two databases on one Kafka', () => {
   });
 });
 
-/** The same data under another oid, as out of a dump. Nothing may be connected to the original. */
+/** The same data under another oid, as out of a dump. No client may be connected to the original. */
 async function cloneOf({ connection }: TestDatabase): Promise<TestDatabase> {
   const copy = { connection: { ...connection, database: `${connection.database}_copy` } };
   const run = async (text: string) => {
@@ -397,7 +397,7 @@ async function cloneOf({ connection }: TestDatabase): Promise<TestDatabase> {
   return { ...copy, drop: () => run(`DROP DATABASE IF EXISTS ${copy.connection.database} WITH (FORCE)`) };
 }
 
-/** Of which a copy can be made while it runs. */
+/** A Postgres that can be copied while it runs. */
 const REPLICATED = { wal_level: 'replica' };
 
 describeDistributed('a copy of the files of Postgres', () => {
@@ -445,7 +445,7 @@ describeDistributed('a copy of the files of Postgres', () => {
   );
 });
 
-/** As pg_basebackup makes one: the server goes on meanwhile. */
+/** A copy as pg_basebackup makes it: the server runs meanwhile. */
 async function copyOnline(connection: PostgresConnection, from: string, to: string): Promise<void> {
   const client = new pg.Client(connection);
   await client.connect();

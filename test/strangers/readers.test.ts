@@ -30,7 +30,7 @@ it('judges every case of the conformance kit as expected, with the standard libr
 
 const asTold = ({ message: { partition = 0 } }: { message: { partition?: number } }) => partition;
 
-/** What the reader prints of one position, or of several. */
+/** The reader's output for one position, or for a range. */
 interface Line {
   readonly topic: string;
   readonly partition: number;
@@ -93,7 +93,7 @@ describeWithPython('the Python reader', (python) => {
       await transaction[end]();
     }
 
-    /** What the reader says of every offset. */
+    /** The reader's verdict for every offset. */
     async function readerSays(): Promise<{ code: number; said: Map<string, Line> }> {
       const args = [brokers.join(), '--namespace', core.namespace, '--all'];
       const { code, lines, errors } = await runPython(python, 'schemas/reader.py', ...args);
@@ -106,7 +106,7 @@ describeWithPython('the Python reader', (python) => {
       return { code, said };
     }
 
-    /** What the live projector has made of every offset. */
+    /** The live projector's verdict for every offset. */
     async function projectorSays(): Promise<Map<string, Expected>> {
       const said = new Map<string, Expected>();
       for (const { record, reason } of core.heard.lost) {
@@ -165,7 +165,7 @@ describeWithPython('the Python reader', (python) => {
         await strange(first, { ...traced, headers: [['traceparent', '00-1-2-01'], ...traced.headers, ['x', null]] });
         await inTransaction('commit', 0);
         await inTransaction('abort', 0);
-        await inTransaction('commit', 1); // its marker stands before what will be void
+        await inTransaction('commit', 1); // its marker is before the positions that will be void
         await core.append(
           first,
           claim({ stream: stream(1) }),
@@ -254,7 +254,7 @@ describeWithPython('the Python reader', (python) => {
   });
 });
 
-/** As soon as the broker's cleaner comes by. */
+/** As soon as the broker's cleaner runs. */
 async function compactAtOnce({ kafka }: KafkaClient, name: string): Promise<void> {
   const settings = { 'cleanup.policy': 'compact', 'segment.ms': '100', 'min.cleanable.dirty.ratio': '0' };
   const configEntries = Object.entries(settings).map(([key, value]) => ({ name: key, value }));
@@ -274,7 +274,7 @@ interface Row extends Record<string, unknown>, TopicPartition {
   readonly value: Buffer;
 }
 
-/** By our codec. */
+/** Encoded by our codec. */
 function payloadOf(row: Row): Pick<Expected, 'payload' | 'isDecodable'> {
   try {
     return { payload: without('type', eventOf({ key: row.stream, ...row }, row.headers.ce_type ?? '')) };

@@ -42,7 +42,7 @@ describeDistributed('a topic setting that is changed at run time:', () => {
 
   const KEPT = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1', 'flush.messages': '1' };
 
-  /** All settings of the topic at once: this request sets back what it does not name. */
+  /** Sets all settings of the topic at once: this request resets settings that it does not name. */
   async function set(more: Record<string, string>): Promise<void> {
     const configEntries = Object.entries({ ...KEPT, ...more }).map(([name, value]) => ({ name, value }));
     const type = kafkajs.ConfigResourceTypes.TOPIC;
@@ -62,7 +62,7 @@ describeDistributed('a topic setting that is changed at run time:', () => {
       const lines = linesOf(each, 'the log is not as it must be');
       const said = lines.filter((line) => JSON.stringify(line.alarms).includes(reason));
       expect(said.at(-1)?.level).toBe(ERROR);
-      expect(said.length).toBeLessThan(3); // when it changes, not at every look
+      expect(said.length).toBeLessThan(3); // logged on changes, not at every check
     }
   }
 

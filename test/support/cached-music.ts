@@ -27,42 +27,42 @@ import { openWay, type Way } from './way.ts';
 export interface CachedMusicOptions {
   /** More settings of every process. */
   readonly env?: Settings;
-  /** More settings of each API process; two without any, unless given. */
+  /** More settings of each API process; by default two processes without any. */
   readonly apis?: readonly Settings[];
-  /** The same of projectors; one, unless given. With a `FAULT` it is `faulty-main.ts`. */
+  /** The same for projectors; one by default. With a `FAULT` it runs `faulty-main.ts`. */
   readonly projectors?: readonly Settings[];
   readonly connection?: PostgresConnection;
 }
 
 export interface Withstood {
   readonly violations: readonly Violation[];
-  /** What was answered while nothing was wrong yet. */
+  /** The answers before the fault. */
   readonly before: Span;
-  /** What was under way at any time while something was. */
+  /** The requests in progress at any time during the fault. */
   readonly during: Span;
 }
 
 export interface CacheLoad extends Load {
   /**
-   * Lets this happen once all that was written is applied, and nobody write meanwhile: a mark that cannot be set would turn
-   * the cache off. What it gives to `write` is written all the same, once.
+   * Runs the action once every write is applied, with no write in progress: a mark that cannot be set would turn the cache
+   * off. What the action passes to `write` is written anyway, once.
    */
   whileQuiet(what: (write: (wish: Wish) => void) => Promise<unknown>): Promise<void>;
 }
 
-/** OpenMusic as processes, each with a way of its own to a Redis of their own. */
+/** OpenMusic as processes, each with its own proxy to a Redis of their own. */
 export interface CachedMusic extends Stack {
   readonly redis: NativeRedis;
   readonly system: Distributed;
-  /** In the order of the options. */
+  /** The projectors, in the order of the options. */
   readonly apis: readonly OpenMusicProcess[];
   readonly projectors: readonly OpenMusicProcess[];
-  /** Of each API process. */
+  /** The proxies of the API processes. */
   readonly ways: readonly Way[];
   readonly projectorWay: Way;
   /**
-   * Lets something happen while clients write and read what is cached. Before it and after it every process must serve, and
-   * answer from the cache. `choice`: what those do who write.
+   * Runs the action while clients write and read cached answers. Before it and after it every process must serve, and
+   * answer from the cache. `choice`: what the writing clients request.
    */
   withstand(what: (load: CacheLoad) => Promise<unknown>, choice?: Choice): Promise<Withstood>;
 }
@@ -71,14 +71,14 @@ const faulty = fileURLToPath(new URL('./faulty-main.ts', import.meta.url));
 const SERVED = { writes: 20, reads: 300, hits: 75 };
 const WITHIN_MS = 180_000;
 /**
- * Of each of two processes. With what is read meanwhile, the 17 tests with a cache that has faults make more than 50,000 reads.
- * Many of them come after the last write: what is old then stays so, and hits cost least.
+ * Reads of each of two processes. With the reads meanwhile, the 17 tests with cache faults make more than 50,000 reads.
+ * Many of them come after the last write: a stale entry then stays, and cache hits cost least.
  */
 const ENOUGH = { writes: 0, reads: 1_500 };
 const ENOUGH_WITHIN_MS = 400_000;
 const urlOf = ({ host, port }: Way) => `redis://${host}:${port}`;
 
-/** Few write, so that most of what is read is there. */
+/** Few clients write, so that most reads find their target. */
 const [WRITERS, READERS] = [3, 6];
 
 export async function startCachedMusic(options: CachedMusicOptions = {}): Promise<CachedMusic> {
@@ -86,7 +86,7 @@ export async function startCachedMusic(options: CachedMusicOptions = {}): Promis
   const redis = await startNativeRedis();
   const projectorWay = await openWay(portOf(redis));
   const ways = await Promise.all(apis.map(() => openWay(portOf(redis))));
-  // What one process caches is an answer of the other only if both name the same URLs.
+  // Both processes must name the same URLs, so that an answer cached by one is an answer of the other.
   const env = { PUBLIC_URL: 'http://music.test', REDIS_URL: urlOf(projectorWay), ...options.env };
   const system = await startDistributed({ apis: 0, projectors: 0, env, connection });
   const stop = async () => {
@@ -125,7 +125,7 @@ async function mustBeWell({ apis, projectors }: Parts): Promise<void> {
   }
 }
 
-/** What tests change of Redis, as it is where they change nothing. */
+/** The configuration of Redis that tests change, with its defaults. */
 const REDIS_SETTINGS = { maxmemory: '0', 'maxmemory-policy': 'noeviction' };
 
 async function mend({ redis, ways, projectorWay, apis, projectors }: Parts): Promise<void> {
@@ -184,7 +184,7 @@ async function hitsOf(apis: readonly OpenMusicProcess[]): Promise<number> {
   return each.reduce((sum, one) => sum + one, 0);
 }
 
-/** The choice of those who write, and how to keep them from it. */
+/** The choice of the writing clients, and a way to pause their writes. */
 function silenced(choice: Choice, env: Settings) {
   let isQuiet = false;
   const exceptions: Wish[] = [];
@@ -196,7 +196,7 @@ function silenced(choice: Choice, env: Settings) {
     silence();
     await quiet();
     await eventually('all is applied', () => isApplied(env));
-    await quiet(); // who got no answer has asked once more
+    await quiet(); // a client without an answer has repeated its request once
     await happens((wish) => exceptions.push(wish));
     exceptions.length = 0;
     isQuiet = false;
@@ -205,7 +205,7 @@ function silenced(choice: Choice, env: Settings) {
   return { writers, silence, whileQuiet };
 }
 
-/** Whether the read models have all that is in the log. */
+/** Whether the read models have everything that is in the log. */
 export const isApplied = (env: Settings): Promise<boolean> =>
   withEvidence(env, async ({ log, placement, admin }) => {
     const missing = await behind(admin, await log.ends(placement.all));

@@ -43,14 +43,14 @@ import { type LogEntry } from '../../src/log/entry.ts';
 
 const silent = () => undefined;
 
-/** Where a core keeps its log, and how a test takes records away from it. */
+/** The log of a core, and a way to remove records from it. */
 export interface LogSource {
   open(connection: PostgresConnection, namespace: string): Promise<EventLog>;
-  /** Deletes all records of the partition before the offset, as nobody ever should. */
+  /** Deletes all records of the partition before the offset, as no user should. */
   deleteBefore(core: Core, where: TopicPartition, offset: number): Promise<void>;
 }
 
-/** A lock that several have at once: cores of one test may stand for several processes. */
+/** A lock that several cores hold at once: cores of one test may represent several processes. */
 const shared = { held: () => Promise.resolve(), stop: () => Promise.resolve() };
 
 export const embeddedSource: LogSource = {
@@ -77,16 +77,16 @@ export interface CoreOptions {
   readonly partitions?: number;
   readonly projections?: readonly Projection[];
   readonly synchronousCommit?: boolean;
-  /** Hears beside the core's own record of what happened. */
+  /** Receives events beside the core's own record of them. */
   readonly observer?: Partial<ProjectorObserver>;
   readonly lagAlarmMs?: number;
   /** The database owns the log, as it must before commands and processes use the log of a broker. */
   readonly owned?: boolean;
-  /** False: there is a served build, and nobody feeds it before `feed`. `never-built`: there is none. */
+  /** False: there is a served generation, and no projector runs before `feed`. `never-built`: there is no generation. */
   readonly feeding?: boolean | 'never-built';
 }
 
-/** What the projectors of a core said. */
+/** The reports of the projectors of a core. */
 export interface Heard {
   readonly commits: Commit[];
   readonly lost: { readonly record: LogEntry; readonly reason: string; readonly alarm: boolean }[];
@@ -94,7 +94,7 @@ export interface Heard {
   readonly stopped: { readonly position: Position; readonly reason: string }[];
 }
 
-/** All of the product below HTTP, of one namespace, in this process. */
+/** Everything below HTTP, in one namespace, in this process. */
 export interface Core {
   readonly namespace: string;
   readonly connection: PostgresConnection;
@@ -102,24 +102,24 @@ export interface Core {
   readonly placement: Placement;
   readonly admin: Database;
   readonly heard: Heard;
-  /** Those that it feeds with. */
+  /** The generations that its projectors update. */
   readonly consumers: Consumers;
-  /** What builds and feeds are made with. */
+  /** The dependencies of rebuilds and projectors. */
   readonly rebuildOptions: RebuildOptions & GenerationProjectorsOptions;
   readonly feeds: GenerationProjectors | undefined;
   /** Starts the projector role, again after `starve`. */
   feed(): Promise<GenerationProjectors>;
   /** Stops the projector role. */
   starve(): Promise<void>;
-  /** What one API process has. */
+  /** The write and read side of one API process. */
   openApi(options?: ApiOptions): Promise<Api>;
   serving(): Promise<Generation>;
-  /** Rows of a table of the newest served build, or of another one. */
+  /** Rows of a table of the newest served generation, or of another one. */
   rows<Row extends Record<string, unknown>>(table: string, of?: Generation): Promise<Row[]>;
   append(where: TopicPartition, ...records: readonly LogRecord[]): Promise<void>;
-  /** Waits until the newest served build has all that the log has now. */
+  /** Waits until the newest served generation has everything that is in the log now. */
   settled(except?: readonly TopicPartition[]): Promise<void>;
-  /** A new stream id that lives in the given partition of the catalog. */
+  /** A new stream id in the given partition of the catalog. */
   streamIn(partition: number, category?: 'album' | 'song'): string;
   catalog(partition: number): TopicPartition;
   close(): Promise<void>;
@@ -255,15 +255,15 @@ async function settled(core: Core, except: readonly TopicPartition[]): Promise<v
   );
 }
 
-/** Few retries, so that a test sees them run out. */
+/** A low limit, so that a test reaches it. */
 export const handlerLimits: HandlerLimits = { verdictWaitMs: 5_000, retries: 8, streams: 10_000 };
 
 export interface ApiOptions {
-  /** False: nobody tells it of commits, as when a notice is lost. */
+  /** False: it gets no commit notices, as when a notice is lost. */
   readonly hints?: boolean;
   readonly pollMs?: number;
   readonly limits?: Partial<HandlerLimits>;
-  /** Takes the place of the log for appending. */
+  /** Replaces the log for appending. */
   readonly log?: Pick<EventLog, 'append'>;
   readonly version?: number;
   /** Connections for reading. */
@@ -275,7 +275,7 @@ export interface ApiOptions {
 export interface Api {
   readonly commands: Commands;
   readonly reads: ReadModel;
-  /** What the read model complained of. */
+  /** The complaints of the read model. */
   readonly reports: readonly string[];
   createAlbum(name?: string, origin?: Partial<CommandOrigin>): Promise<CommandOutcome & { id: string }>;
   changeAlbum(stream: string, name: string, origin?: Partial<CommandOrigin>): Promise<CommandOutcome>;
@@ -331,7 +331,7 @@ async function openApi(core: Core, hearers: Set<(word: CommitNotice) => void>, o
 const createAlbumCommand = (name: string) => ({ type: 'CreateAlbum', details: { name, year: 2000 } }) as const;
 const changeAlbumCommand = (name: string) => ({ type: 'ChangeAlbum', details: { name, year: 2001 } }) as const;
 
-/** A command of nobody in particular that nobody has sent before. */
+/** A new command without a particular actor. */
 export const originOf = (given: Partial<CommandOrigin> = {}): CommandOrigin => ({
   commandId: newId(),
   repeatable: false,
@@ -349,11 +349,11 @@ export interface ClaimOptions {
   readonly id?: string;
   readonly commandId?: string;
   readonly event?: AnyEvent;
-  /** In place of the event's own bytes; the checksum is right. */
+  /** Replaces the event's bytes; the checksum is correct. */
   readonly value?: Buffer;
 }
 
-/** A record of ours, appended by hand. */
+/** A valid record that the test appends itself. */
 export function claim({
   stream,
   version = 1,
@@ -379,7 +379,7 @@ export function claim({
   return { ...toRecord({ ...envelope, ...about }, value ?? encodeEvent(event)), id };
 }
 
-/** Consecutive valid claims of one album, the first of them its creation. */
+/** Consecutive valid claims of one album, the first of which creates it. */
 export function chain(
   stream: string,
   names: readonly string[],
@@ -395,19 +395,19 @@ export function chain(
   return records;
 }
 
-/** The record with a header that is not the one its checksum was made of. */
+/** The record with another header than its checksum covers. */
 export const withCorruptHeader = (record: LogRecord): LogRecord => ({
   ...record,
   headers: { ...record.headers, ce_actor: 'somebody else' },
 });
 
-/** The record with a value that is not the one its checksum was made of. */
+/** The record with another value than its checksum covers. */
 export const withCorruptValue = (record: LogRecord): LogRecord => ({
   ...record,
   value: Buffer.concat([record.value, Buffer.from([1])]),
 });
 
-/** A record of ours without one of its headers. */
+/** A valid record without one of its headers. */
 export function withoutHeader(record: LogRecord, name: string): LogRecord {
   const headers = Object.fromEntries(Object.entries(record.headers).filter(([each]) => each !== name));
   return { ...record, headers };

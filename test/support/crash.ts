@@ -5,7 +5,7 @@ import type { Doomed, Role } from './doomed.ts';
 import type { Operation } from './history/index.ts';
 import { within } from './servers/waiting.ts';
 
-/** Every crash point, and who dies there. */
+/** Every crash point, and the process that dies there. */
 export const crashPoints: readonly (readonly [FaultPoint, Role])[] = [
   ['before-append', 'api'],
   ['after-append', 'api'],
@@ -19,7 +19,7 @@ const CHOICES = 60;
 const WITHIN_MS = 60_000;
 const MORE = { writes: 20, reads: 20 };
 
-/** Lets a process die at the point while clients write and read, and puts another in its place: no promise may be broken. */
+/** Lets a process die at the point while clients write and read, and replaces it: every promise must be kept. */
 export async function dieAndRecover(doomed: Doomed, point: FaultPoint, role: Role): Promise<void> {
   const seed = seedOfRun();
   const nth = 1 + (seed % CHOICES);

@@ -13,16 +13,16 @@ const entry = fileURLToPath(new URL('./faulty-main.ts', import.meta.url));
 
 export type Role = 'api' | 'projector';
 
-/** OpenMusic, of which a process can be told where to kill itself. */
+/** OpenMusic with a process that kills itself on request. */
 export interface Doomed extends Stack {
   readonly recorder: Recorder;
-  /** The one that runs now, or did last, and plays that role. */
+  /** The current or last process with that role. */
   process(role: Role): OpenMusicProcess;
-  /** Starts another in the place of one that has died, at the same address. Resolves when it is ready. */
+  /** Starts a replacement of a dead process at the same address. Resolves when it is ready. */
   replace(role: Role): Promise<void>;
 }
 
-/** The one process of the embedded shape; what stays is its data. */
+/** The process of the embedded shape; its data stay. */
 export async function startDoomed(): Promise<Doomed> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'openmusic-doomed-'));
   await chmod(dataDir, 0o755); // Postgres, which never runs as root, keeps its files in it too
@@ -35,7 +35,7 @@ export async function startDoomed(): Promise<Doomed> {
   return doomed({ env, urls: [one.url], of: () => one, stop });
 }
 
-/** An API and the only projector, each of which can die, and another API that lives. */
+/** An API and the only projector, each of which can die, and another API that stays alive. */
 export async function startDoomedDistributed(): Promise<Doomed> {
   const others = await startDistributed({ apis: 0, projectors: 0, env: { VERDICT_WAIT_SECONDS: '1' } });
   const { env } = others;
@@ -57,7 +57,7 @@ type Replaceable = Awaited<ReturnType<typeof startReplaceable>>;
 
 interface Parts {
   readonly env: Settings;
-  /** Of the API processes. */
+  /** The port of the API process. */
   readonly urls: readonly string[];
   readonly of: (role: Role) => Replaceable;
   readonly stop: () => Promise<void>;

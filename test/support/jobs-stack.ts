@@ -4,13 +4,13 @@ import { answers } from './observed.ts';
 import type { Stack } from './shared-stack.ts';
 import { startSmtpServer, type TestSmtpServer } from './smtp-server.ts';
 
-/** One process on an embedded log, and a mail server that can behave badly. Suites run it with settings of their own. */
+/** One process on an embedded log, and a mail server with faults. Suites run it with settings of their own. */
 export interface JobsStack extends Stack {
   readonly app: JobsApp;
   readonly smtp: TestSmtpServer;
-  /** With one song. */
+  /** A playlist with one song. */
   readonly playlist: string;
-  /** Addresses that nobody had before. */
+  /** New addresses. */
   newAddresses(count: number, name?: string): string[];
 }
 
@@ -37,7 +37,7 @@ export async function startJobsStack(): Promise<JobsStack> {
       const [job] = await untilOver(app.admin, [id], WITHIN_MS);
       if (job?.state !== 'succeeded') throw new Error(`a mail is not sent: ${JSON.stringify(job)}`);
     },
-    /** What a test that failed has left to do would be done in the next one. */
+    /** Jobs left by a failed test would run in the next one. */
     async mend() {
       await smtp.behave({ does: 'well' });
       isSpoilt = !(await answers(app.process())) || (await unfinishedJobs(app.admin)).length > 0;

@@ -7,15 +7,15 @@ import { eventually, metricOf } from './observed.ts';
 import { paced } from './pace.ts';
 import type { OpenMusicProcess } from './processes.ts';
 
-/** What clients of good will saw: how long the slow ones of their requests took, and what was not answered well. */
+/** What other clients saw: the 95th percentile of their request times, and their failed requests. */
 export interface Seen {
   readonly p99Ms: number;
-  /** How fast the machine was meanwhile. */
+  /** The speed of the machine meanwhile. */
   readonly paceMs: number;
   readonly errors: readonly string[];
 }
 
-/** GET on a connection of its own, which ends with the answer. */
+/** A GET on a connection of its own, which ends with the answer. */
 export async function getAlone(url: string): Promise<{ status: number; retryAfter: number; text: string }> {
   const [response] = (await once(get(url, { agent: false }), 'response')) as [IncomingMessage];
   const retryAfter = Number(response.headers['retry-after'] ?? 0);
@@ -24,7 +24,7 @@ export async function getAlone(url: string): Promise<{ status: number; retryAfte
 
 const PAUSE_MS = 20;
 
-/** Reads, writes and probes, several at once, for as long as `during` takes. */
+/** Reads, writes and probes, several at once, while `during` runs. */
 export async function othersWhile(url: string, during: Promise<unknown>): Promise<Seen> {
   const client = createClient(url);
   const { body } = await client.post('/albums', { name: 'Of others', year: 2000 });
@@ -53,9 +53,9 @@ export async function othersWhile(url: string, during: Promise<unknown>): Promis
   return { p99Ms: times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? NaN, paceMs, errors };
 }
 
-/** What a process holds, by its own metrics. */
+/** The resources that a process uses, by its own metrics. */
 export interface Held {
-  /** Bytes that it uses, what waits to be collected included. */
+  /** Bytes in use, with garbage that was not collected yet. */
   readonly memory: number;
   readonly descriptors: number;
 }
@@ -71,7 +71,7 @@ export async function heldBy(process: Pick<OpenMusicProcess, 'url'>): Promise<He
 
 const [MEMORY_UNSEEN, DESCRIPTORS_UNSEEN] = [20_000_000, 5];
 
-/** Waits until a process holds no more than it did `before`. */
+/** Waits until a process uses no more than it did `before`. */
 export async function untilItHolds(
   before: Held,
   process: Pick<OpenMusicProcess, 'url'>,

@@ -1,21 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { type Client, createClient } from './client.ts';
 
-/** Somebody who is registered and logged in. */
+/** A person who is registered and logged in. */
 export interface Person {
   readonly id: string;
   readonly username: string;
   readonly password: string;
   readonly accessToken: string;
   readonly refreshToken: string;
-  /** Speaks in their name. */
+  /** Sends requests as this person. */
   readonly client: Client;
 }
 
-/** Of every person in tests, and in no other text: no log may have it. */
+/** The password of every person in tests, which occurs in no other text: no log may contain it. */
 export const KNOWN_PASSWORD = 'sesame-7f3a91c2';
 
-/** A username that nobody has. */
+/** A new username. */
 export const newUsername = () => `u${randomUUID().replaceAll('-', '')}`;
 
 export async function newPerson(base: string, username = newUsername()): Promise<Person> {

@@ -15,7 +15,7 @@ export async function tellRedis({ url }: NativeRedis, command: string, ...args: 
 
 export const portOf = ({ url }: NativeRedis): number => Number(new URL(url).port);
 
-/** A Redis that has all that the other one has, and follows it. */
+/** A Redis with a copy of the other one, which follows it. */
 export async function startReplica(of: NativeRedis): Promise<NativeRedis> {
   await tellRedis(of, 'CONFIG', 'SET', 'repl-diskless-sync-delay', '0');
   const replica = await startNativeRedis();
@@ -25,5 +25,5 @@ export async function startReplica(of: NativeRedis): Promise<NativeRedis> {
   return replica;
 }
 
-/** From now on it misses what happens. */
+/** Stops following the other one. */
 export const leaveBehind = (replica: NativeRedis) => tellRedis(replica, 'REPLICAOF', 'NO', 'ONE');

@@ -4,12 +4,12 @@ import type { LogRecord, TopicPartition } from '../../src/events/record.ts';
 import type { KafkaClient } from '../../src/log/kafka/client.ts';
 import { createCluster } from '../../src/log/kafka/cluster.ts';
 
-/** A batch as a client writes it that is not ours, well formed or not. */
+/** A batch as another client writes it, well formed or not. */
 export interface StrangeBatch {
   /** 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd; with 0x30 more a marker. */
   readonly codec?: number;
   readonly count: number;
-  /** Of its last record; as many as there are records, unless some were compacted away. */
+  /** The delta of its last record; the number of records, unless some were compacted away. */
   readonly lastOffsetDelta?: number;
   /** The records, packed with the codec. */
   readonly packed: Buffer;
@@ -22,7 +22,7 @@ export const plainRecords = (records: readonly LogRecord[]): Buffer =>
 const plainRecord = ({ key, value, headers }: LogRecord, delta: number): Buffer =>
   packRecord({ key, value, headers: Object.entries(headers) }, delta);
 
-/** A record as any client may write it: without a key or a value, with a header twice, or with bytes that are no text. */
+/** A record as any client may write it: without a key or a value, with a header twice, or with bytes that are not text. */
 export interface StrangeRecord {
   readonly key: string | Buffer | null;
   readonly value: Buffer | null;
@@ -50,7 +50,7 @@ function varint(value: number): Buffer {
   return Buffer.of(...bytes, left);
 }
 
-/** The batch as it lies in the log, from an offset on; a producer leaves the offset to the broker. */
+/** The batch as it is in the log, from an offset on; a producer leaves the offset to the broker. */
 export function batchBytes(
   { codec = 0, count, packed, lastOffsetDelta = count - 1 }: StrangeBatch,
   offset = 0,
@@ -94,7 +94,7 @@ function encode({ topic, partition }: TopicPartition, batch: StrangeBatch): Writ
   return new Encoder().writeString(null).writeInt16(-1).writeInt32(5_000).writeArray([topics]);
 }
 
-/** Appends a batch just as it is; rejects when the broker refuses it. */
+/** Appends a batch unchanged; rejects when the broker refuses it. */
 export async function produceBatch({ kafka }: KafkaClient, where: TopicPartition, batch: StrangeBatch): Promise<void> {
   const cluster = createCluster(kafka);
   await cluster.connect();

@@ -8,7 +8,7 @@ import { expectBudgets, hitsIn } from '../../support/spans.ts';
 import type { Way } from '../../support/way.ts';
 
 const SERVED = { writes: 20, reads: 200 };
-/** Longer than what turned the cache off holds it off without saying so again. */
+/** Longer than the cache stays off after the last failure. */
 const CUT_MS = 5_000;
 const WITHIN_MS = 480_000;
 
@@ -29,7 +29,7 @@ export function whenCutOff(stack: SharedStack<CachedMusic>): void {
         return withstood;
       }
 
-      /** Hits of each API process, once it can have noticed. */
+      /** Cache hits of each API process, once it can have detected the fault. */
       function hitsOfEach({ during }: Withstood): number[] {
         const noticed = Math.min(...during.reads.map(({ start }) => start)) + CUT_MS / 2;
         const later = { ...during, reads: during.reads.filter(({ start }) => start > noticed) };

@@ -6,7 +6,7 @@ import { leaveBehind, portOf, startReplica, tellRedis } from '../../support/redi
 import { describeWithNativeRedis, type NativeRedis } from '../../support/servers/index.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 
-/** Long enough for the loss to be noticed, and for what is read as it was before to be stored. */
+/** Long enough for the loss to be detected, and for outdated reads to be stored. */
 const READ = { writes: 0, reads: 1_000 };
 const WITHIN_MS = 480_000;
 
@@ -25,7 +25,7 @@ export function whenMarksAreLost(stack: SharedStack<CachedMusic>): void {
             const list = await changeListHalfway(music, projector!, write);
             await what();
             await served(READ);
-            await list.mustBeOld(); // and whoever can store it, does
+            await list.mustBeOld(); // and every process that can store it does so
             projector!.thaw();
             await list.mustBeNew();
           }),

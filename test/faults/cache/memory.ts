@@ -8,7 +8,7 @@ import type { SharedStack } from '../../support/shared-stack.ts';
 import { hitsIn } from '../../support/spans.ts';
 
 const SERVED = { writes: 30, reads: 300 };
-/** One that is fit would be used again by then. */
+/** A suitable server would be used again by then. */
 const USED_AGAIN_MS = 5_000;
 const WITHIN_MS = 480_000;
 
@@ -44,7 +44,7 @@ export function whenMemoryIsShort(stack: SharedStack<CachedMusic>): void {
         async () => {
           const detail = expect.stringContaining('Redis evicts keys (maxmemory-policy allkeys-lru)');
           const processes = [...music.apis, ...music.projectors];
-          /** Who connects looks at it. */
+          /** A new connection checks the eviction policy. */
           const evict = async (policy: string) => {
             await configure('maxmemory-policy', policy);
             await tellRedis(music.redis, 'CLIENT', 'KILL', 'TYPE', 'normal');

@@ -6,9 +6,9 @@ import { describeWithNativeRedis, type NativeRedis } from '../../support/servers
 import type { SharedStack } from '../../support/shared-stack.ts';
 import { expectBudgets } from '../../support/spans.ts';
 
-/** So much changes that what was kept of Redis is old. */
+/** This many changes make the saved copy of Redis outdated. */
 const CHANGED = { writes: 30, reads: 200, hits: 50 };
-/** And if any of it could be read again, it would be. */
+/** And any outdated entry that can be read would be read. */
 const READ = { writes: 0, reads: 300, hits: 50 };
 const WITHIN_MS = 480_000;
 

@@ -8,7 +8,7 @@ import type { SharedStack } from '../../support/shared-stack.ts';
 import { expectBudgets } from '../../support/spans.ts';
 
 const SERVED = { writes: 20, reads: 200 };
-/** Longer than the cache stays off by itself. */
+/** Longer than the cache stays off after one failure. */
 const GONE_MS = 3_500;
 const SLOW_MS = 500;
 const WITHIN_MS = 480_000;

@@ -13,7 +13,7 @@ import { within } from '../../support/servers/waiting.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 import type { TestSmtpServer } from '../../support/smtp-server.ts';
 
-/** Where it dies, what it works on, and how often the mail of it is sent. */
+/** Where the process dies, which job it runs, and how often its mail is sent. */
 const cases: readonly (readonly [JobFaultPoint, 'exports' | 'messages', number])[] = [
   ['before-mail', 'exports', 1],
   ['after-mail', 'exports', 2],
@@ -39,7 +39,7 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
 
     const sentTo = (address: string) => smtp.mails.filter(({ to }) => to.includes(address));
 
-    /** What lies in the store of files, by name. */
+    /** The files in the store, by name. */
     async function stored(): Promise<Map<string, string>> {
       const directory = path.join(app.dataDir, 'files', 'openmusic');
       const entries = await readdir(directory, { recursive: true, withFileTypes: true });
@@ -51,7 +51,7 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
 
     const isHalf = ([name]: readonly [string, string]) => name.endsWith('.part');
 
-    /** What is not yet whole has a name that nobody asks for. */
+    /** A partial file has a name that no client requests. */
     async function mustBeWhole(): Promise<void> {
       for (const file of await stored()) if (!isHalf(file)) expect(JSON.parse(file[1])).toBeTruthy();
     }
@@ -61,7 +61,10 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
       exports: (address: string) => [`/export/playlists/${playlist}`, { targetEmail: address }] as const,
     };
 
-    /** Asks for one job an address. Each has a key: the process may die before it has answered all, and is asked again then. */
+    /**
+     * Requests one job per address. Each has a key: the process may die before it has answered every request, and is asked
+     * again then.
+     */
     function jobsFor(kind: keyof typeof requests, addresses: readonly string[]): () => Promise<string>[] {
       const keyed = addresses.map((address) => [...requests[kind](address), randomUUID()] as const);
       return () => keyed.map(([path, body, key]) => begin(app.admin, path, body, key));
@@ -131,7 +134,7 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
       TIME_MS,
     );
 
-    /** Kills it as soon as something is seen of a file that is being written, or a little later. */
+    /** Kills the process as soon as a partial file is visible, or a little later. */
     async function killAtWriting(seed: number): Promise<void> {
       const { promise, resolve } = Promise.withResolvers<void>();
       let seen = 0;

@@ -8,26 +8,26 @@ import { within } from '../../support/servers/waiting.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 import type { Conduct, TestSmtpServer } from '../../support/smtp-server.ts';
 
-/** How long a provider that keeps failing is left alone. */
+/** How long the breaker of a failing provider stays open. */
 const OPEN_SECONDS = 0.1;
 const SETTINGS: Settings = {
   WORKER_CONCURRENCY: '20',
   JOB_ATTEMPTS: '30',
   BREAKER_OPEN_SECONDS: String(OPEN_SECONDS),
-  // What is waited for when the server hangs.
+  // The timeout when the server hangs.
   SMTP_CONNECTIONS: '1',
   SMTP_OPEN_SECONDS: '2',
   SMTP_SEND_SECONDS: '3',
 };
-/** A refused recipient is tried again once, when they are over. */
+/** A refused recipient is retried once after these delays. */
 const RETRY_SECONDS = 8;
 const ONE_ATTEMPT = { ...SETTINGS, JOB_ATTEMPTS: '1', MAIL_RETRY_HOURS: String(RETRY_SECONDS / 3_600) };
 const FEW_ATTEMPTS = { ...SETTINGS, JOB_ATTEMPTS: '3' };
-/** Failed calls after which a provider is left alone. */
+/** Failed calls after which the breaker opens. */
 const FAILURES = 10;
-/** Of the last so many, when half of them have failed. */
+/** Or half of this many calls. */
 const LAST_CALLS = 20;
-/** More than there are attempts. */
+/** More than the maximum number of attempts. */
 const TRIALS = 6;
 const WITHIN_MS = 60_000;
 const TIME_MS = 180_000;
@@ -52,7 +52,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
       ['trickles', { does: 'trickles', at: 'data', everyMs: 200 }, 'MAIL_TIMEOUT'],
     ];
 
-    /** Waits until the server was tried so often again. */
+    /** Waits for this many more calls to the server. */
     async function untilTried(times: number): Promise<void> {
       const enough = smtp.answered + times;
       await eventually(`it is tried ${times} times`, () => smtp.answered >= enough, WITHIN_MS);
@@ -63,7 +63,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
       async (_, conduct, code) => {
         const [address = ''] = newAddresses(1);
         await smtp.behave(conduct);
-        smtp.cutAll(); // whoever is connected already
+        smtp.cutAll(); // closes the open connections
         const [id = ''] = await beginAll(app.admin, '/messages', mailsTo([address]));
         await untilJob(app.admin, id, 'has failed', (job) => codesOf(job).includes(code), WITHIN_MS);
         await smtp.behave({ does: 'well' });
@@ -263,7 +263,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
         const sent = good.map(sentTo);
         const twice = sent.filter(({ length }) => length > 1);
         expect(sent.filter(({ length }) => length === 0)).toEqual([]);
-        // One connection hands over one mail after the other; what it was told last is what was not yet written down.
+        // One connection delivers one mail after the other; the last answer was not yet stored.
         const window = smtp.mails.slice(before - IN_WINDOW, before).map(({ messageId }) => messageId);
         expect(twice.length).toBeLessThanOrEqual(IN_WINDOW);
         expect(twice.every(([one, other]) => one!.messageId === other!.messageId && window.includes(one!.messageId))).toBe(true); // prettier-ignore
@@ -273,5 +273,5 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
   });
 }
 
-/** Answers that were on their way to the tables when the process was killed; mostly the one. */
+/** Answers that were not yet in the tables when the process was killed; mostly one. */
 const IN_WINDOW = 4;

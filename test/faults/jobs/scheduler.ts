@@ -10,8 +10,8 @@ import { within } from '../../support/servers/waiting.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 
 /**
- * Before and after each of the two events that an occurrence has, which alternate, and while the read models take them. The
- * first number at which it may die, and then every second one.
+ * Before and after each of the two events of an occurrence, which alternate, and while the read models apply them. It
+ * starts at the first number at which the process may die, and then takes every second one.
  */
 const POINTS: readonly (readonly [FaultPoint, number])[] = [
   ['before-append', 1],
@@ -29,10 +29,10 @@ export function whenTheSchedulerIsKilled(stack: SharedStack<JobsStack>): void {
   describe('a scheduler that is killed -9 repeatedly while a job repeats every second', () => {
     let app: JobsApp;
     stack.use((shared) => ({ app } = shared));
-    /** Nothing else appends, so every point is one of the scheduler, or of what follows from its events. */
+    /** No other process appends, so every point belongs to the scheduler or follows from its events. */
     const replace = (more: Settings) => app.replace({ ROLES: 'api,projector,scheduler', ...more });
 
-    /** It may come there before it is ready. */
+    /** The process may reach the point before it is ready. */
     async function dieAt(FAULT: string): Promise<void> {
       const early = await replace({ FAULT }).then(() => undefined, String);
       if (early === undefined) expect(await within(30_000, `to die at ${FAULT}`, app.process().ended)).toBe('SIGKILL');

@@ -11,7 +11,7 @@ export const withoutRow: Mutation = { ...unchanged, rowChecked: false };
 export const withOldMarks: Mutation = { ...unchanged, ageChecked: false };
 export const unsettled: Mutation = { ...unchanged, settles: false };
 
-/** What is cached is only thrown away once the commit is done. */
+/** Cached entries are removed only after the commit. */
 export const markedAfterwards = serverThat((server) => ({
   mark: () => Promise.resolve(true),
   async release(incarnation, keys, token) {
@@ -47,7 +47,7 @@ const contentsThat = (change: (cache: CacheServer, world: () => World) => Partia
   },
 });
 
-/** Whoever marks takes off what others have marked. */
+/** A batch that sets marks removes those of other batches. */
 export const loneMarks = contentsThat((cache) => {
   const holders = new Set<string>();
   return {
@@ -59,7 +59,7 @@ export const loneMarks = contentsThat((cache) => {
   };
 });
 
-/** What was read is stored over anything but a mark. */
+/** A read result is stored over anything but a mark. */
 export const withoutLeases = contentsThat((cache) => ({
   async fill(incarnation, key, token, entry) {
     const [value] = (await cache.read(incarnation, [key])) ?? [];
@@ -72,7 +72,7 @@ export const withoutLeases = contentsThat((cache) => ({
   },
 }));
 
-/** Every incarnation is thought to be the one that the server has. */
+/** Every incarnation is assumed to be the one of the server. */
 export const withoutIncarnationKey: Mutation = {
   ...unchanged,
   contents(now, world) {

@@ -12,7 +12,7 @@ import { type Part, PARTS, type Parts, rowOf, STEP_MS, type World } from './worl
 
 export interface Process {
   readonly actor: Actor;
-  /** Hears, sooner or later, that its connection leads to a server that is no more. */
+  /** Detects, sooner or later, that its connection leads to a server that is gone. */
   lose(): void;
   die(): void;
 }
@@ -27,7 +27,7 @@ const quiet = {
   off: () => undefined,
 };
 
-/** The connection of one process: what it sends goes to the server that it was made to, while that is there. */
+/** The connection of one process: its calls go to the server that it was opened to, while that exists. */
 function connect(world: World, actor: Actor): { server: CacheServer; lose: () => void } {
   const { scheduler, plan } = world;
   let redis: ModelRedis = world.redis;
@@ -83,19 +83,19 @@ function startProcess(
   return { actor, server, incarnation, process: { actor, lose, die: () => scheduler.kill(actor) } };
 }
 
-/** Stands still, and does not know. */
+/** The process freezes, and cannot detect it. */
 export function nap({ scheduler }: World, actor: Actor): void {
   actor.asleepUntil = scheduler.time + ([1, 6, 35, 70][scheduler.pick(4)]! * 1_000) / STEP_MS;
 }
 
-/** Stands still for longer than a mark lives, which takes the others no time at all, and a little more. */
+/** The process freezes for longer than the lifetime of a mark, during which the others take no step, and a little more. */
 function outlive({ scheduler }: World, actor: Actor): void {
   const steps = (MARK_MS + 1_000) / STEP_MS;
   scheduler.time += steps;
   actor.asleepUntil = scheduler.time + scheduler.pick(200);
 }
 
-/** Reads one answer again and again, each by somebody who knows what was told before. */
+/** Reads one answer repeatedly, each time as a client that has seen every earlier answer. */
 export function startReader(world: World, name: string): Process {
   const { scheduler, now } = world;
   const { actor, server, incarnation, process } = startProcess(world, name);
@@ -137,7 +137,7 @@ const EVENTS: Record<Part, { stream: string; event: AnyEvent }> = {
   },
 };
 
-/** Changes one part of the answer again and again. */
+/** Changes one part of the answer repeatedly. */
 export function startProjector(world: World, part: Part): Process {
   const { scheduler } = world;
   const { actor, server, incarnation, process } = startProcess(world, `projector of ${part}`);
@@ -164,7 +164,7 @@ export function startProjector(world: World, part: Part): Process {
   return process;
 }
 
-/** Commits what was begun at the number that is there, as a checkpoint sees to it. */
+/** Commits the change at its expected number, as a checkpoint guarantees. */
 function storeOf(world: World, actor: Actor, part: Part): ProjectionStore {
   const { scheduler, mutation, committed } = world;
   const commit: ProjectionStore['commit'] = (_commit, cacheGuard) => {
@@ -175,7 +175,7 @@ function storeOf(world: World, actor: Actor, part: Part): ProjectionStore {
       if (cacheGuard && mutation.rowChecked && cacheGuard.id !== world.row.id) return 'cache-changed';
       if (mutation.ageChecked && world.now() >= (cacheGuard?.before ?? Infinity)) return 'cache-changed';
       committed[part] += 1;
-      // Somebody may look for the verdict before the projector tells him.
+      // Another process may find the verdict before the projector reports it.
       if (scheduler.chance(0.3)) world.told[part] = committed[part];
       return { sole: true };
     });

@@ -12,7 +12,7 @@ interface Slot {
   process: Process;
 }
 
-/** Runs one schedule; nothing told before a read may be missing from it, whatever happens. */
+/** Runs one schedule; a read must show everything that was acknowledged before it began. */
 export async function runSchedule(plan: Plan, mutation: Mutation): Promise<Outcome> {
   const world = createWorld(plan, mutation);
   const starts = [
@@ -41,7 +41,7 @@ function disturb(world: World, slots: readonly Slot[]): void {
 
 let lives = 0;
 
-/** The old server may stay there for those who have not heard of it. */
+/** The old server may stay reachable for processes that have not detected the failover. */
 function failOver(world: World, slots: readonly Slot[]): void {
   world.redis = world.redis.heir(`run-${++lives}`, world.scheduler.random());
   for (const { process } of slots) process.lose();

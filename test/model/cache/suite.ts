@@ -28,11 +28,11 @@ export const holds = (mutation: Mutation, emphasis: Partial<Plan> = {}) =>
     const { violation, reads, hits } = await runSchedule({ ...plan, ...emphasis }, mutation);
     totals.reads += reads;
     totals.hits += hits;
-    await new Promise((resolve) => setImmediate(resolve)); // schedules take no turn of the event loop, others may want one
+    await new Promise((resolve) => setImmediate(resolve)); // schedules take no turn of the event loop, which other work needs
     if (violation !== undefined) throw new Error(violation);
   });
 
-/** The sound code, in so many random schedules. `MODEL_SCHEDULES` overrides the number. */
+/** Runs the unchanged code in this many random schedules. `MODEL_SCHEDULES` overrides the number. */
 export function cacheSuite(count: number): void {
   const schedules = Number(process.env.MODEL_SCHEDULES ?? count);
   beforeAll(() => void say(`MODEL_SEED=${seed}`));

@@ -38,7 +38,7 @@ const minutes: fc.Arbitrary<Field> = fc.oneof(
       .map(([from, more, step]) => stepped(from, from + more, step)),
   },
 );
-/** Of a change at this hour. */
+/** Expressions near a change at this hour. */
 const hours: fc.Arbitrary<(hour: number) => Field> = fc.oneof(
   {
     weight: 3,
@@ -66,7 +66,7 @@ const days = fc.constantFrom<Days>(
   (shown) => ({ text: `* * ${shown.getUTCDay()}`, isOne: (day) => day.getUTCDay() === shown.getUTCDay() }),
 );
 
-/** The change is in the middle of the moments. Days are those of the minute before it, or of the first one after it. */
+/** The change is in the middle of the window. Days are those of the minute before it, or of the first one after it. */
 export const shapes: fc.Arbitrary<Shape> = fc
   .tuple(minutes, hours, days, fc.boolean())
   .map(([minute, hoursNear, daysOf, isBefore]) => (moments) => {

@@ -9,7 +9,7 @@ const seed = Number(process.env.SEED ?? Date.now()) | 0;
 /** On each side of a change: at most two hours are left out or come twice. */
 const HOURS = 3;
 
-/** All that the product gives for these moments, of which each has one at most. */
+/** The product's results for these times, each of which occurs once at most. */
 function timesOf(cron: string, timeZone: string, moments: readonly Moment[]): Date[] {
   const [first, last] = [moments[0]?.time ?? new Date(0), moments.at(-1)?.time ?? new Date(0)];
   const times: Date[] = [];
@@ -19,7 +19,7 @@ function timesOf(cron: string, timeZone: string, moments: readonly Moment[]): Da
   return times;
 }
 
-/** It is asked from before the change on, and from soon after it, when an hour may have begun for the second time. */
+/** The calls begin before the change and soon after it, when an hour may have begun for the second time. */
 function expectAlike(timeZone: string, { cron, goesByElapsedTime, matches }: Expression, moments: readonly Moment[]) {
   const expected = (goesByElapsedTime ? byElapsedTime : onceForEachMinute)(moments, matches);
   for (const asked of [moments, moments.slice(moments.length / 2 + 20)]) {
@@ -30,15 +30,15 @@ function expectAlike(timeZone: string, { cron, goesByElapsedTime, matches }: Exp
 }
 
 interface CronOptions {
-  /** Zones that are tried; all of the runtime unless it is given. */
+  /** Number of zones to test; all of the runtime by default. */
   readonly zones?: number;
-  /** Zones that are among them in any case. */
+  /** Zones that are always among them. */
   readonly always?: readonly string[];
   /** Expressions at each change. */
   readonly expressions: number;
 }
 
-/** All changes of clocks, 2024 to 2034, of so many zones: the product against a reference that counts minutes. */
+/** All clock changes of 2024 to 2034 in this many zones: the product against a reference that counts minutes. */
 export function cronSuite({ zones, always = [], expressions }: CronOptions): void {
   it('expressions fire at clock changes as in a reference that counts every minute', () => {
     process.stdout.write(`cron model: SEED=${seed}\n`);

@@ -7,15 +7,15 @@ import { addSong, create as createPlaylist, list, read as readPlaylist, removeSo
 import type { Random } from './random.ts';
 import { change, create as createSong, details, read as readSong } from './songs.ts';
 
-/** What a client asks for next; undefined: nothing for the moment. */
+/** The next request of a client; undefined: none at the moment. */
 export type Choice = (random: Random, known: Known) => Wish | undefined;
 
 const lots = categories.flatMap((category) => Array.from({ length: category.weight }, () => category));
 
-/** Anything there is to ask for. */
+/** Any request there is. */
 export const anything: Choice = (random, known) => random.pick(lots)?.next(random, known);
 
-/** What of the choices is a read. */
+/** The reads among the choices. */
 export const readsOf =
   (choice: Choice): Choice =>
   (random, known) => {
@@ -49,7 +49,7 @@ function listOfPlaylists(random: Random, known: Known): Wish | undefined {
   return as && list(as);
 }
 
-/** What may be answered from the cache, each kind as often as the others; of a kind that is not there yet, the next. */
+/** Reads that the cache can answer, each kind equally often; where none of a kind exists yet, the next kind. */
 export const readsOfCached: Choice = (random, known) => {
   const first = random.below(cached.length);
   for (const read of [...cached.slice(first), ...cached.slice(0, first)]) {
@@ -59,10 +59,10 @@ export const readsOfCached: Choice = (random, known) => {
   return undefined;
 };
 
-/** So few that everybody meets at them. */
+/** Few enough that all clients meet at them. */
 const FEW = 3;
 
-/** Songs are renamed while others add them to playlists and take them out. */
+/** Songs are renamed while other clients add them to playlists and remove them. */
 export const renamesWhileAdding: Choice = (random, known) => {
   const [songs, playlists] = [known.ids('song'), known.ids('playlist')];
   const as = random.pick(known.people);

@@ -8,24 +8,24 @@ import { createLearning, type Learning } from './known.ts';
 import type { Meter } from './load.ts';
 import { createRandom, type Random } from './random.ts';
 
-/** What all clients of one load have in common. */
+/** What all clients of one load share. */
 export interface Team {
   readonly urls: readonly string[];
-  /** How many do anything there is to do. */
+  /** The number of clients that make any request. */
   readonly clients: number;
-  /** How many more only read, so that somebody looks on while all others wait for an answer. */
+  /** The number of additional clients that only read, so that reads continue while all others wait for an answer. */
   readonly readers: number;
-  /** What the first and what the others ask for. */
+  /** The requests of the first and of the others. */
   readonly choice: Choice;
   readonly look: Choice;
-  /** In whose names they ask. */
+  /** The people in whose names they ask. */
   readonly people: readonly Person[];
   readonly seed: number;
   readonly giveUpAfterMs: number;
   readonly meter: Meter;
-  /** Fires when nothing new is to be begun. */
+  /** Fires when no new operation may begin. */
   readonly ended: AbortSignal;
-  /** Fires when even what is of unknown outcome is not to be sent again. */
+  /** Fires when operations with an unknown outcome may no longer be repeated. */
   readonly tooLate: AbortSignal;
 }
 
@@ -33,7 +33,7 @@ const KEYED = 0.6;
 const TWINS = 0.1;
 const PAUSE_MS = 50;
 
-/** Lets all clients work until told to stop. Resolves to all that they did. */
+/** Lets all clients work until stopped. Resolves to all their operations. */
 export async function work(team: Team): Promise<Operation[]> {
   const learning = createLearning(team.people);
   const agent = new Agent({ keepAlive: true });
@@ -69,7 +69,7 @@ async function client(one: Client): Promise<Operation[]> {
 
 const isUnknown = ({ attempts }: Operation) => attempts.at(-1)?.outcome.kind === 'unknown';
 
-/** Sends a wish, under a key as often as it takes to know what came of it, sometimes to two processes at once. */
+/** Sends a request, with a key as often as it takes to learn its outcome, sometimes to two processes at once. */
 async function perform(one: Client, name: string, wish: Wish): Promise<Operation> {
   const { random, urls, tooLate } = one;
   const key = wish.effect && random.chance(KEYED) ? `what-was-wished-by-client-${name}` : undefined;

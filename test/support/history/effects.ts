@@ -5,7 +5,7 @@ import type { Attempt, Effect, History, Operation, Violation } from './history.t
 import type { Accepted } from './rule.ts';
 import { isFact, nameOf, type Stream, type World } from './world.ts';
 
-/** Every request against the log, and every record of the log against the requests. */
+/** Compares every request with the log, and every record of the log with the requests. */
 export function checkEffects(history: History, records: readonly StoredRecord[], world: World): Violation[] {
   return [
     ...history.operations.flatMap((operation) => checkOperation(operation, world)),
@@ -47,7 +47,7 @@ function checkAttempt(operation: Operation, attempt: Attempt, made: readonly Acc
 
 const unexpected = (message: string): Violation => ({ rule: 'unexpected-answer', message });
 
-/** What a code says about the moment is judged with the reads. */
+/** What a code says about the state at that moment is judged with the reads. */
 const isExpected = ({ wish: { effect, as } }: Operation, { outcome }: Attempt): boolean => {
   if (outcome.kind === 'ok') return true;
   if (outcome.kind === 'unknown') return outcome.status === undefined || outcome.status === 503;
@@ -72,7 +72,7 @@ function checkRecord(operation: Operation, { stream, event, follows }: Effect, r
   ];
 }
 
-/** Whether a value says what was asked for: all that is named there. */
+/** Whether a value matches the request in every field that the request names. */
 function says(value: unknown, asked: unknown): boolean {
   if (typeof asked !== 'object' || asked === null) return value === asked;
   if (typeof value !== 'object' || value === null) return false;
@@ -80,7 +80,7 @@ function says(value: unknown, asked: unknown): boolean {
   return Object.entries(asked).every(([field, part]) => says((value as Record<string, unknown>)[field], part));
 }
 
-/** A command has one effect, however many requests carry it. */
+/** A command has one effect, for any number of requests that carry it. */
 function checkCommands(world: World): Violation[] {
   const byCommand = Map.groupBy(
     world.streams.flatMap(({ accepted }) => accepted),

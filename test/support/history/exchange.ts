@@ -10,7 +10,7 @@ export interface Exchange {
   readonly giveUpAfterMs: number;
 }
 
-/** Sends a wish once, and says what came of it. Never throws, and never sends anything twice, as `fetch` may. */
+/** Sends a request once, and returns its outcome. Never throws, and never sends anything twice, as `fetch` may. */
 export async function attempt(wish: Wish, exchange: Exchange): Promise<Attempt> {
   const start = performance.now();
   const outcome = await answered(wish, exchange)
@@ -27,7 +27,7 @@ interface Answer {
   readonly text: string;
 }
 
-/** In place of the hash of a tag: only its version counts for a condition. */
+/** Replaces the hash of a tag: only its version counts for a condition. */
 const ANY_CONTENT = 'any'.repeat(8);
 
 function answered(wish: Wish, { id, url, key, agent, giveUpAfterMs }: Exchange): Promise<Answer> {
@@ -60,7 +60,7 @@ function outcomeOf({ status, etag, replayed, source, text }: Answer): Outcome {
   const body: unknown = JSON.parse(text);
   if (status < 300) return { kind: 'ok', status, etag, replayed, source, body };
   const { code = 'none', message = '' } = body as { code?: string; message?: string };
-  // The one 503 that promises that nothing was or will be written.
+  // The only 503 that guarantees that nothing was or will be written.
   if (status < 500 || code === 'LOG_UNAVAILABLE') return { kind: 'refused', status, code, etag };
   return { kind: 'unknown', status, why: `${status} ${code}: ${message}` };
 }

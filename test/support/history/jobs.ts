@@ -1,6 +1,6 @@
 import type { Category } from './category.ts';
 
-/** No client of a history asks for a job: its tables must stay empty. What jobs do is tested in test/faults/jobs-*. */
+/** No client of a history requests a job, so its tables must stay empty. test/faults/jobs-* tests jobs. */
 export const jobs: Category = {
   name: 'job',
   weight: 0,

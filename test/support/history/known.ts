@@ -2,7 +2,7 @@ import { categoryNamed } from './categories.ts';
 import { type Known, versionOf } from './category.ts';
 import type { Operation, Person } from './history.ts';
 
-/** What all clients together have learnt so far. */
+/** The facts that all clients together have learnt so far. */
 export interface Learning extends Known {
   from(operation: Operation): void;
 }

@@ -34,7 +34,7 @@ function wishOf(method: 'POST' | 'DELETE', type: 'AlbumLiked' | 'AlbumUnliked', 
   return { ...write(category, [method, pathOf(albumId)], { stream: likeOf(albumId, as.id), event }), as };
 }
 
-/** Whether somebody likes an album. */
+/** Whether a person likes an album. */
 export const likes: Category = {
   name: category,
   weight: 2,
@@ -69,7 +69,7 @@ export const count = (album: string): Wish => ({ category: TALLY, method: 'GET',
 
 const albumOf = (tally: string) => tally.slice(TALLY.length + 1);
 
-/** How many people like an album: a tally, each version of which is one like more or less. */
+/** The number of likes of an album: a total, each version of which is one like more or less. */
 export const likeCounts: Category = {
   name: TALLY,
   weight: 2,

@@ -1,21 +1,21 @@
 import { until } from '../servers/waiting.ts';
 import type { Attempt, Wish } from './history.ts';
 
-/** The load while it runs, as the test sees it that does something to the servers meanwhile. */
+/** The running load, as seen by the test that breaks servers meanwhile. */
 export interface Load {
   /**
-   * Waits until every process has given that many more answers of success, so many of them from the cache. Resolves to the
-   * milliseconds it took.
+   * Waits until every process has given this many more successful answers, of which so many came from the cache. Resolves
+   * to the milliseconds it took.
    */
   served(more: More, withinMs?: number): Promise<number>;
-  /** Waits until no write is under way, which is so once clients have come to choose none. */
+  /** Waits until no write is in progress, which happens once clients have stopped choosing any. */
   quiet(withinMs?: number): Promise<void>;
 }
 
 export interface More {
   readonly writes: number;
   readonly reads: number;
-  /** Reads that were answered from the cache and say so. */
+  /** Reads that were answered from the cache, as their header says. */
   readonly hits?: number;
 }
 

@@ -5,23 +5,23 @@ import { newId } from '../../../src/events/ids.ts';
 import type { StoredRecord } from '../../../src/events/record.ts';
 import type { History, Operation, Outcome } from './history.ts';
 
-/** Faults for a history that was recorded, and for its log, to see that they are found. Nothing given is changed. */
+/** Faults for a recorded history and its log, to test that they are found. The arguments are not changed. */
 export interface Planting {
-  /** The records of an album that is there and has changed at least twice, in the order of its versions. */
+  /** The records of an existing album with at least two changes, in the order of its versions. */
   readonly living: readonly StoredRecord[];
-  /** The records of an album that was deleted. */
+  /** The records of a deleted album. */
   readonly deleted: readonly StoredRecord[];
-  /** The operation that made a record. */
+  /** The operation of a record. */
   maker(record: StoredRecord): Operation;
-  /** The first such operation; a load without one was too short. */
+  /** The first such operation; fails when the load was too short to have one. */
   some(is: (operation: Operation) => boolean): Operation;
-  /** With one operation in another's place. */
+  /** With one operation replaced. */
   replacing(operation: Operation, by: Partial<Operation>): History;
-  /** With this outcome of all of the operation's attempts. */
+  /** With this outcome for all attempts of the operation. */
   answered(operation: Operation, outcome: Outcome): History;
   /** With more operations. */
   adding(...operations: Operation[]): History;
-  /** A read by a client of this version of an album, `at` milliseconds after everything else. */
+  /** A read of this version of an album, `at` milliseconds after everything else. */
   readOf(record: StoredRecord, at: number): Operation;
   /** The same answers once more, `at` milliseconds after everything else. */
   later(operation: Operation, at: number): Operation;
@@ -31,7 +31,7 @@ export interface Planting {
   rewritten(record: StoredRecord, event: AnyEvent): StoredRecord[];
   /** The log with one more record of the stream, as the last one of its partition. */
   forged(after: StoredRecord, forgery: Forgery): StoredRecord[];
-  /** The log with the last record of a partition once more. */
+  /** The log with a duplicate of the last record of a partition. */
   repeated(record: StoredRecord): StoredRecord[];
 }
 
@@ -91,7 +91,7 @@ function must<T>(found: T | undefined): T {
   return found;
 }
 
-/** Accepted records of each album that no song names, so that what a read of it shows is known. */
+/** Accepted records of each album without songs, so that the expected read is known. */
 function albumsWithoutSongs({ operations }: History, records: readonly StoredRecord[]): StoredRecord[][] {
   const named = new Set(operations.map(({ wish }) => (wish.json as { albumId?: string } | undefined)?.albumId));
   const albums = new Set(records.map(({ key }) => key).filter((key) => key.startsWith('album-') && !named.has(key)));

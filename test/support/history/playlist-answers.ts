@@ -26,7 +26,7 @@ export function playlistSightings(wish: Wish, outcome: Answered, world: World): 
   return songs(stream, versionOf(outcome.etag), data as View, as, world);
 }
 
-/** What must have been so of a playlist that was there. */
+/** The condition that an existing playlist must have met. */
 const about = (stream: string, saw: string, fits: (playlist: Playlist, version: number) => boolean): Sighting => ({
   stream,
   saw,
@@ -51,7 +51,7 @@ function refused(stream: string, outcome: Refused, { effect, json }: Wish, as: P
   });
 }
 
-/** A song that was added or removed had the title that the record says. */
+/** A song that was added or removed had the title in the record. */
 function madeOf({ made }: Answered): Sighting[] {
   const event = made?.event;
   const named =
@@ -126,7 +126,7 @@ interface View {
   readonly playlist: { readonly id: string; readonly name: string; readonly songs: readonly SongSummary[] };
 }
 
-/** The songs that the playlist has at this version, in its order: those that are there, as they are, and that the rest is gone. */
+/** The songs of the playlist at this version, in order: existing ones with their state, and the absence of the rest. */
 function songs(
   stream: string,
   seen: number | undefined,

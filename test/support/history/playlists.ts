@@ -68,7 +68,7 @@ function share(stream: string, random: Random, known: Known, as: Person): Wish {
   return removeCollaborator(stream, sentOrElse('userId', stream, userId, random, known), as);
 }
 
-/** Mostly what was added before, so that there is something to remove. */
+/** Mostly a song that was added before, so that there is something to remove. */
 function sentOrElse(field: 'songId' | 'userId', stream: string, other: string, random: Random, known: Known): string {
   const before = known.sent(stream)[field];
   return typeof before === 'string' && random.chance(0.7) ? before : other;
@@ -84,7 +84,7 @@ export function removeCollaborator(stream: string, userId: string, as: Person): 
   return { ...write(category, ['DELETE', '/collaborations'], effect, { playlistId: stream, userId }), as };
 }
 
-/** Everybody's list; and of each playlist what all who ever had access to it get to see, and one who never had. */
+/** Every person's list; and each playlist as seen by all who ever had access to it, and by one who never had. */
 function reads(world: World): Wish[] {
   const people = [...world.people.values()];
   const each = world.ofCategory(category).flatMap(({ id, states }) => {
@@ -95,7 +95,7 @@ function reads(world: World): Wish[] {
   return [...people.map(list), ...each];
 }
 
-/** What belongs to a playlist stays when it is deleted, because it can come back. */
+/** The contents of a playlist stay when it is deleted, because it can be restored. */
 const remainsOfEach =
   (rows: (playlist: Playlist, stream: Stream) => readonly Thing[]) =>
   (world: World): Thing[] =>
@@ -104,7 +104,7 @@ const remainsOfEach =
       return last ? rows(last as Playlist, stream) : [];
     });
 
-/** When the playlist was deleted; null while it is there. */
+/** When the playlist was deleted; null while it exists. */
 const deletedAt = ({ accepted, states }: Stream): Date | null =>
   states.at(-1) === undefined ? new Date(accepted[states.length - 2]?.time ?? 0) : null;
 

@@ -5,16 +5,16 @@ import type { Attempt, History, Operation, Violation } from './history.ts';
 import { createSeen, type KnownBefore, type Seen } from './seen.ts';
 import { beginnings, nameOf, type Stream, type World } from './world.ts';
 
-/** One answer and what follows from it. */
+/** One answer and its consequences. */
 interface Answer {
   readonly operation: Operation;
   readonly attempt: Attempt;
 }
 
 /**
- * Every answer against the versions that it can have been given of: none older than what was answered to anybody before it
- * began, none that nobody had asked for when it ended. Answers are taken in the order in which they ended, so that all that
- * is known about a moment is known when an answer that began then is judged. What began after `settledAt` must show the
+ * Checks every answer against the versions that it can come from: none older than what any client was told before it began,
+ * none whose request had not begun when it ended. Answers are taken in the order in which they ended, so that everything
+ * known at a moment is known when an answer that began then is judged. A read that began after `settledAt` must show the
  * last version of everything.
  */
 export function checkReads(history: History, world: World, known: KnownBefore = {}): Violation[] {
@@ -25,7 +25,7 @@ export function checkReads(history: History, world: World, known: KnownBefore = 
   return answers.flatMap((answer) => [...checkSightings(answer, seen, world), ...checkWrite(answer, seen, world)]);
 }
 
-/** The first violation only: a list that is old is so about many things. */
+/** The first violation only: an outdated list is outdated in many things. */
 function checkSightings(answer: Answer, seen: Seen, world: World): Violation[] {
   const { operation, attempt } = answer;
   try {
@@ -43,13 +43,13 @@ function sightingsOf({ operation: { wish }, attempt }: Answer, world: World): re
   const { outcome, id } = attempt;
   if (outcome.kind === 'unknown') return [];
   const conditional = outcome.kind === 'refused' ? unmatched(wish.effect, outcome.status, outcome.etag) : [];
-  // What a decision has seen of other streams is known of the attempt whose decision it was.
+  // What a decision has seen of other streams is known for the attempt whose decision it was.
   const [made] = world.madeBy(id);
   if (wish.effect && outcome.kind === 'ok' && !made) return [];
   return [...conditional, ...categoryNamed(wish.category).sightings(wish, { ...outcome, made }, world)];
 }
 
-/** A 412: the version was another one, and the ETag says which one it is by now. */
+/** A 412: the version was another one, and the ETag shows the current one. */
 function unmatched(effect: Operation['wish']['effect'], status: number, etag: string | undefined): Sighting[] {
   if (status !== 412 || effect?.stream === undefined) return [];
   const { stream, follows } = effect;
@@ -90,13 +90,16 @@ function ruleOf({ states }: Stream, fitting: readonly number[], lowest: number, 
   return fitting.some((version) => version > highest) ? 'early-read' : 'wrong-value';
 }
 
-/** The first few states that it may be. */
+/** The first few possible states. */
 function describe({ states }: Stream, lowest: number, highest: number): string {
   const possible = states.slice(lowest, Math.max(lowest, Math.min(highest, lowest + 3)) + 1);
   return possible.map((thing) => (thing ? JSON.stringify(thing) : 'nothing')).join(', ');
 }
 
-/** A write comes after all that was answered before it began, and everything that begins after its answer comes after it. */
+/**
+ * A write comes after everything that was answered before it began, and everything that begins after its answer comes after
+ * it.
+ */
 function checkWrite({ operation, attempt }: Answer, seen: Seen, world: World): Violation[] {
   if (!operation.wish.effect || attempt.outcome.kind !== 'ok') return [];
   const [record] = operation.attempts.flatMap(({ id }) => world.madeBy(id));

@@ -8,22 +8,22 @@ import { addCollaborator, addSong, create, list, playlists, read, removeCollabor
 import { register } from './record.ts';
 import { songs } from './songs.ts';
 
-/** Of the script that is performed: who takes part, and what it made. */
+/** The performed script: its people, and what they created. */
 export interface Script {
   readonly operations: readonly Operation[];
   readonly owner: Person;
   /** Was a collaborator of the playlist, and is none any more. */
   readonly former: Person;
-  /** Has three songs, added by the owner, the one who then was a collaborator, and the owner again. */
+  /** Has three songs, added by the owner, the former collaborator, and the owner again. */
   readonly playlist: string;
   /** Both like it. */
   readonly album: string;
 }
 
 /**
- * What faults are planted in, and what no load is sure to have done: an album that changes twice, one that is deleted,
+ * The targets of planted faults, which no random load is sure to produce: an album that changes twice, one that is deleted,
  * neither with songs, a list of three songs, the same songs in a playlist that was shared for a time, and an album with two
- * likes. Everything is read at its end.
+ * likes. Everything is read at the end.
  */
 export async function performScript(url: string): Promise<Script> {
   const agent = new Agent({ keepAlive: true });

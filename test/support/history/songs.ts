@@ -30,7 +30,7 @@ export interface SongSummary {
 
 type SongView = SongDetails & { readonly id: string };
 
-/** Few performers, so that lists are short and still change under those who read them. */
+/** Few performers, so that lists are short and still change while clients read them. */
 const performers = Array.from({ length: 16 }, (_, n) => `Performer ${String(n).padStart(2, '0')}`);
 
 export const details = (random: Random, known: Known): SongDetails => ({
@@ -42,13 +42,13 @@ export const details = (random: Random, known: Known): SongDetails => ({
   albumId: random.chance(0.7) ? (someId('album', random, known) ?? null) : null,
 });
 
-/** All letters of a history are of ASCII. */
+/** All letters of a history are ASCII. */
 const foldedOf = ({ title, performer }: Thing) => ({
   folded_title: String(title).toLowerCase(),
   folded_performer: String(performer).toLowerCase(),
 });
 
-/** Absent is how a request says null. */
+/** A request leaves a null field out. */
 const bodyOf = ({ duration, albumId, ...rest }: SongDetails) => ({
   ...rest,
   ...(duration !== null && { duration }),
@@ -102,7 +102,7 @@ function albumOf({ effect }: Wish): string[] {
   return albumId == null ? [] : [albumId];
 }
 
-/** A song shows its album for as long as there is one. */
+/** A song shows its album while the album exists. */
 function songSightings(stream: string, seen: number | undefined, shown: SongView, world: World): Sighting[] {
   const saw = `version ${seen ?? 'unknown'} of it as ${JSON.stringify(shown)}`;
   const song: Sighting = {
@@ -121,7 +121,7 @@ function songSightings(stream: string, seen: number | undefined, shown: SongView
 
 type Filter = Readonly<Partial<Record<'albumId' | 'performer', string>>>;
 
-/** What a list shows of every song that was ever to be in it. */
+/** What a list shows of every song that ever belonged in it. */
 export function songsOf(shown: readonly SongSummary[], filter: Filter, world: World): Sighting[] {
   const wanted = Object.entries(filter);
   return listSightings({
@@ -135,7 +135,7 @@ export function songsOf(shown: readonly SongSummary[], filter: Filter, world: Wo
 
 const indexes = new WeakMap<World, Map<string, string[]>>();
 
-/** Songs by what they were listed under in any version: a song that never was says nothing by not being listed. */
+/** Songs by the terms that listed them in any version: the absence of a song that never matched says nothing. */
 function indexOf(world: World): Map<string, string[]> {
   const known = indexes.get(world);
   if (known) return known;
