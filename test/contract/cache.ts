@@ -205,7 +205,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
       });
 
       it('is refused without a lease, and when the lease was used before', async () => {
-        expect(await fill(likes.key, 'nobody')).toBe(false);
+        expect(await fill(likes.key, 'unknown')).toBe(false);
         expect(await valueOf(likes.key)).toBeUndefined();
         const entry = await store(likes, '"first"');
         expect(await fill(likes.key, 'storing', entryOf(VARIANT, '"second"'))).toBe(false);

@@ -7,12 +7,12 @@ import { png } from '../support/images.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
 let base: string;
-let anybody: Client;
+let anonymous: Client;
 let [owner, stranger]: Person[] = [];
 beforeAll(async () => {
   const server = await serverUnderTest();
   base = server.url;
-  anybody = createClient(base);
+  anonymous = createClient(base);
   [owner, stranger] = [await newPerson(base), await newPerson(base)];
 });
 
@@ -67,7 +67,7 @@ describe('a job', () => {
     const id = await newJob(waiting);
     for (const part of ['', '/items', '/result', '/events']) {
       expect(await as(stranger).get(`/jobs/${id}${part}`)).toMatchObject(missing);
-      expect((await anybody.get(`/jobs/${id}${part}`)).status).toBe(401);
+      expect((await anonymous.get(`/jobs/${id}${part}`)).status).toBe(401);
     }
     expect(await as(stranger).delete(`/jobs/${id}`)).toMatchObject(missing);
     expect(await as(stranger).post(`/jobs/${id}/retry`)).toMatchObject(missing);
@@ -236,7 +236,7 @@ async function exported(playlistId: string): Promise<string> {
 async function newPlaylist(...titles: string[]): Promise<string> {
   const id = (await as(owner).post('/playlists', { name: 'Morning' })).body?.data?.playlistId ?? '';
   for (const title of titles) {
-    const song = await anybody.post('/songs', { title, year: 2008, genre: 'Indie', performer: 'Coldplay' });
+    const song = await anonymous.post('/songs', { title, year: 2008, genre: 'Indie', performer: 'Coldplay' });
     await as(owner).post(`/playlists/${id}/songs`, { songId: song.body?.data?.songId });
   }
   return id;
@@ -251,7 +251,7 @@ describe('an export', () => {
     const { status, body } = await as(owner).get(`/jobs/${id}/result`);
     expect([status, Date.parse(body?.data?.expiresAt ?? '')]).toEqual([200, expect.any(Number)]);
     const link = pathOf(body?.data?.url);
-    const file = await anybody.get(link);
+    const file = await anonymous.get(link);
     const songs = ['Yes', 'Lost!'].map((title) => ({ id: expect.any(String), title, performer: 'Coldplay' }));
     expect([file.status, file.body]).toEqual([200, { playlist: { id: playlistId, name: 'Morning', songs } }]);
     expect(file.headers.get('content-disposition')).toContain(`${playlistId}.json`);
@@ -270,13 +270,13 @@ describe('an export', () => {
     const id = await exported(await newPlaylist());
     await until(id, 'succeeded');
     const link = pathOf((await as(owner).get(`/jobs/${id}/result`)).body?.data?.url);
-    const part = await anybody.get(link, { range: 'bytes=0-11' });
+    const part = await anonymous.get(link, { range: 'bytes=0-11' });
     expect([part.status, part.text]).toEqual([206, '{"playlist":']);
-    const head = await anybody.send('HEAD', link);
+    const head = await anonymous.send('HEAD', link);
     expect([head.status, head.text, Number(head.headers.get('content-length')) > 12]).toEqual([200, '', true]);
     const later = link.replace(/expires=(\d+)/, (_, seconds: string) => `expires=${Number(seconds) + 60}`);
     for (const wrong of [link.replace(/\?.*/, ''), `${link}x`, later, link.replace(/owner=user/, 'owner=other')]) {
-      expect(await anybody.get(wrong)).toMatchObject(fails(403, 'LINK_NOT_VALID'));
+      expect(await anonymous.get(wrong)).toMatchObject(fails(403, 'LINK_NOT_VALID'));
     }
   });
 
@@ -284,7 +284,7 @@ describe('an export', () => {
     const playlistId = await newPlaylist();
     const ask = (person: Client, id: string, targetEmail = 'chris@example.com') =>
       person.post(`/export/playlists/${id}`, { targetEmail });
-    expect((await ask(anybody, playlistId)).status).toBe(401);
+    expect((await ask(anonymous, playlistId)).status).toBe(401);
     expect(await ask(as(stranger), 'playlist-none', 'chris')).toMatchObject(fails(400, 'VALIDATION_FAILED'));
     expect(await ask(as(stranger), 'playlist-none')).toMatchObject(fails(404, 'PLAYLIST_NOT_FOUND'));
     expect(await ask(as(stranger), playlistId)).toMatchObject(fails(403, 'FORBIDDEN'));
@@ -293,10 +293,10 @@ describe('an export', () => {
 
 describe('a download', () => {
   async function newCover(): Promise<string> {
-    const albumId = (await anybody.post('/albums', { name: 'Viva la Vida', year: 2008 })).body?.data?.albumId ?? '';
+    const albumId = (await anonymous.post('/albums', { name: 'Viva la Vida', year: 2008 })).body?.data?.albumId ?? '';
     const raw = new FormData();
     raw.append('cover', new Blob([new Uint8Array(png())]), 'cover.png');
-    expect((await anybody.send('POST', `/albums/${albumId}/covers`, { raw })).status).toBe(201);
+    expect((await anonymous.send('POST', `/albums/${albumId}/covers`, { raw })).status).toBe(201);
     return albumId;
   }
 
@@ -320,7 +320,7 @@ describe('a download', () => {
     const items = (await as(owner).get(`/jobs/${id}/items`)).body?.data?.items;
     expect(items?.map(({ state }) => state)).toEqual(['done', 'done', 'failed']);
     const where = result ? `${result}/${id}` : `/jobs/${id}/result`;
-    const archive = await anybody.get(pathOf((await as(owner).get(where)).body?.data?.url));
+    const archive = await anonymous.get(pathOf((await as(owner).get(where)).body?.data?.url));
     expect([archive.status, archive.headers.get('content-type')]).toEqual([200, 'application/zip']);
     expect(archive.text.slice(0, 2)).toBe('PK');
   });

@@ -4,12 +4,12 @@ import { serverUnderTest } from '../support/server-under-test.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
-let anybody: Client;
+let anonymous: Client;
 /** The owner of every playlist here, a collaborator on some, and a user without access. */
 let [owner, friend, stranger]: Person[] = [];
 beforeAll(async () => {
   const server = await serverUnderTest();
-  anybody = createClient(server.url);
+  anonymous = createClient(server.url);
   [owner, friend, stranger] = [await newPerson(server.url), await newPerson(server.url), await newPerson(server.url)];
 });
 
@@ -23,7 +23,7 @@ async function newPlaylist(name = 'Morning'): Promise<string> {
 }
 
 async function newSong(title = 'Yes'): Promise<string> {
-  const { body } = await anybody.post('/songs', { title, year: 2008, genre: 'Indie', performer: 'Coldplay' });
+  const { body } = await anonymous.post('/songs', { title, year: 2008, genre: 'Indie', performer: 'Coldplay' });
   return body?.data?.songId ?? '';
 }
 
@@ -170,9 +170,9 @@ describe('songs of a playlist', () => {
     const id = await newPlaylist();
     const song = await newSong('Before');
     await add(id, song);
-    await anybody.put(`/songs/${song}`, { title: 'After', year: 2008, genre: 'Indie', performer: 'Coldplay' });
+    await anonymous.put(`/songs/${song}`, { title: 'After', year: 2008, genre: 'Indie', performer: 'Coldplay' });
     expect(await titlesOf(id)).toEqual(['After']);
-    await anybody.delete(`/songs/${song}`);
+    await anonymous.delete(`/songs/${song}`);
     expect(await titlesOf(id)).toEqual([]);
   });
 });
@@ -182,10 +182,10 @@ describe('activities', () => {
     const [id, song] = [await newPlaylist(), await newSong('Then')];
     await share(id);
     await add(id, song, friend);
-    await anybody.put(`/songs/${song}`, { title: 'Later', year: 2008, genre: 'Indie', performer: 'Coldplay' });
+    await anonymous.put(`/songs/${song}`, { title: 'Later', year: 2008, genre: 'Indie', performer: 'Coldplay' });
     await takeOut(id, song);
     await add(id, song);
-    await anybody.delete(`/songs/${song}`);
+    await anonymous.delete(`/songs/${song}`);
     const { status, body } = await as(friend).get(`/playlists/${id}/activities`);
     const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     expect([status, body]).toEqual([
@@ -253,9 +253,9 @@ describe('collaborations', () => {
 
   it('with a missing user or playlist are 404', async () => {
     const id = await newPlaylist();
-    const nobody = { playlistId: id, userId: 'user-none' };
-    expect(await as(owner).post('/collaborations', nobody)).toMatchObject(fails(404, 'USER_NOT_FOUND'));
-    expect(await as(owner).delete('/collaborations', {}, nobody)).toMatchObject(fails(404, 'USER_NOT_FOUND'));
+    const unknown = { playlistId: id, userId: 'user-none' };
+    expect(await as(owner).post('/collaborations', unknown)).toMatchObject(fails(404, 'USER_NOT_FOUND'));
+    expect(await as(owner).delete('/collaborations', {}, unknown)).toMatchObject(fails(404, 'USER_NOT_FOUND'));
     expect(await share('playlist-none')).toMatchObject(missing);
     expect(await unshare('playlist-none')).toMatchObject(missing);
     expect(await unshare(id)).toMatchObject(fails(404, 'COLLABORATION_NOT_FOUND'));
@@ -286,7 +286,7 @@ describe('without a login', () => {
     ['DELETE', '/collaborations'],
   ])('%s %s is 401 with any body', async (method, path) => {
     const json = method === 'GET' ? undefined : { nonsense: true };
-    const answer = await anybody.send(method, path, { json });
+    const answer = await anonymous.send(method, path, { json });
     expect(answer).toMatchObject(fails(401, 'AUTHENTICATION_REQUIRED'));
     expect(answer.headers.get('www-authenticate')).toBe('Bearer');
   });
@@ -301,7 +301,7 @@ describe('ETags of playlists', () => {
     const etag = await tagOf(id);
     const again = () => as(owner).get(`/playlists/${id}/songs`, { 'if-none-match': etag });
     expect(await again()).toMatchObject({ status: 304, text: '' });
-    await anybody.put(`/songs/${song}`, { title: 'Other', year: 2008, genre: 'Indie', performer: 'Coldplay' });
+    await anonymous.put(`/songs/${song}`, { title: 'Other', year: 2008, genre: 'Indie', performer: 'Coldplay' });
     expect((await again()).status).toBe(200);
   });
 

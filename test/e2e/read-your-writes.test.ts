@@ -5,12 +5,12 @@ import { type Answer, type Client, createClient } from '../support/client.ts';
 import { png } from '../support/images.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
-let anybody: Client;
+let anonymous: Client;
 let owner: Person;
 let friend: Person;
 beforeAll(async () => {
   const server = await serverUnderTest();
-  anybody = createClient(server.url);
+  anonymous = createClient(server.url);
   [owner, friend] = [await newPerson(server.url), await newPerson(server.url)];
 });
 
@@ -25,10 +25,10 @@ interface World {
 }
 
 const READS = {
-  album: ({ albumId }: World) => anybody.get(`/albums/${albumId}`),
-  likes: ({ albumId }: World) => anybody.get(`/albums/${albumId}/likes`),
-  song: ({ songId }: World) => anybody.get(`/songs/${songId}`),
-  search: ({ word }: World) => anybody.get(`/songs?title=${word}`),
+  album: ({ albumId }: World) => anonymous.get(`/albums/${albumId}`),
+  likes: ({ albumId }: World) => anonymous.get(`/albums/${albumId}/likes`),
+  song: ({ songId }: World) => anonymous.get(`/songs/${songId}`),
+  search: ({ word }: World) => anonymous.get(`/songs?title=${word}`),
   playlist: ({ playlistId }: World) => owner.client.get(`/playlists/${playlistId}/songs`),
   activities: ({ playlistId }: World) => owner.client.get(`/playlists/${playlistId}/activities`),
   playlists: () => owner.client.get('/playlists'),
@@ -56,23 +56,23 @@ const OF_THE_PLAYLIST: Read[] = ['playlist', 'activities', 'the friend’s playl
 
 /** The reads that each write must change, and no others. */
 const WRITES: readonly [name: string, write: (world: World) => Promise<Answer>, shows: readonly Read[]][] = [
-  ['changing the album', ({ albumId }) => anybody.put(`/albums/${albumId}`, { name: 'X', year: 1 }), ['album']],
-  ['adding a cover', ({ albumId }) => anybody.send('POST', `/albums/${albumId}/covers`, { raw: cover() }), ['album']],
+  ['changing the album', ({ albumId }) => anonymous.put(`/albums/${albumId}`, { name: 'X', year: 1 }), ['album']],
+  ['adding a cover', ({ albumId }) => anonymous.send('POST', `/albums/${albumId}/covers`, { raw: cover() }), ['album']],
   ['liking the album', ({ albumId }) => owner.client.post(`/albums/${albumId}/likes`), ['likes']],
   ['removing the like', ({ albumId }) => friend.client.delete(`/albums/${albumId}/likes`), ['likes']],
-  ['deleting the album', ({ albumId }) => anybody.delete(`/albums/${albumId}`), ['album', 'likes', 'song']],
-  ['creating another song', (world) => anybody.post('/songs', songOf(world)), ['album', 'search']],
+  ['deleting the album', ({ albumId }) => anonymous.delete(`/albums/${albumId}`), ['album', 'likes', 'song']],
+  ['creating another song', (world) => anonymous.post('/songs', songOf(world)), ['album', 'search']],
   [
     'renaming the song',
-    (world) => anybody.put(`/songs/${world.songId}`, songOf(world, 'renamed')),
+    (world) => anonymous.put(`/songs/${world.songId}`, songOf(world, 'renamed')),
     ['song', ...WITH_THE_SONG],
   ],
   [
     'removing the song from the album',
-    (world) => anybody.put(`/songs/${world.songId}`, { ...songOf(world), albumId: undefined }),
+    (world) => anonymous.put(`/songs/${world.songId}`, { ...songOf(world), albumId: undefined }),
     ['album', 'song'],
   ],
-  ['deleting the song', ({ songId }) => anybody.delete(`/songs/${songId}`), ['song', ...WITH_THE_SONG]],
+  ['deleting the song', ({ songId }) => anonymous.delete(`/songs/${songId}`), ['song', ...WITH_THE_SONG]],
   ['creating a playlist', () => owner.client.post('/playlists', { name: 'Another' }), ['playlists']],
   [
     'renaming the playlist',
@@ -103,8 +103,8 @@ const WRITES: readonly [name: string, write: (world: World) => Promise<Answer>, 
 
 async function newWorld(): Promise<World> {
   const word = `w${randomUUID().replaceAll('-', '')}`;
-  const albumId = (await anybody.post('/albums', { name: 'Viva la Vida', year: 2008 })).body?.data?.albumId ?? '';
-  const newSong = async (details: object) => (await anybody.post('/songs', details)).body?.data?.songId ?? '';
+  const albumId = (await anonymous.post('/albums', { name: 'Viva la Vida', year: 2008 })).body?.data?.albumId ?? '';
+  const newSong = async (details: object) => (await anonymous.post('/songs', details)).body?.data?.songId ?? '';
   const songId = await newSong(songOf({ word, albumId }));
   const other = await newSong({ ...songOf({ word: 'Other', albumId }), albumId: undefined });
   const playlistId = (await owner.client.post('/playlists', { name: 'Ours' })).body?.data?.playlistId ?? '';

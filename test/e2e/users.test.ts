@@ -15,7 +15,7 @@ beforeAll(async () => {
 const registration = (change: object = {}) => ({
   username: newUsername(),
   password: 'secret',
-  fullname: 'Somebody',
+  fullname: 'Some Person',
   ...change,
 });
 const logIn = (change: object = {}) =>
@@ -83,7 +83,7 @@ describe('registering', () => {
     const first = await client.post('/users', whom, key);
     const again = await client.post('/users', whom, key);
     expect([again.status, again.body, again.headers.get('idempotency-replayed')]).toEqual([201, first.body, 'true']);
-    const other = await client.post('/users', { ...whom, fullname: 'Somebody else' }, key);
+    const other = await client.post('/users', { ...whom, fullname: 'Another Name' }, key);
     expect(other).toMatchObject({ status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } });
   });
 });

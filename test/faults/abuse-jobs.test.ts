@@ -155,10 +155,10 @@ describe('one account', () => {
     'that makes many archives fills only its own quota, and the error names the number',
     async () => {
       const { client } = await newPerson(app.url);
-      const anybody = createClient(app.url);
-      const albums = await Promise.all(Array.from({ length: 3 }, () => newAlbum(anybody)));
+      const anonymous = createClient(app.url);
+      const albums = await Promise.all(Array.from({ length: 3 }, () => newAlbum(anonymous)));
       for (const album of albums)
-        expect((await anybody.send('POST', `/albums/${album}/covers`, { raw: cover() })).status).toBe(201);
+        expect((await anonymous.send('POST', `/albums/${album}/covers`, { raw: cover() })).status).toBe(201);
       const before = await usualOf(OFTEN, asAlways);
       const body = { type: 'archive', payload: { fileIds: albums } };
       let ids: string[] = [];
@@ -227,10 +227,10 @@ it(
 it(
   'clients without a login share an hourly limit of covers, which does not affect clients that are logged in',
   async () => {
-    const anybody = createClient(app.url);
+    const anonymous = createClient(app.url);
     const send = (client: Client) => client.send('POST', '/albums/album-none/covers', { raw: cover() });
-    let refused = await send(anybody);
-    for (let n = 0; n < COVERS && refused.status === 404; n++) refused = await send(anybody);
+    let refused = await send(anonymous);
+    for (let n = 0; n < COVERS && refused.status === 404; n++) refused = await send(anonymous);
     expect([refused.status, refused.body?.code]).toEqual([429, 'TOO_MANY_REQUESTS']);
     expect((await send((await newPerson(app.url)).client)).status).toBe(404);
   },

@@ -100,7 +100,7 @@ async function expectOthersUndisturbed(abuse: () => Promise<unknown>): Promise<v
 const jsonHeaders = { 'content-type': 'application/json' };
 const sendRaw = (client: Client, raw: string) => client.send('POST', '/jobs', { raw, headers: jsonHeaders });
 
-/** The measurements while the slow input is processed. */
+/** Bodies that once took long to judge. */
 const manyFields = () => `{${Array.from({ length: 380_000 }, (_, n) => `"k${n}":0`).join(',')}}`;
 const repeating = (cron: string) => JSON.stringify({ type: 'dummy', payload: {}, repeat: { cron, timeZone: 'UTC' } });
 /** A job that repeats every second. */

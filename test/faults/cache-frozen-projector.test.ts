@@ -43,7 +43,7 @@ describeWithNativeRedis('two projectors without a replacement, frozen for longer
           // The other projector takes its partitions meanwhile, but never the reverse: the marks must stay.
           await whileQuiet(async (write) => {
             const list = await changeListHalfway(music, committing!, write);
-            await eventually('its mark is dead, and somebody has filled it', list.isCached, WITHIN_MS);
+            await eventually('its mark has expired, and the entry is filled again', list.isCached, WITHIN_MS);
             committing!.thaw();
             await list.mustBeNew();
           });

@@ -152,7 +152,7 @@ describe('registering', () => {
     const [whom, key] = [registration(), { 'idempotency-key': randomUUID() }];
     await api.register(whom, key);
     await select(`UPDATE accounts SET body_hash = '' WHERE username = $1`, whom.username);
-    const others = [{ fullname: 'Somebody else' }, { username: newUsername() }, { password: 'another' }, {}];
+    const others = [{ fullname: 'Another Name' }, { username: newUsername() }, { password: 'another' }, {}];
     const answers = await Promise.all(others.map((other) => api.register({ ...whom, ...other }, key)));
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([422, 422, 422, 201]);
   });
@@ -599,9 +599,9 @@ describe('openmusic accounts', () => {
       code: 1,
       output: 'openmusic: The role must be admin or analytics.\n',
     });
-    expect(await accounts('grant', 'nobody', 'admin')).toEqual({
+    expect(await accounts('grant', 'unknown', 'admin')).toEqual({
       code: 1,
-      output: 'openmusic: There is no user nobody.\n',
+      output: 'openmusic: There is no user unknown.\n',
     });
   }, 120_000);
 

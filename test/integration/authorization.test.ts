@@ -207,7 +207,7 @@ beforeAll(async () => {
   const [stranger, former, collaborator, owning, chief] = await Promise.all(
     Array.from({ length: 5 }, () => newPerson(base)),
   );
-  if (!stranger || !former || !collaborator || !owning || !chief) throw new Error('nobody is there');
+  if (!stranger || !former || !collaborator || !owning || !chief) throw new Error('some users could not be registered');
   const granted = await openmusic(['accounts', 'grant-admin', chief.username], { DATA_DIR: dataDir, ...KEYS });
   expect(granted).toMatchObject({ code: 0, output: expect.stringContaining('has the role admin now') });
   people = { stranger, former, collaborator, owner: owning, admin: await loggedInAgain(chief) };

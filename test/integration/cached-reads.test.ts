@@ -4,12 +4,12 @@ import { type Client, createClient } from '../support/client.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
 let app: RunningApp;
-let anybody: Client;
+let anonymous: Client;
 let owner: Person;
 let friend: Person;
 beforeAll(async () => {
   app = await startApp();
-  anybody = createClient(app.url);
+  anonymous = createClient(app.url);
   [owner, friend] = [await newPerson(app.url), await newPerson(app.url)];
 });
 afterAll(() => app.stop());
@@ -22,10 +22,10 @@ const created = async (sent: ReturnType<Client['post']>): Promise<string> => {
 
 /** An album with a song in a shared playlist, and another one of each. */
 async function newWorld() {
-  const album = await created(anybody.post('/albums', { name: 'Viva', year: 2008 }));
-  const other = await created(anybody.post('/albums', { name: 'Parachutes', year: 2000 }));
-  const track = await created(anybody.post('/songs', { ...song, albumId: album }));
-  const loose = await created(anybody.post('/songs', song));
+  const album = await created(anonymous.post('/albums', { name: 'Viva', year: 2008 }));
+  const other = await created(anonymous.post('/albums', { name: 'Parachutes', year: 2000 }));
+  const track = await created(anonymous.post('/songs', { ...song, albumId: album }));
+  const loose = await created(anonymous.post('/songs', song));
   const playlist = await created(owner.client.post('/playlists', { name: 'Morning' }));
   const evening = await created(owner.client.post('/playlists', { name: 'Evening' }));
   await owner.client.post(`/playlists/${playlist}/songs`, { songId: track });
@@ -35,9 +35,9 @@ async function newWorld() {
 type World = Awaited<ReturnType<typeof newWorld>>;
 
 const reads = {
-  album: ({ album }: World) => anybody.get(`/albums/${album}`),
-  likes: ({ album }: World) => anybody.get(`/albums/${album}/likes`),
-  song: ({ track }: World) => anybody.get(`/songs/${track}`),
+  album: ({ album }: World) => anonymous.get(`/albums/${album}`),
+  likes: ({ album }: World) => anonymous.get(`/albums/${album}/likes`),
+  song: ({ track }: World) => anonymous.get(`/songs/${track}`),
   playlist: ({ playlist }: World) => owner.client.get(`/playlists/${playlist}/songs`),
   'list of the owner': () => owner.client.get('/playlists'),
   'list of the collaborator': () => friend.client.get('/playlists'),
@@ -46,7 +46,7 @@ type Read = keyof typeof reads;
 const READS = Object.keys(reads) as Read[];
 
 async function hits(): Promise<number> {
-  const { text } = await anybody.get('/metrics');
+  const { text } = await anonymous.get('/metrics');
   return Number(/^openmusic_cache_hits_total (\d+)/m.exec(text)?.[1]);
 }
 
@@ -71,15 +71,15 @@ async function warm(world: World): Promise<void> {
 const others = { ...song, title: 'No' };
 /** The effect of each write: only these answers are read from the database again. */
 const writes: [string, (world: World) => Promise<{ status: number }>, Read[]][] = [
-  ['an album is created', () => anybody.post('/albums', { name: 'X&Y', year: 2005 }), []],
-  ['an album is changed', ({ album }) => anybody.put(`/albums/${album}`, { name: 'X&Y', year: 2005 }), ['album']],
-  ['another album is deleted', ({ other }) => anybody.delete(`/albums/${other}`), ['song']],
+  ['an album is created', () => anonymous.post('/albums', { name: 'X&Y', year: 2005 }), []],
+  ['an album is changed', ({ album }) => anonymous.put(`/albums/${album}`, { name: 'X&Y', year: 2005 }), ['album']],
+  ['another album is deleted', ({ other }) => anonymous.delete(`/albums/${other}`), ['song']],
   ['it is liked', ({ album }) => friend.client.post(`/albums/${album}/likes`, {}), ['likes']],
   ['another album is liked', ({ other }) => friend.client.post(`/albums/${other}/likes`, {}), []],
-  ['a song is created', () => anybody.post('/songs', song), []],
-  ['a song is created in it', ({ album }) => anybody.post('/songs', { ...song, albumId: album }), ['album']],
-  ['a song is changed', ({ track }) => anybody.put(`/songs/${track}`, others), ['album', 'song', 'playlist']],
-  ['another song is deleted', ({ loose }) => anybody.delete(`/songs/${loose}`), ['album', 'playlist']],
+  ['a song is created', () => anonymous.post('/songs', song), []],
+  ['a song is created in it', ({ album }) => anonymous.post('/songs', { ...song, albumId: album }), ['album']],
+  ['a song is changed', ({ track }) => anonymous.put(`/songs/${track}`, others), ['album', 'song', 'playlist']],
+  ['another song is deleted', ({ loose }) => anonymous.delete(`/songs/${loose}`), ['album', 'playlist']],
   ['a playlist is made', () => owner.client.post('/playlists', { name: 'Night' }), ['list of the owner']],
   [
     'a playlist is renamed',

@@ -313,9 +313,9 @@ describe('the verdict', () => {
     const newest = await core.serving();
     expect(api.reads.generation()).toMatchObject({ id: newest.id });
 
-    await api.createAlbum('nobody reads the other one');
+    await api.createAlbum('without readers of the other one');
     const reader = await readerOf(core, other);
-    await expect(hasty.createAlbum('somebody does')).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    await expect(hasty.createAlbum('with a reader')).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     const hand = await byHand(core, other);
     closing.push(() => hand.close());
     const before = await core.log.ends(core.placement.all);
@@ -325,7 +325,7 @@ describe('the verdict', () => {
     await hand.catchUp();
     expect(await waiting).toMatchObject({ version: 1 });
     await reader();
-    await api.createAlbum('nobody reads it any more');
+    await api.createAlbum('the reader has left');
   });
 
   it('is negative when another record won, and the command sees that record’s change', async () => {

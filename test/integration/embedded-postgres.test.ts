@@ -40,7 +40,7 @@ import {
 import { crashPostgres, crashWithoutRecovery } from '../support/postgres-crash.ts';
 
 const isRoot = process.getuid?.() === 0;
-const NOBODY = { uid: 65534, gid: 65534 };
+const UNPRIVILEGED = { uid: 65534, gid: 65534 };
 
 let workshop: Workshop;
 let dataDir: string;
@@ -382,13 +382,13 @@ describe('the binaries', () => {
     const packageDir = packageWithoutLinks(join(workshop.directory(), 'package'));
     const open = workshop.directory(0o777);
     dataDir = join(open, 'data');
-    const app = workshop.app({ dataDir, packageDir, user: NOBODY });
+    const app = workshop.app({ dataDir, packageDir, user: UNPRIVILEGED });
     const { pid, password, port } = await app.ready();
     const connection = { host: '127.0.0.1', port, password, user: 'openmusic', database: 'openmusic' };
     expect(await ask(connection, 'SELECT 1')).toBe(1);
     expect(readdirSync(dataDir).filter((name) => name.startsWith('postgres-binaries-'))).toHaveLength(1);
-    expect(statSync(join(dataDir, 'postgres')).uid).toBe(NOBODY.uid);
-    expect(statSync(`/proc/${pid}`).uid).toBe(NOBODY.uid);
+    expect(statSync(join(dataDir, 'postgres')).uid).toBe(UNPRIVILEGED.uid);
+    expect(statSync(`/proc/${pid}`).uid).toBe(UNPRIVILEGED.uid);
     await app.stop();
   });
 });
@@ -401,11 +401,11 @@ describe('as root', () => {
     expect(statSync(join(dataDir, 'postgres')).uid).not.toBe(0);
     await first.stop();
     const open = workshop.directory(0o777);
-    const app = workshop.app({ dataDir: join(open, 'data'), user: NOBODY });
+    const app = workshop.app({ dataDir: join(open, 'data'), user: UNPRIVILEGED });
     await app.ready();
     await app.stop();
     await start({ dataDir: join(open, 'data') });
-    expect(statSync(join(open, 'data', 'postgres')).uid).toBe(NOBODY.uid);
+    expect(statSync(join(open, 'data', 'postgres')).uid).toBe(UNPRIVILEGED.uid);
   });
 
   asRoot('a project below a private directory has its database and binaries elsewhere, for good', async () => {
@@ -440,7 +440,7 @@ describe('as root', () => {
 
   asRoot('a normal user is told whose data it is', async () => {
     await (await start()).stop();
-    const told = await workshop.app({ dataDir, user: NOBODY }).next();
+    const told = await workshop.app({ dataDir, user: UNPRIVILEGED }).next();
     expect(told).toHaveProperty('message', expect.stringContaining('belongs to another user'));
   });
 });

@@ -129,7 +129,7 @@ describe('a fault planted in writes is found by its name:', () => {
 
   it('a record without a request', () => {
     const last = plant.living.at(-1)!;
-    const log = plant.forged(last, { event: changed('by nobody'), version: versionIn(last) + 1, prev: idIn(last) });
+    const log = plant.forged(last, { event: changed('without a request'), version: versionIn(last) + 1, prev: idIn(last) });
     expect(found(history, log)).toContain('unrequested-record');
   });
 
@@ -156,7 +156,7 @@ describe('a fault planted in writes is found by its name:', () => {
     const last = plant.living.at(-1)!;
     const broken = (by: Partial<StoredRecord>) =>
       found(history, records.with(records.indexOf(last), { ...last, ...by }));
-    expect(broken({ headers: { ...last.headers, ce_actor: 'somebody' } })).toContain('broken-record');
+    expect(broken({ headers: { ...last.headers, ce_actor: 'unknown' } })).toContain('broken-record');
     expect(broken({ value: Buffer.concat([last.value, Buffer.from([1])]) })).toContain('broken-record');
   });
 
@@ -212,10 +212,10 @@ describe('a fault planted in reads is found by its name:', () => {
   });
 
   it('a list with missing and with extra entries', () => {
-    const list = plant.some(({ wish }) => wish.path.endsWith('Nobody%20else'));
+    const list = plant.some(({ wish }) => wish.path.endsWith('Another%20band'));
     expect(found(plant.answered(list, ok({ data: { songs: [] } })))).toEqual(['stale-read']);
     const { body } = list.attempts[0]!.outcome as { body: { data: { songs: object[] } } };
-    const songs = [...body.data.songs, { id: 'song-nobody-made', title: 'Song', performer: 'Performer' }];
+    const songs = [...body.data.songs, { id: 'song-never-made', title: 'Song', performer: 'Performer' }];
     expect(found(plant.answered(list, ok({ data: { songs } })))).toEqual(['wrong-value']);
   });
 
@@ -354,7 +354,7 @@ describe('a fault planted in reads of users is found by its name:', () => {
       foundWhen('/playlists', (data) => ({ playlists: change(data.playlists) }));
     expect(list(() => [])).toEqual(['stale-read']);
     expect(list((all) => [...all, ...all])).toEqual(['wrong-value']);
-    expect(list((all) => all.map((each) => ({ ...each, username: 'nobody' })))).toEqual(['wrong-value']);
+    expect(list((all) => all.map((each) => ({ ...each, username: 'unknown' })))).toEqual(['wrong-value']);
   });
 
   it('any read of a collaborator after removal', () => {
@@ -412,8 +412,8 @@ describe('a fault planted in the tables is found by its name:', () => {
   });
 
   it('an extra row', async () => {
-    const insert = `INSERT INTO $albums VALUES ('album-of-nobody', 1, 'Album', 2000, NULL)`;
-    expect(await foundWith(insert, `DELETE FROM $albums WHERE id = 'album-of-nobody'`)).toEqual(['rows-differ']);
+    const insert = `INSERT INTO $albums VALUES ('album-without-record', 1, 'Album', 2000, NULL)`;
+    expect(await foundWith(insert, `DELETE FROM $albums WHERE id = 'album-without-record'`)).toEqual(['rows-differ']);
   });
 
   it('an accepted record that differs in stream_events', async () => {

@@ -278,13 +278,13 @@ describe('jobs of an account', () => {
     expect(idsOf(await jobsOf(database, { ...search, state: 'running', type: 'dummy' }))).toEqual(
       expected((index) => index % 5 === 1 && index % 2 === 0),
     );
-    expect(await jobsOf(database, { ...search, owner: 'nobody' })).toEqual([]);
+    expect(await jobsOf(database, { ...search, owner: 'user-none' })).toEqual([]);
   });
 
   it('that have not ended are counted up to a limit', async () => {
     await writeMany();
     const count = mine.filter((index) => index % 5 < 2).length;
-    expect(await unfinishedOf(['user-1', 'nobody'], 100)).toEqual([count, 0]);
+    expect(await unfinishedOf(['user-1', 'user-none'], 100)).toEqual([count, 0]);
     expect(await unfinishedOf(['user-1'], 3)).toEqual([3]);
   });
 
@@ -352,10 +352,10 @@ describe('files made by jobs', () => {
 
   it('are found by their own id and by the id of the job', async () => {
     await writeFiles();
-    const found = await findFiles(database, [idOfFile(3), 'file-of-nobody', idOfFile(4)]);
+    const found = await findFiles(database, [idOfFile(3), 'file-none', idOfFile(4)]);
     expect(found.map(({ fileId }) => fileId).sort()).toEqual([idOfFile(3), idOfFile(4)]);
     expect(await fileOfJob(database, idOf(2))).toMatchObject({ fileId: idOfFile(2), size: 12 });
     expect(await fileOfJob(database, 'job-without')).toBeUndefined();
-    expect(await fileOfJob(database, 'job-of-nobody')).toBeUndefined();
+    expect(await fileOfJob(database, 'job-none')).toBeUndefined();
   });
 });

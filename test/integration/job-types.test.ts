@@ -458,7 +458,7 @@ describe('a report', () => {
 });
 
 describe('an import', () => {
-  /** The songs of the catalog with that year; each test has its own year. */
+  /** The year of the songs in the report; each test has its own. */
   let year: number;
   beforeAll(() => {
     year = 100_000;

@@ -98,9 +98,9 @@ describe('mail by SMTP', () => {
 
   it('keeps its connection after a refusal, and closes it after silence', async () => {
     const { server, provider } = await start();
-    await server.behave({ does: 'answers', code: 550, at: 'rcpt', only: (to) => to.startsWith('nobody') });
-    const nobody = letter({ to: 'nobody@example.com' });
-    const outcomes = [await outcomeOf(provider), await outcomeOf(provider, nobody), await outcomeOf(provider)];
+    await server.behave({ does: 'answers', code: 550, at: 'rcpt', only: (to) => to.startsWith('unknown') });
+    const unknown = letter({ to: 'unknown@example.com' });
+    const outcomes = [await outcomeOf(provider), await outcomeOf(provider, unknown), await outcomeOf(provider)];
     expect([outcomes, server.connections.ever]).toEqual([['sent', 'never MAIL_REFUSED', 'sent'], 1]);
     await server.behave({ does: 'hangs', at: 'data' });
     expect(await outcomeOf(provider)).toBe('again MAIL_TIMEOUT');
@@ -112,7 +112,7 @@ describe('mail by SMTP', () => {
   it('reports why it was refused, and not the recipient', async () => {
     const { server, provider } = await start();
     await server.behave({ does: 'answers', code: 550, at: 'rcpt' });
-    const refused = provider.send(letter({ to: 'nobody@example.com' }), patience);
+    const refused = provider.send(letter({ to: 'unknown@example.com' }), patience);
     await expect(refused).rejects.toThrow(/550 told so of \(address\)$/);
   });
 
@@ -181,14 +181,14 @@ describe('mail by SMTP', () => {
     const { server, provider } = await start();
     expect(await outcomeOf(provider)).toBe('sent');
     await provider.stop();
-    await eventually('nobody is connected', () => server.connections.open === 0);
+    await eventually('no client is connected', () => server.connections.open === 0);
     expect([server.quits, server.connections.ever]).toEqual([1, 1]);
   });
 
   it('closes an idle connection after a while', async () => {
     const { server, provider } = await start();
     expect(await outcomeOf(provider)).toBe('sent');
-    await eventually('nobody is connected', () => server.connections.open === 0);
+    await eventually('no client is connected', () => server.connections.open === 0);
     expect(await outcomeOf(provider)).toBe('sent');
   });
 

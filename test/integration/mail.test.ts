@@ -176,7 +176,7 @@ describe('mail to a webhook', () => {
     const provider = openWebhookMail({ url: hook.url, secret: SECRET, allowPrivate: true, withinMs: 500 });
     opened.push(provider);
     expect(await within(5_000, 'sending', outcomeOf(provider.send(newMail(), patience)))).toBe('again MAIL_TIMEOUT');
-    await eventually('nobody waits', () => hook.held() === 0);
+    await eventually('no mail waits', () => hook.held() === 0);
   });
 
   it.each([

@@ -42,7 +42,7 @@ async function startWithTls(): Promise<NativePostgres> {
 
 interface Session {
   readonly encrypted: boolean;
-  /** The user of our client certificate, where we have sent one. */
+  /** The subject of our client certificate, where we have sent one. */
   readonly client: string | null;
 }
 

@@ -349,7 +349,7 @@ cases.jobs = [
   ],
   ['dead', job(began(1), died(1)), [{ ...jobRow, version: 3, state: 'dead', finished_at: at }]],
   [
-    'dead, and nobody wants to hear of it',
+    'dead, without a notification',
     job(began(1), died(1), { type: 'DeadLetterDropped', jobId }),
     [{ ...jobRow, version: 4, state: 'dead', finished_at: at, dropped: true }],
   ],

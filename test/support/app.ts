@@ -8,7 +8,7 @@ import { freePort } from './ports.ts';
 /** OpenMusic in the embedded shape, as users run it: a process of its own, on data of its own. */
 export interface RunningApp {
   readonly url: string;
-  /** The URL of the current process. */
+  /** The id of the current process. */
   pid(): number;
   /** Everything that it has logged so far. */
   log(): string;

@@ -54,7 +54,7 @@ export interface CacheLoad extends Load {
 export interface CachedMusic extends Stack {
   readonly redis: NativeRedis;
   readonly system: Distributed;
-  /** The projectors, in the order of the options. */
+  /** The API processes, in the order of the options. */
   readonly apis: readonly OpenMusicProcess[];
   readonly projectors: readonly OpenMusicProcess[];
   /** The proxies of the API processes. */

@@ -102,7 +102,7 @@ export interface Core {
   readonly placement: Placement;
   readonly admin: Database;
   readonly heard: Heard;
-  /** The generations that its projectors update. */
+  /** The consumers that its projectors run on. */
   readonly consumers: Consumers;
   /** The dependencies of rebuilds and projectors. */
   readonly rebuildOptions: RebuildOptions & GenerationProjectorsOptions;
@@ -398,7 +398,7 @@ export function chain(
 /** The record with another header than its checksum covers. */
 export const withCorruptHeader = (record: LogRecord): LogRecord => ({
   ...record,
-  headers: { ...record.headers, ce_actor: 'somebody else' },
+  headers: { ...record.headers, ce_actor: 'another actor' },
 });
 
 /** The record with another value than its checksum covers. */

@@ -57,7 +57,7 @@ type Replaceable = Awaited<ReturnType<typeof startReplaceable>>;
 
 interface Parts {
   readonly env: Settings;
-  /** The port of the API process. */
+  /** The URLs of the API processes. */
   readonly urls: readonly string[];
   readonly of: (role: Role) => Replaceable;
   readonly stop: () => Promise<void>;

@@ -14,7 +14,7 @@ const TOKENS = {
   refresh: { key: KEYS.REFRESH_TOKEN_KEY, age: 600 },
 };
 
-const nobody: AppDependencies['accounts'] = {
+const noAccounts: AppDependencies['accounts'] = {
   register: () => Promise.resolve({ id: 'user-1', replayed: false }),
   authenticate: () => Promise.resolve(undefined),
   exists: () => Promise.resolve(false),
@@ -104,7 +104,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
     metricsRegistry: new Registry(),
     catalogWrites: 'open',
     stored: { claim: () => Promise.resolve(), forget: () => Promise.resolve() },
-    accounts: nobody,
+    accounts: noAccounts,
     sessions: none,
     access: unchanged,
     files: noFiles,

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
-/** What other clients noticed while the test ran. */
+/** What other clients noticed during the work. */
 interface Noticed {
   /** Milliseconds of the slowest answer of `/livez`. */
   readonly worstMs: number;

@@ -19,17 +19,17 @@ export const KNOWN_PASSWORD = 'sesame-7f3a91c2';
 export const newUsername = () => `u${randomUUID().replaceAll('-', '')}`;
 
 export async function newPerson(base: string, username = newUsername()): Promise<Person> {
-  const anybody = createClient(base);
+  const anonymous = createClient(base);
   const password = KNOWN_PASSWORD;
-  const registered = await anybody.post('/users', { username, password, fullname: 'Somebody' });
+  const registered = await anonymous.post('/users', { username, password, fullname: 'Some Person' });
   const id = registered.body?.data?.userId;
   if (registered.status !== 201 || id === undefined) throw new Error(`not registered: ${registered.text}`);
-  return { id, username, password, ...(await logIn(anybody, username, password)) };
+  return { id, username, password, ...(await logIn(anonymous, username, password)) };
 }
 
-async function logIn(anybody: Client, username: string, password: string) {
-  const { text, body } = await anybody.post('/authentications', { username, password });
+async function logIn(anonymous: Client, username: string, password: string) {
+  const { text, body } = await anonymous.post('/authentications', { username, password });
   const { accessToken, refreshToken } = body?.data ?? {};
   if (accessToken === undefined || refreshToken === undefined) throw new Error(`not logged in: ${text}`);
-  return { accessToken, refreshToken, client: createClient(anybody.base, accessToken) };
+  return { accessToken, refreshToken, client: createClient(anonymous.base, accessToken) };
 }

@@ -111,7 +111,7 @@ export function refusalSightings(
   const said = meanings[code];
   if (said) return said;
   if ([409, 412, 503].includes(status)) return [];
-  throw new Error(`nobody knows what ${code} means here`);
+  throw new Error(`the code ${code} has no meaning here`);
 }
 
 export interface Listing<Item> {

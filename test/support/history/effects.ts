@@ -104,7 +104,7 @@ function checkOrigins({ operations }: History, records: readonly StoredRecord[])
   return records.flatMap((record): Violation[] => {
     const { ce_correlationid: origin = '' } = record.headers;
     if (record.offset === 0 || requests.has(origin)) return [];
-    const message = `${showPosition(record)} of ${record.key} names the request ${origin}, which nobody made`;
+    const message = `${showPosition(record)} of ${record.key} names the request ${origin}, which no client made`;
     return [{ rule: 'unrequested-record', message }];
   });
 }

@@ -124,7 +124,7 @@ const sameAs = ({ headers }: StoredRecord, event: AnyEvent): Forgery => ({
 });
 
 function forge(after: StoredRecord, { event, ...given }: Forgery): StoredRecord {
-  const about = { actor: 'anonymous', correlationId: 'nobody', causationId: newId(), bodyHash: '', commandId: newId() };
+  const about = { actor: 'anonymous', correlationId: 'unrequested', causationId: newId(), bodyHash: '', commandId: newId() };
   const time = new Date(0).toISOString();
   const envelope = { id: newId(), type: subjectOf(event.type), stream: after.key, time, ...about, ...given };
   return { ...after, ...toRecord(envelope, encodeEvent(event)) };

@@ -16,7 +16,7 @@ import type { World } from './world.ts';
 /** What answers show of playlists, and of the songs in them. */
 export function playlistSightings(wish: Wish, outcome: Answered, world: World): readonly Sighting[] {
   const { as, effect, path } = wish;
-  if (!as) throw new Error('nobody asked');
+  if (!as) throw new Error('no person asked');
   const stream = effect?.stream ?? /^\/playlists\/([^/]+)/.exec(path)?.[1] ?? '';
   if (outcome.kind === 'refused') return refused(stream, outcome, wish, as);
   if (effect) return madeOf(outcome);

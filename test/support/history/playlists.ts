@@ -10,10 +10,10 @@ const category = 'playlist';
 function next(random: Random, known: Known): Wish | undefined {
   const stream = someId(category, random, known);
   const songId = someId('song', random, known);
-  const somebody = random.pick(known.people);
-  if (!somebody) return undefined;
-  if (stream === undefined || songId === undefined || random.chance(0.08)) return create(somebody, nameOf(random));
-  const as = random.chance(0.6) ? (known.maker(stream) ?? somebody) : somebody;
+  const person = random.pick(known.people);
+  if (!person) return undefined;
+  if (stream === undefined || songId === undefined || random.chance(0.08)) return create(person, nameOf(random));
+  const as = random.chance(0.6) ? (known.maker(stream) ?? person) : person;
   const choice = random.next();
   if (choice < 0.1) return list(as);
   if (choice < 0.4) return read(stream, random.chance(0.5) ? 'songs' : 'activities', as);

@@ -28,7 +28,7 @@ export interface Script {
 export async function performScript(url: string): Promise<Script> {
   const agent = new Agent({ keepAlive: true });
   const [owner, former] = await register(url, 2);
-  if (!owner || !former) throw new Error('Nobody could be registered.');
+  if (!owner || !former) throw new Error('No user could be registered.');
   const operations: Operation[] = [];
 
   async function perform(wish: Wish): Promise<unknown> {
@@ -49,7 +49,7 @@ export async function performScript(url: string): Promise<Script> {
   const playlist = playlists.created(await perform(create(owner, 'Scripted'))) ?? '';
   await perform(addCollaborator(playlist, former.id, owner));
   for (const title of ['One', 'Two', 'Three']) {
-    const json = { title, year: 2000, genre: 'Indie', performer: 'Nobody else' };
+    const json = { title, year: 2000, genre: 'Indie', performer: 'Another band' };
     const made = await perform(write('song', ['POST', '/songs'], { event: { type: 'SongCreated', ...json } }, json));
     await perform(addSong({ stream: playlist }, songs.created(made) ?? '', title === 'Two' ? former : owner));
   }
@@ -57,7 +57,7 @@ export async function performScript(url: string): Promise<Script> {
   await perform(removeCollaborator(playlist, former.id, owner));
   const album = albums.created(await perform(write('album', ['POST', '/albums'], created, details))) ?? '';
   for (const person of [owner, former]) await perform(like(album, person));
-  await perform({ category: 'song', method: 'GET', path: '/songs?performer=Nobody%20else' });
+  await perform({ category: 'song', method: 'GET', path: '/songs?performer=Another%20band' });
   for (const wish of readsOf(playlist, owner, former)) await perform(wish);
   await perform(count(album));
   agent.destroy();
