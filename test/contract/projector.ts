@@ -12,7 +12,7 @@ import { openProjectorDatabase } from '../../src/projections/engine/generation-p
 import { rebuild } from '../../src/projections/generations/rebuild.ts';
 import { verifyLog } from '../../src/projections/generations/verify.ts';
 import { tableChecksums } from '../../src/projections/generations/checksums.ts';
-import { byHand, type ByHand, type ByHandOptions } from '../support/by-hand.ts';
+import { openManualProjector, type ManualProjector, type ManualProjectorOptions } from '../support/manual-projector.ts';
 import {
   chain,
   claim,
@@ -59,18 +59,18 @@ export function projectorSuite(source: LogSource): void {
 
   /** One core for all tests that leave it working, and the losers since the test began. */
   function common() {
-    const before = commonCore.heard.lost.length;
-    return { core: commonCore, lost: () => commonCore.heard.lost.slice(before) };
+    const before = commonCore.projectorReports.lost.length;
+    return { core: commonCore, lost: () => commonCore.projectorReports.lost.slice(before) };
   }
 
   /** What a projector reported, once there are so many reports: it reports after its commit, which is visible before. */
-  async function heard<T>(said: () => readonly T[], count: number): Promise<readonly T[]> {
+  async function reported<T>(reports: () => readonly T[], count: number): Promise<readonly T[]> {
     await until(
-      () => Promise.resolve(said().length >= count),
+      () => Promise.resolve(reports().length >= count),
       30_000,
-      () => `heard ${JSON.stringify(said())}`,
+      () => `reported ${JSON.stringify(reports())}`,
     );
-    return said();
+    return reports();
   }
 
   async function open(options: Partial<CoreOptions> = {}): Promise<Core> {
@@ -79,14 +79,18 @@ export function projectorSuite(source: LogSource): void {
     return core;
   }
 
-  async function openHand(core: Core, options: ByHandOptions = {}, generation?: Generation): Promise<ByHand> {
-    const hand = await byHand(core, generation ?? (await core.serving()), options);
+  async function openHand(
+    core: Core,
+    options: ManualProjectorOptions = {},
+    generation?: Generation,
+  ): Promise<ManualProjector> {
+    const hand = await openManualProjector(core, generation ?? (await core.serving()), options);
     closing.push(() => hand.close());
     return hand;
   }
 
   /** A core without a running projector, and a projector of it that the test steps. */
-  async function openWithHand(options: ByHandOptions = {}) {
+  async function openWithHand(options: ManualProjectorOptions = {}) {
     const core = await open({ feeding: false });
     return { core, hand: await openHand(core, options) };
   }
@@ -111,9 +115,9 @@ export function projectorSuite(source: LogSource): void {
     await until(
       async () => core.feeds?.health().stopped.length === 1 && (await checkpointOf(core, where)).stopped !== null,
       30_000,
-      () => `nothing stopped: ${JSON.stringify(core.feeds?.health())} ${JSON.stringify(core.heard.stopped)}`,
+      () => `nothing stopped: ${JSON.stringify(core.feeds?.health())} ${JSON.stringify(core.projectorReports.stopped)}`,
     );
-    expect(core.heard.stopped.at(-1)!.position).toMatchObject(where);
+    expect(core.projectorReports.stopped.at(-1)!.position).toMatchObject(where);
     expect(core.feeds!.health().stopped[0]!.partition).toBe(`${where.topic}/${where.partition}`);
     return (await checkpointOf(core, where)).stopped!;
   }
@@ -128,7 +132,7 @@ export function projectorSuite(source: LogSource): void {
       await core.append(core.catalog(0), first, second, afterSecond, afterFirst);
       await core.settled();
       expect(await acceptedOf(core, stream)).toEqual([[1, first.id], [2, afterFirst.id]]); // prettier-ignore
-      expect(await heard(lost, 2)).toHaveLength(2);
+      expect(await reported(lost, 2)).toHaveLength(2);
       expect(lost().every(({ alarm }) => !alarm)).toBe(true);
     });
 
@@ -148,7 +152,7 @@ export function projectorSuite(source: LogSource): void {
       await core.append(core.catalog(1), head, claim({ stream, prev: head.id, ...wrong }), next);
       await core.settled();
       expect(await acceptedOf(core, stream)).toEqual([[1, head.id], [2, next.id]]); // prettier-ignore
-      expect(await heard(lost, 1)).toHaveLength(1);
+      expect(await reported(lost, 1)).toHaveLength(1);
     });
 
     it('and a stream that begins after a gap loses', async () => {
@@ -157,7 +161,7 @@ export function projectorSuite(source: LogSource): void {
       await core.append(core.catalog(0), claim({ stream, version: 2, prev: '' }), claim({ stream, version: 0 }));
       await core.settled();
       expect(await acceptedOf(core, stream)).toEqual([]);
-      expect(await heard(lost, 2)).toHaveLength(2);
+      expect(await reported(lost, 2)).toHaveLength(2);
     });
 
     it('and its duplicates lose, in its own batch and in later ones', async () => {
@@ -170,7 +174,7 @@ export function projectorSuite(source: LogSource): void {
       await core.settled();
       expect(await acceptedOf(core, stream)).toEqual([[1, one!.id], [2, two!.id]]); // prettier-ignore
       expect((await albumsOf(core)).filter(({ id }) => id === stream)).toMatchObject([{ version: 2, name: 'b' }]);
-      expect(await heard(lost, 4)).toHaveLength(4);
+      expect(await reported(lost, 4)).toHaveLength(4);
     });
   });
 
@@ -189,7 +193,7 @@ export function projectorSuite(source: LogSource): void {
     const [one, two] = chain(stream, ['a', 'b']);
     await core.append(core.catalog(0), one!, make(core, stream), two!);
     await core.settled();
-    expect((await heard(lost, 1)).map(({ alarm }) => alarm)).toEqual([true]);
+    expect((await reported(lost, 1)).map(({ alarm }) => alarm)).toEqual([true]);
     expect(await acceptedOf(core, stream)).toEqual([[1, one!.id], [2, two!.id]]); // prettier-ignore
     expect(core.feeds!.health()).toMatchObject({ stopped: [] });
   });
@@ -426,7 +430,9 @@ export function projectorSuite(source: LogSource): void {
       await core.append(core.catalog(1), claim({ stream: other }));
       expect(await untilStopped(core, core.catalog(0))).toMatch(/^key and headers sum up to/);
       await core.settled([core.catalog(0)]);
-      expect(core.heard.stopped.map(({ position }) => position)).toEqual([{ ...core.catalog(0), offset: 2 }]);
+      expect(core.projectorReports.stopped.map(({ position }) => position)).toEqual([
+        { ...core.catalog(0), offset: 2 },
+      ]);
       expect((await acceptedOf(core, one!.key)).map(([version]) => version)).toEqual([1]);
       expect(await acceptedOf(core, other)).toHaveLength(1);
     });
@@ -442,7 +448,9 @@ export function projectorSuite(source: LogSource): void {
       await declareVoid(core.admin, { ...core.catalog(0), offset: 2 }, 'test');
       await core.settled();
       expect(core.feeds!.health().stopped).toEqual([]);
-      expect((await heard(() => core.heard.lost, 1)).map(({ reason }) => reason)).toContain('declared void');
+      expect((await reported(() => core.projectorReports.lost, 1)).map(({ reason }) => reason)).toContain(
+        'declared void',
+      );
       expect((await acceptedOf(core, known)).map(([version]) => version)).toEqual([1, 2]);
       expect(await api.changeAlbum(known, 'c')).toMatchObject({ version: 3 });
     });
@@ -484,7 +492,7 @@ export function projectorSuite(source: LogSource): void {
       expect(quarantine).toEqual([
         expect.objectContaining({ stream, version: 1, reason: expect.stringMatching(reason) }),
       ]);
-      expect(await heard(() => core.heard.quarantined, 1)).toHaveLength(1);
+      expect(await reported(() => core.projectorReports.quarantined, 1)).toHaveLength(1);
       expect(await acceptedOf(core, stream)).toEqual([[1, bad.id], [2, later.id]]); // prettier-ignore
       expect((await albumsOf(core)).map(({ id }) => id)).not.toContain(stream);
       expect((await albumsOf(core)).filter(({ id }) => goods.includes(id))).toHaveLength(5);

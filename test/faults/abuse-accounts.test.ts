@@ -3,8 +3,8 @@ import { NOISE_MS, unharmed } from '../support/abuse.ts';
 import { type RunningApp, startApp } from '../support/app.ts';
 import { createClient } from '../support/client.ts';
 import { flood } from '../support/login-flood.ts';
-import { heldBy, untilItHolds } from '../support/others.ts';
-import { paced } from '../support/pace.ts';
+import { resourceUseOf, untilResourcesAreFreed } from '../support/other-clients.ts';
+import { withMachineSpeed } from '../support/machine-speed.ts';
 import { newPerson, type Person } from '../support/people.ts';
 import { until } from '../support/servers/waiting.ts';
 
@@ -80,7 +80,7 @@ async function measure(goesOn: () => boolean): Promise<Measured> {
     times.sort((a, b) => a - b);
     return [name, times[Math.floor(times.length * 0.99)] ?? NaN] as const;
   };
-  const { result, paceMs } = await paced(() => Promise.all(Object.entries(acts).map(round)));
+  const { result, paceMs } = await withMachineSpeed(() => Promise.all(Object.entries(acts).map(round)));
   return { p99: Object.fromEntries(result), paceMs, errors };
 }
 
@@ -103,10 +103,10 @@ function expectUnharmed({ before, during }: { before: Measured; during: Measured
 
 /** Runs the abuse while other clients work; afterwards the process must use no more memory than before. */
 async function abuseAndSettle<T>(abuse: () => Promise<T>): Promise<T> {
-  const before = await heldBy(app);
+  const before = await resourceUseOf(app);
   const outcome = await whileOthersWork(abuse);
   expectUnharmed(outcome);
-  await untilItHolds(before, app, MINUTE_MS + 30_000); // idle connections are kept for 75 s
+  await untilResourcesAreFreed(before, app, MINUTE_MS + 30_000); // idle connections are kept for 75 s
   return outcome.result;
 }
 

@@ -5,9 +5,9 @@ import { type Paced, unharmed } from '../support/abuse.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { png } from '../support/images.ts';
 import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
-import { allJobs, begin, beginAll, jobOf, newPlaylist, untilOver } from '../support/jobs-told.ts';
+import { allJobs, begin, beginAll, jobOf, newPlaylist, untilOver } from '../support/jobs-client.ts';
 import { eventually } from '../support/observed.ts';
-import { paced } from '../support/pace.ts';
+import { withMachineSpeed } from '../support/machine-speed.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
 const TIME_MS = 300_000;
@@ -40,7 +40,7 @@ afterAll(() => app.stop(), TIME_MS);
  */
 async function usualOf(count: number, act: () => Promise<unknown>): Promise<Paced> {
   const times: number[] = [];
-  const { paceMs } = await paced(async () => {
+  const { paceMs } = await withMachineSpeed(async () => {
     for (let n = 0; n < count; n++) {
       const began = performance.now();
       await act();

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { NOISE_MS } from '../support/abuse.ts';
 import type { Client } from '../support/client.ts';
 import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
-import { begin, newPlaylist, untilOver } from '../support/jobs-told.ts';
+import { begin, newPlaylist, untilOver } from '../support/jobs-client.ts';
 import { noticedDuring } from '../support/loop-probe.ts';
 import { eventually } from '../support/observed.ts';
 import { newPerson } from '../support/people.ts';

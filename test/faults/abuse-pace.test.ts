@@ -5,10 +5,16 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { unharmed } from '../support/abuse.ts';
 import { type AnswerBody, createClient } from '../support/client.ts';
-import { type JobsApp, mustDo, startJobsApp } from '../support/jobs-faults.ts';
-import { begin, untilJob, untilOver } from '../support/jobs-told.ts';
+import { type JobsApp, runOrThrow, startJobsApp } from '../support/jobs-faults.ts';
+import { begin, untilJob, untilOver } from '../support/jobs-client.ts';
 import { eventually } from '../support/observed.ts';
-import { getAlone, heldBy, othersWhile, type Seen, untilItHolds } from '../support/others.ts';
+import {
+  getOnOwnConnection,
+  resourceUseOf,
+  otherClientsDuring,
+  type ClientResults,
+  untilResourcesAreFreed,
+} from '../support/other-clients.ts';
 import { newPerson } from '../support/people.ts';
 import { dial } from '../support/raw-http.ts';
 
@@ -21,7 +27,7 @@ const READS_AT_ONCE = 10;
 
 let app: JobsApp;
 let database: pg.Client;
-let quiet: Seen;
+let quiet: ClientResults;
 beforeAll(async () => {
   app = await startJobsApp({ env: { JOB_ATTEMPTS: '1' } });
   database = new pg.Client(app.connection);
@@ -36,8 +42,8 @@ beforeAll(async () => {
     [SONGS, TITLE],
   );
   await database.query('VACUUM ANALYZE songs');
-  await several(10, () => getAlone(`${app.url}/songs`)); // opens every connection
-  for (let round = 0; round < 2; round++) quiet = await othersWhile(app.url, delay(3_000));
+  await several(10, () => getOnOwnConnection(`${app.url}/songs`)); // opens every connection
+  for (let round = 0; round < 2; round++) quiet = await otherClientsDuring(app.url, delay(3_000));
 }, WITHIN_MS);
 afterAll(async () => {
   await database.end();
@@ -46,11 +52,11 @@ afterAll(async () => {
 
 /** Other clients must not notice the abuse, and the process must use no more memory afterwards. */
 async function unnoticed(abuse: () => Promise<unknown>): Promise<void> {
-  const before = await heldBy(app.process());
-  const { p99Ms, paceMs, errors } = await othersWhile(app.url, abuse());
+  const before = await resourceUseOf(app.process());
+  const { p99Ms, paceMs, errors } = await otherClientsDuring(app.url, abuse());
   expect(errors).toEqual([]);
   expect(p99Ms).toBeLessThan(unharmed({ ms: quiet.p99Ms, paceMs: quiet.paceMs }, paceMs));
-  await untilItHolds(before, app.process(), 60_000);
+  await untilResourcesAreFreed(before, app.process(), 60_000);
 }
 
 const GET_ALL = 'GET /songs HTTP/1.1\r\nHost: x\r\n\r\n';
@@ -114,9 +120,9 @@ describe('normal load', () => {
   it(
     'of thirty full lists at once gives each client the whole list, or says when to retry',
     async () => {
-      let answers: Awaited<ReturnType<typeof getAlone>>[] = [];
+      let answers: Awaited<ReturnType<typeof getOnOwnConnection>>[] = [];
       await unnoticed(async () => {
-        answers = await several(30, () => getAlone(`${app.url}/songs`));
+        answers = await several(30, () => getOnOwnConnection(`${app.url}/songs`));
       });
       const whole = answers.filter(({ status }) => status === 200);
       expect(whole.length).toBeGreaterThanOrEqual(8);
@@ -131,7 +137,7 @@ describe('normal load', () => {
     'of forty searches that scan every song is answered',
     async () => {
       await unnoticed(async () => {
-        const answers = await several(40, () => getAlone(`${app.url}/songs?title=xq&performer=zz`));
+        const answers = await several(40, () => getOnOwnConnection(`${app.url}/songs?title=xq&performer=zz`));
         expect(new Set(answers.map(({ text }) => text))).toEqual(new Set(['{"status":"success","data":{"songs":[]}}']));
       });
     },
@@ -192,7 +198,7 @@ describe('normal load', () => {
   /** Makes all connections for reads wait for a locked table, until another read has waited in vain for one. */
   async function withoutConnections(): Promise<void> {
     await database.query('BEGIN; LOCK TABLE like_counts');
-    const count = (n: number) => getAlone(`${app.url}/albums/album-${n}/likes`);
+    const count = (n: number) => getOnOwnConnection(`${app.url}/albums/album-${n}/likes`);
     const held = Promise.all(Array.from({ length: READS_AT_ONCE }, (_, n) => count(n)));
     await eventually('all connections wait', async () => {
       const { rows } = await database.query<{ waiting: number }>(
@@ -326,9 +332,9 @@ describe('a client that sends slowly', () => {
   it(
     'uses little memory: sixty batches of 5 MiB that do not end',
     async () => {
-      const { memory } = await heldBy(app.process());
+      const { memory } = await resourceUseOf(app.process());
       const { username, password } = await newPerson(app.url);
-      await mustDo(['accounts', 'grant-admin', username], app.env);
+      await runOrThrow(['accounts', 'grant-admin', username], app.env);
       const { body: login } = await createClient(app.url).post('/authentications', { username, password });
       const token = login?.data?.accessToken ?? '';
       const body = `{"items":["${'x'.repeat(3_000_000)}`;
@@ -336,7 +342,7 @@ describe('a client that sends slowly', () => {
       await unnoticed(async () => {
         const sockets = await several(60, () => silent(`${head}Content-Length: 5242880\r\n\r\n${body}`));
         await delay(5_000);
-        expect((await heldBy(app.process())).memory - memory).toBeLessThan(60_000_000);
+        expect((await resourceUseOf(app.process())).memory - memory).toBeLessThan(60_000_000);
         for (const socket of sockets) socket.destroy();
       });
     },

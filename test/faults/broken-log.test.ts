@@ -5,8 +5,8 @@ import { claim } from '../support/core.ts';
 import { describeDistributed, type Distributed, seedOfRun, startDistributed } from '../support/distributed.ts';
 import { createRandom, type Random } from '../support/history/random.ts';
 import { entryOf, eventually, linesOf } from '../support/observed.ts';
-import { openOutsider, type Outsider } from '../support/outsider.ts';
-import { stopsLoudly, takesChanges } from '../support/stopped.ts';
+import { openStrangerClient, type StrangerClient } from '../support/stranger-client.ts';
+import { expectStopped, expectChangesAccepted } from '../support/stopped-partition.ts';
 import { albumIn, catalog, streamIn } from '../support/streams.ts';
 
 const seed = seedOfRun();
@@ -17,13 +17,13 @@ const [FLIPPED, DELETED, REFILLED, EMPTY] = [0, 1, 2, 3];
 
 describeDistributed('a projector', () => {
   let system: Distributed;
-  let outsider: Outsider;
+  let outsider: StrangerClient;
   /** One album in each partition. */
   const albums: string[] = [];
 
   beforeAll(async () => {
     system = await startDistributed({ env: { PARTITIONS: '4' } });
-    outsider = await openOutsider(system.env.KAFKA_BROKERS!.split(','));
+    outsider = await openStrangerClient(system.env.KAFKA_BROKERS!.split(','));
     const client = createClient(system.apis[0]!.url);
     for (const partition of [FLIPPED, DELETED, REFILLED, EMPTY]) albums.push(await albumIn(system, client, partition));
   }, LONG_MS);
@@ -35,8 +35,8 @@ describeDistributed('a projector', () => {
   const strangers = (count: number, partition: number) =>
     Array.from({ length: count }, () => claim({ stream: streamIn(system, partition) }));
   const stops = (partition: number, reason: RegExp) =>
-    stopsLoudly(system, catalog(system, partition), albums[partition]!, reason);
-  const goesOnAt = (partition: number) => takesChanges(system, albums[partition]!);
+    expectStopped(system, catalog(system, partition), albums[partition]!, reason);
+  const goesOnAt = (partition: number) => expectChangesAccepted(system, albums[partition]!);
 
   it(
     `stops at a flipped bit in a header, and resumes when that record is declared void (SEED=${seed})`,

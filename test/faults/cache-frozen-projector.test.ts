@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type CachedMusic, startCachedMusic } from '../support/cached-music.ts';
 import { changeListHalfway } from '../support/changing-list.ts';
 import { describeDistributed } from '../support/distributed.ts';
-import type { Wish } from '../support/history/index.ts';
+import type { PlannedRequest } from '../support/history/index.ts';
 import { create } from '../support/history/playlists.ts';
 import { eventually } from '../support/observed.ts';
 import { newPerson } from '../support/people.ts';
@@ -25,7 +25,7 @@ describeWithNativeRedis('two projectors without a replacement, frozen for longer
     afterAll(() => music.stop());
 
     /** Creates playlists until the projector freezes: their marks block no other write, as those of a rename would. */
-    async function stopWithin(projector: OpenMusicProcess, write: (wish: Wish) => void): Promise<void> {
+    async function stopWithin(projector: OpenMusicProcess, write: (request: PlannedRequest) => void): Promise<void> {
       const { id, username, accessToken } = await newPerson(music.apis[0]!.url);
       projector.arm();
       await eventually('it stands still', async () => {

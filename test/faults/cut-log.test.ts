@@ -11,7 +11,7 @@ import {
   type NativeKafka,
   startNativeKafka,
 } from '../support/servers/index.ts';
-import { stopsLoudly, takesChanges } from '../support/stopped.ts';
+import { expectStopped, expectChangesAccepted } from '../support/stopped-partition.ts';
 import { albumIn, catalog } from '../support/streams.ts';
 
 const CHANGES = 10;
@@ -60,8 +60,8 @@ describeWithNativeKafka('a broker that comes back', () =>
       'stops the projector there; other partitions continue',
       async () => {
         await comeBackWithout(SHORTER);
-        await stopsLoudly(system, catalog(system, SHORTER), albums[SHORTER]!, NOTICED);
-        await takesChanges(system, albums[WHOLE]!);
+        await expectStopped(system, catalog(system, SHORTER), albums[SHORTER]!, NOTICED);
+        await expectChangesAccepted(system, albums[WHOLE]!);
         expect((await client.get(`/albums/${albums[SHORTER]!}`)).body?.data?.album?.year).toBe(CHANGES - 1);
       },
       LONG_MS,
@@ -75,10 +75,10 @@ describeWithNativeKafka('a broker that comes back', () =>
           while (writing) await client.post('/albums', { name: 'in its place', year: n }).catch(() => undefined);
         });
         await comeBackWithout(OVERWRITTEN);
-        await stopsLoudly(system, catalog(system, OVERWRITTEN), albums[OVERWRITTEN]!, NOTICED);
+        await expectStopped(system, catalog(system, OVERWRITTEN), albums[OVERWRITTEN]!, NOTICED);
         writing = false;
         await Promise.all(writers);
-        await takesChanges(system, albums[WHOLE]!);
+        await expectChangesAccepted(system, albums[WHOLE]!);
       },
       LONG_MS,
     );

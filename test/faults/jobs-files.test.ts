@@ -3,9 +3,9 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { Files } from '../../src/providers/files/files.ts';
 import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
-import { type BadStore, startBadStore, type StoreConduct } from '../support/jobs-store.ts';
-import { begin, beginAll, breakerOf, codesOf, jobOf, mailsTo, newPlaylist, untilJob, untilOver } from '../support/jobs-told.ts'; // prettier-ignore
-import { namesOf, open } from '../support/kept-files.ts';
+import { type FaultyStore, startFaultyStore, type StoreConduct } from '../support/jobs-store.ts';
+import { begin, beginAll, breakerOf, codesOf, jobOf, mailsTo, newPlaylist, untilJob, untilOver } from '../support/jobs-client.ts'; // prettier-ignore
+import { namesOf, open } from '../support/stored-files.ts';
 import { eventually } from '../support/observed.ts';
 import { describeWithMinio, type Minio } from '../support/servers/minio.ts';
 import { describeWithSmallDisk, type SmallDisk } from '../support/small-disk.ts';
@@ -75,13 +75,13 @@ async function mustAllBeDone(app: JobsApp, jobs: ReadonlyMap<string, string>): P
 
 describeWithMinio('an S3 server with faults', (start) => {
   let minio: Minio;
-  let store: BadStore;
+  let store: FaultyStore;
   let app: JobsApp;
   let files: Files;
   let playlist: string;
   beforeAll(async () => {
     minio = await start();
-    store = await startBadStore(minio.settings.S3_ENDPOINT);
+    store = await startFaultyStore(minio.settings.S3_ENDPOINT);
     const s3 = { ...minio.settings, FILES_PROVIDER: 's3', S3_ANSWER_SECONDS: '2' };
     app = await startJobsApp({ env: { ...settings(), ...s3, S3_ENDPOINT: store.url } });
     files = await open({ ...s3, NAMESPACE: 'openmusic' });

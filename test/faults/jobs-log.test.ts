@@ -4,8 +4,8 @@ import { createPlacement } from '../../src/events/placement.ts';
 import type { StoredRecord } from '../../src/events/record.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { openKafkaLog } from '../../src/log/kafka.ts';
-import { type JobsApp, mustDo, startJobsApp } from '../support/jobs-faults.ts';
-import { begin, beginAll, codesOf, jobsOf, mailsTo, newPlaylist, untilOver } from '../support/jobs-told.ts';
+import { type JobsApp, runOrThrow, startJobsApp } from '../support/jobs-faults.ts';
+import { begin, beginAll, codesOf, jobsOf, mailsTo, newPlaylist, untilOver } from '../support/jobs-client.ts';
 import { cloneDatabase } from '../support/servers/database.ts';
 import { describeWithKafka } from '../support/servers/index.ts';
 import { startSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts';
@@ -94,7 +94,7 @@ describeWithKafka('jobs in the log', ({ brokers }) => {
       const ids = [await exportTo(exported), ...(await sendTo(mailed))];
       const jobs = await untilOver(app.admin, ids, WITHIN_MS);
       const before = smtp.mails.length;
-      expect(await mustDo(['projections', 'rebuild'], app.env)).toContain('equals the live build');
+      expect(await runOrThrow(['projections', 'rebuild'], app.env)).toContain('equals the live build');
       expect(await app.process().end('SIGTERM')).toBe(0);
       const dropped = await dropQueues();
       await app.replace();
@@ -140,7 +140,7 @@ describeWithKafka('jobs in the log', ({ brokers }) => {
         expect(await app.process().end('SIGTERM')).toBe(0);
         const restored = { PGDATABASE: backup.connection.database };
         // A restored database has another identity: only a claim makes it the owner of the log.
-        await mustDo(['log', 'adopt', '--claim'], { ...app.env, ...restored });
+        await runOrThrow(['log', 'adopt', '--claim'], { ...app.env, ...restored });
         await app.replace(restored);
         const jobs = await untilOver(app.admin, waiting, WITHIN_MS);
         expect(jobs.map((job) => [job.state, codesOf(job)])).toEqual(waiting.map(() => ['dead', ['PAYLOAD_LOST']]));

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
-import { begin, beginAll, untilJob, untilOver } from '../support/jobs-told.ts';
+import { begin, beginAll, untilJob, untilOver } from '../support/jobs-client.ts';
 import { eventually } from '../support/observed.ts';
 import { crashPostgres, serving } from '../support/postgres-crash.ts';
 import { type NativePostgres, startNativePostgres } from '../support/servers/index.ts';

@@ -11,7 +11,17 @@ import {
 } from '../support/distributed.ts';
 import { newAdmin, SHORT_TIMES } from '../support/jobs-faults.ts';
 import { overlapsOf, type Receiver, startReceiver } from '../support/jobs-receiver.ts';
-import { begin, beginAll, codesOf, jobOf, jobsOf, isOver, mailsTo, untilJob, untilOver } from '../support/jobs-told.ts';
+import {
+  begin,
+  beginAll,
+  codesOf,
+  jobOf,
+  jobsOf,
+  isOver,
+  mailsTo,
+  untilJob,
+  untilOver,
+} from '../support/jobs-client.ts';
 import { eventually, metricOf } from '../support/observed.ts';
 import type { OpenMusicProcess } from '../support/processes.ts';
 

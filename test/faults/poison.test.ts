@@ -5,7 +5,7 @@ import { type Client, createClient } from '../support/client.ts';
 import { chain, claim, withCorruptValue } from '../support/core.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
 import { entryOf, ERROR, eventually, linesOf, metricOf } from '../support/observed.ts';
-import { openOutsider, type Outsider } from '../support/outsider.ts';
+import { openStrangerClient, type StrangerClient } from '../support/stranger-client.ts';
 import { catalog, streamIn } from '../support/streams.ts';
 import { READ_VERSION } from '../../src/projections/projections.ts';
 
@@ -13,13 +13,13 @@ const change = { name: 'changed', year: 2001 };
 
 describeDistributed('a winning record of another program that cannot be applied', () => {
   let system: Distributed;
-  let outsider: Outsider;
+  let outsider: StrangerClient;
   let client: Client;
   let quarantined = 0;
 
   beforeAll(async () => {
     system = await startDistributed();
-    outsider = await openOutsider(system.env.KAFKA_BROKERS!.split(','));
+    outsider = await openStrangerClient(system.env.KAFKA_BROKERS!.split(','));
     client = createClient(system.apis[0]!.url);
   });
   afterAll(async () => {

@@ -4,7 +4,7 @@ import type { RecoveryFaultPoint } from '../../src/faults.ts';
 import { readIdentity } from '../../src/log/identity.ts';
 import { readRecovery, refuseUnfinished, type Way } from '../../src/recovery/note.ts';
 import { claim, embeddedSource, kafkaSource, type LogSource, openCore } from '../support/core.ts';
-import { eventsOf, fallBehind, modelsOf } from '../support/fallen-behind.ts';
+import { eventsOf, truncateLog, modelsOf } from '../support/truncated-log.ts';
 import { askEveryJudge } from '../support/judges.ts';
 import type { Settings } from '../support/distributed.ts';
 import { KEYS } from '../support/keys.ts';
@@ -67,7 +67,7 @@ function comesToTheSame(
     async (way, point) => {
       const core = await openCore({ connection: database.connection, source, owned: env.KAFKA_BROKERS !== undefined });
       try {
-        await fallBehind(core, await core.openApi({ limits: { verdictWaitMs: 30_000 } }));
+        await truncateLog(core, await core.openApi({ limits: { verdictWaitMs: 30_000 } }));
         const before = await modelsOf(core);
         const theirs = core.streamIn(1);
         if (way === 'anew') await core.append(core.catalog(0), claim({ stream: core.streamIn(0) }));

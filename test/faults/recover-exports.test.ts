@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
-import { beginAll, jobsOf, newPlaylist, untilOver } from '../support/jobs-told.ts';
+import { beginAll, jobsOf, newPlaylist, untilOver } from '../support/jobs-client.ts';
 import { openmusic } from '../support/processes.ts';
 import { describeWithNativeKafka, type NativeKafka, startNativeKafka } from '../support/servers/index.ts';
 import { startSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts';

@@ -5,7 +5,7 @@ import { commandIdOf, newId, idFromCommand } from '../../src/events/ids.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { startGenerationProjector } from '../../src/projections/engine/generation-projector.ts';
 import { createBuild, holdGeneration, type Generation } from '../../src/projections/generations/generations.ts';
-import { byHand } from '../support/by-hand.ts';
+import { openManualProjector } from '../support/manual-projector.ts';
 import { type Api, claim, type Core, openCore, originOf } from '../support/core.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 import { recordsOf } from '../support/records.ts';
@@ -64,7 +64,7 @@ describe('commands on one stream', () => {
     expect(accepted.map(({ version }) => version)).toEqual(numbers(41));
     const answered = new Map(outcomes.map(({ version, recordId }) => [version, recordId]));
     for (const { version, record_id } of accepted.slice(1)) expect(answered.get(version)).toBe(record_id);
-    expect(core.heard.lost.every(({ alarm }) => !alarm)).toBe(true);
+    expect(core.projectorReports.lost.every(({ alarm }) => !alarm)).toBe(true);
   });
 
   it('queue in one process, so that they lose no race to each other', async () => {
@@ -72,7 +72,7 @@ describe('commands on one stream', () => {
     const api = await core.openApi();
     const { id } = await api.createAlbum();
     await Promise.all(numbers(50).map((n) => api.changeAlbum(id, `${n}`)));
-    expect(core.heard.lost).toEqual([]);
+    expect(core.projectorReports.lost).toEqual([]);
     expect(await acceptedOf(core, id)).toHaveLength(51);
   });
 
@@ -316,7 +316,7 @@ describe('the verdict', () => {
     await api.createAlbum('without readers of the other one');
     const reader = await readerOf(core, other);
     await expect(hasty.createAlbum('with a reader')).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
-    const hand = await byHand(core, other);
+    const hand = await openManualProjector(core, other);
     closing.push(() => hand.close());
     const before = await core.log.ends(core.placement.all);
     const waiting = api.createAlbum('until it is there');

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import type { Files } from '../../src/providers/files/files.ts';
-import { dyingPut } from '../support/dying.ts';
-import { keptHashOf, namesOf, open, removeAll, useScratch } from '../support/kept-files.ts';
+import { killDuringPut } from '../support/killed-put.ts';
+import { keptHashOf, namesOf, open, removeAll, useScratch } from '../support/stored-files.ts';
 import { namespace } from '../support/servers/index.ts';
 import { describeWithSmallDisk, type SmallDisk } from '../support/small-disk.ts';
 
@@ -47,7 +47,7 @@ describeWithSmallDisk('a file that is stored on another disk than it was made on
 
   it('leaves only a partial file that blocks nothing when the moving process is killed in the middle', async () => {
     const { file, hash } = await made(20 * MEGABYTE);
-    await dyingPut(settings, [NAME, 'half-read', file]);
+    await killDuringPut(settings, [NAME, 'half-read', file]);
     const left = [expect.stringMatching(/^results\/a\.zip\.[\da-f]+\.part$/)];
     expect([await namesOf(files), existsSync(file)]).toEqual([left, true]);
     await files.putFile(NAME, file, 'application/zip');

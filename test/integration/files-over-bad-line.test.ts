@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { dyingPut } from '../support/dying.ts';
-import { keptHashOf, namesOf, open, removeAll, type Settings, useScratch } from '../support/kept-files.ts';
+import { killDuringPut } from '../support/killed-put.ts';
+import { keptHashOf, namesOf, open, removeAll, type Settings, useScratch } from '../support/stored-files.ts';
 import { type Link, startProxy } from '../support/proxy.ts';
 import { namespace } from '../support/servers/index.ts';
 import { describeWithS3, type S3Server } from '../support/servers/minio.ts';
@@ -24,10 +24,10 @@ describeWithS3('a large upload to S3', (start) => {
     const own = { ...settings(), NAMESPACE: namespace() };
     const files = await open(own);
     const [first, second] = [await made(LARGE), await made(LARGE)];
-    await dyingPut(own, ['results/a.zip', 'half-read', first.file]);
+    await killDuringPut(own, ['results/a.zip', 'half-read', first.file]);
     expect([await namesOf(files), await files.open('results/a.zip')]).toEqual([[], undefined]);
     await files.putFile('results/a.zip', first.file, 'application/zip');
-    await dyingPut(own, ['results/a.zip', 'half-read', second.file]);
+    await killDuringPut(own, ['results/a.zip', 'half-read', second.file]);
     expect(await keptHashOf(files, 'results/a.zip')).toBe(first.hash);
     await removeAll(files);
     await files.stop();

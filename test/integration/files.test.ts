@@ -6,8 +6,8 @@ import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ByteRange, FileLink, Files } from '../../src/providers/files/files.ts';
-import { dyingPut } from '../support/dying.ts';
-import { keptHashOf, listOf, namesOf, open, removeAll, type Settings, useScratch } from '../support/kept-files.ts';
+import { killDuringPut } from '../support/killed-put.ts';
+import { keptHashOf, listOf, namesOf, open, removeAll, type Settings, useScratch } from '../support/stored-files.ts';
 import { eventually } from '../support/observed.ts';
 import { namespace } from '../support/servers/index.ts';
 import { describeWithMinio, describeWithS3, type Minio, type S3Server } from '../support/servers/minio.ts';
@@ -232,7 +232,7 @@ describe('files on disk', () => {
     ['after-rename', ['covers/a.png'], 100_000],
   ])('killed with SIGKILL when it is %s leaves only listed files, which block nothing', async (point, names, size) => {
     const { directory, settings, files } = await openOwn();
-    await dyingPut(settings, ['covers/a.png', point]);
+    await killDuringPut(settings, ['covers/a.png', point]);
     expect(await namesOf(files)).toEqual(names);
     const file = await files.open('covers/a.png');
     expect(file?.size).toBe(size);
@@ -249,7 +249,7 @@ describe('files on disk', () => {
   ])('killed with SIGKILL when it moves a file, %s, has the whole file or none', async (point, names) => {
     const { settings, files } = await openOwn();
     const { file, hash } = await made(MEGABYTE);
-    await dyingPut(settings, ['results/a.zip', point, file]);
+    await killDuringPut(settings, ['results/a.zip', point, file]);
     expect([await namesOf(files), existsSync(file)]).toEqual([names, names.length === 0]);
     if (names.length > 0) expect(await keptHashOf(files, 'results/a.zip')).toBe(hash);
   });

@@ -7,7 +7,7 @@ import { startGenerationProjectors } from '../../src/projections/engine/generati
 import { createBuild, type Generation, listGenerations } from '../../src/projections/generations/generations.ts';
 import { projections, READ_VERSION } from '../../src/projections/projections.ts';
 import { rebuild, type RebuildOptions } from '../../src/projections/generations/rebuild.ts';
-import { byHand } from '../support/by-hand.ts';
+import { openManualProjector } from '../support/manual-projector.ts';
 import {
   type Api,
   chain,
@@ -20,7 +20,7 @@ import {
   originOf,
   withCorruptHeader,
 } from '../support/core.ts';
-import { newJobId, told } from '../support/jobs.ts';
+import { newJobId, jobEvents } from '../support/jobs.ts';
 import { eventually } from '../support/observed.ts';
 import { createDatabase, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
@@ -333,7 +333,7 @@ describe('rebuild == live', () => {
       const build = await core.admin.use((client) =>
         createBuild(client, { ...core.rebuildOptions, version: 100 + round }),
       );
-      const hand = await byHand(core, build, { random });
+      const hand = await openManualProjector(core, build, { random });
       for (let joins = Math.floor(random() * 3); joins > 0; joins--) {
         for (let steps = Math.floor(random() * 10); steps > 0; steps--)
           await hand.step(shuffled(core.placement.all, random));
@@ -406,7 +406,7 @@ async function writeHistory(core: Core, random: () => number): Promise<void> {
 
 /** Histories of jobs of random length, with duplicates and losers. */
 async function writeJobs(core: Core, random: () => number): Promise<void> {
-  const { requested, started, progressed, failed, died, retried, completed } = told;
+  const { requested, started, progressed, failed, died, retried, completed } = jobEvents;
   const life = [requested(), started(1), failed(1, 1), started(2, 1), progressed(2), died(2), retried(2), started(3)];
   for (let n = 0; n < 40; n++) {
     const stream = newJobId();
@@ -416,7 +416,7 @@ async function writeJobs(core: Core, random: () => number): Promise<void> {
       records.push(claim({ stream, version: index + 1, prev, event }));
     }
     const some = records.slice(0, 1 + Math.floor(random() * records.length));
-    const loser = claim({ stream, version: 2, prev: records[0]!.id, event: told.cancelled() });
+    const loser = claim({ stream, version: 2, prev: records[0]!.id, event: jobEvents.cancelled() });
     const mixed = n % 3 === 0 ? [...some.slice(0, 2), loser, ...some] : some;
     await core.append(core.placement.place(stream), ...mixed);
   }

@@ -91,7 +91,7 @@ const holdsGenerated = (source: LogSource) => {
   });
 
   it('is accepted completely by the projector: no loser, no quarantine, no stop', async () => {
-    const { lost, quarantined, stopped } = core.heard;
+    const { lost, quarantined, stopped } = core.projectorReports;
     expect({ lost, quarantined, stopped }).toEqual({ lost: [], quarantined: [], stopped: [] });
     expect(await core.rows('stream_events')).toHaveLength(EVENTS + core.placement.all.length);
   });

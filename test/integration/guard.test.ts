@@ -125,7 +125,7 @@ describe('after a crash of Postgres', () => {
       expect((await findAlbum(reader.reads, id))?.version).toBeGreaterThanOrEqual(version);
     }
     await core.settled();
-    expect(core.heard.stopped).toEqual([]);
+    expect(core.projectorReports.stopped).toEqual([]);
     const versions = (await core.rows<{ version: number }>('albums')).map(({ version }) => version);
     expect(Math.max(...versions)).toBe(2);
   });

@@ -66,7 +66,7 @@ const outcomeOf = ({ attempts: [first] }: Operation): Outcome['kind'] | undefine
 const ok = (body: unknown): Outcome => ({ kind: 'ok', status: 200, replayed: false, body });
 const unknown: Outcome = { kind: 'unknown', why: 'the client gave up' };
 const changed = (name: string): AnyEvent => ({ type: 'AlbumChanged', albumId: 'album-1', name, year: 2000 });
-const isList = ({ wish }: Operation) => wish.path.startsWith('/songs?');
+const isList = ({ request }: Operation) => request.path.startsWith('/songs?');
 
 it('the checker finds no violation in an honest history', async () => {
   expect(await checkServed(history, { env, urls: [app.url] })).toEqual([]);
@@ -99,7 +99,7 @@ describe('a fault planted in writes is found by its name:', () => {
 
   it('a refusal told as a success', () => {
     const isRefused = (operation: Operation) =>
-      operation.wish.effect !== undefined && outcomeOf(operation) === 'refused' && operation.attempts.length === 1;
+      operation.request.effect !== undefined && outcomeOf(operation) === 'refused' && operation.attempts.length === 1;
     expect(found(plant.answered(plant.some(isRefused), ok({})))).toEqual(['lost-write']);
   });
 
@@ -129,16 +129,20 @@ describe('a fault planted in writes is found by its name:', () => {
 
   it('a record without a request', () => {
     const last = plant.living.at(-1)!;
-    const log = plant.forged(last, { event: changed('without a request'), version: versionIn(last) + 1, prev: idIn(last) });
+    const log = plant.forged(last, {
+      event: changed('without a request'),
+      version: versionIn(last) + 1,
+      prev: idIn(last),
+    });
     expect(found(history, log)).toContain('unrequested-record');
   });
 
   it('a record that differs from its request', () => {
     const written = plant.maker(plant.living.at(-1)!);
-    const effect = { ...written.wish.effect, event: { type: 'AlbumChanged', name: 'another' } } as const;
-    expect(found(plant.replacing(written, { wish: { ...written.wish, effect } }))).toEqual(['wrong-record']);
-    const follows = { ...written.wish, effect: { ...written.wish.effect!, follows: 99 } };
-    expect(found(plant.replacing(written, { wish: follows }))).toEqual(['wrong-record']);
+    const effect = { ...written.request.effect, event: { type: 'AlbumChanged', name: 'another' } } as const;
+    expect(found(plant.replacing(written, { request: { ...written.request, effect } }))).toEqual(['wrong-record']);
+    const follows = { ...written.request, effect: { ...written.request.effect!, follows: 99 } };
+    expect(found(plant.replacing(written, { request: follows }))).toEqual(['wrong-record']);
   });
 
   it('a missing offset', () => {
@@ -179,7 +183,7 @@ describe('a fault planted in reads is found by its name:', () => {
     const [before, last] = [plant.living.at(-2)!, plant.living.at(-1)!];
     const { operations } = plant.answered(plant.maker(last), unknown);
     const tells = ({ attempts }: Operation) => attempts.some(({ outcome }) => 'etag' in outcome && outcome.etag);
-    const others = operations.filter((each) => each.wish.method !== 'GET' && !tells(each)); // a 412 shows the version too
+    const others = operations.filter((each) => each.request.method !== 'GET' && !tells(each)); // a 412 shows the version too
     const [newer, older] = [plant.readOf(last, 1), plant.readOf(before, 2)];
     expect(check({ ...history, operations: [...others, older] })).toEqual([]);
     expect(found({ ...history, operations: [...others, newer, older] })).toEqual(['stale-read']);
@@ -205,14 +209,14 @@ describe('a fault planted in reads is found by its name:', () => {
   });
 
   it('another value than the version has', () => {
-    const isAlbum = ({ wish }: Operation) => wish.method === 'GET' && /^\/albums\/[^/]+$/.test(wish.path);
+    const isAlbum = ({ request }: Operation) => request.method === 'GET' && /^\/albums\/[^/]+$/.test(request.path);
     const read = plant.some((operation) => isAlbum(operation) && outcomeOf(operation) === 'ok');
     const text = JSON.stringify(read.attempts[0]!.outcome).replace(/"name":"[^"]*"/, '"name":"another"');
     expect(found(plant.answered(read, JSON.parse(text) as Outcome))).toEqual(['wrong-value']);
   });
 
   it('a list with missing and with extra entries', () => {
-    const list = plant.some(({ wish }) => wish.path.endsWith('Another%20band'));
+    const list = plant.some(({ request }) => request.path.endsWith('Another%20band'));
     expect(found(plant.answered(list, ok({ data: { songs: [] } })))).toEqual(['stale-read']);
     const { body } = list.attempts[0]!.outcome as { body: { data: { songs: object[] } } };
     const songs = [...body.data.songs, { id: 'song-never-made', title: 'Song', performer: 'Performer' }];
@@ -229,7 +233,7 @@ describe('a fault planted in reads is found by its name:', () => {
 
 /** The last answer that a person got there in the script. */
 const scripted = (path: string, { id }: Person): Operation =>
-  script.operations.findLast(({ wish }) => wish.path === path && wish.as?.id === id)!;
+  script.operations.findLast(({ request }) => request.path === path && request.as?.id === id)!;
 
 describe('a fault planted in writes of users is found by its name:', () => {
   const refused = (status: number, code: string): Outcome => ({ kind: 'refused', status, code });
@@ -268,33 +272,35 @@ describe('a fault planted in writes of users is found by its name:', () => {
   });
 
   it('a second like by the same user', () => {
-    const { wish } = scripted(`/albums/${script.album}/likes`, script.owner);
-    const [liked] = plant.chain(wish.effect!.stream!);
-    const event = { ...(wish.effect!.event as AnyEvent) };
+    const { request } = scripted(`/albums/${script.album}/likes`, script.owner);
+    const [liked] = plant.chain(request.effect!.stream!);
+    const event = { ...(request.effect!.event as AnyEvent) };
     const twice = plant.forged(liked!, { event, version: 2, prev: idIn(liked!), actor: script.owner.id });
     expect(found(history, twice)).toEqual(['illegal-record', 'unrequested-record']);
   });
 
   it('a record in the name of another user', () => {
     const shared = scripted('/collaborations', script.owner);
-    expect(found(plant.replacing(shared, { wish: { ...shared.wish, as: script.former } }))).toEqual(['wrong-record']);
+    expect(found(plant.replacing(shared, { request: { ...shared.request, as: script.former } }))).toEqual([
+      'wrong-record',
+    ]);
   });
 
   it('a title that the song never had', () => {
     const last = plant
       .chain(script.playlist)
       .findLast(({ headers }) => headers.ce_type?.endsWith('SongsAddedToPlaylist'))!;
-    const wish = plant.maker(last).wish.json as { songId: string };
-    const event = addition(wish.songId, 'Never');
+    const request = plant.maker(last).request.json as { songId: string };
+    const event = addition(request.songId, 'Never');
     expect(found(history, plant.rewritten(last, event))).toContain('wrong-value');
   });
 
   it('a refusal of something that happened, and one with an unknown code', () => {
     const shared = scripted('/collaborations', script.owner);
     expect(found(plant.answered(shared, refused(403, 'FORBIDDEN')))).toContain('refused-write-present');
-    const { wish } = shared;
+    const { request } = shared;
     const asked = plant.later(
-      { name: '', wish, attempts: [{ ...shared.attempts[0]!, outcome: refused(400, 'ODD') }] },
+      { name: '', request, attempts: [{ ...shared.attempts[0]!, outcome: refused(400, 'ODD') }] },
       1,
     );
     expect(found(plant.adding(asked))).toEqual(['unexpected-answer']);
@@ -359,13 +365,15 @@ describe('a fault planted in reads of users is found by its name:', () => {
 
   it('any read of a collaborator after removal', () => {
     const before = (path: string) =>
-      script.operations.find(({ wish }) => wish.path === path && wish.as?.id === script.former.id && !wish.effect)!;
+      script.operations.find(
+        ({ request }) => request.path === path && request.as?.id === script.former.id && !request.effect,
+      )!;
     for (const path of ['/playlists', partOf('songs'), partOf('activities')]) {
       expect(outcomeOf(before(path))).toBe('ok');
       expect(found(plant.adding(plant.later(before(path), 1)))).toEqual(['stale-read']);
     }
     const now = scripted(partOf('songs'), script.owner);
-    const his = { ...plant.later(now, 1), wish: { ...now.wish, as: script.former } };
+    const his = { ...plant.later(now, 1), request: { ...now.request, as: script.former } };
     expect(found(plant.adding(his))).toEqual(['wrong-value']);
   });
 
@@ -376,7 +384,9 @@ describe('a fault planted in reads of users is found by its name:', () => {
   });
 
   it('an outdated count of likes, and one that never was', () => {
-    const counted = plant.some(({ wish }) => wish.method === 'GET' && wish.path === `/albums/${script.album}/likes`);
+    const counted = plant.some(
+      ({ request }) => request.method === 'GET' && request.path === `/albums/${script.album}/likes`,
+    );
     const likes = (shown: number) => found(plant.answered(counted, ok({ data: { likes: shown } })));
     expect([1, 2, 3].map(likes)).toEqual([['stale-read'], [], ['wrong-value']]);
   });

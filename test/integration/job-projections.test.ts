@@ -7,7 +7,7 @@ import { fileOfJob, filesOf, findFiles } from '../../src/projections/job-files.t
 import { changesOf } from '../../src/projections/engine/postgres-store.ts';
 import type { Applied } from '../../src/projections/engine/projection.ts';
 import { bulkSql } from '../../src/projections/engine/statement.ts';
-import { historyOf, repeatOf, timeOf, told } from '../support/jobs.ts';
+import { historyOf, repeatOf, timeOf, jobEvents } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
 let server: TestDatabase;
@@ -32,7 +32,7 @@ async function apply(events: readonly Applied[]): Promise<void> {
   }
 }
 
-const { requested, started, failed, progressed, completed, died, cancelled, retried, occurred, dropped } = told;
+const { requested, started, failed, progressed, completed, died, cancelled, retried, occurred, dropped } = jobEvents;
 const first = '2030-01-01T09:00:00.000Z';
 const second = '2030-01-02T09:00:00.000Z';
 const repeat = repeatOf('0 9 * * *', 'Asia/Jakarta', first);

@@ -20,7 +20,16 @@ import { createProjector } from '../../src/projections/engine/projector.ts';
 import { bulkSql } from '../../src/projections/engine/statement.ts';
 import type { Commit, CommitOutcome, ProjectionStore } from '../../src/projections/engine/store.ts';
 import { claim, type Core, openCore, withCorruptValue } from '../support/core.ts';
-import { type BareQueue, historyOf, newJobId, openQueue, repeatOf, SCOPES, timeOf, told } from '../support/jobs.ts';
+import {
+  type BareQueue,
+  historyOf,
+  newJobId,
+  openQueue,
+  repeatOf,
+  SCOPES,
+  timeOf,
+  jobEvents,
+} from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 
@@ -134,7 +143,7 @@ const {
   occurred,
   repeatChanged,
   dropped,
-} = told;
+} = jobEvents;
 
 describe('the queue’s rows', () => {
   it.each<Case>([

@@ -590,13 +590,13 @@ describe('an import', () => {
   it('stops when it is cancelled, and reports its progress before', async () => {
     const asked = await importing(numbered(200, 'Called off').map(album));
     const cancelled = new AbortController();
-    const heard: Progress[] = [];
+    const reported: Progress[] = [];
     const progress = (each: Progress) => {
-      heard.push(each);
+      reported.push(each);
       if (each.done === 20) cancelled.abort(new Error('cancelled'));
     };
     await expect(work(asked, { signal: cancelled.signal, progress })).rejects.toThrow('cancelled');
-    expect(heard[0]).toEqual({ done: 1, failed: 0, total: 200 });
+    expect(reported[0]).toEqual({ done: 1, failed: 0, total: 200 });
     expect((await namesOf('albums')).length).toBeLessThan(50);
   });
 

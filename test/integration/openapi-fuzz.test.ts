@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { createRandom } from '../support/history/random.ts';
-import { type JobsApp, mustDo, startJobsApp } from '../support/jobs-faults.ts';
+import { type JobsApp, runOrThrow, startJobsApp } from '../support/jobs-faults.ts';
 import { newPerson } from '../support/people.ts';
 import { type ApiDocument, fuzz } from '../support/openapi-fuzz.ts';
 
@@ -23,7 +23,7 @@ afterAll(() => app.stop());
 
 async function adminToken(): Promise<string> {
   const { username, password, client } = await newPerson(app.url);
-  await mustDo(['accounts', 'grant-admin', username], app.env);
+  await runOrThrow(['accounts', 'grant-admin', username], app.env);
   const { body } = await client.post('/authentications', { username, password });
   return body?.data?.accessToken ?? '';
 }

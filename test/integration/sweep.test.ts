@@ -30,7 +30,7 @@ import {
 } from '../support/covers.ts';
 import { httpApp } from '../support/http-app.ts';
 import { png } from '../support/images.ts';
-import { namesOf } from '../support/kept-files.ts';
+import { namesOf } from '../support/stored-files.ts';
 import { eventually, linesOf } from '../support/observed.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 

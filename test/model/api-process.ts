@@ -20,7 +20,7 @@ export interface ApiProcess {
   handle(request: CommandRequest<Step>): Promise<CommandOutcome>;
   /** The rows of Postgres, read over a guarded connection. */
   read<T>(query: (postgres: ModelPostgres) => T): Promise<T>;
-  hear(word: CommitNotice): void;
+  hear(notice: CommitNotice): void;
   /** Rejects every call from now on. */
   die(): void;
 }

@@ -40,7 +40,7 @@ export function writePathSuite(count: number): void {
         apart: false,
         crashes: 8,
         deaths: 10,
-        naps: 0,
+        pauses: 0,
         joins: 10,
         unknown: 0,
         duplicated: 6,

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import type { Rule } from '../../src/event-store/arbitrate.ts';
 import { PartitionState } from '../../src/event-store/partition-state.ts';
-import { forgetfulOfCommands, withHeadReadApart, withLaterHead, withLaterVersion } from './mutations.ts';
+import { withoutCommandId, withSeparateHeadRead, withLaterHead, withLaterVersion } from './mutations.ts';
 import { type Mutation, type Plan, unchanged } from './world.ts';
 import { holds, say, seed, writePathSuite } from './arbitration-suite.ts';
 
@@ -45,7 +45,7 @@ describe('a promise is broken without', () => {
       '`prev` in the rule, when a state is separated from its head',
       { rule: versionAlone, refusals: false, streams: withLaterVersion },
     ],
-    ['the one snapshot of state and head', { refusals: false, streams: withHeadReadApart }],
+    ['the one snapshot of state and head', { refusals: false, streams: withSeparateHeadRead }],
     ['the compare-and-set', { compareAndSet: false }],
     ['the forgetting of heads', { keepHeads: true }],
     [
@@ -53,9 +53,9 @@ describe('a promise is broken without', () => {
       { headsAtCheckpoint: false, emphasis: { projectors: 3, crashes: 60, streams: 1, joins: 15, deaths: 0 } },
     ],
     ['the check that a stream assumed to be new is new', { firstsChecked: false }],
-    ['notices of winners only after the commit', { toldAfterCommit: false }],
+    ['notices of winners only after the commit', { notifiedAfterCommit: false }],
     ['the guard', { guard: false }],
-    ['the command id', { streams: forgetfulOfCommands }],
+    ['the command id', { streams: withoutCommandId }],
     ['the voids of unreadable records', { voids: false }],
     ['the stop of the former owner at the fence', { fence: false, emphasis: { adopts: 30 } }],
     ['the version since which an owner holds the log', { since: false, emphasis: { adopts: 30 } }],

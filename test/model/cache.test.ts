@@ -13,18 +13,18 @@ const inPeace = { wipes: 0, failovers: 0, deaths: 0, cuts: 0, naps: 0, jumps: 0,
 
 describe('the cache is stale', () => {
   it.each([
-    ['marks come after the commit', mutations.markedAfterwards, {}],
-    ['a mark holds one batch only', mutations.loneMarks, { ...inPeace, calm: 100, naps: 10 }],
-    ['entries are stored without a lease', mutations.withoutLeases, { ...inPeace, calm: 100 }],
-    ['commits with old marks are not refused', mutations.withOldMarks, { ...inPeace, dazes: 15 }],
+    ['marks come after the commit', mutations.withMarksAfterCommit, {}],
+    ['a mark holds one batch only', mutations.withSingleBatchMarks, { ...inPeace, maxCalmSteps: 100, pauses: 10 }],
+    ['entries are stored without a lease', mutations.withoutLeases, { ...inPeace, maxCalmSteps: 100 }],
+    ['commits with old marks are not refused', mutations.withOldMarks, { ...inPeace, projectorPauses: 15 }],
     ['epochs are not marked', mutations.withoutEpochs, {}],
-    ['the key of the incarnation is not checked', mutations.withoutIncarnationKey, { ...inPeace, wipes: 6, naps: 8 }],
+    ['the key of the incarnation is not checked', mutations.withoutIncarnationKey, { ...inPeace, wipes: 6, pauses: 8 }],
     ['commits do not check the row', mutations.withoutRow, {}],
     ['the run id is not checked', mutations.withoutRunId, {}],
     [
       'writes do not wait until older rows are out of use',
-      mutations.unsettled,
-      { ...inPeace, calm: 120, failovers: 4, naps: 8 },
+      mutations.withoutSettling,
+      { ...inPeace, maxCalmSteps: 120, failovers: 4, pauses: 8 },
     ],
   ] satisfies [string, Mutation, Partial<Plan>][])(
     'where %s',

@@ -20,7 +20,7 @@ export function findViolation(world: World): string | undefined {
   return (
     world.violation ??
     effectsOf(all) ??
-    toldOf(world, all) ??
+    acknowledgedOf(world, all) ??
     tornOf(all) ??
     chainOf(world) ??
     differenceOf(
@@ -78,10 +78,11 @@ function effectsOf(truth: Truth): string | undefined {
   return undefined;
 }
 
-function toldOf({ told, refused }: World, truth: Truth): string | undefined {
-  for (const { stream, version, recordId, commandId } of told) {
+function acknowledgedOf({ acknowledged, refused }: World, truth: Truth): string | undefined {
+  for (const { stream, version, recordId, commandId } of acknowledged) {
     const winner = truth.get(stream)?.[version - 1];
-    if (winner?.id !== recordId || winner.commandId !== commandId) return `${recordId} was told and is not accepted`;
+    if (winner?.id !== recordId || winner.commandId !== commandId)
+      return `${recordId} was acknowledged and is not accepted`;
   }
   const effects = new Set([...truth.values()].flat().map(({ commandId }) => commandId));
   const wrong = refused.find((commandId) => effects.has(commandId));

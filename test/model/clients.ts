@@ -20,7 +20,7 @@ async function command(world: World, client: Client): Promise<never> {
   for (let count = 1; ; count++) {
     await world.scheduler.turn(client.actor, () => !world.closing);
     client.busy = true;
-    const request = wish(world, `${client.actor.name}.${count}`);
+    const request = nextRequest(world, `${client.actor.name}.${count}`);
     let answer = await ask(world, client.actor, request);
     for (let again = 0; again < 3 && answer === 'unknown' && request.origin.repeatable; again++) {
       answer = await ask(world, client.actor, request);
@@ -29,11 +29,14 @@ async function command(world: World, client: Client): Promise<never> {
   }
 }
 
-function wish({ scheduler, streams, created, newId, told, mutation }: World, label: string): CommandRequest<Step> {
+function nextRequest(
+  { scheduler, streams, created, newId, acknowledged, mutation }: World,
+  label: string,
+): CommandRequest<Step> {
   const { stream, creator } = streams[scheduler.pick(streams.length)]!;
   const isCreation = !created.has(creator) && scheduler.chance(0.7);
   if (isCreation) created.add(creator);
-  const known = told.findLast((each) => each.stream === stream);
+  const known = acknowledged.findLast((each) => each.stream === stream);
   return {
     stream,
     command: {
@@ -77,14 +80,14 @@ function success(
 ): 'known' {
   const { commandId } = origin;
   const { version, recordId } = outcome;
-  const before = world.told.find((each) => each.commandId === commandId);
+  const before = world.acknowledged.find((each) => each.commandId === commandId);
   if (before && (before.recordId !== recordId || before.version !== version)) {
-    world.violated(`command ${commandId} was told two effects`);
+    world.violated(`command ${commandId} was acknowledged with two effects`);
   }
   if (Array.isArray(expectedVersion) && !expectedVersion.includes(version - 1)) {
     world.violated(`command ${commandId} made version ${version} in spite of its condition`);
   }
-  world.told.push({ commandId, stream, version, recordId });
+  world.acknowledged.push({ commandId, stream, version, recordId });
   return 'known';
 }
 
@@ -95,11 +98,11 @@ function failure(world: World, { origin }: CommandRequest<Step>, error: unknown)
 }
 
 /** Reads at any process, and must see everything that any client was told before. */
-export async function readAgainAndAgain(world: World, actor: Actor): Promise<never> {
-  const { scheduler, told } = world;
+export async function readRepeatedly(world: World, actor: Actor): Promise<never> {
+  const { scheduler, acknowledged } = world;
   for (;;) {
     await scheduler.sleep(actor, scheduler.pick(20));
-    const must = [...told];
+    const must = [...acknowledged];
     const apis = world.adopted && world.adopter ? world.adopter.apis : world.apis; // a former owner shows what it had
     const { process } = apis[scheduler.pick(apis.length)]!;
     const reading = process.read((postgres) =>
@@ -108,6 +111,7 @@ export async function readAgainAndAgain(world: World, actor: Actor): Promise<nev
       ),
     );
     const missing = await reading.catch(() => undefined);
-    if (missing) world.violated(`a read does not see version ${missing.version} of ${missing.stream}, which was told`);
+    if (missing)
+      world.violated(`a read does not see version ${missing.version} of ${missing.stream}, which was acknowledged`);
   }
 }

@@ -1,13 +1,13 @@
 import type { StreamSnapshot, StreamStore } from '../../src/event-store/stream-store.ts';
 
 /** The command id is removed: no process learns that a command had its effect. */
-export function forgetfulOfCommands(streams: StreamStore): StreamStore {
+export function withoutCommandId(streams: StreamStore): StreamStore {
   const load: StreamStore['load'] = async (...asked) => ({ ...(await streams.load(...asked)), repeated: undefined });
   return { ...streams, load };
 }
 
 /** State and head of two snapshots, without a wait in between: no rule can detect it. */
-export const withHeadReadApart = (streams: StreamStore) => withLaterLast(streams, (later) => later);
+export const withSeparateHeadRead = (streams: StreamStore) => withLaterLast(streams, (later) => later);
 
 /**
  * A state separated from its head: state and version are of one snapshot, the head's id is of a later one. A claim on it

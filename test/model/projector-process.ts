@@ -138,7 +138,7 @@ function storeOver(connections: Connections, world: World): ProjectionStore {
     checkpoints: (partitions) => connections.query(() => postgres.checkpoints(partitions)),
     heads: (streams, at) => connections.query(() => postgres.heads(streams, at)),
     commit(commit) {
-      if (!mutation.toldAfterCommit)
+      if (!mutation.notifiedAfterCommit)
         spread(world, { won: commit.accepted.map(({ envelope }) => envelope.id), recheck: false });
       return connections.query(() => postgres.commit(commit));
     },
@@ -147,10 +147,10 @@ function storeOver(connections: Connections, world: World): ProjectionStore {
 }
 
 /** Some notices are lost, some arrive twice, all arrive late. */
-function spread({ scheduler, apis, network }: World, word: CommitNotice): void {
+function spread({ scheduler, apis, network }: World, notice: CommitNotice): void {
   for (const slot of apis) {
     for (let copies = scheduler.pick(3); copies > 0; copies--) {
-      void scheduler.turn(network).then(() => slot.process.hear(word));
+      void scheduler.turn(network).then(() => slot.process.hear(notice));
     }
   }
 }
@@ -158,7 +158,7 @@ function spread({ scheduler, apis, network }: World, word: CommitNotice): void {
 function observing(world: World): ProjectorObserver {
   const { violated, adopter } = world;
   return {
-    committed: (_commit, word) => spread(world, word),
+    committed: (_commit, notice) => spread(world, notice),
     lost: (record, reason, alarm) => {
       if (alarm) violated(`offset ${record.offset} raised an alarm: ${reason}`);
     },

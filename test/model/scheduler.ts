@@ -4,7 +4,7 @@ import type { Clock } from '../../src/event-store/verdicts.ts';
 export interface Actor {
   readonly name: string;
   /** It takes no step before this time: it is paused, and cannot detect it. */
-  asleepUntil: number;
+  pausedUntil: number;
   dead: boolean;
 }
 
@@ -54,7 +54,7 @@ export class Scheduler {
   }
 
   actor(name: string): Actor {
-    return { name, asleepUntil: 0, dead: false };
+    return { name, pausedUntil: 0, dead: false };
   }
 
   /** Waits for the actor's turn. */
@@ -135,7 +135,7 @@ export class Scheduler {
   }
 
   #isAwake(actor: Actor): boolean {
-    return actor.asleepUntil <= this.time;
+    return actor.pausedUntil <= this.time;
   }
 
   #take(): Step | undefined {
@@ -162,7 +162,7 @@ export class Scheduler {
   #nextDue(): number {
     let next = Infinity;
     for (const { actor, due, ready } of this.#steps) {
-      if (!ready || ready()) next = Math.min(next, Math.max(due, actor.asleepUntil));
+      if (!ready || ready()) next = Math.min(next, Math.max(due, actor.pausedUntil));
     }
     return next === Infinity ? 0 : next;
   }

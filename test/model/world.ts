@@ -26,7 +26,7 @@ export interface Plan {
   readonly apart: boolean;
   readonly crashes: number;
   readonly deaths: number;
-  readonly naps: number;
+  readonly pauses: number;
   readonly joins: number;
   /** Of appends, in hundredths. */
   readonly unknown: number;
@@ -48,7 +48,7 @@ export interface Mutation {
   /** The commit detects that a stream that was assumed to be new exists. */
   readonly firstsChecked: boolean;
   /** Waiting commands learn of winners after the commit. */
-  readonly toldAfterCommit: boolean;
+  readonly notifiedAfterCommit: boolean;
   /** Connections pass the guard before their first use. */
   readonly guard: boolean;
   /** Clients set conditions, so that some commands are rejected. No record of a rejected command is ever arbitrated. */
@@ -69,7 +69,7 @@ export const unchanged: Mutation = {
   compareAndSet: true,
   headsAtCheckpoint: true,
   firstsChecked: true,
-  toldAfterCommit: true,
+  notifiedAfterCommit: true,
   guard: true,
   refusals: true,
   streams: (streams) => streams,
@@ -80,7 +80,7 @@ export const unchanged: Mutation = {
 };
 
 /** An acknowledged success. */
-export interface Told {
+export interface Acknowledgement {
   readonly commandId: string;
   readonly stream: string;
   readonly version: number;
@@ -108,7 +108,7 @@ export interface World {
   readonly created: Set<string>;
   readonly apis: Slot<ApiProcess>[];
   readonly projectors: Slot<ProjectorProcess>[];
-  readonly told: Told[];
+  readonly acknowledged: Acknowledgement[];
   /** Commands that were rejected permanently. */
   readonly refused: string[];
   /** No new work begins, and no fault happens any more. */
@@ -153,7 +153,7 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
     violation: undefined,
     apis: [],
     projectors: [],
-    told: [],
+    acknowledged: [],
     refused: [],
     created: new Set(),
     ownership: undefined,

@@ -44,7 +44,9 @@ describeWithKafka('compressed records of stock producers', ({ brokers }) => {
       await produceWithJava(brokers, 300, core.catalog(1), jobs());
       await core.settled();
       for (const codec of CODECS) {
-        const lost = core.heard.lost.filter(({ record }) => 'key' in record && record.key.startsWith(`${codec}-`));
+        const lost = core.projectorReports.lost.filter(
+          ({ record }) => 'key' in record && record.key.startsWith(`${codec}-`),
+        );
         const kinds = new Set(lost.map(({ reason, alarm }) => `${reason}, ${alarm ? 'an alarm' : 'no alarm'}`));
         expect([codec, lost.length, [...kinds]]).toEqual([codec, 600, ['header ce_checksum is missing, an alarm']]);
       }

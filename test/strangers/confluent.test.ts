@@ -12,7 +12,7 @@ import { createPlacement } from '../../src/events/placement.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
 import { golden } from '../support/golden.ts';
 import { claim } from '../support/core.ts';
-import { openOutsider } from '../support/outsider.ts';
+import { openStrangerClient } from '../support/stranger-client.ts';
 import { describeWithPython, runPython } from '../support/python.ts';
 import { streamIn } from '../support/streams.ts';
 
@@ -95,7 +95,7 @@ describeWithPython("Confluent's deserialiser", (python) => {
     it(
       'reads a record of every event type',
       async () => {
-        const outsider = await openOutsider(system.env.KAFKA_BROKERS!.split(','));
+        const outsider = await openStrangerClient(system.env.KAFKA_BROKERS!.split(','));
         const records = golden.schemas.map(({ subject, value }) => {
           const record = claim({ stream: streamIn(system, 0), value: Buffer.from(value, 'hex') });
           return { ...record, headers: { ...record.headers, ce_type: subject, ce_checksum: '' } };

@@ -7,7 +7,7 @@ import { lastOffsetOf } from '../../src/log/entry.ts';
 import { publishVoids } from '../../src/log/void-topic.ts';
 import { claim, type Core, kafkaSource, openCore } from '../support/core.ts';
 import { askEveryJudge, rebuildNow, stoppedAt, verify, withQueue } from '../support/judges.ts';
-import { openOutsider, type Outsider } from '../support/outsider.ts';
+import { openStrangerClient, type StrangerClient } from '../support/stranger-client.ts';
 import {
   createDatabase,
   describeWithNativeKafka,
@@ -25,7 +25,7 @@ describeWithNativeKafka('the disk of a broker', () => {
   let broker: NativeKafka;
   let database: TestDatabase;
   let core: Core;
-  let outsider: Outsider;
+  let outsider: StrangerClient;
 
   beforeAll(async () => {
     dir = await mkdtemp(path.join(tmpdir(), 'openmusic-damaged-'));
@@ -39,7 +39,7 @@ describeWithNativeKafka('the disk of a broker', () => {
   });
   beforeEach(async () => {
     core = await openCore({ connection: database.connection, source: kafkaSource(broker.brokers) });
-    outsider = await openOutsider(broker.brokers);
+    outsider = await openStrangerClient(broker.brokers);
     await core.settled();
     await core.starve();
   }, LONG_MS);
@@ -135,9 +135,9 @@ describeWithNativeKafka('the disk of a broker', () => {
 
       await declare({ ...stuck(), offset: DAMAGED }, DAMAGED);
       await until(
-        () => Promise.resolve(core.heard.stopped.some(({ position }) => position.offset === DAMAGED + 1)),
+        () => Promise.resolve(core.projectorReports.stopped.some(({ position }) => position.offset === DAMAGED + 1)),
         60_000,
-        () => `not stopped again: ${JSON.stringify(core.heard.stopped)}`,
+        () => `not stopped again: ${JSON.stringify(core.projectorReports.stopped)}`,
       );
       expect(await stoppedAt(core, stuck())).toMatch(/^the broker does not show offset 6: CORRUPT_MESSAGE/);
       await core.append(other(), claim({ stream: core.streamIn(1) }));
@@ -191,7 +191,7 @@ describeWithNativeKafka('the disk of a broker', () => {
         await declare({ ...jobs(), offset: 0 }, 3); // a new queue begins at 0
       });
       await core.settled();
-      expect(core.heard.stopped.map(({ position }) => position.partition)).not.toContain(1);
+      expect(core.projectorReports.stopped.map(({ position }) => position.partition)).not.toContain(1);
       const next = [await appended(stuck(), 1), claim({ stream: core.streamIn(1) })].flat();
       await core.append(other(), next[1]!);
       await core.settled();

@@ -8,10 +8,10 @@ import { READ_VERSION } from '../../src/projections/projections.ts';
 import { claim, withCorruptHeader } from '../support/core.ts';
 import { describeDistributed, type Distributed, type Settings, startDistributed } from '../support/distributed.ts';
 import { linesOf } from '../support/observed.ts';
-import { openOutsider } from '../support/outsider.ts';
+import { openStrangerClient } from '../support/stranger-client.ts';
 import { ownerOf } from '../support/owners.ts';
 import { openmusic } from '../support/processes.ts';
-import { refusalOf } from '../support/refused.ts';
+import { refusalOf } from '../support/start-refusal.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
 const LONG_MS = 240_000;
@@ -80,7 +80,7 @@ describeDistributed('an owner with only an API process', () => {
   it(
     'a database that does not own the log takes it over past what was declared void',
     async () => {
-      const outsider = await openOutsider(system.env.KAFKA_BROKERS!.split(','));
+      const outsider = await openStrangerClient(system.env.KAFKA_BROKERS!.split(','));
       const catalog = { topic: `${system.namespace}.catalog`, partition: 0 };
       const record = withCorruptHeader(claim({ stream: `genesis-${catalog.topic}-0` }));
       await outsider.produce(catalog, record);

@@ -19,7 +19,7 @@ import { entryOf, eventually, linesOf, metricOf } from '../support/observed.ts';
 import { ownerOf } from '../support/owners.ts';
 import { newPerson } from '../support/people.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
-import { refusalOf } from '../support/refused.ts';
+import { refusalOf } from '../support/start-refusal.ts';
 import {
   createDatabase,
   type NativePostgres,

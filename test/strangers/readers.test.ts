@@ -19,7 +19,7 @@ import { describeWithPython, runPython } from '../support/python.ts';
 import { createDatabase, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 import { produceWithKcat } from '../support/stock-producers.ts';
-import { packRecord, plainRecords, produceBatch, type StrangeRecord } from '../support/stranger-batch.ts';
+import { packRecord, plainRecords, produceBatch, type StrangerRecord } from '../support/stranger-batch.ts';
 
 const LONG_MS = 180_000;
 
@@ -78,9 +78,9 @@ describeWithPython('the Python reader', (python) => {
     });
 
     const stream = (partition: number) => core.streamIn(partition);
-    const strange = (where: TopicPartition, record: StrangeRecord) =>
+    const strange = (where: TopicPartition, record: StrangerRecord) =>
       produceBatch(client, where, { count: 1, packed: packRecord(record) });
-    const strangers = ({ key, value, headers }: LogRecord): StrangeRecord => ({
+    const strangers = ({ key, value, headers }: LogRecord): StrangerRecord => ({
       key,
       value,
       headers: Object.entries(headers),
@@ -109,7 +109,7 @@ describeWithPython('the Python reader', (python) => {
     /** The live projector's verdict for every offset. */
     async function projectorSays(): Promise<Map<string, Expected>> {
       const said = new Map<string, Expected>();
-      for (const { record, reason } of core.heard.lost) {
+      for (const { record, reason } of core.projectorReports.lost) {
         for (let at = record.offset; at <= lastOffsetOf(record); at++)
           said.set(`${partitionKey(record)}@${at}`, { verdict: 'loser', reason: REASONS[reason] ?? 'foreign' });
       }
@@ -190,7 +190,9 @@ describeWithPython('the Python reader', (python) => {
         await core.settled([second, third]);
         const { code, said } = await readerSays();
         const stops = [...said].filter(([, { verdict }]) => verdict === 'stop').map(([at, { reason }]) => [at, reason]);
-        const stuck = core.heard.stopped.map(({ position }) => `${partitionKey(position)}@${position.offset}`);
+        const stuck = core.projectorReports.stopped.map(
+          ({ position }) => `${partitionKey(position)}@${position.offset}`,
+        );
         expect([code, stops.map(([at]) => at).sort()]).toEqual([1, [...new Set(stuck)].sort()]);
         expect(stops.map(([, reason]) => reason)).toEqual(['corrupt', 'unreadable']);
 

@@ -6,8 +6,8 @@ import { createClient as createKafkaClient, type KafkaClient } from '../../src/l
 import { type Client, createClient } from '../support/client.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
 import { entryOf, ERROR, eventually, linesOf, metricOf } from '../support/observed.ts';
-import { openOutsider, type Outsider } from '../support/outsider.ts';
-import { takesChanges } from '../support/stopped.ts';
+import { openStrangerClient, type StrangerClient } from '../support/stranger-client.ts';
+import { expectChangesAccepted } from '../support/stopped-partition.ts';
 import { albumIn, catalog } from '../support/streams.ts';
 
 const LONG_MS = 120_000;
@@ -15,7 +15,7 @@ const WEEK_MS = '604800000';
 
 describeDistributed('a topic setting that is changed at run time:', () => {
   let system: Distributed;
-  let outsider: Outsider;
+  let outsider: StrangerClient;
   let kafka: KafkaClient;
   let admin: Admin;
   let client: Client;
@@ -28,7 +28,7 @@ describeDistributed('a topic setting that is changed at run time:', () => {
     kafka = createKafkaClient({ brokers, clientId: 'operator', logger: () => undefined });
     admin = kafka.kafka.admin();
     await admin.connect();
-    outsider = await openOutsider(brokers);
+    outsider = await openStrangerClient(brokers);
     client = createClient(system.apis[0]!.url);
     topic = catalog(system, 0).topic;
     albums = [await albumIn(system, client, 0), await albumIn(system, client, 1)];
@@ -97,7 +97,7 @@ describeDistributed('a topic setting that is changed at run time:', () => {
       );
       await set({});
       await isQuiet();
-      for (const album of albums) await takesChanges(system, album);
+      for (const album of albums) await expectChangesAccepted(system, album);
     },
     LONG_MS,
   );
@@ -140,10 +140,10 @@ describeDistributed('a topic setting that is changed at run time:', () => {
       await outsider.produce({ topic, partition: 3 }, { key: 'a', value: Buffer.from('b'), headers: {} });
       await alarms(`${topic}/3 holds 1 records of others, which no reader judges`);
       await verifySays(`${topic}/3 holds 1 records of others`);
-      for (const album of albums) await takesChanges(system, album);
+      for (const album of albums) await expectChangesAccepted(system, album);
       await system.projectors[0]!.end('SIGTERM');
       await system.startProjector();
-      for (const album of albums) await takesChanges(system, album);
+      for (const album of albums) await expectChangesAccepted(system, album);
       expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live build');
     },
     LONG_MS,
@@ -155,10 +155,10 @@ describeDistributed('a topic setting that is changed at run time:', () => {
       await outsider.deleteBefore(catalog(system, 1), 2);
       await alarms(`${topic}/1 begins at offset 2: the records before it were deleted`);
       await verifySays(`${topic}/1@0: offsets 0 to 1 are missing`);
-      for (const album of albums) await takesChanges(system, album);
+      for (const album of albums) await expectChangesAccepted(system, album);
       await system.projectors.at(-1)!.end('SIGTERM');
       await system.startProjector();
-      for (const album of albums) await takesChanges(system, album);
+      for (const album of albums) await expectChangesAccepted(system, album);
       const { code, output } = await system.cli('projections', 'rebuild');
       expect([code, output]).toEqual([1, expect.stringContaining('is not in the log, which begins at 2')]);
     },

@@ -57,7 +57,7 @@ describeWithKafka('a transaction of a stranger', ({ brokers }) => {
     const ids = (await core.rows<{ record_id: string }>('stream_events')).map(({ record_id }) => record_id);
     expect(ids).toEqual(expect.arrayContaining([before!.id, within!.id, after!.id]));
     expect(await markers()).toBe(2);
-    expect(core.heard.lost.filter(({ reason }) => reason === MARKER).some(({ alarm }) => alarm)).toBe(false);
+    expect(core.projectorReports.lost.filter(({ reason }) => reason === MARKER).some(({ alarm }) => alarm)).toBe(false);
   });
 
   it('leaves a marker at the very end of the log: every judge reaches the end, also after a restart', async () => {

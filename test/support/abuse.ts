@@ -5,7 +5,7 @@
  */
 export const NOISE_MS = 300;
 
-/** The durations of requests, and the speed of the machine meanwhile (`pace.ts`). */
+/** The durations of requests, and the speed of the machine meanwhile (`machine-speed.ts`). */
 export interface Paced {
   readonly ms: number;
   readonly paceMs: number;

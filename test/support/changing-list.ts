@@ -1,7 +1,7 @@
 import { expect } from '@jest/globals';
 import { type CachedMusic, isApplied } from './cached-music.ts';
 import { createClient } from './client.ts';
-import type { Wish } from './history/index.ts';
+import type { PlannedRequest } from './history/index.ts';
 import { create } from './history/playlists.ts';
 import { eventually } from './observed.ts';
 import { newPerson } from './people.ts';
@@ -23,7 +23,7 @@ const TIMES = 20;
 export async function changeListHalfway(
   { apis, system }: CachedMusic,
   projector: OpenMusicProcess,
-  write: (wish: Wish) => void,
+  write: (request: PlannedRequest) => void,
 ): Promise<ChangingList> {
   const { id, username, accessToken } = await newPerson(apis[0]!.url);
   const lists = () => Promise.all(apis.map(({ url }) => createClient(url, accessToken).get('/playlists')));

@@ -37,7 +37,7 @@ import { openReadModel, type ReadModel } from '../../src/projections/generations
 import { ensureBuild, type RebuildOptions } from '../../src/projections/generations/rebuild.ts';
 import type { Commit } from '../../src/projections/engine/store.ts';
 import { namespace } from './servers/index.ts';
-import { openOutsider } from './outsider.ts';
+import { openStrangerClient } from './stranger-client.ts';
 import { until } from './servers/waiting.ts';
 import { type LogEntry } from '../../src/log/entry.ts';
 
@@ -64,7 +64,7 @@ export const embeddedSource: LogSource = {
 export const kafkaSource = (brokers: string[]): LogSource => ({
   open: () => openKafkaLog({ brokers, clientId: 'core', sessionTimeoutMs: 6_000, logger: silent }),
   async deleteBefore(_, where, offset) {
-    const outsider = await openOutsider(brokers);
+    const outsider = await openStrangerClient(brokers);
     await outsider.deleteBefore(where, offset);
     await outsider.close();
   },
@@ -87,7 +87,7 @@ export interface CoreOptions {
 }
 
 /** The reports of the projectors of a core. */
-export interface Heard {
+export interface ProjectorReports {
   readonly commits: Commit[];
   readonly lost: { readonly record: LogEntry; readonly reason: string; readonly alarm: boolean }[];
   readonly quarantined: { readonly record: StoredRecord; readonly reason: string }[];
@@ -101,7 +101,7 @@ export interface Core {
   readonly log: EventLog;
   readonly placement: Placement;
   readonly admin: Database;
-  readonly heard: Heard;
+  readonly projectorReports: ProjectorReports;
   /** The consumers that its projectors run on. */
   readonly consumers: Consumers;
   /** The dependencies of rebuilds and projectors. */
@@ -138,8 +138,8 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   });
   const log = await source.open(connection, name);
   await initLog({ log, placement, database: admin, me: options.owned ? await readOwner(admin) : undefined });
-  const heard: Heard = { commits: [], lost: [], quarantined: [], stopped: [] };
-  const hearers = new Set<(word: CommitNotice) => void>();
+  const projectorReports: ProjectorReports = { commits: [], lost: [], quarantined: [], stopped: [] };
+  const listeners = new Set<(notice: CommitNotice) => void>();
   const consumers = new Consumers(new Registry(), options.lagAlarmMs ?? 30_000);
   const feedOptions: GenerationProjectorOptions = {
     connection,
@@ -147,7 +147,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     placement,
     projections,
     synchronousCommit: options.synchronousCommit ?? false,
-    observer: hearing(heard, hearers, options.observer),
+    observer: reportingTo(projectorReports, listeners, options.observer),
     logger: pino({ level: 'silent' }),
     consumers,
     onCrash: (error) => {
@@ -164,7 +164,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     log,
     placement,
     admin,
-    heard,
+    projectorReports,
     rebuildOptions,
     consumers,
     get feeds() {
@@ -176,7 +176,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       feeds = undefined;
     },
     async openApi(apiOptions = {}) {
-      const api = await openApi(core, hearers, apiOptions);
+      const api = await openApi(core, listeners, apiOptions);
       apis.add(api);
       return api;
     },
@@ -211,27 +211,27 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   return core;
 }
 
-function hearing(
-  heard: Heard,
-  hearers: Set<(word: CommitNotice) => void>,
+function reportingTo(
+  projectorReports: ProjectorReports,
+  listeners: Set<(notice: CommitNotice) => void>,
   more: Partial<ProjectorObserver> = {},
 ): ProjectorObserver {
   return {
-    committed(commit, word) {
-      heard.commits.push(commit);
-      more.committed?.(commit, word);
-      for (const hear of hearers) hear(word);
+    committed(commit, notice) {
+      projectorReports.commits.push(commit);
+      more.committed?.(commit, notice);
+      for (const notify of listeners) notify(notice);
     },
     lost(record, reason, alarm) {
-      heard.lost.push({ record, reason, alarm });
+      projectorReports.lost.push({ record, reason, alarm });
       more.lost?.(record, reason, alarm);
     },
     quarantined(record, reason) {
-      heard.quarantined.push({ record, reason });
+      projectorReports.quarantined.push({ record, reason });
       more.quarantined?.(record, reason);
     },
     stopped(position, reason) {
-      heard.stopped.push({ position, reason });
+      projectorReports.stopped.push({ position, reason });
       more.stopped?.(position, reason);
     },
   };
@@ -282,7 +282,7 @@ export interface Api {
   close(): Promise<void>;
 }
 
-async function openApi(core: Core, hearers: Set<(word: CommitNotice) => void>, options: ApiOptions): Promise<Api> {
+async function openApi(core: Core, listeners: Set<(notice: CommitNotice) => void>, options: ApiOptions): Promise<Api> {
   const { connection, namespace: name, admin, log, placement } = core;
   const reports: string[] = [];
   const reads = openReadModel({
@@ -296,7 +296,7 @@ async function openApi(core: Core, hearers: Set<(word: CommitNotice) => void>, o
   });
   const streams = createPostgresStreams(reads, name);
   const verdicts = createVerdicts({ streams, pollMs: options.pollMs ?? 100 });
-  if (options.hints ?? true) hearers.add(verdicts.onCommit);
+  if (options.hints ?? true) listeners.add(verdicts.onCommit);
   const commands = createCommands({
     streams,
     appender: createAppender(options.log ?? log),
@@ -321,7 +321,7 @@ async function openApi(core: Core, hearers: Set<(word: CommitNotice) => void>, o
     changeAlbum: (stream, title, given = {}) =>
       commands.album({ stream, origin: originOf(given), command: changeAlbumCommand(title) }),
     async close() {
-      hearers.delete(verdicts.onCommit);
+      listeners.delete(verdicts.onCommit);
       await verdicts.stop();
       await reads.stop();
     },

@@ -63,7 +63,7 @@ export async function startJobsApp({ env: more, brokers, prepare }: JobsAppOptio
   const PGPORT = String(database.connection.port);
   const env = { DATA_DIR: dataDir, PARTITIONS: '2', ...login, PGPORT, ...SHORT_TIMES, ...onKafka(brokers), ...more };
   const start = (own: Settings = {}) => startProcess({ env: { ...env, ...own }, port, entry: ENTRY });
-  if (brokers) await mustDo(['log', 'init'], env);
+  if (brokers) await runOrThrow(['log', 'init'], env);
   let running = await start();
   let settings: Settings = {};
   const replace = async (own: Settings = {}) => {
@@ -100,7 +100,7 @@ const onKafka = (brokers: readonly string[] | undefined): Settings =>
   brokers ? { NAMESPACE: namespace(), KAFKA_BROKERS: brokers.join(), REDIS_URL: 'off', ...KEYS } : {};
 
 /** Runs `openmusic …`, and throws its output when it fails. */
-export async function mustDo(args: readonly string[], env: Settings): Promise<string> {
+export async function runOrThrow(args: readonly string[], env: Settings): Promise<string> {
   const { code, output } = await openmusic(args, env);
   if (code !== 0) throw new Error(`openmusic ${args.join(' ')} ended with ${code}: ${output}`);
   return output;
@@ -109,7 +109,7 @@ export async function mustDo(args: readonly string[], env: Settings): Promise<st
 /** Sends requests as a new admin. */
 export async function newAdmin(url: string, env: Settings): Promise<Client> {
   const { username, password } = await newPerson(url);
-  await mustDo(['accounts', 'grant-admin', username], env);
+  await runOrThrow(['accounts', 'grant-admin', username], env);
   const { body } = await createClient(url).post('/authentications', { username, password });
   return createClient(url, body?.data?.accessToken);
 }

@@ -7,7 +7,7 @@ import { type Link, startProxy } from './proxy.ts';
 export type StoreConduct = 'well' | 'refuses' | 'hangs' | 'answers 503' | 'cuts uploads';
 
 /** A proxy to an S3 server that can fail. */
-export interface BadStore {
+export interface FaultyStore {
   readonly url: string;
   /** Uploads that were cut in the middle. */
   readonly cuts: number;
@@ -19,7 +19,7 @@ export interface BadStore {
 /** The bytes of an upload that pass before it is cut. */
 const BEFORE_CUT = 8_000;
 
-export async function startBadStore(endpoint: string): Promise<BadStore> {
+export async function startFaultyStore(endpoint: string): Promise<FaultyStore> {
   const { hostname, port } = new URL(endpoint);
   const refusing = await startRefusing();
   let conduct: StoreConduct = 'well';

@@ -48,7 +48,7 @@ export const requestOf = (given: Partial<JobRequest> = {}): JobRequest => ({
 const jobId = 'job-1';
 
 /** The events of `job-1`, each with the fields that a test overrides. */
-export const told = {
+export const jobEvents = {
   requested: (given: Partial<JobRequest> = {}): JobEvent => ({
     type: 'JobRequested',
     jobId,

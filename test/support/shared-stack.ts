@@ -3,11 +3,11 @@ import { afterAll, afterEach, beforeEach } from '@jest/globals';
 /** Servers and processes that the suites of one test file use one after the other. */
 export interface Stack {
   /** Throws the reason when it does not serve as a new one does. */
-  mustBeWell(): Promise<void>;
+  mustBeHealthy(): Promise<void>;
   /** Undoes the changes of a test. A failed test has undone none of them. */
-  mend(): Promise<void>;
+  repair(): Promise<void>;
   /** Whether a failed test has left it beyond repair. The next test gets a new stack. */
-  readonly isSpoilt: boolean;
+  readonly isBroken: boolean;
   stop(): Promise<void>;
 }
 
@@ -31,12 +31,12 @@ export function shareStack<Started extends Stack>(start: () => Promise<Started>)
   return {
     use(take) {
       beforeEach(async () => {
-        if (stack?.isSpoilt) await stop();
+        if (stack?.isBroken) await stop();
         stack ??= await start();
-        await stack.mustBeWell();
+        await stack.mustBeHealthy();
         take(stack);
       }, WITHIN_MS);
-      afterEach(() => stack?.mend(), WITHIN_MS);
+      afterEach(() => stack?.repair(), WITHIN_MS);
     },
   };
 }

@@ -33,7 +33,7 @@ export default class SkipReporter {
     const skipped = this.#config.testNamePattern ? [] : notRun(results, this.#config.rootDir);
     const isFailure = process.env.CI === 'true' && skipped.length > 0;
     if (isFailure) this.#error = new Error(`${skipped.length} tests did not run, which is a failure where CI=true`);
-    process.stdout.write(told(skipped, this.#error));
+    process.stdout.write(summaryOf(skipped, this.#error));
     const last = summary(results, skipped.length, isFailure);
     // Jest's own summary comes after every reporter, and ends in the middle of a line.
     process.once('exit', () => process.stdout.write(`\n${last}\n`));
@@ -54,7 +54,7 @@ const notRun = (results: Results, root: string): string[] =>
 
 const wordFor = (status: string) => (status === 'todo' ? 'todo' : 'skipped');
 
-const told = (skipped: string[], error: Error | undefined): string =>
+const summaryOf = (skipped: string[], error: Error | undefined): string =>
   skipped.length === 0 ? '' : ['', 'Tests that did not run:', ...skipped, error?.message ?? '', ''].join('\n');
 
 function summary(results: Results, skipped: number, countsAsFailed: boolean): string {

@@ -12,7 +12,7 @@ export interface Span {
 export function spanOf({ operations }: History, isWithin: (attempt: Attempt) => boolean = () => true): Span {
   const of = (isWrite: boolean) =>
     operations
-      .filter(({ wish }) => (wish.effect !== undefined) === isWrite)
+      .filter(({ request }) => (request.effect !== undefined) === isWrite)
       .flatMap(({ attempts }) => attempts.filter(isWithin));
   const [reads, writes] = [of(false), of(true)];
   return { reads, writes, unanswered: [...reads, ...writes].filter(({ outcome }) => outcome.kind === 'unknown') };
@@ -51,14 +51,14 @@ const quantile = (attempts: readonly Attempt[], part: number): number =>
 const worst = (attempts: readonly Attempt[]): number => took(attempts).at(-1) ?? 0;
 
 /** Prints how many reads had to show acknowledged writes, and how long answers took. */
-export function tellSpans(name: string, { whole, ...parts }: Readonly<Record<string, Span>> & { whole: Span }): void {
+export function printSpans(name: string, { whole, ...parts }: Readonly<Record<string, Span>> & { whole: Span }): void {
   const read = answeredIn(whole);
-  const lines = Object.entries(parts).map(([part, { reads, writes }]) => `${part}: ${told(reads, writes)}`);
+  const lines = Object.entries(parts).map(([part, { reads, writes }]) => `${part}: ${summaryOf(reads, writes)}`);
   const count = `${read.length} reads after acknowledged writes, ${hitsIn(whole).length} of them say: from the cache`;
   process.stdout.write(`${name}\n  ${[count, ...lines].join('\n  ')}\n`);
 }
 
-function told(reads: readonly Attempt[], writes: readonly Attempt[]): string {
+function summaryOf(reads: readonly Attempt[], writes: readonly Attempt[]): string {
   const [r, w] = [reads, writes].map((each) =>
     [quantile(each, 0.5), quantile(each, 0.99), worst(each)].map((ms) => Math.round(ms)).join('/'),
   );

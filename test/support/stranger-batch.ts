@@ -5,7 +5,7 @@ import type { KafkaClient } from '../../src/log/kafka/client.ts';
 import { createCluster } from '../../src/log/kafka/cluster.ts';
 
 /** A batch as another client writes it, well formed or not. */
-export interface StrangeBatch {
+export interface StrangerBatch {
   /** 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd; with 0x30 more a marker. */
   readonly codec?: number;
   readonly count: number;
@@ -23,13 +23,13 @@ const plainRecord = ({ key, value, headers }: LogRecord, delta: number): Buffer 
   packRecord({ key, value, headers: Object.entries(headers) }, delta);
 
 /** A record as any client may write it: without a key or a value, with a header twice, or with bytes that are not text. */
-export interface StrangeRecord {
+export interface StrangerRecord {
   readonly key: string | Buffer | null;
   readonly value: Buffer | null;
   readonly headers: readonly (readonly [name: string, value: string | Buffer | null])[];
 }
 
-export function packRecord({ key, value, headers }: StrangeRecord, delta = 0): Buffer {
+export function packRecord({ key, value, headers }: StrangerRecord, delta = 0): Buffer {
   const pairs = headers.flatMap(([name, text]) => [sized(name), sized(text)]);
   const body = [Buffer.of(0), varint(0), varint(delta), sized(key), sized(value), varint(headers.length), ...pairs];
   return sized(Buffer.concat(body));
@@ -52,7 +52,7 @@ function varint(value: number): Buffer {
 
 /** The batch as it is in the log, from an offset on; a producer leaves the offset to the broker. */
 export function batchBytes(
-  { codec = 0, count, packed, lastOffsetDelta = count - 1 }: StrangeBatch,
+  { codec = 0, count, packed, lastOffsetDelta = count - 1 }: StrangerBatch,
   offset = 0,
 ): Buffer {
   const checked = Buffer.alloc(40);
@@ -87,7 +87,7 @@ const load = createRequire(import.meta.url);
 const Encoder = load('kafkajs/src/protocol/encoder') as new () => Writer;
 const response = load('kafkajs/src/protocol/requests/produce/v7/response') as object;
 
-function encode({ topic, partition }: TopicPartition, batch: StrangeBatch): Writer {
+function encode({ topic, partition }: TopicPartition, batch: StrangerBatch): Writer {
   const bytes = batchBytes(batch);
   const records = new Encoder().writeInt32(partition).writeInt32(bytes.length).writeBuffer(bytes);
   const topics = new Encoder().writeString(topic).writeArray([records]);
@@ -95,7 +95,7 @@ function encode({ topic, partition }: TopicPartition, batch: StrangeBatch): Writ
 }
 
 /** Appends a batch unchanged; rejects when the broker refuses it. */
-export async function produceBatch({ kafka }: KafkaClient, where: TopicPartition, batch: StrangeBatch): Promise<void> {
+export async function produceBatch({ kafka }: KafkaClient, where: TopicPartition, batch: StrangerBatch): Promise<void> {
   const cluster = createCluster(kafka);
   await cluster.connect();
   await cluster.addMultipleTargetTopics([where.topic]);

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from '@jest/globals';
-import type { CachedMusic, Withstood } from '../../support/cached-music.ts';
+import type { CachedMusic, FaultSpans } from '../../support/cached-music.ts';
 import { describeDistributed } from '../../support/distributed.ts';
 import { describeWithNativeRedis } from '../../support/servers/index.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 import { expectBudgets, hitsIn } from '../../support/spans.ts';
-import type { Way } from '../../support/way.ts';
+import type { RedirectableProxy } from '../../support/redirectable-proxy.ts';
 
 const SERVED = { writes: 20, reads: 200 };
 /** Longer than the cache stays off after the last failure. */
@@ -18,11 +18,11 @@ export function whenCutOff(stack: SharedStack<CachedMusic>): void {
       let music: CachedMusic;
       stack.use((shared) => (music = shared));
 
-      async function without(way: Way, lose: 'cut' | 'block'): Promise<Withstood> {
+      async function without(way: RedirectableProxy, lose: 'cut' | 'block'): Promise<FaultSpans> {
         const withstood = await music.withstand(async (load) => {
           way[lose]();
           await Promise.all([load.served(SERVED), delay(CUT_MS)]); // the fault itself
-          way.mend();
+          way.restore();
         });
         expect(withstood.violations).toEqual([]);
         expectBudgets(withstood.before, withstood.during);
@@ -30,7 +30,7 @@ export function whenCutOff(stack: SharedStack<CachedMusic>): void {
       }
 
       /** Cache hits of each API process, once it can have detected the fault. */
-      function hitsOfEach({ during }: Withstood): number[] {
+      function hitsOfEach({ during }: FaultSpans): number[] {
         const noticed = Math.min(...during.reads.map(({ start }) => start)) + CUT_MS / 2;
         const later = { ...during, reads: during.reads.filter(({ start }) => start > noticed) };
         return music.apis.map(({ url }) => hitsIn(later, url).length);
@@ -39,7 +39,7 @@ export function whenCutOff(stack: SharedStack<CachedMusic>): void {
       it.each(['cut', 'block'] as const)(
         'the projector (%s): no process reads the cache',
         async (lose) => {
-          const [one, other] = hitsOfEach(await without(music.projectorWay, lose));
+          const [one, other] = hitsOfEach(await without(music.projectorProxy, lose));
           expect([one, other]).toEqual([0, 0]);
         },
         WITHIN_MS,
@@ -48,7 +48,7 @@ export function whenCutOff(stack: SharedStack<CachedMusic>): void {
       it.each(['cut', 'block'] as const)(
         'one API process (%s): the other one reads the cache',
         async (lose) => {
-          const [one, other] = hitsOfEach(await without(music.ways[0]!, lose));
+          const [one, other] = hitsOfEach(await without(music.proxies[0]!, lose));
           expect(one).toBe(0);
           expect(other).toBeGreaterThan(0);
         },

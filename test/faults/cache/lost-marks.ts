@@ -2,7 +2,7 @@ import { afterAll, expect, it } from '@jest/globals';
 import type { CachedMusic } from '../../support/cached-music.ts';
 import { changeListHalfway } from '../../support/changing-list.ts';
 import { describeDistributed } from '../../support/distributed.ts';
-import { leaveBehind, portOf, startReplica, tellRedis } from '../../support/redis.ts';
+import { stopReplication, portOf, startReplica, sendToRedis } from '../../support/redis.ts';
 import { describeWithNativeRedis, type NativeRedis } from '../../support/servers/index.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 
@@ -34,15 +34,15 @@ export function whenMarksAreLost(stack: SharedStack<CachedMusic>): void {
         expect(during.reads.filter(({ outcome }) => outcome.kind === 'unknown')).toEqual([]);
       }
 
-      it('is wiped', () => betweenMarksAndCommit(() => tellRedis(music.redis, 'FLUSHALL')), WITHIN_MS);
+      it('is wiped', () => betweenMarksAndCommit(() => sendToRedis(music.redis, 'FLUSHALL')), WITHIN_MS);
 
       it(
         'fails over to a replica without the marks',
         async () => {
           const behind = (replica = await startReplica(music.redis));
-          await leaveBehind(behind);
+          await stopReplication(behind);
           await betweenMarksAndCommit(() => {
-            for (const way of [music.projectorWay, ...music.ways]) way.leadTo(portOf(behind));
+            for (const way of [music.projectorProxy, ...music.proxies]) way.redirectTo(portOf(behind));
           });
         },
         WITHIN_MS,

@@ -2,7 +2,7 @@ import { expect, it } from '@jest/globals';
 import type { CachedMusic } from '../../support/cached-music.ts';
 import { describeDistributed } from '../../support/distributed.ts';
 import { entryOf, eventually, metricOf } from '../../support/observed.ts';
-import { tellRedis } from '../../support/redis.ts';
+import { sendToRedis } from '../../support/redis.ts';
 import { describeWithNativeRedis } from '../../support/servers/index.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 import { hitsIn } from '../../support/spans.ts';
@@ -18,7 +18,7 @@ export function whenMemoryIsShort(stack: SharedStack<CachedMusic>): void {
       let music: CachedMusic;
       stack.use((shared) => (music = shared));
 
-      const configure = (name: string, value: string) => tellRedis(music.redis, 'CONFIG', 'SET', name, value);
+      const configure = (name: string, value: string) => sendToRedis(music.redis, 'CONFIG', 'SET', name, value);
 
       it(
         'is full: writes are marked anyway',
@@ -47,7 +47,7 @@ export function whenMemoryIsShort(stack: SharedStack<CachedMusic>): void {
           /** A new connection checks the eviction policy. */
           const evict = async (policy: string) => {
             await configure('maxmemory-policy', policy);
-            await tellRedis(music.redis, 'CLIENT', 'KILL', 'TYPE', 'normal');
+            await sendToRedis(music.redis, 'CLIENT', 'KILL', 'TYPE', 'normal');
           };
           let noticed = Infinity;
           const { violations, during } = await music.withstand(async (load) => {

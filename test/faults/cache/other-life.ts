@@ -1,7 +1,7 @@
 import { afterAll, expect, it } from '@jest/globals';
 import type { CachedMusic, CacheLoad } from '../../support/cached-music.ts';
 import { describeDistributed } from '../../support/distributed.ts';
-import { leaveBehind, portOf, startReplica, tellRedis } from '../../support/redis.ts';
+import { stopReplication, portOf, startReplica, sendToRedis } from '../../support/redis.ts';
 import { describeWithNativeRedis, type NativeRedis } from '../../support/servers/index.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 import { expectBudgets } from '../../support/spans.ts';
@@ -29,13 +29,13 @@ export function whenRedisIsAnother(stack: SharedStack<CachedMusic>): void {
         expectBudgets(before, during);
       }
 
-      it('is wiped', () => withstands(() => tellRedis(music.redis, 'FLUSHALL')), WITHIN_MS);
+      it('is wiped', () => withstands(() => sendToRedis(music.redis, 'FLUSHALL')), WITHIN_MS);
 
       it(
         'comes back from an old snapshot',
         () =>
           withstands(async (load) => {
-            await tellRedis(music.redis, 'SAVE');
+            await sendToRedis(music.redis, 'SAVE');
             await load.served(CHANGED);
             await load.whileQuiet(async () => {
               await music.redis.restart();
@@ -50,10 +50,10 @@ export function whenRedisIsAnother(stack: SharedStack<CachedMusic>): void {
         async () => {
           const behind = (replica = await startReplica(music.redis));
           await withstands(async (load) => {
-            await leaveBehind(behind);
+            await stopReplication(behind);
             await load.served(CHANGED);
             await load.whileQuiet(async () => {
-              for (const way of [music.projectorWay, ...music.ways]) way.leadTo(portOf(behind));
+              for (const way of [music.projectorProxy, ...music.proxies]) way.redirectTo(portOf(behind));
               await load.served(READ);
             });
           });

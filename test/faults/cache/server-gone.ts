@@ -39,10 +39,10 @@ export function whenRedisIsGone(stack: SharedStack<CachedMusic>): void {
       it(
         `is slow by ${SLOW_MS} ms`,
         () => {
-          const ways = [...music.ways, music.projectorWay];
+          const proxies = [...music.proxies, music.projectorProxy];
           return without(
-            () => ways.forEach((way) => way.slow(() => SLOW_MS)),
-            () => ways.forEach((way) => way.mend()),
+            () => proxies.forEach((way) => way.slow(() => SLOW_MS)),
+            () => proxies.forEach((way) => way.restore()),
           );
         },
         WITHIN_MS,

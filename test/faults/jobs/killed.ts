@@ -7,7 +7,7 @@ import type { JobFaultPoint } from '../../../src/faults.ts';
 import { seedOfRun } from '../../support/distributed.ts';
 import type { JobsApp } from '../../support/jobs-faults.ts';
 import type { JobsStack } from '../../support/jobs-stack.ts';
-import { begin, codesOf, mailsTo, untilOver } from '../../support/jobs-told.ts';
+import { begin, codesOf, mailsTo, untilOver } from '../../support/jobs-client.ts';
 import { eventually } from '../../support/observed.ts';
 import { within } from '../../support/servers/waiting.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';

@@ -2,7 +2,16 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { seedOfRun, type Settings } from '../../support/distributed.ts';
 import { type JobsApp, SHORT_LEASE } from '../../support/jobs-faults.ts';
 import type { JobsStack } from '../../support/jobs-stack.ts';
-import { begin, beginAll, breakerOf, codesOf, itemsOf, mailsTo, untilJob, untilOver } from '../../support/jobs-told.ts';
+import {
+  begin,
+  beginAll,
+  breakerOf,
+  codesOf,
+  itemsOf,
+  mailsTo,
+  untilJob,
+  untilOver,
+} from '../../support/jobs-client.ts';
 import { eventually } from '../../support/observed.ts';
 import { within } from '../../support/servers/waiting.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';

@@ -4,7 +4,7 @@ import type { FaultPoint } from '../../../src/faults.ts';
 import { seedOfRun, type Settings } from '../../support/distributed.ts';
 import type { JobsApp } from '../../support/jobs-faults.ts';
 import type { JobsStack } from '../../support/jobs-stack.ts';
-import { allJobs, begin, jobOf } from '../../support/jobs-told.ts';
+import { allJobs, begin, jobOf } from '../../support/jobs-client.ts';
 import { eventually } from '../../support/observed.ts';
 import { within } from '../../support/servers/waiting.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';

@@ -9,10 +9,10 @@ const serverThat = (change: (server: CacheServer, world: World) => Partial<Cache
 
 export const withoutRow: Mutation = { ...unchanged, rowChecked: false };
 export const withOldMarks: Mutation = { ...unchanged, ageChecked: false };
-export const unsettled: Mutation = { ...unchanged, settles: false };
+export const withoutSettling: Mutation = { ...unchanged, settles: false };
 
 /** Cached entries are removed only after the commit. */
-export const markedAfterwards = serverThat((server) => ({
+export const withMarksAfterCommit = serverThat((server) => ({
   mark: () => Promise.resolve(true),
   async release(incarnation, keys, token) {
     await server.mark(incarnation, keys, token);
@@ -48,7 +48,7 @@ const contentsThat = (change: (cache: CacheServer, world: () => World) => Partia
 });
 
 /** A batch that sets marks removes those of other batches. */
-export const loneMarks = contentsThat((cache) => {
+export const withSingleBatchMarks = contentsThat((cache) => {
   const holders = new Set<string>();
   return {
     async mark(incarnation, keys, token) {

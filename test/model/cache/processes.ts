@@ -84,15 +84,15 @@ function startProcess(
 }
 
 /** The process freezes, and cannot detect it. */
-export function nap({ scheduler }: World, actor: Actor): void {
-  actor.asleepUntil = scheduler.time + ([1, 6, 35, 70][scheduler.pick(4)]! * 1_000) / STEP_MS;
+export function pauseProcess({ scheduler }: World, actor: Actor): void {
+  actor.pausedUntil = scheduler.time + ([1, 6, 35, 70][scheduler.pick(4)]! * 1_000) / STEP_MS;
 }
 
 /** The process freezes for longer than the lifetime of a mark, during which the others take no step, and a little more. */
 function outlive({ scheduler }: World, actor: Actor): void {
   const steps = (MARK_MS + 1_000) / STEP_MS;
   scheduler.time += steps;
-  actor.asleepUntil = scheduler.time + scheduler.pick(200);
+  actor.pausedUntil = scheduler.time + scheduler.pick(200);
 }
 
 /** Reads one answer repeatedly, each time as a client that has seen every earlier answer. */
@@ -113,14 +113,14 @@ async function readOn(
 ): Promise<void> {
   for (;;) {
     await world.scheduler.turn(actor);
-    const told = { ...world.told };
+    const acknowledged = { ...world.acknowledged };
     const { answer, source } = await answers.read(cached.album(ALBUM), load);
     const seen = JSON.parse(answer.body) as Parts;
     world.reads += 1;
     if (source === 'cache') world.hits += 1;
-    const stale = PARTS.find((part) => seen[part] < told[part]);
+    const stale = PARTS.find((part) => seen[part] < acknowledged[part]);
     if (stale)
-      world.violation ??= `${actor.name} saw ${stale} ${seen[stale]} from the ${source}, told was ${told[stale]}`;
+      world.violation ??= `${actor.name} saw ${stale} ${seen[stale]} from the ${source}, acknowledged was ${acknowledged[stale]}`;
   }
 }
 
@@ -152,11 +152,13 @@ export function startProjector(world: World, part: Part): Process {
   const commit: Commit = { moves: [], accepted: [accepted as unknown as Accepted] };
   void (async () => {
     for (;;) {
-      await scheduler.sleep(actor, scheduler.pick(world.plan.calm));
+      await scheduler.sleep(actor, scheduler.pick(world.plan.maxCalmSteps));
       const outcome = await store.commit(commit).catch(() => 'failed' as const);
       if (typeof outcome === 'object') {
         const value = world.committed[part];
-        void (outcome.unmarked ?? Promise.resolve()).then(() => (world.told[part] = Math.max(world.told[part], value)));
+        void (outcome.unmarked ?? Promise.resolve()).then(
+          () => (world.acknowledged[part] = Math.max(world.acknowledged[part], value)),
+        );
       }
       await scheduler.turn(actor);
     }
@@ -169,14 +171,14 @@ function storeOf(world: World, actor: Actor, part: Part): ProjectionStore {
   const { scheduler, mutation, committed } = world;
   const commit: ProjectionStore['commit'] = (_commit, cacheGuard) => {
     const from = committed[part];
-    if (scheduler.chance(world.plan.dazes / 100)) outlive(world, actor);
+    if (scheduler.chance(world.plan.projectorPauses / 100)) outlive(world, actor);
     return scheduler.call(actor, (): CommitOutcome => {
       if (committed[part] !== from) return 'missed';
       if (cacheGuard && mutation.rowChecked && cacheGuard.id !== world.row.id) return 'cache-changed';
       if (mutation.ageChecked && world.now() >= (cacheGuard?.before ?? Infinity)) return 'cache-changed';
       committed[part] += 1;
       // Another process may find the verdict before the projector reports it.
-      if (scheduler.chance(0.3)) world.told[part] = committed[part];
+      if (scheduler.chance(0.3)) world.acknowledged[part] = committed[part];
       return { sole: true };
     });
   };

@@ -1,4 +1,4 @@
-import { nap, type Process, startProjector, startReader } from './processes.ts';
+import { pauseProcess, type Process, startProjector, startReader } from './processes.ts';
 import { createWorld, type Mutation, PARTS, type Plan, STEP_MS, type World } from './world.ts';
 
 export interface Outcome {
@@ -35,8 +35,8 @@ function disturb(world: World, slots: readonly Slot[]): void {
   if (happens(plan.wipes)) world.redis.wipe();
   if (happens(plan.failovers)) failOver(world, slots);
   if (happens(plan.deaths)) restart(anyone());
-  if (happens(plan.naps)) nap(world, anyone().process.actor);
-  if (happens(plan.jumps)) scheduler.time += ([1, 6, 35, 65][scheduler.pick(4)]! * 1_000) / STEP_MS;
+  if (happens(plan.pauses)) pauseProcess(world, anyone().process.actor);
+  if (happens(plan.clockJumps)) scheduler.time += ([1, 6, 35, 65][scheduler.pick(4)]! * 1_000) / STEP_MS;
 }
 
 let lives = 0;

@@ -10,13 +10,13 @@ const plans: fc.Arbitrary<Plan> = fc.record({
   seed: fc.noShrink(fc.noBias(fc.integer())),
   steps: fc.noBias(fc.integer({ min: 300, max: 700 })),
   readers: fc.integer({ min: 1, max: 3 }),
-  calm: fc.noBias(fc.integer({ min: 60, max: 300 })),
+  maxCalmSteps: fc.noBias(fc.integer({ min: 60, max: 300 })),
   wipes: upTo(8),
   failovers: upTo(8),
   deaths: upTo(8),
-  naps: upTo(12),
-  jumps: upTo(8),
-  dazes: upTo(6),
+  pauses: upTo(12),
+  clockJumps: upTo(8),
+  projectorPauses: upTo(6),
   cuts: upTo(4),
 });
 

@@ -10,15 +10,15 @@ export interface Plan {
   readonly steps: number;
   readonly readers: number;
   /** Maximum steps between two changes by one projector. */
-  readonly calm: number;
+  readonly maxCalmSteps: number;
   readonly wipes: number;
   readonly failovers: number;
   readonly deaths: number;
-  readonly naps: number;
+  readonly pauses: number;
   /** How often everything freezes for a long time. */
-  readonly jumps: number;
+  readonly clockJumps: number;
   /** In hundredths of commits: the projector freezes between its marks and the commit for longer than their lifetime. */
-  readonly dazes: number;
+  readonly projectorPauses: number;
   /** In hundredths of calls to the server: calls without an answer. */
   readonly cuts: number;
 }
@@ -61,7 +61,7 @@ export interface World {
   /** The committed parts. */
   readonly committed: Parts;
   /** The acknowledged parts. */
-  readonly told: Parts;
+  readonly acknowledged: Parts;
   reads: number;
   hits: number;
   violation: string | undefined;
@@ -85,7 +85,7 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
     redis: new ModelRedis('run-0', now, contents),
     row: { id: 'never', previous: '', on: false, runId: '', generation: 0, heldUntil: 0 },
     committed: { album: 0, tracks: 0, songs: 0 },
-    told: { album: 0, tracks: 0, songs: 0 },
+    acknowledged: { album: 0, tracks: 0, songs: 0 },
   };
   return world;
 }

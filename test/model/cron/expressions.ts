@@ -1,14 +1,14 @@
 import fc from 'fast-check';
-import type { Moment, Shown } from './minutes.ts';
+import type { ClockMinute, LocalMinute } from './minutes.ts';
 
 export interface Expression {
   readonly cron: string;
   readonly goesByElapsedTime: boolean;
-  readonly matches: (shown: Shown) => boolean;
+  readonly matches: (shown: LocalMinute) => boolean;
 }
 
 /** Times of day near a change of clocks, on all days or on one. */
-type Shape = (moments: readonly Moment[]) => Expression;
+type Shape = (minutes: readonly ClockMinute[]) => Expression;
 
 interface Field {
   readonly text: string;
@@ -69,8 +69,8 @@ const days = fc.constantFrom<Days>(
 /** The change is in the middle of the window. Days are those of the minute before it, or of the first one after it. */
 export const shapes: fc.Arbitrary<Shape> = fc
   .tuple(minutes, hours, days, fc.boolean())
-  .map(([minute, hoursNear, daysOf, isBefore]) => (moments) => {
-    const { shown = 0 } = moments[moments.length / 2 - (isBefore ? 1 : 0)] ?? {};
+  .map(([minute, hoursNear, daysOf, isBefore]) => (minutes) => {
+    const { shown = 0 } = minutes[minutes.length / 2 - (isBefore ? 1 : 0)] ?? {};
     const near = dateOf(shown);
     const hour = hoursNear(near.getUTCHours());
     const { text, isOne } = daysOf(near);
@@ -84,4 +84,4 @@ export const shapes: fc.Arbitrary<Shape> = fc
     };
   });
 
-const dateOf = (shown: Shown) => new Date(shown * 60_000);
+const dateOf = (shown: LocalMinute) => new Date(shown * 60_000);

@@ -1,4 +1,4 @@
-import type { Effect, Outcome, Person, Wish } from './history.ts';
+import type { Effect, Outcome, Person, PlannedRequest } from './history.ts';
 import type { Random } from './random.ts';
 import type { Accepted } from './rule.ts';
 import type { Fact, World } from './world.ts';
@@ -16,7 +16,7 @@ export interface Category {
   /** The weight with which clients choose it. */
   readonly weight: number;
   /** The next request of a client; undefined while there is nothing to ask for. */
-  next(random: Random, known: Known): Wish | undefined;
+  next(random: Random, known: Known): PlannedRequest | undefined;
   /** The id in the answer to a request that created something. */
   created(body: unknown): string | undefined;
   /** The state after one more accepted record. */
@@ -29,9 +29,9 @@ export interface Category {
    */
   tally?(stream: string): string;
   /** What an answer shows of any stream. The version that a write made is not part of it. */
-  sightings(wish: Wish, outcome: Answered, world: World): readonly Sighting[];
+  observations(request: PlannedRequest, outcome: Answered, world: World): readonly Observation[];
   /** Reads of everything there is, for the end of the load. */
-  reads(world: World): Wish[];
+  reads(world: World): PlannedRequest[];
   /** The expected rows of its read models. */
   readonly tables: readonly ExpectedTable[];
 }
@@ -40,7 +40,7 @@ export interface Category {
 export type Answered = Exclude<Outcome, { kind: 'unknown' }> & { readonly made?: Accepted };
 
 /** What an answer shows of one stream. */
-export interface Sighting {
+export interface Observation {
   readonly stream: string;
   /** Shown in violations. */
   readonly saw: string;
@@ -71,10 +71,10 @@ export interface Known {
 /** A request that changes something, and the event that must result. */
 export const write = (
   category: string,
-  [method, path]: readonly [Exclude<Wish['method'], 'GET'>, string],
+  [method, path]: readonly [Exclude<PlannedRequest['method'], 'GET'>, string],
   effect: Effect,
   json?: object,
-): Wish => ({ category, method, path, effect, json });
+): PlannedRequest => ({ category, method, path, effect, json });
 
 /** A thing to ask for: mostly one of the newest, so that clients meet. */
 export function someId(category: string, random: Random, known: Known): string | undefined {
@@ -91,23 +91,23 @@ export const versionOf = (etag: string | undefined): number | undefined => {
 };
 
 /** The answer that there is no such thing, or not any more. */
-export const absent = (stream: string): Sighting => ({
+export const absent = (stream: string): Observation => ({
   stream,
   saw: 'that it does not exist',
   fits: (thing) => thing === undefined,
 });
 
-export const present = (stream: string): Sighting => ({
+export const present = (stream: string): Observation => ({
   stream,
   saw: 'that it exists',
   fits: (thing) => thing !== undefined,
 });
 
 /** What a rejection says, by its code. The statuses that any write may get say nothing; all other codes are unknown. */
-export function refusalSightings(
+export function rejectionObservations(
   { status, code }: { readonly status: number; readonly code: string },
-  meanings: Readonly<Record<string, readonly Sighting[]>>,
-): readonly Sighting[] {
+  meanings: Readonly<Record<string, readonly Observation[]>>,
+): readonly Observation[] {
   const said = meanings[code];
   if (said) return said;
   if ([409, 412, 503].includes(status)) return [];
@@ -130,7 +130,7 @@ export interface Listing<Item> {
  * What a list shows of everything that ever belonged in it: the present items with their state, and the absence of the
  * rest.
  */
-export function listSightings<Item extends { readonly id: string }>(listing: Listing<Item>): Sighting[] {
+export function listObservations<Item extends { readonly id: string }>(listing: Listing<Item>): Observation[] {
   const { name, belongs, shows, ever } = listing;
   const shown = new Map(listing.shown.map((item) => [item.id, item]));
   return [...new Set([...shown.keys(), ...ever])].map((stream) => {

@@ -75,7 +75,7 @@ async function checkMore(
     ...(await checkTables(admin, await log.ends(placement.all), world)),
     ...(await checkRebuild(rebuild)),
   ];
-  const writes = [...before.writes, ...operations.filter(({ wish }) => wish.effect)];
+  const writes = [...before.writes, ...operations.filter(({ request }) => request.effect)];
   return { violations: found, checked: { writes, versions: versionsIn(world), at } };
 }
 

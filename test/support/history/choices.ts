@@ -1,14 +1,14 @@
 import { read as readAlbum } from './albums.ts';
 import { categories } from './categories.ts';
 import { type Known, someId } from './category.ts';
-import type { Wish } from './history.ts';
+import type { PlannedRequest } from './history.ts';
 import { count } from './likes.ts';
 import { addSong, create as createPlaylist, list, read as readPlaylist, removeSong } from './playlists.ts';
 import type { Random } from './random.ts';
 import { change, create as createSong, details, read as readSong } from './songs.ts';
 
 /** The next request of a client; undefined: none at the moment. */
-export type Choice = (random: Random, known: Known) => Wish | undefined;
+export type Choice = (random: Random, known: Known) => PlannedRequest | undefined;
 
 const lots = categories.flatMap((category) => Array.from({ length: category.weight }, () => category));
 
@@ -19,15 +19,15 @@ export const anything: Choice = (random, known) => random.pick(lots)?.next(rando
 export const readsOf =
   (choice: Choice): Choice =>
   (random, known) => {
-    const wish = choice(random, known);
-    return wish?.effect ? undefined : wish;
+    const request = choice(random, known);
+    return request?.effect ? undefined : request;
   };
 
 const about =
-  (category: string, wish: (id: string) => Wish): Choice =>
+  (category: string, request: (id: string) => PlannedRequest): Choice =>
   (random, known) => {
     const id = someId(category, random, known);
-    return id === undefined ? undefined : wish(id);
+    return id === undefined ? undefined : request(id);
   };
 
 const cached: readonly Choice[] = [
@@ -38,13 +38,13 @@ const cached: readonly Choice[] = [
   listOfPlaylists,
 ];
 
-function songsOfPlaylist(random: Random, known: Known): Wish | undefined {
+function songsOfPlaylist(random: Random, known: Known): PlannedRequest | undefined {
   const id = someId('playlist', random, known);
   const as = id !== undefined && random.chance(0.8) ? known.maker(id) : random.pick(known.people);
   return id !== undefined && as ? readPlaylist(id, 'songs', as) : undefined;
 }
 
-function listOfPlaylists(random: Random, known: Known): Wish | undefined {
+function listOfPlaylists(random: Random, known: Known): PlannedRequest | undefined {
   const as = random.pick(known.people);
   return as && list(as);
 }
@@ -53,8 +53,8 @@ function listOfPlaylists(random: Random, known: Known): Wish | undefined {
 export const readsOfCached: Choice = (random, known) => {
   const first = random.below(cached.length);
   for (const read of [...cached.slice(first), ...cached.slice(0, first)]) {
-    const wish = read(random, known);
-    if (wish) return wish;
+    const request = read(random, known);
+    if (request) return request;
   }
   return undefined;
 };

@@ -17,7 +17,7 @@ export function checkEffects(history: History, records: readonly StoredRecord[],
 
 function checkOperation(operation: Operation, world: World): Violation[] {
   const made = operation.attempts.flatMap(({ id }) => world.madeBy(id));
-  const { effect } = operation.wish;
+  const { effect } = operation.request;
   return [
     ...operation.attempts.flatMap((attempt) => checkAttempt(operation, attempt, made, world)),
     ...(made.length > 1 ? [doubled(`operation ${operation.name}`, made)] : []),
@@ -36,7 +36,7 @@ function checkAttempt(operation: Operation, attempt: Attempt, made: readonly Acc
     const message = `${name} was refused with ${outcome.status} ${outcome.code}; the log has ${own.map(show).join(' and ')}`;
     return [{ rule: 'refused-write-present', message }];
   }
-  if (!operation.wish.effect || outcome.kind !== 'ok' || own.length > 0) return [];
+  if (!operation.request.effect || outcome.kind !== 'ok' || own.length > 0) return [];
   if (made.length === 0) {
     const message = `${name} was acknowledged with ${outcome.status}; the log has no accepted record of it`;
     return [{ rule: 'lost-write', message }];
@@ -48,7 +48,7 @@ function checkAttempt(operation: Operation, attempt: Attempt, made: readonly Acc
 const unexpected = (message: string): Violation => ({ rule: 'unexpected-answer', message });
 
 /** What a code says about the state at that moment is judged with the reads. */
-const isExpected = ({ wish: { effect, as } }: Operation, { outcome }: Attempt): boolean => {
+const isExpected = ({ request: { effect, as } }: Operation, { outcome }: Attempt): boolean => {
   if (outcome.kind === 'ok') return true;
   if (outcome.kind === 'unknown') return outcome.status === undefined || outcome.status === 503;
   const ofWrites = [409, 412, 503, ...(as ? [400] : [])];
@@ -57,10 +57,10 @@ const isExpected = ({ wish: { effect, as } }: Operation, { outcome }: Attempt): 
 
 function checkRecord(operation: Operation, { stream, event, follows }: Effect, record: Accepted): Violation[] {
   const created = operation.attempts.flatMap(({ outcome }) =>
-    outcome.kind === 'ok' ? (categoryNamed(operation.wish.category).created(outcome.body) ?? []) : [],
+    outcome.kind === 'ok' ? (categoryNamed(operation.request.category).created(outcome.body) ?? []) : [],
   );
   const streams = stream === undefined ? created : [stream];
-  const actor = operation.wish.as?.id ?? 'anonymous';
+  const actor = operation.request.as?.id ?? 'anonymous';
   const odd = Object.entries(event).find(([field, value]) => !says(record.event[field as 'type'], value));
   return [
     ...streams.flatMap((each) => (each === record.stream ? [] : [wrong(operation, record, `something of ${each}`)])),
@@ -117,7 +117,7 @@ const doubled = (what: string, records: readonly Accepted[]): Violation => ({
   message: `${what} has ${records.length} accepted records: ${records.map(show).join('; ')}`,
 });
 
-const wrong = ({ name, wish }: Operation, record: Accepted, asked: string): Violation => ({
+const wrong = ({ name, request }: Operation, record: Accepted, asked: string): Violation => ({
   rule: 'wrong-record',
-  message: `operation ${name}, ${wish.method} ${wish.path}, asked for ${asked}; the log has ${show(record)}`,
+  message: `operation ${name}, ${request.method} ${request.path}, asked for ${asked}; the log has ${show(record)}`,
 });

@@ -10,7 +10,7 @@ export interface History {
 export interface Operation {
   /** Shown in violations: client and number, `3.17`. */
   readonly name: string;
-  readonly wish: Wish;
+  readonly request: PlannedRequest;
   /** The Idempotency-Key of all attempts. Without one there is one attempt. */
   readonly key?: string;
   readonly attempts: readonly Attempt[];
@@ -24,7 +24,7 @@ export interface Person {
 }
 
 /** A request before it is sent. */
-export interface Wish {
+export interface PlannedRequest {
   /** A category of `categories.ts`, which interprets the answer. */
   readonly category: string;
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';

@@ -27,7 +27,7 @@ export {
   startChecking,
   withEvidence,
 } from './check.ts';
-export type { Attempt, History, Operation, Outcome, Rule, Violation, Wish } from './history.ts';
+export type { Attempt, History, Operation, Outcome, Rule, Violation, PlannedRequest } from './history.ts';
 export { anything, type Choice, readsOfCached, renamesWhileAdding } from './choices.ts';
 export type { Load } from './load.ts';
 export { recordHistory, type RecordOptions } from './record.ts';

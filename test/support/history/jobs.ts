@@ -10,7 +10,7 @@ export const jobs: Category = {
     throw new Error('The history checker does not judge jobs.');
   },
   allows: () => false,
-  sightings: () => [],
+  observations: () => [],
   reads: () => [],
   tables: ['jobs', 'job_attempts'].map((name) => ({ name, key: 'id', rows: () => [] })),
 };

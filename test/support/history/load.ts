@@ -1,5 +1,5 @@
 import { until } from '../servers/waiting.ts';
-import type { Attempt, Wish } from './history.ts';
+import type { Attempt, PlannedRequest } from './history.ts';
 
 /** The running load, as seen by the test that breaks servers meanwhile. */
 export interface Load {
@@ -30,8 +30,8 @@ interface Counts {
 
 export interface Meter {
   readonly load: Load;
-  begin(wish: Wish): void;
-  count(wish: Wish, attempt: Attempt): void;
+  begin(request: PlannedRequest): void;
+  count(request: PlannedRequest, attempt: Attempt): void;
 }
 
 const none: Counts = { writes: 0, reads: 0, hits: 0, refused: 0, unknown: 0 };
@@ -66,9 +66,9 @@ export function createMeter(urls: readonly string[]): Meter {
 
   return {
     begin: ({ effect }) => void (writing += effect ? 1 : 0),
-    count(wish, { url, outcome }) {
-      writing -= wish.effect ? 1 : 0;
-      const kind = outcome.kind === 'ok' ? (wish.effect ? 'writes' : 'reads') : outcome.kind;
+    count(request, { url, outcome }) {
+      writing -= request.effect ? 1 : 0;
+      const kind = outcome.kind === 'ok' ? (request.effect ? 'writes' : 'reads') : outcome.kind;
       const hits = of(url).hits + (outcome.kind === 'ok' && outcome.source === 'cache' ? 1 : 0);
       counted.set(url, { ...of(url), hits, [kind]: of(url)[kind] + 1 });
       if (outcome.kind === 'unknown') lastTrouble = outcome.why;

@@ -93,7 +93,7 @@ function must<T>(found: T | undefined): T {
 
 /** Accepted records of each album without songs, so that the expected read is known. */
 function albumsWithoutSongs({ operations }: History, records: readonly StoredRecord[]): StoredRecord[][] {
-  const named = new Set(operations.map(({ wish }) => (wish.json as { albumId?: string } | undefined)?.albumId));
+  const named = new Set(operations.map(({ request }) => (request.json as { albumId?: string } | undefined)?.albumId));
   const albums = new Set(records.map(({ key }) => key).filter((key) => key.startsWith('album-') && !named.has(key)));
   return [...albums].map((album) => chainOf(records.filter(({ key }) => key === album)));
 }
@@ -106,12 +106,12 @@ function chainOf(claims: readonly StoredRecord[]): StoredRecord[] {
 
 const isDeleted = (chain: readonly StoredRecord[]) => chain.at(-1)?.headers.ce_type === subjectOf('AlbumDeleted');
 
-function readOf(record: StoredRecord, { wish: { json } }: Operation, start: number): Operation {
+function readOf(record: StoredRecord, { request: { json } }: Operation, start: number): Operation {
   const body = { status: 'success', data: { album: { id: record.key, coverUrl: null, songs: [], ...json } } };
   const outcome = { kind: 'ok', status: 200, etag: `"${versionIn(record)}-x"`, replayed: false, body } as const;
   const attempt = { id: `planted at ${start}`, url: 'http://planted', start, end: start + 0.5, outcome };
-  const wish = { category: 'album', method: 'GET', path: `/albums/${record.key}` } as const;
-  return { name: attempt.id, wish, attempts: [attempt] };
+  const request = { category: 'album', method: 'GET', path: `/albums/${record.key}` } as const;
+  return { name: attempt.id, request, attempts: [attempt] };
 }
 
 const sameAs = ({ headers }: StoredRecord, event: AnyEvent): Forgery => ({
@@ -124,7 +124,13 @@ const sameAs = ({ headers }: StoredRecord, event: AnyEvent): Forgery => ({
 });
 
 function forge(after: StoredRecord, { event, ...given }: Forgery): StoredRecord {
-  const about = { actor: 'anonymous', correlationId: 'unrequested', causationId: newId(), bodyHash: '', commandId: newId() };
+  const about = {
+    actor: 'anonymous',
+    correlationId: 'unrequested',
+    causationId: newId(),
+    bodyHash: '',
+    commandId: newId(),
+  };
   const time = new Date(0).toISOString();
   const envelope = { id: newId(), type: subjectOf(event.type), stream: after.key, time, ...about, ...given };
   return { ...after, ...toRecord(envelope, encodeEvent(event)) };

@@ -4,7 +4,7 @@ import { type Choice, anything, readsOf } from './choices.ts';
 import { work } from './clients.ts';
 import { newPerson } from '../people.ts';
 import { attempt } from './exchange.ts';
-import type { History, Operation, Person, Wish } from './history.ts';
+import type { History, Operation, Person, PlannedRequest } from './history.ts';
 import { createMeter, type Load } from './load.ts';
 
 export interface RecordOptions {
@@ -64,16 +64,19 @@ export const register = (url: string, count: number): Promise<Person[]> =>
   );
 
 /** Sends all of these to every process when the load is over. */
-export async function readEverything(wishes: readonly Wish[], urls: readonly string[]): Promise<Operation[]> {
+export async function readEverything(
+  requests: readonly PlannedRequest[],
+  urls: readonly string[],
+): Promise<Operation[]> {
   const agent = new Agent({ keepAlive: true });
-  const left = urls.flatMap((url) => wishes.map((wish) => ({ url, wish })));
+  const left = urls.flatMap((url) => requests.map((request) => ({ url, request })));
   const run = `everything.${randomBytes(4).toString('hex')}`;
   const operations: Operation[] = [];
   const reader = async () => {
     for (let next = left.pop(); next; next = left.pop()) {
       const name = `${run}.${left.length}`;
-      const done = await attempt(next.wish, { id: name, url: next.url, agent, giveUpAfterMs: GIVE_UP_AFTER_MS });
-      operations.push({ name, wish: next.wish, attempts: [done] });
+      const done = await attempt(next.request, { id: name, url: next.url, agent, giveUpAfterMs: GIVE_UP_AFTER_MS });
+      operations.push({ name, request: next.request, attempts: [done] });
     }
   };
   await Promise.all(Array.from({ length: 8 }, reader)).finally(() => agent.destroy());

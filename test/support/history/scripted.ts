@@ -2,7 +2,7 @@ import { Agent } from 'node:http';
 import { albums } from './albums.ts';
 import { write } from './category.ts';
 import { attempt } from './exchange.ts';
-import type { Operation, Person, Wish } from './history.ts';
+import type { Operation, Person, PlannedRequest } from './history.ts';
 import { count, like } from './likes.ts';
 import { addCollaborator, addSong, create, list, playlists, read, removeCollaborator } from './playlists.ts';
 import { register } from './record.ts';
@@ -31,10 +31,10 @@ export async function performScript(url: string): Promise<Script> {
   if (!owner || !former) throw new Error('No user could be registered.');
   const operations: Operation[] = [];
 
-  async function perform(wish: Wish): Promise<unknown> {
+  async function perform(request: PlannedRequest): Promise<unknown> {
     const name = `scripted.${operations.length}`;
-    const done = await attempt(wish, { id: name, url, agent, giveUpAfterMs: 15_000 });
-    operations.push({ name, wish, attempts: [done] });
+    const done = await attempt(request, { id: name, url, agent, giveUpAfterMs: 15_000 });
+    operations.push({ name, request, attempts: [done] });
     return done.outcome.kind === 'ok' ? done.outcome.body : {};
   }
 
@@ -53,12 +53,12 @@ export async function performScript(url: string): Promise<Script> {
     const made = await perform(write('song', ['POST', '/songs'], { event: { type: 'SongCreated', ...json } }, json));
     await perform(addSong({ stream: playlist }, songs.created(made) ?? '', title === 'Two' ? former : owner));
   }
-  for (const wish of readsOf(playlist, former)) await perform(wish);
+  for (const request of readsOf(playlist, former)) await perform(request);
   await perform(removeCollaborator(playlist, former.id, owner));
   const album = albums.created(await perform(write('album', ['POST', '/albums'], created, details))) ?? '';
   for (const person of [owner, former]) await perform(like(album, person));
   await perform({ category: 'song', method: 'GET', path: '/songs?performer=Another%20band' });
-  for (const wish of readsOf(playlist, owner, former)) await perform(wish);
+  for (const request of readsOf(playlist, owner, former)) await perform(request);
   await perform(count(album));
   agent.destroy();
   return { operations, owner, former, playlist, album };

@@ -5,18 +5,18 @@ import {
   type Answered,
   type Category,
   type Known,
-  listSightings,
+  listObservations,
   present,
-  refusalSightings,
+  rejectionObservations,
   rowsOfEach,
-  type Sighting,
+  type Observation,
   someId,
   sometimesMatching,
   type Thing,
   versionOf,
   write,
 } from './category.ts';
-import type { Wish } from './history.ts';
+import type { PlannedRequest } from './history.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
 
@@ -55,23 +55,23 @@ const bodyOf = ({ duration, albumId, ...rest }: SongDetails) => ({
   ...(albumId !== null && { albumId }),
 });
 
-export const read = (id: string): Wish => ({ category, method: 'GET', path: `/songs/${id}` });
-const list = (performer: string): Wish => ({
+export const read = (id: string): PlannedRequest => ({ category, method: 'GET', path: `/songs/${id}` });
+const list = (performer: string): PlannedRequest => ({
   category,
   method: 'GET',
   path: `/songs?performer=${encodeURIComponent(performer)}`,
 });
 
-export function create(song: SongDetails): Wish {
+export function create(song: SongDetails): PlannedRequest {
   return write(category, ['POST', '/songs'], { event: { type: 'SongCreated', ...song } }, bodyOf(song));
 }
 
-export function change(on: { readonly stream: string; readonly follows?: number }, song: SongDetails): Wish {
+export function change(on: { readonly stream: string; readonly follows?: number }, song: SongDetails): PlannedRequest {
   const effect = { ...on, event: { type: 'SongChanged', ...song } } as const;
   return write(category, ['PUT', `/songs/${on.stream}`], effect, bodyOf(song));
 }
 
-function next(random: Random, known: Known): Wish {
+function next(random: Random, known: Known): PlannedRequest {
   const choice = random.next();
   const stream = someId(category, random, known);
   const song = details(random, known);
@@ -84,28 +84,28 @@ function next(random: Random, known: Known): Wish {
   return change(on, song);
 }
 
-function sightings(wish: Wish, outcome: Answered, world: World): readonly Sighting[] {
-  const [, stream] = /^\/songs\/(.+)$/.exec(wish.path) ?? [];
+function observations(request: PlannedRequest, outcome: Answered, world: World): readonly Observation[] {
+  const [, stream] = /^\/songs\/(.+)$/.exec(request.path) ?? [];
   if (outcome.kind === 'refused') {
     const gone = stream === undefined ? [] : [absent(stream)];
-    return refusalSightings(outcome, { SONG_NOT_FOUND: gone, ALBUM_NOT_FOUND: albumOf(wish).map(absent) });
+    return rejectionObservations(outcome, { SONG_NOT_FOUND: gone, ALBUM_NOT_FOUND: albumOf(request).map(absent) });
   }
-  if (wish.effect) return albumOf(wish).map(present);
+  if (request.effect) return albumOf(request).map(present);
   const { data } = outcome.body as { data: { song: SongView; songs: SongSummary[] } };
   if (stream !== undefined) return songSightings(stream, versionOf(outcome.etag), data.song, world);
-  const performer = new URL(wish.path, 'http://any').searchParams.get('performer') ?? '';
+  const performer = new URL(request.path, 'http://any').searchParams.get('performer') ?? '';
   return songsOf(data.songs, { performer }, world);
 }
 
-function albumOf({ effect }: Wish): string[] {
+function albumOf({ effect }: PlannedRequest): string[] {
   const { albumId } = (effect?.event ?? {}) as { albumId?: string | null };
   return albumId == null ? [] : [albumId];
 }
 
 /** A song shows its album while the album exists. */
-function songSightings(stream: string, seen: number | undefined, shown: SongView, world: World): Sighting[] {
+function songSightings(stream: string, seen: number | undefined, shown: SongView, world: World): Observation[] {
   const saw = `version ${seen ?? 'unknown'} of it as ${JSON.stringify(shown)}`;
-  const song: Sighting = {
+  const song: Observation = {
     stream,
     saw,
     fits(thing, version) {
@@ -122,9 +122,9 @@ function songSightings(stream: string, seen: number | undefined, shown: SongView
 type Filter = Readonly<Partial<Record<'albumId' | 'performer', string>>>;
 
 /** What a list shows of every song that ever belonged in it. */
-export function songsOf(shown: readonly SongSummary[], filter: Filter, world: World): Sighting[] {
+export function songsOf(shown: readonly SongSummary[], filter: Filter, world: World): Observation[] {
   const wanted = Object.entries(filter);
-  return listSightings({
+  return listObservations({
     name: `a list of ${JSON.stringify(filter)}`,
     shown,
     ever: wanted.flatMap(([field, value]) => indexOf(world).get(`${field} ${value}`) ?? []),
@@ -173,7 +173,7 @@ export const songs: Category = {
     }
   },
   allows: (thing, { event }) => (event.type === 'SongCreated') === (thing === undefined),
-  sightings,
+  observations: observations,
   reads: (world) => [...world.ofCategory(category).map(({ id }) => read(id)), ...performers.map(list)],
   tables: [
     {

@@ -57,7 +57,7 @@ export function createWorld(
 }
 
 export const peopleOf = (operations: readonly Operation[]): Map<string, Person> =>
-  new Map(operations.flatMap(({ wish: { as } }) => (as ? [[as.id, as]] : [])));
+  new Map(operations.flatMap(({ request: { as } }) => (as ? [[as.id, as]] : [])));
 
 function fold(id: string, accepted: readonly Accepted[]): Stream {
   const category = categories.find(({ name }) => name === categoryOf(id));
@@ -95,8 +95,8 @@ export function beginnings({ operations }: Pick<History, 'operations'>): Map<str
 }
 
 /** The name of an attempt in violations. */
-export function nameOf({ wish, key }: Operation, { id, url, start, end }: Operation['attempts'][number]): string {
-  const who = wish.as ? ` of ${wish.as.id}` : '';
-  const sent = `${wish.method} ${wish.path}${who} ${id} to ${url}${key === undefined ? '' : ' with a key'}`;
+export function nameOf({ request, key }: Operation, { id, url, start, end }: Operation['attempts'][number]): string {
+  const who = request.as ? ` of ${request.as.id}` : '';
+  const sent = `${request.method} ${request.path}${who} ${id} to ${url}${key === undefined ? '' : ' with a key'}`;
   return `${sent} (${start.toFixed(1)} to ${end.toFixed(1)} ms)`;
 }

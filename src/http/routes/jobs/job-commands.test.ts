@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { AppError } from '../../../errors.ts';
 import { encodeEvent, subjectOf } from '../../../events/codec.ts';
 import { type AnswerBody, httpApp, noRates, type Substitutes } from '../../../../test/support/http-app.ts';
-import { told } from '../../../../test/support/jobs.ts';
+import { jobEvents } from '../../../../test/support/jobs.ts';
 import { KEYS } from '../../../../test/support/keys.ts';
 import { forge, now } from '../../../../test/support/tokens.ts';
 
@@ -128,7 +128,7 @@ const outcome: Substitutes['outcome'] = async ({ context }) => {
 const requested = {
   type: subjectOf('JobRequested'),
   value: encodeEvent(
-    told.requested({ attempts: 9, backoff: { strategy: 'fixed', firstMs: 1, maxMs: 2 }, priority: -3 }),
+    jobEvents.requested({ attempts: 9, backoff: { strategy: 'fixed', firstMs: 1, maxMs: 2 }, priority: -3 }),
   ),
 };
 

@@ -11,7 +11,7 @@ import { createProjector, type Projector } from '../../src/projections/engine/pr
 import type { ProjectionStore } from '../../src/projections/engine/store.ts';
 import type { Core } from './core.ts';
 
-export interface ByHandOptions {
+export interface ManualProjectorOptions {
   readonly wrap?: (store: ProjectionStore) => ProjectionStore;
   readonly observer?: Partial<ProjectorObserver>;
   readonly projections?: readonly Projection[];
@@ -24,7 +24,7 @@ export interface ByHandOptions {
 }
 
 /** A projector of one generation that the test steps. */
-export interface ByHand {
+export interface ManualProjector {
   readonly projector: Projector;
   /** Joins again. */
   assigned(): Promise<void>;
@@ -39,7 +39,11 @@ const context = { signal: new AbortController().signal, heartbeat: () => Promise
 const silent = () => undefined;
 const nothing: ProjectorObserver = { committed: silent, lost: silent, quarantined: silent, stopped: silent };
 
-export async function byHand(core: Core, generation: Generation, options: ByHandOptions = {}): Promise<ByHand> {
+export async function openManualProjector(
+  core: Core,
+  generation: Generation,
+  options: ManualProjectorOptions = {},
+): Promise<ManualProjector> {
   const { log, placement, namespace, rebuildOptions } = core;
   const { projections = rebuildOptions.projections, random } = options;
   const database = openDatabase(options.connection ?? core.connection, {

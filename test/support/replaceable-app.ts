@@ -14,7 +14,7 @@ const entry = fileURLToPath(new URL('./faulty-main.ts', import.meta.url));
 export type Role = 'api' | 'projector';
 
 /** OpenMusic with a process that kills itself on request. */
-export interface Doomed extends Stack {
+export interface ReplaceableApp extends Stack {
   readonly recorder: Recorder;
   /** The current or last process with that role. */
   process(role: Role): OpenMusicProcess;
@@ -23,7 +23,7 @@ export interface Doomed extends Stack {
 }
 
 /** The process of the embedded shape; its data stay. */
-export async function startDoomed(): Promise<Doomed> {
+export async function startReplaceableApp(): Promise<ReplaceableApp> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'openmusic-doomed-'));
   await chmod(dataDir, 0o755); // Postgres, which never runs as root, keeps its files in it too
   const env = { DATA_DIR: dataDir, PARTITIONS: '2' };
@@ -36,7 +36,7 @@ export async function startDoomed(): Promise<Doomed> {
 }
 
 /** An API and the only projector, each of which can die, and another API that stays alive. */
-export async function startDoomedDistributed(): Promise<Doomed> {
+export async function startReplaceableDistributed(): Promise<ReplaceableApp> {
   const others = await startDistributed({ apis: 0, projectors: 0, env: { VERDICT_WAIT_SECONDS: '1' } });
   const { env } = others;
   try {
@@ -63,19 +63,19 @@ interface Parts {
   readonly stop: () => Promise<void>;
 }
 
-function doomed({ env, urls, of, stop }: Parts): Doomed {
+function doomed({ env, urls, of, stop }: Parts): ReplaceableApp {
   const recorder = startRecorder({ env, urls });
   return {
     recorder,
     stop,
     process: (role) => of(role).process(),
     replace: (role) => of(role).replace(),
-    async mustBeWell() {
+    async mustBeHealthy() {
       const all = [...urls, of('projector').url];
       for (const url of all) await eventually(`${url} is ready`, () => openMusicAnswers(url));
     },
-    mend: () => Promise.resolve(),
-    get isSpoilt() {
+    repair: () => Promise.resolve(),
+    get isBroken() {
       return recorder.isBehind;
     },
   };

@@ -7,7 +7,7 @@ import { eventually, FATAL, linesOf, metricOf } from './observed.ts';
 const change = { name: 'changed', year: 2001 };
 
 /** Checks that the projector has stopped there and that every process reports it; the album is in that partition. */
-export async function stopsLoudly(system: Distributed, where: TopicPartition, album: string, reason: RegExp) {
+export async function expectStopped(system: Distributed, where: TopicPartition, album: string, reason: RegExp) {
   const [api, projector] = [system.apis[0]!, system.projectors[0]!];
   const { get, put } = createClient(api.url);
   const name = partitionKey(where);
@@ -27,7 +27,7 @@ export async function stopsLoudly(system: Distributed, where: TopicPartition, al
 }
 
 /** Waits until changes are accepted and visible again, once the obstacle is gone. */
-export async function takesChanges(system: Distributed, album: string): Promise<void> {
+export async function expectChangesAccepted(system: Distributed, album: string): Promise<void> {
   const { get, put } = createClient(system.apis[0]!.url);
   await eventually(`${album} takes changes`, async () => (await put(`/albums/${album}`, change)).status === 200);
   expect((await get(`/albums/${album}`)).body?.data?.album).toMatchObject(change);

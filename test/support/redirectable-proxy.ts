@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Link, startProxy } from './proxy.ts';
 
 /** A proxy to a server of this machine that can be lost or slow, and can be redirected to another one. */
-export interface Way {
+export interface RedirectableProxy {
   readonly host: string;
   readonly port: number;
   /** Breaks every connection, and rejects new ones. */
@@ -13,9 +13,9 @@ export interface Way {
   /** Delays every answer of the server by this time; read for each of them. */
   slow(lateMs: () => number): void;
   /** Ends all of that. */
-  mend(): void;
+  restore(): void;
   /** Breaks every connection, and redirects new ones to another port. Does nothing when the proxy leads there already. */
-  leadTo(port: number): void;
+  redirectTo(port: number): void;
   close(): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ interface State {
 
 const mended: State = { isCut: false, lateMs: () => 0, open: Promise.resolve() };
 
-export async function openWay(to: number): Promise<Way> {
+export async function openRedirectableProxy(to: number): Promise<RedirectableProxy> {
   let target = to;
   let state = mended;
   let unblock: () => void = () => undefined;
@@ -82,8 +82,8 @@ export async function openWay(to: number): Promise<Way> {
       unblock = resolve;
     },
     slow: (lateMs) => become({ lateMs }),
-    mend: () => become({}),
-    leadTo(port) {
+    restore: () => become({}),
+    redirectTo(port) {
       if (target === port) return;
       target = port;
       cutAll();

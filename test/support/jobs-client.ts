@@ -2,7 +2,7 @@ import type { JobView } from '../../src/projections/jobs.ts';
 import type { Client } from './client.ts';
 import { eventually } from './observed.ts';
 
-interface Told {
+interface AnswerData {
   readonly jobId: string;
   readonly job: JobView;
   readonly jobs: JobView[];
@@ -18,7 +18,7 @@ interface JobItem {
   readonly error?: string;
 }
 
-const dataOf = (text: string) => (JSON.parse(text) as { data: Told }).data;
+const dataOf = (text: string) => (JSON.parse(text) as { data: AnswerData }).data;
 
 /** Starts a job, with a key where the request may be repeated, or throws the answer that rejected it. */
 export async function begin(client: Client, path: string, body: object, key?: string): Promise<string> {
@@ -27,13 +27,13 @@ export async function begin(client: Client, path: string, body: object, key?: st
   return dataOf(text).jobId;
 }
 
-const AT_ONCE = 25;
+const CONCURRENCY = 25;
 
 /** Starts as many jobs, several at once. */
 export async function beginAll(client: Client, path: string, bodies: readonly object[]): Promise<string[]> {
   const ids: string[] = [];
-  for (let index = 0; index < bodies.length; index += AT_ONCE) {
-    ids.push(...(await Promise.all(bodies.slice(index, index + AT_ONCE).map((body) => begin(client, path, body)))));
+  for (let index = 0; index < bodies.length; index += CONCURRENCY) {
+    ids.push(...(await Promise.all(bodies.slice(index, index + CONCURRENCY).map((body) => begin(client, path, body)))));
   }
   return ids;
 }

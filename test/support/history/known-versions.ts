@@ -11,7 +11,7 @@ interface Window {
 }
 
 /** What is known at each moment, to any client. */
-export interface Seen {
+export interface KnownVersions {
   window(stream: string, attempt: Attempt): Window;
   /** At that moment a client had an answer with at least that version. */
   note(stream: string, at: number, version: number, by: () => string): void;
@@ -31,11 +31,11 @@ export interface KnownBefore {
 }
 
 /** Answers must be added in the order in which they ended. */
-export function createSeen(
+export function createKnownVersions(
   world: World,
   began: ReadonlyMap<string, number>,
   { settledAt = Infinity, before }: KnownBefore,
-): Seen {
+): KnownVersions {
   /** By stream; both times and versions increase. */
   const notes = new Map<string, Note[]>();
   for (const [stream, version] of before?.versions ?? []) {

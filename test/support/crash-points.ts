@@ -1,7 +1,7 @@
 import { expect } from '@jest/globals';
 import type { FaultPoint } from '../../src/faults.ts';
 import { seedOfRun } from './distributed.ts';
-import type { Doomed, Role } from './doomed.ts';
+import type { ReplaceableApp, Role } from './replaceable-app.ts';
 import type { Operation } from './history/index.ts';
 import { within } from './servers/waiting.ts';
 
@@ -20,7 +20,7 @@ const WITHIN_MS = 60_000;
 const MORE = { writes: 20, reads: 20 };
 
 /** Lets a process die at the point while clients write and read, and replaces it: every promise must be kept. */
-export async function dieAndRecover(doomed: Doomed, point: FaultPoint, role: Role): Promise<void> {
+export async function crashAndRecover(doomed: ReplaceableApp, point: FaultPoint, role: Role): Promise<void> {
   const seed = seedOfRun();
   const nth = 1 + (seed % CHOICES);
   process.stdout.write(`SEED=${seed}: SIGKILL at ${point} number ${nth}\n`);

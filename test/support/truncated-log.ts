@@ -3,17 +3,17 @@ import type { Position } from '../../src/events/record.ts';
 import { lagOf } from '../../src/projections/engine/consumers.ts';
 import { claim, type Api, type Core } from './core.ts';
 import { withQueue } from './judges.ts';
-import { restoreLog } from './restored.ts';
+import { restoreLog } from './restored-log.ts';
 import { until } from './servers/waiting.ts';
 
 /** The records that the log then lacks: winners, and losers. */
-export const LACKS = { winners: 4, losers: 4 };
+export const MISSING = { winners: 4, losers: 4 };
 
 /**
  * Saves the log, makes changes of which some lose, and applies them to read models and a queue; then stops everything and
  * restores the saved log. The topics of `without` are missing from it. Returns where the log ends.
  */
-export async function fallBehind(core: Core, api: Api, without: readonly string[] = []): Promise<Position[]> {
+export async function truncateLog(core: Core, api: Api, without: readonly string[] = []): Promise<Position[]> {
   const { id } = await api.createAlbum('Parachutes');
   const copied = await core.log.ends(core.placement.all);
   for (const name of ['a', 'b', 'c']) {

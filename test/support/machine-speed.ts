@@ -23,7 +23,9 @@ const PROGRAM = `
  * The result of some work, and the speed of the machine meanwhile: the milliseconds of a small calculation in an
  * independent process. Other tests slow it down as they slow down ours, so two times can be compared by it.
  */
-export async function paced<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly paceMs: number }> {
+export async function withMachineSpeed<T>(
+  work: () => Promise<T>,
+): Promise<{ readonly result: T; readonly paceMs: number }> {
   const process = spawn(globalThis.process.execPath, ['-e', PROGRAM], { stdio: ['pipe', 'pipe', 'inherit'] });
   const printed = text(process.stdout);
   try {

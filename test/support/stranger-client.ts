@@ -4,7 +4,7 @@ import { createClient } from '../../src/log/kafka/client.ts';
 import { until } from './servers/waiting.ts';
 
 /** Another program at the brokers, which need not follow our rules. */
-export interface Outsider {
+export interface StrangerClient {
   produce(where: TopicPartition, ...records: readonly LogRecord[]): Promise<void>;
   /** The next offset. */
   end(where: TopicPartition): Promise<number>;
@@ -15,7 +15,7 @@ export interface Outsider {
   close(): Promise<void>;
 }
 
-export async function openOutsider(brokers: readonly string[]): Promise<Outsider> {
+export async function openStrangerClient(brokers: readonly string[]): Promise<StrangerClient> {
   const client = createClient({ brokers, clientId: 'outsider', logger: () => undefined });
   const admin = client.kafka.admin();
   const producer = client.kafka.producer({ allowAutoTopicCreation: false, createPartitioner: () => asTold });
@@ -31,7 +31,7 @@ export async function openOutsider(brokers: readonly string[]): Promise<Outsider
 
 const asTold = ({ message: { partition = 0 } }: { message: { partition?: number } }) => partition;
 
-function workOf(admin: Admin, producer: Producer): Omit<Outsider, 'close'> {
+function workOf(admin: Admin, producer: Producer): Omit<StrangerClient, 'close'> {
   const offsets = async ({ topic, partition }: TopicPartition) =>
     (await admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition);
   return {
