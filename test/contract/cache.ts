@@ -18,7 +18,7 @@ export interface CacheUnderTest {
 }
 
 const VARIANT = 'v1';
-const LIFE = 'life-1';
+const INCARNATION = 'life-1';
 const album = { key: 'album/1', epochs: ['songs'] };
 const likes = { key: 'likes/1', epochs: [] };
 const entryOf = (validity: string, body = '{}') => encodeEntry(validity, { body });
@@ -31,15 +31,15 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
 
     beforeEach(async () => {
       ({ server, pass } = await setup());
-      await server.begin(LIFE);
+      await server.begin(INCARNATION);
     });
 
     const lease = (wanted: { key: string; epochs: string[] }, token: string, variant = VARIANT) =>
-      server.lease(LIFE, wanted, { token, variant });
-    const fill = (key: string, token: string, entry = entryOf(VARIANT)) => server.fill(LIFE, key, token, entry);
-    const mark = (token: string, ...keys: string[]) => server.mark(LIFE, keys, token);
-    const release = (token: string, ...keys: string[]) => server.release(LIFE, keys, token);
-    const valueOf = async (key: string) => (await server.read(LIFE, [key]))?.[0];
+      server.lease(INCARNATION, wanted, { token, variant });
+    const fill = (key: string, token: string, entry = entryOf(VARIANT)) => server.fill(INCARNATION, key, token, entry);
+    const mark = (token: string, ...keys: string[]) => server.mark(INCARNATION, keys, token);
+    const release = (token: string, ...keys: string[]) => server.release(INCARNATION, keys, token);
+    const valueOf = async (key: string) => (await server.read(INCARNATION, [key]))?.[0];
     const isMarked = async (key: string) => isMark(await valueOf(key));
 
     /** Stores an entry, and returns it. */
@@ -64,11 +64,11 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
 
       it('allow no read, lease, fill or mark before the first one begins', async () => {
         const { server: fresh } = await setup();
-        expect(await fresh.read(LIFE, ['k'])).toBeUndefined();
-        expect(await fresh.lease(LIFE, likes, { token: 't', variant: VARIANT })).toBeUndefined();
-        expect(await fresh.fill(LIFE, likes.key, 't', entryOf(VARIANT))).toBe(false);
-        expect(await fresh.mark(LIFE, ['k'], 't')).toBe(false);
-        await fresh.release(LIFE, ['k'], 't');
+        expect(await fresh.read(INCARNATION, ['k'])).toBeUndefined();
+        expect(await fresh.lease(INCARNATION, likes, { token: 't', variant: VARIANT })).toBeUndefined();
+        expect(await fresh.fill(INCARNATION, likes.key, 't', entryOf(VARIANT))).toBe(false);
+        expect(await fresh.mark(INCARNATION, ['k'], 't')).toBe(false);
+        await fresh.release(INCARNATION, ['k'], 't');
       });
 
       it('do not see each other’s entries', async () => {
@@ -83,7 +83,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         await lease(likes, 'reader');
         await mark('batch', 'old');
         await server.begin('life-2');
-        expect(await server.read(LIFE, [likes.key])).toBeUndefined();
+        expect(await server.read(INCARNATION, [likes.key])).toBeUndefined();
         expect(await fill(likes.key, 'reader')).toBe(false);
         expect(await lease(album, 'other')).toBeUndefined();
         expect(await mark('batch', album.key)).toBe(false);
@@ -102,7 +102,12 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
       it('return the values of the keys in order, and undefined for a missing key', async () => {
         const entry = await store(likes, '"a"');
         await mark('batch', 'marked');
-        const [missing, found, marked, again] = (await server.read(LIFE, ['none', likes.key, 'marked', likes.key]))!;
+        const [missing, found, marked, again] = (await server.read(INCARNATION, [
+          'none',
+          likes.key,
+          'marked',
+          likes.key,
+        ]))!;
         expect([missing, found, again]).toEqual([undefined, entry, entry]);
         expect(isMark(marked)).toBe(true);
       });
@@ -111,7 +116,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         const [one, two] = [await store(likes, '1'), await store({ key: 'likes/2', epochs: [] }, '2')];
         const reads = [[likes.key, 'likes/2'], ['likes/2'], ['none'], []];
         const answers = await Promise.all([
-          ...reads.map((keys) => server.read(LIFE, keys)),
+          ...reads.map((keys) => server.read(INCARNATION, keys)),
           server.read('other', [likes.key]),
         ]);
         expect(answers).toEqual([[one, two], [two], [undefined], [], undefined]);
@@ -127,11 +132,11 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
       it('creates missing epochs and shares existing ones', async () => {
         const wide = { key: 'k', epochs: ['songs', 'albums'] };
         const validity = await lease(album, 'reader');
-        const [songs] = (await server.read(LIFE, ['songs']))!;
+        const [songs] = (await server.read(INCARNATION, ['songs']))!;
         expect(isEpoch(songs)).toBe(true);
         expect(validity).toBe(`${VARIANT}${songs}`);
         const wider = await lease(wide, 'other');
-        const [same, albums] = (await server.read(LIFE, wide.epochs))!;
+        const [same, albums] = (await server.read(INCARNATION, wide.epochs))!;
         expect(same).toBe(songs);
         expect(albums).not.toBe(songs);
         expect(wider).toBe(`${VARIANT}${songs}${albums}`);
@@ -257,9 +262,9 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         await store(likes);
         await lease(album, 'reader'); // creates the epoch too
         expect(await mark('batch', ...keys)).toBe(true);
-        expect((await server.read(LIFE, keys))!.map(isMark)).toEqual([true, true, true, true]);
+        expect((await server.read(INCARNATION, keys))!.map(isMark)).toEqual([true, true, true, true]);
         await release('batch', ...keys);
-        expect(await server.read(LIFE, keys)).toEqual([undefined, undefined, undefined, undefined]);
+        expect(await server.read(INCARNATION, keys)).toEqual([undefined, undefined, undefined, undefined]);
       });
 
       it.each([
@@ -283,10 +288,10 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
       it('is the only thing that a release deletes', async () => {
         const entry = await store(likes);
         await lease(album, 'reader');
-        const before = await server.read(LIFE, [album.key, 'songs']);
+        const before = await server.read(INCARNATION, [album.key, 'songs']);
         for (const token of ['storing', 'reader']) await release(token, likes.key, album.key, 'songs', 'nothing');
-        expect(await server.read(LIFE, [likes.key])).toEqual([entry]);
-        expect(await server.read(LIFE, [album.key, 'songs'])).toEqual(before);
+        expect(await server.read(INCARNATION, [likes.key])).toEqual([entry]);
+        expect(await server.read(INCARNATION, [album.key, 'songs'])).toEqual(before);
       });
 
       it('of a crashed batch expires by its age', async () => {

@@ -91,7 +91,7 @@ export function projectorSuite(source: LogSource): void {
 
   /** A core without a running projector, and a projector of it that the test steps. */
   async function openWithHand(options: ManualProjectorOptions = {}) {
-    const core = await open({ feeding: false });
+    const core = await open({ projecting: false });
     return { core, hand: await openHand(core, options) };
   }
 
@@ -113,12 +113,13 @@ export function projectorSuite(source: LogSource): void {
 
   async function untilStopped(core: Core, where: TopicPartition): Promise<string> {
     await until(
-      async () => core.feeds?.health().stopped.length === 1 && (await checkpointOf(core, where)).stopped !== null,
+      async () => core.projectors?.health().stopped.length === 1 && (await checkpointOf(core, where)).stopped !== null,
       30_000,
-      () => `nothing stopped: ${JSON.stringify(core.feeds?.health())} ${JSON.stringify(core.projectorReports.stopped)}`,
+      () =>
+        `nothing stopped: ${JSON.stringify(core.projectors?.health())} ${JSON.stringify(core.projectorReports.stopped)}`,
     );
     expect(core.projectorReports.stopped.at(-1)!.position).toMatchObject(where);
-    expect(core.feeds!.health().stopped[0]!.partition).toBe(`${where.topic}/${where.partition}`);
+    expect(core.projectors!.health().stopped[0]!.partition).toBe(`${where.topic}/${where.partition}`);
     return (await checkpointOf(core, where)).stopped!;
   }
 
@@ -195,7 +196,7 @@ export function projectorSuite(source: LogSource): void {
     await core.settled();
     expect((await reported(lost, 1)).map(({ alarm }) => alarm)).toEqual([true]);
     expect(await acceptedOf(core, stream)).toEqual([[1, one!.id], [2, two!.id]]); // prettier-ignore
-    expect(core.feeds!.health()).toMatchObject({ stopped: [] });
+    expect(core.projectors!.health()).toMatchObject({ stopped: [] });
   });
 
   describe('rows and checkpoint move in one transaction', () => {
@@ -219,7 +220,7 @@ export function projectorSuite(source: LogSource): void {
     });
 
     it('so that a zombie writes nothing, forgets its heads and continues where the other projector is', async () => {
-      const core = await open({ feeding: false });
+      const core = await open({ projecting: false });
       const pause = pausable();
       const zombie = await openHand(core, { wrap: pause.wrap });
       const other = await openHand(core);
@@ -270,7 +271,7 @@ export function projectorSuite(source: LogSource): void {
           return store.commit(commit);
         },
       });
-      const core = await open({ feeding: false });
+      const core = await open({ projecting: false });
       const records = chain(core.streamIn(0), ['a', 'b', 'c']);
       const cut = await openHand(core, { connection: proxy.connection, wrap: cutting });
       await core.append(core.catalog(0), ...records);
@@ -341,14 +342,14 @@ export function projectorSuite(source: LogSource): void {
       const [here, there] = [core.catalog(0), core.catalog(1)];
       const api = await core.openApi();
       const known = await albumIn(core, api, 0);
-      await core.starve();
+      await core.stopProjectors();
       // Uses another process: this one may still have its own appends in memory.
       const elsewhere = await source.open(core.connection, core.namespace);
       await elsewhere.append(numbers(5).map(() => ({ ...here, record: claim({ stream: core.streamIn(0) }) })));
       await elsewhere.close();
       const [end] = await core.log.ends([here]);
       await source.deleteBefore(core, here, end!.offset - 2);
-      await core.feed();
+      await core.startProjectors();
       expect(await untilStopped(core, here)).toBe('offsets 2 to 4 are missing');
       const other = await albumIn(core, api, 1);
       await api.changeAlbum(other, 'still written');
@@ -365,9 +366,9 @@ export function projectorSuite(source: LogSource): void {
       const where = core.catalog(1);
       await core.append(where, claim({ stream: core.streamIn(1) }));
       await core.settled();
-      await core.starve();
+      await core.stopProjectors();
       await moveCheckpoint(core, where, 'next = next + 3');
-      await core.feed();
+      await core.startProjectors();
       expect(await untilStopped(core, where)).toBe('the log ends at 2, before the checkpoint');
     });
 
@@ -376,9 +377,9 @@ export function projectorSuite(source: LogSource): void {
       const where = core.catalog(0);
       await core.append(where, claim({ stream: core.streamIn(0) }));
       await core.settled();
-      await core.starve();
+      await core.stopProjectors();
       await moveCheckpoint(core, where, `fingerprint = 'of another record'`);
-      await core.feed();
+      await core.startProjectors();
       expect(await untilStopped(core, where)).toMatch(/^at offset 1 was of another record and is .*: another log$/);
     });
 
@@ -386,13 +387,13 @@ export function projectorSuite(source: LogSource): void {
       const core = await open();
       const api = await core.openApi();
       const known = await albumIn(core, api, 0);
-      await core.starve();
+      await core.stopProjectors();
       await moveCheckpoint(core, core.catalog(0), 'next = next + 3');
-      await core.feed();
+      await core.startProjectors();
       await untilStopped(core, core.catalog(0));
-      await core.starve();
+      await core.stopProjectors();
       await moveCheckpoint(core, core.catalog(0), 'next = next - 3');
-      await core.feed();
+      await core.startProjectors();
       await until(
         async () => (await checkpointOf(core, core.catalog(0))).stopped === null,
         30_000,
@@ -404,7 +405,7 @@ export function projectorSuite(source: LogSource): void {
 
   describe('a record whose headers are corrupt', () => {
     it('is fetched again, and is accepted when it is valid then', async () => {
-      const core = await open({ feeding: false });
+      const core = await open({ projecting: false });
       const [one, two, three] = chain(core.streamIn(0), ['a', 'b', 'c']);
       await core.append(core.catalog(0), one!, two!, three!);
       const torn = new Set([2]);
@@ -447,7 +448,7 @@ export function projectorSuite(source: LogSource): void {
       await expect(api.changeAlbum(known, 'c')).rejects.toMatchObject({ code: 'PROJECTION_STOPPED' });
       await declareVoid(core.admin, { ...core.catalog(0), offset: 2 }, 'test');
       await core.settled();
-      expect(core.feeds!.health().stopped).toEqual([]);
+      expect(core.projectors!.health().stopped).toEqual([]);
       expect((await reported(() => core.projectorReports.lost, 1)).map(({ reason }) => reason)).toContain(
         'declared void',
       );
@@ -496,12 +497,12 @@ export function projectorSuite(source: LogSource): void {
       expect(await acceptedOf(core, stream)).toEqual([[1, bad.id], [2, later.id]]); // prettier-ignore
       expect((await albumsOf(core)).map(({ id }) => id)).not.toContain(stream);
       expect((await albumsOf(core)).filter(({ id }) => goods.includes(id))).toHaveLength(5);
-      expect(core.feeds!.health().stopped).toEqual([]);
+      expect(core.projectors!.health().stopped).toEqual([]);
     });
 
     it('is found among hundreds of valid ones in one batch when Postgres refuses it (23xxx)', async () => {
       await allow(false);
-      const core = await open({ feeding: false, projections: [...projections, refusing] });
+      const core = await open({ projecting: false, projections: [...projections, refusing] });
       const hand = await openHand(core);
       const streams = numbers(200).map((n) => core.streamIn(n % 2));
       const bad = [17, 18, 123].map((index) => streams[index]!);
@@ -531,12 +532,12 @@ export function projectorSuite(source: LogSource): void {
       const api = await core.openApi();
       const stream = await albumIn(core, api, 0);
       const other = await albumIn(core, api, 0);
-      await core.starve();
+      await core.stopProjectors();
       const [, head] = (await acceptedOf(core, stream))[0] as [number, string];
       const bad = claim({ stream, version: 2, prev: head, value: unknownSchema });
       await core.append(core.catalog(0), bad);
       const waiting = api.changeAlbum(stream, 'waits'); // decided on version 1, lost to the bad one
-      await core.feed();
+      await core.startProjectors();
       await expect(waiting).rejects.toMatchObject({ code: 'STREAM_QUARANTINED' });
       await expect(api.changeAlbum(stream, 'comes later')).rejects.toMatchObject({ code: 'STREAM_QUARANTINED' });
       expect(await api.changeAlbum(other, 'goes on')).toMatchObject({ version: 2 });
@@ -586,19 +587,19 @@ export function projectorSuite(source: LogSource): void {
       const core = await open({ projections: [...projections, refusing] });
       const stream = core.streamIn(0);
       await appendOneByOne(core, chain(stream, ['refused', 'b']));
-      await core.starve();
-      await core.feed();
+      await core.stopProjectors();
+      await core.startProjectors();
       expect(await core.rows('quarantine')).toHaveLength(1);
-      await core.starve();
+      await core.stopProjectors();
       await allow(true);
-      await core.feed();
+      await core.startProjectors();
       expect(await core.rows('quarantine')).toHaveLength(0);
       expect(await core.rows('refusing')).toEqual([{ id: stream, name: 'b' }]);
     });
 
     it('does not let a projector that remembers the closed stream quarantine what follows the release', async () => {
       await allow(false);
-      const core = await open({ feeding: false, projections: [...projections, refusing] });
+      const core = await open({ projecting: false, projections: [...projections, refusing] });
       const hand = await openHand(core);
       const stream = core.streamIn(0);
       const records = chain(stream, ['refused', 'b', 'c']);

@@ -23,7 +23,7 @@ const SONGS = 10_000;
 const TITLE = 'la '.repeat(300);
 const WITHIN_MS = 240_000;
 /** Connections of the pool that reads and commands share. */
-const READS_AT_ONCE = 10;
+const READ_CONNECTIONS = 10;
 
 let app: JobsApp;
 let database: pg.Client;
@@ -199,15 +199,15 @@ describe('normal load', () => {
   async function withoutConnections(): Promise<void> {
     await database.query('BEGIN; LOCK TABLE like_counts');
     const count = (n: number) => getOnOwnConnection(`${app.url}/albums/album-${n}/likes`);
-    const held = Promise.all(Array.from({ length: READS_AT_ONCE }, (_, n) => count(n)));
+    const held = Promise.all(Array.from({ length: READ_CONNECTIONS }, (_, n) => count(n)));
     await eventually('all connections wait', async () => {
       const { rows } = await database.query<{ waiting: number }>(
         'SELECT count(*)::int AS waiting FROM pg_locks WHERE NOT granted AND relation = $1::regclass',
         ['like_counts'],
       );
-      return rows[0]?.waiting === READS_AT_ONCE;
+      return rows[0]?.waiting === READ_CONNECTIONS;
     });
-    expect((await count(READS_AT_ONCE)).status).toBe(503);
+    expect((await count(READ_CONNECTIONS)).status).toBe(503);
     await database.query('ROLLBACK');
     await held;
   }

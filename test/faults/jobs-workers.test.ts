@@ -109,16 +109,16 @@ describeDistributed('workers', () => {
       for (const when of ['while', 'after'] as const) {
         const zombie = next;
         const completed = await endingsOf(zombie, 'completed');
-        const [frozen, heir] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+        const [frozen, successor] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
         receiver.take(() => frozen.promise);
         const id = await begin(admin, '/messages', newMails(1)[0]!);
         await untilCalls(id, 1);
         zombie.freeze();
-        receiver.take(() => heir.promise);
+        receiver.take(() => successor.promise);
         next = await startWorker();
         await untilCalls(id, 2);
         if (when === 'after') {
-          heir.resolve();
+          successor.resolve();
           await untilOver(admin, [id], WITHIN_MS);
         }
         frozen.resolve();
@@ -127,7 +127,7 @@ describeDistributed('workers', () => {
         if (when === 'while') {
           const { state, attempts } = await jobOf(admin, id);
           expect([state, attempts.length]).toEqual(['running', 2]);
-          heir.resolve();
+          successor.resolve();
         }
         const [job] = await untilOver(admin, [id], WITHIN_MS);
         expect([job?.state, codesOf(job!)]).toEqual(['succeeded', ['WORKER_LOST', undefined]]);

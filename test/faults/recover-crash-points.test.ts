@@ -84,7 +84,7 @@ function comesToTheSame(
 
         const again = await openmusic(['log', 'recover', '--answer', 'no'], settings);
         expect(again).toMatchObject({ code: 0 });
-        await core.feed();
+        await core.startProjectors();
         await askEveryJudge(core);
         const changed = (await readIdentity(core.admin))?.incarnation !== incarnation;
         expect(changed).toBe(way === 'anew');

@@ -94,7 +94,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     const where = core.placement.place(theirs);
     await core.append(where, claim({ stream: theirs }), claim({ stream: theirs }));
     await core.append(core.catalog(1), claim({ stream: core.streamIn(1) }));
-    await declareVoid(core.admin, { ...where, offset: 1 }, 'of the life that ends');
+    await declareVoid(core.admin, { ...where, offset: 1 }, 'of the incarnation that ends');
     const found = await survey();
     expect(found).toMatchObject({ kind: 'differs' });
     expect(waysOf(found)).toEqual(['anew', 'follow']);
@@ -102,7 +102,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     expect(await readRecovery(core.admin)).toBeUndefined();
     expect((await readIdentity(core.admin))!.incarnation).not.toBe(found.identity!.incarnation);
     expect(await voidsOf(core.admin)).toEqual([]);
-    await core.feed();
+    await core.startProjectors();
     await askEveryJudge(core);
     const after = await modelsOf(core);
     expect(after.albums).toHaveLength(before.albums.length + 2);
@@ -114,7 +114,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     await truncateLog(core, api);
     const found = await survey();
     await choose('follow');
-    await core.feed();
+    await core.startProjectors();
     await askEveryJudge(core);
     expect(await eventsOf(core)).toHaveLength(core.placement.all.length + 1);
     expect(await readIdentity(core.admin)).toEqual(found.identity);
@@ -130,7 +130,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     await choose('restored');
     expect(await core.admin.query({ text: 'SELECT id FROM cache_state' })).not.toEqual(cached);
     expect(await core.admin.query({ text: 'SELECT FROM refresh_tokens' })).toEqual([]);
-    await core.feed();
+    await core.startProjectors();
     await askEveryJudge(core);
   });
 
@@ -150,7 +150,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     expect(waysOf(found)).toEqual(['follow']);
     await choose('follow');
     expect(await readIdentity(core.admin)).toMatchObject({ incarnation, initialised: true });
-    await core.feed();
+    await core.startProjectors();
     await askEveryJudge(core);
     expect(await core.rows('albums')).toMatchObject([{ id: stranger.key }]);
   });
@@ -182,7 +182,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     await queueCatchesUp(core);
     const text = `SELECT job_id FROM "${queueSchema(core.namespace, WORKER)}".job_queue`;
     expect(await core.admin.query({ text })).toEqual([{ job_id: other.key }]);
-    await core.feed();
+    await core.startProjectors();
     await askEveryJudge(core);
   });
 

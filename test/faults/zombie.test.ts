@@ -30,9 +30,9 @@ describeDistributed('a projector that is frozen before a commit for longer than 
     ]);
     const history = await recordHistory({ urls: [api.url], seed }, async (load) => {
       await eventually('the projector has stopped', zombie.isFrozen, 60_000);
-      const heir = await system.startProjector();
+      const successor = await system.startProjector();
       await load.served(MORE, 60_000);
-      await heir.end('SIGKILL');
+      await successor.end('SIGKILL');
       const steps = await watchCheckpoints(system, async () => {
         zombie.thaw();
         await load.served(MORE, 60_000);

@@ -264,7 +264,7 @@ describe('a username', () => {
 describe('wrong passwords for one account', () => {
   const FEW = { ...noRates, failures: { count: 5, seconds: 900 } };
   /** Guesses may be in progress when the last allowed one fails. */
-  const AT_ONCE = 3;
+  const CONCURRENCY = 3;
   const HOME = '198.51.100.7';
 
   async function attacked() {
@@ -280,7 +280,7 @@ describe('wrong passwords for one account', () => {
   it('are checked up to the limit, from any number of addresses; the others are 429', async () => {
     const { limited, owner, answers } = await attacked();
     expect(answers[401]).toBeGreaterThanOrEqual(FEW.failures.count);
-    expect(answers[401]).toBeLessThan(FEW.failures.count + AT_ONCE);
+    expect(answers[401]).toBeLessThan(FEW.failures.count + CONCURRENCY);
     expect((answers[429] ?? 0) + (answers[503] ?? 0)).toBe(150 - (answers[401] ?? 0));
     const { statusCode, headers } = await limited.logIn(owner, {}, '203.0.113.99');
     expect([statusCode, Number(headers['retry-after']) > 800]).toEqual([429, true]);

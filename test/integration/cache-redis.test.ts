@@ -86,13 +86,13 @@ describeWithNativeRedis('the cache in Redis', () => {
     server.lease('life', wanted, { token, variant: VARIANT });
 
   /** Every call of the cache. */
-  async function works(server: CacheServer, life: string): Promise<void> {
-    expect(await server.lease(life, likes, { token: 'reader', variant: VARIANT })).toBe(VARIANT);
-    expect(await server.fill(life, likes.key, 'reader', entry)).toBe(true);
-    expect(await server.read(life, [likes.key])).toEqual([entry]);
-    expect(await server.mark(life, [likes.key], 'batch')).toBe(true);
-    await server.release(life, [likes.key], 'batch');
-    expect(await server.read(life, [likes.key])).toEqual([undefined]);
+  async function works(server: CacheServer, incarnation: string): Promise<void> {
+    expect(await server.lease(incarnation, likes, { token: 'reader', variant: VARIANT })).toBe(VARIANT);
+    expect(await server.fill(incarnation, likes.key, 'reader', entry)).toBe(true);
+    expect(await server.read(incarnation, [likes.key])).toEqual([entry]);
+    expect(await server.mark(incarnation, [likes.key], 'batch')).toBe(true);
+    await server.release(incarnation, [likes.key], 'batch');
+    expect(await server.read(incarnation, [likes.key])).toEqual([undefined]);
   }
 
   describe('when it is full', () => {
@@ -215,8 +215,8 @@ describeWithNativeRedis('the cache in Redis', () => {
       likes.key,
       'songs',
     ]);
-    const lives = await Promise.all(keys.map((key) => client.pttl(key)));
-    expect(lives.map((life) => life > 0)).toEqual(keys.map((key) => !key.endsWith('incarnation')));
+    const lifetimes = await Promise.all(keys.map((key) => client.pttl(key)));
+    expect(lifetimes.map((ms) => ms > 0)).toEqual(keys.map((key) => !key.endsWith('incarnation')));
   });
 
   it('does not see keys of another namespace', async () => {

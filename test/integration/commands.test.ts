@@ -278,9 +278,9 @@ describe('an unknown outcome', () => {
   it('is reported while no projector runs, and the retry finds the effect afterwards', async () => {
     const core = await open();
     const api = await core.openApi({ limits: { verdictWaitMs: 200 } });
-    await core.starve();
+    await core.stopProjectors();
     await expect(api.createAlbum('a', repeatable('k'))).rejects.toMatchObject(unknown);
-    await core.feed();
+    await core.startProjectors();
     await core.settled();
     expect(await api.createAlbum('a', repeatable('k'))).toMatchObject({ version: 1, replayed: true });
   });
@@ -429,9 +429,9 @@ function faultyLog(log: EventLog) {
 /** A served generation with a lower number beside the current one, without a projector and without readers. */
 async function secondBuild(core: Core): Promise<Generation> {
   const { admin, rebuildOptions } = core;
-  await core.starve();
-  const feed = await startGenerationProjector(rebuildOptions, await core.serving());
-  closing.push(() => feed.stop());
+  await core.stopProjectors();
+  const projector = await startGenerationProjector(rebuildOptions, await core.serving());
+  closing.push(() => projector.stop());
   const built = await admin.use((client) => createBuild(client, rebuildOptions));
   const text = `UPDATE generations SET generation = -generation, state = 'serving' WHERE id = $1`;
   await admin.query({ text, values: [built.id] });

@@ -123,7 +123,7 @@ function rebuildUnderLoad(source: LogSource): void {
     await until(
       async () => !(await hasSchema(core, live)),
       30_000,
-      () => 'the older build is still there',
+      () => 'the older generation still exists',
     );
     expect((await generationsOf(core)).map(({ state }) => state)).toEqual(['retired', 'serving']);
   });
@@ -208,10 +208,10 @@ describe('a rebuild', () => {
     const core = await open();
     const api = await core.openApi();
     await api.createAlbum();
-    await core.starve();
+    await core.stopProjectors();
     await core.append(core.catalog(0), claim({ stream: core.streamIn(0) }));
     await expect(rebuildOf(core)).rejects.toThrow('has yet to apply 1 records that the new build has');
-    await core.feed();
+    await core.startProjectors();
     expect(await rebuildOf(core)).toMatchObject({ differences: [], served: true });
   });
 
@@ -274,7 +274,7 @@ describe('a rebuild', () => {
       async () =>
         (await generationsOf(core)).every(({ id, state }) => state === (id === newest ? 'serving' : 'retired')),
       30_000,
-      () => 'older builds are still served',
+      () => 'older generations are still served',
     );
   });
 
@@ -296,7 +296,7 @@ describe('a rebuild', () => {
     await until(
       async () => !(await hasSchema(core, old)),
       30_000,
-      () => 'the older build is still there',
+      () => 'the older generation still exists',
     );
     await api.createAlbum('for one');
   });
@@ -304,11 +304,11 @@ describe('a rebuild', () => {
 
 describe('the first start', () => {
   it('of two processes at once creates one generation', async () => {
-    const core = await open({ feeding: 'never-built' });
-    const feeds = await Promise.all(
+    const core = await open({ projecting: 'never-built' });
+    const projectors = await Promise.all(
       [1, 2].map(() => startGenerationProjectors({ ...core.rebuildOptions, version: READ_VERSION })),
     );
-    for (const each of feeds) closing.push(() => each.stop());
+    for (const each of projectors) closing.push(() => each.stop());
     expect((await generationsOf(core)).map(({ build, state }) => [build, state])).toEqual([[1, 'serving']]);
     const api = await core.openApi();
     await Promise.all(Array.from({ length: 20 }, (_, n) => api.createAlbum(`${n}`)));
@@ -330,10 +330,10 @@ describe('rebuild == live', () => {
     expect(expected.find(({ table }) => table === 'jobs')!.rows).toBe(40);
     expect(expected.find(({ table }) => table === 'job_attempts')!.rows).toBeGreaterThan(20);
     for (let round = 1; round <= 20; round++) {
-      const build = await core.admin.use((client) =>
+      const generation = await core.admin.use((client) =>
         createBuild(client, { ...core.rebuildOptions, version: 100 + round }),
       );
-      const hand = await openManualProjector(core, build, { random });
+      const hand = await openManualProjector(core, generation, { random });
       for (let joins = Math.floor(random() * 3); joins > 0; joins--) {
         for (let steps = Math.floor(random() * 10); steps > 0; steps--)
           await hand.step(shuffled(core.placement.all, random));
@@ -341,12 +341,12 @@ describe('rebuild == live', () => {
       }
       await hand.catchUp(shuffled(core.placement.all, random));
       await hand.close();
-      expect({ seed, round, differences: differences(expected, await checksumsOf(core, build)) }).toEqual({
+      expect({ seed, round, differences: differences(expected, await checksumsOf(core, generation)) }).toEqual({
         seed,
         round,
         differences: [],
       });
-      await core.admin.query({ text: `DROP SCHEMA "${build.schema}" CASCADE` });
+      await core.admin.query({ text: `DROP SCHEMA "${generation.schema}" CASCADE` });
     }
   });
 });
@@ -407,11 +407,20 @@ async function writeHistory(core: Core, random: () => number): Promise<void> {
 /** Histories of jobs of random length, with duplicates and losers. */
 async function writeJobs(core: Core, random: () => number): Promise<void> {
   const { requested, started, progressed, failed, died, retried, completed } = jobEvents;
-  const life = [requested(), started(1), failed(1, 1), started(2, 1), progressed(2), died(2), retried(2), started(3)];
+  const history = [
+    requested(),
+    started(1),
+    failed(1, 1),
+    started(2, 1),
+    progressed(2),
+    died(2),
+    retried(2),
+    started(3),
+  ];
   for (let n = 0; n < 40; n++) {
     const stream = newJobId();
     const records: ReturnType<typeof claim>[] = [];
-    for (const [index, event] of [...life, completed(3)].entries()) {
+    for (const [index, event] of [...history, completed(3)].entries()) {
       const prev = records.at(-1)?.id ?? '';
       records.push(claim({ stream, version: index + 1, prev, event }));
     }

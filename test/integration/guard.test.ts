@@ -140,13 +140,13 @@ describe('after a crash of Postgres', () => {
     const ids: string[] = [];
     for (let n = 0; n < 20; n++) ids.push((await api.createAlbum(`${n}`)).id);
     const rowsBefore = (await core.rows('albums')).length;
-    await core.starve();
+    await core.stopProjectors();
     await crashPostgres(postgres.connection, WAL_WRITER);
     expect(await guards(core)).toBe(0);
     expect(await missing(core, ids)).toBeGreaterThan(0);
     await expect(findAlbum(api.reads, first)).rejects.toMatchObject({ code: 'CATCHING_UP', retryAfter: 1 });
     expect(await guards(core)).toBe(0);
-    await core.feed();
+    await core.startProjectors();
     await until(
       async () => (await findAlbum(api.reads, ids.at(-1)!).catch(() => undefined)) !== undefined,
       30_000,
@@ -166,7 +166,7 @@ describe('after a crash of Postgres', () => {
     await until(
       async () => (await findAlbum(api.reads, ids.at(-1)!).catch(() => undefined)) !== undefined,
       30_000,
-      () => `it stays behind: ${JSON.stringify(core.feeds!.health())}; ${api.reports.join('; ')}`,
+      () => `it stays behind: ${JSON.stringify(core.projectors!.health())}; ${api.reports.join('; ')}`,
     );
     for (const id of ids) expect(await findAlbum(api.reads, id)).toBeDefined();
     expect(await api.changeAlbum(ids[0]!, 'goes on')).toMatchObject({ version: 2 });
@@ -177,7 +177,7 @@ describe('after a crash of Postgres', () => {
     const api = await core.openApi();
     const ids: string[] = [];
     for (let n = 0; n < 20; n++) ids.push((await api.createAlbum(`${n}`)).id);
-    await core.starve();
+    await core.stopProjectors();
     await crash();
     expect(await missing(core, ids)).toBe(0);
     expect((await findAlbum(api.reads, ids[0]!))?.version).toBe(1);
@@ -195,7 +195,7 @@ describe('a new connection of the read model', () => {
     const core = await open();
     const writer = await core.openApi();
     const { id } = await writer.createAlbum();
-    await core.starve();
+    await core.stopProjectors();
     const { placement } = core;
     await core.append(
       placement.place(id),
@@ -209,7 +209,7 @@ describe('a new connection of the read model', () => {
       () => 'it does not complain',
     );
     expect(api.reports[0]).toMatch(/not caught up/);
-    await core.feed();
+    await core.startProjectors();
     await api.reads.ready();
     expect(await findAlbum(api.reads, id)).toBeDefined();
   });
@@ -218,7 +218,7 @@ describe('a new connection of the read model', () => {
     const core = await open();
     const api = await core.openApi({ max: 5 });
     const { id } = await api.createAlbum();
-    await core.starve();
+    await core.stopProjectors();
     await core.append(core.catalog(0), { key: 'stranger', value: Buffer.alloc(0), headers: {} });
     const all = await Promise.all(Array.from({ length: 5 }, () => findAlbum(api.reads, id)));
     expect(all.every((found) => found?.version === 1)).toBe(true);

@@ -97,7 +97,7 @@ describe('a fault planted in writes is found by its name:', () => {
     expect(found(history, log)).toContain('lost-write');
   });
 
-  it('a refusal told as a success', () => {
+  it('a refusal reported as a success', () => {
     const isRefused = (operation: Operation) =>
       operation.request.effect !== undefined && outcomeOf(operation) === 'refused' && operation.attempts.length === 1;
     expect(found(plant.answered(plant.some(isRefused), ok({})))).toEqual(['lost-write']);

@@ -239,7 +239,7 @@ describe('a job’s rows', () => {
 
 /** One job each second, of two accounts and of two types; some have ended. */
 async function writeMany(): Promise<void> {
-  const lives: (readonly JobEvent[])[] = [
+  const histories: (readonly JobEvent[])[] = [
     [],
     [started(1)],
     [started(1), completed(1)],
@@ -248,8 +248,8 @@ async function writeMany(): Promise<void> {
   ];
   for (let index = 0; index < 30; index++) {
     const request = { ownerId: index % 3 === 0 ? 'user-2' : 'user-1', jobType: index % 2 === 0 ? 'dummy' : 'email' };
-    const life = historyOf(idOf(index), requested(request), ...lives[index % 5]!);
-    await apply(life.map((each) => ({ ...each, time: timeOf(Math.floor(index / 4)) }))); // four at the same time
+    const history = historyOf(idOf(index), requested(request), ...histories[index % 5]!);
+    await apply(history.map((each) => ({ ...each, time: timeOf(Math.floor(index / 4)) }))); // four at the same time
   }
 }
 const idOf = (index: number) => `job-${String(index).padStart(2, '0')}`;
@@ -328,8 +328,8 @@ describe('files made by jobs', () => {
     for (let index = 0; index < 8; index++) {
       const ownerId = index % 4 === 0 ? 'user-2' : 'user-1';
       const made: JobEvent = { ...madeFile(1), file: { ...file, fileId: idOfFile(index) } } as JobEvent;
-      const life = historyOf(idOf(index), requested({ ownerId }), started(1), made);
-      await apply(life.map((each) => ({ ...each, time: timeOf(Math.floor(index / 3)) })));
+      const history = historyOf(idOf(index), requested({ ownerId }), started(1), made);
+      await apply(history.map((each) => ({ ...each, time: timeOf(Math.floor(index / 3)) })));
     }
     await apply(historyOf('job-without', requested(), started(1), completed(1)));
   }

@@ -46,7 +46,7 @@ const closing: (() => Promise<void>)[] = [];
 beforeAll(async () => {
   console.log(`seed ${SEED}`);
   server = await createDatabase();
-  core = await openCore({ connection: server.connection, feeding: 'never-built' });
+  core = await openCore({ connection: server.connection, projecting: 'never-built' });
 });
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
@@ -420,7 +420,7 @@ describe('the first valid claim wins, as in every consumer', () => {
 });
 
 /** Histories of jobs, as far as the decider allows them. */
-const lives: readonly (readonly JobEvent[])[] = [
+const histories: readonly (readonly JobEvent[])[] = [
   [requested(mailed), started(1), progressed(1), completed(1)],
   [requested(), started(1), failed(1, 1), started(2, 1), died(2), dropped(), retried(2), started(3)],
   [requested(mailed), started(1), started(2, 1, true), completed(2), retried(2, true, mailed)],
@@ -456,7 +456,7 @@ describe('a queue', () => {
 
   it('is updated by a member of the group while it runs, and then by the next one', async () => {
     const said: number[] = [];
-    const stop = await startFeed((commit) => said.push(commit.accepted.length));
+    const stop = await startConsumer((commit) => said.push(commit.accepted.length));
     const database = openDatabase(core.connection, {
       name: 'looking',
       max: 1,
@@ -475,7 +475,7 @@ describe('a queue', () => {
     await versionIs(1);
     await stop();
     await append(two!);
-    const stopNext = await startFeed(silent);
+    const stopNext = await startConsumer(silent);
     await versionIs(2);
     await stopNext();
     expect(said.length).toBeGreaterThan(0);
@@ -502,7 +502,7 @@ it('judges a later record of a genesis stream like every consumer', async () => 
   };
   const [changed, late] = [0, 1].map(() => claim({ stream, version: 2, prev, event }));
   await core.log.append([changed!, late!].map((record) => ({ ...where!, record })));
-  const stop = await startFeed(silent);
+  const stop = await startConsumer(silent);
   const database = openDatabase(core.connection, {
     name: 'looking',
     max: 1,
@@ -521,16 +521,16 @@ it('judges a later record of a genesis stream like every consumer', async () => 
 });
 
 /** The consumer of the queue as the product runs it. Returns a function that stops it. */
-async function startFeed(onCommitted: (commit: Commit) => void): Promise<() => Promise<void>> {
+async function startConsumer(onCommitted: (commit: Commit) => void): Promise<() => Promise<void>> {
   const { log, placement, connection, namespace } = core;
   const searchPath = [queueSchema(namespace, WORKER), namespace, 'public'];
-  const database = openDatabase(connection, { name: 'feed', max: 4, searchPath });
+  const database = openDatabase(connection, { name: 'consumer', max: 4, searchPath });
   const logger = pino({ level: 'silent' });
   const onCrash = (error: Error) => {
     throw error;
   };
   const { consumers } = core;
-  const feed = await startQueueFeed({
+  const consumer = await startQueueFeed({
     log,
     placement,
     scope: WORKER,
@@ -541,17 +541,17 @@ async function startFeed(onCommitted: (commit: Commit) => void): Promise<() => P
     consumers,
   });
   return async () => {
-    await feed.stop();
+    await consumer.stop();
     await database.stop();
   };
 }
 
 /** Histories of jobs, their records interleaved, with duplicates and with losing claims. */
 async function appendMixed(choices: readonly number[]): Promise<void> {
-  const open = lives.map((life) => claims(newJobId(), life));
+  const open = histories.map((history) => claims(newJobId(), history));
   for (const choice of choices) {
-    const life = open[choice % open.length]!;
-    const record = choice % 5 === 0 ? life[0] : life.shift();
+    const history = open[choice % open.length]!;
+    const record = choice % 5 === 0 ? history[0] : history.shift();
     if (!record) continue;
     // Sometimes the copy wins, and what follows the record loses.
     const loser = claim({ stream: record.key, version: 2 + (choice % 3), prev: record.id, event: cancelled() });
@@ -566,7 +566,7 @@ function randomOf(seed: number): () => number {
 }
 
 it('is tested with every kind of job event above', () => {
-  const types = new Set(lives.flat().map(({ type }) => type));
+  const types = new Set(histories.flat().map(({ type }) => type));
   expect([...types].sort()).toEqual([
     ...['DeadLetterDropped', 'JobAttemptFailed', 'JobAttemptStarted', 'JobCancelled', 'JobCompleted', 'JobDied'],
     ...['JobOccurred', 'JobProgressed', 'JobRequested', 'JobRetried'],

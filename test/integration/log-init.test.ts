@@ -109,17 +109,17 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
 
     it.each(['before', 'after'] as const)('completes the work of one that crashed %s any step', async (when) => {
       const { log, options } = await newWorld();
-      const lives = new Set<string>();
+      const incarnations = new Set<string>();
       let crashes = 0;
       for (; ; crashes++) {
         const done = await initLog({ ...options, log: crashing(log, crashes, when) }).catch(() => undefined);
         const identity = await readIdentity(options.database);
-        if (identity) lives.add(identity.incarnation);
+        if (identity) incarnations.add(identity.incarnation);
         if (done) break;
         await expect(check(options)).rejects.toBeInstanceOf(LogRefused);
       }
       expect(crashes).toBeGreaterThan(5);
-      expect(lives.size).toBe(1);
+      expect(incarnations.size).toBe(1);
       await check(options);
     });
 

@@ -128,7 +128,7 @@ describe('the topic of voids of the embedded log', () => {
 
   let core: Core;
   beforeEach(async () => {
-    core = await openCore({ connection: postgres.connection, feeding: false });
+    core = await openCore({ connection: postgres.connection, projecting: false });
   });
   afterEach(() => core.close());
 

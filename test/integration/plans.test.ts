@@ -23,7 +23,7 @@ it('no statement scans a growing table, even if it was planned when the table wa
   await Promise.all(albums.map(({ id }) => other.changeAlbum(id, 'X&Y', originOf({ repeatable: true }))));
   await Promise.all(albums.map(({ id }) => findAlbum(api.reads, id)));
   for (const each of [api, other]) await each.close();
-  await core.starve(); // connections report their statistics when they end
+  await core.stopProjectors(); // connections report their statistics when they end
 
   const text = `SELECT relname AS table, seq_tup_read AS read, n_tup_ins AS written FROM pg_stat_user_tables
     WHERE relname IN ('albums', 'stream_events', 'log_records') AND n_tup_ins >= $1 ORDER BY relname`;

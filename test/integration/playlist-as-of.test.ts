@@ -84,20 +84,20 @@ async function addSongs(...titles: readonly string[]): Promise<string[]> {
 }
 
 async function nowOf(id: string) {
-  const [moment, twice] = await currentPositions(api.reads, [id, id], `${core.namespace}.catalog`);
-  expect(twice).toEqual(moment);
-  return moment;
+  const [position, twice] = await currentPositions(api.reads, [id, id], `${core.namespace}.catalog`);
+  expect(twice).toEqual(position);
+  return position;
 }
 
 async function now(): Promise<PlaylistPosition> {
-  const moment = await nowOf(playlist);
-  const { ownerId, ...rest } = moment!;
+  const position = await nowOf(playlist);
+  const { ownerId, ...rest } = position!;
   expect(ownerId).toBe('user-1');
   return rest;
 }
 
-async function shown(moment: PlaylistPosition) {
-  const found = await playlistAsOf(api.reads, moment);
+async function shown(position: PlaylistPosition) {
+  const found = await playlistAsOf(api.reads, position);
   return found && { name: found.name, titles: found.songs.map(({ title }) => title) };
 }
 
@@ -121,7 +121,7 @@ describe('a playlist is shown as it was', () => {
 
   it('before it was renamed, shared and deleted', async () => {
     await addSongs('Yellow');
-    const moment = await now();
+    const position = await now();
     await tell(
       playlist,
       { type: 'PlaylistChanged', playlistId: playlist, name: 'Evening', ...visible, linkId: null },
@@ -129,21 +129,21 @@ describe('a playlist is shown as it was', () => {
     );
     const after = await now();
     await tell(playlist, { type: 'PlaylistDeleted', playlistId: playlist, name: 'Evening' });
-    expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
+    expect(await shown(position)).toEqual({ name: 'Morning', titles: ['Yellow'] });
     expect(await shown(after)).toEqual({ name: 'Evening', titles: ['Yellow'] });
     expect(await nowOf(playlist)).toBeUndefined();
   });
 
   it('before songs were added and removed', async () => {
     const [yellow] = await addSongs('Yellow', 'Trouble');
-    const moment = await now();
+    const position = await now();
     const entry = newId();
     const sparks = newSong();
     await tell(sparks, created('Sparks'));
     await tell(playlist, added(sparks), added(yellow!, entry));
     const more = await now();
     await tell(playlist, removed(sparks), removed(yellow!, entry));
-    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Trouble'] });
+    expect(await shown(position)).toMatchObject({ titles: ['Yellow', 'Trouble'] });
     expect(await shown(more)).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks', 'Yellow'] });
     expect(await shown(await now())).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks'] });
   });
@@ -153,46 +153,46 @@ describe('a playlist is shown as it was', () => {
     const [one, two] = [newId(), newId()];
     await tell(song, created('Yellow'));
     await tell(playlist, added(song, one), added(song, two));
-    const moment = await now();
+    const position = await now();
     await tell(playlist, removed(song, one, two));
-    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Yellow'] });
+    expect(await shown(position)).toMatchObject({ titles: ['Yellow', 'Yellow'] });
     expect(await shown(await now())).toMatchObject({ titles: [] });
   });
 
   it('before songs were renamed, in any partition, and after', async () => {
     const songs = await addSongs('Yellow', 'Trouble', 'Sparks');
-    const moment = await now();
+    const position = await now();
     for (const song of songs) await tell(song, changed('Another'), changed('And another'));
-    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks'] });
+    expect(await shown(position)).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks'] });
     expect(await shown(await now())).toMatchObject({ titles: ['And another', 'And another', 'And another'] });
   });
 
   it('before a song was deleted, and without it after', async () => {
     const [, trouble] = await addSongs('Yellow', 'Trouble');
-    const moment = await now();
+    const position = await now();
     await tell(trouble!, deleted);
-    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Trouble'] });
+    expect(await shown(position)).toMatchObject({ titles: ['Yellow', 'Trouble'] });
     expect(await shown(await now())).toMatchObject({ titles: ['Yellow'] });
   });
 
   it('without a song that was created later', async () => {
     const song = newSong();
     await tell(playlist, added(song)); // it was decided on a song that another reader of the log does not see yet
-    const moment = await now();
+    const position = await now();
     await tell(song, created('Yellow'));
-    expect(await shown(moment)).toMatchObject({ titles: [] });
+    expect(await shown(position)).toMatchObject({ titles: [] });
     expect(await shown(await now())).toMatchObject({ titles: ['Yellow'] });
   });
 
   it('unaffected by changes of other songs and playlists', async () => {
     await addSongs('Yellow');
-    const moment = await now();
+    const position = await now();
     const before = playlist;
     playlist = idFromCommand('playlist', newId());
     await tell(playlist, begun('Other'));
     await addSongs('Trouble', 'Sparks');
-    expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
-    expect(moment.playlistId).toBe(before);
+    expect(await shown(position)).toEqual({ name: 'Morning', titles: ['Yellow'] });
+    expect(position.playlistId).toBe(before);
   });
 });
 
@@ -206,10 +206,10 @@ it('by a position that names every partition of the catalog', async () => {
 describe('nothing is shown', () => {
   it('at a position whose events are not all present', async () => {
     await addSongs('Yellow');
-    const moment = await now();
-    expect(await playlistAsOf(api.reads, { ...moment, version: moment.version + 1 })).toBeUndefined();
+    const position = await now();
+    expect(await playlistAsOf(api.reads, { ...position, version: position.version + 1 })).toBeUndefined();
     expect(
-      await playlistAsOf(api.reads, { ...moment, playlistId: idFromCommand('playlist', newId()) }),
+      await playlistAsOf(api.reads, { ...position, playlistId: idFromCommand('playlist', newId()) }),
     ).toBeUndefined();
   });
 

@@ -151,9 +151,9 @@ describe('Kafka is named in one line when', () => {
 
 it('an embedded log with a new name warns about the names that hold data', async () => {
   const { connection } = database;
-  const core = await openCore({ connection, feeding: false });
+  const core = await openCore({ connection, projecting: false });
   await core.append(core.catalog(0), claim({ stream: core.streamIn(0) }));
-  const empty = await openCore({ connection, feeding: false });
+  const empty = await openCore({ connection, projecting: false });
   expect(await namespacesWithData(core.admin, core.namespace)).toEqual([]);
   expect(await namespacesWithData(empty.admin, empty.namespace)).toEqual([core.namespace]);
   await Promise.all([core.close(), empty.close()]);

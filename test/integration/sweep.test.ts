@@ -130,11 +130,11 @@ describe('a sweep over the read model', () => {
     const created = claim({ stream: core.streamIn(0) });
     await core.append(core.catalog(0), created);
     await core.settled();
-    await core.starve();
+    await core.stopProjectors();
     const change = claim({ stream: created.headers.ce_subject!, version: 2, prev: created.id, event: changed(named) });
     await core.append(core.catalog(0), change);
     expect(await world.sweep()).toEqual([[], [named, nobodys].sort()]);
-    await core.feed();
+    await core.startProjectors();
     await core.settled();
     expect(await world.sweep()).toEqual([[nobodys], [named]]);
   });

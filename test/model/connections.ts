@@ -8,7 +8,7 @@ export interface Connection {
 }
 
 interface PooledConnection extends Connection {
-  readonly life: number;
+  readonly incarnation: number;
 }
 
 /**
@@ -58,16 +58,16 @@ export class Connections {
   }
 
   async #connect(): Promise<PooledConnection> {
-    const life = await this.#scheduler.call(this.#actor, () => this.#postgres.life);
-    const connection = { life, run: <T>(statement: () => T) => this.#run(life, statement) };
+    const incarnation = await this.#scheduler.call(this.#actor, () => this.#postgres.incarnation);
+    const connection = { incarnation, run: <T>(statement: () => T) => this.#run(incarnation, statement) };
     await this.#prepare(connection);
     this.#open.add(connection);
     return connection;
   }
 
-  #run<T>(life: number, statement: () => T): Promise<T> {
+  #run<T>(incarnation: number, statement: () => T): Promise<T> {
     const mustLive = () => {
-      if (this.#postgres.life !== life) throw new Error('the connection is broken');
+      if (this.#postgres.incarnation !== incarnation) throw new Error('the connection is broken');
     };
     const request = () => {
       mustLive();

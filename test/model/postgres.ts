@@ -51,7 +51,7 @@ export const REFUSED_YEAR = 1;
  */
 export class ModelPostgres {
   /** The number of crashes. A connection belongs to one incarnation. */
-  life = 1;
+  incarnation = 1;
   guarded = false;
   readonly #options: PostgresOptions;
   #tables: Tables;
@@ -77,7 +77,7 @@ export class ModelPostgres {
   }
 
   crash(kept: number): void {
-    this.life++;
+    this.incarnation++;
     this.guarded = false;
     this.#changes = this.#changes.slice(0, this.#durable + kept);
     this.#durable = this.#changes.length;

@@ -28,7 +28,7 @@ export async function runSchedule(plan: Plan, mutation: Mutation): Promise<Outco
   await settle(world, clients);
   const { time } = world.scheduler;
   const violation = findViolation(world);
-  return { violation, steps: time, acknowledged: world.acknowledged.length, crashes: world.postgres.life - 1 };
+  return { violation, steps: time, acknowledged: world.acknowledged.length, crashes: world.postgres.incarnation - 1 };
 }
 
 function disturb(world: World): void {

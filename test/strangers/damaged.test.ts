@@ -41,7 +41,7 @@ describeWithNativeKafka('the disk of a broker', () => {
     core = await openCore({ connection: database.connection, source: kafkaSource(broker.brokers) });
     outsider = await openStrangerClient(broker.brokers);
     await core.settled();
-    await core.starve();
+    await core.stopProjectors();
   }, LONG_MS);
   afterEach(async () => {
     await outsider.close();
@@ -99,9 +99,9 @@ describeWithNativeKafka('the disk of a broker', () => {
       );
       await mend();
       await until(
-        () => Promise.resolve(health().stopped.length === 0 && core.feeds?.health().stopped.length === 0),
+        () => Promise.resolve(health().stopped.length === 0 && core.projectors?.health().stopped.length === 0),
         60_000,
-        () => `they are stopped: ${JSON.stringify([health(), core.feeds?.health()])}`,
+        () => `they are stopped: ${JSON.stringify([health(), core.projectors?.health()])}`,
       );
     });
 
@@ -112,7 +112,7 @@ describeWithNativeKafka('the disk of a broker', () => {
       const after = await appended(stuck(), 30);
       await appended(jobs(), 30);
       for (const where of [stuck(), jobs()]) await damage({ ...where, offset: DAMAGED }, 1);
-      await core.feed();
+      await core.startProjectors();
       expect(await stoppedAt(core, stuck())).toMatch(/its checksum is wrong|CORRUPT_MESSAGE/);
       const elsewhere = claim({ stream: core.streamIn(1) });
       await core.append(other(), elsewhere);
@@ -161,7 +161,7 @@ describeWithNativeKafka('the disk of a broker', () => {
       const [kept] = await appended(stuck(), 2);
       await appended(jobs(), 2);
       for (const where of [stuck(), jobs()]) await damage({ ...where, offset: 2 }, 2 ** 30);
-      await core.feed();
+      await core.startProjectors();
       expect(await stoppedAt(core, stuck())).toBe('offset 2 is missing');
       await core.append(other(), claim({ stream: core.streamIn(1) }));
       await core.settled([stuck(), jobs()]);
@@ -184,7 +184,7 @@ describeWithNativeKafka('the disk of a broker', () => {
       await appended(stuck(), 3);
       await appended(jobs(), 3);
       for (const where of [stuck(), jobs(), other()]) await outsider.deleteBefore(where, await outsider.end(where));
-      await core.feed();
+      await core.startProjectors();
       expect(await stoppedAt(core, stuck())).toBe('offsets 1 to 3 are missing');
       await stopsBoth(async () => {
         await declare({ ...stuck(), offset: 1 }, 3);

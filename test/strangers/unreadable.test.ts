@@ -84,8 +84,8 @@ describeWithKafka('a batch that cannot be read', ({ brokers }) => {
       await core.append(other, elsewhere);
       await core.settled([stuck, jobs()]);
 
-      await core.starve();
-      await core.feed();
+      await core.stopProjectors();
+      await core.startProjectors();
       expect(await stoppedAt(core, stuck)).toMatch(why);
       await expect(rebuildNow(core)).rejects.toThrow(why);
       const { faults } = await verify(core);

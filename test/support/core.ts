@@ -82,8 +82,8 @@ export interface CoreOptions {
   readonly lagAlarmMs?: number;
   /** The database owns the log, as it must before commands and processes use the log of a broker. */
   readonly owned?: boolean;
-  /** False: there is a served generation, and no projector runs before `feed`. `never-built`: there is no generation. */
-  readonly feeding?: boolean | 'never-built';
+  /** False: there is a served generation, and no projector runs before `startProjectors`. `never-built`: there is no generation. */
+  readonly projecting?: boolean | 'never-built';
 }
 
 /** The reports of the projectors of a core. */
@@ -106,11 +106,11 @@ export interface Core {
   readonly consumers: Consumers;
   /** The dependencies of rebuilds and projectors. */
   readonly rebuildOptions: RebuildOptions & GenerationProjectorsOptions;
-  readonly feeds: GenerationProjectors | undefined;
-  /** Starts the projector role, again after `starve`. */
-  feed(): Promise<GenerationProjectors>;
+  readonly projectors: GenerationProjectors | undefined;
+  /** Starts the projector role, again after `stopProjectors`. */
+  startProjectors(): Promise<GenerationProjectors>;
   /** Stops the projector role. */
-  starve(): Promise<void>;
+  stopProjectors(): Promise<void>;
   /** The write and read side of one API process. */
   openApi(options?: ApiOptions): Promise<Api>;
   serving(): Promise<Generation>;
@@ -141,7 +141,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const projectorReports: ProjectorReports = { commits: [], lost: [], quarantined: [], stopped: [] };
   const listeners = new Set<(notice: CommitNotice) => void>();
   const consumers = new Consumers(new Registry(), options.lagAlarmMs ?? 30_000);
-  const feedOptions: GenerationProjectorOptions = {
+  const projectorOptions: GenerationProjectorOptions = {
     connection,
     log,
     placement,
@@ -154,9 +154,13 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       throw error;
     },
   };
-  const rebuildOptions: RebuildOptions & GenerationProjectorsOptions = { ...feedOptions, admin, version: READ_VERSION };
+  const rebuildOptions: RebuildOptions & GenerationProjectorsOptions = {
+    ...projectorOptions,
+    admin,
+    version: READ_VERSION,
+  };
   const apis = new Set<Api>();
-  let feeds: GenerationProjectors | undefined;
+  let projectors: GenerationProjectors | undefined;
 
   const core: Core = {
     namespace: name,
@@ -167,13 +171,14 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     projectorReports,
     rebuildOptions,
     consumers,
-    get feeds() {
-      return feeds;
+    get projectors() {
+      return projectors;
     },
-    feed: async () => (feeds ??= await startGenerationProjectors({ ...feedOptions, admin, version: READ_VERSION })),
-    async starve() {
-      await feeds?.stop();
-      feeds = undefined;
+    startProjectors: async () =>
+      (projectors ??= await startGenerationProjectors({ ...projectorOptions, admin, version: READ_VERSION })),
+    async stopProjectors() {
+      await projectors?.stop();
+      projectors = undefined;
     },
     async openApi(apiOptions = {}) {
       const api = await openApi(core, listeners, apiOptions);
@@ -182,7 +187,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     },
     async serving() {
       const [newest] = await admin.use((client) => servingBuilds(client, READ_VERSION));
-      if (!newest) throw new Error('no build is served');
+      if (!newest) throw new Error('no generation is served');
       return newest;
     },
     async rows<Row extends Record<string, unknown>>(table: string, of?: Generation) {
@@ -200,14 +205,14 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     },
     async close() {
       await Promise.all([...apis].map((api) => api.close()));
-      await core.starve();
+      await core.stopProjectors();
       await log.close();
       await admin.stop();
     },
   };
-  const { feeding = true } = options;
-  if (feeding === true) await core.feed();
-  else if (!feeding) await ensureBuild(rebuildOptions, new AbortController().signal);
+  const { projecting = true } = options;
+  if (projecting === true) await core.startProjectors();
+  else if (!projecting) await ensureBuild(rebuildOptions, new AbortController().signal);
   return core;
 }
 
@@ -251,7 +256,7 @@ async function settled(core: Core, except: readonly TopicPartition[]): Promise<v
       return behind.length === 0;
     },
     30_000,
-    () => `not applied up to ${JSON.stringify(behind)}; ${JSON.stringify(core.feeds?.health())}`,
+    () => `not applied up to ${JSON.stringify(behind)}; ${JSON.stringify(core.projectors?.health())}`,
   );
 }
 

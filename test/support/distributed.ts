@@ -89,8 +89,8 @@ async function begin(distributed: Distributed, { apis = 1, projectors = 1 }: Dis
   const { code, output } = await distributed.cli('log', 'init');
   if (code !== 0) throw new Error(`log init ended with ${code}: ${output}`);
   // An API is ready once there is a generation to read, which a projector makes.
-  const feeding = Promise.all(Array.from({ length: projectors }, () => distributed.startProjector()));
-  await Promise.all([feeding, ...Array.from({ length: apis }, () => distributed.startApi())]);
+  const projecting = Promise.all(Array.from({ length: projectors }, () => distributed.startProjector()));
+  await Promise.all([projecting, ...Array.from({ length: apis }, () => distributed.startApi())]);
 }
 
 function settingsOf(

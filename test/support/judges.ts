@@ -28,7 +28,7 @@ export async function withQueue<T>(core: Core, work: (health: () => ConsumerHeal
   const { log, placement, connection, namespace } = core;
   const searchPath = [queueSchema(namespace, WORKER), namespace, 'public'];
   const database = openDatabase(connection, { name: 'queue', max: 3, searchPath });
-  const feed = await startQueueFeed({
+  const consumer = await startQueueFeed({
     log,
     placement,
     scope: WORKER,
@@ -41,9 +41,9 @@ export async function withQueue<T>(core: Core, work: (health: () => ConsumerHeal
     },
   });
   try {
-    return await work(() => feed.health());
+    return await work(() => consumer.health());
   } finally {
-    await feed.stop();
+    await consumer.stop();
     await database.stop();
   }
 }
@@ -69,11 +69,11 @@ async function atTheEnd(health: () => AtTheEnd | undefined): Promise<void> {
 export async function askEveryJudge(core: Core): Promise<LogReport> {
   await core.settled();
   const live = await accepted(core);
-  await core.starve();
-  await core.feed();
+  await core.stopProjectors();
+  await core.startProjectors();
   await core.settled();
   expect(await accepted(core)).toBe(live);
-  await atTheEnd(() => core.feeds?.health());
+  await atTheEnd(() => core.projectors?.health());
   await withQueue(core, (health) => atTheEnd(() => ({ ...health(), lag: lagOf(health()) })));
   const built = await rebuildNow(core);
   expect(built).toMatchObject({ differences: [], served: true });
@@ -88,12 +88,12 @@ export async function stoppedAt(core: Core, { topic, partition }: TopicPartition
   let reason: string | undefined;
   await until(
     () => {
-      const stopped = core.feeds?.health().stopped ?? [];
+      const stopped = core.projectors?.health().stopped ?? [];
       reason = stopped.find((each) => each.partition === `${topic}/${partition}`)?.reason;
       return Promise.resolve(reason !== undefined);
     },
     WITHIN_MS,
-    () => `nothing stopped: ${JSON.stringify(core.feeds?.health())}`,
+    () => `nothing stopped: ${JSON.stringify(core.projectors?.health())}`,
   );
   return reason ?? '';
 }

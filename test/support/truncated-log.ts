@@ -42,7 +42,7 @@ export const queueCatchesUp = (core: Core): Promise<void> =>
 /** No process reads or consumes any more. */
 export async function stopAll(core: Core, api: Api): Promise<void> {
   await api.close();
-  await core.starve();
+  await core.stopProjectors();
 }
 
 /** Winners without their offsets, which another incarnation does not keep; of the first records only their presence. */

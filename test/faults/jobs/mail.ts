@@ -197,8 +197,8 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
         expect(jobs.filter(({ state }) => state !== 'succeeded')).toEqual([]);
         expect(addresses.map((address) => sentTo(address).length)).toEqual(addresses.map(() => 1));
         const calls = jobs.flatMap(codesOf).filter((code) => code === 'MAIL_REFUSED_FOR_NOW').length;
-        const trials = Math.ceil(lastedSeconds / OPEN_SECONDS);
-        expect(calls).toBeLessThanOrEqual(FAILURES + trials);
+        const halfOpenCalls = Math.ceil(lastedSeconds / OPEN_SECONDS);
+        expect(calls).toBeLessThanOrEqual(FAILURES + halfOpenCalls);
         expect(calls).toBeGreaterThanOrEqual(FAILURES);
         expect(await breakerOf(app.admin, 'smtp')).toBe('closed');
       },

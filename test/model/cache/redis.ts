@@ -32,18 +32,18 @@ export class ModelRedis {
   }
 
   /** Another server, with everything that this one did up to some time ago. */
-  heir(runId: string, share: number): ModelRedis {
+  replacement(runId: string, share: number): ModelRedis {
     let at = 0;
     let replaying = true;
-    const heir = new ModelRedis(runId, this.#now, this.#contents);
+    const replacement = new ModelRedis(runId, this.#now, this.#contents);
     const cache = this.#contents(() => (replaying ? at : this.#now()));
-    heir.#history = this.#history.slice(0, Math.ceil(this.#history.length * share));
-    for (const { at: when, operation } of heir.#history) {
+    replacement.#history = this.#history.slice(0, Math.ceil(this.#history.length * share));
+    for (const { at: when, operation } of replacement.#history) {
       at = when;
       void operation(cache);
     }
     replaying = false;
-    heir.#cache = cache;
-    return heir;
+    replacement.#cache = cache;
+    return replacement;
   }
 }

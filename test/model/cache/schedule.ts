@@ -39,11 +39,11 @@ function disturb(world: World, slots: readonly Slot[]): void {
   if (happens(plan.clockJumps)) scheduler.time += ([1, 6, 35, 65][scheduler.pick(4)]! * 1_000) / STEP_MS;
 }
 
-let lives = 0;
+let servers = 0;
 
 /** The old server may stay reachable for processes that have not detected the failover. */
 function failOver(world: World, slots: readonly Slot[]): void {
-  world.redis = world.redis.heir(`run-${++lives}`, world.scheduler.random());
+  world.redis = world.redis.replacement(`run-${++servers}`, world.scheduler.random());
   for (const { process } of slots) process.lose();
 }
 

@@ -41,7 +41,7 @@ export async function checkTables(database: Database, ends: readonly Position[],
 export async function servingSchema(database: Database): Promise<string> {
   const text = `SELECT schema_name AS schema FROM generations WHERE state = 'serving' ORDER BY version DESC, generation DESC`;
   const [newest] = await database.query<{ schema: string }>({ text });
-  if (!newest) throw new Error('No build is served.');
+  if (!newest) throw new Error('No generation is served.');
   return newest.schema;
 }
 

@@ -12,7 +12,7 @@ const CHANGED = { writes: 30, reads: 200, hits: 50 };
 const READ = { writes: 0, reads: 300, hits: 50 };
 const WITHIN_MS = 480_000;
 
-export function whenRedisIsAnother(stack: SharedStack<CachedMusic>): void {
+export function whenRedisHasOtherData(stack: SharedStack<CachedMusic>): void {
   describeWithNativeRedis('the cache is never stale, reads lose 300 ms once and writes two seconds,', () =>
     describeDistributed('when Redis', () => {
       let music: CachedMusic;
