@@ -137,7 +137,7 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
       await mail.hanging.begin();
       const aborting = new AbortController();
       const sending = Promise.allSettled([send(newMail(), aborting.signal), send(newMail(), aborting.signal)]);
-      await eventually('mails are on their way', () => mail.hanging!.held() === held);
+      await eventually('mails are in transit', () => mail.hanging!.held() === held);
       aborting.abort();
       const failure = { status: 'rejected', reason: expect.objectContaining({ kind: 'again', code: 'MAIL_ABORTED' }) };
       expect(await within(2_000, 'aborting', sending)).toEqual([failure, failure]);
@@ -149,7 +149,7 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
       const other = await mail.open();
       await mail.hanging?.begin();
       const sending = other.send(other.standard, newMail(), patience).catch((error: unknown) => error);
-      await eventually('a mail is on its way', () => (mail.hanging?.held() ?? 1) === 1);
+      await eventually('a mail is in transit', () => (mail.hanging?.held() ?? 1) === 1);
       await within(5_000, 'stopping', other.stop());
       if (mail.hanging) expect(await within(1_000, 'what is stopped', sending)).toMatchObject({ code: 'MAIL_STOPPED' });
       await sending;

@@ -28,7 +28,7 @@ describeWithNativeRedis('two projectors without a replacement, frozen for longer
     async function stopWithin(projector: OpenMusicProcess, write: (request: PlannedRequest) => void): Promise<void> {
       const { id, username, accessToken } = await newPerson(music.apis[0]!.url);
       projector.arm();
-      await eventually('it stands still', async () => {
+      await eventually('it is frozen', async () => {
         write(create({ id, username, accessToken }, 'Made early'));
         return projector.isFrozen();
       });

@@ -29,7 +29,7 @@ describeWithSmallDisk('a full disk of Postgres', (startDisk) => {
   /** Fills the disk until the expected error is reported, then frees it. Reads continue all the while. */
   async function fillForAWhile(load: Load, { url }: OpenMusicProcess, isSaid: () => boolean): Promise<void> {
     await disk.fill();
-    await eventually('it is said that the disk is full', isSaid, WITHIN_MS);
+    await eventually('the full disk is reported', isSaid, WITHIN_MS);
     expect((await createClient(url).get('/songs')).status).toBe(200);
     await disk.clear();
     await load.served(MORE, WITHIN_MS);

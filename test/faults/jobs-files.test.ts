@@ -55,7 +55,7 @@ async function whileBroken(app: JobsApp, playlist: string, provider: string): Pr
   const ids = await beginAll(app.admin, `/export/playlists/${playlist}`, bodies);
   const report = await begin(app.admin, '/jobs', { type: 'report' });
   await Promise.all(ids.map((id) => untilJob(app.admin, id, 'has failed', ({ attempts }) => attempts.some(({ error }) => error), WITHIN_MS))); // prettier-ignore
-  await eventually('it is left alone', async () => (await breakerOf(app.admin, provider)) !== 'closed', WITHIN_MS);
+  await eventually('the breaker is open', async () => (await breakerOf(app.admin, provider)) !== 'closed', WITHIN_MS);
   const [dummy] = await untilOver(app.admin, [await begin(app.admin, '/jobs', { type: 'dummy' })], WITHIN_MS);
   const [mail] = await untilOver(app.admin, await beginAll(app.admin, '/messages', mailsTo([newAddress()])), WITHIN_MS);
   expect([dummy?.state, mail?.state]).toEqual(['succeeded', 'succeeded']);

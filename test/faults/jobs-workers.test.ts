@@ -165,7 +165,7 @@ describeDistributed('workers', () => {
       const slow = await begin(admin, '/jobs', { type: 'dummy', payload: { duration: 600_000 } });
       await untilJob(admin, slow, 'runs', ({ state }) => state === 'running', WITHIN_MS);
       expect((await admin.delete(`/jobs/${slow}`)).status).toBe(200);
-      await eventually('the work is broken off', () => hasEnded(worker, 'lost', 1), WITHIN_MS);
+      await eventually('the work is aborted', () => hasEnded(worker, 'lost', 1), WITHIN_MS);
 
       const answer = Promise.withResolvers<void>();
       receiver.take(() => answer.promise);

@@ -73,7 +73,7 @@ describeDistributed('a topic setting that is changed at run time:', () => {
 
   async function isQuiet(): Promise<void> {
     for (const each of processes()) {
-      await eventually('the alarm has gone', async () => (await entryOf(each, 'log-settings')).entry?.ok === true);
+      await eventually('the alarm has ended', async () => (await entryOf(each, 'log-settings')).entry?.ok === true);
       expect(await metricOf(each, 'openmusic_log_alarms')).toBe(0);
     }
   }

@@ -198,7 +198,7 @@ function silenced(choice: Choice, env: Settings) {
   async function whileQuiet({ quiet }: Load, happens: (write: (request: PlannedRequest) => void) => Promise<unknown>) {
     silence();
     await quiet();
-    await eventually('all is applied', () => isApplied(env));
+    await eventually('everything is applied', () => isApplied(env));
     await quiet(); // a client without an answer has repeated its request once
     await happens((request) => exceptions.push(request));
     exceptions.length = 0;

@@ -43,7 +43,7 @@ export async function changeListHalfway(
   await eventually('the list without it is cached', isCached);
   projector.arm();
   write(create({ id, username, accessToken }, 'Made late'));
-  await eventually('the projector stands still', projector.isFrozen);
+  await eventually('the projector is frozen', projector.isFrozen);
   expect(await isCached()).toBe(false);
   return { isCached, mustBeOld, mustBeNew };
 }

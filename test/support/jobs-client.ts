@@ -54,7 +54,7 @@ export async function untilOver(client: Client, ids: readonly string[], ms = 30_
   let jobs: JobView[] = [];
   const allOver = async () => (jobs = await jobsOf(client, ids)).every(isOver);
   try {
-    await eventually('the jobs are over', allOver, ms);
+    await eventually('the jobs have ended', allOver, ms);
   } catch (error) {
     throw new Error(`${String(error)}: ${JSON.stringify(jobs.filter((job) => !isOver(job)))}`, { cause: error });
   }

@@ -53,7 +53,7 @@ export function whenMemoryIsShort(stack: SharedStack<CachedMusic>): void {
           const { violations, during } = await music.withstand(async (load) => {
             await evict('allkeys-lru');
             for (const each of processes) {
-              await eventually('it says so', async () =>
+              await eventually('it is reported', async () =>
                 (await entryOf(each, 'cache')).entry!.detail.includes('evicts'),
               );
               expect((await entryOf(each, 'cache')).entry).toMatchObject({ ok: true, detail });

@@ -98,7 +98,7 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
         await smtp.behave({ does: 'hangs', at: 'data' });
         const [address = ''] = newAddresses(1);
         const id = await begin(app.admin, '/messages', mailsTo([address])[0]!);
-        await eventually('the mail is under way', () => smtp.held === 1);
+        await eventually('the mail is in transit', () => smtp.held === 1);
         await app.process().end('SIGKILL');
         await smtp.behave({ does: 'well' });
         await app.runWith(SETTINGS);

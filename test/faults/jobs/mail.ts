@@ -185,7 +185,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
         await smtp.behave({ does: 'answers', at: 'mail', code: 451 });
         const began = Date.now();
         const ids = await beginAll(app.admin, '/messages', mailsTo(addresses));
-        await eventually('the server is left alone', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
+        await eventually('the breaker is open', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
         const others = ['dummy', 'dummy', 'report'].map((type) => ({ type }));
         const done = await untilOver(app.admin, await beginAll(app.admin, '/jobs', others), 10_000);
         expect(done.map((job) => [job.state, job.attempts.length])).toEqual(others.map(() => ['succeeded', 1]));
@@ -212,7 +212,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
         const addresses = newAddresses(FAILURES + 2);
         await smtp.behave({ does: 'answers', at: 'mail', code: 451 });
         const ids = await beginAll(app.admin, '/messages', mailsTo(addresses));
-        await eventually('the server is left alone', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
+        await eventually('the breaker is open', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
         await untilTried(TRIALS);
         await smtp.behave({ does: 'well' });
         const jobs = await untilOver(app.admin, ids, WITHIN_MS);
@@ -229,7 +229,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
         await smtp.behave({ does: 'answers', at: 'mail', code: 451 });
         const [address = ''] = newAddresses(1);
         const id = await begin(app.admin, '/messages', mailsTo([address])[0]!);
-        await eventually('the server is left alone', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
+        await eventually('the breaker is open', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
         await smtp.behave({ does: 'well' });
         const [job] = await untilOver(app.admin, [id], WITHIN_MS);
         expect([job?.state, sentTo(address).length]).toEqual(['succeeded', 1]);

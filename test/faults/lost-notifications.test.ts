@@ -63,13 +63,13 @@ describeDistributed('an API process without commit notifications', () => {
     await listens();
     const before = await writes();
     proxy.ban(LISTENER);
-    const deaf = await writes();
+    const withoutNotices = await writes();
     expect(linesOf(system.apis[0]!, 'cannot listen').length).toBeGreaterThan(0);
     proxy.unban();
     await listens();
     const after = await writes();
     // On a busy machine many of them are slow, but all of them are slow only while it receives no notifications.
-    const median = deaf[WRITES / 2]!;
+    const median = withoutNotices[WRITES / 2]!;
     expect(before[0]).toBeLessThan(median);
     expect(after[0]).toBeLessThan(median);
   });
