@@ -14,7 +14,7 @@ const arrows: Record<string, string[]> = {
   postgres: ['concurrency', 'errors', 'events', 'lifecycle', 'unreachable'],
   log: ['concurrency', 'errors', 'events', 'lifecycle', 'unreachable', 'postgres'],
   cache: ['concurrency', 'errors', 'events', 'lifecycle', 'unreachable'],
-  providers: ['concurrency', 'errors', 'lifecycle', 'config'],
+  providers: ['concurrency', 'errors', 'lifecycle', 'config', 'settings'],
   accounts: ['concurrency', 'errors', 'events', 'lifecycle', 'postgres'],
   'event-store': base,
   commands: [...base, 'event-store'],
@@ -54,6 +54,13 @@ const only = (name: string, folder: string) => ({
   message: `${name} is imported only in ${folder}.`,
 });
 
+/** The beginning of a statement on a table. */
+const SQL = String.raw`/^\s*(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|TRUNCATE|CREATE|ALTER|DROP)\s/`;
+const noSql = ['Literal[value=SQL]', 'TemplateElement[value.raw=SQL]'].map((selector) => ({
+  selector: selector.replace('SQL', SQL),
+  message: 'No SQL in src/http: a query stands in the folder that owns its table.',
+}));
+
 export default defineConfig(
   { ignores: ['node_modules', 'data', 'coverage', '.cache'] },
   js.configs.recommended,
@@ -79,6 +86,11 @@ export default defineConfig(
   },
   { files: ['src/log/**'], rules: { 'no-restricted-imports': ['error', { paths: [only('ioredis', 'src/cache')] }] } },
   { files: ['src/cache/**'], rules: { 'no-restricted-imports': ['error', { paths: [only('kafkajs', 'src/log')] }] } },
+  {
+    files: ['src/http/**'],
+    ignores: ['**/*.test.ts'],
+    rules: { 'no-restricted-syntax': ['error', ...noSql] },
+  },
   { files: ['src/config.ts'], rules: { 'no-restricted-properties': 'off' } },
   {
     files: ['test/**', '**/*.test.ts', 'bench/**', '*.config.ts'],

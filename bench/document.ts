@@ -8,7 +8,7 @@ import { figures } from './figures.ts';
 import { linesOf } from './report.ts';
 import type { Measured } from './run.ts';
 
-const docs = fileURLToPath(new URL('../docs/', import.meta.url));
+const docs = fileURLToPath(new URL('../docs/reference/', import.meta.url));
 
 /** Puts new measurements into benchmarks.json, in place of older ones of the same figures, and makes benchmarks.md of it all. */
 export async function writeDocument(results: readonly Measured[], directory = docs): Promise<void> {

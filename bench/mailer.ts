@@ -1,5 +1,5 @@
-import { openSmtpMail } from '../src/providers/mail/smtp.ts';
 import type { Mail } from '../src/providers/mail/mail.ts';
+import { openSmtpMail } from '../src/providers/mail/smtp-mail.ts';
 import { answerQuestions } from './answers.ts';
 
 /** Mails that are ready to be sent. */

@@ -1,4 +1,5 @@
-import { sleep, type Stoppable } from '../src/lifecycle.ts';
+import { sleep } from '../src/concurrency/sleep.ts';
+import type { Stoppable } from '../src/lifecycle.ts';
 
 const PAUSE_MS = 250;
 

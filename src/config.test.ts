@@ -14,7 +14,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 const load = (environment: NodeJS.ProcessEnv) => loadConfig(environment, directory);
 
-/** The whole message of what is wrong with an environment. */
+/** Gives the whole message about what is wrong with an environment. */
 function refusalOf(environment: NodeJS.ProcessEnv): string {
   try {
     load(environment);
@@ -30,7 +30,7 @@ it.each([
   [{ NODE_ENV: 'production' }, undefined],
   [{ NODE_ENV: 'production', DUMMY_JOBS: 'on', DUMMY_SECONDS: '5' }, 5],
   [{ DUMMY_JOBS: 'off' }, undefined],
-])('with %j a job of the type dummy lasts at most so many seconds, if there are any: %s', (environment, seconds) => {
+])('with %j the longest time of a job of the type dummy is %s seconds', (environment, seconds) => {
   expect(dummySecondsOf(load(environment))).toBe(seconds);
 });
 
@@ -56,15 +56,15 @@ describe('CORS_ORIGINS', () => {
     'ftp://music.example',
   ])(
     // prettier-ignore
-    '%s is no list of origins',
+    'rejects the list of origins %s',
     (given) => {
       expect(refusalOf({ CORS_ORIGINS: given })).toMatch(/^CORS_ORIGINS: must be origins as in https:/);
     },
   );
 });
 
-describe('without any setting', () => {
-  it('everything runs in one process, with nothing but DATA_DIR', () => {
+describe('a configuration without settings', () => {
+  it('runs everything in one process, and needs only DATA_DIR', () => {
     const config = load({});
     expect(config).toMatchObject({
       HOST: 'localhost',
@@ -84,7 +84,7 @@ describe('without any setting', () => {
     expect(warningsOf(config)).toEqual([]);
   });
 
-  it('an empty value counts as none', () => {
+  it('treats an empty value as a missing one', () => {
     expect(load({ PORT: '', PGHOST: '', KAFKA_BROKERS: '' })).toEqual(load({}));
   });
 });
@@ -140,11 +140,11 @@ SMTP_PASSWORD=alsosecret
     expect(config.KAFKA_BROKERS).toBeUndefined();
   });
 
-  it('gives one warning, which names what replaces RABBITMQ_SERVER', () => {
+  it('gives one warning, which names the replacement of RABBITMQ_SERVER', () => {
     expect(warningsOf(config)).toEqual([expect.stringMatching(/^RABBITMQ_SERVER is ignored.*KAFKA_BROKERS/)]);
   });
 
-  it('shows none of its secrets', () => {
+  it('hides its secrets in the log', () => {
     const shown = JSON.stringify(redacted(config));
     for (const secret of ['supersecretpassword', 'alsosecret', '8b7b4ef3', 'a2ae1edd', 'guest:guest']) {
       expect(shown).not.toContain(secret);
@@ -184,9 +184,9 @@ describe('a wrong value', () => {
     [{ ...kafka, REDIS_URL: '' }, /^REDIS_URL: must be set when KAFKA_BROKERS is$/],
     [{ ...kafka, IDEMPOTENCY_HASH_KEY: '' }, /^IDEMPOTENCY_HASH_KEY: must be set when KAFKA_BROKERS is$/],
     [{ ...kafka, ACCESS_TOKEN_KEY: '' }, /^ACCESS_TOKEN_KEY: must be set when KAFKA_BROKERS is$/],
-    [{ ...KEYS, REFRESH_TOKEN_KEY: KEYS.ACCESS_TOKEN_KEY }, /^REFRESH_TOKEN_KEY: must be another one/],
-    [{ ...KEYS, ACCESS_TOKEN_KEY_PREVIOUS: KEYS.REFRESH_TOKEN_KEY }, /^REFRESH_TOKEN_KEY: must be another one/],
-    [{ ...KEYS, REFRESH_TOKEN_KEY_PREVIOUS: KEYS.ACCESS_TOKEN_KEY }, /^REFRESH_TOKEN_KEY_PREVIOUS: must be another/],
+    [{ ...KEYS, REFRESH_TOKEN_KEY: KEYS.ACCESS_TOKEN_KEY }, /^REFRESH_TOKEN_KEY: must differ from the keys/],
+    [{ ...KEYS, ACCESS_TOKEN_KEY_PREVIOUS: KEYS.REFRESH_TOKEN_KEY }, /^REFRESH_TOKEN_KEY: must differ from the keys/],
+    [{ ...KEYS, REFRESH_TOKEN_KEY_PREVIOUS: KEYS.ACCESS_TOKEN_KEY }, /^REFRESH_TOKEN_KEY_PREVIOUS: must differ from/],
     [{ ACCESS_TOKEN_KEY: 'x'.repeat(31) }, /^ACCESS_TOKEN_KEY: must be at least 32 bytes$/],
     [{ REFRESH_TOKEN_KEY_PREVIOUS: 'x'.repeat(31) }, /^REFRESH_TOKEN_KEY_PREVIOUS: must be at least 32 bytes$/],
     [{ ACCESS_TOKEN_AGE: '0' }, /^ACCESS_TOKEN_AGE: /],
@@ -208,34 +208,34 @@ describe('a wrong value', () => {
     ...['true', '1', 'proxy.example', '10.0.0.0/0', '10.0.0.0/33', '10.0.0/8', '::/129', '10.0.0.1/8/8'].map(
       (TRUST_PROXY): [NodeJS.ProcessEnv, RegExp] => [{ TRUST_PROXY }, /^TRUST_PROXY\.0: must be an address, or a/],
     ),
-  ])('%j is one clear line', (environment, message) => {
+  ])('is one clear line for %j', (environment, message) => {
     const refusal = refusalOf(environment);
     expect(refusal).toMatch(message);
     expect(refusal).not.toContain('\n');
   });
 
-  it('is named with all others that are wrong', () => {
+  it('is reported together with all other wrong values', () => {
     expect(refusalOf({ PORT: 'x', PARTITIONS: 'y' })).toMatch(/^PORT: .*; PARTITIONS: /);
   });
 
-  it('is not shown when it may be a secret', () => {
+  it('is not shown if it may be a secret', () => {
     expect(refusalOf({ IDEMPOTENCY_HASH_KEY: 'mysecret' })).not.toContain('mysecret');
     expect(refusalOf({ REDIS_URL: 'http://:mysecret@r' })).not.toContain('mysecret');
   });
 
-  it('is an .env that cannot be read', () => {
+  it('is reported for an .env that cannot be read', () => {
     const odd = path.join(directory, 'odd');
     mkdirSync(path.join(odd, '.env'), { recursive: true });
     expect(() => loadConfig({}, odd)).toThrow(/\.env cannot be read: /);
   });
 });
 
-it('proxies are addresses, networks, or names for some', () => {
+it('accepts proxies as addresses, networks, or names of networks', () => {
   const TRUST_PROXY = 'loopback, 10.0.0.1, 10.0.0.0/8, ::1, fd00::/8';
   expect(load({ TRUST_PROXY }).TRUST_PROXY).toEqual(['loopback', '10.0.0.1', '10.0.0.0/8', '::1', 'fd00::/8']);
 });
 
-it('REDIS_URL=off is an answer where Kafka asks for a Redis', () => {
+it('accepts REDIS_URL=off where KAFKA_BROKERS requires a Redis', () => {
   const kafka = { KAFKA_BROKERS: 'a:9092', PGHOST: 'p', ...KEYS };
   const config = load({ ...kafka, REDIS_URL: 'off', REDIS_SERVER: 'r' });
   expect(config.REDIS_URL).toBe('off');
@@ -249,7 +249,7 @@ describe('a secret as a file', () => {
   };
   const secrets = describeSettings().flatMap(({ name, file }) => (file ? [{ name, file }] : []));
 
-  it('is possible for each password, key and secret', () => {
+  it('can be given for each password, key and secret', () => {
     expect(secrets.map(({ name }) => name).sort()).toEqual(
       [
         ...KEY_NAMES.flatMap((name) => [name, `${name}_PREVIOUS`]),
@@ -260,7 +260,7 @@ describe('a secret as a file', () => {
     expect(secrets.every(({ name, file }) => file === `${name}_FILE`)).toBe(true);
   });
 
-  it.each(secrets)('$file gives $name', ({ name, file }) => {
+  it.each(secrets)('reads $name from $file', ({ name, file }) => {
     const value = name === 'REDIS_URL' ? 'redis://:secret@r' : `of ${name} ${'x'.repeat(32)}`;
     const others = name === 'AWS_SECRET_ACCESS_KEY' ? { AWS_ACCESS_KEY_ID: 'id' } : {};
     const config = load({ ...others, [file]: fileOf(name, `${value}\n`) });
@@ -306,7 +306,7 @@ describe('a secret as a file', () => {
   });
 });
 
-describe('what the log shows of the settings', () => {
+describe('the settings in the log', () => {
   it('hides every key and password, and the one in a URL', () => {
     const secrets = {
       PGPASSWORD: 'secret-1',
@@ -328,7 +328,7 @@ describe('what the log shows of the settings', () => {
   });
 });
 
-it('takes the standard sender of mail when it is said aloud', () => {
+it('accepts the default sender of mail as a value', () => {
   expect(load({ MAIL_FROM: load({}).MAIL_FROM })).toMatchObject({ MAIL_FROM: 'openmusic@localhost' });
 });
 
@@ -342,9 +342,9 @@ describe('the secrets of docker-compose.yml', () => {
   );
   const all = { ...published, PGHOST: 'postgres' };
   const refusal = (reason: string, ...names: string[]) =>
-    `${names.map((name) => `${name}: must not be the one of docker-compose.yml, which everybody knows`).join('; ')} (${reason})`;
+    `${names.map((name) => `${name}: must not be the one of docker-compose.yml, which is public`).join('; ')} (${reason})`;
 
-  it('are refused in production, each by its name', () => {
+  it('are refused in production, each with its name', () => {
     const names = Object.keys(published);
     expect(names).toHaveLength(5);
     expect(refusalOf({ ...all, NODE_ENV: 'production' })).toBe(refusal('NODE_ENV is production', ...names));
@@ -361,7 +361,7 @@ describe('the secrets of docker-compose.yml', () => {
     [{ BIND: '192.0.2.1' }, '192.0.2.1'],
     [{ BIND: '::' }, '::'],
     [{ HOST: '0.0.0.0' }, '0.0.0.0'],
-  ])('are refused where other machines reach it: %j', (open, address) => {
+  ])('are refused where other machines reach the API: %j', (open, address) => {
     expect(refusalOf({ ...all, ...open })).toBe(refusal(`${address} can be reached`, ...Object.keys(published)));
   });
 
@@ -369,14 +369,14 @@ describe('the secrets of docker-compose.yml', () => {
     'are a warning each where only this machine does: %j',
     (closed) => {
       expect(warningsOf(load({ ...all, ...closed }))).toEqual(
-        Object.keys(published).map((name) => `${name} is the one of docker-compose.yml, which everybody knows.`),
+        Object.keys(published).map((name) => `${name} is the one of docker-compose.yml, which is public.`),
       );
     },
   );
 });
 
-it('to run as root is a warning, unless a low port asks for it', () => {
-  const warning = [expect.stringContaining('runs as root and has no need to')];
+it('warns of running as root, unless a low port needs it', () => {
+  const warning = [expect.stringContaining('runs as root and does not need to')];
   expect(rootWarnings(load({}), 0)).toEqual(warning);
   expect(rootWarnings(load({ PORT: '0' }), 0)).toEqual(warning);
   expect(rootWarnings(load({ PORT: '443', ROLES: 'projector' }), 0)).toEqual(warning);

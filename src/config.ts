@@ -5,28 +5,16 @@ import { parseEnv } from 'node:util';
 import { z } from 'zod';
 import { MAX_ACCESS_TOKEN_AGE } from './accounts/token-age.ts';
 import { KEY_NAMES } from './keys.ts';
+import { FILES_PROVIDERS, FILES_SETTINGS } from './providers/files/list.ts';
+import { MAIL_PROVIDERS, MAIL_SETTINGS } from './providers/mail/list.ts';
+import { count, duration, key, list, onOff, port, seconds, secret, type Secrecy } from './settings.ts';
 
 const roles = ['api', 'projector', 'exporter', 'worker', 'scheduler'] as const;
 export type Role = (typeof roles)[number];
 
-const mailProviders = ['smtp', 'file', 'webhook'] as const;
-export type MailProviderName = (typeof mailProviders)[number];
-
-const port = z.coerce.number().int().min(0).max(65_535);
-const seconds = z.coerce.number().int().min(1);
-const count = z.coerce.number().int().min(1);
-/** Fractions of a second are for tests. */
-const duration = z.coerce.number().positive();
-const onOff = z.enum(['on', 'off']);
-const list = z
-  .string()
-  .transform((text) => text.split(',').map((each) => each.trim()))
-  .pipe(z.array(z.string().min(1)).min(1));
-const key = z.string().refine((text) => Buffer.byteLength(text) >= 32, 'must be at least 32 bytes');
-
 const rate = z.string().regex(/^(?:[1-9]\d{0,8}\/[1-9]\d{0,8}|off)$/, 'must be count/seconds, as in 60/60, or off');
 
-/** An address, a network as in 10.0.0.0/8, or a name that Fastify knows for some networks. */
+/** Whether the text is an address, a network as in 10.0.0.0/8, or one of Fastify's names for networks. */
 function isNetwork(text: string): boolean {
   if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
   const [address = '', bits = '1', ...more] = text.split('/');
@@ -39,7 +27,7 @@ const NO_ORIGINS = 'must be origins as in https://music.example, comma-separated
 const originsIn = (text: string): '*' | 'off' | string[] =>
   text === '*' || text === 'off' ? text : text.split(',').map((each) => each.trim());
 
-/** Scheme, host and port as browsers send them: no path, no standard port. */
+/** Whether the text is a scheme, host and port as browsers send them: without a path or a default port. */
 function isOrigin(text: string): boolean {
   const url = URL.parse(text);
   return url !== null && ['http:', 'https:'].includes(url.protocol) && url.origin === text;
@@ -47,35 +35,36 @@ function isOrigin(text: string): boolean {
 
 const areOrigins = (origins: string | string[]): boolean => typeof origins === 'string' || origins.every(isOrigin);
 
-/** How a secret is shown: not at all, or as a URL without user and password. */
-type Secrecy = 'hidden' | 'url';
+const mailProvider = z.enum(MAIL_PROVIDERS.map(({ name }) => name));
 
-/** Marks a setting whose value must not be shown, and which can also be given as the path of a file, by NAME_FILE. */
-const secret = <Schema extends z.ZodType>(schema: Schema, secrecy: Secrecy = 'hidden'): Schema =>
-  schema.meta({ secrecy });
+/** Lists the providers with what they do, for the description of a setting. */
+const optionsOf = (providers: readonly { readonly name: string; readonly about: string }[]): string =>
+  providers.map(({ name, about }) => `\`${name}\`: ${about}`).join('; ');
 
 const previous = (what: string) => secret(key.optional().describe(`an older key ${what}`));
 
-/** Every setting there is: its form, its default, what it means. docs/reference/configuration.md and .env.example are made of this. */
+/** All settings, with form, default and description. docs/reference/configuration.md and .env.example are made of this. */
 const settings = z.object({
   ROLES: z
     .string()
     .default('all')
     .transform((text) => (text === 'all' ? [...roles] : text.split(',').map((each) => each.trim())))
     .pipe(z.array(z.enum(roles)).min(1))
-    .describe('`all`, or any of `api,projector,exporter,worker,scheduler`: what this process does'),
-  HOST: z.string().default('localhost').describe('address the API listens on'),
+    .describe('`all`, or any of `api,projector,exporter,worker,scheduler`: the work of this process'),
+  HOST: z.string().default('localhost').describe('address on which the API listens'),
   BIND: z
     .string()
     .optional()
-    .describe('address that docker-compose.yml publishes the API on; other machines reach HOST unless it is given'),
+    .describe(
+      'address on which docker-compose.yml publishes the API; without it, HOST decides whether other machines reach the API',
+    ),
   PORT: port.default(5000).describe('port of the API'),
   HEALTH_PORT: port.optional().describe('port for probes and metrics of a process without the API'),
   PUBLIC_URL: z
     .url()
     .optional()
     .describe(
-      'base of every URL in an answer; processes with another one share no cache; default `http://localhost:$PORT`',
+      'base of every URL in an answer; processes with different bases do not share a cache; default `http://localhost:$PORT`',
     ),
   DATA_DIR: z
     .string()
@@ -86,8 +75,16 @@ const settings = z.object({
     .regex(/^[a-z][a-z0-9_]{0,30}$/, 'must be lower-case letters, digits and _, at most 31')
     .default('openmusic')
     .describe('first part of every topic, consumer group, Redis key and Postgres schema'),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info').describe('of pino'),
-  NODE_ENV: z.string().default('development').describe('`production` makes risky settings warn at every start'),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('log level of pino'),
+  NODE_ENV: z
+    .string()
+    .default('development')
+    .describe(
+      '`production` refuses the secrets of docker-compose.yml and sample data; DUMMY_JOBS is then `off` by default',
+    ),
   KAFKA_BROKERS: list.optional().describe('comma-separated `host:port`; without it the log is embedded in Postgres'),
   READ_ONLY: onOff
     .default('off')
@@ -98,7 +95,7 @@ const settings = z.object({
   KAFKA_SASL_MECHANISM: z
     .enum(['plain', 'scram-sha-256', 'scram-sha-512'])
     .optional()
-    .describe('how to log in to the brokers'),
+    .describe('SASL mechanism of the login at the brokers'),
   KAFKA_SASL_USERNAME: z.string().optional().describe('user at the brokers'),
   KAFKA_SASL_PASSWORD: secret(z.string().optional().describe('password at the brokers')),
   KAFKA_FLUSH: onOff
@@ -111,65 +108,73 @@ const settings = z.object({
     .max(1000)
     .default(6)
     .describe('partitions of each event topic; fixed once the log exists'),
-  LOG_CHECK_SECONDS: duration.default(60).describe('how often a running process looks at the settings of the topics'),
+  LOG_CHECK_SECONDS: duration.default(60).describe('how often a running process checks the settings of the topics'),
   PROJECTOR_COMMIT: z
     .enum(['auto', 'async', 'sync'])
     .default('auto')
-    .describe('how projections commit; `auto`: asynchronously where the log is known to be durable'),
+    .describe('how projections commit; `auto`: asynchronously if the log is known to be durable'),
   LAG_ALARM_SECONDS: duration
     .default(30)
-    .describe('records of the log that wait for so long, and do not become fewer, are an alarm in probes and metrics'),
+    .describe('records of the log that wait for this time without becoming fewer raise an alarm in probes and metrics'),
   KAFKA_PORT: port.default(9092).describe('port of the Kafka that `npm run stack` starts'),
   PGHOST: z.string().optional().describe('PostgreSQL; without it an embedded one is started in DATA_DIR'),
-  PGPORT: port.default(5432).describe('port of PGHOST; of the PostgreSQL that `npm run stack` starts'),
+  PGPORT: port.default(5432).describe('port of PGHOST, and of the PostgreSQL that `npm run stack` starts'),
   PGUSER: z.string().default('openmusic').describe('user at PGHOST'),
   PGPASSWORD: secret(z.string().default('').describe('password at PGHOST')),
   PGDATABASE: z.string().default('openmusic').describe('database at PGHOST'),
   PGSSLMODE: z
     .enum(['disable', 'prefer', 'require', 'verify-ca', 'verify-full'])
     .default('disable')
-    .describe('TLS to PGHOST, as libpq means it'),
+    .describe('TLS to PGHOST, as in libpq'),
   PGSSLROOTCERT: z
     .string()
     .optional()
-    .describe('file with the certificates of authorities that may sign that of PGHOST; `system`: the well-known ones'),
-  PGSSLCERT: z.string().optional().describe('file with our certificate, where PGHOST asks for one'),
+    .describe(
+      'file with the certificates of the authorities that may sign the certificate of PGHOST; `system`: the well-known authorities',
+    ),
+  PGSSLCERT: z.string().optional().describe('file with the client certificate, if PGHOST asks for one'),
   PGSSLKEY: z.string().optional().describe('file with the key of PGSSLCERT'),
-  MIGRATE_ON_BOOT: onOff.default('on').describe('`off`: only check that nothing is missing'),
+  MIGRATE_ON_BOOT: onOff
+    .default('on')
+    .describe('`off`: a start runs no migration and only checks that none is missing'),
   REDIS_URL: secret(
     z
       .string()
       .regex(/^(rediss?:\/\/|off$)/, 'must begin with redis:// or rediss://, or be off')
       .optional()
-      .describe('Redis; wins over REDIS_SERVER; `off`: nothing is cached, also where KAFKA_BROKERS asks for a Redis'),
+      .describe(
+        'Redis; takes precedence over REDIS_SERVER; `off`: nothing is cached, and KAFKA_BROKERS requires no Redis',
+      ),
     'url',
   ),
-  REDIS_SERVER: z.string().optional().describe('host of Redis; without one the cache is in process'),
-  REDIS_PORT: port.default(6379).describe('port of REDIS_SERVER; of the Redis that `npm run stack` starts'),
+  REDIS_SERVER: z.string().optional().describe('host of Redis; without it the cache is in process'),
+  REDIS_PORT: port.default(6379).describe('port of REDIS_SERVER, and of the Redis that `npm run stack` starts'),
   REDIS_PASSWORD: secret(z.string().optional().describe('password at REDIS_SERVER')),
   REDIS_TLS: onOff.default('off').describe('TLS to REDIS_SERVER'),
   CACHE_MARK_SECONDS: duration
     .default(60)
-    .describe('how long nothing is cached of what a projector was changing when it died; the same in all projectors'),
+    .describe(
+      'how long answers that a projector was changing when it died are not cached; must be the same in all projectors',
+    ),
   IDEMPOTENCY_HASH_KEY: secret(
     key
       .optional()
       .describe(
-        'hashes bodies of requests with an Idempotency-Key; at least 32 bytes; made once in DATA_DIR where the log is embedded',
+        'hashes bodies of requests with an Idempotency-Key; at least 32 bytes; generated once in DATA_DIR if the log is embedded',
       ),
   ),
   IDEMPOTENCY_HASH_KEY_PREVIOUS: previous('that is still accepted'),
   ACCESS_TOKEN_KEY: secret(
-    key.optional().describe('signs access tokens; made once in DATA_DIR where the log is embedded'),
+    key.optional().describe('signs access tokens; generated once in DATA_DIR if the log is embedded'),
   ),
   ACCESS_TOKEN_KEY_PREVIOUS: previous('whose tokens are still accepted'),
   ACCESS_TOKEN_AGE: seconds
     .max(MAX_ACCESS_TOKEN_AGE)
     .default(1_800)
-    .describe('how long an access token is good, in seconds; at most a day'),
-  REFRESH_TOKEN_KEY: secret(key.optional().describe('signs refresh tokens; another one than ACCESS_TOKEN_KEY')),
+    .describe('how long an access token is valid, in seconds; at most a day'),
+  REFRESH_TOKEN_KEY: secret(key.optional().describe('signs refresh tokens; must differ from ACCESS_TOKEN_KEY')),
   REFRESH_TOKEN_KEY_PREVIOUS: previous('whose tokens are still accepted'),
-  REFRESH_TOKEN_AGE: seconds.default(604_800).describe('how long a refresh token is good, in seconds'),
+  REFRESH_TOKEN_AGE: seconds.default(604_800).describe('how long a refresh token is valid, in seconds'),
   PLAYLIST_DUPLICATES: z
     .enum(['refuse', 'allow'])
     .default('refuse')
@@ -179,92 +184,74 @@ const settings = z.object({
     .default('open')
     .describe('who may change albums and songs'),
   FILES_PROVIDER: z
-    .enum(['disk', 's3'])
+    .enum(FILES_PROVIDERS.map(({ name }) => name))
     .default('disk')
-    .describe('where covers and what jobs make are kept; `disk`: in $DATA_DIR/files'),
-  FILES_KEEP_DAYS: duration.default(30).describe('what jobs have made is deleted after so many days'),
+    .describe(`where covers and the files of jobs are kept; ${optionsOf(FILES_PROVIDERS)}`),
+  FILES_KEEP_DAYS: duration.default(30).describe('days after which the files of jobs are deleted'),
   STORED_BYTES: count
     .default(1_073_741_824)
     .describe(
-      'bytes of the files of one account, also of an admin: of its jobs, and the covers that it uploads; more are 429',
+      'bytes that the files of one account may take, also of an admin: files of its jobs, and covers that it uploads; above it 429',
     ),
-  S3_ENDPOINT: z.url().optional().describe('of an S3 that is not Amazon’s'),
-  S3_BUCKET: z.string().optional().describe('bucket of FILES_PROVIDER=s3; it must be there'),
-  S3_ANSWER_SECONDS: duration.default(10).describe('how long an answer of S3 is waited for'),
-  AWS_REGION: z.string().default('us-east-1').describe('region of the bucket'),
-  AWS_ACCESS_KEY_ID: z.string().optional().describe('without it the AWS SDK looks where it always does'),
-  AWS_SECRET_ACCESS_KEY: secret(z.string().optional().describe('belongs to AWS_ACCESS_KEY_ID')),
-  LINK_KEY: secret(key.optional().describe('signs links to files; made once in DATA_DIR where the log is embedded')),
+  ...FILES_SETTINGS,
+  LINK_KEY: secret(key.optional().describe('signs links to files; generated once in DATA_DIR if the log is embedded')),
   LINK_KEY_PREVIOUS: previous('whose links are still accepted'),
-  LINK_AGE: seconds.max(604_800).default(900).describe('how long a link to a file is good, in seconds'),
+  LINK_AGE: seconds.max(604_800).default(900).describe('how long a link to a file is valid, in seconds'),
   MAIL_PROVIDERS: list
-    .pipe(z.array(z.enum(mailProviders)))
+    .pipe(z.array(mailProvider))
     .optional()
-    .describe('any of `smtp,file,webhook`; default `smtp` where SMTP_HOST is set, else `file`'),
-  MAIL_PROVIDER: z
-    .enum(mailProviders)
+    .describe(
+      `enabled mail providers, comma-separated; ${optionsOf(MAIL_PROVIDERS)}; default \`smtp\` where SMTP_HOST is set, else \`file\``,
+    ),
+  MAIL_PROVIDER: mailProvider
     .optional()
-    .describe('the one of them that sends where a request names none; default the first'),
+    .describe('the one of MAIL_PROVIDERS that sends where a request names none; default the first'),
   MAIL_FROM: z.email({ pattern: z.regexes.html5Email }).default('openmusic@localhost').describe('sender of every mail'),
-  SMTP_HOST: z.string().optional().describe('mail server'),
-  SMTP_PORT: port.default(587).describe('its port; 465 begins with TLS, any other asks for it (STARTTLS)'),
-  SMTP_USER: z.string().optional().describe('user at the mail server'),
-  SMTP_PASSWORD: secret(z.string().optional().describe('password at the mail server')),
-  SMTP_CONNECTIONS: count.default(5).describe('connections to the mail server of one process'),
-  SMTP_OPEN_SECONDS: duration
-    .default(10)
-    .describe('how long a mail server may take from the first packet to the login'),
-  SMTP_SEND_SECONDS: duration.default(20).describe('how long a mail server may take over one mail'),
-  MAIL_WEBHOOK_URL: z
-    .url({ protocol: /^https?$/ })
-    .optional()
-    .describe('where `webhook` posts mails to'),
-  MAIL_WEBHOOK_SECRET: secret(key.optional().describe('signs what `webhook` posts')),
-  MAIL_WEBHOOK_ALLOW_PRIVATE: onOff
-    .default('off')
-    .describe('`on`: MAIL_WEBHOOK_URL may lead to loopback, private and link-local addresses'),
-  WORKER_CONCURRENCY: count.default(8).describe('jobs at once in a process'),
-  JOBS_UNFINISHED: count.default(1_000).describe('jobs of one account that have not ended; more are 429'),
+  ...MAIL_SETTINGS,
+  WORKER_CONCURRENCY: count.default(8).describe('jobs that one process works on at the same time'),
+  JOBS_UNFINISHED: count.default(1_000).describe('jobs of one account that have not ended; above it 429'),
   REPEAT_SECONDS: count
     .default(900)
-    .describe('shortest time between two occurrences of a user’s repeating job; of an admin’s it is 1'),
-  REPEATS: count.default(20).describe('repeating jobs of one user that have not ended; more are 429'),
+    .describe('shortest time between two occurrences of a user’s repeating job, in seconds; for an admin it is 1'),
+  REPEATS: count.default(20).describe('repeating jobs of one user that have not ended; above it 429'),
   DUMMY_JOBS: onOff
     .optional()
-    .describe('whether there is the job type `dummy`; default `on`, with NODE_ENV=production `off`'),
+    .describe('whether the job type `dummy` exists; default `on`, with NODE_ENV=production `off`'),
   DUMMY_SECONDS: duration.default(30).describe('how long a job of the type `dummy` may last'),
-  JOB_ATTEMPTS: count
-    .default(5)
-    .describe('attempts after which a job is given up that does not say how many it may have'),
+  JOB_ATTEMPTS: count.default(5).describe('attempts of a job whose request does not name a number'),
   JOB_BACKOFF_SECONDS: duration
     .default(1)
-    .describe('pause before the second attempt at most, doubled before each further one; it is any part of that'),
+    .describe(
+      'longest pause before the second attempt, doubled before each further one; the pause is a random part of it',
+    ),
   JOB_BACKOFF_MOST_SECONDS: duration.default(300).describe('longest pause between attempts'),
   MAIL_RETRY_HOURS: duration
     .default(24)
     .describe(
-      'how long a mail is tried again whose recipient is refused for now: after 1, 5, 15, 30 and 60 minutes, then hourly',
+      'how long a mail is retried while the mail server defers its recipient: after 1, 5, 15, 30 and 60 minutes, then hourly',
     ),
   JOB_LEASE_SECONDS: duration
     .default(30)
     .describe(
-      'the job of a worker that is not heard of for so long is given to others; must be longer than a process can stand still',
+      'time after which another worker gets the job of a worker that does not renew its lease; must be longer than a process can stand still',
     ),
-  JOB_ATTEMPT_SECONDS: duration.default(600).describe('an attempt that takes longer is ended'),
-  BREAKER_OPEN_SECONDS: duration.default(30).describe('how long nothing is asked of a provider that keeps failing'),
-  BREAKER_WINDOW: count.default(20).describe('last calls of a provider that are looked at'),
-  BREAKER_MIN_CALLS: count.default(10).describe('a provider is not left alone after fewer calls'),
-  BREAKER_SHARE: duration.max(1).default(0.5).describe('part of the last calls that fail when it is left alone'),
-  BATCH_ITEMS: count.default(10_000).describe('items of a batch'),
+  JOB_ATTEMPT_SECONDS: duration.default(600).describe('longest time of an attempt; then it is ended'),
+  BREAKER_OPEN_SECONDS: duration.default(30).describe('how long the breaker of a failing provider stays open'),
+  BREAKER_WINDOW: count.default(20).describe('last calls of a provider that its breaker counts'),
+  BREAKER_MIN_CALLS: count.default(10).describe('calls below which a breaker does not open'),
+  BREAKER_SHARE: duration.max(1).default(0.5).describe('share of failures among the last calls that opens a breaker'),
+  BATCH_ITEMS: count.default(10_000).describe('largest number of items in a batch'),
   BATCH_BYTES: count
     .default(5_242_880)
-    .describe('bytes of a JSON body that holds a batch, an import or a message of an admin'),
+    .describe('largest JSON body, in bytes, of a batch, an import or a message of an admin'),
   RATE_LOGIN: rate
     .default('60/60')
     .describe('logins from one address (of IPv6 a /56; ten times as many from a /48), `count/seconds`, or `off`'),
   RATE_FAILURES: rate
     .default('30/900')
-    .describe('wrong passwords for one account; each address that logged in to it before has as many of its own'),
+    .describe(
+      'wrong passwords for one account, `count/seconds`, or `off`; each address that logged in to it before has the same number of its own',
+    ),
   RATE_REGISTER: rate.default('60/60').describe('registrations from one address, `count/seconds`, or `off`'),
   RATE_JOBS: rate
     .default('300/60')
@@ -272,12 +259,12 @@ const settings = z.object({
   RATE_COVERS: rate
     .default('300/3600')
     .describe(
-      'covers that one account changes, and one address without login, `count/seconds`, or `off`; admins any number',
+      'covers that one account changes, or one address without login, `count/seconds`, or `off`; no limit for admins',
     ),
   RATE_MAILS: rate
     .default('20/3600')
-    .describe('mails to one address that users ask for, `count/seconds`, or `off`; more wait'),
-  RATE_DEFAULT: rate.default('off').describe('all requests from one address but probes, `count/seconds`, or `off`'),
+    .describe('mails to one address that users ask for, `count/seconds`, or `off`; further ones wait'),
+  RATE_DEFAULT: rate.default('off').describe('all requests from one address except probes, `count/seconds`, or `off`'),
   CORS_ORIGINS: z
     .string()
     .refine((text) => areOrigins(originsIn(text)), NO_ORIGINS)
@@ -289,19 +276,23 @@ const settings = z.object({
   TRUST_PROXY: list
     .pipe(z.array(z.string().refine(isNetwork, 'must be an address, or a network as in 10.0.0.0/8')))
     .optional()
-    .describe('addresses or networks of proxies whose X-Forwarded-For is believed'),
+    .describe('addresses or networks of proxies whose X-Forwarded-For is used'),
   VERDICT_WAIT_SECONDS: seconds.default(5).describe('how long a write waits for its verdict before it answers 503'),
   COMMAND_RETRIES: count
     .default(100)
-    .describe('how often a command is decided again after a lost race before it answers 409'),
-  STREAMS_REMEMBERED: count.default(10_000).describe('streams whose state the write side keeps in memory'),
-  APPEND_IN_FLIGHT: count.default(2).describe('append requests under way at once'),
-  APPEND_RECORDS: count.default(500).describe('records in one append request'),
-  APPEND_BYTES: count.default(512_000).describe('bytes of one partition in one append request; a larger event is 413'),
-  BODY_BYTES: count.default(65_536).describe('bytes of a JSON body that is no batch, import or message of an admin'),
-  BODY_DEPTH: count.default(20).describe('how deep a JSON body may be nested'),
-  BODY_FIELDS: count.default(1_000).describe('fields of each object in a JSON body'),
-  RABBITMQ_SERVER: z.string().optional().describe('of earlier versions; ignored with a warning'),
+    .describe('how often a command is decided again after lost races before it answers 409'),
+  STREAMS_REMEMBERED: count.default(10_000).describe('number of streams whose state the write side keeps in memory'),
+  APPEND_IN_FLIGHT: count.default(2).describe('append requests in flight at the same time'),
+  APPEND_RECORDS: count.default(500).describe('largest number of records in one append request'),
+  APPEND_BYTES: count
+    .default(512_000)
+    .describe('largest number of bytes for one partition in one append request; a larger event is 413'),
+  BODY_BYTES: count
+    .default(65_536)
+    .describe('largest JSON body, in bytes, except batches, imports and messages of an admin'),
+  BODY_DEPTH: count.default(20).describe('deepest nesting of a JSON body'),
+  BODY_FIELDS: count.default(1_000).describe('largest number of fields of an object in a JSON body'),
+  RABBITMQ_SERVER: z.string().optional().describe('was used by earlier versions; ignored with a warning'),
 });
 
 type Settings = z.output<typeof settings>;
@@ -309,13 +300,15 @@ type Settings = z.output<typeof settings>;
 /** The settings as the program uses them, parsed once. */
 export type Config = Settings & { readonly publicUrl: string; readonly mail: MailChoice };
 
-/** Enabled providers of mail, and the one that sends where nobody says which. */
-export interface MailChoice {
+type MailProviderName = z.output<typeof mailProvider>;
+
+/** The enabled mail providers, and the one that sends the mails of requests that name none. */
+interface MailChoice {
   readonly enabled: readonly MailProviderName[];
-  readonly standard: MailProviderName;
+  readonly default: MailProviderName;
 }
 
-/** A setting that is wrong or missing; the message is one line. */
+/** A setting is wrong or missing. The message is one line. */
 class ConfigError extends Error {}
 
 /** Reads `.env` of the working directory and the environment, which wins. An empty value counts as not given. */
@@ -331,7 +324,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
 
 const READING: readonly Role[] = ['api', 'projector'];
 
-/** A follower does no jobs. */
+/** A follower runs no jobs. */
 function rolesOf({ ROLES, READ_ONLY }: Settings): Role[] {
   const left = READ_ONLY === 'on' ? ROLES.filter((role) => READING.includes(role)) : ROLES;
   if (left.length === 0) throw new ConfigError('ROLES: must hold api or projector when READ_ONLY is on');
@@ -349,7 +342,7 @@ function withSecretFiles(given: NodeJS.Dict<string>): NodeJS.Dict<string> {
   return { ...given, ...Object.fromEntries(read) };
 }
 
-/** The setting that names a file with the value of a secret; undefined where the setting is no secret. */
+/** Gives the setting that names a file with the value of a secret. Undefined if the setting is not a secret. */
 const fileSettingOf = (name: string): string | undefined => (secrecyOf(name) ? `${name}_FILE` : undefined);
 
 function secretIn(file: string, setting: string): string {
@@ -366,18 +359,26 @@ function textOf(file: string, setting: string): string {
   }
 }
 
-function mailOf({ MAIL_PROVIDERS, MAIL_PROVIDER, SMTP_HOST, ...config }: Settings): MailChoice {
-  const enabled = MAIL_PROVIDERS ?? [MAIL_PROVIDER ?? (SMTP_HOST ? 'smtp' : 'file')];
-  const standard = MAIL_PROVIDER ?? enabled[0] ?? 'file';
-  if (!enabled.includes(standard)) throw new ConfigError('MAIL_PROVIDER: must be among MAIL_PROVIDERS');
-  if (enabled.includes('smtp') && !SMTP_HOST) throw new ConfigError('SMTP_HOST: must be set when mail goes by smtp');
-  if (enabled.includes('webhook') && !(config.MAIL_WEBHOOK_URL && config.MAIL_WEBHOOK_SECRET)) {
-    throw new ConfigError('MAIL_WEBHOOK_URL: must be set, with MAIL_WEBHOOK_SECRET, when mail goes by webhook');
-  }
-  return { enabled, standard };
+function mailOf({ MAIL_PROVIDERS: named, MAIL_PROVIDER, ...config }: Settings): MailChoice {
+  const enabled = named ?? [MAIL_PROVIDER ?? (config.SMTP_HOST ? 'smtp' : 'file')];
+  const byDefault = MAIL_PROVIDER ?? enabled[0] ?? 'file';
+  if (!enabled.includes(byDefault)) throw new ConfigError('MAIL_PROVIDER: must be among MAIL_PROVIDERS');
+  for (const provider of MAIL_PROVIDERS) mustBeUsable(provider, enabled.includes(provider.name), config);
+  return { enabled, default: byDefault };
 }
 
-/** The environment as we were given it, to be handed on to programs that we start. */
+type ProviderSettings = Omit<Settings, 'MAIL_PROVIDERS' | 'MAIL_PROVIDER'>;
+
+interface CheckedProvider {
+  problem?(settings: ProviderSettings, isEnabled: boolean): string | undefined;
+}
+
+function mustBeUsable(provider: CheckedProvider, isEnabled: boolean, config: ProviderSettings): void {
+  const problem = provider.problem?.(config, isEnabled);
+  if (problem !== undefined) throw new ConfigError(problem);
+}
+
+/** The environment of this process, for child processes. */
 export const inheritedEnvironment = (): NodeJS.ProcessEnv => ({ ...process.env });
 
 function dotEnv(file: string): NodeJS.Dict<string> {
@@ -391,19 +392,16 @@ function dotEnv(file: string): NodeJS.Dict<string> {
 
 const showIssue = ({ path: where, message }: z.core.$ZodIssue): string => `${where.join('.')}: ${message}`;
 
-/** What one setting demands of others. */
+/** Throws if settings do not go together. */
 function mustBeComplete(config: Settings): void {
   const accessKeys = [config.ACCESS_TOKEN_KEY, config.ACCESS_TOKEN_KEY_PREVIOUS];
   for (const name of ['REFRESH_TOKEN_KEY', 'REFRESH_TOKEN_KEY_PREVIOUS'] as const) {
     if (config[name] !== undefined && accessKeys.includes(config[name])) {
-      throw new ConfigError(`${name}: must be another one than those for access tokens`);
+      throw new ConfigError(`${name}: must differ from the keys of access tokens`);
     }
   }
-  if (config.FILES_PROVIDER === 's3' && !config.S3_BUCKET) {
-    throw new ConfigError('S3_BUCKET: must be set when FILES_PROVIDER is s3');
-  }
-  if (!config.AWS_ACCESS_KEY_ID !== !config.AWS_SECRET_ACCESS_KEY) {
-    throw new ConfigError('AWS_SECRET_ACCESS_KEY: must be set together with AWS_ACCESS_KEY_ID');
+  for (const provider of FILES_PROVIDERS) {
+    mustBeUsable(provider, provider.name === config.FILES_PROVIDER, config);
   }
   if (config.BREAKER_MIN_CALLS > config.BREAKER_WINDOW) {
     throw new ConfigError('BREAKER_MIN_CALLS: must be at most BREAKER_WINDOW');
@@ -417,21 +415,21 @@ function mustBeComplete(config: Settings): void {
 const KNOWN_KEY = 'only-for-development';
 const KNOWN_PASSWORD = 'openmusic';
 
-/** Secrets with the values that docker-compose.yml gives them. */
+/** Gives the names of the secrets that have the values of docker-compose.yml. */
 function publishedSecrets(config: Settings): string[] {
   const keys = KEY_NAMES.flatMap((name) => [name, `${name}_PREVIOUS`] as const);
   const known = keys.filter((name) => config[name]?.startsWith(KNOWN_KEY));
   return [...known, ...(config.PGHOST && config.PGPASSWORD === KNOWN_PASSWORD ? ['PGPASSWORD'] : [])];
 }
 
-/** Anybody can forge tokens with a published key: it serves one who tries OpenMusic on one machine. */
+/** A published key lets any reader of it forge tokens, so it is accepted only where other machines cannot reach the API. */
 function mustNotBePublished(config: Settings): void {
   const published = publishedSecrets(config);
   const open = config.BIND ?? config.HOST;
   const isProduction = config.NODE_ENV === 'production';
   if (published.length === 0 || (!isProduction && isOwnMachine(open))) return;
   const reason = isProduction ? 'NODE_ENV is production' : `${open} can be reached`;
-  const are = published.map((name) => `${name}: must not be the one of docker-compose.yml, which everybody knows`);
+  const are = published.map((name) => `${name}: must not be the one of docker-compose.yml, which is public`);
   throw new ConfigError(`${are.join('; ')} (${reason})`);
 }
 
@@ -444,7 +442,7 @@ function mustBeDistributed(config: Settings): void {
   for (const name of KEY_NAMES) if (!config[name]) throw new ConfigError(`${name}: must be set when KAFKA_BROKERS is`);
 }
 
-/** A follower has its own Postgres, which may be the embedded one, and makes its own keys. */
+/** A follower has its own Postgres, which may be the embedded one, and generates its own keys. */
 function mustFollow({ KAFKA_BROKERS }: Settings): void {
   if (!KAFKA_BROKERS) throw new ConfigError('KAFKA_BROKERS: must be set when READ_ONLY is on');
 }
@@ -456,15 +454,15 @@ function mustHaveCertificates({ PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY }:
   if (!PGSSLCERT !== !PGSSLKEY) throw new ConfigError('PGSSLKEY: must be set together with PGSSLCERT');
 }
 
-/** How long a `dummy` may last, in seconds; undefined where there are none. */
+/** How long a job of the type `dummy` may last, in seconds. Undefined if there is no such type. */
 export const dummySecondsOf = ({ DUMMY_JOBS, DUMMY_SECONDS, NODE_ENV }: Config): number | undefined =>
   (DUMMY_JOBS ?? (NODE_ENV === 'production' ? 'off' : 'on')) === 'on' ? DUMMY_SECONDS : undefined;
 
-/** Lines for the log at start about settings that do nothing or are risky. */
+/** Gives lines for the log at start about settings that are ignored or risky. */
 export function warningsOf(config: Config): string[] {
   const warnings: string[] = [];
   for (const name of publishedSecrets(config)) {
-    warnings.push(`${name} is the one of docker-compose.yml, which everybody knows.`);
+    warnings.push(`${name} is the one of docker-compose.yml, which is public.`);
   }
   if (config.RABBITMQ_SERVER) {
     warnings.push(
@@ -479,14 +477,14 @@ export function warningsOf(config: Config): string[] {
 
 const LAST_PRIVILEGED_PORT = 1_023;
 
-/** As root a fault of ours would be one of the whole machine. Only low ports need it. */
+/** Warns of root, which would let a fault of OpenMusic harm the whole machine. Only low ports need root. */
 export function rootWarnings({ ROLES, PORT, HEALTH_PORT }: Config, uid: number | undefined): string[] {
   const ports = [ROLES.includes('api') ? PORT : undefined, HEALTH_PORT];
   const isNeeded = ports.some((each) => each !== undefined && each > 0 && each <= LAST_PRIVILEGED_PORT);
-  return uid === 0 && !isNeeded ? ['OpenMusic runs as root and has no need to: start it as a user of its own.'] : [];
+  return uid === 0 && !isNeeded ? ['OpenMusic runs as root and does not need to. Start it as a user of its own.'] : [];
 }
 
-/** The settings without secrets, for the log. */
+/** Gives the settings without secrets, for the log. */
 export function redacted(config: Config): Record<string, unknown> {
   const show = (name: string, value: unknown) => {
     if (secrecyOf(name) === 'hidden') return '[set]';
@@ -505,11 +503,11 @@ export interface DescribedSetting {
   readonly name: string;
   readonly fallback: string | undefined;
   readonly about: string;
-  /** The setting that names a file with this one's value. */
+  /** The setting that names a file with the value of this one. */
   readonly file?: string | undefined;
 }
 
-/** Name, default and meaning of every setting, for the documentation. */
+/** Gives name, default and description of every setting, for the documentation. */
 export function describeSettings(): DescribedSetting[] {
   return Object.entries(settings.shape).map(([name, schema]) => {
     const fallback = name === 'ROLES' ? 'all' : schema.safeParse(undefined).data;

@@ -32,6 +32,11 @@ export class AppError extends Error {
 
 export const notFound = (code: string, message: string) => new AppError('not-found', code, message);
 export const forbidden = (message: string) => new AppError('forbidden', 'FORBIDDEN', message);
+/** 403 for an action of admins. It says how an account becomes one, because the client meets the rule here. */
+export const adminsOnly = (action: string) =>
+  forbidden(
+    `Only accounts with the role admin may ${action}. An operator grants it with: openmusic accounts grant-admin <username>`,
+  );
 export const keyReused = () =>
   new AppError('reused', 'IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used with another body.');
 export const unavailable = (code: string, message: string, cause?: unknown, retryAfter = 1) =>

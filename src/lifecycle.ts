@@ -1,4 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { within } from './concurrency/deadline.ts';
+import { sleep } from './concurrency/sleep.ts';
 import { reasonOf } from './errors.ts';
 
 export interface Stoppable {
@@ -32,23 +33,15 @@ export class Lifecycle {
     for (const { name, thing } of this.#started.toReversed()) {
       const left = Math.max(100, deadline - Date.now());
       try {
-        if ((await within(left, thing.stop())) === 'late') this.#report(`${name} did not stop within ${left} ms`);
+        await within(left, () => new StoppedLate(`${name} did not stop within ${left} ms`), thing.stop());
       } catch (error) {
-        this.#report(`${name} failed to stop: ${reasonOf(error)}`);
+        this.#report(error instanceof StoppedLate ? error.message : `${name} failed to stop: ${reasonOf(error)}`);
       }
     }
   }
 }
 
-async function within(ms: number, work: Promise<void>): Promise<'done' | 'late'> {
-  const timer = new AbortController();
-  const late = delay(ms, 'late' as const, { signal: timer.signal }).catch(() => 'done' as const);
-  try {
-    return await Promise.race([work.then(() => 'done' as const), late]);
-  } finally {
-    timer.abort();
-  }
-}
+class StoppedLate extends Error {}
 
 const HOUR_MS = 3_600_000;
 
@@ -69,9 +62,4 @@ export function hourly(act: (signal: AbortSignal) => Promise<unknown>, wait = sl
       await acting;
     },
   };
-}
-
-/** Sleeps, or returns at once when the signal fires; never throws. */
-export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined);
 }

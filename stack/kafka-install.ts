@@ -8,7 +8,7 @@ import { guard } from './guard.ts';
 import { asFile } from './kafka-settings.ts';
 import { withLock } from './lock.ts';
 
-const root = join(import.meta.dirname, '..', '..');
+const root = join(import.meta.dirname, '..');
 const pom = join(root, 'pom.xml');
 
 /** Apache Kafka's published jars in the project's cache. */

@@ -33,6 +33,6 @@ export async function startRole(role: Role, { url, ...options }: RunOptions & { 
 }
 
 function openMusic(name: string, [file = '', ...args]: string[], { environment, log }: RunOptions): Program {
-  const script = fileURLToPath(new URL(`../../${file}`, import.meta.url));
+  const script = fileURLToPath(new URL(`../${file}`, import.meta.url));
   return { name, command: process.execPath, args: [script, ...args], cwd: process.cwd(), environment, log };
 }

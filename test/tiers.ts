@@ -48,7 +48,7 @@ export const FULL: readonly string[] = [
 export const FAST: readonly string[] = [
   '@(src|stack)/**/*.test.ts',
   'test/*.test.ts',
-  'test/@(conformance|docs)/**/*.test.ts',
+  'test/@(conformance|docs|schemas)/**/*.test.ts',
   'test/e2e/**/*.test.ts',
   'test/smoke/**/*.test.ts',
   'test/model/!(*-at-length).test.ts',

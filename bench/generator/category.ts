@@ -1,4 +1,4 @@
-import type { Decider } from '../../src/commands/decider.ts';
+import type { Decider, DeciderTypes } from '../../src/commands/decider.ts';
 import { idFromCommand } from '../../src/events/ids.ts';
 import type { Append } from '../../src/log/event-log.ts';
 import type { Author, Origin } from './author.ts';
@@ -36,7 +36,12 @@ export interface Category<State, Command, Context> {
 }
 
 export function createCategory<State, Command, Context>(
-  { category, initial, evolve, decide }: Decider<State, Command, Context>,
+  {
+    category,
+    initial,
+    evolve,
+    decide,
+  }: Decider<{ category: DeciderTypes['category']; state: State; command: Command; context: Context }>,
   author: Author,
 ): Category<State, Command, Context> {
   const living: Stream<State>[] = [];

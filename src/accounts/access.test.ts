@@ -10,7 +10,7 @@ afterEach(async () => {
 
 type Row = Record<string, unknown>;
 
-/** Access over a table in memory, which can be out of reach. */
+/** Access over a table in memory that can be made unreachable. */
 async function startAccess({ everyMs = 3_600_000, staleMs = 5_000, tokenAge = MAX_ACCESS_TOKEN_AGE } = {}) {
   const rows: Row[] = [];
   const table = { rows, isAway: false, asked: 0 };
@@ -40,12 +40,12 @@ async function startAccess({ everyMs = 3_600_000, staleMs = 5_000, tokenAge = MA
 const claim = { id: 'user-1', role: 'user', version: 3, sessionId: 'one' } as const;
 
 describe('a token', () => {
-  it('is good as it is while nothing has changed', async () => {
+  it('is valid with its own claims while nothing has changed', async () => {
     const { access } = await startAccess();
     expect(access.judge(claim)).toEqual({ id: 'user-1', role: 'user' });
   });
 
-  it('has the role that its account has now; a newer one says it itself', async () => {
+  it('gets the current role of its account, unless it was issued after the change', async () => {
     const { access, change } = await startAccess();
     await change({ version: 4, role: 'admin' });
     expect(access.judge(claim)?.role).toBe('admin');
@@ -55,7 +55,7 @@ describe('a token', () => {
     expect(access.judge({ ...claim, id: 'user-2' })?.role).toBe('user');
   });
 
-  it('is over when its account’s tokens were ended, also when a role was granted since; a newer one is not', async () => {
+  it('is revoked with the tokens of its account, also when a role was granted since; a newer one stays valid', async () => {
     const { access, change } = await startAccess();
     await change({ version: 4 });
     await change({ version: 5, role: 'admin' });
@@ -63,7 +63,7 @@ describe('a token', () => {
     expect(access.judge({ ...claim, version: 4 })).toEqual({ id: 'user-1', role: 'admin' });
   });
 
-  it('is over when its session was ended; that of another session is not', async () => {
+  it('is revoked when its session ends; a token of another session stays valid', async () => {
     const { access, change } = await startAccess();
     await change({ session: 'one' });
     expect(access.judge(claim)).toBeUndefined();
@@ -73,25 +73,25 @@ describe('a token', () => {
 });
 
 describe('a process', () => {
-  it('asks every so often, and tells those who want to know', async () => {
+  it('reads changes periodically, and calls its listeners', async () => {
     const { access, table, change } = await startAccess({ everyMs: 1 });
-    let told = 0;
-    const unsubscribe = access.onChange(() => told++);
+    let calls = 0;
+    const unsubscribe = access.onChange(() => calls++);
     const { asked } = table;
     await until(
       () => Promise.resolve(table.asked > asked + 3),
       10_000,
       () => 'it did not ask',
     );
-    expect(told).toBe(0);
+    expect(calls).toBe(0);
     await change({ session: 'one' });
-    expect(told).toBe(1);
+    expect(calls).toBe(1);
     unsubscribe();
     await change({ session: 'other' });
-    expect(told).toBe(1);
+    expect(calls).toBe(1);
   });
 
-  it('without an answer for too long is not current, until there is one', async () => {
+  it('is not current without an answer for too long, until the next answer', async () => {
     const { access, table } = await startAccess({ everyMs: 1, staleMs: 50 });
     expect(access.isCurrent()).toBe(true);
     table.isAway = true;
@@ -108,13 +108,13 @@ describe('a process', () => {
     );
   });
 
-  it('forgets what no token can be about any more', async () => {
+  it('drops changes that concern no valid token any more', async () => {
     const { access, change } = await startAccess();
     await change({ session: 'one', neededMs: -1 });
     expect(access.judge(claim)).toBeDefined();
   });
 
-  it('forgets it no sooner than it takes no token that is so old', async () => {
+  it('keeps a change as long as an older token may still be valid', async () => {
     const clock = jest.spyOn(performance, 'now').mockReturnValue(0);
     const { access, change } = await startAccess({ tokenAge: 60 });
     await change({ session: 'one', neededMs: MAX_ACCESS_TOKEN_AGE * 1_000 });

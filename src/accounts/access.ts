@@ -1,38 +1,39 @@
 import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { sleep } from '../concurrency/sleep.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
-import type { Account, Role, VersionedAccount } from './accounts.ts';
+import type { Account, AccountRole, VersionedAccount } from './accounts.ts';
 import { SPARE_SECONDS } from './token-age.ts';
 
-/** What an access token says. */
+/** The claims of an access token. */
 export interface AccessClaim extends VersionedAccount {
   /** Tokens of earlier versions name no session. */
   readonly sessionId?: string | undefined;
 }
 
-/** What this process knows of changes since tokens were made. */
+/** Checks tokens against the changes of accounts and sessions since the tokens were issued. */
 export interface Access {
-  /** Whether it was told of late: without that it is not known whether a token is still good. */
+  /** Whether the changes are recent enough to decide whether a token is still valid. */
   isCurrent(): boolean;
-  /** The account with the role that it has now; undefined when its tokens or its session were ended. */
+  /** The account with its current role; undefined when its tokens or its session were revoked. */
   judge(claim: AccessClaim): Account | undefined;
   /** Calls back after each change until the returned function is called. */
   onChange(listener: () => void): () => void;
 }
 
-/** Access that is kept up to date. */
+/** Access that follows the changes in Postgres. */
 export interface LiveAccess extends Access, Stoppable {
-  /** Asks at once: there was a notice, or this process has changed something itself. */
+  /** Reads changes at once: after a notice, or after a change by this process. */
   recheck(): Promise<void>;
 }
 
 export interface AccessOptions {
   readonly database: Pick<Database, 'query'>;
   readonly report: (message: string) => void;
-  /** Of an access token, in seconds: this process takes none that is older, and forgets what only those were about. */
+  /** Maximum age of an access token, in seconds. Older tokens are refused, so changes that concern only them are dropped. */
   readonly tokenAge: number;
   readonly everyMs?: number;
-  /** Without an answer for so long it is not current. */
+  /** Without an answer from Postgres for this long, access is not current. */
   readonly staleMs?: number;
 }
 
@@ -40,30 +41,30 @@ interface Change extends Record<string, unknown> {
   readonly id: number;
   readonly account: string;
   readonly version: number | null;
-  readonly role: Role | null;
+  readonly role: AccountRole | null;
   readonly session: string | null;
-  /** Milliseconds from now. */
+  /** Milliseconds until the change can be dropped. */
   readonly neededMs: number;
 }
 
-/** Changes in one answer. */
+/** Changes that one query reads. The statement runs once a second in every process, so it is a prepared one of the pg pool, not of slonik. */
 const PAGE = 10_000;
 
 const CHANGES = `SELECT id, account_id AS account, version, role, session_id AS session,
     (extract(epoch FROM needed_until - now()) * 1000)::float8 AS "neededMs"
   FROM access_changes WHERE id > $1 ORDER BY id LIMIT ${PAGE}`;
 
-/** Of an account's tokens: those below one version are over, others below another one have a role that they do not say. */
+/** Tokens with a version below `endedBelow` are revoked; others below `roleBelow` have `role` instead of the role they name. */
 interface AccountState {
   readonly endedBelow: number;
   readonly roleBelow: number;
-  readonly role: Role | undefined;
+  readonly role: AccountRole | undefined;
   readonly forgetAt: number;
 }
 
 const UNCHANGED: AccountState = { endedBelow: 0, roleBelow: 0, role: undefined, forgetAt: 0 };
 
-/** Reads all that is still of use, and follows what comes: every second, and when `recheck` is called. Rejects where it cannot read. */
+/** Reads all changes that still matter, and then new ones every second and when `recheck` is called. Rejects when the first read fails. */
 export async function followAccess({ database, report, tokenAge, ...times }: AccessOptions): Promise<LiveAccess> {
   const { everyMs = 1_000, staleMs = 5_000 } = times;
   const known = createKnownChanges((tokenAge + SPARE_SECONDS) * 1_000);
@@ -71,39 +72,39 @@ export async function followAccess({ database, report, tokenAge, ...times }: Acc
   const listeners = new Set<() => void>();
   let last = 0;
   let currentAt = -Infinity;
-  let asking: Promise<void> | undefined;
+  let reading: Promise<void> | undefined;
   let isWanted = false;
 
-  async function ask(): Promise<void> {
+  async function readChanges(): Promise<void> {
     for (let more = true; more;) {
-      const asked = performance.now();
+      const askedAt = performance.now();
       const changes = await database.query<Change>({ name: 'access-changes', text: CHANGES, values: [last] });
-      for (const change of changes) known.add(change, asked);
+      for (const change of changes) known.add(change, askedAt);
       last = changes.at(-1)?.id ?? last;
       more = changes.length === PAGE;
-      if (!more) currentAt = asked;
+      if (!more) currentAt = askedAt;
       if (changes.length > 0) for (const listener of listeners) listener();
     }
     known.forget(performance.now());
   }
 
-  /** One question at a time. One that comes meanwhile is asked afterwards: the answer under way may be older than its reason. */
+  /** One read at a time. A call during a read starts another one afterwards, because the running read may miss the change. */
   function recheck(): Promise<void> {
     isWanted = true;
-    asking ??= (async () => {
+    reading ??= (async () => {
       while (isWanted) {
         isWanted = false;
-        await ask();
+        await readChanges();
       }
-    })().finally(() => (asking = undefined));
-    return asking;
+    })().finally(() => (reading = undefined));
+    return reading;
   }
 
   await recheck();
   const following = (async () => {
     while (!stopping.signal.aborted) {
       await sleep(everyMs, stopping.signal);
-      await recheck().catch((error: unknown) => report(`cannot ask who may still do what: ${reasonOf(error)}`));
+      await recheck().catch((error: unknown) => report(`cannot read changes of access: ${reasonOf(error)}`));
     }
   })();
 
@@ -122,15 +123,15 @@ export async function followAccess({ database, report, tokenAge, ...times }: Acc
   };
 }
 
-/** After so many milliseconds this process takes no token that is older than a change. */
-function createKnownChanges(mostMs: number) {
+/** The changes in memory. Each is dropped after at most `maxMs`, when every older token has expired. */
+function createKnownChanges(maxMs: number) {
   const accounts = new Map<string, AccountState>();
-  /** With the time after which no token of them is left. */
+  /** Session ids, each with the time at which its last token has expired. */
   const endedSessions = new Map<string, number>();
 
   return {
     add({ account, version, role, session, neededMs }: Change, now: number): void {
-      const forgetAt = now + Math.min(neededMs, mostMs);
+      const forgetAt = now + Math.min(neededMs, maxMs);
       if (session !== null) endedSessions.set(session, forgetAt);
       if (version === null) return;
       const before = accounts.get(account) ?? UNCHANGED;

@@ -5,22 +5,22 @@ import { idFromCommand } from '../events/ids.ts';
 import { sqlState } from '../postgres/pool.ts';
 import { createPlaces } from '../concurrency/places.ts';
 import type { Rows } from '../postgres/rows.ts';
-import { type Attempt, type Guesses, guessesAt } from './guesses.ts';
+import { type PasswordAttempt, type Guesses, guessesAt } from './guesses.ts';
 import { type GuardedClaim, type Passwords, tooManyLogins } from './passwords.ts';
 import { normalUsername } from './usernames.ts';
 
-export const role = z.enum(['user', 'analytics', 'admin']);
-export type Role = z.output<typeof role>;
+export const accountRole = z.enum(['user', 'analytics', 'admin']);
+export type AccountRole = z.output<typeof accountRole>;
 
 /** An account that has logged in. */
 export interface Account {
   readonly id: string;
-  readonly role: Role;
+  readonly role: AccountRole;
 }
 
-/** An account as its tokens are made of it. */
+/** An account with the version that its tokens carry. */
 export interface VersionedAccount extends Account {
-  /** Raised by every change of what its tokens are good for. */
+  /** Incremented by every change that affects tokens: a role, a lock, ended sessions. */
   readonly version: number;
 }
 
@@ -30,8 +30,8 @@ export interface Registration {
   readonly fullname: string;
 }
 
-/** By what name a registration is recognised when it comes again. The hashes are of a body without the password. */
-interface Origin {
+/** Identifies a registration, so that a repeated one is recognised. The hashes are of the body without the password. */
+interface RegistrationOrigin {
   readonly commandId: string;
   readonly repeatable: boolean;
   readonly bodyHash: string;
@@ -40,38 +40,38 @@ interface Origin {
 
 export interface Accounts {
   /**
-   * Rejects with USERNAME_TAKEN; Postgres decides, however many ask at once. The same registration again is answered alike, and
-   * with another password it is refused as any other body.
+   * Rejects with USERNAME_TAKEN: a unique index decides between concurrent registrations. A repeated registration gets the same
+   * answer; with another password it is refused like any other body under the same key.
    */
   register(
     registration: Registration,
-    origin: Origin,
-    attempt: Attempt,
+    origin: RegistrationOrigin,
+    attempt: PasswordAttempt,
   ): Promise<{ readonly id: string; readonly replayed: boolean }>;
-  /** Undefined for an unknown user as for a wrong password, after the same time. Rejects with ACCOUNT_LOCKED. */
-  authenticate(username: string, password: string, attempt: Attempt): Promise<VersionedAccount | undefined>;
+  /** Resolves to undefined for an unknown user or a wrong password, after the same time. Rejects with ACCOUNT_LOCKED. */
+  authenticate(username: string, password: string, attempt: PasswordAttempt): Promise<VersionedAccount | undefined>;
   exists(id: string): Promise<boolean>;
 }
 
 const UNIQUE_VIOLATION = '23505';
-/** Addresses that an account is remembered to have logged in from. */
+/** Login addresses that are stored for each account. */
 const MAX_ADDRESSES = 100;
 /**
- * Accounts that are looked up at once for who gives a password: of those that come at the same moment the others get their turn before
- * one sender's are read, and one connection of the pool is left to what goes on.
+ * Concurrent account look-ups by requests that give a password. One per sender, so that a sender with many requests does not delay
+ * the others; three in all, so that one connection of the pool stays free for other queries.
  */
-const LOOK_UPS = { all: 3, each: 1, waiting: 64, waitMs: 10_000, refusal: tooManyLogins };
+const ACCOUNT_READS = { all: 3, each: 1, waiting: 64, waitMs: 10_000, refusal: tooManyLogins };
 
 const credentials = z.strictObject({
   id: z.string(),
-  role,
+  role: accountRole,
   version: z.int(),
   locked: z.boolean(),
   hash: z.string(),
   isKnown: z.boolean(),
   isNoted: z.boolean(),
 });
-const former = z.strictObject({
+const registered = z.strictObject({
   id: z.string(),
   username: z.string(),
   fullname: z.string(),
@@ -80,15 +80,13 @@ const former = z.strictObject({
 });
 
 export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
-  const lookUps = createPlaces(LOOK_UPS);
+  const accountReads = createPlaces(ACCOUNT_READS);
+  const accounts = accountQueries(rows);
 
-  /** The account that this very command has made. */
-  async function repeated(registration: Registration, origin: Origin, attempt: Attempt) {
+  /** Resolves to the account that the same command created before, if any. */
+  async function repeated(registration: Registration, origin: RegistrationOrigin, attempt: PasswordAttempt) {
     if (!origin.repeatable) return undefined;
-    const found = await lookUps.within(attempt, () =>
-      rows.maybeOne(sql.type(former)`SELECT id, username, fullname, password_hash AS hash,
-        body_hash AS "bodyHash" FROM accounts WHERE command_id = ${origin.commandId}`),
-    );
+    const found = await accountReads.within(attempt, () => accounts.findByCommand(origin.commandId));
     if (!found) return undefined;
     if (!isSameBody(found, registration, origin)) throw keyReused();
     const guesses = guessesAt({ username: found.username, accountId: found.id, isKnown: false }, attempt);
@@ -103,63 +101,78 @@ export function createAccounts(rows: Rows, passwords: Passwords): Accounts {
     return matches;
   }
 
-  /** Names of earlier versions were taken as they were typed. */
-  const find = (typed: string, sender: string) =>
-    rows.maybeOne(sql.type(
-      credentials,
-    )`SELECT a.id, a.role, a.access_version AS version, a.locked, a.password_hash AS hash,
-        l.seen_at IS NOT NULL AS "isKnown", coalesce(l.seen_at > now() - interval '1 day', false) AS "isNoted"
-      FROM accounts a LEFT JOIN login_addresses l ON l.account_id = a.id AND l.sender = ${sender}
-      WHERE a.username = ANY(${sql.array([typed, normalUsername(typed)], 'text')})
-      ORDER BY a.username = ${typed} DESC LIMIT 1`);
-
-  const note = (account: string, sender: string) =>
-    rows.query(sql.unsafe`WITH forgotten AS (DELETE FROM login_addresses WHERE account_id = ${account} AND sender IN (
-        SELECT sender FROM login_addresses WHERE account_id = ${account} AND sender <> ${sender}
-        ORDER BY seen_at DESC OFFSET ${MAX_ADDRESSES - 1}))
-      INSERT INTO login_addresses (account_id, sender) VALUES (${account}, ${sender})
-      ON CONFLICT (account_id, sender) DO UPDATE SET seen_at = now()`);
-
   return {
-    async register({ username, password, fullname }, origin, attempt) {
-      const before = await repeated({ username, password, fullname }, origin, attempt);
+    async register(registration, origin, attempt) {
+      const before = await repeated(registration, origin, attempt);
       if (before) return before;
       const id = idFromCommand('user', origin.commandId);
-      const hashed = await passwords.hash(password, attempt);
+      const hashed = await passwords.hash(registration.password, attempt);
       try {
-        await rows.query(sql.unsafe`INSERT INTO accounts (id, username, fullname, password_hash, command_id, body_hash)
-          VALUES (${id}, ${username}, ${fullname}, ${hashed}, ${origin.commandId}, ${origin.bodyHash})`);
+        await accounts.insert(id, registration, hashed, origin);
         return { id, replayed: false };
       } catch (error) {
         if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
-        const meanwhile = await repeated({ username, password, fullname }, origin, attempt);
+        const meanwhile = await repeated(registration, origin, attempt);
         if (meanwhile) return meanwhile;
         throw new AppError('rejected', 'USERNAME_TAKEN', 'This username is taken.');
       }
     },
 
     async authenticate(username, password, attempt) {
-      const found = await lookUps.within(attempt, () => find(username, attempt.sender));
+      const found = await accountReads.within(attempt, () => accounts.find(username, attempt.sender));
       const { isKnown } = found ?? { isKnown: false };
       const guesses = guessesAt({ username: normalUsername(username), accountId: found?.id, isKnown }, attempt);
-      // Addresses that an account has logged in from are one in the line: with more of them it would have more turns.
+      // All known addresses of an account share one turn in the queue: otherwise more addresses would get more turns.
       const sender = found && isKnown ? found.id : attempt.sender;
       const matches = await isPassword(password, found?.hash, guesses, { ...attempt, sender, isKnown });
       if (!found || !matches) return undefined;
       if (found.locked) throw new AppError('forbidden', 'ACCOUNT_LOCKED', 'This account is locked.');
-      if (!found.isNoted) await note(found.id, attempt.sender);
+      if (!found.isNoted) await accounts.noteAddress(found.id, attempt.sender);
       return { id: found.id, role: found.role, version: found.version };
     },
 
-    exists: async (id) =>
-      (await rows.maybeOne(
-        sql.type(z.object({ one: z.literal(1) }))`SELECT 1 AS one FROM accounts WHERE id = ${id}`,
-      )) !== null,
+    exists: accounts.exists,
   };
 }
 
-/** Hashes of earlier versions were made of bodies with the password in them, and are gone. */
-function isSameBody(found: z.output<typeof former>, { username, fullname }: Registration, origin: Origin): boolean {
+/** The queries on `accounts` and `login_addresses`. */
+const accountQueries = (rows: Rows) => ({
+  /** Names from earlier versions are stored as they were typed, so both spellings are looked up. */
+  find: (typed: string, sender: string) =>
+    rows.maybeOne(sql.type(
+      credentials,
+    )`SELECT a.id, a.role, a.access_version AS version, a.locked, a.password_hash AS hash,
+        l.seen_at IS NOT NULL AS "isKnown", coalesce(l.seen_at > now() - interval '1 day', false) AS "isNoted"
+      FROM accounts a LEFT JOIN login_addresses l ON l.account_id = a.id AND l.sender = ${sender}
+      WHERE a.username = ANY(${sql.array([typed, normalUsername(typed)], 'text')})
+      ORDER BY a.username = ${typed} DESC LIMIT 1`),
+
+  findByCommand: (commandId: string) =>
+    rows.maybeOne(sql.type(registered)`SELECT id, username, fullname, password_hash AS hash,
+        body_hash AS "bodyHash" FROM accounts WHERE command_id = ${commandId}`),
+
+  insert: (id: string, { username, fullname }: Registration, hashed: string, origin: RegistrationOrigin) =>
+    rows.query(sql.unsafe`INSERT INTO accounts (id, username, fullname, password_hash, command_id, body_hash)
+      VALUES (${id}, ${username}, ${fullname}, ${hashed}, ${origin.commandId}, ${origin.bodyHash})`),
+
+  noteAddress: (account: string, sender: string) =>
+    rows.query(sql.unsafe`WITH pruned AS (DELETE FROM login_addresses WHERE account_id = ${account} AND sender IN (
+        SELECT sender FROM login_addresses WHERE account_id = ${account} AND sender <> ${sender}
+        ORDER BY seen_at DESC OFFSET ${MAX_ADDRESSES - 1}))
+      INSERT INTO login_addresses (account_id, sender) VALUES (${account}, ${sender})
+      ON CONFLICT (account_id, sender) DO UPDATE SET seen_at = now()`),
+
+  exists: async (id: string) =>
+    (await rows.maybeOne(sql.type(z.object({ one: z.literal(1) }))`SELECT 1 AS one FROM accounts WHERE id = ${id}`)) !==
+    null,
+});
+
+/** Body hashes of earlier versions covered the password and were deleted: those accounts are compared field by field. */
+function isSameBody(
+  found: z.output<typeof registered>,
+  { username, fullname }: Registration,
+  origin: RegistrationOrigin,
+): boolean {
   if (found.bodyHash === '') return normalUsername(found.username) === username && found.fullname === fullname;
   return [origin.bodyHash, ...origin.olderBodyHashes].includes(found.bodyHash);
 }

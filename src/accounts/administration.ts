@@ -2,13 +2,13 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { notFound } from '../errors.ts';
 import type { Rows } from '../postgres/rows.ts';
-import { forgetOld, inTurn, neededUntil, tellAll } from './access-changes.ts';
-import { role, type Role } from './accounts.ts';
+import { pruneExpired, inTurn, neededUntil, notifyProcesses } from './access-changes.ts';
+import { accountRole, type AccountRole } from './accounts.ts';
 import { normalUsername } from './usernames.ts';
 
 const listed = z.strictObject({
   username: z.string(),
-  role,
+  role: accountRole,
   locked: z.boolean(),
   createdAt: z.string(),
   sessions: z.int(),
@@ -18,14 +18,14 @@ export type ListedAccount = z.output<typeof listed>;
 const session = z.strictObject({ id: z.string(), expiresAt: z.string() });
 export type ListedSession = z.output<typeof session>;
 
-/** What operators do to accounts. Each rejects with USER_NOT_FOUND. Every process knows of a change within a second. */
+/** The commands of operators on accounts. Each rejects with USER_NOT_FOUND. Every process applies a change within a second. */
 export interface Administration {
   list(): Promise<readonly ListedAccount[]>;
-  grant(username: string, role: Role): Promise<void>;
-  /** Ends all sessions, and refuses logins until it is unlocked. */
+  grant(username: string, role: AccountRole): Promise<void>;
+  /** Ends all sessions, and refuses logins until the account is unlocked. */
   lock(username: string): Promise<void>;
   unlock(username: string): Promise<void>;
-  /** Those that have not expired, the first to expire first. */
+  /** The sessions that have not expired, ordered by expiry. */
   sessions(username: string): Promise<readonly ListedSession[]>;
   endSessions(username: string): Promise<void>;
 }
@@ -37,15 +37,19 @@ export function createAdministration(rows: Rows): Administration {
     sql.fragment`id = (SELECT id FROM accounts WHERE username = ANY(${sql.array([username, normalUsername(username)], 'text')})
       ORDER BY username = ${username} DESC LIMIT 1)`;
 
-  /** Without a role, tokens that are out are good no more. */
-  async function change(username: string, set: ReturnType<typeof sql.fragment>, granted: Role | null): Promise<void> {
-    const { rowCount } = await rows.query(sql.unsafe`WITH ${inTurn}, ${forgetOld},
+  /** Changes an account. A change without a role revokes its tokens and ends its sessions. */
+  async function change(
+    username: string,
+    set: ReturnType<typeof sql.fragment>,
+    granted: AccountRole | null,
+  ): Promise<void> {
+    const { rowCount } = await rows.query(sql.unsafe`WITH ${inTurn}, ${pruneExpired},
       changed AS (UPDATE accounts SET ${set}, access_version = access_version + 1 FROM turn
         WHERE ${named(username)} RETURNING id, access_version),
       ended AS (DELETE FROM refresh_tokens USING changed WHERE account_id = changed.id AND ${granted === null}),
-      told AS (INSERT INTO access_changes (account_id, version, role, needed_until)
+      recorded AS (INSERT INTO access_changes (account_id, version, role, needed_until)
         SELECT id, access_version, ${granted}, ${neededUntil} FROM changed RETURNING 1)
-      SELECT ${tellAll} FROM told`);
+      SELECT ${notifyProcesses} FROM recorded`);
     if (rowCount === 0) throw unknownUser(username);
   }
 

@@ -1,18 +1,18 @@
-import type { Claim } from '../concurrency/places.ts';
+import type { PlaceRequest } from '../concurrency/places.ts';
 
-/** Wrong passwords that were counted together of late. */
+/** A counter of recent wrong passwords. */
 export interface Guesses {
-  /** Rejects when there were too many to look at another one. */
+  /** Rejects when there were too many to check another one. */
   mustBeAllowed(): Promise<void>;
-  /** Counts one more. */
+  /** Counts one wrong password. */
   failed(): Promise<void>;
 }
 
-/** Those that are counted under a name. */
+/** Returns the counter of a name. */
 export type GuessesUnder = (name: string) => Guesses;
 
-/** One who gives a password. */
-export interface Attempt extends Pick<Claim, 'sender' | 'network' | 'signal'> {
+/** A request that gives a password. */
+export interface PasswordAttempt extends Pick<PlaceRequest, 'sender' | 'network' | 'signal'> {
   readonly guesses: GuessesUnder;
   /** The session that the request comes with, if any. */
   readonly session?: { readonly accountId: string; readonly sessionId: string } | undefined;
@@ -21,16 +21,19 @@ export interface Attempt extends Pick<Claim, 'sender' | 'network' | 'signal'> {
 export interface Target {
   readonly username: string;
   readonly accountId: string | undefined;
-  /** Whether the account was logged in to from this address before. */
+  /** Whether a login to the account from this address succeeded before. */
   readonly isKnown: boolean;
 }
 
 /**
- * Failures are counted per account, so that many addresses cannot guess more than one. That must not lock out its owner: a session of
- * the account, and each address that logged in to it before, has a counter of its own.
+ * The counter for an attempt. Failures are counted per account, so that many addresses together get no more guesses than one. That must
+ * not lock out the owner: each session of the account, and each address that has logged in to it before, has its own counter.
  */
-export function guessesAt({ username, accountId, isKnown }: Target, { session, sender, guesses }: Attempt): Guesses {
+export function guessesAt(
+  { username, accountId, isKnown }: Target,
+  { session, sender, guesses }: PasswordAttempt,
+): Guesses {
   if (session && session.accountId === accountId) return guesses(`session ${session.sessionId}`);
-  // A name is what was typed: it must not be able to name another one's counter.
+  // The username is user input: JSON keeps it from matching the name of another counter.
   return guesses(JSON.stringify(isKnown ? [username, sender] : [username]));
 }

@@ -5,8 +5,8 @@ import { createPasswords } from './passwords.ts';
 
 const PHC = /^\$argon2id\$v=19\$m=19456,t=2,p=1\$([A-Za-z0-9+/]{22})\$([A-Za-z0-9+/]{43})$/;
 
-describe('a hashed password', () => {
-  it('is argon2id with OWASP’s minimum, in PHC’s notation, with a salt of its own', async () => {
+describe('the hash of a password', () => {
+  it('is argon2id with OWASP’s minimum parameters, in PHC format, with its own salt', async () => {
     const passwords = createPasswords();
     const [one, other] = await Promise.all([passwords.hash('secret'), passwords.hash('secret')]);
     const [first, second] = [PHC.exec(one), PHC.exec(other)];
@@ -22,10 +22,10 @@ describe('a hashed password', () => {
   });
 });
 
-describe('a password in another spelling of its characters', () => {
+describe('a password in another Unicode form', () => {
   const [composed, decomposed] = ['s\u00e9same', 'se\u0301same'];
 
-  it('is the same one', async () => {
+  it('matches', async () => {
     const passwords = createPasswords();
     for (const [given, typed] of [
       [composed, decomposed],
@@ -34,7 +34,7 @@ describe('a password in another spelling of its characters', () => {
       expect(await passwords.matches(typed, await passwords.hash(given))).toBe(true);
   });
 
-  it('still fits a hash of earlier versions, which is of what was typed', async () => {
+  it('still matches a hash of an earlier version, which was made of the text as typed', async () => {
     const passwords = createPasswords();
     const old = await hash(decomposed);
     expect([await passwords.matches(decomposed, old), await passwords.matches(composed, old)]).toEqual([true, false]);
@@ -43,7 +43,7 @@ describe('a password in another spelling of its characters', () => {
 });
 
 describe('without a hash to compare with', () => {
-  /** Every call of argon2, without what is random in it. */
+  /** Every call of argon2, without its random parts. */
   function recorded() {
     const calls: string[] = [];
     const shape = (phc: string) => phc.replace(PHC, (_, salt: string, sum: string) => `${salt.length} ${sum.length}`);
@@ -59,7 +59,7 @@ describe('without a hash to compare with', () => {
     return { calls, passwords: createPasswords({ argon2 }) };
   }
 
-  it('the same work is done as with one', async () => {
+  it('does the same work as with one', async () => {
     const { calls, passwords } = recorded();
     const hashed = await passwords.hash('secret');
     calls.length = 0;
@@ -70,12 +70,12 @@ describe('without a hash to compare with', () => {
     expect(wrong).toEqual(['verify wrong! against $argon2id$v=19$m=19456,t=2, 22 43']);
   });
 
-  it('nobody gets in, whatever the password', async () => {
-    expect(await createPasswords().matches('nobody has this password', undefined)).toBe(false);
+  it('matches no password', async () => {
+    expect(await createPasswords().matches('no account has this password', undefined)).toBe(false);
   });
 });
 
-/** An argon2 that is done when it is told to be. */
+/** An argon2 whose calls finish when the test says so. */
 function held() {
   const begun: PromiseWithResolvers<boolean>[] = [];
   const verifying = () => {
@@ -88,8 +88,8 @@ function held() {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-describe('the line', () => {
-  it('lets so many in at once, and the others in their order', async () => {
+describe('the queue', () => {
+  it('runs as many at once as configured, and the others in order', async () => {
     const { begun, argon2 } = held();
     const passwords = createPasswords({ argon2, concurrency: 2 });
     const order: number[] = [];
@@ -107,7 +107,7 @@ describe('the line', () => {
     expect(order).toEqual([1, 2, 3, 0]);
   });
 
-  it('is so long and no longer: then one is told when to come again', async () => {
+  it('has a limit, and a refusal says when to retry', async () => {
     const { begun, argon2 } = held();
     const passwords = createPasswords({ argon2, concurrency: 1, capacity: 2 });
     const first = [1, 2, 3].map(() => passwords.matches('x', '$'));
@@ -126,7 +126,7 @@ describe('the line', () => {
     expect(await Promise.all([...first, late])).toEqual([true, true, true, true]);
   });
 
-  it('looks again when the turn comes whether it may be taken', async () => {
+  it('checks the claim again when its turn comes', async () => {
     const { begun, argon2 } = held();
     const passwords = createPasswords({ argon2, concurrency: 1 });
     const first = passwords.matches('x', '$');
@@ -141,7 +141,7 @@ describe('the line', () => {
     expect(begun).toHaveLength(1);
   });
 
-  it('goes on after a failure', async () => {
+  it('continues after a failure', async () => {
     const { begun, argon2 } = held();
     const passwords = createPasswords({ argon2, concurrency: 1 });
     const [failing, next] = [passwords.matches('x', '$'), passwords.matches('x', '$')];
@@ -156,20 +156,20 @@ describe('the line', () => {
 });
 
 describe('while passwords are hashed', () => {
-  it('the event loop turns', async () => {
+  it('the event loop is not blocked', async () => {
     let turned = false;
     setImmediate(() => (turned = true));
     await createPasswords().hash('secret');
     expect(turned).toBe(true);
   });
 
-  it('a file is read, however many wait', async () => {
+  it('a file can be read, however many passwords wait', async () => {
     const passwords = createPasswords();
     let hashed = 0;
     const all = Array.from({ length: 20 }, async () => (await passwords.hash('secret'), hashed++));
     await turn();
     await readFile(new URL(import.meta.url));
-    expect(hashed).toBeLessThan(8); // almost all, where they hold every thread
+    expect(hashed).toBeLessThan(8); // it would be almost all if they held every thread
     await Promise.all(all);
   });
 });

@@ -1,47 +1,47 @@
 import { hash, verify } from '@node-rs/argon2';
 import { availableParallelism } from 'node:os';
 import { AppError } from '../errors.ts';
-import { type Claim, createPlaces } from '../concurrency/places.ts';
+import { type PlaceRequest, createPlaces } from '../concurrency/places.ts';
 
 /** OWASP's minimum for argon2id: 19 MiB, two passes, one lane. */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
-/** A place that is taken only if that is still allowed when there is one. */
-export interface GuardedClaim extends Claim {
+/** A claim that is checked again when its turn comes. */
+export interface GuardedClaim extends PlaceRequest {
   mayBegin?(): Promise<void>;
 }
 
 export interface Passwords {
-  /** In PHC's notation, with its salt and parameters. */
-  hash(password: string, claim?: Claim): Promise<string>;
-  /** Takes as long without a hash to compare with, and is false then. */
+  /** Resolves to the hash in PHC format, with its salt and parameters. */
+  hash(password: string, claim?: PlaceRequest): Promise<string>;
+  /** Without a hash to compare with it takes as long, and resolves to false. */
   matches(password: string, hashed: string | undefined, claim?: GuardedClaim): Promise<boolean>;
 }
 
 export interface PasswordOptions {
-  /** How many are hashed at the same time. */
+  /** Passwords that are hashed concurrently. */
   readonly concurrency?: number;
-  /** How many may wait for that. */
+  /** Passwords that may wait. */
   readonly capacity?: number;
-  /** The work itself. */
+  /** The implementation; replaced in tests. */
   readonly argon2?: { readonly hash: typeof hash; readonly verify: typeof verify };
 }
 
-/** libuv has four threads for what would block the event loop. Files and host names need one at any time. */
+/** libuv has four threads for blocking work. One stays free for files and host names. */
 const THREADS = 3;
-/** Some two seconds of work for one core. */
+/** About two seconds of work for one core. */
 const CAPACITY = 64;
 const WAIT_MS = 10_000;
-const UNNAMED: Claim = { sender: '' };
+const UNNAMED: PlaceRequest = { sender: '' };
 
 export const tooManyLogins = () =>
-  new AppError('unavailable', 'TOO_MANY_LOGINS', 'Too many people log in or register now. Please try again.', {
+  new AppError('unavailable', 'TOO_MANY_LOGINS', 'Too many logins and registrations at the moment. Please try again.', {
     retryAfter: 5,
   });
 
 /**
- * Hashing takes a core for tens of milliseconds, off the event loop. One core and one thread are left to everything else. A password
- * is hashed in one spelling of its characters (NFC). Hashes of earlier versions are of the spelling that was typed.
+ * Hashing occupies a core for tens of milliseconds, off the event loop. One core and one thread stay free for everything else. A
+ * password is normalised (NFC) before it is hashed. Hashes of earlier versions are of the text as it was typed.
  */
 export function createPasswords(options: PasswordOptions = {}): Passwords {
   const { concurrency = Math.max(1, Math.min(THREADS, availableParallelism() - 1)), capacity = CAPACITY } = options;
@@ -61,7 +61,7 @@ export function createPasswords(options: PasswordOptions = {}): Passwords {
   };
 }
 
-/** As it is hashed now, and as it was typed, where that is another one. */
+/** The normalised password, and the typed one where it differs. */
 const spellingsOf = (password: string): readonly string[] => [...new Set([password.normalize('NFC'), password])];
 
 async function verifiesAny(spellings: readonly string[], verify: (spelling: string) => Promise<boolean>) {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Rows } from '../postgres/rows.ts';
-import { forgetOld, inTurn, neededUntil, takesTurn, tellAll } from './access-changes.ts';
-import { role, type VersionedAccount } from './accounts.ts';
+import { pruneExpired, inTurn, neededUntil, acquireTurn, notifyProcesses } from './access-changes.ts';
+import { accountRole, type VersionedAccount } from './accounts.ts';
 
 /** A refresh token, and the id of the session that began with it. */
 export interface SessionToken {
@@ -11,63 +11,63 @@ export interface SessionToken {
   readonly sessionId: string;
 }
 
-/** Of one account: one more ends the oldest. */
+/** Sessions of one account: one more ends the oldest. */
 const MAX_SESSIONS = 1_000;
 
-/** The refresh tokens that are good. Only their hashes are kept: to read the table is not enough to log in. */
+/** The valid refresh tokens. Only their hashes are stored, so that a reader of the table cannot log in. */
 export interface Sessions {
-  /** Ends the oldest session, its access tokens too, where the account has as many as it may have. */
+  /** Opens a session. When the account has too many, its oldest session ends, with its access tokens. */
   open(token: string, account: string, expiresAt: Date): Promise<void>;
-  /** The account as it is now; undefined when the token is unknown, revoked or expired, or the account locked. */
+  /** The account with its current role; undefined when the token is unknown, revoked or expired, or the account is locked. */
   find(token: string): Promise<VersionedAccount | undefined>;
-  /** Ends the access tokens of the session, too. False when there was nothing to revoke. */
+  /** Ends the session and its access tokens. Resolves to false when there was no such session. */
   close(session: SessionToken): Promise<boolean>;
 }
 
-const found = z.strictObject({ id: z.string(), role, version: z.int() });
+const sessionAccount = z.strictObject({ id: z.string(), role: accountRole, version: z.int() });
 
 const digestOf = (token: string) => createHash('sha256').update(token).digest();
 const hashOf = (token: string) => sql.binary(digestOf(token));
 
-/** Characters of the hash of a refresh token that its session is called by: 128 bits. */
+/** Characters of the hash of a refresh token that make the id of its session: 128 bits. */
 const ID_LENGTH = 32;
 
-/** Made of the hash that is kept, so that a session can be ended without its refresh token. */
+/** The id of a session. It derives from the stored hash, so that a session can be ended without its refresh token. */
 export const sessionIdOf = (refreshToken: string): string => digestOf(refreshToken).toString('hex').slice(0, ID_LENGTH);
 
 export function createSessions(rows: Rows): Sessions {
   return {
     async open(token, account, expiresAt) {
-      // A login that ends no session does not wait for the turn of others; one that does takes it before it locks a session, as all do.
+      // Only a login that ends a session takes the lock, and takes it before it locks a session row, in the same order as all others.
       await rows.query(sql.unsafe`WITH turn AS MATERIALIZED (
-          SELECT CASE WHEN count(*) >= ${MAX_SESSIONS} THEN ${takesTurn} END
+          SELECT CASE WHEN count(*) >= ${MAX_SESSIONS} THEN ${acquireTurn} END
           FROM refresh_tokens WHERE account_id = ${account} AND expires_at >= now()),
         ended AS (DELETE FROM refresh_tokens USING turn WHERE account_id = ${account} AND (expires_at < now() OR token_hash IN (
           SELECT token_hash FROM refresh_tokens WHERE account_id = ${account} AND expires_at >= now()
           ORDER BY expires_at DESC, token_hash OFFSET ${MAX_SESSIONS - 1})) RETURNING token_hash, expires_at),
         opened AS (INSERT INTO refresh_tokens (token_hash, account_id, expires_at)
           VALUES (${hashOf(token)}, ${account}, ${sql.timestamp(expiresAt)})),
-        told AS (INSERT INTO access_changes (account_id, session_id, needed_until)
+        recorded AS (INSERT INTO access_changes (account_id, session_id, needed_until)
           SELECT ${account}, left(encode(token_hash, 'hex'), ${ID_LENGTH}), ${neededUntil}
           FROM ended WHERE expires_at >= now() RETURNING 1),
-        forgotten AS (DELETE FROM access_changes USING told WHERE needed_until < now())
-        SELECT ${tellAll} FROM told`);
+        pruned AS (DELETE FROM access_changes USING recorded WHERE needed_until < now())
+        SELECT ${notifyProcesses} FROM recorded`);
     },
 
     async find(token) {
-      const account = await rows.maybeOne(sql.type(found)`SELECT a.id, a.role, a.access_version AS version
+      const account = await rows.maybeOne(sql.type(sessionAccount)`SELECT a.id, a.role, a.access_version AS version
         FROM refresh_tokens t JOIN accounts a ON a.id = t.account_id
         WHERE t.token_hash = ${hashOf(token)} AND t.expires_at > now() AND NOT a.locked`);
       return account ?? undefined;
     },
 
     async close({ token, sessionId }) {
-      const { rowCount } = await rows.query(sql.unsafe`WITH ${inTurn}, ${forgetOld},
+      const { rowCount } = await rows.query(sql.unsafe`WITH ${inTurn}, ${pruneExpired},
         closed AS (DELETE FROM refresh_tokens USING turn
           WHERE token_hash = ${hashOf(token)} AND expires_at > now() RETURNING account_id),
-        told AS (INSERT INTO access_changes (account_id, session_id, needed_until)
+        recorded AS (INSERT INTO access_changes (account_id, session_id, needed_until)
           SELECT account_id, ${sessionId}, ${neededUntil} FROM closed RETURNING 1)
-        SELECT ${tellAll} FROM told`);
+        SELECT ${notifyProcesses} FROM recorded`);
       return rowCount > 0;
     },
   };

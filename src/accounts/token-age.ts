@@ -1,5 +1,5 @@
-/** Of an access token, in seconds: changes of what it is good for are kept for so long. */
+/** Largest age of an access token, in seconds. Changes of access are stored for this long. */
 export const MAX_ACCESS_TOKEN_AGE = 86_400;
 
-/** Added to an age: a token is made before a change of it is, and clocks of processes differ. */
+/** Added to an age, because a token is issued before its change is stored and the clocks of processes differ. */
 export const SPARE_SECONDS = 300;

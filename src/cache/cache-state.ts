@@ -1,72 +1,78 @@
-/** The row in Postgres that says which cache counts. What it has said before, it never says again. */
+/** The row in Postgres that says which incarnation of the cache is in use. */
 export interface CacheState {
-  /** Also the incarnation that the server repeats while the cache is on. */
+  /** Random, so it never repeats. While the cache is on, it is also the incarnation that the server repeats under its own key. */
   readonly id: string;
   /** Id of the row that this one replaced. */
   readonly previous: string;
   readonly on: boolean;
-  /** Of the server that has the incarnation. */
+  /** Of the server that holds the incarnation. */
   readonly runId: string;
-  /** The build whose answers are cached. */
+  /** The generation of read models whose answers are cached. */
   readonly generation: number;
 }
 
 export interface CacheRow {
-  /** `now`: the database's clock in milliseconds, when it answered. */
+  /** `now`: the database's clock in milliseconds when it answered. */
   read(): Promise<CacheState & { readonly now: number }>;
   /**
-   * Replaces the row, unless it is another one than `from` by now, or is held off. `prepare` runs while nobody else can
-   * replace it. Durable before anybody can read it.
+   * Replaces the row, unless its id is no longer `from` or the cache is held off. `prepare` runs while no other process can
+   * replace the row. The new row is durable before any process can read it.
    */
   replace(from: string, to: CacheState, prepare: () => Promise<void>): Promise<void>;
-  /** Replaces the row by one that is off, unless it is another one by now, or off already; it is held off for so long. */
+  /** Replaces the row with one that is off, if its id is `from` and it is on. The cache is held off for `holdMs`. */
   turnOff(from: string, holdMs: number): Promise<void>;
 }
 
-/** Entries are served for so long after the row was asked for. Whoever turns the cache off waits as long. */
+/**
+ * A process serves entries for this long after it asked for the row. The process that turns the cache off must wait this long,
+ * because others may still serve entries by the old row.
+ */
 export const STATE_VALID_MS = 1_000;
 
-/** The row as one process knows it. */
+/** Reads the row for one process. */
 export interface CacheStateReader {
-  /** As it was read last; undefined before the first time. */
-  last(): Known | undefined;
-  /** Reads it now. */
+  /** The last result; undefined before the first one. */
+  last(): CacheStateReading | undefined;
+  /** Reads the row now. */
   refresh(): Promise<CacheState>;
 }
 
-export interface Known {
+export interface CacheStateReading {
   readonly state: CacheState;
-  /** When the question was sent. */
+  /** When the query was sent. */
   readonly askedAt: number;
-  /** From when on nobody can believe an older row. */
+  /** From this time on no process uses an older row. */
   readonly settledAt: number;
-  /** Added to our clock it gives the database's, or an earlier time. */
+  /** Our clock plus this is the database's clock, or an earlier time. */
   readonly ahead: number;
 }
 
-/** `settleMs`: so long an older row can be believed, after it was replaced. */
+/** `settleMs`: how long other processes may use an older row after it was replaced. */
 export function createCacheStateReader(
   row: Pick<CacheRow, 'read'>,
   now: () => number,
   settleMs: number,
 ): CacheStateReader {
-  let known: Known | undefined;
-
-  /** Of a row that turned a cache on that was off, nothing older can be believed but that it is off. */
-  function settledAt(state: CacheState, arrived: number): number {
-    if (!known) return arrived + settleMs;
-    const { id, on } = known.state;
-    return id === state.id || (!on && id === state.previous) ? known.settledAt : arrived + settleMs;
-  }
-
+  let last: CacheStateReading | undefined;
   return {
-    last: () => known,
+    last: () => last,
     async refresh() {
       const askedAt = now();
       const { now: databaseTime, ...state } = await row.read();
       const arrived = now();
-      known = { state, askedAt, settledAt: settledAt(state, arrived), ahead: databaseTime - arrived };
+      const settledAt = settledAtOf(last, state) ?? arrived + settleMs;
+      last = { state, askedAt, settledAt, ahead: databaseTime - arrived };
       return state;
     },
   };
+}
+
+/**
+ * Undefined when the row has changed. A row that turns the cache on directly after one that was off needs no wait: a process that
+ * still uses the older row reads no cache.
+ */
+function settledAtOf(last: CacheStateReading | undefined, state: CacheState): number | undefined {
+  if (!last) return undefined;
+  const { id, on } = last.state;
+  return id === state.id || (!on && id === state.previous) ? last.settledAt : undefined;
 }

@@ -13,12 +13,12 @@ describe('an entry', () => {
     ['an etag', { body: '{}', etag: '"12"' }],
     ['one reader', { body: '{}', readers: ['user-1'] }],
     ['readers', { body: '{}', etag: '"1"', readers: ['user-1', 'user-2', 'user-3'] }],
-    ['nobody who may read it', { body: '{}', readers: [] }],
+    ['no account that may read it', { body: '{}', readers: [] }],
   ])('keeps %s', (_, answer) => {
     expect(decodeEntry(encodeEntry(validity, answer), validity)).toEqual(answer);
   });
 
-  it('keeps every answer', () => {
+  it('round-trips every response', () => {
     const word = fc.string({ unit: fc.constantFrom('a', '1', '-', '"', '#', '=', '!', '?', '@'), minLength: 1 });
     const answers: fc.Arbitrary<CachedResponse> = fc.record(
       { body: fc.string({ unit: 'grapheme' }), etag: word, readers: fc.array(word) },
@@ -29,7 +29,7 @@ describe('an entry', () => {
     );
   });
 
-  it('is none of another validity, be that longer or shorter', () => {
+  it('is not decoded for another validity, longer or shorter', () => {
     const entry = encodeEntry(validity, { body: '{}' });
     expect(isEntryOf(entry, validity)).toBe(true);
     for (const other of ['v1#other', 'v2#epoch', 'v1#epoch2', 'v1#epoc', 'v1', '']) {
@@ -57,7 +57,7 @@ describe('the validity of an entry', () => {
     expect(validityOf('v1', epochs)).toBe(expected);
   });
 
-  it('is another one when the epochs change places', () => {
+  it('depends on the order of the epochs', () => {
     expect(validityOf('v1', ['#a', '#b'])).not.toBe(validityOf('v1', ['#b', '#a']));
   });
 });
@@ -70,7 +70,7 @@ describe('a value', () => {
     ['?token', false, false],
     ['!token@1', true, false],
     ['#epoch', false, true],
-  ])('%j is known by its first character', (value, mark, epoch) => {
+  ])('%j is recognised by its first character', (value, mark, epoch) => {
     expect([isMark(value), isEpoch(value)]).toEqual([mark, epoch]);
   });
 });

@@ -5,22 +5,22 @@ export interface CachedResponse {
   /** JSON text. */
   readonly body: string;
   readonly etag?: string;
-  /** Accounts that may read it; undefined: everybody. */
+  /** Accounts that may read it; undefined: all. */
   readonly readers?: readonly string[];
-  /** The body is only the beginning of a long answer, of this version: it is read anew for each who asks, and never cached. */
+  /** The body is only the beginning of a long answer of this version. It is read again for each request and never cached. */
   readonly beginning?: { readonly version: number | undefined };
 }
 
-/** What can be cached, and by what else its entries are made void. */
+/** What can be cached, and the epochs that invalidate its entries. */
 export interface CacheEntry {
   readonly key: string;
-  /** Keys of what one event changes in many answers: while such a key is marked, and after, no older entry counts. */
+  /** Keys of what one event changes in many answers. While such a key is marked, and after, older entries are invalid. */
   readonly epochs: readonly string[];
 }
 
-/** Who the server is, and what it holds. */
+/** Which server it is, and what it holds. */
 export interface Identity {
-  /** Another one after every start of the server, and of whatever takes its place. */
+  /** Differs after every start of the server, and for a server that replaces it. */
   readonly runId: string;
   /** The incarnation whose keys are there; undefined when its key is missing. */
   readonly incarnation: string | undefined;
@@ -29,33 +29,33 @@ export interface Identity {
 }
 
 /**
- * What holds entries, leases and marks: Redis, or a map in process. Every call is atomic. A call for an incarnation that the
- * server does not repeat does nothing. Calls reject when the server does not answer in time; then nobody knows what it did.
+ * Holds entries, leases and marks: Redis, or a map in process. Every call is atomic. A call for an incarnation that the server
+ * does not repeat does nothing. Calls reject when the server does not answer in time; its effect is unknown then.
  */
 export interface CacheServer extends Stoppable {
   identify(): Promise<Identity>;
-  /** Says from now on that this is the incarnation. */
+  /** Makes the server repeat this incarnation from now on. */
   begin(incarnation: string): Promise<void>;
-  /** Values as they are, undefined where there is none. Undefined in all: it is another incarnation. */
+  /** The stored values, undefined where there is none. The whole result is undefined in another incarnation. */
   read(incarnation: string, keys: readonly string[]): Promise<(string | undefined)[] | undefined>;
   /**
-   * Takes the right to fill an entry, where there is nothing, or an entry of other epochs. Missing epochs are made. Returns
-   * the validity that the entry is to have.
+   * Takes the right to fill an entry where there is none, or one of other epochs. Creates missing epochs. Returns the validity
+   * that the entry must have; undefined when the right was not given.
    */
   lease(incarnation: string, wanted: CacheEntry, lease: Lease): Promise<string | undefined>;
   /** Stores an entry if the lease is still there. */
   fill(incarnation: string, key: string, token: string, entry: string): Promise<boolean>;
-  /** Puts a mark over whatever is there. False in another incarnation. */
+  /** Puts a mark in the place of any value. False in another incarnation. */
   mark(incarnation: string, keys: readonly string[], token: string): Promise<boolean>;
-  /** Takes a mark off; the last one off deletes the key. */
+  /** Removes a holder from each mark; the last one removed deletes the key. */
   release(incarnation: string, keys: readonly string[], token: string): Promise<void>;
-  /** Calls back whenever what was found out about the server may no longer be true. */
+  /** Calls back when the connection was lost, after which another server may answer. */
   onReset(listener: () => void): void;
 }
 
 export interface Lease {
   readonly token: string;
-  /** First part of the validity: entries that were made otherwise do not count. */
+  /** First part of the validity: entries of another variant are invalid. */
   readonly variant: string;
 }
 
@@ -63,16 +63,16 @@ export const LEASE_MS = 5_000;
 export const ENTRY_MS = 30 * 60_000;
 /** Longer than any entry. */
 export const EPOCH_MS = 24 * 60 * 60_000;
-/** The mark of a projector that died goes away after so long, unless it is configured. */
+/** After this time the mark of a projector that died expires, unless another time is configured. */
 export const MARK_MS = 60_000;
-/** A commit is refused when its marks have lived for this share of their time: they must outlast it. */
+/** A commit is refused when its marks have used up this share of their time, because they must outlast the commit. */
 export const COMMIT_WITHIN = 0.5;
 
 /*
  * A value is one of these, told apart by its first character:
  *   =validity\netag\nreaders\nbody   an entry
  *   ?token                           a lease
- *   !token@ms token@ms …             a mark: who holds it, and since when by the server's clock
+ *   !token@ms token@ms …             a mark: its holders, each with its start by the server's clock
  *   #random                          an epoch
  */
 export const isEpoch = (value: string | undefined): value is string => value?.startsWith('#') ?? false;

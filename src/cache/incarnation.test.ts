@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   AHEAD_MS,
-  BUILD,
+  GENERATION,
   type CacheProcess,
   handMadeRow,
   type HandMadeServer,
@@ -13,8 +13,8 @@ import { type Incarnation, type IncarnationOptions } from './incarnation.ts';
 import { STATE_VALID_MS } from './cache-state.ts';
 import { createMemoryCache } from './memory.ts';
 
-const OTHER_BUILD = 2;
-/** How often a process asks, how long it leaves alone a server that failed, and holds off a cache that it cannot reach. */
+const OTHER_GENERATION = 2;
+/** How often a process polls, how long it does not ask a server that failed, and how long it holds off an unreachable cache. */
 const [ASK_MS, ALONE_MS, HOLD_MS] = [250, 1_000, 3_000];
 
 const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);
@@ -28,7 +28,7 @@ afterEach(async () => {
   jest.useRealTimers();
 });
 
-/** A process that has asked once. */
+/** A process that has polled once. */
 async function start(...args: Parameters<typeof startProcess>): Promise<CacheProcess> {
   const process = startProcess(...args);
   running.push(process.incarnation);
@@ -36,7 +36,7 @@ async function start(...args: Parameters<typeof startProcess>): Promise<CachePro
   return process;
 }
 
-/** A process that has asked for so long that nobody can believe anything older. */
+/** A process that has polled for so long that no process can use an older row. */
 async function startSettled(more: Partial<IncarnationOptions> = {}, server: HandMadeServer = handMadeServer()) {
   const row = handMadeRow();
   const process = await start(row, server, more);
@@ -46,7 +46,7 @@ async function startSettled(more: Partial<IncarnationOptions> = {}, server: Hand
 
 const mayNot = { mayBegin: () => Promise.resolve(false) };
 
-/** What it gives in so many milliseconds; undefined when it has not come by then. */
+/** The result after so many milliseconds; undefined when there is none by then. */
 async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   let result: T | undefined;
   void work.then((value) => (result = value));
@@ -54,19 +54,19 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   return result;
 }
 
-describe('an incarnation begins', () => {
-  it('when there is none, and stays', async () => {
+describe('beginning an incarnation', () => {
+  it('begins one when there is none, and keeps it', async () => {
     const [row, server] = [handMadeRow(), handMadeServer()];
     const { incarnation } = await start(row, server);
     const { id } = row.state;
     const { runId, incarnation: repeated } = await server.identify();
-    expect(row.state).toEqual({ id, previous: 'first', on: true, runId, generation: BUILD });
+    expect(row.state).toEqual({ id, previous: 'first', on: true, runId, generation: GENERATION });
     expect([repeated, incarnation.activeIncarnation()]).toEqual([id, id]);
     await pass(60_000);
     expect([row.state.id, incarnation.activeIncarnation()]).toEqual([id, id]);
   });
 
-  it('once for all processes', async () => {
+  it('begins one for all processes together', async () => {
     const [row, server] = [handMadeRow(), handMadeServer()];
     const processes = await Promise.all([start(row, server), start(row, server), start(row, server)]);
     await pass(ASK_MS);
@@ -76,7 +76,7 @@ describe('an incarnation begins', () => {
     expect(row.state.previous).toBe('first');
   });
 
-  it('at the server before anybody can read of it in the row', async () => {
+  it('sets the incarnation at the server before any process can read it in the row', async () => {
     const [row, server] = [handMadeRow(), handMadeServer()];
     const begun: string[] = [];
     const begin = (id: string) => {
@@ -88,14 +88,14 @@ describe('an incarnation begins', () => {
     expect(begun).toEqual([row.state.id]);
   });
 
-  it('not while the process reads no build', async () => {
+  it('begins none while the process reads no generation', async () => {
     const [row, server] = [handMadeRow(), handMadeServer()];
     const { incarnation } = await start(row, server, { generation: () => undefined });
     await pass(1_000);
     expect([row.state.id, incarnation.activeIncarnation()]).toEqual(['first', undefined]);
   });
 
-  it('not before the build may be used', async () => {
+  it('begins none before the generation may be used', async () => {
     const [row, server] = [handMadeRow(), handMadeServer()];
     let may = false;
     const { incarnation } = await start(row, server, { mayBegin: () => Promise.resolve(may) });
@@ -107,7 +107,7 @@ describe('an incarnation begins', () => {
     expect(row.state.on).toBe(true);
   });
 
-  it('not in a server that evicts, which it says once', async () => {
+  it('begins none in a server that evicts keys, and reports that once', async () => {
     const [row, server] = [handMadeRow(), handMadeServer()];
     server.unfit = 'Redis evicts';
     const { incarnation, reports } = await start(row, server);
@@ -119,7 +119,7 @@ describe('an incarnation begins', () => {
     expect(incarnation.activeIncarnation()).toBe(row.state.id);
   });
 
-  it('not while it is held off', async () => {
+  it('begins none while the cache is held off', async () => {
     const { row, id, incarnation } = await startSettled();
     await row.turnOff(id, 10_000);
     await pass(10_000 - ASK_MS);
@@ -129,7 +129,7 @@ describe('an incarnation begins', () => {
     expect(row.state.on).toBe(true);
   });
 
-  it('anew when the server is another one, though it repeats the old one', async () => {
+  it('begins another one when the server has changed, even if it repeats the old incarnation', async () => {
     const { row, server, id, incarnation } = await startSettled();
     server.restart();
     await server.begin(id);
@@ -139,30 +139,30 @@ describe('an incarnation begins', () => {
     expect(incarnation.activeIncarnation()).toBe(row.state.id);
   });
 
-  it('anew when the server, which is the same, repeats none or another', async () => {
+  it('begins another one when the same server repeats no incarnation or a different one', async () => {
     const { row, server, id, incarnation } = await startSettled();
-    await server.begin('of somebody else');
+    await server.begin('of another process');
     await incarnation.revalidate();
     expect(row.state.previous).toBe(id);
     expect(incarnation.activeIncarnation()).toBe(row.state.id);
     expect((await server.identify()).incarnation).toBe(row.state.id);
   });
 
-  it('anew for another build, once it is the one that is read', async () => {
-    let build = BUILD;
-    const { row, id, incarnation } = await startSettled({ generation: () => build });
-    build = OTHER_BUILD;
+  it('begins another one for another generation, once only that one is read', async () => {
+    let generation = GENERATION;
+    const { row, id, incarnation } = await startSettled({ generation: () => generation });
+    generation = OTHER_GENERATION;
     expect(incarnation.activeIncarnation()).toBeUndefined();
     await pass(ASK_MS);
-    expect(row.state).toMatchObject({ previous: id, generation: OTHER_BUILD });
+    expect(row.state).toMatchObject({ previous: id, generation: OTHER_GENERATION });
     expect(incarnation.activeIncarnation()).toBe(row.state.id);
   });
 });
 
-describe('what is cached is read', () => {
-  it('for a second after the last time that the row was asked for', async () => {
+describe('reading the cache', () => {
+  it('is allowed for a second after the row was last asked for', async () => {
     const { row, id, incarnation } = await startSettled();
-    const last = now(); // a whole number of questions after the start
+    const last = now(); // a whole number of polls after the start
     row.lost = true;
     await pass(STATE_VALID_MS - ASK_MS);
     expect(incarnation.activeIncarnation()).toBe(id);
@@ -175,7 +175,7 @@ describe('what is cached is read', () => {
     expect(incarnation.activeIncarnation()).toBe(id);
   });
 
-  it('no longer than that when the question was slow', async () => {
+  it('is not allowed longer when the query was slow', async () => {
     const { row, id, incarnation } = await startSettled();
     row.slowMs = STATE_VALID_MS - 1;
     const revalidating = incarnation.revalidate();
@@ -186,7 +186,7 @@ describe('what is cached is read', () => {
     expect(incarnation.activeIncarnation()).toBeUndefined();
   });
 
-  it('not once the row says another one, or off', async () => {
+  it('ends when the row has another incarnation, or is off', async () => {
     const { row, id, incarnation } = await startSettled();
     row.state = { ...row.state, id: 'elsewhere', previous: id };
     await pass(ASK_MS);
@@ -196,7 +196,7 @@ describe('what is cached is read', () => {
     expect(incarnation.activeIncarnation()).toBeUndefined();
   });
 
-  it('not from a revalidating on until it is known again', async () => {
+  it('pauses from a revalidation until the server is verified again', async () => {
     const { id, incarnation } = await startSettled();
     const asking = incarnation.revalidate();
     expect(incarnation.activeIncarnation()).toBeUndefined();
@@ -204,7 +204,7 @@ describe('what is cached is read', () => {
     expect(incarnation.activeIncarnation()).toBe(id);
   });
 
-  it('not through a connection that broke while the server was asked', async () => {
+  it('is not allowed through a connection that broke while the server was identified', async () => {
     const { server, id, incarnation } = await startSettled();
     server.meanwhile = () => {
       server.meanwhile = () => undefined;
@@ -216,7 +216,7 @@ describe('what is cached is read', () => {
     expect(incarnation.activeIncarnation()).toBe(id);
   });
 
-  it('not through a connection that broke while an incarnation began', async () => {
+  it('is not allowed through a connection that broke while an incarnation began', async () => {
     const [row, server] = [handMadeRow(), handMadeServer()];
     const begin = async (id: string) => {
       await server.begin(id);
@@ -229,7 +229,7 @@ describe('what is cached is read', () => {
     expect(incarnation.activeIncarnation()).toBe(row.state.id);
   });
 
-  it('or it is counted for how long it was not', async () => {
+  it('counts the time in which it was not allowed', async () => {
     const { server, incarnation, off } = await startSettled();
     expect(off()).toBe(0);
     server.lost = true;
@@ -240,7 +240,7 @@ describe('what is cached is read', () => {
 });
 
 describe('a server that fails', () => {
-  it('is left alone for a second, then asked again', async () => {
+  it('is not asked for a second, then asked again', async () => {
     const { server, id, incarnation } = await startSettled();
     const before = server.identified;
     incarnation.failed(new Error('no answer'));
@@ -253,7 +253,7 @@ describe('a server that fails', () => {
     expect(incarnation.activeIncarnation()).toBe(id);
   });
 
-  it('is spoken of once, for as long as it is not there', async () => {
+  it('is reported once per outage', async () => {
     const { server, incarnation, reports } = await startSettled();
     expect(reports).toEqual([]);
     server.lost = true;
@@ -266,7 +266,7 @@ describe('a server that fails', () => {
     expect(reports).toHaveLength(2);
   });
 
-  it('does not end the asking, nor does a database that fails', async () => {
+  it('does not end the polling, and neither does a database that fails', async () => {
     const { row, server, incarnation, reports } = await startSettled();
     [server.lost, row.lost] = [true, true];
     server.reset();
@@ -278,43 +278,49 @@ describe('a server that fails', () => {
   });
 });
 
-describe('who writes', () => {
-  it('waits at the start until nobody can believe an older row', async () => {
+describe('a process that writes', () => {
+  it('waits at the start until no process can use an older row', async () => {
     const row = handMadeRow();
     const { incarnation } = await start(row, handMadeServer());
-    const settled = incarnation.awaitSettled(BUILD);
+    const settled = incarnation.awaitSettled(GENERATION);
     expect(await within(STATE_VALID_MS - 1, settled)).toBeUndefined();
     expect(await within(1, settled)).toEqual({ id: row.state.id, marks: true });
   });
 
-  it('waits for nobody who is alone', async () => {
+  it('does not wait when it is the only process', async () => {
     const row = handMadeRow();
     const { incarnation } = await start(row, handMadeServer(), { alone: true });
-    expect(await within(0, incarnation.awaitSettled(BUILD))).toEqual({ id: row.state.id, marks: true });
+    expect(await within(0, incarnation.awaitSettled(GENERATION))).toEqual({ id: row.state.id, marks: true });
   });
 
-  it('waits after a cache was turned off, and after one took the place of another', async () => {
+  it('waits after the cache was turned off, and after one incarnation replaced another', async () => {
     for (const on of [false, true]) {
       const { row, id, incarnation } = await startSettled(mayNot);
       row.state = { ...row.state, id: `${id}, on`, previous: id, on: true };
       await pass(2 * STATE_VALID_MS);
       row.state = { ...row.state, id: 'another', previous: `${id}, on`, on };
       await pass(ASK_MS);
-      const settled = incarnation.awaitSettled(BUILD);
+      const settled = incarnation.awaitSettled(GENERATION);
       expect(await within(STATE_VALID_MS - 1, settled)).toBeUndefined();
       expect(await within(STATE_VALID_MS + 1, settled)).toMatchObject({ marks: false });
     }
   });
 
-  it('does not wait after a cache was turned on that was off', async () => {
+  it('does not wait after the cache was turned on', async () => {
     const { row, server, id, incarnation } = await startSettled(mayNot);
     await server.begin('second');
-    row.state = { id: 'second', previous: id, on: true, runId: (await server.identify()).runId, generation: BUILD };
+    row.state = {
+      id: 'second',
+      previous: id,
+      on: true,
+      runId: (await server.identify()).runId,
+      generation: GENERATION,
+    };
     await pass(ASK_MS);
-    expect(await within(0, incarnation.awaitSettled(BUILD))).toEqual({ id: 'second', marks: true });
+    expect(await within(0, incarnation.awaitSettled(GENERATION))).toEqual({ id: 'second', marks: true });
   });
 
-  it('waits when it does not know what was between two rows', async () => {
+  it('waits when it has missed a row between two', async () => {
     const { row, server, incarnation } = await startSettled(mayNot);
     await server.begin('third');
     row.state = {
@@ -322,48 +328,48 @@ describe('who writes', () => {
       previous: 'second',
       on: true,
       runId: (await server.identify()).runId,
-      generation: BUILD,
+      generation: GENERATION,
     };
     await pass(ASK_MS);
-    const settled = incarnation.awaitSettled(BUILD);
+    const settled = incarnation.awaitSettled(GENERATION);
     expect(await within(STATE_VALID_MS - 1, settled)).toBeUndefined();
     expect(await within(1, settled)).toEqual({ id: 'third', marks: true });
   });
 
-  it('marks nothing while the cache is off, or is of another build', async () => {
+  it('marks nothing while the cache is off, or belongs to another generation', async () => {
     const { id, incarnation } = await startSettled();
-    expect(await incarnation.awaitSettled(OTHER_BUILD)).toEqual({ id, marks: false });
+    expect(await incarnation.awaitSettled(OTHER_GENERATION)).toEqual({ id, marks: false });
     const off = await startSettled(mayNot);
-    expect(await off.incarnation.awaitSettled(BUILD)).toEqual({ id: 'first', marks: false });
+    expect(await off.incarnation.awaitSettled(GENERATION)).toEqual({ id: 'first', marks: false });
   });
 
-  it('turns off a cache whose server is not the one it reaches, and goes on before somebody turns it on', async () => {
+  it('turns off a cache whose server is not the one it reaches, and goes on before another process turns it on', async () => {
     const row = handMadeRow();
     const reader = await start(row, handMadeServer());
     const { incarnation } = await start(row, handMadeServer(), { generation: () => undefined });
     await pass(2 * STATE_VALID_MS);
     const { id } = row.state;
     expect(reader.incarnation.activeIncarnation()).toBe(id);
-    const settled = incarnation.awaitSettled(BUILD);
+    const settled = incarnation.awaitSettled(GENERATION);
     expect(await within(STATE_VALID_MS - 1, settled)).toBeUndefined();
     expect(await within(1, settled)).toEqual({ id: row.state.id, marks: false });
     expect(row.state).toMatchObject({ previous: id, on: false });
   });
 
-  it('goes on when those who read reach different servers', async () => {
+  it('goes on when readers reach different servers', async () => {
     const row = handMadeRow();
     const { incarnation } = await start(row, handMadeServer());
     await start(row, handMadeServer());
     for (let round = 0; round < 10; round += 1)
-      expect(await within(4 * STATE_VALID_MS, incarnation.awaitSettled(BUILD))).toBeDefined();
+      expect(await within(4 * STATE_VALID_MS, incarnation.awaitSettled(GENERATION))).toBeDefined();
   });
 
-  it('turns off a cache that it cannot reach, and holds it off for as long as that lasts', async () => {
+  it('turns off a cache that it cannot reach, and holds it off for as long as the outage lasts', async () => {
     const memory = createMemoryCache({ now });
     const { row, server, id, incarnation } = await startSettled({}, handMadeServer(memory));
     server.lost = true;
     server.reset();
-    const settled = incarnation.awaitSettled(BUILD);
+    const settled = incarnation.awaitSettled(GENERATION);
     expect(await within(STATE_VALID_MS - 1, settled)).toBeUndefined();
     expect(row.state).toMatchObject({ previous: id, on: false });
     expect(await within(1, settled)).toEqual({ id: row.state.id, marks: false });
@@ -390,7 +396,7 @@ describe('who writes', () => {
     expect(incarnation.activeIncarnation()).toBe(row.state.id);
   });
 
-  it('turns off nothing but what it was told', async () => {
+  it('turns off only the incarnation that it was told to', async () => {
     const { row, id, incarnation } = await startSettled();
     await incarnation.turnOff('another');
     expect([row.state.id, incarnation.activeIncarnation()]).toEqual([id, id]);
@@ -400,7 +406,7 @@ describe('who writes', () => {
     expect(incarnation.activeIncarnation()).toBeUndefined();
   });
 
-  it('goes on at once with another incarnation when the server was there', async () => {
+  it('goes on at once with another incarnation when the server was reachable', async () => {
     const { row, id, incarnation } = await startSettled();
     await incarnation.turnOff(id);
     await pass(ASK_MS);
@@ -409,15 +415,15 @@ describe('who writes', () => {
     expect(row.state.id).not.toBe(id);
   });
 
-  it('is told when the row cannot be read', async () => {
+  it('gets an error when the row cannot be read', async () => {
     const row = handMadeRow();
     row.lost = true;
     const { incarnation } = await start(row, handMadeServer());
-    await expect(incarnation.awaitSettled(BUILD)).rejects.toThrow('It is not known whether anything is cached.');
+    await expect(incarnation.awaitSettled(GENERATION)).rejects.toThrow('It is not known whether anything is cached.');
     expect(incarnation.databaseTime()).toBe(-Infinity);
   });
 
-  it('knows a time that the database has had', async () => {
+  it('returns a time that the database clock has reached', async () => {
     const { row, incarnation } = await startSettled();
     expect(incarnation.databaseTime()).toBe(now() + AHEAD_MS);
     row.slowMs = 100;
@@ -428,7 +434,7 @@ describe('who writes', () => {
   });
 });
 
-it('a process that stops asks no more', async () => {
+it('stops polling when it is stopped', async () => {
   const { row, incarnation } = await startSettled();
   const stopped = incarnation.stop();
   await pass(ASK_MS);

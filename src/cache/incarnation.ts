@@ -1,182 +1,260 @@
 import { randomUUID } from 'node:crypto';
 import { reasonOf } from '../errors.ts';
 import type { Stoppable } from '../lifecycle.ts';
-import type { CacheServer } from './cache.ts';
+import type { CacheServer, Identity } from './cache.ts';
 import { createSingleFlight } from '../concurrency/single-flight.ts';
-import { STATE_VALID_MS, type CacheRow, type CacheState, createCacheStateReader } from './cache-state.ts';
+import {
+  type CacheRow,
+  type CacheState,
+  type CacheStateReader,
+  type CacheStateReading,
+  createCacheStateReader,
+  STATE_VALID_MS,
+} from './cache-state.ts';
 import type { CacheMeter } from './meter.ts';
 
 export interface IncarnationOptions {
   readonly server: CacheServer;
   readonly row: CacheRow;
-  /** The build that this process reads and that every answer waits for; undefined if there is none. */
+  /** The generation that this process reads and that every answer waits for; undefined if there is none. */
   readonly generation: () => number | undefined;
-  /** Whether the build is the only one that is read, and has all that was asked of others. */
+  /** Whether this generation is the only one that is read, and has applied all that others were asked to apply. */
   readonly mayBegin: (generation: number) => Promise<boolean>;
-  /** Milliseconds by a clock that never goes back. */
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
   readonly pause: (ms: number) => Promise<void>;
   readonly meter: Pick<CacheMeter, 'off'>;
   readonly report: (message: string) => void;
-  /** No other process can reach the server, so none can believe in what this one has replaced. */
+  /** No other process can reach the server, so no other process can use a row that this one has replaced. */
   readonly alone?: boolean;
 }
 
 const ASK_EVERY_MS = 250;
-/** A server that did not answer is left alone for so long. */
-const LEFT_ALONE_MS = 1_000;
-/** So long nobody turns on again what a process turned off that could not reach the server; it says so again and again. */
+/** A server that did not answer is not asked again for this long. */
+const SERVER_PAUSE_MS = 1_000;
+/**
+ * How long no process may turn the cache on again after one that could not reach the server turned it off. That process extends
+ * the time with each look.
+ */
 const HOLD_MS = 3_000;
 
-/** What one process knows of the cache. */
+/** The cache's incarnation as one process sees it. */
 export interface Incarnation extends Stoppable {
   /** The incarnation in which entries may be read and filled now; undefined: none. */
   activeIncarnation(): string | undefined;
   /**
-   * The row, once nobody can believe an older one: what is written before that could be missing from what others read.
-   * `marks`: entries of this build are in use and have to be marked, and the server is the row's.
+   * The row, once no process uses an older one: a process that does could miss what is written before that. `marks`: entries of
+   * this generation are in use and have to be marked, and the server is the row's.
    */
   awaitSettled(generation: number): Promise<{ readonly id: string; readonly marks: boolean }>;
   /** The database's clock in milliseconds, or some earlier time. */
   databaseTime(): number;
-  /** The row or the server seems to be another one: asks now. */
+  /** Reads row and server again now, because one of them seems to have changed. */
   revalidate(): Promise<void>;
   /** The server did not answer. */
   failed(error: unknown): void;
-  /** What has this id cannot be marked: nobody is to read it any more. */
+  /** Turns the cache off if its row still has this id, because entries of that incarnation cannot be marked. */
   turnOff(id: string): Promise<void>;
 }
 
 export function createIncarnation(options: IncarnationOptions): Incarnation {
-  const { server, row, generation, mayBegin, now, pause, meter, report, alone = false } = options;
-  const known = createCacheStateReader(row, now, alone ? 0 : STATE_VALID_MS);
-  const share = createSingleFlight();
-  /** Id of the row whose server ours is, found out by the connection that we have now. */
-  let verified: string | undefined;
-  /** Counts why what was found out about the server may no longer be true. */
-  let revalidations = 0;
-  let leftAloneUntil = -Infinity;
-  /** We turned it off because we could not reach the server. */
-  let holding = false;
-  let trouble = '';
-  let stopped = false;
-
-  function unverify(): void {
-    revalidations += 1;
-    verified = undefined;
-  }
-  server.onReset(unverify);
-
-  const ask = () =>
-    share('ask', async () => {
-      try {
-        await known.refresh();
-        await look();
-        if (now() >= leftAloneUntil) trouble = '';
-      } catch (error) {
-        complain(error);
-      }
-    });
-
-  /** Finds out whether the server is the row's, and begins a new incarnation where it is not. */
-  async function look(): Promise<void> {
-    const mine = generation();
-    const isMine = ({ generation: its }: CacheState) => mine === undefined || mine === its;
-    const last = known.last();
-    if (!last || now() < leftAloneUntil || (verified === last.state.id && isMine(last.state))) return;
-    const { state } = last;
-    const before = revalidations;
-    const { runId, incarnation, unfit } = await identify(state);
-    if (unfit !== undefined) throw new Error(unfit);
-    const same = state.on && runId === state.runId && incarnation === state.id;
-    if (same && before === revalidations) verified = state.id;
-    if (mine === undefined || (same && isMine(state)) || !(await mayBegin(mine))) return;
-    // Processes that reach different servers would replace each other's for ever, and nothing would ever be settled.
-    if (state.on && !same && now() < last.settledAt) return row.turnOff(state.id, HOLD_MS);
-    const next = { id: randomUUID(), previous: state.id, on: true, runId, generation: mine };
-    await row.replace(state.id, next, () => server.begin(next.id));
-    if ((await known.refresh()).id === next.id && before === revalidations) verified = next.id;
-  }
-
-  async function identify({ id }: CacheState) {
-    try {
-      const identity = await server.identify();
-      holding &&= identity.unfit !== undefined;
-      return identity;
-    } catch (error) {
-      failed(error);
-      throw error;
-    } finally {
-      if (holding) await row.turnOff(id, HOLD_MS);
-    }
-  }
-
-  function failed(error: unknown): void {
-    unverify();
-    leftAloneUntil = now() + LEFT_ALONE_MS;
-    complain(error);
-  }
-
-  function complain(error: unknown): void {
-    if (reasonOf(error) !== trouble) report(`the cache is not used: ${reasonOf(error)}`);
-    trouble = reasonOf(error);
-  }
-
-  async function turnOff(id: string, holdMs = 0): Promise<void> {
-    holding = now() < leftAloneUntil;
-    await row.turnOff(id, holding ? HOLD_MS : holdMs);
-    await ask();
-  }
-
-  async function awaitSettled(build: number): Promise<{ id: string; marks: boolean }> {
-    if (!known.last()) await ask();
-    for (;;) {
-      const last = known.last();
-      if (!last) throw new Error('It is not known whether anything is cached.');
-      const { state, settledAt } = last;
-      const { id } = state;
-      if (now() < settledAt) await pause(settledAt - now());
-      else if (!state.on || state.generation !== build) return { id, marks: false };
-      else if (verified === id) return { id, marks: true };
-      else {
-        await ask();
-        if (isUnverified(id)) await turnOff(id, HOLD_MS);
-      }
-    }
-  }
-
-  function activeIncarnation(): string | undefined {
-    const last = known.last();
-    if (!last || now() - last.askedAt > STATE_VALID_MS) return undefined;
-    const { id, on, generation: its } = last.state;
-    return on && verified === id && its === generation() ? id : undefined;
-  }
-
-  const isUnverified = (id: string) => known.last()?.state.id === id && verified !== id;
-
-  async function askOn(): Promise<void> {
-    while (!stopped) {
-      const before = now();
-      await ask();
-      await pause(ASK_EVERY_MS);
-      if (activeIncarnation() === undefined) meter.off(now() - before);
-    }
-  }
-  const asking = askOn();
-
+  const watch = new IncarnationWatch(options);
+  const asking = watch.run();
   return {
-    activeIncarnation,
-    awaitSettled,
-    databaseTime: () => now() + (known.last()?.ahead ?? -Infinity),
-    revalidate() {
-      unverify();
-      return ask();
-    },
-    failed,
-    turnOff,
-    async stop() {
-      stopped = true;
-      await asking;
+    activeIncarnation: () => watch.active(),
+    awaitSettled: (generation) => watch.awaitSettled(generation),
+    databaseTime: () => watch.databaseTime(),
+    revalidate: () => watch.revalidate(),
+    failed: (error) => watch.failed(error),
+    turnOff: (id) => watch.turnOff(id),
+    stop() {
+      watch.stop();
+      return asking;
     },
   };
+}
+
+class IncarnationWatch {
+  readonly #options: IncarnationOptions;
+  readonly #reader: CacheStateReader;
+  readonly #share = createSingleFlight();
+  /** Id of the row whose server was found at the end of the connection that is open now. */
+  #verified: string | undefined;
+  /** Counts the events after which a verification that is under way no longer holds. */
+  #invalidations = 0;
+  #serverPausedUntil = -Infinity;
+  /** This process turned the cache off because it could not reach the server. */
+  #isHolding = false;
+  #lastProblem = '';
+  #isStopped = false;
+
+  constructor(options: IncarnationOptions) {
+    this.#options = options;
+    this.#reader = createCacheStateReader(options.row, options.now, options.alone ? 0 : STATE_VALID_MS);
+    options.server.onReset(() => this.#invalidate());
+  }
+
+  async run(): Promise<void> {
+    const { now, pause, meter } = this.#options;
+    while (!this.#isStopped) {
+      const before = now();
+      await this.#ask();
+      await pause(ASK_EVERY_MS);
+      if (this.active() === undefined) meter.off(now() - before);
+    }
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  active(): string | undefined {
+    const { now, generation } = this.#options;
+    return activeIn(this.#reader.last(), this.#verified, generation(), now());
+  }
+
+  databaseTime(): number {
+    return this.#options.now() + (this.#reader.last()?.ahead ?? -Infinity);
+  }
+
+  revalidate(): Promise<void> {
+    this.#invalidate();
+    return this.#ask();
+  }
+
+  failed(error: unknown): void {
+    this.#invalidate();
+    this.#serverPausedUntil = this.#options.now() + SERVER_PAUSE_MS;
+    this.#report(error);
+  }
+
+  async awaitSettled(generation: number): Promise<{ id: string; marks: boolean }> {
+    if (!this.#reader.last()) await this.#ask();
+    for (;;) {
+      const last = this.#reader.last();
+      if (!last) throw new Error('It is not known whether anything is cached.');
+      const step = settlementOf(last, this.#verified, generation, this.#options.now());
+      if (step.kind === 'settled') return { id: step.id, marks: step.marks };
+      if (step.kind === 'wait') await this.#options.pause(step.ms);
+      else await this.#verifyOrTurnOff(step.id);
+    }
+  }
+
+  async turnOff(id: string, holdMs = 0): Promise<void> {
+    this.#isHolding = this.#isServerPaused();
+    await this.#options.row.turnOff(id, this.#isHolding ? HOLD_MS : holdMs);
+    await this.#ask();
+  }
+
+  async #verifyOrTurnOff(id: string): Promise<void> {
+    await this.#ask();
+    if (this.#reader.last()?.state.id === id && this.#verified !== id) await this.turnOff(id, HOLD_MS);
+  }
+
+  #ask(): Promise<void> {
+    return this.#share('ask', async () => {
+      try {
+        await this.#reader.refresh();
+        await this.#verify();
+        if (!this.#isServerPaused()) this.#lastProblem = '';
+      } catch (error) {
+        this.#report(error);
+      }
+    });
+  }
+
+  /** Checks that the server is the row's, and begins a new incarnation where it is not. */
+  async #verify(): Promise<void> {
+    const { generation, now, row, mayBegin } = this.#options;
+    const mine = generation();
+    const last = this.#reader.last();
+    if (!last || this.#isServerPaused() || (this.#verified === last.state.id && isOf(last.state, mine))) return;
+    const before = this.#invalidations;
+    const identity = await this.#identify(last.state);
+    const isSame = isServerOf(last.state, identity);
+    if (isSame) this.#setVerified(last.state.id, before);
+    if (mine === undefined || (isSame && isOf(last.state, mine)) || !(await mayBegin(mine))) return;
+    // Processes that reach different servers would replace each other's row for ever, and no row would ever be settled.
+    if (last.state.on && !isSame && now() < last.settledAt) return row.turnOff(last.state.id, HOLD_MS);
+    await this.#begin(last.state.id, { runId: identity.runId, generation: mine }, before);
+  }
+
+  async #begin(from: string, of: Pick<CacheState, 'runId' | 'generation'>, before: number): Promise<void> {
+    const { row, server } = this.#options;
+    const next = { id: randomUUID(), previous: from, on: true, ...of };
+    await row.replace(from, next, () => server.begin(next.id));
+    if ((await this.#reader.refresh()).id === next.id) this.#setVerified(next.id, before);
+  }
+
+  /** Who the server is. Rejects when it does not answer or must not be used; a cache that is held off stays so then. */
+  async #identify({ id }: CacheState): Promise<Identity> {
+    const { server, row } = this.#options;
+    try {
+      const identity = await server.identify();
+      this.#isHolding &&= identity.unfit !== undefined;
+      if (identity.unfit === undefined) return identity;
+      throw new UnfitServer(identity.unfit);
+    } catch (error) {
+      if (!(error instanceof UnfitServer)) this.failed(error);
+      throw error;
+    } finally {
+      if (this.#isHolding) await row.turnOff(id, HOLD_MS);
+    }
+  }
+
+  #setVerified(id: string, before: number): void {
+    if (before === this.#invalidations) this.#verified = id;
+  }
+
+  #invalidate(): void {
+    this.#invalidations += 1;
+    this.#verified = undefined;
+  }
+
+  #isServerPaused(): boolean {
+    return this.#options.now() < this.#serverPausedUntil;
+  }
+
+  #report(error: unknown): void {
+    const problem = reasonOf(error);
+    if (problem !== this.#lastProblem) this.#options.report(`the cache is not used: ${problem}`);
+    this.#lastProblem = problem;
+  }
+}
+
+class UnfitServer extends Error {}
+
+const isServerOf = ({ on, id, runId }: CacheState, identity: Identity): boolean =>
+  on && runId === identity.runId && id === identity.incarnation;
+
+/** A process that reads no generation has none that could differ. */
+const isOf = (state: CacheState, generation: number | undefined): boolean =>
+  generation === undefined || generation === state.generation;
+
+function activeIn(
+  last: CacheStateReading | undefined,
+  verified: string | undefined,
+  generation: number | undefined,
+  now: number,
+): string | undefined {
+  if (!last || now - last.askedAt > STATE_VALID_MS) return undefined;
+  const { id, on, generation: its } = last.state;
+  return on && verified === id && its === generation ? id : undefined;
+}
+
+/** What a commit of the generation has to do about the row. */
+type Settlement =
+  | { readonly kind: 'settled'; readonly id: string; readonly marks: boolean }
+  | { readonly kind: 'wait'; readonly ms: number }
+  | { readonly kind: 'unverified'; readonly id: string };
+
+function settlementOf(
+  { state: { id, on, generation: its }, settledAt }: CacheStateReading,
+  verified: string | undefined,
+  generation: number,
+  now: number,
+): Settlement {
+  if (now < settledAt) return { kind: 'wait', ms: settledAt - now };
+  if (!on || its !== generation) return { kind: 'settled', id, marks: false };
+  return verified === id ? { kind: 'settled', id, marks: true } : { kind: 'unverified', id };
 }

@@ -16,24 +16,24 @@ describe('the map in process', () => {
   const now = () => 0;
   const variant = 'v';
 
-  it('is another server each time', async () => {
+  it('has another run id each time', async () => {
     const [one, other] = [createMemoryCache({ now }), createMemoryCache({ now })];
     expect((await one.identify()).runId).not.toBe((await other.identify()).runId);
   });
 
-  it('that is full lets entries go, and neither marks nor epochs', async () => {
+  it('evicts entries when it is full, but neither marks nor epochs', async () => {
     const server = createMemoryCache({ now, size: 1_000 });
-    await server.begin('life');
-    await server.mark('life', ['marked'], 'batch');
+    await server.begin('incarnation');
+    await server.mark('incarnation', ['marked'], 'batch');
     const keys = Array.from({ length: 50 }, (_, index) => `album/${index}`);
     for (const key of keys) {
-      const validity = await server.lease('life', { key, epochs: ['songs'] }, { token: key, variant });
-      expect(await server.fill('life', key, key, `=${validity}\n${'x'.repeat(100)}`)).toBe(true);
+      const validity = await server.lease('incarnation', { key, epochs: ['songs'] }, { token: key, variant });
+      expect(await server.fill('incarnation', key, key, `=${validity}\n${'x'.repeat(100)}`)).toBe(true);
     }
-    const [marked, epoch, ...entries] = (await server.read('life', ['marked', 'songs', ...keys]))!;
+    const [marked, epoch, ...entries] = (await server.read('incarnation', ['marked', 'songs', ...keys]))!;
     expect([isMark(marked), isEpoch(epoch)]).toEqual([true, true]);
-    const kept = entries.map((entry) => entry !== undefined);
-    expect(kept.filter(Boolean).length).toBeLessThan(10);
-    expect([kept.at(0), kept.at(-1)]).toEqual([false, true]);
+    const present = entries.map((entry) => entry !== undefined);
+    expect(present.filter(Boolean).length).toBeLessThan(10);
+    expect([present.at(0), present.at(-1)]).toEqual([false, true]);
   });
 });

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import {
-  type CacheEntry,
   type CacheServer,
   EPOCH_MS,
   ENTRY_MS,
@@ -17,105 +16,94 @@ import {
 export interface MemoryOptions {
   /** Milliseconds by a clock that never goes back. */
   readonly now: () => number;
-  /** Characters of entries that are kept, about; those that were not read for the longest time go first. */
+  /** About how many characters of entries are stored; the least recently read entries are evicted first. */
   readonly size?: number;
 }
 
 interface Value {
   readonly text: string;
+  /** When it expires, in milliseconds of `now`. */
   readonly until: number;
 }
 
 const SIZE = 64 * 1024 * 1024;
 
-/** A cache in this process: what is in it ends with the process. */
-export function createMemoryCache({ now, size = SIZE }: MemoryOptions): CacheServer {
-  const runId = randomUUID();
-  let current: string | undefined;
-  /** Entries and leases, any of which may go at any time. */
-  const entries = new LRUCache<string, Value>({ maxSize: size, sizeCalculation: ({ text }) => text.length });
-  /** Marks and epochs, which may not. */
-  const lasting = new Map<string, Value>();
+/** Values by name, each with its end of life. Entries and leases may be evicted at any time; marks and epochs may not. */
+class Values {
+  readonly #now: () => number;
+  readonly #evictable: LRUCache<string, Value>;
+  readonly #lasting = new Map<string, Value>();
 
-  function get(name: string): string | undefined {
-    const holder = lasting.has(name) ? lasting : entries;
+  constructor(now: () => number, size: number) {
+    this.#now = now;
+    this.#evictable = new LRUCache({ maxSize: size, sizeCalculation: ({ text }) => text.length });
+  }
+
+  get(name: string): string | undefined {
+    const holder = this.#lasting.has(name) ? this.#lasting : this.#evictable;
     const value = holder.get(name);
-    if (value === undefined || value.until > now()) return value?.text;
+    if (value === undefined || value.until > this.#now()) return value?.text;
     holder.delete(name);
     return undefined;
   }
 
-  function set(name: string, text: string, ms: number): void {
-    const [holder, other] = isMark(text) || isEpoch(text) ? [lasting, entries] : [entries, lasting];
+  set(name: string, text: string, ms: number): void {
+    this.#put(name, { text, until: this.#now() + ms });
+  }
+
+  /** Replaces the text of a mark. It ends when it would have ended. */
+  replace(name: string, text: string): void {
+    const until = this.#lasting.get(name)?.until;
+    if (until !== undefined) this.#put(name, { text, until });
+  }
+
+  delete(name: string): void {
+    this.#lasting.delete(name);
+    this.#evictable.delete(name);
+  }
+
+  clear(): void {
+    this.#lasting.clear();
+    this.#evictable.clear();
+  }
+
+  #put(name: string, value: Value): void {
+    const isLasting = isMark(value.text) || isEpoch(value.text);
+    const [holder, other] = isLasting ? [this.#lasting, this.#evictable] : [this.#evictable, this.#lasting];
     other.delete(name);
-    holder.set(name, { text, until: now() + ms });
+    holder.set(name, value);
   }
+}
 
-  const nameOf = (incarnation: string, key: string) => `${incarnation} ${key}`;
-  const isCurrent = (incarnation: string) => incarnation === current;
-
-  function begin(incarnation: string): void {
-    current = incarnation;
-    entries.clear();
-    lasting.clear();
-  }
-
-  function epochOf(name: string, fresh: string): string {
-    const found = get(name);
-    if (found !== undefined) return found;
-    set(name, `#${fresh}`, EPOCH_MS);
-    return `#${fresh}`;
-  }
-
-  function lease(incarnation: string, { key, epochs }: CacheEntry, { token, variant }: Lease): string | undefined {
-    const found = epochs.map((epoch) => epochOf(nameOf(incarnation, epoch), token));
-    const validity = validityOf(variant, found);
-    const name = nameOf(incarnation, key);
-    const held = get(name);
-    if (validity === undefined || (held !== undefined && !isReplaceable(held, validity))) return undefined;
-    set(name, `?${token}`, LEASE_MS);
-    return validity;
-  }
-
-  function fill(name: string, token: string, entry: string): boolean {
-    if (get(name) !== `?${token}`) return false;
-    set(name, entry, ENTRY_MS);
-    return true;
-  }
-
-  function mark(name: string, token: string): void {
-    const held = get(name);
-    const holders = isMark(held) ? livingHolders(held, now()) : [];
-    set(name, markOf([...holders, { token, since: now() }]), MARK_MS);
-  }
-
-  function release(name: string, token: string): void {
-    const held = get(name);
-    if (!isMark(held)) return;
-    const holders = livingHolders(held, now()).filter((holder) => holder.token !== token);
-    const until = lasting.get(name)?.until ?? 0;
-    if (holders.length === 0) lasting.delete(name);
-    else set(name, markOf(holders), until - now());
-  }
+/** A cache in this process. Its contents end with the process. */
+export function createMemoryCache({ now, size = SIZE }: MemoryOptions): CacheServer {
+  const runId = randomUUID();
+  const values = new Values(now, size);
+  let current: string | undefined;
+  /** Runs `work` on the names of the keys, unless another incarnation is the current one. */
+  const inCurrent = async <T>(incarnation: string, otherwise: T, work: (nameOf: (key: string) => string) => T) =>
+    Promise.resolve(incarnation === current ? work(namesIn(incarnation)) : otherwise);
 
   return {
     identify: async () => Promise.resolve({ runId, incarnation: current }),
     begin: (incarnation) => {
-      begin(incarnation);
+      current = incarnation;
+      values.clear();
       return Promise.resolve();
     },
-    read: async (incarnation, keys) =>
-      Promise.resolve(isCurrent(incarnation) ? keys.map((key) => get(nameOf(incarnation, key))) : undefined),
-    lease: async (incarnation, wanted, right) =>
-      Promise.resolve(isCurrent(incarnation) ? lease(incarnation, wanted, right) : undefined),
-    fill: async (incarnation, key, token, entry) =>
-      Promise.resolve(isCurrent(incarnation) && fill(nameOf(incarnation, key), token, entry)),
-    mark: async (incarnation, keys, token) => {
-      if (isCurrent(incarnation)) for (const key of keys) mark(nameOf(incarnation, key), token);
-      return Promise.resolve(isCurrent(incarnation));
-    },
+    read: (incarnation, keys) =>
+      inCurrent(incarnation, undefined, (nameOf) => keys.map((key) => values.get(nameOf(key)))),
+    lease: (incarnation, { key, epochs }, request) =>
+      inCurrent(incarnation, undefined, (nameOf) => lease(values, nameOf(key), epochs.map(nameOf), request)),
+    fill: (incarnation, key, token, entry) =>
+      inCurrent(incarnation, false, (nameOf) => fill(values, nameOf(key), token, entry)),
+    mark: (incarnation, keys, token) =>
+      inCurrent(incarnation, false, (nameOf) => {
+        for (const key of keys) mark(values, nameOf(key), { token, since: now() });
+        return true;
+      }),
     release: async (incarnation, keys, token) => {
-      for (const key of keys) release(nameOf(incarnation, key), token);
+      for (const name of keys.map(namesIn(incarnation))) release(values, name, token, now());
       return Promise.resolve();
     },
     onReset: () => undefined,
@@ -123,7 +111,43 @@ export function createMemoryCache({ now, size = SIZE }: MemoryOptions): CacheSer
   };
 }
 
-/** A lease takes the place of an entry that does not count. */
+const namesIn = (incarnation: string) => (key: string) => `${incarnation} ${key}`;
+
+function lease(values: Values, name: string, epochs: readonly string[], { token, variant }: Lease): string | undefined {
+  const found = epochs.map((epoch) => epochOf(values, epoch, token));
+  const validity = validityOf(variant, found);
+  const held = values.get(name);
+  if (validity === undefined || (held !== undefined && !isReplaceable(held, validity))) return undefined;
+  values.set(name, `?${token}`, LEASE_MS);
+  return validity;
+}
+
+function epochOf(values: Values, name: string, fresh: string): string {
+  const found = values.get(name);
+  if (found !== undefined) return found;
+  values.set(name, `#${fresh}`, EPOCH_MS);
+  return `#${fresh}`;
+}
+
+function fill(values: Values, name: string, token: string, entry: string): boolean {
+  if (values.get(name) !== `?${token}`) return false;
+  values.set(name, entry, ENTRY_MS);
+  return true;
+}
+
+function mark(values: Values, name: string, holder: Holder): void {
+  values.set(name, markOf([...holdersOf(values.get(name), holder.since), holder]), MARK_MS);
+}
+
+function release(values: Values, name: string, token: string, now: number): void {
+  const held = values.get(name);
+  if (!isMark(held)) return;
+  const holders = holdersOf(held, now).filter((holder) => holder.token !== token);
+  if (holders.length === 0) values.delete(name);
+  else values.replace(name, markOf(holders));
+}
+
+/** A lease may replace an entry of another validity. */
 const isReplaceable = (held: string, validity: string) => held.startsWith('=') && !isEntryOf(held, validity);
 
 interface Holder {
@@ -132,14 +156,15 @@ interface Holder {
   readonly since: number;
 }
 
-/** Of a mark: whose part of it is not dead yet. */
-function livingHolders(mark: string, now: number): Holder[] {
-  const holders = mark
+/** The holders of a mark that have not expired. None where the value is no mark. */
+function holdersOf(value: string | undefined, now: number): Holder[] {
+  if (!isMark(value)) return [];
+  return value
     .slice(1)
     .split(' ')
     .map((part) => part.split('@'))
-    .map(([token = '', since]) => ({ token, since: Number(since) }));
-  return holders.filter(({ since }) => now - since < MARK_MS);
+    .map(([token = '', since]) => ({ token, since: Number(since) }))
+    .filter(({ since }) => now - since < MARK_MS);
 }
 
 const markOf = (holders: readonly Holder[]) => `!${holders.map(({ token, since }) => `${token}@${since}`).join(' ')}`;

@@ -2,22 +2,22 @@ import { Counter, type Registry } from 'prom-client';
 
 /** Why a read was not answered from the cache. */
 export type MissReason =
-  /** There was no entry, or none of the current epochs. */
+  /** There was no entry of the current epochs. */
   | 'empty'
-  /** It is being changed, or somebody else is about to fill it. */
+  /** A projector is changing it, or another reader is about to fill it. */
   | 'busy'
   /** The cache was not in use. */
   | 'off';
 
-/** All that is counted of the cache. */
+/** The cache's metrics. */
 export interface CacheMeter {
   hit(): void;
   miss(reason: MissReason): void;
-  /** An entry was not stored: what it was made of was changed meanwhile. */
+  /** An entry was not stored, because its rows were changed meanwhile. */
   refused(): void;
-  /** So many keys were marked for one commit. */
+  /** Counts the keys that were marked for one commit. */
   marked(keys: number): void;
-  /** For so long this process has read no cache. */
+  /** Adds milliseconds in which this process read no cache. */
   off(ms: number): void;
 }
 

@@ -1,16 +1,16 @@
 import type { CacheServer } from './cache.ts';
 
-const nothing = () => Promise.reject(new Error('none is configured'));
+const refuse = () => Promise.reject(new Error('none is configured'));
 
-/** Where no cache is configured: nothing is ever read from it, and a projector that meets a cache of others turns it off. */
+/** For processes without a configured cache. They read nothing from it, and a projector turns off a cache that other processes use. */
 export const noCache: CacheServer = {
-  identify: nothing,
-  begin: nothing,
-  read: nothing,
-  lease: nothing,
-  fill: nothing,
-  mark: nothing,
-  release: nothing,
+  identify: refuse,
+  begin: refuse,
+  read: refuse,
+  lease: refuse,
+  fill: refuse,
+  mark: refuse,
+  release: refuse,
   onReset: () => undefined,
   stop: () => Promise.resolve(),
 };

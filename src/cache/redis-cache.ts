@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import DataLoader from 'dataloader';
+import { batch } from '../concurrency/batch.ts';
 import { type CacheServer, EPOCH_MS, ENTRY_MS, LEASE_MS, MARK_MS } from './cache.ts';
 import type { RedisConnection } from './redis.ts';
 
@@ -10,10 +10,10 @@ const sources = Object.fromEntries(
   SCRIPTS.map((name) => [name, readFileSync(new URL(`scripts/${name}.lua`, import.meta.url), 'utf8')]),
 );
 
-/** What `defineCommand` adds; the number of keys comes first. */
+/** The methods that `defineCommand` adds. The number of keys comes first. */
 type Scripted = Record<`openmusic-${Script}`, (keys: number, ...args: (string | number)[]) => Promise<unknown>>;
 
-/** The cache in Redis, under keys of its own. The connection is not closed with it. */
+/** The cache in Redis, under keys of its own. Stopping it leaves the connection open. */
 export function createRedisCache(
   { client, identify }: RedisConnection,
   namespace: string,
@@ -25,14 +25,14 @@ export function createRedisCache(
   const own = `${prefix}incarnation`;
   const nameOf = (incarnation: string) => (key: string) => `${prefix}${incarnation}:${key}`;
 
-  /** What is wanted in one turn of the event loop is one question, in which nothing stands twice. */
+  /** All reads of one turn of the event loop share one MGET, in which each key is named once. */
   async function readAll(wanted: readonly (readonly string[])[]): Promise<(string | undefined)[][]> {
     const names = [...new Set(wanted.flat())];
     const values = await client.mget(own, ...names);
     const valueOf = new Map([own, ...names].map((name, index) => [name, values[index] ?? undefined]));
     return wanted.map((each) => [own, ...each].map((name) => valueOf.get(name)));
   }
-  const reads = new DataLoader(readAll, { cache: false, batchScheduleFn: setImmediate });
+  const readValues = batch(readAll, Infinity, Infinity);
 
   return {
     async identify() {
@@ -43,7 +43,7 @@ export function createRedisCache(
       await scripts['openmusic-begin'](1, own, incarnation);
     },
     async read(incarnation, keys) {
-      const [found, ...values] = await reads.load(keys.map(nameOf(incarnation)));
+      const [found, ...values] = await readValues(keys.map(nameOf(incarnation)));
       return found === incarnation ? values : undefined;
     },
     async lease(incarnation, { key, epochs }, { token, variant }) {

@@ -4,7 +4,7 @@ import type { Stoppable } from '../lifecycle.ts';
 import { type ServerNamed, whyUnreachable } from '../unreachable.ts';
 
 export interface RedisOptions {
-  /** `redis://` or `rediss://`, with user and password; it wins over the other ways to say it. */
+  /** `redis://` or `rediss://`, with user and password. It takes precedence over the other settings. */
   readonly url?: string;
   readonly host?: string;
   readonly port?: number;
@@ -16,9 +16,9 @@ export interface RedisOptions {
 export interface RedisConnection extends Stoppable {
   /** Every command fails at once, or within `COMMAND_TIMEOUT_MS`, while the server cannot be reached. */
   readonly client: Redis;
-  /** Who the server is: another `runId` after every start. `unfit`: why nothing may be cached in it; empty when it may. */
+  /** `runId` differs after every start of the server. `unfit` says why it must not be used as a cache; empty when it may. */
   identify(): Promise<{ runId: string; unfit: string }>;
-  /** Asks it now, and knows within `COMMAND_TIMEOUT_MS`. */
+  /** Pings it now. Resolves within `COMMAND_TIMEOUT_MS`. */
   check(): Promise<{ ok: boolean; detail: string }>;
 }
 
@@ -26,7 +26,7 @@ const COMMAND_TIMEOUT_MS = 300;
 
 /**
  * Without these a command hangs on a frozen server, takes 73 s to fail on a dead one, and can run twice. `socketTimeout`
- * gives up a connection on which nothing comes back, so that a black hole ends in a new connection.
+ * closes a connection on which no answer arrives, so that a network which drops packets leads to a new connection.
  */
 const settings = {
   commandTimeout: COMMAND_TIMEOUT_MS,
@@ -37,7 +37,7 @@ const settings = {
   retryStrategy: (attempt: number) => Math.min(50 * 2 ** attempt, 1_000),
 };
 
-/** A connection that comes back by itself, for as long as it takes. Never throws for a server that is not there. */
+/** A connection that reconnects by itself, without end. Never throws for a server that cannot be reached. */
 export function connectRedis({ log, ...options }: RedisOptions): RedisConnection {
   const redis = open(options);
   let eviction = '';

@@ -3,7 +3,7 @@ import { type ResponseCache, createResponseCache, type CacheResult } from './res
 import { type CachedResponse, type CacheServer, type CacheEntry, LEASE_MS } from './cache.ts';
 import { createMemoryCache } from './memory.ts';
 
-const LIFE = 'life-1';
+const INCARNATION = 'incarnation-1';
 const album: CacheEntry = { key: 'album/1', epochs: ['songs'] };
 const answer: CachedResponse = { body: '{"title":"Ænima"}', etag: '"1"', readers: ['user-1'] };
 const newer: CachedResponse = { body: '{"title":"Lateralus"}', etag: '"2"' };
@@ -14,17 +14,17 @@ const never = () => new Promise<never>(() => undefined);
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
-/** What a process knows of the cache, told by the test; it stays away from a server that failed. */
+/** The incarnation as the test sets it. It becomes inactive after a failure of the server. */
 function handMade() {
   const incarnation = {
-    life: LIFE as string | undefined,
+    active: INCARNATION as string | undefined,
     revalidations: 0,
     failures: [] as unknown[],
-    activeIncarnation: () => incarnation.life,
+    activeIncarnation: () => incarnation.active,
     revalidate: () => Promise.resolve(void (incarnation.revalidations += 1)),
     failed(error: unknown) {
       incarnation.failures.push(error);
-      incarnation.life = undefined;
+      incarnation.active = undefined;
     },
   };
   return incarnation;
@@ -44,16 +44,16 @@ function counting() {
 
 interface World {
   readonly answers: ResponseCache;
-  /** The map in process, whatever stands before it. */
+  /** The map in process, without the wrapper in front of it. */
   readonly memory: CacheServer;
   readonly incarnation: ReturnType<typeof handMade>;
   readonly counts: ReturnType<typeof counting>['counts'];
 }
 
-/** Readers of a map in process, of which some calls are replaced. */
+/** A response cache over a map in process, with some of its calls replaced. */
 async function open(replaced: (memory: CacheServer) => Partial<CacheServer> = () => ({})): Promise<World> {
   const memory = createMemoryCache({ now });
-  await memory.begin(LIFE);
+  await memory.begin(INCARNATION);
   const [incarnation, { counts, meter }] = [handMade(), counting()];
   const server = { ...memory, ...replaced(memory) };
   return {
@@ -68,7 +68,7 @@ const loaded = (what = answer) => jest.fn(() => Promise.resolve(what));
 const fromCache = (what: CachedResponse): CacheResult => ({ answer: what, source: 'cache' });
 const fromDatabase = (what: CachedResponse | undefined): CacheResult => ({ answer: what, source: 'database' });
 
-/** What a read gives, and after how many milliseconds. */
+/** The result of a read, and its duration in milliseconds. */
 async function timed(read: Promise<CacheResult>): Promise<{ found: CacheResult; ms: number }> {
   const began = now();
   const result = read.then((found) => ({ found, ms: now() - began }));
@@ -77,7 +77,7 @@ async function timed(read: Promise<CacheResult>): Promise<{ found: CacheResult; 
 }
 
 describe('an answer', () => {
-  it('that was read from the database once is a hit for all who ask later', async () => {
+  it('is read from the database once and is a hit for all later requests', async () => {
     const { answers, counts } = await open();
     expect(await answers.read(album, loaded())).toEqual(fromDatabase(answer));
     const load = loaded();
@@ -87,28 +87,28 @@ describe('an answer', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('is not looked for while no incarnation can be read', async () => {
+  it('is not looked up while no incarnation is active', async () => {
     const { answers, incarnation, counts } = await open(() => ({ read: never, lease: never, fill: never }));
-    incarnation.life = undefined;
+    incarnation.active = undefined;
     expect(await answers.read(album, loaded())).toEqual(fromDatabase(answer));
     expect(counts).toMatchObject({ off: 1, empty: 0, busy: 0, hit: 0 });
   });
 
-  it.each([album.key, 'songs'])('comes from the database while %s is marked, and is stored after', async (key) => {
+  it.each([album.key, 'songs'])('comes from the database while %s is marked, and is stored afterwards', async (key) => {
     const lease = jest.fn<CacheServer['lease']>();
     const { answers, memory, counts } = await open((behind) => ({ lease: lease.mockImplementation(behind.lease) }));
     await answers.read(album, loaded());
-    await memory.mark(LIFE, [key], 'batch');
+    await memory.mark(INCARNATION, [key], 'batch');
     lease.mockClear();
     for (const what of [answer, newer]) expect(await answers.read(album, loaded(what))).toEqual(fromDatabase(what));
     expect(counts.busy).toBe(2);
     expect(lease).not.toHaveBeenCalled();
-    await memory.release(LIFE, [key], 'batch');
+    await memory.release(INCARNATION, [key], 'batch');
     expect(await answers.read(album, loaded(newer))).toEqual(fromDatabase(newer));
     expect(await answers.read(album, loaded())).toEqual(fromCache(newer));
   });
 
-  it('of another variant does not count', async () => {
+  it('is ignored when it has another variant', async () => {
     const { answers, memory, incarnation } = await open();
     await answers.read(album, loaded());
     const { meter } = counting();
@@ -117,11 +117,11 @@ describe('an answer', () => {
     expect(await others.read(album, loaded())).toEqual(fromCache(newer));
   });
 
-  it('is not stored when it was marked while it was read', async () => {
+  it('is not stored when its key was marked while it was read', async () => {
     const { answers, memory, counts } = await open();
     const changing = async () => {
-      await memory.mark(LIFE, [album.key], 'batch');
-      await memory.release(LIFE, [album.key], 'batch');
+      await memory.mark(INCARNATION, [album.key], 'batch');
+      await memory.release(INCARNATION, [album.key], 'batch');
       return answer;
     };
     expect(await answers.read(album, changing)).toEqual(fromDatabase(answer));
@@ -129,20 +129,20 @@ describe('an answer', () => {
     expect(await answers.read(album, loaded(newer))).toEqual(fromDatabase(newer));
   });
 
-  it('does not count when its epoch was marked while it was read', async () => {
+  it('is ignored when its epoch was marked while it was read', async () => {
     const { answers, memory } = await open();
     const changing = async () => {
-      await memory.mark(LIFE, ['songs'], 'batch');
-      await memory.release(LIFE, ['songs'], 'batch');
+      await memory.mark(INCARNATION, ['songs'], 'batch');
+      await memory.release(INCARNATION, ['songs'], 'batch');
       return answer;
     };
     await answers.read(album, changing);
     expect(await answers.read(album, loaded(newer))).toEqual(fromDatabase(newer));
   });
 
-  it('that somebody else is about to store is read and not stored', async () => {
+  it('is read and not stored when another process is about to store it', async () => {
     const { answers, memory, counts } = await open();
-    await memory.lease(LIFE, album, { token: 'another process', variant: 'v1' });
+    await memory.lease(INCARNATION, album, { token: 'another process', variant: 'v1' });
     expect(await answers.read(album, loaded())).toEqual(fromDatabase(answer));
     expect(counts).toMatchObject({ busy: 1, refused: 0 });
     await pass(LEASE_MS);
@@ -150,22 +150,22 @@ describe('an answer', () => {
     expect(await answers.read(album, loaded())).toEqual(fromCache(newer));
   });
 
-  it('that there is not is not stored', async () => {
+  it('is not stored when there is nothing to answer with', async () => {
     const { answers, memory, incarnation } = await open();
     expect(await answers.read(album, () => Promise.resolve(undefined))).toEqual(fromDatabase(undefined));
     expect(incarnation.failures).toEqual([]);
-    expect((await memory.read(LIFE, [album.key]))?.[0]).toMatch(/^\?/);
+    expect((await memory.read(INCARNATION, [album.key]))?.[0]).toMatch(/^\?/);
   });
 
-  it('that could not be read fails for who asked, and is asked for again', async () => {
+  it('rejects when it could not be read, and is read again by the next request', async () => {
     const { answers } = await open();
     await expect(answers.read(album, () => Promise.reject(new Error('no database')))).rejects.toThrow('no database');
     expect(await answers.read(album, loaded())).toEqual(fromDatabase(answer));
   });
 
-  it('is read once for all who ask at once, and anew for who asks while it is read', async () => {
+  it('is read once for concurrent requests, and again for a request that comes while it is read', async () => {
     const { answers, incarnation } = await open();
-    incarnation.life = undefined;
+    incarnation.active = undefined;
     const { promise, resolve } = Promise.withResolvers<CachedResponse>();
     const [slow, fresh] = [jest.fn(() => promise), loaded(newer)];
     const [first, ...others] = [answers.read(album, slow), answers.read(album, fresh), answers.read(album, fresh)];
@@ -177,20 +177,20 @@ describe('an answer', () => {
 });
 
 describe('an answer of another incarnation', () => {
-  it('is not found, and makes the process ask', async () => {
+  it('is not found, and makes the process revalidate', async () => {
     const { answers, memory, incarnation } = await open();
     await answers.read(album, loaded());
-    await memory.begin('life-2');
+    await memory.begin('incarnation-2');
     expect(await answers.read(album, loaded(newer))).toEqual(fromDatabase(newer));
     expect(incarnation.revalidations).toBe(1);
-    expect(await memory.read('life-2', [album.key, ...album.epochs])).toEqual([undefined, undefined]);
+    expect(await memory.read('incarnation-2', [album.key, ...album.epochs])).toEqual([undefined, undefined]);
   });
 
-  it('does not count when the cache is another one by the time it comes', async () => {
+  it('is ignored when the incarnation has changed by the time it arrives', async () => {
     const { answers, incarnation } = await open((memory) => ({
       read: async (...args) => {
         const values = await memory.read(...args);
-        if (values?.[0]?.startsWith('=')) incarnation.life = undefined;
+        if (values?.[0]?.startsWith('=')) incarnation.active = undefined;
         return values;
       },
     }));
@@ -198,14 +198,14 @@ describe('an answer of another incarnation', () => {
     expect(await answers.read(album, loaded(newer))).toEqual(fromDatabase(newer));
   });
 
-  it('is not stored when the cache is another one by the time it was read', async () => {
+  it('is not stored when the incarnation has changed by the time it was read', async () => {
     const { answers, memory, incarnation } = await open();
     const slow = () => {
-      incarnation.life = 'life-2';
+      incarnation.active = 'incarnation-2';
       return Promise.resolve(answer);
     };
     expect(await answers.read(album, slow)).toEqual(fromDatabase(answer));
-    expect((await memory.read(LIFE, [album.key]))?.[0]).toMatch(/^\?/);
+    expect((await memory.read(INCARNATION, [album.key]))?.[0]).toMatch(/^\?/);
   });
 });
 
@@ -232,7 +232,7 @@ describe('a server in trouble', () => {
     expect(incarnation.failures).toHaveLength(1);
   });
 
-  it('costs 300 ms in all when it does not take the entry, and the database its own time', async () => {
+  it('costs 300 ms in all when it does not store the entry, not counting the time of the database', async () => {
     const { answers, incarnation } = await open((memory) => ({
       read: (...args) => late(100, memory.read(...args)),
       lease: (...args) => late(100, memory.lease(...args)),
@@ -243,7 +243,7 @@ describe('a server in trouble', () => {
     expect(incarnation.failures).toHaveLength(1);
   });
 
-  it('is used as long as it answers within the budget', async () => {
+  it('is used while it answers within the budget', async () => {
     const { answers, incarnation } = await open((memory) => ({
       read: (...args) => late(99, memory.read(...args)),
       lease: (...args) => late(100, memory.lease(...args)),
@@ -254,7 +254,7 @@ describe('a server in trouble', () => {
     expect(incarnation.failures).toEqual([]);
   });
 
-  it.each(['read', 'lease', 'fill'] as const)('fails no read by refusing its %s', async (call) => {
+  it.each(['read', 'lease', 'fill'] as const)('does not fail a read by refusing its %s', async (call) => {
     const { answers, incarnation } = await open(() => ({ [call]: () => Promise.reject(new Error('OOM')) }));
     expect(await answers.read(album, loaded())).toEqual(fromDatabase(answer));
     expect(incarnation.failures).toEqual([new Error('OOM')]);

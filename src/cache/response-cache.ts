@@ -8,19 +8,20 @@ import {
   isMark,
   validityOf,
 } from './cache.ts';
+import { within } from '../concurrency/deadline.ts';
 import { createSingleFlight } from '../concurrency/single-flight.ts';
 import type { Incarnation } from './incarnation.ts';
 import type { CacheMeter } from './meter.ts';
 
 export interface CacheResult<Loaded extends CachedResponse | undefined = CachedResponse | undefined> {
-  /** As it was cached, or as it was loaded. */
+  /** The cached response, or the loaded one. */
   readonly answer: CachedResponse | Loaded;
   readonly source: 'cache' | 'database';
 }
 
-/** Answers to reads, from the cache where that is as good as reading the database now. */
+/** Answers reads from the cache where its entry equals what the database would answer now. */
 export interface ResponseCache {
-  /** `load` reads the database; it must give the same to whoever asks, and undefined where there is nothing to answer with. */
+  /** `load` reads the database. Its result must not depend on the client; undefined where there is nothing to answer with. */
   read<Loaded extends CachedResponse | undefined>(
     wanted: CacheEntry,
     load: () => Promise<Loaded>,
@@ -30,20 +31,20 @@ export interface ResponseCache {
 export interface ResponseCacheOptions {
   readonly server: CacheServer;
   readonly incarnation: Pick<Incarnation, 'activeIncarnation' | 'revalidate' | 'failed'>;
-  /** Whatever else answers depend on: entries of another variant do not count. Without line breaks. */
+  /** Everything else that answers depend on: entries of another variant are invalid. Without line breaks. */
   readonly variant: string;
   readonly now: () => number;
   readonly meter: CacheMeter;
 }
 
-/** A read waits so long for the cache, in all. */
+/** The time that one read may wait for the cache, over all calls. */
 const BUDGET_MS = 300;
 
-/** Waits for what it is given, in all not longer than the budget; rejects when that is spent. */
+/** Waits for a call, for all calls together not longer than the budget. Rejects when that is spent. */
 type Spend = <T>(call: Promise<T>) => Promise<T>;
 
 interface Lease {
-  readonly life: string;
+  readonly incarnation: string;
   readonly token: string;
   readonly validity: string;
 }
@@ -57,36 +58,36 @@ export function createResponseCache({ server, incarnation, variant, now, meter }
     load: () => Promise<Loaded>,
   ): Promise<CacheResult<Loaded>> {
     const spend = budgetOf(BUDGET_MS, now);
-    const life = incarnation.activeIncarnation();
-    const looked = life === undefined ? undefined : await lookUp(life, wanted, spend);
-    if (looked && 'answer' in looked) {
+    const active = incarnation.activeIncarnation();
+    const found = active === undefined ? undefined : await lookUp(active, wanted, spend);
+    if (found && 'answer' in found) {
       meter.hit();
-      return { answer: looked.answer, source: 'cache' };
+      return { answer: found.answer, source: 'cache' };
     }
-    meter.miss(life === undefined ? 'off' : looked ? 'empty' : 'busy');
+    meter.miss(active === undefined ? 'off' : found ? 'empty' : 'busy');
     const answer = await load();
-    if (looked && answer && !answer.beginning) await fill(wanted.key, looked, answer, spend);
+    if (found && answer && !answer.beginning) await fill(wanted.key, found, answer, spend);
     return { answer, source: 'database' };
   }
 
-  /** The answer, or a lease to put it there. */
+  /** The cached answer, or a lease to store it. */
   async function lookUp(
-    life: string,
+    active: string,
     wanted: CacheEntry,
     spend: Spend,
   ): Promise<{ answer: CachedResponse } | Lease | undefined> {
     try {
-      const values = await spend(server.read(life, [wanted.key, ...wanted.epochs]));
+      const values = await spend(server.read(active, [wanted.key, ...wanted.epochs]));
       if (!values) void incarnation.revalidate();
-      if (!values || incarnation.activeIncarnation() !== life) return undefined;
+      if (!values || incarnation.activeIncarnation() !== active) return undefined;
       const [value, ...epochs] = values;
       const expected = validityOf(variant, epochs);
       const answer = expected === undefined ? undefined : decodeEntry(value, expected);
       if (answer) return { answer };
       if ([value, ...epochs].some(isMark)) return undefined;
       const mine = token();
-      const validity = await spend(server.lease(life, wanted, { token: mine, variant }));
-      return validity === undefined ? undefined : { life, token: mine, validity };
+      const validity = await spend(server.lease(active, wanted, { token: mine, variant }));
+      return validity === undefined ? undefined : { incarnation: active, token: mine, validity };
     } catch (error) {
       incarnation.failed(error);
       return undefined;
@@ -94,11 +95,11 @@ export function createResponseCache({ server, incarnation, variant, now, meter }
   }
 
   async function fill(key: string, lease: Lease, answer: CachedResponse, spend: Spend): Promise<void> {
-    // The build that was read may be another one by now than the one whose entries these are.
-    if (incarnation.activeIncarnation() !== lease.life) return;
+    // Meanwhile the process may have switched to another generation, whose rows the answer was made of.
+    if (incarnation.activeIncarnation() !== lease.incarnation) return;
     try {
       const entry = encodeEntry(lease.validity, answer);
-      if (!(await spend(server.fill(lease.life, key, lease.token, entry)))) meter.refused();
+      if (!(await spend(server.fill(lease.incarnation, key, lease.token, entry)))) meter.refused();
     } catch (error) {
       incarnation.failed(error);
     }
@@ -111,14 +112,9 @@ function budgetOf(ms: number, now: () => number): Spend {
   let left = ms;
   return async (call) => {
     const began = now();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer in ${ms} ms`)), Math.max(0, left));
-    });
     try {
-      return await Promise.race([call, late]);
+      return await within(Math.max(0, left), () => new Error(`no answer in ${ms} ms`), call);
     } finally {
-      clearTimeout(timer);
       left -= now() - began;
     }
   };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type Administration, createAdministration, type ListedAccount } from '../accounts/administration.ts';
-import { role } from '../accounts/accounts.ts';
+import { accountRole } from '../accounts/accounts.ts';
 import { openRows } from '../postgres/rows.ts';
 import { type Output, shown } from './print.ts';
 import { withResources } from './with-resources.ts';
@@ -27,7 +27,7 @@ export const accountsList = (): Promise<number> =>
 const lineOf = ({ username, role, createdAt, sessions, locked }: ListedAccount): string =>
   `${shown(username)}  ${role}  since ${createdAt}  ${sessions} sessions${locked ? '  locked' : ''}`;
 
-const grantable = z.enum(role.exclude(['user']).options, { error: 'The role must be admin or analytics.' });
+const grantable = z.enum(accountRole.exclude(['user']).options, { error: 'The role must be admin or analytics.' });
 
 export async function accountsGrant(username: string, wanted: string): Promise<number> {
   const found = grantable.safeParse(wanted);

@@ -7,23 +7,23 @@ afterEach(() => void jest.restoreAllMocks());
 
 const committed = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
-// `node src/cli/config-docs.ts` mends both.
+// `npm run providers` writes both.
 test.each([
   ['docs/reference/configuration.md', configurationPage],
   ['.env.example', envExample],
-])('%s says what src/config.ts does', (path, made) => {
+])('%s is made of the settings in src/config.ts and src/providers', (path, made) => {
   expect(made()).toBe(committed(path));
 });
 
-test('a bar in a description does not break the table', () => {
+test('escapes a bar in a description', () => {
   expect(configurationPage([{ name: 'A', fallback: undefined, about: 'one | two' }])).toContain('one \\| two');
 });
 
-test('a setting without a default is shown empty and commented out', () => {
+test('shows a setting without a default empty and commented out', () => {
   expect(envExample([{ name: 'A', fallback: undefined, about: 'what it is' }])).toContain('# what it is\n#A=\n');
 });
 
-/** The cells of the committed page's table whose head begins so, without its head. */
+/** Gives the cells of the table whose first heading begins with the text, without the head. */
 function cellsUnder(head: string): string[][] {
   const lines = committed('docs/reference/configuration.md').split('\n');
   const begin = lines.findIndex((line) => line.startsWith(`| ${head} `)) + 2;
@@ -31,11 +31,11 @@ function cellsUnder(head: string): string[][] {
   return rows.map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim())); // prettier-ignore
 }
 
-/** What is written for a time that lies between these. */
+/** Gives the page's text for a time between these. */
 const spanOf = (times: readonly number[], unit: string) =>
   `${[...new Set(times.map((time) => String(Math.round(time * 10) / 10)))].join(' to ')} ${unit}`;
 
-test('the page has the times at which attempts really come, jitter included', () => {
+test('has the times of attempts that the backoff gives, jitter included', () => {
   const random = jest.spyOn(Math, 'random');
   const secondsOf = (strategy: (typeof STRATEGIES)[number], failed: number, part: number) => {
     random.mockReturnValue(part);
@@ -52,7 +52,7 @@ test('the page has the times at which attempts really come, jitter included', ()
   );
 });
 
-test('the page has the times at which mails really come again whose recipient was refused, jitter included', () => {
+test('has the times of retries of a refused recipient, jitter included', () => {
   const rows = cellsUnder('refusal');
   const minutes = (refusals: number) => {
     const { leastMs, mostMs } = refusalBounds(refusals);

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { type DescribedSetting as Setting, describeSettings } from '../config.ts';
 import { backoffBounds, refusalBounds, STRATEGIES, type Strategy } from '../jobs/backoff.ts';
 
-const MADE_BY = 'Made by `node src/cli/config-docs.ts` from `src/config.ts`: change it there.';
+const MADE_BY = 'Made by `npm run providers` from `src/config.ts` and the files of `src/providers`: change it there.';
 
 const TLS_MODES = [
   ['`PGSSLMODE`', 'encrypted', 'the server must prove'],
@@ -13,7 +13,33 @@ const TLS_MODES = [
   ['`verify-full`', 'yes', 'the same, and that the certificate is for `PGHOST`'],
 ] as const;
 
-/** `docs/reference/configuration.md`. */
+const LIMITS = [
+  ['what', 'limit'],
+  ['size of an answer that is read before its status is sent', '256 kB'],
+  ['longer answers at the same time, of one address and of a process; others wait', '8, 256; 10 s, then 503'],
+  ['bodies above `BODY_BYTES` at the same time, of one account and of a process; others wait', '4, 32; 10 s, then 503'],
+  ['covers sent at the same time, from one address and to a process; others wait', '5, 64; 10 s, then 503'],
+  [
+    'files read at the same time, by one address and of a process: covers, and other files; others wait',
+    '16, 400; 10 s, then 503',
+  ],
+  [
+    'requests at the same time that ask which files are available, of one account and of a process',
+    '2, 10; 10 s, then 503',
+  ],
+  ['jobs followed at the same time, by one account and in a process', '50, 1,000; then 503'],
+  ['share of a /48 of IPv6 in everything that an address may have', 'ten times as much, but at most half of all'],
+  ['time in which a client reads nothing of an answer', '20 s, then it is cut'],
+  ['time in which a client goes on sending after it was answered', '2 s, then it is cut'],
+  [
+    'requests that a client sends before it has read an answer',
+    '11, handled one after the other; a client that sends more is cut',
+  ],
+  ['connections to Postgres that read lists', '4 for their first rows, 2 for the rest, of the 10'],
+  ['of these for one address; it waits for one, and addresses take turns', '3 and 1; 10 s, then 503'],
+] as const;
+
+/** The text of `docs/reference/configuration.md`. */
 export function configurationPage(settings: readonly Setting[] = describeSettings()): string {
   const row = ({ name, fallback, about }: Setting) =>
     [`\`${name}\``, fallback === undefined ? '' : code(fallback), cell(about)] as const;
@@ -22,7 +48,7 @@ export function configurationPage(settings: readonly Setting[] = describeSetting
 <!-- ${MADE_BY} -->
 
 Every setting is an environment variable. A file \`.env\` in the working directory is read too; the environment wins.
-An empty value counts as not given. A wrong or missing value is one clear line, and the process ends with code 1.
+An empty value counts as not given. A wrong or missing value is reported in one line, and the process ends with code 1.
 
 ${table([['name', 'default', 'meaning'], ...settings.map(row)])}
 
@@ -45,65 +71,51 @@ The default is \`disable\`, where libpq has \`prefer\`.
 ## When something is tried again
 
 An attempt at a job that fails is followed by another one after a pause, until \`JOB_ATTEMPTS\` have failed. A request can say for its job how
-many \`attempts\` there may be, and by which \`backoff\` they follow: \`exponential\` (the default: any part of a time that doubles, so that those that
-failed together do not come back together; half of it on average), \`fixed\` (always \`JOB_BACKOFF_SECONDS\`) or \`none\`. Without other settings:
+many \`attempts\` it may have, and by which \`backoff\` they follow: \`exponential\` (the default: any part of a time that doubles, so that those that
+failed together are not retried together; half of it on average), \`fixed\` (always \`JOB_BACKOFF_SECONDS\`) or \`none\`. Without other settings:
 
 ${table(attemptTimes(settings))}
 
-A mail whose recipient the mail server refuses for now (greylisting, a full mailbox: 4xx in answer to \`RCPT TO\` or \`DATA\`) is tried again for
-\`MAIL_RETRY_HOURS\` from the first refusal on, each pause up to a fifth longer than its least, and a last time when they are over, or up to two minutes later. That is no attempt, holds no
-place of a worker, and survives its restart. Of a batch the other mails go out meanwhile. A job whose mail is put off has not ended: for so long it is one
+A mail whose recipient the mail server defers (greylisting, a full mailbox: 4xx in answer to \`RCPT TO\` or \`DATA\`) is retried for
+\`MAIL_RETRY_HOURS\` from the first refusal on. Each pause is up to a fifth longer than its least. The last retry comes at the end of these hours, or up to two minutes later. A retry is no attempt, holds no
+place of a worker, and survives a restart. The other mails of a batch are sent meanwhile. A job whose mail is deferred has not ended: until then it is one
 of its account's \`JOBS_UNFINISHED\`.
 
 ${table(refusalTimes())}
 
-While a breaker is open nothing is begun that needs its provider: that is no attempt either.
+While a breaker is open no job starts that needs its provider. That is no attempt either.
 
 ## What is not configured
 
-| what                                                                                      | limit                                             |
-| ----------------------------------------------------------------------------------------- | ------------------------------------------------- |
-| an answer that is read before its status is sent                                          | 256 kB                                            |
-| longer answers at once, of one address and of a process; a place is waited for            | 8, 256; 10 s, then 503                            |
-| bodies above \`BODY_BYTES\` at once, of one account and of a process; a place is waited for | 4, 32; 10 s, then 503                             |
-| covers sent at once, from one address and to a process; a place is waited for             | 5, 64; 10 s, then 503                             |
-| files read at once, by one address and of a process: covers, and others; a place as above | 16, 400; 10 s, then 503                           |
-| requests at once that ask which files can be had, of one account and of a process         | 2, 10; 10 s, then 503                             |
-| jobs followed at once, by one account and in a process                                    | 50, 1,000; then 503                               |
-| what a /48 of IPv6 has of all that an address has                                         | ten times as much, but at most half of all        |
-| a client that takes nothing of an answer                                                  | is cut after 20 s                                 |
-| a client that goes on sending after it was answered                                       | is cut after 2 s                                  |
-| requests that a client sends before it has read an answer                                 | 11, handled one after the other; more are cut     |
-| connections to Postgres that read lists                                                   | 4 for their first rows, 2 for the rest, of the 10 |
-| of these for one address; one is waited for, addresses in turn                            | 3 and 1; 10 s, then 503                           |
+${table(LIMITS)}
 
-## What one setting asks of others
+## Settings that require others
 
 - Without \`KAFKA_BROKERS\` the log is embedded: it lives in Postgres, and one process at a time writes it.
-- With \`KAFKA_BROKERS\` the following must be set as well: \`PGHOST\`, \`REDIS_URL\` or \`REDIS_SERVER\`,
+- \`KAFKA_BROKERS\` also requires \`PGHOST\`, \`REDIS_URL\` or \`REDIS_SERVER\`,
   \`IDEMPOTENCY_HASH_KEY\`, \`ACCESS_TOKEN_KEY\`, \`REFRESH_TOKEN_KEY\` and \`LINK_KEY\`. All processes must have the same keys.
-- A key is changed without logging anybody out: the old one becomes \`…_PREVIOUS\` for as long as its tokens live.
-- With several API processes \`FILES_PROVIDER=disk\` needs a \`DATA_DIR/files\` that they share.
-- \`KAFKA_FLUSH\` counts the brokers that \`KAFKA_BROKERS\` names, not those of the cluster. It matters only when the topics
-  are made.
+- To change a key without logging out any user, set the old one as \`…_PREVIOUS\` until its tokens have expired.
+- With several API processes \`FILES_PROVIDER=disk\` needs a shared \`DATA_DIR/files\`.
+- \`KAFKA_FLUSH\` counts the brokers that \`KAFKA_BROKERS\` names, not those of the cluster. It only matters when the topics
+  are created.
 - \`HEALTH_PORT\` does nothing in a process with the role \`api\`, which answers probes on \`PORT\`.
 - No transaction pooler may stand between OpenMusic and Postgres: it relies on sessions (locks, prepared statements).
 `;
 }
 
-/** `.env.example`: every setting, commented out, with what it is without it. */
+/** The text of `.env.example`: every setting, commented out, with its default. */
 export function envExample(settings: readonly Setting[] = describeSettings()): string {
   const entry = ({ name, fallback = '', about, file }: Setting) =>
     `# ${about}\n#${name}=${fallback}\n${file ? `#${file}=\n` : ''}`;
   return [
     `# ${MADE_BY}`,
-    '# Copy it to .env and take the # away from what you want to change. None of it is needed for `npm start`.',
+    '# Copy it to .env and remove the # of the settings that you change. `npm start` needs none of them.',
     '',
     ...settings.map(entry),
   ].join('\n');
 }
 
-/** Each attempt with the time since the first one failed, not counting how long attempts take. */
+/** Gives a row for each attempt: the time since the first one failed, without the time that attempts take. */
 function attemptTimes(settings: readonly Setting[]): string[][] {
   const numberOf = (name: string) => Number(settings.find((setting) => setting.name === name)?.fallback);
   const [firstMs, mostMs] = [numberOf('JOB_BACKOFF_SECONDS') * 1_000, numberOf('JOB_BACKOFF_MOST_SECONDS') * 1_000];
@@ -131,7 +143,7 @@ const upTo = (count: number) => Array.from({ length: count }, (_, index) => inde
 
 type Bounds = ReturnType<typeof refusalBounds>;
 
-/** Of the first so many pauses together. */
+/** The sum of the first pauses. */
 function sumOf(count: number, boundsOf: (nth: number) => Bounds, unitMs: number): string {
   const all = upTo(count).map(boundsOf);
   const sum = (end: keyof Bounds) => all.reduce((total, bounds) => total + bounds[end], 0);
@@ -146,7 +158,7 @@ function rangeOf({ leastMs, mostMs }: Bounds, unitMs: number): string {
 const code = (text: string): string => (text === '' ? 'empty' : `\`${text}\``);
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 
-/** Aligned as Prettier does, so that the page passes it. */
+/** Makes a table with Prettier's alignment, because the page is checked by Prettier. */
 function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(3, ...rows.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]) =>

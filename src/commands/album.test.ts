@@ -18,27 +18,22 @@ const commands = {
 describe('an album', () => {
   it.each<[string, readonly AlbumEvent[], keyof typeof commands, AlbumEvent | string]>([
     ['is created with its details', [], 'create', created],
-    ['that is there cannot be created again', [created], 'create', 'A new album got the id of another one.'],
-    [
-      'that was deleted cannot be created again',
-      [created, deleted],
-      'create',
-      'A new album got the id of another one.',
-    ],
+    ['cannot be created twice', [created], 'create', 'The id of the new album is taken.'],
+    ['cannot be created again after it was deleted', [created, deleted], 'create', 'The id of the new album is taken.'],
     ['is changed to the new details', [created], 'change', changed],
-    ['that was changed is changed again, to the same details too', [created, changed], 'change', changed],
-    ['that never was cannot be changed', [], 'change', 'ALBUM_NOT_FOUND'],
-    ['that was deleted cannot be changed', [created, deleted], 'change', 'ALBUM_NOT_FOUND'],
+    ['can be changed again, also to the same details', [created, changed], 'change', changed],
+    ['cannot be changed when it does not exist', [], 'change', 'ALBUM_NOT_FOUND'],
+    ['cannot be changed after it was deleted', [created, deleted], 'change', 'ALBUM_NOT_FOUND'],
     ['is deleted', [created], 'delete', deleted],
-    ['that was changed is deleted, by its last name and year', [created, changed], 'delete', { ...deleted, ...other }],
-    ['that never was cannot be deleted', [], 'delete', 'ALBUM_NOT_FOUND'],
+    ['is deleted with its last name and year', [created, changed], 'delete', { ...deleted, ...other }],
+    ['cannot be deleted when it does not exist', [], 'delete', 'ALBUM_NOT_FOUND'],
     ['stays deleted after any later event', [created, deleted, changed], 'delete', 'ALBUM_NOT_FOUND'],
-    ['that was deleted cannot be deleted again', [created, changed, deleted], 'delete', 'ALBUM_NOT_FOUND'],
+    ['cannot be deleted twice', [created, changed, deleted], 'delete', 'ALBUM_NOT_FOUND'],
   ])('%s', (_, events, command, outcome) => {
     expect(given(album, ...events).when(commands[command])).toEqual(outcome);
   });
 
-  it('is not touched by what happens to anything else', () => {
+  it('ignores events of other categories', () => {
     const { state } = given(album, created, {
       type: 'SongDeleted',
       songId: 'song-1',

@@ -1,6 +1,5 @@
 import { notFound } from '../errors.ts';
 import type { AlbumCover, AlbumDetails, AlbumEvent } from '../events/catalog.ts';
-import type { AnyEvent } from '../events/events.ts';
 import type { Decider } from './decider.ts';
 
 interface Present {
@@ -16,16 +15,23 @@ export type AlbumCommand =
   | { readonly type: 'ChangeCover'; readonly cover: AlbumCover }
   | { readonly type: 'DeleteAlbum' };
 
-function evolve(state: State, event: AnyEvent): State {
+export interface AlbumTypes {
+  readonly category: 'album';
+  readonly state: State;
+  readonly command: AlbumCommand;
+  readonly context: undefined;
+}
+
+function evolve(state: State, event: AlbumEvent): State {
   switch (event.type) {
     case 'AlbumCreated':
       return present(event);
     case 'AlbumChanged':
       return state.status === 'present' ? present(event) : state;
+    case 'AlbumCoverChanged':
+      return state;
     case 'AlbumDeleted':
       return { status: 'deleted' };
-    default:
-      return state;
   }
 }
 
@@ -33,7 +39,7 @@ const present = ({ name, year }: AlbumDetails): Present => ({ status: 'present',
 
 function decide(albumId: string, command: AlbumCommand, state: State): AlbumEvent {
   if (command.type === 'CreateAlbum') {
-    if (state.status !== 'none') throw new Error('A new album got the id of another one.');
+    if (state.status !== 'none') throw new Error('The id of the new album is taken.');
     return { type: 'AlbumCreated', albumId, ...command.details };
   }
   if (state.status !== 'present') throw albumNotFound();
@@ -49,4 +55,4 @@ function decide(albumId: string, command: AlbumCommand, state: State): AlbumEven
 
 export const albumNotFound = () => notFound('ALBUM_NOT_FOUND', 'There is no such album.');
 
-export const album: Decider<State, AlbumCommand> = { category: 'album', initial: { status: 'none' }, evolve, decide };
+export const album: Decider<AlbumTypes> = { category: 'album', initial: { status: 'none' }, evolve, decide };

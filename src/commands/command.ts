@@ -1,15 +1,15 @@
-/** A command on its way to one stream, with all that the record will say about where it came from. */
+/** A command for one stream, with the origin that its record will name. */
 export interface CommandRequest<Command, Context = undefined> {
   readonly stream: string;
   readonly command: Command;
   readonly origin: CommandOrigin;
-  /** The version an `If-Match` insists on; checked inside every decision. */
+  /** The versions that `If-Match` allows; checked inside every decision. */
   readonly expectedVersion?: VersionCondition;
-  /** A version of the stream that the sender knows of: until it can be read, nothing is decided on what was read. */
+  /** A version of the stream that the sender has seen. The decision waits until it can be read. */
   readonly seen?: number;
   /**
    * Reads what the decision needs of other streams; called for every decision, with the stream's version, and never for a
-   * command that was sent before. Missing where Context is undefined.
+   * command that had its effect before. Missing where Context is undefined.
    */
   readonly context?: (version: number) => Promise<Context>;
 }
@@ -17,11 +17,11 @@ export interface CommandRequest<Command, Context = undefined> {
 export interface CommandOrigin {
   /** UUIDv7, or derived from an idempotency key. */
   readonly commandId: string;
-  /** Whether the command id comes from an idempotency key, so that it may have been sent before. */
+  /** Whether the command id comes from an idempotency key, so that the command may have been sent before. */
   readonly repeatable: boolean;
-  /** Keyed hash of the body as it is to be written; empty without an idempotency key. */
+  /** Keyed hash of the body, which is written to the record; empty without an idempotency key. */
   readonly bodyHash: string;
-  /** Further hashes, of older keys, under which the same body is recognised. */
+  /** Hashes of the same body by older keys, by which a repeated command is recognised too. */
   readonly olderBodyHashes: readonly string[];
   /** Account id, `anonymous` or `system`. */
   readonly actor: string;
@@ -29,14 +29,14 @@ export interface CommandOrigin {
   readonly correlationId: string;
 }
 
-/** Of a command whose body nobody has to recognise. */
+/** The origin of a command without an idempotency key of a client, whose body is not compared. */
 export const originWithoutBody = (about: Omit<CommandOrigin, 'bodyHash' | 'olderBodyHashes'>): CommandOrigin => ({
   ...about,
   bodyHash: '',
   olderBodyHashes: [],
 });
 
-/** `any`: the thing must exist. Versions: its version must be one of these. */
+/** `any`: every version of a thing that exists. Versions: its version must be one of these. */
 export type VersionCondition = 'any' | readonly number[];
 
 export const isMet = (condition: VersionCondition | undefined, version: number): boolean =>
@@ -47,6 +47,6 @@ export interface CommandOutcome {
   readonly recordId: string;
   /** The stream's version after the command. */
   readonly version: number;
-  /** The same command had its effect before; this time nothing was appended. */
+  /** True when the same command had its effect before; nothing was appended this time. */
   readonly replayed: boolean;
 }

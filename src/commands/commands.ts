@@ -1,18 +1,18 @@
-import { album, type AlbumCommand } from './album.ts';
-import type { CommandOutcome, CommandRequest } from './command.ts';
-import { createHandler, type HandlerOptions } from './handle.ts';
-import { job, type JobCommand, type JobContext } from './job.ts';
-import { like, type LikeCommand, type LikeContext } from './like.ts';
-import { playlist, type PlaylistCommand, type PlaylistContext } from './playlist.ts';
-import { song, type SongCommand, type SongContext } from './song.ts';
+import { album, type AlbumTypes } from './album.ts';
+import type { CommandOutcome } from './command.ts';
+import { createHandler, type HandlerOptions, type RequestOf } from './handle.ts';
+import { job, type JobTypes } from './job.ts';
+import { like, type LikeTypes } from './like.ts';
+import { playlist, type PlaylistTypes } from './playlist.ts';
+import { song, type SongTypes } from './song.ts';
 
-/** The write side: one entry per category of streams. */
+/** The write side: one handler per category of streams. */
 export interface Commands {
-  album(request: CommandRequest<AlbumCommand>): Promise<CommandOutcome>;
-  song(request: CommandRequest<SongCommand, SongContext>): Promise<CommandOutcome>;
-  playlist(request: CommandRequest<PlaylistCommand, PlaylistContext>): Promise<CommandOutcome>;
-  like(request: CommandRequest<LikeCommand, LikeContext>): Promise<CommandOutcome>;
-  job(request: CommandRequest<JobCommand, JobContext | undefined>): Promise<CommandOutcome>;
+  album(request: RequestOf<AlbumTypes>): Promise<CommandOutcome>;
+  song(request: RequestOf<SongTypes>): Promise<CommandOutcome>;
+  playlist(request: RequestOf<PlaylistTypes>): Promise<CommandOutcome>;
+  like(request: RequestOf<LikeTypes>): Promise<CommandOutcome>;
+  job(request: RequestOf<JobTypes>): Promise<CommandOutcome>;
 }
 
 export const createCommands = (options: HandlerOptions): Commands => ({

@@ -10,8 +10,16 @@ import { createHandler } from './handle.ts';
 import type { Claim, StreamSnapshot } from '../event-store/stream-store.ts';
 import type { Settled } from '../event-store/verdicts.ts';
 
-/** Albums may be renamed as often as the context allows. */
-const renames: Decider<number, string, number | undefined> = {
+interface Renames {
+  readonly category: 'album';
+  readonly state: number;
+  readonly command: string;
+  /** How often an album may be renamed. */
+  readonly context: number | undefined;
+}
+
+/** Counts how often an album was renamed. */
+const renames: Decider<Renames> = {
   category: 'album',
   initial: 0,
   evolve: (count) => count + 1,
@@ -30,7 +38,7 @@ const renamed = (version: number) => ({
 const WON: Settled = { kind: 'won' };
 const LOST: Settled = { kind: 'lost' };
 
-/** A handler whose world the test sets. What is not set: an empty stream, appends that are acknowledged, verdicts won. */
+/** A handler whose world the test sets. By default the stream is empty, appends are acknowledged, and verdicts are won. */
 function open({ verdicts = [] as Settled[], append = () => Promise.resolve(), retries = 3 } = {}) {
   const world = {
     snapshot: nothing,
@@ -72,7 +80,7 @@ const request = (
 const repeatable = { ...request().origin, repeatable: true };
 
 describe('the handler', () => {
-  it('appends one record: the next version, after the head, with all that says where it came from', async () => {
+  it('appends one record with the next version, the id of the head, and its origin', async () => {
     const { handle, world } = open();
     world.snapshot = { ...nothing, events: [renamed(1), renamed(2)] };
     expect(await handle(request())).toEqual({ recordId: 'new-1', version: 3, replayed: false });
@@ -94,7 +102,7 @@ describe('the handler', () => {
     expect(world.appended[0]).toMatchObject({ topic: world.claims[0]!.topic, partition: world.claims[0]!.partition });
   });
 
-  it('remembers what it wrote, and reads nothing for the next command', async () => {
+  it('remembers the state that it wrote, and reads nothing for the next command', async () => {
     const { handle, world } = open();
     await handle(request());
     expect(await handle(request())).toMatchObject({ version: 2 });
@@ -102,7 +110,7 @@ describe('the handler', () => {
     expect(world.appended[1]!.record.headers).toMatchObject({ ce_streamversion: '2', ce_prev: 'new-1' });
   });
 
-  it('reads nothing for a thing that the command itself makes, unless the command may have been sent before', async () => {
+  it('reads nothing for a thing that the command creates, unless the command may have been sent before', async () => {
     const { handle, world } = open();
     await handle(request({ stream: idFromCommand('album', 'c') }));
     expect(world.loads).toEqual([]);
@@ -110,7 +118,7 @@ describe('the handler', () => {
     expect(world.loads).toHaveLength(1);
   });
 
-  it('after a lost race reads what is new, decides again, and claims again by a new id', async () => {
+  it('reads new events after a lost race, decides again, and appends under a new record id', async () => {
     const { handle, world } = open({ verdicts: [WON, LOST, LOST] });
     await handle(request());
     world.snapshot = { ...nothing, events: [renamed(2), renamed(3)] };
@@ -120,7 +128,7 @@ describe('the handler', () => {
     expect(world.appended.map(({ record }) => record.headers.ce_prev)).toEqual(['', 'new-1', 'id-3', 'id-3']);
   });
 
-  it('waits until it can read what the sender has seen', async () => {
+  it('waits until the version that the sender has seen can be read', async () => {
     const { handle, world } = open();
     world.onPause = () =>
       (world.snapshot = { ...nothing, events: [renamed(1), renamed(2)].slice(0, world.pauses.length) });
@@ -129,19 +137,19 @@ describe('the handler', () => {
     expect(world.pauses).toEqual([1, 2]);
   });
 
-  it('says that nobody knows when what the sender has seen cannot be read', async () => {
+  it('answers OUTCOME_UNKNOWN when the version that the sender has seen cannot be read', async () => {
     const { handle, world } = open({ retries: 3 });
     await expect(handle(request({ seen: 1 }))).rejects.toMatchObject({ kind: 'unavailable', code: 'OUTCOME_UNKNOWN' });
     expect(world.appended).toEqual([]);
   });
 
-  it('gives up after so many retries', async () => {
+  it('gives up after the allowed number of retries', async () => {
     const { handle, world } = open({ verdicts: [LOST, LOST, LOST, LOST, WON], retries: 3 });
     await expect(handle(request())).rejects.toMatchObject({ kind: 'conflict', code: 'CONFLICT' });
     expect(world.appended).toHaveLength(4);
   });
 
-  it('finds its own effect when the race was lost to itself', async () => {
+  it('replays its own earlier effect when it lost the race to itself', async () => {
     const { handle, world } = open({ verdicts: [LOST] });
     const result = handle(request({ origin: repeatable }));
     world.snapshot = { ...nothing, repeated: undefined };
@@ -154,7 +162,7 @@ describe('the handler', () => {
     ['h', { replayed: true, recordId: 'id-1', version: 1 }],
     ['g', { replayed: true, recordId: 'id-1', version: 1 }],
   ])(
-    'answers a repeated command by its first effect, its body hashed by any key we have (%s)',
+    'answers a repeated command with its first effect, whichever key hashed its body (%s)',
     async (bodyHash, outcome) => {
       const { handle, world } = open();
       world.snapshot = { ...nothing, events: [renamed(1)], repeated: { version: 1, id: 'id-1', bodyHash } };
@@ -200,7 +208,7 @@ describe('the handler', () => {
     await expect(handle(request())).rejects.toMatchObject({ kind: 'unavailable', code, retryAfter: 1 });
   });
 
-  it('takes the verdict for an answer, whatever becomes of the acknowledgement', async () => {
+  it('answers by the verdict, with or without an acknowledgement', async () => {
     const never = () => new Promise<never>(() => undefined);
     expect(await open({ append: never }).handle(request())).toMatchObject({ version: 1 });
     const unanswered = () => Promise.reject(new AppendError('unknown', 'no answer'));

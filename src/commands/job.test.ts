@@ -90,28 +90,28 @@ const occur = (at: string): JobCommand => ({
 type Case = [string, readonly JobEvent[], JobCommand, JobEvent | string];
 
 describe('a job', () => {
-  it('is asked for', () => {
+  it('is requested', () => {
     expect(given(job).when({ type: 'RequestJob' }, { request })).toEqual(requested);
   });
 
-  it('that is there cannot be asked for again', () => {
-    const again = given(job, requested).when({ type: 'RequestJob' }, { request });
-    expect(again).toBe('A new job got the id of another one.');
+  it('cannot be requested twice', () => {
+    const repeated = given(job, requested).when({ type: 'RequestJob' }, { request });
+    expect(repeated).toBe('The id of the new job is taken.');
   });
 
   it.each<Case>([
-    ['that never was is begun', [], start, 'JOB_NOT_FOUND'],
-    ['that waits is begun', [requested], start, began(1)],
-    ['that was to wait is begun', [scheduled], start, began(1)],
-    ['that failed is begun again', [requested, began(1), failed(1, 1)], start, began(2, 1)],
-    ['whose attempt was none is begun again', [requested, began(1), failed(1, 0)], start, began(2, 0)],
-    ['that runs is taken over, and that counts', [requested, began(1)], start, began(2, 1, true)],
-    ['that was taken over is taken over', [requested, began(1), began(2, 1, true)], start, began(3, 2, true)],
-    ['that is done is begun', [requested, began(1), completed(1)], start, 'JOB_ENDED'],
-    ['that is dead is begun', [requested, began(1), died(1)], start, 'JOB_ENDED'],
-    ['that was cancelled is begun', [requested, cancelled()], start, 'JOB_ENDED'],
-    ['that repeats is begun', [repeats], start, 'JOB_ENDED'],
-    ['that was retried is begun', [requested, began(1), died(1), retried(1)], start, began(2)],
+    ['cannot be started when it does not exist', [], start, 'JOB_NOT_FOUND'],
+    ['is started while it waits', [requested], start, began(1)],
+    ['is started when it was scheduled for later', [scheduled], start, began(1)],
+    ['is started again after a failed attempt', [requested, began(1), failed(1, 1)], start, began(2, 1)],
+    ['is started again after an attempt that does not count', [requested, began(1), failed(1, 0)], start, began(2, 0)],
+    ['is taken over while it runs, and the lost attempt counts', [requested, began(1)], start, began(2, 1, true)],
+    ['is taken over a second time', [requested, began(1), began(2, 1, true)], start, began(3, 2, true)],
+    ['cannot be started after it succeeded', [requested, began(1), completed(1)], start, 'JOB_ENDED'],
+    ['cannot be started when it is dead', [requested, began(1), died(1)], start, 'JOB_ENDED'],
+    ['cannot be started after it was cancelled', [requested, cancelled()], start, 'JOB_ENDED'],
+    ['cannot be started when it repeats', [repeats], start, 'JOB_ENDED'],
+    ['is started after it was retried', [requested, began(1), died(1), retried(1)], start, began(2)],
   ])('%s', (_, events, command, outcome) => expect(given(job, ...events).when(command)).toEqual(outcome));
 });
 
@@ -119,57 +119,57 @@ describe('an attempt', () => {
   const running = [requested, began(1)];
   it.each<Case>([
     ['fails', running, fail(1), failed(1, 1)],
-    ['fails, and that does not count', running, fail(1, false), failed(1, 0)],
+    ['fails without counting', running, fail(1, false), failed(1, 0)],
     ['fails after one that counted', [requested, began(1), failed(1, 1), began(2, 1)], fail(2), failed(2, 2)],
-    ['is the last', running, giveUp(1), died(1)],
-    ['has come so far', running, progress(1), { type: 'JobProgressed', jobId, attempt: 1, ...numbers }],
-    ['is done', running, complete(1), completed(1)],
+    ['is the last before the job is given up', running, giveUp(1), died(1)],
+    ['reports progress', running, progress(1), { type: 'JobProgressed', jobId, attempt: 1, ...numbers }],
+    ['completes', running, complete(1), completed(1)],
     [
-      'is done after it has come so far',
+      'completes after it reported progress',
       [...running, { type: 'JobProgressed', jobId, attempt: 1, ...numbers }],
       complete(1),
       completed(1),
     ],
-    ['that was taken over is done', [...running, began(2, 1, true)], complete(1), 'JOB_ENDED'],
-    ['that was taken over fails', [...running, began(2, 1, true)], fail(1), 'JOB_ENDED'],
-    ['that never began is done', [requested], complete(1), 'JOB_ENDED'],
-    ['of a cancelled job is done', [...running, cancelled(1)], complete(1), 'JOB_ENDED'],
-    ['that is done is done again', [...running, completed(1)], complete(1), 'JOB_ENDED'],
-    ['that failed has come so far', [...running, failed(1, 1)], progress(1), 'JOB_ENDED'],
+    ['cannot complete after it was taken over', [...running, began(2, 1, true)], complete(1), 'JOB_ENDED'],
+    ['cannot fail after it was taken over', [...running, began(2, 1, true)], fail(1), 'JOB_ENDED'],
+    ['cannot complete before it started', [requested], complete(1), 'JOB_ENDED'],
+    ['cannot complete after the job was cancelled', [...running, cancelled(1)], complete(1), 'JOB_ENDED'],
+    ['cannot complete twice', [...running, completed(1)], complete(1), 'JOB_ENDED'],
+    ['cannot report progress after it failed', [...running, failed(1, 1)], progress(1), 'JOB_ENDED'],
   ])('%s', (_, events, command, outcome) => expect(given(job, ...events).when(command)).toEqual(outcome));
 });
 
-describe('somebody who may see the job', () => {
+describe('the owner of the job', () => {
   const dead = [requested, began(1), died(1)];
   const done = [requested, began(1), completed(1)];
   it.each<Case>([
     ['cancels it while it waits', [requested], cancel, cancelled()],
     ['cancels it while it runs', [requested, began(1)], cancel, cancelled(1)],
     ['cancels it between attempts', [requested, began(1), failed(1, 1)], cancel, cancelled()],
-    ['ends its repeating', [repeats], cancel, cancelled()],
-    ['cancels it when it is done', done, cancel, 'JOB_ENDED'],
-    ['cancels it when it is dead', dead, cancel, 'JOB_ENDED'],
-    ['cancels it twice', [requested, cancelled()], cancel, 'JOB_ENDED'],
-    ['wants it again when it is dead', dead, retry(), retried(1)],
-    ['wants it again when it was cancelled', [scheduled, cancelled()], retry(), retried(0)],
-    ['wants it again when it is done', done, retry(), 'JOB_NOT_RETRIABLE'],
-    ['wants what failed again when it is done', done, retry(true), retried(1, true)],
-    ['wants it again while it runs', [requested, began(1)], retry(), 'JOB_NOT_RETRIABLE'],
-    ['wants its repeating again', [repeats, cancelled()], retry(), 'JOB_NOT_RETRIABLE'],
-    ['does not want to hear of it any more', dead, drop, dropped],
-    ['does not want to hear of it twice', [...dead, dropped], drop, 'DEAD_LETTER_NOT_FOUND'],
-    ['does not want to hear of one that lives', [requested], drop, 'DEAD_LETTER_NOT_FOUND'],
+    ['cancels it when it repeats', [repeats], cancel, cancelled()],
+    ['cannot cancel it after it succeeded', done, cancel, 'JOB_ENDED'],
+    ['cannot cancel it when it is dead', dead, cancel, 'JOB_ENDED'],
+    ['cannot cancel it twice', [requested, cancelled()], cancel, 'JOB_ENDED'],
+    ['retries it when it is dead', dead, retry(), retried(1)],
+    ['retries it after it was cancelled', [scheduled, cancelled()], retry(), retried(0)],
+    ['cannot retry it after it succeeded', done, retry(), 'JOB_NOT_RETRIABLE'],
+    ['retries the failed items after it succeeded', done, retry(true), retried(1, true)],
+    ['cannot retry it while it runs', [requested, began(1)], retry(), 'JOB_NOT_RETRIABLE'],
+    ['cannot retry a cancelled repeating job', [repeats, cancelled()], retry(), 'JOB_NOT_RETRIABLE'],
+    ['drops the dead letter', dead, drop, dropped],
+    ['cannot drop the dead letter twice', [...dead, dropped], drop, 'DEAD_LETTER_NOT_FOUND'],
+    ['cannot drop a job that is not dead', [requested], drop, 'DEAD_LETTER_NOT_FOUND'],
   ])('%s', (_, events, command, outcome) => expect(given(job, ...events).when(command)).toEqual(outcome));
 
-  it('wants what failed again where nothing did', () => {
+  it('cannot retry failed items when none failed', () => {
     const whole = { ...completed(1), failed: 0 } as JobEvent;
     expect(given(job, requested, began(1), whole).when(retry(true))).toBe('JOB_NOT_RETRIABLE');
   });
 
-  it.each([cancel, retry(), drop])('is its owner, or an admin: $type', (wish) => {
-    const events = wish.type === 'CancelJob' ? [requested] : dead;
-    expect(given(job, ...events).when({ ...wish, actor: 'user-2' } as JobCommand)).toBe('JOB_NOT_FOUND');
-    expect(given(job, ...events).when({ ...wish, actor: 'user-2', isAdmin: true } as JobCommand)).toHaveProperty(
+  it.each([cancel, retry(), drop])('may be an admin instead, but no other user: $type', (command) => {
+    const events = command.type === 'CancelJob' ? [requested] : dead;
+    expect(given(job, ...events).when({ ...command, actor: 'user-2' } as JobCommand)).toBe('JOB_NOT_FOUND');
+    expect(given(job, ...events).when({ ...command, actor: 'user-2', isAdmin: true } as JobCommand)).toHaveProperty(
       'type',
     );
   });
@@ -177,36 +177,36 @@ describe('somebody who may see the job', () => {
 
 describe('a repeating job', () => {
   it.each<Case>([
-    ['has its time', [repeats], occur(first), occurred(second)],
+    ['occurs at its time', [repeats], occur(first), occurred(second)],
     [
-      'has its next time',
+      'occurs at its next time',
       [repeats, occurred(second)],
       occur(second),
       { ...occurred(second), at: second, number: 2 } as JobEvent,
     ],
-    ['has a time that is not its next', [repeats], occur(second), 'JOB_ENDED'],
-    ['has the same time twice', [repeats, occurred(second)], occur(first), 'JOB_ENDED'],
-    ['has a time after it was cancelled', [repeats, cancelled()], occur(first), 'JOB_ENDED'],
-    ['has a time after the last one', [repeats, occurred(null)], occur(first), 'JOB_ENDED'],
+    ['cannot occur at a time that is not its next', [repeats], occur(second), 'JOB_ENDED'],
+    ['cannot occur twice at the same time', [repeats, occurred(second)], occur(first), 'JOB_ENDED'],
+    ['cannot occur after it was cancelled', [repeats, cancelled()], occur(first), 'JOB_ENDED'],
+    ['cannot occur after its last time', [repeats, occurred(null)], occur(first), 'JOB_ENDED'],
     [
-      'has its time after times were passed over, which are no occurrences',
+      'occurs after skipped times, which are not counted as occurrences',
       [repeats, { ...occurred(second), occurrenceId: null, number: 0, passedOver: 3 } as JobEvent],
       occur(second),
       { ...occurred(second), at: second } as JobEvent,
     ],
     [
-      'has the next time of a changed repeat',
+      'occurs at the next time of its changed schedule',
       [repeats, weekly],
       occur(third),
       { ...occurred(second), at: third } as JobEvent,
     ],
-    ['has no time that was due before its repeat changed', [repeats, weekly], occur(first), 'JOB_ENDED'],
-    ['stays cancelled when its repeat is changed after', [repeats, cancelled(), weekly], occur(third), 'JOB_ENDED'],
-    ['is no other job', [requested], occur(first), 'JOB_ENDED'],
+    ['cannot occur at a time of its earlier schedule', [repeats, weekly], occur(first), 'JOB_ENDED'],
+    ['stays cancelled when its schedule is changed later', [repeats, cancelled(), weekly], occur(third), 'JOB_ENDED'],
+    ['occurs only when the job repeats', [requested], occur(first), 'JOB_ENDED'],
   ])('%s', (_, events, command, outcome) => expect(given(job, ...events).when(command)).toEqual(outcome));
 });
 
-it('is not touched by what happens to anything else', () => {
+it('ignores events of other categories', () => {
   expect(given(job, requested, { type: 'AlbumDeleted', albumId: 'album-1', name: 'n', year: 1 }).state).toEqual(
     given(job, requested).state,
   );

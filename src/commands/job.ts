@@ -1,55 +1,55 @@
 import { AppError, notFound } from '../errors.ts';
-import type { AnyEvent } from '../events/events.ts';
 import type { JobEvent, JobFile, JobRequest, Repeat } from '../events/jobs.ts';
 import type { Decider } from './decider.ts';
 
-interface Asked {
+/** What every state of a job that exists has. */
+interface Requested {
   readonly request: JobRequest;
-  /** Of the last attempt that was started. */
+  /** Number of the last attempt that was started; 0 before the first. */
   readonly attempt: number;
 }
 
-/** An occurrence is due at `next`. */
-interface Repeating extends Asked {
+/** The next occurrence is due at `next`, in ISO 8601. */
+interface Repeating extends Requested {
   readonly status: 'repeating';
   readonly next: string;
   /** Occurrences so far. */
   readonly occurred: number;
 }
-interface Waiting extends Asked {
+interface Waiting extends Requested {
   readonly status: 'waiting';
-  /** Attempts that count. */
+  /** Attempts that count against the limit of attempts. */
   readonly counted: number;
 }
-interface Running extends Asked {
+interface Running extends Requested {
   readonly status: 'running';
   readonly counted: number;
 }
-interface Dead extends Asked {
+interface Dead extends Requested {
   readonly status: 'dead';
   readonly dropped: boolean;
 }
-interface Succeeded extends Asked {
+interface Succeeded extends Requested {
   readonly status: 'succeeded';
-  /** Items. */
+  /** Items that failed. */
   readonly failed: number;
 }
-interface Cancelled extends Asked {
+interface Cancelled extends Requested {
   readonly status: 'cancelled';
 }
 type Present = Repeating | Waiting | Running | Dead | Succeeded | Cancelled;
 
 type State = { readonly status: 'none' } | Present;
 
-/** What somebody who may see the job wants of it. */
-type Wish =
+/** Commands of the owner or of an admin. */
+type ClientCommand =
   | { readonly type: 'CancelJob' }
   | { readonly type: 'RetryJob'; readonly failedOnly: boolean }
   | { readonly type: 'ChangeRepeat' }
   | { readonly type: 'DropDeadLetter' };
 
-/** What a worker says of its attempt. */
-type Report =
+/** Commands of the worker that runs the attempt. */
+type WorkerCommand =
   | {
       readonly type: 'FailAttempt';
       readonly code: string;
@@ -68,12 +68,12 @@ type Report =
       readonly result: string;
     };
 
-/** A time of a repeating job has come. `due`: the one that the job waited for; `at`: the last one that has come. */
+/** One or more occurrences of a repeating job are due. `due`: the time that the job waited for; `at`: the last time that has passed. */
 interface Occurrence {
   readonly type: 'Occur';
   readonly due: string;
   readonly at: string;
-  /** Null when all of them are passed over. */
+  /** Id of the job of the occurrence; null when all due times are skipped. */
   readonly occurrenceId: string | null;
   readonly passedOver: number;
   readonly next: string | null;
@@ -83,18 +83,13 @@ export type JobCommand =
   | { readonly type: 'RequestJob' }
   | { readonly type: 'StartAttempt'; readonly worker: string }
   | Occurrence
-  | (Wish & { readonly actor: string; readonly isAdmin: boolean })
-  | (Report & { readonly attempt: number });
+  | (ClientCommand & { readonly actor: string; readonly isAdmin: boolean })
+  | (WorkerCommand & { readonly attempt: number });
 
-function evolve(state: State, event: AnyEvent): State {
-  switch (event.type) {
-    case 'JobRequested':
-      return begin(event.request, 0);
-    case 'JobRetried':
-      return begin(event.request, event.attempt);
-    default:
-      return state.status === 'none' ? state : evolvePresent(state, event);
-  }
+function evolve(state: State, event: JobEvent): State {
+  if (event.type === 'JobRequested') return begin(event.request, 0);
+  if (event.type === 'JobRetried') return begin(event.request, event.attempt);
+  return state.status === 'none' ? state : evolvePresent(state, event);
 }
 
 const begin = (request: JobRequest, attempt: number): State =>
@@ -102,44 +97,53 @@ const begin = (request: JobRequest, attempt: number): State =>
     ? { status: 'repeating', request, attempt, next: request.repeat.first, occurred: 0 }
     : { status: 'waiting', request, attempt, counted: 0 };
 
-function evolvePresent({ request, attempt, ...state }: Present, event: AnyEvent): State {
-  const asked = { request, attempt };
+type LaterEvent = Exclude<JobEvent, { type: 'JobRequested' | 'JobRetried' }>;
+
+function evolvePresent({ request, attempt, ...state }: Present, event: LaterEvent): State {
+  const requested = { request, attempt };
   switch (event.type) {
     case 'JobAttemptStarted':
-      return { ...asked, status: 'running', attempt: event.attempt, counted: event.counted };
+      return { ...requested, status: 'running', attempt: event.attempt, counted: event.counted };
     case 'JobAttemptFailed':
-      return { ...asked, status: 'waiting', counted: event.counted };
+      return { ...requested, status: 'waiting', counted: event.counted };
+    case 'JobProgressed':
+      return { ...requested, ...state };
     case 'JobCompleted':
-      return { ...asked, status: 'succeeded', failed: event.failed };
+      return { ...requested, status: 'succeeded', failed: event.failed };
     case 'JobDied':
-      return { ...asked, status: 'dead', dropped: false };
+      return { ...requested, status: 'dead', dropped: false };
     case 'JobCancelled':
-      return { ...asked, status: 'cancelled' };
+      return { ...requested, status: 'cancelled' };
     case 'JobOccurred':
       return event.next === null
-        ? { ...asked, status: 'succeeded', failed: 0 }
-        : { ...asked, status: 'repeating', next: event.next, occurred: event.number };
+        ? { ...requested, status: 'succeeded', failed: 0 }
+        : { ...requested, status: 'repeating', next: event.next, occurred: event.number };
     case 'JobRepeatChanged':
-      if (state.status !== 'repeating') return { ...asked, ...state };
+      if (state.status !== 'repeating') return { ...requested, ...state };
       return { ...state, attempt, request: { ...request, repeat: event.repeat }, next: event.repeat.first };
     case 'DeadLetterDropped':
-      return { ...asked, status: 'dead', dropped: true };
-    default:
-      return { ...asked, ...state };
+      return { ...requested, status: 'dead', dropped: true };
   }
 }
 
-/** What is found out once it is known that the command was not sent before. */
+/** What is read for the decision; not read again for a command that already had its effect. */
 export interface JobContext {
-  /** Of a job that is being accepted. */
+  /** The request of a job that is being accepted. */
   readonly request?: JobRequest;
-  /** Of one that is to repeat in another way; its count is of occurrences from now on. */
+  /** The new schedule of a repeating job; `count` is the number of occurrences from now on. */
   readonly repeat?: Repeat;
+}
+
+export interface JobTypes {
+  readonly category: 'job';
+  readonly state: State;
+  readonly command: JobCommand;
+  readonly context: JobContext | undefined;
 }
 
 function decide(jobId: string, command: JobCommand, state: State, { request, repeat }: JobContext = {}): JobEvent {
   if (command.type === 'RequestJob') {
-    if (state.status !== 'none') throw new Error('A new job got the id of another one.');
+    if (state.status !== 'none') throw new Error('The id of the new job is taken.');
     if (!request) throw new Error('The request of the job is missing.');
     return { type: 'JobRequested', jobId, request };
   }
@@ -153,35 +157,38 @@ function decide(jobId: string, command: JobCommand, state: State, { request, rep
     case 'RetryJob':
     case 'ChangeRepeat':
     case 'DropDeadLetter':
-      return { jobId, ...wish(command, state, repeat) };
-    default:
-      return { jobId, ...report(command, state) };
+      return { jobId, ...decideForClient(command, state, repeat) };
+    case 'FailAttempt':
+    case 'GiveUp':
+    case 'Progress':
+    case 'Complete':
+      return { jobId, ...decideForWorker(command, state) };
   }
 }
 
-/** What is decided, without the job that it is about. */
+/** The decided event without the job's id. */
 type Decided = JobEvent extends infer Event ? (Event extends JobEvent ? Omit<Event, 'jobId'> : never) : never;
 
 type CommandOf<Type extends JobCommand['type']> = Extract<JobCommand, { type: Type }>;
 
-/** Whoever may start one has leased the job: an attempt that still runs then has lost its worker, and counts. */
+/** The worker that starts an attempt holds the lease of the job, so an attempt that still runs has lost its worker. It counts. */
 function start({ worker }: CommandOf<'StartAttempt'>, state: Present): Decided {
-  if (state.status !== 'waiting' && state.status !== 'running') throw ended();
+  if (state.status !== 'waiting' && state.status !== 'running') throw jobEnded();
   const takesOver = state.status === 'running';
   const counted = state.counted + (takesOver ? 1 : 0);
   return { type: 'JobAttemptStarted', attempt: state.attempt + 1, counted, takesOver, worker };
 }
 
 function occur({ due, at, occurrenceId, passedOver, next }: Occurrence, state: Present): Decided {
-  if (state.status !== 'repeating' || state.next !== due) throw ended();
+  if (state.status !== 'repeating' || state.next !== due) throw jobEnded();
   const number = state.occurred + (occurrenceId === null ? 0 : 1);
   return { type: 'JobOccurred', occurrenceId, number, at, passedOver, next };
 }
 
-/** The time that is due stays, unless it is one of other times. */
+/** The next due time stays the same as long as cron and time zone do. */
 function changeRepeat(state: Present, repeat?: Repeat): Decided {
   if (state.status !== 'repeating')
-    throw new AppError('rejected', 'NOT_REPEATING', 'The job does not repeat, or not any more.');
+    throw new AppError('rejected', 'NOT_REPEATING', 'The job does not repeat, or no longer does.');
   if (!repeat) throw new Error('The repeat of the job is missing.');
   const { repeat: before } = state.request;
   const isSame = before?.cron === repeat.cron && before.timeZone === repeat.timeZone;
@@ -189,7 +196,7 @@ function changeRepeat(state: Present, repeat?: Repeat): Decided {
   return { type: 'JobRepeatChanged', repeat: { ...repeat, count, first: isSame ? state.next : repeat.first } };
 }
 
-function wish(
+function decideForClient(
   command: CommandOf<'CancelJob' | 'RetryJob' | 'ChangeRepeat' | 'DropDeadLetter'>,
   state: Present,
   repeat?: Repeat,
@@ -197,7 +204,7 @@ function wish(
   if (command.actor !== state.request.ownerId && !command.isAdmin) throw jobNotFound();
   switch (command.type) {
     case 'CancelJob':
-      if (isOver(state)) throw ended();
+      if (isOver(state)) throw jobEnded();
       return { type: 'JobCancelled', attempt: state.status === 'running' ? state.attempt : 0 };
     case 'RetryJob':
       if (!canBeRetried(state, command.failedOnly)) throw notRetriable();
@@ -216,8 +223,8 @@ function wish(
   }
 }
 
-function report(command: CommandOf<Report['type']>, state: Present): Decided {
-  if (state.status !== 'running' || state.attempt !== command.attempt) throw ended();
+function decideForWorker(command: CommandOf<WorkerCommand['type']>, state: Present): Decided {
+  if (state.status !== 'running' || state.attempt !== command.attempt) throw jobEnded();
   const { attempt, counted } = state;
   switch (command.type) {
     case 'FailAttempt': {
@@ -246,15 +253,15 @@ const canBeRetried = (state: Present, failedOnly: boolean) =>
     (failedOnly && state.status === 'succeeded' && state.failed > 0));
 
 export const jobNotFound = () => notFound('JOB_NOT_FOUND', 'There is no such job.');
-const ended = () => new AppError('rejected', 'JOB_ENDED', 'The job has ended, or somebody else is at it.');
+const jobEnded = () => new AppError('rejected', 'JOB_ENDED', 'The job has ended, or another worker runs it.');
 const notRetriable = () =>
   new AppError(
     'rejected',
     'JOB_NOT_RETRIABLE',
-    'Only a job that is dead or cancelled can be done again, or the failed items of a batch.',
+    'Only a job that is dead or cancelled, or the failed items of a batch, can be retried.',
   );
 
-export const job: Decider<State, JobCommand, JobContext | undefined> = {
+export const job: Decider<JobTypes> = {
   category: 'job',
   initial: { status: 'none' },
   evolve,

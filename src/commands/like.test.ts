@@ -10,16 +10,16 @@ const unliked: LikeEvent = { type: 'AlbumUnliked', ...names };
 describe('a like', () => {
   it.each<[string, readonly LikeEvent[], 'LikeAlbum' | 'UnlikeAlbum', LikeEvent | string]>([
     ['is given', [], 'LikeAlbum', liked],
-    ['is given once', [liked], 'LikeAlbum', 'ALREADY_LIKED'],
+    ['cannot be given twice', [liked], 'LikeAlbum', 'ALREADY_LIKED'],
     ['is taken back', [liked], 'UnlikeAlbum', unliked],
-    ['is taken back once', [liked, unliked], 'UnlikeAlbum', 'NOT_LIKED'],
-    ['that was never given cannot be taken back', [], 'UnlikeAlbum', 'NOT_LIKED'],
+    ['cannot be taken back twice', [liked, unliked], 'UnlikeAlbum', 'NOT_LIKED'],
+    ['cannot be taken back when it was not given', [], 'UnlikeAlbum', 'NOT_LIKED'],
     ['is given again', [liked, unliked], 'LikeAlbum', liked],
   ])('%s', (_, events, type, outcome) => {
     expect(given(like, ...events).when({ type, ...names }, { albumExists: true })).toEqual(outcome);
   });
 
-  it.each(['LikeAlbum', 'UnlikeAlbum'] as const)('of an album that is not there: %s', (type) => {
+  it.each(['LikeAlbum', 'UnlikeAlbum'] as const)('rejects an album that does not exist: %s', (type) => {
     expect(given(like, liked).when({ type, ...names }, { albumExists: false })).toBe('ALBUM_NOT_FOUND');
   });
 
@@ -27,12 +27,12 @@ describe('a like', () => {
     [['SongLiked'], 'liked'],
     [['SongLiked', 'SongUnliked'], 'not liked'],
     [['SongLiked', 'SongUnliked', 'SongLiked'], 'liked'],
-  ])('of a song is folded: %j', (types, status) => {
+  ])('of a song is folded from its events: %j', (types, status) => {
     const events = types.map((type) => ({ type, songId: 'song-1', accountId: 'user-1' }) as LikeEvent);
     expect(given(like, ...events).state).toEqual({ status });
   });
 
-  it('is not touched by what happens to anything else', () => {
+  it('ignores events of other categories', () => {
     expect(given(like, liked, { type: 'AlbumDeleted', albumId: 'album-1', name: 'n', year: 1 }).state).toEqual(
       given(like, liked).state,
     );

@@ -1,5 +1,4 @@
 import { AppError } from '../errors.ts';
-import type { AnyEvent } from '../events/events.ts';
 import type { LikeEvent } from '../events/likes.ts';
 import { albumNotFound } from './album.ts';
 import type { Decider } from './decider.ts';
@@ -17,7 +16,14 @@ export interface LikeContext {
   readonly albumExists: boolean;
 }
 
-function evolve(state: State, event: AnyEvent): State {
+export interface LikeTypes {
+  readonly category: 'like';
+  readonly state: State;
+  readonly command: LikeCommand;
+  readonly context: LikeContext;
+}
+
+function evolve(_: State, event: LikeEvent): State {
   switch (event.type) {
     case 'AlbumLiked':
     case 'SongLiked':
@@ -25,8 +31,6 @@ function evolve(state: State, event: AnyEvent): State {
     case 'AlbumUnliked':
     case 'SongUnliked':
       return { status: 'not liked' };
-    default:
-      return state;
   }
 }
 
@@ -47,7 +51,7 @@ function decide(
   }
 }
 
-export const like: Decider<State, LikeCommand, LikeContext> = {
+export const like: Decider<LikeTypes> = {
   category: 'like',
   initial: { status: 'not liked' },
   evolve,

@@ -44,7 +44,7 @@ const restored: PlaylistEvent = {
 const details = { ...renamed, description: 'd', visibility: 'public', linkId: 'link-1' };
 
 const here: PlaylistContext = { song, accountExists: true };
-const nowhere: PlaylistContext = { accountExists: false };
+const missing: PlaylistContext = { accountExists: false };
 
 const commands = {
   create: (actor: string) => ({ type: 'CreatePlaylist', name: 'Morning', actor }),
@@ -71,48 +71,48 @@ const when = (events: readonly PlaylistEvent[], name: Name, actor = 'owner', con
 describe('a playlist', () => {
   it.each<[string, readonly PlaylistEvent[], Name, Outcome]>([
     ['is created by its owner', [], 'create', created],
-    ['that is there is not created again', [created], 'create', 'A new playlist got the id of another one.'],
+    ['cannot be created twice', [created], 'create', 'The id of the new playlist is taken.'],
     ['is renamed', [created], 'rename', renamed],
     ['keeps its other details when it is renamed', [created, details], 'rename', details],
     ['keeps a restored description', [created, restored], 'rename', { ...renamed, description: 'again' }],
-    ['is deleted by its last name', [created, renamed], 'delete', { ...deleted, name: 'Evening' }],
-    ['that came back takes a song', [created, deleted, undeleted], 'add', added],
+    ['is deleted with its last name', [created, renamed], 'delete', { ...deleted, name: 'Evening' }],
+    ['takes a song after it was undeleted', [created, deleted, undeleted], 'add', added],
     [
-      'that came back has what happened meanwhile',
+      'has the changes made while it was deleted',
       [created, deleted, renamed, undeleted],
       'delete',
       { ...deleted, name: 'Evening' },
     ],
-    ['that came back has its entries', [created, added, deleted, undeleted], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
-    ['that was restored has what it lists', [created, added, removed, restored], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
-    ['that was restored has no more than it lists', [created, added, again, restored], 'remove', removed],
+    ['has its entries after it was undeleted', [created, added, deleted, undeleted], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
+    ['has the restored entries', [created, added, removed, restored], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
+    ['has only the restored entries', [created, added, again, restored], 'remove', removed],
     ['is deleted', [created, added, shared], 'delete', deleted],
     ['takes a song', [created], 'add', added],
-    ['takes a song once', [created, added], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
-    ['takes a song that was taken out', [created, added, removed], 'add', added],
+    ['rejects a song that is already in it', [created, added], 'add', 'SONG_ALREADY_IN_PLAYLIST'],
+    ['takes a song again after it was removed', [created, added, removed], 'add', added],
     ['takes a song at the end', [created, other], 'add', addition('entry-1', 'a1')],
-    ['takes a song twice where that is allowed', [created, added], 'repeat', again],
-    ['lets go of a song', [created, added], 'remove', removed],
+    ['takes a song twice where duplicates are allowed', [created, added], 'repeat', again],
+    ['removes a song', [created, added], 'remove', removed],
     [
-      'lets go of a song wherever it is',
+      'removes all entries of a song',
       [created, added, again],
       'remove',
       { ...removed, entryIds: ['entry-1', 'entry-2'] },
     ],
-    ['lets go of a song once', [created, added, removed], 'remove', 'SONG_NOT_IN_PLAYLIST'],
-    ['lets go of nothing that it has not', [created], 'remove', 'SONG_NOT_IN_PLAYLIST'],
-    ['is shared', [created], 'share', shared],
-    ['is shared once', [created, shared], 'share', 'ALREADY_COLLABORATOR'],
-    ['is shared again', [created, shared, unshared], 'share', shared],
-    ['is not shared with its owner', [created], 'shareWithOwner', 'ALREADY_COLLABORATOR'],
-    ['is shared no more', [created, shared], 'unshare', unshared],
-    ['is taken from nobody who has it not', [created], 'unshare', 'COLLABORATION_NOT_FOUND'],
+    ['cannot remove a song twice', [created, added, removed], 'remove', 'SONG_NOT_IN_PLAYLIST'],
+    ['cannot remove a song that is not in it', [created], 'remove', 'SONG_NOT_IN_PLAYLIST'],
+    ['takes a collaborator', [created], 'share', shared],
+    ['rejects a collaborator that it already has', [created, shared], 'share', 'ALREADY_COLLABORATOR'],
+    ['takes a collaborator again after it was removed', [created, shared, unshared], 'share', shared],
+    ['rejects its owner as a collaborator', [created], 'shareWithOwner', 'ALREADY_COLLABORATOR'],
+    ['removes a collaborator', [created, shared], 'unshare', unshared],
+    ['cannot remove an account that is not a collaborator', [created], 'unshare', 'COLLABORATION_NOT_FOUND'],
   ])('%s', (_, events, name, outcome) => {
     expect(when(events, name)).toEqual(outcome);
   });
 
   const all = Object.keys(commands).filter((name) => name !== 'create') as Name[];
-  it.each(all)('that never was, or was deleted, is not found: %s', (name) => {
+  it.each(all)('is not found before it exists and after it was deleted: %s', (name) => {
     expect(when([], name)).toBe('PLAYLIST_NOT_FOUND');
     expect(when([created, added, shared, deleted], name)).toBe('PLAYLIST_NOT_FOUND');
   });
@@ -124,7 +124,7 @@ describe('a playlist', () => {
     ['remove', 'FORBIDDEN', removed],
     ['share', 'FORBIDDEN', 'FORBIDDEN'],
     ['unshare', 'FORBIDDEN', 'FORBIDDEN'],
-  ])('obeys its owner, and its collaborators as far as songs go: %s', (name, stranger, collaborator) => {
+  ])('lets its owner change everything, and its collaborators only the songs: %s', (name, stranger, collaborator) => {
     const events = [created, added, shared];
     expect(when(events, name, 'stranger')).toEqual(stranger);
     expect(when(events, name, 'friend')).toEqual(collaborator);
@@ -136,21 +136,21 @@ describe('a playlist', () => {
     ['remove', 'SONG_NOT_FOUND'],
     ['share', 'USER_NOT_FOUND'],
     ['unshare', 'USER_NOT_FOUND'],
-  ])('says what is missing before what is forbidden: %s', (name, outcome) => {
-    expect(when([created], name, 'stranger', nowhere)).toBe(outcome);
+  ])('checks what is missing before what is forbidden: %s', (name, outcome) => {
+    expect(when([created], name, 'stranger', missing)).toBe(outcome);
   });
 
-  it('is taken from a collaborator whose account is gone', () => {
-    expect(when([created, shared], 'unshare', 'owner', nowhere)).toEqual(unshared);
+  it('removes a collaborator whose account was deleted', () => {
+    expect(when([created, shared], 'unshare', 'owner', missing)).toEqual(unshared);
   });
 
-  it('is not touched by what happens to anything else', () => {
+  it('ignores events of other categories', () => {
     const { state } = given(playlist, created, added);
     expect(given(playlist, created, added, { type: 'SongDeleted', songId: 'song-1', ...song }).state).toEqual(state);
   });
 });
 
-it('10,000 songs added one by one have keys in their order, of at most four letters', () => {
+it('gives 10,000 songs added one by one keys in their order, of at most four letters', () => {
   let { state } = given(playlist, created);
   const keys = Array.from({ length: 10_000 }, (_, index) => {
     const command = { ...commands.repeat('owner'), entryId: `entry-${index}` };

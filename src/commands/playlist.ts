@@ -2,7 +2,6 @@ import { generateKeyBetween } from 'fractional-indexing';
 import { AppError, forbidden, notFound } from '../errors.ts';
 import type { SongDetails } from '../events/catalog.ts';
 import { type EntryList, evolveEntries, noEntries } from '../events/entry-list.ts';
-import type { AnyEvent } from '../events/events.ts';
 import type { PlaylistDetails, PlaylistEvent } from '../events/playlists.ts';
 import type { Decider } from './decider.ts';
 import { songNotFound } from './song.ts';
@@ -16,14 +15,14 @@ interface Present {
   readonly collaborators: readonly string[];
 }
 
-/** It can come back as it was. */
+/** Keeps everything, because a deleted playlist can be restored. */
 interface Deleted extends Omit<Present, 'status'> {
   readonly status: 'deleted';
 }
 
 type State = { readonly status: 'none' } | Present | Deleted;
 
-/** `actor` is the account that wants it. */
+/** `actor` is the id of the account that sends the command. */
 export type PlaylistCommand =
   | { readonly type: 'CreatePlaylist'; readonly name: string; readonly actor: string }
   | { readonly type: 'RenamePlaylist'; readonly name: string; readonly actor: string }
@@ -31,7 +30,7 @@ export type PlaylistCommand =
   | {
       readonly type: 'AddSong';
       readonly songId: string;
-      /** Of the place that the song is to take. */
+      /** Id of the new entry. */
       readonly entryId: string;
       readonly duplicates: 'refuse' | 'allow';
       readonly actor: string;
@@ -45,27 +44,27 @@ export type PlaylistCommand =
     }
   | { readonly type: 'RemoveCollaborator'; readonly accountId: string; readonly actor: string };
 
-/** What is read of other things while the command is handled. */
+/** What is read of other streams and tables while the command is handled. */
 export interface PlaylistContext {
   /** The song that the command names; undefined when there is no such song. */
   readonly song?: Pick<SongDetails, 'title' | 'performer' | 'year'>;
-  /** Whether there is the account that the command names. */
+  /** Whether the account that the command names exists. */
   readonly accountExists?: boolean;
 }
 
-function evolve(state: State, event: AnyEvent): State {
-  switch (event.type) {
-    case 'PlaylistCreated': {
-      const details = detailsOf({ ...event, linkId: null });
-      return { status: 'present', ownerId: event.ownerId, details, entries: noEntries, collaborators: [] };
-    }
-    case 'PlaylistDeleted':
-      return state.status === 'none' ? state : { ...state, status: 'deleted' };
-    case 'PlaylistUndeleted':
-      return state.status === 'none' ? state : { ...state, status: 'present' };
-    default:
-      return state.status === 'none' ? state : evolveExisting(state, event);
+export interface PlaylistTypes {
+  readonly category: 'playlist';
+  readonly state: State;
+  readonly command: PlaylistCommand;
+  readonly context: PlaylistContext;
+}
+
+function evolve(state: State, event: PlaylistEvent): State {
+  if (event.type === 'PlaylistCreated') {
+    const details = detailsOf({ ...event, linkId: null });
+    return { status: 'present', ownerId: event.ownerId, details, entries: noEntries, collaborators: [] };
   }
+  return state.status === 'none' ? state : evolveExisting(state, event);
 }
 
 const detailsOf = ({ name, description, visibility, linkId }: PlaylistDetails): PlaylistDetails => ({
@@ -75,11 +74,17 @@ const detailsOf = ({ name, description, visibility, linkId }: PlaylistDetails): 
   linkId,
 });
 
-/** A deleted one as well, because its rows change too. */
-function evolveExisting<Existing extends Present | Deleted>(state: Existing, event: AnyEvent): Existing {
+type LaterEvent = Exclude<PlaylistEvent, { type: 'PlaylistCreated' }>;
+
+/** Deleted playlists change as well, because their rows do. */
+function evolveExisting(state: Present | Deleted, event: LaterEvent): Present | Deleted {
   switch (event.type) {
     case 'PlaylistChanged':
       return { ...state, details: detailsOf(event) };
+    case 'PlaylistDeleted':
+      return { ...state, status: 'deleted' };
+    case 'PlaylistUndeleted':
+      return { ...state, status: 'present' };
     case 'PlaylistRestored': {
       const { name, description } = event;
       const details = { ...state.details, name, description };
@@ -93,25 +98,23 @@ function evolveExisting<Existing extends Present | Deleted>(state: Existing, eve
       return { ...state, collaborators: [...state.collaborators, event.accountId] };
     case 'CollaboratorRemoved':
       return { ...state, collaborators: state.collaborators.filter((account) => account !== event.accountId) };
-    default:
-      return state;
   }
 }
 
-/** What is missing is said before what is forbidden, and that before what is impossible. */
+/** Checks in this order: what is missing (404), what is forbidden (403), what is impossible (400). */
 function decide(playlistId: string, command: PlaylistCommand, state: State, context: PlaylistContext): PlaylistEvent {
   if (command.type === 'CreatePlaylist') {
-    if (state.status !== 'none') throw new Error('A new playlist got the id of another one.');
+    if (state.status !== 'none') throw new Error('The id of the new playlist is taken.');
     const details = { name: command.name, description: null, visibility: 'private' };
     return { type: 'PlaylistCreated', playlistId, ownerId: command.actor, ...details };
   }
   if (state.status !== 'present') throw playlistNotFound();
   switch (command.type) {
     case 'RenamePlaylist':
-      mustOwn(state, command.actor);
+      requireOwner(state, command.actor);
       return { type: 'PlaylistChanged', playlistId, ...state.details, name: command.name };
     case 'DeletePlaylist':
-      mustOwn(state, command.actor);
+      requireOwner(state, command.actor);
       return { type: 'PlaylistDeleted', playlistId, name: state.details.name };
     case 'AddSong':
       return { playlistId, ...addSong(command, state, context) };
@@ -132,10 +135,10 @@ function addSong(
   context: PlaylistContext,
 ) {
   const { title } = songOf(context);
-  mustShare(state, actor);
+  requireAccess(state, actor);
   const { present } = state.entries;
   if (duplicates === 'refuse' && present.some((entry) => entry.songId === songId)) {
-    throw new AppError('rejected', 'SONG_ALREADY_IN_PLAYLIST', 'The song is in this playlist already.');
+    throw new AppError('rejected', 'SONG_ALREADY_IN_PLAYLIST', 'The song is already in this playlist.');
   }
   const orderKey = generateKeyBetween(present.at(-1)?.orderKey, null);
   return { type: 'SongsAddedToPlaylist', entries: [{ entryId, songId, title, orderKey }], rekeyed: [] } as const;
@@ -143,7 +146,7 @@ function addSong(
 
 function removeSong({ songId, actor }: CommandOf<'RemoveSong'>, state: Present, context: PlaylistContext) {
   const { title, performer, year } = songOf(context);
-  mustShare(state, actor);
+  requireAccess(state, actor);
   const entryIds = state.entries.present.filter((entry) => entry.songId === songId).map(({ entryId }) => entryId);
   if (entryIds.length === 0) throw notFound('SONG_NOT_IN_PLAYLIST', 'The song is not in this playlist.');
   return { type: 'SongRemovedFromPlaylist', songId, entryIds, title, performer, year } as const;
@@ -155,9 +158,9 @@ function addCollaborator(
   { accountExists }: PlaylistContext,
 ) {
   if (!accountExists) throw userNotFound();
-  mustOwn(state, actor);
+  requireOwner(state, actor);
   if (accountId === state.ownerId || state.collaborators.includes(accountId)) {
-    throw new AppError('rejected', 'ALREADY_COLLABORATOR', 'This user has access to the playlist already.');
+    throw new AppError('rejected', 'ALREADY_COLLABORATOR', 'This user already has access to the playlist.');
   }
   return { type: 'CollaboratorAdded', collaborationId, accountId } as const;
 }
@@ -169,8 +172,8 @@ function removeCollaborator(
 ) {
   const collaborates = state.collaborators.includes(accountId);
   if (!accountExists && !collaborates) throw userNotFound();
-  mustOwn(state, actor);
-  if (!collaborates) throw notFound('COLLABORATION_NOT_FOUND', 'This user is no collaborator of the playlist.');
+  requireOwner(state, actor);
+  if (!collaborates) throw notFound('COLLABORATION_NOT_FOUND', 'This user is not a collaborator of the playlist.');
   return { type: 'CollaboratorRemoved', accountId } as const;
 }
 
@@ -179,11 +182,11 @@ function songOf({ song }: PlaylistContext) {
   return song;
 }
 
-function mustOwn({ ownerId }: Present, actor: string): void {
+function requireOwner({ ownerId }: Present, actor: string): void {
   if (actor !== ownerId) throw forbidden('Only the owner of the playlist may do this.');
 }
 
-function mustShare({ ownerId, collaborators }: Present, actor: string): void {
+function requireAccess({ ownerId, collaborators }: Present, actor: string): void {
   if (actor !== ownerId && !collaborators.includes(actor)) {
     throw forbidden('Only the owner of the playlist and its collaborators may do this.');
   }
@@ -192,7 +195,7 @@ function mustShare({ ownerId, collaborators }: Present, actor: string): void {
 export const playlistNotFound = () => notFound('PLAYLIST_NOT_FOUND', 'There is no such playlist.');
 const userNotFound = () => notFound('USER_NOT_FOUND', 'There is no such user.');
 
-export const playlist: Decider<State, PlaylistCommand, PlaylistContext> = {
+export const playlist: Decider<PlaylistTypes> = {
   category: 'playlist',
   initial: { status: 'none' },
   evolve,

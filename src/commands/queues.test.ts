@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { createQueues } from './queues.ts';
 
-/** Work that goes on until it is told to end. */
+/** Work that runs until the test ends it. */
 function open() {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const work = { began: false, run: () => ((work.began = true), promise), end: resolve, fail: reject };
@@ -10,7 +10,7 @@ function open() {
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('queues', () => {
-  it('run work of one name one after the other, in the order it came', async () => {
+  it('run work of one name one after the other, in the order of the calls', async () => {
     const inTurn = createQueues();
     const works = [open(), open(), open()];
     const results = works.map((work) => inTurn('a', work.run));
@@ -22,7 +22,7 @@ describe('queues', () => {
     expect(await Promise.all(results)).toEqual(['0', '1', '2']);
   });
 
-  it('run work of different names at once', async () => {
+  it('run work of different names concurrently', async () => {
     const inTurn = createQueues();
     const [a, b] = [open(), open()];
     const results = [inTurn('a', a.run), inTurn('b', b.run)];
@@ -32,7 +32,7 @@ describe('queues', () => {
     expect(await Promise.all(results)).toEqual(['a', 'b']);
   });
 
-  it('go on after work that failed, and tell only its caller', async () => {
+  it('go on after failed work, and reject only its caller', async () => {
     const inTurn = createQueues();
     const [bad, good] = [open(), open()];
     const [failing, going] = [inTurn('a', bad.run), inTurn('a', good.run)];

@@ -1,4 +1,4 @@
-/** Runs work of the same name one after the other, and of different names at once. */
+/** Runs work of the same name one after the other, and work of different names concurrently. */
 export function createQueues(): <T>(name: string, work: () => Promise<T>) => Promise<T> {
   const tails = new Map<string, Promise<unknown>>();
   return (name, work) => {

@@ -15,22 +15,22 @@ const commands = {
   change: { type: 'ChangeSong', details: other },
   delete: { type: 'DeleteSong' },
 } as const satisfies Record<string, SongCommand>;
-const NEW_ID_TAKEN = 'A new song got the id of another one.';
+const NEW_ID_TAKEN = 'The id of the new song is taken.';
 
 describe('a song', () => {
   it.each<[string, readonly SongEvent[], keyof typeof commands, SongEvent | string]>([
     ['is created with all its details', [], 'create', created],
-    ['that is there cannot be created again', [created], 'create', NEW_ID_TAKEN],
-    ['that was deleted cannot be created again', [created, deleted], 'create', NEW_ID_TAKEN],
+    ['cannot be created twice', [created], 'create', NEW_ID_TAKEN],
+    ['cannot be created again after it was deleted', [created, deleted], 'create', NEW_ID_TAKEN],
     ['is changed to the new details, all of them', [created], 'change', changed],
-    ['that was changed is changed again', [created, changed], 'change', changed],
-    ['that never was cannot be changed', [], 'change', 'SONG_NOT_FOUND'],
-    ['that was deleted cannot be changed', [created, deleted], 'change', 'SONG_NOT_FOUND'],
+    ['can be changed again', [created, changed], 'change', changed],
+    ['cannot be changed when it does not exist', [], 'change', 'SONG_NOT_FOUND'],
+    ['cannot be changed after it was deleted', [created, deleted], 'change', 'SONG_NOT_FOUND'],
     ['is deleted', [created], 'delete', deleted],
-    ['that was changed is deleted, by its last title', [created, changed], 'delete', { ...deleted, title: 'Trouble' }],
-    ['that never was cannot be deleted', [], 'delete', 'SONG_NOT_FOUND'],
+    ['is deleted with its last title', [created, changed], 'delete', { ...deleted, title: 'Trouble' }],
+    ['cannot be deleted when it does not exist', [], 'delete', 'SONG_NOT_FOUND'],
     ['stays deleted after any later event', [created, deleted, changed], 'delete', 'SONG_NOT_FOUND'],
-    ['that was deleted cannot be deleted again', [created, deleted], 'delete', 'SONG_NOT_FOUND'],
+    ['cannot be deleted twice', [created, deleted], 'delete', 'SONG_NOT_FOUND'],
   ])('%s', (_, events, command, outcome) => {
     expect(given(song, ...events).when(commands[command], { albumExists: true })).toEqual(outcome);
   });
@@ -40,11 +40,11 @@ describe('a song', () => {
     ['change', [created], 'ALBUM_NOT_FOUND'],
     ['change', [], 'SONG_NOT_FOUND'],
     ['delete', [created], deleted],
-  ])('with an album that is not there: %s', (command, events, outcome) => {
+  ])('checks the album only where the command names one: %s', (command, events, outcome) => {
     expect(given(song, ...events).when(commands[command], { albumExists: false })).toEqual(outcome);
   });
 
-  it('is not touched by what happens to anything else', () => {
+  it('ignores events of other categories', () => {
     const { state } = given(song, created, { type: 'AlbumDeleted', albumId: 'album-1', name: 'n', year: 1 });
     expect(state).toEqual(given(song, created).state);
   });

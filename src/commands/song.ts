@@ -1,6 +1,5 @@
 import { notFound } from '../errors.ts';
 import type { SongDetails, SongEvent } from '../events/catalog.ts';
-import type { AnyEvent } from '../events/events.ts';
 import { albumNotFound } from './album.ts';
 import type { Decider } from './decider.ts';
 
@@ -21,7 +20,14 @@ export interface SongContext {
   readonly albumExists: boolean;
 }
 
-function evolve(state: State, event: AnyEvent): State {
+export interface SongTypes {
+  readonly category: 'song';
+  readonly state: State;
+  readonly command: SongCommand;
+  readonly context: SongContext;
+}
+
+function evolve(state: State, event: SongEvent): State {
   switch (event.type) {
     case 'SongCreated':
       return present(event);
@@ -29,8 +35,6 @@ function evolve(state: State, event: AnyEvent): State {
       return state.status === 'present' ? present(event) : state;
     case 'SongDeleted':
       return { status: 'deleted' };
-    default:
-      return state;
   }
 }
 
@@ -38,7 +42,7 @@ const present = ({ title, performer, year }: SongDetails): Present => ({ status:
 
 function decide(songId: string, command: SongCommand, state: State, context: SongContext): SongEvent {
   if (command.type === 'CreateSong') {
-    if (state.status !== 'none') throw new Error('A new song got the id of another one.');
+    if (state.status !== 'none') throw new Error('The id of the new song is taken.');
     if (!context.albumExists) throw albumNotFound();
     return { type: 'SongCreated', songId, ...command.details };
   }
@@ -56,7 +60,7 @@ function decide(songId: string, command: SongCommand, state: State, context: Son
 
 export const songNotFound = () => notFound('SONG_NOT_FOUND', 'There is no such song.');
 
-export const song: Decider<State, SongCommand, SongContext> = {
+export const song: Decider<SongTypes> = {
   category: 'song',
   initial: { status: 'none' },
   evolve,

@@ -4,19 +4,19 @@ import { reasonOf } from '../errors.ts';
 import { batch, batchWrites } from './batch.ts';
 
 /** Calls that the test answers itself. */
-function open(most?: number) {
+function open(maxSize?: number) {
   const calls: { asked: readonly number[]; answer: PromiseWithResolvers<readonly string[]> }[] = [];
   const ask = batch<number, string>((asked) => {
     const answer = Promise.withResolvers<readonly string[]>();
     calls.push({ asked, answer });
     return answer.promise;
-  }, most);
+  }, maxSize);
   const answer = (index: number) => calls[index]!.answer.resolve(calls[index]!.asked.map((n) => `answer ${n}`));
   return { calls, ask, answer, asked: () => calls.map(({ asked }) => asked) };
 }
 
-describe('what is asked for together', () => {
-  it('is asked for in one call, the same twice as well, and answered in order', async () => {
+describe('batch', () => {
+  it('combines requests of one turn into one call, duplicates too, and answers in order', async () => {
     const { ask, answer, asked } = open();
     const answers = Promise.all([1, 2, 1].map(ask));
     await tick();
@@ -25,7 +25,7 @@ describe('what is asked for together', () => {
     expect(await answers).toEqual(['answer 1', 'answer 2', 'answer 1']);
   });
 
-  it('goes with the next call while two are under way', async () => {
+  it('holds requests for the next call while two calls are running', async () => {
     const { ask, answer, asked } = open();
     const answers: Promise<string>[] = [];
     for (const n of [1, 2, 3, 4]) {
@@ -42,14 +42,14 @@ describe('what is asked for together', () => {
     expect(await Promise.all(answers)).toEqual(['answer 1', 'answer 2', 'answer 3', 'answer 4']);
   });
 
-  it('is never more than so many in one call', async () => {
+  it('limits the requests of one call', async () => {
     const { calls, ask } = open(2);
     [1, 2, 3].forEach((n) => void ask(n));
     await tick();
     expect(calls.map(({ asked }) => asked.length)).toEqual([2, 1]);
   });
 
-  it('fails together, and what comes next does not', async () => {
+  it('rejects all requests of a failed call, and not later ones', async () => {
     const { calls, ask, answer } = open();
     const failing = [ask(1), ask(2)].map((each) => each.catch(reasonOf));
     await tick();
@@ -62,7 +62,7 @@ describe('what is asked for together', () => {
   });
 });
 
-it('what is to be written together is written in one call', async () => {
+it('combines writes into one call', async () => {
   const written: (readonly string[])[] = [];
   const write = batchWrites<string>((rows) => Promise.resolve(written.push(rows)));
   await Promise.all([write('a'), write('b')]);

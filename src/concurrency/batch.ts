@@ -1,38 +1,44 @@
 import DataLoader from 'dataloader';
 
-/** Calls under way: what is asked for meanwhile goes with the next one. */
-const CONCURRENT_CALLS = 2;
-
 /**
- * Puts together what is asked for at the same time, and while enough is under way: `all` gets as many as `most` in one call,
- * and answers each in their order. Nothing is remembered.
+ * Combines requests that come in one turn of the event loop, or while `concurrency` calls are running, into one call. `all`
+ * gets at most `maxSize` requests and answers each in its order. Nothing is cached.
  */
 export function batch<Each, Answer>(
-  all: (asked: readonly Each[]) => Promise<readonly Answer[]>,
-  most = 1_000,
+  all: (requests: readonly Each[]) => Promise<readonly Answer[]>,
+  maxSize = 1_000,
+  concurrency = 2,
 ): (each: Each) => Promise<Answer> {
-  let underWay = 0;
+  let running = 0;
   const waiting: (() => void)[] = [];
-  const call = async (asked: readonly Each[]) => {
-    underWay++;
+  const call = async (requests: readonly Each[]) => {
+    running++;
     try {
-      return await all(asked);
+      return await all(requests);
     } finally {
-      underWay--;
+      running--;
       waiting.shift()?.();
     }
   };
   const batchScheduleFn = (send: () => void): void => {
-    if (underWay < CONCURRENT_CALLS) setImmediate(send);
+    if (running < concurrency) setImmediate(send);
     else waiting.push(send);
   };
-  const loader = new DataLoader(call, { cache: false, batchScheduleFn, maxBatchSize: most });
+  const loader = new DataLoader(call, { cache: false, batchScheduleFn, maxBatchSize: maxSize });
   return (each) => loader.load(each);
 }
 
-/** Puts together what is to be written at the same time. */
-export const batchWrites = <Each>(write: (rows: readonly Each[]) => Promise<unknown>, most?: number) =>
-  batch<Each, void>(async (rows) => {
-    await write(rows);
-    return rows.map(() => undefined);
-  }, most);
+/** The same for writes that have no result. */
+export const batchWrites = <Each>(
+  write: (rows: readonly Each[]) => Promise<unknown>,
+  maxSize?: number,
+  concurrency?: number,
+) =>
+  batch<Each, void>(
+    async (rows) => {
+      await write(rows);
+      return rows.map(() => undefined);
+    },
+    maxSize,
+    concurrency,
+  );

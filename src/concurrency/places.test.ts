@@ -1,19 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { AppError } from '../errors.ts';
-import { type Claim, createPlaces, type PlacesOptions } from './places.ts';
+import { type PlaceRequest, createPlaces, type PlacesOptions } from './places.ts';
 
-// Those that still wait at the end of a test must not be refused after it.
+// Requests that still wait at the end of a test must not be refused after it.
 beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate'] }));
 afterEach(() => void jest.useRealTimers());
 
 const full = () => new AppError('unavailable', 'FULL', 'There is no place.');
 
-/** Works that end when they are told to, and what became of them in order. */
+/** Work that ends when the test says so, and the outcomes in their order. */
 function workshop(options: Partial<PlacesOptions> = {}) {
   const places = createPlaces({ all: 1, waiting: 10, waitMs: 60_000, refusal: full, ...options });
   const ends = new Map<string, () => void>();
   const told: string[] = [];
-  const begin = (name: string, claim: Claim): void => {
+  const begin = (name: string, claim: PlaceRequest): void => {
     const work = () => {
       told.push(name);
       return new Promise<void>((resolve) => ends.set(name, resolve));
@@ -29,7 +29,7 @@ function workshop(options: Partial<PlacesOptions> = {}) {
     ends.delete(name);
     return settle();
   }
-  /** Ends what was begun first, again and again. */
+  /** Ends the work that began first, repeatedly. */
   async function finishAll(): Promise<string[]> {
     const all = await settle();
     for (let [next] = ends.keys(); next !== undefined; [next] = ends.keys()) all.push(...(await finish(next)));
@@ -43,14 +43,14 @@ const refusedIn = (all: readonly string[], code = 'FULL') =>
   all.filter((each) => each.endsWith(` ${code}`)).map((each) => each.slice(0, -code.length - 1));
 
 describe('places', () => {
-  it('are so many for a sender, and so many in all', async () => {
+  it('are limited for a sender, and in all', async () => {
     const { begin, settle } = workshop({ all: 3, each: 2 });
     for (const n of range(3)) begin(`a ${n}`, { sender: 'a' });
     for (const n of range(2)) begin(`b ${n}`, { sender: 'b' });
     expect(await settle()).toEqual(['a 1', 'a 2', 'b 1']);
   });
 
-  it('are given to the first that may have one, past those whose sender has all of its own', async () => {
+  it('go to the first request that may have one, past those whose sender has all of its own', async () => {
     const { begin, finish, settle } = workshop({ all: 3, each: 2 });
     for (const n of range(3)) begin(`a ${n}`, { sender: 'a' });
     for (const n of range(2)) begin(`b ${n}`, { sender: 'b' });
@@ -70,7 +70,7 @@ describe('places', () => {
     expect(await few.settle()).toEqual(['a 1', 'a 2', 'a 3', 'b']); // half of six
   });
 
-  it('are given back once, however often that is said, and when the work fails', async () => {
+  it('are released once, however often release is called, and when the work fails', async () => {
     const { places, begin, settle } = workshop();
     const leave = await places.take({ sender: 'a' });
     for (const n of range(2)) begin(`b ${n}`, { sender: 'b' });
@@ -86,8 +86,8 @@ describe('places', () => {
   });
 });
 
-describe('those who wait for a place', () => {
-  it('take turns by sender: one that asks for much holds up only itself', async () => {
+describe('requests that wait for a place', () => {
+  it('take turns by sender, so that one with many requests delays only its own', async () => {
     const { begin, finishAll } = workshop();
     for (const n of range(4)) begin(`many ${n}`, { sender: 'many' });
     begin('other', { sender: 'other' });
@@ -103,7 +103,7 @@ describe('those who wait for a place', () => {
     expect([await finish('many 21'), await finish('many 22')].flat()).toContain('late');
   });
 
-  it('have ten turns in a round as a network, however many addresses of it ask', async () => {
+  it('have ten turns in a round as a network, however many of its addresses ask', async () => {
     const { begin, finishAll } = workshop({ waiting: 100 });
     for (const n of range(31)) begin(`net ${n}`, { sender: `net ${n}`, network: 'net' });
     begin('other', { sender: 'other', network: 'small' });
@@ -111,17 +111,23 @@ describe('those who wait for a place', () => {
     expect(all.indexOf('other')).toBe(11);
   });
 
-  it('go first where they are known, and the others get every fourth turn', async () => {
+  it('go first when their sender is known, and the others get every fourth turn', async () => {
     const { begin, finishAll } = workshop({ waiting: 20 });
     for (const n of range(3)) begin(`new ${n}`, { sender: `new ${n}` });
     for (const n of range(5)) begin(`known ${n}`, { sender: 'known', isKnown: true });
     expect(await finishAll()).toEqual([
-      ...['new 1', 'known 1', 'known 2', 'known 3', 'new 2'],
-      ...['known 4', 'known 5', 'new 3'],
+      'new 1',
+      'known 1',
+      'known 2',
+      'known 3',
+      'new 2',
+      'known 4',
+      'known 5',
+      'new 3',
     ]);
   });
 
-  it('are so many and no more: the last in turn is refused, whose sender has the longest line', async () => {
+  it('are limited: the last one of the sender with the longest line is refused', async () => {
     const { begin, finishAll } = workshop({ waiting: 3 });
     for (const n of range(5)) begin(`many ${n}`, { sender: 'many' });
     for (const n of range(2)) begin(`other ${n}`, { sender: 'other' });
@@ -133,7 +139,7 @@ describe('those who wait for a place', () => {
     expect(all.filter((each) => !each.endsWith('FULL'))).toEqual(['many 1', 'known', 'many 2', 'other 1']);
   });
 
-  it('lose none to a sender that has all of its places, however many rounds have gone by', async () => {
+  it('lose no place to a sender that has all of its own, however many rounds have passed', async () => {
     const { begin, finish, settle } = workshop({ all: 2, each: 1, waiting: 10 });
     begin('slow', { sender: 'many' });
     begin('0', { sender: 'other' });
@@ -159,7 +165,7 @@ describe('those who wait for a place', () => {
     expect([await finish('first'), await finish('has begun')].flat()).toEqual(['has begun', 'also']);
   });
 
-  it('lose none to a network that asks from many addresses', async () => {
+  it('lose no place to a network that asks from many addresses', async () => {
     const { begin, finishAll } = workshop({ waiting: 12 });
     begin('runs', { sender: 'runs' });
     for (const n of range(40)) begin(`net ${n}`, { sender: `net ${n}`, network: 'net' });
@@ -169,7 +175,7 @@ describe('those who wait for a place', () => {
     expect(refusedIn(all)).toHaveLength(29);
   });
 
-  it('are refused when there was none in time', async () => {
+  it('are refused when no place was free in time', async () => {
     const { places } = workshop({ waitMs: 20 });
     await places.take({ sender: 'a' });
     const waiting = places.take({ sender: 'b' });
@@ -177,7 +183,7 @@ describe('those who wait for a place', () => {
     await expect(waiting).rejects.toThrow('There is no place.');
   });
 
-  it('are dropped when their client has left, and get none when it left before', async () => {
+  it('are dropped when their client leaves, and get no place when it left before', async () => {
     const { begin, finishAll } = workshop({ waiting: 2 });
     const client = new AbortController();
     begin('first', { sender: 'a' });

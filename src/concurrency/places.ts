@@ -1,50 +1,50 @@
 import { type AppError, clientLeft } from '../errors.ts';
 
-/** Who asks for a place. */
-export interface Claim {
-  /** An address or an account. Each has a line of its own, and the lines take turns: one that asks for much holds only itself up. */
+/** A request for a place. */
+export interface PlaceRequest {
+  /** An address or an account. Senders take turns, so one with many requests delays only its own. */
   readonly sender: string;
-  /** Of an address: what it is part of, and who may have many such addresses. It counts as no more than ten senders. */
+  /** The network of an address, because one client may have many of its addresses. It counts as at most ten senders. */
   readonly network?: string | undefined;
-  /** Fires when the client has left: what waits for it is dropped. */
+  /** Fires when the client has left; a waiting request is dropped then. */
   readonly signal?: AbortSignal | undefined;
-  /** Goes before all that are not, as an address that logged in before. */
+  /** Takes precedence over unknown senders, as an address that logged in before. */
   readonly isKnown?: boolean;
-  /** Whether it is too late to refuse it, as when a part of the answer is sent: then it waits for as long as it takes. */
+  /** Whether it can no longer be refused, because a part of the answer was sent. Then it waits without a limit. */
   readonly mustWait?: () => boolean;
 }
 
 export interface PlacesOptions {
-  /** Of all together. */
+  /** Places of all senders together. */
   readonly all: number;
-  /** Of one sender; of its network ten times as many, but at most half of all. Without it one sender may have them all. */
+  /** Places of one sender. A network has ten times as many, but at most half of all. Unless given, one sender may have all. */
   readonly each?: number;
-  /** That may wait, of all together. Of one more the last of the sender with the longest line is refused. */
+  /** Requests that may wait. When one more comes, the last request of the sender with the longest line is refused. */
   readonly waiting: number;
-  /** Milliseconds that one may wait. */
+  /** Milliseconds that a request may wait. */
   readonly waitMs: number;
-  /** What is told to the one that gets no place. */
+  /** The error of a request that gets no place. */
   readonly refusal: () => AppError;
 }
 
-/** Gives a place back; twice is fine. */
+/** Releases a place. A second call does nothing. */
 type Leave = () => void;
 
-/** A limit on how much is done at once. */
+/** A limit on how much work runs at the same time. */
 export interface Places {
-  /** Resolves when there is a place. Rejects with the refusal when there was none in time, or too many wait, and with CLIENT_LEFT. */
-  take(claim: Claim): Promise<Leave>;
-  /** Does the work in a place. */
-  within<T>(claim: Claim, work: () => Promise<T>): Promise<T>;
+  /** Resolves when there is a place. Rejects with the refusal when none was free in time or too many wait, and with CLIENT_LEFT. */
+  take(request: PlaceRequest): Promise<Leave>;
+  /** Runs the work in a place. */
+  within<T>(request: PlaceRequest, work: () => Promise<T>): Promise<T>;
 }
 
-/** A network has as much of anything as so many of its addresses. */
+/** A network may use as much as this many of its addresses. */
 export const NETWORK_FACTOR = 10;
-/** However many known senders wait, every so many turns are one of the others. */
+/** Every fourth turn goes to an unknown sender, even if known ones wait. */
 const OTHERS_EVERY = 4;
 
 interface Waiter {
-  readonly claim: Claim;
+  readonly request: PlaceRequest;
   /** Each sender has one turn in a round, and each network ten. */
   readonly round: number;
   readonly canBeRefused: boolean;
@@ -52,59 +52,41 @@ interface Waiter {
   refuse(error: AppError): void;
 }
 
-/** Those who wait, and the round that has come so far. */
+/** Waiting requests, and the round reached so far. */
 interface Line {
   readonly waiters: Set<Waiter>;
   round: number;
 }
 
-export function createPlaces({ all, each = all, waiting, waitMs, refusal }: PlacesOptions): Places {
-  const ofNetwork = Math.min(each * NETWORK_FACTOR, Math.max(each, Math.floor(all / 2)));
-  const [senders, networks] = [createTally(), createTally()];
+export function createPlaces(options: PlacesOptions): Places {
+  const { waiting, waitMs, refusal } = options;
+  const used = createUsedPlaces(options);
   const [known, others] = [createLine(), createLine()];
-  let [taken, turns] = [0, 0];
+  let turns = 0;
 
-  const isFree = ({ sender, network }: Claim) =>
-    taken < all && senders.of(sender) < each && networks.of(network) < ofNetwork;
-
-  function sit(claim: Claim): Leave {
-    count(claim, 1);
-    let isSitting = true;
-    return () => {
-      if (!isSitting) return;
-      isSitting = false;
-      count(claim, -1);
-      next()?.seat();
-    };
-  }
-
-  function count({ sender, network }: Claim, by: number): void {
-    taken += by;
-    senders.add(sender, by);
-    networks.add(network, by);
-  }
+  const sit = (request: PlaceRequest): Leave => used.take(request, () => next()?.seat());
 
   function next(): Waiter | undefined {
-    const firstOf = ({ waiters }: Line) => firstInTurn([...waiters].filter(({ claim }) => isFree(claim)));
+    const firstOf = ({ waiters }: Line) => firstInTurn([...waiters].filter(({ request }) => used.isFree(request)));
     return ++turns % OTHERS_EVERY === 0 ? (firstOf(others) ?? firstOf(known)) : (firstOf(known) ?? firstOf(others));
   }
 
-  function wait(claim: Claim): Promise<Leave> {
-    const line = claim.isKnown ? known : others;
+  function wait(request: PlaceRequest): Promise<Leave> {
+    const line = request.isKnown ? known : others;
     const { promise, resolve, reject } = Promise.withResolvers<Leave>();
     const end = () => {
       clearTimeout(timer);
-      claim.signal?.removeEventListener('abort', depart);
+      request.signal?.removeEventListener('abort', depart);
       line.waiters.delete(waiter);
     };
     const waiter: Waiter = {
-      claim,
-      round: roundOf(claim, line),
-      canBeRefused: claim.mustWait?.() !== true,
+      request,
+      round: roundOf(request, line),
+      canBeRefused: request.mustWait?.() !== true,
       seat() {
         end();
         line.round = Math.max(line.round, waiter.round);
-        resolve(sit(claim));
+        resolve(sit(request));
       },
       refuse(error) {
         end();
@@ -113,21 +95,21 @@ export function createPlaces({ all, each = all, waiting, waitMs, refusal }: Plac
     };
     const depart = () => waiter.refuse(clientLeft());
     const timer = waiter.canBeRefused ? setTimeout(() => waiter.refuse(refusal()), waitMs) : undefined;
-    claim.signal?.addEventListener('abort', depart);
+    request.signal?.addEventListener('abort', depart);
     line.waiters.add(waiter);
     if (known.waiters.size + others.waiters.size > waiting) lastOfLongest(known, others)?.refuse(refusal());
     return promise;
   }
 
-  async function take(claim: Claim): Promise<Leave> {
-    if (claim.signal?.aborted) throw clientLeft();
-    return isFree(claim) ? sit(claim) : wait(claim);
+  async function take(request: PlaceRequest): Promise<Leave> {
+    if (request.signal?.aborted) throw clientLeft();
+    return used.isFree(request) ? sit(request) : wait(request);
   }
 
   return {
     take,
-    async within(claim, work) {
-      const leave = await take(claim);
+    async within(request, work) {
+      const leave = await take(request);
       try {
         return await work();
       } finally {
@@ -137,14 +119,42 @@ export function createPlaces({ all, each = all, waiting, waitMs, refusal }: Plac
   };
 }
 
+/** Counts the places in use, in all, by sender and by network. */
+function createUsedPlaces({ all, each = all }: Pick<PlacesOptions, 'all' | 'each'>) {
+  const ofNetwork = Math.min(each * NETWORK_FACTOR, Math.max(each, Math.floor(all / 2)));
+  const [senders, networks] = [createTally(), createTally()];
+  let total = 0;
+
+  function count({ sender, network }: PlaceRequest, by: number): void {
+    total += by;
+    senders.add(sender, by);
+    networks.add(network, by);
+  }
+
+  return {
+    isFree: ({ sender, network }: PlaceRequest): boolean =>
+      total < all && senders.of(sender) < each && networks.of(network) < ofNetwork,
+    take(request: PlaceRequest, onLeave: () => void): Leave {
+      count(request, 1);
+      let isTaken = true;
+      return () => {
+        if (!isTaken) return;
+        isTaken = false;
+        count(request, -1);
+        onLeave();
+      };
+    },
+  };
+}
+
 const createLine = (): Line => ({ waiters: new Set(), round: 0 });
 
-/** The next round in which neither the sender has a turn already, nor its network ten. */
-function roundOf({ sender, network }: Claim, { waiters, round }: Line): number {
+/** The next round in which the sender has no turn yet and its network fewer than ten. */
+function roundOf({ sender, network }: PlaceRequest, { waiters, round }: Line): number {
   let [last, ahead] = [round, 0];
   for (const waiter of waiters) {
-    if (waiter.claim.sender === sender) last = Math.max(last, waiter.round);
-    if (network !== undefined && waiter.claim.network === network) ahead++;
+    if (waiter.request.sender === sender) last = Math.max(last, waiter.round);
+    if (network !== undefined && waiter.request.network === network) ahead++;
   }
   return Math.max(last, round + Math.floor(ahead / NETWORK_FACTOR)) + 1;
 }
@@ -153,15 +163,15 @@ const firstInTurn = (waiters: readonly Waiter[]): Waiter | undefined =>
   waiters.reduce<Waiter | undefined>((first, each) => (first && first.round <= each.round ? first : each), undefined);
 
 /**
- * The last of the sender, or the network, that has the most waiting; of several the one that came last, and a known one only where
- * there is no other. Rounds would not tell: a sender that has all of its places is passed over while rounds go on.
+ * The last request of the sender, or the network, with the most waiting requests. Of several it is the one that came last; a known
+ * sender loses only when there is no other. Rounds cannot decide this, because a sender that uses all of its places is skipped.
  */
 function lastOfLongest(...lines: readonly Line[]): Waiter | undefined {
   let [last, most] = [undefined as Waiter | undefined, 0];
   for (const { waiters } of lines) {
     const [senders, networks] = [createTally(), createTally()];
     for (const waiter of waiters) {
-      const { sender, network } = waiter.claim;
+      const { sender, network } = waiter.request;
       senders.add(sender, 1);
       networks.add(network, 1);
       const length = Math.max(senders.of(sender), Math.ceil(networks.of(network) / NETWORK_FACTOR));

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from '@jest/globals';
-import { createSingleFlight } from './single-flight.ts';
+import { createSingleFlight, shareRunning } from './single-flight.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Flights that land when the test says so, each with its number as the answer. */
+/** Calls that end when the test says so, each with its number as the result. */
 function airport() {
   const share = createSingleFlight();
   const departed: { key: string; land(): void; fail(error: Error): void }[] = [];
@@ -17,8 +17,8 @@ function airport() {
   return { ask, departed };
 }
 
-describe('flights', () => {
-  it('depart at once while no other is under way', async () => {
+describe('single-flight', () => {
+  it('runs a call at once while no other is running', async () => {
     const { ask, departed } = airport();
     const asked = ask();
     expect(departed).toHaveLength(1);
@@ -29,7 +29,7 @@ describe('flights', () => {
     expect(await again).toBe(2);
   });
 
-  it('take together all who asked while the one before was under way, when it has landed', async () => {
+  it('shares the next call between all callers that came during the one before', async () => {
     const { ask, departed } = airport();
     const [first, ...others] = [ask(), ask(), ask()];
     await turn();
@@ -43,7 +43,7 @@ describe('flights', () => {
     expect(departed).toHaveLength(2);
   });
 
-  it('of different keys know nothing of each other', async () => {
+  it('runs calls of different keys independently', async () => {
     const { ask, departed } = airport();
     const [a, b] = [ask('a'), ask('b')];
     expect(departed.map(({ key }) => key)).toEqual(['a', 'b']);
@@ -53,7 +53,7 @@ describe('flights', () => {
     expect(await a).toBe(1);
   });
 
-  it('that fail do so for their own, and the next one departs', async () => {
+  it('rejects only the callers of a failed call, and runs the next one', async () => {
     const { ask, departed } = airport();
     const [first, second, third] = [ask(), ask(), ask()];
     departed[0]!.fail(new Error('first'));
@@ -67,7 +67,7 @@ describe('flights', () => {
     expect(await fourth).toBe(3);
   });
 
-  it('never answer by what was begun before the question, and are one at a time', () => {
+  it('never answers with a call that began before the caller came, and runs one call at a time', () => {
     const steps = fc.array(fc.constantFrom('ask', 'land', 'fail', 'wait a little', 'wait'), {
       maxLength: 40,
       size: 'max',
@@ -76,7 +76,7 @@ describe('flights', () => {
   });
 });
 
-/** Whoever asks gets a flight that departed after; no flight departs before the one before it has ended. */
+/** Each caller gets a call that began after it came, and no call begins before the one before it has ended. */
 async function isFair(steps: readonly string[]): Promise<void> {
   const { ask, departed } = airport();
   const answers: Promise<void>[] = [];
@@ -101,3 +101,15 @@ async function isFair(steps: readonly string[]): Promise<void> {
   for (await turn(); ended < departed.length; await turn()) end('land');
   await Promise.all(answers);
 }
+
+it('shareRunning shares a running call, and runs another one when it has ended', async () => {
+  const { ask, departed } = airport();
+  let next = 0;
+  const share = shareRunning(() => ask(`${next++}`));
+  const answers = Promise.all([share(), share()]);
+  departed[0]!.land();
+  expect(await answers).toEqual([1, 1]);
+  const later = share();
+  departed[1]!.land();
+  expect(await later).toBe(2);
+});

@@ -1,17 +1,19 @@
-/** Lets those who want the same share one flight; whoever comes while it is under way waits for the next. */
-export type SingleFlight = <T>(key: string, fly: () => Promise<T>) => Promise<T>;
+/**
+ * Runs at most one call per key at a time. A caller that comes while a call is under way gets the result of the next one, so
+ * no caller gets a result that was computed from what was there before it asked. Callers that wait for the next call share it.
+ */
+export type SingleFlight = <T>(key: string, work: () => Promise<T>) => Promise<T>;
 
 interface Flight {
   readonly landed: Promise<void>;
   next?: Promise<unknown>;
 }
 
-/** Nobody gets an answer that was begun before he asked, and of each key one flight at a time is under way. */
 export function createSingleFlight(): SingleFlight {
   const flights = new Map<string, Flight>();
 
-  function depart<T>(key: string, fly: () => Promise<T>): Promise<T> {
-    const flying = (async () => fly())(); // also when it throws at once
+  function depart<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const flying = (async () => work())(); // turns a synchronous throw into a rejection
     const land = () => {
       if (flight.next === undefined) flights.delete(key);
     };
@@ -20,10 +22,19 @@ export function createSingleFlight(): SingleFlight {
     return flying;
   }
 
-  return (key, fly) => {
+  return (key, work) => {
     const flight = flights.get(key);
-    if (!flight) return depart(key, fly);
-    // All who want one key want the same.
-    return (flight.next ??= flight.landed.then(() => depart(key, fly))) as ReturnType<typeof fly>;
+    if (!flight) return depart(key, work);
+    // All callers of one key ask for the same type.
+    return (flight.next ??= flight.landed.then(() => depart(key, work))) as ReturnType<typeof work>;
   };
+}
+
+/** Callers that come while a call is under way share its result. For results that may be a moment old, such as a health check. */
+export function shareRunning<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  return () =>
+    (running ??= work().finally(() => {
+      running = undefined;
+    }));
 }

@@ -8,14 +8,14 @@ function watched() {
   return { lines, clock, warn };
 }
 
-test('a warning that repeats comes every ten seconds, with the number of those left out', () => {
+test('logs a repeated warning every ten seconds, with the number of suppressed ones', () => {
   const { lines, clock, warn } = watched();
   for (; clock.now < 25_000; clock.now += 250) warn('cannot listen: connection refused');
   const again = 'cannot listen: connection refused (and 39 times more before)';
   expect(lines).toEqual(['cannot listen: connection refused', again, again]);
 });
 
-test('a warning that comes seldom says nothing of others', () => {
+test('logs a rare warning without a number', () => {
   const { lines, clock, warn } = watched();
   for (const at of [0, 10_000, 30_000]) {
     clock.now = at;
@@ -24,13 +24,13 @@ test('a warning that comes seldom says nothing of others', () => {
   expect(lines).toEqual(Array(3).fill('late: it took 3 s'));
 });
 
-test('the same warning may have other reasons, other warnings come at once', () => {
+test('treats a warning with another reason as the same one, and logs other warnings at once', () => {
   const { lines, warn } = watched();
   for (const line of ['late: one', 'late: two', 'lost: one', 'lost']) warn(line);
   expect(lines).toEqual(['late: one', 'lost: one']);
 });
 
-test('what is the same warning can be said', () => {
+test('accepts a name for a warning', () => {
   const throttle = createThrottle({ now: () => 0 });
   const messages = ['kafkajs: one', 'kafkajs: two', 'kafkajs: one'];
   expect(messages.map((message) => throttle(message, message))).toEqual(['kafkajs: one', 'kafkajs: two', undefined]);

@@ -1,6 +1,6 @@
-/** How often the same warning may come. */
+/** The same warning is logged at most once in this time. */
 const EVERY_MS = 10_000;
-/** Warnings that are remembered; of more, the oldest are forgotten and may come again. */
+/** Warnings that are remembered. The oldest ones beyond that are forgotten and may be logged again. */
 const MAX_WARNINGS = 200;
 
 export interface ThrottleOptions {
@@ -8,13 +8,13 @@ export interface ThrottleOptions {
   readonly now?: () => number;
 }
 
-/** What is to be said of a message, with the number of those that were left out; undefined when it is to be left out. */
+/** The message to log, with the number of suppressed ones; undefined when it is suppressed itself. */
 export type Throttle = (message: string, warning?: string) => string | undefined;
 
-/** What follows the first colon of a message is its reason, which may differ. */
+/** The text after the first colon of a message is its reason. Messages that differ only there are the same warning. */
 const warningIn = (message: string): string => message.split(': ', 1)[0] ?? '';
 
-/** Lets the same warning through at most every ten seconds: loops try again many times a second while a server is away. */
+/** Passes the same warning at most every ten seconds, because loops retry many times a second while a server is down. */
 export function createThrottle({ everyMs = EVERY_MS, now = Date.now }: ThrottleOptions = {}): Throttle {
   const warnings = new Map<string, { since: number; leftOut: number }>();
   return (message, warning = warningIn(message)) => {
@@ -30,11 +30,11 @@ export function createThrottle({ everyMs = EVERY_MS, now = Date.now }: ThrottleO
   };
 }
 
-/** The same for a function that takes warnings. */
-export function throttled(say: (message: string) => void, options?: ThrottleOptions): (message: string) => void {
+/** The same around a function that logs warnings. */
+export function throttled(log: (message: string) => void, options?: ThrottleOptions): (message: string) => void {
   const throttle = createThrottle(options);
   return (message) => {
     const line = throttle(message);
-    if (line !== undefined) say(line);
+    if (line !== undefined) log(line);
   };
 }

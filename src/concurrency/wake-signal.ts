@@ -1,27 +1,27 @@
-/** Wakes one waiter. A ring that nobody waits for is heard by the next. */
+/** Wakes one waiter. A notification without a waiter is kept for the next one. */
 export class WakeSignal {
-  #rung = false;
-  #answer: (() => void) | undefined;
+  #isNotified = false;
+  #wake: (() => void) | undefined;
 
   notify(): void {
-    this.#rung = true;
-    this.#answer?.();
+    this.#isNotified = true;
+    this.#wake?.();
   }
 
-  /** Until it rings, or `ms` have passed. */
+  /** Resolves on a notification, or after `ms`. */
   async wait(ms: number): Promise<void> {
-    if (!this.#rung) await this.#ringOr(ms);
-    this.#rung = false;
+    if (!this.#isNotified) await this.#nextOr(ms);
+    this.#isNotified = false;
   }
 
-  async #ringOr(ms: number): Promise<void> {
+  async #nextOr(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
-      this.#answer = () => {
+      this.#wake = () => {
         clearTimeout(timer);
         resolve();
       };
     });
-    this.#answer = undefined;
+    this.#wake = undefined;
   }
 }

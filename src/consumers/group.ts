@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import type { Logger } from 'pino';
 import type { Placement } from '../events/placement.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { sleep } from '../concurrency/sleep.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { EventLog } from '../log/event-log.ts';
 import type { Ownership } from '../log/ownership.ts';
 import type { PostgresConnection } from '../postgres/connection.ts';

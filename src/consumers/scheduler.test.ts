@@ -5,9 +5,8 @@ import { queuedJob, repeatOf } from '../../test/support/jobs.ts';
 import type { CommandOutcome, CommandRequest } from '../commands/command.ts';
 import { job as decider, type JobCommand, type JobContext } from '../commands/job.ts';
 import { AppError, unavailable } from '../errors.ts';
-import type { AnyEvent } from '../events/events.ts';
 import { newId } from '../events/ids.ts';
-import type { JobRequest } from '../events/jobs.ts';
+import type { JobEvent, JobRequest } from '../events/jobs.ts';
 import { nextTime } from '../jobs/cron.ts';
 import type { QueuedJob } from '../jobs/leases.ts';
 import type { Rights } from '../jobs/owner-rights.ts';
@@ -19,7 +18,7 @@ type Request = CommandRequest<JobCommand, JobContext | undefined>;
 
 /** The write side as one process that never loses a race: streams in memory, and the decider that is. */
 function handMadeCommands() {
-  const streams = new Map<string, { readonly commandId: string; readonly event: AnyEvent }[]>();
+  const streams = new Map<string, { readonly commandId: string; readonly event: JobEvent }[]>();
   const faults: Fault[] = [];
   const stream = (name: string) => streams.get(name) ?? [];
 

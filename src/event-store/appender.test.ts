@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { type Append, AppendError } from '../log/event-log.ts';
 import { createAppender } from './appender.ts';
 
-/** A log whose requests wait until the test answers them. */
+/** A log whose requests stay open until the test settles them. */
 function slowLog() {
   const requests: { keys: string[]; answer: PromiseWithResolvers<void> }[] = [];
   const append = (batch: readonly Append[]) => {
@@ -21,7 +21,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 const limits = { inFlight: 2, records: 3, partitionBytes: 1_000 };
 
 describe('the appender', () => {
-  it('sends at once while it may, and lets what queues meanwhile leave together', async () => {
+  it('sends immediately while requests are free, and sends what queues meanwhile in one request', async () => {
     const log = slowLog();
     const { append } = createAppender(log, limits);
     const all = ['a', 'b', 'c', 'd', 'e'].map((key) => append(record(key)));
@@ -33,7 +33,7 @@ describe('the appender', () => {
     await Promise.all(all);
   });
 
-  it('takes no more records into a request than are allowed', async () => {
+  it('sends at most the allowed number of records in a request', async () => {
     const log = slowLog();
     const { append } = createAppender(log, { ...limits, inFlight: 1 });
     const all = ['a', 'b', 'c', 'd', 'e', 'f'].map((key) => append(record(key)));
@@ -45,7 +45,7 @@ describe('the appender', () => {
     await Promise.all(all);
   });
 
-  it('takes no more bytes of a partition into a request than are allowed, and keeps the order of each partition', async () => {
+  it('sends at most the allowed bytes of a partition in a request, and keeps the order of each partition', async () => {
     const log = slowLog();
     const { append } = createAppender(log, { inFlight: 1, records: 10, partitionBytes: 1_000 });
     void append(record('first'));
@@ -66,7 +66,7 @@ describe('the appender', () => {
     await Promise.all(all);
   });
 
-  it('refuses at once what no request could carry', async () => {
+  it('rejects a record that is too large for any request', async () => {
     const log = slowLog();
     const { append } = createAppender(log, limits);
     await expect(append(record('a', { bytes: 1_000 }))).rejects.toMatchObject({
@@ -76,7 +76,7 @@ describe('the appender', () => {
     expect(log.keys()).toEqual([]);
   });
 
-  it('tells a failure to all of the request and to nobody else, and goes on', async () => {
+  it('rejects exactly the records of a failed request, and goes on', async () => {
     const log = slowLog();
     const { append } = createAppender(log, { ...limits, inFlight: 1 });
     const [a, b, c] = ['a', 'b', 'c'].map((key) => append(record(key)));

@@ -2,11 +2,11 @@ import { AppError } from '../errors.ts';
 import type { Append, EventLog } from '../log/event-log.ts';
 
 export interface AppenderLimits {
-  /** Requests under way at once. */
+  /** Requests in flight at once. */
   readonly inFlight: number;
-  /** Records in one request. */
+  /** Most records of one request. */
   readonly records: number;
-  /** Bytes of one partition in one request: one too many fails the whole request. */
+  /** Most bytes of one partition in one request; one byte more fails the whole request. */
   readonly partitionBytes: number;
 }
 
@@ -23,16 +23,16 @@ interface Waiting {
   readonly done: PromiseWithResolvers<void>;
 }
 
-/** Sends at once while fewer than `inFlight` requests are under way; what queues meanwhile leaves together. */
+/** Sends immediately while fewer than `inFlight` requests are in flight. Records that queue meanwhile leave in one request. */
 export function createAppender(log: Pick<EventLog, 'append'>, limits = defaultLimits): Appender {
   let queue: Waiting[] = [];
-  let underWay = 0;
+  let inFlight = 0;
 
   function pump(): void {
-    while (queue.length > 0 && underWay < limits.inFlight) {
+    while (queue.length > 0 && inFlight < limits.inFlight) {
       const { batch, rest } = takeBatch(queue, limits);
       queue = rest;
-      underWay++;
+      inFlight++;
       void send(batch);
     }
   }
@@ -44,7 +44,7 @@ export function createAppender(log: Pick<EventLog, 'append'>, limits = defaultLi
     } catch (error) {
       for (const { done } of batch) done.reject(error);
     } finally {
-      underWay--;
+      inFlight--;
       pump();
     }
   }
@@ -53,7 +53,7 @@ export function createAppender(log: Pick<EventLog, 'append'>, limits = defaultLi
     append(append) {
       const bytes = sizeOf(append);
       if (bytes > limits.partitionBytes) {
-        const message = `The event would take ${bytes} bytes, more than ${limits.partitionBytes}.`;
+        const message = `The event takes ${bytes} bytes; at most ${limits.partitionBytes} are allowed.`;
         return Promise.reject(new AppError('too-large', 'EVENT_TOO_LARGE', message));
       }
       const done = Promise.withResolvers<void>();
@@ -64,7 +64,7 @@ export function createAppender(log: Pick<EventLog, 'append'>, limits = defaultLi
   };
 }
 
-/** The first records of the queue that fit one request. Those that do not fit keep their order. */
+/** The first records of the queue that fit one request. The others keep their order. */
 function takeBatch(queue: readonly Waiting[], limits: AppenderLimits): { batch: Waiting[]; rest: Waiting[] } {
   const bytesOf = new Map<string, number>();
   const batch: Waiting[] = [];
@@ -77,7 +77,7 @@ function takeBatch(queue: readonly Waiting[], limits: AppenderLimits): { batch: 
       bytesOf.set(key, bytes);
       batch.push(waiting);
     } else {
-      bytesOf.set(key, Infinity); // whatever follows of this partition waits behind it
+      bytesOf.set(key, Infinity); // later records of this partition wait behind it
       rest.push(waiting);
     }
   }
@@ -86,7 +86,7 @@ function takeBatch(queue: readonly Waiting[], limits: AppenderLimits): { batch: 
 
 const OVERHEAD = 64;
 
-/** What the record takes in a batch, rounded up. */
+/** Bytes of the record in a batch, rounded up. */
 function sizeOf({ record }: Append): number {
   let bytes = OVERHEAD + Buffer.byteLength(record.key) + record.value.length;
   for (const [name, value] of Object.entries(record.headers)) bytes += name.length + Buffer.byteLength(value) + 4;

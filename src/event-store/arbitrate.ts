@@ -11,21 +11,21 @@ export interface Head {
   readonly id: string;
 }
 
-/** What the rule needs to know beside the record and the head; the same for everybody who reads this log. */
+/** What the rule needs beside the record and the head; the same for every reader of this log. */
 export interface LogRules {
-  /** Whether a stream's records may stand in a partition at all. */
+  /** Whether the partition is that of the stream. */
   belongs(stream: string, where: TopicPartition): boolean;
-  /** Whether an operator declared all of the offsets void. */
+  /** Whether an operator declared all offsets of the entry void. */
   readonly isVoid: VoidTest;
-  /** Of the database that is written to, where it owns the log: it stops where an accepted record gives the log to another. */
+  /** Set in the database that owns the log: judging stops at an accepted record that gives the log to another owner. */
   readonly ownership?: Ownership | undefined;
 }
 
 /**
- * What stands at some offsets, before any head is looked at.
- * - `claim`: a record of ours, and in its place; whether it wins depends on the head of its stream;
- * - `loser`: cannot win whatever the head; `alarm` when nothing should have written it;
- * - `corrupt`: may have been anything.
+ * A log entry, classified without looking at any head.
+ * - `claim`: a record of ours in its own partition; the head of its stream decides whether it wins;
+ * - `loser`: cannot win with any head; `alarm` when no writer should have appended it;
+ * - `corrupt`: unreadable, so that it may have been any record.
  */
 export type Classification =
   | { readonly kind: 'claim'; readonly envelope: Envelope; readonly record: StoredRecord }
@@ -33,7 +33,7 @@ export type Classification =
   | { readonly kind: 'corrupt'; readonly reason: string };
 
 /**
- * Every judge of the log decides here which offsets it may pass and which it must stop at. Reads headers and key, never the
+ * Decides for every reader of the log which offsets it may pass and at which it must stop. Reads headers and key, never the
  * value, so that old and new code always agree.
  */
 export function classify(entry: LogEntry, rules: LogRules): Classification {
@@ -57,6 +57,6 @@ function classifyRecord(record: StoredRecord, rules: LogRules): Classification {
 
 export type Rule = (claim: Pick<Envelope, 'version' | 'prev'>, head: Head | undefined) => boolean;
 
-/** The rule: a claim wins if and only if it follows the head in version and in id. Losers change nothing. */
+/** The rule: a claim wins if and only if its version and `prev` follow the head. Losers change nothing. */
 export const wins: Rule = ({ version, prev }, head) =>
   version === (head?.version ?? 0) + 1 && prev === (head?.id ?? '');

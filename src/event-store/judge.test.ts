@@ -29,8 +29,8 @@ const kinds = (judged: ReturnType<typeof judge>) =>
     typeof payload === 'string' ? payload : 'poison' in payload ? 'poison' : payload.event.type,
   );
 
-describe('judging', () => {
-  it('moves the checkpoint past all records, losers too, and keeps the fence', () => {
+describe('judgeBatch', () => {
+  it('moves the checkpoint past all records, including losers, and keeps the fence', () => {
     const [one, two] = chain('album-1', ['a', 'b']);
     const judged = judge(workOf([one!, one!, two!]));
     expect(judged.to).toEqual({ next: 13, fence: 4, fingerprint: fingerprint(two!), leaderEpoch: 2 });
@@ -40,7 +40,7 @@ describe('judging', () => {
     expect(judged.heads.get('album-1')).toEqual({ version: 2, id: two!.id, closed: false });
   });
 
-  it('goes by the head of this batch, then the remembered one, then the loaded one', () => {
+  it('uses the head of this batch before the remembered one, and that before the loaded one', () => {
     const all = chain('album-1', ['a', 'b', 'c']);
     const head = (index: number) => ({ version: index + 1, id: all[index]!.id, closed: false });
     expect(kinds(judge(workOf([all[1]!]), { 'album-1': head(0) }))).toEqual(['AlbumChanged']);
@@ -51,7 +51,7 @@ describe('judging', () => {
     expect(kinds(judge(workOf([all[2]!]), { 'album-1': head(0) }))).toEqual([]);
   });
 
-  it('closes a stream at a winner that cannot be decoded, and keeps what follows', () => {
+  it('closes a stream at a winner that cannot be decoded, and keeps later winners unapplied', () => {
     const [one, two, three] = chain('album-1', ['a', 'b', 'c']);
     const judged = judge(workOf([one!, withCorruptValue(two!), three!, ...chain('album-2', ['x'])]));
     expect(kinds(judged)).toEqual(['AlbumCreated', 'poison', 'kept', 'AlbumCreated']);
@@ -59,7 +59,7 @@ describe('judging', () => {
     expect(judged.heads.get('album-2')).toMatchObject({ closed: false });
   });
 
-  it('keeps what comes of a stream that is closed already', () => {
+  it('keeps winners of a closed stream unapplied', () => {
     const [one, two] = chain('album-1', ['a', 'b']);
     const judged = judge(workOf([two!]), { 'album-1': { version: 1, id: one!.id, closed: true } });
     expect(kinds(judged)).toEqual(['kept']);
@@ -74,12 +74,12 @@ describe('judging', () => {
       claim({ stream: 'album-1', event: { type: 'AlbumCreated', albumId: 'album-1', name: 'a\0', year: 1 } }),
       /NUL/,
     ],
-  ])('tells why a winner cannot be decoded: %s', (_, record, reason) => {
+  ])('gives the reason why a winner cannot be decoded: %s', (_, record, reason) => {
     const [accepted] = judge(workOf([record])).accepted;
     expect(accepted!.payload).toEqual({ poison: expect.stringMatching(reason) });
   });
 
-  it('ends before the accepted record by which the log gets another owner, and not at one that lost', () => {
+  it('ends before an accepted record that gives the log to another owner, and passes one that lost', () => {
     const [one, two] = chain('genesis-t-0', ['a', 'b']);
     const change = { owner: { systemIdentifier: '1', databaseOid: '2' } } as OwnerChanged;
     const ownership: Ownership = {
@@ -98,25 +98,25 @@ describe('judging', () => {
     expect([kept.to.next, kept.losers.length, kept.lost]).toEqual([13, 1, undefined]);
   });
 
-  it('of one record that Postgres refuses closes its stream', () => {
+  it('closes the stream of a record that Postgres refuses', () => {
     const judged = poisoned(judge(workOf([claim({ stream: 'album-1' })])), 'refused');
     expect(judged.accepted[0]!.payload).toEqual({ poison: 'refused' });
     expect(judged.heads.get('album-1')).toMatchObject({ version: 1, closed: true });
   });
 });
 
-describe('halves', () => {
+describe('bisect', () => {
   const records = (count: number) => Array.from({ length: count }, (_, n) => claim({ stream: `album-${n}` }));
   const sizes = (works: readonly (readonly PartitionBatch[])[]) =>
     works.map((half) => half.map((work) => work.records.length));
 
-  it('are taken between partitions first, then within one, and lose no record', () => {
+  it('halves between partitions first, then within one, and loses no record', () => {
     const works = [3, 5, 4].map((count) => workOf(records(count)));
     expect(sizes(bisect(works))).toEqual([[3], [5, 4]]);
     expect(sizes(bisect([workOf(records(5))]))).toEqual([[2], [3]]);
   });
 
-  it('go on only where those before were committed', () => {
+  it('gives halves that continue only after the records before them were committed', () => {
     const [first, second] = bisect([workOf(records(4))]).map(([work]) => work!);
     expect(remainingBatch(first!)).toHaveLength(1);
     expect(remainingBatch(second!)).toHaveLength(0);

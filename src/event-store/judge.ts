@@ -10,86 +10,87 @@ import { type LogRules, type Rule, classify, type Classification, wins } from '.
 import type { PartitionState } from './partition-state.ts';
 import type { Accepted, Checkpoint, HeadReader, StreamHead } from './judgement.ts';
 
-/** Consecutive entries of one partition on their way through one transaction. */
+/** Consecutive entries of one partition that are applied in one transaction. */
 export interface PartitionBatch {
   readonly state: PartitionState;
   readonly from: Checkpoint;
   readonly records: readonly LogEntry[];
 }
 
-/** What arbitration made of a work's records. */
+/** The result of arbitrating a batch. */
 export interface Judged {
   readonly batch: PartitionBatch;
   readonly to: Checkpoint;
   readonly accepted: readonly Accepted[];
   readonly losers: readonly { record: LogEntry; reason: string; alarm: boolean }[];
   readonly heads: ReadonlyMap<string, StreamHead>;
-  /** The accepted record behind these, by which the log got another owner. It is not applied. */
+  /** The accepted record after these that gives the log to another owner. It is not applied. */
   readonly lost?: OwnerChanged | undefined;
 }
 
 export interface JudgeOptions {
   readonly store: HeadReader;
   readonly rules: () => LogRules;
-  /** Which claims win. The model of the write path changes it, to show that it finds a wrong rule. */
+  /** Which claims win. The model of the write path replaces it, to show that it detects a wrong rule. */
   readonly rule?: Rule;
-  /** Stops a partition whose next record is corrupt. */
+  /** Stops a partition whose next record is corrupt or belongs to another owner. */
   readonly stop: (state: PartitionState, reason: string) => Promise<void>;
 }
 
 /**
- * Arbitrates. A work whose first record is corrupt is left out: it is fetched once more, or its partition stops. With
- * trust a stream is taken for new when its first claim says so, which saves reading its head; the commit finds out.
+ * Arbitrates batches. A batch whose first record is corrupt is left out: it is fetched once more, or its partition stops. With
+ * `assumeNew` a stream whose first claim is version 1 counts as new, which saves reading its head; if it exists already, the
+ * commit fails on the unique key.
  */
-export type Judge = (works: readonly PartitionBatch[], trust: boolean) => Promise<Judged[]>;
+export type Judge = (batches: readonly PartitionBatch[], assumeNew: boolean) => Promise<Judged[]>;
 
-export function createJudge({ store, rules: rules, stop, rule = wins }: JudgeOptions): Judge {
-  async function loadHeads(streams: readonly string[], works: readonly PartitionBatch[]) {
-    const at = works.map(({ state, from }) => ({ ...state.where, from }));
+export function createJudge({ store, rules, stop, rule = wins }: JudgeOptions): Judge {
+  async function loadHeads(streams: readonly string[], batches: readonly PartitionBatch[]) {
+    const at = batches.map(({ state, from }) => ({ ...state.where, from }));
     const heads = await store.heads(streams, at);
-    if (heads === 'missed') for (const { state } of works) state.forget();
+    if (heads === 'missed') for (const { state } of batches) state.forget();
     return heads;
   }
 
-  async function lose(state: PartitionState, change: OwnerChanged): Promise<void> {
+  async function loseOwnership(state: PartitionState, change: OwnerChanged): Promise<void> {
     await stop(state, lossOf(change));
     await rules().ownership?.lost(change);
   }
 
-  return async (works, trust) => {
-    const classified = works.map((work) => ({
-      work,
-      classifications: work.records.map((record) => classify(record, rules())),
+  return async (batches, assumeNew) => {
+    const classified = batches.map((batch) => ({
+      batch,
+      classifications: batch.records.map((record) => classify(record, rules())),
     }));
-    const unknown = classified.flatMap(({ work, classifications }) =>
-      unknownStreams(work, classifications, trust && rule),
+    const unknown = classified.flatMap(({ batch, classifications }) =>
+      unknownStreams(batch, classifications, assumeNew && rule),
     );
-    const loaded = unknown.length > 0 ? await loadHeads(unknown, works) : new Map<string, StreamHead>();
+    const loaded = unknown.length > 0 ? await loadHeads(unknown, batches) : new Map<string, StreamHead>();
     if (loaded === 'missed') return [];
     const judged: Judged[] = [];
-    for (const { work, classifications } of classified) {
+    for (const { batch, classifications } of classified) {
       const corrupt = classifications.findIndex(({ kind }) => kind === 'corrupt');
-      const sound = corrupt < 0 ? work.records.length : corrupt;
+      const sound = corrupt < 0 ? batch.records.length : corrupt;
       if (sound > 0) {
-        const result = judgeBatch(work, classifications.slice(0, sound), {
+        const result = judgeBatch(batch, classifications.slice(0, sound), {
           loaded,
           rule,
           ownership: rules().ownership,
         });
         if (result.batch.records.length > 0) judged.push(result);
-        else if (result.lost) await lose(work.state, result.lost);
+        else if (result.lost) await loseOwnership(batch.state, result.lost);
       }
       const culprit = classifications[corrupt];
-      const suspect = work.records[corrupt]?.offset ?? NaN;
-      if (culprit?.kind === 'corrupt' && !work.state.suspects(suspect) && sound === 0) {
-        await stop(work.state, culprit.reason);
+      const suspect = batch.records[corrupt]?.offset ?? NaN;
+      if (culprit?.kind === 'corrupt' && !batch.state.suspects(suspect) && sound === 0) {
+        await stop(batch.state, culprit.reason);
       }
     }
     return judged;
   };
 }
 
-/** Streams whose head has to be read; with a rule, not those whose first claim says that they are new. */
+/** Streams whose head has to be read. With a rule, streams whose first claim wins as that of a new stream are left out. */
 function unknownStreams(
   { state }: PartitionBatch,
   classifications: readonly Classification[],
@@ -105,29 +106,29 @@ function unknownStreams(
 }
 
 export interface JudgeBatchOptions {
-  /** Heads that the state does not remember. */
+  /** Heads that the partition's state does not remember. */
   readonly loaded: ReadonlyMap<string, StreamHead>;
   readonly rule?: Rule;
   readonly ownership?: Ownership | undefined;
 }
 
 /**
- * Arbitrates as many of the work's records as there are classifications, none of them corrupt, or only those before the one by which
- * the log is lost to another owner.
+ * Arbitrates as many records of the batch as there are classifications, none of them corrupt. Ends before a record that gives
+ * the log to another owner.
  */
 export function judgeBatch(
-  work: PartitionBatch,
+  batch: PartitionBatch,
   classifications: readonly Classification[],
   { loaded, rule = wins, ownership }: JudgeBatchOptions,
 ): Judged {
   const heads = new Map<string, StreamHead>();
-  const headOf = (stream: string) => heads.get(stream) ?? work.state.heads.get(stream) ?? loaded.get(stream);
+  const headOf = (stream: string) => heads.get(stream) ?? batch.state.heads.get(stream) ?? loaded.get(stream);
   const accepted: Accepted[] = [];
   const losers: { record: LogEntry; reason: string; alarm: boolean }[] = [];
   const records: LogEntry[] = [];
   let lost: OwnerChanged | undefined;
   for (const [index, classification] of classifications.entries()) {
-    const entry = work.records[index];
+    const entry = batch.records[index];
     lost = lossBy(classification, ownership, rule, headOf);
     if (!entry || lost) break;
     records.push(entry);
@@ -150,10 +151,10 @@ export function judgeBatch(
     const closed = typeof payload === 'string' || 'poison' in payload;
     heads.set(envelope.stream, { version: envelope.version, id: envelope.id, closed });
   }
-  return { batch: { ...work, records }, to: after(work.from, records.at(-1)), accepted, losers, heads, lost };
+  return { batch: { ...batch, records }, to: after(batch.from, records.at(-1)), accepted, losers, heads, lost };
 }
 
-/** Only a winner can take the log away. */
+/** The change of owner that the record makes, if it wins. */
 function lossBy(
   classification: Classification,
   ownership: Ownership | undefined,
@@ -181,22 +182,22 @@ function payloadOf(record: StoredRecord, envelope: Envelope): Accepted['payload'
 }
 
 /**
- * The event of an accepted record; throws with the reason when it cannot be had. NUL, which no text of Postgres holds, is
- * refused here: rows are folded before they are written, so whether Postgres meets it depends on what came in one batch.
+ * The event of an accepted record; throws with the reason when it cannot be decoded. NUL, which Postgres cannot store in text,
+ * is refused here: rows are folded before they are written, so whether Postgres sees it depends on what came in one batch.
  */
 export function eventOf(record: LogRecord, type: string): AnyEvent {
   if (!valueIsIntact(record)) throw new Error('the checksum of the value is wrong');
   const event = decodeEvent(type, record.value);
-  if (holdsNul(event)) throw new Error('a text of the event holds NUL');
+  if (containsNul(event)) throw new Error('a text of the event holds NUL');
   return event;
 }
 
-function holdsNul(value: unknown): boolean {
+function containsNul(value: unknown): boolean {
   if (typeof value === 'string') return value.includes('\0');
-  return typeof value === 'object' && value !== null && Object.values(value).some(holdsNul);
+  return typeof value === 'object' && value !== null && Object.values(value).some(containsNul);
 }
 
-/** The same judgement with the one winner's payload refused. */
+/** The judgement of a batch of one winner, with its payload refused for that reason. */
 export function poisoned(judged: Judged, reason: string): Judged {
   return {
     ...judged,
@@ -205,19 +206,19 @@ export function poisoned(judged: Judged, reason: string): Judged {
   };
 }
 
-/** Splits works between partitions first, then within one. */
-export function bisect(works: readonly PartitionBatch[]): PartitionBatch[][] {
-  const [only] = works;
-  if (works.length > 1 || !only) {
-    const middle = works.length >> 1;
-    return [works.slice(0, middle), works.slice(middle)];
+/** Halves the batches: between partitions first, then within one. */
+export function bisect(batches: readonly PartitionBatch[]): PartitionBatch[][] {
+  const [only] = batches;
+  if (batches.length > 1 || !only) {
+    const middle = batches.length >> 1;
+    return [batches.slice(0, middle), batches.slice(middle)];
   }
   const middle = only.records.length >> 1;
   return [[{ ...only, records: only.records.slice(0, middle) }], [{ ...only, records: only.records.slice(middle) }]];
 }
 
-/** The work as it can go on after others of its partition were committed; nothing if they were not. */
-export function remainingBatch(work: PartitionBatch): PartitionBatch[] {
-  const { checkpoint } = work.state;
-  return checkpoint && checkpoint.next === work.records[0]?.offset ? [{ ...work, from: checkpoint }] : [];
+/** The batch from the checkpoint that its partition has now; empty unless the records before it were committed. */
+export function remainingBatch(batch: PartitionBatch): PartitionBatch[] {
+  const { checkpoint } = batch.state;
+  return checkpoint && checkpoint.next === batch.records[0]?.offset ? [{ ...batch, from: checkpoint }] : [];
 }

@@ -3,46 +3,46 @@ import type { AnyEvent } from '../events/events.ts';
 import type { StoredRecord, TopicPartition } from '../events/record.ts';
 import type { Head } from './arbitrate.ts';
 
-/** How far a partition is applied. `fence` changes whenever somebody else changes rows that belong to the partition. */
+/** How far a partition is applied. `fence` changes when another process changes rows that belong to the partition. */
 export interface Checkpoint {
   /** Offset of the next record to apply. */
   readonly next: number;
   readonly fence: number;
   /** Fingerprint of the record before `next`; empty where there is none, as at 0 and after a marker or a void. */
   readonly fingerprint: string;
-  /** Leader epoch of what stands before `next`. */
+  /** Leader epoch of the entry before `next`. */
   readonly leaderEpoch: number;
 }
 
 export interface StoredCheckpoint extends TopicPartition, Checkpoint {
-  /** Why the partition is noted as stopped. */
+  /** Why the partition is stopped; null while it is not. */
   readonly stopped: string | null;
 }
 
-/** Where a partition's checkpoint is expected to be. */
+/** The expected checkpoint of a partition, for a compare-and-set. */
 export interface ExpectedCheckpoint extends TopicPartition {
   readonly from: Checkpoint;
 }
 
-/** A head as the projector uses it. */
+/** A head, and whether its stream is open. */
 export interface StreamHead extends Head {
   /** The stream is quarantined: winners are kept but not applied. */
   readonly closed: boolean;
 }
 
-/** A winner: it has its version, whatever becomes of its payload. */
+/** A winner. It keeps its version even when its payload cannot be applied. */
 export interface Accepted {
   readonly record: StoredRecord;
   readonly envelope: Envelope;
-  /** - an event: it is applied; - `kept`: its stream is closed; - a reason: it closes its stream. */
+  /** `event`: it is applied. `kept`: its stream is closed. `poison`: why it cannot be decoded, which closes its stream. */
   readonly payload: { readonly event: AnyEvent } | 'kept' | { readonly poison: string };
 }
 
 export interface HeadReader {
   /**
-   * Heads of those streams that have one, read in one snapshot with the checkpoints. `missed`: one of these was not where
-   * it was believed to be, so the heads are not those of that position. To compare at the commit alone would not do: with
-   * another projector at work, a crash can take a checkpoint back before the heads are read, and have it moved on again after.
+   * Heads of those streams that have one, read in one snapshot with the checkpoints. `missed`: a checkpoint differed from the
+   * expected one, so the heads are not those of that position. Comparing only at the commit is not enough: a crash of Postgres
+   * can take a checkpoint back before the heads are read, and another projector can move it on again afterwards.
    */
   heads(streams: readonly string[], at: readonly ExpectedCheckpoint[]): Promise<Map<string, StreamHead> | 'missed'>;
 }

@@ -27,46 +27,46 @@ function begun(next: number, more: Partial<StoredCheckpoint> = {}) {
 const offsets = (approach: ReturnType<PartitionState['approach']>) =>
   approach.kind === 'apply' ? approach.records.map(({ offset }) => offset) : approach;
 
-describe('what comes of a partition', () => {
-  it('is applied from the start of the log', () => {
+describe('approach', () => {
+  it('applies entries from the start of the log', () => {
     const { offset, see } = begun(0);
     expect(offset).toBe(0);
     expect(offsets(see(from(0, 3)))).toEqual([0, 1, 2]);
   });
 
-  it('begins with the last applied record, which must be the same', () => {
+  it('compares the last applied record first', () => {
     const { offset, see } = begun(5);
     expect(offset).toBe(4);
     expect(offsets(see(from(4, 7)))).toEqual([5, 6]);
   });
 
-  it('goes on after the last applied record when nothing follows yet', () => {
+  it('continues after the last applied record when no entry follows yet', () => {
     const { see } = begun(5);
     expect(see(from(4, 5))).toEqual({ kind: 'continue', next: 5 });
     expect(offsets(see(from(5, 6)))).toEqual([5]);
   });
 
-  it('stops when another record lies where the last one was', () => {
+  it('stops when another record is at the place of the last applied one', () => {
     const { see } = begun(5, { fingerprint: 'of another log' });
     expect(see(from(4, 7))).toEqual({ kind: 'stop', reason: expect.stringMatching(/^at offset 4 .*another log$/) });
   });
 
-  it('shows a gap before what was asked for, which is the judge to stop at', () => {
+  it('returns a gap before the requested offset as a missing entry', () => {
     const found = begun(5).see(from(7, 8));
     expect(found).toMatchObject({ kind: 'apply', records: [{ blank: 'missing', offset: 5, last: 6 }, { offset: 7 }] });
   });
 
-  it('goes on when only the record to compare was deleted', () => {
+  it('continues when only the record to compare was deleted', () => {
     expect(offsets(begun(5).see(from(5, 7)))).toEqual([5, 6]);
   });
 
-  it('is compared with nothing after a marker or a void', () => {
+  it('compares nothing after a marker or a void', () => {
     const { offset, see } = begun(5, { fingerprint: '' });
     expect(offset).toBe(5);
     expect(offsets(see(from(5, 7, 3)))).toEqual([5, 6]);
   });
 
-  it('that is earlier than wanted without having been asked for is asked for once, and then stops', () => {
+  it('requests once more when entries come too early, and then stops', () => {
     const { state, see } = begun(5);
     see(from(4, 6));
     state.moved({ ...state.checkpoint!, next: 6 }, new Map());
@@ -74,7 +74,7 @@ describe('what comes of a partition', () => {
     expect(see(from(2, 4))).toMatchObject({ kind: 'stop' });
   });
 
-  it('that is later than wanted without having been asked for is asked for once, and then shown with its gap', () => {
+  it('requests once more when entries come too late, and then returns the gap', () => {
     const { state, see } = begun(5);
     see(from(4, 6));
     state.moved({ ...state.checkpoint!, next: 6 }, new Map());
@@ -83,7 +83,7 @@ describe('what comes of a partition', () => {
     expect(see(from(9, 11))).toMatchObject({ kind: 'apply', records: [gap, { offset: 9 }, { offset: 10 }] });
   });
 
-  it('stops when it was earlier than wanted once, and then another record lies where the last one was', () => {
+  it('stops when entries came too early once and then another record is at the place of the last applied one', () => {
     const { state, see } = begun(5);
     see(from(4, 6));
     state.moved({ ...state.checkpoint!, next: 6, fingerprint: fingerprint(log[5]!) }, new Map());
@@ -92,7 +92,7 @@ describe('what comes of a partition', () => {
     expect(see([other, ...from(6, 9)])).toMatchObject({ kind: 'stop', reason: expect.stringMatching(/another log$/) });
   });
 
-  it.each([0, 5])('shows a gap within it, also behind the record that is compared: from %i', (next) => {
+  it.each([0, 5])('returns a gap between entries, also behind the compared record: from %i', (next) => {
     const { see } = begun(next);
     const records = [...from(Math.max(0, next - 1), 7), ...from(9, 10)] as unknown as Records;
     const found = see(records);
@@ -100,7 +100,7 @@ describe('what comes of a partition', () => {
     expect(last).toMatchObject([{ blank: 'missing', offset: 7, last: 8 }, { offset: 9 }]);
   });
 
-  it('is applied up to another leader epoch, before which the last applied record is compared again', () => {
+  it('applies entries up to another leader epoch, and compares the last applied record before it goes on', () => {
     const { state, see } = begun(0);
     expect(offsets(see([...from(0, 2), ...from(2, 4, 1)] as unknown as Records))).toEqual([0, 1]);
     state.moved({ next: 2, fence: 0, fingerprint: fingerprint(log[1]!), leaderEpoch: 0 }, new Map());
@@ -108,7 +108,7 @@ describe('what comes of a partition', () => {
     expect(offsets(see([...from(1, 2), ...from(2, 4, 1)] as unknown as Records))).toEqual([2, 3]);
   });
 
-  it('stops when the log under a new leader epoch is another one', () => {
+  it('stops when the log is another one under a new leader epoch', () => {
     const { state, see } = begun(0);
     see(from(0, 2));
     state.moved({ next: 2, fence: 0, fingerprint: fingerprint(log[1]!), leaderEpoch: 0 }, new Map());
@@ -119,7 +119,7 @@ describe('what comes of a partition', () => {
 });
 
 describe('a partition', () => {
-  it('forgets all heads at every beginning and after every miss', () => {
+  it('clears all heads at begin and forget', () => {
     const { state } = begun(0);
     const heads = new Map([['album-1', { version: 1, id: 'a', closed: false }]]);
     state.moved({ ...state.checkpoint!, next: 1 }, heads);
@@ -132,13 +132,13 @@ describe('a partition', () => {
     expect(state.heads.size).toBe(0);
   });
 
-  it('suspects a corrupt record the first time only', () => {
+  it('suspects a corrupt record only the first time', () => {
     const { state } = begun(0);
     expect([state.suspects(3), state.suspects(3)]).toEqual([true, false]);
     expect([state.suspects(4), state.suspects(3)]).toEqual([true, true]);
   });
 
-  it('is seen to be longer than its log only when it was so a look ago', () => {
+  it('ends before its checkpoint only when it did so twice in a row', () => {
     const { state } = begun(5);
     expect([state.endsBefore(4), state.endsBefore(4)]).toEqual([false, true]);
     expect([state.endsBefore(5), state.endsBefore(4), state.endsBefore(6), state.endsBefore(4)]).toEqual([
@@ -149,7 +149,7 @@ describe('a partition', () => {
     ]);
   });
 
-  it('may run ahead of an end that was asked for before it moved', () => {
+  it('may be ahead of an end that was requested before it moved', () => {
     const { state } = begun(5);
     for (let next = 6; next < 16; next += 2) {
       state.moved({ ...state.checkpoint!, next: next + 2 }, new Map());

@@ -6,43 +6,43 @@ import type { Checkpoint, StoredCheckpoint, StreamHead } from './judgement.ts';
 /** At least one. */
 type Entries = readonly [LogEntry, ...LogEntry[]];
 
-/** What is to be done with what was delivered. */
+/** What to do with delivered entries: apply them, read on from `next`, or stop the partition. */
 export type Approach =
   | { readonly kind: 'apply'; readonly records: Entries }
   | { readonly kind: 'continue'; readonly next: number }
   | { readonly kind: 'stop'; readonly reason: string };
 
 /**
- * What the projector remembers of one assigned partition. Heads are true only along an unbroken chain of own commits that
- * began at a checkpoint read from the store; `forget` and `begin` empty them.
+ * What a consumer remembers of one assigned partition. Heads are right only along an unbroken chain of its own commits that
+ * began at a checkpoint read from the store; `forget` and `begin` clear them.
  */
 export class PartitionState {
   readonly where: TopicPartition;
-  /** Undefined when it has to be read again. */
+  /** Undefined while it has to be read again. */
   checkpoint: Checkpoint | undefined;
   readonly heads: LRUCache<string, StreamHead>;
-  /** The checkpoint that was known last, also while it has to be read again. */
+  /** Offset of the last known checkpoint, kept while the checkpoint has to be read again. */
   position: number | undefined;
   stopped: string | undefined;
-  /** Whether the store says that the partition is stopped, which must be taken back once it goes on. */
+  /** Whether the store says that the partition is stopped. That is cleared once it goes on. */
   noted = false;
-  /** The record before the checkpoint is to be seen again before anything is applied. */
+  /** Whether the record before the checkpoint must be compared again before anything is applied. */
   #verify = false;
   #verifiedEpoch: number | undefined;
-  /** The offset that was asked for last, to tell a jump from an answer to an older question. */
-  #asked: number | undefined;
-  /** Offset of a record that was corrupt when it came the first time. */
+  /** The last requested offset, to tell a gap from the answer to an older request. */
+  #requested: number | undefined;
+  /** Offset of a record that was corrupt when it was first fetched. */
   #suspect: number | undefined;
-  /** Where the checkpoint stood if the log, when last looked at, ended before it. */
+  /** The checkpoint's offset when the log last ended before it; undefined when it did not. */
   #endedBefore: number | undefined;
 
   constructor(where: TopicPartition, headsRemembered: number) {
     this.where = where;
-    // By size and not by number: `max` allocates room for all of them at once, in every partition.
+    // `maxSize` instead of `max`, because `max` allocates room for all entries at once, in every partition.
     this.heads = new LRUCache({ maxSize: headsRemembered, sizeCalculation: () => 1 });
   }
 
-  /** Starts anew at a checkpoint. Returns the offset to read from: the last applied record, so that it can be compared. */
+  /** Restarts at a checkpoint. Returns the offset to read from: that of the last applied record, which is compared first. */
   begin({ next, fence, fingerprint, leaderEpoch, stopped }: StoredCheckpoint): number {
     this.checkpoint = { next, fence, fingerprint, leaderEpoch };
     this.position = next;
@@ -51,7 +51,7 @@ export class PartitionState {
     this.noted = stopped !== null;
     this.#verify = fingerprint !== '';
     this.#verifiedEpoch = undefined;
-    return this.#ask(this.#wanted(this.checkpoint));
+    return this.#request(this.#wanted(this.checkpoint));
   }
 
   forget(): void {
@@ -59,34 +59,34 @@ export class PartitionState {
     this.heads.clear();
   }
 
-  /** Judges position, identity and epoch of what came, and shows what is missing of it; nothing of a record is interpreted. */
+  /** Checks position, identity and epoch of the entries, and fills in the missing ones. Interprets no record. */
   approach(checkpoint: Checkpoint, came: Entries): Approach {
     const wanted = this.#wanted(checkpoint);
     const [first] = came;
-    if (first.offset !== wanted && (this.#asked !== wanted || first.offset < wanted)) {
-      return this.#askInstead(checkpoint, wanted, first);
+    if (first.offset !== wanted && (this.#requested !== wanted || first.offset < wanted)) {
+      return this.#requestAgain(checkpoint, wanted, first);
     }
-    this.#asked = undefined;
+    this.#requested = undefined;
     const entries = withMissing(wanted, came);
     return this.#verify ? this.#compare(checkpoint, entries) : this.#gate(checkpoint, entries);
   }
 
-  /** What was asked for did not get through: the records that come again are no answer to it. */
-  unheard(): void {
-    this.#asked = undefined;
+  /** Forgets the requested offset after a failed seek: the records that come next are no answer to it. */
+  forgetRequest(): void {
+    this.#requested = undefined;
   }
 
-  /** True the first time a record is seen corrupt: it is fetched once more. */
+  /** True the first time that the record at the offset is corrupt: it is fetched once more. */
   suspects(offset: number): boolean {
     if (this.#suspect === offset) return false;
     this.#suspect = offset;
-    this.#asked = undefined;
+    this.#requested = undefined;
     return true;
   }
 
   /**
-   * True when the log is seen for the second time in a row to end before the checkpoint: once may be a change of leader.
-   * It is compared with the checkpoint of the first time, because this one may have moved since the end was asked for.
+   * True when the log ends before the checkpoint for the second time in a row: once may be a change of leader. The end is
+   * compared with the checkpoint of the first time, because the current one may have moved since the end was requested.
    */
   endsBefore(end: number): boolean {
     const next = this.stopped === undefined ? this.checkpoint?.next : undefined;
@@ -101,16 +101,16 @@ export class PartitionState {
     for (const [stream, head] of heads) this.heads.set(stream, head);
   }
 
-  #askInstead(checkpoint: Checkpoint, wanted: number, first: LogEntry): Approach {
-    if (this.#asked === wanted) {
-      return { kind: 'stop', reason: `offset ${wanted} was asked for and ${first.offset} came: records are missing` };
+  #requestAgain(checkpoint: Checkpoint, wanted: number, first: LogEntry): Approach {
+    if (this.#requested === wanted) {
+      return { kind: 'stop', reason: `offset ${wanted} was requested and ${first.offset} came: records are missing` };
     }
-    // The log ended before the wanted record, if only for a moment: what lies there now may be another one.
+    // The log ended before the wanted record for a moment, so another record may be there now.
     if (first.offset < wanted) this.#verify = checkpoint.fingerprint !== '';
-    return { kind: 'continue', next: this.#ask(this.#wanted(checkpoint)) };
+    return { kind: 'continue', next: this.#request(this.#wanted(checkpoint)) };
   }
 
-  /** A record that is not there any more cannot be compared. It was applied, so nothing of it is lost. */
+  /** Skips a last applied record that was deleted: it cannot be compared, and it was applied before. */
   #compare(checkpoint: Checkpoint, [last, ...following]: readonly LogEntry[]): Approach {
     if (last && !isMissing(last) && identityOf(last) !== checkpoint.fingerprint) {
       const found = isBlank(last) ? last.reason : identityOf(last);
@@ -125,14 +125,14 @@ export class PartitionState {
     return this.#gate(checkpoint, [rest, following].flat());
   }
 
-  /** A new leader epoch may mean a shortened log: the last applied record is compared again before going on. */
+  /** Compares the last applied record again at a new leader epoch, because the log may have been shortened. */
   #gate(checkpoint: Checkpoint, [first, ...rest]: readonly LogEntry[]): Approach {
     if (!first) return { kind: 'continue', next: checkpoint.next };
     const epoch = first.leaderEpoch;
     if (epoch !== checkpoint.leaderEpoch && epoch !== this.#verifiedEpoch && checkpoint.fingerprint !== '') {
       this.#verify = true;
       this.#verifiedEpoch = epoch;
-      return { kind: 'continue', next: this.#ask(this.#wanted(checkpoint)) };
+      return { kind: 'continue', next: this.#request(this.#wanted(checkpoint)) };
     }
     return { kind: 'apply', records: ofOneEpoch([first, ...rest]) };
   }
@@ -141,15 +141,15 @@ export class PartitionState {
     return this.#verify ? checkpoint.next - 1 : checkpoint.next;
   }
 
-  #ask(offset: number): number {
-    this.#asked = offset;
+  #request(offset: number): number {
+    this.#requested = offset;
     return offset;
   }
 }
 
 const isMissing = (entry: LogEntry): boolean => isBlank(entry) && entry.blank === 'missing';
 
-/** The leading entries of one leader epoch; what follows is judged when it comes first. */
+/** The leading entries of one leader epoch. The entries after them are read again. */
 function ofOneEpoch(entries: Entries): Entries {
   const [first, ...rest] = entries;
   const end = rest.findIndex(({ leaderEpoch }) => leaderEpoch !== first.leaderEpoch);

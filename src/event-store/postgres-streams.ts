@@ -5,12 +5,12 @@ import { isRead } from '../postgres/generation-lock.ts';
 import { batch } from '../concurrency/batch.ts';
 import type { Claim, StreamSnapshot, StreamStore, Verdict } from './stream-store.ts';
 
-/** Streams that one query reads; what is wanted at the same time is. */
-const MOST_AT_ONCE = 100;
+/** Streams that one query reads. */
+const MAX_STREAMS = 100;
 
-/** Over the read model's connections: what is not guarded there is not seen here either. */
+/** Reads over the connections of the read models, which pass the crash guard before their first use. */
 export function createPostgresStreams(database: Database, namespace: string): StreamStore {
-  const load = batch((wanted: readonly Wanted[]) => loadAll(database, wanted), MOST_AT_ONCE);
+  const load = batch((wanted: readonly Wanted[]) => loadAll(database, wanted), MAX_STREAMS);
   return {
     load: (stream, where, after, command) => load({ stream, ...where, after, command }),
     verdicts: (claims) => readVerdicts(database, namespace, claims),
@@ -24,7 +24,7 @@ interface Wanted extends TopicPartition {
 }
 
 interface LoadedRow {
-  /** From 1: of those that were wanted. */
+  /** Position of the request in the batch, from 1. */
   readonly place: number;
   readonly version: number | null;
   readonly id: string;
@@ -92,7 +92,7 @@ const VERDICTS = `SELECT e.record_id AS id, q.reason AS quarantined, c.stopped, 
     WHERE g.state = 'serving' AND g.schema_name <> current_schema() AND ${isRead('g.id', '$5')}) AS others
   ORDER BY w.place`;
 
-/** An accepted version counts once it stands in every serving build that somebody reads. */
+/** A verdict is final once the version is in every serving generation that a process reads. */
 async function readVerdicts(database: Database, namespace: string, claims: readonly Claim[]): Promise<Verdict[]> {
   const values = [...columnsOf(claims), namespace];
   const rows = await database.query<VerdictRow>({ name: 'verdicts', text: VERDICTS, values });
@@ -116,7 +116,7 @@ function verdictOf({ recordId }: Claim, row: VerdictRow | undefined): Verdict {
   return { kind: row.id === recordId ? 'won' : 'lost' };
 }
 
-/** Turns verdicts back to pending whose version is not in that other build yet. */
+/** Makes the verdicts pending whose version is not in that other generation yet. */
 async function keepPending(database: Database, schema: string, claims: readonly Claim[], verdicts: Verdict[]) {
   const text = `SELECT e.stream IS NOT NULL AS here
     FROM unnest($1::text[], $2::int[]) WITH ORDINALITY AS w (stream, version, place)

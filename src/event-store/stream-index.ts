@@ -3,16 +3,16 @@ import type { AnyEvent } from '../events/events.ts';
 import { isRead } from '../postgres/generation-lock.ts';
 import type { Accepted } from './judgement.ts';
 
-/** What is kept of accepted records, so that the next ones can be judged. */
+/** A table of accepted records, by which the next records are judged. */
 export interface StreamIndex {
   readonly ddl: string;
-  /** Key that a first record breaks whose stream is there already. */
+  /** Name of the unique key that a first record violates when its stream exists already. */
   readonly key: string;
-  /** SQL of version and record id of the head of the stream `s.stream`. */
+  /** SQL that selects version and record id of the head of the stream `s.stream`. */
   readonly head: string;
-  /** SQL that joins `gate`, with its rows as the parameter `$n`. */
-  parts(accepted: readonly Accepted[]): { readonly sql: string; readonly rows: readonly unknown[] }[];
-  /** SQL of whether nobody reads another build; the namespace is `$3`. */
+  /** Statements that write the records; each joins `gate` and takes its rows as the parameter `$n`. */
+  writes(accepted: readonly Accepted[]): { readonly sql: string; readonly rows: readonly unknown[] }[];
+  /** SQL condition: no other generation is read. The namespace is `$3`. */
   readonly onlyServing: string;
 }
 
@@ -23,8 +23,8 @@ const INSERT_EVENTS = `INSERT INTO stream_events
     "offset" bigint, type text, body_hash text, headers json, value text) WHERE gate.open`;
 
 /**
- * Whoever begins to read another build after this was evaluated asks for the log's ends later still, and waits until his
- * build has all that is committed here: it was in the log before.
+ * A process that begins to read another generation after this was evaluated reads the ends of the log later still, and waits
+ * until that generation reaches them. So it waits for all that is committed here, which was in the log before.
  */
 const ONLY_SERVING = `NOT EXISTS (
   SELECT FROM generations g WHERE g.state = 'serving' AND g.schema_name <> current_schema() AND ${isRead('g.id', '$3')})`;
@@ -47,7 +47,7 @@ function eventRow({ record, envelope }: Accepted) {
   };
 }
 
-/** All of them, for reading: the index of the log by stream. */
+/** Keeps every accepted record: the index of the log by stream, which the write side and histories read. */
 export const streamEvents: StreamIndex = {
   ddl: `
 CREATE TABLE stream_events (
@@ -66,7 +66,7 @@ CREATE TABLE stream_events (
 );`,
   key: 'stream_events_pkey',
   head: 'SELECT version, record_id FROM stream_events e WHERE e.stream = s.stream ORDER BY version DESC LIMIT 1',
-  parts: (accepted) => [{ sql: INSERT_EVENTS, rows: accepted.map(eventRow) }],
+  writes: (accepted) => [{ sql: INSERT_EVENTS, rows: accepted.map(eventRow) }],
   onlyServing: ONLY_SERVING,
 };
 
@@ -76,8 +76,8 @@ const UPDATE_HEADS = `UPDATE stream_heads h SET version = r.version, record_id =
   FROM gate, json_to_recordset($n) AS r (stream text, version int, record_id uuid) WHERE gate.open AND h.stream = r.stream`;
 
 /**
- * The last one of each stream, of those that begin with an event of `keeps`. Of all others every record but the first is then
- * a loser, which nobody minds who wants nothing of them.
+ * Keeps only the head of each stream whose first event `keeps` accepts. Of all other streams only the first record is then
+ * judged right, and later ones lose. That does no harm to a consumer that needs none of them.
  */
 export const headsOf = (keeps: (first: AnyEvent) => boolean): StreamIndex => ({
   ddl: `
@@ -88,24 +88,24 @@ CREATE TABLE stream_heads (
 ) WITH (fillfactor = 80);`,
   key: 'stream_heads_pkey',
   head: 'SELECT version, record_id FROM stream_heads e WHERE e.stream = s.stream',
-  parts(accepted) {
+  writes(accepted) {
     const firsts = accepted.filter(({ envelope }) => envelope.version === 1);
-    const begun = new Map(firsts.map(({ envelope, payload }) => [envelope.stream, isKept(payload, keeps)]));
+    const isKeptByStream = new Map(firsts.map(({ envelope, payload }) => [envelope.stream, mayBeKept(payload, keeps)]));
     const heads = new Map(
       accepted.map(({ envelope: { stream, version, id } }) => [stream, { stream, version, record_id: id }]),
     );
     const rows = [...heads.values()];
     return [
-      { sql: INSERT_HEADS, rows: rows.filter(({ stream }) => begun.get(stream)) },
-      { sql: UPDATE_HEADS, rows: rows.filter(({ stream }) => !begun.has(stream)) },
+      { sql: INSERT_HEADS, rows: rows.filter(({ stream }) => isKeptByStream.get(stream)) },
+      { sql: UPDATE_HEADS, rows: rows.filter(({ stream }) => !isKeptByStream.has(stream)) },
     ];
   },
   onlyServing: '$3::text IS NOT NULL',
 });
 
-/** What cannot be decoded might have been one of them. */
-const isKept = (payload: Accepted['payload'], keeps: (first: AnyEvent) => boolean): boolean =>
+/** True for a payload that cannot be decoded, because its event is unknown. */
+const mayBeKept = (payload: Accepted['payload'], keeps: (first: AnyEvent) => boolean): boolean =>
   typeof payload === 'string' || 'poison' in payload || keeps(payload.event);
 
-/** The last one of each stream. */
+/** Keeps the head of every stream. */
 export const streamHeads = headsOf(() => true);

@@ -1,36 +1,33 @@
 import type { AnyEvent } from '../events/events.ts';
 import type { TopicPartition } from '../events/record.ts';
 
-/** What one snapshot says of a stream. */
+/** A stream as one snapshot of the database shows it. */
 export interface StreamSnapshot {
-  /** Accepted events after the version that was asked for, in order. */
+  /** Accepted events after the requested version, in order. */
   readonly events: readonly { readonly version: number; readonly id: string; readonly event: AnyEvent }[];
-  /** The accepted record of the command that was asked for, if it is there. */
+  /** The accepted record of the requested command, if it had its effect before. */
   readonly repeated: { readonly version: number; readonly id: string; readonly bodyHash: string } | undefined;
-  /** Why the stream is quarantined; its events are not given then. */
+  /** Why the stream is quarantined; `events` is empty then. */
   readonly quarantined: string | undefined;
   /** Why the stream's partition is not projected. */
   readonly stopped: string | undefined;
 }
 
-/** A version of a stream that a record claims. */
+/** The version of a stream that a record claims. */
 export interface Claim extends TopicPartition {
   readonly stream: string;
   readonly version: number;
   readonly recordId: string;
 }
 
-/** `pending`: nobody holds the version yet, or not in every build that is read. */
+/** `pending`: the version is not taken yet, or not in every generation that is read. */
 export type Verdict =
   { readonly kind: 'won' | 'lost' | 'pending' } | { readonly kind: 'quarantined' | 'stopped'; readonly reason: string };
 
-/**
- * The write side's view of the accepted records. `event-store/postgres-streams.ts` is the one that runs; the model test of
- * arbitration has another.
- */
+/** The accepted records as the write side reads them. `postgres-streams.ts` implements it; the model of arbitration has its own. */
 export interface StreamStore {
-  /** The state's events, the head and the command's earlier effect, all of one snapshot. */
+  /** The events, the head and the command's earlier effect, all from one snapshot. */
   load(stream: string, where: TopicPartition, afterVersion: number, commandId: string): Promise<StreamSnapshot>;
-  /** Verdicts by record id, in the order of the claims. */
+  /** The verdict on each claim, in the order of the claims. */
   verdicts(claims: readonly Claim[]): Promise<Verdict[]>;
 }

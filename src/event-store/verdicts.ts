@@ -4,18 +4,18 @@ import type { Claim, StreamStore, Verdict } from './stream-store.ts';
 
 export interface VerdictOptions {
   readonly streams: Pick<StreamStore, 'verdicts'>;
-  /** How often to look without having been told that something was committed. */
+  /** Time between two queries while no commit notice comes. */
   readonly pollMs: number;
-  readonly clock?: Clock;
+  readonly clock?: Timers;
 }
 
-/** What it returns cancels. The model test of arbitration brings a clock of its own. */
-export interface Clock {
+/** Each call returns a function that cancels. The model of arbitration has its own clock. */
+export interface Timers {
   after(ms: number, call: () => void): () => void;
   every(ms: number, call: () => void): () => void;
 }
 
-const systemClock: Clock = {
+const systemClock: Timers = {
   after(ms, call) {
     const timer = setTimeout(call, ms);
     return () => clearTimeout(timer);
@@ -32,8 +32,8 @@ export type Settled =
 export interface Verdicts extends Stoppable {
   /** The verdict on a claim, or `unknown` when there is none within `waitMs`. */
   verdictOn(claim: Claim, waitMs: number): Promise<Settled>;
-  /** Something was committed. May come for nothing, twice or never. */
-  onCommit(word: CommitNotice): void;
+  /** Takes a commit notice. It is only a hint: it may come without a reason, twice or never. */
+  onCommit(notice: CommitNotice): void;
 }
 
 interface Waiting {
@@ -42,14 +42,14 @@ interface Waiting {
 }
 
 /**
- * Waits for word of winners. For all other claims it asks, in one query for all, one query at a time: when a word says that
- * there is more to know, and by the clock.
+ * Settles winners by commit notices. All other claims are looked up together, one query at a time: when a notice asks for it,
+ * and by the clock.
  */
 export function createVerdicts({ streams, pollMs, clock = systemClock }: VerdictOptions): Verdicts {
   /** By record id. */
   const waiting = new Map<string, Waiting>();
-  let asking = false;
-  let askAgain = false;
+  let querying = false;
+  let queryAgain = false;
   const stopPolling = clock.every(pollMs, recheck);
 
   function onCommit({ won, recheck: hasMore }: CommitNotice): void {
@@ -58,22 +58,22 @@ export function createVerdicts({ streams, pollMs, clock = systemClock }: Verdict
   }
 
   function recheck(): void {
-    askAgain = true;
-    if (!asking && waiting.size > 0) void ask();
+    queryAgain = true;
+    if (!querying && waiting.size > 0) void query();
   }
 
-  async function ask(): Promise<void> {
-    asking = true;
-    while (askAgain && waiting.size > 0) {
-      askAgain = false;
-      const asked = [...waiting.values()];
-      // An error leaves everybody waiting: the next word or the clock asks again, on another connection.
-      const verdicts = await streams.verdicts(asked.map(({ claim }) => claim)).catch(() => []);
+  async function query(): Promise<void> {
+    querying = true;
+    while (queryAgain && waiting.size > 0) {
+      queryAgain = false;
+      const pending = [...waiting.values()];
+      // After an error all keep waiting: the next notice or the clock queries again, on another connection.
+      const verdicts = await streams.verdicts(pending.map(({ claim }) => claim)).catch(() => []);
       for (const [index, verdict] of verdicts.entries()) {
-        if (verdict.kind !== 'pending') asked[index]?.settle(verdict as Settled);
+        if (verdict.kind !== 'pending') pending[index]?.settle(verdict as Settled);
       }
     }
-    asking = false;
+    querying = false;
   }
 
   return {
@@ -81,10 +81,10 @@ export function createVerdicts({ streams, pollMs, clock = systemClock }: Verdict
     verdictOn(claim, waitMs) {
       const { promise, resolve } = Promise.withResolvers<Settled>();
       const entry: Waiting = { claim, settle: resolve };
-      const giveUp = clock.after(waitMs, () => resolve({ kind: 'unknown' }));
+      const cancelTimeout = clock.after(waitMs, () => resolve({ kind: 'unknown' }));
       waiting.set(claim.recordId, entry);
       return promise.finally(() => {
-        giveUp();
+        cancelTimeout();
         waiting.delete(claim.recordId);
       });
     },

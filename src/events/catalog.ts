@@ -1,17 +1,17 @@
-/** What can happen to an album. The stream is `album-…`, and its id is the album's. */
+/** The events of an album. Its id is also that of the stream, `album-…`. */
 export type AlbumEvent = { readonly albumId: string } & (
   | ({ readonly type: 'AlbumCreated' } & AlbumDetails)
   | ({ readonly type: 'AlbumChanged' } & AlbumDetails)
   | ({ readonly type: 'AlbumCoverChanged' } & AlbumCover)
-  /** The details are the last ones. */
+  /** The details are those from before it was deleted. */
   | ({ readonly type: 'AlbumDeleted' } & AlbumDetails)
 );
 
-/** The image is a file of the files provider; the event names it. */
+/** A cover image, which the files provider stores. */
 export interface AlbumCover {
-  /** Name of the file, ours and never used before. */
+  /** Name of the file at the provider; names are generated and never used again. */
   readonly file: string;
-  /** Media type, found by the image's bytes. */
+  /** Media type, detected from the bytes of the image. */
   readonly mediaType: string;
   /** Bytes. */
   readonly size: number;
@@ -22,11 +22,11 @@ export interface AlbumDetails {
   readonly year: number;
 }
 
-/** What can happen to a song. The stream is `song-…`, and its id is the song's. */
+/** The events of a song. Its id is also that of the stream, `song-…`. */
 export type SongEvent = { readonly songId: string } & (
   | ({ readonly type: 'SongCreated' } & SongDetails)
   | ({ readonly type: 'SongChanged' } & SongDetails)
-  /** The details are the last ones. */
+  /** The details are those from before it was deleted. */
   | ({ readonly type: 'SongDeleted' } & Pick<SongDetails, 'title' | 'performer' | 'year'>)
 );
 

@@ -11,40 +11,40 @@ const schemaOf = (file: string) =>
 const fileOf = ({ subject, version }: { subject: string; version: number }) => `${typeOf(subject)}.v${version}.avsc`;
 
 describe('the schemas', () => {
-  it('have an id each, and each id is of one version', () => {
+  it('have one id each, and each id belongs to one version', () => {
     expect(new Set(schemaVersions.map(({ id }) => id)).size).toBe(schemaVersions.length);
     expect(new Set(schemaVersions.map(fileOf)).size).toBe(schemaVersions.length);
   });
 
-  it('are the files of the folder, no more and no less', () => {
+  it('are exactly the files of the folder', () => {
     const files = readdirSync(folder).filter((name) => name.endsWith('.avsc'));
     expect(files.toSorted()).toEqual(schemaVersions.map(fileOf).toSorted());
   });
 
-  it('of one subject are numbered from 1 without a gap', () => {
+  it('are numbered per subject from 1 without a gap', () => {
     for (const [subject, versions] of Map.groupBy(schemaVersions, ({ subject }) => subject)) {
       const numbers = versions.map(({ version }) => version).toSorted((a, b) => a - b);
       expect({ subject, numbers }).toEqual({ subject, numbers: versions.map((_, index) => index + 1) });
     }
   });
 
-  it('all have golden bytes, and those that have them are still there', () => {
+  it('have golden bytes for every version, including all earlier ones', () => {
     const lines = golden.schemas.map(({ id, subject, version }) => ({ id, subject, version }));
     expect(lines).toEqual(schemaVersions);
   });
 });
 
 describe.each(golden.schemas)('$subject version $version', ({ id, subject, version, schema, payload, value }) => {
-  it('has the schema it was merged with', () => {
+  it('has the schema with which it was merged', () => {
     expect(schemaOf(fileOf({ subject, version })).fingerprint('sha256').toString('hex')).toBe(schema);
   });
 
-  it('is written in its golden bytes', () => {
+  it('encodes to its golden bytes', () => {
     expect(encodeVersion(subject, version, payload).toString('hex')).toBe(value);
     expect(Buffer.from(value, 'hex').readUInt32BE(1)).toBe(id);
   });
 
-  it('is read from its golden bytes', () => {
+  it('decodes from its golden bytes', () => {
     const event = decodeEvent(subject, Buffer.from(value, 'hex'));
     expect(event.type).toBe(typeOf(subject));
     if (isNewest(subject, version)) expect(event).toEqual({ type: typeOf(subject), ...payload });
@@ -76,7 +76,7 @@ function partsOf(schema: unknown, path = ''): [string, Documented][] {
 const page = readFileSync(new URL('../../docs/reference/log-format.md', import.meta.url), 'utf8');
 const read = (file: string) => JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Documented;
 
-/** What the payload of an event must name, so that a reader needs no header to know what it is about. */
+/** Ids that the payload must have, so that a reader needs no header to know what the event is about. */
 const IDS: readonly [RegExp, readonly string[]][] = [
   [/^Album(Liked|Unliked)$/, ['albumId', 'accountId']],
   [/^Song(Liked|Unliked)$/, ['songId', 'accountId']],
@@ -89,11 +89,11 @@ const IDS: readonly [RegExp, readonly string[]][] = [
 
 describe.each(schemaVersions.map(fileOf))('%s', (file) => {
   it('describes its record and each of its fields', () => {
-    const silent = partsOf(read(file)).filter(([, { doc = '' }]) => doc.trim() === '');
+    const silent = partsOf(read(file)).filter(([, { doc = '' }]) => doc.trim() === '' || doc.startsWith('TODO'));
     expect(silent.map(([path]) => path)).toEqual([]);
   });
 
-  it('names what the event is about in the fields that come first', () => {
+  it('has the ids of the things that the event is about', () => {
     const [, ids = []] = IDS.find(([type]) => type.test(file.replace(/\.v\d+\.avsc$/, ''))) ?? [];
     const names = read(file).fields?.map(({ name }) => name) ?? [];
     expect(ids.length).toBeGreaterThan(0);
@@ -108,7 +108,7 @@ describe.each(schemaVersions.map(fileOf))('%s', (file) => {
     expect(last.filter((field) => !new RegExp(`\`(\\S+\\.)?${field}\``).test(page))).toEqual([]);
   });
 
-  it('has no value of 5 bytes, which Confluent’s deserialisers refuse, whatever the payload', () => {
+  it('never encodes to 5 bytes, which Confluent’s deserialisers refuse', () => {
     const type = schemaOf(file);
     for (let round = 0; round < 100; round++) expect(type.toBuffer(type.random()).length).toBeGreaterThan(0);
     const values = golden.schemas.map(({ value }) => Buffer.from(value, 'hex').length);
@@ -123,11 +123,11 @@ describe('an event', () => {
   const event: AnyEvent = { type: 'AlbumCreated', albumId: 'album-1', name: 'Viva la Vida', year: 2008 };
   const value = encodeEvent(event);
 
-  it('comes back as it was written', () => {
+  it('decodes to what was encoded', () => {
     expect(decodeEvent('openmusic.AlbumCreated', value)).toEqual(event);
   });
 
-  it('with times comes back with the same times, to the millisecond', () => {
+  it('keeps its times to the millisecond', () => {
     const repeat = { cron: '* * * * *', timeZone: 'UTC', missed: 'skip', count: 3 };
     for (const [first, until] of [
       ['1969-12-31T23:59:59.999Z', null],
@@ -139,7 +139,7 @@ describe('an event', () => {
     }
   });
 
-  it('with a time that is none is not written', () => {
+  it('is not encoded with an invalid time', () => {
     const void_ = {
       type: 'PositionVoided',
       incarnation: 'i',
@@ -153,7 +153,7 @@ describe('an event', () => {
     expect(() => encodeEvent(void_)).toThrow();
   });
 
-  it('of no schema is not written', () => {
+  it('is not encoded without a schema', () => {
     expect(() => encodeEvent({ type: 'AlbumPraised' } as unknown as AnyEvent)).toThrow('no schema for AlbumPraised');
     expect(() => encodeVersion('openmusic.AlbumCreated', 99, {})).toThrow('no openmusic.AlbumCreated version 99');
   });
@@ -164,20 +164,20 @@ describe('an event', () => {
     ['an unknown schema id', Buffer.from([0, 255, 255, 255, 255]), 'schema id 4294967295 is unknown'],
     ['bytes missing', value.subarray(0, -3), ''],
     ['bytes too many', Buffer.concat([value, Buffer.from([0])]), ''],
-  ])('with %s is not read', (_, bytes, reason) => {
+  ])('is not decoded with %s', (_, bytes, reason) => {
     expect(() => decodeEvent('openmusic.AlbumCreated', bytes)).toThrow(reason);
   });
 
-  it('that is not what ce_type says is not read', () => {
+  it('is not decoded when ce_type names another type', () => {
     const read = () => decodeEvent('openmusic.AlbumDeleted', value);
     expect(read).toThrow('the value is openmusic.AlbumCreated, ce_type says openmusic.AlbumDeleted');
   });
 });
 
-describe('an event at its largest', () => {
-  const MOST_BYTES = 512_000;
-  /** Of its headers and its place in a batch. */
-  const AROUND = 2_000;
+describe('the largest event', () => {
+  const MAX_BYTES = 512_000;
+  /** Bytes for its headers and its frame in a batch. */
+  const OVERHEAD = 2_000;
   const entryOf = (index: number) => ({
     entryId: `entry-${String(index).padStart(32, '0')}`,
     songId: `song-${String(index).padStart(32, '0')}`,
@@ -190,7 +190,7 @@ describe('an event at its largest', () => {
       orderKey: 'a'.repeat(255),
     }));
     const value = encodeEvent({ type: 'SongsAddedToPlaylist', playlistId: 'playlist-1', entries, rekeyed: [] });
-    expect(value.length + AROUND).toBeLessThan(MOST_BYTES);
+    expect(value.length + OVERHEAD).toBeLessThan(MAX_BYTES);
   });
 
   it('restores a playlist of 10,000 entries', () => {
@@ -203,6 +203,6 @@ describe('an event at its largest', () => {
       name: '🎸'.repeat(1_000),
       description: '🎸'.repeat(4_000),
     });
-    expect(value.length + AROUND).toBeLessThan(MOST_BYTES);
+    expect(value.length + OVERHEAD).toBeLessThan(MAX_BYTES);
   });
 });

@@ -5,7 +5,7 @@ import { TimestampMillis } from './timestamps.ts';
 import { type Upcasters, upcasters } from './upcasters.ts';
 import type { PositionVoided } from './voids.ts';
 
-/** A line of `schemas/lock.json`: ids are for ever, and each belongs to one version of one subject. */
+/** A line of `schemas/lock.json`. Ids never change, and each belongs to one version of one subject. */
 export interface SchemaVersion {
   readonly id: number;
   /** The schema's full record name, which is also the record header `ce_type`. */
@@ -17,7 +17,7 @@ export interface Schema extends SchemaVersion {
   readonly avro: avro.Type;
 }
 
-/** What reads and writes values: every schema version, and the upcasters that lead from each one to the next. */
+/** Reads and writes values: every schema version, and the upcasters from each version to the next. */
 export interface SchemaRegistry {
   readonly byId: ReadonlyMap<number, Schema>;
   readonly newest: ReadonlyMap<string, Schema>;
@@ -43,7 +43,8 @@ const released = createRegistry(releasedSchemas, upcasters);
 function load(line: SchemaVersion): Schema {
   const file = new URL(`${typeOf(line.subject)}.v${line.version}.avsc`, folder);
   const type = avro.Type.forSchema(JSON.parse(readFileSync(file, 'utf8')) as avro.Schema, { logicalTypes });
-  if (type.name !== line.subject) throw new Error(`${file.pathname} holds ${String(type.name)}, not ${line.subject}.`);
+  if (type.name !== line.subject)
+    throw new Error(`${file.pathname} has the schema ${String(type.name)}; schemas/lock.json expects ${line.subject}.`);
   return { ...line, avro: type };
 }
 
@@ -60,11 +61,12 @@ export function createRegistry(schemas: readonly Schema[], upcasters: Upcasters)
 /** A value in the Confluent wire format: 0x00, schema id (4 bytes, big endian), Avro. Written with the newest schema. */
 export function encodeEvent(event: AnyEvent | PositionVoided, { newest } = released): Buffer {
   const schema = newest.get(subjectOf(event.type));
-  if (!schema) throw new Error(`There is no schema for ${event.type}.`);
+  if (!schema)
+    throw new Error(`There is no schema for ${event.type}. Add one with: npm run schemas -- add ${event.type}`);
   return frame(schema, schema.avro.toBuffer(event));
 }
 
-/** Any version's payload, framed; only what writes golden bytes needs an old one. */
+/** The payload in the frame of the given schema version; only tests and golden bytes need old versions. */
 export function encodeVersion(subject: string, version: number, payload: unknown, { byId } = released): Buffer {
   const schema = [...byId.values()].find((each) => each.subject === subject && each.version === version);
   if (!schema) throw new Error(`There is no ${subject} version ${version}.`);
@@ -80,8 +82,8 @@ function frame(schema: Schema, payload: Buffer): Buffer {
 }
 
 /**
- * The event in its newest form, whatever version it was written in. Throws with the reason when the value is not what
- * `ce_type` says. The value's checksum must have been verified: avsc can end the process on corrupt lengths.
+ * The event in its newest version, upcast from the version in which it was written. Throws with the reason when the value is
+ * not of the type `ce_type`. The value's checksum must be verified before, because avsc can end the process on corrupt lengths.
  */
 export function decodeEvent(subject: string, value: Buffer, registry = released): AnyEvent {
   if (value.length < FRAME || value.readUInt8(0) !== MAGIC) throw new Error('the value is not in the Confluent frame');

@@ -1,19 +1,19 @@
-/** Word of a commit, for those who wait for verdicts. It may be lost. */
+/** Tells waiting handlers of a commit. It is only a hint, because it may be lost. */
 export interface CommitNotice {
-  /** Ids of records that won and are in every build that anybody reads. */
+  /** Ids of records that won and are in every generation that is read. */
   readonly won: readonly string[];
-  /** The tables know more than that: somebody lost, or a stream is closed, or another build has to be looked at. */
+  /** Whether the tables have to be read: a record lost, a stream is closed, or another generation is read too. */
   readonly recheck: boolean;
 }
 
-/** What to think when words may have been missed. */
+/** Stands for notices that may have been missed. */
 const MISSED_NOTICE: CommitNotice = { won: [], recheck: true };
 
 const RECHECK = 'look';
 /** Postgres takes less than 8,000 bytes in one notice. */
 const IDS_PER_NOTICE = 200;
 
-/** The word as payloads of notices; none when there is nothing to say. */
+/** The notice as payloads of NOTIFY; none when it is empty. */
 export function noticesOf({ won, recheck }: CommitNotice): string[] {
   const notices = recheck ? [RECHECK] : [];
   for (let from = 0; from < won.length; from += IDS_PER_NOTICE) {
@@ -22,7 +22,7 @@ export function noticesOf({ won, recheck }: CommitNotice): string[] {
   return notices;
 }
 
-/** The word that a notice brings; undefined stands for notices that were missed. */
+/** Parses the payload of a NOTIFY; undefined stands for missed ones. */
 export function parseNotice(notice: string | undefined): CommitNotice {
   if (notice === undefined || notice === RECHECK) return MISSED_NOTICE;
   return { won: notice.split(' '), recheck: false };

@@ -62,7 +62,7 @@ describe('entries', () => {
     expect(shown(fold(...events))).toEqual(Array.from(ids).map((id) => `${id}=${songOf(id)}`));
   });
 
-  it('are as they were at any version that is restored, whatever happened since', () => {
+  it('are those of the restored version, for every version and every later change', () => {
     const action = fc.record({ kind: fc.constantFrom('add', 'move', 'remove'), at: fc.nat(), to: fc.nat() });
     fc.assert(
       fc.property(fc.array(action, { minLength: 1, maxLength: 40 }), fc.nat(), (actions, version) => {

@@ -1,15 +1,15 @@
 import type { EntryPlace, PlaylistEvent } from './playlists.ts';
 
-export interface Entry extends EntryPlace {
+export interface PlaylistEntry extends EntryPlace {
   readonly songId: string;
 }
 
-/** The entries of a playlist, as its events make them. */
+/** The entries of a playlist, folded from its events. */
 export interface EntryList {
   /** In playlist order. */
-  readonly present: readonly Entry[];
-  /** Kept because `PlaylistRestored` names entries without their songs. */
-  readonly removed: readonly Entry[];
+  readonly present: readonly PlaylistEntry[];
+  /** Kept because `PlaylistRestored` lists the ids of entries without their songs. */
+  readonly removed: readonly PlaylistEntry[];
 }
 
 export const noEntries: EntryList = { present: [], removed: [] };
@@ -25,12 +25,17 @@ export function evolveEntries(list: EntryList, event: PlaylistEvent): EntryList 
       return remove(list, new Set(event.entryIds));
     case 'PlaylistRestored':
       return restore(list, event.entries);
-    default:
+    case 'PlaylistCreated':
+    case 'PlaylistChanged':
+    case 'PlaylistDeleted':
+    case 'PlaylistUndeleted':
+    case 'CollaboratorAdded':
+    case 'CollaboratorRemoved':
       return list;
   }
 }
 
-const entryOf = ({ entryId, songId, orderKey }: Entry): Entry => ({ entryId, songId, orderKey });
+const entryOf = ({ entryId, songId, orderKey }: PlaylistEntry): PlaylistEntry => ({ entryId, songId, orderKey });
 
 function remove({ present, removed }: EntryList, ids: ReadonlySet<string>): EntryList {
   const [gone, left] = split(present, ids);
@@ -42,8 +47,8 @@ function restore({ present, removed }: EntryList, places: readonly EntryPlace[])
   return { present: place(listed, places), removed: others };
 }
 
-/** Gives entries that are there another place. */
-function place(entries: readonly Entry[], places: readonly EntryPlace[]): readonly Entry[] {
+/** Moves the entries that the list holds to their new places. */
+function place(entries: readonly PlaylistEntry[], places: readonly EntryPlace[]): readonly PlaylistEntry[] {
   if (places.length === 0) return entries;
   const keys = new Map(places.map(({ entryId, orderKey }) => [entryId, orderKey]));
   const [moved, left] = split(entries, keys);
@@ -53,8 +58,8 @@ function place(entries: readonly Entry[], places: readonly EntryPlace[]): readon
   );
 }
 
-/** Most songs are added at the end, which must not cost a sort. */
-function insert(entries: readonly Entry[], more: readonly Entry[]): readonly Entry[] {
+/** Sorts only when it must: most songs are added at the end. */
+function insert(entries: readonly PlaylistEntry[], more: readonly PlaylistEntry[]): readonly PlaylistEntry[] {
   const all = [...entries, ...more];
   const isSorted = more.every((entry, index) => {
     const before = all[entries.length + index - 1];
@@ -63,7 +68,10 @@ function insert(entries: readonly Entry[], more: readonly Entry[]): readonly Ent
   return isSorted ? all : all.sort(compare);
 }
 
-function split(entries: readonly Entry[], ids: { has(id: string): boolean }): [Entry[], Entry[]] {
+function split(
+  entries: readonly PlaylistEntry[],
+  ids: { has(id: string): boolean },
+): [PlaylistEntry[], PlaylistEntry[]] {
   return [entries.filter(({ entryId }) => ids.has(entryId)), entries.filter(({ entryId }) => !ids.has(entryId))];
 }
 

@@ -9,7 +9,7 @@ const value = Buffer.from(golden.record.value, 'hex');
 const record = toRecord(envelope, value);
 
 describe('the golden record', () => {
-  it('is written with the same key, headers and checksum for ever', () => {
+  it('is always written with the same key, headers and checksum', () => {
     expect(record).toEqual({ key, value, headers });
     expect(Object.keys(record.headers)).toEqual(Object.keys(headers));
   });
@@ -19,7 +19,7 @@ describe('the golden record', () => {
     expect(valueIsIntact({ key, value, headers })).toBe(true);
   });
 
-  it('is read whatever the order of its headers', () => {
+  it('is read in any order of its headers', () => {
     const reversed = Object.fromEntries(Object.entries(record.headers).reverse());
     expect(readEnvelope({ ...record, headers: reversed })).toEqual({ kind: 'ours', envelope });
   });
@@ -47,7 +47,7 @@ describe('an envelope', () => {
     .tuple(anyEnvelope, fc.uint8Array({ maxLength: 50 }))
     .map(([each, bytes]) => toRecord(each, Buffer.from(bytes)));
 
-  it('comes back as it was written', () => {
+  it('is read as it was written', () => {
     fc.assert(
       fc.property(anyEnvelope, (each) => {
         expect(readEnvelope(toRecord(each, value))).toEqual({ kind: 'ours', envelope: each });
@@ -55,7 +55,7 @@ describe('an envelope', () => {
     );
   });
 
-  it('notices any flipped bit of key, header names, header values and value', () => {
+  it('detects any flipped bit of key, header names, header values and value', () => {
     fc.assert(
       fc.property(anyRecord, fc.nat(), fc.nat(), (each, part, bit) => {
         const flipped = flip(each, part, bit);
@@ -66,7 +66,7 @@ describe('an envelope', () => {
     );
   });
 
-  it('is the same with any headers that others add, and so are its checksum and fingerprint', () => {
+  it('keeps its checksum and fingerprint when other software adds headers', () => {
     const name = fc.string({ minLength: 1 }).filter((each) => !(each in headers));
     fc.assert(
       fc.property(anyRecord, fc.dictionary(name, fc.string({ unit: 'binary' })), (each, others) => {
@@ -78,7 +78,7 @@ describe('an envelope', () => {
     );
   });
 
-  it('notices every flipped bit of the golden record', () => {
+  it('detects every flipped bit of the golden record', () => {
     let unnoticed = 0;
     for (let part = 0; part < partsOf(record).length; part++) {
       for (let bit = 0; bit < partsOf(record)[part]!.length * 8; bit++) {
@@ -89,14 +89,14 @@ describe('an envelope', () => {
   });
 });
 
-describe('a record that is not ours', () => {
+describe('a foreign record', () => {
   it.each(Object.keys(headers))('is one without %s', (name) => {
     const others = Object.fromEntries(Object.entries(record.headers).filter(([each]) => each !== name));
     const reading = readEnvelope({ ...record, headers: others });
     expect(reading.kind).toBe(name === 'ce_checksum' ? 'foreign' : 'corrupt');
   });
 
-  it('is one that never had our checksum', () => {
+  it('is one without our checksum', () => {
     expect(readEnvelope({ key: 'a', value, headers: {} }).kind).toBe('foreign');
   });
 

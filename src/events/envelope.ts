@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import type { LogRecord } from './record.ts';
 
-/** What a record says about itself in its headers: CloudEvents 1.0 binary mode and our extensions. */
+/** The headers of a record: CloudEvents 1.0 in binary mode, and our extensions. */
 export interface Envelope {
   /** Record id: UUIDv7. A command that is appended again after a lost race gets a new one. */
   readonly id: string;
@@ -17,7 +17,7 @@ export interface Envelope {
   readonly commandId: string;
   /** Account id, or `anonymous`, or `system`. */
   readonly actor: string;
-  /** Id of the request that began it all. */
+  /** Id of the request that caused it. */
   readonly correlationId: string;
   /** Id of the command or record that led to this one. */
   readonly causationId: string;
@@ -28,7 +28,7 @@ export interface Envelope {
 const SOURCE = '/openmusic';
 const CHECKSUM = 'ce_checksum';
 const LAST_VERSION = 2 ** 31 - 1;
-/** An index of Postgres holds 2,704 bytes, and a winner that no table takes would stop everything behind it. */
+/** Far below the 2,704 bytes of an index entry of Postgres: a winner that no table takes would stop its partition. */
 export const STREAM_BYTES = 255;
 
 type Test = (value: string, key: string) => boolean;
@@ -42,13 +42,13 @@ const isText = matches(/^[^\0]+$/);
 const isStream: Test = (value, key) =>
   value === key && value !== '' && !/\p{Cc}/u.test(value) && Buffer.byteLength(value) <= STREAM_BYTES;
 
-/** A day and time that there is, from 1970 on, in the one spelling of `Date.prototype.toISOString`. */
+/** An existing day and time from 1970 on, in the format of `Date.prototype.toISOString`. */
 function isTime(value: string): boolean {
   const ms = /^\d{4}-.{14}\.\d{3}Z$/.test(value) ? Date.parse(value) : NaN;
   return ms >= 0 && new Date(ms).toISOString() === value;
 }
 
-/** The headers of a record and the form of each, in the order in which they are written. `docs/reference/log-format.md` is the grammar. */
+/** The headers of a record with the form of each, in the order of writing. `docs/reference/log-format.md` has the grammar. */
 const HEADERS: Readonly<Record<string, Test>> = {
   ce_specversion: matches(/^1\.0$/),
   ce_id: isUuid,
@@ -69,7 +69,7 @@ const NAMES = Object.keys(HEADERS);
 const SORTED_NAMES = NAMES.toSorted();
 const CHECKSUM_FORM = /^[0-9a-f]{8}-[0-9a-f]{8}$/;
 
-/** The record of an envelope and a payload that is encoded already. */
+/** The record of an envelope and an encoded payload. */
 export function toRecord(envelope: Envelope, value: Buffer): LogRecord {
   const headers: Record<string, string> = {
     ce_specversion: '1.0',
@@ -93,15 +93,15 @@ export function toRecord(envelope: Envelope, value: Buffer): LogRecord {
 
 /**
  * - `ours`: all headers are there and untouched;
- * - `foreign`: not a record of ours, or not one that any version of ours would write: a loser;
- * - `corrupt`: it carries our checksum and its key or a header is not what was written.
+ * - `foreign`: not a record that any version of OpenMusic writes: a loser;
+ * - `corrupt`: it has our checksum, but its key or a header was changed.
  */
 export type Reading =
   | { readonly kind: 'ours'; readonly envelope: Envelope }
   | { readonly kind: 'foreign'; readonly reason: string }
   | { readonly kind: 'corrupt'; readonly reason: string };
 
-/** Reads key and headers only; the value is not looked at, nor is any header that is not ours. */
+/** Reads only the key and our own headers, never the value. */
 export function readEnvelope({ key, headers }: LogRecord): Reading {
   const checksum = headers[CHECKSUM];
   if (checksum === undefined) return { kind: 'foreign', reason: `header ${CHECKSUM} is missing` };
@@ -117,7 +117,7 @@ export function readEnvelope({ key, headers }: LogRecord): Reading {
 const isWellFormed = (name: string, value: string | undefined, key: string): boolean =>
   value !== undefined && (HEADERS[name]?.(value, key) ?? false);
 
-/** Of headers that are well-formed. */
+/** The envelope of well-formed headers. */
 const parse = (headers: LogRecord['headers']): Envelope => ({
   id: headers.ce_id ?? '',
   type: headers.ce_type ?? '',
@@ -132,12 +132,12 @@ const parse = (headers: LogRecord['headers']): Envelope => ({
   bodyHash: headers.ce_bodyhash ?? '',
 });
 
-/** Whether the value's bytes are those that were written. Checked before Avro sees a byte of them. */
+/** Whether the value's bytes are those that were written. Must be checked before Avro reads them. */
 export function valueIsIntact({ value, headers }: LogRecord): boolean {
   return headers[CHECKSUM]?.slice(0, 8) === hex(crc32(value));
 }
 
-/** The headers of a record of ours, without those that tracing or a mirror added. */
+/** Our own headers of a record, without those that tracing or a mirror added. */
 export function ownHeaders(headers: LogRecord['headers']): LogRecord['headers'] {
   return Object.fromEntries([...NAMES, CHECKSUM].map((name) => [name, headers[name] ?? '']));
 }
@@ -152,7 +152,7 @@ function headerChecksum(key: string, headers: LogRecord['headers']): string {
   return hex(crc32(text));
 }
 
-/** Tells one record from another at the same offset: crc32 of value, key and our headers, and the checksum it carries. */
+/** Distinguishes records at the same offset: crc32 of value, key and our headers, and the checksum header. */
 export function fingerprint({ key, value, headers }: LogRecord): string {
   return `${hex(crc32(value))}-${headerChecksum(key, headers)}-${headers[CHECKSUM] ?? ''}`;
 }

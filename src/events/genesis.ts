@@ -1,25 +1,25 @@
-/** A partition's first record. It says which log this is, so that a topic made anew is recognised. */
+/** A partition's first record. It identifies the log, so that a recreated topic is recognised. */
 export interface PartitionOpened {
   readonly type: 'PartitionOpened';
-  /** UUID of this life of the log; the same in every partition. */
+  /** UUID of this incarnation of the log; the same in every partition. */
   readonly incarnation: string;
   readonly topic: string;
   readonly partition: number;
-  /** How many partitions the topic has. */
+  /** Number of partitions of the topic. */
   readonly partitions: number;
   /** Version of the rule that arbitrates. */
   readonly ruleVersion: number;
-  /** Null for a log that lies in its own database. */
+  /** Null for an embedded log, which is part of its owner's database. */
   readonly owner: LogOwner | null;
 }
 
-/** The Postgres database that owns a log. Both are decimal digits: they exceed what a number of JavaScript holds. */
+/** The Postgres database that owns a log. Both are strings of decimal digits, because they exceed the integers of JavaScript. */
 export interface LogOwner {
   readonly systemIdentifier: string;
   readonly databaseOid: string;
 }
 
-/** A later record of a genesis stream: the log has another owner from there on. Judged as any record. */
+/** A later record of a genesis stream: from there on the log has another owner. It is judged as any record. */
 export interface OwnerChanged {
   readonly type: 'OwnerChanged';
   readonly incarnation: string;

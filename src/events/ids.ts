@@ -8,8 +8,8 @@ const random = new Uint8Array(256 * RANDOM_BYTES);
 let used = random.length;
 
 /**
- * A new record id or command id: UUIDv7, so that ids sort by the time they were made. Randomness is drawn for 256 ids at a
- * time: drawing it for each took 6 % of the time of a write.
+ * A new record id or command id: UUIDv7, so that ids sort by time of creation. Random bytes are generated for 256 ids at a
+ * time, because generating them for each id took 6 % of the time of a write.
  */
 export function newId(): string {
   if (used === random.length) {

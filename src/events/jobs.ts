@@ -1,35 +1,35 @@
-/** What was asked for. Nothing personal is in it: addresses, texts and items lie in Postgres, under `payloadId`. */
+/** What a job does. It contains nothing personal: addresses, texts and items are in Postgres, under `payloadId`. */
 export interface JobRequest {
   readonly jobType: string;
   /** Account id of the owner, who may see the job and its result. */
   readonly ownerId: string;
-  /** JSON, as the job's type wants it. */
+  /** JSON, in the form that the job's type defines. */
   readonly parameters: string;
-  /** Names what is kept in Postgres for the job; null when it needs nothing of there. */
+  /** Id of the job's payload in Postgres; null without a payload. */
   readonly payloadId: string | null;
-  /** Of mail; null when the job sends none. */
+  /** The mail provider; null when the job sends no mail. */
   readonly provider: string | null;
-  /** How many items it is known to have. */
+  /** Number of items, as far as it is known at the request. */
   readonly total: number;
-  /** Attempts that may fail before it is given up. */
+  /** Failed attempts after which the job is given up. */
   readonly attempts: number;
   readonly backoff: Backoff;
-  /** Among jobs of the same owner, a higher one comes first; 0 is normal. */
+  /** Among jobs of the same owner, higher priorities start first; 0 is normal. */
   readonly priority: number;
-  /** ISO 8601: not before; null for at once. */
+  /** ISO 8601: the job starts no earlier; null for immediately. */
   readonly runAt: string | null;
   readonly repeat: Repeat | null;
-  /** The repeating job of which this is an occurrence. */
+  /** Id of the repeating job of which this is an occurrence. */
   readonly parentId: string | null;
-  /** The job that this one does again, with a corrected payload. */
+  /** Id of the job that this one repeats with a corrected payload. */
   readonly replaces: string | null;
 }
 
-/** How long to wait between attempts. */
+/** The pauses between attempts. */
 export interface Backoff {
   /** `exponential`, `fixed`, `none`; any other value is read as `exponential`. */
   readonly strategy: string;
-  /** After the first attempt that failed. */
+  /** Pause after the first failed attempt. */
   readonly firstMs: number;
   readonly maxMs: number;
 }
@@ -39,22 +39,22 @@ export interface Repeat {
   readonly cron: string;
   /** IANA name. */
   readonly timeZone: string;
-  /** ISO 8601: the next time that is due. */
+  /** ISO 8601: the next due time. */
   readonly first: string;
-  /** What becomes of times that passed while nothing ran: `run-once`, `run-all`, `skip`; any other value is read as `run-once`. */
+  /** What happens with times that passed while no scheduler ran: `run-once`, `run-all`, `skip`; any other value is read as `run-once`. */
   readonly missed: string;
-  /** ISO 8601: no time after this one is due; null: no end. */
+  /** ISO 8601: the last possible time; null: no end. */
   readonly until: string | null;
   /** Occurrences after which it ends; null: no limit. */
   readonly count: number | null;
 }
 
-/** A file that a job has made. */
+/** A file that a job produced. */
 export interface JobFile {
   readonly fileId: string;
-  /** Under which the provider keeps it. */
+  /** Name of the file at the provider. */
   readonly stored: string;
-  /** As it is called when it is downloaded. */
+  /** File name of the download. */
   readonly name: string;
   /** `export`, `archive`, `report`. */
   readonly kind: string;
@@ -63,28 +63,28 @@ export interface JobFile {
   readonly size: number;
 }
 
-/** What can happen to a job. The stream is `job-…`, and its id is the job's. */
+/** The events of a job. Its id is also that of the stream, `job-…`. */
 export type JobEvent = { readonly jobId: string } & (
   | { readonly type: 'JobRequested'; readonly request: JobRequest }
   | {
       readonly type: 'JobAttemptStarted';
       /** From 1. */
       readonly attempt: number;
-      /** Attempts before this one that count. */
+      /** Earlier attempts that count against the limit. */
       readonly counted: number;
-      /** The attempt before was given up with its worker. */
+      /** Whether the attempt before was lost with its worker. */
       readonly takesOver: boolean;
       readonly worker: string;
     }
   | {
       readonly type: 'JobAttemptFailed';
       readonly attempt: number;
-      /** Attempts so far that count. */
+      /** Attempts so far that count against the limit. */
       readonly counted: number;
       readonly code: string;
-      /** Without addresses. */
+      /** Message without mail addresses. */
       readonly error: string;
-      /** ISO 8601: the next attempt begins no sooner. */
+      /** ISO 8601: the next attempt starts no earlier. */
       readonly retryAt: string;
     }
   | {
@@ -108,37 +108,37 @@ export type JobEvent = { readonly jobId: string } & (
       readonly type: 'JobDied';
       readonly attempt: number;
       readonly code: string;
-      /** Without addresses. */
+      /** Message without mail addresses. */
       readonly error: string;
     }
   | {
       readonly type: 'JobCancelled';
-      /** That ran then; 0 when none did. */
+      /** The attempt that was running; 0 when none was. */
       readonly attempt: number;
     }
   | {
       readonly type: 'JobRetried';
       readonly request: JobRequest;
-      /** The last one there was. */
+      /** Number of the last attempt. */
       readonly attempt: number;
-      /** Only items that failed are done again. */
+      /** Whether only failed items are repeated. */
       readonly failedOnly: boolean;
     }
   | {
       readonly type: 'JobOccurred';
-      /** The job of that time; null when times were only passed over. */
+      /** Id of the job of the occurrence; null when all due times were skipped. */
       readonly occurrenceId: string | null;
-      /** Occurrences so far, this one included. */
+      /** Occurrences so far, including this one. */
       readonly number: number;
-      /** ISO 8601: the time that has come, or the last one that was passed over. */
+      /** ISO 8601: the time of the occurrence, or the last skipped time. */
       readonly at: string;
-      /** Times before it that were missed and do not occur. */
+      /** Number of missed times before it that are skipped. */
       readonly passedOver: number;
-      /** ISO 8601; null when there is no other. */
+      /** ISO 8601: the next due time; null at the end. */
       readonly next: string | null;
     }
-  /** From now on it repeats like this; the time that was due before is not. */
+  /** The job repeats by the new schedule from now on; the earlier due time no longer applies. */
   | { readonly type: 'JobRepeatChanged'; readonly repeat: Repeat }
-  /** It is no longer listed as a dead letter. */
+  /** The job is no longer listed as a dead letter. */
   | { readonly type: 'DeadLetterDropped' }
 );

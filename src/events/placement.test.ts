@@ -35,17 +35,17 @@ describe('a placement', () => {
     expect(placement.place(stream).topic).toBe(topic);
   });
 
-  it('stays as it was when the first logs were written', () => {
+  it('never changes the partition of a stream', () => {
     const streams = ['album-1', 'album-0198f5f43c4b7a318a411f2f3a4b5c6d', 'song-1', 'playlist-1', 'job-ключ'];
     expect(streams.map((stream) => placement.place(stream).partition)).toEqual([2, 5, 1, 0, 0]);
   });
 
-  it('knows no place for a stream of an unknown category', () => {
-    expect(() => placement.place('artist-1')).toThrow('No topic holds streams like artist-1');
+  it('throws for a stream of an unknown category', () => {
+    expect(() => placement.place('artist-1')).toThrow('There is no topic for streams like artist-1');
     expect(placement.belongs('artist-1', { topic: 'music.catalog', partition: 0 })).toBe(false);
   });
 
-  it('puts all likes of an album or a song where the same id of the catalog has its partition', () => {
+  it('puts all likes of an album or a song into the partition with the number of its own', () => {
     const ofUs = fc.uuid().map((uuid) => uuid.replaceAll('-', ''));
     /** Servers before this one made ids of letters, digits, `-` and `_`. */
     const ofOthers = fc.stringMatching(/^[A-Za-z0-9_-]{16}$/).filter((id) => !id.includes('-user-'));
@@ -80,7 +80,7 @@ describe('a placement', () => {
     expect(likedIn(stream)).toBe(liked);
   });
 
-  it('lets a stream stand only where it is put', () => {
+  it('accepts a stream only in its own partition', () => {
     const stream = fc
       .tuple(fc.constantFrom('album', 'song', 'playlist', 'job'), fc.uuid())
       .map((parts) => parts.join('-'));
@@ -92,7 +92,7 @@ describe('a placement', () => {
     );
   });
 
-  it('lets a genesis stream stand only in its partition', () => {
+  it('accepts a genesis stream only in its own partition', () => {
     for (const where of placement.all) {
       const homes = placement.all.filter((each) => placement.belongs(placement.genesisOf(where), each));
       expect(homes).toEqual([where]);

@@ -1,14 +1,15 @@
+import type { Category } from './events.ts';
 import { categoryOf } from './ids.ts';
 import { likedIn } from './likes.ts';
 import type { TopicPartition } from './record.ts';
 
-/** The topics whose records are arbitrated, without the namespace, and the categories of streams each holds. */
+/** The topics whose records are arbitrated, without the namespace, and the categories of streams of each. */
 const TOPICS = {
   catalog: ['album', 'song'],
   playlists: ['playlist'],
   likes: ['like'],
   jobs: ['job'],
-} as const;
+} as const satisfies Record<string, readonly Category[]>;
 
 export type EventTopic = keyof typeof TOPICS;
 const EVENT_TOPICS = Object.keys(TOPICS) as EventTopic[];
@@ -18,7 +19,7 @@ const TOPIC_OF_CATEGORY = new Map<string, EventTopic>(
 
 export const topicOf = (namespace: string, topic: EventTopic): string => `${namespace}.${topic}`;
 
-/** Which partition a stream lives in, computed here and nowhere else: the log's clients are told. */
+/** Computes the partition of a stream. Client libraries of the log get it explicitly and never compute it themselves. */
 export interface Placement {
   readonly namespace: string;
   /** Partitions of every event topic. */
@@ -29,7 +30,7 @@ export interface Placement {
   readonly all: readonly TopicPartition[];
   /** Throws for a stream of no known category. */
   place(stream: string): TopicPartition;
-  /** Whether the stream's records may stand in that partition at all. */
+  /** Whether the partition is that of the stream. */
   belongs(stream: string, where: TopicPartition): boolean;
   /** The stream of a partition's first record. */
   genesisOf(where: TopicPartition): string;
@@ -52,7 +53,7 @@ export function createPlacement(namespace: string, partitions: number): Placemen
     genesisOf,
     place(stream) {
       const found = find(stream);
-      if (!found) throw new Error(`No topic holds streams like ${stream}.`);
+      if (!found) throw new Error(`There is no topic for streams like ${stream}.`);
       return found;
     },
     belongs(stream, where) {
@@ -68,7 +69,7 @@ export function partitionOf(stream: string, partitions: number): number {
   return (murmur2(Buffer.from(hashedPart(stream))) & 0x7fffffff) % partitions;
 }
 
-/** Likes are placed by what is liked, so that one partition sees all likes of it, and one projector counts them. */
+/** A like goes to the partition of the liked thing's id, so that one projector counts all likes of it. */
 const hashedPart = (stream: string): string => likedIn(stream) ?? stream;
 
 /** Austin Appleby's 32-bit murmur2 with Kafka's seed (org.apache.kafka.common.utils.Utils#murmur2), signed. */

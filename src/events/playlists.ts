@@ -1,9 +1,9 @@
-/** What can happen to a playlist. The stream is `playlist-…`, and its id is the playlist's; who did it is the record's actor. */
+/** The events of a playlist. Its id is also that of the stream, `playlist-…`. The record's actor says which account did it. */
 export type PlaylistEvent = { readonly playlistId: string } & (
   | ({ readonly type: 'PlaylistCreated'; readonly ownerId: string } & Omit<PlaylistDetails, 'linkId'>)
   | ({ readonly type: 'PlaylistChanged' } & PlaylistDetails)
   | { readonly type: 'PlaylistDeleted'; readonly name: string }
-  /** Details, entries and collaborators are those that it was deleted with. */
+  /** Details, entries and collaborators are those from before it was deleted. */
   | { readonly type: 'PlaylistUndeleted'; readonly name: string }
   | {
       readonly type: 'SongsAddedToPlaylist';
@@ -21,7 +21,7 @@ export type PlaylistEvent = { readonly playlistId: string } & (
       readonly type: 'SongRemovedFromPlaylist';
       readonly songId: string;
       readonly entryIds: readonly string[];
-      /** Title, performer and year are those of the song at that time: it may be deleted later. */
+      /** Title, performer and year of the song at that time, because the song may be deleted later. */
       readonly title: string;
       readonly performer: string;
       readonly year: number;
@@ -43,19 +43,19 @@ export interface PlaylistDetails {
   readonly description: string | null;
   /** `private`, `public`; any other value is read as `private`. */
   readonly visibility: string;
-  /** Names the one link by which anybody may read it; null: there is none. */
+  /** Id of the one link by which anyone may read the playlist; null without a link. */
   readonly linkId: string | null;
 }
 
-/** Where an entry stands: entries are sorted by order key and then by id, both as bytes. */
+/** The place of an entry: entries are sorted by order key and then by id, both as bytes. */
 export interface EntryPlace {
-  /** Names the entry: the same song can be in a playlist twice. */
+  /** Id of the entry, not of the song: the same song can be in a playlist twice. */
   readonly entryId: string;
   readonly orderKey: string;
 }
 
 export interface AddedEntry extends EntryPlace {
   readonly songId: string;
-  /** As it was then: the activity log keeps it when the song is gone. */
+  /** Title of the song at that time; the activity log shows it after the song was deleted. */
   readonly title: string;
 }

@@ -1,4 +1,4 @@
-/** A record as it is appended. On its way others may add headers, but never change these. */
+/** A record as it is appended. Other software may add headers on the way, but never change these. */
 export interface LogRecord {
   /** The stream id. */
   readonly key: string;
@@ -12,22 +12,22 @@ export interface TopicPartition {
   readonly partition: number;
 }
 
-/** Where a record lies, or where the next one will. */
+/** The place of a record, or of the next one. */
 export interface Position extends TopicPartition {
   readonly offset: number;
 }
 
 /**
  * A record as it was read. Key and headers are UTF-8; bytes that are not become U+FFFD and fail the checksum.
- * A key or value of null reads as empty. A header that stands more than once reads as its values joined by zero bytes, which
- * no header of ours may hold: it is malformed, whatever its values are.
+ * A key or value of null reads as empty. A repeated header reads as its values joined by zero bytes. None of our headers may
+ * contain a zero byte, so a repeated one is malformed.
  */
 export interface StoredRecord extends LogRecord, Position {
-  /** Of the leader that wrote the record's batch; 0 where the log has no leaders. */
+  /** Epoch of the leader that wrote the record's batch; 0 where the log has no leaders. */
   readonly leaderEpoch: number;
 }
 
-/** `topic/partition`, the form in which positions are keys of maps and are shown to people. */
+/** `topic/partition`: the form of keys of maps, messages and logs. */
 export const partitionKey = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
 
 /** `topic/partition@offset`. */

@@ -1,6 +1,6 @@
 import avro from 'avsc';
 
-/** Avro's `timestamp-millis`, a long, as the ISO 8601 text that events hold: UTC, with three decimals. */
+/** Avro's `timestamp-millis`, a long, as ISO 8601 text in events: UTC, with three decimals. */
 export class TimestampMillis extends avro.types.LogicalType {
   protected override _fromValue(ms: number): string {
     return new Date(ms).toISOString();

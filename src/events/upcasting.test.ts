@@ -4,7 +4,7 @@ import { createRegistry, decodeEvent, encodeEvent, encodeVersion, releasedSchema
 import type { AnyEvent } from './events.ts';
 import type { Upcaster } from './upcasters.ts';
 
-/** Schemas of a world in which an album got a label, and then its year became a date. */
+/** Invented schemas: version 2 adds a label to albums, version 3 turns the year into a date. */
 const subject = 'openmusic.AlbumCreated';
 const schema = (id: number, version: number, ...fields: { name: string; type: string }[]): Schema => {
   const definition: avro.Schema = { type: 'record', name: 'AlbumCreated', namespace: 'openmusic', fields };
@@ -24,13 +24,13 @@ const registry = registryWith({ 1: addLabel, 2: yearToDate });
 
 const newest = { type: 'AlbumCreated', albumId: 'album-1', name: 'Black Album', date: '1991-01-01', label: 'none' };
 
-it('an old payload goes through every later version', () => {
+it('upcasts an old payload through every later version', () => {
   expect(
     decodeEvent(subject, encodeVersion(subject, 1, { albumId: 'album-1', name: 'Black Album', year: 1991 }), registry),
   ).toEqual(newest);
 });
 
-it('a payload in between skips what it has behind it', () => {
+it('upcasts a payload of a middle version only through the later ones', () => {
   const value = encodeVersion(
     subject,
     2,
@@ -40,13 +40,13 @@ it('a payload in between skips what it has behind it', () => {
   expect(decodeEvent(subject, value, registry)).toEqual(newest);
 });
 
-it('the newest is written, whatever the order of the lock file, and read as it is', () => {
+it('writes the newest version in any order of the lock file, and reads it unchanged', () => {
   const value = encodeEvent(newest as unknown as AnyEvent, registry);
   expect(value.readUInt32BE(1)).toBe(903);
   expect(decodeEvent(subject, value, registry)).toEqual(newest);
 });
 
-it('a step that nobody wrote is an error', () => {
+it('throws when an upcaster is missing', () => {
   const value = encodeVersion(subject, 1, { albumId: 'album-1', name: 'Black Album', year: 1991 });
   expect(() => decodeEvent(subject, value, registryWith({ 1: addLabel }))).toThrow(
     'there is no upcaster for openmusic.AlbumCreated version 2',

@@ -2,7 +2,7 @@ import { expect, it } from '@jest/globals';
 import { decodeEvent } from './codec.ts';
 import { voidRecord } from './voids.ts';
 
-it('a void is told under its position, in a value that needs no header', () => {
+it('publishes a void under its position, in a value that needs no header', () => {
   const where = { topic: 'openmusic.catalog', partition: 3, offset: 128 };
   const lastOffset = 130;
   const voided = {

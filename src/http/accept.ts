@@ -2,20 +2,20 @@ const JSON_RANGES = ['application/json', 'application/*', '*/*'];
 const PROBLEM = 'application/problem+json';
 
 /**
- * Whether a client would have problem details rather than plain JSON: it names them, and weighs them no less (RFC 9110, 12.5.1).
- * Of both at the same weight it gets the one that only those know who ask for it.
+ * Whether a client prefers problem details to plain JSON: it names them, with at least the same weight (RFC 9110, 12.5.1). At equal
+ * weights it gets problem details, because only a client that knows them names them.
  */
 export function prefersProblemDetails(accept: string | undefined): boolean {
   const wanted = accept?.toLowerCase();
   if (!wanted?.includes(PROBLEM)) return false;
   const weights = new Map(wanted.split(',').map(weighed));
   const problem = weights.get(PROBLEM) ?? 0;
-  // The most specific range that covers JSON is what is said of it.
+  // The most specific range that covers JSON gives its weight.
   const json = JSON_RANGES.map((range) => weights.get(range)).find((weight) => weight !== undefined) ?? 0;
   return problem > 0 && problem >= json;
 }
 
-/** A range and its weight. A weight that is none counts as 1, as if it were not given. */
+/** A range and its weight. A missing or invalid weight counts as 1. */
 function weighed(part: string): [range: string, weight: number] {
   const [range = '', ...parameters] = part.split(';').map((each) => each.trim());
   const given = parameters.find((each) => each.startsWith('q='))?.slice(2);

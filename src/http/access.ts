@@ -1,14 +1,14 @@
 import type { FastifyRequest, onRequestHookHandler, preHandlerHookHandler } from 'fastify';
-import { forbidden } from '../errors.ts';
+import { adminsOnly } from '../errors.ts';
 import { authenticationRequired } from './auth.ts';
 
 /** Who may change albums and songs. */
 export type CatalogWrites = 'open' | 'authenticated' | 'admin';
 
 export interface CatalogAccess {
-  /** Stands before every route that changes the catalog: whoever is nobody is refused before the body is looked at. */
+  /** For every route that changes the catalog: refuses a request without a login before its body is read. */
   readonly onRequest: onRequestHookHandler;
-  /** Comes after the payload was judged. What `mustExist` misses is told before that it is not allowed. */
+  /** For use after the payload was validated. `mustExist` runs before the refusal, so that a missing thing is 404 and not 403. */
   mustBeAllowed(request: FastifyRequest, mustExist?: () => Promise<unknown>): Promise<void>;
 }
 
@@ -20,14 +20,14 @@ export const catalogAccess = (writes: CatalogWrites): CatalogAccess => ({
   async mustBeAllowed(request, mustExist) {
     if (writes !== 'admin' || isAdmin(request)) return;
     await mustExist?.();
-    throw forbidden('Only admins change the catalog.');
+    throw adminsOnly('change the catalog');
   },
 });
 
 export const isAdmin = ({ account }: FastifyRequest): boolean => account?.role === 'admin';
 
-/** Stands before the routes of admins, after the payload was judged. Nobody else hears what there is. */
+/** For the routes of admins: runs after the payload was validated and before anything is looked up, so that others learn nothing. */
 export const mustBeAdmin: preHandlerHookHandler = (request, _reply, next) => {
   if (isAdmin(request)) next();
-  else next(forbidden('Only admins may do this.'));
+  else next(adminsOnly('do this'));
 };

@@ -41,12 +41,12 @@ describe('errors', () => {
     });
   });
 
-  it('unavailable says when to try again', async () => {
+  it('unavailable has Retry-After', async () => {
     const { app } = start(failing(unavailable('LATER', 'Later.')));
     expect((await app.inject({ method: 'POST', url: '/albums', body })).headers['retry-after']).toBe('1');
   });
 
-  it('an error of ours is 500, keeps its reason to itself and to the log', async () => {
+  it('an unexpected error is 500, and its reason is only logged', async () => {
     const { app, lines } = start(failing(new TypeError('secret')));
     const answer = await app.inject({ method: 'POST', url: '/albums', body });
     expect(answer.statusCode).toBe(500);
@@ -56,7 +56,7 @@ describe('errors', () => {
     expect(JSON.stringify(lines)).toContain('secret');
   });
 
-  it('is logged without the query of its address, which holds the signature of a link', async () => {
+  it('are logged without the query of the URL, which can hold the signature of a link', async () => {
     const { app, lines } = start({
       files: { put: () => Promise.resolve(), open: () => Promise.reject(new Error('disk')) },
       rows: { 'covers-among': [{ cover: 'covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png' }] },
@@ -71,8 +71,8 @@ describe('errors', () => {
     ['refused', refused],
     ['refused on every address', new AggregateError([refused])],
     ['lost', new Error('Connection terminated unexpectedly')],
-    ['not to be had', new Error('timeout exceeded when trying to connect')],
-    ['not to be had outside of a pool', new Error('timeout expired')],
+    ['not available', new Error('timeout exceeded when trying to connect')],
+    ['not available outside of a pool', new Error('timeout expired')],
     ['silent', new Error('Query read timeout')],
     ['recovering from a crash', Object.assign(new pg.DatabaseError('x', 1, 'error'), { code: '57P03' })],
     ['shutting down', Object.assign(new pg.DatabaseError('x', 1, 'error'), { code: '57P01' })],
@@ -139,7 +139,7 @@ describe('bad input', () => {
     expect(sent).toEqual([]);
   });
 
-  it('lists no more than 20 errors', async () => {
+  it('lists at most 20 errors', async () => {
     const { app } = start();
     const unknown = Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`f${i}`, i]));
     const answer = await app.inject({ method: 'POST', url: '/albums', body: { ...body, ...unknown } });
@@ -152,7 +152,7 @@ describe('bad input', () => {
   });
 
   it.each(['a', ' ', '\u{1F3B5}'.repeat(1000), 'a'.repeat(1000), '\u0001', '__proto__'])(
-    'a name of %j is fine',
+    'accepts the name %j',
     async (name) => {
       const { app } = start();
       expect((await app.inject({ method: 'POST', url: '/albums', body: { ...body, name } })).statusCode).toBe(201);
@@ -181,7 +181,7 @@ describe('a body', () => {
     expect((await post(`\uFEFF${blanks}${text}`)).statusCode).toBe(201);
   });
 
-  it('of a byte order mark alone is none', async () => {
+  it('that is only a byte order mark counts as empty', async () => {
     const answer = await post('\uFEFF');
     expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([400, 'VALIDATION_FAILED']);
     expect((await start().app.inject({ method: 'DELETE', url: '/albums/album-a', headers: json, payload: '\uFEFF' })).statusCode).toBe(200); // prettier-ignore
@@ -195,7 +195,7 @@ describe('a body', () => {
     ['br', brotliCompressSync],
     ['identity, gzip', gzipSync],
     ['nonsense', (plain: string) => Buffer.from(plain)],
-  ])('in %s is 415, which says what is taken', async (encoding, compress) => {
+  ])('in %s is 415, which names the accepted encoding', async (encoding, compress) => {
     const answer = await post(compress(text), { 'content-encoding': encoding });
     const { code, message } = answer.json<AnswerBody>();
     expect([answer.statusCode, code, answer.headers['accept-encoding']]).toEqual([
@@ -206,11 +206,14 @@ describe('a body', () => {
     expect(message).toContain('identity');
   });
 
-  it.each(['identity', 'Identity', 'identity, identity', ''])('in %j is as it is', async (encoding) => {
-    expect((await post(text, { 'content-encoding': encoding })).statusCode).toBe(201);
-  });
+  it.each(['identity', 'Identity', 'identity, identity', ''])(
+    'with Content-Encoding %j is accepted',
+    async (encoding) => {
+      expect((await post(text, { 'content-encoding': encoding })).statusCode).toBe(201);
+    },
+  );
 
-  it('that comes with a GET is not looked at', async () => {
+  it('of a GET is ignored', async () => {
     const headers = { 'content-encoding': 'gzip', 'content-type': 'application/json' };
     expect((await start().app.inject({ method: 'GET', url: '/songs', headers, payload: 'x' })).statusCode).toBe(200);
   });
@@ -226,7 +229,7 @@ describe('a body', () => {
     ['/albums', { name: 'n'.repeat(1_000), year: -2_147_483_648 }],
     ['/songs', { ...songBody, title: 't'.repeat(1_000), genre: 'g'.repeat(1_000), performer: 'p'.repeat(1_000) }],
     ['/users', { username: 'u'.repeat(100), password: 'p'.repeat(1_000), fullname: 'f'.repeat(1_000) }],
-  ])('of %s may be as long as its schema says, written in escapes, whatever BODY_BYTES', async (url, longest) => {
+  ])('of %s may be as long as its schema allows, in escapes, even above BODY_BYTES', async (url, longest) => {
     const { app } = start({ limits: { bodyBytes: 100, bodyDepth: 20, bodyFields: 1_000 } });
     const escaped = JSON.stringify(longest).replace(/(.)\1{50,}/g, (run) =>
       String.raw`\ud83c\udfb5`.repeat(run.length),
@@ -239,14 +242,14 @@ describe('a body', () => {
 
 describe('files of the API page', () => {
   it.each(['..%2f..%2fpackage.json', '%2e%2e/%2e%2e/x', '.git', 'nothing.js', '..%5cx', '%00'])(
-    'there is no %s',
+    '%s is not found',
     async (file) => {
       const answer = await start().app.inject({ url: `/docs/static/${file}` });
       expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([404, 'ROUTE_NOT_FOUND']);
     },
   );
 
-  it('are sent by their conditions', async () => {
+  it('honour conditional and range requests', async () => {
     const { app } = start();
     const ask = async (headers: Record<string, string>) =>
       (await app.inject({ url: '/docs/static/index.css', headers })).json<AnswerBody>().code;
@@ -262,7 +265,7 @@ describe('request ids', () => {
     ['x'.repeat(101), false],
     ['two words', false],
     ['é', false],
-  ])('%s is kept: %s', async (id, kept) => {
+  ])('%s is used: %s', async (id, kept) => {
     const { app, sent } = start();
     const headers = { 'x-request-id': id };
     const answer = await app.inject({ method: 'POST', url: '/albums', headers, body });
@@ -286,13 +289,13 @@ describe('idempotency keys', () => {
     return { answer, origin: sent[0]?.origin };
   };
 
-  it('without one every command has a name of its own', async () => {
+  it('without a key every command has its own id', async () => {
     const { origin } = await send(undefined);
     expect(origin).toMatchObject({ repeatable: false, bodyHash: '', olderBodyHashes: [], actor: 'anonymous' });
     expect((await send(undefined)).origin?.commandId).not.toBe(origin?.commandId);
   });
 
-  it('caller, method, path and key name the command', async () => {
+  it('caller, method, path and key determine the command id', async () => {
     const { origin } = await send(KEY);
     expect(origin?.repeatable).toBe(true);
     expect((await send(KEY)).origin?.commandId).toBe(origin?.commandId);
@@ -304,7 +307,7 @@ describe('idempotency keys', () => {
     expect((await send(KEY, {}, undefined, { method: 'DELETE' })).origin?.commandId).not.toBe(origin?.commandId);
   });
 
-  it('the same body in another spelling has the same hash, another body has another', async () => {
+  it('equal bodies have the same hash in any spelling, different bodies have different hashes', async () => {
     const { origin } = await send(KEY);
     const spelled = {
       body: '{ "year": 2.008e3, "name": "Viva la V\\u0069da" }',
@@ -316,14 +319,14 @@ describe('idempotency keys', () => {
     );
   });
 
-  it('the hash is keyed, and older keys are tried too', async () => {
+  it('the hash is keyed, and the previous key is tried too', async () => {
     const { origin } = await send(KEY, { idempotencyKeys: { current: 'a'.repeat(32) } });
     const rotated = await send(KEY, { idempotencyKeys: { current: 'b'.repeat(32), previous: 'a'.repeat(32) } });
     expect(rotated.origin?.bodyHash).not.toBe(origin?.bodyHash);
     expect(rotated.origin?.olderBodyHashes).toEqual([origin?.bodyHash]);
   });
 
-  it('names the thing that is created', async () => {
+  it('determines the id of the created resource', async () => {
     const { app, sent } = start();
     const create = () => app.inject({ method: 'POST', url: '/albums', headers: { 'idempotency-key': KEY }, body });
     const first = (await create()).json<AnswerBody>();
@@ -331,7 +334,7 @@ describe('idempotency keys', () => {
     expect(first.data.albumId).toBe(`album-${sent[0]?.origin.commandId.replaceAll('-', '')}`);
   });
 
-  it('marks the answer to a command that came again', async () => {
+  it('marks the answer to a repeated command', async () => {
     const { answer } = await send(KEY, { outcome: () => ({ recordId: 'r', version: 1, replayed: true }) });
     expect(answer.headers['idempotency-replayed']).toBe('true');
     expect((await send(KEY)).answer.headers['idempotency-replayed']).toBeUndefined();
@@ -343,11 +346,11 @@ describe('idempotency keys', () => {
     expect(origin).toBeUndefined();
   });
 
-  it('of 21 characters is 400 without a login, and says why; with one it is fine', async () => {
+  it('a key of 21 characters is 400 with a reason without a login, and accepted with one', async () => {
     const { answer, origin } = await send(KEY.slice(1));
     const { code, errors, message } = answer.json<AnswerBody>();
     expect([answer.statusCode, code, errors[0]?.path]).toEqual([400, 'VALIDATION_FAILED', '/idempotency-key']);
-    expect(message).toContain('at least 22 characters where you are not logged in');
+    expect(message).toContain('at least 22 characters when you are not logged in');
     expect(origin).toBeUndefined();
     const { app, sent } = start();
     await app.ready();
@@ -357,12 +360,12 @@ describe('idempotency keys', () => {
     expect(sent[0]?.origin.actor).toBe('user-1');
   });
 
-  it('255 characters are fine', async () => {
+  it('accepts 255 characters', async () => {
     expect((await send('~'.repeat(255))).answer.statusCode).toBe(200);
   });
 });
 
-/** As the second half of an ETag. */
+/** The second half of an ETag. */
 const HASH = 'abcdefghijklmnopqrs-_1';
 
 describe('ETags', () => {
@@ -379,7 +382,7 @@ describe('ETags', () => {
     expect(other).not.toBe(etag);
   });
 
-  it('a client that has it gets 304 without a body', async () => {
+  it('a client with the current one gets 304 without a body', async () => {
     const etag = String((await read()).headers.etag);
     for (const condition of [etag, `W/${etag}`, '*', `"x", ${etag}`, `W/"y",${etag}`]) {
       const answer = await read(condition);
@@ -401,7 +404,7 @@ describe('ETags', () => {
     }
   });
 
-  it('what does not exist is 404, condition or not', async () => {
+  it('a missing resource is 404 with or without a condition', async () => {
     expect((await read('*', {})).statusCode).toBe(404);
   });
 
@@ -410,7 +413,7 @@ describe('ETags', () => {
     [`"3-${HASH}"`, [3]],
     [`"3-${HASH}", "4-${HASH}"`, [3, 4]],
     [`, "3-${HASH}" ,,"x",`, [3]],
-    [`"3-${HASH}-gzip"`, [3]], // as a proxy that compresses has it
+    [`"3-${HASH}-gzip"`, [3]], // as changed by a proxy that compresses
     [`W/"3-${HASH}"`, []],
     [`W/"3-${HASH}", "5-${HASH}"`, [5]],
     [`"3-${HASH}" "4-${HASH}"`, []],
@@ -434,7 +437,7 @@ describe('ETags', () => {
   it.each([
     ['/albums/album-1', body],
     ['/songs/song-1', songBody],
-  ])('a 412 of %s carries the ETag that a read has', async (url, changed) => {
+  ])('a 412 of %s has the ETag of a read', async (url, changed) => {
     const song = { version: 3, ...songBody, duration: null, albumId: null };
     const { app } = start({
       rows: { 'find-album': [albumRow], 'find-song': [song] },
@@ -449,14 +452,14 @@ describe('ETags', () => {
 });
 
 describe('songs', () => {
-  it('a body without duration and album has neither', async () => {
+  it('a body without duration and album creates a song without them', async () => {
     const { app, sent } = start();
     await app.inject({ method: 'POST', url: '/songs', body: songBody });
     expect(sent[0]?.command).toEqual({ type: 'CreateSong', details: { ...songBody, duration: null, albumId: null } });
     expect(await sent[0]?.context?.(0)).toEqual({ albumExists: true });
   });
 
-  it('whether the album exists is read when the command asks', async () => {
+  it('the existence of the album is read when the command is decided', async () => {
     const { app, sent } = start({ rows: { 'album-exists': [{}] } });
     await app.inject({ method: 'PUT', url: '/songs/song-1', body: { ...songBody, albumId: 'album-1' } });
     expect(await sent[0]?.context?.(0)).toEqual({ albumExists: true });
@@ -469,7 +472,7 @@ describe('songs', () => {
     Array.from({ length: to - from }, (_, i) => ({ id: `song-${from + i}`, title: 't', performer: 'p' }));
 
   it.each([[[]], [[[]]], [[songs(0, 2)]], [[songs(0, 2), [], songs(2, 3)]]])(
-    'chunks become one list',
+    'reads in chunks become one list',
     async (chunks) => {
       const { app } = start({
         chunks: () => chunksOf(...chunks),
@@ -480,14 +483,14 @@ describe('songs', () => {
     },
   );
 
-  it('what fails before the first song is an error answer', async () => {
+  it('a failure before the first song is an error answer', async () => {
     const { app } = start({
       chunks: () => chunksOf(notFound('X', 'x')),
     });
     expect((await app.inject({ url: '/songs' })).statusCode).toBe(404);
   });
 
-  it('a page has its cursor', async () => {
+  it('a page has a cursor', async () => {
     const { app } = start({
       chunks: () => chunksOf(songs(0, 3)),
     });
@@ -518,7 +521,7 @@ describe('songs', () => {
   });
 
   it.each(['', '?title=', '?unknown=1', '?title=%ff', '?__proto__=x', '?limit=1000', '?%00'])(
-    '%s is fine',
+    '%s is accepted',
     async (query) => {
       expect((await start().app.inject({ url: `/songs${query}` })).statusCode).toBe(200);
     },
@@ -542,7 +545,7 @@ describe('methods', () => {
     ]);
   });
 
-  it('OPTIONS names the methods', async () => {
+  it('OPTIONS lists the methods', async () => {
     const answer = await start().app.inject({ method: 'OPTIONS', url: '/songs' });
     expect(answer.json<AnswerBody>()).toEqual({
       status: 'success',
@@ -552,7 +555,7 @@ describe('methods', () => {
   });
 
   it.each(['/', '/songs', '/albums/album-1', '/health', '/docs', '/nothing'])(
-    'HEAD %s is GET without a body',
+    'HEAD %s answers like GET, without a body',
     async (url) => {
       const { app } = start({ rows: { 'find-album': [albumRow] } });
       const [head, get] = [await app.inject({ method: 'HEAD', url }), await app.inject({ url })];
@@ -567,7 +570,7 @@ describe('methods', () => {
 
 describe('who may change the catalog', () => {
   it.each(['authenticated', 'admin'] as const)(
-    '%s: nobody who is anonymous, before the payload is judged',
+    '%s: refuses anonymous requests before the payload is validated',
     async (catalogWrites) => {
       const { app, sent } = start({ catalogWrites });
       for (const [method, url] of [
@@ -597,7 +600,7 @@ describe('who may change the catalog', () => {
   });
 });
 
-/** A JSON schema, as far as the test below looks into it. */
+/** The part of a JSON schema that the test below reads. */
 interface Schema extends Record<string, unknown> {
   readonly $ref?: string;
   readonly type?: string | readonly string[];
@@ -618,7 +621,7 @@ const BOUNDS: Readonly<Record<string, readonly string[]>> = {
   number: ['minimum', 'maximum'],
 };
 
-/** Where in the schema something has no bound, as pointers below `path`. */
+/** Pointers below `path` to the parts of a schema that have no bound. */
 function unboundedIn(schema: Schema, schemas: Record<string, Schema>, path: string): string[] {
   const below = (inner: Schema, part: string) => unboundedIn(inner, schemas, `${path}/${part}`);
   if (schema.$ref !== undefined) return below(schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {}, 'ref');
@@ -653,7 +656,7 @@ interface ApiDocument {
 }
 
 describe('the API page', () => {
-  it('describes every route with its answers, and refers to nothing that is missing', async () => {
+  it('describes every route with its answers, and has no dangling reference', async () => {
     const { app } = start();
     const routes: string[] = [];
     app.addHook('onRoute', ({ method, url, schema }) => {
@@ -666,7 +669,7 @@ describe('the API page', () => {
     expect(operations).toHaveLength(routes.length);
     for (const { operationId, summary, tags, parameters = [], responses } of operations) {
       expect([operationId, summary, tags.length]).toEqual([expect.any(String), expect.any(String), 1]);
-      // A key or a condition can be malformed, also where nothing is sent.
+      // A key or a condition can be malformed, also without a body.
       const taken = parameters.some(({ name }) => name === 'idempotency-key');
       if (taken) expect([operationId, Object.keys(responses)]).toEqual([operationId, expect.arrayContaining(['400'])]);
       for (const { description } of Object.values(responses)) expect(description).not.toMatch(/Default/);
@@ -676,7 +679,7 @@ describe('the API page', () => {
       expect(document.components.schemas).toHaveProperty(name);
     }
     expect(document.paths['/albums']?.post?.responses).toHaveProperty('422');
-    expect(document.paths['/albums']?.post?.responses).toHaveProperty('403'); // of a follower
+    expect(document.paths['/albums']?.post?.responses).toHaveProperty('403'); // on a follower
     expect(document.paths['/users']?.post?.responses).not.toHaveProperty('403');
     expect(document.paths['/albums/{id}']?.put?.parameters?.map(({ name }) => name)).toEqual([
       'id',
@@ -686,7 +689,7 @@ describe('the API page', () => {
     expect(document.paths['/albums/{id}']?.get?.responses['200']?.headers).toHaveProperty('etag');
   });
 
-  it('bounds each text, list and number that a request may have', async () => {
+  it('bounds each text, list and number of a request', async () => {
     const { app } = start();
     const { paths, components } = (await app.inject({ url: '/docs/json' })).json<ApiDocument>();
     const operations = Object.values(paths).flatMap((path) => Object.values(path));
@@ -712,12 +715,12 @@ describe('the API page', () => {
     expect(unboundedIn(schema, { A: { type: 'number', minimum: 0 } }, '')).toHaveLength(count);
   });
 
-  it('is a page', async () => {
+  it('is an HTML page', async () => {
     const answer = await start().app.inject({ url: '/docs' });
     expect([answer.statusCode, answer.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
   });
 
-  it('GET / leads to it', async () => {
+  it('is linked from GET /', async () => {
     const answer = await start().app.inject({ url: '/' });
     expect(answer.json<AnswerBody>()).toEqual({
       status: 'success',
@@ -727,7 +730,7 @@ describe('the API page', () => {
 });
 
 describe('metrics', () => {
-  it('count by method, route and status, not by address', async () => {
+  it('count by method, route and status, not by URL', async () => {
     const { app } = start();
     await app.inject({ url: '/albums/album-1' });
     await app.inject({ url: '/nothing/at/all' });

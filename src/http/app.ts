@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Access, LiveAccess } from '../accounts/access.ts';
 import { acceptTokens, callerOf, type TokenOptions, type Tokens } from './auth.ts';
-import { bareApp, type Limits, registerNamed, type Surroundings } from './bare-app.ts';
+import { bareApp, type BodyLimits, registerNamed, type ProxyOptions } from './bare-app.ts';
 import { limitLargeBodies } from './body-places.ts';
 import type { Health } from './health.ts';
 import type { JobDependencies } from './routes/jobs/job-commands.ts';
@@ -15,7 +15,7 @@ import { describeApi } from './openapi.ts';
 import type { PlaylistDependencies } from './routes/playlists/playlist-changes.ts';
 import { type Counters, countRequests, limited, limitGuesses, type Rates } from './rate-limits.ts';
 import { albumRoutes } from './routes/albums/albums.ts';
-import { type AuthenticationDependencies, authenticationRoutes } from './routes/authentications.ts';
+import { type AuthenticationDependencies, authenticationRoutes } from './routes/accounts/authentications.ts';
 import { collaborationRoutes } from './routes/playlists/collaborations.ts';
 import { type CoverDependencies, coverRoutes } from './routes/albums/covers.ts';
 import { deadLetterRoutes } from './routes/dead-letters/dead-letters.ts';
@@ -34,32 +34,32 @@ import { playlistSongRoutes } from './routes/playlists/playlist-songs.ts';
 import { providerRoutes } from './routes/providers.ts';
 import { refuseWrites } from './read-only.ts';
 import { rootRoutes } from './routes/root.ts';
-import { songRoutes } from './routes/songs.ts';
-import { type UserDependencies, userRoutes } from './routes/users.ts';
+import { songRoutes } from './routes/songs/songs.ts';
+import { type UserDependencies, userRoutes } from './routes/accounts/users.ts';
 
 export interface AppDependencies
   extends
-    Surroundings,
+    ProxyOptions,
     Omit<CoverDependencies, 'listsOf'>,
     Omit<PlaylistDependencies, 'listsOf'>,
     Omit<JobDependencies, 'listsOf'>,
     LogRecordDependencies,
     Omit<UserDependencies, 'rate' | 'guessesOf'>,
     Pick<AuthenticationDependencies, 'sessions'> {
-  /** Who may still do what. */
+  /** The current roles and locks of accounts, for checking tokens. */
   readonly access: Access & Pick<LiveAccess, 'recheck'>;
   readonly files: CoverDependencies['files'] & JobDependencies['files'];
   readonly tokens: TokenOptions;
   readonly rates: Rates;
-  /** Counts the requests of all processes; without it each counts its own. */
+  /** Counts requests across all processes. Without it each process counts its own. */
   readonly counters?: Counters;
   readonly health: Health;
   readonly logger: Logger;
   readonly metricsRegistry: Registry;
-  readonly limits: Limits;
-  /** Follows the log of another installation. */
+  readonly limits: BodyLimits;
+  /** The server follows the log of another installation and refuses writes. */
   readonly readOnly?: boolean;
-  /** Whether strangers are to be expected. */
+  /** Whether the server is exposed to untrusted clients. */
   readonly production: boolean;
 }
 
@@ -67,11 +67,11 @@ export const { version } = JSON.parse(readFileSync(new URL('../../package.json',
   version: string;
 };
 
-/** The API. `startHttp` lets it listen; tests inject. */
+/** Builds the API. `startHttp` makes it listen; tests inject requests. */
 export function buildApp(deps: AppDependencies): FastifyInstance {
   const { logger, publicUrl, catalogWrites, production } = deps;
   if (production && catalogWrites === 'open') {
-    logger.warn('CATALOG_WRITES is open: anybody who reaches this server can change the catalog');
+    logger.warn('CATALOG_WRITES is open: every client that reaches this server can change the catalog');
   }
   const app = bareApp(logger, deps.limits, deps);
   observe(app, deps.metricsRegistry, logger);
@@ -87,7 +87,7 @@ export function buildApp(deps: AppDependencies): FastifyInstance {
 
 type RouteDependencies = AppDependencies & { readonly listsOf: ListsOf };
 
-/** All that is limited together; probes are not. */
+/** The routes that share the default rate limit. Probes are not limited. */
 const apiRoutes =
   (deps: RouteDependencies, tokens: Tokens): FastifyPluginCallback =>
   (api, _options, registered) => {
@@ -95,7 +95,7 @@ const apiRoutes =
     for (const hook of limited(api, 'default', rates.default)) api.addHook('onRequest', hook);
     if (deps.readOnly) api.addHook('onRequest', refuseWrites);
     const guessesOf = limitGuesses(api, rates.failures);
-    // What is over at once here is over within a second elsewhere.
+    // This process applies a logout at once; other processes apply it within a second.
     const recheckAccess = () => deps.access.recheck().catch(() => undefined);
     const signing = { ...deps, tokens, refreshTokenAge: deps.tokens.refresh.age, rate: rates.login };
     registerNamed(api, {
@@ -114,7 +114,7 @@ const apiRoutes =
     registered();
   };
 
-/** Jobs, and all that is done by them. */
+/** Jobs, and what they produce. */
 const workRoutes =
   (deps: RouteDependencies): FastifyPluginCallback =>
   (api, _options, registered) => {

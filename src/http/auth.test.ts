@@ -42,25 +42,25 @@ describe.each([
   ['access', 'refresh'],
   ['refresh', 'access'],
 ] as const)('a token of the kind %s', (kind, other) => {
-  it('names the account and its role, and is of no other kind', async () => {
+  it('names the account and its role, and is not accepted as the other kind', async () => {
     const tokens = await tokensWith(OPTIONS);
     const token = tokens.issue(kind, { id: 'user-2', role: 'admin' });
     expect(tokens.verify(kind, token)).toEqual(goodAs(kind, { id: 'user-2', role: 'admin', version: 0 }));
     expect(tokens.verify(other, token)).toBeUndefined();
   });
 
-  it.each([1, 60, 1_800, 604_800])('that lives for %d seconds says so', async (age) => {
+  it.each([1, 60, 1_800, 604_800])('expires after %d seconds', async (age) => {
     const tokens = await tokensWith({ ...OPTIONS, [kind]: { ...OPTIONS[kind], age } });
     const { exp, iat } = claimsOf(tokens.issue(kind, chris)) as { exp: number; iat: number };
     expect([exp - iat, Number.isInteger(exp), Number.isInteger(iat)]).toEqual([age, true, true]);
   });
 
-  it('is never the same twice', async () => {
+  it('is different each time', async () => {
     const tokens = await tokensWith(OPTIONS);
     expect(tokens.issue(kind, chris)).not.toBe(tokens.issue(kind, chris));
   });
 
-  it('is good until it expires, not a moment longer, also when it was verified before', async () => {
+  it('is valid exactly until it expires, also when it was verified before', async () => {
     const tokens = await tokensWith(OPTIONS);
     const token = tokens.issue(kind, chris);
     const { exp } = claimsOf(token) as { exp: number };
@@ -75,7 +75,7 @@ describe.each([
     }
   });
 
-  it('of a time when tokens lived longer is good no longer than one that is made now', async () => {
+  it('issued before the age was lowered expires as early as a new one', async () => {
     const old = (await tokensWith(OPTIONS)).issue(kind, chris);
     const tokens = await tokensWith({ ...OPTIONS, [kind]: { ...OPTIONS[kind], age: 60 } });
     const { iat } = claimsOf(old) as { iat: number };
@@ -84,12 +84,12 @@ describe.each([
       clock.mockReturnValue((iat + seconds) * 1_000);
       return tokens.verify(kind, old) !== undefined;
     };
-    // It is remembered by then.
+    // The token is cached by then.
     expect([goodAt(59), goodAt(61)]).toEqual([true, false]);
     expect((await tokensWith({ ...OPTIONS, [kind]: { ...OPTIONS[kind], age: 60 } })).verify(kind, old)).toBeUndefined();
   });
 
-  it('outlives the key it was signed with, while that is the previous one', async () => {
+  it('stays valid while its key is the previous one', async () => {
     const before = await tokensWith(OPTIONS);
     const old = before.issue(kind, chris);
     const rotated = { ...OPTIONS, [kind]: { key: key('n'), previousKey: OPTIONS[kind].key, age: 60 } };
@@ -102,7 +102,7 @@ describe.each([
     expect([after.verify(kind, old), after.verify(kind, young)]).toEqual([undefined, good]);
   });
 
-  it('is of no other kind under a previous key either', async () => {
+  it('is not accepted as the other kind under a previous key either', async () => {
     const previous = { access: key('c'), refresh: key('d') };
     const rotated: TokenOptions = {
       access: { ...OPTIONS.access, previousKey: previous.access },
@@ -117,7 +117,7 @@ describe.each([
     expect(tokens.verify(other, itself)).toBeUndefined();
   });
 
-  it('says for which kind it is', async () => {
+  it('has its kind as audience', async () => {
     const tokens = await tokensWith(OPTIONS);
     const { aud, ...claims } = claimsOf(tokens.issue(kind, chris));
     expect(aud).toBe(kind);
@@ -125,7 +125,7 @@ describe.each([
   });
 });
 
-it('kinds that share a key by mistake are told apart all the same', async () => {
+it('tells the kinds apart even when they share a key by mistake', async () => {
   const tokens = await tokensWith({ access: { key: key('x'), age: 60 }, refresh: { key: key('x'), age: 60 } });
   for (const kind of KINDS) {
     const found = KINDS.map((each) => tokens.verify(each, tokens.issue(kind, chris)));
@@ -133,7 +133,7 @@ it('kinds that share a key by mistake are told apart all the same', async () => 
   }
 });
 
-it('a verified access token is remembered as one only', async () => {
+it('a cached access token is not accepted as a refresh token', async () => {
   const tokens = await tokensWith(OPTIONS);
   const token = tokens.issue('access', chris);
   expect(tokens.verify('access', token)).toEqual(chris);
@@ -141,7 +141,7 @@ it('a verified access token is remembered as one only', async () => {
   expect(tokens.verify('refresh', token)).toBeUndefined();
 });
 
-it('an access token says of which version of its account and of which session it is; an earlier one says neither', async () => {
+it('an access token has the version of its account and its session; one of an earlier version has neither', async () => {
   const tokens = await tokensWith(OPTIONS);
   const token = tokens.issue('access', { ...chris, sessionId: 'one' });
   expect(tokens.verify('access', token)).toEqual({ ...chris, sessionId: 'one' });
@@ -165,13 +165,13 @@ describe('a request with an access token', () => {
     return (await app.inject({ url: '/', headers: token ? { authorization } : {} })).body;
   }
 
-  it('comes from the account as it is now', async () => {
+  it('has the current role of its account', async () => {
     const admin = { id: 'user-1', role: 'admin' } as const;
     expect(JSON.parse(await ask({ judge: () => admin }))).toEqual(admin);
     expect(await ask({ judge: () => undefined })).toBe('anonymous');
   });
 
-  it('is not refused while it is not known whether the token is still good: it is to come again', async () => {
+  it('is 503 with Retry-After while the state of the token is unknown', async () => {
     expect(JSON.parse(await ask({ isCurrent: () => false }))).toEqual(['unavailable', 'ACCESS_UNKNOWN']);
     expect(await ask({ isCurrent: () => false }, false)).toBe('anonymous');
   });

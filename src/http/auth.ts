@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fast
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { Access, AccessClaim } from '../accounts/access.ts';
-import { type Account, role, type VersionedAccount } from '../accounts/accounts.ts';
+import { type Account, accountRole, type VersionedAccount } from '../accounts/accounts.ts';
 import { sessionIdOf, type SessionToken } from '../accounts/sessions.ts';
 import { unavailable } from '../errors.ts';
 import { newId } from '../events/ids.ts';
@@ -17,22 +17,22 @@ declare module '@fastify/jwt' {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The account that sends it; undefined without a good access token. */
+    /** The account that sent the request; undefined without a valid access token. */
     account: Account | undefined;
-    /** What the access token says that came with it; undefined without a good one. */
+    /** The claims of the request's access token; undefined without a valid one. */
     claim: AccessClaim | undefined;
   }
 }
 
 type Kind = 'access' | 'refresh';
-/** In whose name commands of the command line speak. No account has this id. */
+/** The account of requests that `openmusic` commands send. No stored account has this id. */
 export const OPERATOR = { id: 'system', role: 'admin', version: 0 } as const;
 
-/** Tokens under an older key are still verified, in a namespace of their own. */
+/** Tokens signed with the previous key are still accepted, in a namespace of their own. */
 type Namespace = Kind | `former-${Kind}`;
 
 export interface TokenSettings {
-  /** At least 32 bytes, and another one for each kind. */
+  /** At least 32 bytes, and different for each kind. */
   readonly key: string;
   readonly previousKey?: string;
   /** Seconds. */
@@ -42,17 +42,17 @@ export interface TokenSettings {
 export type TokenOptions = Readonly<Record<Kind, TokenSettings>>;
 
 export interface Tokens {
-  /** Of the session, unless it is the operator's. */
+  /** Signs an access token. The operator's token belongs to no session. */
   issueAccess(account: VersionedAccount, sessionId?: string): string;
   /** Begins a session. */
   issueRefresh(account: Account): SessionToken;
-  /** What an access token says; undefined for one that is malformed, forged, expired or of the other kind. */
+  /** The claims of an access token; undefined when it is malformed, forged, expired or of the other kind. */
   verifyAccess(token: string): AccessClaim | undefined;
-  /** The session of a refresh token; undefined as above. */
+  /** The session of a refresh token; undefined in the same cases. */
   verifyRefresh(token: string): SessionToken | undefined;
 }
 
-/** Two kinds of tokens with keys of their own, so that neither passes for the other. Registers before the routes. */
+/** Adds both kinds of tokens, each with its own key, so that neither is accepted as the other. Call it before the routes are registered. */
 export function acceptTokens(app: FastifyInstance, options: TokenOptions, access?: Access): Tokens {
   for (const kind of ['access', 'refresh'] as const) {
     const { key, previousKey, age } = options[kind];
@@ -80,9 +80,12 @@ export function acceptTokens(app: FastifyInstance, options: TokenOptions, access
   return tokens;
 }
 
-/** Without word from Postgres a token that was good may be over. It is not refused either: the client would log in again for nothing. */
+/** Without a recent answer from Postgres a token may have been revoked. A 401 would make the client log in again for nothing, so it is 503. */
 const accessUnknown = () =>
-  unavailable('ACCESS_UNKNOWN', 'Whether you are still logged in cannot be found out at the moment. Please try again.');
+  unavailable(
+    'ACCESS_UNKNOWN',
+    'The server cannot check at the moment whether you are still logged in. Please try again.',
+  );
 
 function register(app: FastifyInstance, namespace: Namespace, kind: Kind, key: string, age: number): void {
   app.register(jwt, {
@@ -95,9 +98,9 @@ function register(app: FastifyInstance, namespace: Namespace, kind: Kind, key: s
 
 const claims = z.object({
   sub: z.string().min(1),
-  role,
+  role: accountRole,
   jti: z.string(),
-  /** Of the account. Tokens of earlier versions say neither this nor a session. */
+  /** Access version of the account. Tokens of earlier versions have neither this nor a session. */
   ver: z.int().default(0),
   /** Session. */
   sid: z.string().optional(),
@@ -106,36 +109,38 @@ const claims = z.object({
   exp: z.int(),
 });
 
-/** What a good token says, and when it is good no more: milliseconds since the epoch. */
-type Said = z.output<typeof claims> & { readonly expires: number };
+/** The claims of a valid token, and when it expires: milliseconds since the epoch. */
+type VerifiedClaims = z.output<typeof claims> & { readonly expires: number };
 
-/** A token from before the age was lowered is good no longer than one that is made now. */
+/** A token issued before the age was lowered expires as early as one that is issued now. */
 const expiryOf = ({ iat, exp }: z.output<typeof claims>, age: number): number => Math.min(exp, iat + age) * 1_000;
 
-const REMEMBERED = 10_000;
+const CACHED_TOKENS = 10_000;
 
 function tokensOf(app: FastifyInstance, options: TokenOptions): Tokens {
-  /** Access tokens that were verified, until they expire: a look-up costs a hundredth of a verification. */
-  const known = new LRUCache<string, { readonly claim: AccessClaim; readonly expires: number }>({ max: REMEMBERED });
+  /** Verified access tokens, until they expire: a look-up costs a hundredth of a verification. */
+  const verified = new LRUCache<string, { readonly claim: AccessClaim; readonly expires: number }>({
+    max: CACHED_TOKENS,
+  });
 
-  function read(kind: Kind, token: string): Said | undefined {
+  function read(kind: Kind, token: string): VerifiedClaims | undefined {
     const namespaces: Namespace[] = options[kind].previousKey === undefined ? [kind] : [kind, `former-${kind}`];
     for (const namespace of namespaces) {
       try {
-        const said = claims.parse(app.jwt[namespace].verify(token));
-        const expires = expiryOf(said, options[kind].age);
-        return expires > Date.now() ? { ...said, expires } : undefined;
+        const parsed = claims.parse(app.jwt[namespace].verify(token));
+        const expires = expiryOf(parsed, options[kind].age);
+        return expires > Date.now() ? { ...parsed, expires } : undefined;
       } catch {
-        // of the other key, or of none
+        // Signed with another key, or not valid: the next key is tried.
       }
     }
     return undefined;
   }
 
   function readAccess(token: string) {
-    const said = read('access', token);
-    if (!said) return undefined;
-    const { sub: id, role, ver: version, sid: sessionId, expires } = said;
+    const claims = read('access', token);
+    if (!claims) return undefined;
+    const { sub: id, role, ver: version, sid: sessionId, expires } = claims;
     return { claim: { id, role, version, sessionId }, expires };
   }
 
@@ -147,10 +152,10 @@ function tokensOf(app: FastifyInstance, options: TokenOptions): Tokens {
       return { token, sessionId: sessionIdOf(token) };
     },
     verifyAccess(token) {
-      const remembered = known.get(token);
-      const entry = remembered ?? readAccess(token);
+      const cached = verified.get(token);
+      const entry = cached ?? readAccess(token);
       if (!entry || entry.expires <= Date.now()) return undefined;
-      if (!remembered) known.set(token, entry);
+      if (!cached) verified.set(token, entry);
       return entry.claim;
     },
     verifyRefresh(token) {
@@ -163,7 +168,7 @@ function bearerOf({ headers }: FastifyRequest): string | undefined {
   return /^Bearer +([\w-]+\.[\w-]+\.[\w-]+) *$/i.exec(headers.authorization ?? '')?.[1];
 }
 
-/** Stands before every route that is not for everybody. What it answers belongs to one account. */
+/** For every route that needs a login. The answer belongs to one account, so shared caches must not keep it. */
 export const mustBeLoggedIn: onRequestHookHandler = (request, reply, next) => {
   reply.header('cache-control', 'private, no-cache');
   if (request.account) next();
@@ -173,13 +178,13 @@ export const mustBeLoggedIn: onRequestHookHandler = (request, reply, next) => {
 /** The id of the account that sends a request. */
 export const callerOf = ({ account }: FastifyRequest): string => account?.id ?? 'anonymous';
 
-/** Calls back once the account of a request may no longer do what it could, until the returned function is called. */
-export function whenChanged({ claim, account }: FastifyRequest, access: Access, changed: () => void): () => void {
+/** Calls `changed` when the account of a request loses its rights or changes its role, until the returned function is called. */
+export function onAccessChange({ claim, account }: FastifyRequest, access: Access, changed: () => void): () => void {
   const judge = () => {
     if (claim && access.judge(claim)?.role !== account?.role) changed();
   };
   const unsubscribe = access.onChange(judge);
-  // What has changed since the request was judged told no listener.
+  // A change between the check of the request and the subscription called no listener.
   judge();
   return unsubscribe;
 }

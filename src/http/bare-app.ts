@@ -16,36 +16,40 @@ import { acceptJsonBodies, type JsonLimits } from './json-body.ts';
 import { answerMalformed } from './malformed.ts';
 import { answerUnrouted } from './methods.ts';
 import { nodeServer } from './node-server.ts';
-import { keepPromises } from './promised-bytes.ts';
+import { raiseBodyLimits } from './promised-bytes.ts';
 import { decodable, originForm } from './request-target.ts';
 import { secureHeaders } from './secure-headers.ts';
 import { validatorCompiler } from './validation.ts';
 
-export interface Limits extends JsonLimits {
-  /** Of a JSON body that is no batch. */
+export interface BodyLimits extends JsonLimits {
+  /** Bytes of a JSON body, except for batches. */
   readonly bodyBytes: number;
 }
 
 type Compilers = NonNullable<FastifyServerOptions['schemaController']>['compilersFactory'];
 
 /**
- * The schemas of answers are checked by tests: the handlers' answers are ours, and `JSON.stringify` is the fastest. Without
- * these Fastify loads compilers of its own, a sixth of the modules of an API process. It types them as if they were those.
+ * Tests check answers against their schemas, so `JSON.stringify`, which is the fastest, is enough at run time. Without these
+ * compilers Fastify loads its own, a sixth of the modules of an API process. The cast is needed because Fastify types them as its own.
  */
 const compilersFactory = {
   buildValidator: () => validatorCompiler,
   buildSerializer: () => () => JSON.stringify,
 } as unknown as Compilers;
 
-export interface Surroundings {
-  /** Addresses or networks of proxies whose `X-Forwarded-For` is believed. */
+export interface ProxyOptions {
+  /** Addresses or networks of proxies whose `X-Forwarded-For` is used. */
   readonly trustProxy?: readonly string[];
-  /** Without it no page of another origin may use the app. */
+  /** Without it no page of another origin can use the app. */
   readonly corsOrigins?: CorsOrigins;
 }
 
-/** What every route has in common: limits, ids, JSON in and out, errors. */
-export function bareApp(logger: Logger, limits: Limits, { trustProxy = [], corsOrigins = 'off' }: Surroundings = {}) {
+/** Creates an app with what all routes share: limits, request ids, JSON bodies, errors. */
+export function bareApp(
+  logger: Logger,
+  limits: BodyLimits,
+  { trustProxy = [], corsOrigins = 'off' }: ProxyOptions = {},
+) {
   const app = Fastify({
     serverFactory: nodeServer,
     rewriteUrl: ({ url = '/' }) => decodable(originForm(url)),
@@ -53,7 +57,7 @@ export function bareApp(logger: Logger, limits: Limits, { trustProxy = [], corsO
     frameworkErrors: (error, request, reply) => answerError(error, request, reply),
     bodyLimit: limits.bodyBytes,
     trustProxy: trustProxy.length > 0 ? [...trustProxy] : false,
-    // An id is as long as it likes: the limit is that of the request line.
+    // Ids have no limit of their own: the limit of the request line applies.
     routerOptions: { maxParamLength: REQUEST_LENGTH },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -65,7 +69,7 @@ export function bareApp(logger: Logger, limits: Limits, { trustProxy = [], corsO
 
   app.setErrorHandler(answerError);
   acceptJsonBodies(app, limits);
-  keepPromises(app, limits.bodyBytes);
+  raiseBodyLimits(app, limits.bodyBytes);
   app.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
     next();
@@ -77,13 +81,13 @@ export function bareApp(logger: Logger, limits: Limits, { trustProxy = [], corsO
   return app;
 }
 
-/** A client's own request id is kept when it can be shown, stored and logged as it is. */
+/** A client's own request id is used when it can be logged and returned unchanged. */
 const saneId = (id: string | string[] | undefined): string | undefined =>
   typeof id === 'string' && /^[\x21-\x7e]{1,100}$/.test(id) ? id : undefined;
 
 type Plugin = FastifyPluginCallback | FastifyPluginCallbackZod | FastifyPluginAsyncZod;
 
-/** Fastify looks through every loaded module for the name of a plugin without one: most of an app's start under Jest. */
+/** Names each plugin: for a plugin without a name Fastify searches every loaded module, which was most of an app's start under Jest. */
 export function registerNamed(api: FastifyInstance, plugins: Record<string, Plugin>): void {
   for (const [name, plugin] of Object.entries(plugins))
     api.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name }));

@@ -14,7 +14,7 @@ afterEach(async () => {
 
 const COVER = 'covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png';
 
-/** A server of one cover whose content never ends. */
+/** A server with one cover whose content never ends. */
 async function serve() {
   let opened = 0;
   const read = () => Promise.resolve(new Readable({ read: () => undefined }));
@@ -47,7 +47,7 @@ async function serve() {
 const range = (count: number) => Array.from({ length: count }, (_, n) => n);
 
 describe('files that are read slowly', () => {
-  it('are 16 of one address: the next one waits, and others do not', async () => {
+  it('are at most 16 per address: the next one waits, other addresses do not', async () => {
     const { ask, untilOpened } = await serve();
     const first = await ask('192.0.2.1');
     for (const n of range(15)) {
@@ -62,7 +62,7 @@ describe('files that are read slowly', () => {
     await untilOpened(18);
   });
 
-  it('are so many of one network, however many addresses of it read', async () => {
+  it('are limited per network, however many of its addresses read', async () => {
     const { ask, untilOpened } = await serve();
     await Promise.all(range(250).map((n) => ask(`2001:db8:0:${n.toString(16).padStart(2, '0')}00::1`)));
     await untilOpened(160);
@@ -71,11 +71,11 @@ describe('files that are read slowly', () => {
   });
 });
 
-describe('questions for files', () => {
+describe('checks of files', () => {
   const tokenOf = (sub: string) =>
     forge({ sub, role: 'user', aud: 'access', jti: 'x', iat: now(), exp: now() + 60 }, KEYS.ACCESS_TOKEN_KEY);
 
-  it('have no place before their body is here: ten that do not end hold up no other', async () => {
+  it('take no place before their body has arrived: ten incomplete ones delay no other', async () => {
     const { app } = httpApp({ rows: { 'find-files': [] } });
     const { url, stop } = await startHttp(app, { host: '127.0.0.1', port: 0, drainMs: 0 });
     ended.push(stop);

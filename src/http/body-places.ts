@@ -4,12 +4,12 @@ import { isAdmin } from './access.ts';
 import { accountClaim, claimOf, placeFor, tooManyAtOnce } from './places.ts';
 
 const refusal = tooManyAtOnce('Too many large bodies are being sent at once.');
-/** Large bodies of JSON at once: of one account, and of all. Each is held in memory until it is answered. */
+/** Concurrent large JSON bodies, for one account and in all. Each is held in memory until it is answered. */
 const LARGE_BODIES = { each: 4, all: 32, waiting: 64, waitMs: 10_000, refusal };
-/** Covers at once: from one address, and of all. */
+/** Concurrent cover uploads, from one address and in all. */
 const COVERS = { each: 5, all: 64, waiting: 256, waitMs: 10_000, refusal };
 
-/** Files that are read at once: by one address, and by all, covers and others each. One that is read slowly keeps a connection to S3 as long. */
+/** Concurrent downloads, from one address and in all, for covers and other files each. A slow download keeps a connection to S3 open. */
 const FILES = {
   each: 16,
   all: 400,
@@ -18,10 +18,10 @@ const FILES = {
   refusal: tooManyAtOnce('Too many files are being read at once.'),
 };
 
-/** Requests of one account, and of all, that look for many files in the store; each has twenty of its connections at most. */
+/** Concurrent requests that check many files in the store, for one account and in all. Each uses at most twenty of its connections. */
 const CHECKS = { ...FILES, each: 2, all: 10 };
 
-/** Before a body is read that may be larger than `bytes`, an admin takes a place; of others no more is kept. Registers before the routes. */
+/** An admin's request takes a place before a body larger than `bytes` is read; other accounts cannot send larger ones. Call it before the routes are registered. */
 export function limitLargeBodies(app: FastifyInstance, bytes: number): void {
   const places = createPlaces(LARGE_BODIES);
   const onRequest: onRequestAsyncHookHandler = async (request, reply) => {
@@ -34,13 +34,13 @@ export function limitLargeBodies(app: FastifyInstance, bytes: number): void {
   });
 }
 
-/** Stands before the routes that take a cover. */
+/** For the routes that receive a cover. */
 export const limitCovers = () => takePlace(COVERS);
 
-/** Stands before a route that sends files. */
+/** For a route that sends files. */
 export const limitFiles = () => takePlace(FILES);
 
-/** Stands behind the body of the routes, for who is logged in, that look for many files: it holds no memory, so a slow body needs no place. */
+/** For routes that check many files, after the body was read: a slow body takes no place, because these bodies are small. */
 export const limitChecks = () => takePlace(CHECKS, accountClaim);
 
 function takePlace(options: PlacesOptions, claim = claimOf): onRequestAsyncHookHandler {

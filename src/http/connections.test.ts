@@ -4,11 +4,11 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, it } from '@jest/globals';
 import { dial } from '../../test/support/raw-http.ts';
-import { cutStalled } from './connections.ts';
+import { closeStalled } from './connections.ts';
 
-/** A twentieth of what it is outside of tests. */
-const LIMITS = { stalledMs: 1_000, lookEveryMs: 50 };
-/** More than the operating system keeps for a client that reads nothing. */
+/** A twentieth of the production value. */
+const LIMITS = { stalledMs: 1_000, checkEveryMs: 50 };
+/** More than the operating system buffers for a client that reads nothing. */
 const LONG = Buffer.alloc(96_000_000);
 
 const opened: { destroy(): unknown }[] = [];
@@ -18,10 +18,10 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await new Promise((resolve) => server.close(resolve));
 });
 
-/** A connection on which so much is sent, on both of its ends. */
+/** Both ends of a connection on which this much is sent. */
 async function connected(answer: Buffer): Promise<{ client: Socket; served: Socket }> {
   const server = createServer((_request, response) => response.end(answer));
-  cutStalled(server, LIMITS);
+  closeStalled(server, LIMITS);
   servers.push(server);
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const accepted = once(server, 'connection') as Promise<[Socket]>;
@@ -33,14 +33,14 @@ async function connected(answer: Buffer): Promise<{ client: Socket; served: Sock
   return { client, served };
 }
 
-it('cuts a client that takes nothing', async () => {
+it('disconnects a client that reads nothing', async () => {
   const { served } = await connected(LONG);
   const began = performance.now();
   await once(served, 'close');
   expect(performance.now() - began).toBeGreaterThanOrEqual(LIMITS.stalledMs);
 });
 
-it('does not cut a client that reads slowly, and does not stop', async () => {
+it('keeps a client that reads slowly but steadily', async () => {
   const { client, served } = await connected(LONG);
   const read = async (bytes: number) => {
     for (let left = bytes; left > 0 && !client.closed;) {
@@ -49,7 +49,7 @@ it('does not cut a client that reads slowly, and does not stop', async () => {
       else await Promise.race([once(client, 'readable'), once(client, 'close')]);
     }
   };
-  // Five times as long as one that takes nothing is left alone, in parts so large that the operating system asks for more after each.
+  // Takes five times the limit, in parts so large that the operating system asks for more after each.
   for (let part = 0; part < 20; part++) {
     await read(4_000_000);
     await delay(LIMITS.stalledMs / 4);
@@ -57,7 +57,7 @@ it('does not cut a client that reads slowly, and does not stop', async () => {
   expect(served.closed).toBe(false);
 });
 
-it('does not cut a client that has all that was sent, and asks for nothing', async () => {
+it('keeps an idle client that has read everything', async () => {
   const { client, served } = await connected(Buffer.from('short'));
   await once(client.resume(), 'data');
   await delay(2 * LIMITS.stalledMs);

@@ -2,33 +2,33 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** A client has so long to read the last answer of a connection; what it sends meanwhile is not kept. */
+/** Time for a client to read the last answer of a connection. What it sends meanwhile is discarded. */
 const LINGER_MS = 2_000;
-/** A client that takes nothing of an answer for so long is cut. */
+/** A client that reads nothing of an answer for this long is disconnected. */
 const STALLED_MS = 20_000;
-const LOOK_EVERY_MS = 1_000;
-/** Requests that may wait while one is handled. Each is held with its body, and no client of good will sends so many. */
+const CHECK_EVERY_MS = 1_000;
+/** Pipelined requests that may wait while one is handled. Each is held with its body, and well-behaved clients send fewer. */
 const MAX_PIPELINED = 10;
 
 const ignore = () => undefined;
 const muted = new WeakSet<Duplex>();
 
-/** From now on what comes on a connection is read and not kept: no request of which a part is missing is ever carried out. */
+/** Discards everything that arrives on a connection from now on, so that a request with a missing part is never carried out. */
 function mute(socket: Duplex): void {
   muted.add(socket);
-  socket.on('data', ignore); // so that Node's parser no longer gets the data
+  socket.on('data', ignore); // keeps the data from Node's parser
   for (const listener of socket.listeners('data')) if (listener !== ignore) socket.off('data', listener as () => void);
 }
 
 /** Ends a connection with these last bytes. The client may go on sending, so the connection is destroyed soon after. */
 export function endConnection(socket: Duplex, bytes: string): void {
   mute(socket);
-  // Node has let go of the socket: an error that nothing listens for would end the process.
+  // Node no longer handles errors of this socket, and an error without a listener would end the process.
   socket.on('error', ignore);
   socket.end(bytes, () => destroySoon(socket));
 }
 
-/** Ends it when the request that is handled now has its answer. Those that wait are not handled any more. */
+/** Ends a connection after the answer to the current request. Waiting requests are not handled. */
 export function endAfter(response: ServerResponse, socket: Duplex, bytes: string): void {
   mute(socket);
   response.once('close', () => {
@@ -44,8 +44,8 @@ function destroySoon(socket: Duplex): void {
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 /**
- * Handles the requests of a connection one after the other. Node hands over all that arrive at once, and each would hold
- * what it needs until the client has read the answers before its own.
+ * Handles the requests of a connection one after the other. Node passes on all pipelined requests at once, and each would hold
+ * its resources until the client has read the answers before its own.
  */
 export function oneAtATime(handle: Handler): Handler {
   const waiting = new WeakMap<Socket, (() => void)[]>();
@@ -68,7 +68,7 @@ export function oneAtATime(handle: Handler): Handler {
   };
 }
 
-/** A request that was answered before its end was refused: the rest is not read for longer than the answer takes to arrive. */
+/** A request that was answered before its end was refused: the connection is destroyed soon, so that the rest need not be read. */
 function cutUnread(request: IncomingMessage): void {
   const { socket } = request;
   if (request.complete || socket.destroyed) return;
@@ -78,27 +78,27 @@ function cutUnread(request: IncomingMessage): void {
 }
 
 interface Pace {
-  /** Bytes that the operating system had taken when this was last looked at. */
+  /** Bytes that the operating system had accepted at the last check. */
   taken: number;
   since: number;
 }
 
 /**
- * Cuts clients that read nothing of what waits for them. What the operating system has taken counts as read: it may be some megabytes
- * on one machine, and much less between two.
+ * Disconnects clients that read nothing of the data that waits for them. What the operating system has accepted counts as read:
+ * that can be some megabytes on one machine, and is much less between two.
  */
-export function cutStalled(server: Server, { stalledMs = STALLED_MS, lookEveryMs = LOOK_EVERY_MS } = {}): void {
+export function closeStalled(server: Server, { stalledMs = STALLED_MS, checkEveryMs = CHECK_EVERY_MS } = {}): void {
   const paces = new Map<Socket, Pace>();
   let timer: NodeJS.Timeout | undefined;
   server.on('connection', (socket: Socket) => {
     paces.set(socket, { taken: 0, since: performance.now() });
     socket.once('close', () => paces.delete(socket));
   });
-  const look = () => {
+  const check = () => {
     const now = performance.now();
     for (const [socket, pace] of paces) if (stalledFor(socket, pace, now) >= stalledMs) socket.destroy();
   };
-  server.on('listening', () => (timer ??= setInterval(look, lookEveryMs)));
+  server.on('listening', () => (timer ??= setInterval(check, checkEveryMs)));
   server.on('close', () => clearInterval(timer));
 }
 
@@ -108,7 +108,7 @@ function stalledFor(socket: Socket, pace: Pace, now: number): number {
   return now - pace.since;
 }
 
-/** Of a large write that is under way only Node's own handle knows how much is left. */
+/** Bytes of the current write that are not sent yet: only Node's internal handle has that number. */
 function queuedBelow(socket: Socket): number {
   const handle: unknown = Reflect.get(socket, '_handle');
   if (typeof handle !== 'object' || handle === null || !('writeQueueSize' in handle)) return 0;

@@ -23,14 +23,14 @@ const corsHeadersOf = (headers: object) => Object.keys(headers).filter((name) =>
 describe('a page of another origin', () => {
   it.each([
     ['an answer', 'GET', '/songs', 200],
-    ['what is not there', 'GET', '/albums/album-1', 404],
-    ['an address where there is nothing', 'GET', '/nothing', 404],
+    ['a missing resource', 'GET', '/albums/album-1', 404],
+    ['an unknown address', 'GET', '/nothing', 404],
     ['an id that cannot be decoded', 'GET', '/albums/%E0%A4%A', 404],
     ['an address that cannot be decoded', 'GET', '/%ff?title=%41', 404],
-    ['a method that there is not', 'PATCH', '/songs', 405],
-    ['a body that is wrong', 'POST', '/albums', 400],
-    ['that it must log in', 'GET', '/playlists', 401],
-    ['what is limited', 'POST', '/users', 429],
+    ['an unsupported method', 'PATCH', '/songs', 405],
+    ['an invalid body', 'POST', '/albums', 400],
+    ['a missing login', 'GET', '/playlists', 401],
+    ['a rate limit', 'POST', '/users', 429],
   ] as const)('reads %s, and the headers that it needs', async (_, method, url, status) => {
     const limits = { rates: { ...noRates, register: { count: 1, seconds: 60 } } };
     const app = start('*', limits);
@@ -44,7 +44,7 @@ describe('a page of another origin', () => {
     ]);
   });
 
-  it('reads that it is not known who is logged in', async () => {
+  it('can read the 503 while access is unknown', async () => {
     const access = { isCurrent: () => false, judge: () => undefined, onChange: () => () => undefined, recheck: () => Promise.resolve() }; // prettier-ignore
     const app = start('*', { access });
     await app.ready();
@@ -63,7 +63,7 @@ describe('a page of another origin', () => {
     ['DELETE', '/playlists/p'],
     ['PATCH', '/jobs/j'],
     ['GET', '/files/f/content'],
-  ])('may ask before it sends %s to %s, and remembers it', async (method, url) => {
+  ])('gets a cacheable preflight for %s %s', async (method, url) => {
     const answer = await start('*').inject({ method: 'OPTIONS', url, headers: preflight(method) });
     expect([answer.statusCode, answer.json<{ status: string }>().status]).toEqual([200, 'success']);
     expect(answer.headers).toMatchObject({
@@ -74,7 +74,7 @@ describe('a page of another origin', () => {
     });
   });
 
-  it('is one of a list, or gets no leave', async () => {
+  it('is allowed only if its origin is in the list', async () => {
     const app = start([PAGE, 'http://localhost:3000']);
     const allowed = async (origin: string, headers: object = from(origin)) => {
       const answer = await app.inject({ url: '/songs', headers: { ...headers } });
@@ -94,7 +94,7 @@ describe('a page of another origin', () => {
     expect(asked.headers).not.toHaveProperty('access-control-allow-origin');
   });
 
-  it('gets no leave where there is none to get', async () => {
+  it('is not allowed when CORS is off', async () => {
     const app = start('off');
     for (const method of ['GET', 'OPTIONS'] as const) {
       const { statusCode, headers } = await app.inject({ method, url: '/songs', headers: preflight() });
@@ -104,18 +104,18 @@ describe('a page of another origin', () => {
 });
 
 describe('OPTIONS', () => {
-  it.each(['/songs/a/b/c', '/nothing', '/albums/a/'])('of %s is 404, asked by a page or not', async (url) => {
+  it.each(['/songs/a/b/c', '/nothing', '/albums/a/'])('of %s is 404, with and without an Origin', async (url) => {
     for (const headers of [{}, from(), preflight()])
       expect((await start('*').inject({ method: 'OPTIONS', url, headers })).statusCode).toBe(404);
   });
 
-  it.each([{}, from()])('without a method to ask for (%j) names those that there are', async (headers) => {
+  it.each([{}, from()])('without a requested method (%j) lists the methods', async (headers) => {
     const answer = await start('*').inject({ method: 'OPTIONS', url: '/songs', headers });
     expect([answer.statusCode, answer.headers.allow]).toEqual([200, 'GET, HEAD, OPTIONS, POST']);
     expect(answer.json<{ data: object }>().data).toEqual({ methods: ['GET', 'HEAD', 'OPTIONS', 'POST'] });
   });
 
-  it('counts against no limit', async () => {
+  it('is not rate limited', async () => {
     const few = { count: 1, seconds: 60 };
     const app = start('*', { rates: { ...noRates, default: few, login: few, register: few } });
     for (const url of ['/users', '/authentications', '/songs', '/users', '/authentications', '/songs'])
@@ -125,10 +125,10 @@ describe('OPTIONS', () => {
   });
 });
 
-describe('what is internal', () => {
+describe('an internal address', () => {
   const addresses = ['/livez', '/readyz', '/health', '/metrics', '/admin/providers', '/admin/nothing', '/console', '/console/x', '/%61dmin/providers']; // prettier-ignore
 
-  it.each(addresses)('is for no page of another origin: %s', async (url) => {
+  it.each(addresses)('cannot be used by a page of another origin: %s', async (url) => {
     const app = start('*');
     for (const method of ['GET', 'HEAD', 'POST', 'OPTIONS'] as const) {
       const { headers } = await app.inject({ method, url, headers: preflight(method) });
@@ -136,7 +136,7 @@ describe('what is internal', () => {
     }
   });
 
-  it.each(['/administrators', '/healthy', '/songs/admin'])('is only what is called so, not %s', async (url) => {
+  it.each(['/administrators', '/healthy', '/songs/admin'])('is not every similar path: %s', async (url) => {
     expect(corsHeadersOf((await start('*').inject({ url, headers: from() })).headers)).not.toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** `false`: not for pages of other origins. */
+    /** `false`: pages of other origins cannot use the route. */
     cors?: false;
   }
 }
@@ -11,24 +11,24 @@ declare module 'fastify' {
 /** The origins whose pages may use the API: every one, these, or none. */
 export type CorsOrigins = '*' | readonly string[] | 'off';
 
-/** What a page may read of an answer beside the few headers that every page may. */
+/** Response headers that a page may read besides the CORS-safelisted ones. */
 const EXPOSED = [
   ...['ETag', 'Location', 'X-Data-Source', 'X-Request-Id', 'Idempotency-Replayed'],
   ...['RateLimit', 'RateLimit-Policy', 'Retry-After', 'Content-Disposition', 'Content-Range'],
 ];
 
-/** Seconds. Chromium keeps a preflight for no longer. */
+/** Seconds; the longest that Chromium caches a preflight. */
 const MAX_AGE = 7_200;
 
-/** Addresses for the programs that watch a process. */
+/** Paths for monitoring. */
 export const isProbe = (path: string): boolean => /^\/(?:livez|readyz|health|metrics)(?:\/|$)/.test(path);
 
-/** Those, and what is for operators: no page of another origin uses it. */
+/** Paths for monitoring and for operators, which no page of another origin uses. */
 export const isInternal = (path: string): boolean => isProbe(path) || /^\/(?:admin|console)(?:\/|$)/.test(path);
 
 /**
- * Lets pages of these origins use what is not internal. The plugin only adds headers: OPTIONS is answered as ever, which is
- * good for a preflight as well. Its tokens come in a header, so no credentials of a browser are needed. Register before the routes.
+ * Lets pages of these origins use all routes that are not internal. The plugin only adds headers: the usual answer to OPTIONS
+ * also answers a preflight. Tokens come in a header, so no browser credentials are needed. Call it before the routes are registered.
  */
 export function shareWithOrigins(app: FastifyInstance, origins: CorsOrigins): void {
   if (origins === 'off') return;

@@ -19,14 +19,14 @@ it('keeps the counter of a blocked sender, however many others come', () => {
   expect([count(counters, 'blocked', 'read'), count(counters, 'other 0', 'read')]).toEqual([MAX, 0]);
 });
 
-it('keeps no more than it may: of blocked senders only, the one that was counted longest ago goes', () => {
+it('has a capacity: of blocked senders only, it evicts the one that was counted longest ago', () => {
   const counters = new LocalCounters({ capacity: 10 });
   for (let n = 0; n < 11; n++) for (let time = 0; time < MAX; time++) count(counters, `blocked ${n}`);
   const left = Array.from({ length: 11 }, (_, n) => count(counters, `blocked ${n}`, 'read'));
   expect(left).toEqual([0, ...Array<number>(10).fill(MAX)]);
 });
 
-it('forgets a blocked sender whose time is over before others', () => {
+it('evicts a blocked sender whose time is over first', () => {
   const clock = jest.spyOn(Date, 'now').mockReturnValue(0);
   const counters = new LocalCounters({ capacity: 2 });
   for (let time = 0; time < MAX; time++) count(counters, 'blocked');

@@ -1,4 +1,4 @@
-/** A counter as `@fastify/rate-limit` asks for it. Milliseconds. */
+/** A counter in the form that `@fastify/rate-limit` expects. `ttl` in milliseconds. */
 interface Count {
   current: number;
   ttl: number;
@@ -11,14 +11,14 @@ interface Counter {
 
 type Callback = (error: Error | null, result?: Count) => void;
 
-/** Of the counters: with blocked senders only, none that comes new could be counted. */
+/** Largest share of blocked senders among the counters. With blocked senders only, no new sender could be counted. */
 const BLOCKED_SHARE = 0.9;
 /** Counters of one limit. */
 const CAPACITY = 10_000;
 
 /**
- * The store of `@fastify/rate-limit` for a process without Redis. There are so many counters and no more. Those that have run out
- * go first, those of blocked senders last: with the store of that package 5,300 foreign addresses pushed a blocked sender out.
+ * The store of `@fastify/rate-limit` for a process without Redis, with a fixed capacity. Expired counters are evicted first and those
+ * of blocked senders last: in the package's own store requests from 5,300 other addresses evicted a blocked sender.
  */
 export class LocalCounters {
   readonly #open = new Map<string, Counter>();
@@ -59,7 +59,7 @@ export class LocalCounters {
     this.#blocked.delete(key);
   }
 
-  /** Maps keep the order in which keys were set: the first was counted longest ago. */
+  /** Maps keep insertion order, so the first key was counted longest ago. */
   #makeRoom(now: number): void {
     if (this.#open.size + this.#blocked.size <= this.#capacity) return;
     const [blocked] = this.#blocked;

@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 const root = new URL('../../', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 
-/** Where a code is written down in src: as `code:`, or as an argument of what makes an error. */
+/** Finds codes in src: after `code:`, or as an argument of a function that makes an error. */
 const CODE =
   /(?:\bcode: |(?:notFound|rejected|unavailable|badInput|again)\(\s*|(?:AppError|JobFailure|ProviderError)\(\s*'[a-z-]+',\s*)'([A-Z]+(?:_[A-Z]+)*)'/g;
 const ANY_CODE = /'([A-Z]+(?:_[A-Z]+)*)'/g;
@@ -25,7 +25,7 @@ describe('docs/reference/errors.md', () => {
     expect([...codes].filter((code) => !documented.has(code))).toEqual([]);
   });
 
-  it('documents none that is gone', () => {
+  it('documents no code that was removed', () => {
     const codes = codesIn('src/**/*.ts', ANY_CODE);
     expect([...documented].filter((code) => !codes.has(code))).toEqual([]);
   });

@@ -6,13 +6,13 @@ import { isDatabaseOutage } from '../postgres/outage.ts';
 import { prefersProblemDetails } from './accept.ts';
 import { pathOf } from './request-target.ts';
 
-/** Where in the input something is wrong, and what. `path` is a JSON pointer. */
+/** One fault of the input. `path` is a JSON pointer. */
 export interface InputError {
   readonly path: string;
   readonly message: string;
 }
 
-/** What a client is told when it does not get what it asked for. */
+/** An error answer. */
 export interface Problem {
   readonly status: number;
   /** Stable, upper snake case, documented in docs/reference/errors.md. */
@@ -22,7 +22,7 @@ export interface Problem {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A problem that only HTTP knows: a method, a media type, a body that cannot be read. */
+/** An error that exists only in HTTP: a method, a media type, a body that cannot be read. */
 export class HttpError extends Error {
   readonly problem: Problem;
 
@@ -43,7 +43,7 @@ export const methodNotAllowed = (method: string, allow: string) =>
   new HttpError({
     status: 405,
     code: 'METHOD_NOT_ALLOWED',
-    message: `${method} is not possible here, only ${allow}.`,
+    message: `${method} is not allowed here, only ${allow}.`,
     headers: { allow },
   });
 
@@ -84,7 +84,7 @@ const databaseUnavailable: Problem = {
 
 const BAD_REQUEST = { code: 'BAD_REQUEST', message: 'This request cannot be understood.' };
 
-/** What Fastify refuses by itself, before a handler sees it. Other 4xx of its own are BAD_REQUEST. */
+/** Errors of Fastify itself, before a handler runs. Its other 4xx are BAD_REQUEST. */
 const FRAMEWORK: Readonly<Record<string, () => HttpError>> = {
   FST_ERR_BAD_URL: routeNotFound,
   FST_ERR_MAX_PARAM_LENGTH: routeNotFound,
@@ -94,7 +94,7 @@ const FRAMEWORK: Readonly<Record<string, () => HttpError>> = {
     badInput('INCOMPLETE_BODY', 'The body is not as long as its Content-Length says.'),
 };
 
-/** What plugins of the framework refuse: files of the API page, their parts and conditions. */
+/** Errors of Fastify's plugins that serve the files of the API page: not found, conditions, ranges. */
 const FRAMEWORK_STATUS: Readonly<Record<number, Omit<Problem, 'status'>>> = {
   403: routeNotFound().problem,
   404: routeNotFound().problem,
@@ -102,7 +102,7 @@ const FRAMEWORK_STATUS: Readonly<Record<number, Omit<Problem, 'status'>>> = {
   416: { code: 'RANGE_NOT_SATISFIABLE', message: 'The file has no such part.' },
 };
 
-/** The one place where kinds of errors become statuses. */
+/** Maps errors to answers; the only place where kinds of errors become statuses. */
 function problemOf(error: unknown): Problem {
   if (error instanceof HttpError) return error.problem;
   if (error instanceof AppError) return problemOfDomain(error);
@@ -128,7 +128,7 @@ function problemOfFramework(error: Error & { code?: unknown; statusCode?: unknow
   return { status, ...(FRAMEWORK_STATUS[status] ?? BAD_REQUEST) };
 }
 
-/** The body of an error answer in the shape every V3 client knows. */
+/** The body of an error answer in the format of V3. */
 export const errorBody = ({ status, code, message, errors }: Problem, requestId: string) => ({
   status: status < 500 ? ('fail' as const) : ('error' as const),
   message,
@@ -137,7 +137,7 @@ export const errorBody = ({ status, code, message, errors }: Problem, requestId:
   errors,
 });
 
-/** The same as RFC 9457 problem details. */
+/** The body of an error answer as RFC 9457 problem details. */
 const problemDetails = ({ status, code, message, errors }: Problem, requestId: string) => ({
   type: 'about:blank',
   title: STATUS_CODES[status],
@@ -148,7 +148,7 @@ const problemDetails = ({ status, code, message, errors }: Problem, requestId: s
   errors,
 });
 
-/** Fastify's error handler: tells the client what it may know and the log what we must know. */
+/** Fastify's error handler: sends the client the public part of an error, and logs the rest. */
 export function answerErrors(logger: Logger) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const left = hasLeft(request);
@@ -162,15 +162,15 @@ export function answerErrors(logger: Logger) {
   };
 }
 
-/** Whether the connection broke before the request had come to its end. Its error looks like one of any other connection. */
+/** Whether the connection broke before the whole request had arrived. The error itself does not say which connection it was. */
 const hasLeft = ({ raw }: FastifyRequest): boolean => Boolean(raw.errored) && !raw.complete;
 
-/** What the log and the metrics say. There is no client that could read it. */
+/** For the log and the metrics only, as the client is gone. */
 const clientGone: Problem = { status: 400, code: 'CLIENT_LEFT', message: 'The client left while it was sending.' };
 
 function reportLeft(logger: Logger, { id, method, url }: FastifyRequest): void {
   const line = { requestId: id, method, url: loggedUrl(url), code: clientGone.code };
-  logger.info(line, 'a client left while it was sending its request');
+  logger.info(line, 'a client disconnected while it was sending its request');
 }
 
 function report(logger: Logger, error: unknown, { status, code }: Problem, { id, method, url }: FastifyRequest): void {
@@ -179,10 +179,10 @@ function report(logger: Logger, error: unknown, { status, code }: Problem, { id,
   else logger.warn({ ...line, reason: reasonOf(error), cause: causeOf(error) }, 'a request could not be served');
 }
 
-/** Without its query, which holds the signature of a link: to read the log must not be enough to get the file. */
+/** The URL without its query, which can hold the signature of a link: a reader of the log must not be able to download the file. */
 export const loggedUrl = pathOf;
 
-/** What the client is not told: that the disk is full, for one. */
+/** The cause, which only the log gets: that the disk is full, for example. */
 const causeOf = (error: unknown): string | undefined =>
   error instanceof Error && error.cause !== undefined ? reasonOf(error.cause) : undefined;
 

@@ -9,7 +9,7 @@ import { JSON_TYPE } from './errors.ts';
 /** 22 characters of base64url are 132 bits of the hash. */
 const HASH_LENGTH = 22;
 
-/** An answer with an ETag, made of the version of the stream that it is a view of. */
+/** An answer with an ETag that begins with the version of its stream. */
 export function tagged(version: number, content: object): CachedResponse {
   const body = JSON.stringify(content);
   return { body, etag: etagOf(version, body) };
@@ -18,7 +18,7 @@ export function tagged(version: number, content: object): CachedResponse {
 export const etagOf = (version: number, body: string): string =>
   `"${version}-${hash('sha256', body, 'base64url').slice(0, HASH_LENGTH)}"`;
 
-/** Of an answer that was not seen as a whole. Its version holds in `If-Match`, and no later answer is taken for the same. */
+/** The ETag of an answer that is sent in pieces. Its version works in `If-Match`, and it never equals the ETag of a later answer. */
 export const uniqueEtag = (version: number): string => `"${version}-${newId()}"`;
 
 /** Sends an answer, or 304 when the client has it already. */
@@ -30,7 +30,7 @@ export function sendAnswer(request: FastifyRequest, reply: FastifyReply, { body,
   return reply.header('content-type', JSON_TYPE).send(body);
 }
 
-/** Weak comparison: `W/` does not matter. */
+/** Whether the client has this ETag. Weak comparison: `W/` does not matter. */
 export function isKnown(condition: string | undefined, tag: string): boolean {
   if (condition === undefined) return false;
   return condition.trim() === '*' || tagsIn(condition).some(({ opaque }) => opaque === tag);
@@ -39,7 +39,7 @@ export function isKnown(condition: string | undefined, tag: string): boolean {
 /** An entity tag of a list, and what separates it from the next (RFC 9110, 8.8.3 and 5.6.1). */
 const ELEMENT = /[\t ,]*(?:(W\/)?("[\x21\x23-\x7e\x80-\xff]*")[\t ]*(?:,|$)|$)/y;
 
-/** The tags of a list; none of what is no list of tags. */
+/** The tags of a list; none when the list is malformed. */
 function tagsIn(list: string): { weak: boolean; opaque: string }[] {
   const tags: { weak: boolean; opaque: string }[] = [];
   ELEMENT.lastIndex = 0;
@@ -51,10 +51,10 @@ function tagsIn(list: string): { weak: boolean; opaque: string }[] {
   return tags;
 }
 
-/** A version, and what makes the tag one of ours. A proxy that compresses may have added a word. */
+/** A version, and the rest of an ETag of this API. A proxy that compresses may have added a suffix. */
 const OURS = /^"([1-9]\d{0,9})-[\w-]{22,64}"$/;
 
-/** The versions that `If-Match` insists on. A weak, malformed or foreign tag matches nothing. */
+/** The versions that `If-Match` requires. A weak, malformed or foreign tag matches no version. */
 export function expectedVersion(request: FastifyRequest): VersionCondition | undefined {
   const condition = request.headers['if-match'];
   if (condition === undefined) return undefined;
@@ -65,7 +65,7 @@ export function expectedVersion(request: FastifyRequest): VersionCondition | und
   });
 }
 
-/** Waits for a conditional command. A 412 carries the ETag that would hold now. */
+/** Waits for a conditional command. A 412 gets the current ETag as a header. */
 export async function conditionally(
   reply: FastifyReply,
   outcome: Promise<CommandOutcome>,

@@ -2,8 +2,8 @@ import { isIPv4, isIPv6 } from 'node:net';
 import type { onRequestHookHandler } from 'fastify';
 
 /**
- * Stands before all that asks for the address of a client: takes ports away from what proxies say of it. Some proxies name
- * `203.0.113.9:4711`, which would be another sender for each connection, and a trusted proxy with a port would be a stranger.
+ * Removes ports from `X-Forwarded-For` before the client's address is used. Some proxies send `203.0.113.9:4711`, which would make
+ * each connection another sender, and a trusted proxy with a port would not be recognised.
  */
 export const withoutPorts: onRequestHookHandler = ({ raw: { headers } }, _reply, next) => {
   const forwarded = headers['x-forwarded-for'];
@@ -11,7 +11,7 @@ export const withoutPorts: onRequestHookHandler = ({ raw: { headers } }, _reply,
   next();
 };
 
-/** `203.0.113.9` of `203.0.113.9:4711`, `2001:db8::9` of `"[2001:db8::9]:4711"`. A bare IPv6 address has no port, and a name stays as it is. */
+/** `203.0.113.9` of `203.0.113.9:4711`, `2001:db8::9` of `"[2001:db8::9]:4711"`. A bare IPv6 address has no port, and a name is left unchanged. */
 function addressIn(entry: string): string {
   const text = entry.trim().replace(/^"([^"]*)"$/, '$1');
   const [, bracketed] = /^\[([^\]]*)\](?::[\w.-]*)?$/.exec(text) ?? [];

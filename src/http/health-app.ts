@@ -11,7 +11,7 @@ export interface HealthAppDependencies {
   readonly metricsRegistry: Registry;
 }
 
-/** The probes alone, for a process without the API. */
+/** Builds an app with the probes alone, for a process without the API. */
 export function buildHealthApp({ health, logger, metricsRegistry }: HealthAppDependencies): FastifyInstance {
   const app = bareApp(logger, { bodyBytes: 1_024, bodyDepth: 1, bodyFields: 1 });
   registerNamed(app, { health: healthRoutes(health, metricsRegistry) });

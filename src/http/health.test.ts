@@ -8,9 +8,9 @@ const logger = pino({ level: 'silent' });
 const good: Check = { ok: true, detail: 'fine' };
 const bad: Check = { ok: false, detail: 'away' };
 
-/** A probe whose answer can be changed. */
+/** A probe whose result can be changed. */
 function probe(needed: Probe['needed'], answer: Check | Error = good) {
-  const made = { needed, answer, looks: 0, check: () => (made.looks++, settle(made.answer)) };
+  const made = { needed, answer, checks: 0, check: () => (made.checks++, settle(made.answer)) };
   return made;
 }
 const settle = (answer: Check | Error) => (answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer));
@@ -24,7 +24,7 @@ describe('readiness', () => {
     expect(await health.ready()).toEqual({ ok: true, reason: '', checks: { database: good, cache: good } });
   });
 
-  it('needs what is always needed, always', async () => {
+  it('fails whenever an always needed check fails', async () => {
     const database = probe('always');
     const health = make({ database });
     expect((await health.ready()).ok).toBe(true);
@@ -34,7 +34,7 @@ describe('readiness', () => {
     expect((await health.ready()).ok).toBe(true);
   });
 
-  it('needs cache and lag only until it was ready once', async () => {
+  it('needs at-start checks only until it was ready once', async () => {
     const cache = probe('at-start', bad);
     const health = make({ cache });
     expect((await health.ready()).ok).toBe(false);
@@ -44,34 +44,34 @@ describe('readiness', () => {
     expect(await health.ready()).toEqual({ ok: true, reason: '', checks: { cache: bad } });
   });
 
-  it('was not ready while it was stopping', async () => {
+  it('fails while the process is stopping', async () => {
     const health = make({ cache: probe('at-start', bad) });
     await health.ready();
     health.leave();
     expect((await health.ready()).reason).toBe('the process is stopping; cache: away');
   });
 
-  it('shows what is never needed', async () => {
+  it('shows checks that are never needed', async () => {
     expect(await make({ quarantine: probe('never', bad) }).ready()).toMatchObject({
       ok: true,
       checks: { quarantine: bad },
     });
   });
 
-  it('does not wait for a check that hangs, nor start it again', async () => {
+  it('neither waits for a hanging check nor starts it again', async () => {
     const held = Promise.withResolvers<Check>();
-    let looks = 0;
-    const health = make({ log: { needed: 'always', check: () => (looks++, held.promise) } });
+    let checks = 0;
+    const health = make({ log: { needed: 'always', check: () => (checks++, held.promise) } });
     const reports = await Promise.all([health.ready(), health.ready()]);
     expect(reports[0]).toMatchObject({ ok: false, checks: { log: { ok: false, detail: 'no answer within 100 ms' } } });
     await health.ready();
-    expect(looks).toBe(1);
+    expect(checks).toBe(1);
     held.resolve(good);
     await held.promise;
     expect((await health.ready()).ok).toBe(true);
   });
 
-  it('says no more of an error than its code', async () => {
+  it('shows only the code of an error', async () => {
     const error = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:5432 as admin'), { code: 'ECONNREFUSED' });
     const health = make({ database: probe('always', error), log: probe('always', new Error('password=x')) });
     const { checks } = await health.ready();
@@ -124,7 +124,7 @@ describe('the probes of a process without the API', () => {
     });
   });
 
-  it('/livez asks no dependency, and says when the process has had it', async () => {
+  it('/livez checks no dependency, and fails when the process should be restarted', async () => {
     const database = probe('always', bad);
     let life = good;
     const app = start({ database }, { alive: () => life });
@@ -132,10 +132,10 @@ describe('the probes of a process without the API', () => {
     life = { ok: false, detail: 'openmusic.catalog/3 is stopped' };
     const answer = await app.inject({ url: '/livez' });
     expect([answer.statusCode, answer.json()]).toMatchObject([503, { code: 'NOT_ALIVE', message: life.detail }]);
-    expect(database.looks).toBe(0);
+    expect(database.checks).toBe(0);
   });
 
-  it('has metrics, and nothing else', async () => {
+  it('include metrics, and nothing else', async () => {
     const app = start({});
     expect((await app.inject({ url: '/metrics' })).headers['content-type']).toMatch(/^text\/plain/);
     expect((await app.inject({ url: '/albums' })).statusCode).toBe(404);

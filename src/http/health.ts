@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 
-/** How a dependency is doing, in words that may be shown to anybody: no secrets, no addresses. */
+/** The state of a dependency. `detail` is public: no secrets, no addresses. */
 export interface Check {
   readonly ok: boolean;
   readonly detail: string;
@@ -10,8 +10,8 @@ export interface Check {
 export interface Probe {
   /**
    * - `always`: the process is not ready while it fails;
-   * - `at-start`: only until the process has been ready once;
-   * - `never`: it is shown, and nothing follows from it.
+   * - `at-start`: the same, but only until the process has been ready once;
+   * - `never`: the check is only shown.
    */
   readonly needed: 'always' | 'at-start' | 'never';
   check(): Promise<Check>;
@@ -20,7 +20,7 @@ export interface Probe {
 export interface HealthOptions {
   /** A line each in `/health` and `/readyz`, in this order. */
   readonly probes: Readonly<Record<string, Probe>>;
-  /** What can make a living process useless, so that it should be started again: a projector that stands still. */
+  /** Fails when the process runs but does no useful work and should be restarted, as with a stopped projector. */
   readonly alive?: () => Check;
   readonly logger: Logger;
   readonly deadlineMs?: number;
@@ -28,7 +28,7 @@ export interface HealthOptions {
 
 export interface HealthReport {
   readonly ok: boolean;
-  /** Why not. */
+  /** Why the process is not ready; empty when it is. */
   readonly reason: string;
   readonly checks: Readonly<Record<string, Check>>;
 }
@@ -36,7 +36,7 @@ export interface HealthReport {
 export interface Health {
   live(): Check;
   ready(): Promise<HealthReport>;
-  /** From now on the process is not ready, whatever its dependencies say: it is about to stop. */
+  /** Makes the process not ready for good, because it is about to stop. */
   leave(): void;
 }
 
@@ -44,13 +44,13 @@ export function createHealth({ probes, alive = () => OK, logger, deadlineMs = 1_
   const lines = Object.entries(probes).map(([name, probe]) => ({
     name,
     needed: probe.needed,
-    look: watched(name, probe, deadlineMs, logger),
+    check: watched(name, probe, deadlineMs, logger),
   }));
   let wasReady = false;
   let leaving = false;
 
   async function ready(): Promise<HealthReport> {
-    const checked = await Promise.all(lines.map(async (line) => ({ ...line, check: await line.look() })));
+    const checked = await Promise.all(lines.map(async (line) => ({ ...line, check: await line.check() })));
     const missing = checked.filter(
       ({ needed, check }) => !check.ok && (needed === 'always' || (needed === 'at-start' && !wasReady)),
     );
@@ -69,8 +69,8 @@ export function createHealth({ probes, alive = () => OK, logger, deadlineMs = 1_
 const OK: Check = { ok: true, detail: 'ok' };
 
 /**
- * A look at a dependency that always answers in time. Looks that come while one is under way share it, so neither a
- * flood of them nor one that hangs makes more than one at a time. A change for the worse is logged once, with the reason.
+ * Returns a check that always answers within the deadline. Concurrent calls share one run of the probe, so that neither many
+ * calls nor a hanging probe cause more than one run at a time. Each change is logged once, with the reason.
  */
 function watched(name: string, probe: Probe, deadlineMs: number, logger: Logger): () => Promise<Check> {
   let running: Promise<Check> | undefined;
@@ -108,6 +108,6 @@ async function orLate(check: Promise<Check>, ms: number): Promise<Check> {
   }
 }
 
-/** Messages can hold addresses and user names; codes like ECONNREFUSED and SQLSTATEs cannot. */
+/** The public part of an error: messages can contain addresses and user names, codes like ECONNREFUSED and SQLSTATEs cannot. */
 const publicReason = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? `failed (${error.code})` : 'failed';

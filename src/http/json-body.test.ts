@@ -38,7 +38,7 @@ describe('the limits of a body', () => {
     ['', undefined],
   ])('%s: %s', (text, code) => expect(problemWith(text)).toBe(code));
 
-  it('are met by the bytes of a value as by the value', () => {
+  it('count the same in the bytes as in the parsed value', () => {
     const isWithin = (value: unknown, level = 0): boolean => {
       if (typeof value !== 'object' || value === null) return true;
       const isWide = !Array.isArray(value) && Object.keys(value).length > LIMITS.bodyFields;

@@ -3,21 +3,21 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { badInput, unsupportedEncoding, unsupportedMediaType } from './errors.ts';
 
-/** Of every JSON body. */
+/** Limits of every JSON body. */
 export interface JsonLimits {
   /** A scalar has depth 0, an empty object or list 1. */
   readonly bodyDepth: number;
-  /** Of each object in it. */
+  /** Fields of each object in it. */
   readonly bodyFields: number;
 }
 
 /**
- * The only bodies there are: JSON in UTF-8, not compressed, within the limits. An empty body is no body, whatever it was declared
- * as; a route that needs one misses it in its validation.
+ * Accepts only uncompressed JSON in UTF-8 within the limits. An empty body of any media type counts as no body, and a route that
+ * requires one reports it in its validation.
  */
 export function acceptJsonBodies(app: FastifyInstance, limits: JsonLimits): void {
   app.addHook('preParsing', ({ method, headers }, _reply, payload, next) => {
-    // Fastify does not look at what comes with these.
+    // Fastify does not read bodies of these methods.
     const isUnread = method === 'GET' || method === 'HEAD';
     if (!isUnread && isEncoded(headers)) next(unsupportedEncoding());
     else next(null, payload);
@@ -33,7 +33,7 @@ export function acceptJsonBodies(app: FastifyInstance, limits: JsonLimits): void
   });
 }
 
-/** Whether there is a body, and something was done to its bytes that has to be undone. */
+/** Whether there is a body with a content encoding. */
 function isEncoded(headers: IncomingHttpHeaders): boolean {
   const codings = headers['content-encoding']?.split(',').map((coding) => coding.trim().toLowerCase()) ?? [];
   if (codings.every((coding) => coding === '' || coding === 'identity')) return false;
@@ -42,7 +42,7 @@ function isEncoded(headers: IncomingHttpHeaders): boolean {
 
 const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
 
-/** Some programs begin every text with the mark. A parser may ignore it (RFC 8259, 8.1). */
+/** Some programs write the mark before every text. A parser may ignore it (RFC 8259, 8.1). */
 const withoutMark = (body: Buffer): Buffer =>
   body.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? body.subarray(BYTE_ORDER_MARK.length) : body;
 
@@ -64,8 +64,8 @@ const [QUOTE, BACKSLASH, COLON] = [0x22, 0x5c, 0x3a];
 const [OBJECT, LIST, END_OF_OBJECT, END_OF_LIST] = [0x7b, 0x5b, 0x7d, 0x5d];
 
 /**
- * Counts levels and fields in one pass over the bytes, for building values of them first can take seconds. In UTF-8 these
- * bytes are never part of another character. What is no JSON may pass: the parser refuses it.
+ * Counts levels and fields in one pass over the bytes, because parsing first can take seconds. In UTF-8 these bytes are never part
+ * of another character. Invalid JSON may pass here: the parser refuses it.
  */
 export function mustBeWithin(body: Uint8Array, { bodyDepth, bodyFields }: JsonLimits): void {
   const fields = new Array<number>(bodyDepth + 1).fill(0);
@@ -82,7 +82,7 @@ export function mustBeWithin(body: Uint8Array, { bodyDepth, bodyFields }: JsonLi
   }
 }
 
-/** Where the string ends that begins at `start`. */
+/** The index of the closing quote of the string that begins at `start`. */
 function endOfString(body: Uint8Array, start: number): number {
   let at = start + 1;
   while (at < body.length && body[at] !== QUOTE) at += body[at] === BACKSLASH ? 2 : 1;

@@ -3,17 +3,17 @@ import type { preParsingHookHandler } from 'fastify';
 import { isAdmin } from './access.ts';
 import { bodyTooLarge } from './errors.ts';
 
-/** Stands before a route whose body may be large: only an admin’s. Of others’ no more than `bytes` are ever kept. */
+/** For routes that accept large bodies, from admins only. Of another account’s body at most `bytes` are held. */
 export const largeOnlyFromAdmins =
   (bytes: number): preParsingHookHandler =>
   (request, _reply, payload, next) => {
     const length = Number(request.headers['content-length']);
     if (isAdmin(request) || length <= bytes) next(null, payload);
     else if (length > bytes) next(bodyTooLarge());
-    else next(null, Readable.from(upTo(bytes, payload as Readable))); // comes in chunks, of any number
+    else next(null, Readable.from(upTo(bytes, payload as Readable))); // a chunked body has no length
   };
 
-/** The rest of what is too long is read and not kept, as of every body that is refused. */
+/** Reads and discards the rest of a body that is too long, as of every refused body. */
 async function* upTo(bytes: number, payload: Readable): AsyncGenerator<Buffer, void> {
   let length = 0;
   try {

@@ -11,21 +11,21 @@ import { claimOf, placeFor, tooManyAtOnce } from './places.ts';
 
 declare module 'fastify' {
   interface FastifyReply {
-    /** Sends JSON that may be long: what is short as a whole, the rest piece by piece as the client takes it. */
+    /** Sends JSON that may be long: a short answer as a whole, a long one piece by piece as the client reads it. */
     sendInPieces(pieces: Pieces): Promise<void>;
   }
 }
 
 type Pieces = AsyncGenerator<string, void>;
 
-/** For the documentation. */
+/** For the API documentation. */
 export const LONG_ETAG =
-  'With more than 1,000 songs, or above 256 kB, the answer is sent as it is read. Its ETag is then good for `If-Match` only.';
+  'With more than 1,000 songs, or above 256 kB, the answer is streamed. Its ETag then works in `If-Match` only.';
 
-/** What an answer holds in memory before its status is sent. Longer ones go on piece by piece. */
+/** Bytes of an answer that are held in memory before its status is sent. A longer answer is streamed. */
 const WHOLE_BYTES = 256_000;
 
-/** Long answers at once: to one address, and in all. What waits holds its beginning. */
+/** Concurrent long answers, to one address and in all. A waiting one holds its beginning in memory. */
 const LONG_ANSWERS = {
   each: 8,
   all: 256,
@@ -34,7 +34,7 @@ const LONG_ANSWERS = {
   refusal: tooManyAtOnce('Too many long answers are being sent to this address.'),
 };
 
-/** Reads lists for the client that waits for an answer. */
+/** Gives the list reader for the client that waits for this answer. */
 export type ListsOf = (reply: FastifyReply) => ListReader;
 
 export function createListsOf(database: Pick<Database, 'query'>): ListsOf {
@@ -42,36 +42,36 @@ export function createListsOf(database: Pick<Database, 'query'>): ListsOf {
   return (reply) => readerFor(claimOf(reply));
 }
 
-/** Lets handlers send long answers. Each takes a place of its client's address for as long as that reads it. */
+/** Adds `sendInPieces`. Each long answer takes a place of its client's address until the client has read it. */
 export function sendLongAnswers(app: FastifyInstance): void {
   const places = createPlaces(LONG_ANSWERS);
   app.decorateReply('sendInPieces', async function (this: FastifyReply, pieces: Pieces): Promise<void> {
     const body = await bodyOf(pieces, this, places).catch((error: unknown) => {
-      this.removeHeader('etag'); // of the answer that is not sent
+      this.removeHeader('etag'); // it belongs to the answer that is not sent
       throw error;
     });
     await this.header('content-type', JSON_TYPE).send(body);
   });
 }
 
-/** The whole text of what is short; of what is long a stream, which has a place. */
+/** The whole text of a short answer; a stream, which holds a place, for a long one. */
 async function bodyOf(pieces: Pieces, reply: FastifyReply, places: Places): Promise<string | Readable> {
   const { text, isWhole } = await beginningOf(pieces, reply);
   if (isWhole) return text;
   if (reply.request.method === 'HEAD') return Readable.from([]);
   await placeFor(places, claimOf(reply));
-  return Readable.from(from(text, pieces), { highWaterMark: 1 });
+  return Readable.from(startingWith(text, pieces), { highWaterMark: 1 });
 }
 
-async function* from(beginning: string, pieces: Pieces): Pieces {
+async function* startingWith(beginning: string, pieces: Pieces): Pieces {
   yield beginning;
   yield* pieces;
 }
 
-/** The text of all pieces, or of so many that an answer is long. What was begun goes on with the next piece. */
+/** The text of all pieces of a short answer, or of the first pieces of a long one. The generator continues with the next piece. */
 async function beginningOf(pieces: Pieces, { raw }: FastifyReply): Promise<{ text: string; isWhole: boolean }> {
   let [text, bytes] = ['', 0];
-  // A client that is gone by now needs no more.
+  // Stops when the client has disconnected.
   while (bytes <= WHOLE_BYTES && !raw.destroyed) {
     const { value, done } = await pieces.next();
     if (done) return { text, isWhole: true };
@@ -82,28 +82,28 @@ async function beginningOf(pieces: Pieces, { raw }: FastifyReply): Promise<{ tex
 }
 
 interface Listing<Row> {
-  /** An object that ends with an empty list, to which the rows belong; or its JSON. */
+  /** An object that ends with an empty list, which the rows fill; or its JSON. */
   readonly content: object | string;
   readonly list: List<Row>;
-  /** Rows of the first read, where they can be long. */
+  /** Size of the first read; smaller for lists whose rows can be long. */
   readonly first?: number;
   /** One page of the list. */
   readonly page?: { readonly size: number; cursorOf(last: Row): string };
 }
 
-/** Rows of the first read; later ones are as many as give a piece of about that length. */
+/** Rows of the first read. The size of later ones is chosen so that a piece has about PIECE_LENGTH characters. */
 const FIRST_ROWS = 250;
 const PIECE_LENGTH = 65_536;
 const MAX_ROWS = 2_000;
 
-/** The JSON of an object with the rows of its list; behind those of a page there is its `nextCursor`. */
+/** Yields the JSON of an object with the rows of its list. After the rows of a page comes its `nextCursor`. */
 export async function* inPieces<Row>({ content, list, first = FIRST_ROWS, page }: Listing<Row>): Pieces {
   const [head, tail] = splitAtList(content);
-  let [most, left, before] = [first, page?.size ?? Infinity, head];
+  let [size, left, before] = [first, page?.size ?? Infinity, head];
   let [last, isMore] = [undefined as Row | undefined, false];
   while (!isMore) {
-    // One more than is sent tells whether there is another page.
-    const rows = await list.next(Math.min(most, left + 1));
+    // One row more than is sent shows whether there is another page.
+    const rows = await list.next(Math.min(size, left + 1));
     if (!rows) break;
     isMore = rows.length > left;
     const sent = isMore ? rows.slice(0, left) : rows;
@@ -111,10 +111,10 @@ export async function* inPieces<Row>({ content, list, first = FIRST_ROWS, page }
     if (text !== '') {
       yield before + text;
       before = ',';
-    } else yield ''; // between any two reads the client may turn out to be gone
+    } else yield ''; // between two reads the caller checks whether the client has disconnected
     last = sent.at(-1) ?? last;
     left -= sent.length;
-    if (rows.length === most) most = rowsFor(most, text.length);
+    if (rows.length === size) size = rowsFor(size, text.length);
   }
   const cursor = isMore && last !== undefined ? page?.cursorOf(last) : null;
   yield (before === ',' ? '' : head) + (page ? `],"nextCursor":${JSON.stringify(cursor)}${tail.slice(1)}` : tail);
@@ -129,8 +129,8 @@ function splitAtList(content: object | string): readonly [head: string, tail: st
   return [text.slice(0, at), text.slice(at)];
 }
 
-/** The answer of an object that ends with a list; only its beginning where there are too many rows, or they are too long. */
-export function answerOf(content: object, rows: readonly object[] | undefined, version?: number): CachedResponse {
+/** The answer for an object that ends with a list. It is only the beginning when there are too many rows (`undefined`) or they are too long. */
+export function listAnswer(content: object, rows: readonly object[] | undefined, version?: number): CachedResponse {
   const text = JSON.stringify(content);
   if (rows) {
     const [head, tail] = splitAtList(text);
@@ -141,7 +141,7 @@ export function answerOf(content: object, rows: readonly object[] | undefined, v
   return { body: text, beginning: { version }, ...(version !== undefined && { etag: uniqueEtag(version) }) };
 }
 
-/** Sends such an answer. `list` has all its rows. A long one is like no other that was ever sent, so its ETag is new. */
+/** Sends such an answer. `list` yields all its rows. A streamed answer is never compared with an earlier one, so it gets a new ETag. */
 export function sendListed<Row>(request: FastifyRequest, reply: FastifyReply, answer: CachedResponse, list: List<Row>) {
   const { body, beginning } = answer;
   if (!beginning) return sendAnswer(request, reply, answer);

@@ -17,8 +17,8 @@ const BY_CODE: Readonly<Record<string, Problem>> = {
 };
 
 /**
- * Answers, in the usual shape, what Node's parser refuses and Fastify never sees. What it is refused for is never carried out, and
- * what is being carried out has its own answer first.
+ * Answers requests that Node's parser refuses and Fastify never gets, in the usual format. The malformed request is not carried
+ * out; a request that is being handled gets its own answer first.
  */
 export function answerMalformed(error: Error & { code?: string }, socket: Duplex): void {
   if (error.code !== 'ECONNRESET' && socket.writable) refuse(socket, BY_CODE[error.code ?? ''] ?? MALFORMED);
@@ -28,12 +28,12 @@ function refuse(socket: Duplex, problem: Problem): void {
   const answer = rawAnswer(problem);
   const response = responseOn(socket);
   if (response?.req.complete) endAfter(response, socket, answer);
-  // Part of its answer is on its way already: anything more would be read as its body.
+  // Part of its answer has been sent already: more bytes would be read as its body.
   else if (response?.headersSent) socket.destroy();
   else endConnection(socket, answer);
 }
 
-/** Of the request that is handled now, or whose body still comes. */
+/** The response to the request that is being handled or received. */
 const responseOn = (socket: Duplex): ServerResponse | null | undefined =>
   '_httpMessage' in socket ? (socket._httpMessage as ServerResponse | null) : undefined;
 
@@ -51,5 +51,5 @@ function rawAnswer(problem: Problem): string {
   ].join('\r\n');
 }
 
-/** CONNECT asks for a tunnel, and there is none. */
+/** Refuses CONNECT: the server is no proxy. */
 export const refuseTunnel = (_request: unknown, socket: Duplex) => refuse(socket, MALFORMED);

@@ -18,7 +18,7 @@ describe('an address below another', () => {
     '/covers/a/b',
     '/health/x',
     '/albums/a%0Ab/c',
-  ])('%s is none, whatever the method', async (url) => {
+  ])('%s is 404 for every method', async (url) => {
     for (const method of [...METHODS, 'OPTIONS'] as const) {
       const answer = await app.inject({ method, url });
       expect([method, answer.statusCode, answer.headers.allow]).toEqual([method, 404, undefined]);
@@ -40,7 +40,7 @@ describe('an address below another', () => {
   });
 });
 
-it('OPTIONS names just the methods that the router has for an address', async () => {
+it('OPTIONS lists exactly the methods that the router has for an address', async () => {
   const segment = fc.constantFrom(
     ...[
       'albums',

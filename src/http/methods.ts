@@ -3,16 +3,16 @@ import { type CorsOrigins, isInternal, shareWithOrigins } from './cors.ts';
 import { methodNotAllowed, routeNotFound } from './errors.ts';
 import { pathOf } from './request-target.ts';
 
-/** The route by which @fastify/cors gets every OPTIONS. It is no address. */
+/** The route that @fastify/cors registers for every OPTIONS. It is not an address of the API. */
 const ANY_OPTIONS = '*';
 
 /**
- * Answers what no route does, before the body is looked at: OPTIONS of a known address, another method there (405 with
- * Allow), and an address at which there is nothing (404). Register before the routes.
+ * Answers requests that match no route, before their body is read: OPTIONS at a known address, another method there (405 with
+ * Allow), and unknown addresses (404). Call it before the routes are registered.
  */
 export function answerUnrouted(app: FastifyInstance, corsOrigins: CorsOrigins): void {
   const methodsAt = methodsByPath(app);
-  // After the plugins that were registered before have added their hooks: this one ends the request.
+  // Runs after the hooks of the plugins that were registered before, because it ends the request.
   const answerWhere = (isIncluded: (path: string) => boolean) =>
     app.after(() => {
       app.addHook('onRequest', (request, reply, next) => {
@@ -21,7 +21,7 @@ export function answerUnrouted(app: FastifyInstance, corsOrigins: CorsOrigins): 
         else next();
       });
     });
-  // What is internal is answered before CORS has added its headers.
+  // Internal addresses are answered before CORS adds its headers.
   answerWhere(isInternal);
   shareWithOrigins(app, corsOrigins);
   answerWhere(() => true);
@@ -30,7 +30,7 @@ export function answerUnrouted(app: FastifyInstance, corsOrigins: CorsOrigins): 
   });
 }
 
-/** The methods that an address takes; none where there is nothing. */
+/** Returns the methods of an address; none when it is unknown. */
 function methodsByPath(app: FastifyInstance): (path: string) => string[] {
   const known = new Map<string, { pattern: RegExp; methods: Set<string> }>();
   app.addHook('onRoute', ({ url, method }) => {
@@ -54,7 +54,7 @@ function answer(request: FastifyRequest, reply: FastifyReply, methods: string[],
   else void reply.header('allow', allow).send({ status: 'success', data: { methods } });
 }
 
-/** `/albums/:id` → one segment after `/albums/`; `/files/*` → anything after `/files/`. In one pass: each part becomes a pattern once. */
+/** `/albums/:id` → one segment after `/albums/`; `/files/*` → anything after `/files/`. One pass, so that no part is replaced twice. */
 function patternOf(url: string): RegExp {
   const source = url.replace(/:\w+|\*|[.+?^$()[\]{}|\\]/g, (part) => {
     if (part === '*') return '.*';
@@ -63,5 +63,5 @@ function patternOf(url: string): RegExp {
   return new RegExp(`^${source}$`, 's');
 }
 
-/** Decodes no `%2F`, so that it stays part of its segment. Fastify has answered what cannot be decoded. */
+/** Leaves `%2F` encoded, so that it stays part of its segment. Paths that cannot be decoded never get here. */
 const decodedPath = (url: string): string => decodeURI(pathOf(url));

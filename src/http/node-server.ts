@@ -1,13 +1,13 @@
 import { createServer, type Server } from 'node:http';
 import type { FastifyServerFactoryHandler } from 'fastify';
-import { cutStalled, oneAtATime } from './connections.ts';
+import { closeStalled, oneAtATime } from './connections.ts';
 import { allowHalfClosed, answerHalfClosed } from './half-closed.ts';
 import { refuseTunnel } from './malformed.ts';
 
-/** Ids are as long as they like, and live in the request line. */
+/** Ids are part of the request line and have no length limit of their own. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
-/** Node's HTTP server with our limits. No client keeps a connection by sending or reading slowly, or for ever by doing nothing. */
+/** Creates Node's HTTP server with our limits. A client cannot hold a connection by sending or reading slowly, or by being idle for ever. */
 export function nodeServer(handler: FastifyServerFactoryHandler): Server {
   const server = createServer(
     {
@@ -16,16 +16,16 @@ export function nodeServer(handler: FastifyServerFactoryHandler): Server {
       requestTimeout: 30_000,
       connectionsCheckingInterval: 1_000,
       keepAliveTimeout: 75_000,
-      // Node answers 400 without a body to a request without Host; ours has one.
+      // Node would answer 400 without a body; our own check sends a body.
       requireHostHeader: false,
     },
     oneAtATime(answerHalfClosed(handler)),
   );
   server.setTimeout(120_000);
   allowHalfClosed(server);
-  // Node answers 417 without a body to an expectation it does not know; ours is to serve the request.
+  // Node would answer 417 to an unknown expectation; we serve the request instead.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   server.on('connect', refuseTunnel);
-  cutStalled(server);
+  closeStalled(server);
   return server;
 }

@@ -8,8 +8,8 @@ export const EVENT_STREAM = 'text/event-stream';
 const SLOW_MS = 1_000;
 
 /**
- * Measures every request, and logs only the slow ones: a line for each request would cost more than most requests. What
- * lasts as long as somebody listens is neither quick nor slow.
+ * Measures every request, and logs only the slow ones: a line for each request would cost more than most requests. Event streams
+ * are left out, because they last as long as the client stays connected.
  */
 export function observe(app: FastifyInstance, registry: Registry, logger: Logger): void {
   const seconds = new Histogram({

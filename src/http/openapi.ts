@@ -17,7 +17,7 @@ const HEADERS = {
 
 type HeaderName = keyof typeof HEADERS;
 
-/** A documented answer; its schema is for the page and for tests, it costs nothing when answering. */
+/** A documented answer. Its schema is used by the API page and by tests, not at run time. */
 export const answer = <Schema extends z.ZodType>(description: string, schema: Schema, headers: HeaderName[] = []) => ({
   description,
   headers: pick(headers),
@@ -28,20 +28,20 @@ const pick = (names: readonly HeaderName[]) => Object.fromEntries(names.map((nam
 
 const FAILURES = {
   400: 'The input is not valid, or the change is not possible.',
-  401: 'Only for whoever is logged in.',
-  403: 'Not for this account; of a change, also on a server that only follows another one (`READ_ONLY`).',
+  401: 'Needs a login.',
+  403: 'Not for this account: where only admins may do it, the message says how one becomes an admin. Also every change on a server that only follows another one (`READ_ONLY`).',
   404: 'There is no such thing.',
   408: 'The request did not arrive in time.',
   409: 'The change lost the race against others too often; of a result: there is none yet.',
-  410: 'The file is not kept any more.',
-  412: '`If-Match` no longer holds. The ETag that holds now is in the header.',
+  410: 'The file has been deleted.',
+  412: '`If-Match` does not match. The current ETag is in the header.',
   413: 'The body is too large.',
-  415: 'The body is of another type than it must be, or compressed.',
-  416: 'There is no such part.',
+  415: 'The body has the wrong media type, or is compressed.',
+  416: 'The file has no such range.',
   422: 'The idempotency key belongs to another request.',
   429: 'Too many requests. `Retry-After` says when to try again.',
   431: 'The request line and the headers are too long.',
-  503: 'It cannot be done now, or nobody knows whether it was done. Try again, a change with the same idempotency key.',
+  503: 'It cannot be done now, or its outcome is not known yet. Try again; repeat a change with the same idempotency key.',
 } as const;
 
 type FailureStatus = keyof typeof FAILURES;
@@ -65,7 +65,7 @@ const failure = (status: FailureStatus) => ({
   },
 });
 
-const DESCRIPTION = `Albums, songs, playlists, likes and jobs, kept as events on a log. The moment a change is answered, every read shows it.
+const DESCRIPTION = `Albums, songs, playlists, likes and jobs, stored as events on a log. Once a change is answered, every read shows it.
 
 Errors carry a stable \`code\` and a \`requestId\`; with \`Accept: application/problem+json\` they are RFC 9457 problem details.
 Every change takes an \`Idempotency-Key\`; albums, songs and playlists have ETags for \`If-None-Match\` and \`If-Match\`.`;
@@ -77,14 +77,14 @@ const TAGS = [
   { name: 'playlists', description: 'Playlists, who shares them, and what was done to them.' },
   {
     name: 'jobs',
-    description: 'What takes its time: exports, mails, archives, reports. Accepted at once, done by others.',
+    description: 'Long-running work: exports, mails, archives, reports. Accepted at once, done in the background.',
   },
-  { name: 'files', description: 'What jobs have made, and how it is downloaded.' },
-  { name: 'admin', description: 'For those who look after the installation.' },
-  { name: 'server', description: 'What this is, and how it is doing.' },
+  { name: 'files', description: 'The files that jobs have made, and their downloads.' },
+  { name: 'admin', description: 'For the operators of the installation.' },
+  { name: 'server', description: 'About this server, and its health.' },
 ];
 
-/** The page at `/docs` and the document at `/docs/json`, made from the schemas that validate. Register before the routes. */
+/** Serves the page at `/docs` and the document at `/docs/json`, generated from the validation schemas. Call it before the routes are registered. */
 export function describeApi(app: FastifyInstance, about: { version: string; publicUrl: string }): void {
   app.register(swagger, {
     openapi: {
@@ -114,7 +114,7 @@ export function describeApi(app: FastifyInstance, about: { version: string; publ
   });
 }
 
-/** The page loads only its own scripts, and asks only this API. Swagger UI sets styles of elements while it runs. */
+/** The page loads only its own scripts and calls only this API. Swagger UI sets inline styles while it runs. */
 const pagePolicy = (publicUrl: string) => ({
   'default-src': "'none'",
   'script-src': "'self'",
@@ -128,13 +128,13 @@ const pagePolicy = (publicUrl: string) => ({
 
 type Route = Parameters<typeof jsonSchemaTransform>[0];
 
-/** What a route answers before its handler is asked is not said by each of them. */
+/** Adds the answers that every route can give before its handler runs. */
 function withImplied({ schema, url, route }: Route): FastifySchema {
   const implied = impliedBy([route.method].flat(), url);
   return { ...schema, response: { ...failures(...implied), ...(schema.response ?? {}) } };
 }
 
-/** A malformed request, one that is too slow or too long, a body that none can have, an id that cannot be decoded, a follower, a limit for all, access that is unknown. */
+/** For example: a malformed, slow or long request, an unsupported body, an id that cannot be decoded, a read-only server, the default rate limit, unknown access. */
 function impliedBy(methods: readonly string[], url: string): FailureStatus[] {
   const isWrite = methods.some((method) => method !== 'GET' && method !== 'HEAD');
   return [
@@ -146,7 +146,7 @@ function impliedBy(methods: readonly string[], url: string): FailureStatus[] {
   ];
 }
 
-/** The transform keeps an answer's description and content, and loses its headers. */
+/** Restores the headers of answers, which the transform drops. */
 function withHeaders(transformed: FastifySchema, { response }: FastifySchema = {}): FastifySchema {
   const described = (transformed.response ?? {}) as Record<string, object>;
   for (const [status, { headers }] of Object.entries((response ?? {}) as Record<string, { headers?: object }>)) {
@@ -155,7 +155,7 @@ function withHeaders(transformed: FastifySchema, { response }: FastifySchema = {
   return transformed;
 }
 
-/** Each named schema comes as one for requests and one for answers: those that no route leads to are taken away. */
+/** Every named schema is generated once for requests and once for answers: those that no route refers to are removed. */
 function documentOf(raw: Parameters<typeof jsonSchemaTransformObject>[0]) {
   const document = jsonSchemaTransformObject(raw);
   const schemas: Record<string, unknown> = 'components' in document ? (document.components?.schemas ?? {}) : {};

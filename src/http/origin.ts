@@ -6,26 +6,26 @@ import { callerOf } from './auth.ts';
 import { pathOf } from './request-target.ts';
 import { invalidInput } from './validation.ts';
 
-/** Keys of the hash that tells whether a repeated command has the same body; both at least 32 bytes. */
+/** Keys of the hash that shows whether a repeated command has the same body; both at least 32 bytes. */
 export interface IdempotencyKeys {
   readonly current: string;
   readonly previous?: string;
 }
 
-/** Who sends a command, and by what name it is recognised when it comes again. `body` is what was validated, if anything. */
+/** The sender of a command, and the id that identifies it when it is repeated. `body` is the validated body, if any. */
 export function originOf(request: FastifyRequest, keys: IdempotencyKeys, body?: object): CommandOrigin {
   const key = request.headers['idempotency-key'];
   const actor = callerOf(request);
-  const about = { actor, correlationId: request.id };
+  const sender = { actor, correlationId: request.id };
   if (typeof key !== 'string') {
-    return originWithoutBody({ ...about, commandId: newId(), repeatable: false });
+    return originWithoutBody({ ...sender, commandId: newId(), repeatable: false });
   }
   if (!request.account && key.length < ANONYMOUS_KEY_LENGTH) throw keyTooShort();
   const commandId = commandIdOf(actor, request.method, canonicalPath(request.url), key);
-  return { ...about, commandId, repeatable: true, ...hashesOf(body, keys) };
+  return { ...sender, commandId, repeatable: true, ...hashesOf(body, keys) };
 }
 
-/** 128 random bits as base64url. Callers without a login share one space of keys, in which shorter ones meet. */
+/** 128 random bits as base64url. Callers without a login share one key space, in which shorter keys could collide. */
 const ANONYMOUS_KEY_LENGTH = 22;
 
 const keyTooShort = () =>
@@ -33,12 +33,12 @@ const keyTooShort = () =>
     {
       path: '/idempotency-key',
       message:
-        `must have at least ${ANONYMOUS_KEY_LENGTH} characters where you are not logged in, as a random UUID has: ` +
-        'with a short key you could get what another caller asked for',
+        `must have at least ${ANONYMOUS_KEY_LENGTH} characters when you are not logged in, such as a random UUID: ` +
+        'with a short key you could get the answer to another caller’s request',
     },
   ]);
 
-/** The same command, recognised by its body without an idempotency key as well: its id is made of what it is about. */
+/** The same command with an id that is derived from its subject, so that it is recognised without an idempotency key too. */
 export const derivedOrigin = (
   origin: CommandOrigin,
   commandId: string,
@@ -57,7 +57,7 @@ function hashesOf(body: object | undefined, { current, previous }: IdempotencyKe
   return { bodyHash: hash(current), olderBodyHashes: previous === undefined ? [] : [hash(previous)] };
 }
 
-/** One spelling of a path: without query, each segment percent-encoded in the one way of encodeURIComponent. */
+/** The canonical form of a path: without query, each segment encoded as by encodeURIComponent. */
 function canonicalPath(url: string): string {
   return pathOf(url)
     .split('/')
@@ -65,7 +65,7 @@ function canonicalPath(url: string): string {
     .join('/');
 }
 
-/** One spelling of a JSON value: keys sorted, no blanks. */
+/** The canonical form of a JSON value: keys sorted, no blanks. */
 function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
@@ -74,7 +74,7 @@ function canonicalJson(value: unknown): string {
   return `{${sorted.map(([name, field]) => `${JSON.stringify(name)}:${canonicalJson(field)}`).join(',')}}`;
 }
 
-/** Marks the answer to a command that had its effect before. */
+/** Marks the answer to a repeated command. */
 export function markReplay(reply: FastifyReply, { replayed }: CommandOutcome): void {
   if (replayed) reply.header('idempotency-replayed', 'true');
 }

@@ -3,13 +3,13 @@ import { isStorable } from '../text.ts';
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
-const NOT_OURS = 'is not one that was handed out';
-/** Longer than any that is handed out: they are made of ids and times. */
+const NOT_OURS = 'is not a cursor of this list';
+/** Longer than any cursor of ours: they are made of ids and times. */
 const CURSOR_LENGTH = 1_000;
 
 const fault = `must be a number from 1 to ${MAX_LIMIT}`;
 
-/** How many things a page may have. */
+/** The size of a page. */
 export const limitQuery = z
   .string()
   .regex(/^[1-9]\d{0,3}$/, fault)
@@ -17,17 +17,17 @@ export const limitQuery = z
   .refine((number) => number <= MAX_LIMIT, fault)
   .optional()
   .meta({
-    description: `Per page; ${DEFAULT_LIMIT} unless it is given.`,
+    description: `Items per page; ${DEFAULT_LIMIT} by default.`,
     type: 'integer',
     minimum: 1,
     maximum: MAX_LIMIT,
   });
 
-/** Opaque to clients: what the last thing of a page is called. */
+/** A cursor is opaque to clients: the encoded key of the last item of a page. */
 const toCursor = (key: string): string => Buffer.from(key).toString('base64url');
 const fromCursor = (cursor: string): string => Buffer.from(cursor, 'base64url').toString();
 
-/** Where a page begins. `parse` reads what the last thing of the page before is called; undefined when nothing is called so. */
+/** The cursor of a page. `parse` reads the key of the last item of the page before; undefined when it is no valid key. */
 export const cursorQuery = <Key>(parse: (key: string) => Key | undefined) =>
   z
     .string()
@@ -40,15 +40,15 @@ export const cursorQuery = <Key>(parse: (key: string) => Key | undefined) =>
       return z.NEVER;
     })
     .optional()
-    .meta({ description: 'The `nextCursor` of the page before.', type: 'string', maxLength: CURSOR_LENGTH });
+    .meta({ description: 'The `nextCursor` of the previous page.', type: 'string', maxLength: CURSOR_LENGTH });
 
-/** In a list of jobs, or of what they have made, the newest first. */
+/** The key of a job or of its file in a list that has the newest first. */
 export interface Moment {
   readonly createdAt: string;
   readonly id: string;
 }
 
-/** Whether there is such a time, to be read by Postgres as well: no 30 February, no year 0. `Date` takes the one and makes it March. */
+/** Whether the time exists, also for Postgres: no 30 February, which `Date` turns into March, and no year 0. */
 function isMoment(text: string): boolean {
   const date = new Date(text);
   return !Number.isNaN(date.getTime()) && date.toISOString() === text && date.getUTCFullYear() > 0;
@@ -61,7 +61,7 @@ export const momentQuery = cursorQuery((key): Moment | undefined => {
 
 export const momentKey = ({ createdAt, id }: Moment): string => `${createdAt} ${id}`;
 
-export const nextCursor = z.string().nullable().meta({ description: 'Of the next page; null on the last one.' });
+export const nextCursor = z.string().nullable().meta({ description: 'Cursor of the next page; null on the last one.' });
 
 /** One page of a list, for `inPieces`. */
 export const pageOf = <Row>(keyOf: (last: Row) => string, size = DEFAULT_LIMIT) => ({

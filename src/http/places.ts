@@ -1,34 +1,34 @@
 import type { FastifyReply } from 'fastify';
 import { unavailable } from '../errors.ts';
-import type { Claim, Places } from '../concurrency/places.ts';
+import type { PlaceRequest, Places } from '../concurrency/places.ts';
 import { callerOf } from './auth.ts';
 import { networkOf, senderOf } from './rate-limits.ts';
 
 const RETRY_AFTER_SECONDS = 10;
 
-/** What is told to a client that gets no place. */
+/** Makes the error for a client that gets no place. */
 export const tooManyAtOnce = (message: string) => () =>
   unavailable('TOO_MANY_AT_ONCE', message, undefined, RETRY_AFTER_SECONDS);
 
-/** The address of a client, for as long as it waits for its answer. */
-export const claimOf = (reply: FastifyReply): Claim => ({
+/** A claim of the client's address, which ends when its answer was sent. */
+export const claimOf = (reply: FastifyReply): PlaceRequest => ({
   sender: senderOf(reply.request),
   network: networkOf(reply.request),
   signal: departureOf(reply),
   mustWait: () => reply.raw.headersSent,
 });
 
-/** The account that sends a request, from wherever. */
-export const accountClaim = (reply: FastifyReply): Claim => ({
+/** The same for an account, from any address. */
+export const accountClaim = (reply: FastifyReply): PlaceRequest => ({
   ...claimOf(reply),
   sender: callerOf(reply.request),
   network: undefined,
 });
 
-/** Without a reason each signal would make an error of its own, with its stack: 4 % of the time of `GET /songs`. */
+/** Reason of the signals. Without one each signal creates an error with a stack: 4 % of the time of `GET /songs`. */
 const OVER = 'over';
 
-/** Fires when the answer was sent, or the client has left. Fastify's own signal goes by the request, which closes once its body was read. */
+/** Fires when the answer was sent or the client disconnected. Fastify's own signal follows the request, which closes once its body was read. */
 function departureOf({ raw }: FastifyReply): AbortSignal {
   const left = new AbortController();
   if (raw.destroyed) left.abort(OVER);
@@ -36,8 +36,8 @@ function departureOf({ raw }: FastifyReply): AbortSignal {
   return left.signal;
 }
 
-/** Takes a place until the answer is sent, or the client is gone. */
-export async function placeFor(places: Places, claim: Claim): Promise<void> {
+/** Takes a place until the answer was sent or the client disconnected. */
+export async function placeFor(places: Places, claim: PlaceRequest): Promise<void> {
   const leave = await places.take(claim);
   if (claim.signal?.aborted) leave();
   claim.signal?.addEventListener('abort', leave);

@@ -2,9 +2,9 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { REQUEST_LENGTH } from '../text.ts';
 
-/** Of one character, as JSON may write it: two escapes, as in `\ud83c\udfb5`. */
+/** Longest form of one character in JSON: two escapes, as in `\ud83c\udfb5`. */
 const CHARACTER_BYTES = 12;
-/** Of a number, true, false or null. */
+/** Longest form of a number, true, false or null. */
 const SCALAR_BYTES = 24;
 
 interface Schema {
@@ -19,10 +19,10 @@ interface Schema {
 }
 
 /**
- * Bytes of the longest JSON body that a schema allows, without blanks. A text that only the request bounds, as an id that may
- * look like anything, promises nothing.
+ * Bytes of the longest JSON body that a schema allows, without blanks. A text without a limit of its own, such as an opaque id,
+ * counts as 0.
  */
-export function promisedBytes(schema: z.ZodType): number {
+export function maxBodyBytes(schema: z.ZodType): number {
   const root = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Schema;
   return bytesOf(root, root.$defs ?? {});
 }
@@ -40,12 +40,12 @@ function bytesOf(schema: Schema, defs: Readonly<Record<string, Schema>>): number
 
 const textBytes = (length = REQUEST_LENGTH): number => (length < REQUEST_LENGTH ? 2 + length * CHARACTER_BYTES : 0);
 
-/** A route that says nothing of its body's size takes what its schema promises, also where `bytes` are less. Register before the routes. */
-export function keepPromises(app: FastifyInstance, bytes: number): void {
+/** Raises the body limit of routes whose schema allows more than `bytes`, unless they set a limit. Call it before the routes are registered. */
+export function raiseBodyLimits(app: FastifyInstance, bytes: number): void {
   app.addHook('onRoute', (route) => {
     const body = route.schema?.body;
     if (route.bodyLimit !== undefined || !(body instanceof z.ZodType)) return;
-    const promised = promisedBytes(body);
-    if (promised > bytes) route.bodyLimit = promised;
+    const needed = maxBodyBytes(body);
+    if (needed > bytes) route.bodyLimit = needed;
   });
 }

@@ -31,7 +31,7 @@ function start(rates: Partial<Rates>, trustProxy?: readonly string[]) {
   };
 }
 
-/** Whether the second of these is counted together with the first. */
+/** Whether both requests are counted together. */
 async function areOne(first: Sender, second: Sender, trustProxy?: readonly string[]): Promise<boolean> {
   const { logIn } = start({ login: { count: 1, seconds: 60 } }, trustProxy);
   expect((await logIn(first)).statusCode).toBe(401);
@@ -49,7 +49,7 @@ describe('a rate', () => {
     ]);
   });
 
-  it('that is off limits nothing and says nothing', async () => {
+  it('that is off limits nothing and sends no headers', async () => {
     const { logIn } = start({});
     for (let time = 0; time < 100; time++) {
       const { statusCode, headers } = await logIn();
@@ -66,7 +66,7 @@ const loggedIn = (account: string, role: string) => {
 describe('covers', () => {
   const JUDGED = 415; // there is no form
 
-  it('are counted by account, from whatever address they come', async () => {
+  it('are counted by account, from any address', async () => {
     const { sendCover } = start({ covers: few });
     const statuses: number[] = [];
     for (const n of [1, 2, 3])
@@ -84,7 +84,7 @@ describe('covers', () => {
 });
 
 describe('a limited route', () => {
-  it('says how much is left, and then when to come again', async () => {
+  it('says how many requests are left, and then when to retry', async () => {
     jest.spyOn(Date, 'now').mockReturnValue(1_700_000_000_000);
     const { logIn } = start({ login: few });
     const seen: unknown[] = [];
@@ -100,7 +100,7 @@ describe('a limited route', () => {
     ]);
   });
 
-  it('answers in the usual shape, or as problem details', async () => {
+  it('answers in the usual format, or as problem details', async () => {
     const { logIn } = start({ login: { count: 1, seconds: 60 } });
     await logIn();
     const usual = await logIn();
@@ -115,7 +115,7 @@ describe('a limited route', () => {
     expect(problem.json()).toMatchObject({ title: 'Too Many Requests', status: 429, code: 'TOO_MANY_REQUESTS' });
   });
 
-  it('is open again when the time is over, and no sooner', async () => {
+  it('accepts requests again when the time is over, and no sooner', async () => {
     const clock = jest.spyOn(Date, 'now').mockReturnValue(1_700_000_000_000);
     const { logIn } = start({ login: { count: 1, seconds: 60 } });
     const statuses: number[] = [];
@@ -126,13 +126,13 @@ describe('a limited route', () => {
     expect(statuses).toEqual([401, 429, 429, 401]);
   });
 
-  it('is refused before the body is looked at', async () => {
+  it('refuses before the body is read', async () => {
     const { register } = start({ register: { count: 1, seconds: 60 } });
     await register();
     expect((await register({ headers: { 'content-type': 'text/plain' } })).statusCode).toBe(429);
   });
 
-  it('is counted apart from others', async () => {
+  it('is counted separately from other routes', async () => {
     const { logIn, register, get } = start({ login: few, register: few });
     for (let time = 0; time < 2; time++) expect((await logIn()).statusCode).toBe(401);
     expect((await logIn()).statusCode).toBe(429);
@@ -154,12 +154,12 @@ describe('a sender', () => {
     ['2001:db8:1:200::1', '2001:db8:1:300::1', false],
     ['2001:db8:1:2::1', '2001:db8::2', false],
     ['::1', '127.0.0.1', false],
-  ])('%s and %s: one is %p', async (first, second, one) => {
+  ])('%s and %s are the same: %p', async (first, second, one) => {
     expect(await areOne(at(first), at(second))).toBe(one);
   });
 
   const via = (from: string, forwarded: string): Sender => ({ from, headers: { 'x-forwarded-for': forwarded } });
-  it('is whoever connects, whatever it says', async () => {
+  it('is the connecting address, not X-Forwarded-For', async () => {
     expect(await areOne(via('192.0.2.1', '10.1.1.1'), via('192.0.2.1', '10.2.2.2'))).toBe(true);
     expect(await areOne(via('192.0.2.1', '10.1.1.1'), via('192.0.2.1', '10.2.2.2'), ['192.0.2.9'])).toBe(true);
     expect(await areOne(via('192.0.2.1', '10.1.1.1'), via('192.0.2.2', '10.1.1.1'), ['192.0.2.9'])).toBe(false);
@@ -167,29 +167,29 @@ describe('a sender', () => {
 
   const PROXY = '192.0.2.9';
   it.each([
-    ['its word', '10.1.1.1', '10.2.2.2', false],
-    ['its word', '10.1.1.1', '10.1.1.1', true],
-    ['the last word, which is its own', '10.1.1.1, 10.3.3.3', '10.2.2.2, 10.3.3.3', true],
+    ['its entry', '10.1.1.1', '10.2.2.2', false],
+    ['its entry', '10.1.1.1', '10.1.1.1', true],
+    ['the last entry, which the proxy added', '10.1.1.1, 10.3.3.3', '10.2.2.2, 10.3.3.3', true],
     ['a network of IPv6', '2001:db8:1:2::1', '2001:db8:1:2::2', true],
     ['a name', 'unknown', 'unknown', true],
-    ['an address, whatever its port', '10.1.1.1:4711', '10.1.1.1:4712', true],
+    ['an address with any port', '10.1.1.1:4711', '10.1.1.1:4712', true],
     ['an address with a port, and without', '10.1.1.1:4711', '10.1.1.1', true],
     ['each address with a port', '10.1.1.1:4711', '10.1.1.2:4711', false],
-    ['the last word, whatever its port', '10.2.2.2:1, 10.1.1.1:4711', '10.3.3.3:1,10.1.1.1:4712', true],
+    ['the last entry with any port', '10.2.2.2:1, 10.1.1.1:4711', '10.3.3.3:1,10.1.1.1:4712', true],
     ['an address of IPv6 with a port', '[2001:db8:1:2::1]:4711', '2001:db8:1:2::1', true],
     ['an address of IPv6 in brackets and quotes', '"[2001:db8:1:2::1]:4711"', '[2001:db8:1:2::1]', true],
     ['a bare address of IPv6 that ends like a port', '2001:db8:1:2::4711', '2001:db8:1:300::4711', false],
     ['an address in quotes', '"10.1.1.1:4711"', '10.1.1.1', true],
     ['a port that is a name', '10.1.1.1:_http', '10.1.1.1', true],
-    ['what only looks like an address', '10.1.1.1.1:80', '10.1.1.1', false],
+    ['text that only resembles an address', '10.1.1.1.1:80', '10.1.1.1', false],
     ['nonsense', '\\"<script>', '%', false],
-  ])('behind a proxy that is trusted is %s: %s and %s', async (_, first, second, one) => {
+  ])('behind a trusted proxy is %s: %s and %s', async (_, first, second, one) => {
     expect(await areOne(via(PROXY, first), via(PROXY, second), [PROXY])).toBe(one);
     expect(await areOne(via(PROXY, first), via(PROXY, second), ['192.0.2.8/29'])).toBe(one);
   });
 });
 
-it('a trusted proxy that is named with a port is a proxy', async () => {
+it('recognises a trusted proxy that is named with a port', async () => {
   const proxies = ['192.0.2.9', '192.0.2.10'];
   const from = '192.0.2.9';
   const through = (client: string): Sender => ({ from, headers: { 'x-forwarded-for': `${client}, 192.0.2.10:443` } });
@@ -210,7 +210,7 @@ it('a /48 of IPv6 may send ten times what each of its 256 /56 may, and no more',
   expect(headers['ratelimit-policy']).toBe('"login";q=2;w=60, "login-network";q=20;w=60');
 });
 
-it('a blocked sender stays blocked, however many others come', async () => {
+it('a blocked sender stays blocked, however many others send requests', async () => {
   const { logIn } = start({ login: { count: 1, seconds: 60 } });
   await logIn({ from: '198.51.100.1' });
   expect((await logIn({ from: '198.51.100.1' })).statusCode).toBe(429);
@@ -218,8 +218,8 @@ it('a blocked sender stays blocked, however many others come', async () => {
   expect((await logIn({ from: '198.51.100.1' })).statusCode).toBe(429);
 }, 60_000);
 
-describe('the limit for all', () => {
-  it('counts every request but those of probes', async () => {
+describe('the default limit', () => {
+  it('counts every request except probes', async () => {
     const { get, logIn } = start({ default: few });
     for (let time = 0; time < 10; time++) expect((await get('/livez')).statusCode).toBe(200);
     const { headers } = await get('/');
@@ -229,7 +229,7 @@ describe('the limit for all', () => {
     expect((await get('/livez')).statusCode).toBe(200);
   });
 
-  it('stands beside those of some routes', async () => {
+  it('applies in addition to the limits of single routes', async () => {
     const { logIn } = start({ default: { count: 3, seconds: 60 }, login: few });
     const { headers } = await logIn();
     expect(headers.ratelimit).toBe('"default";r=2;t=60, "login";r=1;t=60');

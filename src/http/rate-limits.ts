@@ -8,13 +8,13 @@ import { NETWORK_FACTOR } from '../concurrency/places.ts';
 import { LocalCounters } from './counters.ts';
 import { HttpError } from './errors.ts';
 
-/** At most so many requests of one sender in so many seconds. */
+/** At most `count` requests of one sender in `seconds`. */
 export interface Rate {
   readonly count: number;
   readonly seconds: number;
 }
 
-/** `60/60` or `off`, as settings say it. */
+/** Parses a setting: `60/60` or `off`. */
 export function rateOf(setting: string): Rate | undefined {
   const [count, seconds] = setting.split('/').map(Number);
   return count !== undefined && seconds !== undefined ? { count, seconds } : undefined;
@@ -29,7 +29,7 @@ export interface Counters {
   readonly namespace: string;
 }
 
-/** Counts in the one Redis of all processes, or else in this process. Without its Redis nothing is limited. Registers before the routes. */
+/** Counts in the Redis that all processes share, or in this process. While that Redis is down nothing is limited. Call it before the routes are registered. */
 export function countRequests(app: FastifyInstance, counters: Counters | undefined): void {
   const shared = counters && { redis: counters.redis, nameSpace: `${counters.namespace}:rate:`, skipOnError: true };
   app.register(rateLimit, { global: false, ...(shared ?? { store: LocalCounters }) });
@@ -37,7 +37,7 @@ export function countRequests(app: FastifyInstance, counters: Counters | undefin
 
 type SenderOf = (request: FastifyRequest) => string | undefined;
 
-/** Stands before a route that takes no more than `rate` from one account, or from one address; before none when there is no rate. */
+/** Hooks for a route that accepts at most `rate` from one account, or from one address; none when there is no rate. */
 export function limited(
   app: FastifyInstance,
   name: string,
@@ -53,32 +53,32 @@ export function limited(
 function limit(app: FastifyInstance, name: string, rate: Rate, of: SenderOf): onRequestAsyncHookHandler {
   const { count, seconds } = rate;
   const keyGenerator = (request: FastifyRequest) => `${name} ${of(request) ?? ''}`;
-  const look = app.createRateLimit({ max: count, timeWindow: seconds * 1_000, keyGenerator });
+  const check = app.createRateLimit({ max: count, timeWindow: seconds * 1_000, keyGenerator });
   return async (request, reply) => {
     if (of(request) === undefined) return;
-    const state = await look(request);
-    if (state.isAllowed || state.ttl <= 0) return; // nothing was counted
-    tell(reply, 'ratelimit-policy', `"${name}";q=${count};w=${seconds}`);
-    tell(reply, 'ratelimit', `"${name}";r=${state.remaining};t=${state.ttlInSeconds}`);
+    const state = await check(request);
+    if (state.isAllowed || state.ttl <= 0) return; // not counted
+    addItem(reply, 'ratelimit-policy', `"${name}";q=${count};w=${seconds}`);
+    addItem(reply, 'ratelimit', `"${name}";r=${state.remaining};t=${state.ttlInSeconds}`);
     if (state.isExceeded) throw tooMany(state.ttlInSeconds);
   };
 }
 
-/** Counts wrong passwords under names; `guesses(request, name)` says whether there may be another one under it. */
+/** Counts wrong passwords per name; the returned guesses refuse another attempt when there were too many. */
 export function limitGuesses(app: FastifyInstance, rate: Rate | undefined): (request: FastifyRequest) => GuessesUnder {
   if (!rate) return () => () => UNLIMITED;
   const names = new WeakMap<FastifyRequest, string>();
   const keyGenerator = (request: FastifyRequest) => `failures ${names.get(request) ?? ''}`;
-  const look = app.createRateLimit({ max: rate.count, timeWindow: rate.seconds * 1_000, keyGenerator });
+  const check = app.createRateLimit({ max: rate.count, timeWindow: rate.seconds * 1_000, keyGenerator });
   return (request) => (name) => {
     names.set(request, hash('sha256', name, 'base64url'));
     return {
       async mustBeAllowed() {
-        const state = await look(request, { increment: false });
+        const state = await check(request, { increment: false });
         if (!state.isAllowed && state.ttl > 0 && state.remaining === 0) throw tooMany(state.ttlInSeconds);
       },
       async failed() {
-        await look(request);
+        await check(request);
       },
     };
   };
@@ -86,15 +86,15 @@ export function limitGuesses(app: FastifyInstance, rate: Rate | undefined): (req
 
 const UNLIMITED: Guesses = { mustBeAllowed: () => Promise.resolve(), failed: () => Promise.resolve() };
 
-/** One item more of a list: a request can be counted by several limits. */
-function tell(reply: FastifyReply, header: string, item: string): void {
+/** Adds an item to a list header: a request can be counted by several limits. */
+function addItem(reply: FastifyReply, header: string, item: string): void {
   const before = reply.getHeader(header);
   reply.header(header, typeof before === 'string' ? `${before}, ${item}` : item);
 }
 
 /**
- * The address of a request, of IPv6 its /56: a customer of a provider gets one, and 256 of them are one /48, which is given to anybody
- * who asks. A proxy may call its clients by other names than addresses.
+ * The address of a request; for IPv6 its /56, which is what a provider gives to one customer. 256 of them are a /48, which anyone can
+ * get on request and which has a limit of its own. A proxy may name its clients by something other than addresses.
  */
 export function senderOf({ ip }: FastifyRequest): string {
   const address = addressOf(ip);

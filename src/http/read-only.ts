@@ -2,14 +2,14 @@ import type { onRequestHookHandler } from 'fastify';
 import { HttpError } from './errors.ts';
 
 const READS: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
-/** What changes nothing but the accounts, which a follower has of its own. */
+/** Routes that change only accounts: a follower has its own accounts. */
 const ACCOUNTS: readonly (string | undefined)[] = ['/users', '/authentications'];
 
 /** Whether a follower refuses the route. */
 export const isRefused = (method: string, url: string | undefined): boolean =>
   !READS.includes(method) && !ACCOUNTS.includes(url);
 
-/** Stands before every route of a follower: the log belongs to another installation. */
+/** For every route of a follower: the log belongs to another installation. */
 export const refuseWrites: onRequestHookHandler = (request, _reply, next) => {
   if (isRefused(request.method, request.routeOptions.url)) next(readOnly());
   else next();
@@ -19,5 +19,5 @@ const readOnly = () =>
   new HttpError({
     status: 403,
     code: 'READ_ONLY',
-    message: 'This server follows the log of another one and changes nothing. Send changes there.',
+    message: 'This server only follows the log of another one. Send changes there.',
   });

@@ -1,6 +1,6 @@
 /**
- * The target of a request as it stands without a proxy: `/songs?x` of `http://host/songs?x`. Both name the same thing
- * (RFC 9112, 3.2), so all that looks at an address sees one form.
+ * The origin form of a request target: `/songs?x` of `http://host/songs?x`. Both name the same resource (RFC 9112, 3.2), and the
+ * rest of the code has to handle one form only.
  */
 export function originForm(target: string): string {
   const [authority] = /^https?:\/\/[^/?#]*/i.exec(target) ?? [];
@@ -9,12 +9,12 @@ export function originForm(target: string): string {
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
-/** Without the query, and without a fragment, which the router leaves out as well. */
+/** The target without its query, and without a fragment, which the router ignores as well. */
 export const pathOf = (target: string): string => target.split(/[?#]/, 1)[0] ?? '';
 
 /**
- * The same target where its path can be decoded. What cannot is taken for the text that it is: nothing has such a name, and so it is
- * answered with 404 by the route, its headers included, and not by the router, which runs no hooks.
+ * The same target when its path can be decoded; otherwise the path with its `%` escaped. No resource has such a name, so the route
+ * answers 404 with all headers. The router's own error would run no hooks.
  */
 export function decodable(target: string): string {
   const path = pathOf(target);

@@ -7,13 +7,13 @@ const TEXT_LENGTH = 1_000;
 /** At most 1,000 characters. */
 export const shortText = () => storable(TEXT_LENGTH);
 
-/** A name, title, genre or performer: 1 to 1,000 characters. zod's own `min` would look at a list's length too. */
+/** A name, title, genre or performer: 1 to 1,000 characters. zod's own `min` would check the length of a list too. */
 export const text = (description: string, example: string) =>
   shortText()
     .refine((value) => value !== '', { error: 'must not be empty' })
     .meta({ description, examples: [example], minLength: 1 });
 
-/** A username as it is kept: in its one spelling, and without what cannot be seen. */
+/** A username as it is stored: normalised, and without invisible characters. */
 export const username = (description: string, example: string) =>
   storable(REQUEST_LENGTH)
     .overwrite(normalUsername)
@@ -21,20 +21,20 @@ export const username = (description: string, example: string) =>
     .refine((value) => isWithin(value, USERNAME_LENGTH), {
       error: `must have at most ${USERNAME_LENGTH} characters`,
     })
-    .refine(isVisible, { error: 'must not contain characters that cannot be seen or that change direction' })
+    .refine(isVisible, { error: 'must not contain characters that are invisible or that change direction' })
     .meta({ description, examples: [example], minLength: 1, maxLength: USERNAME_LENGTH });
 
-/** A password: storable, and not so long that hashing it is a burden. */
+/** A password: storable, and short enough to be hashed. */
 export const password = (description: string) => storable(1_000).meta({ description, format: 'password' });
 
-/** A whole number that Postgres' integer and Avro's int hold. */
+/** A whole number that fits Postgres' integer and Avro's int. */
 export const integer = (description: string, example: number) => z.int32().meta({ description, examples: [example] });
 
 export const params = z.object({
   id: z.string().max(REQUEST_LENGTH).meta({ description: 'Opaque; an unknown one is 404.' }),
 });
 
-/** Headers of every request that changes something. */
+/** Headers of every write. */
 export const writeHeaders = z.object({
   'idempotency-key': z
     .string()
@@ -43,8 +43,8 @@ export const writeHeaders = z.object({
     .meta({
       maxLength: 255,
       description:
-        'Names this command. The same command again has no second effect and gets the same answer, marked ' +
-        '`Idempotency-Replayed: true`; with another body it is 422. Without a login it must have at least 22 characters.',
+        'Identifies this command. A repeated command has no second effect and gets the same answer, marked ' +
+        '`Idempotency-Replayed: true`; with another body it is 422. Without a login the key must have at least 22 characters.',
       examples: ['6f1b3a52-4c1e-4a53-9a4e-import-0001'],
     }),
 });
@@ -54,7 +54,7 @@ export const changeHeaders = writeHeaders.extend({
     .string()
     .max(REQUEST_LENGTH)
     .optional()
-    .meta({ description: 'ETags of which one must still hold, or `*`. Only the version before the dash is compared.' }),
+    .meta({ description: 'ETags of which one must match, or `*`. Only the version before the dash is compared.' }),
 });
 
 export const readHeaders = z.object({

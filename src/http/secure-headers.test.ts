@@ -15,7 +15,7 @@ function start(substitutes?: Substitutes) {
 
 describe('every answer', () => {
   it.each(['/', '/songs', '/playlists', '/nothing/here', '/livez', '/docs', '/docs/json'])(
-    '(%s) is what it says it is, is shown in no frame, and leaves TLS to the proxy',
+    '(%s) has nosniff, forbids framing, and leaves HSTS to the proxy',
     async (url) => {
       const { headers } = await start().inject({ url });
       expect(headers).toMatchObject({
@@ -28,7 +28,7 @@ describe('every answer', () => {
     },
   );
 
-  it('loads nothing, but the page loads its own scripts and asks this API', async () => {
+  it('loads nothing, except that the page loads its own scripts and calls this API', async () => {
     const app = start();
     const policyOf = async (url: string) => String((await app.inject({ url })).headers['content-security-policy']);
     expect(await policyOf('/')).toBe("default-src 'none';frame-ancestors 'none'");
@@ -41,7 +41,7 @@ describe('every answer', () => {
 
 const file = { size: 1, read: () => Promise.resolve(Readable.from(['x'])), close: () => Promise.resolve() };
 
-it('covers and files can be shown by pages of other origins', async () => {
+it('pages of other origins can embed covers and files', async () => {
   const files = { put: () => Promise.resolve(), open: () => Promise.resolve(file) };
   const url = '/covers/01999d3e-8f5c-7a40-b2f1-0c9a4e6d1b77.png';
   const { headers } = await start({ files, rows: { 'covers-among': [{ cover: url.slice(1) }] } }).inject({ url });
@@ -53,7 +53,7 @@ describe('an answer', () => {
   const cacheControlOf = async (method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string) =>
     (await start().inject({ method, url })).headers['cache-control'];
 
-  it('with a token or a link is kept nowhere', async () => {
+  it('with a token or a link is not stored by caches', async () => {
     for (const method of ['POST', 'PUT', 'DELETE'] as const)
       expect(await cacheControlOf(method, '/authentications')).toBe('no-store');
     const claims = { sub: 'user-1', role: 'user', aud: 'access', jti: 'j', iat: now(), exp: now() + 60 };
@@ -72,11 +72,11 @@ describe('an answer', () => {
     '/jobs/j',
     '/jobs/j/items',
     '/files',
-  ])('that needs a login is kept by one client only, and asked for again: %s', async (url) => {
+  ])('that needs a login is private and must be revalidated: %s', async (url) => {
     expect(await cacheControlOf('GET', url)).toBe('private, no-cache');
   });
 
-  it('that is for everybody says nothing of it', async () => {
+  it('that needs no login has no cache header', async () => {
     expect(await cacheControlOf('GET', '/albums/a')).toBeUndefined();
   });
 });

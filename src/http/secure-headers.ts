@@ -2,8 +2,8 @@ import helmet from '@fastify/helmet';
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 
 /**
- * Headers of every answer. What is no page loads nothing and is shown in no frame; pages and files say what else they may. TLS ends at
- * a proxy, which is who may promise it (HSTS).
+ * Adds security headers to every answer. By default an answer loads nothing and cannot be framed; pages and files set wider policies.
+ * TLS ends at a proxy, so the proxy sets HSTS.
  */
 export function secureHeaders(app: FastifyInstance): void {
   app.register(helmet, {
@@ -11,7 +11,7 @@ export function secureHeaders(app: FastifyInstance): void {
     crossOriginResourcePolicy: { policy: 'same-origin' },
     referrerPolicy: { policy: 'no-referrer' },
     strictTransportSecurity: false,
-    // For browsers that are not made any more.
+    // Headers for discontinued browsers.
     xDnsPrefetchControl: false,
     xDownloadOptions: false,
     xPermittedCrossDomainPolicies: false,
@@ -19,8 +19,8 @@ export function secureHeaders(app: FastifyInstance): void {
   });
 }
 
-/** Stands before what answers with a token or a link: nothing on the way may keep it. */
-export const unstored: onRequestHookHandler = (_request, reply, next) => {
+/** For routes that answer with a token or a link: no cache may store it. */
+export const noStore: onRequestHookHandler = (_request, reply, next) => {
   reply.header('cache-control', 'no-store');
   next();
 };

@@ -10,14 +10,14 @@ import { httpApp, type Substitutes } from '../../test/support/http-app.ts';
 import { KEYS } from '../../test/support/keys.ts';
 import { dial, rawHttp, untilClosed } from '../../test/support/raw-http.ts';
 import { forge, now } from '../../test/support/tokens.ts';
-import { type ListenOptions, startHttp } from './server.ts';
+import { type HttpOptions, startHttp } from './server.ts';
 
 const started: { stop(): Promise<void> }[] = [];
 afterEach(async () => {
   for (const server of started.splice(0)) await server.stop();
 });
 
-async function start(substitutes: Substitutes = {}, options: Partial<ListenOptions> = {}) {
+async function start(substitutes: Substitutes = {}, options: Partial<HttpOptions> = {}) {
   const made = httpApp(substitutes);
   const server = await startHttp(made.app, { host: '127.0.0.1', port: 0, ...options });
   started.push(server);
@@ -32,17 +32,17 @@ function headersOf(role: string) {
 const post = 'POST /albums HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
 
 describe('listening', () => {
-  it('says in one line that the port is taken', async () => {
+  it('reports in one line that the port is in use', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const { port } = taken.address() as { port: number };
     await expect(start({}, { port })).rejects.toThrow(
-      `Port ${port} on 127.0.0.1 is in use. Stop the program that has it, or choose another port.`,
+      `Port ${port} on 127.0.0.1 is in use. Stop the program that uses it, or choose another port.`,
     );
     taken.close();
   });
 
-  it('says in one line that the address is not ours', async () => {
+  it('reports in one line that the address is not one of the machine', async () => {
     await expect(start({}, { host: '203.0.113.1' })).rejects.toThrow('203.0.113.1 is not an address of this machine.');
   });
 
@@ -68,7 +68,7 @@ describe('listening', () => {
   });
 });
 
-/** Opens 1,000 connections, and wakes the thread that waits once all of them are complete. */
+/** Opens 1,000 connections, and wakes the waiting thread once all of them are complete. */
 const OPENS_CONNECTIONS = `
   const { once } = require('node:events');
   const { connect } = require('node:net');
@@ -79,10 +79,10 @@ const OPENS_CONNECTIONS = `
     Atomics.notify(connected, 0);
   });`;
 
-describe('what Fastify never sees', () => {
+describe('a request that Fastify never gets', () => {
   it.each([
-    ['no HTTP', 'nonsense\r\n\r\n', 400, 'MALFORMED_REQUEST'],
-    ['a header that is none', 'GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    ['not HTTP', 'nonsense\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    ['a malformed header', 'GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n', 400, 'MALFORMED_REQUEST'],
     ['two lengths', `${post}Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}`, 400, 'MALFORMED_REQUEST'],
     [
       'a length and chunks',
@@ -90,7 +90,7 @@ describe('what Fastify never sees', () => {
       400,
       'MALFORMED_REQUEST',
     ],
-    ['a chunk that is none', `${post}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, 400, 'MALFORMED_REQUEST'],
+    ['a malformed chunk', `${post}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, 400, 'MALFORMED_REQUEST'],
     ['a line of 70 KB', `GET /${'a'.repeat(70_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 431, 'HEADERS_TOO_LARGE'],
     ['a header of 70 KB', `GET / HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(70_000)}\r\n\r\n`, 431, 'HEADERS_TOO_LARGE'],
     [
@@ -135,7 +135,7 @@ describe('what Fastify never sees', () => {
     expect([answer.status, answer.headers['content-type']]).toEqual([status, 'application/json; charset=utf-8']);
   });
 
-  it('a body above the limit is 413 as a complete answer, however it comes', async () => {
+  it('a body above the limit is 413 as a complete answer, with and without a length', async () => {
     const { server } = await start();
     const big = 'a'.repeat(8 * 1024 * 1024);
     const json = { 'content-type': 'application/json' };
@@ -162,7 +162,7 @@ describe('what Fastify never sees', () => {
     ['admin', '/messages/batch', 400],
     ['admin', '/admin/dead-letters/job-1/redrive', 400],
     ['admin', '/albums', 413],
-  ])('of 70 kB of %s at %s is %d, however it comes', async (role, path, status) => {
+  ])('of 70 kB of %s at %s is %d, with and without a length', async (role, path, status) => {
     const { server } = await start({ appendRecords: () => Promise.resolve() });
     const headers = headersOf(role);
     const text = JSON.stringify({ unknown: 'a'.repeat(70_000) });
@@ -180,7 +180,7 @@ describe('what Fastify never sees', () => {
     ['as they are, where a batch may have less', '\u{1F3B5}', 100],
     ['as escapes', String.raw`\ud83c\udfb5`, 100],
     ['as a newline each', String.raw`\n`, 100],
-  ])('takes a message of 50,000 characters of an admin, %s', async (_, character, bytes) => {
+  ])('accepts a message of 50,000 characters of an admin, %s', async (_, character, bytes) => {
     const { server, wishes } = await start({ jobs: { batch: { items: 5, bytes } } });
     const headers = headersOf('admin');
     const body = `{"to":"chris@example.com","subject":"Yes","body":"${character.repeat(50_000)}"}`;
@@ -188,7 +188,7 @@ describe('what Fastify never sees', () => {
     expect(wishes).toMatchObject([{ type: { name: 'email' } }]);
   });
 
-  it('a slow client does not keep its connection', async () => {
+  it('a client that sends slowly is disconnected', async () => {
     const { server, app } = await start();
     app.server.headersTimeout = 100;
     const socket = await dial(server.url);
@@ -203,7 +203,7 @@ describe('a request that comes too late', () => {
   const body = '{"name":"a","year":1}';
   const late = `${post}Content-Length: ${body.length}\r\n\r\n${body.slice(0, -1)}`;
 
-  /** All that comes on a connection on which the rest is sent once there is an answer. */
+  /** Everything received on a connection on which the rest is sent once there is an answer. */
   async function sendLate(url: string, bytes: string): Promise<string> {
     const socket = await dial(url);
     socket.on('error', () => undefined).write(bytes);
@@ -224,7 +224,7 @@ describe('a request that comes too late', () => {
     expect(sent).toEqual([]);
   });
 
-  it('gets its 408 behind the answer to the one before it, which is carried out', async () => {
+  it('gets its 408 after the answer to the request before it, which is carried out', async () => {
     const { promise: may, resolve: go } = Promise.withResolvers<void>();
     const { server, app, sent } = await start({
       outcome: async () => {
@@ -241,7 +241,7 @@ describe('a request that comes too late', () => {
     expect(sent).toHaveLength(1);
   });
 
-  it('that asks for a tunnel is refused behind the answer to the one before it', async () => {
+  it('that asks for a tunnel is refused after the answer to the request before it', async () => {
     const { promise: may, resolve: go } = Promise.withResolvers<void>();
     const { server, app } = await start({
       outcome: async () => {
@@ -259,18 +259,21 @@ describe('a request that comes too late', () => {
 });
 
 // Over a connection: what injects requests makes paths of them.
-describe('a request for a whole URL', () => {
+describe('a request for an absolute URL', () => {
   const ask = (url: string, method: string, target: string) =>
     rawHttp(url, `${method} ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
 
-  it.each(['http://x', 'HTTPS://music.test:5000', 'http://user@x'])('of %s is one for its path', async (origin) => {
-    const { server } = await start();
-    const refused = await ask(server.url, 'POST', `${origin}/songs/s?x=/y`);
-    expect([refused.status, refused.headers.allow]).toEqual([405, 'DELETE, GET, HEAD, OPTIONS, PUT']);
-    const options = await ask(server.url, 'OPTIONS', `${origin}/songs`);
-    expect([options.status, options.headers.allow]).toEqual([200, 'GET, HEAD, OPTIONS, POST']);
-    expect((await ask(server.url, 'OPTIONS', `${origin}/nothing`)).status).toBe(404);
-  });
+  it.each(['http://x', 'HTTPS://music.test:5000', 'http://user@x'])(
+    'of %s is a request for its path',
+    async (origin) => {
+      const { server } = await start();
+      const refused = await ask(server.url, 'POST', `${origin}/songs/s?x=/y`);
+      expect([refused.status, refused.headers.allow]).toEqual([405, 'DELETE, GET, HEAD, OPTIONS, PUT']);
+      const options = await ask(server.url, 'OPTIONS', `${origin}/songs`);
+      expect([options.status, options.headers.allow]).toEqual([200, 'GET, HEAD, OPTIONS, POST']);
+      expect((await ask(server.url, 'OPTIONS', `${origin}/nothing`)).status).toBe(404);
+    },
+  );
 
   it('is the same command under the same key', async () => {
     const { server, sent } = await start();
@@ -296,7 +299,7 @@ describe('a client that closes its half of the connection', () => {
     return untilClosed(socket);
   }
 
-  /** A server whose commands wait until they may. */
+  /** A server whose commands wait until the test releases them. */
   async function waiting() {
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
     const { promise: may, resolve: go } = Promise.withResolvers<void>();
@@ -310,14 +313,14 @@ describe('a client that closes its half of the connection', () => {
 
   const create = `${post}Content-Length: 21\r\n\r\n{"name":"a","year":1}`;
 
-  it('is answered, and so is each of its requests', async () => {
+  it('gets an answer to each of its requests', async () => {
     const { server } = await start();
     expect(await half(server.url, request)).toMatch(/^HTTP\/1.1 404 [^]*ALBUM_NOT_FOUND/);
     expect((await half(server.url, request.repeat(3))).match(/ALBUM_NOT_FOUND/g)).toHaveLength(3);
     expect(await half(server.url, request.replace('1.1', '1.0'))).toMatch(/ 404 [^]*ALBUM_NOT_FOUND/);
   });
 
-  it('is answered when it takes long, and is told meanwhile that it goes on', async () => {
+  it('gets interim answers and then the answer when it takes long', async () => {
     const { server, begun, go } = await waiting();
     const { port, hostname } = new URL(server.url);
     const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
@@ -330,7 +333,7 @@ describe('a client that closes its half of the connection', () => {
     expect(await rest).toMatch(/HTTP\/1.1 201 /);
   });
 
-  it('is told from one that is gone: that one’s connection ends before its answer', async () => {
+  it('is told apart from a disconnected one, whose connection ends before its answer', async () => {
     const { app, server, begun, go } = await waiting();
     const socket = await dial(server.url);
     socket.write(create);
@@ -341,7 +344,7 @@ describe('a client that closes its half of the connection', () => {
     go();
   });
 
-  it('is cut when all it waits for are events', async () => {
+  it('is disconnected when it waits only for events', async () => {
     const job = {
       id: 'job-1',
       version: 1,
@@ -384,7 +387,7 @@ describe('a client that leaves while it sends', () => {
       'a cover',
       'POST /albums/album-1/covers HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 9000\r\n\r\n--x\r\nContent-Disposition: form-data; name="cover"; filename="a"\r\n\r\nabc',
     ],
-  ])('%s is logged as that, and as no failure of ours', async (_what, bytes) => {
+  ])('in the middle of %s is logged as such, and not as a failure', async (_what, bytes) => {
     const { server, lines, sent } = await start();
     const socket = await dial(server.url);
     socket.write(bytes);
@@ -392,7 +395,7 @@ describe('a client that leaves while it sends', () => {
     socket.resetAndDestroy();
     while (lines.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
     expect(lines).toMatchObject([
-      { level: 30, code: 'CLIENT_LEFT', msg: 'a client left while it was sending its request' },
+      { level: 30, code: 'CLIENT_LEFT', msg: 'a client disconnected while it was sending its request' },
     ]);
     expect(sent).toEqual([]);
   });
@@ -401,7 +404,7 @@ describe('a client that leaves while it sends', () => {
 describe('a connection', () => {
   const connectionsOf = (app: FastifyInstance) => promisify(app.server.getConnections.bind(app.server))();
 
-  /** A connection whose bytes were answered, and whose client can still send. */
+  /** A connection whose bytes were answered and whose client can still send. */
   async function answered(bytes: string) {
     const { app, server } = await start();
     const { port, hostname } = new URL(server.url);
@@ -418,7 +421,7 @@ describe('a connection', () => {
     ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['what is not HTTP', 'nonsense\r\n\r\n'],
     ['a body that is too large', `${post}Content-Length: 100000000\r\n\r\n`],
-  ])('is gone soon after the answer to %s, though the client keeps its half', async (_, bytes) => {
+  ])('closes soon after the answer to %s, even if the client keeps its half open', async (_, bytes) => {
     const { socket, isGone } = await answered(bytes);
     socket.resume();
     await isGone();
@@ -428,14 +431,14 @@ describe('a connection', () => {
   it.each([
     ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['what is not HTTP', 'nonsense\r\n\r\n'],
-  ])('that is reset behind the answer to %s harms no other', async (_, bytes) => {
+  ])('that is reset after the answer to %s affects no other', async (_, bytes) => {
     const { socket, isGone, server } = await answered(bytes);
     socket.resetAndDestroy();
     await isGone();
     expect((await rawHttp(server.url, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')).status).toBe(200);
   });
 
-  it('is cut when more than ten requests wait behind the one that is handled', async () => {
+  it('is closed when more than ten pipelined requests wait', async () => {
     const { server } = await start({ outcome: () => new Promise<never>(() => undefined) });
     const created = `${post}Content-Length: 21\r\n\r\n{"name":"a","year":1}`;
     const [few, many] = await Promise.all([dial(server.url), dial(server.url)]);
@@ -470,7 +473,7 @@ describe('a connection', () => {
 });
 
 describe('stopping', () => {
-  it('lets what runs finish, closes idle connections and takes no new ones', async () => {
+  it('waits for running requests, closes idle connections and accepts no new ones', async () => {
     const { promise: running, resolve: begun } = Promise.withResolvers<void>();
     const { promise: may, resolve: finish } = Promise.withResolvers<void>();
     const { server } = await start(
@@ -490,7 +493,7 @@ describe('stopping', () => {
     const answer = fetch(`${server.url}/albums`, { method: 'POST', headers, body: '{"name":"a","year":1}' });
     await running;
     const stopped = server.stop();
-    // Reset, where the connection was made in the moment before the socket closed: nobody has taken it.
+    // Reset, when the connection was made just before the socket closed and was not accepted.
     await expect(dial(server.url)).rejects.toThrow(/ECONNREFUSED|ECONNRESET/);
     finish();
     expect((await answer).status).toBe(201);
@@ -498,7 +501,7 @@ describe('stopping', () => {
     agent.destroy();
   });
 
-  it('cuts what does not finish in time', async () => {
+  it('closes connections whose requests do not finish in time', async () => {
     const { promise: running, resolve: begin } = Promise.withResolvers<void>();
     const never = () => new Promise<never>(() => begin());
     const { server } = await start({ outcome: never }, { drainMs: 200 });
@@ -521,7 +524,7 @@ describe('a long list', () => {
     }
   }
 
-  /** How many chunks were read when none was read any more. */
+  /** The number of chunks read, once reading has stopped. */
   async function untilStill(state: { chunks: number }): Promise<number> {
     for (let before = -1; before !== state.chunks || before < 1;) {
       before = state.chunks;
@@ -530,7 +533,7 @@ describe('a long list', () => {
     return state.chunks;
   }
 
-  it('is read no faster than the client takes it, and no further than the client stays', async () => {
+  it('is read no faster than the client reads it, and no longer than the client stays', async () => {
     const state = { chunks: 0 };
     const { server } = await start({ chunks: () => endless(state) });
     const socket = await dial(server.url);
@@ -542,7 +545,7 @@ describe('a long list', () => {
     expect(await untilStill(state)).toBeLessThanOrEqual(read + 1);
   });
 
-  it('ends the search of a client that left before the first song', async () => {
+  it('stops the search when the client disconnects before the first song', async () => {
     const state = { begun: false, chunks: 0 };
     const { promise: may, resolve: go } = Promise.withResolvers<void>();
     const { app, server } = await start({
@@ -562,7 +565,7 @@ describe('a long list', () => {
     expect(await untilStill(state)).toBe(1);
   });
 
-  it('that breaks in the middle is cut, so that nobody takes it for whole', async () => {
+  it('that fails in the middle closes the connection, so that the client does not take it for complete', async () => {
     const { promise: begun, resolve: breakOff } = Promise.withResolvers<void>();
     const { server } = await start({
       chunks: async function* () {

@@ -7,28 +7,28 @@ import type { Stoppable } from '../lifecycle.ts';
 import { answerMalformed } from './malformed.ts';
 import { nodeServer } from './node-server.ts';
 
-export interface ListenOptions {
+export interface HttpOptions {
   /** `localhost` listens on all its addresses, IPv4 and IPv6. */
   readonly host: string;
-  /** 0 takes a free one. */
+  /** 0 takes a free port. */
   readonly port: number;
-  /** How long running requests may take to finish when it stops. */
+  /** Milliseconds that running requests get to finish when the server stops. */
   readonly drainMs?: number;
 }
 
 export interface RunningServer extends Stoppable {
-  /** With the port that was taken. */
+  /** With the actual port. */
   readonly url: string;
 }
 
 /**
- * Connections that the system completes before they are accepted; it allows fewer where `net.core.somaxconn` is lower. Node's 511 are
- * filled by one client that opens and closes connections, and the others then connect only when their system tries again, seconds later.
+ * Connections that the system completes before they are accepted; fewer where `net.core.somaxconn` is lower. One client that opens and
+ * closes connections fills Node's default of 511, and others then connect only when their system retries, seconds later.
  */
 const BACKLOG = 4_096;
 
-/** Lets an app listen. Fails with one clear line when the port is taken. */
-export async function startHttp(app: FastifyInstance, options: ListenOptions): Promise<RunningServer> {
+/** Makes an app listen. Rejects with a one-line message when the port is in use or the address is not valid. */
+export async function startHttp(app: FastifyInstance, options: HttpOptions): Promise<RunningServer> {
   const [first, ...others] = await addressesOf(options.host);
   try {
     await app.listen({ host: first, port: options.port, backlog: BACKLOG });
@@ -45,7 +45,7 @@ export async function startHttp(app: FastifyInstance, options: ListenOptions): P
   }
 }
 
-/** Fastify would listen on several addresses by itself, but answers malformed requests only on the first. */
+/** Fastify can listen on several addresses, but then answers malformed requests only on the first. */
 async function addressesOf(host: string): Promise<[string, ...string[]]> {
   if (host !== 'localhost') return [host];
   const [first, ...others] = (await lookup(host, { all: true })).map(({ address }) => address);
@@ -61,7 +61,7 @@ async function alsoListen(app: FastifyInstance, hosts: readonly string[], port: 
   return servers;
 }
 
-/** A machine without IPv6 may still name `::1` as an address of localhost. */
+/** A machine without IPv6 may still list `::1` as an address of localhost. */
 async function binds(server: Server, host: string, port: number): Promise<boolean> {
   try {
     await once(server.listen({ host, port, backlog: BACKLOG }), 'listening');
@@ -72,7 +72,7 @@ async function binds(server: Server, host: string, port: number): Promise<boolea
   }
 }
 
-/** Accepts nothing new, lets what runs finish, and cuts what has not finished in time. */
+/** Accepts no new connections, waits for running requests, and closes all connections at the deadline. */
 async function drain(app: FastifyInstance, servers: readonly Server[], drainMs: number): Promise<void> {
   const idle = setInterval(() => servers.forEach((server) => server.closeIdleConnections()), 50);
   const cut = setTimeout(() => servers.forEach((server) => server.closeAllConnections()), drainMs);
@@ -86,12 +86,12 @@ async function drain(app: FastifyInstance, servers: readonly Server[], drainMs: 
 
 const closed = (server: Server) => new Promise<void>((resolve) => server.close(() => resolve()));
 
-function explained(error: unknown, { host, port }: ListenOptions): unknown {
+function explained(error: unknown, { host, port }: HttpOptions): unknown {
   switch (codeOf(error)) {
     case 'EADDRINUSE':
-      return new Error(`Port ${port} on ${host} is in use. Stop the program that has it, or choose another port.`);
+      return new Error(`Port ${port} on ${host} is in use. Stop the program that uses it, or choose another port.`);
     case 'EACCES':
-      return new Error(`Port ${port} on ${host} may not be opened by this user. Choose another port.`);
+      return new Error(`Port ${port} on ${host} cannot be opened by this user. Choose another port.`);
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return new Error(`${host} is not an address of this machine.`);

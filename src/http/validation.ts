@@ -2,12 +2,12 @@ import type { FastifySchemaCompiler } from 'fastify';
 import { z } from 'zod';
 import { badInput, type InputError } from './errors.ts';
 
-/** The first of what is wrong is enough for people; a body of 64 KiB can hold thousands of unknown fields. */
+/** Errors in one answer: a body of 64 KiB can have thousands of unknown fields. */
 const MAX_ERRORS = 20;
 
-/** Validates with the zod schemas that also make the OpenAPI page. Nothing is coerced. */
+/** Validates with the zod schemas that also generate the OpenAPI page. Nothing is coerced. */
 export const validatorCompiler: FastifySchemaCompiler<z.ZodType> = ({ schema, httpPart }) => {
-  // Headers are checked but left as they came: replacing them would cost every later look at them a copy.
+  // Headers are checked but not replaced: replacing them would make every later access to them cost a copy.
   const accepted = httpPart === 'headers' ? () => ({}) : (value: unknown) => ({ value });
   return (input: unknown) => {
     const result = z.safeParse(schema, input, { error: describe });
@@ -15,7 +15,7 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> = ({ schema, ht
   };
 };
 
-/** What of a request can only be judged by what else it says: valid as `schema` has it, or 400. It stands at `path`. */
+/** Validates a part of a request whose schema depends on another part. Throws 400. `path` is where the part is in the body. */
 export function validAt<Schema extends z.ZodType>(schema: Schema, value: unknown, path: string[]): z.output<Schema> {
   const result = z.safeParse(schema, value, { error: describe });
   if (result.success) return result.data;
@@ -26,7 +26,7 @@ function invalid(issues: readonly z.core.$ZodIssue[]) {
   return invalidInput(issues.slice(0, MAX_ERRORS).flatMap(toErrors).slice(0, MAX_ERRORS));
 }
 
-/** 400 that says of each field what is wrong with it, as the rest of a sentence that begins with its name. */
+/** 400 with an error for each field. A message is the rest of a sentence that begins with the field's name. */
 export function invalidInput(errors: InputError[]) {
   const first = errors[0] ?? { path: '', message: 'is not valid' };
   return badInput('VALIDATION_FAILED', `${nameOf(first.path)} ${first.message}.`, errors);
@@ -43,7 +43,7 @@ function toErrors(issue: z.core.$ZodIssue): InputError[] {
 export const pointer = (path: readonly PropertyKey[]): string =>
   path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 
-/** What is wrong, as the rest of a sentence that begins with the name of the field. */
+/** The message for an issue, as the rest of a sentence that begins with the name of the field. */
 function describe(issue: z.core.$ZodRawIssue): string {
   if (issue.code === 'unrecognized_keys') return 'is not a known field';
   if (issue.code === 'too_small') return `must ${verbOf(issue)} at least ${issue.minimum}${unitOf(issue)}`;

@@ -69,7 +69,7 @@ function start(broken?: Error, unfinished = UNFINISHED, accepted?: (jobId: strin
     database,
     catalogTopic: 'music.catalog',
     files: {} as never,
-    mail: { enabled: ['file'], standard: 'file' },
+    mail: { enabled: ['file'], default: 'file' },
     attempts: 4,
     pauses: { firstMs: 1_000, mostMs: 60_000 },
     now: () => NOW,
@@ -202,6 +202,8 @@ describe('a job is refused', () => {
     const about = origin();
     expect(await refusal({ type: { ...plain, access: 'admins' } }, start(), about)).toMatchObject({
       code: 'FORBIDDEN',
+      message:
+        'Only accounts with the role admin may start a job of type dummy. An operator grants it with: openmusic accounts grant-admin <username>',
     });
     expect(await payloadOf(idFromCommand('job', about.commandId))).toEqual([]);
     const { accept } = start();

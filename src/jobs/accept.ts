@@ -1,6 +1,6 @@
 import type { CommandOrigin, CommandOutcome } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
-import { AppError, forbidden, reasonOf, unavailable } from '../errors.ts';
+import { adminsOnly, AppError, reasonOf, unavailable } from '../errors.ts';
 import { commandIdOf, idFromCommand } from '../events/ids.ts';
 import type { JobRequest } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
@@ -58,12 +58,12 @@ export interface AcceptOptions extends Pick<PlanContext, 'database' | 'files' | 
   readonly now: () => number;
 }
 
-export interface Accepted extends CommandOutcome {
+export interface AcceptedJob extends CommandOutcome {
   readonly jobId: string;
 }
 
 /** Accepts jobs: what is personal or large goes to Postgres, and then an event to the log. */
-export type Accept = (wish: JobWish, origin: CommandOrigin, isAdmin: boolean) => Promise<Accepted>;
+export type Accept = (wish: JobWish, origin: CommandOrigin, isAdmin: boolean) => Promise<AcceptedJob>;
 
 /** Priority of a job that asks for none. */
 const NORMAL = 0;
@@ -91,7 +91,7 @@ export function createAccept({
     const { type, payload, runAt, repeat, replaces, check, take, handling = {}, ownerId: caller = actor } = wish;
     const { attempts = standardAttempts, backoff: strategy = type.backoff, priority = NORMAL } = handling;
     await check?.();
-    if (type.access === 'admins' && !isAdmin) throw forbidden('Only admins may start such a job.');
+    if (type.access === 'admins' && !isAdmin) throw adminsOnly(`start a job of type ${type.name}`);
     // Who does it for another one does not lend him his own rights.
     const { ownerIsAdmin: asAdmin = isAdmin && caller === actor } = wish;
     const repeating = repeat ? repeatFrom(repeat, { ...repeats, isAdmin: asAdmin }, new Date(now())) : null;

@@ -1,6 +1,7 @@
 import type { QueryConfig } from 'pg';
 import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { sleep } from '../concurrency/sleep.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
 import { ProviderError } from '../providers/failure.ts';
 import { JobFailure } from './job-type.ts';

@@ -1,4 +1,4 @@
-import { sleep } from '../lifecycle.ts';
+import { sleep } from '../concurrency/sleep.ts';
 import type { Item } from './items.ts';
 import { JobFailure, type JobOutcome, type Work } from './job-type.ts';
 

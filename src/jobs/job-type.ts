@@ -38,7 +38,7 @@ export interface PlanContext {
   /** The moment that is now of a playlist; undefined when there is none. */
   readonly momentOf: (playlistId: string) => Promise<OwnedPosition | undefined>;
   readonly files: Files;
-  readonly mail: { readonly enabled: readonly string[]; readonly standard: string };
+  readonly mail: { readonly enabled: readonly string[]; readonly default: string };
   /** How long a `dummy` may last; undefined where there are none. */
   readonly dummySeconds: number | undefined;
 }

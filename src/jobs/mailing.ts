@@ -19,9 +19,9 @@ export const message = z.strictObject({
 /** Who sends mail. */
 export const providerName = storable(100).optional();
 
-/** The provider that was asked for, if it is enabled; the standard one when none was. */
-export function providerOf(wanted: string | undefined, { enabled, standard }: PlanContext['mail']): string {
-  const provider = wanted ?? standard;
+/** Gives the requested provider, if it is enabled, or the default one. */
+export function providerOf(wanted: string | undefined, { enabled, ...mail }: PlanContext['mail']): string {
+  const provider = wanted ?? mail.default;
   if (enabled.includes(provider)) return provider;
   throw new AppError('rejected', 'PROVIDER_NOT_ENABLED', `Mail goes by ${enabled.join(' or ')} here.`);
 }

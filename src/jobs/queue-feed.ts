@@ -3,7 +3,8 @@ import { type Placement, topicOf } from '../events/placement.ts';
 import type { EventLog, SubscriptionHandler } from '../log/event-log.ts';
 import type { Ownership } from '../log/ownership.ts';
 import { readVoids } from '../log/void-topic.ts';
-import { sleep } from '../lifecycle.ts';
+import { sleep } from '../concurrency/sleep.ts';
+import { lockTransaction } from '../postgres/advisory-lock.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import type { ProjectorObserver } from '../projections/engine/apply.ts';
 import { type Consumer, startConsumer } from '../projections/engine/consumer.ts';
@@ -116,7 +117,7 @@ function unhurried({ assigned, deliver }: SubscriptionHandler): SubscriptionHand
 function ensureQueue(client: Client, { placement, scope }: QueueFeedOptions): Promise<void> {
   const schema = queueSchema(placement.namespace, scope);
   return transaction(client, async () => {
-    await client.query(`SELECT pg_advisory_xact_lock(hashtext('openmusic queue ' || $1))`, [schema]);
+    await lockTransaction(client, `openmusic queue ${schema}`);
     const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
     if (rowCount) return;
     await makeTables(client, schema, [headsOfQueue(scope).ddl, queueOf(scope).ddl], jobPartitions(placement));

@@ -1,6 +1,7 @@
 import { WakeSignal } from '../concurrency/wake-signal.ts';
 import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { sleep } from '../concurrency/sleep.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { BreakerState } from './breakers.ts';
 import type { Leases, QueuedJob } from './leases.ts';
 import { startRenewal } from './renewal.ts';

@@ -1,11 +1,12 @@
 import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { poll, waitFor } from '../concurrency/poll.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { EventLog, GroupMember } from './event-log.ts';
 import type { Queries } from './identity.ts';
 
-export interface ClientOptions {
+export interface RegistrationOptions {
   readonly database: Queries;
-  /** Of this process at the brokers; no other process has it. */
+  /** The Kafka client id of this process. It is unique. */
   readonly clientId: string;
   readonly report: (message: string) => void;
 }
@@ -13,10 +14,10 @@ export interface ClientOptions {
 const EVERY_MS = 5_000;
 
 /**
- * Keeps a row for this process for as long as it lives. It is written again and again, because a Postgres that was started
- * anew trusts only rows that were written since: the others may have come with a copy of its files.
+ * Keeps a row for this process until it stops. The row is written every few seconds, because after a restart of Postgres only rows
+ * written since then count: older ones may have come with a copy of its files.
  */
-export async function registerClient({ database, clientId, report }: ClientOptions): Promise<Stoppable> {
+export async function registerClient({ database, clientId, report }: RegistrationOptions): Promise<Stoppable> {
   const write = () =>
     database.query({
       text: `INSERT INTO log_clients VALUES ($1, pg_postmaster_start_time(), now())
@@ -25,26 +26,19 @@ export async function registerClient({ database, clientId, report }: ClientOptio
     });
   await database.query({ text: `DELETE FROM log_clients WHERE seen_at < now() - interval '1 day'` });
   await write();
-  const stopping = new AbortController();
-  const writing = (async () => {
-    for (;;) {
-      await sleep(EVERY_MS, stopping.signal);
-      if (stopping.signal.aborted) return;
-      await write().catch((error: unknown) => report(`this process is not registered: ${reasonOf(error)}`));
-    }
-  })();
+  const onFailure = (error: unknown) => report(`this process is not registered: ${reasonOf(error)}`);
+  const writing = poll(write, { everyMs: EVERY_MS, firstMs: EVERY_MS, onFailure });
   return {
     async stop() {
-      stopping.abort();
-      await writing;
+      await writing.stop();
       await database
         .query({ text: 'DELETE FROM log_clients WHERE client_id = $1', values: [clientId] })
-        .catch(() => undefined); // a row that is left is deleted a day later
+        .catch(() => undefined); // a row that remains is deleted a day later
     },
   };
 }
 
-/** Living members of our groups that no process of this database is. */
+/** Live members of our groups that are no process of this database. */
 export async function strangeMembers(database: Queries, log: Pick<EventLog, 'members'>): Promise<GroupMember[]> {
   const members = await log.members();
   if (members.length === 0) return [];
@@ -53,8 +47,8 @@ export async function strangeMembers(database: Queries, log: Pick<EventLog, 'mem
       WHERE client_id = ANY($1) AND postgres_started_at = pg_postmaster_start_time()`,
     values: [members.map(({ clientId }) => clientId)],
   });
-  const known = new Set(rows.map(({ id }) => id));
-  return members.filter(({ clientId }) => !known.has(clientId));
+  const registered = new Set(rows.map(({ id }) => id));
+  return members.filter(({ clientId }) => !registered.has(clientId));
 }
 
 export const showMember = ({ group, clientId, host }: GroupMember): string => `${clientId} at ${host} in ${group}`;
@@ -65,31 +59,32 @@ export const strangerAlarm = (member: GroupMember): string =>
 export interface AdmissionOptions {
   readonly database: Queries;
   readonly log: Pick<EventLog, 'members'>;
-  /** How long strangers may take to vanish. */
+  /** How long strangers may take to leave. */
   readonly withinMs?: number;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Longer than a group keeps a member that is dead, and than a process takes to register again after its Postgres was started
- * anew.
+ * Longer than a group keeps a dead member, and longer than a process takes to register again after a restart of Postgres.
  */
 const WITHIN_MS = 25_000;
 const LOOK_EVERY_MS = 500;
 
-/** What is found once dead members have had the time to vanish; empty as soon as none is found. */
+/** The members that remain after dead ones have had the time to leave. Empty as soon as there are none. */
 export async function lastingMembers(
   find: () => Promise<GroupMember[]>,
-  { withinMs = WITHIN_MS, signal = new AbortController().signal }: Pick<AdmissionOptions, 'withinMs' | 'signal'> = {},
+  { withinMs = WITHIN_MS, signal }: Pick<AdmissionOptions, 'withinMs' | 'signal'> = {},
 ): Promise<GroupMember[]> {
-  for (const giveUpAt = Date.now() + withinMs; ;) {
-    const members = await find();
-    if (members.length === 0 || Date.now() > giveUpAt || signal.aborted) return members;
-    await sleep(LOOK_EVERY_MS, signal);
-  }
+  let members: GroupMember[] = [];
+  const areGone = async () => {
+    members = await find();
+    return members.length === 0 || undefined;
+  };
+  await waitFor(areGone, { everyMs: LOOK_EVERY_MS, withinMs, signal });
+  return members;
 }
 
-/** Why no process of this database may start: our groups have members that stay strangers. Undefined: it may. */
+/** Why no process of this database may start: our groups have strangers that do not leave. Undefined: it may. */
 export async function refusalByMembers(options: AdmissionOptions): Promise<string | undefined> {
   const { database, log } = options;
   const [first, ...others] = await lastingMembers(() => strangeMembers(database, log), options);

@@ -23,7 +23,7 @@ import { AppendError, type EventLog, type Subscription } from './event-log.ts';
 export { LogInUse };
 
 export interface EmbeddedLogOptions extends WriterLockOptions {
-  /** Takes no lock, so that it can be opened beside a server. Appends are refused. */
+  /** Takes no lock, so that it can be opened beside a running server. Appends are refused. */
   readonly readOnly?: boolean;
 }
 
@@ -31,7 +31,7 @@ const CONNECTIONS = 6;
 const RECORDS_PER_READ = 10_000;
 const EXPIRY_EVERY_MS = 3_600_000;
 
-/** The event log in tables of Postgres, written by one process at a time. Rejects when another one writes it. */
+/** The event log in tables of Postgres, written by one process at a time. Rejects with LogInUse when another process writes it. */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<EventLog> {
   const lock = options.readOnly ? undefined : await holdWriterLock(options);
   try {
@@ -42,7 +42,7 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Even
   }
 }
 
-/** Under a lock that is held already; without one appends are refused. */
+/** Opens the log under a lock that is held already. Without one appends are refused. */
 export async function openLogUnder(lock: WriterLock | undefined, options: WriterLockOptions): Promise<EventLog> {
   const database = openDatabase(options.connection, {
     name: 'openmusic log',
@@ -121,6 +121,6 @@ async function read(database: Database, from: Position, maxBytes: number): Promi
 
 async function expire(database: Database, report: (message: string) => void): Promise<void> {
   await deleteExpired(database).catch((error: unknown) =>
-    report(`what has expired could not be deleted: ${reasonOf(error)}`),
+    report(`expired records could not be deleted: ${reasonOf(error)}`),
   );
 }

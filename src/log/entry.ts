@@ -8,10 +8,10 @@ export interface Span extends Position {
 }
 
 /**
- * Offsets that hold no record which could be judged:
+ * Offsets without a record that could be judged:
  * - `control`: a marker that Kafka writes at the end of a transaction;
- * - `unreadable`: a batch that is there and cannot be unpacked;
- * - `missing`: nothing is there, although something follows.
+ * - `unreadable`: a batch that cannot be unpacked;
+ * - `missing`: nothing is stored there, although later offsets exist.
  */
 export interface Blank extends TopicPartition {
   readonly blank: 'control' | 'unreadable' | 'missing';
@@ -21,14 +21,14 @@ export interface Blank extends TopicPartition {
   readonly reason: string;
 }
 
-/** What stands at an offset of the log. Every offset below the end belongs to exactly one entry. */
+/** The content of an offset of the log. Every offset below the end belongs to exactly one entry. */
 export type LogEntry = StoredRecord | Blank;
 
 export const isBlank = (entry: LogEntry): entry is Blank => 'blank' in entry;
 
 export const lastOffsetOf = (entry: LogEntry): number => (isBlank(entry) ? entry.last : entry.offset);
 
-/** By what an entry is recognised when it is read again; empty where there is nothing to recognise it by. */
+/** Identifies an entry when it is read again. Empty for a blank, which has no identity. */
 export const identityOf = (entry: LogEntry): string => (isBlank(entry) ? '' : fingerprint(entry));
 
 /** An entry without its offsets below `from`; undefined when nothing is left of it. */
@@ -48,7 +48,7 @@ export const missing = ({ topic, partition }: TopicPartition, ...of: Parameters<
   ...gap(...of),
 });
 
-/** The same entries with a blank in every gap, the one between `next` and the first of them included. */
+/** The same entries with a blank in every gap, including the gap between `next` and the first entry. */
 export function withMissing(next: number, entries: readonly LogEntry[]): readonly LogEntry[] {
   const whole: LogEntry[] = [];
   for (const entry of entries) {

@@ -5,19 +5,19 @@ import type { LogEntry } from './entry.ts';
 
 /**
  * The port to the log. Both adapters promise, and `test/contract/event-log.ts` tests on both:
- * - an acknowledged append survives kill -9 of whoever appended, and of the log's server;
+ * - an acknowledged append survives kill -9 of the process that appended, and of the log's server;
  * - a partition is a total order, and a batch's records of one partition keep their order;
- * - every offset below a partition's end is told of: by a record, or by a blank where there is none that can be judged;
- * - a subscription delivers from where its handler wants to begin, in order, without gaps.
+ * - every offset below a partition's end is delivered: as a record, or as a blank where no record can be judged;
+ * - a subscription delivers from the offset that its handler chose, in order, without gaps.
  */
 export interface EventLog {
-  /** How well an acknowledged append to these topics is kept. Projections commit asynchronously only on a durable log. */
+  /** Whether an acknowledged append to these topics survives a power cut. Projections commit asynchronously only then. */
   durability(topics: readonly string[]): Promise<Durability>;
-  /** Topics as they are; a topic that does not exist is missing from the answer. */
+  /** The topics that exist; others are missing from the answer. */
   describe(topics: readonly string[]): Promise<TopicDescription[]>;
-  /** Makes topics that do not exist yet. Others are left as they are. */
+  /** Creates the topics that do not exist. Others are left unchanged. */
   createTopics(topics: readonly NewTopic[]): Promise<void>;
-  /** Deletes topics with all that is in them; those that do not exist are passed over. Nothing may be subscribed to them. */
+  /** Deletes topics with their records; those that do not exist are skipped. Nothing may be subscribed to them. */
   deleteTopics(topics: readonly string[]): Promise<void>;
   /**
    * Appends all records in one request; resolves when every one is acknowledged by all in-sync replicas.
@@ -28,25 +28,25 @@ export interface EventLog {
   begins(partitions: readonly TopicPartition[]): Promise<Position[]>;
   /** The next offset of each partition. */
   ends(partitions: readonly TopicPartition[]): Promise<Position[]>;
-  /** Up to about `maxBytes` of what stands at a position and after it; empty at the end of the partition. */
+  /** The entries from a position on, about `maxBytes` at most. Empty at the end of the partition. */
   read(from: Position, options?: { maxBytes?: number }): Promise<LogEntry[]>;
-  /** Members of consumer groups that live now: of this installation's groups, or of those that another owner has here. */
+  /** Live members of this installation's consumer groups, or of those of another owner. */
   members(owner?: LogOwner): Promise<GroupMember[]>;
-  /** Joins the group and delivers until stopped. Resolves once it runs, which can be before anything is assigned. */
+  /** Joins the group and delivers until stopped. Resolves once it runs, which can be before partitions are assigned. */
   subscribe(subscription: Subscription): Promise<RunningSubscription>;
   close(): Promise<void>;
 }
 
 export interface Durability {
   readonly durable: boolean;
-  /** One line for people: which of the ways holds. */
+  /** One line for people that says why. */
   readonly why: string;
 }
 
 export interface TopicDescription {
   readonly topic: string;
   readonly partitions: number;
-  /** Of the partition that has the fewest. */
+  /** Replicas of the partition that has the fewest. */
   readonly replicas: number;
   /** Settings by Kafka's names, at least `cleanup.policy`, `retention.ms` and `retention.bytes`. */
   readonly settings: Readonly<Record<string, string>>;
@@ -55,9 +55,9 @@ export interface TopicDescription {
 export interface NewTopic {
   readonly topic: string;
   readonly partitions: number;
-  /** How long records are kept; -1 for ever. */
+  /** Retention in milliseconds; -1 for ever. */
   readonly retentionMs: number;
-  /** Only the newest record of each key has to be kept. Its offsets have gaps. */
+  /** Only the newest record of each key is retained, so offsets have gaps. */
   readonly compacted?: boolean;
 }
 
@@ -65,7 +65,7 @@ export interface NewTopic {
 export interface GroupMember {
   readonly group: string;
   readonly clientId: string;
-  /** As the broker knows it. */
+  /** As the broker reports it. */
   readonly host: string;
 }
 
@@ -73,7 +73,7 @@ export interface Append extends TopicPartition {
   readonly record: LogRecord;
 }
 
-/** `refused`: nothing of the batch is or will be in the log. `unknown`: nobody can say. */
+/** `refused`: no record of the batch is or will be in the log. `unknown`: some or all of them may be. */
 export class AppendError extends Error {
   readonly outcome: 'refused' | 'unknown';
 
@@ -85,32 +85,32 @@ export class AppendError extends Error {
 }
 
 export interface Subscription {
-  /** Consumer group. Members of one group share the partitions. At a broker its name ends with that of the database. */
+  /** Consumer group, whose members share the partitions. At a broker its name ends with a tag of the database. */
   readonly group: string;
   readonly topics: readonly string[];
   readonly handler: SubscriptionHandler;
   /** Bytes a fetch may bring, per partition and in all. */
   readonly fetch?: { readonly maxBytesPerPartition: number; readonly maxBytes: number };
-  /** Called when the subscription has ended by itself and will not come back. The process should end. */
+  /** Called when the subscription has ended by itself for good. The process should end. */
   readonly onCrash: (error: Error) => void;
 }
 
-/** The handler, not the group's committed offsets, says where to read. It is called for one thing at a time per partition. */
+/** The handler, not the group's committed offsets, decides where to read. There is one call at a time per partition. */
 export interface SubscriptionHandler {
   /**
-   * After every join, before any slice: where to begin in each assigned partition. Everything remembered of
-   * partitions from before the join is void. What throws is reported, and asked again after a pause.
+   * Called after every join, before any slice. Returns where to begin in each assigned partition. State of partitions from
+   * before the join is invalid. An error is reported, and the call repeated after a pause.
    */
   assigned(partitions: readonly TopicPartition[]): Promise<Position[]>;
   /**
    * Handles what was fetched, of one or more partitions. Resolves to the offset each partition continues at, or to
-   * `stopped`, after which the partition is not delivered until the next join or `resume`. What throws is reported and the
-   * same records come again after a pause.
+   * `stopped`, after which the partition is not delivered until the next join or `resume`. An error is reported, and the
+   * same records are delivered again after a pause.
    */
   deliver(slices: readonly Slice[], context: DeliveryContext): Promise<Next[]>;
 }
 
-/** What stands at consecutive offsets of one partition. The first is normally the one that was wanted. */
+/** Entries at consecutive offsets of one partition. The first is normally the one that was asked for. */
 export interface Slice extends TopicPartition {
   readonly records: readonly [LogEntry, ...LogEntry[]];
 }
@@ -122,12 +122,12 @@ export interface Next extends TopicPartition {
 export interface DeliveryContext {
   /** Fires when the subscription stops. */
   readonly signal: AbortSignal;
-  /** Tells the group that this member lives; called between the steps of work that can take seconds. */
+  /** Sends a heartbeat to the group. To be called between the steps of work that can take seconds. */
   heartbeat(): Promise<void>;
 }
 
 export interface RunningSubscription extends Stoppable {
-  /** Partitions assigned now, as far as known. */
+  /** Partitions assigned at the moment. */
   assigned(): readonly TopicPartition[];
   /** Delivers a stopped partition again, from `offset`. */
   resume(from: Position): void;

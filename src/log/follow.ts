@@ -12,7 +12,7 @@ export interface FollowOptions {
   readonly me: Visitor['me'];
 }
 
-/** Makes a database a follower of a log that belongs to another one. Throws LogRefused with the reasons why it cannot be. */
+/** Makes a database a follower of another database's log. Throws LogRefused with the reasons when it cannot. */
 export async function followLog({ log, placement, database, me }: FollowOptions): Promise<void> {
   if (!(await readIdentity(database))) await begin({ log, placement, database, me });
   await checkLog(log, placement, await readIdentity(database), { me, readOnly: true });
@@ -30,12 +30,12 @@ async function begin({ log, placement, database, me }: FollowOptions): Promise<v
   await writeIdentity(database, { incarnation, initialised: true, owner: madeBy, owned: false });
 }
 
-/** The log as a follower may use it: what would change it is refused before it is sent. */
+/** The log for a follower: changes are refused before they are sent. */
 export function forReading(log: EventLog): EventLog {
   return {
     ...log,
     append: () => Promise.reject(new AppendError('refused', 'a follower appends nothing to the log')),
-    createTopics: () => Promise.reject(new Error('a follower makes no topics')),
+    createTopics: () => Promise.reject(new Error('a follower creates no topics')),
     deleteTopics: () => Promise.reject(new Error('a follower deletes no topics')),
   };
 }

@@ -30,16 +30,16 @@ function envelopeOf(record: LogRecord): Envelope {
   return reading.envelope;
 }
 
-/** A well-made record that differs in some headers or in what it says. */
+/** A valid record that differs in some headers or in its event. */
 const made = (change: Partial<Envelope>, payload: Partial<PartitionOpened> = {}): StoredRecord =>
   at(toRecord({ ...envelopeOf(written), ...change }, encodeEvent({ ...opened, ...payload })));
 
 describe('a partition that begins with its genesis record', () => {
-  it('says which life of the log it belongs to', () => {
+  it('names the incarnation of the log', () => {
     expect(readGenesis(placement, at(written))).toEqual(opened);
   });
 
-  it('says which database owns the log', () => {
+  it('names the database that owns the log', () => {
     const owner = { systemIdentifier: '7512345678901234567', databaseOid: '16384' };
     const owned = genesisRecord(placement, where, incarnation, owner);
     expect(readGenesis(placement, at(owned))).toEqual({ ...opened, owner });
@@ -49,7 +49,7 @@ describe('a partition that begins with its genesis record', () => {
 describe('a partition is refused that begins with', () => {
   it.each<[string, StoredRecord, string]>([
     ['a later offset', at(written, 3), 'begins at offset 3: its genesis record was deleted'],
-    ['somebody else’s record', at({ ...written, headers: {} }), 'header ce_checksum is missing'],
+    ['a record of another program', at({ ...written, headers: {} }), 'header ce_checksum is missing'],
     [
       'a touched header',
       at({ ...written, headers: { ...written.headers, ce_time: 'x' } }),

@@ -9,7 +9,7 @@ import { partitionKey, type LogRecord, type StoredRecord, type TopicPartition } 
 const SUBJECT = subjectOf('PartitionOpened');
 const CHANGED = subjectOf('OwnerChanged');
 
-/** The record that opens a partition; `owner` is null for a log that lies in its own database. */
+/** The first record of a partition; `owner` is null for an embedded log. */
 export function genesisRecord(
   placement: Placement,
   where: TopicPartition,
@@ -30,7 +30,7 @@ export function genesisRecord(
   return toRecord(envelopeOf(SUBJECT, placement.genesisOf(where), { version: 0, id: '' }), encodeEvent(opened));
 }
 
-/** The record by which a partition gets another owner: the one that follows `head` in its genesis stream. */
+/** The record that gives a partition another owner. It follows `head` in its genesis stream. */
 export function ownerRecord(
   placement: Placement,
   change: OwnerChanged,
@@ -56,7 +56,7 @@ function envelopeOf(type: string, stream: string, { version, id: prev }: { versi
   };
 }
 
-/** What an accepted record says of the owner of its partition; undefined of all that say nothing of it. */
+/** The owner event in an accepted record; undefined for all other records. */
 export function ownerIn(
   { type, stream }: Pick<Envelope, 'type' | 'stream'>,
   record: StoredRecord,
@@ -68,13 +68,13 @@ export function ownerIn(
     const event = decodeEvent(type, record.value);
     return event.type === 'OwnerChanged' || event.type === 'PartitionOpened' ? event : undefined;
   } catch {
-    return undefined; // quarantined as any event that cannot be decoded
+    return undefined; // quarantined like any event that cannot be decoded
   }
 }
 
 export type OwnerSaid = PartitionOpened | OwnerChanged;
 
-/** What a partition's first record says, or why it is not the genesis it must be. */
+/** The event in a partition's first record, or why that is not the expected genesis record. */
 export function readGenesis(placement: Placement, first: StoredRecord): PartitionOpened | string {
   const where = partitionKey(first);
   if (first.offset !== 0) return `${where} begins at offset ${first.offset}: its genesis record was deleted`;

@@ -1,14 +1,14 @@
 import type { LogOwner } from '../events/genesis.ts';
 import type { Database } from '../postgres/pool.ts';
 
-/** Which life of the log a database belongs to, and who owns it. */
+/** The incarnation of the log that a database belongs to, and the log's owner. */
 export interface LogIdentity {
   readonly incarnation: string;
-  /** False while `log init` has not come to its end. */
+  /** False until `log init` has finished. */
   readonly initialised: boolean;
-  /** As this database knows it; null for an embedded log. */
+  /** As noted in this database; null for an embedded log. */
   readonly owner: LogOwner | null;
-  /** The owner was this database, under the identity that it had then. */
+  /** The owner was this database, under the identity that it had at that time. */
   readonly owned: boolean;
 }
 
@@ -33,7 +33,7 @@ export async function readIdentity(database: Queries): Promise<LogIdentity | und
   return { incarnation, initialised, owner, owned };
 }
 
-/** Does nothing where there is one. */
+/** Does nothing where an identity is stored already. */
 export async function writeIdentity(
   database: Queries,
   { incarnation, initialised, owner, owned }: LogIdentity,

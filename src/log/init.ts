@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { QueryConfig, QueryResultRow } from 'pg';
 import type { LogOwner } from '../events/genesis.ts';
 import type { Placement } from '../events/placement.ts';
+import { withAdvisoryLock } from '../postgres/advisory-lock.ts';
 import type { Client, Database } from '../postgres/pool.ts';
 import type { EventLog } from './event-log.ts';
 import { genesisRecord } from './genesis.ts';
@@ -14,31 +14,33 @@ import { publishVoids, readVoids } from './void-topic.ts';
 export interface InitOptions {
   readonly log: EventLog;
   readonly placement: Placement;
-  /** Whose search path begins with the namespace's schema. */
+  /** Its search path begins with the namespace's schema. */
   readonly database: Database;
-  /** The identity of the database, which becomes the owner of a broker's log; without it the log has none. */
+  /** The identity of the database, which becomes the owner of a broker's log. Without it the log has no owner. */
   readonly me?: LogOwner | undefined;
 }
 
-/** The same, once the lock is held; every query goes over the connection that holds it. */
+/** The same, once the lock is held. Every query runs on the connection that holds it. */
 type Locked = Omit<InitOptions, 'database'> & { readonly database: Queries };
 
+const LOCK_WITHIN_MS = 60_000;
+
 /**
- * Makes what is missing of a new log: identity, topics and genesis records, in this order, so that a crash anywhere leaves
- * what the next run completes. A log that was complete once is only checked, because what is missing of it is lost; only
- * the topics of dead letters and of voids are made again, the latter with what the database knows. A complete log that this
- * database does not know is adopted if its owner is this very database, whose tables were lost. Throws LogRefused if another
- * one owns it.
+ * Creates the missing parts of a new log: identity, topics and genesis records, in this order, so that the next run can complete
+ * it after a crash. A log that was complete once is only checked, because its missing parts are lost. Only the topics of dead letters
+ * and of voids are created again, the latter with the voids in the database. A complete log that is not noted in this database is
+ * adopted if its owner is this same database, whose tables were lost. Throws LogRefused if another database owns it.
  */
 export async function initLog(options: InitOptions): Promise<LogIdentity> {
   return options.database.use(async (client) => {
     const name = `openmusic log init ${options.placement.namespace}`;
-    await takeLock(client, name);
-    try {
-      return await init({ ...options, database: queriesOf(client) });
-    } finally {
-      await client.query('SELECT pg_advisory_unlock(hashtext($1))', [name]).catch(() => undefined);
-    }
+    const giveUpAt = Date.now() + LOCK_WITHIN_MS;
+    const onBusy = () => {
+      if (Date.now() > giveUpAt) throw new Error('another process has been initialising the log for a minute');
+    };
+    return withAdvisoryLock(client, name, { everyMs: 100, onBusy }, () =>
+      init({ ...options, database: queriesOf(client) }),
+    );
   });
 }
 
@@ -47,9 +49,9 @@ const queriesOf = (client: Client): Queries => ({
 });
 
 async function init(options: Locked): Promise<LogIdentity> {
-  const known = await readIdentity(options.database);
-  if (known?.initialised) return complete(options, known);
-  if (known) return make(options, known);
+  const noted = await readIdentity(options.database);
+  if (noted?.initialised) return complete(options, noted);
+  if (noted) return make(options, noted);
   const found = await foundIn(options);
   return found ? adopt(options, found) : begin(options);
 }
@@ -109,24 +111,9 @@ interface Found {
   readonly madeBy: LogOwner | null;
 }
 
-/** Of the first partition that has a genesis record. */
+/** What the first partition with a genesis record says. */
 async function foundIn({ log, placement }: Locked): Promise<Found | undefined> {
   const { incarnations, madeBy = null } = await inspectLog(log, placement);
   const incarnation = incarnations.values().next().value;
   return incarnation === undefined ? undefined : { incarnation, madeBy };
-}
-
-const LOCK_WITHIN_MS = 60_000;
-const PAUSE_MS = 100;
-
-/** It belongs to the connection, so that a crash gives it back. */
-async function takeLock(client: Client, name: string): Promise<void> {
-  const giveUpAt = Date.now() + LOCK_WITHIN_MS;
-  while (Date.now() < giveUpAt) {
-    const text = 'SELECT pg_try_advisory_lock(hashtext($1)) AS taken';
-    const { rows } = await client.query<{ taken: boolean }>(text, [name]);
-    if (rows[0]?.taken) return;
-    await delay(PAUSE_MS);
-  }
-  throw new Error('another process has been initialising the log for a minute');
 }

@@ -8,7 +8,7 @@ import { createAppender } from './kafka/append.ts';
 import { createClient } from './kafka/client.ts';
 import { within } from '../concurrency/deadline.ts';
 import { failureOf } from './kafka/failure.ts';
-import { createReader, type Reader } from './kafka/reader.ts';
+import { createReader, type PartitionReader } from './kafka/reader.ts';
 import { groupTagOf } from './owner.ts';
 import { explainKafka } from './kafka/unreachable.ts';
 import { KafkaSubscription, type SubscriptionOptions } from './kafka/subscription.ts';
@@ -16,14 +16,14 @@ import { KafkaSubscription, type SubscriptionOptions } from './kafka/subscriptio
 export interface KafkaLogOptions extends SubscriptionOptions {
   /** `on`: the broker flushes every append to the topics that `createTopics` makes. */
   readonly flush?: 'on' | 'off';
-  /** The database whose groups these are: their names carry its identity, so that another database never joins them. */
+  /** The database that owns the consumer groups. Their names carry its identity, so that another database never joins them. */
   readonly groups?: { readonly namespace: string; readonly of: LogOwner };
 }
 
 const ANSWER_WITHIN_MS = 20_000;
 const CLOSE_WITHIN_MS = 3_000;
 
-/** The event log in Kafka, or in what speaks its protocol. Rejects when no broker can be reached. */
+/** The event log in Kafka, or in a broker that speaks its protocol. Rejects when no broker can be reached. */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> {
   const client = createClient(options);
   const appender = createAppender(client.kafka, options.requestTimeoutMs);
@@ -55,7 +55,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> 
     client.destroy();
   }
 
-  // Both, because the one that has not failed yet would go on trying after we are gone.
+  // Waits for both, because the one that has not failed yet would keep trying after this function has rejected.
   for (const connected of await Promise.allSettled([appender.connect(), admin.connect()])) {
     if (connected.status === 'fulfilled') continue;
     client.destroy();
@@ -81,7 +81,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<EventLog> 
   };
 }
 
-async function read(reader: Reader, from: Position, maxBytes: number): Promise<LogEntry[]> {
+async function read(reader: PartitionReader, from: Position, maxBytes: number): Promise<LogEntry[]> {
   try {
     return await reader.read(from, maxBytes);
   } catch (error) {

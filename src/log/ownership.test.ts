@@ -10,7 +10,7 @@ const [me, other] = [
   { systemIdentifier: '7512345678901234567', databaseOid: '16384' },
   { systemIdentifier: '7598765432109876543', databaseOid: '5' },
 ];
-const known = (more: Partial<LogIdentity>): LogIdentity => ({
+const noted = (more: Partial<LogIdentity>): LogIdentity => ({
   incarnation: 'i',
   initialised: true,
   owner: me,
@@ -21,9 +21,9 @@ const refusal = (identity: LogIdentity | undefined, madeBy?: typeof me | null, r
   refusalOf({ me, readOnly }, identity, madeBy);
 
 describe('a database on the log of a broker', () => {
-  it('is let in where there is no log yet, where it is the owner, and where it made the log and lost its tables', () => {
+  it('is accepted when there is no log yet, when it is the owner, and when it made the log and lost its tables', () => {
     expect(refusal(undefined)).toBeUndefined();
-    expect(refusal(known({}), other)).toBeUndefined();
+    expect(refusal(noted({}), other)).toBeUndefined();
     expect(refusal(undefined, me)).toBeUndefined();
   });
 
@@ -35,11 +35,11 @@ describe('a database on the log of a broker', () => {
       /has never seen this log.*7598765432109876543\/5.*READ_ONLY=on.*another NAMESPACE/,
     ],
     ['never seen, of no owner', undefined, null, /has never seen this log, which was made by no database/],
-    ['under another identity', known({ owner: other }), other, /restored from a dump, or upgraded.*--claim/],
-    ['of an embedded log', known({ owner: null }), null, /--claim/],
+    ['under another identity', noted({ owner: other }), other, /restored from a dump, or upgraded.*--claim/],
+    ['of an embedded log', noted({ owner: null }), null, /--claim/],
     [
       'of another owner',
-      known({ owner: other, owned: false }),
+      noted({ owner: other, owned: false }),
       other,
       /belongs to the database.*READ_ONLY=on.*--fence/,
     ],
@@ -47,11 +47,11 @@ describe('a database on the log of a broker', () => {
     expect(refusal(identity, madeBy)).toMatch(words);
   });
 
-  it('follows any log but its own', () => {
+  it('can follow any log but its own', () => {
     expect(refusal(undefined, other, true)).toBeUndefined();
-    expect(refusal(known({ owner: other, owned: false }), other, true)).toBeUndefined();
-    expect(refusal(known({ owner: other }), other, true)).toBeUndefined(); // restored, and not claimed
-    expect(refusal(known({}), me, true)).toMatch(/without READ_ONLY/);
+    expect(refusal(noted({ owner: other, owned: false }), other, true)).toBeUndefined();
+    expect(refusal(noted({ owner: other }), other, true)).toBeUndefined(); // restored, and not claimed
+    expect(refusal(noted({}), me, true)).toMatch(/without READ_ONLY/);
   });
 });
 
@@ -81,7 +81,7 @@ describe('the owner', () => {
   const ownership = (since: number) =>
     createOwnership({ me, placement, since: new Map([['music.catalog/1', since]]), lost: () => Promise.resolve() });
 
-  it('loses the log by a change to another one, and by no other record', () => {
+  it('loses the log by a change to another owner, and by no other record', () => {
     expect(ownership(1).lostBy(...change(other, 2))).toMatchObject({ owner: other, reason: 'adopted' });
     expect(ownership(1).lostBy(...change(me, 2))).toBeUndefined();
     const [claim, record] = change(other, 2);
@@ -90,7 +90,7 @@ describe('the owner', () => {
     expect(ownership(1).lostBy(claim, { ...record, value: Buffer.from('x') })).toBeUndefined();
   });
 
-  it('passes changes from before it got the log back', () => {
+  it('ignores changes from before it got the log back', () => {
     expect(ownership(3).lostBy(...change(other, 2))).toBeUndefined();
     expect(ownership(3).lostBy(...change(other, 3))).toBeUndefined();
     expect(ownership(3).lostBy(...change(other, 4))).toMatchObject({ owner: other });

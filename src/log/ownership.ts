@@ -9,15 +9,15 @@ import { isSameOwner, showOwner } from './owner.ts';
 /** The database that wants to use a broker's log. */
 export interface Visitor {
   readonly me: LogOwner;
-  /** It follows a log that belongs to another database, and writes nothing to it. */
+  /** It follows another database's log and writes nothing to it. */
   readonly readOnly: boolean;
 }
 
 const ADOPT = 'npm run openmusic -- log adopt';
 
 /**
- * Why this database may not use the log as it wants to. `madeBy`: the owner in the genesis records, undefined where there are
- * none.
+ * Why this database may not use the log in this way; undefined when it may. `madeBy`: the owner in the genesis records, undefined
+ * where there are none.
  */
 export function refusalOf(
   { me, readOnly }: Visitor,
@@ -35,7 +35,7 @@ export function refusalOf(
     : `the log belongs to the database ${owner}, and this one is ${showOwner(me)}: follow the log with READ_ONLY=on, or take it over: ${ADOPT} --fence`;
 }
 
-/** The tables of the owner can be lost while it is still the same database: `log init` then makes them known again. */
+/** The owner can lose its tables and still be the same database. `log init` then notes the log again. */
 function refusalOfUnknown(me: LogOwner, madeBy: LogOwner | null): string | undefined {
   if (isSameOwner(me, madeBy)) return undefined;
   return (
@@ -44,23 +44,23 @@ function refusalOfUnknown(me: LogOwner, madeBy: LogOwner | null): string | undef
   );
 }
 
-/** A database as the owner of the log, for those who apply records to it. */
+/** A database as the owner of the log, for the code that applies records to it. */
 export interface Ownership {
   /** The change of owner by which an accepted record takes the log away from this database. */
   lostBy(claim: Envelope, record: StoredRecord): OwnerChanged | undefined;
-  /** Called when such a record was met, and nothing after it is applied. */
+  /** Called when such a record was read. No record after it is applied. */
   lost(change: OwnerChanged): Promise<void>;
 }
 
 export interface OwnershipOptions {
   readonly me: LogOwner;
   readonly placement: Placement;
-  /** Version of each genesis stream, by partition, from which on the partition is ours; 1 where there is none. */
+  /** By partition, the version of its genesis stream from which on this database is the owner; 1 where it is missing. */
   readonly since: ReadonlyMap<string, number>;
   readonly lost: Ownership['lost'];
 }
 
-/** Earlier changes are history: a database that got its log back has been the owner before. */
+/** Earlier changes of owner are ignored: a database that got its log back was the owner before. */
 export function createOwnership({ me, placement, since, lost }: OwnershipOptions): Ownership {
   return {
     lost,
@@ -75,7 +75,7 @@ export function createOwnership({ me, placement, since, lost }: OwnershipOptions
 export const lossOf = ({ owner, reason, at }: OwnerChanged): string =>
   `the log belongs to the database ${showOwner(owner)} from here on (${reason} at ${at}): this database applies nothing more of it`;
 
-/** The ownership of this database as it stands in its tables; undefined where it owns nothing. */
+/** The ownership of this database as noted in its tables; undefined where it owns no log. */
 export async function readOwnership(
   database: Queries,
   placement: Placement,
@@ -100,7 +100,7 @@ export async function readOwnership(
   });
 }
 
-/** From now on no process of this database starts as owner. */
+/** After this no process of this database starts as owner. */
 export async function writeLoss(database: Queries, owner: LogOwner): Promise<void> {
   await database.query({
     text: 'UPDATE log_identity SET owned = false, owner_system_identifier = $1, owner_database_oid = $2, adopted_at = NULL',
@@ -108,7 +108,7 @@ export async function writeLoss(database: Queries, owner: LogOwner): Promise<voi
   });
 }
 
-/** Written once every partition says so. `took`: from another database, whose processes may not have ended yet. */
+/** To be written once every partition has the new owner. `took`: from another database, whose processes may still run. */
 export async function writeOwnership(
   database: Queries,
   { incarnation, owner }: Pick<LogIdentity, 'incarnation'> & { readonly owner: LogOwner },
@@ -128,7 +128,7 @@ export async function writeOwnership(
   });
 }
 
-/** When this database took the log over from another one. */
+/** When this database took over the log from another one. */
 export async function readAdoption(database: Queries): Promise<Date | undefined> {
   const [row] = await database.query<{ adopted: Date | null }>({
     text: 'SELECT adopted_at AS adopted FROM log_identity',

@@ -2,19 +2,22 @@ import type { NewTopic, TopicDescription } from './event-log.ts';
 
 export const FOR_EVER = -1;
 
-/** What a topic that must keep everything may not differ in. */
+/** The settings that a topic which must keep every record needs. */
 const KEEPS_ALL = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1' };
-/** The same of a topic that must keep the newest record of each key. Time and size delete nothing of a compacted topic. */
+/** The same for a topic that must keep the newest record of each key. Retention deletes nothing from a compacted topic. */
 const KEEPS_NEWEST = { 'cleanup.policy': 'compact' };
-/** What works otherwise too, at a cost that its alarm names. */
+/** Settings that may differ, at a cost that the alarm names. */
 const EXPECTED: Readonly<Record<string, { value: string; cost: string }>> = {
-  'compression.type': { value: 'producer', cost: 'the brokers pack every append anew, and readers need that codec' },
-  'message.timestamp.type': { value: 'CreateTime', cost: 'readers see when a record came, not when it was sent' },
+  'compression.type': {
+    value: 'producer',
+    cost: 'the brokers compress every append again, and readers need that codec',
+  },
+  'message.timestamp.type': { value: 'CreateTime', cost: 'readers see when a record arrived, not when it was sent' },
 };
-/** An append is of at most 512,000 bytes a partition, and what frames them. */
+/** An append has at most 512,000 bytes for a partition, and their framing. */
 const APPEND_BYTES = 600_000;
 
-/** Why nothing may be started on such a topic: records would be lost, or could not be placed. */
+/** Why no process may start on such a topic: records would be lost, or could not be placed. */
 export function refusalsOf(wanted: NewTopic, found: TopicDescription): string[] {
   const { topic, partitions, retentionMs, compacted } = wanted;
   const refusals: string[] = [];
@@ -28,7 +31,7 @@ export function refusalsOf(wanted: NewTopic, found: TopicDescription): string[] 
   return [...refusals, ...differing.map(([name, value]) => differenceIn(found, name, value))];
 }
 
-/** What is wrong with a topic on which we can work all the same. Settings that a broker does not tell are not judged. */
+/** Problems of a topic that do not prevent a start. Settings that a broker does not report are not judged. */
 export function alarmsOf({ topic, partitions, retentionMs }: NewTopic, found: TopicDescription): string[] {
   if (retentionMs !== FOR_EVER) return [];
   const alarms = Object.entries(EXPECTED)
@@ -41,7 +44,7 @@ export function alarmsOf({ topic, partitions, retentionMs }: NewTopic, found: To
   return [...alarms, ...appendAlarms(found)];
 }
 
-/** Settings under which appends are refused. */
+/** Settings under which the broker refuses appends. */
 function appendAlarms({ topic, settings, replicas }: TopicDescription): string[] {
   const alarms: string[] = [];
   const largest = Number(settings['max.message.bytes'] ?? APPEND_BYTES);

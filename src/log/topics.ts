@@ -11,25 +11,25 @@ import { alarmsOf, FOR_EVER, refusalsOf } from './settings.ts';
 const DAY_MS = 86_400_000;
 export const INIT = 'run `npm run openmusic -- log init`';
 
-/** Where consumers put what they gave up on. */
+/** The topic for jobs and records that consumers gave up on. */
 export const deadLettersOf = (namespace: string): NewTopic['topic'] => `${namespace}.dead-letters`;
 
-/** Where positions are told that were declared void. */
+/** The topic that publishes positions which were declared void. */
 export const voidsTopicOf = (namespace: string): NewTopic['topic'] => `${namespace}.voids`;
 
-/** Every topic there must be. */
+/** Every topic that must exist. */
 export function topicsOf(placement: Placement): NewTopic[] {
   const { topics, partitions } = placement;
   return [...topics.map((topic) => ({ topic, partitions, retentionMs: FOR_EVER })), ...remadeTopicsOf(placement)];
 }
 
-/** Topics that init may make again at any time: Postgres has what was on them, or it may be lost. */
+/** Topics that `log init` may create again at any time: their records are in Postgres too, or may be lost. */
 export const remadeTopicsOf = ({ namespace, partitions }: Placement): NewTopic[] => [
   { topic: deadLettersOf(namespace), partitions, retentionMs: 90 * DAY_MS },
   { topic: voidsTopicOf(namespace), partitions: 1, retentionMs: FOR_EVER, compacted: true },
 ];
 
-/** The log is not what this code and this database can work with. Nothing has been changed. */
+/** This code or this database cannot work with the log. Nothing has been changed. */
 export class LogRefused extends Error {
   readonly reasons: readonly string[];
 
@@ -41,9 +41,9 @@ export class LogRefused extends Error {
 }
 
 export interface LogReview {
-  /** Why nothing may be started on this log. */
+  /** Why no process may start on this log. */
   readonly refusals: readonly string[];
-  /** What is wrong with it all the same. */
+  /** Problems that do not prevent a start. */
   readonly alarms: readonly string[];
 }
 
@@ -58,7 +58,7 @@ export async function checkLog(
   if (refusals.length > 0) throw new LogRefused(refusals);
 }
 
-/** Looks at everything that others can change of a log: topics, their settings, where they begin, whose they are. */
+/** Checks everything of a log that others can change: its topics, their settings, where they begin, and their owner. */
 export async function reviewLog(
   log: EventLog,
   placement: Placement,
@@ -76,7 +76,7 @@ export async function reviewLog(
     ...faults,
     ...strangers(incarnations, identity),
   ];
-  // A database that was there before has what was deleted, and goes on.
+  // A database that was initialised before has applied the deleted records, so it may go on.
   return { refusals, alarms: [...alarms, ...(used ? cut : [])] };
 }
 
@@ -90,7 +90,7 @@ const emptied = (where: TopicPartition, used: boolean): string =>
     ? `${partitionKey(where)} is empty, its genesis record is missing: topic ${where.topic} was re-created`
     : `${partitionKey(where)} is empty, its genesis record is missing: ${INIT}`;
 
-/** Partitions that belong to another life of the log than the database does. */
+/** Partitions of another incarnation of the log than the database's. */
 export function strangers(incarnations: ReadonlyMap<string, string>, identity: LogIdentity | undefined): string[] {
   if (identity === undefined) return mixed(incarnations);
   return [...incarnations]
@@ -102,12 +102,12 @@ export function strangers(incarnations: ReadonlyMap<string, string>, identity: L
 }
 
 function mixed(incarnations: ReadonlyMap<string, string>): string[] {
-  const lives = new Set(incarnations.values());
-  return lives.size > 1 ? [`partitions are of different incarnations: ${[...lives].join(', ')}`] : [];
+  const found = new Set(incarnations.values());
+  return found.size > 1 ? [`partitions are of different incarnations: ${[...found].join(', ')}`] : [];
 }
 
 export interface Inspection {
-  /** What no init can mend. */
+  /** Problems that `log init` cannot fix. */
   readonly faults: string[];
   readonly alarms: string[];
   /** Partitions whose first records were deleted. */
@@ -115,13 +115,13 @@ export interface Inspection {
   readonly missing: string[];
   /** Partitions of event topics without any record. */
   readonly empty: TopicPartition[];
-  /** By partition, of those that begin as they must. */
+  /** By partition, for those with a valid genesis record. */
   readonly incarnations: Map<string, string>;
-  /** That the log was made with: of the first partition that begins as it must. */
+  /** The owner in the first valid genesis record. */
   madeBy?: LogOwner | null;
 }
 
-/** What is there of the topics that must be. Partitions are looked into only where their topic has enough of them. */
+/** Compares the topics with what they must be. Partitions are read only where their topic has enough of them. */
 export async function inspectLog(log: EventLog, placement: Placement): Promise<Inspection> {
   const wanted = topicsOf(placement);
   const found = new Map((await log.describe(wanted.map(({ topic }) => topic))).map((topic) => [topic.topic, topic]));
@@ -147,11 +147,11 @@ export async function inspectLog(log: EventLog, placement: Placement): Promise<I
   return inspection;
 }
 
-/** Of the first partition that begins as it must. */
+/** The incarnation in the first valid genesis record. */
 export const incarnationOf = async (log: EventLog, placement: Placement): Promise<string | undefined> =>
   (await inspectLog(log, placement)).incarnations.values().next().value;
 
-/** Records in partitions that the log was made without: no judge reads them. */
+/** Records in partitions beyond the log's own, which no consumer of ours reads. */
 async function recordsBeyond(
   log: EventLog,
   { topics, partitions }: Placement,

@@ -9,29 +9,29 @@ import { INIT, voidsTopicOf } from './topics.ts';
 import { type DeclaredVoid, declareVoid, voidsOf, type VoidTest, voidTestOf } from './voids.ts';
 
 /**
- * The topic of voids is the truth about them, and `log_voids` is this database's copy of it. A void is appended first and
- * copied then; after a crash between the two, the next judge that looks copies it. The copy makes a topic again that was lost.
+ * The topic of voids is the source of truth, and `log_voids` is this database's copy of it. A void is appended first and copied
+ * after that; if the process crashes in between, the next reader copies it. A lost topic is created again from the copy.
  */
 export interface VoidsPlace {
   readonly log: Pick<EventLog, 'append' | 'begins' | 'describe' | 'ends' | 'read'>;
   readonly namespace: string;
-  /** Whose search path holds the namespace's own tables. */
+  /** Its search path includes the namespace's own tables. */
   readonly database: Queries;
-  /** Of the log, for a database that does not belong to it yet: nothing is copied then. */
+  /** The log's incarnation, for a database that does not belong to it yet. Nothing is copied then. */
   readonly incarnation?: string | undefined;
 }
 
 export interface PublishedVoids {
   /** In the order of the topic; a position can come twice. */
   readonly voids: readonly DeclaredVoid[];
-  /** What stands there and declares nothing, with its position and the reason. */
+  /** Records of the topic that declare nothing, each with its position and the reason. */
   readonly faults: readonly string[];
 }
 
 const SUBJECT = subjectOf('PositionVoided');
 const NONE: PublishedVoids = { voids: [], faults: [] };
 
-/** All that the topic says of this life of the log; nothing of a topic that does not exist. Its gaps are no faults. */
+/** The topic's voids of this incarnation of the log; none where the topic does not exist. Its gaps are no faults. */
 export async function readPublishedVoids({ log, namespace, database, ...of }: VoidsPlace): Promise<PublishedVoids> {
   const topic = voidsTopicOf(namespace);
   const incarnation = of.incarnation ?? (await readIdentity(database))?.incarnation;
@@ -60,13 +60,13 @@ async function entriesOf(log: VoidsPlace['log'], topic: string): Promise<LogEntr
   return entries;
 }
 
-/** What stands in an entry; or why it declares nothing; undefined where nothing has to stand. A tombstone takes nothing back. */
+/** The void in an entry, or why there is none; undefined where none is expected. A tombstone takes nothing back. */
 function readEntry(entry: LogEntry): PositionVoided | string | undefined {
   if (!isBlank(entry)) return entry.value.length === 0 ? undefined : voidIn(entry.value);
   return entry.blank === 'unreadable' ? entry.reason : undefined;
 }
 
-/** What a value of the topic declares, of whichever life of the log; or why it declares nothing. */
+/** The void that a value of the topic declares, of any incarnation of the log, or why it declares none. */
 export function voidIn(value: Buffer): PositionVoided | string {
   try {
     const event: { readonly type: string } = decodeEvent(SUBJECT, value);
@@ -87,16 +87,16 @@ const toVoid = ({ topic, partition, offset, lastOffset: last, reason, at }: Posi
   declaredAt: new Date(at),
 });
 
-/** Tells every reader of the log. Rejects with an AppendError; nothing is written to the database. */
+/** Publishes voids to every reader of the log. Writes nothing to the database. Rejects with an AppendError. */
 export async function publishVoids(place: VoidsPlace, voids: readonly DeclaredVoid[]): Promise<void> {
   if (voids.length === 0) return;
   const { log, namespace, database } = place;
   const identity = await readIdentity(database);
   if (!identity) throw new Error(`This database does not know the log: ${INIT}.`);
-  const lies = voidsTopicOf(namespace);
-  if ((await log.describe([lies])).length === 0) throw new Error(`topic ${lies} does not exist: ${INIT}`);
+  const voidsTopic = voidsTopicOf(namespace);
+  if ((await log.describe([voidsTopic])).length === 0) throw new Error(`topic ${voidsTopic} does not exist: ${INIT}`);
   const batch = voids.map(({ topic, partition, offset, last: lastOffset, reason, declaredAt }) => ({
-    topic: voidsTopicOf(namespace),
+    topic: voidsTopic,
     partition: 0,
     record: voidRecord({
       type: 'PositionVoided',
@@ -112,18 +112,18 @@ export async function publishVoids(place: VoidsPlace, voids: readonly DeclaredVo
   await log.append(batch);
 }
 
-/** What is known of voids: what every judge goes by. */
+/** The voids by which every reader judges the log. */
 export interface KnownVoids {
-  /** Of the topic, and those that only this database's copy has, in the order of the log. */
+  /** Voids of the topic and those that only this database's copy has, in the order of the log. */
   readonly voids: readonly DeclaredVoid[];
   readonly isVoid: VoidTest;
-  /** Those that the topic lacks: it was made anew or set back, or a tombstone took them. */
+  /** Voids that the topic lacks: it was created again or restored from a backup, or a tombstone removed them. */
   readonly unpublished: readonly DeclaredVoid[];
   /** See `PublishedVoids`. */
   readonly faults: readonly string[];
 }
 
-/** Reads the topic, once, and brings the database's copy up to date. */
+/** Reads the topic once and updates the database's copy. */
 export async function readVoids(place: VoidsPlace): Promise<KnownVoids> {
   const { voids: published, faults } = await readPublishedVoids(place);
   if (place.incarnation !== undefined) {
@@ -137,7 +137,7 @@ export async function readVoids(place: VoidsPlace): Promise<KnownVoids> {
   return { voids, isVoid: voidTestOf(voids), unpublished: copied.filter((each) => !isPublished(each)), faults };
 }
 
-/** For people: that the topic lacks some. Empty when it lacks none. */
+/** A message for people that the topic lacks voids. Empty when it lacks none. */
 export function unpublishedAlarms(namespace: string, { unpublished }: Pick<KnownVoids, 'unpublished'>): string[] {
   if (unpublished.length === 0) return [];
   const positions = unpublished.slice(0, 3).map(showPosition).join(', ');

@@ -2,7 +2,7 @@ import { partitionKey } from '../events/record.ts';
 import type { Span } from './entry.ts';
 import type { Queries } from './identity.ts';
 
-/** Offsets at which everything is a loser from now on, because an operator said so. */
+/** Offsets whose records always lose, because an operator declared them void. */
 export interface DeclaredVoid extends Span {
   readonly last: number;
   readonly reason: string;
@@ -12,7 +12,7 @@ export interface DeclaredVoid extends Span {
 /** Whether every offset of a span is void. */
 export type VoidTest = (span: Span) => boolean;
 
-/** False when it was declared before; the first reason stands. A gap that has grown since is covered anew. */
+/** False when it was declared before; the first reason remains. A gap that has grown since then is extended. */
 export async function declareVoid(
   database: Queries,
   span: Span,
@@ -32,7 +32,7 @@ export async function declareVoid(
   return rows.length > 0;
 }
 
-/** Several voids can cover a span together. They need no order. */
+/** Several voids can cover a span together. They may come in any order. */
 export function voidTestOf(voids: readonly Span[]): VoidTest {
   const sorted = voids.toSorted((one, other) => one.offset - other.offset);
   const byPartition = Map.groupBy(sorted, partitionKey);
@@ -47,7 +47,7 @@ export function voidTestOf(voids: readonly Span[]): VoidTest {
   };
 }
 
-/** Those that this database's copy has, in the order of the log. */
+/** The voids in this database's copy, in the order of the log. */
 export function voidsOf(database: Queries): Promise<DeclaredVoid[]> {
   return database.query<DeclaredVoid & Record<string, unknown>>({
     text: `

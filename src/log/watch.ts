@@ -1,6 +1,7 @@
 import { reasonOf } from '../errors.ts';
 import type { Placement } from '../events/placement.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { poll } from '../concurrency/poll.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import { strangeMembers, strangerAlarm } from './clients.ts';
 import type { EventLog } from './event-log.ts';
 import { type LogIdentity, type Queries, readIdentity } from './identity.ts';
@@ -12,96 +13,108 @@ export interface LogWatchOptions {
   readonly log: EventLog;
   readonly placement: Placement;
   readonly database: Queries;
-  /** Who looks, at a broker's log. */
+  /** The database that uses the log, for a broker's log. */
   readonly visitor?: Visitor;
   readonly everyMs: number;
-  /** Called with what is wrong, whenever that changes and now and then while it lasts; empty when nothing is any more. */
+  /** Called when the alarms change, and every ten minutes while there are any. Empty when all is well again. */
   readonly onAlarms: (alarms: readonly string[]) => void;
-  /** A look that failed: the alarms of the one before stand. */
+  /** Called when a check failed. The alarms of the check before remain. */
   readonly onFailure: (reason: string) => void;
-  /** Notes in the database that the log has another owner by now, where no consumer of this process would. */
+  /** Notes in the database that the log has another owner, for a process without a consumer that would do it. */
   readonly noteLoss?: (() => Promise<void>) | undefined;
-  /** This database may not use the log any more as it does: the process should end. */
+  /** Called when this database may no longer use the log in this way. The process should end. */
   readonly onRefusal?: (reason: string) => void;
 }
 
 export interface LogWatch extends Stoppable {
-  /** What is wrong with the log, as of the last look. */
+  /** What was wrong with the log at the last check. */
   alarms(): readonly string[];
 }
 
-const SAY_AGAIN_MS = 600_000;
-/** Whether the database still owns the log is one small query: a process that consumes nothing learns it in no other way. */
+const REPEAT_MS = 600_000;
+/** Whether the database still owns the log is one small query. A process that consumes nothing has no other way to find out. */
 const OWNER_EVERY_MS = 2_000;
 
-/** Repeats the check of the start while the process runs: others can change topics at any time. */
+/** Repeats the check of the start while the process runs, because others can change topics at any time. */
 export function watchLog(options: LogWatchOptions): LogWatch {
-  const { log, placement, database, visitor, everyMs, onAlarms, onFailure } = options;
-  const stopping = new AbortController();
+  const { log, placement, database, visitor, everyMs, onFailure } = options;
+  const checks = [() => unpublishedVoids(options), durabilityCheck(options), strangerCheck(options)];
+  const publish = alarmPublisher(options.onAlarms);
   let alarms: readonly string[] = [];
-  let saidAt = 0;
-  const durability: boolean[] = [];
-  let seenBefore = new Set<string>();
+  let dueAt = 0;
 
-  async function lookAtOwner(): Promise<LogIdentity | undefined> {
+  async function checkOwner(): Promise<LogIdentity | undefined> {
     const identity = await readIdentity(database);
     const refusal = visitor && identity && refusalOf(visitor, identity, undefined);
     if (refusal !== undefined) options.onRefusal?.(refusal);
     return identity;
   }
 
-  async function look(): Promise<void> {
+  async function checkAll(): Promise<void> {
     await options.noteLoss?.();
-    const identity = await lookAtOwner();
-    const review = await reviewLog(log, placement, identity, visitor);
+    const review = await reviewLog(log, placement, await checkOwner(), visitor);
     const found = [...review.refusals, ...review.alarms];
-    found.push(...(await lostVoids()), ...(await lostDurability()), ...(await strangers()));
-    const isChanged = found.join('\n') !== alarms.join('\n');
+    for (const check of checks) found.push(...(await check()));
     alarms = found;
-    if (!isChanged && (found.length === 0 || Date.now() - saidAt < SAY_AGAIN_MS)) return;
-    saidAt = Date.now();
-    onAlarms(found);
+    publish(found);
   }
 
-  async function lostVoids(): Promise<string[]> {
-    const { namespace } = placement;
-    return unpublishedAlarms(namespace, await readVoids({ log, namespace, database }));
-  }
-
-  /**
-   * Projections commit asynchronously because appends were durable at the start. It must be seen twice: a broker that does not
-   * answer counts as not durable too.
-   */
-  async function lostDurability(): Promise<string[]> {
-    const { durable, why } = await log.durability(placement.topics);
-    const isLost = durability[0] === true && durability.at(-1) === false && !durable;
-    durability.push(durable);
-    if (durability.length > 2) durability.splice(1, 1);
-    return isLost ? [`appends were durable at the start and are not any more: ${why}`] : [];
-  }
-
-  /** It must be seen twice: after a start of Postgres our own processes take a moment to register again. */
-  async function strangers(): Promise<string[]> {
-    const found = (await strangeMembers(database, log)).map(strangerAlarm);
-    const lasting = found.filter((each) => seenBefore.has(each));
-    seenBefore = new Set(found);
-    return lasting;
-  }
-
-  const watching = (async () => {
-    for (let dueAt = 0; !stopping.signal.aborted;) {
-      const isDue = Date.now() >= dueAt;
-      if (isDue) dueAt = Date.now() + everyMs;
-      if (isDue) await look().catch((error: unknown) => onFailure(reasonOf(error)));
-      else await lookAtOwner().catch(() => undefined); // the next look reports it
-      await sleep(visitor ? Math.min(everyMs, OWNER_EVERY_MS) : everyMs, stopping.signal);
+  /** The owner is checked more often. A failure of that alone is reported by the next full check. */
+  async function check(): Promise<void> {
+    if (Date.now() < dueAt) {
+      await checkOwner().catch(() => undefined);
+      return;
     }
-  })();
-  return {
-    alarms: () => alarms,
-    async stop() {
-      stopping.abort();
-      await watching;
-    },
+    dueAt = Date.now() + everyMs;
+    await checkAll();
+  }
+
+  const watching = poll(check, {
+    everyMs: visitor ? Math.min(everyMs, OWNER_EVERY_MS) : everyMs,
+    onFailure: (error) => onFailure(reasonOf(error)),
+  });
+  return { alarms: () => alarms, stop: () => watching.stop() };
+}
+
+/** Publishes alarms when they change, and again after ten minutes while there are any. */
+function alarmPublisher(onAlarms: LogWatchOptions['onAlarms']): (alarms: readonly string[]) => void {
+  let last = '';
+  let publishedAt = 0;
+  return (alarms) => {
+    const text = alarms.join('\n');
+    if (text === last && (text === '' || Date.now() - publishedAt < REPEAT_MS)) return;
+    [last, publishedAt] = [text, Date.now()];
+    onAlarms(alarms);
+  };
+}
+
+async function unpublishedVoids({ log, placement: { namespace }, database }: LogWatchOptions): Promise<string[]> {
+  return unpublishedAlarms(namespace, await readVoids({ log, namespace, database }));
+}
+
+/**
+ * Projections commit asynchronously if appends were durable at the start. The loss must be seen twice, because a broker that does
+ * not answer counts as not durable too.
+ */
+function durabilityCheck({ log, placement }: LogWatchOptions): () => Promise<string[]> {
+  let atStart: boolean | undefined;
+  let before: boolean | undefined;
+  return async () => {
+    const { durable, why } = await log.durability(placement.topics);
+    const isLost = atStart === true && before === false && !durable;
+    atStart ??= durable;
+    before = durable;
+    return isLost ? [`appends were durable at the start and are not any more: ${why}`] : [];
+  };
+}
+
+/** A stranger must be seen twice, because after a start of Postgres our own processes take a moment to register again. */
+function strangerCheck({ log, database }: LogWatchOptions): () => Promise<string[]> {
+  let before = new Set<string>();
+  return async () => {
+    const found = (await strangeMembers(database, log)).map(strangerAlarm);
+    const lasting = found.filter((each) => before.has(each));
+    before = new Set(found);
+    return lasting;
   };
 }

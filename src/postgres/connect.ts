@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { retry } from '../concurrency/retry.ts';
 import { reasonOf } from '../errors.ts';
 import { isRecovering } from './outage.ts';
 import { sqlState } from './pool.ts';
@@ -7,33 +7,29 @@ import { sqlState } from './pool.ts';
 const AGAIN_AFTER_MS = 100;
 /** A recovery replays what was written since the last checkpoint, which can be gigabytes. */
 const RECOVERY_MS = 300_000;
-/** A server that recovers breaks connections for moments only. What goes on breaking them without a word is no Postgres. */
+/** A recovering server breaks connections only for moments. A server that keeps breaking them without an error is no Postgres. */
 const BROKEN_MS = 10_000;
 
-/** A connection outside of any pool. While the server starts or recovers from a crash, it is asked again; `report` says so once. */
+/** A connection outside of any pool. Retries while the server starts or recovers from a crash, and calls `report` once then. */
 export async function connectOnceUp(
   config: pg.ClientConfig,
   report: (message: string) => void = () => undefined,
 ): Promise<pg.Client> {
   const begin = performance.now();
   let brokenSince: number | undefined;
-  for (let tries = 0; ; tries++) {
-    try {
-      return await connect(config);
-    } catch (error) {
-      const now = performance.now();
-      brokenSince = sqlState(error) === undefined ? (brokenSince ?? now) : undefined;
-      const isOver = now - begin > RECOVERY_MS || (brokenSince !== undefined && now - brokenSince > BROKEN_MS);
-      if (!isRecovering(error) || isOver) throw error;
-      if (tries === 0) report(`waiting for Postgres: ${reasonOf(error)}`);
-    }
-    await delay(AGAIN_AFTER_MS);
-  }
+  const onFailure = (error: unknown, tries: number) => {
+    const now = performance.now();
+    brokenSince = sqlState(error) === undefined ? (brokenSince ?? now) : undefined;
+    const isOver = now - begin > RECOVERY_MS || (brokenSince !== undefined && now - brokenSince > BROKEN_MS);
+    if (!isRecovering(error) || isOver) throw error;
+    if (tries === 1) report(`waiting for Postgres: ${reasonOf(error)}`);
+  };
+  return retry(() => connect(config), { pauseMs: () => AGAIN_AFTER_MS, onFailure });
 }
 
 async function connect(config: pg.ClientConfig): Promise<pg.Client> {
   const client = new pg.Client(config);
-  // A connection that breaks fails the query that runs on it; its own event would end the process.
+  // A broken connection rejects the query that runs on it. Without a listener its own event would end the process.
   client.on('error', () => undefined);
   await client.connect();
   return client;

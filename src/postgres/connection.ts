@@ -1,12 +1,12 @@
 import type { ConnectionOptions } from 'node:tls';
 
-/** Where a PostgreSQL server is reached and as whom. */
+/** The address of a PostgreSQL server, and the user and database there. */
 export interface PostgresConnection {
   readonly host: string;
   readonly port: number;
   readonly user: string;
   readonly password: string;
   readonly database: string;
-  /** Not encrypted unless it is given. */
+  /** Unless given, the connection is not encrypted. */
   readonly ssl?: ConnectionOptions | false;
 }

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { reasonOf } from '../errors.ts';
-import { type Stoppable, sleep } from '../lifecycle.ts';
+import { retry } from '../concurrency/retry.ts';
+import { sleep } from '../concurrency/sleep.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { PostgresConnection } from './connection.ts';
 import { binariesFor } from './embedded/binaries.ts';
 import { ensureCluster, passwordOf } from './embedded/cluster.ts';
@@ -17,14 +19,14 @@ export { EmbeddedPostgresInUse };
 
 export interface EmbeddedPostgresOptions {
   readonly dataDir: string;
-  /** A free one, unless given. */
+  /** Unless given, a free port is chosen. */
   readonly port?: number;
   /** More settings of postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly log: (line: string) => void;
-  /** Instead of the npm package of this platform; for tests. */
+  /** Replaces the npm package of this platform in tests. */
   readonly packageDir?: string;
-  /** Instead of the minute that a start may take; for tests. */
+  /** Replaces the minute that a start may take, in tests. */
   readonly startMs?: number;
 }
 
@@ -36,7 +38,7 @@ export interface EmbeddedPostgres extends Stoppable {
   readonly exited: Promise<Exit>;
 }
 
-/** Starts the server of `dataDir`. Refuses (`EmbeddedPostgresInUse`) when another live OpenMusic process serves that data. */
+/** Starts the server of `dataDir`. Rejects with EmbeddedPostgresInUse when another live OpenMusic process serves that data. */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   return await startIn(await openHome(options.dataDir, options.log), options);
 }
@@ -45,18 +47,17 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 export async function joinOrStartEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const home = await openHome(options.dataDir, options.log);
   const deadline = performance.now() + 300_000;
-  for (;;) {
-    try {
-      const password = await passwordOf(home);
-      const found = await ownershipOf(home, password);
-      if (found.kind === 'owned' && found.server.isReady) return await join(found.server, password);
-      return await startIn(home, options);
-    } catch (error) {
-      const isPassing = error instanceof EmbeddedPostgresInUse || isDatabaseOutage(error);
-      if (!isPassing || performance.now() > deadline) throw error;
-    }
-    await delay(50);
-  }
+  const joinOrStart = async () => {
+    const password = await passwordOf(home);
+    const found = await ownershipOf(home, password);
+    if (found.kind === 'owned' && found.server.isReady) return join(found.server, password);
+    return startIn(home, options);
+  };
+  const onFailure = (error: unknown) => {
+    const isPassing = error instanceof EmbeddedPostgresInUse || isDatabaseOutage(error);
+    if (!isPassing || performance.now() > deadline) throw error;
+  };
+  return retry(joinOrStart, { pauseMs: () => 50, onFailure });
 }
 
 async function startIn(home: Home, options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
@@ -83,7 +84,7 @@ async function clearTheWay(home: Home, password: string, { log }: EmbeddedPostgr
   await excuseStalePidFile(home.cluster);
 }
 
-/** What a moment more can mend: another starter, backends of a killed server, a port that somebody was faster to take. */
+/** Failures that pass by themselves: another process starts, backends of a killed server remain, another program took the port. */
 const PORT_TAKEN = 'could not create any TCP/IP sockets';
 const PASSING = [
   'postmaster.pid" already exists',
@@ -107,7 +108,7 @@ async function launchPatiently(
       if (options.port !== undefined && error.logged.includes(PORT_TAKEN)) throw portTaken(options.port, error);
       if (!PASSING.some((reason) => error.logged.includes(reason))) throw error;
       await delay(100);
-      // However long it took: that another process has the data says more than the words of our own server.
+      // Checked even after the deadline, because "in use by another process" explains more than our own server's log.
       await clearTheWay(home, password, options);
       if (performance.now() > deadline) throw error;
     }
@@ -146,7 +147,7 @@ async function own(
   }
 }
 
-/** Why a server that did not answer did not, it says itself. */
+/** For a server that does not answer, the reason is in its own log. */
 async function reasonOfFailure(error: unknown, server: Launched, home: Home): Promise<unknown> {
   if (isDatabaseOutage(error)) return await server.failure(`Postgres does not start (${reasonOf(error)})`);
   return (error as pg.DatabaseError).code === WRONG_PASSWORD ? passwordLost(home, error) : error;
@@ -157,7 +158,7 @@ async function stopLaunched({ identity, exited }: Launched, log: (line: string) 
   await exited;
 }
 
-/** A process that ends without `stop` leaves no server behind, unless it is killed. */
+/** A process that exits without `stop` stops the server too, unless it is killed. */
 function owned(
   server: Launched,
   connection: PostgresConnection,
@@ -165,9 +166,9 @@ function owned(
   over: AbortController,
   log: (line: string) => void,
 ): EmbeddedPostgres {
-  const endWithUs = () => signal(server.pid, 'SIGINT');
-  process.once('exit', endWithUs);
-  void server.exited.then(() => process.removeListener('exit', endWithUs));
+  const stopWithProcess = () => signal(server.pid, 'SIGINT');
+  process.once('exit', stopWithProcess);
+  void server.exited.then(() => process.removeListener('exit', stopWithProcess));
   const stop = async () => {
     over.abort();
     await lock.stop();
@@ -188,7 +189,7 @@ async function join(server: { pid: number; port: number }, password: string): Pr
   return { connection, pid: server.pid, started: false, exited: endOf(server.pid, left.signal), stop };
 }
 
-/** Another process's child tells us neither code nor signal. */
+/** Resolves without code and signal, which only the parent process gets. */
 function endOf(pid: number, left: AbortSignal): Promise<Exit> {
   const ended = Promise.withResolvers<Exit>();
   const watch = async () => {

@@ -3,11 +3,11 @@ import type { QueryConfig } from 'pg';
 import { createListReaders } from './list-reader.ts';
 import type { Database } from './pool.ts';
 
-// Those that still wait at the end of a test must not be refused after it.
+// Requests that still wait at the end of a test must not be refused after it.
 beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate'] }));
 afterEach(() => void jest.useRealTimers());
 
-/** A database whose queries end when they are told to, by their text. */
+/** A database whose queries end when the test says so. They are named by their text. */
 function slowDatabase() {
   const [begun, ends] = [[] as string[], new Map<string, () => void>()];
   const query = (({ text }: QueryConfig) => {
@@ -27,7 +27,7 @@ function slowDatabase() {
 
 const texts = (sender: string, count: number) => Array.from({ length: count }, (_, n) => `${sender} ${n + 1}`);
 
-describe('lists that are read', () => {
+describe('reads of lists', () => {
   it('leave a connection to others, however many one address asks for, and take turns', async () => {
     const { readerFor, settled, finish } = slowDatabase();
     for (const text of texts('many', 40)) void readerFor({ sender: 'many' }).first({ text });
@@ -37,7 +37,7 @@ describe('lists that are read', () => {
     expect(await finish('many 2')).toEqual(['other 2']);
   });
 
-  it('go on one query at a time for an address, beside the first rows of others', async () => {
+  it('run one query at a time for later rows of an address, beside the first rows of others', async () => {
     const { readerFor, settled } = slowDatabase();
     for (const text of texts('many', 3)) void readerFor({ sender: 'many' }).query({ text });
     for (const text of texts('other', 3)) void readerFor({ sender: 'other' }).query({ text });
@@ -45,11 +45,11 @@ describe('lists that are read', () => {
     expect(await settled()).toEqual(['many 1', 'other 1', 'third']);
   });
 
-  it('are not read for a client that left before their turn', async () => {
+  it('are dropped when the client left before their turn', async () => {
     const { readerFor, settled, finish } = slowDatabase();
     const client = new AbortController();
     void readerFor({ sender: 'a' }).query({ text: 'first' });
-    const reading = readerFor({ sender: 'a', signal: client.signal }).query({ text: 'of one that leaves' });
+    const reading = readerFor({ sender: 'a', signal: client.signal }).query({ text: 'of a client that leaves' });
     void readerFor({ sender: 'a' }).query({ text: 'last' });
     await settled();
     client.abort();
@@ -57,7 +57,7 @@ describe('lists that are read', () => {
     expect(await finish('first')).toEqual(['last']);
   });
 
-  it('are 503 after ten seconds in line, and the last of 501 that wait at once', async () => {
+  it('are refused after ten seconds, and so is the last of 501 that wait', async () => {
     const reader = slowDatabase().readerFor({ sender: 'a' });
     void reader.query({ text: 'first' });
     const waiting = texts('a', 501).map((text) => reader.query({ text }));

@@ -1,34 +1,35 @@
 import pg from 'pg';
 import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { poll } from '../concurrency/poll.ts';
+import { batchWrites } from '../concurrency/batch.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { PostgresConnection } from './connection.ts';
 import { clientConfig, type Database } from './pool.ts';
 import { liftTimeLimits } from './time-limits.ts';
 
-export interface ListenOptions {
+export interface NoticeListenerOptions {
   readonly connection: PostgresConnection;
   readonly channel: string;
-  /** Undefined when notices may have been missed. */
+  /** The payload is undefined when notices may have been missed. */
   readonly onNotice: (payload: string | undefined) => void;
   readonly report: (message: string) => void;
 }
 
 const AGAIN_AFTER_MS = 250;
 
-/** Listens on a connection of its own, and on another one as soon as that is lost. Notices sent meanwhile are missed. */
-export function listen({ connection, channel, onNotice, report }: ListenOptions): Stoppable {
-  const stopping = new AbortController();
+/** Listens on a connection of its own, and opens another one when that is lost. Notices sent meanwhile are missed. */
+export function listen({ connection, channel, onNotice, report }: NoticeListenerOptions): Stoppable {
   const config = {
     ...clientConfig(connection, { name: 'openmusic listen', searchPath: ['public'] }),
     query_timeout: 3_000,
   };
 
-  async function listenOnce(): Promise<void> {
+  async function listenOnce(stopping: AbortSignal): Promise<void> {
     const client = new pg.Client(config);
     const lost = new Promise<unknown>((resolve) => {
       client.once('error', resolve);
       client.once('end', () => resolve(undefined));
-      stopping.signal.addEventListener('abort', () => resolve(undefined), { once: true });
+      stopping.addEventListener('abort', () => resolve(undefined), { once: true });
     });
     client.on('notification', ({ payload }) => onNotice(payload));
     try {
@@ -42,34 +43,19 @@ export function listen({ connection, channel, onNotice, report }: ListenOptions)
     }
   }
 
-  const listening = (async () => {
-    while (!stopping.signal.aborted) {
-      await listenOnce().catch((error: unknown) => report(`cannot listen on ${channel}: ${reasonOf(error)}`));
-      await sleep(AGAIN_AFTER_MS, stopping.signal);
-    }
-  })();
-  return {
-    async stop() {
-      stopping.abort();
-      await listening;
-    },
-  };
+  const onFailure = (error: unknown) => report(`cannot listen on ${channel}: ${reasonOf(error)}`);
+  return poll(listenOnce, { everyMs: AGAIN_AFTER_MS, onFailure });
 }
 
-/** Sends notices, all that gathered meanwhile in one round trip. A lost one is only late. */
+/** Sends notices. Those that come while a query runs share the next one. A lost notice only delays the listener's next poll. */
 export function createNotifier(database: Database, channel: string): (payloads: readonly string[]) => void {
-  const waiting: string[] = [];
-  let sending = false;
-  const send = async (): Promise<void> => {
-    sending = true;
-    while (waiting.length > 0) {
-      const text = 'SELECT pg_notify($1, payload) FROM unnest($2::text[]) payload';
-      await database.query({ name: 'notify', text, values: [channel, waiting.splice(0)] }).catch(() => undefined);
-    }
-    sending = false;
-  };
+  const text = 'SELECT pg_notify($1, payload) FROM unnest($2::text[]) payload';
+  const send = batchWrites<readonly string[]>(
+    (batches) => database.query({ name: 'notify', text, values: [channel, batches.flat()] }).catch(() => undefined),
+    Infinity,
+    1,
+  );
   return (payloads) => {
-    waiting.push(...payloads);
-    if (!sending) void send();
+    if (payloads.length > 0) void send(payloads);
   };
 }

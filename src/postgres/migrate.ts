@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { runner } from 'node-pg-migrate';
+import { lockSession } from './advisory-lock.ts';
 import { connectOnceUp } from './connect.ts';
 import type { PostgresConnection } from './connection.ts';
 import { clientConfig } from './pool.ts';
@@ -10,15 +11,15 @@ const dir = fileURLToPath(new URL('../../migrations', import.meta.url));
 export interface MigrateOptions {
   readonly connection: PostgresConnection;
   readonly namespace: string;
-  /** Only say what is missing. */
+  /** Only returns the missing migrations. */
   readonly dryRun?: boolean;
-  /** Why it waits for the server, if it does. */
+  /** Called with the reason when it has to wait for the server. */
   readonly report?: (message: string) => void;
 }
 
 /**
- * Brings the namespace's own schema up to date, one process at a time. Extensions are shared by all namespaces of a
- * database, so the lock is too. Returns the names of the migrations that were, or would be, applied.
+ * Updates the namespace's own schema, one process at a time. All namespaces of a database share the lock, because they share
+ * extensions. Returns the names of the migrations that were, or would be, applied.
  */
 export async function migrate({ connection, namespace, dryRun = false, report }: MigrateOptions): Promise<string[]> {
   const client = await connectOnceUp(
@@ -27,7 +28,7 @@ export async function migrate({ connection, namespace, dryRun = false, report }:
   );
   try {
     await liftTimeLimits(client);
-    await client.query(`SELECT pg_advisory_lock(hashtext('openmusic migrate'))`);
+    await lockSession(client, 'openmusic migrate');
     const applied = await runner({
       dbClient: client,
       dir,

@@ -1,6 +1,6 @@
 import type { Database } from './pool.ts';
 
-/** Other namespaces of this database whose embedded log holds events, where that of this namespace holds none. */
+/** Other namespaces of this database whose embedded log has events; empty when the log of this namespace has some itself. */
 export async function namespacesWithData(database: Database, own: string): Promise<string[]> {
   if (await holdsEvents(database, own)) return [];
   const schemas = await database.query<{ name: string }>({
@@ -13,7 +13,7 @@ export async function namespacesWithData(database: Database, own: string): Promi
   return found;
 }
 
-/** The record at offset 0 is the one that every partition begins with. */
+/** Offset 0 does not count, because every partition begins with a genesis record. */
 async function holdsEvents(database: Database, schema: string): Promise<boolean> {
   const quoted = `"${schema.replaceAll('"', '""')}"`;
   const [row] = await database.query<{ filled: boolean }>({

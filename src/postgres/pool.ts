@@ -6,22 +6,22 @@ import type { PostgresConnection } from './connection.ts';
 export type Client = pg.ClientBase;
 
 export interface DatabaseOptions {
-  /** Shown in pg_stat_activity. */
+  /** The application name in pg_stat_activity. */
   readonly name: string;
   readonly max: number;
   /** Milliseconds after which an unused connection is closed; 0 for never. */
   readonly idleTimeoutMs?: number;
-  /** Schemas, first the one that is written to. */
+  /** Schemas. The first one is written to. */
   readonly searchPath: readonly string[];
-  /** Milliseconds after which a query is given up on our side, whatever the server does. */
+  /** Milliseconds after which a query fails on our side, even if the server does not respond. */
   readonly queryTimeoutMs?: number;
-  /** Runs on each new connection before its first use; when it throws the connection is closed and the use fails. */
+  /** Runs on each new connection before its first use. When it rejects, the connection is closed and the use fails. */
   readonly prepare?: (client: Client) => Promise<void>;
 }
 
 const withoutConnection = new WeakSet<Error>();
 
-/** Whether a use of a pool failed before it had a connection: none was free in time, or none could be made. */
+/** Whether a use of a pool failed before it had a connection: none was free in time, or none could be opened. */
 export const hadNoConnection = (error: unknown): boolean => Error.isError(error) && withoutConnection.has(error);
 
 function noConnection(error: unknown): never {
@@ -31,10 +31,10 @@ function noConnection(error: unknown): never {
 
 const whileConnected = new WeakSet<Error>();
 
-/** Whether it ended a use of a pool's connection: what tells an error of the network from the same one of another server. */
+/** Whether the error ended a use of a pool's connection. It distinguishes a network error from one of another server. */
 export const wasConnected = (error: unknown): boolean => Error.isError(error) && whileConnected.has(error);
 
-/** A pool of connections on which nothing runs before it was prepared, and none is used again after a failure. */
+/** A pool. No query runs on a connection before it was prepared, and no connection is used again after a failure. */
 export interface Database extends Stoppable {
   use<T>(work: (client: Client) => Promise<T>): Promise<T>;
   query<Row extends pg.QueryResultRow>(query: pg.QueryConfig): Promise<Row[]>;
@@ -44,24 +44,24 @@ export interface Database extends Stoppable {
 export const sqlState = (error: unknown): string | undefined =>
   error instanceof pg.DatabaseError ? error.code : undefined;
 
-/** Whether the server reported the error and kept the connection: it ends one after whatever is FATAL. */
+/** Whether the server reported the error and kept the connection open. It closes one after every FATAL error. */
 const isAnswer = (error: unknown): boolean => error instanceof pg.DatabaseError && error.severity !== 'FATAL';
 
-/** The constraint that a refused row broke. */
+/** The constraint that a refused row violates. */
 export const constraintOf = (error: unknown): string | undefined =>
   error instanceof pg.DatabaseError ? error.constraint : undefined;
 
 /**
- * Prepared statements are planned once: planning the verdict query anew each time took longer than running it. Many are
- * planned while their tables are empty, when reading the whole table looks cheapest, and such a plan stays: at 50,000
- * events it had tripled the time of a write. All of them find their rows by an index, so only plans that do are allowed.
+ * Prepared statements are planned once, because planning the verdict query each time took longer than running it. Many are planned
+ * while their tables are empty, when a sequential scan looks cheapest, and such a plan remains: at 50,000 events it had tripled the
+ * time of a write. All of them find their rows by an index, so only such plans are allowed.
  */
 const BY_KEY = [
   '-c plan_cache_mode=force_generic_plan',
   ...['seqscan', 'hashjoin', 'mergejoin'].map((way) => `-c enable_${way}=off`),
 ].join(' ');
 
-/** Settings shared by pools and single connections: int8 as a number, deadlines on our side, keepalive, and plans. */
+/** Settings of pools and single connections: int8 as a number, deadlines on our side, keepalive, and plans. */
 export function clientConfig(
   connection: PostgresConnection,
   { name, searchPath, queryTimeoutMs = 10_000 }: Omit<DatabaseOptions, 'max' | 'prepare'>,
@@ -88,8 +88,8 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
     max: options.max,
     idleTimeoutMillis: options.idleTimeoutMs ?? 60_000,
   });
-  pool.on('error', () => undefined); // an idle connection broke: the pool has dropped it already
-  // A connection that breaks while a query runs on it fails the query; its own event would end the process.
+  pool.on('error', () => undefined); // an idle connection broke; the pool has removed it already
+  // A broken connection rejects the query that runs on it. Without a listener its own event would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
   const prepared = new WeakSet<Client>();
 
@@ -114,7 +114,7 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
       usable = true;
       return result;
     } catch (error) {
-      usable = isAnswer(error); // anything else may have left half of an answer on it, or ended it
+      usable = isAnswer(error); // any other error may have left half of an answer on it, or closed it
       if (!usable && Error.isError(error)) whileConnected.add(error);
       throw error;
     } finally {
@@ -131,7 +131,7 @@ export function openDatabase(connection: PostgresConnection, options: DatabaseOp
   };
 }
 
-/** Runs `work` between BEGIN and COMMIT; whatever it throws rolls back. An error of COMMIT itself may hide a success. */
+/** Runs `work` between BEGIN and COMMIT, and rolls back when it rejects. An error of COMMIT itself may hide a success. */
 export async function transaction<T>(client: Client, work: () => Promise<T>): Promise<T> {
   await client.query('BEGIN');
   try {

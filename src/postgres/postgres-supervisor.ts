@@ -1,45 +1,40 @@
 import { reasonOf } from '../errors.ts';
-import { sleep, type Stoppable } from '../lifecycle.ts';
+import { retryUntil } from '../concurrency/retry.ts';
+import type { Stoppable } from '../lifecycle.ts';
 import type { PostgresConnection } from './connection.ts';
 import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from './embedded.ts';
 
-export interface KeptPostgres extends Stoppable {
+export interface SupervisedPostgres extends Stoppable {
   readonly connection: PostgresConnection;
 }
 
 const AGAIN_AFTER_MS = 1_000;
 
 /**
- * The embedded server, started again at the same port whenever it ends by itself: Postgres gives up when its own log
- * finds no room on the disk, and does not come back alone when there is.
+ * The embedded server, restarted at the same port when it exits by itself: Postgres exits when the disk has no room for its log, and
+ * does not restart when there is room again.
  */
 export async function keepEmbeddedPostgres(
   options: EmbeddedPostgresOptions,
   report: (message: string) => void,
-): Promise<KeptPostgres> {
+): Promise<SupervisedPostgres> {
   let server = await startEmbeddedPostgres(options);
   const { connection } = server;
   const stopping = new AbortController();
 
-  async function startAgain(): Promise<EmbeddedPostgres | undefined> {
-    while (!stopping.signal.aborted) {
-      try {
-        return await startEmbeddedPostgres({ ...options, port: connection.port });
-      } catch (error) {
-        report(reasonOf(error));
-        await sleep(AGAIN_AFTER_MS, stopping.signal);
-      }
-    }
-    return undefined;
-  }
+  const startAgain = () =>
+    retryUntil(stopping.signal, () => startEmbeddedPostgres({ ...options, port: connection.port }), {
+      pauseMs: AGAIN_AFTER_MS,
+      onFailure: (error) => report(reasonOf(error)),
+    });
 
-  const keeping = (async () => {
+  const supervising = (async () => {
     for (let next: EmbeddedPostgres | undefined = server; next; next = await startAgain()) {
       server = next;
       if (!stopping.signal.aborted) await server.exited;
-      if (stopping.signal.aborted) return; // `stop` sees to the rest
+      if (stopping.signal.aborted) return; // `stop` does the rest
       report('Postgres has ended by itself and is started again');
-      await server.stop(); // what our side still holds of it
+      await server.stop(); // releases the lock on it
     }
   })();
   return {
@@ -47,8 +42,8 @@ export async function keepEmbeddedPostgres(
     async stop() {
       stopping.abort();
       await server.stop();
-      await keeping;
-      await server.stop(); // another one, when it was being started meanwhile
+      await supervising;
+      await server.stop(); // the one that was being started meanwhile, if any
     },
   };
 }

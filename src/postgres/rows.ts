@@ -14,7 +14,7 @@ import { clientConfig, type DatabaseOptions } from './pool.ts';
 
 export type RowsOptions = Pick<DatabaseOptions, 'name' | 'max' | 'searchPath' | 'queryTimeoutMs'>;
 
-/** A pool whose rows are checked against the schema of their query: for what is written and read seldom, and must be right. */
+/** A pool that validates rows by the schema of their query. For rows that are used seldom and must be right. */
 export type Rows = Pick<DatabasePool, 'maybeOne' | 'query'> & Stoppable;
 
 export async function openRows(connection: PostgresConnection, options: RowsOptions): Promise<Rows> {
@@ -24,7 +24,7 @@ export async function openRows(connection: PostgresConnection, options: RowsOpti
     maxPoolSize: options.max,
     idleTimeout: 60_000,
     gracefulTerminationTimeout: 1_000,
-    // Nothing here leaves anything on a connection.
+    // Queries leave no state on a connection, so there is nothing to reset.
     resetConnection: () => Promise.resolve(),
   });
   pool.on('error', () => undefined); // an idle connection broke: the pool has dropped it already
@@ -36,12 +36,12 @@ export async function openRows(connection: PostgresConnection, options: RowsOpti
   };
 }
 
-/** Throws what Postgres or the network said, where slonik has put words of its own around it. */
+/** Throws the error of Postgres or of the network instead of slonik's wrapper. */
 function rethrow(error: unknown): never {
   throw error instanceof SlonikError && error.cause !== undefined ? error.cause : error;
 }
 
-/** Connections like all others of ours. slonik's own have no deadline on our side: a black hole would keep them for ever. */
+/** Connections with our settings. slonik's own have no deadline on our side, so a network that drops packets would block them for ever. */
 function driverOf(config: pg.ClientConfig) {
   return createDriverFactory(() =>
     Promise.resolve({
@@ -55,7 +55,7 @@ function driverOf(config: pg.ClientConfig) {
           end: () => client.end(),
           query: (text: string, values?: unknown[]) => run(client, text, values),
           stream() {
-            throw new Error('Rows come all at once.');
+            throw new Error('Streaming is not supported.');
           },
         });
       },
@@ -74,7 +74,7 @@ const checked: Interceptor = {
   transformRow({ resultParser }, query, row) {
     if (!resultParser) return row;
     const parsed = resultParser['~standard'].validate(row);
-    if (parsed instanceof Promise) throw new Error('rows are checked at once');
+    if (parsed instanceof Promise) throw new Error('row schemas must be synchronous');
     if (parsed.issues) throw new SchemaValidationError(query, row, parsed.issues);
     return parsed.value as typeof row;
   },

@@ -3,14 +3,14 @@ import pg from 'pg';
 import type { Stoppable } from '../lifecycle.ts';
 import type { PostgresConnection } from './connection.ts';
 
-/** Resolves `lost` when the connection that carries the lock dies before `stop`. */
+/** `lost` resolves when the connection that holds the lock breaks before `stop`. */
 export interface ServerLock extends Stoppable {
   readonly lost: Promise<Error>;
 }
 
 /**
- * Takes the lock `name` for as long as its own connection lives, so that kill -9 gives it back and SIGSTOP does not.
- * `undefined` when another session holds it. Locks of two databases of one server do not meet.
+ * Takes the lock `name` and holds it while its own connection is open, so that kill -9 releases it and SIGSTOP does not. Undefined
+ * when another session holds it. Locks of two databases of one server are independent.
  */
 export async function takeServerLock(connection: PostgresConnection, name: string): Promise<ServerLock | undefined> {
   const client = new pg.Client({
@@ -47,7 +47,7 @@ function lockOf(client: pg.Client): ServerLock {
   return { lost: lost.promise, stop };
 }
 
-/** The server looks after a vanished host by itself within half a minute, and never ends the session for being idle. */
+/** The settings make the server notice a lost host within half a minute, and never close the session for being idle. */
 async function isGranted(client: pg.Client, name: string): Promise<boolean> {
   const { rows } = await client.query<{ granted: boolean }>(
     `SELECT pg_try_advisory_lock($1::bigint) AS granted,

@@ -3,7 +3,7 @@ import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import type { PostgresConnection } from './connection.ts';
 
-/** The settings by which libpq and we choose how a connection is encrypted. */
+/** libpq's settings for the encryption of a connection. */
 export interface TlsSettings {
   readonly PGSSLMODE: 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
   /** A file, or `system`. */
@@ -12,7 +12,7 @@ export interface TlsSettings {
   readonly PGSSLKEY?: string | undefined;
 }
 
-/** The connection with TLS as the settings ask for it. Reads the files now; they are not read again. */
+/** The connection with TLS by the settings. Reads the files once, now. */
 export async function withTls(connection: PostgresConnection, settings: TlsSettings): Promise<PostgresConnection> {
   const encrypted = { ...connection, ssl: tlsOf(settings, connection.host) };
   return settings.PGSSLMODE === 'prefer' && !(await offersTls(encrypted)) ? { ...connection, ssl: false } : encrypted;
@@ -28,7 +28,7 @@ function tlsOf(settings: TlsSettings, host: string): ConnectionOptions | false {
   return {
     ...mine,
     ca,
-    // pg names no host where that is an address, and Node would then look for `localhost` in the certificate.
+    // pg passes no host name for an address, and Node would then check the certificate for `localhost`.
     checkServerIdentity: (_name, certificate) =>
       mode === 'verify-full' ? checkServerIdentity(host, certificate) : undefined,
   };
@@ -46,10 +46,10 @@ function fileOf(settings: TlsSettings, name: 'PGSSLROOTCERT' | 'PGSSLCERT' | 'PG
   }
 }
 
-/** What pg says to a server that refuses to encrypt. */
+/** pg's error for a server that refuses encryption. */
 const NO_TLS = 'The server does not support SSL connections';
 
-/** True also where the server cannot be reached or refuses the login: the first real connection says why. */
+/** True also where the server cannot be reached or refuses the login. The first real connection reports that. */
 async function offersTls(connection: PostgresConnection): Promise<boolean> {
   const client = new pg.Client({ ...connection, connectionTimeoutMillis: 3_000 });
   client.on('error', () => undefined);

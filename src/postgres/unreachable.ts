@@ -3,7 +3,7 @@ import { whyUnreachable } from '../unreachable.ts';
 import type { PostgresConnection } from './connection.ts';
 import { sqlState } from './pool.ts';
 
-/** The error of a first connection in one line that says what to check; any other error as it is. */
+/** The error of a first connection as one line that says what to check; any other error unchanged. */
 export function explainPostgres(error: unknown, connection: PostgresConnection): unknown {
   const line = lineOf(error, connection);
   return line === undefined ? error : new Error(line, { cause: error });
@@ -21,7 +21,7 @@ type Refusal = (connection: PostgresConnection, reason: string) => string;
 
 const busy: Refusal = (_, reason) => `takes no connection at present: ${reason}.`;
 
-/** What the server answers instead of taking a connection, by SQLSTATE. */
+/** The server's reasons to refuse a connection, by SQLSTATE. */
 const REFUSALS: Readonly<Record<string, Refusal>> = {
   '28P01': ({ user }) => `refused the password of user ${user}. Check PGUSER and PGPASSWORD.`,
   '28000': ({ user }, reason) => `refused user ${user}: ${reason}. Check PGUSER, PGDATABASE and PGSSLMODE.`,

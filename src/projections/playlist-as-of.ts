@@ -1,3 +1,4 @@
+import { eventsBeforeOffsets, eventsUntil, type StreamEvent } from '../event-store/stream-events.ts';
 import { decodeEvent } from '../events/codec.ts';
 import { evolveEntries, noEntries } from '../events/entry-list.ts';
 import type { AnyEvent } from '../events/events.ts';
@@ -41,31 +42,20 @@ export async function currentPositions(
   return playlistIds.map((id) => moments.get(id));
 }
 
-interface EventRow {
-  readonly stream: string;
-  readonly version: number;
-  readonly type: string;
-  readonly value: Buffer;
-}
-
 /** The playlist as it was then, folded from its events and those of its songs; undefined when they are not all there. */
 export async function playlistAsOf(
   database: Database,
   moment: PlaylistPosition,
 ): Promise<ExportedPlaylist | undefined> {
   const { playlistId: id, version, catalog } = moment;
-  const rows = await database.query<EventRow & Record<string, unknown>>({
-    name: 'playlist-until',
-    text: 'SELECT stream, version, type, value FROM stream_events WHERE stream = $1 AND version <= $2 ORDER BY version',
-    values: [id, version],
-  });
+  const rows = await eventsUntil(database, id, version);
   if (rows.length < version) return undefined;
   const { name, songIds } = foldPlaylist(rows.map(eventOf));
   const songs = await songsAt(database, songIds, catalog);
   return { id, name, songs: songIds.flatMap((songId) => songs.get(songId) ?? []) };
 }
 
-const eventOf = ({ type, value }: EventRow): AnyEvent => decodeEvent(type, value);
+const eventOf = ({ type, value }: StreamEvent): AnyEvent => decodeEvent(type, value);
 
 function foldPlaylist(events: readonly AnyEvent[]): { name: string; songIds: readonly string[] } {
   let name = '';
@@ -80,13 +70,7 @@ function foldPlaylist(events: readonly AnyEvent[]): { name: string; songIds: rea
 
 /** Songs by id, as the catalog had them when its partitions were that long. */
 async function songsAt(database: Database, songIds: readonly string[], catalog: readonly number[]) {
-  const rows = await database.query<EventRow & Record<string, unknown>>({
-    name: 'songs-until',
-    text: `SELECT e.stream, e.version, e.type, e.value
-      FROM unnest($1::text[]) AS song (id) JOIN stream_events e ON e.stream = song.id
-      WHERE e."offset" < ($2::bigint[])[e.partition + 1] ORDER BY e.stream, e.version`,
-    values: [[...new Set(songIds)], catalog],
-  });
+  const rows = await eventsBeforeOffsets(database, [...new Set(songIds)], catalog);
   const songs = new Map<string, SongSummary>();
   for (const row of rows) {
     const event = eventOf(row);

@@ -3,18 +3,18 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { batchWrites } from '../concurrency/batch.ts';
 
-/** The end of the names of what is not yet whole; a crash can leave it behind. */
+/** The end of the name of a file that is not yet whole. A crash can leave such a file behind. */
 export const PART = '.part';
 
-/** Makes a directory that is missing, and what it lies in. */
+/** Makes a missing directory and its parents, and makes their names durable. */
 export async function makeDirectory(directory: string): Promise<void> {
   const made = await mkdir(directory, { recursive: true });
   if (made !== undefined) await syncDirectories(directory, path.dirname(made));
 }
 
 /**
- * Renames what was written: the file appears whole or not at all. Every part has a name of its own: no other attempt is in the
- * way, whether dead or alive, and of two that write a file at once the later one wins.
+ * Writes a part and renames it, so that the file appears whole or not at all. Every part has a random name, so attempts do not
+ * disturb each other, and of two that write the same file at once the later one wins.
  */
 export async function putWhole(file: string, write: (part: string) => Promise<void>): Promise<void> {
   const part = `${file}.${randomBytes(6).toString('hex')}${PART}`;
@@ -37,7 +37,7 @@ export async function writeDurably(file: string, bytes: Buffer): Promise<void> {
   }
 }
 
-/** The innermost and all it lies in up to the outermost: until then a crash of the machine can take new names back. */
+/** Syncs the innermost directory and its parents up to the outermost. Before that a crash of the machine can undo new names. */
 export async function syncDirectories(innermost: string, outermost: string): Promise<void> {
   for (let each = innermost; ; each = path.dirname(each)) {
     await syncDirectory(each);
@@ -45,10 +45,10 @@ export async function syncDirectories(innermost: string, outermost: string): Pro
   }
 }
 
-/** What many wait for at the same time is done once, after the last of them has asked. */
+/** Syncs a directory once for all callers that wait at the same time. */
 export const syncDirectory = batchWrites<string>((directories) => Promise.all([...new Set(directories)].map(sync)));
 
-/** A file or a directory. */
+/** Syncs a file or a directory. */
 export async function sync(file: string): Promise<void> {
   const handle = await open(file);
   await handle.sync().finally(() => handle.close());

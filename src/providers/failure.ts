@@ -1,10 +1,10 @@
 /**
- * Why a provider did not do what it was asked.
+ * A provider failed to do its work.
  *
- * - `again`: it may work another time; counts against the provider.
- * - `later`: the provider is well, but refuses what was asked for now, such as a mail to a full mailbox; a try in some minutes
- *   or hours may work, and says nothing about the provider until then.
- * - `never`: what was asked is at fault, and will be refused every time; says nothing about the provider.
+ * - `again`: the provider itself failed. Another attempt may work. The failure counts against the provider.
+ * - `later`: the provider works, but refuses this request for now, such as a mail to a full mailbox. An attempt after minutes or
+ *   hours may work. The failure does not count against the provider.
+ * - `never`: the request is at fault and will be refused every time. The failure does not count against the provider.
  */
 export class ProviderError extends Error {
   readonly kind: 'again' | 'later' | 'never';

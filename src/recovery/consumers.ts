@@ -6,7 +6,7 @@ import { identityOf } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { lockClass } from '../postgres/generation-lock.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
-import { servedBuilds } from './furthest.ts';
+import { servingGenerations } from './furthest.ts';
 
 export interface StoredPosition extends TopicPartition {
   readonly next: number;
@@ -14,20 +14,20 @@ export interface StoredPosition extends TopicPartition {
   readonly fingerprint: string;
 }
 
-/** Tables of Postgres that are made of the log, with a checkpoint of every partition. */
+/** Tables in Postgres that are built from the log, with a checkpoint for every partition. */
 export interface Consumer {
   readonly schema: string;
-  /** Can be emptied at any time: it is made again from the log. */
+  /** A queue can be emptied at any time, because it is built again from the log. */
   readonly isQueue: boolean;
   readonly checkpoints: readonly StoredPosition[];
 }
 
 /** The served read models and the queues of jobs. */
 export async function consumersOf(database: Database, placement: Placement): Promise<Consumer[]> {
-  const builds = (await servedBuilds(database)).map(({ schema }) => ({ schema, isQueue: false }));
+  const generations = (await servingGenerations(database)).map(({ schema }) => ({ schema, isQueue: false }));
   const queues = (await queuesOf(database, placement)).map((schema) => ({ schema, isQueue: true }));
   const consumers: Consumer[] = [];
-  for (const { schema, isQueue } of [...builds, ...queues]) {
+  for (const { schema, isQueue } of [...generations, ...queues]) {
     const text = `SELECT topic, partition, next, fingerprint FROM "${schema}".checkpoints`;
     const checkpoints = await database.query<StoredPosition & Record<string, unknown>>({ text });
     consumers.push({ schema, isQueue, checkpoints });
@@ -41,7 +41,7 @@ async function queuesOf(database: Database, { namespace }: Placement): Promise<s
   return (await database.query<{ name: string }>({ text, values: [schemas] })).map(({ name }) => name);
 }
 
-/** How many sessions of other processes read or feed read models of this namespace. */
+/** The number of sessions of other processes that read or feed read models of this namespace. */
 export async function sessionsInUse(database: Database, { namespace }: Placement): Promise<number> {
   const classOf = (use: 'read' | 'feed') => `(${lockClass(use, '$1')}::bigint & 4294967295)::oid`;
   const text = `SELECT count(DISTINCT pid)::int AS sessions FROM pg_locks
@@ -51,7 +51,7 @@ export async function sessionsInUse(database: Database, { namespace }: Placement
   return row?.sessions ?? 0;
 }
 
-/** What stands before a checkpoint now. */
+/** The record before a checkpoint, as the log has it now. */
 interface Stamp extends TopicPartition {
   readonly next: number;
   readonly fingerprint: string;
@@ -59,15 +59,15 @@ interface Stamp extends TopicPartition {
 }
 
 /**
- * For a log that holds again, at their offsets, all records that Postgres has accepted: read models stay as they are, and
- * are told what stands before their checkpoints now; queues are emptied and made again from the log, because they may have
- * come further than the read models, whose records are all that is left. Running consumers begin anew, too.
+ * For a log that again holds, at their offsets, all records that Postgres has accepted. The read models stay, and their checkpoints
+ * get the fingerprints of the records before them. Queues are emptied and built again from the log, because they may be further than
+ * the read models, whose records are all that remains. Running consumers start again from their checkpoints, too.
  */
 export async function keepReadModels(log: EventLog, database: Database, placement: Placement): Promise<void> {
   const consumers = await consumersOf(database, placement);
-  const builds = consumers.filter(({ isQueue }) => !isQueue);
+  const readModels = consumers.filter(({ isQueue }) => !isQueue);
   const stamps = new Map<string, Stamp[]>();
-  for (const { schema, checkpoints } of builds) stamps.set(schema, await stampsOf(log, checkpoints));
+  for (const { schema, checkpoints } of readModels) stamps.set(schema, await stampsOf(log, checkpoints));
   await inOneCommit(database, async (client) => {
     for (const [schema, of] of stamps) await restamp(client, schema, of);
     await emptyQueues(client, consumers);
@@ -95,7 +95,7 @@ async function restamp(client: Client, schema: string, stamps: readonly Stamp[])
   );
 }
 
-/** The whole table of checkpoints is locked first: a commit that waits for it will miss, and forget what it knew. */
+/** Locks the whole checkpoints table first. A commit that waits for it will fail its compare-and-set and discard its state. */
 async function emptyQueues(client: Client, consumers: readonly Consumer[]): Promise<void> {
   for (const { schema } of consumers.filter(({ isQueue }) => isQueue)) {
     await client.query(`LOCK TABLE "${schema}".checkpoints IN EXCLUSIVE MODE`);
@@ -107,15 +107,15 @@ async function emptyQueues(client: Client, consumers: readonly Consumer[]): Prom
 }
 
 export interface Forgetting {
-  /** The life of the log that the database belongs to from now on. */
+  /** The incarnation of the log that the database belongs to from now on. */
   readonly incarnation: string;
-  /** Whether it belonged to another one before: no void and no change of owner of that one counts. */
+  /** Whether it belonged to another incarnation before, whose voids and changes of owner no longer count. */
   readonly isNew: boolean;
 }
 
 /**
- * Drops the read models and empties the queues: the next start of a projector makes them from the log, from its beginning.
- * Nothing that was cached of them counts any more. In one commit with what the database belongs to.
+ * Drops the read models, empties the queues and invalidates the cache. The next start of a projector builds them from the beginning
+ * of the log. The same commit stores the incarnation to which the database belongs.
  */
 export async function forgetReadModels(
   database: Database,
@@ -138,8 +138,8 @@ export async function forgetReadModels(
 }
 
 /**
- * After Postgres was restored: what others cached since then is of a later state of accounts and rows, and refresh tokens that
- * were deleted since then are there again.
+ * For a Postgres that was restored from a backup: the cache has entries of a later state of accounts and rows, and refresh tokens
+ * that were deleted since the backup exist again.
  */
 export function forgetLogins(database: Database): Promise<void> {
   return inOneCommit(database, async (client) => {
@@ -148,7 +148,7 @@ export function forgetLogins(database: Database): Promise<void> {
   });
 }
 
-/** The next process that reads begins a new incarnation of the cache. */
+/** Makes the next process that reads begin a new incarnation of the cache. */
 async function forgetCache(client: Client): Promise<void> {
   await client.query('DELETE FROM crash_guard');
   await client.query(
@@ -156,7 +156,7 @@ async function forgetCache(client: Client): Promise<void> {
   );
 }
 
-/** Also ends the recovery, and is durable also where the session's commits are not. */
+/** Also ends the recovery. The commit is synchronous even where the session's commits are not. */
 function inOneCommit(database: Database, work: (client: Client) => Promise<void>): Promise<void> {
   return database.use((client) =>
     transaction(client, async () => {

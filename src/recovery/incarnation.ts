@@ -10,24 +10,25 @@ import { readVoids } from '../log/void-topic.ts';
 import type { VoidTest } from '../log/voids.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import { classify } from '../event-store/arbitrate.ts';
+import { recordIdsOf } from '../event-store/partition-events.ts';
 import { verifyPartition } from '../projections/generations/verify.ts';
-import { type Applied, furthestApplied, knownFrom, knownIds } from './furthest.ts';
+import { type Applied, furthestApplied, acceptedFrom, acceptedIds } from './furthest.ts';
 import { noteStep, type Recovery } from './note.ts';
 import { type PartitionSurvey, type Survey, surveyOurs, type SurveyOptions, voidsPlaceOf } from './survey.ts';
 import { writeFrom } from './write.ts';
 
-export interface IncarnationOptions extends SurveyOptions {
+export interface NewLogOptions extends SurveyOptions {
   readonly faults?: Faults;
-  /** Named in the first records of the new log; null for a log that lies in its own database. */
+  /** Named in the genesis records of the new log; null for an embedded log. */
   readonly owner: LogOwner | null;
 }
 
 /**
- * Makes the topics anew, with all that Postgres has accepted in its order, and behind it what only the old log had. It is
- * another life of the log, which tells every reader to forget its offsets. Each step can be repeated: before the topics are
- * deleted, all of their records that are to stay are kept in Postgres.
+ * Creates the topics again, with all records that Postgres has accepted in their order, followed by the records that only the old log
+ * had. It is a new incarnation of the log, so every reader must discard its offsets. Each step can be repeated, because before the
+ * topics are deleted, all records that are to remain are stored in Postgres.
  */
-export async function beginIncarnation(options: IncarnationOptions, { step, incarnation }: Recovery): Promise<void> {
+export async function beginIncarnation(options: NewLogOptions, { step, incarnation }: Recovery): Promise<void> {
   const { admin, faults = {} } = options;
   if (step === 'begun') await stage(options, await surveyOurs(options, ['differs']));
   faults['recovery-staged']?.();
@@ -44,7 +45,7 @@ interface StagedRecord extends LogRecord {
   readonly id: string;
 }
 
-/** Keeps the claims of the log that Postgres does not know. Most are writes that were never answered with success. */
+/** Stores the claims that only the log has. Most are writes that were never answered with success. */
 async function stage(options: SurveyOptions, { partitions }: Survey): Promise<void> {
   const { isVoid } = await readVoids(voidsPlaceOf(options));
   await options.admin.use((client) =>
@@ -63,7 +64,7 @@ async function stagePartition(
   isVoid: VoidTest,
 ): Promise<void> {
   const { next, end, differsAt = next } = survey;
-  const known = new Set((await knownIds(admin, survey)).values());
+  const accepted = new Set((await acceptedIds(admin, survey)).values());
   const genesis = placement.genesisOf(survey);
   let nth = 0;
   for await (const entries of entriesFrom(log, { ...survey, offset: Math.min(next, differsAt) }, end)) {
@@ -71,15 +72,15 @@ async function stagePartition(
       const classification = classify(entry, { belongs: placement.belongs, isVoid });
       if (classification.kind !== 'claim') return [];
       const { record, envelope } = classification;
-      if (known.has(envelope.id) || envelope.stream === genesis) return [];
+      if (accepted.has(envelope.id) || envelope.stream === genesis) return [];
       return [{ ...record, headers: ownHeaders(record.headers), id: envelope.id }];
     });
-    await keep(client, survey, nth, records);
+    await store(client, survey, nth, records);
     nth += records.length;
   }
 }
 
-/** What stands in a partition from a position up to `end`, as much at a time as one read brings. */
+/** The entries of a partition from a position up to `end`, one read at a time. */
 async function* entriesFrom(log: EventLog, from: Position, end: number): AsyncGenerator<LogEntry[]> {
   if (end === 0) return;
   const [begin] = await log.begins([from]);
@@ -92,7 +93,7 @@ async function* entriesFrom(log: EventLog, from: Position, end: number): AsyncGe
   }
 }
 
-async function keep(
+async function store(
   client: Client,
   { topic, partition }: TopicPartition,
   from: number,
@@ -115,8 +116,8 @@ async function keep(
   );
 }
 
-/** All that belongs to one life of the log. Dead letters are not judged, and stay. */
-async function open({ log, placement, owner, faults = {} }: IncarnationOptions, incarnation: string): Promise<void> {
+/** Replaces all topics of the old incarnation. Dead letters are not judged, so their topic stays. */
+async function open({ log, placement, owner, faults = {} }: NewLogOptions, incarnation: string): Promise<void> {
   const topics = topicsOf(placement).filter(({ topic }) => topic !== deadLettersOf(placement.namespace));
   await log.deleteTopics(topics.map(({ topic }) => topic));
   faults['recovery-deleted']?.();
@@ -126,8 +127,8 @@ async function open({ log, placement, owner, faults = {} }: IncarnationOptions, 
   );
 }
 
-/** What is there already is passed over: an earlier run has appended it, in the same order. */
-async function copy(options: IncarnationOptions, applied: Applied): Promise<void> {
+/** Skips the records that the new log has already: an earlier run has appended them in the same order. */
+async function copy(options: NewLogOptions, applied: Applied): Promise<void> {
   const { log } = options;
   const [end] = await log.ends([applied]);
   if (!end) throw new Error(`There is no ${partitionKey(applied)}.`);
@@ -142,7 +143,7 @@ async function idsIn({ log }: SurveyOptions, end: Position): Promise<Set<string>
   return ids;
 }
 
-/** Streams of the partition's own first record belong to the life of the log that has ended. */
+/** The records that the new log lacks. The genesis stream is left out, because it belongs to the old incarnation. */
 async function* lacking(
   { admin, placement }: SurveyOptions,
   applied: Applied,
@@ -150,7 +151,7 @@ async function* lacking(
 ): AsyncGenerator<LogRecord> {
   const genesis = placement.genesisOf(applied);
   if (applied.schema !== undefined) {
-    for await (const rows of knownFrom(admin, applied, 0)) {
+    for await (const rows of acceptedFrom(admin, applied, 0)) {
       for (const { id, stream: key, headers, value } of rows) {
         if (key !== genesis && !there.has(id)) yield { key, headers, value };
       }
@@ -174,26 +175,18 @@ async function* stagedRecords(admin: Database, { topic, partition }: Applied): A
   }
 }
 
-/** Only then may Postgres forget what it has: every record that it has accepted wins in the new log, too. */
+/** Rejects unless every record that Postgres has accepted wins in the new log too. Only then may Postgres discard its rows. */
 async function mustHoldAll({ admin, log, placement }: SurveyOptions, applied: Applied): Promise<void> {
-  const left = new Set((await knownIds(admin, applied)).values());
+  const left = new Set((await acceptedIds(admin, applied)).values());
   const [end] = await log.ends([applied]);
   if (!end) throw new Error(`There is no ${partitionKey(applied)}.`);
   await verifyPartition({ log, placement, voids: [], accepted: (_, { id }) => void left.delete(id) }, end);
-  for (const id of await genesisIds({ admin }, applied, placement.genesisOf(applied))) left.delete(id);
+  const genesis = placement.genesisOf(applied);
+  const { schema } = applied;
+  for (const id of schema === undefined ? [] : await recordIdsOf(admin, schema, genesis)) left.delete(id);
   if (left.size > 0) {
     throw new Error(
       `${partitionKey(applied)} of the new log lacks ${left.size} records of Postgres. Nothing was forgotten: run the command again.`,
     );
   }
-}
-
-async function genesisIds(
-  { admin }: Pick<SurveyOptions, 'admin'>,
-  { schema }: Applied,
-  stream: string,
-): Promise<string[]> {
-  if (schema === undefined) return [];
-  const text = `SELECT record_id AS id FROM "${schema}".stream_events WHERE stream = $1`;
-  return (await admin.query<{ id: string }>({ text, values: [stream] })).map(({ id }) => id);
 }

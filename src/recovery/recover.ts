@@ -1,15 +1,15 @@
 import type { Faults } from '../faults.ts';
 import { forgetLogins, forgetReadModels, keepReadModels } from './consumers.ts';
-import { beginIncarnation, type IncarnationOptions } from './incarnation.ts';
+import { beginIncarnation, type NewLogOptions } from './incarnation.ts';
 import { noteRecovery, type Recovery, type Way } from './note.ts';
 import { type Case, type Survey, surveyLog, surveyOurs } from './survey.ts';
 import { appendTail } from './tail.ts';
 
-export interface RecoverOptions extends IncarnationOptions {
+export interface RecoverOptions extends NewLogOptions {
   readonly faults?: Faults;
 }
 
-/** What can be done about a case. */
+/** The ways that are possible for what was found. */
 export function waysOf({ kind, partitions, incarnations, hasHoles }: Survey): readonly Way[] {
   const isReadable = !hasHoles && partitions.every(({ stopsAt }) => stopsAt === undefined);
   const canFollow = isReadable && new Set(incarnations.values()).size === 1;
@@ -25,14 +25,14 @@ export function waysOf({ kind, partitions, incarnations, hasHoles }: Survey): re
   return canFollow && ['short', 'differs', 'foreign'].includes(kind) ? [...ways[kind], 'follow'] : ways[kind];
 }
 
-/** Does what the operator has chosen. Broken off anywhere, it goes on when `goOn` is called with what was noted. */
+/** Recovers in the way that the operator has chosen. After an interruption `goOn` continues from the note. */
 export async function recover(options: RecoverOptions, way: Way): Promise<void> {
   const recovery = await noteRecovery(options.admin, way);
   options.faults?.['recovery-noted']?.();
   await goOn(options, recovery);
 }
 
-/** The last step of each way is one commit, which also ends the recovery. */
+/** Continues a recovery. The last step of each way is one commit, which also ends the recovery. */
 export async function goOn(options: RecoverOptions, recovery: Recovery): Promise<void> {
   const { log, admin, placement, faults = {} } = options;
   switch (recovery.way) {

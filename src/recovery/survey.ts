@@ -10,7 +10,7 @@ import type { Database } from '../postgres/pool.ts';
 import { verifyPartition } from '../projections/generations/verify.ts';
 import { consumersOf, type StoredPosition } from './consumers.ts';
 import { forgetRecovery } from './note.ts';
-import { type Applied, furthestApplied, knownIds, typesFrom } from './furthest.ts';
+import { type Applied, furthestApplied, acceptedIds, typesFrom } from './furthest.ts';
 
 export interface SurveyOptions {
   readonly log: EventLog;
@@ -21,12 +21,12 @@ export interface SurveyOptions {
 
 /** A partition of the log, compared with what Postgres has of it. */
 export interface PartitionSurvey extends Applied {
-  /** Of the log; 0 where the topic is missing. */
+  /** The end of the log's partition; 0 where the topic is missing. */
   readonly end: number;
-  /** Records that count which Postgres has and the log, being too short, has not; and how many by type. */
+  /** Accepted records in Postgres past the end of the log, which is too short, and their number by type. */
   readonly lost: number;
   readonly lostTypes: ReadonlyMap<string, number>;
-  /** The first offset at which log and Postgres tell different things; undefined where they agree. */
+  /** The first offset at which log and Postgres differ; undefined where they agree. */
   readonly differsAt: number | undefined;
   /** The first offset at which a reader must stop. */
   readonly stopsAt: number | undefined;
@@ -34,10 +34,10 @@ export interface PartitionSurvey extends Applied {
 
 /**
  * - `unknown`: the database belongs to no log;
- * - `unusable`: the topics cannot hold this log, for the reasons;
- * - `foreign`: the log is of another incarnation than the database;
- * - `differs`: where Postgres has one record, the log has another one, or none that can be read;
- * - `short`: the log ends before what is applied, or consumers have to be told that it is the right one again;
+ * - `unusable`: the topics cannot hold this log, for the given reasons;
+ * - `foreign`: the log has another incarnation than the database;
+ * - `differs`: at an offset of an accepted record, the log has another record, or none that can be read;
+ * - `short`: the log ends before a checkpoint, or a checkpoint does not match the record before it;
  * - `ahead`: Postgres has applied less than the log holds;
  * - `equal`.
  */
@@ -47,21 +47,21 @@ export interface Survey {
   readonly kind: Case;
   readonly reasons: readonly string[];
   readonly identity: LogIdentity | undefined;
-  /** Incarnations by partition, of those that have one. */
+  /** Incarnations by partition, for partitions with a genesis record. */
   readonly incarnations: ReadonlyMap<string, string>;
   readonly partitions: readonly PartitionSurvey[];
-  /** Partitions of the log that have no first record. */
+  /** Whether partitions have no genesis record. */
   readonly hasHoles: boolean;
 }
 
-/** Where the voids are found by which a recovery judges the log, as every judge does. */
+/** The source of the voids. A recovery judges the log by the same voids as every reader. */
 export const voidsPlaceOf = ({ log, placement, admin }: SurveyOptions): VoidsPlace => ({
   log,
   namespace: placement.namespace,
   database: admin,
 });
 
-/** Finds out how log and Postgres stand to each other. Reads the whole log, and changes nothing. */
+/** Compares log and Postgres. Reads the whole log and changes nothing. */
 export async function surveyLog(options: SurveyOptions): Promise<Survey> {
   const { log, placement, admin } = options;
   const identity = await readIdentity(admin);
@@ -78,17 +78,17 @@ export async function surveyLog(options: SurveyOptions): Promise<Survey> {
   return { ...found, partitions, kind: kindOf(partitions, stale) };
 }
 
-/** Settings of the topics and of this program: nothing of a single record can be judged before they are right. */
+/** Reasons that concern the settings of topics and of this program. They must be fixed before single records can be judged. */
 const isOfTheWhole = (reason: string): boolean => /^(?:topic|the genesis record of) /.test(reason);
 
-/** With another number of partitions every stream would seem to be misplaced. */
+/** With another number of partitions every stream would be in the wrong partition. */
 async function otherPartitions({ admin, placement }: SurveyOptions): Promise<string[]> {
-  const builds = (await consumersOf(admin, placement)).filter(({ isQueue }) => !isQueue);
-  return builds
+  const readModels = (await consumersOf(admin, placement)).filter(({ isQueue }) => !isQueue);
+  return readModels
     .filter(({ checkpoints }) => checkpoints.length !== placement.all.length)
     .map(({ schema, checkpoints }) => {
       const partitions = checkpoints.length / placement.topics.length;
-      return `${schema} was made of topics of ${partitions} partitions, ${placement.partitions} are configured`;
+      return `${schema} was built from topics of ${partitions} partitions, ${placement.partitions} are configured`;
     });
 }
 
@@ -103,7 +103,7 @@ function kindOf(partitions: readonly PartitionSurvey[], stale: readonly TopicPar
 
 async function comparePartitions(options: SurveyOptions, { missing }: Inspection): Promise<PartitionSurvey[]> {
   const furthest = await furthestApplied(options.admin, options.placement);
-  const ends = await endsOf(options, missing); // later: beside running servers the log must not seem to be behind
+  const ends = await endsOf(options, missing); // read after the checkpoints: beside running servers the log must not seem to be behind
   const { voids } = await readVoids(voidsPlaceOf(options));
   const partitions: PartitionSurvey[] = [];
   for (const applied of furthest) {
@@ -114,20 +114,20 @@ async function comparePartitions(options: SurveyOptions, { missing }: Inspection
   return partitions;
 }
 
-/** By partition, of those topics that are there. */
+/** The ends by partition, for the topics that exist. */
 async function endsOf({ log, placement }: SurveyOptions, missing: readonly string[]): Promise<Map<string, number>> {
   const there = placement.all.filter(({ topic }) => !missing.includes(topic));
   return new Map((await log.ends(there)).map((end) => [partitionKey(end), end.offset]));
 }
 
-/** Judges the partition anew, and holds every winner against what Postgres has accepted at its offset. */
+/** Judges the partition again, and compares every winner with the record that Postgres has accepted at its offset. */
 async function compare(
   { log, placement, admin }: SurveyOptions,
   applied: Applied,
   end: Position,
   voids: readonly DeclaredVoid[],
 ): Promise<PartitionSurvey> {
-  const known = await knownIds(admin, applied);
+  const unmatched = await acceptedIds(admin, applied);
   const [different, stops]: [number[], number[]] = [[], []];
   if (end.offset > 0) {
     await verifyPartition(
@@ -137,14 +137,14 @@ async function compare(
         voids,
         corrupt: ({ offset }) => stops.push(offset),
         accepted({ offset }, { id }) {
-          if (known.get(offset) === id) known.delete(offset);
+          if (unmatched.get(offset) === id) unmatched.delete(offset);
           else if (offset < applied.next) different.push(offset);
         },
       },
       end,
     );
   }
-  const left = [...known.keys()];
+  const left = [...unmatched.keys()];
   different.push(...left.filter((offset) => offset < end.offset), ...stops.filter((offset) => offset < applied.next));
   return {
     ...applied,
@@ -159,7 +159,7 @@ async function compare(
 const least = (offsets: readonly number[]): number | undefined =>
   offsets.length === 0 ? undefined : offsets.reduce((one, other) => Math.min(one, other));
 
-/** Checkpoints that lie beyond the log, or behind another record than the one that stands there. */
+/** Checkpoints beyond the end of the log, or after another record than the log has there. */
 async function staleConsumers(options: SurveyOptions, { missing }: Inspection): Promise<StoredPosition[]> {
   const checkpoints = (await consumersOf(options.admin, options.placement)).flatMap((each) => each.checkpoints);
   const ends = await endsOf(options, missing);
@@ -178,17 +178,15 @@ async function isBehindItsRecord(log: EventLog, { topic, partition, next, finger
 }
 
 /**
- * Looks again, now that it was noted what is to be done: that must still be right for what is found. Otherwise nothing is
- * noted any more, and the operator is asked again.
+ * Surveys again after the operator's choice was noted, which must still fit the findings. Otherwise the note is deleted, and the
+ * operator is asked again.
  */
 export async function surveyOurs(options: SurveyOptions, also: readonly Case[] = []): Promise<Survey> {
   const survey = await surveyLog(options);
   if (['short', 'ahead', 'equal', ...also].includes(survey.kind)) return survey;
   await forgetRecovery(options.admin);
-  throw new Error(
-    'The log has become another one meanwhile. Stop all processes that use it and run the command again.',
-  );
+  throw new Error('The log has changed meanwhile. Stop all processes that use it and run the command again.');
 }
 
-/** What the log lacks, in all partitions. */
+/** The number of records that the log lacks, in all partitions. */
 export const lostOf = ({ partitions }: Survey): number => partitions.reduce((sum, { lost }) => sum + lost, 0);

@@ -3,14 +3,14 @@ import { voidRecord } from '../events/voids.ts';
 import type { Faults } from '../faults.ts';
 import { topicsOf } from '../log/topics.ts';
 import { type KnownVoids, publishVoids, readVoids } from '../log/void-topic.ts';
-import { knownFrom } from './furthest.ts';
+import { acceptedFrom } from './furthest.ts';
 import { type PartitionSurvey, type Survey, type SurveyOptions, voidsPlaceOf } from './survey.ts';
 import { writeFrom } from './write.ts';
 
 /**
- * Appends what a log that has become too short has lost. Every record that counts comes to lie at its own offset again; the
- * places of losers, of which nothing is known any more, are filled with records that say so. A topic that is missing is
- * made, and told of every void. What is there already is not appended again, so it can be broken off anywhere and begun anew.
+ * Appends the records that a log has lost at its end. Every accepted record gets its own offset again. The offsets of losers, which
+ * are stored nowhere, are filled with records that say so. A missing topic is created, and all voids are published again. Records that
+ * exist already are not appended again, so the recovery can be interrupted at any point and run again.
  */
 export async function appendTail(
   options: SurveyOptions & { readonly faults?: Faults },
@@ -25,7 +25,7 @@ export async function appendTail(
   const ends = endsOfVoids(voids);
   for (const survey of partitions) {
     const { topic, partition, end } = survey;
-    // What would come to lie under a void would lose.
+    // A record appended at a void offset would lose.
     const until = Math.max(survey.next, ends.get(partitionKey(survey)) ?? 0);
     const tail = { survey, until, incarnation: identity.incarnation };
     if (end < until) await writeFrom(options, { topic, partition, offset: end }, tailOf(options, tail));
@@ -45,10 +45,10 @@ interface Tail {
   readonly incarnation: string;
 }
 
-/** What stood from the end of the log up to the checkpoint, offset by offset. */
+/** The records from the end of the log up to the checkpoint, one for each offset. */
 async function* tailOf({ admin }: SurveyOptions, { survey, until, incarnation }: Tail): AsyncGenerator<LogRecord> {
   let next = survey.end;
-  for await (const rows of knownFrom(admin, survey, survey.end)) {
+  for await (const rows of acceptedFrom(admin, survey, survey.end)) {
     for (const { offset, stream: key, headers, value } of rows) {
       yield* fillers(incarnation, survey, next, offset);
       yield { key, headers, value };

@@ -2,7 +2,7 @@ import { type LogRecord, partitionKey, type Position, type TopicPartition } from
 import type { Faults } from '../faults.ts';
 import type { Append, EventLog } from '../log/event-log.ts';
 
-/** The log has become another one while it was written. */
+/** Another process appended to the log while it was recovered. */
 class Overtaken extends Error {
   constructor(where: TopicPartition, wanted: number, found: number) {
     super(
@@ -12,11 +12,11 @@ class Overtaken extends Error {
   }
 }
 
-/** Below what a broker and the API of a running server take in one request; a single record may be larger. */
+/** Below the limit of one request to a broker, and to the API of a running server. A single record may be larger. */
 const BATCH_BYTES = 256_000;
 const BATCH_RECORDS = 200;
 
-/** Appends records to one partition, some at a time, each exactly where it is to lie. Returns the partition's end. */
+/** Appends records to one partition in batches, each record at its exact offset. Returns the partition's end. */
 export async function writeFrom(
   { log, faults = {} }: { readonly log: EventLog; readonly faults?: Faults },
   from: Position,

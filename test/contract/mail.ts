@@ -58,7 +58,7 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
       await registry.stop();
       await mail.stop();
     });
-    const send = (some: Mail, signal = patience) => registry.send(registry.standard, some, signal);
+    const send = (some: Mail, signal = patience) => registry.send(registry.default, some, signal);
     const receivedOf = async ({ messageId }: Mail) =>
       (await mail.received()).filter((each) => each.messageId === messageId);
 
@@ -148,13 +148,13 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
     it('stops deliveries in progress when it is stopped, and sends nothing afterwards', async () => {
       const other = await mail.open();
       await mail.hanging?.begin();
-      const sending = other.send(other.standard, newMail(), patience).catch((error: unknown) => error);
+      const sending = other.send(other.default, newMail(), patience).catch((error: unknown) => error);
       await eventually('a mail is in transit', () => (mail.hanging?.held() ?? 1) === 1);
       await within(5_000, 'stopping', other.stop());
       if (mail.hanging) expect(await within(1_000, 'what is stopped', sending)).toMatchObject({ code: 'MAIL_STOPPED' });
       await sending;
       await mail.hanging?.end();
-      await expect(other.send(other.standard, newMail(), patience)).rejects.toMatchObject({ code: 'MAIL_STOPPED' });
+      await expect(other.send(other.default, newMail(), patience)).rejects.toMatchObject({ code: 'MAIL_STOPPED' });
       await other.stop();
     });
   });

@@ -468,12 +468,12 @@ describe('prints one clear line', () => {
     expect(existsSync(pidFile())).toBe(false);
   });
 
-  test('when Postgres ends just before the timeout, with its last words', async () => {
+  test('when Postgres ends just before the timeout, with the last lines of its log', async () => {
     dataDir = emptyDirectory();
     await expect(start({ packageDir: endingWhileLookedAt('out of luck'), startMs: 1 })).rejects.toThrow(OUT_OF_LUCK);
   });
 
-  test('when Postgres is ready and does not answer, with its last words', async () => {
+  test('when Postgres is ready and does not answer, with the last lines of its log', async () => {
     const packageDir = scripts({
       postgres: [
         `trap 'exit 0' INT`,
@@ -485,20 +485,20 @@ describe('prints one clear line', () => {
     await expect(start({ packageDir })).rejects.toThrow(OUT_OF_LUCK);
   });
 
-  const OUT_OF_LUCK = /^Postgres does not start \(.+\), its last words in .*postgres.log: FATAL: {2}out of luck$/;
+  const OUT_OF_LUCK = /^Postgres does not start \(.+\), the last lines of .*postgres.log: FATAL: {2}out of luck$/;
 
-  test('when Postgres is not ready in time, with its last words', async () => {
+  test('when Postgres is not ready in time, with the last lines of its log', async () => {
     const packageDir = scripts({
       postgres: [`trap 'echo "I was slow" >&2; exit 1' QUIT`, 'while :; do sleep 0.01; done'],
     });
     await expect(start({ packageDir, startMs: 500 })).rejects.toThrow(
-      /^Postgres was not ready after \d+ s, its last words in .*postgres.log: I was slow$/,
+      /^Postgres was not ready after \d+ s, the last lines of .*postgres.log: I was slow$/,
     );
   });
 
-  test('when Postgres refuses to start, with its last words', async () => {
+  test('when Postgres refuses to start, with the last lines of its log', async () => {
     await expect(start({ settings: { shared_buffers: 'plenty' } })).rejects.toThrow(
-      /^Postgres does not start \(exit 1\), its last words in .*postgres.log: .*shared_buffers/,
+      /^Postgres does not start \(exit 1\), the last lines of .*postgres.log: .*shared_buffers/,
     );
   });
 });

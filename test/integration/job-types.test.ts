@@ -71,7 +71,7 @@ interface Asked {
 
 async function ask(type: JobType, payload: unknown, context: Partial<PlanContext> = {}): Promise<Asked> {
   const jobId = idFromCommand('job', newId());
-  const mail = { enabled: [], standard: '' };
+  const mail = { enabled: [], default: '' };
   const momentOf = () => Promise.resolve(undefined);
   const known = { jobId, caller: owner, isAdmin: false, database: api.reads, momentOf, files, mail, dummySeconds: 30 };
   const plan = await type.plan(type.payload.parse(payload), { ...known, ...context });
@@ -169,7 +169,7 @@ describe('an export', () => {
   ])('%s', async (_, isAdmin, ownerIsAdmin, waited) => {
     const playlistId = await newPlaylist('Morning', []);
     const momentOf = () => Promise.resolve({ ownerId: owner, playlistId, version: 1, catalog: [] });
-    const context = { isAdmin, momentOf, mail: { enabled: ['smtp'], standard: 'smtp' } };
+    const context = { isAdmin, momentOf, mail: { enabled: ['smtp'], default: 'smtp' } };
     const asked = await ask(exportPlaylist, { playlistId, targetEmail: 'chris@example.com' }, context);
     const sent: string[] = [];
     const turns: string[] = [];
@@ -615,7 +615,7 @@ describe('an import', () => {
 
 describe('a batch of mails', () => {
   it('does not count a mail as refused when the database cannot store that it was sent', async () => {
-    const mail = { enabled: ['smtp'], standard: 'smtp' };
+    const mail = { enabled: ['smtp'], default: 'smtp' };
     const asked = await ask(emailBatch, { items: [{ to: 'ann@example.com', subject: 's', body: 'b' }] }, { mail });
     const lost = new Error('Connection terminated unexpectedly');
     const items = { ...createItems(core.admin, asked.jobId), done: () => Promise.reject(lost) };
@@ -624,7 +624,7 @@ describe('a batch of mails', () => {
   });
 
   describe('with temporarily refused recipients', () => {
-    const mail = { enabled: ['smtp'], standard: 'smtp' };
+    const mail = { enabled: ['smtp'], default: 'smtp' };
     const mailsTo = (addresses: readonly string[]) => addresses.map((to) => ({ to, subject: 's', body: 'b' }));
     const addresses = ['full@a.example', 'ann@b.example', 'grey@c.example', 'ben@b.example'];
 

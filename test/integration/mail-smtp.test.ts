@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Mail, MailProvider } from '../../src/providers/mail/mail.ts';
-import { openSmtpMail, type SmtpOptions } from '../../src/providers/mail/smtp.ts';
+import { openSmtpMail, type SmtpOptions } from '../../src/providers/mail/smtp-mail.ts';
 import { newMail, outcomeOf as outcomeOfSending } from '../contract/mail.ts';
 import { eventually } from '../support/observed.ts';
 import { within } from '../support/servers/waiting.ts';

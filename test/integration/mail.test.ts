@@ -5,7 +5,8 @@ import path from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { loadConfig } from '../../src/config.ts';
 import type { Mail } from '../../src/providers/mail/mail.ts';
-import { openMail, PROVIDERS } from '../../src/providers/mail/providers.ts';
+import { MAIL_PROVIDERS } from '../../src/providers/mail/list.ts';
+import { openMail } from '../../src/providers/mail/providers.ts';
 import { openWebhookMail } from '../../src/providers/mail/webhook.ts';
 import { mailContract, newMail, outcomeOf, type ReceivedMail } from '../contract/mail.ts';
 import { eventually } from '../support/observed.ts';
@@ -81,17 +82,17 @@ function postedMail(body: string): ReceivedMail {
 }
 
 describe('the providers of mail', () => {
-  it('can be extended with one registry line', async () => {
+  it('can be extended with an entry in the list of providers', async () => {
     const sent: Mail[] = [];
-    const pigeon = () =>
-      Promise.resolve({
-        send: (mail: Mail) => Promise.resolve(`leg ${sent.push(mail)}`),
-        stop: () => Promise.resolve(),
-      });
-    const mail = { enabled: ['pigeon', 'file'], standard: 'pigeon' };
+    const opened = {
+      send: (mail: Mail) => Promise.resolve(`leg ${sent.push(mail)}`),
+      stop: () => Promise.resolve(),
+    };
+    const pigeon = { name: 'pigeon', open: () => Promise.resolve(opened) };
+    const mail = { enabled: ['pigeon', 'file'], default: 'pigeon' };
     const DATA_DIR = await mkdtemp(path.join(tmpdir(), 'openmusic-mail-'));
-    const registry = await openMail({ ...config({ DATA_DIR }), mail }, { ...PROVIDERS, pigeon });
-    expect([registry.enabled, registry.standard]).toEqual([['pigeon', 'file'], 'pigeon']);
+    const registry = await openMail({ ...config({ DATA_DIR }), mail }, [...MAIL_PROVIDERS, pigeon]);
+    expect([registry.enabled, registry.default]).toEqual([['pigeon', 'file'], 'pigeon']);
     const letter = newMail();
     expect(await registry.send('pigeon', letter, patience)).toBe('leg 1');
     expect(sent).toEqual([letter]);
@@ -101,15 +102,15 @@ describe('the providers of mail', () => {
   });
 
   it('send only where they are enabled', async () => {
-    const registry = await openMail({ ...config({}), mail: { enabled: [], standard: 'file' } });
+    const registry = await openMail({ ...config({}), mail: { enabled: [], default: 'file' } });
     const refusal = { kind: 'never', code: 'MAIL_PROVIDER' };
     await expect(registry.send('file', newMail(), patience)).rejects.toMatchObject(refusal);
     await registry.stop();
   });
 
   it('must exist', async () => {
-    const mail = { enabled: ['pigeon'], standard: 'pigeon' };
-    await expect(openMail({ ...config({}), mail })).rejects.toThrow('no provider of mail is called pigeon');
+    const mail = { enabled: ['pigeon'], default: 'pigeon' };
+    await expect(openMail({ ...config({}), mail })).rejects.toThrow('no mail provider is called pigeon');
   });
 });
 

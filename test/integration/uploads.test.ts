@@ -378,7 +378,7 @@ describe('a process that dies between the file and its event', () => {
     await eventually('only the cover is left', async () => (await namesIn(directory)).join() === current);
     expect((await fetched(before)).status).toBe(200);
     expect(await coverFileOf(server, album)).toBe(path.join(directory, current));
-    expect(linesOf(server.process, 'files that nothing names were deleted: 1')).toHaveLength(1);
+    expect(linesOf(server.process, 'files that no row names were deleted: 1')).toHaveLength(1);
   });
 });
 

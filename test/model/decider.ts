@@ -16,7 +16,7 @@ export interface Step {
 }
 
 /** Writes into every event what its state was folded from. */
-export const trail: Decider<Trail, Step> = {
+export const trail: Decider<{ category: 'album'; state: Trail; command: Step; context: undefined }> = {
   category: 'album',
   initial: { labels: [] },
   evolve: (state, event) => ({ labels: [...state.labels, labelOf(event)] }),

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/event-store/verdicts.ts';
+import type { Timers } from '../../src/event-store/verdicts.ts';
 
 /** An actor that takes steps: a process, a client, the network. */
 export interface Actor {
@@ -94,7 +94,7 @@ export class Scheduler {
     return promise;
   }
 
-  clock(actor: Actor): Clock {
+  clock(actor: Actor): Timers {
     return {
       after: (ms, call) => this.#add({ actor, due: this.time + ms, run: call }),
       every: (ms, call) => {

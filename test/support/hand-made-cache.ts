@@ -7,7 +7,7 @@ import { createMemoryCache } from '../../src/cache/memory.ts';
 export const now = () => Date.now();
 
 /** The generation that processes read by default. */
-export const BUILD = 1;
+export const GENERATION = 1;
 /** The database's clock differs from ours. */
 export const AHEAD_MS = 5_000_000;
 
@@ -100,7 +100,7 @@ export function startProcess(
     server: { ...createMemoryCache({ now }), ...server } satisfies CacheServer,
     row,
     now,
-    generation: () => BUILD,
+    generation: () => GENERATION,
     mayBegin: () => Promise.resolve(true),
     pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     meter: { off: (ms) => void (off += ms) },

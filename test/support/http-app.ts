@@ -90,7 +90,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
       tables: databaseOf(rows, chunks),
       commits: { subscribe: () => () => undefined },
       links: { keys: { current: KEYS.LINK_KEY }, age: 900 },
-      mail: { enabled: ['smtp', 'file'], standard: 'file' },
+      mail: { enabled: ['smtp', 'file'], default: 'file' },
       filesProvider: 'disk',
       repeats: { seconds: 900 },
       mustHaveRoom: () => Promise.resolve(),

@@ -1,5 +1,5 @@
--- KEYS: the incarnation's key, the entry, its epochs. ARGV: incarnation, token, variant, life of a lease and of an epoch (ms).
--- Returns the validity that the entry is to have, or nil.
+-- KEYS: the incarnation's key, the entry, its epochs. ARGV: incarnation, token, variant, time to live of a lease and of an epoch (ms).
+-- Returns the validity that the entry must have, or nil.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
 local validity = ARGV[3]
 local marked = false

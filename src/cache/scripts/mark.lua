@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- KEYS: the incarnation's key, what is marked. ARGV: incarnation, token, life of a mark (ms). Returns 1 if it was marked.
+-- KEYS: the incarnation's key, the keys to mark. ARGV: incarnation, token, time to live of a mark (ms). Returns 1 if it was marked.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

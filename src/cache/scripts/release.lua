@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- KEYS: what was marked. ARGV: token, life of a mark (ms).
+-- KEYS: the marked keys. ARGV: token, time to live of a mark (ms).
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for i = 1, #KEYS do

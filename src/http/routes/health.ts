@@ -20,14 +20,19 @@ const schemas = {
   livez: {
     tags,
     operationId: 'isAlive',
-    summary: 'Whether the process should go on living',
+    summary: 'Check whether the process is alive',
     response: {
-      200: answer('It should.', success(z.strictObject({ detail: z.string() }))),
-      503: answer('It should be started again.', unwellSchema, ['retry-after']),
+      200: answer('It is alive.', success(z.strictObject({ detail: z.string() }))),
+      503: answer('It should be restarted.', unwellSchema, ['retry-after']),
     },
   },
-  readyz: { tags, operationId: 'isReady', summary: 'Whether the process should get requests', response: readiness },
-  health: { tags, operationId: 'readHealth', summary: 'How each dependency is doing', response: readiness },
+  readyz: {
+    tags,
+    operationId: 'isReady',
+    summary: 'Check whether the process can serve requests',
+    response: readiness,
+  },
+  health: { tags, operationId: 'readHealth', summary: 'Check each dependency', response: readiness },
   metrics: {
     tags,
     operationId: 'readMetrics',

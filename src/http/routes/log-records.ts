@@ -8,7 +8,7 @@ import { mustBeLoggedIn, OPERATOR } from '../auth.ts';
 import { done } from '../schemas.ts';
 
 export interface LogRecordDependencies {
-  /** Appends to an embedded log; undefined where commands can do it themselves. */
+  /** Appends to an embedded log; undefined where `openmusic` commands can append themselves. */
   readonly appendRecords?: (batch: readonly Append[]) => Promise<void>;
 }
 
@@ -29,8 +29,8 @@ const record = z.strictObject({
 const body = z.strictObject({ records: listOf(record, 1_000) });
 
 /**
- * For `openmusic log …` beside a server with an embedded log, whose only writer is the server. It is no part of the API: it takes
- * no token but that of a command, which is made with the server's own key.
+ * For `openmusic log …` beside a server with an embedded log, because only the server may write to it. The route is not part of the
+ * public API: it accepts only the token of a command, which is signed with the server's own key.
  */
 export const logRecordRoutes =
   (
@@ -54,8 +54,8 @@ export const logRecordRoutes =
     registered();
   };
 
-/** An account, an admin's included, has an id of another form. */
+/** No stored account has the operator's id, not even an admin's. */
 const mustBeOperator: preHandlerHookHandler = (request, _reply, next) => {
   if (request.account?.id === OPERATOR.id) next();
-  else next(forbidden('Only a command of the server may do that.'));
+  else next(forbidden('Only an openmusic command on this machine may do this.'));
 };

@@ -6,10 +6,10 @@ import { success } from '../schemas.ts';
 const schema = {
   tags: ['server'],
   operationId: 'readAbout',
-  summary: 'What this is',
+  summary: 'Read name and version of the server',
   response: {
     200: answer(
-      'Name, version and where to read on.',
+      'Name, version and the address of the documentation.',
       success(z.strictObject({ name: z.string(), version: z.string(), docs: z.url() })),
     ),
   },

@@ -3,7 +3,7 @@ import type { JobCommand } from '../../commands/job.ts';
 import type { Commands } from '../../commands/commands.ts';
 import { AppError } from '../../errors.ts';
 import { newId } from '../../events/ids.ts';
-import { sleep } from '../../lifecycle.ts';
+import { sleep } from '../../concurrency/sleep.ts';
 import { isConnectionLost } from '../../postgres/outage.ts';
 import { backoffMs, type Pauses } from '../backoff.ts';
 import { wereFilesAway } from '../guarded-files.ts';

@@ -4,7 +4,7 @@ import { AppError, reasonOf } from '../../errors.ts';
 import type { JobCommand } from '../../commands/job.ts';
 import type { JobFile } from '../../events/jobs.ts';
 import type { Faults } from '../../faults.ts';
-import { sleep } from '../../lifecycle.ts';
+import { sleep } from '../../concurrency/sleep.ts';
 import { AppendError, type EventLog } from '../../log/event-log.ts';
 import { deadLettersOf } from '../../log/topics.ts';
 import { backoffMs, type Pauses, pausesOfJob } from '../backoff.ts';

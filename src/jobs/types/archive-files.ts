@@ -14,7 +14,7 @@ export interface Packable {
   readonly size?: number;
 }
 
-export interface Reader {
+export interface ArchiveReader {
   /** Account id. */
   readonly account: string;
   /** Whether the files of others may be read, too. */
@@ -25,7 +25,7 @@ export interface Reader {
 export async function packableOf(
   database: Database,
   fileIds: readonly string[],
-  { account, readsAll }: Reader,
+  { account, readsAll }: ArchiveReader,
 ): Promise<ReadonlyMap<string, Packable>> {
   const [made, covers] = await Promise.all([findFiles(database, fileIds), coversOf(database, fileIds)]);
   const own = made.filter(({ ownerId }) => readsAll || ownerId === account);

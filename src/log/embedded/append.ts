@@ -9,7 +9,7 @@ interface Run extends TopicPartition {
   readonly records: LogRecord[];
 }
 
-/** Where a run has come to lie. */
+/** The base offset that a run was given. */
 interface Moved {
   run: number;
   base: number;
@@ -18,8 +18,8 @@ interface Moved {
 /**
  * One statement is one transaction and one round trip. The partitions are locked in one order, so that batches cannot
  * deadlock, and stay locked until the commit, so that offsets are dense in commit order. A statement that has waited for a
- * lock sees the row as the other one left it, because UPDATE evaluates `next_offset + count` again on the newest row. A
- * partition that does not exist leaves NULLs, which the table refuses.
+ * lock uses the newest row, because UPDATE evaluates `next_offset + count` again on it. A partition that does not exist
+ * yields NULLs, which the table refuses.
  */
 const APPEND = {
   name: 'log append',
@@ -42,7 +42,7 @@ const APPEND = {
     SELECT run, base FROM moved`,
 };
 
-/** Appends the batch and says how its records lie in the log. Rejects with an AppendError. */
+/** Appends the batch. Returns its records with their offsets. Rejects with an AppendError. */
 export async function append(database: Database, batch: readonly Append[]): Promise<StoredRecord[]> {
   const unfit = batch.find(({ record }) => !isStorable(record));
   if (unfit) throw new AppendError('refused', `key or headers of ${unfit.record.key} hold NUL or half a character`);
@@ -112,7 +112,7 @@ export const storedRecord = (
   { key, value, headers }: LogRecord,
 ): StoredRecord => ({ topic, partition, offset, key, value, headers, leaderEpoch: 0 });
 
-/** An error that the server answers with has undone the statement, unless it ends the session: that can follow a commit. */
+/** An error from the server means that the statement was rolled back, unless it ends the session: that can follow a commit. */
 function isRolledBack(error: unknown): boolean {
   const state = sqlState(error);
   return state !== undefined && !/^(?:08|57P|XX|40003)/.test(state);

@@ -2,9 +2,9 @@ import type { Position } from '../../events/record.ts';
 import type { Database } from '../../postgres/pool.ts';
 import { type LogEntry, missing } from '../entry.ts';
 import { storedRecord } from './append.ts';
-import type { Limits } from './tail.ts';
+import type { FetchLimits } from './tail.ts';
 
-/** What lies in one partition from a position on. */
+/** The entries of one partition from a position on. */
 export interface Found {
   readonly records: LogEntry[];
   /** The partition's end when it was read. */
@@ -18,10 +18,10 @@ interface Lying {
   headers: Record<string, string>;
 }
 
-/** Without a record where none is left up to the end. */
+/** Has no record where none is stored up to the end. */
 type Row = { slot: number; end: number } & (Lying | Record<keyof Lying, null>);
 
-/** All partitions in one query; those with nothing to read cost one look into the index each, and no row. */
+/** Reads all partitions in one query. A partition with nothing to read costs one index lookup and no row. */
 const READ = {
   name: 'log read',
   text: `
@@ -41,8 +41,8 @@ const READ = {
     WHERE found.before < $5 OR (found."offset" IS NULL AND p.next_offset > wanted."offset")`,
 };
 
-/** What lies at and after the positions, of those partitions that reach so far. */
-export async function readFrom(database: Database, wanted: readonly Position[], limits: Limits): Promise<Found[]> {
+/** The entries at and after the positions, for those partitions that extend so far. */
+export async function readFrom(database: Database, wanted: readonly Position[], limits: FetchLimits): Promise<Found[]> {
   const rows = await database.query<Row>({ ...READ, values: [...columns(wanted), limits.records, limits.bytes] });
   const bySlot = Map.groupBy(rows, ({ slot }) => slot);
   return wanted.flatMap((position, index) => found(position, bySlot.get(index + 1) ?? []));

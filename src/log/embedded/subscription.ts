@@ -1,11 +1,11 @@
 import { reasonOf } from '../../errors.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
-import { sleep } from '../../lifecycle.ts';
+import { retryUntil } from '../../concurrency/retry.ts';
 import type { Database } from '../../postgres/pool.ts';
 import type { Next, RunningSubscription, Slice, Subscription } from '../event-log.ts';
 import { WakeSignal } from '../../concurrency/wake-signal.ts';
 import { readFrom } from './read.ts';
-import { type Limits, sliceOf, type Tail } from './tail.ts';
+import { type FetchLimits, sliceOf, type Tail } from './tail.ts';
 import { partitionsOf } from './topics.ts';
 
 export interface SubscriptionHost {
@@ -14,15 +14,15 @@ export interface SubscriptionHost {
   readonly report: (message: string) => void;
 }
 
-/** How soon appends of other processes are seen. Those of this one ring. */
+/** How often appends of other processes are looked for. Those of this process wake the loop. */
 const POLL_MS = 250;
 const PAUSE_AFTER_FAILURE_MS = 250;
 const RECORDS_PER_PARTITION = 1_000;
-/** Whoever gets as many of one partition at once is behind. */
+/** A subscription that reads this many records of one partition at once is behind. */
 const MANY_RECORDS = 200;
 const FETCH = { maxBytesPerPartition: 2 * 2 ** 20, maxBytes: 16 * 2 ** 20 };
 
-/** One process owns the log, so every subscription has all partitions. One loop does one fetch at a time. */
+/** One process owns the log, so every subscription has all partitions. A loop does one fetch at a time. */
 export class EmbeddedSubscription implements RunningSubscription {
   readonly #host: SubscriptionHost;
   readonly #subscription: Subscription;
@@ -30,7 +30,7 @@ export class EmbeddedSubscription implements RunningSubscription {
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
   #assigned: readonly TopicPartition[] = [];
-  /** Where to go on, by partition; a stopped one is missing. */
+  /** The next offset of each partition; a stopped partition is missing. */
   readonly #wanted = new Map<string, Position>();
   #pollAt = 0;
   #lastFailure = '';
@@ -50,7 +50,7 @@ export class EmbeddedSubscription implements RunningSubscription {
     this.wake();
   }
 
-  /** There may be something to fetch. */
+  /** To be called when there may be something to fetch. */
   wake(): void {
     this.#wakeSignal.notify();
   }
@@ -72,25 +72,18 @@ export class EmbeddedSubscription implements RunningSubscription {
     }
   }
 
-  /** In one delivery, or, when there is much of it, in two at once: one is judged while the other is committed. */
+  /** Delivers all at once, or in two concurrent halves when there is much: one is judged while the other is committed. */
   async #hand(slices: readonly Slice[]): Promise<void> {
     const isMuch = slices.length > 1 && slices.some(({ records }) => records.length >= MANY_RECORDS);
     const parts = isMuch ? [0, 1].map((half) => slices.filter((_, index) => index % 2 === half)) : [slices];
     await Promise.all(parts.map((part) => this.#untilDone('the same records come again', () => this.#deliver(part))));
   }
 
-  /** Tries until it works or the subscription stops. Says the same only once. */
+  /** Tries until the work succeeds or the subscription stops. Reports the same failure only once. */
   async #untilDone(what: string, work: () => Promise<void>): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await work();
-        this.#lastFailure = '';
-        return;
-      } catch (error) {
-        this.#report(`${what}: ${reasonOf(error)}`);
-        await sleep(PAUSE_AFTER_FAILURE_MS, this.#stopping.signal);
-      }
-    }
+    const onFailure = (error: unknown) => this.#report(`${what}: ${reasonOf(error)}`);
+    await retryUntil(this.#stopping.signal, work, { pauseMs: PAUSE_AFTER_FAILURE_MS, onFailure });
+    if (!this.#stopping.signal.aborted) this.#lastFailure = '';
   }
 
   #report(failure: string): void {
@@ -104,23 +97,23 @@ export class EmbeddedSubscription implements RunningSubscription {
     for (const position of positions) this.#wanted.set(partitionKey(position), position);
   }
 
-  /** From memory as long as it holds all that is known to be there and other processes' appends are not due. */
+  /** From memory while it holds all that is wanted, and appends of other processes need not be looked for yet. */
   async #fetch(): Promise<Slice[]> {
     const wanted = [...this.#wanted.values()];
     if (wanted.length === 0) return [];
     const limits = this.#limits(wanted.length);
-    const known = performance.now() < this.#pollAt ? this.#host.tail.slices(wanted, limits) : undefined;
-    return known ?? (await this.#read(wanted, limits));
+    const inMemory = performance.now() < this.#pollAt ? this.#host.tail.slices(wanted, limits) : undefined;
+    return inMemory ?? (await this.#read(wanted, limits));
   }
 
-  async #read(wanted: readonly Position[], limits: Limits): Promise<Slice[]> {
+  async #read(wanted: readonly Position[], limits: FetchLimits): Promise<Slice[]> {
     const found = await readFrom(this.#host.database, wanted, limits);
     this.#pollAt = performance.now() + POLL_MS;
     for (const { end } of found) this.#host.tail.reaches(end);
     return found.map(({ records }) => sliceOf(records)).filter((slice) => slice !== undefined);
   }
 
-  #limits(partitions: number): Limits {
+  #limits(partitions: number): FetchLimits {
     const { maxBytesPerPartition, maxBytes } = this.#subscription.fetch ?? FETCH;
     const bytes = Math.max(1, Math.min(maxBytesPerPartition, Math.floor(maxBytes / partitions)));
     return { records: RECORDS_PER_PARTITION, bytes };
@@ -135,7 +128,7 @@ export class EmbeddedSubscription implements RunningSubscription {
 
   #goOn({ topic, partition }: Slice, next: Next['next'] | undefined): void {
     const key = partitionKey({ topic, partition });
-    if (next === undefined) throw new Error(`the handler has not said where ${key} goes on`);
+    if (next === undefined) throw new Error(`the handler did not return the next offset of ${key}`);
     if (next === 'stopped') this.#wanted.delete(key);
     else this.#wanted.set(key, { topic, partition, offset: next });
   }

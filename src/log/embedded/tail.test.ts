@@ -17,19 +17,19 @@ const run = (from: number, to: number, partition = 0) =>
 const offsets = (slices: Slice[] | undefined) => slices?.map(({ records }) => records.map(({ offset }) => offset));
 
 describe('the tail', () => {
-  it('gives what follows, of every partition that has more', () => {
+  it('returns the next records of every partition that has more', () => {
     const tail = new Tail();
     tail.add([...run(5, 8), ...run(0, 2, 1), ...run(0, 1, 2)]);
     expect(offsets(tail.slices([at(6), at(0, 1), at(1, 2), at(9, 3)], limits))).toEqual([[6, 7], [0, 1]]); // prettier-ignore
   });
 
-  it('gives nothing at the ends', () => {
+  it('returns nothing at the ends', () => {
     const tail = new Tail();
     tail.add(run(0, 2));
     expect(tail.slices([at(2)], limits)).toEqual([]);
   });
 
-  it('cannot say when one partition’s next record is not here', () => {
+  it('returns undefined when the next record of one partition is missing', () => {
     const tail = new Tail();
     tail.add([...run(5, 8), ...run(0, 2, 1)]);
     expect(tail.slices([at(4), at(0, 1)], limits)).toBeUndefined();
@@ -37,7 +37,7 @@ describe('the tail', () => {
     expect(tail.slices([at(5), at(2, 2)], limits)).toBeUndefined();
   });
 
-  it('stops before a batch that it has not heard of yet', () => {
+  it('stops before a batch that was not added yet', () => {
     const tail = new Tail();
     tail.add(run(0, 2));
     tail.add(run(4, 6));
@@ -47,7 +47,7 @@ describe('the tail', () => {
     expect(offsets(tail.slices([at(2)], limits))).toEqual([[2, 3, 4, 5]]);
   });
 
-  it('keeps to the limits, but gives at least one record', () => {
+  it('respects the limits, but returns at least one record', () => {
     const tail = new Tail();
     tail.add(run(0, 10));
     expect(offsets(tail.slices([at(0)], { records: 3, bytes: 1_000 }))).toEqual([[0, 1, 2]]);
@@ -55,7 +55,7 @@ describe('the tail', () => {
     expect(offsets(tail.slices([at(0)], { records: 10, bytes: 1 }))).toEqual([[0]]);
   });
 
-  it('forgets the oldest beyond 2,000 records or 4 MB', () => {
+  it('evicts the oldest records beyond 2,000 records or 4 MB', () => {
     const tail = new Tail();
     tail.add(run(0, 2_500));
     expect(tail.slices([at(499)], limits)).toBeUndefined();

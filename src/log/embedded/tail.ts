@@ -2,8 +2,8 @@ import { partitionKey, type Position, showPosition, type StoredRecord } from '..
 import type { LogEntry } from '../entry.ts';
 import type { Slice } from '../event-log.ts';
 
-/** What one fetch may bring of each partition. One record may be larger. */
-export interface Limits {
+/** The most that one fetch returns of each partition. A single record may be larger. */
+export interface FetchLimits {
   readonly records: number;
   readonly bytes: number;
 }
@@ -12,8 +12,8 @@ const MAX_RECORDS = 2_000;
 const MAX_BYTES = 4 * 2 ** 20;
 
 /**
- * The newest records that this process appended, as reading them would give them, so that they need not be read back. They
- * are acknowledged, hence visible to every query, but may be known here before those of earlier offsets.
+ * The newest records that this process appended, in the form in which they are read, so that they need not be read back. They are
+ * acknowledged, hence visible to every query, but may be added here before those of earlier offsets.
  */
 export class Tail {
   /** By position, oldest first. */
@@ -30,13 +30,13 @@ export class Tail {
     this.#shrink();
   }
 
-  /** A partition is known to reach at least up to here. */
+  /** Notes that a partition extends at least up to here. */
   reaches(end: Position): void {
     const key = partitionKey(end);
     this.#ends.set(key, Math.max(end.offset, this.#ends.get(key) ?? 0));
   }
 
-  /** Of topics that are deleted: others by the same names hold other records. */
+  /** Removes the records of deleted topics, because new topics of the same names hold other records. */
   forget(topics: readonly string[]): void {
     const gone = new Set(topics);
     for (const [key, record] of this.#records) {
@@ -47,14 +47,14 @@ export class Tail {
     }
   }
 
-  /** What follows the positions as far as known; undefined when some of it is not here and must be read. */
-  slices(wanted: readonly Position[], limits: Limits): Slice[] | undefined {
+  /** The records after the positions, up to the ends noted here; undefined when some of them must be read. */
+  slices(wanted: readonly Position[], limits: FetchLimits): Slice[] | undefined {
     const behind = wanted.filter((position) => position.offset < (this.#ends.get(partitionKey(position)) ?? 0));
     const slices = behind.map((position) => sliceOf(this.#run(position, limits)));
     return slices.every((slice) => slice !== undefined) ? slices : undefined;
   }
 
-  #run({ topic, partition, offset }: Position, limits: Limits): StoredRecord[] {
+  #run({ topic, partition, offset }: Position, limits: FetchLimits): StoredRecord[] {
     const run: StoredRecord[] = [];
     for (let bytes = 0; run.length < limits.records && bytes < limits.bytes;) {
       const record = this.#records.get(showPosition({ topic, partition, offset: offset + run.length }));
@@ -74,7 +74,7 @@ export class Tail {
   }
 }
 
-/** Undefined of no entries. */
+/** Undefined when there are no entries. */
 export function sliceOf([first, ...rest]: readonly LogEntry[]): Slice | undefined {
   return first && { topic: first.topic, partition: first.partition, records: [first, ...rest] };
 }

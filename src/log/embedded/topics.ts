@@ -18,10 +18,10 @@ interface OffsetRow {
 export async function describeTopics(database: Database, topics: readonly string[]): Promise<TopicDescription[]> {
   const text = `SELECT topic, partitions, retention_ms, compacted FROM log_topics WHERE topic = ANY ($1::text[])`;
   const rows = await database.query<TopicRow>({ text, values: [topics] });
-  return rows.map(({ topic, partitions, ...kept }) => ({ topic, partitions, replicas: 1, settings: settingsOf(kept) }));
+  return rows.map(({ topic, partitions, ...row }) => ({ topic, partitions, replicas: 1, settings: settingsOf(row) }));
 }
 
-/** By Kafka's names. Nothing is compacted here: what is compacted elsewhere is small. */
+/** Settings by Kafka's names. The embedded log compacts nothing, because its compacted topics are small. */
 const settingsOf = ({ retention_ms, compacted }: Pick<TopicRow, 'retention_ms' | 'compacted'>) => ({
   'cleanup.policy': compacted ? 'compact' : 'delete',
   'retention.ms': String(retention_ms),
@@ -64,12 +64,12 @@ export async function deleteTopics(database: Database, topics: readonly string[]
   await database.query({ text, values: [topics] });
 }
 
-/** The next offset of each. Throws for a partition that does not exist. */
+/** The next offset of each partition. Throws for a partition that does not exist. */
 export function endsOf(database: Database, partitions: readonly TopicPartition[]): Promise<Position[]> {
   return offsetsOf(database, partitions, 'next_offset');
 }
 
-/** The first offset of each that is not deleted. Throws for a partition that does not exist. */
+/** The first offset of each partition that is not deleted. Throws for a partition that does not exist. */
 export function beginsOf(database: Database, partitions: readonly TopicPartition[]): Promise<Position[]> {
   const first = `(SELECT r."offset" FROM log_records r
     WHERE r.topic = p.topic AND r.partition = p.partition ORDER BY r."offset" LIMIT 1)`;
@@ -94,7 +94,7 @@ async function offsetsOf(
   });
 }
 
-/** Deletes what is older than its topic keeps, topic by topic, so that those kept for ever are not looked at. */
+/** Deletes records past their topic's retention, one topic at a time, so that topics without a limit are not scanned. */
 export async function deleteExpired(database: Database): Promise<void> {
   const text = `SELECT topic, retention_ms FROM log_topics WHERE retention_ms >= 0`;
   for (const { topic, retention_ms } of await database.query<TopicRow>({ text })) {

@@ -1,5 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { sleep, type Stoppable } from '../../lifecycle.ts';
+import { within } from '../../concurrency/deadline.ts';
+import { waitFor } from '../../concurrency/poll.ts';
+import { retryUntil } from '../../concurrency/retry.ts';
+import type { Stoppable } from '../../lifecycle.ts';
 import type { PostgresConnection } from '../../postgres/connection.ts';
 import { type ServerLock, takeServerLock } from '../../postgres/server-lock.ts';
 import { AppendError } from '../event-log.ts';
@@ -8,22 +10,22 @@ export interface WriterLockOptions {
   readonly connection: PostgresConnection;
   readonly namespace: string;
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
-  /** Another process writes this log now; this one will never append again and should end. */
+  /** Called when another process writes this log now. This process cannot append any more and should end. */
   readonly onLost?: (error: Error) => void;
 }
 
 /** The right to append. */
 export interface WriterLock extends Stoppable {
-  /** Resolves while the lock is held, or when it is again soon; rejects with an AppendError. */
+  /** Resolves when the lock is held, or held again within five seconds. Rejects with an AppendError. */
   held(): Promise<void>;
 }
 
-/** A session that has just died can hold the lock a little longer. */
+/** A session that has just ended can hold the lock a little longer. */
 const PATIENCE_MS = 2_000;
 const PAUSE_MS = 100;
 const APPENDS_WAIT_MS = 5_000;
 
-/** A server has the right to append. */
+/** Another server has the right to append. */
 export class LogInUse extends Error {
   constructor(namespace: string) {
     super(`Another OpenMusic server already writes this log (namespace ${namespace}).`);
@@ -38,14 +40,9 @@ export async function holdWriterLock(options: WriterLockOptions): Promise<Writer
   return new HeldLock(options, lock);
 }
 
-/** Undefined when another session keeps it. */
-async function take({ connection, namespace }: WriterLockOptions): Promise<ServerLock | undefined> {
-  for (const giveUpAt = Date.now() + PATIENCE_MS; ;) {
-    const lock = await takeServerLock(connection, `${namespace}.log`);
-    if (lock || Date.now() > giveUpAt) return lock;
-    await delay(PAUSE_MS);
-  }
-}
+/** Undefined when another session still holds it after the patience. */
+const take = ({ connection, namespace }: WriterLockOptions): Promise<ServerLock | undefined> =>
+  waitFor(() => takeServerLock(connection, `${namespace}.log`), { everyMs: PAUSE_MS, withinMs: PATIENCE_MS });
 
 class HeldLock implements WriterLock {
   readonly #options: WriterLockOptions;
@@ -61,7 +58,7 @@ class HeldLock implements WriterLock {
   }
 
   async held(): Promise<void> {
-    if (this.#regaining) await soon(this.#regaining);
+    if (this.#regaining) await within(APPENDS_WAIT_MS, lockLost, this.#regaining);
   }
 
   async stop(): Promise<void> {
@@ -74,13 +71,13 @@ class HeldLock implements WriterLock {
     void this.#lock.lost.then((error) => {
       this.#options.log('warn', `the lock on the log was lost and is taken again: ${error.message}`);
       this.#regaining = this.#regain();
-      this.#regaining.catch(() => undefined); // said by onLost, and to every append
+      this.#regaining.catch(() => undefined); // reported by onLost, and to every append
     });
   }
 
   async #regain(): Promise<void> {
     await this.#lock.stop();
-    const lock = await this.#takeOnceReachable();
+    const lock = await retryUntil(this.#stopping.signal, () => take(this.#options), { pauseMs: PAUSE_MS });
     if (!lock) throw this.#giveUp();
     this.#lock = lock;
     this.#regaining = undefined;
@@ -93,27 +90,6 @@ class HeldLock implements WriterLock {
     if (!this.#stopping.signal.aborted) this.#options.onLost?.(lost);
     return lost;
   }
-
-  /** Undefined also when stopped. */
-  async #takeOnceReachable(): Promise<ServerLock | undefined> {
-    while (!this.#stopping.signal.aborted) {
-      try {
-        return await take(this.#options);
-      } catch {
-        await sleep(PAUSE_MS, this.#stopping.signal); // the server cannot be reached
-      }
-    }
-    return undefined;
-  }
 }
 
-async function soon(regaining: Promise<void>): Promise<void> {
-  const late = Promise.withResolvers<never>();
-  const refuse = () => late.reject(new AppendError('refused', 'the lock on the log is lost at present'));
-  const timer = setTimeout(refuse, APPENDS_WAIT_MS);
-  try {
-    await Promise.race([regaining, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+const lockLost = () => new AppendError('refused', 'the lock on the log is lost at present');

@@ -26,7 +26,7 @@ async function onRedpanda(byDefault: WriteCachingDefault, flush = true): Promise
 }
 
 const topic = { topic: 'a.catalog', partitions: 3, retentionMs: -1 };
-const kept = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1' };
+const retention = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1' };
 const asSent = { 'compression.type': 'producer', 'message.timestamp.type': 'CreateTime' };
 
 it.each([true, false])(
@@ -34,9 +34,11 @@ it.each([true, false])(
   async (flush) => {
     const [admin, redpanda] = await onRedpanda('true', flush);
     await admin.createTopics([topic]);
-    const settings = { ...kept, ...asSent, 'write.caching': 'false' };
+    const settings = { ...retention, ...asSent, 'write.caching': 'false' };
     expect([...redpanda.topics]).toEqual([[topic.topic, { partitions: 3, replicas: -1, settings }]]);
-    expect(await admin.describe([topic.topic])).toMatchObject([{ topic: topic.topic, partitions: 3, settings: kept }]);
+    expect(await admin.describe([topic.topic])).toMatchObject([
+      { topic: topic.topic, partitions: 3, settings: retention },
+    ]);
     expect(await admin.durability([topic.topic])).toEqual({ durable: true, why: 'every append is flushed to disk' });
   },
 );

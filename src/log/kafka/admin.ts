@@ -1,5 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin, type ITopicConfig, type Kafka, type PartitionMetadata } from 'kafkajs';
+import { waitFor } from '../../concurrency/poll.ts';
+import { retry } from '../../concurrency/retry.ts';
 import { reasonOf } from '../../errors.ts';
 import type { Durability, GroupMember, NewTopic, TopicDescription } from '../event-log.ts';
 import { durabilityOf, flushSettings } from './durability.ts';
@@ -12,7 +13,7 @@ export interface LogAdmin {
   durability(topics: readonly string[]): Promise<Durability>;
   createTopics(topics: readonly NewTopic[]): Promise<void>;
   deleteTopics(topics: readonly string[]): Promise<void>;
-  /** Of the groups whose names are wanted. */
+  /** Members of the groups whose names are wanted. */
   members(isWanted: (group: string) => boolean): Promise<GroupMember[]>;
 }
 
@@ -50,7 +51,7 @@ async function describe(admin: Admin, topics: readonly string[]): Promise<TopicD
   }));
 }
 
-/** Of those topics that exist. */
+/** The partitions of those topics that exist. */
 async function partitionsOf(admin: Admin, topics: readonly string[]): Promise<Map<string, PartitionMetadata[]>> {
   const existing = new Set(await admin.listTopics());
   const asked = topics.filter((topic) => existing.has(topic));
@@ -82,7 +83,7 @@ async function durability(admin: Admin, topics: readonly string[]): Promise<Dura
       topics.map((topic) => ({ replicas: fewestReplicas(existing.get(topic)), settings: settings.get(topic) ?? {} })),
     );
   } catch (error) {
-    return { durable: false, why: `the brokers do not tell how they keep an append: ${reasonOf(error)}` };
+    return { durable: false, why: `the brokers do not say how durable an append is: ${reasonOf(error)}` };
   }
 }
 
@@ -100,41 +101,35 @@ async function createTopics(admin: Admin, topics: readonly NewTopic[], flush: bo
 const SERVED_WITHIN_MS = 10_000;
 const LOOK_AGAIN_MS = 50;
 
-/** Resolves when its partitions are served, also when somebody else was faster. */
+/** Resolves when the topic's partitions are served, also when another process created it first. */
 async function createTopic(admin: Admin, topic: ITopicConfig): Promise<void> {
   await admin.createTopics({ topics: [topic], waitForLeaders: false, timeout: SERVED_WITHIN_MS });
-  for (const giveUpAt = Date.now() + SERVED_WITHIN_MS; ;) {
-    try {
-      await admin.fetchTopicOffsets(topic.topic);
-      return;
-    } catch (error) {
-      // A broker can take a moment to learn of a topic that the controller has made; kafkajs's own wait fails then.
-      if (Date.now() > giveUpAt) throw error;
-    }
-    await delay(LOOK_AGAIN_MS);
-  }
+  const giveUpAt = Date.now() + SERVED_WITHIN_MS;
+  // A broker can take a moment to get the metadata of a topic that the controller has made; kafkajs's own wait fails then.
+  const onFailure = (error: unknown) => {
+    if (Date.now() > giveUpAt) throw error;
+  };
+  await retry(() => admin.fetchTopicOffsets(topic.topic), { pauseMs: () => LOOK_AGAIN_MS, onFailure });
 }
 
-/** Resolves when no broker that is asked shows them any more: until then the names count as taken. */
+/** Resolves when brokers no longer list the topics, because until then their names are taken. */
 async function deleteTopics(admin: Admin, topics: readonly string[]): Promise<void> {
   const existing = async () => {
-    const found = new Set(await admin.listTopics());
-    return topics.filter((topic) => found.has(topic));
+    const all = new Set(await admin.listTopics());
+    return topics.filter((topic) => all.has(topic));
   };
-  const doomed = await existing();
-  if (doomed.length === 0) return;
-  await admin.deleteTopics({ topics: doomed, timeout: SERVED_WITHIN_MS });
-  const giveUpAt = Date.now() + SERVED_WITHIN_MS;
-  while ((await existing()).length > 0) {
-    if (Date.now() > giveUpAt) throw new Error(`${doomed.join(', ')} were deleted and are still there`);
-    await delay(LOOK_AGAIN_MS);
-  }
+  const found = await existing();
+  if (found.length === 0) return;
+  await admin.deleteTopics({ topics: found, timeout: SERVED_WITHIN_MS });
+  const areGone = async () => (await existing()).length === 0 || undefined;
+  const gone = await waitFor(areGone, { everyMs: LOOK_AGAIN_MS, withinMs: SERVED_WITHIN_MS });
+  if (!gone) throw new Error(`${found.join(', ')} were deleted and still exist`);
 }
 
-function configOf({ topic, partitions, ...kept }: NewTopic, flushing: Record<string, string>): ITopicConfig {
+function configOf({ topic, partitions, ...retention }: NewTopic, flushing: Record<string, string>): ITopicConfig {
   const settings = {
-    'cleanup.policy': kept.compacted ? 'compact' : 'delete',
-    'retention.ms': String(kept.retentionMs),
+    'cleanup.policy': retention.compacted ? 'compact' : 'delete',
+    'retention.ms': String(retention.retentionMs),
     'retention.bytes': '-1',
     'compression.type': 'producer',
     'message.timestamp.type': 'CreateTime',

@@ -11,7 +11,7 @@ const at = (topic: string, partition: number): Append => ({
 const answer = (topicName: string, partition: number): RecordMetadata => ({ topicName, partition, errorCode: 0 });
 const failure = (type: string, retriable = false) => Object.assign(new Error(type), { type, retriable });
 
-/** An appender over a producer that gives these answers, one a try. */
+/** An appender over a producer that returns these answers, one for each try. */
 function scripted(...script: (RecordMetadata[] | Error)[]) {
   const tries: ProducerBatch[] = [];
   let config: ProducerConfig = {};
@@ -45,7 +45,7 @@ describe('append', () => {
     ]);
   });
 
-  it('leaves retries to no one else: those of kafkajs can forget a record whose leader moves', () => {
+  it('disables the retries of kafkajs, which can lose a record whose leader moves', () => {
     expect(scripted().config.retry).toEqual(expect.objectContaining({ retries: 0 }));
   });
 
@@ -53,7 +53,7 @@ describe('append', () => {
     expect(await scripted([answer('t', 0)]).outcome(at('t', 0), at('t', 1))).toBe('unknown');
   });
 
-  it('tries again what may pass, and gives up after four', async () => {
+  it('retries a transient error, and gives up after four tries', async () => {
     const moved = failure('NOT_LEADER_FOR_PARTITION', true);
     expect(await scripted(moved, moved, [answer('t', 0)]).outcome(at('t', 0))).toBe('acknowledged');
     const hopeless = scripted(moved, moved, moved, moved, [answer('t', 0)]);
@@ -61,7 +61,7 @@ describe('append', () => {
     expect(hopeless.tries).toHaveLength(4);
   });
 
-  it('does not repeat what was not answered in time', async () => {
+  it('does not repeat a request that was not answered in time', async () => {
     const late = Object.assign(new Error('late'), { name: 'KafkaJSRequestTimeoutError', retriable: true });
     const { tries, outcome } = scripted(new Error('retries exceeded', { cause: late }), [answer('t', 0)]);
     expect(await outcome(at('t', 0))).toBe('unknown');
@@ -79,7 +79,7 @@ describe('append', () => {
     expect(await scripted(failure(type)).outcome(at('t', 0), at('u', 0))).toBe('unknown');
   });
 
-  it('is unknown when refused only after a try that may have written', async () => {
+  it('is unknown when it is refused only after a try that may have written', async () => {
     const { outcome } = scripted(failure('NOT_ENOUGH_REPLICAS_AFTER_APPEND', true), failure('MESSAGE_TOO_LARGE'));
     expect(await outcome(at('t', 0))).toBe('unknown');
   });

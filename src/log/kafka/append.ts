@@ -1,26 +1,26 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Kafka, Message, RecordMetadata, TopicMessages } from 'kafkajs';
 import { partitionKey, type TopicPartition } from '../../events/record.ts';
 import { AppendError, type Append } from '../event-log.ts';
-import { REQUEST_TIMEOUT_MS, RETRY } from './client.ts';
+import { pauseMs, REQUEST_TIMEOUT_MS, RETRY } from './client.ts';
 import { within } from '../../concurrency/deadline.ts';
+import { retry } from '../../concurrency/retry.ts';
 import { failureOf, type Failure } from './failure.ts';
 
-export interface Appender {
+export interface KafkaAppender {
   connect(): Promise<void>;
   append(batch: readonly Append[]): Promise<void>;
   disconnect(): Promise<void>;
 }
 
-/** No try begins later than this; whoever waits for the verdict has given up by then. */
+/** No try begins later than this, because a handler that waits for the verdict has given up by then. */
 const TRY_FOR_MS = 5_000;
 const TRIES = 4;
 
 /**
- * Tries by itself instead of letting kafkajs retry: kafkajs keeps by broker what was answered, so a record whose leader
- * moves between two tries to a broker that has answered the first is never sent, and reported as written.
+ * Retries by itself instead of letting kafkajs retry: kafkajs remembers responses by broker, so a record whose leader moves between
+ * two tries to a broker that has answered the first one is never sent, and is reported as written.
  */
-export function createAppender(kafka: Kafka, requestTimeoutMs = REQUEST_TIMEOUT_MS): Appender {
+export function createAppender(kafka: Kafka, requestTimeoutMs = REQUEST_TIMEOUT_MS): KafkaAppender {
   const producer = kafka.producer({
     idempotent: false,
     allowAutoTopicCreation: false,
@@ -47,22 +47,17 @@ export function createAppender(kafka: Kafka, requestTimeoutMs = REQUEST_TIMEOUT_
   };
 }
 
-async function tryAll(send: () => Promise<void>, batch: readonly Append[]): Promise<void> {
+function tryAll(send: () => Promise<void>, batch: readonly Append[]): Promise<void> {
   const giveUpAt = Date.now() + TRY_FOR_MS;
-  for (let tries = 1; ; tries++) {
-    try {
-      await send();
-      return;
-    } catch (error) {
-      const failure = failureOf(error);
-      if (isRefused(failure, batch)) throw new AppendError(tries === 1 ? 'refused' : 'unknown', failure.message, error);
-      if (tries === TRIES || !isWorthAnother(failure) || Date.now() > giveUpAt) throw error;
-      await delay(RETRY.initialRetryTime * 2 ** tries);
-    }
-  }
+  const onFailure = (error: unknown, tries: number) => {
+    const failure = failureOf(error);
+    if (isRefused(failure, batch)) throw new AppendError(tries === 1 ? 'refused' : 'unknown', failure.message, error);
+    if (tries === TRIES || !isWorthAnother(failure) || Date.now() > giveUpAt) throw error;
+  };
+  return retry(send, { pauseMs, onFailure });
 }
 
-/** Of an unanswered request nobody knows more a moment later; a broker that is back answers something else. */
+/** A second try cannot tell what became of a request without a response. A broker that is back answers with another error. */
 const isWorthAnother = ({ name, retriable }: Failure): boolean => retriable && name !== 'KafkaJSRequestTimeoutError';
 
 function toAppendError(error: unknown): never {
@@ -70,7 +65,7 @@ function toAppendError(error: unknown): never {
   throw new AppendError('unknown', failureOf(error).message, error);
 }
 
-/** Errors that say: not written. Each with the part of a batch that it speaks of. */
+/** Errors that mean that nothing was written, each with the part of a batch that it is about. */
 const REFUSALS: Readonly<Record<string, (append: TopicPartition) => string>> = {
   MESSAGE_TOO_LARGE: partitionKey,
   RECORD_LIST_TOO_LARGE: partitionKey,
@@ -85,7 +80,7 @@ function isRefused({ type }: Failure, batch: readonly Append[]): boolean {
   return part !== undefined && new Set(batch.map(part)).size === 1;
 }
 
-/** kafkajs drops records of a partition that it does not know, and calls it a success. */
+/** kafkajs drops records of a partition that is missing from its metadata, and reports success. */
 function assertComplete(batch: readonly Append[], answers: readonly RecordMetadata[]): void {
   const written = new Set(answers.map(({ topicName, partition }) => partitionKey({ topic: topicName, partition })));
   const missing = batch.map(partitionKey).find((key) => !written.has(key));

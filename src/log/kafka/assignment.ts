@@ -1,9 +1,9 @@
 import { partitionKey, type TopicPartition } from '../../events/record.ts';
 
-/** How often a wanted offset is asked for before what came instead is delivered as it is. */
+/** How often a wanted offset is requested before what came instead is delivered as it is. */
 const TIMES_TO_ASK = 2;
 
-/** One partition between two joins: which record the handler wants next. */
+/** One partition between two joins, with the offset that the handler wants next. */
 export class AssignedPartition {
   readonly topic: string;
   readonly partition: number;
@@ -16,7 +16,7 @@ export class AssignedPartition {
     this.partition = partition;
   }
 
-  /** Undefined while nothing is to be delivered: the handler has not said yet where to begin, or has stopped it. */
+  /** Undefined while nothing is to be delivered: the handler has not chosen the first offset yet, or has stopped the partition. */
   get wanted(): number | undefined {
     return this.#wanted;
   }
@@ -26,21 +26,21 @@ export class AssignedPartition {
     this.#asked = 0;
   }
 
-  /** The handler is called for one thing at a time. */
+  /** Runs calls of the handler one at a time. */
   inTurn(work: () => Promise<void>): Promise<void> {
     const turn = this.#turn.then(work);
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
 
-  /** Whether to seek once more; false when seeking was in vain. */
+  /** Whether to seek once more; false when seeking did not help. */
   askAgain(): boolean {
     return this.#asked++ < TIMES_TO_ASK;
   }
 }
 
-/** What one join gave to this member. A later join makes another one, which voids whatever still goes on for this. */
-export class Assignment {
+/** The partitions that one join gave to this member. A later join replaces it; work that still runs for this one is ignored then. */
+export class GroupAssignment {
   readonly partitions: readonly AssignedPartition[];
   readonly #byKey: ReadonlyMap<string, AssignedPartition>;
 

@@ -13,7 +13,7 @@ export interface ClientOptions {
     readonly username: string;
     readonly password: string;
   };
-  /** After how long an unanswered request is given up. */
+  /** Milliseconds after which a request without a response fails. */
   readonly requestTimeoutMs?: number;
   readonly logger: LogLine;
 }
@@ -21,13 +21,13 @@ export interface ClientOptions {
 /** A client with connections of its own. */
 export interface KafkaClient {
   readonly kafka: Kafka;
-  /** Breaks its connections for good; what still waits on them fails. */
+  /** Closes its connections for good. Requests that wait on them fail. */
   destroy(): void;
 }
 
 export const REQUEST_TIMEOUT_MS = 10_000;
 
-/** All five, because kafkajs takes what is missing from other defaults when NODE_ENV is `test`. */
+/** All five are set, because kafkajs uses other defaults when NODE_ENV is `test`. */
 export const RETRY = {
   initialRetryTime: 50,
   maxRetryTime: 2_000,
@@ -35,6 +35,9 @@ export const RETRY = {
   multiplier: 2,
   retries: 8,
 } as const satisfies Required<Omit<RetryOptions, 'restartOnFailure'>>;
+
+/** Pause before another try of our own, in milliseconds; `tries` counts those that have failed. */
+export const pauseMs = (tries: number): number => RETRY.initialRetryTime * 2 ** tries;
 
 export function createClient(options: ClientOptions): KafkaClient {
   patchKafkajs();
@@ -55,13 +58,13 @@ export function createClient(options: ClientOptions): KafkaClient {
   return { kafka, destroy: sockets.destroy };
 }
 
-/** What kafkajs calls an error it mostly tries again; what it calls information is of use in a hunt only. */
+/** kafkajs retries most of what it logs as an error, so that is a warning here; its information is logged for debugging. */
 function logOf(logger: LogLine, { namespace, level, log }: LogEntry): void {
   const ours = level <= kafkajs.logLevel.WARN ? 'warn' : 'debug';
   const reason = typeof log.error === 'string' ? `: ${log.error}` : '';
   logger(ours, `kafkajs ${namespace}: ${log.message}${partitionOf(log)}${reason}`, { kafkajs: log });
 }
 
-/** The same of another partition is another message. */
+/** Names the partition, so that the same message for another partition is not suppressed. */
 const partitionOf = ({ topic, partition }: LogEntry['log']): string =>
   typeof topic === 'string' && typeof partition === 'number' ? ` (${topic}/${partition})` : '';

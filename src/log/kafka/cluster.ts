@@ -1,7 +1,8 @@
 import type { Kafka } from 'kafkajs';
+import { shareRunning } from '../../concurrency/single-flight.ts';
 import type { FetchedMessage } from './fetch-response.ts';
 
-/** The inside of kafkajs on which its own consumer is built; there is no other way to fetch without a group. */
+/** The internal interface of kafkajs on which its consumer is built. There is no other way to fetch without a group. */
 export interface Cluster {
   connect(): Promise<void>;
   disconnect(): Promise<void>;
@@ -11,7 +12,7 @@ export interface Cluster {
   refreshMetadataIfNecessary(): Promise<void>;
   /** Partitions by the id of the node that leads them; one without metadata is missing. */
   findLeaderForPartitions(topic: string, partitions: number[]): Record<string, number[]>;
-  /** The first or the next offset of each partition, as the cluster's isolation level has it. */
+  /** The first or the next offset of each partition, at the cluster's isolation level. */
   fetchTopicsOffset(
     of: OffsetsRequest[],
   ): Promise<{ topic: string; partitions: { partition: number; offset: string }[] }[]>;
@@ -44,8 +45,8 @@ interface FetchedPartition {
 }
 
 /**
- * Everything up to the high watermark is read, as by a consumer that reads uncommitted. kafkajs's default ends before the
- * first open transaction, in what it fetches and in what it says of a partition's end.
+ * Reads everything up to the high watermark, like a consumer that reads uncommitted. kafkajs's default stops before the first open
+ * transaction, both for fetches and for a partition's end.
  */
 export const READ_UNCOMMITTED = 0;
 
@@ -57,5 +58,8 @@ export function createCluster(kafka: Kafka): Cluster {
   const create: unknown = key && Reflect.get(kafka, key);
   if (typeof create !== 'function') throw new Error(`this kafkajs has no ${FACTORY}`);
   const options = { allowAutoTopicCreation: false, metadataMaxAge: 300_000, isolationLevel: READ_UNCOMMITTED };
-  return (create as (options: object) => Cluster)(options);
+  const cluster = (create as (options: object) => Cluster)(options);
+  // Two concurrent connects would leave a connection open that nothing closes.
+  cluster.connect = shareRunning(cluster.connect.bind(cluster));
+  return cluster;
 }

@@ -42,7 +42,7 @@ const context = (name: string): DeliveryContext => ({
   heartbeat: () => Promise.resolve(void beats.push(name)),
 });
 
-it('hands over together what comes in one turn, and what comes later by itself', async () => {
+it('combines the deliveries of one turn, and delivers later ones separately', async () => {
   const both = Promise.all([deliver([slice(1)], context('a')), deliver([slice(2), slice(3)], context('b'))]);
   expect(delivered).toEqual([]);
   const nexts = [1, 2, 3].map((partition) => ({ topic: 't', partition, next: partition + 1 }));
@@ -51,19 +51,19 @@ it('hands over together what comes in one turn, and what comes later by itself',
   expect(delivered).toEqual(['1,2,3', '4']);
 });
 
-it('hands over much in several deliveries, each of at least one', async () => {
+it('splits many records into several deliveries, each with at least one partition', async () => {
   const sizes = [1_500, 500, 1, 3_000, 1_000];
   await Promise.all(sizes.map((size, partition) => deliver([slice(partition, size)], context('a'))));
   expect(delivered).toEqual(['0,1', '2', '3', '4']);
 });
 
-it('fails for all of them', async () => {
+it('rejects all combined deliveries', async () => {
   fails = true;
   const both = [deliver([slice(1)], context('a')), deliver([slice(2)], context('b'))];
   await Promise.all(both.map((each) => expect(each).rejects.toThrow('no way')));
 });
 
-it('beats for each of them', async () => {
+it('sends a heartbeat for each combined delivery', async () => {
   await Promise.all([deliver([slice(1)], context('a')), deliver([slice(2)], context('b'))]);
   await heartbeat();
   expect(beats).toEqual(['a', 'b']);

@@ -8,30 +8,31 @@ interface Waiting {
   readonly done: PromiseWithResolvers<Next[]>;
 }
 
-/** A delivery takes well under a second: more than this, and what would be one more partition waits for the next. */
-const RECORDS_A_DELIVERY = 2_000;
-/** Each can take a connection to Postgres. */
-const DELIVERIES_AT_ONCE = 4;
+/** A delivery takes well under a second. A partition that would exceed this waits for the next one. */
+const MAX_RECORDS = 2_000;
+/** Each delivery can use a connection to Postgres. */
+const CONCURRENCY = 4;
 
 /**
- * Hands to the handler together what is delivered in one turn of the event loop. kafkajs brings each partition of a fetch by
- * itself; one delivery of all of them is one transaction instead of many. All share its outcome. `signal` is the subscription's.
+ * Combines the deliveries of one turn of the event loop. kafkajs delivers each partition of a fetch separately; one delivery of
+ * all of them is one transaction instead of many. All share its outcome. `signal` is the subscription's. It is no `batch`, because
+ * a delivery is limited by its records, not by its requests.
  */
 export function coalesceDeliveries(handler: Pick<SubscriptionHandler, 'deliver'>, signal: AbortSignal): Deliver {
   const waiting: Waiting[] = [];
-  let underWay = 0;
+  let running = 0;
 
   function pump(): void {
-    while (waiting.length > 0 && underWay < DELIVERIES_AT_ONCE) {
-      underWay++;
-      void hand(take(waiting)).finally(() => {
-        underWay--;
+    while (waiting.length > 0 && running < CONCURRENCY) {
+      running++;
+      void deliverAll(take(waiting)).finally(() => {
+        running--;
         pump();
       });
     }
   }
 
-  async function hand(gathered: readonly Waiting[]): Promise<void> {
+  async function deliverAll(gathered: readonly Waiting[]): Promise<void> {
     const slices = gathered.flatMap((each) => each.slices);
     try {
       const nexts = await handler.deliver(slices, { signal, heartbeat: () => beat(gathered) });
@@ -48,17 +49,17 @@ export function coalesceDeliveries(handler: Pick<SubscriptionHandler, 'deliver'>
   };
 }
 
-/** As many as fit one delivery, but at least one. */
+/** As many as fit into one delivery, but at least one. */
 function take(waiting: Waiting[]): Waiting[] {
   let records = 0;
   const tooMuch = waiting.findIndex(({ slices }, index) => {
     for (const slice of slices) records += slice.records.length;
-    return index > 0 && records > RECORDS_A_DELIVERY;
+    return index > 0 && records > MAX_RECORDS;
   });
   return waiting.splice(0, tooMuch < 0 ? waiting.length : tooMuch);
 }
 
-/** Each tells the group of its own batch. */
+/** Sends the heartbeat of every batch in the delivery. */
 async function beat(gathered: readonly Waiting[]): Promise<void> {
   await Promise.all(gathered.map(({ context }) => context.heartbeat()));
 }

@@ -3,16 +3,16 @@ import { constants, gunzip, zstdDecompress } from 'node:zlib';
 import { decompressFrame } from 'lz4-napi';
 import { uncompress } from 'snappy';
 
-/** Rejects what cannot be unpacked, and what would unpack to more than `limit` bytes before that memory is taken. */
+/** Rejects data that cannot be unpacked, and data that would unpack to more than `limit` bytes before that memory is allocated. */
 type Unpack = (packed: Buffer, limit: number) => Promise<Buffer>;
 
 const fromGzip = promisify(gunzip);
 const fromZstd = promisify(zstdDecompress);
 
-/** A window of 64 MiB, which is what a frame may make us set aside before its first byte. */
+/** A window of 64 MiB: the memory that a frame may make us allocate before its first byte. */
 const ZSTD_WINDOW_LOG = 26;
 
-/** By the number that a batch names its codec with. */
+/** By the codec's number in the attributes of a batch. */
 const CODECS: Readonly<Record<number, Unpack>> = {
   0: (plain) => Promise.resolve(plain),
   1: (packed, limit) => fromGzip(packed, { maxOutputLength: limit }),
@@ -32,7 +32,7 @@ export async function unpack(codec: number, packed: Buffer, limit: number): Prom
 
 const tooMuch = (limit: number) => new Error(`it unpacks to more than ${limit} bytes`);
 
-/** How Kafka's Java clients frame snappy: this, two versions, and blocks with their lengths. librdkafka writes one bare block. */
+/** Kafka's Java clients frame snappy with this magic, two versions, and blocks with their lengths. librdkafka writes one bare block. */
 const XERIAL = Buffer.from([0x82, ...Buffer.from('SNAPPY'), 0]);
 const XERIAL_HEADER_BYTES = 16;
 
@@ -68,29 +68,29 @@ function declaredLength(block: Buffer): number {
 }
 
 const LZ4_MAGIC = 0x184d2204;
-/** The length of a block; the bit above it says that the block is not packed. */
+/** Mask of a block's length. The bit above it says that the block is not compressed. */
 const LZ4_LENGTH = 0x7fffffff;
-/** No byte of a packed block stands for more. */
-const LZ4_MOST_RATIO = 255;
+/** The most bytes that one byte of a compressed block can yield. */
+const LZ4_MAX_RATIO = 255;
 
 async function unpackLz4(packed: Buffer, limit: number): Promise<Buffer> {
-  const { most, largestBlock } = boundOfLz4(packed);
-  if (most > limit + largestBlock) throw tooMuch(limit); // the last block is seldom full
+  const { maxBytes, largestBlock } = boundOfLz4(packed);
+  if (maxBytes > limit + largestBlock) throw tooMuch(limit); // the last block is seldom full
   return decompressFrame(packed);
 }
 
-/** How much a frame can unpack to, seen from its blocks: a frame need not declare its length, and could lie. */
-function boundOfLz4(frame: Buffer): { most: number; largestBlock: number } {
+/** An upper bound of a frame's unpacked size, from its blocks: a frame need not declare its size, and could declare a wrong one. */
+function boundOfLz4(frame: Buffer): { maxBytes: number; largestBlock: number } {
   if (frame.readUInt32LE(0) !== LZ4_MAGIC) throw new Error('it is no frame of lz4');
   const flags = frame.readUInt8(4);
   const largestBlock = 2 ** (8 + 2 * ((frame.readUInt8(5) >> 4) & 7));
   const checksumBytes = (flags & 0x10) > 0 ? 4 : 0;
-  let most = 0;
+  let maxBytes = 0;
   for (let at = 7 + ((flags & 0x08) > 0 ? 8 : 0) + ((flags & 0x01) > 0 ? 4 : 0); ;) {
     const word = frame.readUInt32LE(at);
-    if (word === 0) return { most, largestBlock };
+    if (word === 0) return { maxBytes, largestBlock };
     const bytes = word & LZ4_LENGTH;
-    most += word > LZ4_LENGTH ? bytes : Math.min(largestBlock, LZ4_MOST_RATIO * bytes);
+    maxBytes += word > LZ4_LENGTH ? bytes : Math.min(largestBlock, LZ4_MAX_RATIO * bytes);
     at += 4 + bytes + checksumBytes;
   }
 }

@@ -4,7 +4,7 @@ import { RETRY } from './client.ts';
 
 export interface GroupConsumerOptions extends Pick<Subscription, 'group' | 'fetch'> {
   readonly sessionTimeoutMs?: number;
-  /** Asked when kafkajs would start again after a failure. */
+  /** Called when kafkajs is about to restart after a failure. */
   readonly mayRestart: () => boolean;
 }
 
@@ -22,7 +22,7 @@ export function createGroupConsumer(kafka: Kafka, options: GroupConsumerOptions)
     heartbeatInterval: sessionTimeoutMs / 5,
     rebalanceTimeout: 15_000,
     allowAutoTopicCreation: false,
-    readUncommitted: true, // an open transaction would hold back everything behind it
+    readUncommitted: true, // an open transaction would hold back all records after it
     retry: { ...RETRY, restartOnFailure: () => Promise.resolve(options.mayRestart()) },
   });
 }

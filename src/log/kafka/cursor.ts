@@ -1,4 +1,4 @@
-/** Reads what Kafka's protocol packs into bytes. Reading past the end throws a RangeError. */
+/** Reads the encodings of Kafka's protocol. Reading past the end throws a RangeError. */
 export class Cursor {
   readonly #bytes: Buffer;
   at = 0;
@@ -58,7 +58,7 @@ export class Cursor {
     return this.bytes(this.int16()).toString();
   }
 
-  /** As long as there are; a negative number of them is none. */
+  /** A negative count means no items. */
   array<T>(read: () => T): T[] {
     const list: T[] = [];
     for (let left = this.int32(); left > 0; left--) list.push(read());

@@ -53,14 +53,14 @@ describe('a delivery', () => {
     headers: Buffer.of(0),
   });
 
-  it('of the wanted records goes on after them', async () => {
+  it('continues after the wanted records', async () => {
     partition.want(7);
     await deliver(7, 10);
     expect(events).toEqual(['deliver 7-9', 'resolve 9', 'reached 10']);
     expect(partition.wanted).toBe(10);
   });
 
-  it('shows the handler at once what begins before the wanted record, because the log may have been made anew', async () => {
+  it('delivers a batch at once that begins before the wanted record, because the log may have been created again', async () => {
     partition.want(7);
     handle = () => Promise.resolve(6);
     await deliver(0, 10);
@@ -68,7 +68,7 @@ describe('a delivery', () => {
     expect(partition.wanted).toBe(6);
   });
 
-  it('is of a thousand records at most at a time', async () => {
+  it('has at most a thousand records at a time', async () => {
     partition.want(0);
     await deliver(0, 2500);
     expect(events.filter((event) => event.startsWith('deliver'))).toEqual([
@@ -78,7 +78,7 @@ describe('a delivery', () => {
     ]);
   });
 
-  it('seeks twice before it shows the handler a later beginning, and then keeps showing it', async () => {
+  it('seeks twice before it delivers a later batch, and then keeps delivering it', async () => {
     partition.want(7);
     for (let n = 0; n < 4; n++) {
       handle = () => (n < 3 ? Promise.reject(new Error('no database')) : Promise.resolve('stopped'));
@@ -93,7 +93,7 @@ describe('a delivery', () => {
     expect(events).toEqual([]);
   });
 
-  it('is made of nothing that was not asked for', async () => {
+  it('delivers nothing that was not asked for', async () => {
     await deliver(0, 3);
     expect(events).toEqual([]);
   });
@@ -112,7 +112,7 @@ describe('a delivery', () => {
     expect(events).toEqual(['deliver 0-999', 'resolve 999', 'reached 1000']);
   });
 
-  it('fails when the handler does not say where to go on', async () => {
+  it('fails when the handler does not return the next offset', async () => {
     partition.want(0);
     const silent: DeliveryHost = { ...host(), handler: { deliver: () => Promise.resolve([]) } };
     const payload = { batch: { messages: messages(0, 1) }, isStale: () => false, heartbeat: () => Promise.resolve() };

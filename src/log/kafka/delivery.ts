@@ -6,21 +6,21 @@ import type { AssignedPartition } from './assignment.ts';
 import type { FetchedMessage } from './fetch-response.ts';
 import { slicesOf } from './slices.ts';
 
-/** What a delivery asks of the subscription it belongs to. */
+/** The part of its subscription that a delivery uses. */
 export interface DeliveryHost {
   readonly handler: Pick<SubscriptionHandler, 'deliver'>;
   readonly signal: AbortSignal;
-  /** Whether the partition is still this member's, by the join under which the delivery began. */
+  /** Whether no join has replaced the assignment under which the delivery began. */
   isCurrent(partition: AssignedPartition): boolean;
   /** The next fetch begins at the offset. */
   seek(partition: AssignedPartition, offset: number): void;
   /** No more fetches until the next join or `resume`. */
   pause(partition: AssignedPartition): void;
-  /** The handler has everything below the offset. */
+  /** The handler has handled everything below the offset. */
   reached(partition: AssignedPartition, offset: number): void;
 }
 
-/** Hands one fetched batch to the handler. What it throws leaves the rest of the batch to be fetched again. */
+/** Delivers one fetched batch to the handler. After an error the rest of the batch is fetched again. */
 export async function deliverBatch(host: DeliveryHost, partition: AssignedPartition, payload: EachBatchPayload) {
   const { wanted } = partition;
   if (wanted === undefined || payload.isStale()) return;
@@ -29,12 +29,12 @@ export async function deliverBatch(host: DeliveryHost, partition: AssignedPartit
     host.seek(partition, wanted);
     return;
   }
-  // What begins elsewhere is shown as it is. Before the wanted offset: the log ended before it, if only for a moment, and
-  // kafkajs has jumped to its beginning. After it: asked for in vain.
+  // A batch that begins elsewhere is delivered as it is. If it begins before the wanted offset, the log ended before that, perhaps
+  // only for a moment, and kafkajs has jumped to the log's beginning. If it begins after it, seeking did not help.
   await deliverSlices(host, partition, slicesOf(partition, wanted, messages), payload);
 }
 
-/** Hands a gap to the handler that reaches to the end of the partition: nothing follows it that would be fetched. */
+/** Delivers a gap that extends to the end of the partition, where no later record would be fetched. */
 export async function deliverGap(host: DeliveryHost, partition: AssignedPartition, gap: Blank): Promise<void> {
   const { topic } = partition;
   const slice: Slice = { topic, partition: partition.partition, records: [gap] };
@@ -65,11 +65,11 @@ async function deliverSlice(
 ): Promise<Next['next']> {
   const answers = await handler.deliver([slice], { signal, heartbeat: heart.beat });
   const answer = answers.find((each) => partitionKey(each) === partitionKey(slice));
-  if (!answer) throw new Error(`the handler has not said where ${partitionKey(slice)} goes on`);
+  if (!answer) throw new Error(`the handler did not return the next offset of ${partitionKey(slice)}`);
   return answer.next;
 }
 
-/** Does what the handler answered; true when it wants the slice after this one. */
+/** Applies the handler's answer. True when it wants the slice after this one. */
 function follow(
   host: DeliveryHost,
   partition: AssignedPartition,
@@ -88,11 +88,11 @@ function follow(
 
 interface Heart {
   beat(): Promise<void>;
-  /** Whether the group wants this member to join again, or does not answer. */
+  /** Whether a heartbeat failed: the group wants this member to join again, or does not answer. */
   failed(): boolean;
 }
 
-/** kafkajs beats once more after the batch and deals with what fails then; the handler need not know. */
+/** Hides failures from the handler, because kafkajs sends another heartbeat after the batch and handles its failure. */
 function createHeart({ heartbeat }: EachBatchPayload): Heart {
   let failed = false;
   return {

@@ -4,7 +4,7 @@ import { durabilityOf, flushSettings } from './durability.ts';
 const flushed = { replicas: 1, settings: { 'flush.messages': '1', 'min.insync.replicas': '1' } };
 const replicated = { replicas: 3, settings: { 'min.insync.replicas': '2' } };
 const cached = { replicas: 1, settings: { 'flush.messages': '9223372036854775807' } };
-/** As Redpanda describes one: neither `flush.messages` nor `min.insync.replicas` is among its settings. */
+/** A topic as Redpanda describes it, without the settings `flush.messages` and `min.insync.replicas`. */
 const onRedpanda = (caching: string) => ({ replicas: 3, settings: { 'write.caching': caching } });
 
 it.each([
@@ -34,8 +34,8 @@ it.each([
 it.each([
   [[cached], 'page cache'],
   [[onRedpanda('true')], 'write.caching is on'],
-  [[flushed, { replicas: 1, settings: {} }], 'do not tell'],
-  [[onRedpanda('sometimes')], 'do not tell'],
+  [[flushed, { replicas: 1, settings: {} }], 'do not say'],
+  [[onRedpanda('sometimes')], 'do not say'],
 ])('says why it is not durable: %j', (topics, why) => {
   expect(durabilityOf(topics).why).toContain(why);
 });

@@ -1,25 +1,25 @@
 import { partitionKey, type Position } from '../../events/record.ts';
-import { sleep } from '../../lifecycle.ts';
+import { pollUntil } from '../../concurrency/poll.ts';
 import { type Blank, isBlank, missing } from '../entry.ts';
 import type { AssignedPartition } from './assignment.ts';
-import type { Reader } from './reader.ts';
+import type { PartitionReader } from './reader.ts';
 
 export interface EndWatchOptions {
-  readonly reader: Pick<Reader, 'read' | 'begins' | 'ends'>;
-  /** Those assigned now. */
+  readonly reader: Pick<PartitionReader, 'read' | 'begins' | 'ends'>;
+  /** The partitions assigned at the moment. */
   readonly partitions: () => readonly AssignedPartition[];
-  /** Hands over what is missing from the wanted offset on. */
+  /** Delivers the gap that begins at the wanted offset. */
   readonly found: (partition: AssignedPartition, gap: Blank) => Promise<void>;
   readonly onFailure: (error: unknown) => void;
-  /** Fires when the subscription stops; a look that is under way finds nothing then. */
+  /** Fires when the subscription stops. A check that is running reports nothing then. */
   readonly signal: AbortSignal;
 }
 
 const LOOK_EVERY_MS = 2_000;
 
 /**
- * Finds gaps that reach to the end of a partition. A fetch shows a gap only by what comes after it. So a partition that waits for
- * the same offset as at the look before, although it does not end there, is read by itself.
+ * Finds gaps that extend to the end of a partition. A fetch shows a gap only by the record after it. So a partition that waits for
+ * the same offset as at the last check, although it does not end there, is read separately.
  */
 export async function watchEnds({ reader, partitions, found, onFailure, signal }: EndWatchOptions): Promise<void> {
   let before = new Map<AssignedPartition, number | undefined>();
@@ -41,13 +41,10 @@ export async function watchEnds({ reader, partitions, found, onFailure, signal }
     }
   }
 
-  while (!signal.aborted) {
-    await look().catch(onFailure);
-    await sleep(LOOK_EVERY_MS, signal);
-  }
+  await pollUntil(signal, look, { everyMs: LOOK_EVERY_MS, onFailure });
 }
 
-/** What is missing from a position up to the end, if anything is: all that was there may have been deleted from the beginning. */
+/** The gap from a position up to the end, if there is one: retention may have deleted all records there. */
 async function gapAt(reader: EndWatchOptions['reader'], at: Position, end: number): Promise<Blank | undefined> {
   const [begin] = await reader.begins([at]);
   if (begin && begin.offset > at.offset) {

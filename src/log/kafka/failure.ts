@@ -1,4 +1,4 @@
-/** What kafkajs tells of a failure: `type` is Kafka's name of the error, where a broker answered with one. */
+/** A failure of kafkajs. `type` is Kafka's name of the error, where a broker answered with one. */
 export interface Failure {
   readonly name: string;
   readonly type: string | undefined;
@@ -6,7 +6,7 @@ export interface Failure {
   readonly message: string;
 }
 
-/** The first cause, without kafkajs's wrapping of what it has tried in vain. */
+/** The first cause, without the errors in which kafkajs wraps it after its retries. */
 export function failureOf(thrown: unknown): Failure {
   if (!(thrown instanceof Error)) return { name: '', type: undefined, retriable: false, message: String(thrown) };
   if (thrown.cause instanceof Error) return failureOf(thrown.cause);

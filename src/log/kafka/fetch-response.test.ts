@@ -21,7 +21,7 @@ const partitionBytes = ({ error = 0, packed = Buffer.alloc(0) }: Answer, partiti
   ...[int(4, packed.length), packed],
 ];
 
-/** What kafkajs is given of each partition, all of which were asked for at 7. */
+/** The decoded response for kafkajs, by partition. Each was requested at offset 7. */
 async function decoded(...answers: readonly Answer[]) {
   const bytes = Buffer.concat([
     ...[int(4, 0), int(2, 0), int(4, 0), int(4, 1), int(2, TOPIC.length), Buffer.from(TOPIC), int(4, answers.length)],
@@ -53,18 +53,18 @@ const ALONE = [
 ] as const;
 
 describe('an error of one partition of a fetch', () => {
-  it.each(ALONE)('%s is shown at its offset, and the others are read', async (type, error) => {
+  it.each(ALONE)('delivers %s as a blank at its offset, and reads the other partitions', async (type, error) => {
     const shown = expect.stringMatching(`^unreadable 7-7: the broker does not show offset 7: ${type}, `);
     expect(await decoded({ error }, { packed: batch })).toEqual([{ errorCode: 0, messages: [[shown, type]] }, read]);
     expect(await decoded({ error })).toEqual([{ errorCode: 0, messages: [[shown, type]] }]);
   });
 
-  it.each(RETRIED)('%s is put off while others bring something', async (_, error, forKafkajs) => {
+  it.each(RETRIED)('defers %s while other partitions have records', async (_, error, forKafkajs) => {
     expect(await decoded({ error }, { packed: batch })).toEqual([nothing, read]);
     expect(await decoded({ error }, {})).toEqual([{ errorCode: forKafkajs, messages: [] }, nothing]);
   });
 
-  it('is not put off for ever', async () => {
+  it('is not deferred for ever', async () => {
     let times = 0;
     while ((await decoded({ error: 6 }, { packed: batch }))[0]!.errorCode === 0) times++;
     expect(times).toBe(20);

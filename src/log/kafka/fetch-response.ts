@@ -1,17 +1,17 @@
-import { type BrokerError, fateOf, refusal } from './broker-error.ts';
+import { type BrokerError, handleError, refusal } from './broker-error.ts';
 import { Cursor } from './cursor.ts';
 import { BATCH_BYTES, BATCH_RECORDS, batchesIn, entriesOf, type RawEntry } from './record-batch.ts';
 
-/** One entry as kafkajs passes it on: it only looks at `offset`, and drops what lies before the one it asked for. */
+/** One entry as kafkajs passes it on. It uses only `offset`, and drops messages before the requested one. */
 export interface FetchedMessage {
-  /** Of a blank its last one, so that one that was asked for in its middle is not dropped. */
+  /** For a blank its last offset, so that a blank is not dropped when the requested offset is in its middle. */
   readonly offset: string;
   readonly entry?: RawEntry;
-  /** With what the broker answered instead of what stands there: the entry is a blank that says so. */
+  /** The broker's error for this offset. The entry is a blank with the same reason. */
   readonly error?: BrokerError;
 }
 
-/** The part of a request that its response is decoded with. */
+/** The part of a request that is needed to decode its response. */
 export interface FetchedFrom {
   readonly topics: readonly {
     readonly topic: string;
@@ -21,7 +21,7 @@ export interface FetchedFrom {
 
 interface FetchedPartition {
   readonly partition: number;
-  /** Other than 0 only where kafkajs is to deal with it, which fails the fetch of all partitions. */
+  /** Not 0 only for errors that are left to kafkajs, which fails the fetch of all partitions. */
   readonly errorCode: number;
   readonly highWatermark: string;
   readonly abortedTransactions: [];
@@ -37,18 +37,18 @@ interface FetchResponse {
   readonly responses: { topicName: string; partitions: FetchedPartition[] }[];
 }
 
-/** The version of Kafka's fetch that is decoded here: every broker since 2.3 speaks it. */
+/** The version of Kafka's fetch that is decoded here. Every broker since 2.3 supports it. */
 export const FETCH_VERSION = 11;
 
-/** What may be unpacked of one response. A batch that begins within it is unpacked whole, the others are fetched again. */
+/** The most that is unpacked of one response. A batch that begins within the budget is unpacked whole; later ones are fetched again. */
 interface Budget {
   records: number;
   bytes: number;
 }
 
 /**
- * Decodes a response in place of kafkajs, which drops control batches, fails the fetch of all partitions for one batch that
- * it cannot read, or one that the broker answers with an error, and unpacks without a bound.
+ * Decodes a response instead of kafkajs, which drops control batches, unpacks without a limit, and fails the fetch of all partitions
+ * for one batch that it cannot read or that the broker answers with an error.
  */
 export async function decodeFetchResponse(bytes: Buffer, asked: FetchedFrom): Promise<FetchResponse> {
   const cursor = new Cursor(bytes);
@@ -64,11 +64,11 @@ export async function decodeFetchResponse(bytes: Buffer, asked: FetchedFrom): Pr
   for (const { topicName, partitions } of found) {
     const decoded: FetchedPartition[] = [];
     for (const { packed, ...more } of partitions) {
-      const fate = fateOf(more.errorCode, { topic: topicName, partition: more.partition }, others);
-      const messages = fate.error
-        ? [refused(fate.error, offsetAsked(asked, topicName, more.partition))]
+      const handling = handleError(more.errorCode, { topic: topicName, partition: more.partition }, others);
+      const messages = handling.error
+        ? [refused(handling.error, offsetAsked(asked, topicName, more.partition))]
         : await decode(packed, budget);
-      decoded.push({ ...more, errorCode: fate.errorCode, messages });
+      decoded.push({ ...more, errorCode: handling.errorCode, messages });
     }
     responses.push({ topicName, partitions: decoded });
   }
@@ -78,7 +78,7 @@ export async function decodeFetchResponse(bytes: Buffer, asked: FetchedFrom): Pr
 function readPartition(cursor: Cursor) {
   const [partition, errorCode] = [cursor.int32(), cursor.int16()];
   const highWatermark = String(cursor.int64());
-  cursor.int64(); // the last stable offset is of use to those who read committed only
+  cursor.int64(); // the last stable offset matters only to consumers that read committed
   cursor.int64(); // where the log begins
   cursor.array(() => [cursor.int64(), cursor.int64()]); // aborted transactions
   const preferredReadReplica = cursor.int32();
@@ -86,7 +86,7 @@ function readPartition(cursor: Cursor) {
   return { partition, errorCode, highWatermark, abortedTransactions: [] as [], preferredReadReplica, packed };
 }
 
-/** What is judged in place of what the broker does not show: the partition stops at it as at a batch that cannot be read. */
+/** Stands for an offset that the broker answers with an error. The partition stops there as at a batch that cannot be read. */
 const refused = (error: BrokerError, offset: number): FetchedMessage => ({
   offset: String(offset),
   error,

@@ -1,12 +1,12 @@
 import { partitionKey, type Position } from '../../events/record.ts';
 
 /**
- * Tells the group how far the handler has come, now and then: nothing of ours reads it, people and their tools do.
- * The handler's own checkpoint counts.
+ * Commits the handler's offsets to the group about once a second, for people and their tools. No code of ours reads them, because the
+ * handler's own checkpoint decides.
  */
 export interface OffsetCommits {
   note(position: Position): void;
-  /** After a join others may be further. */
+  /** To be called after a join, because other members may be further. */
   forget(): void;
   flush(): Promise<void>;
 }

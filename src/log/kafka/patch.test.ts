@@ -13,7 +13,7 @@ interface Queue {
   destroy(): void;
 }
 
-describe('kafkajs, corrected', () => {
+describe('the patched kafkajs', () => {
   patchKafkajs();
   const RequestQueue = load('kafkajs/src/network/requestQueue') as new (options: object) => Queue;
 
@@ -25,21 +25,21 @@ describe('kafkajs, corrected', () => {
     return running;
   }
 
-  it('has no timer while nothing waits', () => {
+  it('has no timer while no request waits', () => {
     expect(timerOf({})).toBe(false);
   });
 
-  it('has one while a request waits, or the broker wants it slower', () => {
+  it('has a timer while a request waits, or the broker throttles', () => {
     expect(timerOf({ pending: [{}] })).toBe(true);
     expect(timerOf({ throttledUntil: Date.now() + 1000 })).toBe(true);
   });
 
-  it('is of the one version that the corrections are for', () => {
+  it('is the version that the patch is for', () => {
     expect(() => assertVersion(KAFKAJS_VERSION)).not.toThrow();
     expect(() => assertVersion('2.3.0')).toThrow('kafkajs is 2.3.0');
   });
 
-  it('takes none of its numbers of retries from NODE_ENV', () => {
+  it('takes none of its retry settings from NODE_ENV', () => {
     const defaults = load('kafkajs/src/retry/defaults') as object;
     expect(Object.keys(RETRY).sort()).toEqual(Object.keys(defaults).sort());
   });

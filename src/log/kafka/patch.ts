@@ -1,17 +1,17 @@
 import { createRequire } from 'node:module';
 import { decodeFetchResponse, FETCH_VERSION, type FetchedFrom } from './fetch-response.ts';
 
-/** The release whose internals the files of this folder rely on. Another one needs them read again. */
+/** The release on whose internals the files of this folder rely. For another one they must be checked again. */
 export const KAFKAJS_VERSION = '2.2.4';
 
-/** The part of kafkajs's queue of requests that is corrected; one per connection. */
+/** The part of kafkajs's request queue that is patched. There is one queue per connection. */
 interface RequestQueue {
   readonly pending: readonly unknown[];
   readonly throttledUntil: number;
   scheduleCheckPendingRequests(): void;
 }
 
-/** How kafkajs makes a request of one kind and reads its response. */
+/** How kafkajs creates a request of one kind and reads its response. */
 interface RequestKind {
   protocol(
     this: void,
@@ -21,14 +21,14 @@ interface RequestKind {
 
 interface ResponseReader {
   decode(this: void, bytes: Buffer): Promise<unknown>;
-  /** Throws what the broker answered with. */
+  /** Throws the broker's error. */
   parse(this: void, decoded: unknown): Promise<unknown>;
 }
 
 const load = createRequire(import.meta.url);
 let patched = false;
 
-/** Corrects kafkajs once per process; throws when it is not the release this was written for. */
+/** Patches kafkajs once per process. Throws when it is another release than the one this was written for. */
 export function patchKafkajs(): void {
   if (patched) return;
   assertVersion((load('kafkajs/package.json') as { version: string }).version);
@@ -40,13 +40,13 @@ export function patchKafkajs(): void {
 export function assertVersion(found: string): void {
   if (found === KAFKAJS_VERSION) return;
   throw new Error(
-    `kafkajs is ${found}, but src/log/kafka was written for ${KAFKAJS_VERSION}: read its internals again.`,
+    `kafkajs is ${found}, but src/log/kafka was written for ${KAFKAJS_VERSION}: check the internals again.`,
   );
 }
 
 /**
- * As shipped, an idle connection checks its empty queue a thousand times a second, with a negative timeout that Node 24
- * warns of (kafkajs issues 1704 and 1751).
+ * Without the patch an idle connection checks its empty queue a thousand times a second, with a negative timeout about which Node 24
+ * warns (kafkajs issues 1704 and 1751).
  */
 function stopIdleTimer(queue: RequestQueue): void {
   const schedule = queue.scheduleCheckPendingRequests;
@@ -55,7 +55,7 @@ function stopIdleTimer(queue: RequestQueue): void {
   };
 }
 
-/** Fetched batches are unpacked by our own code, which keeps what kafkajs hides and survives what it cannot read. */
+/** Our own code unpacks fetched batches. It keeps what kafkajs drops, and survives a batch that kafkajs cannot read. */
 function decodeFetches(fetch: RequestKind): void {
   const { protocol } = fetch;
   fetch.protocol = ({ version }) => {

@@ -1,23 +1,23 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
+import { retry } from '../../concurrency/retry.ts';
 import { partitionKey, showPosition, type Position, type TopicPartition } from '../../events/record.ts';
 import { beginningAt, type LogEntry, missing } from '../entry.ts';
 import { type BrokerError, isDamage, refusal } from './broker-error.ts';
-import { RETRY } from './client.ts';
+import { pauseMs } from './client.ts';
 import { createCluster, READ_UNCOMMITTED, type Broker, type Cluster } from './cluster.ts';
 import { failureOf } from './failure.ts';
 import type { FetchedMessage } from './fetch-response.ts';
 import { entryOf } from './stored-record.ts';
 
-export interface Reader {
+export interface PartitionReader {
   /**
-   * Rejects with `type` OFFSET_OUT_OF_RANGE as the cause where the log does not reach. What the broker cannot read from its disk is
-   * one entry, up to the next offset that can be read.
+   * Rejects with `type` OFFSET_OUT_OF_RANGE as the cause for an offset outside of the log. Offsets that the broker cannot read from
+   * its disk are one entry, up to the next offset that can be read.
    */
   read(from: Position, maxBytes: number): Promise<LogEntry[]>;
   /** The first offset of each partition that is not deleted. */
   begins(partitions: readonly TopicPartition[]): Promise<Position[]>;
-  /** The high watermark of each partition: what is below it is in the log, committed or not. */
+  /** The high watermark of each partition. Every record below it is in the log, committed or not. */
   ends(partitions: readonly TopicPartition[]): Promise<Position[]>;
   disconnect(): Promise<void>;
 }
@@ -25,7 +25,7 @@ export interface Reader {
 const TRIES = 6;
 
 /** Fetches from a partition's leader, without a group and without waiting for records. */
-export function createReader(kafka: Kafka): Reader {
+export function createReader(kafka: Kafka): PartitionReader {
   const cluster = createCluster(kafka);
   return {
     read: (from, maxBytes) => retried(cluster, () => readFrom(cluster, from, maxBytes)),
@@ -35,20 +35,21 @@ export function createReader(kafka: Kafka): Reader {
   };
 }
 
-/** Leaders move and brokers restart: each further try asks anew who leads. */
-async function retried<T>(cluster: Cluster, work: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await work();
-    } catch (error) {
-      if (tries === TRIES || !failureOf(error).retriable) throw error;
-      await delay(RETRY.initialRetryTime * 2 ** tries);
-      await forgetLeaders(cluster, error);
-    }
-  }
+/** Leaders move and brokers restart, so each further try first asks which broker leads. */
+function retried<T>(cluster: Cluster, work: () => Promise<T>): Promise<T> {
+  let failure: unknown;
+  const attempt = async () => {
+    if (failure !== undefined) await forgetLeaders(cluster, failure);
+    return work();
+  };
+  const onFailure = (error: unknown, tries: number) => {
+    if (tries === TRIES || !failureOf(error).retriable) throw error;
+    failure = error;
+  };
+  return retry(attempt, { pauseMs, onFailure });
 }
 
-/** What fails here fails again in the next try, which reports it. */
+/** A failure here is ignored, because the next try fails in the same way and reports it. */
 async function forgetLeaders(cluster: Cluster, error: unknown): Promise<void> {
   if (isAddress(error)) cluster.removeBroker(error);
   await cluster.refreshMetadata().catch(() => undefined);
@@ -57,19 +58,9 @@ async function forgetLeaders(cluster: Cluster, error: unknown): Promise<void> {
 const isAddress = (error: unknown): error is { host: string; port: number } =>
   error instanceof Error && 'host' in error && 'port' in error;
 
-const connecting = new WeakMap<Cluster, Promise<void>>();
-
-/** Two that connect a cluster at once would leave a connection open that nothing closes. */
-async function connect(cluster: Cluster): Promise<void> {
-  if (cluster.isConnected()) return;
-  const running = connecting.get(cluster) ?? cluster.connect().finally(() => connecting.delete(cluster));
-  connecting.set(cluster, running);
-  await running;
-}
-
-/** A topic can have been given more partitions since it was looked at. */
-async function know(cluster: Cluster, partitions: readonly TopicPartition[]): Promise<void> {
-  await connect(cluster);
+/** Loads the metadata, again where a partition is missing: its topic may have been given more partitions since. */
+async function loadMetadata(cluster: Cluster, partitions: readonly TopicPartition[]): Promise<void> {
+  if (!cluster.isConnected()) await cluster.connect();
   await cluster.addMultipleTargetTopics([...new Set(partitions.map(({ topic }) => topic))]);
   await cluster.refreshMetadataIfNecessary();
   if (!partitions.every((each) => leaderIdOf(cluster, each))) await cluster.refreshMetadata();
@@ -85,7 +76,7 @@ async function offsetsOf(
 ): Promise<Position[]> {
   if (partitions.length === 0) return [];
   const byTopic = Map.groupBy(partitions, ({ topic }) => topic);
-  await know(cluster, partitions);
+  await loadMetadata(cluster, partitions);
   const found = await cluster.fetchTopicsOffset(
     [...byTopic].map(([topic, of]) => ({
       topic,
@@ -106,7 +97,7 @@ async function offsetsOf(
 }
 
 async function leaderOf(cluster: Cluster, where: TopicPartition): Promise<Broker> {
-  await know(cluster, [where]);
+  await loadMetadata(cluster, [where]);
   const nodeId = leaderIdOf(cluster, where);
   if (nodeId === undefined) throw new Error(`${where.topic} has no partition ${where.partition}`);
   return cluster.findBroker({ nodeId });
@@ -118,12 +109,12 @@ async function readFrom(cluster: Cluster, from: Position, maxBytes: number): Pro
   const error = messages[0]?.error;
   if (error && !isDamage(error)) throw error;
   if (error) {
-    const [{ offset: known } = from] = await offsetsOf(cluster, [from], false); // the answer with an error has no end
-    return [await damageAt(leader, from, known, error)];
+    const [{ offset: last } = from] = await offsetsOf(cluster, [from], false); // an error response does not name the end
+    return [await damageAt(leader, from, last, error)];
   }
-  // A fetch of one partition brings at least one batch, if there is any below its end.
+  // A fetch of one partition returns at least one batch, if there is one below the end.
   if (messages.length === 0 && from.offset < end) return [missing(from, from.offset, end - 1)];
-  return messages.flatMap((message) => beginningAt(entryOf(from, message), from.offset) ?? []); // a batch comes whole
+  return messages.flatMap((message) => beginningAt(entryOf(from, message), from.offset) ?? []); // a batch is returned whole
 }
 
 async function damageAt(leader: Broker, from: Position, end: number, error: BrokerError): Promise<LogEntry> {
@@ -136,12 +127,12 @@ async function damageAt(leader: Broker, from: Position, end: number, error: Brok
   return { topic, partition, ...refusal(error, offset, next - 1) };
 }
 
-/** Offsets behind damaged bytes that are tried one by one. */
+/** How many offsets after damaged bytes are tried one by one. */
 const TRIED_SINGLY = 1_000;
 
 /**
- * The first offset after `from` that the broker shows; at the end it has nothing to show. It finds a batch by an index of every few
- * kilobytes and reads on from there, so with damaged bytes all batches up to the next one in the index are out of reach.
+ * The first offset after `from` that the broker can read, or the end. The broker finds a batch by an index entry every few kilobytes
+ * and reads on from there, so damaged bytes make all batches up to the next index entry unreadable.
  */
 async function nextShown(isShown: (at: number) => Promise<boolean>, from: number, end: number): Promise<number> {
   let hidden = from;

@@ -29,7 +29,7 @@ describe('the batches of a fetch', () => {
     expect(headersOf(first)).toEqual([['a', 'b'], ['empty', '']]); // prettier-ignore
   });
 
-  it('are read up to the last one that is whole', async () => {
+  it('are read up to the last complete one', async () => {
     const both = Buffer.concat([whole('x'), whole('y')]);
     expect(shown(await read(both.subarray(0, both.length - 1)))).toEqual([['x', 10]]);
   });
@@ -46,7 +46,7 @@ describe('the batches of a fetch', () => {
     expect(shown(await read(bytes))).toEqual([['unreadable', 10, 11]]);
   });
 
-  it('are unreadable at their first offset when even their length in offsets is in doubt', async () => {
+  it('are unreadable at their first offset when the number of their offsets is uncertain', async () => {
     const bytes = changed(whole('x', 'y'), (copy) => copy.writeInt32BE(2 ** 30, 23));
     expect(shown(await read(bytes))).toEqual([['unreadable', 10, 10]]);
   });
@@ -55,12 +55,12 @@ describe('the batches of a fetch', () => {
     expect(shown(await read(changed(whole('x'), (copy) => copy.writeInt8(1, 16))))).toEqual([['unreadable', 10, 10]]);
   });
 
-  it('are not looked for behind one whose length is wrong', async () => {
+  it('are not looked for after one whose length is wrong', async () => {
     const bytes = Buffer.concat([changed(whole('x', 'y'), (copy) => copy.writeInt32BE(1, 8)), whole('z')]);
     expect(shown(await read(bytes))).toEqual([['unreadable', 10, 11]]);
   });
 
-  it('of transactions are markers when they are control batches', async () => {
+  it('are control blanks when they are markers of transactions', async () => {
     expect(shown(await read(batchBytes({ codec: 0x30, count: 1, packed: plainRecords([record('x')]) }, 10)))).toEqual([
       ['control', 10, 10],
     ]);
@@ -74,7 +74,7 @@ describe('the batches of a fetch', () => {
     expect(shown(await read(bytes))).toEqual([['unreadable', 10, 9 + count]]);
   });
 
-  it('show what compaction has taken from their end', async () => {
+  it('have blanks where compaction has removed records from their end', async () => {
     const compacted = batchBytes({ count: 1, lastOffsetDelta: 4, packed: plainRecords([record('x')]) }, 10);
     expect(shown(await read(compacted))).toEqual([['x', 10], ['missing', 11, 14]]); // prettier-ignore
   });

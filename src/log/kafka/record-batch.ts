@@ -4,25 +4,25 @@ import { type Blank, gap } from '../entry.ts';
 import { unpack } from './codecs.ts';
 import { Cursor } from './cursor.ts';
 
-/** A record as it lies in a batch. */
+/** A record as it is stored in a batch. */
 export interface RawRecord {
   readonly offset: number;
   readonly leaderEpoch: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
-  /** Names and values as they are packed: text is made of them only when the record is handed on. */
+  /** Encoded names and values. They are decoded only when the record is delivered. */
   readonly headers: Buffer;
 }
 
-/** An entry of a partition that is not named. */
+/** An entry without its topic and partition. */
 export type RawBlank = Omit<Blank, 'topic' | 'partition'>;
 export type RawEntry = RawRecord | RawBlank;
 
-/** More than this in one batch counts as unreadable: no writer of ours comes near, and memory has to have a bound. */
+/** A larger batch counts as unreadable, because memory needs a limit. No writer of ours comes near it. */
 export const BATCH_RECORDS = 100_000;
 export const BATCH_BYTES = 64 * 2 ** 20;
 
-/** One batch of a partition: what its header says, and its records as they are packed. */
+/** One batch of a partition: the fields of its header, and its packed records. */
 export interface RecordBatch {
   readonly base: number;
   readonly leaderEpoch: number;
@@ -34,9 +34,9 @@ export interface RecordBatch {
   readonly packed: Buffer;
 }
 
-/** Base offset and length, which the length does not count. */
+/** The base offset and the length itself, which the length does not include. */
 const PREFIX_BYTES = 12;
-/** From there to the end the checksum goes over a batch. */
+/** The checksum covers a batch from here to its end. */
 const CRC_BEGINS = 21;
 const HEADER_BYTES = 61;
 const MAGIC_AT = 16;
@@ -45,8 +45,8 @@ const CODEC = 0x07;
 const CONTROL = 0x20;
 
 /**
- * The batches that are whole: a fetch can end within one. Where one is not sound its length may be wrong as well, so what follows it
- * is taken for a batch only if that is sound; if not, it is fetched by itself.
+ * The complete batches: a fetch can end within one. If a batch is damaged its length may be wrong too, so the bytes after it count as
+ * a batch only if that is intact; otherwise they are fetched separately.
  */
 export function batchesIn(bytes: Buffer): RecordBatch[] {
   const batches: RecordBatch[] = [];
@@ -84,7 +84,7 @@ function readHeader(bytes: Buffer): RecordBatch {
   };
 }
 
-/** What stands at the batch's offsets, without a gap. Never rejects. */
+/** The entries at the batch's offsets, without a gap. Never rejects. */
 export async function entriesOf(batch: RecordBatch): Promise<RawEntry[]> {
   const fault = faultOf(batch);
   if (fault !== undefined) return [blankOf(batch, 'unreadable', fault)];
@@ -110,7 +110,7 @@ function blankOf(batch: RecordBatch, blank: Blank['blank'], why: string): RawBla
   return { blank, offset, last, leaderEpoch, reason };
 }
 
-/** A header that is not sound is believed where it says the same twice. */
+/** The last offset in a damaged header is used only where the record count agrees with it. */
 function lastOf({ base, isSound, magic, lastOffsetDelta, count }: RecordBatch): number {
   const isTold = magic === CURRENT_MAGIC && (isSound || count === lastOffsetDelta + 1);
   return base + (isTold ? Math.max(0, lastOffsetDelta) : 0);
@@ -129,7 +129,7 @@ function recordsOf(batch: RecordBatch, plain: Buffer): RawEntry[] {
   if (cursor.left > 0) throw new Error(`${cursor.left} bytes follow its last record`);
   const last = lastOf(batch);
   if (next > last + 1) throw new Error(`offset ${next - 1} is past its end, ${last}`);
-  if (next <= last) entries.push(gap(next, last, batch.leaderEpoch)); // compaction takes records and leaves their offsets
+  if (next <= last) entries.push(gap(next, last, batch.leaderEpoch)); // compaction removes records and leaves their offsets unused
   return entries;
 }
 
@@ -157,7 +157,7 @@ function packedHeaders(cursor: Cursor): Buffer {
   return cursor.bytes(bytes);
 }
 
-/** In the order in which they stand; a name can stand twice. */
+/** The headers in their order. A name can occur twice. */
 export function headersOf({ headers }: RawRecord): [name: string, value: string][] {
   const cursor = new Cursor(headers);
   const pairs: [string, string][] = [];

@@ -4,12 +4,12 @@ import type { Slice } from '../event-log.ts';
 import type { FetchedMessage } from './fetch-response.ts';
 import { entryOf } from './stored-record.ts';
 
-/** One call of the handler: well under a second of work, after which the group hears from this member. */
+/** One call of the handler. It takes well under a second, after which a heartbeat is sent. */
 const RECORDS_A_SLICE = 1_000;
 
 /**
- * Text is made of one slice at a time, so that a large fetch is not in memory twice. Of an entry that begins before `wanted`
- * and ends after it only the wanted offsets count; what lies before it altogether is shown as it is.
+ * Decodes one slice at a time, so that a large fetch is not in memory twice. An entry that begins before `wanted` and ends after it is
+ * cut to the wanted offsets; an entry that ends before it is delivered as it is.
  */
 export function* slicesOf(
   { topic, partition }: TopicPartition,

@@ -28,7 +28,7 @@ describe('the sockets of a client', () => {
     sockets.destroy();
   });
 
-  it('break with an error, which is what kafkajs listens to, and so does each one opened later', async () => {
+  it('are destroyed with an error, on which kafkajs relies, and so is each one opened later', async () => {
     const sockets = createSockets();
     const early = sockets.open(target);
     await once(early, 'connect');

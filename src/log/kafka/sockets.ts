@@ -4,10 +4,10 @@ import type { ISocketFactory } from 'kafkajs';
 
 const KEEP_ALIVE_MS = 60_000;
 
-/** Every connection of one client, so that a client can be ended whatever state its brokers are in. */
+/** Every connection of one client, so that a client can be closed even if its brokers do not respond. */
 export interface Sockets {
   readonly open: ISocketFactory;
-  /** Breaks all connections and every one that is opened later. */
+  /** Destroys all connections, and each one that is opened later. */
   destroy(): void;
 }
 
@@ -36,7 +36,7 @@ function connect({ host, port, ssl, onConnect }: Parameters<ISocketFactory>[0]):
   return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
 }
 
-/** kafkajs passes null or false where there is no TLS, whatever its types say. */
+/** kafkajs passes null or false where there is no TLS, although its types exclude that. */
 const isTls = (ssl: tls.ConnectionOptions | null | false): ssl is tls.ConnectionOptions =>
   ssl !== null && ssl !== false;
 
@@ -45,6 +45,6 @@ function connectTls(options: tls.ConnectionOptions & { host: string }, onConnect
   return tls.connect({ ...servername, ...options }, onConnect);
 }
 
-/** Only an error makes kafkajs give up what it waits for; what it has ended itself only waits for the broker's end. */
+/** Only an error makes kafkajs reject its pending requests. A socket that kafkajs has ended itself needs none. */
 const breakOff = (socket: net.Socket): void =>
   void socket.destroy(socket.writableEnded ? undefined : new Error('the client is closed'));

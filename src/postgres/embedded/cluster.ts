@@ -10,12 +10,12 @@ import type { Home } from './home.ts';
 import { giveTo, runAs } from './users.ts';
 
 export const SUPERUSER = 'openmusic';
-/** Nothing of the parent's, for PGDATA, PGPORT and others would be obeyed; a given TZ spares initdb a long search. */
+/** The parent's environment is not passed on, because PGDATA, PGPORT and others would take effect. TZ saves initdb a long search. */
 export const SERVER_ENV = { LC_ALL: 'C', TZ: 'UTC' };
 
 /**
- * With plain C as the locale, ILIKE folds no accented or Cyrillic letters and the trigram index ignores them. macOS
- * knows UTF-8 only under the names of countries.
+ * With the locale C, ILIKE does not fold accented or Cyrillic letters and the trigram index ignores them. macOS has UTF-8 only in
+ * locales of countries.
  */
 const LOCALE = [
   '--encoding=UTF8',
@@ -24,17 +24,17 @@ const LOCALE = [
   `--locale=${process.platform === 'darwin' ? 'en_US.UTF-8' : 'C.UTF-8'}`,
 ];
 
-/** The superuser's password, made with the cluster. */
+/** The superuser's password, created together with the cluster. */
 export async function passwordOf(home: Home): Promise<string> {
-  const kept = await readFile(home.passwordFile, 'utf8').catch(ifMissing);
-  if (kept !== undefined) return kept.trim();
+  const password = await readFile(home.passwordFile, 'utf8').catch(ifMissing);
+  if (password !== undefined) return password.trim();
   if (existsSync(home.cluster)) {
     throw new Error(`${home.passwordFile} is missing: restore it, or move ${home.cluster} away to begin empty.`);
   }
   return (await createOnce(home.passwordFile, `${randomBytes(24).toString('base64url')}\n`)).trim();
 }
 
-/** Makes the cluster unless it exists, and makes it the user's alone. */
+/** Creates the cluster unless it exists, and makes it accessible to the server's user only. */
 export async function ensureCluster(home: Home, native: string, password: string): Promise<void> {
   await sweepDrafts(home.place);
   if (!existsSync(home.cluster)) await createCluster(home, native, password);
@@ -61,11 +61,11 @@ async function initdb(home: Home, native: string, where: string[]): Promise<void
   try {
     await promisify(execFile)(join(native, 'bin', 'initdb'), args, options);
   } catch (cause) {
-    throw new Error(`initdb cannot make a database in ${home.place}: ${lastLineOf(cause)}`, { cause });
+    throw new Error(`initdb cannot create a database in ${home.place}: ${lastLineOf(cause)}`, { cause });
   }
 }
 
-/** An `ENOENT` of a program that is there means its loader is missing: the binaries need glibc. */
+/** ENOENT for a program that exists means that its loader is missing: the binaries need glibc. */
 function lastLineOf(failure: unknown): string {
   const { code, stderr, message } = failure as Error & { code?: unknown; stderr?: string };
   if (code === 'ENOENT') return 'these binaries do not run here (they need glibc); set PGHOST to a Postgres of yours.';

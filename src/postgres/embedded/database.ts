@@ -12,10 +12,10 @@ export const connectionTo = (port: number, password: string, database = DATABASE
   database,
 });
 
-/** Makes the database unless it exists: after initdb, or after a crash between the two. */
+/** Creates the database unless it exists: after initdb, or after a crash between the two. */
 export async function ensureDatabase(port: number, password: string): Promise<void> {
   const client = new pg.Client({ ...connectionTo(port, password, 'postgres'), connectionTimeoutMillis: 10_000 });
-  // A failure of the connection reaches us as that of the query.
+  // A broken connection rejects the query. Without a listener its own event would end the process.
   client.on('error', () => undefined);
   try {
     await client.connect();
@@ -26,7 +26,7 @@ export async function ensureDatabase(port: number, password: string): Promise<vo
   }
 }
 
-/** Starter and joiner may both miss it; depending on the moment the later one is told so by either code. */
+/** Two processes may create it at the same time. The later one gets either code, depending on the timing. */
 function ignoreDuplicate(error: pg.DatabaseError): void {
   if (error.code !== '42P04' && error.code !== '23505') throw error;
 }

@@ -6,7 +6,7 @@ import { identityOf } from './processes.ts';
 
 const DRAFT = /^postgres-new-(\d+)-/;
 
-/** Whatever takes a while to make is made in a draft beside its place and moved there whole; a crash leaves only a draft. */
+/** Creates a directory as a draft beside its final place. It is moved there when complete, so a crash leaves only a draft. */
 export async function inDraft(place: string, make: (draft: string) => Promise<void>): Promise<void> {
   const draft = join(place, `postgres-new-${process.pid}-${randomBytes(4).toString('hex')}`);
   await mkdir(draft, { mode: 0o700 });
@@ -17,19 +17,19 @@ export async function inDraft(place: string, make: (draft: string) => Promise<vo
   }
 }
 
-/** Moves a finished directory to its place for good; when another process was first, its directory stays. */
+/** Moves a finished directory to its final place, durably. If another process was first, its directory stays. */
 export async function publish(from: string, to: string): Promise<void> {
   await rename(from, to).catch(ignoreExisting);
   await syncDirectory(dirname(to));
 }
 
-/** Writes a file that only its owner reads, unless it exists; what is there in the end is the answer. */
+/** Writes a file that only its owner can read, unless it exists. Returns the content that the file has in the end. */
 export async function createOnce(path: string, content: string): Promise<string> {
   for (;;) {
     await linkOnce(path, content);
     await syncDirectory(dirname(path));
     const found = await readFile(path, 'utf8').catch(ifMissing);
-    if (found !== undefined) return found; // else the process that was first has removed it meanwhile
+    if (found !== undefined) return found; // otherwise the process that was first has removed it meanwhile
   }
 }
 
@@ -46,7 +46,7 @@ async function linkOnce(path: string, content: string): Promise<void> {
   }
 }
 
-/** Removes what starters that crashed have left. */
+/** Removes the drafts of processes that crashed. */
 export async function sweepDrafts(place: string): Promise<void> {
   for (const name of await readdir(place)) {
     const maker = DRAFT.exec(name)?.[1];
@@ -54,12 +54,12 @@ export async function sweepDrafts(place: string): Promise<void> {
   }
 }
 
-/** An initdb that outlived its parent may still be writing; what cannot be removed now is removed next time. */
+/** An initdb that outlived its parent may still write. A draft that cannot be removed now is removed next time. */
 const remove = (draft: string) => rm(draft, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
 
 /**
- * Replaces a file that is still what is expected; an empty replacement removes it. It is taken aside first, so that of
- * several processes that find the same left-over none overwrites what another one has put in its place since.
+ * Replaces a file if it still has the expected content; an empty replacement removes it. The file is renamed first, so that of several
+ * processes that find the same stale file none overwrites a newer file of another one.
  */
 export async function replace(path: string, expected: string, replacement: string): Promise<void> {
   const aside = `${path}-${process.pid}-${randomBytes(4).toString('hex')}`;

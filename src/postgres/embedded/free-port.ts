@@ -2,8 +2,8 @@ import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
 /**
- * A free port below the range from which clients get theirs (32768 and up): while a server is down, a client that keeps
- * reconnecting could otherwise be given that very port, connect to itself and keep the server from coming back.
+ * A free port below the range of client ports (32768 and up). Otherwise, while the server is down, a client that keeps reconnecting
+ * could get that port as its own, connect to itself and prevent the server from starting again.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -12,7 +12,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Why no program can listen there now. A machine without IPv6 may still name `::1` as an address of localhost. */
+/** Why no program can listen there now; undefined when one can. A machine without IPv6 may still name `::1` for localhost. */
 export function refusalOf(address: string, port: number): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   const server = createServer();

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { createOnce } from './drafts.ts';
 import { canReach, type SystemUser, userFor } from './users.ts';
 
-/** Where one embedded server keeps its things, and who runs it. */
+/** The files of one embedded server, and the user that runs it. */
 export interface Home {
   readonly dataDir: string;
-  /** The directory that holds the cluster: `dataDir`, or a place that the user of the server can enter. */
+  /** The directory that holds the cluster: `dataDir`, or a directory that the server's user can enter. */
   readonly place: string;
   readonly cluster: string;
   readonly logFile: string;
@@ -47,7 +47,7 @@ async function placeOf(dataDir: string, log: (line: string) => void): Promise<st
   return await settleElsewhere(dataDir, pointer, user, log);
 }
 
-/** An empty database in place of a lost one would look like success. */
+/** Rejects when the directory is gone, because an empty database in place of a lost one would look like success. */
 async function follow(pointer: string, log: (line: string) => void): Promise<string> {
   const place = (await readFile(pointer, 'utf8')).trim();
   if (!existsSync(place)) {
@@ -59,7 +59,7 @@ async function follow(pointer: string, log: (line: string) => void): Promise<str
   return place;
 }
 
-/** `/var/tmp` would do too, but there some systems delete what is a month old. */
+/** Not in `/var/tmp`, where some systems delete files that are a month old. */
 async function settleElsewhere(
   dataDir: string,
   pointer: string,
@@ -71,15 +71,15 @@ async function settleElsewhere(
   try {
     await mkdir(OTHER_PLACES, { recursive: true });
     await mkdir(place);
-    await chmod(place, 0o711); // also where the umask would close it
+    await chmod(place, 0o711); // the umask may have removed these permissions
   } catch (cause) {
     throw new Error(
-      `${user.name} cannot enter ${dataDir} and ${place} cannot be made: set DATA_DIR to a place open to all.`,
+      `${user.name} cannot enter ${dataDir} and ${place} cannot be created: set DATA_DIR to a directory that all users can enter.`,
       { cause },
     );
   }
-  const settled = (await createOnce(pointer, `${place}\n`)).trim();
-  if (settled !== place) await rmdir(place);
-  log(`${user.name}, who runs Postgres, cannot enter ${dataDir}: the database is kept in ${settled}`);
-  return settled;
+  const chosen = (await createOnce(pointer, `${place}\n`)).trim();
+  if (chosen !== place) await rmdir(place);
+  log(`${user.name}, who runs Postgres, cannot enter ${dataDir}: the database is stored in ${chosen}`);
+  return chosen;
 }

@@ -17,15 +17,15 @@ export interface Exit {
 /** A server that is ready. */
 export interface Launched extends Watched {
   readonly port: number;
-  /** As `identityOf` names it; undefined when it had ended at once. */
+  /** As returned by `identityOf`; undefined when it has ended at once. */
   readonly identity: string | undefined;
-  /** Why it is of no use, with its last words. */
+  /** An error with the last lines of its log. */
   failure(what: string): Promise<LaunchFailed>;
 }
 
-/** The server is of no use; the message holds its last words. */
+/** The server cannot be used. The message has the last lines of its log. */
 export class LaunchFailed extends Error {
-  /** All that was logged meanwhile. When two start at once they write into one file, in any order. */
+  /** The whole log of this start. Two servers that start at the same time write into one file, in any order. */
   readonly logged: string;
 
   constructor(message: string, logged: string) {
@@ -35,15 +35,15 @@ export class LaunchFailed extends Error {
 }
 
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
-/** A busy disk can hold up a healthy server for half a minute. */
+/** On a busy disk a healthy server can take half a minute. */
 export const START_MS = 60_000;
-/** After kill -9 Postgres replays its log first; it says `starting` for as long as that takes. */
+/** After kill -9 Postgres replays its log first. Its status is `starting` during that time. */
 const RECOVERY_MS = 300_000;
 
 /**
- * One client per laptop: no replicas, hence little WAL. Room for a catalog of a million events, and checkpoints seldom enough that
- * whole pages are not written again and again: by the defaults an event cost the projector half as much again after a million.
- * Nothing here weakens durability.
+ * For one machine without replicas, so WAL is minimal. Memory for a catalog of a million events, and rare checkpoints, so that full
+ * pages are written less often: with the defaults an event cost the projector half as much again after a million. No setting weakens
+ * durability.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
@@ -71,7 +71,7 @@ export interface LaunchOptions {
   readonly log: (line: string) => void;
 }
 
-/** Starts the server in a process group of its own, so that Ctrl-C leaves it to us, and waits until it is ready. */
+/** Starts the server in a process group of its own, so that Ctrl-C does not reach it, and waits until it is ready. */
 export async function launch(home: Home, native: string, options: LaunchOptions): Promise<Launched> {
   const port = options.port ?? (await freePort());
   const settings = { ...SETTINGS, ...options.settings, [OWNER_SETTING]: (await identityOf(process.pid)) ?? '' };
@@ -102,7 +102,7 @@ const flagsOf = (settings: Record<string, string>): string[] =>
 interface Watched {
   readonly pid: number;
   readonly exited: Promise<Exit>;
-  /** How it ended, once it has. */
+  /** Its exit code or signal, once it has ended. */
   readonly end: () => string | undefined;
 }
 
@@ -125,7 +125,7 @@ async function watched(child: ChildProcess): Promise<Watched> {
   return { pid: child.pid, exited, end: () => end };
 }
 
-/** A look at the pid file can take as long as the disk likes: what the server is by then counts more than the time. */
+/** Reading the pid file can take long on a busy disk, so the server's state is checked before the time limit. */
 async function untilReady(server: Launched, home: Home, { startMs = START_MS, log }: LaunchOptions): Promise<void> {
   const begin = performance.now();
   let spoke = begin;
@@ -155,10 +155,10 @@ async function giveUp(server: Launched, afterMs: number): Promise<never> {
 async function failureOf(what: string, logFile: string, start: number): Promise<LaunchFailed> {
   const logged = (await readFrom(logFile, start)).trim();
   const words = logged.split('\n').slice(-3).join(' | ') || 'none';
-  return new LaunchFailed(`${what}, its last words in ${logFile}: ${words}`, logged);
+  return new LaunchFailed(`${what}, the last lines of ${logFile}: ${words}`, logged);
 }
 
-/** Appending, for the server may write on when we are gone. */
+/** Opened for appending, because the server may still write after this process has ended. */
 async function openLog(path: string) {
   const file = await open(path, 'a', 0o600);
   const { size } = await stat(path);

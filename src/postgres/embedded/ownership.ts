@@ -1,4 +1,6 @@
-import { type Stoppable, sleep } from '../../lifecycle.ts';
+import { waitFor } from '../../concurrency/poll.ts';
+import { sleep } from '../../concurrency/sleep.ts';
+import type { Stoppable } from '../../lifecycle.ts';
 import { isRecovering } from '../outage.ts';
 import { type ServerLock, takeServerLock } from '../server-lock.ts';
 import { connectionTo } from './database.ts';
@@ -15,20 +17,20 @@ export class EmbeddedPostgresInUse extends Error {
   }
 }
 
-/** Who runs the server of a cluster: nobody; a live OpenMusic process; or it outlived the one that started it. */
-export type Ownership =
+/** The owner of a cluster's server: there is no server, a live OpenMusic process owns it, or it outlived the one that started it. */
+export type HomeOwnership =
   | { readonly kind: 'absent' }
   | { readonly kind: 'owned'; readonly server: PidFile & { owner?: string } }
   | { readonly kind: 'left-over'; readonly server: Postmaster };
 
-const ABSENT: Ownership = { kind: 'absent' };
+const ABSENT: HomeOwnership = { kind: 'absent' };
 
 /**
- * The lock decides. While a server starts nobody holds it yet; then it is its starter being alive that counts. A server
- * whose process cannot be seen, as from another container, is owned if it answers to our password, or says that it recovers
- * from a crash: started beside it, another one would write into the same files.
+ * The lock decides. While a server starts no session holds it yet, so it is owned if the process that started it is alive. A server
+ * whose process is not visible, as from another container, is owned if it accepts our password, or if it says that it recovers from a
+ * crash: another server started beside it would write into the same files.
  */
-export async function ownershipOf(home: Home, password: string): Promise<Ownership> {
+export async function ownershipOf(home: Home, password: string): Promise<HomeOwnership> {
   const server = await findPostmaster(home.cluster);
   if (server?.owner && (await isAlive(server.owner))) return { kind: 'owned', server };
   const named = server ?? (await readPidFile(home.cluster));
@@ -48,13 +50,15 @@ async function probeLock(port: number, password: string): Promise<'held' | 'gran
   }
 }
 
-/** In the database that nobody clones or drops, for a session in it would be in the way. */
+/** In a database that is never cloned or dropped, because the session would prevent that. */
 const takeLock = (port: number, password: string): Promise<ServerLock | undefined> =>
   takeServerLock(connectionTo(port, password, 'postgres'), 'embedded-postgres');
 
+const RETAKE_MS = 100;
+
 /**
- * Holds the lock until `over`, also after a crash of one backend, which makes Postgres restart all of them.
- * `undefined` when somebody else holds it.
+ * Holds the lock until `over`, and takes it again after a crash of one backend, which makes Postgres restart all of them. Undefined
+ * when another session holds it.
  */
 export async function holdServer(port: number, password: string, over: AbortSignal): Promise<Stoppable | undefined> {
   const first = await takeLock(port, password);
@@ -71,12 +75,10 @@ export async function holdServer(port: number, password: string, over: AbortSign
 }
 
 async function retake(port: number, password: string, over: AbortSignal): Promise<ServerLock | undefined> {
-  const isOver = () => over.aborted;
-  while (!isOver()) {
-    await sleep(100, over);
-    const lock = await takeLock(port, password).catch(() => undefined);
-    if (lock && !isOver()) return lock;
-    await lock?.stop();
-  }
+  await sleep(RETAKE_MS, over);
+  const take = () => takeLock(port, password).catch(() => undefined);
+  const lock = await waitFor(take, { everyMs: RETAKE_MS, withinMs: Infinity, signal: over });
+  if (!over.aborted) return lock;
+  await lock?.stop();
   return undefined;
 }

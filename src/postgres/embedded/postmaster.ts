@@ -8,20 +8,20 @@ import { commandOf, identityOf, isAlive, isGoneWithin, isTaken, signal } from '.
 /** A live server of a cluster. */
 export interface Postmaster {
   readonly pid: number;
-  /** As `identityOf` names it. */
+  /** As returned by `identityOf`. */
   readonly identity: string;
   readonly port: number;
   readonly isReady: boolean;
-  /** The process that started it, named in the same way. */
+  /** The process that started it, in the same form. */
   readonly owner: string | undefined;
 }
 
 export type PidFile = Omit<Postmaster, 'identity' | 'owner'>;
 
-/** A setting that Postgres does not know; it tells who started a server even while that server cannot be asked. */
+/** A custom setting. It shows which process started a server, even while the server does not answer. */
 export const OWNER_SETTING = 'openmusic.owner';
 
-/** What `postmaster.pid` says; it outlives a killed server. The lines: pid, directory, start, port, …, 8 the status. */
+/** Reads `postmaster.pid`, which remains after a server was killed. Its lines are pid, directory, start, port, …, and in line 8 the status. */
 export async function readPidFile(cluster: string): Promise<PidFile | undefined> {
   const text = await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(ifMissing);
   const lines = (text ?? '').split('\n').map((line) => line.trim());
@@ -29,7 +29,7 @@ export async function readPidFile(cluster: string): Promise<PidFile | undefined>
   return pid > 0 ? { pid, port: Number(lines[3]), isReady: lines[7] === 'ready' } : undefined;
 }
 
-/** The live server of `cluster`, if there is one. A pid that now belongs to another program is not one. */
+/** The live server of `cluster`, if there is one. A pid that belongs to another program by now does not count. */
 export async function findPostmaster(cluster: string): Promise<Postmaster | undefined> {
   const file = await readPidFile(cluster);
   if (!file) return undefined;
@@ -40,8 +40,8 @@ export async function findPostmaster(cluster: string): Promise<Postmaster | unde
 }
 
 /**
- * Fast shutdown, then an immediate one: no committed row is lost either way. The server is named by its identity, because
- * the pid of one that has ended may be another program's by now.
+ * Requests a fast shutdown, then an immediate one. No committed row is lost either way. The server is given by its identity, because
+ * the pid of an ended server may belong to another program by now.
  */
 export async function stopPostmaster(identity: string, log: (line: string) => void): Promise<void> {
   if (!(await isAlive(identity))) return;
@@ -55,9 +55,9 @@ export async function stopPostmaster(identity: string, log: (line: string) => vo
 }
 
 /**
- * A killed server leaves its pid file. Postgres does without a pid nobody has, but takes one that another program got
- * for a live server, and an empty file for one that starts. Deleting the file would also delete the name of the shared
- * memory by which Postgres notices surviving backends; so the pid becomes ours, which Postgres knows to be stale.
+ * A killed server leaves its pid file. Postgres ignores a pid that is not in use, but takes a pid of another program for a live server,
+ * and an empty file for a server that starts. Deleting the file would also delete the name of the shared memory by which Postgres
+ * detects surviving backends. So the pid is replaced with ours, which Postgres treats as stale because we are its parent.
  */
 export async function excuseStalePidFile(cluster: string): Promise<void> {
   const path = join(cluster, 'postmaster.pid');
@@ -67,7 +67,7 @@ export async function excuseStalePidFile(cluster: string): Promise<void> {
   else if (isTaken(Number.parseInt(text, 10))) await replace(path, text, text.replace(/^.*/, String(process.pid)));
 }
 
-/** Postgres creates the file empty, and adds to it as it starts: it must find it in its place. */
+/** Waits first, because a starting Postgres creates the file empty and then needs it in its place. */
 async function removeStillEmpty(path: string, text: string): Promise<void> {
   await delay(1_000);
   if ((await readFile(path, 'utf8').catch(ifMissing)) === text) await replace(path, text, '');

@@ -1,14 +1,14 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { waitFor } from '../../concurrency/poll.ts';
 
 const hasProc = existsSync('/proc/self/stat');
 
 /**
- * Names one process for good, `pid:start`; a bare pid is handed out again. `undefined` when no such process lives,
- * a zombie included.
+ * Identifies one process as `pid:start`, because a pid alone is reused. Undefined when there is no such live process; a zombie does not
+ * count.
  */
 export async function identityOf(pid: number): Promise<string | undefined> {
   const start = hasProc ? await startFromProc(pid) : await startFromPs(pid);
@@ -19,7 +19,7 @@ export async function isAlive(identity: string): Promise<boolean> {
   return (await identityOf(Number.parseInt(identity, 10))) === identity;
 }
 
-/** The command line of a process, its arguments joined by blanks and closed by one. */
+/** The command line of a process: its arguments, each followed by a blank. */
 export async function commandOf(pid: number): Promise<string | undefined> {
   if (!hasProc) return await ps(pid, 'args=').then((args) => args && `${args} `);
   const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined);
@@ -28,15 +28,11 @@ export async function commandOf(pid: number): Promise<string | undefined> {
 
 /** False when the process is still there after `ms`. */
 export async function isGoneWithin(ms: number, identity: string): Promise<boolean> {
-  const deadline = performance.now() + ms;
-  while (await isAlive(identity)) {
-    if (performance.now() > deadline) return false;
-    await delay(10);
-  }
-  return true;
+  const isGone = async () => !(await isAlive(identity)) || undefined;
+  return (await waitFor(isGone, { everyMs: 10, withinMs: ms })) === true;
 }
 
-/** Whether the system still counts that pid as in use, a zombie included. */
+/** Whether the pid is in use, also by a zombie. */
 export function isTaken(pid: number): boolean {
   try {
     return process.kill(pid, 0);
@@ -45,7 +41,7 @@ export function isTaken(pid: number): boolean {
   }
 }
 
-/** Sends a signal; a process that is gone already is no error. */
+/** Sends a signal. It is no error when the process has ended already. */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);

@@ -2,7 +2,7 @@ import type { Stats } from 'node:fs';
 import { chown, lchown, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** Postgres refuses to run as root; this is who runs it then. */
+/** The user that runs Postgres when this process is root, because Postgres refuses to run as root. */
 export interface SystemUser {
   readonly name: string;
   readonly uid: number;
@@ -12,17 +12,17 @@ export interface SystemUser {
 const READ = 4;
 const ENTER = 1;
 
-/** Who runs the server of `cluster`: its owner, or else `postgres` or `nobody`. `undefined`: whoever we are. */
+/** The user for the server of `cluster`: its owner, or else `postgres` or `nobody`. Undefined: the user of this process. */
 export async function userFor(cluster: string): Promise<SystemUser | undefined> {
   const owner = await stat(cluster).catch(() => undefined);
   if (process.getuid?.() !== 0) {
     refuseForeign(cluster, owner);
     return undefined;
   }
-  const known = await systemUsers();
+  const users = await systemUsers();
   if (owner && owner.uid !== 0)
-    return known.find(({ uid }) => uid === owner.uid) ?? { ...idsOf(owner), name: `uid ${owner.uid}` };
-  const user = ['postgres', '_postgres', 'nobody'].map((name) => known.find((one) => one.name === name)).find(Boolean);
+    return users.find(({ uid }) => uid === owner.uid) ?? { ...idsOf(owner), name: `uid ${owner.uid}` };
+  const user = ['postgres', '_postgres', 'nobody'].map((name) => users.find((one) => one.name === name)).find(Boolean);
   if (!user)
     throw new Error(
       'Postgres does not run as root and there is no user postgres or nobody: add one, or start as another user.',
@@ -30,10 +30,10 @@ export async function userFor(cluster: string): Promise<SystemUser | undefined> 
   return user;
 }
 
-/** What `spawn` needs to run as that user. */
+/** Options of `spawn` to run as that user. */
 export const runAs = (user: SystemUser | undefined) => (user ? { uid: user.uid, gid: user.gid } : {});
 
-/** Can that user come to `path` and read it (enter it, if it is a directory)? */
+/** Whether the user can reach `path` and read it (enter it, if it is a directory). */
 export async function canReach(user: SystemUser, path: string): Promise<boolean> {
   const real = await realpath(path);
   const target = await stat(real);

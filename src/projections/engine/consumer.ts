@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { reasonOf } from '../../errors.ts';
 import { partitionKey, type Position, showPosition, type TopicPartition } from '../../events/record.ts';
-import { sleep, type Stoppable } from '../../lifecycle.ts';
+import { sleep } from '../../concurrency/sleep.ts';
+import type { Stoppable } from '../../lifecycle.ts';
 import type { EventLog, RunningSubscription, SubscriptionHandler } from '../../log/event-log.ts';
 import type { Database } from '../../postgres/pool.ts';
 import { throttled } from '../../concurrency/throttle.ts';

@@ -1,5 +1,6 @@
 import { reasonOf } from '../../errors.ts';
-import { sleep, type Stoppable } from '../../lifecycle.ts';
+import { sleep } from '../../concurrency/sleep.ts';
+import type { Stoppable } from '../../lifecycle.ts';
 import { throttled } from '../../concurrency/throttle.ts';
 import type { Database } from '../../postgres/pool.ts';
 import { type ConsumerHealth, lagOf } from './consumers.ts';

@@ -42,7 +42,7 @@ export function createProjector(options: ProjectorOptions): Projector {
     try {
       return await handle(slices, context);
     } catch (error) {
-      for (const slice of slices) assignment.stateOf(slice).unheard();
+      for (const slice of slices) assignment.stateOf(slice).forgetRequest();
       throw error;
     }
   }

@@ -1,7 +1,7 @@
-import type { LogRecord } from '../../events/record.ts';
 import { reasonOf } from '../../errors.ts';
 import { type Client, type Database, transaction } from '../../postgres/pool.ts';
 import { eventOf } from '../../event-store/judge.ts';
+import { eventsFrom, type StreamRecord } from '../../event-store/stream-events.ts';
 import { mustStay } from './cache-row.ts';
 import { changesOf, isPoison } from './postgres-store.ts';
 import type { Applied, Projection } from './projection.ts';
@@ -24,13 +24,6 @@ export function listQuarantine(database: Database): Promise<Quarantined[]> {
   return database.query<Quarantined>({ text: `SELECT ${columns} FROM quarantine ORDER BY since, stream` });
 }
 
-interface Kept {
-  readonly version: number;
-  readonly type: string;
-  readonly headers: LogRecord['headers'];
-  readonly value: Buffer;
-}
-
 /**
  * Applies what a quarantined stream has kept, as far as that is possible now. Moves the fence of the stream's partition, so
  * that a projector that remembers the stream as closed forgets it. Returns the stream's new entry, undefined if it is open.
@@ -47,13 +40,9 @@ export function release(
       if (cacheOff !== undefined) await mustStay(client, cacheOff);
       const entry = await fence(client, stream);
       if (!entry) return undefined;
-      const { rows } = await client.query<Kept>(
-        'SELECT version, type, headers, value FROM stream_events WHERE stream = $1 AND version >= $2 ORDER BY version',
-        [stream, entry.version],
-      );
-      for (const kept of rows) {
+      for (const kept of await eventsFrom(client, stream, entry.version)) {
         const reason = await tryApply(client, projections, stream, kept);
-        if (reason !== undefined) return await closeAt(client, entry, kept.version, reason);
+        if (reason !== undefined) return await closeAt(client, entry, kept, reason);
       }
       await client.query('DELETE FROM quarantine WHERE stream = $1', [stream]);
       return undefined;
@@ -76,7 +65,7 @@ async function tryApply(
   client: Client,
   projections: readonly Projection[],
   stream: string,
-  kept: Kept,
+  kept: StreamRecord,
 ): Promise<string | undefined> {
   await client.query('SAVEPOINT one_event');
   try {
@@ -91,7 +80,7 @@ async function tryApply(
 
 class Undecodable extends Error {}
 
-function toApplied(stream: string, { version, type, headers, value }: Kept): Applied {
+function toApplied(stream: string, { version, type, headers, value }: StreamRecord): Applied {
   try {
     const { ce_time: time = '', ce_actor: actor = '' } = headers;
     return { stream, version, time, actor, event: eventOf({ key: stream, headers, value }, type) };
@@ -107,11 +96,10 @@ async function applyEvents(client: Client, projections: readonly Projection[], e
   }
 }
 
-async function closeAt(client: Client, entry: Quarantined, version: number, reason: string): Promise<Quarantined> {
+async function closeAt(client: Client, entry: Quarantined, kept: StreamRecord, reason: string): Promise<Quarantined> {
   const { rows } = await client.query<Quarantined>(
-    `UPDATE quarantine q SET version = e.version, record_id = e.record_id, "offset" = e."offset", reason = $3
-      FROM stream_events e WHERE q.stream = $1 AND e.stream = $1 AND e.version = $2 RETURNING q.*`,
-    [entry.stream, version, reason],
+    'UPDATE quarantine SET version = $2, record_id = $3, "offset" = $4, reason = $5 WHERE stream = $1 RETURNING *',
+    [entry.stream, kept.version, kept.recordId, kept.offset, reason],
   );
   return rows[0] ?? entry;
 }

@@ -102,7 +102,7 @@ export function commitStatement(
     const parameter = `$${values.push(JSON.stringify(rows))}`;
     parts.push(`part${parts.length} AS (${sql.replaceAll('$n', parameter)})`);
   };
-  for (const { sql, rows } of streamIndex.parts(accepted)) add(sql, rows);
+  for (const { sql, rows } of streamIndex.writes(accepted)) add(sql, rows);
   add(QUARANTINE, accepted.flatMap(quarantineRow));
   for (const write of writes) add(bulkSql(write), write.rows);
   const text = `WITH ${cacheGuard ? PROVISO : ''}${[MOVE(cacheGuard !== undefined), ...parts].join(', ')} SELECT ${streamIndex.onlyServing} AS sole FROM gate WHERE open`;

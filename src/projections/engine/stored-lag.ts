@@ -1,4 +1,5 @@
-import { sleep, type Stoppable } from '../../lifecycle.ts';
+import { sleep } from '../../concurrency/sleep.ts';
+import type { Stoppable } from '../../lifecycle.ts';
 import type { TopicPartition } from '../../events/record.ts';
 import type { EventLog } from '../../log/event-log.ts';
 import type { Consumers } from './consumers.ts';

@@ -1,6 +1,7 @@
 import type { Placement } from '../../events/placement.ts';
 import type { TopicPartition } from '../../events/record.ts';
-import { type GenerationUse, lockClass } from '../../postgres/generation-lock.ts';
+import { shareGeneration, tryLockGeneration } from '../../postgres/advisory-lock.ts';
+import type { GenerationUse } from '../../postgres/generation-lock.ts';
 import { type Client, transaction } from '../../postgres/pool.ts';
 import type { Projection } from '../engine/projection.ts';
 import { streamEvents } from '../../event-store/stream-index.ts';
@@ -75,7 +76,7 @@ export async function holdGeneration(
   use: GenerationUse,
   id: number,
 ): Promise<boolean> {
-  await client.query(`SELECT pg_advisory_lock_shared(${lockClass(use, '$1')}, $2)`, [namespace, id]);
+  await shareGeneration(client, use, namespace, id);
   const { rowCount } = await client.query(`SELECT FROM generations WHERE id = $1 AND state = 'serving'`, [id]);
   return rowCount === 1;
 }
@@ -101,7 +102,7 @@ export async function retireOlder(client: Client, namespace: string, newest: Gen
 
 function retire(client: Client, namespace: string, { id }: Generation): Promise<boolean> {
   return transaction(client, async () => {
-    if (!(await alone(client, namespace, 'read', id))) return false;
+    if (!(await tryLockGeneration(client, 'read', namespace, id))) return false;
     await client.query(`UPDATE generations SET state = 'retired', retired_at = now() WHERE id = $1`, [id]);
     return true;
   });
@@ -109,14 +110,8 @@ function retire(client: Client, namespace: string, { id }: Generation): Promise<
 
 function dropUnfed(client: Client, namespace: string, { id, schema }: Generation): Promise<void> {
   return transaction(client, async () => {
-    if (!(await alone(client, namespace, 'feed', id))) return;
+    if (!(await tryLockGeneration(client, 'feed', namespace, id))) return;
     await client.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`);
     await client.query('DELETE FROM crash_guard WHERE generation = $1', [id]);
   });
-}
-
-async function alone(client: Client, namespace: string, use: GenerationUse, id: number): Promise<boolean> {
-  const text = `SELECT pg_try_advisory_xact_lock(${lockClass(use, '$1')}, $2) AS alone`;
-  const { rows } = await client.query<{ alone: boolean }>(text, [namespace, id]);
-  return rows[0]?.alone ?? false;
 }

@@ -1,6 +1,6 @@
 import { unavailable } from '../../errors.ts';
 import type { Position } from '../../events/record.ts';
-import { sleep } from '../../lifecycle.ts';
+import { sleep } from '../../concurrency/sleep.ts';
 import type { Client, Database } from '../../postgres/pool.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { reasonOf, unavailable } from '../../errors.ts';
 import type { Position } from '../../events/record.ts';
-import { sleep } from '../../lifecycle.ts';
+import { sleep } from '../../concurrency/sleep.ts';
 import type { PostgresConnection } from '../../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../../postgres/pool.ts';
 import { type Generation, holdGeneration, servingBuilds } from './generations.ts';

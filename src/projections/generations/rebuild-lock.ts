@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { sleep } from '../../lifecycle.ts';
+import { withAdvisoryLock } from '../../postgres/advisory-lock.ts';
 import type { Client } from '../../postgres/pool.ts';
 
 /** Another process makes a build in this namespace. */
@@ -22,36 +22,21 @@ const LOOK_EVERY_MS = 100;
 export async function withRebuildLock<T>(
   client: Client,
   namespace: string,
-  options: RebuildLockOptions,
+  { waits, signal }: RebuildLockOptions,
   work: () => Promise<T>,
 ): Promise<T> {
   const lock = `openmusic rebuild: ${namespace}`;
   // Before the lock is taken, so that its holder always has a name.
   await client.query(`SELECT set_config('application_name', $1, false)`, [applicationName()]);
+  const onBusy = async () => {
+    const holder = waits ? undefined : await holderOf(client, lock);
+    if (holder !== undefined) throw new RebuildRunning(holder);
+  };
   try {
-    await takeLock(client, lock, options);
-    try {
-      return await work();
-    } finally {
-      await client.query('SELECT pg_advisory_unlock(hashtext($1))', [lock]);
-    }
+    return await withAdvisoryLock(client, lock, { everyMs: LOOK_EVERY_MS, signal, onBusy }, work);
   } finally {
     await client.query('RESET application_name');
   }
-}
-
-async function takeLock(client: Client, lock: string, { waits, signal }: RebuildLockOptions): Promise<void> {
-  while (!(await tryLock(client, lock))) {
-    const holder = waits ? undefined : await holderOf(client, lock);
-    if (holder !== undefined) throw new RebuildRunning(holder);
-    await sleep(LOOK_EVERY_MS, signal);
-    signal.throwIfAborted();
-  }
-}
-
-async function tryLock(client: Client, lock: string): Promise<boolean> {
-  const text = 'SELECT pg_try_advisory_lock(hashtext($1)) AS locked';
-  return (await client.query<{ locked: boolean }>(text, [lock])).rows[0]?.locked ?? false;
 }
 
 /** Postgres keeps 63 bytes of it, so the host, which may be long, comes last. */

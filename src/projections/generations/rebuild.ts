@@ -2,7 +2,7 @@ import type { Placement } from '../../events/placement.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
 import type { EventLog } from '../../log/event-log.ts';
 import { type Client, type Database, transaction } from '../../postgres/pool.ts';
-import { sleep } from '../../lifecycle.ts';
+import { sleep } from '../../concurrency/sleep.ts';
 import { differences, tableChecksums } from './checksums.ts';
 import { type ApplyOptions, openProjectorDatabase, projectorOf } from '../engine/generation-projector.ts';
 import { createBuild, type Generation, listGenerations, retireOlder, servingBuilds } from './generations.ts';

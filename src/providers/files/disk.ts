@@ -3,11 +3,19 @@ import { access, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { makeDirectory, putWhole, sync, syncDirectories, writeDurably } from '../durable-file.ts';
-import type { Files, ListedFile, OpenFile } from './files.ts';
+import { defineFilesProvider, type Files, type ListedFile, type OpenFile } from './files.ts';
 import { isName, mustBeName } from './names.ts';
 
-/** Files in a directory, which is made when it is missing. */
-export async function openDiskFiles(directory: string): Promise<Files> {
+export const provider = defineFilesProvider({
+  name: 'disk',
+  about: 'in $DATA_DIR/files',
+  settings: {},
+  open: ({ DATA_DIR, NAMESPACE }) => openDiskFiles(path.join(DATA_DIR, 'files', NAMESPACE)),
+});
+
+/** Keeps files in a directory, and makes the directory. */
+export async function openDiskFiles(place: string): Promise<Files> {
+  const directory = path.resolve(place); // syncDirectories compares paths
   await makeDirectory(directory);
   const pathOf = (name: string) => path.join(directory, mustBeName(name));
 
@@ -21,7 +29,7 @@ export async function openDiskFiles(directory: string): Promise<Files> {
     }
   }
 
-  /** Lets `move` make the file, and what it is called durable. */
+  /** Lets `move` make the file, and makes its name durable. */
   async function keep(name: string, move: (file: string) => Promise<void>): Promise<void> {
     const file = pathOf(name);
     await mkdir(path.dirname(file), { recursive: true });
@@ -49,7 +57,7 @@ async function moveDurably(from: string, file: string): Promise<void> {
     await rename(from, file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
-    await putWhole(file, (part) => copyDurably(from, part)); // from another file system
+    await putWhole(file, (part) => copyDurably(from, part)); // the file is on another file system
   }
 }
 

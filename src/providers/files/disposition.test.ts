@@ -16,11 +16,11 @@ it.each([
   ['\ud800.zip', '_.zip', '%EF%BF%BD.zip'],
   ['cod\u202egpj.exe', 'cod_gpj.exe', 'cod_gpj.exe'],
   ['', 'file', 'file'],
-])('%j is saved as %j, or in full as %j', (name, plain, extended) => {
+])('saves %j as %j in ASCII, and as %j in full', (name, plain, extended) => {
   expect(attachmentOf(name)).toBe(`attachment; filename="${plain}"; filename*=UTF-8''${extended}`);
 });
 
-it('whatever the name, it is a header of two parameters', () => {
+it('makes a header of two parameters from any name', () => {
   const header = /^attachment; filename="[ !#-[\]-~]+"; filename\*=UTF-8''(?:[A-Za-z0-9!#$&+.^_`|~-]|%[0-9A-F]{2})+$/;
   fc.assert(fc.property(fc.string({ unit: 'binary' }), (name) => expect(attachmentOf(name)).toMatch(header)));
   fc.assert(fc.property(fc.string({ unit: 'binary-ascii' }), (name) => expect(attachmentOf(name)).toMatch(header)));

@@ -1,18 +1,18 @@
-/** What is no visible ASCII, or would end or open something in a header, on a disk or in a shell. */
+/** Characters that are not visible ASCII, or have a meaning in a header, in a path or in a shell. */
 const UNSAFE = /[^\x20-\x7e]|["%\\/:*?<>|;]/gu;
 
-/** Ends a line, or turns the way of reading round. */
+/** Characters that end a line or reverse the direction of text. */
 const MISLEADING = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
 
 /**
- * The Content-Disposition of a file that is to be saved under that name (RFC 6266): in full for those who read `filename*`,
- * and in ASCII for the others.
+ * Gives the Content-Disposition under which a client saves the file with that name (RFC 6266): the full name in `filename*`, and
+ * an ASCII name for clients that do not read that.
  */
 export function attachmentOf(filename: string): string {
   const name = filename.toWellFormed().replace(MISLEADING, '_') || 'file';
   return `attachment; filename="${name.replace(UNSAFE, '_')}"; filename*=UTF-8''${extended(name)}`;
 }
 
-/** As RFC 8187 wants it: encodeURIComponent leaves four more as they are than that allows. */
+/** Encodes as RFC 8187 does, which allows four characters fewer than encodeURIComponent. */
 const extended = (text: string) =>
   encodeURIComponent(text).replace(/['()*]/g, (each) => `%${each.charCodeAt(0).toString(16).toUpperCase()}`);

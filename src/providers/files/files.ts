@@ -1,32 +1,34 @@
 import type { Readable } from 'node:stream';
+import type { z } from 'zod';
 import type { Stoppable } from '../../lifecycle.ts';
+import type { ProviderDefinition, SettingsOf } from '../definition.ts';
 
 /**
- * Keeps files under names of our own. What a name has is always one whole file: put again, as by a second attempt, the
- * later takes the place of the earlier.
+ * Keeps files under names that OpenMusic makes. A name always has one whole file: another `put`, as by a second attempt, replaces
+ * the file.
  */
 export interface Files extends Stoppable {
   /**
-   * When it resolves the bytes are durable under the name. When it rejects the name has what it had before, or, where only
-   * the answer was lost, all of them.
+   * Resolves when the bytes are durable under the name. After a rejection the name has what it had before, or all of the bytes if
+   * only the answer was lost.
    */
   put(name: string, bytes: Buffer, mediaType: string): Promise<void>;
-  /** As `put`, of a file on this machine, however large, which is gone from there when it resolves. */
+  /** As `put`, of a file of any size on this machine. The file has been moved away when it resolves. */
   putFile(name: string, path: string, mediaType: string): Promise<void>;
-  /** Where anybody can download the file without us until then; missing where nobody can. Expires to the second. */
+  /** Gives a URL that downloads the file from the provider itself until `expires`, to the second. Missing where the provider has no URLs. */
   link?(name: string, link: FileLink): Promise<string>;
   /** Undefined when there is no such file. */
   open(name: string): Promise<OpenFile | undefined>;
-  /** Everything whose name begins so, what was left half-written included. */
+  /** Lists all names with this prefix, those of half-written files included. */
   list(prefix: string): AsyncIterable<ListedFile>;
-  /** Does nothing when it is not there. */
+  /** Does nothing when there is no such file. */
   remove(name: string): Promise<void>;
-  /** Rejects when files cannot be kept at the moment. */
+  /** Rejects when files cannot be written at the moment. */
   check(): Promise<void>;
 }
 
 export interface FileLink {
-  /** As the file is called when it is downloaded. */
+  /** The name under which a browser saves the file. */
   readonly name: string;
   readonly mediaType: string;
   readonly expires: Date;
@@ -35,9 +37,9 @@ export interface FileLink {
 export interface OpenFile {
   /** Bytes. */
   readonly size: number;
-  /** Both ends included, as in HTTP; all of it without a range. */
+  /** Includes both ends of the range, as in HTTP. Without a range it reads the whole file. */
   read(range?: ByteRange): Promise<Readable>;
-  /** Must follow when nothing was read. */
+  /** Must be called when nothing is read. */
   close(): Promise<void>;
 }
 
@@ -51,3 +53,23 @@ export interface ListedFile {
   /** Milliseconds since the epoch. */
   readonly modifiedAt: number;
 }
+
+/** The settings that every provider of files has beside its own. */
+interface FilesSettings {
+  readonly DATA_DIR: string;
+  /** Each namespace has a folder of its own, because its sweep deletes files that its rows do not name. */
+  readonly NAMESPACE: string;
+}
+
+interface FilesProviderDefinition<Name extends string, Shape extends z.ZodRawShape> extends ProviderDefinition<
+  Name,
+  Shape
+> {
+  /** Imports what the provider needs, so that a provider that is not chosen costs no start time. */
+  open(config: SettingsOf<Shape> & FilesSettings): Promise<Files>;
+}
+
+/** Gives the definition back; it infers the types of its settings. */
+export const defineFilesProvider = <Name extends string, Shape extends z.ZodRawShape>(
+  definition: FilesProviderDefinition<Name, Shape>,
+): FilesProviderDefinition<Name, Shape> => definition;

@@ -4,7 +4,7 @@ import { sweep, sweepHourly, sweepOld, type SweepOptions } from './sweep.ts';
 const HOUR = 3_600_000;
 const NOW = Date.UTC(2026, 0, 1);
 
-/** Files by name, with their age in milliseconds, and which of them rows name. */
+/** Makes a store of files by name, with their age in milliseconds, and rows that name some of them. */
 function keeping(ages: Record<string, number>, named: readonly string[] = []) {
   const files = new Map(Object.entries(ages));
   const asked: string[][] = [];
@@ -27,7 +27,7 @@ function keeping(ages: Record<string, number>, named: readonly string[] = []) {
 }
 
 describe('a sweep', () => {
-  it('deletes what no row names and is more than an hour old', async () => {
+  it('deletes files that no row names and that are more than an hour old', async () => {
     const { options, left, asked } = keeping({
       'covers/old.png': HOUR + 1,
       'covers/young.png': HOUR,
@@ -39,19 +39,19 @@ describe('a sweep', () => {
     expect(asked).toEqual([['covers/old.png', 'covers/half.png.part']]);
   });
 
-  it('keeps what a row names, whatever its age', async () => {
+  it('keeps a file of any age that a row names', async () => {
     const { options, left } = keeping({ 'covers/a.png': 1_000 * HOUR, 'covers/b.png': HOUR + 1 }, ['covers/a.png']);
     expect(await sweep(options)).toEqual(['covers/b.png']);
     expect(left()).toEqual(['covers/a.png']);
   });
 
-  it('asks nobody when nothing is old', async () => {
+  it('reads no rows when no file is old', async () => {
     const { options, asked } = keeping({ 'covers/young.png': 0 });
     expect(await sweep(options)).toEqual([]);
     expect(asked).toEqual([]);
   });
 
-  it('deletes nothing more once the rows do not tell all, and says what it has deleted', async () => {
+  it('stops when the rows lag behind the log, and gives the names that it has deleted', async () => {
     const names = Array.from({ length: 1_200 }, (_, index) => `covers/${index}.png`);
     const { options, left, asked } = keeping(Object.fromEntries(names.map((name) => [name, 2 * HOUR])));
     const named: SweepOptions['named'] = async (some) => (asked.length < 2 ? options.named(some) : undefined);
@@ -60,7 +60,7 @@ describe('a sweep', () => {
     expect(asked.map(({ length }) => length)).toEqual([500, 500]);
   });
 
-  it('deletes nothing more once it is to stop', async () => {
+  it('deletes nothing after an abort', async () => {
     const { options, left } = keeping({ 'covers/old.png': 2 * HOUR });
     expect(await sweep(options, AbortSignal.abort())).toEqual([]);
     expect(left()).toEqual(['covers/old.png']);
@@ -71,7 +71,7 @@ describe('a sweep of what is old', () => {
   const DAYS = 24 * HOUR;
   const oldOf = ({ files, now }: SweepOptions, prefix = 'exports/') => ({ files, now, prefix, olderThanMs: 30 * DAYS });
 
-  it('deletes what has had its time, whoever names it', async () => {
+  it('deletes files past their age, also those that a row names', async () => {
     const { options, left, asked } = keeping({
       'exports/old.json': 30 * DAYS + 1,
       'exports/young.json': 30 * DAYS,
@@ -81,13 +81,13 @@ describe('a sweep of what is old', () => {
     expect([left(), asked]).toEqual([['exports/young.json', 'reports/old.json'], []]);
   });
 
-  it('deletes what was left half-written after an hour', async () => {
+  it('deletes half-written files after an hour', async () => {
     const { options, left } = keeping({ 'exports/a.json.0f.part': HOUR + 1, 'exports/b.json.0f.part': HOUR });
     expect(await sweepOld(oldOf(options))).toEqual(['exports/a.json.0f.part']);
     expect(left()).toEqual(['exports/b.json.0f.part']);
   });
 
-  it('deletes more than one batch, and nothing more once it is to stop', async () => {
+  it('deletes more than one batch, and nothing after an abort', async () => {
     const names = Array.from({ length: 1_200 }, (_, index) => `exports/${index}.json`);
     const { options, left } = keeping(Object.fromEntries(names.map((name) => [name, 31 * DAYS])));
     expect(await sweepOld(oldOf(options), AbortSignal.abort())).toEqual([]);
@@ -97,7 +97,7 @@ describe('a sweep of what is old', () => {
 });
 
 describe('sweeping every hour', () => {
-  /** Time passes when the test says so. */
+  /** A clock that the test moves. */
   function hours() {
     const waited: number[] = [];
     let pass: () => void;
@@ -113,7 +113,7 @@ describe('sweeping every hour', () => {
   }
   const settled = () => new Promise(setImmediate);
 
-  it('begins after a part of one, says what went, and goes on after a failure', async () => {
+  it('begins after a part of the hour, reports the deleted files, and goes on after a failure', async () => {
     const { options, left, files } = keeping({ 'covers/old.png': 2 * HOUR });
     const { waited, wait, pass } = hours();
     const said: string[] = [];
@@ -132,13 +132,13 @@ describe('sweeping every hour', () => {
     broken = false;
     pass();
     await settled();
-    const deleted = 'info: files that nothing names were deleted: 1';
+    const deleted = 'info: files that no row names were deleted: 1';
     expect(said).toEqual([deleted, 'warn: files could not be swept: no rows', deleted]);
     await sweeper.stop();
     expect(waited).toEqual([expect.any(Number), HOUR, HOUR, HOUR]);
   });
 
-  it('deletes what is old, too', async () => {
+  it('also deletes expired files', async () => {
     const { options, left } = keeping({ 'exports/old.json': 3 * HOUR, 'exports/young.json': HOUR });
     const { wait, pass } = hours();
     const said: string[] = [];
@@ -147,14 +147,11 @@ describe('sweeping every hour', () => {
     const sweeper = sweepHourly(old, (level, message) => said.push(`${level}: ${message}`), wait);
     pass();
     await settled();
-    expect([left(), said]).toEqual([
-      ['exports/young.json'],
-      ['info: files under exports/ that have had their time were deleted: 1'],
-    ]);
+    expect([left(), said]).toEqual([['exports/young.json'], ['info: expired files under exports/ were deleted: 1']]);
     await sweeper.stop();
   });
 
-  it('stops after the batch in hand', async () => {
+  it('stops after the current batch', async () => {
     const { options, left } = keeping({ 'covers/old.png': 2 * HOUR });
     const { wait, pass } = hours();
     const answer = Promise.withResolvers<ReadonlySet<string>>();

@@ -1,20 +1,21 @@
 import { reasonOf } from '../../errors.ts';
-import { hourly, type sleep, type Stoppable } from '../../lifecycle.ts';
+import type { sleep } from '../../concurrency/sleep.ts';
+import { hourly, type Stoppable } from '../../lifecycle.ts';
 import { PART } from '../durable-file.ts';
 import type { Files } from './files.ts';
 
 interface Swept {
   readonly files: Pick<Files, 'list' | 'remove'>;
-  /** What the names of the files begin with. */
+  /** Prefix of the names of the files. */
   readonly prefix: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Told of what was deleted. */
+  /** Called with the names that were deleted. */
   readonly removed?: (names: readonly string[]) => Promise<unknown>;
 }
 
 export interface SweepOptions extends Swept {
-  /** Those of the names that a row has. Undefined while the rows do not tell all that the log holds. */
+  /** Gives the names that a row has. Undefined while the rows lag behind the log. */
   readonly named: (names: readonly string[]) => Promise<ReadonlySet<string> | undefined>;
 }
 
@@ -22,21 +23,21 @@ export interface SweepOldOptions extends Swept {
   readonly olderThanMs: number;
 }
 
-/** A file is kept before the event that names it: so long afterwards, an event that is not there never comes. */
+/** A file is written before the event that names it. After this time an event that is missing will not come. */
 const GRACE_MS = 3_600_000;
-const AT_ONCE = 500;
+const BATCH_SIZE = 500;
 
-/** Deletes files that no row names and that are over an hour old. Resolves with their names. */
+/** Deletes files that no row names and that are more than an hour old. Resolves with their names. */
 export const sweep = ({ named, ...swept }: SweepOptions, signal?: AbortSignal): Promise<string[]> =>
-  sweepBut(named, { ...swept, olderThanMs: GRACE_MS }, signal);
+  sweepUnless(named, { ...swept, olderThanMs: GRACE_MS }, signal);
 
-/** Deletes files that are so old, whoever names them, and what was left half-written. Resolves with their names. */
+/** Deletes files of that age, also those that a row names, and half-written files after an hour. Resolves with their names. */
 export const sweepOld = (options: SweepOldOptions, signal?: AbortSignal): Promise<string[]> =>
-  sweepBut(() => Promise.resolve(NOBODYS), options, signal);
+  sweepUnless(() => Promise.resolve(NONE), options, signal);
 
-const NOBODYS: ReadonlySet<string> = new Set();
+const NONE: ReadonlySet<string> = new Set();
 
-async function sweepBut(named: SweepOptions['named'], options: SweepOldOptions, signal?: AbortSignal) {
+async function sweepUnless(named: SweepOptions['named'], options: SweepOldOptions, signal?: AbortSignal) {
   const removed: string[] = [];
   for await (const names of oldNames(options)) {
     const kept = await named(names);
@@ -55,7 +56,7 @@ async function* oldNames({ files, prefix, olderThanMs, now }: SweepOldOptions): 
   for await (const { name, modifiedAt } of files.list(prefix)) {
     if (at - modifiedAt <= (name.endsWith(PART) ? GRACE_MS : olderThanMs)) continue;
     names.push(name);
-    if (names.length < AT_ONCE) continue;
+    if (names.length < BATCH_SIZE) continue;
     yield names;
     names = [];
   }
@@ -80,4 +81,4 @@ export function sweepHourly(
 }
 
 const whatOf = (options: SweepOptions | SweepOldOptions) =>
-  'named' in options ? 'files that nothing names' : `files under ${options.prefix} that have had their time`;
+  'named' in options ? 'files that no row names' : `expired files under ${options.prefix}`;

@@ -77,7 +77,7 @@ describe('an address', () => {
     `a@${'b'.repeat(64)}.example`,
   ])('is not %j', (text) => expect(isAddress(text)).toBe(false));
 
-  it('has at most 254 characters, as it is sent', () => {
+  it('has at most 254 characters in ASCII', () => {
     const domain = `${'b.'.repeat(100)}example`;
     const longest = `${'a'.repeat(254 - domain.length - 1)}@${domain}`;
     expect(longest).toHaveLength(254);
@@ -85,12 +85,12 @@ describe('an address', () => {
     expect(isAddress(`a@${'ü.'.repeat(40)}example`)).toBe(false);
   });
 
-  it('is sent with its domain in ASCII', () => {
+  it('has its domain in ASCII when it is sent', () => {
     expect(asciiAddress('User@Bücher.example')).toBe('User@xn--bcher-kva.example');
     expect(asciiAddress('user@ｅxample.com')).toBe('user@example.com');
   });
 
-  it('is sent as what is an address itself, the same one', () => {
+  it('stays the same when it is converted to ASCII twice', () => {
     const word = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 });
     const text = fc.oneof(
       fc.tuple(word, word, word).map(([local, a, b]) => `${local}@${a}.${b}`),
@@ -110,7 +110,7 @@ describe('an address', () => {
   });
 });
 
-it('is taken out of what servers say', () => {
+it('is removed from the answers of servers', () => {
   expect(withoutAddresses('550 5.1.1 <user+tag@example.com>: unknown, ask "root@b.example".')).toBe(
     '550 5.1.1 <(address)>: unknown, ask "(address)".',
   );

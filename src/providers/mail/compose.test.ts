@@ -7,9 +7,9 @@ import type { Mail } from './mail.ts';
 const FROM = 'openmusic@music.example';
 const mail: Mail = { messageId: 'job-1@music.example', to: 'user@example.com', subject: 'Hi', body: 'Here it is.' };
 
-const parsed = (more: Partial<Mail>) => parseMail(compose({ ...mail, ...more }, FROM));
+const parsed = async (more: Partial<Mail>) => parseMail(await compose({ ...mail, ...more }, FROM));
 
-/** What injections are made of, among all else. */
+/** Texts that header injections consist of, and other special ones. */
 const nasty = fc.constantFrom(
   '\r\n',
   '\n',
@@ -53,29 +53,29 @@ const oneLine = (from: string) =>
     .trim();
 const lines = (from: string) => from.toWellFormed().replace(/\r?\n|\r/g, '\n');
 
-describe('a mail as it is written', () => {
-  it('has subject, body and attachments as they were given', () => {
+describe('a composed mail', () => {
+  it('has the given subject, body and attachments', async () => {
     const content = Buffer.from([0, 1, 2, 255, 13, 10, 46, 13, 10]);
     const attachments = [{ name: 'Größe "1".json', mediaType: 'application/json', content }];
-    const { headers, ...rest } = parsed({ subject: 'Für Élise 🎵', body: 'Grüße,\nOpenMusic\n', attachments });
+    const { headers, ...rest } = await parsed({ subject: 'Für Élise 🎵', body: 'Grüße,\nOpenMusic\n', attachments });
     expect(rest).toMatchObject({ subject: 'Für Élise 🎵', messageId: mail.messageId, attachments });
     expect(lines(rest.body)).toBe('Grüße,\nOpenMusic\n');
     expect(Object.fromEntries(headers)).toMatchObject({ from: FROM, to: mail.to, 'auto-submitted': 'auto-generated' });
   });
 
-  it('is ASCII in lines that SMTP takes', () => {
-    const raw = compose({ ...mail, subject: 'é'.repeat(300), body: `${'ü'.repeat(2_000)}\nx` }, FROM);
+  it('is ASCII, in lines of the length that SMTP allows', async () => {
+    const raw = await compose({ ...mail, subject: 'é'.repeat(300), body: `${'ü'.repeat(2_000)}\nx` }, FROM);
     expect(raw.toString('latin1')).toMatch(/^[\r\n\t -~]*$/);
     expect(raw.toString('latin1').replaceAll('\r\n', '')).not.toMatch(/[\r\n]/);
     for (const line of raw.toString('latin1').split('\r\n')) expect(line.length).toBeLessThanOrEqual(998);
   });
 
-  it('has our headers and no other, one recipient and what was given, whatever that is', () => {
+  it('has the headers of OpenMusic and no other, one recipient and the given texts, for any texts', async () => {
     const content = fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes));
     const attachments = fc.array(fc.record({ name: text, mediaType: text, content }), { maxLength: 2 });
-    fc.assert(
-      fc.property(fc.record({ subject: text, body: text, attachments }), (more) => {
-        const { headers, ...rest } = parsed(more);
+    await fc.assert(
+      fc.asyncProperty(fc.record({ subject: text, body: text, attachments }), async (more) => {
+        const { headers, ...rest } = await parsed(more);
         const names = headers.map(([name]) => name).filter((name) => name !== 'content-transfer-encoding');
         expect(names.toSorted()).toEqual(ours.toSorted());
         expect(Object.fromEntries(headers)).toMatchObject({
@@ -96,10 +96,10 @@ describe('a mail as it is written', () => {
     );
   });
 
-  it('names a media type only where it is one', () => {
+  it('replaces an invalid media type by application/octet-stream', async () => {
     const types = ['text/csv', 'application/vnd.a+json', 'text/html; charset=x', 'a/b\r\nBcc: c@d', ''];
     const attachments = types.map((mediaType) => ({ name: 'a', mediaType, content: Buffer.from('x') }));
-    const { attachments: got } = parsed({ attachments });
+    const { attachments: got } = await parsed({ attachments });
     const none = 'application/octet-stream';
     expect(got.map(({ mediaType }) => mediaType)).toEqual(['text/csv', 'application/vnd.a+json', none, none, none]);
   });

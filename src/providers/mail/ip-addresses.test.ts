@@ -30,21 +30,21 @@ describe('a public address', () => {
     for (const address of addresses) expect([address, isPublicAddress(address)]).toEqual([address, false]);
   });
 
-  it('is demanded of hosts that are addresses; names are left to the lookup', () => {
+  it('is required of a host that is an address; a name is checked by the lookup', () => {
     expect(() => mustNotBePrivate('10.0.0.1')).toThrow(/not a public address/);
     expect(() => mustNotBePrivate('::1')).toThrow(/not a public address/);
     expect(() => mustNotBePrivate('8.8.8.8')).not.toThrow();
     expect(() => mustNotBePrivate('localhost')).not.toThrow();
   });
 
-  it.each([true, false])('is demanded of what a name means (all: %s)', async (all) => {
+  it.each([true, false])('is required of the addresses of a name (all: %s)', async (all) => {
     const { promise, resolve } = Promise.withResolvers<unknown>();
     lookupPublic('localhost', { all }, (...answer) => resolve(answer));
     expect(await promise).toEqual([expect.objectContaining({ kind: 'again', code: 'MAIL_WEBHOOK_PRIVATE' }), '']);
   });
 });
 
-/** IANA's registries of special-purpose addresses, multicast, and what is not given to anybody; first and last of each. */
+/** IANA's registries of special-purpose addresses, multicast, and unassigned addresses: the first and last of each. */
 const SPECIAL: readonly [block: string, ...addresses: string[]][] = [
   ['0.0.0.0/8', '0.0.0.0', '0.255.255.255'],
   ['10.0.0.0/8', '10.0.0.0', '10.255.255.255'],

@@ -4,8 +4,8 @@ import ipaddr from 'ipaddr.js';
 import { ProviderError } from '../failure.ts';
 
 /**
- * Whether the address may belong to anybody on the internet: neither loopback, private, link-local, shared, multicast or
- * reserved, nor one of these written as IPv6.
+ * Whether the address is a unicast address of the internet: not loopback, private, link-local, shared, multicast or reserved, nor
+ * one of these written as IPv6.
  */
 export function isPublicAddress(address: string): boolean {
   const parsed = parse(address);
@@ -15,11 +15,11 @@ export function isPublicAddress(address: string): boolean {
 
 export const isLoopback = (address: string): boolean => parse(address)?.range() === 'loopback';
 
-/** All addresses of IPv6 that were ever given to anybody. */
+/** All IPv6 addresses that have been assigned so far. */
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3');
 const IPV4_COMPATIBLE = ipaddr.IPv6.parseCIDR('::/96');
 
-/** An address of IPv4 also where it is written as one of IPv6, as in `::ffff:127.0.0.1`, or as long ago in `::7f00:1`. */
+/** Gives an IPv4 address also for IPv4 written as IPv6: `::ffff:127.0.0.1`, or the deprecated `::7f00:1`. */
 function parse(address: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   if (!ipaddr.isValid(address)) return undefined;
   const parsed = ipaddr.process(address);
@@ -28,12 +28,12 @@ function parse(address: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   return new ipaddr.IPv4(parsed.toByteArray().slice(12));
 }
 
-/** Throws where the host is an address that is not public. Names are checked as `lookupPublic` resolves them. */
+/** Throws if the host is an address that is not public. Names are checked by `lookupPublic` when they are resolved. */
 export function mustNotBePrivate(host: string): void {
   if (isIP(host) !== 0 && !isPublicAddress(host)) throw notPublic(host);
 }
 
-/** As `dns.lookup`, for a socket, which connects to no other address than these: a name cannot mean another one in between. */
+/** As `dns.lookup`, for a socket. The socket connects to the addresses that were checked, so a name cannot change in between. */
 export const lookupPublic: LookupFunction = (host, options, callback) => {
   lookup(host, { ...options, all: true }, (error, addresses) => {
     const failure = error ?? failureOf(host, addresses);

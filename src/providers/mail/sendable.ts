@@ -2,20 +2,21 @@ import { ProviderError } from '../failure.ts';
 import { asciiAddress } from './address.ts';
 import type { Mail } from './mail.ts';
 
-/** It names a file and stands in headers. */
+/** A Message-ID names a file and is part of headers. */
 const MESSAGE_ID = /^\w[\w.+-]{0,127}@\w[\w.-]{0,63}$/;
 
-/** The mail as every provider may take it: to exactly one address, which is in ASCII, and under a name of ours. */
+/** Gives the mail as providers need it: to exactly one address, in ASCII. Throws if its recipient or its Message-ID is invalid. */
 export function mustBeSendable(mail: Mail): Mail {
   const to = asciiAddress(mail.to);
   if (to === undefined) throw new ProviderError('never', 'MAIL_ADDRESS', 'The recipient is not one plain address.');
   if (!MESSAGE_ID.test(mail.messageId)) {
-    throw new ProviderError('never', 'MAIL_MESSAGE_ID', `${JSON.stringify(mail.messageId)} is no Message-ID.`);
+    throw new ProviderError('never', 'MAIL_MESSAGE_ID', `${JSON.stringify(mail.messageId)} is not a Message-ID.`);
   }
   return { ...mail, to };
 }
 
 export const aborted = (signal: AbortSignal) =>
-  new ProviderError('again', 'MAIL_ABORTED', 'The mail was given up while it was being sent.', signal.reason);
+  new ProviderError('again', 'MAIL_ABORTED', 'The sending of the mail was aborted.', signal.reason);
 
-export const stopped = () => new ProviderError('again', 'MAIL_STOPPED', 'Mail is no longer sent here.');
+export const stopped = () =>
+  new ProviderError('again', 'MAIL_STOPPED', 'This process is stopping and sends no more mail.');

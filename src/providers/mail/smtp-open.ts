@@ -6,19 +6,19 @@ import { sessionOn, tooLate, type Login, type SmtpSession } from './smtp-session
 
 export interface SmtpServer {
   readonly host: string;
-  /** 465 begins with TLS. */
+  /** On port 465 the connection begins with TLS. */
   readonly port: number;
   readonly login?: Login;
 }
 
 export interface Deadlines {
-  /** From the first packet to the login. */
+  /** From the first packet to the login, in milliseconds. */
   readonly openMs: number;
-  /** Of one letter. So long a session with nothing to do is kept, too. */
+  /** For one letter, in milliseconds. An idle session is kept for as long. */
   readonly sendMs: number;
 }
 
-/** A session that letters can be sent in. */
+/** Opens a session that is ready to send letters. */
 export async function openSession(server: SmtpServer, deadlines: Deadlines, signal: AbortSignal): Promise<SmtpSession> {
   const opening = AbortSignal.any([signal, AbortSignal.timeout(deadlines.openMs)]);
   const socket = await openSocket(server, opening);
@@ -36,7 +36,7 @@ export async function openSession(server: SmtpServer, deadlines: Deadlines, sign
   return session;
 }
 
-/** Ours, for nodemailer asks name servers before it looks at the names that the machine itself knows. */
+/** Opens the socket itself, because nodemailer asks name servers before it reads the hosts file. */
 async function openSocket({ host, port }: SmtpServer, signal: AbortSignal): Promise<Socket> {
   const socket = connect({ host, port, noDelay: true });
   try {
@@ -49,19 +49,19 @@ async function openSocket({ host, port }: SmtpServer, signal: AbortSignal): Prom
 }
 
 /**
- * Other ports than 465 ask for TLS by STARTTLS where the server offers it, whoever that server is. A password is sent only
- * over TLS, to a server with a good certificate; on this machine it need have neither.
+ * On other ports than 465 TLS is requested by STARTTLS if the server offers it, without a check of its certificate. A password is
+ * sent only over TLS to a server with a valid certificate. A server on this machine needs neither.
  */
 function optionsOf({ host, port, login }: SmtpServer, { openMs, sendMs }: Deadlines, connection: Socket) {
   const secure = port === 465;
-  const isHere = isLoopback(connection.remoteAddress ?? '');
+  const isLocal = isLoopback(connection.remoteAddress ?? '');
   return {
     connection,
     host,
     port,
     secure,
-    requireTLS: !secure && !isHere && login !== undefined,
-    tls: { rejectUnauthorized: !isHere && (secure || login !== undefined) },
+    requireTLS: !secure && !isLocal && login !== undefined,
+    tls: { rejectUnauthorized: !isLocal && (secure || login !== undefined) },
     connectionTimeout: openMs,
     greetingTimeout: openMs,
     socketTimeout: sendMs,

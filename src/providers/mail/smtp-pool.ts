@@ -7,10 +7,10 @@ import { StaleSession, type Letter, type SmtpSession } from './smtp-session.ts';
 export interface PoolOptions {
   readonly open: (signal: AbortSignal) => Promise<SmtpSession>;
   readonly connections: number;
-  /** After so long without a word from the server whoever still waits gives up. */
+  /** A timeout fails all waiting letters if the server has accepted none for so many milliseconds. */
   readonly silenceMs: number;
-  /** So long a server that refused a connection is asked for no more than it allows. */
-  readonly fewMs: number;
+  /** After a refused connection no more than the open ones are used for so many milliseconds. */
+  readonly limitedMs: number;
 }
 
 interface Delivery {
@@ -22,8 +22,8 @@ interface Delivery {
 }
 
 /**
- * Sessions, and letters that wait for one. A letter is given to a session only once that is ready, so a server that allows
- * fewer connections than we want costs no letter anything. Letters fail for want of a session only when there is none.
+ * A pool of sessions with a queue of letters. A letter is assigned only to a session that is ready, so a server that allows fewer
+ * connections than configured fails no letter. A connection that cannot be opened fails the queue only if there is no other one.
  */
 export class SmtpPool implements Stoppable {
   readonly #options: PoolOptions;
@@ -32,8 +32,8 @@ export class SmtpPool implements Stoppable {
   readonly #idle: SmtpSession[] = [];
   readonly #stopping = new AbortController();
   #opening = 0;
-  #allowed: { readonly most: number; readonly until: number } | undefined;
-  #heardAt = -Infinity;
+  #limit: { readonly connections: number; readonly until: number } | undefined;
+  #acceptedAt = -Infinity;
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -52,7 +52,7 @@ export class SmtpPool implements Stoppable {
     return promise.finally(() => signal.removeEventListener('abort', giveUp));
   }
 
-  /** What is under way is cut off: whoever stops a pool has waited for it. */
+  /** Ends letters that are being sent. A caller that wants to keep them waits for them first. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#failWaiting(stopped());
@@ -65,16 +65,16 @@ export class SmtpPool implements Stoppable {
       const [session, delivery] = [this.#idle.pop(), this.#waiting.shift()];
       if (session && delivery) void this.#deliver(session, delivery);
     }
-    while (this.#waiting.length > this.#opening && this.#connections() < this.#most()) void this.#open();
+    while (this.#waiting.length > this.#opening && this.#connections() < this.#maxConnections()) void this.#open();
   }
 
   #connections(): number {
     return this.#sessions.size + this.#opening;
   }
 
-  #most(): number {
-    const { most, until } = this.#allowed ?? { most: Infinity, until: 0 };
-    return Date.now() < until ? most : this.#options.connections;
+  #maxConnections(): number {
+    const { connections, until } = this.#limit ?? { connections: Infinity, until: 0 };
+    return Date.now() < until ? connections : this.#options.connections;
   }
 
   async #open(): Promise<void> {
@@ -100,10 +100,10 @@ export class SmtpPool implements Stoppable {
     void session.ended.then(() => this.#forget(session));
   }
 
-  /** As long as there are other connections, these are as many as the server allows. */
+  /** The other connections, if there are any, are taken as the limit of the server. */
   #refused(error: unknown): void {
-    const most = this.#connections();
-    if (most > 0) this.#allowed = { most, until: Date.now() + this.#options.fewMs };
+    const connections = this.#connections();
+    if (connections > 0) this.#limit = { connections, until: Date.now() + this.#options.limitedMs };
     else this.#failWaiting(failureOfConnecting(error));
   }
 
@@ -118,7 +118,7 @@ export class SmtpPool implements Stoppable {
     delivery.session = session;
     try {
       delivery.resolve(await session.send(delivery.letter));
-      this.#heardAt = Date.now();
+      this.#acceptedAt = Date.now();
     } catch (error) {
       this.#failed(delivery, error);
       await session.recover(error);
@@ -132,7 +132,7 @@ export class SmtpPool implements Stoppable {
     if (error instanceof StaleSession && !delivery.signal.aborted) return void this.#waiting.unshift(delivery);
     const failure = failureOfSending(error);
     delivery.reject(failure);
-    const isSilent = Date.now() - this.#heardAt > this.#options.silenceMs;
+    const isSilent = Date.now() - this.#acceptedAt > this.#options.silenceMs;
     if (failure.code === 'MAIL_TIMEOUT' && isSilent) this.#failWaiting(failure);
   }
 

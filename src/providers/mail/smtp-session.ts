@@ -15,28 +15,28 @@ export interface Login {
   readonly password: string;
 }
 
-/** A session with a mail server, which takes one letter after the other. */
+/** A session with a mail server. It sends one letter after the other. */
 export interface SmtpSession {
-  /** Up to where letters can be sent. */
+  /** Connects and logs in, so that letters can be sent. */
   begin(login: Login | undefined): Promise<void>;
-  /** Gives the server's answer. Rejects with what nodemailer says, a StaleSession, or the reason of `end`. */
+  /** Gives the server's answer. Rejects with an error of nodemailer, a StaleSession, or the reason of `end`. */
   send(letter: Letter): Promise<string>;
-  /** Must follow a rejection. Afterwards the next letter can be sent, or the session has ended. */
+  /** Must be called after a rejection. Then the next letter can be sent, or the session has ended. */
   recover(rejection: unknown): Promise<void>;
-  /** At once: what is under way is rejected for that reason. */
+  /** Closes the connection. A letter that is being sent is rejected with the reason. */
   end(reason: Error): void;
-  /** As the protocol wants it. */
+  /** Ends the session by QUIT, as the protocol demands. */
   quit(): Promise<void>;
-  /** Whoever ended it. */
+  /** Resolves when the session has ended, on either side. */
   readonly ended: Promise<void>;
 }
 
-/** The server has closed a session that worked before it got anything of the letter: another session can send that. */
+/** The server closed a session that worked before, and got nothing of the letter. Another session can send the letter. */
 export class StaleSession extends Error {}
 
 const QUIT_WITHIN_MS = 1_000;
 
-/** Each step on the connection ends with its answer, or with the connection, or takes too long and ends that. */
+/** Makes a session of a connection. Each step ends with its answer or with the connection; a step that takes too long ends both. */
 export function sessionOn(connection: SMTPConnection, stepMs: number): SmtpSession {
   const { step, end } = stepsOf(connection);
   const ended = new Promise<void>((resolve) => connection.once('end', resolve));
@@ -82,7 +82,7 @@ export function sessionOn(connection: SMTPConnection, stepMs: number): SmtpSessi
 
 type Done<T> = (error?: Error | null, value?: T) => void;
 
-/** Nodemailer tells some failures to the callback, some by an event, and those of our own `close` to nobody. */
+/** nodemailer reports some failures to the callback and some by an event, and does not report those that `close` causes. */
 function stepsOf(connection: SMTPConnection) {
   let interrupt: (reason: Error) => void = () => undefined;
   connection.on('error', (error: Error) => interrupt(error));

@@ -1,30 +1,30 @@
-import { withoutAddresses } from './address.ts';
-import { compose } from './compose.ts';
-import type { MailProvider } from './mail.ts';
-import { openSession, type Deadlines, type SmtpServer } from './smtp-open.ts';
-import { SmtpPool } from './smtp-pool.ts';
+import { z } from 'zod';
+import { count, duration, port, secret } from '../../settings.ts';
+import { defineMailProvider } from './mail.ts';
 
-export interface SmtpOptions extends SmtpServer {
-  readonly connections: number;
-  readonly from: string;
-  readonly deadlines?: Deadlines;
-}
-
-/** Together they are as long as a server can hold a mail. */
-const DEADLINES: Deadlines = { openMs: 10_000, sendMs: 20_000 };
-const FEW_MS = 5_000;
-
-/** Sends mail to a server. Connections are opened when there is something to send. */
-export function openSmtpMail({ deadlines = DEADLINES, connections, from, ...server }: SmtpOptions): MailProvider {
-  const pool = new SmtpPool({
-    open: (signal) => openSession(server, deadlines, signal),
-    connections,
-    silenceMs: deadlines.sendMs,
-    fewMs: FEW_MS,
-  });
-  return {
-    send: async (mail, signal) =>
-      withoutAddresses(await pool.send({ from, to: mail.to, raw: compose(mail, from) }, signal)),
-    stop: () => pool.stop(),
-  };
-}
+export const provider = defineMailProvider({
+  name: 'smtp',
+  about: 'sends to the mail server SMTP_HOST',
+  settings: {
+    SMTP_HOST: z.string().optional().describe('mail server'),
+    SMTP_PORT: port
+      .default(587)
+      .describe('port of the mail server; 465 begins with TLS, any other asks for it (STARTTLS)'),
+    SMTP_USER: z.string().optional().describe('user at the mail server'),
+    SMTP_PASSWORD: secret(z.string().optional().describe('password at the mail server')),
+    SMTP_CONNECTIONS: count.default(5).describe('connections to the mail server of one process'),
+    SMTP_OPEN_SECONDS: duration
+      .default(10)
+      .describe('how long a mail server may take from the first packet to the login'),
+    SMTP_SEND_SECONDS: duration.default(20).describe('how long a mail server may take over one mail'),
+  },
+  problem: ({ SMTP_HOST }, isEnabled) =>
+    isEnabled && !SMTP_HOST ? 'SMTP_HOST: must be set when mail goes by smtp' : undefined,
+  async open({ SMTP_HOST: host = 'localhost', SMTP_PORT: port, SMTP_CONNECTIONS: connections, ...config }) {
+    const { SMTP_USER: user, SMTP_PASSWORD: password = '', MAIL_FROM: from } = config;
+    const deadlines = { openMs: config.SMTP_OPEN_SECONDS * 1_000, sendMs: config.SMTP_SEND_SECONDS * 1_000 };
+    const login = user === undefined ? undefined : { user, password };
+    const { openSmtpMail } = await import('./smtp-mail.ts');
+    return openSmtpMail({ host, port, connections, from, deadlines, login });
+  },
+});

@@ -1,18 +1,42 @@
 import { createHmac } from 'node:crypto';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { z } from 'zod';
 import { reasonOf } from '../../errors.ts';
+import { key, onOff, secret } from '../../settings.ts';
 import { ProviderError } from '../failure.ts';
-import type { Mail, MailProvider } from './mail.ts';
 import { lookupPublic, mustNotBePrivate } from './ip-addresses.ts';
+import { defineMailProvider, type Mail, type MailProvider } from './mail.ts';
 import { aborted, stopped } from './sendable.ts';
 
-export interface WebhookOptions {
+export const provider = defineMailProvider({
+  name: 'webhook',
+  about: 'posts mails to MAIL_WEBHOOK_URL',
+  settings: {
+    MAIL_WEBHOOK_URL: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('URL that `webhook` posts mails to'),
+    MAIL_WEBHOOK_SECRET: secret(key.optional().describe('key that signs what `webhook` posts; at least 32 bytes')),
+    MAIL_WEBHOOK_ALLOW_PRIVATE: onOff
+      .default('off')
+      .describe('`on`: MAIL_WEBHOOK_URL may lead to loopback, private and link-local addresses'),
+  },
+  problem: ({ MAIL_WEBHOOK_URL, MAIL_WEBHOOK_SECRET }, isEnabled) =>
+    isEnabled && !(MAIL_WEBHOOK_URL && MAIL_WEBHOOK_SECRET)
+      ? 'MAIL_WEBHOOK_URL: must be set, with MAIL_WEBHOOK_SECRET, when mail goes by webhook'
+      : undefined,
+  open({ MAIL_WEBHOOK_URL: url = '', MAIL_WEBHOOK_SECRET: secret = '', MAIL_WEBHOOK_ALLOW_PRIVATE }) {
+    return Promise.resolve(openWebhookMail({ url, secret, allowPrivate: MAIL_WEBHOOK_ALLOW_PRIVATE === 'on' }));
+  },
+});
+
+interface WebhookOptions {
   readonly url: string;
   readonly secret: string;
   /** Whether the URL may lead to loopback, private and link-local addresses. */
   readonly allowPrivate: boolean;
-  /** For the whole of a mail. */
+  /** Deadline of a whole mail, in milliseconds. */
   readonly withinMs?: number;
 }
 
@@ -23,8 +47,8 @@ const WITHIN_MS = 20_000;
  * `content` in base64.
  *
  * `OpenMusic-Signature: t=<seconds since 1970>,v1=<hex>` signs it, where the hex is the HMAC-SHA256, under the secret, of
- * the seconds, a full stop and the body, byte for byte. A receiver compares it in constant time, and refuses what is older
- * than some minutes. `Idempotency-Key` is the messageId: the same one again is the same mail.
+ * the seconds, a full stop and the body, byte for byte. A receiver should compare it in constant time and refuse a request that is
+ * some minutes old. `Idempotency-Key` is the messageId: a request with the same key carries the same mail.
  */
 export function openWebhookMail({ withinMs = WITHIN_MS, ...options }: WebhookOptions): MailProvider {
   const target = new URL(options.url);
@@ -70,7 +94,7 @@ function headersOf({ messageId }: Mail, body: Buffer, secret: string) {
 
 type PostOptions = Pick<WebhookOptions, 'secret' | 'allowPrivate'>;
 
-/** Over a connection of its own, so that each is checked, and none is one that the other side is about to close. */
+/** Uses a new connection for each mail: every address is checked, and the receiver is not about to close the connection. */
 function post(target: URL, mail: Mail, { secret, allowPrivate }: PostOptions, signal: AbortSignal): Promise<number> {
   if (!allowPrivate) mustNotBePrivate(hostOf(target));
   const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -81,13 +105,13 @@ function post(target: URL, mail: Mail, { secret, allowPrivate }: PostOptions, si
     .on('error', reject)
     .on('response', (answer: IncomingMessage) => {
       resolve(answer.statusCode ?? 0);
-      answer.on('error', () => undefined).resume(); // the rest of it says nothing to us
+      answer.on('error', () => undefined).resume(); // the body of the answer is not needed
     })
     .end(body);
   return promise;
 }
 
-/** Redirects are not followed: they are answers like any other. */
+/** Redirects are not followed: a 3xx is a failure like any other. */
 function judge(status: number, target: URL): string {
   if (status >= 200 && status < 300) return `${status} from ${target.host}`;
   const isOurs = status >= 400 && status < 500 && status !== 408 && status !== 429;
@@ -100,9 +124,9 @@ function judge(status: number, target: URL): string {
 function failureOf(error: unknown, isLate: boolean): ProviderError {
   if (error instanceof ProviderError) return error;
   if (isLate) return new ProviderError('again', 'MAIL_TIMEOUT', 'The webhook took too long.', error);
-  const reason = reasonOf(error) || (error as NodeJS.ErrnoException).code; // several at once have no message
+  const reason = reasonOf(error) || (error as NodeJS.ErrnoException).code; // an AggregateError has no message
   return new ProviderError('again', 'MAIL_UNREACHABLE', `The webhook cannot be reached: ${reason}`, error);
 }
 
-/** Without the brackets of IPv6. */
+/** Gives the host without the brackets of IPv6. */
 const hostOf = ({ hostname }: URL) => hostname.replace(/^\[(.*)\]$/, '$1');

@@ -9,7 +9,7 @@ import { cached } from '../../../projections/engine/cache-keys.ts';
 import type { Database } from '../../../postgres/pool.ts';
 import { catalogAccess, type CatalogWrites } from '../../access.ts';
 import { conditionally, expectedVersion } from '../../etag.ts';
-import { answerOf, type ListsOf, LONG_ETAG, sendListed } from '../../long-answers.ts';
+import { listAnswer, type ListsOf, LONG_ETAG, sendListed } from '../../long-answers.ts';
 import { answer, failures } from '../../openapi.ts';
 import { markReplay, originOf, type IdempotencyKeys } from '../../origin.ts';
 import { streamIds } from '../../stream-ids.ts';
@@ -48,7 +48,7 @@ const albumView = z
     coverUrl: z
       .string()
       .nullable()
-      .meta({ description: 'Null until there is a cover. Good until there is another one, or the album is deleted.' }),
+      .meta({ description: 'Null until there is a cover. Valid until the cover is changed or the album is deleted.' }),
     songs: z.array(songSummary),
   })
   .meta({ id: 'Album' });
@@ -118,7 +118,7 @@ export async function representAlbum({ database, publicUrl }: CatalogDependencie
   const { name, year, cover, songs } = view.album;
   const coverUrl = cover === null ? null : `${publicUrl}/${cover}`;
   const album = { id, name, year, coverUrl, songs: [] };
-  return answerOf({ status: 'success', data: { album } }, songs, view.version);
+  return listAnswer({ status: 'success', data: { album } }, songs, view.version);
 }
 
 export const albumRoutes =

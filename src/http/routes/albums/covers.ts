@@ -27,19 +27,19 @@ import { albumMustExist, type CatalogDependencies, representAlbum, streamOf } fr
 export interface CoverDependencies extends CatalogDependencies {
   readonly files: Pick<Files, 'put' | 'open'>;
   readonly stored: Pick<StoredFiles, 'claim' | 'forget'>;
-  /** Of covers that one account changes, and one address without login. */
+  /** Limit of cover changes, for one account, or for one address without a login. */
   readonly rates: Pick<Rates, 'covers'>;
 }
 
 const MAX_BYTES = 512_000;
-/** What the names of all covers begin with. */
+/** Prefix of the names of all covers. */
 export const COVERS = 'covers/';
 
 const form = z.object({
   cover: z.file().meta({ description: 'PNG, JPEG, GIF, WebP or AVIF, at most 512,000 bytes.' }),
 });
 const fileParams = z.object({
-  file: z.string().max(REQUEST_LENGTH).meta({ description: 'As `coverUrl` of the album ends.' }),
+  file: z.string().max(REQUEST_LENGTH).meta({ description: 'The last segment of `coverUrl` of the album.' }),
 });
 
 const schemas = {
@@ -60,11 +60,11 @@ const schemas = {
     tags: ['albums'],
     operationId: 'readCover',
     summary: 'See a cover',
-    description: 'Only while it is the cover of an album: 404 as soon as that has another one or is deleted.',
+    description: '404 as soon as the album has another cover or is deleted.',
     params: fileParams,
     response: {
       200: { description: 'The image.', content: { 'image/*': { schema: z.file() } } },
-      206: { description: 'The part of it that was asked for.', content: { 'image/*': { schema: z.file() } } },
+      206: { description: 'The requested range.', content: { 'image/*': { schema: z.file() } } },
       304: z.null().meta({ description: 'The client has it already.' }),
       ...failures(404, 416, 503),
     },
@@ -81,14 +81,14 @@ export const coverRoutes =
     const ofAccount = limited(app, 'account-covers', rate, userOf);
     const onRequest = [mayWrite, ...ofAddress, ...ofAccount, limitCovers()];
     await app.register(multipart);
-    // The form is read by the handler: it is no object before.
+    // The handler reads the form, so there is no object to validate before.
     app.setValidatorCompiler<z.ZodType>((part) => (part.httpPart === 'body' ? () => true : validatorCompiler(part)));
 
-    /** The file is there before the event that names it. When none will, the sweep takes it away: this cannot be known here. */
+    /** Stores the file before the event that names it. When the command fails, the clean-up deletes the file later: here the outcome is unknown. */
     async function keep({ account }: FastifyRequest, { file: name, bytes, mediaType }: Cover): Promise<void> {
       if (account) await stored.claim({ name, account: account.id, bytes: bytes.length });
       await files.put(name, bytes, mediaType).catch(async (error: unknown) => {
-        await stored.forget([name]).catch(() => undefined); // what is not there takes no room
+        await stored.forget([name]).catch(() => undefined); // a file that was not stored uses no quota
         return filesUnavailable(error);
       });
     }
@@ -101,11 +101,11 @@ export const coverRoutes =
       await mustBeAllowed(request, mustExist);
       const content = hash('sha256', bytes, 'base64url');
       const origin = originOf(request, idempotencyKeys, { cover: content });
-      // The same command with the same image keeps the same file, however often it is tried.
+      // The name derives from command and image, so that a retry stores the same file.
       const file = `${COVERS}${commandIdOf('cover', origin.commandId, content)}.${extension}`;
       const command = { type: 'ChangeCover', cover: { file, mediaType, size: bytes.length } } as const;
       const condition = expectedVersion(request);
-      // A repeated command is answered as it was, whatever became of the album since: it does not come here.
+      // Runs for new commands only: a repeated command is answered without it, even if the album has changed since.
       const context = async (version: number) => {
         await mustExist();
         if (isMet(condition, version)) await keep(request, { file, bytes, mediaType });
@@ -127,7 +127,7 @@ export const coverRoutes =
     });
   };
 
-/** Undefined for a file that is no album's cover any more, or not yet: the sweep deletes it only later. */
+/** Undefined for a file that is not the current cover of an album, though it may still be stored. */
 async function openCover({ database, files }: CoverDependencies, name: string): Promise<OpenFile | undefined> {
   const current = await coversAmong(database, [name]);
   return current.has(name) ? files.open(name).catch(filesUnavailable) : undefined;
@@ -139,7 +139,7 @@ interface Cover {
   readonly mediaType: string;
 }
 
-/** Who logged in, unless as an admin: those bring whole catalogs. */
+/** The account to count; none for admins, because they upload whole catalogs. */
 const userOf = (request: FastifyRequest) => (isAdmin(request) ? undefined : request.account?.id);
 
 const withoutLogin = (limit: onRequestAsyncHookHandler): onRequestAsyncHookHandler =>

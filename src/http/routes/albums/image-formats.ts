@@ -1,4 +1,4 @@
-/** Reads how large images say they are. Nothing is decoded, and every byte is looked at once at most. */
+/** Reads the dimensions from the headers of images. Nothing is decoded, and every byte is read at most once. */
 
 export interface Size {
   readonly width: number;
@@ -10,7 +10,7 @@ export type Measure = (bytes: Buffer) => Size | undefined;
 
 const isAt = (bytes: Buffer, text: string, at: number) => bytes.toString('latin1', at, at + text.length) === text;
 
-/** What a browser has to make room for: the larger of the two. */
+/** The size that contains both, for which a browser allocates memory. */
 const enclosing = (one: Size, other: Size): Size => ({
   width: Math.max(one.width, other.width),
   height: Math.max(one.height, other.height),
@@ -21,12 +21,12 @@ export const measurePng: Measure = (bytes) =>
     ? { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) }
     : undefined;
 
-/** Markers of frames, with the size: all of C0 to CF but those for tables and codes. */
+/** Frame markers, which carry the size: C0 to CF except those for tables and codes. */
 const isFrame = (marker: number) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
-/** Markers alone, without a length. */
+/** Markers without a length. */
 const isAlone = (marker: number) => marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8);
 
-/** Markers behind which no frame may begin: pixels, and the end. */
+/** Markers after which no frame can begin: pixel data, and the end. */
 const isTooLate = (marker: number) => marker === 0xda || marker === 0xd9;
 
 export const measureJpeg: Measure = (bytes) => {
@@ -39,7 +39,7 @@ export const measureJpeg: Measure = (bytes) => {
   }
 };
 
-/** Some cameras leave bytes between segments. libjpeg skips them up to the next FF that neither a zero nor another FF follows. */
+/** Finds the next marker. Some cameras leave bytes between segments; like libjpeg, this skips them up to an FF that is followed by neither 0 nor FF. */
 function markerFrom(bytes: Buffer, start: number): number {
   for (let at = start; ; at++) {
     if (bytes.readUInt8(at) !== 0xff) continue;
@@ -48,7 +48,7 @@ function markerFrom(bytes: Buffer, start: number): number {
   }
 }
 
-/** Of a GIF's screen and all its frames: browsers make room for a first frame that is larger than the screen. */
+/** The size that contains a GIF's screen and all its frames: browsers allocate memory for a first frame larger than the screen. */
 export const measureGif: Measure = (bytes) => {
   if (!isAt(bytes, 'GIF87a', 0) && !isAt(bytes, 'GIF89a', 0)) return undefined;
   let size = { width: bytes.readUInt16LE(6), height: bytes.readUInt16LE(8) };
@@ -89,7 +89,7 @@ export const measureWebp: Measure = (bytes) => {
   }
 };
 
-/** The largest of the sizes among the properties of an AVIF's pictures, which lie in ever smaller boxes. */
+/** The largest size among the properties of an AVIF's pictures, which are in nested boxes. */
 export const measureAvif: Measure = (bytes) => {
   const brands = boxIn(bytes, { start: 0, end: bytes.length }, 'ftyp');
   if (!brands || !/^(?:.{4})*avi[fs]/s.test(bytes.toString('latin1', brands.start, brands.end))) return undefined;
@@ -130,7 +130,7 @@ function* boxes(bytes: Buffer, { start, end }: Stretch): Generator<Stretch & { t
   }
 }
 
-/** Bytes of the head of a box, and of all of it. Instead of a size, 1 says that one of 64 bits follows, and 0 that the file ends with the box. */
+/** Bytes of the head of a box, and of the whole box. A size of 1 means that a 64-bit size follows, 0 that the box extends to the end of the file. */
 function extentOf(bytes: Buffer, at: number): { head: number; size: number } {
   const size = bytes.readUInt32BE(at);
   if (size === 1) return { head: 16, size: Number(bytes.readBigUInt64BE(at + 8)) };

@@ -23,9 +23,9 @@ function boxOfSize(size: number, type: string, ...content: Buffer[]): Buffer {
 
 const lengthOf = (content: readonly Buffer[]) => Buffer.concat(content).length;
 const box = (type: string, ...content: Buffer[]) => boxOfSize(8 + lengthOf(content), type, ...content);
-/** Up to the end of the file. */
+/** A box that extends to the end of the file. */
 const lastBox = (type: string, ...content: Buffer[]) => boxOfSize(0, type, ...content);
-/** With a size of 64 bits. */
+/** A box with a size of 64 bits. */
 function largeBox(type: string, content: Buffer, size = 16 + content.length): Buffer {
   const large = Buffer.alloc(8);
   large.writeBigUInt64BE(BigInt(size));
@@ -48,7 +48,7 @@ const AVIF_BRANDS = box('ftyp', Buffer.from('avif\0\0\0\0'));
 const iprpOf = (...properties: Buffer[]) => box('iprp', box('ipco', ...properties));
 const metaContent = (...properties: Buffer[]) => Buffer.concat([Buffer.alloc(4), iprpOf(...properties)]);
 
-/** A JPEG with more bytes before the segment that follows the first. */
+/** A JPEG with these bytes between its first two segments. */
 const strayIn = (bytes: string) => {
   const [whole, at] = [jpeg(), 20];
   return Buffer.concat([whole.subarray(0, at), Buffer.from(bytes, 'hex'), whole.subarray(at)]);
@@ -89,14 +89,14 @@ describe('the type of an image', () => {
     ['WebP', webpOf('VP8L', '2fffffffff')],
     ['WebP', webpOf('VP8X', '00000000ffff00ffff00')],
     ['JPEG', Buffer.from('ffd8ffc0000b08ffffffff01011100', 'hex')],
-  ])('is refused when a %s says that it has more than 50 million pixels', (_, bytes) => {
+  ])('is refused when a %s declares more than 50 million pixels', (_, bytes) => {
     expect(refusal(bytes)).toEqual(tooMany);
   });
 
   it.each([
     ['one byte', '00'],
     ['many bytes', '0badf00d'.repeat(1_000)],
-    ['an FF that a zero follows', 'ff00'],
+    ['an FF followed by a zero', 'ff00'],
     ['fill bytes', 'ffffffff'],
     ['all of them', '00ff00ffff000d0aff'],
   ])('is that of a JPEG with %s between two segments', (_, stray) => {
@@ -111,7 +111,7 @@ describe('the type of an image', () => {
     expect(imageTypeOf(Buffer.from(hex, 'hex')).extension).toBe('jpg');
   });
 
-  it('is refused when a JPEG hides behind stray bytes that it has too many pixels', () => {
+  it('is refused when a JPEG declares too many pixels after stray bytes', () => {
     expect(refusal(Buffer.from('ffd8ffe00002aaff00ffc0000b08ffffffff01011100', 'hex'))).toEqual(tooMany);
   });
 
@@ -121,7 +121,7 @@ describe('the type of an image', () => {
     ['the brands', [largeBox('ftyp', Buffer.from('avif\0\0\0\0')), box('meta', metaContent(ispe(8, 8)))]],
     ['the properties', [AVIF_BRANDS, box('meta', Buffer.alloc(4), largeBox('iprp', box('ipco', ispe(8, 8))))]],
     ['one property', [AVIF_BRANDS, box('meta', metaContent(largeBox('ispe', ispe(8, 8).subarray(8))))]],
-  ])('is that of an AVIF with a size of 64 bits of %s', (_, boxes) => {
+  ])('is that of an AVIF with a 64-bit size of %s', (_, boxes) => {
     expect(imageTypeOf(Buffer.concat(boxes)).extension).toBe('avif');
   });
 
@@ -134,11 +134,11 @@ describe('the type of an image', () => {
   it.each([
     ['a box of 64 bits', largeBox('meta', metaContent(ispe(10_000, 5_001)))],
     ['a last box', lastBox('meta', metaContent(ispe(10_000, 5_001)))],
-  ])('is refused when an AVIF says in %s that it has too many pixels', (_, meta) => {
+  ])('is refused when an AVIF declares too many pixels in %s', (_, meta) => {
     expect(refusal(Buffer.concat([AVIF_BRANDS, meta]))).toEqual(tooMany);
   });
 
-  it('is not refused with 50 million', () => {
+  it('is accepted with 50 million pixels', () => {
     expect(imageTypeOf(png({ width: 10_000, height: 5_000 })).extension).toBe('png');
     expect(imageTypeOf(gifWithFrame(10_000, 5_000)).extension).toBe('gif');
   });
@@ -160,7 +160,7 @@ describe('the type of an image', () => {
     ['an AVIF whose boxes are larger than it', avifOf('avif\0\0\0\0', ispe(8, 8)).subarray(0, -1)],
     ['a WebP of an unknown kind', webpOf('VP9 ', '0000009d012a01000100')],
     ['another RIFF', Buffer.from('RIFF\0\0\0\0WAVEfmt ')],
-  ])('is none for %s', (_, bytes) => {
+  ])('is not found for %s', (_, bytes) => {
     expect(refusal(bytes)).toEqual(none);
   });
 
@@ -169,7 +169,7 @@ describe('the type of an image', () => {
     ['JPEG', jpeg()],
     ['WebP', webp()],
     ['AVIF', avif()],
-  ])('of a %s that was cut off anywhere is none or the same', (_, bytes) => {
+  ])('of a %s that is truncated anywhere is the same or not found', (_, bytes) => {
     const whole = imageTypeOf(bytes);
     for (let length = 0; length < bytes.length; length++) {
       const seen = refusal(bytes.subarray(0, length));
@@ -178,9 +178,9 @@ describe('the type of an image', () => {
     }
   });
 
-  it('is found in a time that grows with the bytes alone', () => {
+  it('is found in a time linear in the bytes', () => {
     const many = (count: number, part: Buffer) => Buffer.concat(Array.from({ length: count }, () => part));
-    const before = process.cpuUsage(); // which other programs do not add to
+    const before = process.cpuUsage(); // CPU time of this process, which other programs do not affect
     expect(imageTypeOf(avifOf('avif\0\0\0\0', many(25_000, ispe(1, 1)))).extension).toBe('avif');
     refusal(avifOf('avif\0\0\0\0'.repeat(40_000)));
     refusal(Buffer.concat([Buffer.from('ffd8', 'hex'), many(250_000, Buffer.from('ffff', 'hex'))]));

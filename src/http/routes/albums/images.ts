@@ -15,7 +15,7 @@ export interface ImageType {
   readonly mediaType: string;
 }
 
-/** What browsers show, and cannot run. No SVG: it is a program. */
+/** Formats that browsers show but do not execute. SVG is left out because it can contain scripts. */
 const FORMATS: readonly (ImageType & { readonly measure: Measure })[] = [
   { extension: 'png', mediaType: 'image/png', measure: measurePng },
   { extension: 'jpg', mediaType: 'image/jpeg', measure: measureJpeg },
@@ -24,12 +24,12 @@ const FORMATS: readonly (ImageType & { readonly measure: Measure })[] = [
   { extension: 'avif', mediaType: 'image/avif', measure: measureAvif },
 ];
 
-/** A small file can ask whoever shows it for gigabytes of memory. */
+/** Limit of pixels: a small file can make a viewer allocate gigabytes of memory. */
 const MAX_PIXELS = 50_000_000;
 
 /**
- * What kind of image these bytes begin as, whatever they were called. They may go on as something else: who serves them must
- * insist on the type. Throws NOT_AN_IMAGE and TOO_MANY_PIXELS.
+ * The image type by the first bytes, without regard to the file's name. Other content may follow, so the server must send the type
+ * with nosniff. Throws NOT_AN_IMAGE and TOO_MANY_PIXELS.
  */
 export function imageTypeOf(bytes: Buffer): ImageType {
   for (const { extension, mediaType, measure } of FORMATS) {

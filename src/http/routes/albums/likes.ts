@@ -32,7 +32,7 @@ const schemas = {
     },
   },
   unlike: {
-    ...change('unlikeAlbum', 'Like an album no more'),
+    ...change('unlikeAlbum', 'Stop liking an album'),
     response: {
       200: answer('Taken back.', done('You do not like this album any more.'), ['idempotency-replayed']),
       ...failures(400, 401, 404, 409, 422, 503),
@@ -41,7 +41,7 @@ const schemas = {
   count: {
     tags,
     operationId: 'countLikes',
-    summary: 'How many accounts like an album',
+    summary: 'Count the accounts that like an album',
     params,
     response: {
       200: answer('The count.', success(z.strictObject({ likes: z.int() })), ['x-data-source']),

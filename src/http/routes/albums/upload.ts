@@ -9,8 +9,8 @@ export interface UploadLimits {
 }
 
 /**
- * The one file of a form that has nothing else, in memory: never on disk, and never more of it than the limit. Its name and
- * type as the client says them are not looked at.
+ * Reads the only file of a form into memory, never to disk, and never more than the limit. The name and type that the client sends
+ * are ignored.
  */
 export async function fileOf(request: FastifyRequest, field: string, { bytes }: UploadLimits): Promise<Buffer> {
   if (!request.isMultipart()) {
@@ -24,8 +24,8 @@ export async function fileOf(request: FastifyRequest, field: string, { bytes }: 
     const [file] = await Promise.allSettled([onlyFile(request, field, bytes)]);
     const isWhole = await readToEnd(request.raw);
     if (file.status === 'rejected') throw file.reason;
-    // What was answered because it did not come in time must not be carried out.
-    if (!isWhole) throw new Error('The form does not end.');
+    // A request that was answered with a timeout must not be carried out.
+    if (!isWhole) throw new Error('The form is incomplete.');
     return file.value;
   } catch (error) {
     throw problemOf(error, bytes);
@@ -34,7 +34,7 @@ export async function fileOf(request: FastifyRequest, field: string, { bytes }: 
 
 async function onlyFile(request: FastifyRequest, field: string, bytes: number): Promise<Buffer> {
   let found: Buffer | undefined;
-  // One more of each than there may be, so that it is met by name.
+  // One more of each than allowed, so that the message below can name the field.
   const limits = { fileSize: bytes, files: 2, fields: 2, parts: 2, fieldSize: 100, headerPairs: 20, headerSize: 8_192 };
   for await (const part of request.parts({ limits })) {
     if (part.fieldname !== field || part.type !== 'file' || found) {
@@ -49,8 +49,8 @@ async function onlyFile(request: FastifyRequest, field: string, bytes: number): 
 }
 
 /**
- * Keeps nothing of what is left. Many clients look for an answer only when they have sent everything; and the connection
- * is of no use for another request before. Resolves to whether that was the end; rejects when the client goes away instead.
+ * Discards the rest of the body. Many clients read the answer only after they have sent everything, and the connection cannot be
+ * used for another request before. Resolves to false when the body does not end in time; rejects when the client disconnects.
  */
 async function readToEnd(body: IncomingMessage): Promise<boolean> {
   body.unpipe();
@@ -65,10 +65,10 @@ async function readToEnd(body: IncomingMessage): Promise<boolean> {
   );
 }
 
-/** What is longer on its way is cut soon after the answer. */
+/** Time for the rest of a body. A slower client is disconnected soon after the answer. */
 const REST_WITHIN_MS = 5_000;
 
-/** What @fastify/multipart and busboy make of a form that is too large or broken. */
+/** Translates the errors of @fastify/multipart and busboy for forms that are too large or malformed. */
 function problemOf(error: unknown, bytes: number): unknown {
   if (!(error instanceof Error) || error instanceof HttpError) return error;
   const code = 'code' in error ? error.code : undefined;

@@ -14,7 +14,7 @@ import { markReplay, originOf } from '../../origin.ts';
 import { limitQuery, momentKey, momentQuery, nextCursor, pageOf } from '../../paging.ts';
 import { done, params, success, writeHeaders } from '../../schemas.ts';
 
-const MOST_JOBS = 1_000;
+const MAX_JOBS = 1_000;
 
 const common = { tags: ['admin'], security: [{ bearer: [] }] };
 
@@ -22,7 +22,7 @@ const outcome = z
   .strictObject({
     jobId: z.string(),
     redriven: z.boolean(),
-    code: z.string().optional().meta({ description: 'Why it was not.' }),
+    code: z.string().optional().meta({ description: 'Why the job was not redriven.' }),
     message: z.string().optional(),
   })
   .meta({ id: 'Redriven' });
@@ -31,7 +31,7 @@ const schemas = {
   list: {
     ...common,
     operationId: 'listDeadLetters',
-    summary: 'List the jobs that were given up, the newest first',
+    summary: 'List the jobs that failed for good, the newest first',
     querystring: z.object({ limit: limitQuery, cursor: momentQuery }),
     response: {
       200: answer('A page of dead letters.', success(z.strictObject({ deadLetters: z.array(jobView), nextCursor }))),
@@ -41,7 +41,7 @@ const schemas = {
   read: {
     ...common,
     operationId: 'readDeadLetter',
-    summary: 'See what a dead job was asked for, and why each attempt failed',
+    summary: 'Read the request of a dead job, and why each attempt failed',
     params,
     response: {
       200: answer('The dead letter.', success(z.strictObject({ deadLetter: deadLetterView }))),
@@ -51,14 +51,14 @@ const schemas = {
   redrive: {
     ...common,
     operationId: 'redriveDeadLetter',
-    summary: 'Have a dead job done again',
+    summary: 'Retry a dead job',
     description:
-      'With a corrected payload it is a new job of the same owner, which names the dead one; that is dropped from the list.',
+      'With a corrected payload this starts a new job of the same owner, which names the dead one; the dead one leaves the list.',
     headers: writeHeaders,
     params,
     body: z
       .strictObject({
-        payload: payloadField.optional().meta({ description: 'As the type of the job wants it.' }),
+        payload: payloadField.optional().meta({ description: 'In the form of the job type.' }),
       })
       .nullish()
       .meta({ id: 'Redrive' }),
@@ -70,18 +70,18 @@ const schemas = {
   redriveMany: {
     ...common,
     operationId: 'redriveDeadLetters',
-    summary: 'Have many dead jobs done again',
+    summary: 'Retry many dead jobs',
     headers: writeHeaders,
-    body: z.strictObject({ jobIds: listOf(opaqueId(), MOST_JOBS) }).meta({ id: 'RedriveMany' }),
+    body: z.strictObject({ jobIds: listOf(opaqueId(), MAX_JOBS) }).meta({ id: 'RedriveMany' }),
     response: {
-      202: answer('What became of each.', success(z.strictObject({ outcomes: z.array(outcome) }))),
+      202: answer('The outcome of each.', success(z.strictObject({ outcomes: z.array(outcome) }))),
       ...failures(400, 401, 403, 413, 415, 429, 503),
     },
   },
   drop: {
     ...common,
     operationId: 'dropDeadLetter',
-    summary: 'Take a dead job off the list',
+    summary: 'Remove a dead job from the list',
     headers: writeHeaders,
     params,
     response: {
@@ -102,8 +102,8 @@ export const deadLetterRoutes =
       const { limit, cursor } = request.query;
       const momentOf = ({ finishedAt = '', id }: JobView) => ({ createdAt: finishedAt, id });
       const { first, query } = listsOf(reply);
-      const list = byKey<JobView>((most, last) =>
-        deadJobs({ query: last ? query : first }, most, last ? momentOf(last) : cursor),
+      const list = byKey<JobView>((limit, last) =>
+        deadJobs({ query: last ? query : first }, limit, last ? momentOf(last) : cursor),
       );
       const page = pageOf<JobView>((last) => momentKey(momentOf(last)), limit);
       return reply.sendInPieces(

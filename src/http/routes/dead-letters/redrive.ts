@@ -6,11 +6,13 @@ import {
   type VersionCondition,
 } from '../../../commands/command.ts';
 import { AppError, notFound } from '../../../errors.ts';
+import { firstEvent, hasCommand } from '../../../event-store/stream-events.ts';
 import { decodeEvent } from '../../../events/codec.ts';
 import type { JobRequest } from '../../../events/jobs.ts';
 import { pausesOfJob } from '../../../jobs/backoff.ts';
 import { jobTypeOf } from '../../../jobs/job-types.ts';
 import { createRights, mustBeDoable, type RightsOf } from '../../../jobs/owner-rights.ts';
+import { storedPayload } from '../../../jobs/payloads.ts';
 import type { Database } from '../../../postgres/pool.ts';
 import { findJob } from '../../../projections/jobs.ts';
 import { payloadOf } from '../jobs/job-request.ts';
@@ -19,64 +21,46 @@ import { derivedOrigin } from '../../origin.ts';
 
 const deadLetterNotFound = () => notFound('DEAD_LETTER_NOT_FOUND', 'There is no such dead letter.');
 
-/** A job that was given up, and that nobody has dropped. */
+/** The job, if it is dead and its dead letter was not dropped. Throws 404 otherwise. */
 async function deadLetter(database: Database, jobId: string) {
   const found = await findJob(database, streamOf(jobId));
   if (found?.job.state !== 'dead' || found.dropped) throw deadLetterNotFound();
   return found;
 }
 
-/** The same of every redrive with a payload that follows the death at that version: of them one becomes a job. */
+/** The command id of a redrive with a payload. It is the same for all redrives of one death, so that only one becomes a job. */
 const redriveOf = (jobId: string, diedAt: number) => commandIdOf('redrive', jobId, String(diedAt));
-/** Takes the dead letter for it. */
-const takeOf = (jobId: string, diedAt: number) => commandIdOf(redriveOf(jobId, diedAt), 'take');
+/** The command id with which such a redrive claims the dead letter. */
+const claimOf = (jobId: string, diedAt: number) => commandIdOf(redriveOf(jobId, diedAt), 'take');
 
 const alreadyRedriven = (cause?: unknown) =>
-  new AppError('conflict', 'ALREADY_REDRIVEN', 'It is being done again with another payload.', { cause });
+  new AppError('conflict', 'ALREADY_REDRIVEN', 'The job is already being redriven with another payload.', { cause });
 
-/** Throws when a job that is dead at that version has been taken for one that does it again with another payload. */
+/** Throws 409 when the dead letter of that version was claimed by a redrive with another payload. */
 export async function mustNotBeRedriven(database: Database, jobId: string, version: number): Promise<void> {
-  if (await hasCommand(database, jobId, takeOf(jobId, version - 1))) throw alreadyRedriven();
+  if (await hasCommand(database, jobId, claimOf(jobId, version - 1))) throw alreadyRedriven();
 }
 
-async function hasCommand(database: Database, jobId: string, commandId: string): Promise<boolean> {
-  const text = 'SELECT FROM stream_events WHERE stream = $1 AND command_id = $2';
-  return (await database.query({ name: 'has-command', text, values: [jobId, commandId] })).length > 0;
-}
-
-/** With what it was asked for, as far as that is still kept. */
+/** A dead letter with its request, as far as that is still stored. */
 export async function inspect({ database, jobs }: JobDependencies, jobId: string) {
   const { job, ownerId } = await deadLetter(database, jobId);
   const { parameters, payloadId, provider } = await requestOf(database, jobId);
-  const payload = payloadId === null ? null : await payloadKept(jobs.tables, payloadId);
+  const payload = payloadId === null ? null : await storedPayload(jobs.tables, payloadId);
   return { ...job, ownerId, provider, parameters: JSON.parse(parameters) as Record<string, unknown>, payload };
 }
 
 async function requestOf(database: Database, jobId: string): Promise<JobRequest> {
-  const [row] = await database.query<{ type: string; value: Buffer }>({
-    name: 'request-of-job',
-    text: 'SELECT type, value FROM stream_events WHERE stream = $1 AND version = 1',
-    values: [jobId],
-  });
+  const row = await firstEvent(database, jobId);
   const event = row && decodeEvent(row.type, row.value);
   if (event?.type !== 'JobRequested') throw deadLetterNotFound();
   return event.request;
 }
 
-async function payloadKept(tables: Database, id: string): Promise<unknown> {
-  const [row] = await tables.query<{ payload: unknown }>({
-    name: 'payload-kept',
-    text: 'SELECT payload FROM job_payloads WHERE id = $1',
-    values: [id],
-  });
-  return row?.payload ?? null;
-}
-
 export type Redriven = CommandOutcome & { readonly jobId: string };
 
 /**
- * Has it done again. With a corrected payload that is a new job of the same owner, and the dead letter is dropped. Throws 403 while the
- * owner lacks the right to it.
+ * Redrives a dead job. With a corrected payload this starts a new job of the same owner and drops the dead letter. Throws 403 while
+ * the owner has no right to such a job.
  */
 export async function redrive(
   deps: JobDependencies,
@@ -98,14 +82,14 @@ export async function redrive(
 }
 
 /**
- * What follows from a death is one job, however often and by however many it is asked for: its id is made of that death. Before it
- * is written down the dead letter is dropped, at the version of the death: of this and of a retry only one is accepted. A
- * process that dies in between leaves a dead letter that can only be redriven with a payload.
+ * Replaces a dead job with a new one. Its id derives from the death, so that repeated and concurrent redrives start one job. The dead
+ * letter is dropped first, at the version of the death, so that either this or a retry is accepted. A process that crashes in
+ * between leaves a dead letter that can only be redriven with a payload.
  */
 async function replace(
   deps: JobDependencies,
   replaces: string,
-  asked: CommandOrigin,
+  sender: CommandOrigin,
   { payload, rightsOf }: { payload: object; rightsOf: RightsOf },
 ) {
   const { database, jobs, idempotencyKeys } = deps;
@@ -116,8 +100,8 @@ async function replace(
   const rights = await rightsOf(ownerId);
   const { attempts, backoff, priority } = await requestOf(database, streamOf(replaces));
   const diedAt = found.version - (found.dropped ? 1 : 0);
-  const taken = originWithoutBody({ ...asked, commandId: takeOf(replaces, diedAt), repeatable: true });
-  const wish = {
+  const claim = originWithoutBody({ ...sender, commandId: claimOf(replaces, diedAt), repeatable: true });
+  const job = {
     type,
     replaces,
     ownerId,
@@ -126,37 +110,36 @@ async function replace(
     handling: { attempts, backoff: pausesOfJob(backoff).strategy, priority },
     check: async () => {
       mustBeDoable(type, rights);
-      if (found.dropped && !(await hasCommand(database, replaces, taken.commandId))) throw deadLetterNotFound();
+      if (found.dropped && !(await hasCommand(database, replaces, claim.commandId))) throw deadLetterNotFound();
     },
-    take: () => drop(deps, replaces, taken, [diedAt]).catch(unlessRetried),
+    take: () => drop(deps, replaces, claim, [diedAt]).catch(unlessRetried),
   };
-  const origin = keyedOrigin(asked, derivedOrigin(asked, redriveOf(replaces, diedAt), idempotencyKeys, payload));
-  return jobs.accept(wish, origin, true).catch(async (error: unknown) => {
+  const origin = keyedOrigin(sender, derivedOrigin(sender, redriveOf(replaces, diedAt), idempotencyKeys, payload));
+  return jobs.accept(job, origin, true).catch(async (error: unknown) => {
     if (!(error instanceof AppError) || error.kind !== 'reused') throw error;
-    throw (await isKeyOf(database, idFromCommand('job', origin.commandId), asked)) ? error : alreadyRedriven(error);
+    throw (await isKeyOf(database, idFromCommand('job', origin.commandId), sender)) ? error : alreadyRedriven(error);
   });
 }
 
-/** Only a redrive under the same key is the same one. */
+/** Adds the key to the hashes, so that only a redrive under the same idempotency key counts as repeated. */
 function keyedOrigin({ repeatable, commandId }: CommandOrigin, origin: CommandOrigin): CommandOrigin {
   const keyed = (hash: string) => (repeatable ? `${hash}.${commandId}` : hash);
   return { ...origin, bodyHash: keyed(origin.bodyHash), olderBodyHashes: origin.olderBodyHashes.map(keyed) };
 }
 
-/** Whether the job was asked for under the same key, if with another payload. */
+/** Whether the job was requested under the same idempotency key, with any payload. */
 async function isKeyOf(database: Database, jobId: string, { repeatable, commandId }: CommandOrigin): Promise<boolean> {
-  const text = 'SELECT body_hash FROM stream_events WHERE stream = $1 AND version = 1';
-  const [row] = await database.query<{ body_hash: string }>({ name: 'body-hash-of', text, values: [jobId] });
-  return repeatable && row?.body_hash.endsWith(`.${commandId}`) === true;
+  const row = await firstEvent(database, jobId);
+  return repeatable && row?.bodyHash.endsWith(`.${commandId}`) === true;
 }
 
-/** It is not dead any more, or has died once more. */
+/** A stale version means that the job is no longer dead, or has died again. */
 function unlessRetried(error: unknown): never {
   const isOver = error instanceof AppError && error.kind === 'stale';
-  throw isOver ? new AppError('conflict', 'CONFLICT', 'It has just been done again.', { cause: error }) : error;
+  throw isOver ? new AppError('conflict', 'CONFLICT', 'The job has just been retried.', { cause: error }) : error;
 }
 
-/** Nobody wants to hear of it any more. */
+/** Removes a dead letter from the list. */
 export function drop(
   { commands }: JobDependencies,
   jobId: string,
@@ -167,23 +150,23 @@ export function drop(
   return commands.job({ stream: streamOf(jobId), command, origin, expectedVersion });
 }
 
-/** What became of one of many. */
+/** The outcome of one of many. */
 export type RedriveOutcome =
   | { readonly jobId: string; readonly redriven: true }
   | { readonly jobId: string; readonly redriven: false; readonly code: string; readonly message: string };
 
-/** Each by itself: one that cannot be done again does not stop the others. */
+/** Redrives each job separately: a failure does not stop the others. */
 export async function redriveMany(deps: JobDependencies, jobIds: readonly string[], origin: CommandOrigin) {
   const outcomes: RedriveOutcome[] = [];
   const rightsOf = createRights(deps.jobs.tables);
-  for (let from = 0; from < jobIds.length; from += AT_ONCE) {
-    const some = jobIds.slice(from, from + AT_ONCE);
-    outcomes.push(...(await Promise.all(some.map((jobId) => redriveOne(deps, jobId, origin, rightsOf)))));
+  for (let from = 0; from < jobIds.length; from += CONCURRENCY) {
+    const part = jobIds.slice(from, from + CONCURRENCY);
+    outcomes.push(...(await Promise.all(part.map((jobId) => redriveOne(deps, jobId, origin, rightsOf)))));
   }
   return outcomes;
 }
 
-const AT_ONCE = 50;
+const CONCURRENCY = 50;
 
 async function redriveOne(
   deps: JobDependencies,
@@ -200,7 +183,7 @@ async function redriveOne(
   }
 }
 
-/** One command of several that a request is: it has a name of its own, and the same whenever the request comes again. */
+/** The origin of one of several commands of a request: its id is its own, and the same when the request is repeated. */
 const derived = (origin: CommandOrigin, part: string): CommandOrigin => ({
   ...origin,
   commandId: commandIdOf(origin.commandId, part),

@@ -12,7 +12,7 @@ import { jobAccepted } from '../jobs/job-schemas.ts';
 import { jobStarter, sendJob, START_FAILURES, type StartDependencies } from '../jobs/job-commands.ts';
 import { answer, failures } from '../../openapi.ts';
 import { params, success, writeHeaders } from '../../schemas.ts';
-import { unstored } from '../../secure-headers.ts';
+import { noStore } from '../../secure-headers.ts';
 import { resultSchemas } from '../jobs/job-results.ts';
 import { jobSchemas } from '../jobs/jobs.ts';
 
@@ -21,7 +21,7 @@ const availability = z
     fileId: z.string(),
     available: z.boolean(),
     size: z.int().optional().meta({ description: 'Bytes.' }),
-    reason: z.enum(['NOT_FOUND', 'GONE']).optional().meta({ description: 'A file of somebody else is not found.' }),
+    reason: z.enum(['NOT_FOUND', 'GONE']).optional().meta({ description: 'Another account’s file is `NOT_FOUND`.' }),
   })
   .meta({ id: 'Availability' });
 
@@ -32,7 +32,7 @@ const started = {
   ...failures(...START_FAILURES),
 };
 const checked = {
-  200: answer('What can be had.', success(z.strictObject({ files: z.array(availability) }))),
+  200: answer('The availability of each file.', success(z.strictObject({ files: z.array(availability) }))),
   ...failures(400, 401, 413, 415, 503),
 };
 
@@ -40,8 +40,8 @@ const schemas = {
   start: {
     ...common,
     operationId: 'packFiles',
-    summary: 'Have files packed into one archive',
-    description: 'Those that are missing are failed items of the job; 400 when none is left.',
+    summary: 'Pack files into one archive',
+    description: 'A missing file is a failed item of the job; 400 when all are missing.',
     headers: writeHeaders,
     body: z.strictObject({ fileIds }),
     response: started,
@@ -49,25 +49,25 @@ const schemas = {
   check: {
     ...common,
     operationId: 'checkFiles',
-    summary: 'See which files can be had',
+    summary: 'Check which files are available',
     body: z.strictObject({ fileIds }),
     response: checked,
   },
 };
 
-/** As clients of the earlier service call it. */
+/** The route under its name in the earlier download service. */
 const aliasOf = <Schema extends { readonly operationId: string }>(schema: Schema) => ({
   ...schema,
   tags: ['files'],
   operationId: `${schema.operationId}V1`,
   deprecated: true,
 });
-/** Some of them number files. No file of ours is called so: it is missing. */
+/** Its clients may send numbers. No file of this system has such an id, so it is missing. */
 const aliasBody = z.strictObject({
   file_ids: listOf(z.union([opaqueId(), z.int().transform(String)]), MAX_FILES)
     .refine(areDistinct, NAMED_TWICE)
     .meta({
-      description: 'As `fileIds`; a number is the id that is written so.',
+      description: 'As `fileIds`; a number is read as the id with these digits.',
       examples: [['file-01999d3e', 70_000]],
     }),
 });
@@ -113,7 +113,7 @@ export const downloadRoutes =
     app.get('/v1/download/status/:id', { schema: aliases.status }, (request, reply) =>
       sendJob(deps, request, reply, request.params.id),
     );
-    app.get('/v1/download/result/:id', { schema: aliases.result, onRequest: unstored }, async (request) => ({
+    app.get('/v1/download/result/:id', { schema: aliases.result, onRequest: noStore }, async (request) => ({
       status: 'success' as const,
       data: await resultLink(deps, request, request.params.id),
     }));

@@ -7,21 +7,20 @@ import { HttpError } from '../../errors.ts';
 import { type JobDependencies, visibleJob } from '../jobs/job-commands.ts';
 import { linkTo } from './links.ts';
 
-/** The file, if it is still kept. Whoever gets it has to read or to close it. */
+/** Opens the file, if it is still stored. The caller must read or close it. */
 export const openFile = (files: Pick<Files, 'open'>, stored: string): Promise<OpenFile | undefined> =>
   files.open(stored).catch(filesUnavailable);
 
-/** Bytes; undefined when there is no such file any more. */
+/** Bytes of the file; undefined when it is no longer stored. */
 export async function sizeOf(files: Pick<Files, 'open'>, stored: string): Promise<number | undefined> {
   const file = await openFile(files, stored);
   await file?.close();
   return file?.size;
 }
 
-export const fileGone = () =>
-  new HttpError({ status: 410, code: 'FILE_GONE', message: 'The file is not kept any more.' });
+export const fileGone = () => new HttpError({ status: 410, code: 'FILE_GONE', message: 'The file has been deleted.' });
 
-/** Where anybody can download the file for a while. Throws 410 when nobody can any more. */
+/** A URL with which anyone can download the file until it expires. Throws 410 when the file has been deleted. */
 async function linkFor(
   { files, publicUrl, jobs: { links } }: JobDependencies,
   { fileId, ownerId, stored, name, mediaType }: StoredFileView,
@@ -34,7 +33,7 @@ async function linkFor(
   return { url, expiresAt: expires.toISOString() };
 }
 
-/** A link to the file of a job that whoever asks may see. Throws 409 while there is none. */
+/** A link to the file of a job that the caller may see. Throws 409 until the job has succeeded. */
 export async function resultLink(deps: JobDependencies, request: FastifyRequest, id: string) {
   const { job } = await visibleJob(deps.database, request, id);
   if (job.state !== 'succeeded') throw notReady(job.state);

@@ -29,7 +29,7 @@ const fileView = z
   .meta({ id: 'File' });
 
 const linkParams = z.object({ fileId: z.string().max(REQUEST_LENGTH) });
-/** All of them are in the link. What is wrong with one that was made by hand is nobody's business. */
+/** Parts of a link. They are not validated here, so that a forged link is answered like an expired one. */
 const signed = z.unknown().optional().meta({ type: 'string', maxLength: SIGNED_LENGTH });
 const linkQuery = z.object({ owner: signed, expires: signed, signature: signed });
 
@@ -50,13 +50,13 @@ const schemas = {
   content: {
     tags: ['files'],
     operationId: 'downloadFile',
-    summary: 'Download a file by a link that was handed out',
-    description: 'The link is good for anybody until it expires. 410 when the file is gone before.',
+    summary: 'Download a file by its link',
+    description: 'The link works without a login until it expires. 410 when the file has been deleted before.',
     params: linkParams,
     querystring: linkQuery,
     response: {
       200: { description: 'The file.', ...bytes },
-      206: { description: 'The part of it that was asked for.', ...bytes },
+      206: { description: 'The requested range.', ...bytes },
       304: z.null().meta({ description: 'The client has it already.' }),
       ...failures(403, 410, 416, 503),
     },
@@ -105,8 +105,8 @@ const viewOf = ({ fileId, kind, name, size, createdAt, jobId }: StoredFileView):
 
 const momentOf = ({ createdAt, jobId }: FileView) => ({ createdAt, id: jobId });
 
-/** A job that is done again makes another file of the same id. */
+/** A retried job makes another file with the same id, so the ETag contains the time. */
 const tagOf = ({ fileId, createdAt }: StoredFileView) => `"${fileId}-${Date.parse(createdAt).toString(36)}"`;
 
 const badLink = () =>
-  new HttpError({ status: 403, code: 'LINK_NOT_VALID', message: 'This link is not one of ours, or it has expired.' });
+  new HttpError({ status: 403, code: 'LINK_NOT_VALID', message: 'This link is not valid, or it has expired.' });

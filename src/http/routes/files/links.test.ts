@@ -7,7 +7,7 @@ const NOW = Date.UTC(2026, 0, 1);
 const file = { publicUrl: 'https://music.example/api', fileId: 'file-1', owner: 'user-1' };
 const expires = new Date(NOW + 900_000);
 
-/** What comes in of a link. */
+/** The request that a link makes. */
 function requestOf(link: string, method = 'GET'): LinkRequest & { query: Record<string, string> } {
   const url = new URL(link);
   const [, fileId = ''] = /\/files\/(.*)\/content$/.exec(url.pathname) ?? [];
@@ -19,7 +19,7 @@ const isGood = (request: LinkRequest, now = NOW, some: typeof keys | { current: 
   ownerByLink(request, some, now) !== undefined;
 
 describe('a link', () => {
-  it('is a URL that names the file, its owner and its end', () => {
+  it('is a URL that names the file, its owner and its expiry', () => {
     const link = new URL(linkTo({ ...file, expires }, keys));
     expect(link.origin + link.pathname).toBe('https://music.example/api/files/file-1/content');
     expect(Object.fromEntries(link.searchParams)).toEqual({
@@ -29,18 +29,18 @@ describe('a link', () => {
     });
   });
 
-  it('gives the file, and its head, on behalf of its owner', () => {
+  it('allows GET and HEAD on behalf of its owner', () => {
     expect(ownerByLink(good, keys, NOW)).toBe('user-1');
     expect(ownerByLink({ ...good, method: 'HEAD' }, keys, NOW)).toBe('user-1');
   });
 
-  it('ends to the second', () => {
+  it('expires to the second', () => {
     expect([isGood(good, expires.getTime() - 1), isGood(good, expires.getTime())]).toEqual([true, false]);
     const between = requestOf(linkTo({ ...file, expires: new Date(NOW + 1_999) }, keys));
     expect([isGood(between, NOW + 999), isGood(between, NOW + 1_000)]).toEqual([true, false]);
   });
 
-  it('is good under the older key, and not under another', () => {
+  it('is valid under the previous key, and not under another', () => {
     const older = requestOf(linkTo({ ...file, expires }, { current: keys.previous }));
     expect(isGood(older)).toBe(true);
     expect(isGood(older, NOW, { current: keys.current })).toBe(false);
@@ -62,17 +62,17 @@ describe('a link', () => {
     ['two owners', { ...good, query: { ...good.query, owner: ['user-1', 'user-2'] } }],
     ['an end that is a number', { ...good, query: { ...good.query, expires: Number(good.query.expires) } }],
     ['no query', { ...good, query: undefined }],
-  ])('is no good with %s', (_, request: LinkRequest) => {
+  ])('is not valid with %s', (_, request: LinkRequest) => {
     expect(isGood(request)).toBe(false);
   });
 
-  it('does not confuse where one part ends and the next begins', () => {
+  it('distinguishes parts that concatenate to the same text', () => {
     const split = requestOf(linkTo({ ...file, owner: 'user-1","9', expires }, keys));
     expect(ownerByLink(split, keys, NOW)).toBe('user-1","9');
     expect(isGood({ ...split, query: { ...split.query, owner: 'user-1' } })).toBe(false);
   });
 
-  it('is good for whatever it was made of', () => {
+  it('is valid for any file, owner and time that it was made of', () => {
     const text = fc.string({ minLength: 1, unit: 'grapheme' });
     fc.assert(
       fc.property(text, text, fc.integer({ min: 1, max: 10 ** 9 }), (name, owner, seconds) => {
@@ -84,7 +84,7 @@ describe('a link', () => {
     );
   });
 
-  it('is no good once one character of it is another', () => {
+  it('is not valid when one character of it is changed', () => {
     const parts = fc.constantFrom('owner', 'expires', 'signature');
     fc.assert(
       fc.property(parts, fc.nat(), fc.string({ minLength: 1, maxLength: 1, unit: 'binary' }), (part, at, other) => {
@@ -97,7 +97,7 @@ describe('a link', () => {
     );
   });
 
-  it('is no good whatever else it is made of, and nothing throws', () => {
+  it('is not valid with any other content, and nothing throws', () => {
     const anything = fc.anything({ withNullPrototype: true, withObjectString: true });
     const part = fc.oneof(anything, fc.string({ unit: 'binary' }), fc.constant(good.query.expires));
     const query = fc.oneof(anything, fc.record({ owner: part, expires: part, signature: part }));

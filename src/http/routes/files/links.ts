@@ -7,7 +7,7 @@ export interface LinkKeys {
   readonly previous?: string;
 }
 
-/** What whoever has a link may do, on whose behalf, and until when. */
+/** What the holder of a link may do, on behalf of which account, and until when. */
 interface Grant {
   readonly method: string;
   readonly path: string;
@@ -26,7 +26,7 @@ export interface LinkedFile {
   readonly expires: Date;
 }
 
-/** A URL by which anybody gets the file until then, to the second, as its owner would. */
+/** A URL with which anyone can download the file on behalf of its owner, until `expires`, in whole seconds. */
 export function linkTo({ publicUrl, fileId, owner, expires: date }: LinkedFile, keys: LinkKeys): string {
   const expires = String(Math.floor(date.getTime() / 1_000));
   const path = contentPathOf(fileId);
@@ -37,11 +37,11 @@ export function linkTo({ publicUrl, fileId, owner, expires: date }: LinkedFile, 
 export interface LinkRequest {
   readonly method: string;
   readonly fileId: string;
-  /** As it came: anything may be in it. */
+  /** Not validated yet. */
   readonly query: unknown;
 }
 
-/** The account on whose behalf the file is asked for; undefined unless one of the keys has signed just that, in time. */
+/** The account on whose behalf the file is requested; undefined unless one of the keys signed exactly this request and it has not expired. */
 export function ownerByLink(request: LinkRequest, keys: LinkKeys, now = Date.now()): string | undefined {
   const query = signed.safeParse(request.query).data;
   if (!query) return undefined;
@@ -51,7 +51,7 @@ export function ownerByLink(request: LinkRequest, keys: LinkKeys, now = Date.now
   return isGood && now < Number(expires) * 1_000 ? owner : undefined;
 }
 
-/** Of each part of a link: none that we make is longer. */
+/** Longest part of a link that we make. */
 export const SIGNED_LENGTH = 255;
 
 const signed = z.object({
@@ -62,18 +62,18 @@ const signed = z.object({
 
 const contentPathOf = (fileId: string) => `/files/${encodeURIComponent(fileId.toWellFormed())}/content`;
 
-/** Whoever may have the file may have its head. */
+/** A link for GET allows HEAD too. */
 const methodOf = ({ method }: LinkRequest) => (method === 'HEAD' ? 'GET' : method);
 
-/** Over JSON: no two grants read the same. */
+/** Signs JSON, so that no two grants have the same text. */
 const signLink = ({ method, path, owner, expires }: Grant, key: string): string =>
   createHmac('sha256', key)
     .update(JSON.stringify([method, path, owner, expires]))
     .digest('base64url');
 
-/** Compares the texts, for the same bytes can be written in more than one way. */
+/** Compares the texts, because the same bytes have several spellings in base64url. */
 function isSignedBy(key: string | undefined, grant: Grant, signature: string): boolean {
   if (key === undefined) return false;
-  const [right, given] = [Buffer.from(signLink(grant, key)), Buffer.from(signature)];
-  return right.length === given.length && timingSafeEqual(right, given);
+  const [expected, given] = [Buffer.from(signLink(grant, key)), Buffer.from(signature)];
+  return expected.length === given.length && timingSafeEqual(expected, given);
 }

@@ -11,7 +11,7 @@ const text = '0123456789';
 let app: FastifyInstance;
 afterEach(() => app.close());
 
-/** A server of one file, which is closed or read to its end each time. */
+/** A server with one file, which must be closed or read to its end each time. */
 function serve(read?: OpenFile['read'], name?: string) {
   let [open, closed] = [0, 0];
   app = Fastify();
@@ -59,8 +59,8 @@ it.each([
   ['nonsense', { range: 'bytes' }, 200, text, undefined],
   ['a part of another file', { range: 'bytes=0-3', 'if-range': '"b.png"' }, 200, text, undefined],
   ['a part of this file', { range: 'bytes=0-3', 'if-range': '"a.png"' }, 206, '0123', 'bytes 0-3/10'],
-  ['a file like one it has not', { 'if-none-match': '"b.png"' }, 200, text, undefined],
-])('whoever asks for %s', async (_, headers: Record<string, string>, status, body, contentRange) => {
+  ['a file with an ETag of another one', { 'if-none-match': '"b.png"' }, 200, text, undefined],
+])('answers a request for %s', async (_, headers: Record<string, string>, status, body, contentRange) => {
   const { get, nothingLeftOpen } = serve();
   const answer = await get(headers);
   expect([answer.statusCode, answer.body, answer.headers['content-range']]).toEqual([status, body, contentRange]);
@@ -77,22 +77,23 @@ it.each([
   await nothingLeftOpen();
 });
 
-const LASTING = ['cache-control', 'accept-ranges', 'x-content-type-options', 'content-security-policy', 'cross-origin-resource-policy']; // prettier-ignore
+const CACHED_HEADERS = ['cache-control', 'accept-ranges', 'x-content-type-options', 'content-security-policy', 'cross-origin-resource-policy']; // prettier-ignore
 
 it.each([['"a.png"'], ['"b.png", W/"a.png"'], ['*']])(
-  'whoever has it by %s gets nothing but the same headers',
+  'a client that has the file, by %s, gets 304 with the same headers',
   async (tag) => {
     const { get, nothingLeftOpen } = serve();
     const answer = await get({ 'if-none-match': tag, range: 'bytes=0-3' });
     expect([answer.statusCode, answer.body, answer.headers.etag]).toEqual([304, '', '"a.png"']);
     const whole = (await get()).headers;
-    for (const header of LASTING) expect([header, answer.headers[header]]).toEqual([header, whole[header] ?? 'none']);
+    for (const header of CACHED_HEADERS)
+      expect([header, answer.headers[header]]).toEqual([header, whole[header] ?? 'none']);
     await nothingLeftOpen();
   },
 );
 
 it.each([['bytes=10-'], ['bytes=20-30'], ['bytes=-0']])(
-  'a part that it has not, %s, is a 416 that does not last',
+  'a range outside of the file, %s, is a 416 that is not cached',
   async (range) => {
     const { get, nothingLeftOpen } = serve();
     const answer = await get({ range });
@@ -103,7 +104,7 @@ it.each([['bytes=10-'], ['bytes=20-30'], ['bytes=-0']])(
   },
 );
 
-it('whoever asks only for the head gets that of the whole', async () => {
+it('HEAD with a range gets the headers of the whole file', async () => {
   const { get, nothingLeftOpen } = serve();
   const answer = await get({ range: 'bytes=0-3' }, 'HEAD');
   expect([answer.statusCode, answer.headers['content-length'], answer.body]).toEqual([200, '10', '']);
@@ -113,7 +114,7 @@ it('whoever asks only for the head gets that of the whole', async () => {
 it.each([
   ['all of it', {}, 200, text],
   ['a part', { range: 'bytes=0-3' }, 206, '0123'],
-])('a file with a name is saved under it, and kept by nobody else: %s', async (_, headers, status, body) => {
+])('a file with a name is saved under it and is private: %s', async (_, headers, status, body) => {
   const { get, nothingLeftOpen } = serve(undefined, 'Über "x".json');
   const answer = await get(headers);
   expect([answer.statusCode, answer.body]).toEqual([status, body]);
@@ -126,18 +127,18 @@ it.each([
   await nothingLeftOpen();
 });
 
-it('a file with a name need not be sent again to who has it', async () => {
+it('a file with a name is not sent again to a client that has it', async () => {
   const { get, nothingLeftOpen } = serve(undefined, 'a.json');
   const answer = await get({ 'if-none-match': '"a.png"' });
   expect([answer.statusCode, answer.headers['cache-control']]).toEqual([304, 'private, no-cache']);
   await nothingLeftOpen();
 });
 
-it('a file without a name is shown', async () => {
+it('a file without a name is shown inline', async () => {
   expect((await serve().get()).headers).not.toHaveProperty('content-disposition');
 });
 
-it('what cannot be read is an error that does not last', async () => {
+it('a file that cannot be read is an error that is not cached', async () => {
   const { get } = serve(() => Promise.reject(new Error('gone')));
   const answer = await get({ range: 'bytes=0-3' });
   expect(answer.statusCode).toBe(500);

@@ -9,51 +9,51 @@ import { isKnown } from '../../etag.ts';
 export interface FileRepresentation {
   readonly file: OpenFile;
   readonly mediaType: string;
-  /** With its quotes. Files never change, so anything that names the file will do. */
+  /** With its quotes. Files never change, so any name of the file works. */
   readonly etag: string;
-  /** As it is called when it is saved. Without it the file is shown, and shared caches may keep it. */
+  /** Name for saving. Without it the file is shown inline, and shared caches may store it. */
   readonly name?: string;
 }
 
-/** Sends a file, or the one part of it that was asked for; 304 when the client has it, 416 for a part that it has not. */
+/** Sends a file, or the requested range of it; 304 when the client has it, 416 when the file has no such range. */
 export async function sendFile(request: FastifyRequest, reply: FastifyReply, representation: FileRepresentation) {
   const { file, mediaType, etag, name } = representation;
-  const lasting = { etag, 'accept-ranges': 'bytes', 'cache-control': name === undefined ? FOR_ALL : FOR_ONE };
+  const caching = { etag, 'accept-ranges': 'bytes', 'cache-control': name === undefined ? FOR_ALL : FOR_ONE };
   if (isKnown(request.headers['if-none-match'], etag)) {
     await file.close();
     return reply
       .code(304)
-      .headers({ ...lasting, ...INERT })
+      .headers({ ...caching, ...INERT })
       .send();
   }
   const range = await rangeOf(request, representation);
   const { start, end } = range ?? { start: 0, end: file.size - 1 };
-  // No header before the file is there to be read: an answer that it is not must not last.
+  // Sets no caching header before the file was opened for reading, so that an error answer is not cached.
   const bytes = request.method === 'HEAD' ? await unread(file) : await file.read(range);
   if (name !== undefined) reply.header('content-disposition', attachmentOf(name));
   if (range) reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
-  reply.headers({ ...lasting, ...INERT, 'content-type': mediaType, 'content-length': end - start + 1 });
+  reply.headers({ ...caching, ...INERT, 'content-type': mediaType, 'content-length': end - start + 1 });
   return reply.send(bytes);
 }
 
-/** Fastify leaves the length of a stream as it was said, and sends nothing of it. */
+/** The body of a HEAD answer: Fastify keeps the given length of a stream and sends no bytes of it. */
 async function unread(file: OpenFile): Promise<Readable> {
   await file.close();
   return Readable.from([]);
 }
 
-/** A cache may keep a file, but has to ask each time whether it is still there: it may be deleted at any time. */
+/** A cache may store a file but must revalidate it each time, because the file may be deleted at any time. */
 const FOR_ALL = 'no-cache';
 const FOR_ONE = 'private, no-cache';
 
-/** The bytes are shown as what we say, and nothing in them runs. Pages of other origins may show them. */
+/** Browsers use our media type and run no scripts of the file. Pages of other origins may embed it. */
 const INERT = {
   'x-content-type-options': 'nosniff',
   'content-security-policy': "default-src 'none'; sandbox",
   'cross-origin-resource-policy': 'cross-origin',
 };
 
-/** Of a file that is shorter than the last bytes that are asked for, all is meant (RFC 9110, 14.1.2); range-parser finds nothing. */
+/** A suffix range longer than the file means the whole file (RFC 9110, 14.1.2), but range-parser refuses it, so it is shortened. */
 const withinFile = (ranges: string, size: number): string =>
   ranges
     .split(',')
@@ -63,14 +63,14 @@ const withinFile = (ranges: string, size: number): string =>
     })
     .join(',');
 
-/** Nothing where all is wanted: also for more than one range at once, and for a part of what the client has another of. */
+/** The requested range; undefined for the whole file: also for several ranges, and when `If-Range` names another file. */
 async function rangeOf(
   { method, headers }: FastifyRequest,
   { file, etag }: FileRepresentation,
 ): Promise<ByteRange | undefined> {
   if (headers.range === undefined || method !== 'GET') return undefined;
   if (headers['if-range'] !== undefined && headers['if-range'] !== etag) return undefined;
-  if (file.size === 0) return undefined; // has no part, and all of it is what is wanted
+  if (file.size === 0) return undefined; // an empty file has no range, so it is sent whole
   const ranges = parseRange(file.size, withinFile(headers.range, file.size), { combine: true });
   if (ranges === -1) {
     await file.close();

@@ -30,7 +30,7 @@ const year = new Date().getUTCFullYear();
 const ahead = `${year + 1}-01-31T09:30:00Z`;
 
 describe('a job', () => {
-  it('is accepted with what its type makes of the payload, and says where it is seen', async () => {
+  it('is accepted with the payload validated by its type, and has a Location', async () => {
     const { user, wishes } = start();
     const answer = await user('POST', '/jobs', { type: 'dummy', payload: { duration: 5 } });
     const { jobId } = answer.json<{ data: { jobId: string } }>().data;
@@ -42,13 +42,13 @@ describe('a job', () => {
   it.each([
     ['2.5 hours west', `${year + 1}-01-31T09:30:00-02:30`, `${year + 1}-01-31T12:00:00.000Z`],
     ['UTC', ahead, `${year + 1}-01-31T09:30:00.000Z`],
-  ])('may be for later, %s', async (_where, deliverAt, runAt) => {
+  ])('may run later, %s', async (_where, deliverAt, runAt) => {
     const { user, wishes } = start();
     expect((await user('POST', '/jobs', { type: 'dummy', deliverAt })).statusCode).toBe(202);
     expect(wishes[0]?.runAt?.toISOString()).toBe(runAt);
   });
 
-  it('whose time has come meanwhile is answered as it was', async () => {
+  it('whose time has passed since gets the same answer when it is repeated', async () => {
     const accept = () => Promise.resolve({ jobId: 'job-1', recordId: 'r', version: 1, replayed: true });
     const { user } = start({ jobs: { accept } });
     const answer = await user('POST', '/jobs', { type: 'dummy', deliverAt: '2020-01-31T09:30:00Z' });
@@ -66,7 +66,7 @@ describe('a job', () => {
     ['/jobs', { type: 'dummy' }],
     ['/messages', mail],
     ['/messages/batch', { items: [mail] }],
-  ])('at %s may say how it is handled', async (url, body) => {
+  ])('at %s may set attempts, backoff and priority', async (url, body) => {
     const { admin, wishes } = start();
     const handling = { attempts: 20, backoff: 'fixed', priority: 100 };
     expect((await admin('POST', url, { ...body, ...handling })).statusCode).toBe(202);
@@ -76,7 +76,7 @@ describe('a job', () => {
     expect(wishes[1]?.handling).toEqual({});
   });
 
-  it('too many are 429', async () => {
+  it('is 429 when the account has too many', async () => {
     const accept = () => Promise.reject(new AppError('too-many', 'TOO_MANY_JOBS', 'You have 5 jobs.'));
     const answer = await start({ jobs: { accept } }).user('POST', '/jobs', { type: 'dummy' });
     expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([429, 'TOO_MANY_JOBS']);
@@ -89,7 +89,7 @@ describe('a job', () => {
     '/jobs/job-1/items',
     '/jobs/job-1/result',
     '/jobs/job-1/events',
-  ])('that is not there is 404 at %s', async (url) => {
+  ])('that does not exist is 404 at %s', async (url) => {
     const answer = await start().user('GET', url);
     expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([404, 'JOB_NOT_FOUND']);
   });
@@ -119,7 +119,7 @@ const row = {
   attempts: [],
 };
 
-/** As the write side does with a command that it has not seen before. */
+/** What the write side does with a new command. */
 const outcome: Substitutes['outcome'] = async ({ context }) => {
   await context?.(0);
   return { recordId: 'r', version: 1, replayed: false };
@@ -134,13 +134,13 @@ const requested = {
 
 const rights = (isAdmin: boolean, isLocked = false) => [{ id: 'user-1', isAdmin, isLocked }];
 
-describe('a job that is there', () => {
+describe('an existing job', () => {
   it.each([
-    ['when it is for everybody', 'dummy', rights(false), 202, undefined],
+    ['when its type is open to all accounts', 'dummy', rights(false), 202, undefined],
     ['while its owner is an admin', 'email', rights(true), 202, undefined],
-    ['unless its owner was an admin and is none any more', 'email', rights(false), 403, 'OWNER_NO_ADMIN'],
+    ['unless its owner is no longer an admin', 'email', rights(false), 403, 'OWNER_NO_ADMIN'],
     ['unless its owner is locked', 'dummy', rights(false, true), 403, 'OWNER_LOCKED'],
-  ])('is done again, %s', async (_, type, owner, status, code) => {
+  ])('can be retried, %s', async (_, type, owner, status, code) => {
     const rows = { 'find-job': [{ ...row, type, state: 'dead' }], 'rights-of': owner };
     const { user, admin } = start({ outcome, rows });
     for (const send of [user, admin]) {
@@ -171,7 +171,7 @@ describe('a job that is there', () => {
     ]);
   });
 
-  it('is not told of to an account whose role changed while that began, and no cache keeps it', async () => {
+  it('is not sent to an account whose role changed while the stream began, and is not cached', async () => {
     let judged = 0;
     const account = { id: 'user-1', role: 'user' } as const;
     const access: Substitutes['access'] = {
@@ -186,7 +186,7 @@ describe('a job that is there', () => {
     expect(answer.headers['cache-control']).toBe('private, no-cache, no-transform');
   });
 
-  it.each(['', '/items', '/events'])('%s is for its owner and admins, 404 to others', async (part) => {
+  it.each(['', '/items', '/events'])('%s is visible to its owner and admins, 404 to others', async (part) => {
     const { user, admin, as } = start({ rows: { 'find-job': [row] } });
     const last = { 'last-event-id': '5' };
     const statuses = [user, admin, as(tokenOf('user-2')), as(tokenOf('user-2', 'analytics'))].map(async (send) => {
@@ -197,7 +197,7 @@ describe('a job that is there', () => {
     expect(await Promise.all(statuses)).toEqual([well, well, 404, 404]);
   });
 
-  it('is followed 50 times at once by one account, and no oftener', async () => {
+  it('can be followed 50 times at once by one account, and no more', async () => {
     const { user, admin } = start({ rows: { 'find-job': [{ ...row, state: 'running' }] } });
     for (let n = 0; n < 50; n++) void user('GET', '/jobs/job-1/events');
     const refused = await user('GET', '/jobs/job-1/events');
@@ -205,7 +205,7 @@ describe('a job that is there', () => {
     expect((await admin('GET', '/jobs/job-1')).statusCode).toBe(200);
   });
 
-  it('has an ETag, and is not sent twice', async () => {
+  it('has an ETag, and is not sent again to a client that has it', async () => {
     const { user } = start({ rows: { 'find-job': [row] } });
     const first = await user('GET', '/jobs/job-1');
     expect([first.statusCode, first.headers['x-data-source']]).toEqual([200, 'database']);
@@ -224,7 +224,7 @@ describe('a job that is there', () => {
     expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([status, code]);
   });
 
-  it('is not done again, whoever asks for it, of an account that has as many as it may have', async () => {
+  it('is not retried while its owner has too many jobs, also by an admin', async () => {
     const full = new AppError('too-many', 'TOO_MANY_JOBS', 'as many as there may be');
     const asked: unknown[] = [];
     const outcome: Substitutes['outcome'] = async ({ context }) => {
@@ -240,7 +240,7 @@ describe('a job that is there', () => {
     expect(asked).toEqual(Array(2).fill(['user-1', { jobId: 'job-1', version: 5 }]));
   });
 
-  it('asked for again by another query is another command', async () => {
+  it('a retry with another query is another command', async () => {
     const { user, sent } = start();
     const key = { 'idempotency-key': 'k' };
     await user('POST', '/jobs/job-1/retry', undefined, key);
@@ -268,7 +268,7 @@ describe('a file', () => {
   const open = () => Promise.resolve({ size: 2, close, read: () => Promise.reject(new Error('is not read')) });
   const put = () => Promise.resolve();
 
-  it('that is kept has a link, until it expires', async () => {
+  it('that is stored has a link, until it expires', async () => {
     jest.spyOn(Date, 'now').mockReturnValue(1_900_000_000_999);
     const token = forge({ ...claims('user-1', 'user'), exp: 1_900_001_000 }, KEYS.ACCESS_TOKEN_KEY);
     const answer = await start({ rows, files: { put, open } }).as(token)('GET', '/jobs/job-1/result');
@@ -277,18 +277,18 @@ describe('a file', () => {
     expect(expiresAt).toBe(new Date(1_900_000_900_000).toISOString());
   });
 
-  it('is linked by its provider, where that can', async () => {
+  it('is linked by its provider if the provider supports links', async () => {
     const link = (stored: string) => Promise.resolve(`https://bucket.test/${stored}?signed`);
     const answer = await start({ rows, files: { put, open, link } }).user('GET', '/jobs/job-1/result');
     expect(answer.json()).toMatchObject({ data: { url: 'https://bucket.test/exports/job-1.json?signed' } });
   });
 
-  it('that is gone is 410', async () => {
+  it('that was deleted is 410', async () => {
     const answer = await start({ rows }).user('GET', '/jobs/job-1/result');
     expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([410, 'FILE_GONE']);
   });
 
-  it('is 503 while nobody knows', async () => {
+  it('is 503 while the store is unreachable', async () => {
     const files = { put, open: () => Promise.reject(new Error('no disk')) };
     const answer = await start({ rows, files }).user('GET', '/jobs/job-1/result');
     expect([answer.statusCode, answer.json<AnswerBody>().code]).toEqual([503, 'FILES_UNAVAILABLE']);
@@ -303,7 +303,7 @@ describe('a file', () => {
     },
   );
 
-  it('of somebody else is as one that is not there', async () => {
+  it('of another account is reported like a missing one', async () => {
     const { as } = start({ rows, files: { put, open } });
     const ask = async (token: string) =>
       (await as(token)('POST', '/downloads/check', { fileIds: ['file-1', 'file-2'] })).json<{ data: object }>().data;
@@ -326,7 +326,7 @@ describe('a file', () => {
       ['0', '-1'],
     ],
     [['file-1'], ['file-1']],
-  ])('%j of the earlier service are ids', async (asked, ids) => {
+  ])('%j of the earlier service are accepted as ids', async (asked, ids) => {
     const { user, wishes } = start({ rows, files: { put, open } });
     const { data } = (await user('POST', '/v1/download/check', { file_ids: asked })).json<{
       data: { files: object[] };
@@ -336,7 +336,7 @@ describe('a file', () => {
     expect(wishes).toMatchObject([{ payload: { fileIds: ids } }]);
   });
 
-  it('is listed without what only the server says of it', async () => {
+  it('is listed without internal fields', async () => {
     const answer = await start({ rows }).user('GET', '/files');
     const { ownerId, stored, mediaType, ...shown } = { ...file, createdAt: '2026-01-01T00:00:00.000Z' };
     expect([ownerId, stored, mediaType]).toHaveLength(3);
@@ -344,10 +344,10 @@ describe('a file', () => {
   });
 });
 
-describe('what starts work', () => {
+describe('a route that starts jobs', () => {
   const few = { ...noRates, jobs: { count: 2, seconds: 60 } };
 
-  it('is counted per account, all of it together', async () => {
+  it('is rate limited per account, together with the others', async () => {
     const { user, as } = start({ rates: few });
     const first = await user('POST', '/jobs', { type: 'dummy' });
     expect(first.headers['ratelimit-policy']).toBe('"jobs";q=2;w=60');
@@ -365,7 +365,7 @@ describe('what starts work', () => {
     expect((await user('GET', '/jobs')).statusCode).toBe(200);
   });
 
-  it('may be as large as a batch, and no larger', async () => {
+  it('accepts bodies up to the size of a batch', async () => {
     const { admin } = start();
     const long = { ...mail, body: 'x'.repeat(49_000) };
     const sizes = [
@@ -378,13 +378,17 @@ describe('what starts work', () => {
   });
 });
 
-describe('what is for admins', () => {
+describe('a route for admins', () => {
   it.each(['/admin/providers', '/admin/dead-letters', '/admin/dead-letters/job-1'])(
-    '%s is 403 for others',
+    '%s is 403 for others, with the role and the command that grants it',
     async (url) => {
       const { app, user } = start({ rows: { 'find-job': [{ ...row, state: 'dead' }] } });
       expect((await app.inject({ url })).statusCode).toBe(401);
-      expect((await user('GET', url)).statusCode).toBe(403);
+      const refused = await user('GET', url);
+      expect([refused.statusCode, refused.json<{ message: string }>().message]).toEqual([
+        403,
+        'Only accounts with the role admin may do this. An operator grants it with: openmusic accounts grant-admin <username>',
+      ]);
     },
   );
 
@@ -406,8 +410,8 @@ describe('what is for admins', () => {
     });
   });
 
-  it('a dead letter with a corrected payload is a new job of the same owner, and off the list', async () => {
-    const rows = { 'find-job': [{ ...row, state: 'dead', result: null }], 'request-of-job': [requested] };
+  it('a dead letter with a corrected payload becomes a new job of the same owner and leaves the list', async () => {
+    const rows = { 'find-job': [{ ...row, state: 'dead', result: null }], 'first-event': [requested] };
     const { admin, wishes, sent } = start({ rows });
     const answer = await admin('POST', '/admin/dead-letters/job-1/redrive', { payload: { duration: 7 } });
     expect(answer.statusCode).toBe(202);
@@ -429,10 +433,10 @@ describe('what is for admins', () => {
 
   it.each([
     ['while its owner is an admin', 'email', rights(true), undefined],
-    ['unless its owner was an admin and is none any more', 'email', rights(false), 'OWNER_NO_ADMIN'],
+    ['unless its owner is no longer an admin', 'email', rights(false), 'OWNER_NO_ADMIN'],
     ['unless its owner is locked', 'dummy', rights(false, true), 'OWNER_LOCKED'],
-  ])('a dead letter is done again, %s', async (_, type, owner, code) => {
-    const rows = { 'find-job': [{ ...row, type, state: 'dead' }], 'rights-of': owner, 'request-of-job': [requested] };
+  ])('a dead letter can be redriven, %s', async (_, type, owner, code) => {
+    const rows = { 'find-job': [{ ...row, type, state: 'dead' }], 'rights-of': owner, 'first-event': [requested] };
     const { admin, wishes } = start({ outcome, rows });
     const payload = type === 'email' ? mail : {};
     for (const body of [undefined, { payload }]) {
@@ -445,7 +449,7 @@ describe('what is for admins', () => {
   });
 
   it.each([{ state: 'succeeded' }, { state: 'cancelled' }, { state: 'dead', dropped: true }])(
-    'no dead letter is %j',
+    '%j is not a dead letter',
     async (more) => {
       const rows = { 'find-job': [{ ...row, ...more }] };
       const { admin } = start({ rows, outcome: ({ context }) => context?.(0) as never });
@@ -458,7 +462,7 @@ describe('what is for admins', () => {
     },
   );
 
-  it('of many each has an outcome of its own, and a name of its own', async () => {
+  it('each of many redrives has its own outcome and its own command id', async () => {
     const outcome: Substitutes['outcome'] = ({ stream }) => {
       if (stream === 'job-2') throw new AppError('rejected', 'JOB_NOT_RETRIABLE', 'Not this one.');
       return { recordId: 'r', version: 1, replayed: false };

@@ -28,33 +28,33 @@ export interface JobDependencies {
   readonly files: Pick<Files, 'open' | 'link'>;
   /** Base of every URL in an answer. */
   readonly publicUrl: string;
-  readonly jobs: JobParts;
+  readonly jobs: JobRouteServices;
 }
 
-export interface JobParts {
+export interface JobRouteServices {
   readonly accept: Accept;
   /** The namespace's own tables. */
   readonly tables: Database;
   readonly commits: {
-    /** Returns what ends it. */
-    subscribe(listener: (word: CommitNotice) => void): () => void;
+    /** Returns a function that unsubscribes. */
+    subscribe(listener: (notice: CommitNotice) => void): () => void;
   };
   /** `age` in seconds. */
   readonly links: { readonly keys: LinkKeys; readonly age: number };
-  readonly mail: { readonly enabled: readonly string[]; readonly standard: string };
-  /** Where files are kept. */
+  readonly mail: { readonly enabled: readonly string[]; readonly default: string };
+  /** Provider that stores files. */
   readonly filesProvider: string;
   readonly batch: { readonly items: number; readonly bytes: number };
   readonly repeats: RepeatLimits;
-  /** What is done again counts as what is begun. */
+  /** Throws when the account has too many jobs. A retried job counts like a new one. */
   readonly mustHaveRoom: MustHaveRoom;
 }
 
-/** Of routes by which work is started. */
+/** For routes that start jobs. */
 export interface StartDependencies extends JobDependencies {
-  /** Counts what an account starts. */
+  /** Counts the jobs that an account starts. */
   readonly onStart: onRequestAsyncHookHandler[];
-  /** Of routes that take batches, imports and messages of admins. */
+  /** For routes that accept batches, imports and messages from admins. */
   readonly large: { readonly bodyLimit: number; readonly preParsing: preParsingHookHandler };
 }
 
@@ -65,33 +65,33 @@ export const START_FAILURES = [400, 401, 403, 409, 413, 415, 422, 429, 503] as c
 
 export const streamOf = streamIds('job', jobNotFound);
 
-/** The job as its owner and admins see it; undefined when there is none. */
+/** The answer with a job, for its owner and admins; undefined when there is none. */
 async function representJob(database: Database, id: string): Promise<CachedResponse | undefined> {
   const found = await findJob(database, id);
   if (!found) return undefined;
   return { ...tagged(found.version, { status: 'success', data: { job: found.job } }), readers: [found.ownerId] };
 }
 
-/** Throws unless there is a job, and it is the sender's, or an admin sends. */
+/** Throws 404 unless the job exists and the caller owns it or is an admin. */
 function mustBeReader(readers: readonly string[] | undefined, request: FastifyRequest): void {
   if (!readers || !(readers.includes(callerOf(request)) || isAdmin(request))) throw jobNotFound();
 }
 
-/** Answers with the job, if whoever asks may see it. */
+/** Answers with the job. Throws 404 when the caller may not see it. */
 export async function sendJob(
   { answers, database }: JobDependencies,
   request: FastifyRequest,
   reply: FastifyReply,
-  to: string,
+  jobId: string,
 ) {
-  const id = streamOf(to);
+  const id = streamOf(jobId);
   const { answer: found, source } = await answers.read(cached.job(id), () => representJob(database, id));
   mustBeReader(found?.readers, request);
   if (!found) throw jobNotFound();
   return sendAnswer(request, reply.header('x-data-source', source), found);
 }
 
-/** The job, if whoever asks may see it. */
+/** The job. Throws 404 when the caller may not see it. */
 export async function visibleJob(database: Database, request: FastifyRequest, id: string): Promise<FoundJob> {
   const found = await findJob(database, streamOf(id));
   mustBeReader(found && [found.ownerId], request);
@@ -99,11 +99,11 @@ export async function visibleJob(database: Database, request: FastifyRequest, id
   return found;
 }
 
-/** Starts jobs in the name of whoever sends a request. Returns the job's id, once the head of the answer names it. */
+/** Starts jobs on behalf of the caller. Sets the headers of the answer and returns the job's id. */
 export function jobStarter({ jobs, idempotencyKeys, publicUrl }: JobDependencies) {
-  return async (request: FastifyRequest, reply: FastifyReply, wish: JobWish): Promise<string> => {
+  return async (request: FastifyRequest, reply: FastifyReply, job: JobWish): Promise<string> => {
     const origin = originOf(request, idempotencyKeys, (request.body as object | undefined) ?? undefined);
-    const { jobId, ...outcome } = await jobs.accept(wish, origin, isAdmin(request));
+    const { jobId, ...outcome } = await jobs.accept(job, origin, isAdmin(request));
     markReplay(reply.header('location', `${publicUrl}/jobs/${jobId}`), outcome);
     return jobId;
   };

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { isOver } from '../../../projections/jobs.ts';
 import type { Access } from '../../../accounts/access.ts';
 import { createPlaces } from '../../../concurrency/places.ts';
-import { mustBeLoggedIn, whenChanged } from '../../auth.ts';
+import { mustBeLoggedIn, onAccessChange } from '../../auth.ts';
 import { createJobWatcher } from './job-watcher.ts';
 import { common, type JobDependencies, visibleJob } from './job-commands.ts';
 import { EVENT_STREAM } from '../../observe.ts';
@@ -16,13 +16,13 @@ const headers = z.object({
     .string()
     .refine((id) => /^(?:0|[1-9]\d{0,9})$/.test(id) && Number(id) < 2 ** 31, 'must be the id of an event')
     .optional()
-    .meta({ maxLength: 10, description: 'Of the last event that the client has: only what came after is told.' }),
+    .meta({ maxLength: 10, description: 'Id of the last event that the client has: only later events are sent.' }),
 });
 
-/** The type checker is not told: they are sent as a stream. */
+/** Typed as unknown, because the handler sends a stream and returns no value of this schema. */
 const answers: unknown = {
   200: { description: 'The events.', content: { [EVENT_STREAM]: { schema: z.string() } } },
-  204: z.null().meta({ description: 'The client has heard it all, and the job is over.' }),
+  204: z.null().meta({ description: 'The client has all events, and the job is over.' }),
   ...failures(400, 401, 404, 503),
 };
 
@@ -31,21 +31,21 @@ const schema = {
   operationId: 'followJob',
   summary: 'Follow a job',
   description:
-    'Server-sent events, all named `state`: state, progress and attempt as each event of the job left them. Ends when the ' +
-    'job is over. 204 tells a client that came back that there will be no more.',
+    'Server-sent events, all named `state`: state, progress and attempt after each event of the job. Ends when the ' +
+    'job is over. 204 tells a client that reconnects that there will be no more events.',
   headers,
   params,
   response: answers,
 };
 
-/** Nothing on the way may keep an event back until there are more. */
+/** Keeps caches and proxies from buffering events. */
 const UNBUFFERED = {
   'content-type': EVENT_STREAM,
   'cache-control': 'private, no-cache, no-transform',
   'x-accel-buffering': 'no',
 };
 
-/** Jobs that are followed at once: by one account, and by all. Each costs every look at the database a little. */
+/** Concurrent followers, of one account and in all. Each makes every poll of the database a little more expensive. */
 const FOLLOWED = {
   each: 50,
   all: 1_000,
@@ -59,14 +59,14 @@ export const jobEventRoutes =
   (app, _options, registered) => {
     const places = createPlaces(FOLLOWED);
     const watcher = createJobWatcher({ database, subscribe: jobs.commits.subscribe });
-    // Before the server waits for its requests: these would not end by themselves.
+    // Runs before the server waits for its requests, because event streams do not end by themselves.
     app.addHook('preClose', (closing) => {
       watcher.stop();
       closing();
     });
     app.addHook('onRequest', mustBeLoggedIn);
 
-    // A HEAD would listen as long as a GET.
+    // A HEAD request would stay open as long as a GET.
     app.get('/jobs/:id/events', { schema, exposeHeadRoute: false }, async (request, reply) => {
       const { version, job } = await visibleJob(database, request, request.params.id);
       const after = Number(request.headers['last-event-id'] ?? 0);
@@ -75,7 +75,7 @@ export const jobEventRoutes =
       const stream = watcher.watch(job.id, after);
       stream.once(
         'close',
-        whenChanged(request, access, () => watcher.end(stream)),
+        onAccessChange(request, access, () => watcher.end(stream)),
       );
       return reply.headers(UNBUFFERED).send(stream);
     });

@@ -14,13 +14,13 @@ afterAll(() => app.close());
 const mail = { to: 'chris@example.com', subject: 'Yes', body: 'No' };
 const year = new Date().getUTCFullYear();
 const ahead = `${year + 1}-01-31T09:30:00Z`;
-/** What looks like the cursor of a list of jobs. */
+/** Text in the form of a cursor of a list of jobs. */
 const moments = fc
   .tuple(fc.date({ noInvalidDate: true }), fc.string({ unit: 'binary' }))
   .map(([date, id]) => `${date.toISOString()} job-${id}`);
 const encodedCursor = (key: string) => Buffer.from(key).toString('base64url');
 
-/** No times, or of no job. */
+/** Keys with an invalid time, or not of a job. */
 const BAD_MOMENTS = [
   ...['2020 job-1', '2020-01-01T00:00:00.000Z', '2020-13-01T00:00:00.000Z job-1', '2026-02-30T00:00:00.000Z job-1'],
   ...['2025-02-29T00:00:00.000Z job-1', '2026-04-31T00:00:00.000Z job-1', '0000-01-01T00:00:00.000Z job-1'],
@@ -32,7 +32,7 @@ const BAD_MOMENTS = [
   ],
 ];
 
-describe('what cannot be asked for', () => {
+describe('an invalid request', () => {
   const dummy = (more: object) => ({ type: 'dummy', ...more });
   const CASES: [path: string, url: string, body: object][] = [
     ['/type', '/jobs', {}],
@@ -116,7 +116,7 @@ describe('what cannot be asked for', () => {
       expect.arrayContaining([path]),
     ]);
     expect(sent).toEqual([]);
-    expect(wishes.filter(({ check }) => !check)).toEqual([]); // only a time that is past is found out later
+    expect(wishes.filter(({ check }) => !check)).toEqual([]); // only a time in the past is checked later
   });
 
   it.each([
@@ -132,24 +132,24 @@ describe('what cannot be asked for', () => {
     `/songs?cursor=${Buffer.from('song-\u{1F3B5}\u{1F3B6}').toString('base64')}`,
     `/jobs/job-1/items?cursor=${encodedCursor('-1')}`,
     '/admin/dead-letters?limit=x',
-  ])('no page is %s', async (url) => {
+  ])('%s is 400', async (url) => {
     expect((await app.inject({ url, headers })).statusCode).toBe(400);
   });
 
-  it.each(['failedOnly=yes', 'failedOnly='])('nothing is done again for %s', async (query) => {
+  it.each(['failedOnly=yes', 'failedOnly='])('retries nothing for %s', async (query) => {
     const url = `/jobs/job-1/retry?${query}`;
     expect((await app.inject({ method: 'POST', url, headers })).statusCode).toBe(400);
   });
 
   it.each(['x', '-1', '1.5', '007', '1e3', '2147483648', '9999999999', '1, 2', '0x1'])(
-    'an event that is none is no place to go on: %s',
+    'refuses an invalid Last-Event-ID: %s',
     async (id) => {
       const answer = await app.inject({ url: '/jobs/job-1/events', headers: { ...headers, 'last-event-id': id } });
       expect([answer.statusCode, answer.json<AnswerBody>().errors]).toMatchObject([400, [{ path: '/last-event-id' }]]);
     },
   );
 
-  it('whatever cursor comes, it is a page or 400', async () => {
+  it('any cursor leads to a page or 400', async () => {
     const texts = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom(...BAD_MOMENTS), moments);
     const cursors = fc.oneof(texts.map(encodedCursor), fc.string(), fc.base64String());
     const lists = fc.constantFrom('/jobs', '/files', '/songs', '/admin/dead-letters');

@@ -9,8 +9,8 @@ import { storable } from '../../../text.ts';
 import { invalidInput, pointer, validAt } from '../../validation.ts';
 
 const PAYLOADS =
-  'Of `report`: `format`, which is `json` or `csv`. Where a spreadsheet would take a part of a cell for a formula, an apostrophe ' +
-  `stands before it. Of \`import-catalog\`: \`format\`, which is \`csv\` or \`ndjson\`, and \`data\`. ${IMPORT_RULES}`;
+  'Of `report`: `format`, which is `json` or `csv`. Where a spreadsheet would read a cell as a formula, an apostrophe ' +
+  `is put before it. Of \`import-catalog\`: \`format\`, which is \`csv\` or \`ndjson\`, and \`data\`. ${IMPORT_RULES}`;
 
 export const jobBody = z
   .strictObject({
@@ -18,7 +18,7 @@ export const jobBody = z
       description: `One of ${jobTypes.map(({ name }) => name).join(', ')}; \`dummy\` only where DUMMY_JOBS is on.`,
       examples: ['dummy'],
     }),
-    payload: payloadField.optional().meta({ description: `As the type wants it. ${PAYLOADS}` }),
+    payload: payloadField.optional().meta({ description: `In the form of the type. ${PAYLOADS}` }),
     ...timing,
     ...handling,
   })
@@ -28,35 +28,35 @@ const TEN_YEARS = 10;
 
 type Timing = Pick<z.output<typeof jobBody>, 'deliverAt' | 'repeat'>;
 
-/** A wish as a body says it, whose payload stands at `path` of it. Throws 400. */
-export function wishOf(
+/** The requested job of a body. `path` is where its payload is in the body. Throws 400. */
+export function jobRequestOf(
   { type: name, payload = {}, attempts, backoff, priority, ...when }: z.output<typeof jobBody>,
-  mostItems: number,
+  maxItems: number,
   path: string[] = [],
 ): JobWish {
   const type = jobTypeOf(name);
-  if (!type) throw invalidInput([{ path: '/type', message: 'is not a type of job' }]);
+  if (!type) throw invalidInput([{ path: '/type', message: 'is not a job type' }]);
   const how = { handling: { attempts, backoff, priority }, ...whenOf(when) };
-  return { type, payload: payloadOf(type, payload, mostItems, path), ...how };
+  return { type, payload: payloadOf(type, payload, maxItems, path), ...how };
 }
 
-/** The payload as its type has it. Throws 400 that names fields below `path`. */
-export function payloadOf(type: JobType, payload: unknown, mostItems: number, path: string[]): unknown {
-  mustNotBeLonger(payload, mostItems, path);
+/** The payload, validated by its type. Throws 400 that names fields below `path`. */
+export function payloadOf(type: JobType, payload: unknown, maxItems: number, path: string[]): unknown {
+  mustNotHaveMoreItems(payload, maxItems, path);
   return validAt(type.payload, payload, path);
 }
 
-/** Looked at first: whatever else is wrong with too many items, nobody wants to hear it. */
-function mustNotBeLonger(payload: unknown, mostItems: number, path: string[]): void {
+/** Runs before the validation, so that a list with too many items gets one error instead of an error for each. */
+function mustNotHaveMoreItems(payload: unknown, maxItems: number, path: string[]): void {
   const items = typeof payload === 'object' && payload && 'items' in payload ? payload.items : undefined;
-  if (!Array.isArray(items) || items.length <= mostItems) return;
-  throw invalidInput([{ path: pointer([...path, 'items']), message: `must have at most ${mostItems} items` }]);
+  if (!Array.isArray(items) || items.length <= maxItems) return;
+  throw invalidInput([{ path: pointer([...path, 'items']), message: `must have at most ${maxItems} items` }]);
 }
 
-/** When it is to be done. Throws 400 for a time that will never come, whenever it is asked for. */
+/** When the job is to run. Throws 400 for a time that is never valid. */
 export function whenOf({ deliverAt, repeat }: Timing, now = Date.now()): Pick<JobWish, 'runAt' | 'repeat' | 'check'> {
   if (repeat) {
-    if (deliverAt !== undefined) throw wrongTime('cannot be together with repeat');
+    if (deliverAt !== undefined) throw wrongTime('cannot be combined with repeat');
     return { repeat: mustRecur(repeat, now) };
   }
   if (deliverAt === undefined) return {};
@@ -65,9 +65,9 @@ export function whenOf({ deliverAt, repeat }: Timing, now = Date.now()): Pick<Jo
   return { runAt, check: () => mustBeAhead(runAt) };
 }
 
-/** Only of what was not asked for before: a repeated command is answered as it was, though its time has come meanwhile. */
+/** Checked for new commands only: a repeated command gets its first answer, even when the time has passed since. */
 function mustBeAhead(runAt: Date): void {
-  if (runAt.getTime() < Date.now()) throw wrongTime('must not be past');
+  if (runAt.getTime() < Date.now()) throw wrongTime('must not be in the past');
 }
 
 const wrongTime = (message: string) => invalidInput([{ path: '/deliverAt', message }]);
@@ -78,7 +78,7 @@ function inTenYears(now: number): Date {
   return date;
 }
 
-/** The same repeat. Throws 400 for one that never comes. */
+/** Returns the repeat. Throws 400 when it never occurs. */
 export function mustRecur<Repeat extends { readonly cron: string; readonly timeZone: string }>(
   repeat: Repeat,
   now = Date.now(),
@@ -86,6 +86,6 @@ export function mustRecur<Repeat extends { readonly cron: string; readonly timeZ
   const fault = faultOf(repeat.cron, repeat.timeZone, new Date(now));
   if (!fault) return repeat;
   const message =
-    fault === 'cron' ? 'must be a cron expression that names a time to come' : 'must be an IANA time zone';
+    fault === 'cron' ? 'must be a cron expression with a time in the future' : 'must be an IANA time zone';
   throw invalidInput([{ path: `/repeat/${fault}`, message }]);
 }

@@ -3,14 +3,14 @@ import { z } from 'zod';
 import { byKey } from '../../../projections/engine/lists.ts';
 import { mustBeLoggedIn } from '../../auth.ts';
 import { resultLink } from '../files/file-links.ts';
-import { itemsOf, type ItemView } from './job-items.ts';
+import { itemViewsOf, type ItemView } from '../../../jobs/item-views.ts';
 import { linkView } from './job-schemas.ts';
 import { common, type JobDependencies, visibleJob } from './job-commands.ts';
 import { createListsOf, inPieces } from '../../long-answers.ts';
 import { answer, failures } from '../../openapi.ts';
 import { cursorQuery, limitQuery, nextCursor, pageOf } from '../../paging.ts';
 import { params, success } from '../../schemas.ts';
-import { unstored } from '../../secure-headers.ts';
+import { noStore } from '../../secure-headers.ts';
 
 const itemsQuery = z.object({
   limit: limitQuery,
@@ -21,7 +21,7 @@ const itemView = z
   .strictObject({
     item: z.int().meta({ description: 'From 0, in the order of the request.' }),
     state: z.enum(['waiting', 'done', 'failed']),
-    attempts: z.int().meta({ description: 'That failed.' }),
+    attempts: z.int().meta({ description: 'Failed attempts.' }),
     to: z.string().optional(),
     fileId: z.string().optional(),
     nextAt: z.iso.datetime().optional(),
@@ -35,7 +35,7 @@ export const resultSchemas = {
   items: {
     ...common,
     operationId: 'listJobItems',
-    summary: 'See what became of each item of a batch',
+    summary: 'List the outcome of each item of a batch',
     params,
     querystring: itemsQuery,
     response: {
@@ -47,7 +47,7 @@ export const resultSchemas = {
     ...common,
     operationId: 'readJobResult',
     summary: 'Get a link to the file that a job has made',
-    description: '409 as long as the job has not succeeded, 404 when such a job makes no file, 410 when it is gone.',
+    description: '409 until the job has succeeded, 404 when it makes no file, 410 when the file has been deleted.',
     params,
     response: {
       200: answer('The link.', success(linkView)),
@@ -66,14 +66,16 @@ export const jobResultRoutes =
     app.get('/jobs/:id/items', { schema: resultSchemas.items }, async (request, reply) => {
       const { payloadId } = await visibleJob(database, request, request.params.id);
       const { limit, cursor } = request.query;
-      // These connections are those of the workers, too.
+      // The workers use these connections too.
       const { first: query } = listsOf(reply);
-      const list = byKey<ItemView>((most, last) => itemsOf({ query }, payloadId ?? '', most, last?.item ?? cursor));
+      const list = byKey<ItemView>((limit, last) =>
+        itemViewsOf({ query }, payloadId ?? '', limit, last?.item ?? cursor),
+      );
       const page = pageOf<ItemView>(({ item }) => String(item), limit);
       return reply.sendInPieces(inPieces({ content: { status: 'success', data: { items: [] } }, list, page }));
     });
 
-    app.get('/jobs/:id/result', { schema: resultSchemas.result, onRequest: unstored }, async (request) => ({
+    app.get('/jobs/:id/result', { schema: resultSchemas.result, onRequest: noStore }, async (request) => ({
       status: 'success' as const,
       data: await resultLink(deps, request, request.params.id),
     }));

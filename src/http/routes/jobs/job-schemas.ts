@@ -9,7 +9,7 @@ import { success } from '../../schemas.ts';
 
 const moment = z.iso.datetime({ offset: true, error: 'must be a time as in 2030-01-31T09:30:00Z' }).max(40);
 
-/** How a job repeats. */
+/** The repeat of a job. */
 export const repeat = z.strictObject({
   cron: storable(CRON_LENGTH).meta({
     description:
@@ -24,36 +24,36 @@ export const repeat = z.strictObject({
     .optional()
     .meta({
       description:
-        'What becomes of times that pass while nothing runs: the last one occurs (`run-once`, unless another is given), ' +
+        'What happens to times that pass while no scheduler runs: the last one occurs (`run-once`, the default), ' +
         'each one (`run-all`), none (`skip`).',
     }),
   until: moment.optional().meta({
-    description: 'No time after it is due. A user’s ends after a year at the latest, and after 1,000 times.',
+    description: 'No occurrence after this time. A user’s job ends after at most a year and 1,000 occurrences.',
     examples: ['2030-01-31T09:30:00Z'],
   }),
 });
 
-/** When a job is to be done. */
+/** When a job is to run. */
 export const timing = {
   deliverAt: moment
     .optional()
-    .meta({ description: 'Not before; at most ten years ahead.', examples: ['2030-01-31T09:30:00Z'] }),
+    .meta({ description: 'The job does not run before; at most ten years ahead.', examples: ['2030-01-31T09:30:00Z'] }),
   repeat: repeat
     .optional()
-    .meta({ description: 'Again and again. Each occurrence is a job of its own, which names this one as its parent.' }),
+    .meta({ description: 'Repeats the job. Each occurrence is a job of its own, which names this one as its parent.' }),
 };
 
 const MAX_ATTEMPTS = 20;
 const MAX_PRIORITY = 100;
 
-/** How a job is to be done. */
+/** How a job is to run. */
 export const handling = {
   attempts: z
     .int()
     .min(1)
     .max(MAX_ATTEMPTS)
     .optional()
-    .meta({ description: 'Attempts that may fail, of the job and of each item; JOB_ATTEMPTS (5) unless it is given.' }),
+    .meta({ description: 'Attempts that may fail, of the job and of each item; JOB_ATTEMPTS (5) by default.' }),
   backoff: z
     .enum(STRATEGIES, { error: `must be one of ${STRATEGIES.join(', ')}` })
     .optional()
@@ -67,20 +67,20 @@ export const handling = {
     .min(-MAX_PRIORITY)
     .max(MAX_PRIORITY)
     .optional()
-    .meta({ description: 'Among your own jobs that are due, a higher one comes first; 0 unless it is given.' }),
+    .meta({ description: 'Among your own jobs that are due, a higher one comes first; 0 by default.' }),
 };
 
-/** What a type of job wants; none wants so many fields. */
+/** More fields than any job type has. */
 const PAYLOAD_FIELDS = 100;
 
-/** Judged by its type, whose own schema bounds what is in it. */
+/** Validated by the schema of the job type, which bounds its content. */
 export const payloadField = z
   .record(z.string(), z.unknown())
   .refine((payload) => Object.keys(payload).length <= PAYLOAD_FIELDS, `must have at most ${PAYLOAD_FIELDS} fields`)
   .meta({ maxProperties: PAYLOAD_FIELDS });
 
-/** Who sends mail. */
-export const provider = providerName.meta({ description: 'Of mail; the standard one unless it is given.' });
+/** The mail provider. */
+export const provider = providerName.meta({ description: 'The mail provider; the configured default if not given.' });
 
 const time = z.iso.datetime();
 
@@ -111,8 +111,11 @@ const fields = {
     })
     .optional(),
   parentId: z.string().optional(),
-  replaces: z.string().optional().meta({ description: 'The dead job that this one does again.' }),
-  result: z.record(z.string(), z.unknown()).optional().meta({ description: 'With `fileId` where it has made a file.' }),
+  replaces: z.string().optional().meta({ description: 'The dead job that this one replaces.' }),
+  result: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .meta({ description: 'With `fileId` when the job has made a file.' }),
 };
 
 export const jobView = z.strictObject(fields).meta({ id: 'Job' });
@@ -121,11 +124,11 @@ export const deadLetterView = z
   .strictObject({
     ...fields,
     ownerId: z.string(),
-    provider: z.string().nullable().meta({ description: 'Of mail.' }),
-    parameters: z.record(z.string(), z.unknown()).meta({ description: 'As they are on the log.' }),
+    provider: z.string().nullable().meta({ description: 'The mail provider.' }),
+    parameters: z.record(z.string(), z.unknown()).meta({ description: 'As stored on the log.' }),
     payload: z
       .unknown()
-      .meta({ description: 'What was kept beside the log; null when there was nothing, or it is gone.' }),
+      .meta({ description: 'The payload stored in Postgres; null when there was none, or it has been deleted.' }),
   })
   .meta({ id: 'DeadLetter' });
 

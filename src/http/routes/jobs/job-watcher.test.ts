@@ -40,14 +40,14 @@ const died: JobEvent = { type: 'JobDied', jobId, attempt: 1, code: 'DUMMY', erro
 const stops: (() => void)[] = [];
 afterEach(() => stops.splice(0).forEach((stop) => stop()));
 
-/** A watcher over streams in memory. It looks at once when there is word, and otherwise only when it is told to. */
+/** A watcher over streams in memory. It polls at once after a notice, and otherwise only as often as the test configures. */
 function start(options: Partial<JobWatcherOptions> = {}) {
   const streams = new Map<string, JobEvent[]>();
   const asked: string[][] = [];
-  let hear = (): void => undefined;
+  let notify = (): void => undefined;
   const subscribe = (listener: () => void) => {
-    hear = listener;
-    return () => void (hear = () => undefined);
+    notify = listener;
+    return () => void (notify = () => undefined);
   };
   const query = ({ values = [] }: { values?: unknown[] }) => {
     const [names, versions] = values as [string[], number[]];
@@ -57,11 +57,11 @@ function start(options: Partial<JobWatcherOptions> = {}) {
     );
   };
   const database = { query } as unknown as JobWatcherOptions['database'];
-  const watcher = createJobWatcher({ database, subscribe, lookEveryMs: 60_000, restMs: 1, ...options });
+  const watcher = createJobWatcher({ database, subscribe, pollEveryMs: 60_000, restMs: 1, ...options });
   stops.push(() => watcher.stop());
   const happens = (stream: string, ...events: JobEvent[]) => {
     streams.set(stream, [...(streams.get(stream) ?? []), ...events]);
-    hear();
+    notify();
   };
   return { watcher, asked, happens };
 }
@@ -72,27 +72,27 @@ const rowsOf = (stream: string, events: JobEvent[], after: number) =>
     .filter(({ version }) => version > after)
     .slice(0, 200);
 
-/** Reads as a client does: what it was told so far. */
+/** Reads like a client, and collects the events received so far. */
 function reader(stream: Readable) {
   let text = '';
   stream.on('data', (data: Buffer) => (text += data.toString()));
   const ended = new Promise<string>((resolve) => stream.once('close', () => resolve(text)));
-  const told = () =>
+  const received = () =>
     [...text.matchAll(/^id: (\d+)\nevent: state\ndata: (.+)\n\n/gm)].map(([, id, data = '']) => ({
       id: Number(id),
       ...(JSON.parse(data) as object),
     }));
   const until = async (id: number) => {
-    while (told().at(-1)?.id !== id) await delay(1);
-    return told();
+    while (received().at(-1)?.id !== id) await delay(1);
+    return received();
   };
-  return { ended, told, until, text: () => text };
+  return { ended, received, until, text: () => text };
 }
 
-const idsOf = (told: { id: number }[]) => told.map(({ id }) => id);
+const idsOf = (events: { id: number }[]) => events.map(({ id }) => id);
 
 describe('a job that is followed', () => {
-  it('tells state, progress and attempt as each event left them, and ends when it is over', async () => {
+  it('sends state, progress and attempt after each event, and ends when the job is over', async () => {
     const { watcher, happens } = start();
     happens('job-1', requested, begun());
     const client = reader(watcher.watch('job-1', 0));
@@ -100,7 +100,7 @@ describe('a job that is followed', () => {
     happens('job-1', progressed(1), completed);
     await client.ended;
     const progress = (done: number) => ({ done, total: 2, failed: 0 });
-    expect(client.told()).toEqual([
+    expect(client.received()).toEqual([
       { id: 1, state: 'queued', progress: progress(0), attempt: 0 },
       { id: 2, state: 'running', progress: progress(0), attempt: 1 },
       { id: 3, state: 'running', progress: progress(1), attempt: 1 },
@@ -108,18 +108,18 @@ describe('a job that is followed', () => {
     ]);
   });
 
-  it('goes on after the event that the client has, with all that came before in mind', async () => {
+  it('continues after the event that the client has, with the state folded from all events before', async () => {
     const { watcher, happens } = start();
     happens('job-1', requested, begun(), progressed(1), died);
     const client = reader(watcher.watch('job-1', 3));
     await client.ended;
     const error = { code: 'DUMMY', message: 'told to' };
-    expect(client.told()).toEqual([
+    expect(client.received()).toEqual([
       { id: 4, state: 'dead', progress: { done: 1, total: 2, failed: 0 }, attempt: 1, error },
     ]);
   });
 
-  it('does not end where it was over once, and was done again', async () => {
+  it('does not end at an earlier end of a job that was retried', async () => {
     const { watcher, happens } = start();
     happens('job-1', requested, begun(), died, { type: 'JobRetried', jobId, request, attempt: 1, failedOnly: false });
     const client = reader(watcher.watch('job-1', 0));
@@ -128,24 +128,24 @@ describe('a job that is followed', () => {
     expect((await client.until(5)).at(-1)).toMatchObject({ state: 'running', attempt: 2 });
   });
 
-  it('tells a long story to its end', async () => {
+  it('sends a long history completely', async () => {
     const { watcher, happens } = start();
     happens('job-1', requested, begun(), ...Array.from({ length: 1_000 }, () => progressed(1)), completed);
     const client = reader(watcher.watch('job-1', 0));
     await client.ended;
-    expect(idsOf(client.told())).toEqual(Array.from({ length: 1_003 }, (_, index) => index + 1));
+    expect(idsOf(client.received())).toEqual(Array.from({ length: 1_003 }, (_, index) => index + 1));
   });
 
-  it('does not end in the middle of its story', async () => {
+  it('does not end in the middle of its history', async () => {
     const { watcher, happens } = start();
     const retried: JobEvent = { type: 'JobRetried', jobId, request, attempt: 1, failedOnly: false };
     happens('job-1', requested, begun(), ...Array.from({ length: 197 }, () => progressed(1)), died, retried);
     const client = reader(watcher.watch('job-1', 0));
-    const ended = client.ended.then(() => client.told());
+    const ended = client.ended.then(() => client.received());
     expect(idsOf(await Promise.race([client.until(201), ended]))).toHaveLength(201);
   });
 
-  it('that repeats names each occurrence and the next time', async () => {
+  it('that repeats sends each occurrence and the next time', async () => {
     const { watcher, happens } = start();
     const repeat = repeatOf('* * * * *', 'UTC', '2030-01-01T00:00:00.000Z');
     const [next, third] = ['2030-01-01T00:01:00.000Z', '2030-01-01T00:02:00.000Z'];
@@ -165,8 +165,8 @@ describe('a job that is followed', () => {
   });
 });
 
-describe('many who follow', () => {
-  it('are served by one look, each from where it stands', async () => {
+describe('followers', () => {
+  it('are served by one query, each from its own position', async () => {
     const { watcher, happens, asked } = start();
     happens('job-1', requested);
     happens('job-2', requested, begun());
@@ -178,40 +178,40 @@ describe('many who follow', () => {
     await Promise.all(clients.map((client) => client.until(2)));
     expect(asked.every((names) => names.join() === 'job-1,job-2')).toBe(true);
     expect(asked.length).toBeLessThanOrEqual(2);
-    expect(clients.map((client) => idsOf(client.told()))).toEqual([[1, 2], [1, 2], [2]]);
-    expect(idsOf(other.told())).toEqual([2]);
+    expect(clients.map((client) => idsOf(client.received()))).toEqual([[1, 2], [1, 2], [2]]);
+    expect(idsOf(other.received())).toEqual([2]);
   });
 
-  it('are none: nobody looks', async () => {
-    const { watcher, happens, asked } = start({ lookEveryMs: 1 });
+  it('no query runs when there are none', async () => {
+    const { watcher, happens, asked } = start({ pollEveryMs: 1 });
     const stream = watcher.watch('job-1', 0);
     const client = reader(stream);
     while (asked.length < 2) await delay(1);
     stream.destroy();
     await client.ended;
-    const looked = asked.length;
+    const queries = asked.length;
     happens('job-1', requested);
     await delay(20);
-    expect(asked.length).toBeLessThanOrEqual(looked + 1); // one may have been under way
+    expect(asked.length).toBeLessThanOrEqual(queries + 1); // one may have been under way
   });
 
-  it('are looked after without word, too', async () => {
-    const { watcher, happens } = start({ lookEveryMs: 5, subscribe: () => () => undefined });
+  it('get events without a commit notice, too', async () => {
+    const { watcher, happens } = start({ pollEveryMs: 5, subscribe: () => () => undefined });
     const client = reader(watcher.watch('job-1', 0));
     happens('job-1', requested, completed);
     await client.ended;
-    expect(idsOf(client.told())).toEqual([1, 2]);
+    expect(idsOf(client.received())).toEqual([1, 2]);
   });
 
-  it('hear a beat while nothing happens', async () => {
+  it('get a heartbeat while nothing happens', async () => {
     const client = reader(start({ heartbeatMs: 2 }).watcher.watch('job-1', 0));
     while (!client.text().endsWith(':\n\n:\n\n')) await delay(1);
     expect(client.text()).toMatch(/^retry: 2000\n\n(?::\n\n)+$/);
   });
 });
 
-describe('whoever follows', () => {
-  it('and does not read is cut off, and keeps nobody else waiting', async () => {
+describe('a follower', () => {
+  it('that does not read is disconnected, and delays no other', async () => {
     const { watcher, happens } = start({ queueBytes: 2_000 });
     const idle = watcher.watch('job-1', 0);
     const cut = new Promise<Error>((resolve) => idle.once('error', resolve));
@@ -222,10 +222,10 @@ describe('whoever follows', () => {
       await client.until(done + 3);
     }
     expect((await cut).message).toContain('too slowly');
-    expect(idsOf(client.told())).toHaveLength(32);
+    expect(idsOf(client.received())).toHaveLength(32);
   });
 
-  it('is let go when the server stops, and so is whoever comes then', async () => {
+  it('is ended when the server stops, and so is a later one', async () => {
     const { watcher, happens } = start();
     happens('job-1', requested);
     const client = reader(watcher.watch('job-1', 0));
@@ -235,7 +235,7 @@ describe('whoever follows', () => {
     expect(await reader(watcher.watch('job-1', 0)).ended).toBe('');
   });
 
-  it('waits where the database does not answer', async () => {
+  it('waits while the database does not answer', async () => {
     let broken = true;
     const row = rowsOf('job-1', [requested, completed], 0);
     let asked = 0;
@@ -244,16 +244,16 @@ describe('whoever follows', () => {
       return broken ? Promise.reject(new Error('no database')) : Promise.resolve(row);
     };
     const database = { query } as unknown as JobWatcherOptions['database'];
-    const { watcher } = start({ database, lookEveryMs: 2 });
+    const { watcher } = start({ database, pollEveryMs: 2 });
     const client = reader(watcher.watch('job-1', 0));
     while (asked < 3) await delay(1);
-    expect(client.told()).toEqual([]);
+    expect(client.received()).toEqual([]);
     broken = false;
     await client.ended;
-    expect(idsOf(client.told())).toEqual([1, 2]);
+    expect(idsOf(client.received())).toEqual([1, 2]);
   });
 
-  it('a stream that nobody can read is cut off alone', async () => {
+  it('of a stream that cannot be decoded is disconnected, and no other', async () => {
     const good = rowsOf('job-1', [requested, completed], 0);
     const bad = { stream: 'job-2', version: 1, type: 'openmusic.JobRequested', value: Buffer.from('x') };
     const database = { query: () => Promise.resolve([...good, bad]) } as unknown as JobWatcherOptions['database'];
@@ -263,6 +263,6 @@ describe('whoever follows', () => {
     const client = reader(watcher.watch('job-1', 0));
     await client.ended;
     expect((await cut).message).toContain('Confluent');
-    expect(idsOf(client.told())).toEqual([1, 2]);
+    expect(idsOf(client.received())).toEqual([1, 2]);
   });
 });

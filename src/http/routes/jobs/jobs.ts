@@ -1,6 +1,8 @@
+import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { jobTypeOf } from '../../../jobs/job-types.ts';
+import type { CommandOutcome } from '../../../commands/command.ts';
+import { jobTypeOf, jobTypes } from '../../../jobs/job-types.ts';
 import { createRights, mustBeDoable } from '../../../jobs/owner-rights.ts';
 import { JOB_STATES, jobsOf, type JobView } from '../../../projections/jobs.ts';
 import { byKey } from '../../../projections/engine/lists.ts';
@@ -9,7 +11,7 @@ import { isAdmin } from '../../access.ts';
 import { callerOf, mustBeLoggedIn } from '../../auth.ts';
 import { mustNotBeRedriven } from '../dead-letters/redrive.ts';
 import { jobAccepted, jobView, repeat } from './job-schemas.ts';
-import { jobBody, wishOf } from './job-request.ts';
+import { jobBody, jobRequestOf } from './job-request.ts';
 import { inPieces } from '../../long-answers.ts';
 import {
   common,
@@ -37,18 +39,20 @@ const retryQuery = z.object({
   failedOnly: z
     .enum(['true', 'false'], { error: 'must be true or false' })
     .optional()
-    .meta({ description: 'Only the items that failed are done again; also of a batch that has ended otherwise well.' }),
+    .meta({ description: 'Retries only the failed items; also of a batch that has succeeded otherwise.' }),
 });
+
+const forAdmins = jobTypes.filter(({ access }) => access === 'admins').map(({ name }) => `\`${name}\``);
 
 export const jobSchemas = {
   start: {
     ...common,
     operationId: 'startJob',
-    summary: 'Have something done',
+    summary: 'Start a job',
     description:
-      'Accepted at once, whatever the job costs, and done by others, with the rights that its owner has then: a job of a locked ' +
-      'account dies (`OWNER_LOCKED`), and so does one for admins whose owner is none any more (`OWNER_NO_ADMIN`); one that ' +
-      'repeats is cancelled when its next time comes.',
+      'Accepted at once and done in the background, with the rights that its owner has then: a job of a locked account dies ' +
+      '(`OWNER_LOCKED`), and so does an admin’s job whose owner is no longer an admin (`OWNER_NO_ADMIN`); a repeating job ' +
+      `is cancelled at its next time. Only admins may start ${forAdmins.join(', ')}: others get 403, which says how to become one.`,
     headers: writeHeaders,
     body: jobBody,
     response: {
@@ -69,7 +73,7 @@ export const jobSchemas = {
   read: {
     ...common,
     operationId: 'readJob',
-    summary: 'See how far a job is',
+    summary: 'Read a job and its progress',
     headers: readHeaders,
     params,
     response: {
@@ -81,21 +85,21 @@ export const jobSchemas = {
   cancel: {
     ...common,
     operationId: 'cancelJob',
-    summary: 'Call a job off, even while it runs',
+    summary: 'Cancel a job, even while it runs',
     headers: writeHeaders,
     params,
     response: {
-      200: answer('Called off.', done('The job was cancelled.'), ['idempotency-replayed']),
+      200: answer('Cancelled.', done('The job was cancelled.'), ['idempotency-replayed']),
       ...failures(400, 401, 404, 409, 422, 503),
     },
   },
   change: {
     ...common,
     operationId: 'changeJob',
-    summary: 'Have a job repeat in another way, or for longer',
+    summary: 'Change or prolong the repeat of a job',
     description:
-      'What is not given stays, but for the end: a user’s job repeats for another year and another 1,000 times at most, also ' +
-      'when an admin changes it.',
+      'Fields that are not given keep their value, except for the end: a user’s job repeats for at most another year and ' +
+      'another 1,000 times, also when an admin changes it.',
     headers: writeHeaders,
     params,
     body: z.strictObject({ repeat: repeat.partial() }).meta({ id: 'JobChange' }),
@@ -107,8 +111,8 @@ export const jobSchemas = {
   retry: {
     ...common,
     operationId: 'retryJob',
-    summary: 'Do a dead or cancelled job again',
-    description: '403 when its owner is locked, or is no admin any more and the job is for admins.',
+    summary: 'Retry a dead or cancelled job',
+    description: '403 when its owner is locked, or when the job is for admins and its owner is no longer one.',
     headers: writeHeaders,
     params,
     querystring: retryQuery,
@@ -122,14 +126,13 @@ export const jobSchemas = {
 export const jobRoutes =
   (deps: StartDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
-    const { commands, database, listsOf, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
+    const { commands, listsOf, idempotencyKeys, publicUrl, onStart: onRequest, large } = deps;
     const { items } = deps.jobs.batch;
     const start = jobStarter(deps);
-    const rightsOf = createRights(deps.jobs.tables);
     app.addHook('onRequest', mustBeLoggedIn);
 
     app.post('/jobs', { schema: jobSchemas.start, onRequest, ...large }, async (request, reply) => {
-      const jobId = await start(request, reply, wishOf(request.body, items, ['payload']));
+      const jobId = await start(request, reply, jobRequestOf(request.body, items, ['payload']));
       return reply.code(202).send({ status: 'success', data: { jobId } });
     });
 
@@ -161,23 +164,31 @@ export const jobRoutes =
       return { status: 'success' as const, message: 'The job was changed.' };
     });
 
+    const retry = jobRetrier(deps);
     app.post('/jobs/:id/retry', { schema: jobSchemas.retry, onRequest }, async (request, reply) => {
-      const stream = streamOf(request.params.id);
-      const failedOnly = request.query.failedOnly === 'true';
-      const command = { type: 'RetryJob', failedOnly, actor: callerOf(request), isAdmin: isAdmin(request) } as const;
-      // What is only in the query is part of what is asked for.
-      const origin = originOf(request, idempotencyKeys, { failedOnly });
-      const context = async (version: number) => {
-        const { job, ownerId } = await visibleJob(database, request, stream);
-        mustBeDoable(jobTypeOf(job.type), await rightsOf(ownerId));
-        await mustNotBeRedriven(database, stream, version);
-        await deps.jobs.mustHaveRoom(ownerId, { jobId: stream, version });
-        return undefined;
-      };
-      markReplay(reply, await commands.job({ stream, command, origin, context }));
-      reply.code(202).header('location', `${publicUrl}/jobs/${stream}`);
-      return { status: 'success' as const, data: { jobId: stream } };
+      const jobId = streamOf(request.params.id);
+      markReplay(reply, await retry(request, jobId, request.query.failedOnly === 'true'));
+      reply.code(202).header('location', `${publicUrl}/jobs/${jobId}`);
+      return { status: 'success' as const, data: { jobId } };
     });
 
     registered();
   };
+
+/** Retries dead and cancelled jobs, with the rights that their owner has now. */
+function jobRetrier({ commands, database, idempotencyKeys, jobs }: StartDependencies) {
+  const rightsOf = createRights(jobs.tables);
+  return (request: FastifyRequest, jobId: string, failedOnly: boolean): Promise<CommandOutcome> => {
+    const command = { type: 'RetryJob', failedOnly, actor: callerOf(request), isAdmin: isAdmin(request) } as const;
+    // The query is part of the command, so it is hashed like a body.
+    const origin = originOf(request, idempotencyKeys, { failedOnly });
+    const context = async (version: number) => {
+      const { job, ownerId } = await visibleJob(database, request, jobId);
+      mustBeDoable(jobTypeOf(job.type), await rightsOf(ownerId));
+      await mustNotBeRedriven(database, jobId, version);
+      await jobs.mustHaveRoom(ownerId, { jobId, version });
+      return undefined;
+    };
+    return commands.job({ stream: jobId, command, origin, context });
+  };
+}

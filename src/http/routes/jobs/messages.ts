@@ -9,7 +9,7 @@ import { handling, jobAccepted, provider, timing } from './job-schemas.ts';
 import { whenOf } from './job-request.ts';
 import { common, jobStarter, START_FAILURES, type StartDependencies } from './job-commands.ts';
 import { answer, failures } from '../../openapi.ts';
-import { promisedBytes } from '../../promised-bytes.ts';
+import { maxBodyBytes } from '../../promised-bytes.ts';
 import { writeHeaders } from '../../schemas.ts';
 
 const response = {
@@ -23,11 +23,14 @@ const batchBody = (maxItems: number) =>
     .strictObject({ items: listOf(message, maxItems), provider, deliverAt: timing.deliverAt, ...handling })
     .meta({ id: 'MessageBatch' });
 
+const ADMINS = 'For admins: others get 403, which says how to become one.';
+
 const schemas = (maxItems: number) => ({
   send: {
     ...common,
     operationId: 'sendMessage',
-    summary: 'Send a mail, now or later, once or again and again',
+    summary: 'Send a mail, now or later, once or repeatedly',
+    description: ADMINS,
     headers: writeHeaders,
     body: messageBody,
     response,
@@ -36,7 +39,7 @@ const schemas = (maxItems: number) => ({
     ...common,
     operationId: 'sendMessages',
     summary: 'Send many mails',
-    description: 'Each has an outcome of its own, at `/jobs/{id}/items`: one that is refused does not stop the others.',
+    description: `${ADMINS} Each mail has its own outcome, at \`/jobs/{id}/items\`: a refused one does not stop the others.`,
     headers: writeHeaders,
     body: batchBody(maxItems),
     response,
@@ -51,8 +54,8 @@ export const messageRoutes =
     const start = jobStarter(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
-    // Less than one message may be a batch here.
-    const bodyLimit = Math.max(large.bodyLimit, promisedBytes(messageBody));
+    // The limit of batches can be configured below the size of one message.
+    const bodyLimit = Math.max(large.bodyLimit, maxBodyBytes(messageBody));
     app.post('/messages', { schema: send, onRequest, ...large, bodyLimit }, async (request, reply) => {
       const { deliverAt, repeat, attempts, backoff, priority, ...payload } = request.body;
       const how = { handling: { attempts, backoff, priority }, ...whenOf({ deliverAt, repeat }) };

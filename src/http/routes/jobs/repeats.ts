@@ -8,12 +8,12 @@ import { createRights } from '../../../jobs/owner-rights.ts';
 import { type JobDependencies, visibleJob } from './job-commands.ts';
 import { isAdmin } from '../../access.ts';
 
-/** It can occur while it is being changed. */
+/** Tries after the first: an occurrence can come between reading and changing the job. */
 const TRIES = 5;
 
 /**
- * Has a job repeat in another way from now on: what is not given stays, and it ends as late as a new one would. What is allowed
- * is so by the rights of its owner, also when an admin changes it.
+ * Changes the repeat of a job from now on. Fields that are not given keep their value; the end is that of a new job. The rights of
+ * the owner decide what is allowed, also when an admin makes the change.
  */
 export async function changeRepeat(
   deps: JobDependencies,
@@ -39,14 +39,14 @@ async function changeOnce(
   const { job, ownerId, version } = await visibleJob(database, request, request.params.id);
   const command = { type: 'ChangeRepeat', actor: origin.actor, isAdmin: isAdmin(request) } as const;
   const context = async () => {
-    const asked = mustRecur({ ...repeatOf(job.repeat), ...change });
+    const changed = mustRecur({ ...repeatOf(job.repeat), ...change });
     const { isAdmin } = await createRights(jobs.tables)(ownerId);
-    return { repeat: repeatFrom(asked, { seconds: jobs.repeats.seconds, isAdmin }, new Date()) };
+    return { repeat: repeatFrom(changed, { seconds: jobs.repeats.seconds, isAdmin }, new Date()) };
   };
   return commands.job({ stream: job.id, command, origin, context, expectedVersion: [version] });
 }
 
-/** Its end is not among what stays. */
+/** The current repeat without its end, which is not kept. */
 function repeatOf(repeat: RepeatView | undefined): RepeatRequest {
   if (!repeat) throw new AppError('rejected', 'NOT_REPEATING', 'The job does not repeat, or not any more.');
   const { cron, timeZone, missed } = repeat;

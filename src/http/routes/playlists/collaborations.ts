@@ -27,11 +27,11 @@ const schemas = {
   unshare: {
     ...common,
     operationId: 'removeCollaborator',
-    summary: 'Share a playlist no more',
+    summary: 'Stop sharing a playlist',
     headers: changeHeaders,
     body: collaborationBody,
     response: {
-      200: answer('Shared no more.', done('The collaboration was ended.'), ['idempotency-replayed']),
+      200: answer('No longer shared.', done('The collaboration was ended.'), ['idempotency-replayed']),
       ...failures(...CHANGE_FAILURES),
     },
   },

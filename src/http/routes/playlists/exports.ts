@@ -13,8 +13,8 @@ const schema = {
   tags: ['playlists'],
   security: [{ bearer: [] }],
   operationId: 'exportPlaylist',
-  summary: 'Have a playlist mailed as a file',
-  description: 'As it is now, whatever becomes of it before the mail is sent.',
+  summary: 'Mail a playlist as a file',
+  description: 'The file has the playlist as it is now, even if it changes before the mail is sent.',
   headers: writeHeaders,
   params,
   body: z

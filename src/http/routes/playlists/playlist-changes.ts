@@ -9,7 +9,7 @@ import { forbidden } from '../../../errors.ts';
 import type { Database } from '../../../postgres/pool.ts';
 import { findPlaylist } from '../../../projections/playlists.ts';
 import { conditionally, expectedVersion } from '../../etag.ts';
-import { answerOf, type ListsOf } from '../../long-answers.ts';
+import { listAnswer, type ListsOf } from '../../long-answers.ts';
 import { markReplay, originOf, type IdempotencyKeys } from '../../origin.ts';
 import { streamIds } from '../../stream-ids.ts';
 
@@ -30,30 +30,30 @@ export const streamOf = streamIds('playlist', playlistNotFound);
 /** Statuses with which a change of a playlist can fail. */
 export const CHANGE_FAILURES = [400, 401, 403, 404, 409, 412, 413, 415, 422, 503] as const;
 
-/** Throws unless there is a playlist, and the account is among those who may read it. */
+/** Throws 404 when there is no playlist, and 403 when the account may not read it. */
 export function mustBeReader(readers: readonly string[] | undefined, account: string): void {
   if (!readers) throw playlistNotFound();
   if (!readers.includes(account)) throw forbidden('Only the owner of the playlist and its collaborators may do this.');
 }
 
-/** The playlist as all who may read it see it; undefined when there is none. */
+/** The answer with a playlist, the same for all its readers; undefined when there is none. */
 export async function representPlaylist(database: Database, id: string): Promise<CachedResponse | undefined> {
   const view = await findPlaylist(database, id);
   if (!view) return undefined;
   const { version, readers, playlist } = view;
   const content = { status: 'success', data: { playlist: { ...playlist, songs: [] } } };
-  return { ...answerOf(content, playlist.songs, version), readers };
+  return { ...listAnswer(content, playlist.songs, version), readers };
 }
 
 export interface Change {
   readonly playlistId: string;
   readonly command: PlaylistCommand;
   readonly origin: CommandOrigin;
-  /** What the command must know of other things; nothing, unless it is given. */
+  /** Reads what the command needs of other streams; nothing by default. */
   readonly context?: () => Promise<PlaylistContext>;
 }
 
-/** Sends commands to playlists that are there. A 412 carries the ETag that holds now, for those who may read it. */
+/** Sends commands to existing playlists. A 412 has the current ETag, if the sender may read the playlist. */
 export function playlistChanges({ commands, database, idempotencyKeys }: PlaylistDependencies) {
   return {
     originOf: (request: FastifyRequest) =>
@@ -70,5 +70,5 @@ export function playlistChanges({ commands, database, idempotencyKeys }: Playlis
   };
 }
 
-/** The context of commands that need to know nothing of other things. */
+/** The context of commands that need nothing of other streams. */
 export const nothing = () => Promise.resolve({});

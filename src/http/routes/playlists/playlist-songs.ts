@@ -26,7 +26,7 @@ const playlistView = playlistSummary.extend({ songs: z.array(songSummary) }).met
 const activity = z
   .strictObject({
     username: z.string(),
-    title: z.string().meta({ description: 'Of the song, as it was then.' }),
+    title: z.string().meta({ description: 'Title of the song at that time.' }),
     action: z.enum(['add', 'delete']),
     time: z.iso.datetime(),
   })
@@ -73,7 +73,7 @@ const schemas = {
   activities: {
     ...common,
     operationId: 'listActivities',
-    summary: 'What was done to the songs of a playlist, oldest first',
+    summary: 'List the changes to the songs of a playlist, oldest first',
     params,
     response: {
       200: answer(

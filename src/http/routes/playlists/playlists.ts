@@ -4,7 +4,7 @@ import { idFromCommand } from '../../../events/ids.ts';
 import { cached } from '../../../projections/engine/cache-keys.ts';
 import { allPlaylistsOf, playlistsOf } from '../../../projections/playlists.ts';
 import { callerOf, mustBeLoggedIn } from '../../auth.ts';
-import { answerOf, sendListed } from '../../long-answers.ts';
+import { listAnswer, sendListed } from '../../long-answers.ts';
 import { answer, failures } from '../../openapi.ts';
 import { markReplay } from '../../origin.ts';
 import { CHANGE_FAILURES, common, nothing, playlistChanges, type PlaylistDependencies } from './playlist-changes.ts';
@@ -69,7 +69,7 @@ export const playlistRoutes =
 
     const listOf = async (account: string) => {
       const playlists = await playlistsOf(database, account);
-      return answerOf({ status: 'success', data: { playlists: [] } }, playlists);
+      return listAnswer({ status: 'success', data: { playlists: [] } }, playlists);
     };
 
     app.post('/playlists', { schema: schemas.create }, async (request, reply) => {

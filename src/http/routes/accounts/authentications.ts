@@ -1,17 +1,17 @@
 import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { Accounts } from '../../accounts/accounts.ts';
-import type { GuessesUnder } from '../../accounts/guesses.ts';
-import type { Sessions } from '../../accounts/sessions.ts';
-import { REQUEST_LENGTH, storable } from '../../text.ts';
-import type { Tokens } from '../auth.ts';
-import { badInput, HttpError } from '../errors.ts';
-import { answer, failures } from '../openapi.ts';
-import { attemptOf } from './jobs/attempts.ts';
-import { limited, type Rate } from '../rate-limits.ts';
-import { unstored } from '../secure-headers.ts';
-import { done, success } from '../schemas.ts';
+import type { Accounts } from '../../../accounts/accounts.ts';
+import type { GuessesUnder } from '../../../accounts/guesses.ts';
+import type { Sessions } from '../../../accounts/sessions.ts';
+import { REQUEST_LENGTH, storable } from '../../../text.ts';
+import type { Tokens } from '../../auth.ts';
+import { badInput, HttpError } from '../../errors.ts';
+import { answer, failures } from '../../openapi.ts';
+import { passwordAttemptOf } from './password-attempts.ts';
+import { limited, type Rate } from '../../rate-limits.ts';
+import { noStore } from '../../secure-headers.ts';
+import { done, success } from '../../schemas.ts';
 
 export interface AuthenticationDependencies {
   readonly accounts: Accounts;
@@ -19,20 +19,20 @@ export interface AuthenticationDependencies {
   readonly tokens: Tokens;
   /** Seconds. */
   readonly refreshTokenAge: number;
-  /** Asks at once who may still do what. */
+  /** Reloads the changes of access at once. */
   readonly recheckAccess: () => Promise<void>;
-  /** Wrong passwords. */
+  /** Counts wrong passwords. */
   readonly guessesOf: (request: FastifyRequest) => GuessesUnder;
-  /** Of logins. */
+  /** Limit of logins. */
   readonly rate: Rate | undefined;
 }
 
 const refreshBody = z.strictObject({
-  refreshToken: z.string().max(REQUEST_LENGTH).meta({ description: 'As the login gave it.' }),
+  refreshToken: z.string().max(REQUEST_LENGTH).meta({ description: 'The refresh token of the login.' }),
 });
 const accessToken = z.string().meta({ description: 'For the header `Authorization: Bearer …`.' });
 
-/** A login attempt is never refused for its length. */
+/** A login attempt is not refused for the length of its password. */
 const givenPassword = storable(REQUEST_LENGTH).meta({ description: 'Of any length.', format: 'password' });
 
 const tags = ['users'];
@@ -42,7 +42,7 @@ const schemas = {
     operationId: 'logIn',
     summary: 'Log in',
     description:
-      'An account has 1,000 sessions at most: one more ends the oldest, whose refresh and access tokens are good no more.',
+      'An account has at most 1,000 sessions: one more ends the oldest, whose refresh and access tokens are then refused.',
     body: z.strictObject({ username: storable(REQUEST_LENGTH), password: givenPassword }).meta({ id: 'Login' }),
     response: {
       201: answer('Logged in.', success(z.strictObject({ accessToken, refreshToken: z.string() }))),
@@ -52,10 +52,10 @@ const schemas = {
   refresh: {
     tags,
     operationId: 'refreshAccess',
-    summary: 'Get another access token',
+    summary: 'Get a new access token',
     body: refreshBody,
     response: {
-      200: answer('Another access token.', success(z.strictObject({ accessToken }))),
+      200: answer('A new access token.', success(z.strictObject({ accessToken }))),
       ...failures(400, 413, 415, 503),
     },
   },
@@ -63,7 +63,7 @@ const schemas = {
     tags,
     operationId: 'logOut',
     summary: 'Log out',
-    description: 'Neither the refresh token nor access tokens of its session are good any more.',
+    description: 'The refresh token and the access tokens of its session are refused from then on.',
     body: refreshBody,
     response: { 200: answer('Logged out.', done('You are logged out.')), ...failures(400, 413, 415, 503) },
   },
@@ -73,11 +73,15 @@ export const authenticationRoutes =
   ({ accounts, sessions, tokens, refreshTokenAge, ...deps }: AuthenticationDependencies): FastifyPluginCallbackZod =>
   (app, _options, registered) => {
     const onRequest = limited(app, 'login', deps.rate);
-    app.addHook('onRequest', unstored);
+    app.addHook('onRequest', noStore);
 
     app.post('/authentications', { schema: schemas.login, onRequest }, async (request, reply) => {
       const { username, password } = request.body;
-      const account = await accounts.authenticate(username, password, attemptOf(request, reply, deps.guessesOf));
+      const account = await accounts.authenticate(
+        username,
+        password,
+        passwordAttemptOf(request, reply, deps.guessesOf),
+      );
       if (!account) throw wrongCredentials();
       const { token: refreshToken, sessionId } = tokens.issueRefresh(account);
       await sessions.open(refreshToken, account.id, new Date(Date.now() + refreshTokenAge * 1_000));

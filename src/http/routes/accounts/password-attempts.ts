@@ -1,13 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Attempt, GuessesUnder } from '../../../accounts/guesses.ts';
+import type { PasswordAttempt, GuessesUnder } from '../../../accounts/guesses.ts';
 import { claimOf } from '../../places.ts';
 
-/** A request that gives a password. */
-export function attemptOf(
+/** The attempt that a request with a password makes. */
+export function passwordAttemptOf(
   request: FastifyRequest,
   reply: FastifyReply,
   guessesOf: (request: FastifyRequest) => GuessesUnder,
-): Attempt {
+): PasswordAttempt {
   const { claim } = request;
   const session = claim?.sessionId === undefined ? undefined : { accountId: claim.id, sessionId: claim.sessionId };
   return { ...claimOf(reply), guesses: guessesOf(request), session };

@@ -1,16 +1,16 @@
-import type { Database } from '../../../postgres/pool.ts';
+import type { Database } from '../postgres/pool.ts';
 
-/** What became of one thing of many. */
+/** One item of a batch as clients see it. */
 export interface ItemView {
   /** From 0. */
   readonly item: number;
   readonly state: 'waiting' | 'done' | 'failed';
   readonly attempts: number;
-  /** Of a mail. */
+  /** Recipient of a mail. */
   readonly to?: string;
-  /** Of an archive. */
+  /** File of an archive. */
   readonly fileId?: string;
-  /** ISO 8601: a waiting one is not tried before. */
+  /** ISO 8601: a waiting item is not tried before. */
   readonly nextAt?: string;
   readonly error?: string;
   readonly result?: string;
@@ -29,8 +29,8 @@ interface ItemRow extends Record<string, unknown> {
   readonly settled_at: Date | null;
 }
 
-/** The items of a job, by its payload, in their order, at most so many, after that one. */
-export async function itemsOf(
+/** At most `limit` items of a payload after the index `after`, in order. `tables`: the namespace's own. */
+export async function itemViewsOf(
   tables: Pick<Database, 'query'>,
   payloadId: string,
   limit: number,

@@ -1,20 +1,20 @@
 import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { Accounts } from '../../accounts/accounts.ts';
-import type { GuessesUnder } from '../../accounts/guesses.ts';
-import { answer, failures } from '../openapi.ts';
-import { attemptOf } from './jobs/attempts.ts';
-import { type IdempotencyKeys, originOf } from '../origin.ts';
-import { limited, type Rate } from '../rate-limits.ts';
-import { password, success, text, username, writeHeaders } from '../schemas.ts';
+import type { Accounts } from '../../../accounts/accounts.ts';
+import type { GuessesUnder } from '../../../accounts/guesses.ts';
+import { answer, failures } from '../../openapi.ts';
+import { passwordAttemptOf } from './password-attempts.ts';
+import { type IdempotencyKeys, originOf } from '../../origin.ts';
+import { limited, type Rate } from '../../rate-limits.ts';
+import { password, success, text, username, writeHeaders } from '../../schemas.ts';
 
 export interface UserDependencies {
   readonly accounts: Accounts;
   readonly idempotencyKeys: IdempotencyKeys;
-  /** Wrong passwords. */
+  /** Counts wrong passwords. */
   readonly guessesOf: (request: FastifyRequest) => GuessesUnder;
-  /** Of registrations. */
+  /** Limit of registrations. */
   readonly rate: Rate | undefined;
 }
 
@@ -45,9 +45,13 @@ export const userRoutes =
 
     app.post('/users', { schema: schemas.register, onRequest }, async (request, reply) => {
       const { username, fullname } = request.body;
-      // A hash of the password would be one that can be guessed at quickly: it is compared with the slow one.
+      // The body hash leaves out the password, because a fast hash could be guessed: the password is compared with its slow hash.
       const origin = originOf(request, idempotencyKeys, { username, fullname });
-      const { id, replayed } = await accounts.register(request.body, origin, attemptOf(request, reply, guessesOf));
+      const { id, replayed } = await accounts.register(
+        request.body,
+        origin,
+        passwordAttemptOf(request, reply, guessesOf),
+      );
       if (replayed) reply.header('idempotency-replayed', 'true');
       return reply.code(201).send({ status: 'success', data: { userId: id } });
     });
