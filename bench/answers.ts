@@ -1,6 +1,6 @@
 import type { Reply } from './processes.ts';
 
-/** Makes this process answer the questions of the one that started it, and end with it. */
+/** Makes this process answer the messages of its parent, and end with it. */
 export function answerQuestions(answer: (message: never) => Promise<unknown>): void {
   process.once('disconnect', () => process.exit(1));
   process.on('message', (message) => {

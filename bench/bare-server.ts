@@ -3,11 +3,11 @@ import pg from 'pg';
 import type { PostgresConnection } from '../src/postgres/connection.ts';
 import { answerQuestions } from './answers.ts';
 
-/** What a server without anything of ours offers. */
+/** The routes of a bare server, which has no code of the product. */
 export interface BareServer {
-  /** One-row selects go to the albums of this schema. */
+  /** The schema with the albums for one-row selects. */
   readonly select?: { readonly connection: PostgresConnection; readonly schema: string; readonly pool: number };
-  /** JSON texts of one form, by path: answered under `/finished` as they are, under `/serialised` made anew of objects. */
+  /** JSON texts of one form, by path. `/finished` answers them as they are; `/serialised` serialises them from objects. */
   readonly bodies?: ReadonlyMap<string, string>;
 }
 
@@ -51,7 +51,7 @@ interface At {
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** The JSON schema of values like this one; of a list, as its first item is. */
+/** The JSON schema of values like this one; for a list, of its first item. */
 function schemaOf(value: unknown): object {
   if (Array.isArray(value)) return { type: 'array', items: schemaOf(value[0]) };
   if (value === null) return { type: 'null' };

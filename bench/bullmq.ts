@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Queue, Worker } from 'bullmq';
 import { answerQuestions } from './answers.ts';
-import type { Point } from './build.ts';
+import type { Point } from './served-generation.ts';
 
-/** Jobs that do nothing, in a queue of BullMQ. */
+/** Runs jobs that do nothing in a queue of BullMQ. */
 export interface BullJobs {
   readonly redis: string;
   readonly jobs: number;
@@ -11,16 +11,16 @@ export interface BullJobs {
 }
 
 const NAME = 'bench';
-const AT_ONCE = 1_000;
+const BATCH = 1_000;
 const LOOK_EVERY_MS = 50;
 
-/** Adds them all, and then works on them. How many were recorded as completed, at each look. */
+/** Adds all jobs, and then works on them. Returns how many were recorded as completed, at each poll. */
 answerQuestions(async ({ redis, jobs, concurrency }: BullJobs): Promise<Point[]> => {
   const connection = { host: new URL(redis).hostname, port: Number(new URL(redis).port) };
   const queue = new Queue(NAME, { connection });
   try {
-    for (let added = 0; added < jobs; added += AT_ONCE) {
-      const some = Math.min(AT_ONCE, jobs - added);
+    for (let added = 0; added < jobs; added += BATCH) {
+      const some = Math.min(BATCH, jobs - added);
       await queue.addBulk(Array.from({ length: some }, () => ({ name: 'dummy', data: { duration: 0 } })));
     }
     const worker = new Worker(NAME, () => Promise.resolve({}), {

@@ -2,11 +2,11 @@ import { get } from './requests.ts';
 
 export interface Counted<T> {
   readonly done: T;
-  /** By how much each counter grew, in the order of their names. */
+  /** The growth of each counter, in the order of their names. */
   readonly grown: readonly number[];
 }
 
-/** Does something and looks by how much these counters grow meanwhile, in all these processes and under all labels together. */
+/** Runs `work` and returns by how much these counters grew meanwhile, summed over all processes and labels. */
 export async function counting<T>(
   urls: readonly string[],
   counters: readonly string[],

@@ -43,7 +43,7 @@ fast the machine was; what it is of its limit says how much our own part costs.
 - Servers and their data are made for the run: PostgreSQL as it comes with the npm packages, with its default settings, and Kafka
   and Redis with the options of \`npm run stack\`.
 
-\`npm run bench -- create-album read-album\` measures some figures, \`--quick\` only tries whether all of it runs, \`--url http://…\` measures
+\`npm run bench -- create-album memory\` measures some figures, \`--quick\` only tries whether all of it runs, \`--url http://…\` measures
 a running server over HTTP, \`--only embedded\` one way to run, \`--json\` prints every value. \`npm run bench -- profile create-album\` shows where
 the time goes.
 

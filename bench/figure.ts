@@ -1,21 +1,21 @@
-/** How long and how often is measured. */
+/** How long and how often to measure. */
 export interface Plan {
-  /** Times that everything compared takes its turn. */
+  /** Turns of everything that is compared. */
   readonly rounds: number;
-  /** Measured of one turn. */
+  /** Seconds measured in one turn. */
   readonly seconds: number;
-  /** Not measured, before that. */
+  /** Seconds before that, which are not measured. */
   readonly warmUpSeconds: number;
-  /** A smoke run: everything runs, no number means anything. */
+  /** A smoke run: everything runs, and no number means anything. */
   readonly quick: boolean;
-  /** A running server to measure in place of own ones. */
+  /** A running server to measure, instead of starting one. */
   readonly url?: string;
-  /** Part of the name of the shapes to measure; all without it. */
+  /** Part of the names of the shapes to measure; every shape without it. */
   readonly only?: string;
   readonly say: (line: string) => void;
 }
 
-/** Runs of one thing, in the order of the rounds. */
+/** The values of one contestant, in the order of the rounds. */
 export interface Series {
   readonly name: string;
   readonly values: readonly number[];
@@ -23,23 +23,23 @@ export interface Series {
 
 export type Unit = '/s' | 'ms' | 'µs' | 'MB';
 
-/** What is asked of a figure: of its value, or of its ratio to one of the limits. */
+/** The goal of a figure: for its value, or for its ratio to one of the limits. */
 export interface Asked {
   readonly limit?: string;
   readonly atLeast?: number;
   readonly atMost?: number;
-  /** Where the number comes from, when it is not the asked one itself. */
+  /** Where the number comes from, when it was converted. */
   readonly from?: string;
 }
 
-/** Ours beside its limits, measured in turns. */
+/** Our value beside its limits, measured in turns. */
 export interface Comparison {
   readonly title: string;
   readonly unit: Unit;
   readonly ours: Series;
   readonly limits: readonly Series[];
   readonly asked: readonly Asked[];
-  /** What else was seen. */
+  /** Other observations. */
   readonly notes: readonly string[];
 }
 

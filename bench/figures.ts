@@ -2,29 +2,22 @@ import type { Figure } from './figure.ts';
 import { cachedReads } from './figures/cached-reads.ts';
 import { catchUp } from './figures/catch-up.ts';
 import { createAlbum } from './figures/create-album.ts';
-import { growth } from './figures/growth.ts';
 import { jobsAccept } from './figures/jobs-accept.ts';
-import { jobsFinished } from './figures/jobs-finished.ts';
 import { jobsMails } from './figures/jobs-mails.ts';
 import { jobsNoop } from './figures/jobs-noop.ts';
 import { jobsQueued } from './figures/jobs-queued.ts';
-import { jobsStatus } from './figures/jobs-status.ts';
-import { jobsWorkers } from './figures/jobs-workers.ts';
-import { loadGenerator } from './figures/load-generator.ts';
 import { listSongs } from './figures/list-songs.ts';
 import { login } from './figures/login.ts';
 import { marks } from './figures/marks.ts';
 import { memory } from './figures/memory.ts';
 import { playlistSongs } from './figures/playlist-songs.ts';
-import { readAlbum } from './figures/read-album.ts';
 import { searchSongs } from './figures/search-songs.ts';
 
-/** Every figure there is, in the order of the documentation. A new one is a file in figures/ and a line here. */
+/** Every figure, in the order of the documentation. A new one is a file in figures/ and a line here. */
 export const figures: readonly Figure[] = [
   createAlbum,
   playlistSongs,
   marks,
-  readAlbum,
   cachedReads,
   searchSongs,
   listSongs,
@@ -33,11 +26,6 @@ export const figures: readonly Figure[] = [
   jobsAccept,
   jobsQueued,
   jobsMails,
-  jobsStatus,
-  jobsWorkers,
-  jobsFinished,
   catchUp,
-  growth,
   memory,
-  loadGenerator,
 ];

@@ -10,8 +10,8 @@ export interface GenerateOptions {
 }
 
 /**
- * Appends generated events to the log that the environment names, and makes that log where there is none. Without a seed
- * it takes another one each time: a second helping of the same records would lose every race against the first.
+ * Appends generated events to the log that the environment names, and creates that log if it does not exist. Without a seed each
+ * run uses another one, because the same records a second time would all be rejected.
  */
 export function generateInto({ events, seed = randomInt(2 ** 31) }: GenerateOptions): Promise<number> {
   return withResources({ as: 'lone-command' }, async ({ log, placement, admin, me, print }) => {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { openBuild, type Point, timeOf } from './build.ts';
+import { openServedGeneration, type Point, timeOf } from './served-generation.ts';
 import { type Answer, forAll, post } from './requests.ts';
 import type { Server, Stack } from './stack.ts';
 
@@ -10,7 +10,7 @@ export interface JobStart {
   readonly token: string;
 }
 
-/** Their ids. */
+/** Starts the jobs, and returns their ids. */
 export const startJobs = (url: string, starts: readonly JobStart[]): Promise<string[]> =>
   forAll(starts, async ({ path, body, token }) => jobIdOf(await post(url, path, body, token)));
 
@@ -19,7 +19,7 @@ function jobIdOf({ status, text }: Answer): string {
   return (JSON.parse(text) as { data: { jobId: string } }).data.jobId;
 }
 
-/** Those that do nothing but take their time, in milliseconds, of these accounts in turn. */
+/** Jobs of these accounts, in turn, that only take some milliseconds. */
 export const dummies = (count: number, tokens: readonly string[], duration = 0): JobStart[] =>
   Array.from({ length: count }, (_, n) => ({
     path: '/jobs',
@@ -27,13 +27,13 @@ export const dummies = (count: number, tokens: readonly string[], duration = 0):
     token: tokens[n % tokens.length] ?? '',
   }));
 
-/** All jobs, as the served build of the read models has them. */
+/** All jobs, as the generation of the read models that is served shows them. */
 export interface Jobs {
-  /** How many are in these states. */
+  /** The number of jobs in these states. */
   count(states: readonly string[]): Promise<number>;
-  /** Looks until none of so many is unfinished, as long as that process runs. */
+  /** Polls until so many have finished. Throws when the process ends before. */
   drain(total: number, worker: Server): Promise<Point[]>;
-  /** Throws unless there are so many, all have succeeded, and each at the first attempt. */
+  /** Throws unless there are so many, and each has succeeded at the first attempt. */
   mustBeDoneOnce(total: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -42,7 +42,7 @@ const LOOK_EVERY_MS = 50;
 const PATIENCE_MS = 60_000;
 
 export async function openJobs({ connection }: Pick<Stack, 'connection'>): Promise<Jobs> {
-  const { schema, client, close } = await openBuild(connection);
+  const { schema, client, close } = await openServedGeneration(connection);
   const unfinished = `SELECT count(*)::int AS n FROM "${schema}".jobs WHERE state NOT IN ('succeeded', 'dead', 'cancelled')`;
   const numberOf = async (text: string, values: unknown[] = []) =>
     (await client.query<{ n: number }>(text, values)).rows[0]?.n ?? NaN;
@@ -74,10 +74,10 @@ export async function openJobs({ connection }: Pick<Stack, 'connection'>): Promi
   return jobs;
 }
 
-/** A process that has just begun is slow for reasons of its own: what it does first does not count. */
+/** The first fifth does not count, because a new process is slow until its code is compiled. */
 const BEGIN = 0.2;
 
-/** Jobs a second of those after the first fifth. */
+/** Jobs per second, of those after the first fifth. */
 export function rateOf(points: readonly Point[], total: number): number {
   const ms = timeOf(points, total) - timeOf(points, BEGIN * total);
   return (((1 - BEGIN) * total) / ms) * 1_000;

@@ -3,11 +3,11 @@ import type { EventLog } from '../src/log/event-log.ts';
 import { openKafkaLog } from '../src/log/kafka.ts';
 import type { PostgresConnection } from '../src/postgres/connection.ts';
 
-/** Where a log is. */
+/** The place of a log. */
 export type LogPlace =
   { readonly brokers: readonly string[]; readonly flush: 'on' | 'off' } | { readonly connection: PostgresConnection };
 
-/** Nobody else writes what is written here. */
+/** The log has no other writer. */
 const unshared = { held: () => Promise.resolve(), stop: () => Promise.resolve() };
 const silent = () => undefined;
 

@@ -3,7 +3,7 @@ import { availableParallelism, cpus, platform, totalmem } from 'node:os';
 
 const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), 'utf8');
 
-/** What was measured on and with, in one line. */
+/** The machine and the versions that a figure was measured with, in one line. */
 export function machine(): string {
   const [cpu] = cpus();
   const memory = Math.round(totalmem() / 2 ** 30);

@@ -9,12 +9,12 @@ export interface Mailing {
   readonly mails: readonly Mail[];
 }
 
-/** Sends them all by the product's pool of connections, of which every one always has something to send. */
+/** Sends all mails by the product's pool of connections, each of which is always busy. */
 answerQuestions(async ({ port, connections, mails }: Mailing): Promise<void> => {
   const provider = openSmtpMail({ host: '127.0.0.1', port, connections, from: 'openmusic@localhost' });
   const waiting = mails.values();
   const work = async () => {
-    // The sender's other process has made byte arrays of its buffers.
+    // Buffers of the other process arrive as byte arrays.
     for (const mail of waiting) await provider.send(revived(mail), new AbortController().signal);
   };
   await Promise.all(Array.from({ length: 2 * connections }, work));

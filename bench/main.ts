@@ -28,7 +28,7 @@ program
 program
   .command('profile <figure>')
   .description(
-    'show where the time of create-album, read-album, list-songs, cached-playlist, playlist-songs, catch-up or jobs-noop goes',
+    'show where the time of create-album, list-songs, cached-playlist, playlist-songs, catch-up or jobs-noop goes',
   )
   .option('--only <part>', 'the way to run whose name contains this', 'embedded')
   .option('--connections <count>', 'of the load', positive, 64)

@@ -8,11 +8,11 @@ export type Question = 'resident-memory' | 'begin-profile' | 'end-profile';
 
 const GC_TIMES = 3;
 
-/** Resident memory in megabytes, when all garbage is collected. */
+/** Resident memory in megabytes, after all garbage is collected. */
 async function residentMemory(): Promise<number> {
   for (let times = 0; times < GC_TIMES; times++) {
     globalThis.gc?.();
-    await new Promise((resolve) => setTimeout(resolve, 100)); // freed pages are given back in the background
+    await new Promise((resolve) => setTimeout(resolve, 100)); // freed pages are returned in the background
   }
   return process.memoryUsage.rss() / 2 ** 20;
 }

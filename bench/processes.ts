@@ -6,26 +6,26 @@ import { guard } from '../stack/guard.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 
-/** A Node process of ours. */
+/** A Node process that runs a file of this project. */
 export interface Child {
   readonly pid: number;
   /** Its exit code; null when a signal ended it. */
   readonly ended: Promise<number | null>;
-  /** All it has printed so far. */
+  /** Everything it has printed so far. */
   output(): string;
-  /** Its answer to a message; one question at a time. Rejects when it ends instead. */
+  /** Resolves to its answer to a message, one at a time. Rejects when it ends instead. */
   ask(message: object): Promise<unknown>;
-  /** SIGTERM; resolves when it has ended. Twice is fine. */
+  /** Sends SIGTERM and resolves when it has ended. Twice is fine. */
   stop(): Promise<void>;
 }
 
 export interface ChildOptions {
-  /** Where it runs; its `.env` is read there. */
+  /** Its working directory, whose `.env` it reads. */
   readonly cwd?: string;
   readonly args?: readonly string[];
   /** Options of Node itself. */
   readonly node?: readonly string[];
-  /** Settings; nothing of this process's environment but the PATH is passed on. */
+  /** Settings. Only the PATH of this process's environment is passed on. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -56,7 +56,7 @@ export function startChild(file: string, { cwd = root, args = [], node = [], env
   };
 }
 
-/** What a child sends back (`answers.ts`). */
+/** The message that a child sends back (`answers.ts`). */
 export type Reply = { readonly answer: unknown } | { readonly failure: string };
 
 async function ask(child: ChildProcess, message: object, output: () => string): Promise<unknown> {

@@ -11,8 +11,8 @@ import { createPlaylists, warm } from './figures/cached-reads.ts';
 import { searchesOf } from './figures/list-songs.ts';
 import { additionsTo, prepare } from './figures/playlist-songs.ts';
 import { prepareReplay } from './replay.ts';
-import { CREATE_ALBUM, createAlbum, createdId, register } from './requests.ts';
-import { embedded, flushed, forJobs, type Shape, unflushed, withoutCache } from './shapes.ts';
+import { CREATE_ALBUM, register } from './requests.ts';
+import { embedded, flushed, forJobs, type Shape, unflushed } from './shapes.ts';
 import { type Server, startStack } from './stack.ts';
 import { topOf } from './top.ts';
 
@@ -31,14 +31,9 @@ const say = (line: string) => void process.stderr.write(`${line}\n`);
 
 type Scene = (shape: Shape, options: ProfileOptions) => Promise<void>;
 
-/** What can be looked into. */
+/** The figures that can be profiled. */
 const scenes: Readonly<Record<string, Scene>> = {
   'create-album': (shape, options) => underLoad(shape, options, () => Promise.resolve(CREATE_ALBUM)),
-  'read-album': (shape, options) =>
-    underLoad(withoutCache(shape), options, async (url) => {
-      const id = createdId(await createAlbum(url));
-      return { method: 'GET', paths: [`/albums/${id}`] };
-    }),
   'list-songs': (shape, options) =>
     underLoad(shape, options, async (url) => ({ method: 'GET', paths: await searchesOf(url) })),
   'cached-playlist': (shape, options) =>
@@ -57,7 +52,7 @@ const scenes: Readonly<Record<string, Scene>> = {
   'jobs-noop': noopJobs,
 };
 
-/** Shows where our processes spend their time while they do what a figure measures, by V8's own profiler. */
+/** Shows where our processes spend their time while they do what a figure measures, by V8's profiler. */
 export async function profile(what: string, options: ProfileOptions): Promise<void> {
   const scene = scenes[what];
   if (!scene) throw new Error(`${what} cannot be profiled. What can: ${Object.keys(scenes).join(', ')}.`);
@@ -94,7 +89,7 @@ async function catchUp(shape: Shape): Promise<void> {
   }
 }
 
-/** Accepted and done at the same time. */
+/** Jobs are accepted and done at the same time. */
 async function noopJobs(shape: Shape, { connections }: ProfileOptions): Promise<void> {
   const stack = await startStack(forJobs(shape, { WORKER_CONCURRENCY: String(connections) }), OBSERVED);
   const jobs = await openJobs(stack);

@@ -1,14 +1,14 @@
 import { createPlacement } from '../src/events/placement.ts';
-import { type Build, follow, openBuild, type Point } from './build.ts';
+import { type ServedGeneration, follow, openServedGeneration, type Point } from './served-generation.ts';
 import { fill } from './generator/fill.ts';
 import { generate } from './generator/generator.ts';
 import { openLog } from './log.ts';
 import type { Shape } from './shapes.ts';
-import { type Ground, layGround, type Server } from './stack.ts';
+import { type Platform, startPlatform, type Server } from './stack.ts';
 
-/** A log of generated records, and read models that a projector fills from it as often as one likes. */
+/** A log of generated records, and read models that a projector fills from it any number of times. */
 export interface Replay {
-  readonly build: Build;
+  readonly generation: ServedGeneration;
   /** Records in the log, genesis records included. */
   readonly total: number;
   /** Empties the read models and starts a projector, which then catches up from the log's beginning. */
@@ -25,30 +25,30 @@ const placement = createPlacement('openmusic', 6);
 
 export async function prepareReplay(shape: Shape, events: number, say: (line: string) => void): Promise<Replay> {
   say(`${shape.name}: making a log of ${events.toLocaleString('en')} events`);
-  const ground = await layGround(shape);
+  const platform = await startPlatform(shape);
   try {
-    await (await ground.start('projector')).stop(); // it makes the build, and an embedded log
-    const total = await fillLog(ground, events, say);
-    const build = await openBuild(ground.connection);
-    return replayOf(ground, build, total);
+    await (await platform.start('projector')).stop(); // it creates the generation, and an embedded log
+    const total = await fillLog(platform, events, say);
+    const generation = await openServedGeneration(platform.connection);
+    return replayOf(platform, generation, total);
   } catch (error) {
-    await ground.stop();
+    await platform.stop();
     throw error;
   }
 }
 
-function replayOf(ground: Ground, build: Build, total: number): Replay {
+function replayOf(platform: Platform, generation: ServedGeneration, total: number): Replay {
   const replay: Replay = {
-    build,
+    generation,
     total,
     async start(node) {
-      await build.empty();
-      return ground.launch('projector', node);
+      await generation.empty();
+      return platform.launch('projector', node);
     },
     follow(projector) {
       let running = true;
       void projector.ended.then(() => (running = false));
-      return follow(build, total, () => running);
+      return follow(generation, total, () => running);
     },
     async run() {
       const projector = await replay.start();
@@ -57,14 +57,14 @@ function replayOf(ground: Ground, build: Build, total: number): Replay {
       return points;
     },
     async stop() {
-      await build.close();
-      await ground.stop();
+      await generation.close();
+      await platform.stop();
     },
   };
   return replay;
 }
 
-async function fillLog({ log: place }: Ground, events: number, say: (line: string) => void): Promise<number> {
+async function fillLog({ log: place }: Platform, events: number, say: (line: string) => void): Promise<number> {
   const log = await openLog(place, placement.namespace);
   try {
     const began = performance.now();

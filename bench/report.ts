@@ -1,7 +1,7 @@
 import type { Asked, Comparison, Series, Unit } from './figure.ts';
 import { ratios, type Summary, summarise } from './statistics.ts';
 
-/** One line of a report: ours, or one limit and what ours is of it. */
+/** One line of a report: our value, or one limit and the ratio of our value to it. */
 export interface Line {
   readonly name: string;
   readonly value: string;

@@ -14,7 +14,7 @@ export interface RunOptions {
   readonly write?: boolean;
 }
 
-/** A figure as it was measured, once. */
+/** One measurement of a figure. */
 export interface Measured extends Pick<Plan, 'rounds' | 'seconds' | 'quick'> {
   readonly figure: string;
   readonly machine: string;

@@ -1,11 +1,11 @@
 import { type Comparison, isWanted, type Plan } from './figure.ts';
 
-/** How a product under measurement is put together. */
+/** How the measured product is deployed. */
 export interface Shape {
   readonly name: string;
   /** The roles of each of its processes, in the order of their start; the last one has the API. */
   readonly processes: readonly string[];
-  /** On Kafka, or else on the log in Postgres. */
+  /** With Kafka, or else with the log in Postgres. */
   readonly isDistributed: boolean;
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -14,20 +14,20 @@ export const embedded: Shape = { name: 'embedded', processes: ['all'], isDistrib
 
 const distributed = { processes: ['projector', 'api'], isDistributed: true };
 
-/** What each broker of a replicated cluster does. */
+/** The setting of each broker of a replicated cluster. */
 export const unflushed: Shape = {
   ...distributed,
   name: 'distributed without flush',
   settings: { KAFKA_FLUSH: 'off', PROJECTOR_COMMIT: 'async' },
 };
 
-/** What a single broker does, so that it keeps what it has acknowledged. */
+/** The setting of a single broker, so that it keeps what it has acknowledged. */
 export const flushed: Shape = { ...distributed, name: 'distributed with flush', settings: { KAFKA_FLUSH: 'on' } };
 
-/** Everything is read from Postgres, and nothing is marked. */
+/** The shape without a cache: everything is read from Postgres, and nothing is marked. */
 export const withoutCache = (shape: Shape): Shape => ({ ...shape, settings: { ...shape.settings, REDIS_URL: 'off' } });
 
-/** Nobody is refused for having too many jobs, or for asking too often. */
+/** The shape without quotas and rate limits. */
 export const forJobs = (shape: Shape, settings: Shape['settings'] = {}): Shape => ({
   ...shape,
   settings: {
@@ -40,7 +40,7 @@ export const forJobs = (shape: Shape, settings: Shape['settings'] = {}): Shape =
   },
 });
 
-/** The comparisons of both ways to run, as far as they are wanted, one after the other. */
+/** The comparisons of both shapes that the plan names, one after the other. */
 export async function ofBothShapes(
   plan: Plan,
   compare: (shape: Shape) => Promise<readonly Comparison[]>,

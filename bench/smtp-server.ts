@@ -4,14 +4,14 @@ import { buffer } from 'node:stream/consumers';
 import { SMTPServer } from 'smtp-server';
 import { answerQuestions } from './answers.ts';
 
-/** What the mail server is asked: to begin, or for what it has taken since it was asked that the last time. */
+/** A message to the mail server: to start, or to return what it has received since the last such message. */
 export type SmtpQuestion =
   { readonly question: 'listen'; readonly connections: number } | { readonly question: 'taken' };
 
-/** A mail that it has taken. */
+/** A mail that it has received. */
 export interface Taken {
   readonly messageId: string;
-  /** Milliseconds by its own clock. */
+  /** In milliseconds of its own clock. */
   readonly ms: number;
 }
 
@@ -27,7 +27,7 @@ function give(): Taken[] {
   return given;
 }
 
-/** Resolves to the port. To further connections it says 421. */
+/** Resolves to the port. More connections are refused by 421. */
 async function listen(maxClients: number): Promise<number> {
   const server = new SMTPServer({
     maxClients,

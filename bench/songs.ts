@@ -8,9 +8,9 @@ export interface Song {
   readonly performer: string;
 }
 
-/** A table of songs that no log knows, to be searched. */
+/** A table of songs, which are not on any log, to be searched. */
 export interface Shelf {
-  /** Songs to look for, of all that are there, evenly. */
+  /** Songs to search for, spread evenly over all. */
   fillUpTo(size: number): Promise<Song[]>;
 }
 
@@ -18,17 +18,17 @@ const SEED = 1;
 const BATCH = 2_000;
 const WANTED = 100;
 export const WORDS = 20_000;
-/** Shorter titles are parts of many others. */
+/** Letters in the title of a searched song, because shorter titles are parts of many others. */
 export const SELECTIVE_LENGTH = 20;
 
 const INSERT = `INSERT INTO songs (id, version, title, year, genre, performer, folded_title, folded_performer)
   SELECT id, 1, title, 2008, 'Indie', performer, folded_title, folded_performer
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS song (id, title, performer, folded_title, folded_performer)`;
 
-/** The table must be empty, and found by the client's search path. */
+/** The table must be empty, and in the client's search path. */
 export function createShelf(client: pg.Client): Shelf {
   const songs = inventSongs();
-  /** As many of each batch as are wanted in the end: it is not known how many batches there will be. */
+  /** As many of each batch as are needed in the end, because the number of batches is not known. */
   const selective: Song[] = [];
   let filled = 0;
 
@@ -51,7 +51,7 @@ export function createShelf(client: pg.Client): Shelf {
   };
 }
 
-/** Always the same ones. */
+/** The words are always the same ones. */
 export function inventedSongs(count: number): Song[] {
   const songs = inventSongs();
   return Array.from({ length: count }, () => songs.next().value);

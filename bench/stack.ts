@@ -16,11 +16,11 @@ import { type Child, startChild } from './processes.ts';
 import type { Shape } from './shapes.ts';
 import { KEYS } from '../test/support/keys.ts';
 
-/** What a shape stands on, before any process of ours runs. */
-export interface Ground extends Stoppable {
+/** The servers that a shape needs, before any of our processes runs. */
+export interface Platform extends Stoppable {
   readonly connection: PostgresConnection;
   readonly log: LogPlace;
-  /** Address of Redis, where there is one. */
+  /** Address of Redis, if the shape has one. */
   readonly redis?: string;
   /** Starts a process with these roles. */
   launch(roles: string, node?: readonly string[]): Promise<Server>;
@@ -28,32 +28,32 @@ export interface Ground extends Stoppable {
   start(roles: string, node?: readonly string[]): Promise<Server>;
 }
 
-/** A process of ours with the API or the probes. */
+/** One of our processes, which serves the API or probes. */
 export interface Server extends Child {
   readonly roles: string;
   readonly url: string;
 }
 
-export interface Stack extends Ground {
-  /** Of the API. */
+export interface Stack extends Platform {
+  /** Base of the API. */
   readonly url: string;
   readonly servers: readonly Server[];
 }
 
-/** The product on data of its own, which goes with it. */
+/** The product on data of its own, which is deleted when it stops. */
 export async function startStack(shape: Shape, node: readonly string[] = []): Promise<Stack> {
-  const ground = await layGround(shape);
+  const platform = await startPlatform(shape);
   try {
     const servers: Server[] = [];
-    for (const roles of shape.processes) servers.push(await ground.start(roles, node));
-    return { ...ground, url: servers.at(-1)?.url ?? '', servers };
+    for (const roles of shape.processes) servers.push(await platform.start(roles, node));
+    return { ...platform, url: servers.at(-1)?.url ?? '', servers };
   } catch (error) {
-    await ground.stop();
+    await platform.stop();
     throw error;
   }
 }
 
-export async function layGround(shape: Shape): Promise<Ground> {
+export async function startPlatform(shape: Shape): Promise<Platform> {
   const lifecycle = new Lifecycle((line) => void process.stderr.write(`${line}\n`));
   const directory = lifecycle.add('directory', await temporaryDirectory()).path;
   try {
@@ -84,7 +84,7 @@ export async function layGround(shape: Shape): Promise<Ground> {
   }
 }
 
-/** Passable for the user that runs Postgres where we are root. */
+/** The user that runs Postgres for root must be able to pass through it. */
 async function temporaryDirectory(): Promise<Stoppable & { path: string }> {
   const directory = await mkdtemp(path.join(tmpdir(), 'openmusic-bench-'));
   await chmod(directory, 0o755);

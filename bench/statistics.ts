@@ -1,4 +1,4 @@
-/** The middle of several runs and how far apart they lay. */
+/** The median of several runs, and their extremes. */
 export interface Summary {
   readonly median: number;
   readonly low: number;
@@ -17,7 +17,7 @@ function medianOf(sorted: readonly number[]): number {
   return Number.isInteger(middle) ? ((sorted[middle - 1] ?? NaN) + upper) / 2 : upper;
 }
 
-/** What each run of one is of the run of the other beside it: what slows down both alike cancels out. */
+/** The ratio of each run to the run of the other in the same round, so that what slows down both cancels out. */
 export function ratios(ours: readonly number[], limit: readonly number[]): number[] {
   if (ours.length !== limit.length) throw new Error(`${ours.length} runs cannot be compared with ${limit.length}.`);
   return ours.map((value, round) => value / (limit[round] ?? NaN));

@@ -1,12 +1,12 @@
 import type { Profiler } from 'node:inspector/promises';
 
 const MOST = 25;
-const MOST_PARTS = 15;
+const MAX_PARTS = 15;
 const IDLE = '(idle)';
 
 type CallFrame = Profiler.ProfileNode['callFrame'];
 
-/** The functions in which a process was most of its busy time, and the parts of which they are, a line each. */
+/** The functions and the parts in which a process spent most of its busy time, a line each. */
 export function topOf(found: Profiler.Profile): string {
   const functions = selfTimes(found, show);
   const all = sum(functions.values());
@@ -15,11 +15,11 @@ export function topOf(found: Profiler.Profile): string {
     `busy ${percent(busy / all)} of the time, of which in`,
     ...largest(functions, busy, MOST),
     'by parts',
-    ...largest(selfTimes(found, partOf), busy, MOST_PARTS),
+    ...largest(selfTimes(found, partOf), busy, MAX_PARTS),
   ].join('\n');
 }
 
-/** Microseconds on top of the stack, by name. */
+/** Microseconds at the top of the stack, by name. */
 function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile, nameOf: (frame: CallFrame) => string) {
   const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
   const times = new Map<string, number>();
@@ -42,7 +42,7 @@ function show({ functionName, url, lineNumber }: CallFrame): string {
   return url === '' ? name : `${name}  ${url.split('/').slice(-3).join('/')}:${lineNumber + 1}`;
 }
 
-/** A package, a module of Node, a directory of ours; or the machine below. */
+/** A package, a module of Node, or a directory of ours; otherwise V8 and the operating system. */
 function partOf({ functionName, url }: CallFrame): string {
   if (functionName === IDLE) return IDLE;
   const path =

@@ -1,6 +1,6 @@
 import type { Plan, Series } from './figure.ts';
 
-/** What one turn gave: values by name. */
+/** The values of one turn, by name. */
 export type Sample = Readonly<Record<string, number>>;
 
 /** One of those that take turns. */
@@ -15,7 +15,7 @@ export interface Outcome {
   readonly samples: readonly Sample[];
 }
 
-/** A B C, A B C, …: whatever changes on the machine meanwhile changes for all of them. */
+/** Runs A B C, A B C, …, so that a change of the machine's speed affects all of them. */
 export async function takeTurns(contestants: readonly Contestant[], { rounds, say }: Plan): Promise<Outcome[]> {
   const outcomes = contestants.map(({ name }) => ({ name, samples: new Array<Sample>() }));
   for (let round = 1; round <= rounds; round++) {
@@ -39,7 +39,7 @@ export const seriesOf = ({ name, samples }: Outcome, key: string): Series => ({
   values: samples.map((sample) => sample[key] ?? NaN),
 });
 
-/** Of loads: what they took of the machine themselves, and what failed. */
+/** Notes about loads: the cores that they used themselves, and the requests that failed. */
 export function notesOf(outcomes: readonly Outcome[]): string[] {
   const failures = outcomes.flatMap(({ name, samples }) => {
     const failed = samples.reduce((sum, { failures: each = 0 }) => sum + each, 0);

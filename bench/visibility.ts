@@ -3,7 +3,7 @@ import type { Stoppable } from '../src/lifecycle.ts';
 
 const PAUSE_MS = 250;
 
-/** Beside a load, a few times a second, writes something and reads it at once. `stop` throws what that has thrown. */
+/** Writes something and reads it at once, a few times a second, beside a load. `stop` throws what that threw. */
 export function watchVisibility(writeAndRead: () => Promise<void>): Stoppable {
   const stopping = new AbortController();
   const watching = (async () => {
@@ -12,7 +12,7 @@ export function watchVisibility(writeAndRead: () => Promise<void>): Stoppable {
       await sleep(PAUSE_MS, stopping.signal);
     }
   })();
-  watching.catch(() => undefined); // said by stop
+  watching.catch(() => undefined); // thrown by stop
   return {
     async stop() {
       stopping.abort();

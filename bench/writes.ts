@@ -9,10 +9,10 @@ import { notesOf, type Outcome, type Sample, seriesOf } from './turns.ts';
 export const BARE = 'bare Fastify POST';
 export const APPEND = 'append without arbitration';
 
-/** What a bare Fastify POST did on the two cores for which the floors were given. */
+/** The rate of a bare Fastify POST on the two cores for which the floors were set. */
 export const REFERENCE_BARE = 36_000;
 
-/** Writes a second asked at so many connections. */
+/** Writes per second that are required, by number of connections. */
 type Floors = Readonly<Record<number, number>>;
 
 export interface Variant {
@@ -24,20 +24,20 @@ export interface Variant {
 export interface Subject {
   readonly title: string;
   readonly url: string;
-  /** Missing for a server that somebody else runs: then there is no limit below HTTP. */
+  /** Missing for a server that was started elsewhere: then there is no limit below HTTP. */
   readonly stack?: Stack;
   readonly floors: Floors;
 }
 
 export interface Beside {
-  /** The address of a server without anything of ours. */
+  /** The address of a bare server. */
   readonly bare: string;
   readonly loader: Loader;
 }
 
 type Compare = (subject: Subject, beside: Beside, plan: Plan) => Promise<Comparison[]>;
 
-/** The server of the plan; or each of these that is wanted, one after the other. */
+/** The server of the plan; or each of these shapes that the plan names, one after the other. */
 export async function compareWrites(variants: readonly Variant[], plan: Plan, compare: Compare): Promise<Comparison[]> {
   if (plan.url !== undefined) return beside({ title: plan.url, url: plan.url, floors: {} }, plan, compare);
   const all: Comparison[] = [];
@@ -70,7 +70,7 @@ export const sampleOf = async (result: Promise<LoadResult>): Promise<Sample> => 
 
 type Measure = 'perSecond' | 'p50Ms' | 'p99Ms';
 
-/** One value of what was measured, ours first. */
+/** A comparison of one measured value, ours first. */
 export function comparisonOf(
   title: string,
   outcomes: readonly Outcome[],
@@ -82,7 +82,7 @@ export function comparisonOf(
   return { title, unit: of === 'perSecond' ? '/s' : 'ms', ours, limits, asked, notes: notesOf(outcomes) };
 }
 
-/** As a share of what the bare server does. */
+/** The floor as a share of the bare server's rate. */
 export function floorOf(floor: number | undefined): Asked[] {
   if (floor === undefined) return [];
   const from = `${floor.toLocaleString('en')}/s beside ${REFERENCE_BARE.toLocaleString('en')}/s`;

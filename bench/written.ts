@@ -4,7 +4,7 @@ import { newId } from '../src/events/ids.ts';
 import type { JobRequest } from '../src/events/jobs.ts';
 import { createPlacement } from '../src/events/placement.ts';
 import type { Append } from '../src/log/event-log.ts';
-import { type Build, follow } from './build.ts';
+import { type ServedGeneration, follow } from './served-generation.ts';
 import { type Author, createAuthor } from './generator/author.ts';
 import { createChance } from './generator/chance.ts';
 import { fill } from './generator/fill.ts';
@@ -13,17 +13,20 @@ import { SONG } from './requests.ts';
 import type { Stack } from './stack.ts';
 
 /** The product's log, and the read models that its projector fills from it. */
-export type Written = Pick<Stack, 'log' | 'servers'> & { readonly build: Build };
+export type Written = Pick<Stack, 'log' | 'servers'> & { readonly generation: ServedGeneration };
 
 const placement = createPlacement('openmusic', 6);
 const HOUR_MS = 3_600_000;
 
-/** Writes records as the write side does, and waits until they are applied: by requests it would take minutes. */
-async function write({ log: place, servers, build }: Written, recordsBy: (author: Author) => Append[]): Promise<void> {
-  // The author's clock goes faster than ours.
+/** Writes records as the write side does, and waits until they are applied. By requests this would take minutes. */
+async function write(
+  { log: place, servers, generation }: Written,
+  recordsBy: (author: Author) => Append[],
+): Promise<void> {
+  // The author's clock runs faster than ours.
   const records = recordsBy(createAuthor(createChance(Date.now()), placement, Date.now() - HOUR_MS));
   const log = await openLog(place, placement.namespace);
-  const before = await build.applied();
+  const before = await generation.applied();
   try {
     await fill(log, records);
   } finally {
@@ -31,10 +34,10 @@ async function write({ log: place, servers, build }: Written, recordsBy: (author
   }
   let running = true;
   void Promise.race(servers.map(({ ended }) => ended)).then(() => (running = false));
-  await follow(build, before + records.length, () => running);
+  await follow(generation, before + records.length, () => running);
 }
 
-/** Playlists of these songs, one for each of these owners. Their ids. */
+/** Writes a playlist of these songs for each of these owners, and returns their ids. */
 export async function writePlaylists(
   to: Written,
   owners: readonly string[],
@@ -71,7 +74,7 @@ function playlistBy(author: Author, stream: string, ownerId: string, songs: read
   });
 }
 
-/** So many jobs of each of these accounts, which nobody has begun. */
+/** Writes so many queued jobs for each of these accounts. */
 export async function writeJobs(to: Written, owners: readonly string[], each: number): Promise<void> {
   await write(to, (author) =>
     owners.flatMap((ownerId) =>

@@ -10,7 +10,7 @@ import { MAIL_PROVIDERS, MAIL_SETTINGS } from './providers/mail/list.ts';
 import { count, duration, key, list, onOff, port, seconds, secret, type Secrecy } from './settings.ts';
 
 const roles = ['api', 'projector', 'exporter', 'worker', 'scheduler'] as const;
-export type Role = (typeof roles)[number];
+export type ProcessRole = (typeof roles)[number];
 
 const rate = z.string().regex(/^(?:[1-9]\d{0,8}\/[1-9]\d{0,8}|off)$/, 'must be count/seconds, as in 60/60, or off');
 
@@ -322,10 +322,10 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
   return { ...parsed.data, ROLES: rolesOf(parsed.data), publicUrl, mail: mailOf(parsed.data) };
 }
 
-const READING: readonly Role[] = ['api', 'projector'];
+const READING: readonly ProcessRole[] = ['api', 'projector'];
 
 /** A follower runs no jobs. */
-function rolesOf({ ROLES, READ_ONLY }: Settings): Role[] {
+function rolesOf({ ROLES, READ_ONLY }: Settings): ProcessRole[] {
   const left = READ_ONLY === 'on' ? ROLES.filter((role) => READING.includes(role)) : ROLES;
   if (left.length === 0) throw new ConfigError('ROLES: must hold api or projector when READ_ONLY is on');
   return left;

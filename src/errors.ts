@@ -1,15 +1,15 @@
 /**
- * What can go wrong in the terms of the domain. `http/errors.ts` is the only place that knows which status each kind is.
+ * What can go wrong, in terms of the domain. Only `http/errors.ts` knows the HTTP status of each kind.
  *
- * - `rejected`: the command is not possible in the state it met (HTTP 400).
+ * - `rejected`: the command is not possible in the present state (HTTP 400).
  * - `not-found`: the thing does not exist (404).
  * - `forbidden`: the caller may not do this (403).
  * - `conflict`: the command lost every race it ran (409).
- * - `stale`: the version the caller insisted on is no longer the current one (412).
+ * - `stale`: the version that the caller requires is no longer the current one (412).
  * - `reused`: the idempotency key belongs to another request (422).
  * - `too-large`: the record would not fit the log (413).
- * - `too-many`: there are as many as there may be (429).
- * - `unavailable`: it may have happened or not, or cannot happen now; the caller may try again (503).
+ * - `too-many`: the limit is reached (429).
+ * - `unavailable`: the outcome is unknown, or the request cannot be carried out now; the caller may try again (503).
  */
 export type ErrorKind =
   'rejected' | 'not-found' | 'forbidden' | 'conflict' | 'stale' | 'reused' | 'too-large' | 'too-many' | 'unavailable';
@@ -42,7 +42,7 @@ export const keyReused = () =>
 export const unavailable = (code: string, message: string, cause?: unknown, retryAfter = 1) =>
   new AppError('unavailable', code, message, { cause, retryAfter });
 
-/** An error as it is logged: without what libraries hang on theirs, as a query's values. */
+/** An error as it is logged, without what libraries add to theirs, such as the values of a query. */
 export function loggedError(thrown: unknown): unknown {
   if (!(thrown instanceof Error)) return String(thrown);
   const { name, message, stack, cause } = thrown;
@@ -50,11 +50,11 @@ export function loggedError(thrown: unknown): unknown {
   return { type: name, message, code, stack, ...(cause !== undefined && { cause: loggedError(cause) }) };
 }
 
-/** The text of whatever was thrown. Node gives an error for each address of a name and none for them all. */
+/** The text of a thrown value. Node throws one error for each address of a host name, and no common message. */
 export function reasonOf(thrown: unknown): string {
   if (thrown instanceof AggregateError && thrown.message === '') return thrown.errors.map(reasonOf).join('; ');
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-/** What was asked for is not done: the client has left before its turn. */
+/** The request is not carried out, because its client has left before its turn. */
 export const clientLeft = () => new AppError('rejected', 'CLIENT_LEFT', 'The client did not wait for its answer.');

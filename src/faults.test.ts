@@ -9,7 +9,7 @@ import { createProjector } from './projections/engine/projector.ts';
 
 const silent = () => undefined;
 
-/** Notes what happens, in order; every crash point is something that happens. */
+/** Notes what happens, in order; reaching a crash point is noted too. */
 function notes() {
   const seen: string[] = [];
   const note = (what: string) => void seen.push(what);
@@ -46,7 +46,7 @@ test('a command passes its points before the log has the record, and when the lo
   expect(seen).toEqual(['before-append', 'append', 'acknowledged', 'after-append', 'verdict']);
 });
 
-test('a projector passes its points before its transaction, and between its commit and telling anybody', async () => {
+test('a projector passes its points before its transaction, and between its commit and its notice', async () => {
   const { seen, note, faults } = notes();
   const where = { topic: 't.catalog', partition: 0 };
   const projector = createProjector({
@@ -54,18 +54,18 @@ test('a projector passes its points before its transaction, and between its comm
       checkpoints: () =>
         Promise.resolve([{ ...where, next: 0, fence: 0, fingerprint: '', leaderEpoch: 0, stopped: null }]),
       heads: () => Promise.resolve(new Map()),
-      commit: () => Promise.resolve().then(() => (note('commit'), { sole: true })),
+      commit: () => Promise.resolve().then(() => (note('commit'), { onlyServing: true })),
       noteStopped: () => Promise.resolve(),
     },
     belongs: () => true,
     voids: () => Promise.resolve(() => false),
     ends: () => Promise.resolve([{ ...where, offset: 1 }]), // prettier-ignore
-    observer: { committed: () => note('told'), lost: silent, quarantined: silent, stopped: silent },
+    observer: { committed: () => note('notice'), lost: silent, quarantined: silent, stopped: silent },
     faults,
   });
   await projector.assigned([where]);
   const record = { ...claim({ stream: 'album-1' }), ...where, offset: 0, leaderEpoch: 0 };
   const context = { signal: new AbortController().signal, heartbeat: () => Promise.resolve() };
   await projector.deliver([{ ...where, records: [record] }], context);
-  expect(seen).toEqual(['before-commit', 'commit', 'after-commit', 'told']);
+  expect(seen).toEqual(['before-commit', 'commit', 'after-commit', 'notice']);
 });

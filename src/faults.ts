@@ -1,45 +1,45 @@
-/** Where a process can be made to die. Nothing is called there in production. */
+/** Where tests can make a process die. Nothing is called there in production. */
 export type FaultPoint =
-  /** The command is decided; its record is not yet handed to the log. */
+  /** The command is decided; its record has not been given to the log. */
   | 'before-append'
-  /** The log has acknowledged the record; nobody has been told. */
+  /** The log has acknowledged the record; the handler has not been notified. */
   | 'after-append'
   /** Records are judged; the projector's transaction has not begun. */
   | 'before-commit'
-  /** What is cached of the rows is marked; the projector's transaction has not begun. */
+  /** The cached answers that the rows change are marked; the projector's transaction has not begun. */
   | 'after-marks'
-  /** The projector's transaction is committed; its marks are not off yet. */
+  /** The projector's transaction is committed; its marks are not yet removed. */
   | 'before-release'
-  /** The projector's transaction is committed; nobody has been told. */
+  /** The projector's transaction is committed; the waiting handlers have not been notified. */
   | 'after-commit';
 
-/** Where a process that works on jobs can be made to die. */
+/** Where tests can make a process die that works on jobs. */
 export type JobFaultPoint =
-  /** A mail is about to be handed to its provider. */
+  /** A mail is about to be given to its provider. */
   | 'before-mail'
-  /** The provider has taken the mail; nobody has written that down. */
+  /** The provider has accepted the mail; that is not yet recorded. */
   | 'after-mail'
-  /** The work is done; its result is not yet handed to the log. */
+  /** The work is done; its result has not been given to the log. */
   | 'before-record'
   /** The result is accepted; the job is still leased. */
   | 'after-record';
 
-/** Where `openmusic log recover` can be made to die. */
+/** Where tests can make `openmusic log recover` die. */
 export type RecoveryFaultPoint =
-  /** What the operator has chosen is noted; nothing is changed yet. */
+  /** The operator's choice is stored; nothing is changed yet. */
   | 'recovery-noted'
   /** A batch of records is in the log. */
   | 'recovery-appended'
-  /** What only the log had is kept in Postgres; the log is still there. */
+  /** What only the log had is stored in Postgres; the log still exists. */
   | 'recovery-staged'
   /** The topics of the log are deleted. */
   | 'recovery-deleted'
   /** The new log has its first records. */
   | 'recovery-opened'
-  /** The log is as it must be; Postgres is as it was. */
+  /** The log is repaired; Postgres is as it was. */
   | 'recovery-copied'
-  /** All is done; nothing was said of it. */
+  /** Everything is done; nothing has been printed about it. */
   | 'recovery-reset';
 
-/** What is called at a point whenever it is reached. */
+/** The function that is called each time a point is reached. */
 export type Faults = Readonly<Partial<Record<FaultPoint | JobFaultPoint | RecoveryFaultPoint, () => void>>>;

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-/** Every key there is, by the name of its setting, and the file it is kept in where it is not set. */
+/** Every key by the name of its setting, and the file that holds it where it is not set. */
 const KEY_FILES = {
   IDEMPOTENCY_HASH_KEY: 'idempotency-hash',
   ACCESS_TOKEN_KEY: 'access-token',
@@ -13,7 +13,7 @@ const KEY_FILES = {
 export type KeyName = keyof typeof KEY_FILES;
 export const KEY_NAMES = Object.keys(KEY_FILES) as KeyName[];
 
-/** The keys that are set, and kept ones for the others. */
+/** The keys that are set, and those in the data directory for the others. */
 export async function keysOf(
   settings: Partial<Record<KeyName, string>>,
   dataDir: string,
@@ -24,13 +24,13 @@ export async function keysOf(
   return Object.fromEntries(await Promise.all(found)) as Record<KeyName, string>;
 }
 
-/** A key that is made once and kept in the data directory, readable by its owner only. */
+/** A key that is generated once and stored in the data directory, readable by its owner only. */
 async function keptKey(dataDir: string, name: string): Promise<string> {
   const file = path.join(dataDir, 'keys', name);
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const draft = `${file}.${randomUUID()}`;
   await writeFile(draft, randomBytes(48).toString('base64url'), { mode: 0o600, flush: true });
-  await link(draft, file).catch(ignoreExisting); // whole or not at all, and only the first one
+  await link(draft, file).catch(ignoreExisting); // complete or not at all, and only the first one
   await unlink(draft);
   return readFile(file, 'utf8');
 }

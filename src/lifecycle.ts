@@ -12,12 +12,12 @@ export class Lifecycle {
   readonly #report: (message: string) => void;
   #stopping: Promise<void> | undefined;
 
-  /** `report` hears of every part that fails to stop or takes too long. */
+  /** `report` is called for every part that fails to stop or takes too long. */
   constructor(report: (message: string) => void) {
     this.#report = report;
   }
 
-  /** Registers a thing that runs already. */
+  /** Registers a part that already runs. */
   add<T extends Stoppable>(name: string, thing: T): T {
     this.#started.push({ name, thing });
     return thing;
@@ -45,7 +45,7 @@ class StoppedLate extends Error {}
 
 const HOUR_MS = 3_600_000;
 
-/** Does something every hour, first after some part of one, so that many processes take turns. `act` says itself what fails. */
+/** Calls `act` every hour, first after a random part of one, so that processes take turns. `act` must not throw: it reports its own failures. */
 export function hourly(act: (signal: AbortSignal) => Promise<unknown>, wait = sleep): Stoppable {
   const stopping = new AbortController();
   const { signal } = stopping;

@@ -32,14 +32,14 @@ async function leaveOpen(...parts: string[]): Promise<string> {
 }
 
 describe('the data directory', () => {
-  it('is made for its owner; the directories above are as they would be', async () => {
+  it('is created for its owner; the directories above keep their permissions', async () => {
     await keep();
     expect(await modeOf(data)).toBe(isRoot ? '711' : '700');
     expect(await modeOf(path.dirname(data))).toBe('755');
     expect(reports).toEqual([]);
   });
 
-  it('is mended with all that an earlier version has left open', async () => {
+  it('is repaired with everything that an earlier version left open', async () => {
     const files = [await leaveOpen('keys', 'link'), await leaveOpen('files', 'openmusic', 'covers', 'a.png')];
     const program = await leaveOpen('run');
     await chmod(program, 0o755);
@@ -50,7 +50,7 @@ describe('the data directory', () => {
       expect(await modeOf(at(directory))).toBe('700');
   });
 
-  it('is not looked through where others cannot come anyway, unless it was opened since', async () => {
+  it('is not searched below a directory that others cannot enter, unless it was opened since', async () => {
     const file = await leaveOpen('files', 'a.png');
     await keep();
     await chmod(file, 0o644);
@@ -62,12 +62,12 @@ describe('the data directory', () => {
     expect([await modeOf(file), await modeOf(at('files'))]).toEqual(['600', '700']);
   });
 
-  it('is not made where Postgres is elsewhere', async () => {
+  it('is not created where Postgres is elsewhere', async () => {
     await keep([]);
     await expect(stat(data)).rejects.toThrow('ENOENT');
   });
 
-  it('leaves alone what links lead to, and what belongs to Postgres', async () => {
+  it('keeps the targets of links, and the files of Postgres, as they are', async () => {
     const [outside, program] = [path.join(top, 'outside'), await leaveOpen('postgres-binaries-18', 'postgres')];
     await writeFile(outside, '', { mode: 0o644 });
     await symlink(outside, at('link'));
@@ -76,7 +76,7 @@ describe('the data directory', () => {
   });
 });
 
-it('what is made afterwards is the owner’s alone', async () => {
+it('files created afterwards are accessible to their owner only', async () => {
   await keep();
   expect(await modeOf(await leaveOpen('new', 'file'))).toBe('600');
   expect(await modeOf(at('new'))).toBe('700');

@@ -17,7 +17,7 @@ export function logProbe({ log, placement }: Resources): Probe {
   return { needed: 'always', check: timed(() => log.ends(placement.all.slice(0, 1))) };
 }
 
-/** What others have changed of the log while the process runs. */
+/** Changes that other programs made to the log's topics while the process runs. */
 export function alarmsProbe(alarms: () => readonly string[]): Probe {
   return {
     needed: 'never',
@@ -38,7 +38,7 @@ export function readModelProbe(reads: ReadModel): Probe {
   };
 }
 
-/** Whether mail goes out, as those find who send it: any process shows what one of them knows. Asks no mail server. */
+/** Whether mail is delivered, by the breakers that all senders share in Postgres, so that any process can show it. Asks no mail server. */
 export function mailProbe({ admin }: Pick<Resources, 'admin'>, providers: readonly string[]): Probe {
   const text = 'SELECT name FROM breakers WHERE open_until IS NOT NULL';
   return {
@@ -56,12 +56,12 @@ export function mailProbe({ admin }: Pick<Resources, 'admin'>, providers: readon
   };
 }
 
-/** How far the read models are behind the log. Whether they had come to its end at the start is asked by the reads. */
+/** How far the read models are behind the log. Whether they had caught up at the start is the reads' own probe. */
 export function lagProbe(watch: StoredLag): Probe {
   return { needed: 'never', check: () => checkLag(watch, 'applied') };
 }
 
-/** How far groups of other processes are behind the log, each by its name. */
+/** How far the groups of other processes are behind the log, each by its name. */
 export function lagsProbe(groups: readonly { readonly name: string; readonly lag: StoredLag }[], until: string): Probe {
   return {
     needed: 'never',
@@ -70,20 +70,20 @@ export function lagsProbe(groups: readonly { readonly name: string; readonly lag
         groups.map(async ({ name, lag }) => ({ name, ...(await checkLag(lag, until)) })),
       );
       const bad = checks.filter(({ ok }) => !ok);
-      const told = bad.length > 0 ? bad : checks;
-      return { ok: bad.length === 0, detail: told.map(({ name, detail }) => `${name}: ${detail}`).join('; ') };
+      const shown = bad.length > 0 ? bad : checks;
+      return { ok: bad.length === 0, detail: shown.map(({ name, detail }) => `${name}: ${detail}`).join('; ') };
     },
   };
 }
 
 async function checkLag(watch: StoredLag, until: string) {
-  const partitions = await watch.look();
+  const partitions = await watch.measure();
   const lag = partitions.reduce((sum, each) => sum + each.lag, 0);
-  const troubles = [
+  const problems = [
     ...countOf(partitions, 'stopped', 'are stopped'),
     ...countOf(partitions, 'alarm', 'do not catch up'),
   ];
-  return { ok: troubles.length === 0, detail: [waiting(lag, until), ...troubles].join(', ') };
+  return { ok: problems.length === 0, detail: [waiting(lag, until), ...problems].join(', ') };
 }
 
 function countOf(partitions: readonly PartitionHealth[], what: 'stopped' | 'alarm', are: string): string[] {
@@ -113,20 +113,20 @@ export function consumerProbe(health: () => { caughtUp: boolean; lag: number }, 
   };
 }
 
-/** Whether every consumer of this process does its work. Reads go on without them, so an API stays ready. */
+/** Whether every consumer of this process makes progress. Reads work without them, so an API stays ready. */
 export function consumersProbe(consumers: Consumers, hasApi: boolean): Probe {
   return {
     needed: hasApi ? 'never' : 'always',
     check() {
-      const troubles = consumers.health().flatMap(troublesOf);
-      const [first = 'every partition is consumed', ...others] = troubles;
+      const problems = consumers.health().flatMap(problemsOf);
+      const [first = 'every partition is consumed', ...others] = problems;
       const more = others.length > 0 ? `, and ${others.length} more` : '';
-      return Promise.resolve({ ok: troubles.length === 0, detail: first + more });
+      return Promise.resolve({ ok: problems.length === 0, detail: first + more });
     },
   };
 }
 
-function troublesOf({ group, partitions }: ConsumerHealth): string[] {
+function problemsOf({ group, partitions }: ConsumerHealth): string[] {
   return partitions.flatMap(({ partition, stopped, alarm, lag }) => {
     if (stopped !== undefined) return [`${group}: ${partition} is stopped: ${stopped}`];
     return alarm ? [`${group}: ${lag} records of ${partition} wait, and they do not become fewer`] : [];
@@ -134,12 +134,12 @@ function troublesOf({ group, partitions }: ConsumerHealth): string[] {
 }
 
 export interface LifeOptions {
-  /** A restart does not mend a stopped partition, and would take the API away. */
+  /** A restart does not repair a stopped partition, and would interrupt the API. */
   readonly hasApi: boolean;
   readonly stuckAfterMs?: number;
 }
 
-/** Whether this process should go on living: no partition of its own is stopped, and it does not stand still while records wait. */
+/** Whether this process should keep running: none of its partitions is stopped, and it makes progress while records wait. */
 export function lifeOf(consumers: Consumers, { hasApi, stuckAfterMs = STUCK_MS }: LifeOptions): Check {
   const all = consumers.health();
   const [stopped] = hasApi ? [] : all.flatMap((each) => each.stopped);
@@ -152,7 +152,7 @@ export function lifeOf(consumers: Consumers, { hasApi, stuckAfterMs = STUCK_MS }
 
 const waiting = (lag: number, done: string): string => `${lag} records wait to be ${done}`;
 
-/** Tells how long the work took. */
+/** A check whose detail is how long the work took. */
 export function timed(work: () => Promise<unknown>): () => Promise<Check> {
   return async () => {
     const began = performance.now();

@@ -20,20 +20,20 @@ import { liftTimeLimits } from './postgres/time-limits.ts';
 import { withTls } from './postgres/tls.ts';
 import { explainPostgres } from './postgres/unreachable.ts';
 
-/** What every role and every command of the command line stands on. */
+/** What every role and every command of the command line works with. */
 export interface Resources {
   readonly connection: PostgresConnection;
   /** The namespace's own tables; not bound to a generation. */
   readonly admin: Database;
   readonly log: EventLog;
-  /** False: a server has the embedded log, or it was opened for reading. What is to be appended goes through that server. */
+  /** False where a server owns the embedded log, or the log was opened for reading. Appends then go through that server. */
   readonly isWritable: boolean;
   readonly placement: Placement;
-  /** The identity of the database at a broker's log; undefined where the log lies in the database. */
+  /** The identity of the database towards a broker's log; undefined where the log is in the database. */
   readonly me: LogOwner | undefined;
-  /** Of this process at the brokers. */
+  /** The client id of this process at the brokers. */
   readonly clientId: string;
-  /** Names of the migrations that were applied just now. */
+  /** Names of the migrations that this start applied. */
   readonly migrated: readonly string[];
 }
 
@@ -60,7 +60,7 @@ export async function openResources(options: ResourceOptions): Promise<Resources
   });
   const searchPath = [config.NAMESPACE, 'public'];
   const common = { name: 'openmusic', max: 6, searchPath, queryTimeoutMs: 600_000 };
-  const admin = openDatabase(connection, { ...common, prepare: liftAndTell(options.logger) });
+  const admin = openDatabase(connection, { ...common, prepare: liftAndReport(options.logger) });
   lifecycle.add('database', admin);
   const me = config.KAFKA_BROKERS ? await readOwner(admin) : undefined;
   const clientId = clientIdOf(config);
@@ -69,13 +69,13 @@ export async function openResources(options: ResourceOptions): Promise<Resources
   return { connection, admin, log, isWritable, placement, me, clientId, migrated };
 }
 
-function liftAndTell(logger: Logger): (client: Client) => Promise<void> {
-  let told = false;
+function liftAndReport(logger: Logger): (client: Client) => Promise<void> {
+  let isReported = false;
   return async (client) => {
     const lifted = await liftTimeLimits(client);
-    if (lifted.length > 0 && !told)
+    if (lifted.length > 0 && !isReported)
       logger.warn(`not applied to rebuilds, projectors and migrations: ${lifted.join(', ')}`);
-    told = true;
+    isReported = true;
   };
 }
 
@@ -103,10 +103,10 @@ async function bringUpToDate(connection: PostgresConnection, { config, logger }:
   return migrations;
 }
 
-/** Only what runs alone, as `log adopt`, may write to the log that this database follows. */
+/** Only commands that run alone, such as `log adopt`, may write to the log that this database follows. */
 const isFollower = ({ config, as }: ResourceOptions): boolean => config.READ_ONLY === 'on' && as !== 'lone-command';
 
-/** Told from all others, so that each member of a consumer group can be found among the processes. */
+/** Unique, so that the process of each member of a consumer group can be found. */
 const clientIdOf = ({ NAMESPACE }: Config): string =>
   `${NAMESPACE}-${hostname().replace(/[^\w.-]/g, '_')}-${process.pid}-${newId().slice(-8)}`;
 
@@ -122,7 +122,7 @@ async function openLog(
     if (line !== undefined) logger[level](extra, line);
   };
   if (config.KAFKA_BROKERS) {
-    // Not loaded where there are no brokers: it is a tenth of all modules.
+    // Loaded only where there are brokers, because it is a tenth of all modules.
     const { openKafkaLog } = await import('./log/kafka.ts');
     const groups = me && { namespace: config.NAMESPACE, of: me };
     const log = await openKafkaLog({ ...kafkaOptions(config), clientId, logger: say, ...(groups && { groups }) });

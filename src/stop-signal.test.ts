@@ -3,35 +3,35 @@ import { beforeEach, expect, it } from '@jest/globals';
 import { stopSignal } from './stop-signal.ts';
 
 let source: EventEmitter;
-let said: string[];
+let calls: string[];
 let time: number;
 let stop: AbortSignal;
 
 beforeEach(() => {
   source = new EventEmitter();
-  said = [];
+  calls = [];
   time = 1_000;
-  const handlers = { first: (signal: string) => said.push(signal), second: () => said.push('at once') };
+  const handlers = { first: (signal: string) => calls.push(signal), second: () => calls.push('second') };
   stop = stopSignal(source, handlers, () => time);
 });
 
-it.each(['SIGINT', 'SIGTERM', 'SIGHUP'])('%s stops', (signal) => {
+it.each(['SIGINT', 'SIGTERM', 'SIGHUP'])('aborts at %s', (signal) => {
   expect(stop.aborted).toBe(false);
   source.emit(signal);
   expect(stop.aborted).toBe(true);
-  expect(said).toEqual([signal]);
+  expect(calls).toEqual([signal]);
 });
 
-it('the same Ctrl-C, told by the terminal and by npm, is one', () => {
+it('counts a Ctrl-C that comes from the terminal and from npm once', () => {
   source.emit('SIGINT');
   time += 100;
   source.emit('SIGINT');
-  expect(said).toEqual(['SIGINT']);
+  expect(calls).toEqual(['SIGINT']);
 });
 
-it('a second one is another, whatever was the first', () => {
+it('calls the second handler for a later signal, even a different one', () => {
   source.emit('SIGTERM');
   time += 1_000;
   source.emit('SIGINT');
-  expect(said).toEqual(['SIGTERM', 'at once']);
+  expect(calls).toEqual(['SIGTERM', 'second']);
 });

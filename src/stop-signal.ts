@@ -1,10 +1,10 @@
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** npm sends Ctrl-C on to us, whom the terminal has told already: what comes that soon is the same one. */
+/** The terminal sends Ctrl-C to this process and to npm, which passes it on: a second signal that soon is the same one. */
 const SAME_SIGNAL_MS = 500;
 
-/** This process, as far as it is told what to do. */
-interface Told {
+/** The part of `process` that signals come from. */
+interface SignalSource {
   on(signal: (typeof SIGNALS)[number], listener: () => void): unknown;
 }
 
@@ -13,8 +13,8 @@ export interface StopHandlers {
   readonly second: () => void;
 }
 
-/** Aborts at the first signal to end. */
-export function stopSignal(source: Told, { first, second }: StopHandlers, now = Date.now): AbortSignal {
+/** Calls `first` at the first signal to end and `second` at the next one. The returned signal fires with the first. */
+export function stopSignal(source: SignalSource, { first, second }: StopHandlers, now = Date.now): AbortSignal {
   const stop = new AbortController();
   let since = 0;
   const handle = (name: string) => {

@@ -14,7 +14,7 @@ describe('text', () => {
     ['\ud800', false],
   ])('%j is accepted: %s', (value, accepted) => expect(storable(4).safeParse(value).success).toBe(accepted));
 
-  it('that is too long is not looked at', () => {
+  it('that is too long is refused without further checks', () => {
     const issues = storable(4).safeParse('\0'.repeat(9)).error?.issues;
     expect(issues?.map(({ message }) => message)).toEqual(['must have at most 4 characters']);
   });
@@ -29,7 +29,7 @@ describe('a list', () => {
     ['a', false],
   ])('%j is accepted: %s', (value, accepted) => expect(listOf(storable(4), 2).safeParse(value).success).toBe(accepted));
 
-  it('that is too long is refused before its items are looked at', () => {
+  it('that is too long is refused before its items are validated', () => {
     let looks = 0;
     const item = z.unknown().refine(() => ++looks > 0);
     expect(listOf(item, 2).safeParse([1, 2, 3]).error?.issues).toHaveLength(1);
@@ -64,14 +64,14 @@ describe('the fold of a text', () => {
     ['ı', 'I'],
     ['生', '牛'],
     ['ö', 'oe'],
-  ])('is another for %s and %s', (one, other) => expect(fold(one)).not.toBe(fold(other)));
+  ])('differs for %s and %s', (one, other) => expect(fold(one)).not.toBe(fold(other)));
 
-  it('is that of each letter that has one of a few letters', () => {
+  it('of one letter can be several letters', () => {
     const folded = ['ß', 'ẞ', 'ς', 'Σ', 'ſ', 'İ', 'ŉ', 'ΐ', 'և', 'ẖ'].map(fold);
     expect(folded).toEqual(['ss', 'ss', 'σ', 'σ', 's', 'i\u0307', '\u02bcn', 'ΐ', 'եւ', 'ẖ']);
   });
 
-  it('is its own fold, and does not depend on case or encoding', () => {
+  it('folds to itself, and does not depend on case or encoding', () => {
     const text = fc.string({ unit: 'grapheme', maxLength: 20 });
     fc.assert(
       fc.property(text, (each) => {

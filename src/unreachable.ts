@@ -1,4 +1,4 @@
-/** A server as an operator knows it: by the settings that lead to it. */
+/** A server, by the settings that an operator finds it with. */
 export interface ServerNamed {
   /** `Postgres`. */
   readonly service: string;
@@ -19,7 +19,7 @@ export function whyUnreachable(error: unknown, { service, address, where, tls }:
     if (SILENT.has(code) || /timeout|timed out/i.test(message)) return `${server} does not answer. Check ${where}.`;
     if (CERTIFICATE.has(code)) return `${server} has a certificate that is not accepted: ${message}. Check ${tls}.`;
     if (isTlsMismatch(code, message)) return `${server} does not speak TLS. Check ${tls}.`;
-    if (isBrokenOff(code, message)) return `${server} broke the connection off. Check ${where}, and ${tls}.`;
+    if (isBrokenOff(code, message)) return `${server} closed the connection. Check ${where}, and ${tls}.`;
   }
   return undefined;
 }
@@ -42,11 +42,11 @@ interface Cause {
   readonly code?: unknown;
   readonly message?: unknown;
   readonly cause?: unknown;
-  /** Of each address that was tried. */
+  /** The errors of each address that was tried. */
   readonly errors?: unknown;
 }
 
-/** What the error wraps, innermost first, and the error itself. */
+/** The causes of the error, innermost first, and the error itself. */
 function* causesOf(error: unknown): Generator<{ code: string; message: string }> {
   if (typeof error !== 'object' || error === null) return;
   const { code, message, cause, errors }: Cause = error;

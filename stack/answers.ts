@@ -1,16 +1,19 @@
 import { connect } from 'node:net';
 
-/** ApiVersions v0, correlation id 7, no client id: the one request every broker answers, before any login. */
+/**
+ * ApiVersions v0, correlation id 7, no client id: the one request that every broker answers before any login. kafkajs and ioredis
+ * are ready only after one, for which the stack's user may have no credentials.
+ */
 const API_VERSIONS = Buffer.from('0000000a0012000000000007ffff', 'hex');
 
-/** True once the broker speaks Kafka; its port is open well before. */
+/** True once the broker answers in Kafka's protocol; its port opens well before. */
 export async function kafkaAnswers(address: string): Promise<boolean> {
   const { host, port } = hostAndPort(address, 9092);
   const answer = await firstAnswer(host, port, API_VERSIONS, 10);
   return answer?.readInt32BE(4) === 7 && answer.readInt16BE(8) === 0;
 }
 
-/** True when something that speaks Redis listens there, even if it wants a password. */
+/** True when a Redis server answers there, even if it requires a password. */
 export async function redisAnswers(url: string): Promise<boolean> {
   const { hostname, port, protocol } = new URL(url);
   if (protocol === 'rediss:') return portOpens(hostname, Number(port || 6379));

@@ -3,21 +3,21 @@ import { once } from 'node:events';
 import { reasonOf } from '../src/errors.ts';
 import type { Stoppable } from '../src/lifecycle.ts';
 import { guard } from './guard.ts';
-import { lastWords, type LogFile, openLogFile } from './log-file.ts';
+import { lastLines, type LogFile, openLogFile } from './log-file.ts';
 import { until } from './waiting.ts';
 
-/** What is to be run, and where its output goes. */
+/** A program to run, and the file that its output goes to. */
 export interface Program {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd: string;
-  /** Ours, unless given. */
+  /** That of this process, unless it is given. */
   readonly environment?: NodeJS.ProcessEnv;
   readonly log: string;
 }
 
-/** A program that runs. It is killed when this process ends, however that happens. */
+/** A running program. It is killed when this process ends, however that happens. */
 export interface Child extends Stoppable {
   readonly name: string;
   readonly pid: number;
@@ -27,9 +27,9 @@ export interface Child extends Stoppable {
   send(signal: NodeJS.Signals): void;
   /** SIGTERM, and SIGKILL when that is not enough. Twice is fine. */
   stop(): Promise<void>;
-  /** What it has printed last, five lines unless told otherwise. */
-  lastWords(lines?: number): Promise<string>;
-  /** From now on it alone does not keep this process running. */
+  /** The last lines that it printed; five unless another number is given. */
+  lastLines(lines?: number): Promise<string>;
+  /** From now on this process does not keep running only because of it. */
   unref(): void;
 }
 
@@ -37,7 +37,7 @@ export interface Readiness {
   /** Whether it serves. */
   readonly answers: () => Promise<boolean>;
   readonly withinMs: number;
-  /** Gives up. */
+  /** Ends the wait and the program. */
   readonly signal?: AbortSignal;
 }
 
@@ -58,7 +58,7 @@ export async function startChild(program: Program, { answers, withinMs, signal }
   }
 }
 
-/** Runs a program to its end, which must be a good one. */
+/** Runs a program to its end. Throws, with its last lines, when it ends with a code other than 0. */
 export async function runChild(program: Program, signal?: AbortSignal): Promise<Child> {
   signal?.throwIfAborted();
   const { child } = await launch(program);
@@ -71,9 +71,9 @@ export async function runChild(program: Program, signal?: AbortSignal): Promise<
   return child;
 }
 
-/** What happened, and what the program itself has to say about it. */
-export const explained = async (what: string, { log, lastWords }: Pick<Child, 'log' | 'lastWords'>): Promise<string> =>
-  `${what}. The end of ${log}:\n${await lastWords()}`;
+/** What happened, followed by the last lines that the program printed. */
+export const explained = async (what: string, { log, lastLines }: Pick<Child, 'log' | 'lastLines'>): Promise<string> =>
+  `${what}. The end of ${log}:\n${await lastLines()}`;
 
 async function launch(program: Program): Promise<{ child: Child; handle: ChildProcess }> {
   const log = openLogFile(program.log);
@@ -86,8 +86,8 @@ async function launch(program: Program): Promise<{ child: Child; handle: ChildPr
 }
 
 /**
- * In a process group of its own: Ctrl-C, which the terminal sends to all of ours, would end it before it is its turn. Its
- * output is a file, so that it can say its last words when we are gone.
+ * Starts it in a process group of its own, because the terminal sends Ctrl-C to the whole group of this process, which would end it
+ * before its turn. Its output goes to a file, so that it can still write when this process has ended.
  */
 async function spawned({ command, args, cwd, environment }: Program, log: LogFile): Promise<ChildProcess> {
   const stdio = ['ignore' as const, log.descriptor, log.descriptor];
@@ -110,7 +110,7 @@ function childOf(handle: ChildProcess, { name, log }: Program, { begin }: LogFil
     ended,
     send: (signal) => void handle.kill(signal),
     stop: () => stop(handle, name, ended),
-    lastWords: (lines) => lastWords(log, { begin, lines }),
+    lastLines: (lines) => lastLines(log, { begin, lines }),
     unref: () => handle.unref(),
   };
 }

@@ -2,11 +2,11 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Stoppable } from '../src/lifecycle.ts';
 import { type Lock, tryLock } from './lock.ts';
-import { complaintAbout, type WantedPort } from './ports.ts';
+import { problemWith, type WantedPort } from './ports.ts';
 import type { StackSettings } from './settings.ts';
 import { until } from './waiting.ts';
 
-/** Makes the stack's directory ours alone, and sees to it that its ports are free. */
+/** Locks the stack's directory for this process, and checks that its ports are free. */
 export async function takeDirectory(settings: StackSettings, hold: (lock: Stoppable) => void): Promise<void> {
   const { directory, logs, wanted } = settings;
   await mkdir(logs, { recursive: true });
@@ -18,12 +18,12 @@ export async function takeDirectory(settings: StackSettings, hold: (lock: Stoppa
   await refuseTakenPorts(wanted, lock);
 }
 
-/** What a killed stack leaves is killed too, but that takes a moment; only a Postgres may stay, which the next one ends. */
+/** The programs of a killed stack are killed too, which takes a moment. Only its Postgres may stay, which the next stack ends. */
 const LEFT_OVER_MS = 10_000;
 
 async function refuseTakenPorts(wanted: readonly WantedPort[], { inherited }: Lock): Promise<void> {
   const asked = inherited ? wanted.filter(({ setting }) => setting !== 'PGPORT') : wanted;
-  let complaint: string | undefined;
-  const free = async () => (complaint = await complaintAbout(asked)) === undefined;
-  await until(free, inherited ? LEFT_OVER_MS : 0, () => complaint ?? '');
+  let problem: string | undefined;
+  const free = async () => (problem = await problemWith(asked)) === undefined;
+  await until(free, inherited ? LEFT_OVER_MS : 0, () => problem ?? '');
 }

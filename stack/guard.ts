@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 
-/** Takes a guard away again. */
+/** Removes a guard. */
 export type Disarm = () => void;
 
 /**

@@ -7,8 +7,8 @@ import { withLock } from './lock.ts';
 import { freePort } from './ports.ts';
 
 /**
- * Kafka, ready to start. It runs a broker once to archive the classes it loads: every later start takes 1.3 s instead of
- * 2.9 s, and half the processor time. A JVM that cannot use the archive ignores it, so failing here costs only that time.
+ * Installs Kafka and runs a broker once to archive the classes that it loads: every later start takes 1.3 s instead of 2.9 s, and
+ * half the processor time. A JVM that cannot use the archive ignores it, so a failure here costs only that time.
  */
 export async function prepareKafka(options: InstallOptions = {}): Promise<KafkaInstallation> {
   const installation = await installKafka(options);

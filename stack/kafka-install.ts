@@ -14,22 +14,22 @@ const pom = join(root, 'pom.xml');
 /** Apache Kafka's published jars in the project's cache. */
 export interface KafkaInstallation {
   readonly classPath: string;
-  /** What `StorageTool format` writes beside meta.properties: the features of this version, the same for every broker. */
+  /** The file that `StorageTool format` writes beside meta.properties: the features of this version, the same for every broker. */
   readonly bootstrap: string;
   /** The classes a broker loads, as a JVM maps them; it may be missing. */
   readonly archive: string;
 }
 
 export interface InstallOptions {
-  /** Where `java` and `mvn` are looked for; ours, unless given. */
+  /** Its PATH has `java` and `mvn`; that of this process, unless it is given. */
   readonly environment?: NodeJS.ProcessEnv;
   readonly signal?: AbortSignal;
 }
 
-/** Whether the jars are there already, so that Maven is not needed. */
+/** Whether the jars are present, so that Maven is not needed. */
 export const isKafkaInstalled = async (): Promise<boolean> => existsSync(await homeOfKafka());
 
-/** Fetches what `pom.xml` names, once: elsewhere first, then in one rename, so that nobody ever meets half of it. */
+/** Fetches what `pom.xml` names, once. It is complete before one rename puts it in place, so that no process finds half of it. */
 export async function installKafka(options: InstallOptions = {}): Promise<KafkaInstallation> {
   const home = await homeOfKafka();
   if (!existsSync(home)) {
@@ -55,13 +55,13 @@ async function homeOfKafka(): Promise<string> {
 }
 
 async function installAt(home: string, options: InstallOptions): Promise<void> {
-  const elsewhere = await mkdtemp(`${home}.part-`);
+  const draft = await mkdtemp(`${home}.part-`);
   try {
-    await fetchJars(join(elsewhere, 'lib'), options);
-    await format(elsewhere, options);
-    await rename(elsewhere, home);
+    await fetchJars(join(draft, 'lib'), options);
+    await format(draft, options);
+    await rename(draft, home);
   } finally {
-    await rm(elsewhere, { recursive: true, force: true });
+    await rm(draft, { recursive: true, force: true });
   }
 }
 
@@ -75,13 +75,13 @@ async function fetchJars(directory: string, options: InstallOptions): Promise<vo
   }
 }
 
-/** `-q` leaves only Maven's errors on its output, the cause first. */
+/** With `-q` Maven prints only errors, the cause first. */
 function firstError(error: unknown): string {
   const [line = ''] = ((error as { stdout?: string }).stdout ?? '').trim().split('\n');
   return line === '' ? reasonOf(error) : line;
 }
 
-/** Formats a directory that no broker uses: a format takes a JVM's start, copying its result takes none. */
+/** Formats a directory that no broker uses: formatting starts a JVM, copying its result does not. */
 async function format(home: string, options: InstallOptions): Promise<void> {
   const properties = join(home, 'format.properties');
   await writeFile(properties, asFile(formatProperties(join(home, 'formatted'))));

@@ -1,6 +1,6 @@
 export type Properties = Readonly<Record<string, string>>;
 
-/** One broker and controller in one process: it does not wait for others, has few partitions, makes nothing by accident. */
+/** One broker and controller in one process, which does not wait for others, has few partitions and creates no topics by accident. */
 export const brokerProperties = (listen: string, clients: string, controller: string): Properties => ({
   'process.roles': 'broker,controller',
   'node.id': '1',
@@ -24,7 +24,7 @@ export const brokerProperties = (listen: string, clients: string, controller: st
   'log.cleaner.dedupe.buffer.size': '8388608',
 });
 
-/** Warnings and errors, to the process's output. */
+/** Logs warnings and errors to the process's output. */
 export const quietLog: Properties = {
   'appender.out.type': 'Console',
   'appender.out.name': 'out',
@@ -39,7 +39,7 @@ export const asFile = (properties: Properties): string =>
     .map(([name, value]) => `${name}=${value}\n`)
     .join('');
 
-/** As the apache/kafka image takes them. */
+/** The properties as environment variables of the apache/kafka image. */
 export const asVariables = (properties: Properties): Record<string, string> =>
   Object.fromEntries(
     Object.entries(properties).map(([name, value]) => [`KAFKA_${name.toUpperCase().replaceAll('.', '_')}`, value]),

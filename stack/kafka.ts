@@ -10,11 +10,11 @@ import { freePort } from './ports.ts';
 
 export interface KafkaOptions {
   readonly installation: KafkaInstallation;
-  /** Used again when there is a log in it. */
+  /** An existing log in it is used again. */
   readonly directory: string;
   readonly port: number;
   readonly properties?: Properties;
-  /** More options of the JVM; they win. */
+  /** More options of the JVM, which override the others. */
   readonly jvm?: readonly string[];
   readonly log: string;
   readonly environment?: NodeJS.ProcessEnv;
@@ -39,7 +39,7 @@ export async function startKafka(options: KafkaOptions): Promise<Child & { reado
   return { ...kafka, address };
 }
 
-/** The controller takes a killed broker back only when its old session is over, after 9 s by default. */
+/** The controller accepts a killed broker again only when its old session has expired, after 9 s by default. */
 const quickReturn: Properties = { 'broker.session.timeout.ms': '6000', 'broker.heartbeat.interval.ms': '1000' };
 
 async function prepareDirectory(installation: KafkaInstallation, directory: string, properties: Properties) {
@@ -59,7 +59,7 @@ function kafkaId(): string {
   return id.startsWith('-') ? kafkaId() : id;
 }
 
-/** One that lives for minutes never earns back what the second compiler costs: half of a broker's time at 100 records a second. */
+/** The second compiler costs half of a broker's time at 100 records a second, which a broker that lives for minutes never regains. */
 const jvmOptions = ({ archive, classPath }: KafkaInstallation) => [
   ...['-Xms256m', '-Xmx768m', '-XX:+UseSerialGC', '-XX:+ExitOnOutOfMemoryError', '-XX:-UsePerfData'],
   '-XX:TieredStopAtLevel=1',

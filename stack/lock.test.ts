@@ -6,8 +6,8 @@ import { tryLock } from './lock.ts';
 
 const TAKERS = 8;
 const ROUNDS = 25;
-/** No process has this pid: it is past the largest. */
-const OF_THE_DEAD = `${2 ** 22 + 1}:1 x`;
+/** No process has this pid, because it is above the largest one. */
+const DEAD_HOLDER = `${2 ** 22 + 1}:1 x`;
 
 let directory: string;
 let file: string;
@@ -17,19 +17,19 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
-const takeAtOnce = () => Promise.all(Array.from({ length: TAKERS }, () => tryLock(file)));
+const takeConcurrently = () => Promise.all(Array.from({ length: TAKERS }, () => tryLock(file)));
 
 describe('a lock', () => {
-  it('whose holder has died goes to one of those who take it at once', async () => {
+  it('of a dead holder goes to exactly one of the processes that take it at the same time', async () => {
     for (let round = 0; round < ROUNDS; round++) {
-      await writeFile(file, OF_THE_DEAD);
-      const kinds = (await takeAtOnce()).map(({ kind }) => kind);
+      await writeFile(file, DEAD_HOLDER);
+      const kinds = (await takeConcurrently()).map(({ kind }) => kind);
       expect(kinds.filter((kind) => kind === 'taken')).toHaveLength(1);
       await rm(file);
     }
   });
 
-  it('is held or taken, also when it is released at that moment', async () => {
+  it('is reported as held or taken when it is released at that moment', async () => {
     const takeAndRelease = async () => {
       for (let round = 0; round < ROUNDS; round++) {
         const lock = await tryLock(file);

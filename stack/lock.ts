@@ -6,7 +6,7 @@ import { until } from './waiting.ts';
 
 export interface Lock {
   readonly kind: 'taken';
-  /** Whoever had it before died without giving it back. */
+  /** The process that held it before died without releasing it. */
   readonly inherited: boolean;
   release(): Promise<void>;
 }
@@ -16,7 +16,11 @@ interface Held {
   readonly pid: number;
 }
 
-/** Takes a lock for as long as this process lives, unless another living process of this machine has it. */
+/**
+ * Takes a lock for as long as this process lives, unless another living process of this machine has it. It names the holder and
+ * passes on at once when the holder is killed. Libraries that judge a lock by its age, such as proper-lockfile, do neither: a stack
+ * would wait 10 s after a crash, and one that was suspended would lose its lock.
+ */
 export async function tryLock(file: string): Promise<Lock | Held> {
   const ours = `${(await identityOf(process.pid)) ?? ''} ${randomUUID()}`;
   for (let inherited = false; ; inherited = true) {
@@ -28,9 +32,9 @@ export async function tryLock(file: string): Promise<Lock | Held> {
   }
 }
 
-/** Runs `work` while no other process of this machine runs work under the same file. */
+/** Runs `work` while no other process of this machine runs work under the same lock file. */
 export async function withLock(file: string, work: () => Promise<void>, signal?: AbortSignal): Promise<void> {
-  const late = () => `${file} is held by another process for five minutes`;
+  const late = () => `${file} has been locked by another process for five minutes`;
   let lock: Lock | undefined;
   const taken = async () => {
     const tried = await tryLock(file);

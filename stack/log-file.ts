@@ -12,7 +12,7 @@ export interface LogFile {
 const MAX_BYTES = 10 * 1024 * 1024;
 const TAIL_BYTES = 8 * 1024;
 
-/** Goes on where earlier runs ended, unless they wrote too much. */
+/** Appends to the output of earlier runs, or empties the file first where that is too long. */
 export function openLogFile(file: string): LogFile {
   const descriptor = openSync(file, 'a', 0o600);
   if (fstatSync(descriptor).size > MAX_BYTES) ftruncateSync(descriptor);
@@ -20,9 +20,9 @@ export function openLogFile(file: string): LogFile {
 }
 
 /** The last lines of a log, none from before `begin`. */
-export async function lastWords(file: string, { begin = 0, lines = 5 } = {}): Promise<string> {
+export async function lastLines(file: string, { begin = 0, lines = 5 } = {}): Promise<string> {
   const text = await endOf(file, begin).catch(() => '');
-  return text.trim().split('\n').slice(-lines).join('\n') || 'it wrote nothing';
+  return text.trim().split('\n').slice(-lines).join('\n') || 'it printed nothing';
 }
 
 async function endOf(file: string, begin: number): Promise<string> {

@@ -1,16 +1,4 @@
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import which from 'which';
 
 /** Whether a PATH has a command; starts nothing. */
-export function onPath(command: string, path = ''): boolean {
-  return path.split(delimiter).some((folder) => isExecutable(join(folder, command)));
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
+export const onPath = (command: string, path = ''): boolean => which.sync(command, { path, nothrow: true }) !== null;

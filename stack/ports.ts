@@ -12,14 +12,14 @@ export interface WantedPort {
   readonly port: number;
 }
 
-/** What is wrong with some ports, in one line. */
-export async function complaintAbout(ports: readonly WantedPort[]): Promise<string | undefined> {
-  const complaints = await Promise.all(ports.map((wanted) => complaint(wanted, ports)));
-  const all = complaints.filter((each) => each !== undefined);
+/** Why some of the ports cannot be used, in one line; undefined when all are free. */
+export async function problemWith(ports: readonly WantedPort[]): Promise<string | undefined> {
+  const problems = await Promise.all(ports.map((wanted) => problemOf(wanted, ports)));
+  const all = problems.filter((each) => each !== undefined);
   return all.length === 0 ? undefined : all.join('; ');
 }
 
-async function complaint(wanted: WantedPort, all: readonly WantedPort[]): Promise<string | undefined> {
+async function problemOf(wanted: WantedPort, all: readonly WantedPort[]): Promise<string | undefined> {
   const { setting, host, port } = wanted;
   const twin = all.find((other) => other.port === port);
   if (twin && twin !== wanted) return `${setting} and ${twin.setting} are both ${port}`;

@@ -3,17 +3,17 @@ import { dirname, join, relative } from 'node:path';
 import type { PostgresConnection } from '../src/postgres/connection.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/postgres/embedded.ts';
 import { guard } from './guard.ts';
-import { lastWords } from './log-file.ts';
+import { lastLines } from './log-file.ts';
 import type { Service } from './service.ts';
 
 export interface PostgresOptions {
   readonly directory: string;
   readonly port: number;
-  /** Leads to its log, which lies in `directory`. */
+  /** A link to its log, which lies in `directory`. */
   readonly log: string;
 }
 
-/** The embedded PostgreSQL, on a port that others can know. */
+/** Starts the embedded PostgreSQL on a port that is known in advance. */
 export async function startPostgres(
   options: PostgresOptions,
 ): Promise<Service & { readonly connection: PostgresConnection }> {
@@ -30,11 +30,11 @@ export async function startPostgres(
     address: `postgres://${connection.user}@${connection.host}:${port}/${connection.database}`,
     ended: server.exited.then(({ code, signal }) => signal ?? `exit code ${code ?? ''}`),
     stop: () => server.stop(),
-    lastWords: () => lastWords(log),
+    lastLines: () => lastLines(log),
   };
 }
 
-/** Told to quit, it takes its backends along; killed, it leaves them for a moment. */
+/** SIGQUIT ends its backends too; after SIGKILL they live on for a moment. */
 function endWithUs({ pid, exited }: EmbeddedPostgres): void {
   const disarm = guard(`kill -QUIT ${pid}; sleep 2; kill -9 ${pid}`);
   void exited.then(disarm);

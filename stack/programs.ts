@@ -5,7 +5,7 @@ import { onPath } from './on-path.ts';
 
 const JAVA_SINCE = 17;
 
-/** What a broker needs and this machine lacks: which, and how to get it. Empty when nothing is missing. */
+/** The programs that a broker needs and this machine lacks, and how to install them. Empty when none is missing. */
 export async function missingForKafka(environment: NodeJS.ProcessEnv): Promise<string[]> {
   const java = await javaVersion(environment);
   const missing: string[] = [];
@@ -23,7 +23,7 @@ export async function missingForKafka(environment: NodeJS.ProcessEnv): Promise<s
 
 export const hasRedis = ({ PATH }: NodeJS.ProcessEnv): boolean => onPath('redis-server', PATH);
 
-/** Of `openjdk version "17.0.15" 2025-04-15`; versions before 9 call themselves 1.8. */
+/** Parses `openjdk version "17.0.15" 2025-04-15`; versions before 9 are written as 1.8. */
 async function javaVersion(environment: NodeJS.ProcessEnv): Promise<number | undefined> {
   const asked = promisify(execFile)('java', ['-version'], { env: environment, timeout: 60_000 });
   const { stderr } = await asked.catch(() => ({ stderr: '' }));

@@ -12,7 +12,7 @@ export interface RedisOptions {
   readonly signal?: AbortSignal;
 }
 
-/** `redis-server` of the PATH. It writes nothing to disk: what a cache loses is never missed. */
+/** Starts the `redis-server` of the PATH. It writes nothing to disk, because a cache may lose everything. */
 export async function startRedis(options: RedisOptions): Promise<Child & { readonly address: string }> {
   const { directory, port, args = [], log, environment, signal } = options;
   const address = `redis://127.0.0.1:${port}`;

@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
-import type { Role } from '../src/config.ts';
+import type { ProcessRole } from '../src/config.ts';
 import { openMusicAnswers } from './answers.ts';
 import { type Child, type Program, runChild, startChild } from './child.ts';
 import type { Service } from './service.ts';
 
-/** In the order of their start. */
-export const ROLES: readonly Role[] = ['projector', 'exporter', 'worker', 'scheduler', 'api'];
+/** Every role, in the order in which they are started. */
+export const ROLES: readonly ProcessRole[] = ['projector', 'exporter', 'worker', 'scheduler', 'api'];
 
 export interface RunOptions {
   readonly environment: NodeJS.ProcessEnv;
@@ -13,7 +13,7 @@ export interface RunOptions {
   readonly signal: AbortSignal;
 }
 
-/** Makes the log at the first start, and looks at it at every other. */
+/** Creates the log at the first start, and checks it at every later one. */
 export function initLog(options: RunOptions): Promise<Child> {
   return runChild(openMusic('log init', ['src/cli/openmusic.ts', 'log', 'init'], options), options.signal);
 }
@@ -21,8 +21,11 @@ export function initLog(options: RunOptions): Promise<Child> {
 /** A projector may have much to apply before it is ready. */
 const READY_WITHIN_MS = 600_000;
 
-/** A role as a process of its own. `url` is where it answers requests or, if it has none to answer, probes. */
-export async function startRole(role: Role, { url, ...options }: RunOptions & { url: string }): Promise<Service> {
+/** Starts a role as a process of its own, which serves the API or, in the other roles, its probes at `url`. */
+export async function startRole(
+  role: ProcessRole,
+  { url, ...options }: RunOptions & { url: string },
+): Promise<Service> {
   const environment = { ...options.environment, ROLES: role, HEALTH_PORT: new URL(url).port };
   const child = await startChild(openMusic(role, ['src/main.ts'], { ...options, environment }), {
     answers: () => openMusicAnswers(url),

@@ -9,5 +9,5 @@ export interface Service extends Stoppable {
   readonly log: string;
   /** How it ended, once it has. */
   readonly ended: Promise<string>;
-  lastWords(): Promise<string>;
+  lastLines(): Promise<string>;
 }

@@ -12,16 +12,16 @@ export interface StackSettings {
   readonly logs: string;
   readonly ports: Readonly<Record<(typeof PORTS)[number], number>>;
   readonly wanted: readonly WantedPort[];
-  /** Of the API. */
+  /** Base of the API. */
   readonly url: string;
-  /** Of another role. */
+  /** Base of another role's probes. */
   readonly freeUrl: () => Promise<string>;
-  /** Those of the user. */
+  /** The keys that the user has set. */
   readonly keys: Partial<Record<KeyName, string>>;
 }
 
-/** The servers are the stack's own, whatever an environment or an `.env` made for others says. */
-const NOT_FROM_OUTSIDE: Readonly<Record<string, string>> = {
+/** Empties what an environment or an `.env` says of other servers, because the stack uses its own. */
+const OWN_SERVERS: Readonly<Record<string, string>> = {
   KAFKA_SASL_PASSWORD_FILE: '',
   PGPASSWORD_FILE: '',
   REDIS_URL_FILE: '',
@@ -45,9 +45,9 @@ const NOT_FROM_OUTSIDE: Readonly<Record<string, string>> = {
   REDIS_TLS: '',
 };
 
-/** Fails as every process of OpenMusic does when a setting is wrong. */
+/** Throws as every process of OpenMusic does when a setting is wrong. */
 export async function settingsOf(environment: NodeJS.ProcessEnv): Promise<StackSettings> {
-  const config = loadConfig({ ...environment, ...NOT_FROM_OUTSIDE });
+  const config = loadConfig({ ...environment, ...OWN_SERVERS });
   const directory = path.resolve(config.DATA_DIR, 'stack');
   const ports = await chosenPorts(config);
   return {
@@ -65,13 +65,13 @@ export async function settingsOf(environment: NodeJS.ProcessEnv): Promise<StackS
   };
 }
 
-/** 0 means a free one, as it does everywhere; here it has to be known beforehand. */
+/** 0 means a free port. Here it must be known in advance, because other processes are given it. */
 async function chosenPorts(config: Config): Promise<StackSettings['ports']> {
   const chosen = PORTS.map(async (name) => [name, config[name] || (await freePort())] as const);
   return Object.fromEntries(await Promise.all(chosen)) as StackSettings['ports'];
 }
 
-/** As a client on this machine says it. */
+/** The URL as a client on this machine uses it. */
 function urlOf({ HOST: host }: Config, port: number): string {
   if (['0.0.0.0', '::'].includes(host)) return `http://localhost:${port}`;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -83,7 +83,7 @@ export interface Servers {
   readonly redis: string | undefined;
 }
 
-/** What every role is given, and every `openmusic` command beside them. */
+/** The environment of every role, and of `openmusic` commands beside them. */
 export async function environmentOfRoles(
   environment: NodeJS.ProcessEnv,
   { directory, ports, keys }: StackSettings,
@@ -91,7 +91,7 @@ export async function environmentOfRoles(
 ): Promise<NodeJS.ProcessEnv> {
   return {
     ...environment,
-    ...NOT_FROM_OUTSIDE,
+    ...OWN_SERVERS,
     KAFKA_BROKERS: brokers.join(),
     REDIS_URL: redis ?? 'off',
     PGHOST: connection.host,
@@ -102,6 +102,6 @@ export async function environmentOfRoles(
     DATA_DIR: directory,
     PORT: String(ports.PORT),
     ...(await keysOf(keys, directory)),
-    ...Object.fromEntries(KEY_NAMES.map((name) => [`${name}_FILE`, ''])), // the keys themselves are handed over
+    ...Object.fromEntries(KEY_NAMES.map((name) => [`${name}_FILE`, ''])), // the keys themselves are passed on
   };
 }

@@ -15,24 +15,24 @@ import { environmentOfRoles, settingsOf, type StackSettings } from './settings.t
 import { supervise, type Supervisor } from './supervisor.ts';
 
 export interface StackOptions {
-  /** A user's: the settings of the stack and of its roles, and the PATH that its programs are on. */
+  /** The user's environment: the settings of the stack and of its roles, and the PATH with its programs. */
   readonly environment: NodeJS.ProcessEnv;
-  /** Hears of everything that begins and ends. */
+  /** Is called with a line for everything that starts and stops. */
   readonly say: (line: string) => void;
-  /** Gives the start up. */
+  /** Cancels the start. */
   readonly signal?: AbortSignal;
 }
 
-/** All that the distributed shape needs, on this machine, as processes of its own. */
+/** The whole distributed system on this machine, each part as a process of its own. */
 export interface Stack extends Stoppable {
-  /** Of the API. */
+  /** Base of the API. */
   readonly url: string;
   readonly brokers: readonly string[];
   readonly connection: PostgresConnection;
   readonly redis: string | undefined;
-  /** In the order of their start. */
+  /** Every process, in the order of their start. */
   readonly services: readonly Service[];
-  /** Of its roles: for more of them, and for `openmusic` commands. */
+  /** The environment of its roles, for more of them and for `openmusic` commands. */
   readonly environment: NodeJS.ProcessEnv;
   /** Where its data and its logs are. */
   readonly directory: string;
@@ -84,7 +84,7 @@ async function startServices(plan: Plan): Promise<Stack> {
 
 async function kafkaOf({ environment, say, settings, supervisor: { signal } }: Plan) {
   const { directory, ports } = settings;
-  if (!(await isKafkaInstalled())) say('kafka      is fetched by Maven, this once');
+  if (!(await isKafkaInstalled())) say('kafka      Maven downloads it, only this time');
   return startKafka({
     environment,
     signal,
@@ -102,7 +102,7 @@ function postgresOf({ settings }: Plan) {
 
 async function redisOf({ environment, say, settings, supervisor }: Plan): Promise<Service | undefined> {
   if (!hasRedis(environment)) {
-    say('redis      none, so nothing is cached: there is no redis-server on the PATH');
+    say('redis      nothing is cached, because there is no redis-server on the PATH');
     return undefined;
   }
   const { directory, ports } = settings;
@@ -113,7 +113,7 @@ async function redisOf({ environment, say, settings, supervisor }: Plan): Promis
 async function rolesOf({ environment, say, settings, supervisor }: Plan): Promise<Service[]> {
   const { signal } = supervisor;
   const made = await initLog({ environment, signal, log: logOf('log-init', settings) });
-  say(`log init   ${await made.lastWords(1)}`);
+  say(`log init   ${await made.lastLines(1)}`);
   const roles: Service[] = [];
   for (const role of ROLES) {
     const url = role === 'api' ? settings.url : await settings.freeUrl();

@@ -3,13 +3,13 @@ import { explained } from './child.ts';
 import type { Service } from './service.ts';
 
 export interface Supervisor {
-  /** Fires when a service has ended by itself, and when the one given fires. */
+  /** Fires when a service has ended by itself, and when the given signal fires. */
   readonly signal: AbortSignal;
-  /** The first service that ended by itself, and its last words. */
+  /** Resolves with the first service that ended by itself, and its last lines. */
   readonly failure: Promise<Error>;
-  /** Stopped like a service, but nothing that runs. */
+  /** Stops it in its turn, though it is no process. */
   hold(name: string, thing: Stoppable): void;
-  /** Takes charge of a service that is ready. */
+  /** Watches over a service that is ready, and stops it in its turn. */
   add<S extends Service>(service: S): S;
   /** Stops everything in reverse order. Twice is fine. */
   stop(): Promise<void>;
@@ -17,7 +17,7 @@ export interface Supervisor {
 
 const STOP_WITHIN_MS = 120_000;
 
-/** Watches over services: tells when one is up, when one dies, and stops them in order. */
+/** Watches over services: reports when one is ready and when one dies, and stops them in reverse order. */
 export function supervise(say: (line: string) => void, given: AbortSignal): Supervisor {
   const lifecycle = new Lifecycle(say);
   const failure = Promise.withResolvers<Error>();

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Asks until the answer is yes. Throws what `late` says when it is still no after `ms`, and why `signal` was aborted. */
+/** Asks until the answer is true. Throws the text of `late` when it is not true after `ms`, and the signal's reason when it fires. */
 export async function until(
   ask: () => Promise<boolean>,
   ms: number,

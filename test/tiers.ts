@@ -9,6 +9,7 @@ const LONG = [
   'authorization',
   'bench',
   'cached-reads',
+  'command-line',
   'consumers',
   'dead-letters',
   'embedded-postgres',

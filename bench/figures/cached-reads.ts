@@ -3,12 +3,11 @@ import { startBare } from '../bare.ts';
 import { counting } from '../counters.ts';
 import { type Asked, type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
 import { type Loader, startLoader } from '../load/loader.ts';
-import { created, createPlaylist, createSong, forAll, get, post, register, times } from '../requests.ts';
+import { created, createPlaylist, createSong, forAll, get, post, register, times, createAlbums } from '../requests.ts';
 import { unflushed } from '../shapes.ts';
 import { startStack } from '../stack.ts';
 import { type Contestant, takeTurns } from '../turns.ts';
 import { comparisonOf, sampleOf } from '../writes.ts';
-import { createAlbums } from './read-album.ts';
 
 const CONNECTIONS = 50;
 const COUNT = 100;
@@ -21,7 +20,7 @@ const FINISHED = 'bare Fastify, finished string';
 /** One kind of answer that is cached. */
 interface Kind {
   readonly title: string;
-  /** Makes what is read; its paths. */
+  /** Creates what is read, and returns its paths. */
   create(url: string, count: number, token: string): Promise<string[]>;
   readonly rate: readonly Asked[];
   readonly p99: readonly Asked[];
@@ -55,10 +54,10 @@ export const cachedReads: Figure = {
   name: 'cached-reads',
   about: 'reads that are answered from the cache in Redis',
   method: `${COUNT} playlists, albums or counts of likes are read in turn over ${CONNECTIONS} connections, each of which begins
-elsewhere. Every request has an access token, which ours checks. Before the first turn all were read until all came from the
+at another one. Every request has an access token, which ours checks. Before the first turn all were read until all came from the
 cache; if a single read of a turn does not, by the counters of \`/metrics\`, the figure fails. The bare server has the bodies
-that ours answers, by their paths: *${SERIALISED}* has them as objects, and Fastify makes JSON of them by a schema of exactly
-their fields; *${FINISHED}* sends them as they are. If a byte of them is another one, the figure fails.`,
+of our answers, by their paths: *${SERIALISED}* has them as objects, which Fastify serialises by a schema of exactly
+their fields; *${FINISHED}* sends them as they are. If a single byte differs, the figure fails.`,
   overHttp: true,
   async run(plan) {
     if (plan.url !== undefined) return compareKinds(plan.url, plan.url, plan);
@@ -127,7 +126,7 @@ const WARM_WITHIN_MS = 60_000;
 const HITS = 'openmusic_cache_hits_total';
 const MISSES = 'openmusic_cache_misses_total';
 
-/** Reads all until all come from the cache. Bodies by path. */
+/** Reads all paths until all come from the cache. Returns the bodies by path. */
 export async function warm({ url, token, paths }: Reads): Promise<ReadonlyMap<string, string>> {
   let bodies = new Map<string, string>();
   const readAll = () => forAll(paths, async (path) => [path, await read(url, path, token)] as const);
@@ -136,7 +135,7 @@ export async function warm({ url, token, paths }: Reads): Promise<ReadonlyMap<st
     bodies = new Map(done);
     return grown[0] === 0;
   };
-  await until(allCached, WARM_WITHIN_MS, () => `${paths[0]} and others like it do not get into the cache`);
+  await until(allCached, WARM_WITHIN_MS, () => `${paths[0]} and others like it do not enter the cache`);
   return bodies;
 }
 
@@ -146,11 +145,12 @@ async function read(url: string, path: string, token?: string): Promise<string> 
   return text;
 }
 
-/** Those who share the answer to one look-up of the cache count once. */
+/** Requests that share one look-up of the cache count once. */
 async function fromCache<T extends object>(url: string, work: () => Promise<T>): Promise<T & { hits: number }> {
   const { done, grown } = await counting([url], [HITS, MISSES], work);
   const [hits = 0, misses = 0] = grown;
-  if (misses > 0 || hits === 0) throw new Error(`the cache had ${hits} answers that were wanted, and ${misses} not`);
+  if (misses > 0 || hits === 0)
+    throw new Error(`the cache had ${hits} of the requested answers, and ${misses} were missing`);
   return { ...done, hits };
 }
 
@@ -161,7 +161,7 @@ async function mustAnswer(url: string, bodies: ReadonlyMap<string, string>): Pro
   }
 }
 
-/** The paths of their songs. */
+/** Creates playlists, and returns the paths of their songs. */
 export async function createPlaylists(url: string, count: number, token: string): Promise<string[]> {
   const songs = await times(SONGS, () => createSong(url));
   const paths = await times(count, () => createPlaylist(url, token));
@@ -169,7 +169,7 @@ export async function createPlaylists(url: string, count: number, token: string)
   return paths;
 }
 
-/** The paths of their likes. */
+/** Creates liked albums, and returns the paths of their likes. */
 async function createLiked(url: string, count: number, token: string): Promise<string[]> {
   const paths = (await createAlbums(url, count, 0)).map((album) => `${album}/likes`);
   await forAll(paths, async (path) => created(await post(url, path, {}, token)));

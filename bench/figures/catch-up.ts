@@ -1,4 +1,4 @@
-import { type Point, tablesOf } from '../build.ts';
+import { type Point, tablesOf } from '../served-generation.ts';
 import { type Comparison, type Figure, type Plan } from '../figure.ts';
 import { prepareReplay, type Replay } from '../replay.ts';
 import { ofBothShapes, type Shape } from '../shapes.ts';
@@ -51,7 +51,7 @@ function rateOf(points: readonly Point[]): number {
 }
 
 /** The first turn is after the projector's, so there are rows to copy. */
-function copying({ build: { client, schema }, total }: Replay): Contestant {
+function copying({ generation: { client, schema }, total }: Replay): Contestant {
   let tables: string[] | undefined;
   const into = async (directory: string, names: readonly string[]) => {
     const began = performance.now();

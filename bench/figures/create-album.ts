@@ -33,9 +33,8 @@ export const createAlbum: Figure = {
 answers with a constant of the same form. *${INSERT}* is one \`INSERT\` of the same values into a table with a primary key,
 by \`pg\`, in a transaction of its own that waits for the disk, on the same Postgres, with as many workers as there are
 connections, over at most 48 connections to Postgres. *${APPEND}* sends records of new albums through the same appender to
-topics of their own on the same broker, or to a log of its own in the same Postgres; nobody reads or judges them. All while
-the product runs idle. Beside the load, four times a second, an album is created and read at once: if one is not there, the
-figure fails.`,
+topics of their own on the same broker, or to a log of its own in the same Postgres; no process reads or judges them. The product runs
+idle meanwhile. Beside the load, four times a second, an album is created and read at once: if it is missing, the figure fails.`,
   overHttp: true,
   run: (plan) => compareWrites(VARIANTS, plan, compareLoads),
 };

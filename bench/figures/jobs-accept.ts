@@ -1,5 +1,5 @@
 import { accounts, tokenOf } from '../accounts.ts';
-import { openBuild } from '../build.ts';
+import { openServedGeneration } from '../served-generation.ts';
 import type { Comparison, Figure, Plan } from '../figure.ts';
 import { dummies, type Jobs, openJobs, startJobs } from '../jobs.ts';
 import type { PacedPost } from '../load/paced.ts';
@@ -28,12 +28,12 @@ const SONGS = 50;
 const PER_SECOND = 100;
 const RUNNING = 1_000;
 const QUICK_RUNNING = 50;
-/** As long as a job may take: longer than the figure does. */
+/** The longest time that a job may take, which is longer than the figure. */
 const DURATION_MS = 600_000;
 const P99_MS = 50;
 const TARGET = { targetEmail: 'listener@example.com' };
 
-/** A worker has room for those that run all the time, and for those that come. */
+/** A worker has room for the jobs that always run, and for new ones. */
 const shape = forJobs(unflushed, { WORKER_CONCURRENCY: String(RUNNING + 100), JOB_ATTEMPT_SECONDS: '3600' });
 
 const VARIANTS: readonly Variant[] = [{ shape, floors: { [CONNECTIONS]: 2_500 } }];
@@ -42,7 +42,7 @@ export const jobsAccept: Figure = {
   name: 'jobs-accept',
   about:
     'POST /export/playlists/{id} and POST /jobs, answered once the job is in the log, accepted, and seen by every later read',
-  method: `${ACCOUNTS} accounts have a playlist with ${SONGS} songs each. Exports of these are asked for in turn over ${CONNECTIONS} connections while no
+  method: `${ACCOUNTS} accounts have a playlist with ${SONGS} songs each. Exports of these are requested in turn over ${CONNECTIONS} connections while no
 exporter and no worker runs. Then a worker runs ${RUNNING.toLocaleString('en')} \`dummy\` jobs at once, all the time, and ${PER_SECOND} requests a second are sent at
 their times, however long the answers to others take: exports, and \`dummy\` jobs that do nothing, which that worker does, too. What a
 request takes counts from the time at which it was due. *${BARE}* is a Fastify server without schema and work, which is sent as much.
@@ -64,19 +64,19 @@ async function compareLoads(subject: Subject, beside: Beside, plan: Plan): Promi
 
 interface Owned {
   readonly paths: readonly string[];
-  /** Of their owners. */
+  /** The access tokens of their owners. */
   readonly tokens: readonly string[];
 }
 
 async function preparePlaylists(stack: Stack): Promise<Owned> {
   const owners = accounts(ACCOUNTS);
-  const build = await openBuild(stack.connection);
+  const generation = await openServedGeneration(stack.connection);
   try {
     const songs = await times(SONGS, () => createSong(stack.url));
-    const playlists = await writePlaylists({ ...stack, build }, owners, songs);
+    const playlists = await writePlaylists({ ...stack, generation }, owners, songs);
     return { paths: playlists.map((id) => `/export/playlists/${id}`), tokens: owners.map(tokenOf) };
   } finally {
-    await build.close();
+    await generation.close();
   }
 }
 
@@ -133,7 +133,7 @@ const postsOf = ({ paths, tokens }: Owned): PacedPost[] =>
 
 const RUNNING_WITHIN_MS = 120_000;
 
-/** So many jobs that run longer than anybody measures. */
+/** Starts so many jobs that run longer than the figure. */
 async function runJobs(stack: Stack, jobs: Jobs, { tokens }: Owned, count: number) {
   await startJobs(stack.url, dummies(count, tokens, DURATION_MS));
   const worker = await stack.start('worker');

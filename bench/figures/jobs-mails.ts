@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { accounts, tokenOf } from '../accounts.ts';
-import { openBuild } from '../build.ts';
+import { openServedGeneration } from '../served-generation.ts';
 import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
 import { startJobs } from '../jobs.ts';
 import type { Mailing } from '../mailer.ts';
@@ -104,25 +104,25 @@ async function compare(subject: Subject, plan: Plan): Promise<Comparison[]> {
 
 async function preparePlaylists(stack: Stack, accounts: readonly string[], { quick, say }: Plan): Promise<string[]> {
   say(`${unflushed.name}: preparing playlists`);
-  const build = await openBuild(stack.connection);
+  const generation = await openServedGeneration(stack.connection);
   try {
     const songs = await times(SONGS, () => createSong(stack.url));
     const count = quick ? QUICK_PLAYLISTS : PLAYLISTS;
     const owners = Array.from({ length: count }, (_, n) => accounts[n % accounts.length] ?? '');
-    return await writePlaylists({ ...stack, build }, owners, songs);
+    return await writePlaylists({ ...stack, generation }, owners, songs);
   } finally {
-    await build.close();
+    await generation.close();
   }
 }
 
 interface Exporting extends Subject {
   readonly playlists: readonly string[];
-  /** Of the owners of the playlists, in turn. */
+  /** The access tokens of the owners of the playlists, in turn. */
   readonly tokens: readonly string[];
   readonly count: number;
 }
 
-/** Accepts exports, then has them mailed. */
+/** Lets exports be accepted, and then mailed. */
 function exporter(name: string, { stack, server, playlists, tokens, count }: Exporting): Contestant {
   const recipientOf = (n: number) => `listener${n}@example.com`;
   const startOf = (n: number) => {
@@ -164,7 +164,7 @@ async function untilTaken(
     const question: SmtpQuestion = { question: 'taken' };
     const taken = (await server.ask(question)) as Taken[];
     for (const { messageId } of taken) {
-      if (!missing.delete(messageId)) throw new Error(`${messageId} was taken twice, or nobody has asked for it`);
+      if (!missing.delete(messageId)) throw new Error(`${messageId} was received twice, or was not requested`);
     }
     if (taken.length > 0) lastMs = performance.now();
     else if (performance.now() - lastMs > PATIENCE_MS) throw new Error(`${missing.size} mails were lost:\n${output()}`);
@@ -173,17 +173,17 @@ async function untilTaken(
   return all;
 }
 
-/** A process that has just begun is slow for reasons of its own: what it does first does not count. */
+/** The first fifth does not count, because a new process is slow until its code is compiled. */
 const BEGIN = 0.2;
 
-/** Mails a second of those after the first fifth. */
+/** Mails per second, of those after the first fifth. */
 function rateOf(taken: readonly Taken[]): number {
   const first = Math.floor(BEGIN * taken.length);
   const ms = (taken.at(-1)?.ms ?? NaN) - (taken[first]?.ms ?? NaN);
   return ((taken.length - 1 - first) / ms) * 1_000;
 }
 
-/** As long as what ours attaches. */
+/** An attachment as long as ours. */
 const ATTACHMENT = Buffer.from(
   JSON.stringify({
     playlist: {

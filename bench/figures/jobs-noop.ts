@@ -1,6 +1,6 @@
 import { accounts, tokenOf } from '../accounts.ts';
 import { startBare } from '../bare.ts';
-import type { Point } from '../build.ts';
+import type { Point } from '../served-generation.ts';
 import type { BullJobs } from '../bullmq.ts';
 import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
 import { dummies, type Jobs, openJobs, rateOf, startJobs } from '../jobs.ts';

@@ -1,16 +1,15 @@
 import { accounts, tokenOf } from '../accounts.ts';
-import { openBuild } from '../build.ts';
+import { openServedGeneration } from '../served-generation.ts';
 import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
 import { dummies, startJobs } from '../jobs.ts';
 import type { Requests } from '../load/http.ts';
 import { startLoader } from '../load/loader.ts';
-import { CREATE_ALBUM } from '../requests.ts';
+import { CREATE_ALBUM, createAlbums } from '../requests.ts';
 import { forJobs, unflushed, withoutCache } from '../shapes.ts';
 import { type Stack, startStack } from '../stack.ts';
 import { takeTurns } from '../turns.ts';
 import { comparisonOf, sampleOf } from '../writes.ts';
 import { writeJobs } from '../written.ts';
-import { createAlbums } from './read-album.ts';
 
 const CONNECTIONS = 8;
 const ACCOUNTS = 100;
@@ -23,7 +22,7 @@ const EMPTY = 'empty queue';
 /** One kind of request. */
 interface Kind {
   readonly title: string;
-  /** Makes what is asked for. */
+  /** Creates what is requested. */
   prepare(url: string, tokens: readonly string[]): Promise<Requests>;
 }
 
@@ -59,9 +58,9 @@ const KINDS: readonly Kind[] = [
 export const jobsQueued: Figure = {
   name: 'jobs-queued',
   about: 'what requests take while 100,000 jobs are queued and no worker runs',
-  method: `Two stacks of the same shape stand side by side, each with a Kafka and a PostgreSQL of its own, and without a cache
+  method: `Two stacks of the same shape run side by side, each with a Kafka and a PostgreSQL of its own, and without a cache
 (\`REDIS_URL=off\`), so that every read asks PostgreSQL. In one of them ${ACCOUNTS} accounts have
-${QUEUED_EACH.toLocaleString('en')} jobs each that nobody has begun: records in the log, as the API writes them. They take turns over
+${QUEUED_EACH.toLocaleString('en')} queued jobs each: records in the log, as the API writes them. They take turns over
 ${CONNECTIONS} connections, each of which sends the next request when it has its answer. The jobs that are read or started there are
 of the same accounts.`,
   overHttp: false,
@@ -102,15 +101,15 @@ async function compareStacks(plan: Plan): Promise<Comparison[]> {
 
 async function queue(stack: Stack, owners: readonly string[], each: number, { say }: Plan): Promise<void> {
   say(`${unflushed.name}: queueing ${(owners.length * each).toLocaleString('en')} jobs`);
-  const build = await openBuild(stack.connection);
+  const generation = await openServedGeneration(stack.connection);
   try {
-    await writeJobs({ ...stack, build }, owners, each);
-    await build.client.query('VACUUM (ANALYZE)'); // or it would come by itself, in somebody's turn
-    const { rows } = await build.client.query<{ n: number }>(
-      `SELECT count(*)::int AS n FROM "${build.schema}".jobs WHERE state = 'queued'`,
+    await writeJobs({ ...stack, generation }, owners, each);
+    await generation.client.query('VACUUM (ANALYZE)'); // or autovacuum would run during a turn
+    const { rows } = await generation.client.query<{ n: number }>(
+      `SELECT count(*)::int AS n FROM "${generation.schema}".jobs WHERE state = 'queued'`,
     );
     if (rows[0]?.n !== owners.length * each) throw new Error(`only ${rows[0]?.n} jobs are queued`);
   } finally {
-    await build.close();
+    await generation.close();
   }
 }

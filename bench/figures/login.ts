@@ -7,7 +7,7 @@ import { startStack } from '../stack.ts';
 import { summarise } from '../statistics.ts';
 import { type Contestant, notesOf, type Sample, seriesOf, takeTurns } from '../turns.ts';
 
-/** Connections that log in one time after the other. */
+/** Connections that log in again and again. */
 const LOGINS = 16;
 /** Connections that read meanwhile. */
 const READS = 4;
@@ -19,7 +19,7 @@ const VERIFY = 'argon2 verify alone';
 const CALM = 'without logins';
 const chris = { username: 'chris', password: 'secret' };
 const WRONG = { ...chris, password: 'wrong!' };
-const UNKNOWN = { username: 'nobody', password: 'wrong!' };
+const UNKNOWN = { username: 'unknown', password: 'wrong!' };
 
 export const login: Figure = {
   name: 'login',
@@ -50,7 +50,7 @@ other; the figure is how far their medians are apart.`,
 
 interface Subject {
   readonly url: string;
-  /** Of an album. */
+  /** The path of an album. */
   readonly path: string;
   readonly logins: Loader;
   readonly reads: Loader;
@@ -116,7 +116,7 @@ async function difference({ url }: Subject, plan: Plan): Promise<Comparison> {
   return { title: 'unknown user against wrong password', unit: 'ms', ours, limits: [], asked: [{ atMost: 5 }], notes };
 }
 
-/** In turns, so that whatever the machine does meanwhile happens to both. */
+/** Alternates, so that changes of the machine's speed affect both. */
 async function compareRefusals(url: string, tries: number): Promise<Sample> {
   const took = { unknown: new Array<number>(), wrong: new Array<number>() };
   for (let n = 0; n < tries; n++) {

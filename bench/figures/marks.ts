@@ -1,4 +1,5 @@
 import { accounts, tokenOf } from '../accounts.ts';
+import { createAlbums } from '../requests.ts';
 import { counting } from '../counters.ts';
 import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
 import type { Requests } from '../load/http.ts';
@@ -7,15 +8,14 @@ import { unflushed, withoutCache } from '../shapes.ts';
 import { type Stack, startStack } from '../stack.ts';
 import { type Contestant, takeTurns } from '../turns.ts';
 import { comparisonOf } from '../writes.ts';
-import { additionsTo, MOST_PER_SECOND, prepare } from './playlist-songs.ts';
-import { createAlbums } from './read-album.ts';
+import { additionsTo, MAX_PER_SECOND, prepare } from './playlist-songs.ts';
 
 const CONNECTIONS = 50;
 const ACCOUNTS = 1_000;
 const ON = 'ours, cache on';
 const OFF = 'ours, cache off';
 
-/** One kind of write that marks. */
+/** A kind of write that marks cached answers. */
 interface Kind {
   readonly title: string;
   /** Returns what prepares the requests of one turn. */
@@ -30,7 +30,7 @@ const KINDS: readonly Kind[] = [
 export const marks: Figure = {
   name: 'marks',
   about: 'what it costs a write that the projector marks the cached answers that it changes',
-  method: `Two stacks of the same shape stand side by side, each with a Kafka, a PostgreSQL and a Redis of its own; one of them has no
+  method: `Two stacks of the same shape run side by side, each with a Kafka, a PostgreSQL and a Redis of its own; one of them has no
 cache (\`REDIS_URL=off\`). They take turns, so one idles while the other is loaded over ${CONNECTIONS} connections. Songs are added
 to playlists as in *playlist-songs*. Albums are liked by ${ACCOUNTS.toLocaleString('en')} accounts, each new album of a turn by one account, then
 each by the next. If nothing is marked in a turn of the one with a cache, or anything in one of the other, the figure fails.`,
@@ -91,7 +91,7 @@ async function prepareAdditions(url: string, plan: Plan) {
 
 function prepareLikes(url: string, { seconds, warmUpSeconds }: Plan) {
   const token = accounts(ACCOUNTS).map(tokenOf);
-  const albums = Math.ceil(((seconds + warmUpSeconds) * MOST_PER_SECOND) / ACCOUNTS);
+  const albums = Math.ceil(((seconds + warmUpSeconds) * MAX_PER_SECOND) / ACCOUNTS);
   return Promise.resolve(async () => {
     const paths = (await createAlbums(url, albums, 0)).map((album) => `${album}/likes`);
     return { method: 'POST', paths, token } as const;

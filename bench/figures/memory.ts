@@ -1,4 +1,4 @@
-import { type Build, openBuild } from '../build.ts';
+import { type ServedGeneration, openServedGeneration } from '../served-generation.ts';
 import { type Comparison, type Figure, type Plan } from '../figure.ts';
 import { type Loader, startLoader } from '../load/loader.ts';
 import { OBSERVED, type Question } from '../observed.ts';
@@ -14,10 +14,10 @@ const LOOKS = [2, 3, 4, 5, 6, 7, 8, 9, 10] as const;
 
 export const memory: Figure = {
   name: 'memory',
-  about: 'resident memory of every process of ours while a million albums are created',
+  about: 'resident memory of each of our processes while a million albums are created',
   method: `Albums are created over ${CONNECTIONS} connections. From the 200,000th event on, at every 100,000th, the load pauses, garbage
-is collected in every process of ours, and its resident memory is read. Compared is whichever of the later looks is farthest
-from the first.`,
+is collected in each of our processes, and its resident memory is read. The later value that is farthest from the first one is
+compared with it.`,
   overHttp: false,
   run: (plan) => ofBothShapes(plan, (shape) => look(shape, plan)),
 };
@@ -25,12 +25,12 @@ from the first.`,
 async function look(shape: Shape, plan: Plan): Promise<Comparison[]> {
   plan.say(`${shape.name}: starting`);
   const stack = await startStack(shape, OBSERVED);
-  const [build, loader] = [await openBuild(stack.connection), startLoader(plan)];
+  const [generation, loader] = [await openServedGeneration(stack.connection), startLoader(plan)];
   try {
     const events = plan.quick ? QUICK_EVENTS : EVENTS;
     const looks: number[][] = [];
     for (const tenth of LOOKS) {
-      await createUpTo((tenth / 10) * events, { stack, build, loader });
+      await createUpTo((tenth / 10) * events, { stack, generation, loader });
       looks.push(await residentMemory(stack.servers));
       plan.say(
         `  ${tenth * (events / 10)} events: ${looks
@@ -47,7 +47,7 @@ async function look(shape: Shape, plan: Plan): Promise<Comparison[]> {
       ),
     );
   } finally {
-    await build.close();
+    await generation.close();
     await loader.stop();
     await stack.stop();
   }
@@ -55,13 +55,13 @@ async function look(shape: Shape, plan: Plan): Promise<Comparison[]> {
 
 interface Subject {
   readonly stack: Stack;
-  readonly build: Build;
+  readonly generation: ServedGeneration;
   readonly loader: Loader;
 }
 
-async function createUpTo(events: number, { stack: { url }, build, loader }: Subject): Promise<void> {
+async function createUpTo(events: number, { stack: { url }, generation, loader }: Subject): Promise<void> {
   const load = { kind: 'http', url, connections: CONNECTIONS, ...CREATE_ALBUM } as const;
-  while ((await build.applied()) < events) await loader.run(load);
+  while ((await generation.applied()) < events) await loader.run(load);
 }
 
 function residentMemory(servers: readonly Server[]): Promise<number[]> {

@@ -20,8 +20,8 @@ import {
 
 const CONNECTIONS = 50;
 const PLAYLISTS = 100;
-/** Songs are prepared for so many: were there more, some would be refused, and the figure would say so. */
-export const MOST_PER_SECOND = 20_000;
+/** Songs are prepared for so many. If a server were faster, some would be refused, and the figure would show it. */
+export const MAX_PER_SECOND = 20_000;
 const P99_MS = 40;
 
 const VARIANTS: readonly Variant[] = [
@@ -35,11 +35,11 @@ export const playlistSongs: Figure = {
   about:
     'POST /playlists/{id}/songs, answered once the song is in the playlist and its activities for every later read',
   method: `Songs are added to ${PLAYLISTS} playlists in turn over ${CONNECTIONS} connections, with an access token. For each turn the playlists
-are new, and before any song comes again all others had theirs: every request adds one that is not there yet, and no playlist
-gets longer than a turn makes it, some hundreds of songs. *${BARE}* is a Fastify server without schema and work, which is sent
+are new, and no song is used twice before all others were: every request adds a song that the playlist does not have, and no playlist
+gets longer than some hundreds of songs. *${BARE}* is a Fastify server without schema and work, which is sent
 the same. *${APPEND}* sends records of added songs through the same appender, as many at a time, to topics of their own on the
-same broker, or to a log of its own in the same Postgres; nobody reads or judges them. All while the product runs idle. Beside
-the load, four times a second, a song is added to a new playlist, which is read at once: if it is not there, the figure fails.`,
+same broker, or to a log of its own in the same Postgres; no process reads or judges them. The product runs idle meanwhile. Beside
+the load, four times a second, a song is added to a new playlist, which is read at once: if it is missing, the figure fails.`,
   overHttp: true,
   run: (plan) => compareWrites(VARIANTS, plan, compareLoads),
 };
@@ -71,11 +71,11 @@ export async function prepare(
   url: string,
   { seconds, warmUpSeconds }: Pick<Plan, 'seconds' | 'warmUpSeconds'>,
 ): Promise<Prepared> {
-  const count = Math.ceil(((seconds + warmUpSeconds) * MOST_PER_SECOND) / PLAYLISTS);
+  const count = Math.ceil(((seconds + warmUpSeconds) * MAX_PER_SECOND) / PLAYLISTS);
   return { songs: await times(count, () => createSong(url)), token: await register(url) };
 }
 
-/** Every song to every one of as many new playlists as the figure has. */
+/** Requests that add every song to each of the figure's new playlists. */
 export async function additionsTo(url: string, { token, songs }: Prepared): Promise<Requests> {
   const paths = await times(PLAYLISTS, () => createPlaylist(url, token));
   return { method: 'POST', paths, body: songs.map((songId) => JSON.stringify({ songId })), token };
@@ -108,7 +108,7 @@ async function addAndRead(url: string, { token, songs: [songId = ''] }: Prepared
   if (!read.text.includes(songId)) throw new Error(`${songId} was added, and reading ${path} answers ${read.text}`);
 }
 
-/** What the time that is asked becomes on a machine on which the bare server is slower. */
+/** The required time, converted for a machine on which the bare server is slower. */
 function converted([, bare]: readonly Outcome[]): string[] {
   if (!bare) return [];
   const { median } = summarise(seriesOf(bare, 'perSecond').values);

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { searchFor, type SongFilter } from '../../src/projections/songs.ts';
 import { startBare } from '../bare.ts';
-import { openBuild } from '../build.ts';
+import { openServedGeneration } from '../served-generation.ts';
 import { type Comparison, type Figure, isWanted, type Plan } from '../figure.ts';
 import { startLoader } from '../load/loader.ts';
 import { embedded } from '../shapes.ts';
@@ -16,8 +16,8 @@ const QUICK_SIZES = [2_000, 4_000];
 const CONNECTIONS = 64;
 const BARE = 'bare Fastify GET';
 const BY_ID = 'the same songs by their ids';
-const MOST_MS = 5;
-/** Songs that the API reads at once. */
+const MAX_MS = 5;
+/** Songs on one page of the API. */
 const MOST = 250;
 
 export const searchSongs: Figure = {
@@ -34,19 +34,19 @@ it; of a round, the median of the hundred. *${BY_ID}* is a statement that asks f
   async run(plan) {
     if (!isWanted(plan, embedded.name)) return [];
     const stack = await startStack(embedded);
-    const build = await openBuild(stack.connection);
+    const generation = await openServedGeneration(stack.connection);
     const [bare, loader] = [await startBare(), startLoader(plan)];
     try {
-      await build.client.query(`SET search_path = "${build.schema}", openmusic, public; ${PLANNED_ANEW}`);
-      return await compareSizes(build.client, stack.url, { bare: bare.url, loader }, plan);
+      await generation.client.query(`SET search_path = "${generation.schema}", openmusic, public; ${PLANNED_ANEW}`);
+      return await compareSizes(generation.client, stack.url, { bare: bare.url, loader }, plan);
     } finally {
-      await Promise.all([bare.stop(), loader.stop(), build.close()]);
+      await Promise.all([bare.stop(), loader.stop(), generation.close()]);
       await stack.stop();
     }
   },
 };
 
-/** As the API's own connections do with a search. */
+/** The setting of the API's own connections for a search. */
 const PLANNED_ANEW = 'SET plan_cache_mode = force_custom_plan';
 
 async function compareSizes(client: pg.Client, url: string, beside: Beside, plan: Plan): Promise<Comparison[]> {
@@ -69,7 +69,7 @@ async function compareSizes(client: pg.Client, url: string, beside: Beside, plan
 
 const byTitle = ({ title }: Song): SongFilter => ({ title: turned(title) });
 
-/** Every letter in the other case, as far as it has one of its own. */
+/** Every letter in the other case, where it has one. */
 const turned = (text: string): string =>
   Array.from(text, (letter) => {
     const [lower, upper] = [letter.toLowerCase(), letter.toUpperCase()];
@@ -81,7 +81,7 @@ interface Search {
   readonly ids: readonly string[];
 }
 
-/** What the filters of all these songs find. */
+/** The results of the filters of all these songs. */
 async function searched(client: pg.Client, songs: readonly Song[], filterOf: (song: Song) => SongFilter) {
   const searches: Search[] = [];
   for (const song of songs) {
@@ -124,7 +124,7 @@ async function inPostgres(title: string, client: pg.Client, searches: readonly S
   const [slowest] = outcomes.map((outcome) => seriesOf(outcome, 'high').values);
   if (!ours || !slowest) throw new Error('Nothing was measured.');
   const notes = [`the slowest of the searches: ${summarise(slowest).median.toPrecision(3)} ms`, ...notesOf(searches)];
-  return { title, unit: 'ms', ours, limits, asked: [{ atMost: MOST_MS }], notes } satisfies Comparison;
+  return { title, unit: 'ms', ours, limits, asked: [{ atMost: MAX_MS }], notes } satisfies Comparison;
 }
 
 interface Explained {
@@ -136,7 +136,7 @@ async function timeOf(client: pg.Client, { text, values }: pg.QueryConfig): Prom
   const explain = `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${text}`;
   const { rows } = await client.query<{ 'QUERY PLAN': Explained[] }>(explain, values);
   const [explained] = rows[0]?.['QUERY PLAN'] ?? [];
-  if (!explained) throw new Error(`nothing was explained of ${text}`);
+  if (!explained) throw new Error(`EXPLAIN returned nothing for ${text}`);
   return explained['Planning Time'] + explained['Execution Time'];
 }
 

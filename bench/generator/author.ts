@@ -8,7 +8,7 @@ import type { Placement } from '../../src/events/placement.ts';
 import type { Append } from '../../src/log/event-log.ts';
 import type { Chance } from './chance.ts';
 
-/** Who sends a command, as its record will say. */
+/** The sender of a command, as its record will name it. */
 export interface Origin {
   readonly commandId: string;
   readonly correlationId: string;
@@ -27,12 +27,12 @@ export interface Claim {
   readonly event: AnyEvent;
 }
 
-/** Writes records as the write side does, by a clock and with ids that chance gives. */
+/** Creates records as the write side does, with a random clock and random ids. */
 export interface Author {
   readonly chance: Chance;
-  /** A command that comes in now, by default from anybody. One in five has an idempotency key. */
+  /** A command that arrives now, by default anonymous. One in five has an idempotency key. */
   receive(actor?: string): Origin;
-  /** An id of that category that nothing else has. */
+  /** A unique id of that category. */
   name(category: string): string;
   /** The record of a claim, and its id. */
   write(claim: Claim): { readonly append: Append; readonly id: string };
@@ -40,14 +40,14 @@ export interface Author {
 
 const KEYED_OF_100 = 20;
 const HASH_KEY = 'of generated logs, which keep no secrets';
-const MOST_MS_BETWEEN_COMMANDS = 20;
+const MAX_MS_BETWEEN_COMMANDS = 20;
 
 export function createAuthor(chance: Chance, placement: Placement, startAt: number): Author {
   let now = startAt;
   const newId = () => uuidv7({ msecs: now, random: chance.bytes() });
 
   function receive(actor = 'anonymous'): Origin {
-    now += chance.below(MOST_MS_BETWEEN_COMMANDS + 1);
+    now += chance.below(MAX_MS_BETWEEN_COMMANDS + 1);
     const correlationId = newId();
     if (chance.below(100) >= KEYED_OF_100) return { commandId: newId(), correlationId, bodyHash: '', actor };
     const commandId = commandIdOf(actor, 'POST', '/generated', correlationId);
@@ -72,5 +72,5 @@ export function createAuthor(chance: Chance, placement: Placement, startAt: numb
   return { chance, receive, write, name: (category) => idFromCommand(category, newId()) };
 }
 
-/** Of what form a body's hash is; there is no body. */
+/** A random value in the form of a body's hash, because there is no body. */
 const hashOf = (text: string): string => createHmac('sha256', HASH_KEY).update(text).digest('base64url');

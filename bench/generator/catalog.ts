@@ -6,43 +6,33 @@ import type { Author } from './author.ts';
 import { createCategory } from './category.ts';
 import { createWords } from './words.ts';
 
-/** Something that happens, and how often of all that does. */
+/** A kind of change, and its share of all changes. */
 export interface Move {
   readonly weight: number;
   /** Undefined when it cannot happen now. */
   readonly happen: () => Append | undefined;
 }
 
-/** What there is to put into playlists and to like. */
+/** The songs and albums that can be put into playlists and liked. */
 export interface Catalog {
   readonly moves: readonly Move[];
   anyAlbum(): string | undefined;
   hasAlbum(id: string): boolean;
   anySong(): string | undefined;
-  /** Undefined when the song is gone. */
+  /** Undefined when the song was deleted. */
   songOf(id: string): SongDetails | undefined;
 }
 
-/** A catalog grows, with some eight songs to an album, and a fifth of what happens to it is a change. */
+/** A growing catalog with about eight songs on an album. A fifth of its events change something that exists. */
 export function createCatalog(author: Author): Catalog {
   const { chance } = author;
-  const words = createWords(chance);
   const albums = createCategory(album, author);
   const songs = createCategory(song, author);
   const details = new Map<string, SongDetails>();
   const albumIds = new Set<string>();
   const context = { albumExists: true };
 
-  const year = () => 1950 + chance.below(76);
-  const albumDetails = (): AlbumDetails => ({ name: words.title(), year: year() });
-  const songDetails = (): SongDetails => ({
-    title: words.title(),
-    year: year(),
-    genre: words.genre(),
-    performer: words.performer(),
-    duration: chance.below(10) === 0 ? null : 60 + chance.below(400),
-    albumId: chance.below(20) === 0 ? null : (albums.any() ?? null),
-  });
+  const { albumDetails, songDetails } = createDetails(chance, () => albums.any());
 
   function createSong(): Append {
     const song = songDetails();
@@ -91,5 +81,22 @@ export function createCatalog(author: Author): Catalog {
     anySong: songs.any,
     hasAlbum: (id) => albumIds.has(id),
     songOf: (id) => details.get(id),
+  };
+}
+
+/** Random details of albums and songs, most of which are on an existing album. */
+function createDetails(chance: Author['chance'], anyAlbum: () => string | undefined) {
+  const words = createWords(chance);
+  const year = () => 1950 + chance.below(76);
+  return {
+    albumDetails: (): AlbumDetails => ({ name: words.title(), year: year() }),
+    songDetails: (): SongDetails => ({
+      title: words.title(),
+      year: year(),
+      genre: words.genre(),
+      performer: words.performer(),
+      duration: chance.below(10) === 0 ? null : 60 + chance.below(400),
+      albumId: chance.below(20) === 0 ? null : (anyAlbum() ?? null),
+    }),
   };
 }

@@ -12,24 +12,24 @@ export interface Stream<State> {
   readonly head: string;
 }
 
-/** Something that somebody wants. */
-export interface Wish<Command, Context> {
+/** A command and its sender. */
+export interface SentCommand<Command, Context> {
   readonly command: Command;
   readonly context: Context;
-  /** Anybody, where it does not matter. */
+  /** Anonymous unless it is given. */
   readonly actor?: string;
 }
 
-/** What is wanted of a stream as it is; undefined for nothing. */
-type Choose<State, Command, Context> = (stream: Stream<State>) => Wish<Command, Context> | undefined;
+/** The next command for a stream in its state; undefined for none. */
+type Choose<State, Command, Context> = (stream: Stream<State>) => SentCommand<Command, Context> | undefined;
 
-/** The streams of one category that live, and what is done to them. Each change is decided by the real decider. */
+/** The live streams of one category. Each change of them is decided by the real decider. */
 export interface Category<State, Command, Context> {
   /** The id of any of them; undefined when there is none. */
   any(): string | undefined;
-  /** Of a stream with that id, or with one that follows from the command. */
-  create(wish: Wish<Command, Context>, id?: string): Append;
-  /** Changes any of them; undefined when there is none, or nothing is wanted of it. */
+  /** Creates a stream with that id, or with one derived from the command. */
+  create(sent: SentCommand<Command, Context>, id?: string): Append;
+  /** Changes any of them; undefined when there is none, or no command for it. */
   change(choose: Choose<State, Command, Context>): Append | undefined;
   /** The same, for the last time. */
   end(choose: Choose<State, Command, Context>): Append | undefined;
@@ -47,7 +47,7 @@ export function createCategory<State, Command, Context>(
   const living: Stream<State>[] = [];
   const anyIndex = () => author.chance.below(living.length);
 
-  function append(stream: Stream<State>, origin: Origin, { command, context }: Wish<Command, Context>) {
+  function append(stream: Stream<State>, origin: Origin, { command, context }: SentCommand<Command, Context>) {
     const { id, state, version, head } = stream;
     const event = decide(id, command, state, context);
     const claim = { stream: id, version: version + 1, prev: head, origin, event };
@@ -57,16 +57,16 @@ export function createCategory<State, Command, Context>(
 
   function changeAt(index: number, choose: Choose<State, Command, Context>) {
     const stream = living[index];
-    const wish = stream && choose(stream);
-    return wish && append(stream, author.receive(wish.actor), wish);
+    const sent = stream && choose(stream);
+    return sent && append(stream, author.receive(sent.actor), sent);
   }
 
   return {
     any: () => living[anyIndex()]?.id,
-    create(wish, id) {
-      const origin = author.receive(wish.actor);
+    create(sent, id) {
+      const origin = author.receive(sent.actor);
       const stream = { id: id ?? idFromCommand(category, origin.commandId), state: initial, version: 0, head: '' };
-      const { appended, after } = append(stream, origin, wish);
+      const { appended, after } = append(stream, origin, sent);
       living.push(after);
       return appended;
     },

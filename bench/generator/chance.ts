@@ -1,6 +1,6 @@
 /** Everything random in a generated log comes from here, so that one seed always gives the same log. */
 export interface Chance {
-  /** Of 0 … count - 1. */
+  /** A number from 0 to count - 1. */
   below(count: number): number;
   pick<T>(items: readonly [T, ...T[]]): T;
   /** Undefined when there are none. */

@@ -1,9 +1,9 @@
 import type { Append, EventLog } from '../../src/log/event-log.ts';
 
-/** Records in one append: of six partitions, none gets near the bytes that a broker takes of one. */
+/** Records in one append: each of six partitions stays far below the bytes that a broker accepts. */
 const BATCH = 2_000;
 
-/** Appends the records in their order. The next batch is made while the one before is on its way. */
+/** Appends the records in their order. The next batch is generated while the one before is being appended. */
 export async function fill(
   log: Pick<EventLog, 'append'>,
   records: Iterable<Append>,
@@ -14,7 +14,7 @@ export async function fill(
   for (const batch of batches(records)) {
     await underWay;
     underWay = log.append(batch);
-    underWay.catch(() => undefined); // said by the next await
+    underWay.catch(() => undefined); // thrown by the next await
     appended += batch.length;
     progress(appended);
   }

@@ -11,15 +11,15 @@ export interface GeneratorOptions {
   /** The same seed gives the same records, byte by byte. */
   readonly seed: number;
   readonly events: number;
-  /** When the first command comes in, in milliseconds since the epoch. */
+  /** When the first command arrives, in milliseconds since the epoch. */
   readonly startAt?: number;
 }
 
-/** Accounts are on no log: whoever reads a generated one is shown nobody of them. */
+/** Ids of accounts that do not exist, because accounts are not on the log. */
 const PEOPLE = 1_000;
 const START_AT = Date.UTC(2025, 0, 1);
 
-/** Records that our write side would have written, each a winner, in an order in which it could have written them. */
+/** Records as our write side would write them, each a winner, in a possible order. */
 export function* generate({ placement, seed, events, startAt = START_AT }: GeneratorOptions): Generator<Append, void> {
   const chance = createChance(seed);
   const author = createAuthor(chance, placement, startAt);

@@ -5,7 +5,7 @@ import type { Author } from './author.ts';
 import type { Catalog, Move } from './catalog.ts';
 import { createCategory } from './category.ts';
 
-/** Likes of albums. Nobody likes the same one again. */
+/** Likes of albums. No account likes the same album twice. */
 export function likeMoves(author: Author, catalog: Catalog, people: readonly string[]): Move[] {
   const likes = createCategory(like, author);
   const context = { albumExists: true };
@@ -20,7 +20,7 @@ export function likeMoves(author: Author, catalog: Catalog, people: readonly str
     return likes.create({ command: { type: 'LikeAlbum', albumId, accountId }, context, actor: accountId }, stream);
   }
 
-  /** Of an album that is there. */
+  /** A like of an existing album. */
   const unlikeAny = () =>
     likes.end(({ id }) => {
       const albumId = likedIn(id) ?? '';

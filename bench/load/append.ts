@@ -12,19 +12,19 @@ import { closedLoop, type LoadResult, measure, type Window } from './meter.ts';
 
 export interface AppendLoad extends Window {
   readonly kind: 'append';
-  /** Of the broker or database; the log itself is one beside the product's own. */
+  /** The place of the broker or database. The log is beside the product's own. */
   readonly log: LogPlace;
   readonly workers: number;
-  /** Of every record; each is the first of a stream of its own. */
+  /** The payload of every record; each is the first of a stream of its own. */
   readonly event: AnyEvent;
-  /** Of these streams. */
+  /** The category of these streams. */
   readonly category: 'album' | 'playlist';
 }
 
 const placement = createPlacement('bench_append', 6);
 const RECORDS = 10_000;
 
-/** The same appender, the same records, and nobody who reads or judges them. */
+/** The same appender and the same records, which no process reads or judges. */
 export async function loadAppend({ log: place, workers, event, category, ...window }: AppendLoad): Promise<LoadResult> {
   if ('connection' in place) await migrate({ ...place, namespace: placement.namespace });
   const log = await openLog(place, placement.namespace);
@@ -41,7 +41,7 @@ export async function loadAppend({ log: place, workers, event, category, ...wind
   }
 }
 
-/** As the write side writes them. */
+/** Records as the write side writes them. */
 function firstRecords({ event, category }: Pick<AppendLoad, 'event' | 'category'>): Append[] {
   const author = createAuthor(createChance(1), placement, Date.now());
   return Array.from({ length: RECORDS }, () => {

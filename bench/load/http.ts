@@ -6,18 +6,18 @@ import { type VersionWatch, watchVersions } from './versions.ts';
 /** What is sent. */
 export interface Requests {
   readonly method: 'GET' | 'POST';
-  /** Asked for in turn; each connection begins elsewhere. */
+  /** Requested in turn; each connection begins at another one. */
   readonly paths: readonly string[];
   /**
-   * Of several, one is sent to every path, and then the next one: no path is sent the same twice, whatever connection it comes
-   * by, as long as there are enough.
+   * Of several bodies, each is sent to every path before the next one: no path receives the same body twice over any connection, as
+   * long as there are enough.
    */
   readonly body?: string | readonly string[];
   /** An access token. Several are sent as several bodies are. */
   readonly token?: string | readonly string[];
   /** Access tokens of the paths, one for each, in place of `token`. */
   readonly tokens?: readonly string[];
-  /** Every answer is looked at: if one is older than what was answered before it was asked for, the load fails. */
+  /** Check every answer: the load fails if one is older than an answer that came before its request. */
   readonly isWatched?: boolean;
 }
 
@@ -36,7 +36,7 @@ export async function loadHttp(load: HttpLoad): Promise<LoadResult> {
 
 const LONG_ENOUGH_SECONDS = 86_400;
 
-/** autocannon, with our own clock: its latencies are whole milliseconds. Returns what stops it. */
+/** Runs autocannon with our own clock, because its latencies are whole milliseconds. Returns what stops it. */
 function cannonade(load: HttpLoad, meter: Meter, watch?: VersionWatch): () => Promise<void> {
   const { url, connections } = load;
   const requests = requestsOf(load);
@@ -55,7 +55,7 @@ function cannonade(load: HttpLoad, meter: Meter, watch?: VersionWatch): () => Pr
   };
 }
 
-/** All connections would ask for the same path at the same time, if all began with the first. */
+/** Rotates the paths, because connections that all begin with the first would request the same one at the same time. */
 function spreading(requests: readonly autocannon.Request[], connections: number, watch?: VersionWatch) {
   let begun = 0;
   return (client: autocannon.Client) => {

@@ -8,7 +8,7 @@ export interface InsertLoad extends Window {
   readonly workers: number;
 }
 
-/** More connections make no two-core Postgres faster, and it has but a hundred. */
+/** More connections do not make a Postgres on two cores faster, and it allows only a hundred. */
 const CONNECTIONS = 48;
 
 const TABLE = `CREATE SCHEMA IF NOT EXISTS bench;

@@ -3,7 +3,7 @@ import type { Plan } from '../figure.ts';
 import type { Load } from './main.ts';
 import type { LoadResult, Window } from './meter.ts';
 
-/** A process of its own that makes load, so that the measured ones share no event loop with it. */
+/** A separate process that creates load, so that the measured ones share no event loop with it. */
 export interface Loader {
   run(load: WithoutWindow<Load>): Promise<LoadResult>;
   stop(): Promise<void>;

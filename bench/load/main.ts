@@ -6,7 +6,7 @@ import type { LoadResult } from './meter.ts';
 import { loadPaced, type PacedLoad } from './paced.ts';
 import { loadVerify, type VerifyLoad } from './verify.ts';
 
-/** What the process that makes the load can be told to do. */
+/** The messages that the process that creates load accepts. */
 export type Load = HttpLoad | InsertLoad | AppendLoad | PacedLoad | VerifyLoad;
 
 answerQuestions((load: Load): Promise<LoadResult> => {

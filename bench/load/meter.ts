@@ -1,13 +1,13 @@
 import { createHistogram, type Histogram } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** What a load saw within its measured time. */
+/** The results of a load within its measured time. */
 export interface LoadResult {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly failures: number;
-  /** Cores that making the load took. */
+  /** Cores that the load itself used. */
   readonly loadCores: number;
 }
 
@@ -57,11 +57,11 @@ export async function measure(
   };
 }
 
-/** In milliseconds. What was never done took at least as long as was measured. */
+/** In milliseconds. An operation that never ended counts with the measured time. */
 const percentile = (latencies: Histogram, percent: number, measuredMs: number): number =>
   latencies.count === 0 ? measuredMs : latencies.percentile(percent) / MICROSECONDS;
 
-/** A load of workers of which each does one thing after the other. */
+/** A load of workers, each of which does one operation after the other. */
 export const closedLoop = (workers: number, once: () => Promise<unknown>) => (meter: Meter) => {
   let running = true;
   const work = async () => {

@@ -1,6 +1,6 @@
 import { type LoadResult, measure, type Meter, type Window } from './meter.ts';
 
-/** Requests at their times, however long the answers to earlier ones take. */
+/** Sends requests at fixed times, however long earlier answers take. */
 export interface PacedLoad extends Window {
   readonly kind: 'paced';
   readonly url: string;
@@ -17,7 +17,7 @@ export interface PacedPost {
 
 const LOOK_EVERY_MS = 1;
 
-/** A request counts from the time at which it was due. */
+/** The time of a request counts from when it was due. */
 export const loadPaced = (load: PacedLoad): Promise<LoadResult> => measure(load, (meter) => pace(load, meter));
 
 function pace({ url, perSecond, posts }: PacedLoad, meter: Meter): () => Promise<void> {

@@ -9,7 +9,7 @@ export interface VerifyLoad extends Window {
 
 const PASSWORD = 'secret';
 
-/** Nothing but argon2, with the parameters that ours has. */
+/** argon2 alone, with our parameters. */
 export async function loadVerify({ workers, ...window }: VerifyLoad): Promise<LoadResult> {
   const hashed = await createPasswords().hash(PASSWORD);
   return measure(

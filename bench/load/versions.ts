@@ -1,6 +1,6 @@
 import type autocannon from 'autocannon';
 
-/** Watches that no answer is older than one that had come before it was asked for, over whatever connection. */
+/** Checks that no answer is older than one that came before its request, over any connection. */
 export interface VersionWatch {
   /** The requests of one connection, to be sent one after the other, again and again. */
   watched(requests: readonly autocannon.Request[]): autocannon.Request[];
@@ -9,14 +9,14 @@ export interface VersionWatch {
 }
 
 export function watchVersions(): VersionWatch {
-  /** The newest that has come, by path. */
+  /** The newest version received, by path. */
   const seen = new Map<string, number>();
   let older = 0;
 
   const newest = (request: autocannon.Request | undefined) => seen.get(request?.path ?? '') ?? 0;
 
   function watched(requests: readonly autocannon.Request[]): autocannon.Request[] {
-    /** What had come of the same path when the request was sent that is under way: right after the answer before. */
+    /** The newest version of the same path when the current request was sent, which is right after the answer before. */
     let floor = 0;
     return requests.map((request, index) => ({
       ...request,
@@ -37,7 +37,7 @@ export function watchVersions(): VersionWatch {
   };
 }
 
-/** Of its ETag; an answer without one is never older. */
+/** The version in its ETag; an answer without one is never older. */
 function versionIn({ etag }: { etag?: string } = {}): number {
   return etag === undefined ? Infinity : Number(/^"(\d+)-/.exec(etag)?.[1] ?? NaN);
 }

@@ -2,13 +2,11 @@ import { z } from 'zod';
 import { type Administration, createAdministration, type ListedAccount } from '../accounts/administration.ts';
 import { accountRole } from '../accounts/accounts.ts';
 import { openRows } from '../postgres/rows.ts';
-import { type Output, shown } from './print.ts';
+import { type ListOptions, type Output, printList, shown } from './print.ts';
 import { withResources } from './with-resources.ts';
 
-type Work = (accounts: Administration, print: Output) => Promise<void>;
-
-/** Runs beside a server or without one. What it changes holds within a second in every process. */
-function withAccounts(work: Work): Promise<number> {
+/** Runs beside a server or without one. Changes take effect within a second in every process. */
+function withAccounts(work: (accounts: Administration, print: Output) => Promise<void>): Promise<number> {
   return withResources({ as: 'command' }, async ({ connection, config, lifecycle, print }) => {
     const searchPath = [config.NAMESPACE, 'public'];
     const rows = await openRows(connection, { name: 'openmusic accounts', max: 1, searchPath });
@@ -19,10 +17,8 @@ function withAccounts(work: Work): Promise<number> {
 }
 
 /** A line for each: name, role, when it was made, how many sessions it has. */
-export const accountsList = (): Promise<number> =>
-  withAccounts(async (accounts, print) => {
-    for (const each of await accounts.list()) print(lineOf(each));
-  });
+export const accountsList = (options: ListOptions): Promise<number> =>
+  withAccounts(async (accounts) => printList(await accounts.list(), options, { line: lineOf }));
 
 const lineOf = ({ username, role, createdAt, sessions, locked }: ListedAccount): string =>
   `${shown(username)}  ${role}  since ${createdAt}  ${sessions} sessions${locked ? '  locked' : ''}`;
@@ -42,7 +38,7 @@ export async function accountsGrant(username: string, wanted: string): Promise<n
 export const accountsRevoke = (username: string): Promise<number> =>
   withAccounts(async (accounts, print) => {
     await accounts.grant(username, 'user');
-    print(`${username} has no role any more.`);
+    print(`${username} no longer has a role.`);
   });
 
 export const accountsLock = (username: string): Promise<number> =>
@@ -58,12 +54,13 @@ export const accountsUnlock = (username: string): Promise<number> =>
   });
 
 /** A line for each: the beginning of the hash of its refresh token, and when it expires. */
-export const accountsSessions = (username: string): Promise<number> =>
-  withAccounts(async (accounts, print) => {
-    const sessions = await accounts.sessions(username);
-    for (const { id, expiresAt } of sessions) print(`${id}  until ${expiresAt}`);
-    if (sessions.length === 0) print(`${username} is not logged in.`);
-  });
+export const accountsSessions = (username: string, options: ListOptions): Promise<number> =>
+  withAccounts(async (accounts) =>
+    printList(await accounts.sessions(username), options, {
+      line: ({ id, expiresAt }) => `${id}  until ${expiresAt}`,
+      none: `${username} is not logged in.`,
+    }),
+  );
 
 export const accountsEndSessions = (username: string): Promise<number> =>
   withAccounts(async (accounts, print) => {

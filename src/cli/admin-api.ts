@@ -7,7 +7,7 @@ import { acceptTokens, OPERATOR } from '../http/auth.ts';
 import { keysOf } from '../keys.ts';
 
 export interface Api {
-  /** Sends a request and returns `data` of its answer; throws with the answer's message when it is none of success. */
+  /** Sends a request and returns `data` of its answer. Throws the answer's message when it is not a success. */
   call<Data>(
     method: string,
     path: string,
@@ -20,15 +20,14 @@ export interface Api {
 const failure = z.object({ message: z.string(), code: z.string() });
 
 /**
- * Speaks with the running API as an admin, by a token that it makes itself: to have the server's key is to have all rights. Only
- * the server can append to an embedded log, and so it is asked in the distributed shape, too. `url` is the base of the API; the
- * public one unless it is given.
+ * Opens the running API as an admin, by a token that it signs itself, because the server's key gives all rights. Only the server can
+ * append to an embedded log, so the distributed system is asked in the same way. `url` is the base of the API; PUBLIC_URL by default.
  */
 export async function openAdminApi(config: Config, url: string = config.publicUrl): Promise<Api> {
   return apiAt(url, await adminToken(config));
 }
 
-/** The API at that base, spoken to by the account of the token, or anonymously without one. */
+/** The API at that base, called as the account of the token, or anonymously without one. */
 export function apiAt(base: string, token?: string): Api {
   return {
     async call(method, where, data, body, idempotencyKey) {
@@ -43,9 +42,9 @@ export function apiAt(base: string, token?: string): Api {
           throw new Error(`${base} cannot be reached (${reasonOf(error)}). Start the server, or name it by --url.`);
         },
       );
-      const said: unknown = await answer.json();
-      if (!answer.ok) throw new Error(failure.parse(said).message);
-      return z.object({ data }).parse({ data: undefined, ...(said as object) }).data;
+      const content: unknown = await answer.json();
+      if (!answer.ok) throw new Error(failure.parse(content).message);
+      return z.object({ data }).parse({ data: undefined, ...(content as object) }).data;
     },
   };
 }

@@ -17,7 +17,7 @@ import { type CommandContext, withResources } from './with-resources.ts';
 export interface AdoptOptions {
   readonly fence?: boolean;
   readonly claim?: boolean;
-  /** Identities of the present owners, as they would be typed. */
+  /** Identities of the present owners, instead of typing them. */
   readonly owner?: readonly string[];
 }
 
@@ -26,7 +26,7 @@ export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions):
   return withResources({ as: 'lone-command' }, async (context) => {
     const { me, print } = context;
     if (!me) return refuse(context, 'An embedded log lies in its own database: there is nothing to adopt.');
-    if (fence === claim) return refuse(context, 'Say either --fence or --claim.');
+    if (fence === claim) return refuse(context, 'Give either --fence or --claim.');
     const known = await readIdentity(context.admin);
     const { isVoid } = await readVoids(await voidsPlaceOf(context, known));
     const owners = await readOwners(context, isVoid);
@@ -38,7 +38,7 @@ export function logAdopt({ fence = false, claim = false, owner }: AdoptOptions):
     const allowed =
       others.length === 0 || (await (claim ? mayClaim(context, others) : mayFence(context, others, owner)));
     if (!allowed) return 1;
-    // A fence that was broken off behind its last record leaves nothing to change, but jobs of the old owner may still run.
+    // A fence that was interrupted after its last record leaves nothing to change, but jobs of the old owner may still run.
     const reason = claim && known?.owned ? 'claimed' : 'adopted';
     await change({ ...context, me }, { isVoid, owners, others, reason });
     print(`The log belongs to this database, ${showOwner(me)}. Start its processes without READ_ONLY.`);
@@ -60,11 +60,11 @@ async function readOwners({ log, placement, admin }: CommandContext, isVoid: Voi
   const owners = await ownersOf({ log, placement, isVoid }, await knownOwners(admin, placement, READ_VERSION));
   const unopened = owners.find(({ incarnation }) => incarnation === '');
   if (unopened)
-    throw new Error(`${unopened.topic}/${unopened.partition} has no genesis record: this is no log of ours.`);
+    throw new Error(`${unopened.topic}/${unopened.partition} has no genesis record: this is not a log of OpenMusic.`);
   return owners;
 }
 
-/** A follower's processes would go on as followers of a log that is theirs. */
+/** The processes of a follower would stay followers of a log that they now own. */
 async function ownProcessesEnded({ log, print }: CommandContext): Promise<boolean> {
   const members = await lastingMembers(() => log.members());
   for (const member of members) print(`  ${showMember(member)}`);
@@ -72,7 +72,7 @@ async function ownProcessesEnded({ log, print }: CommandContext): Promise<boolea
   return members.length === 0;
 }
 
-/** Only of a log that was ours, when no other process goes on with it under the old identity. */
+/** Only a log that this database owned can be claimed, when no process still uses it under the old identity. */
 async function mayClaim({ log, admin, print }: CommandContext, others: readonly (LogOwner | null)[]): Promise<boolean> {
   const identity = await readIdentity(admin);
   const foreign = others.find((other) => !(identity?.owned && isSameOwner(identity.owner, other)));
@@ -89,7 +89,7 @@ async function mayClaim({ log, admin, print }: CommandContext, others: readonly 
   return alive.length === 0;
 }
 
-/** The owner may be alive: it stops where it meets the fence. */
+/** The owner may be alive: it stops when it reads the fence. */
 async function mayFence(
   context: CommandContext,
   others: readonly (LogOwner | null)[],
@@ -106,7 +106,7 @@ async function mayFence(
 }
 
 async function isNamed(name: string, all: readonly string[] | undefined, print: Output): Promise<boolean> {
-  const text = `Type ${name} to go on: its processes will stop for good. Anything else changes nothing.`;
+  const text = `Type ${name} to continue: its processes will stop for good. Anything else changes nothing.`;
   const given = all?.includes(name) ? name : all?.join(' ');
   if ((await typed({ text, given, flag: '--owner <identity>' }, print)) === name) return true;
   print(`${name} was not named. Nothing was changed.`);

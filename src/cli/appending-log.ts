@@ -5,8 +5,8 @@ import type { CommandContext } from './with-resources.ts';
 
 /**
  * The log of a command that appends, opened `as: 'writer'`. Only one process writes an embedded log: where that is a running server,
- * the command reads the log by itself and has the server append. `url` is the base of its API; the public one unless it is given.
- * To a broker every command appends by itself, unless it is a follower's.
+ * the command reads the log itself and lets the server append. `url` is the base of its API; PUBLIC_URL by default. A command appends
+ * to a broker itself, unless its database is a follower.
  */
 export async function appendingLog({ log, isWritable, config }: CommandContext, url?: string): Promise<EventLog> {
   if (isWritable || config.KAFKA_BROKERS) return log;

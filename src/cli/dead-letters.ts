@@ -1,41 +1,50 @@
 import { z } from 'zod';
 import { loadConfig } from '../config.ts';
 import { type Api, openAdminApi } from './admin-api.ts';
-import { print, printError, shown } from './print.ts';
+import { type ListOptions, print, printError, printList, shown } from './print.ts';
 
 export interface DeadLetterOptions {
   /** Base of the API; the public one unless it is given. */
   readonly url?: string;
 }
 
-const attempt = z.object({
+const attempt = z.looseObject({
   startedAt: z.string(),
-  error: z.object({ code: z.string(), message: z.string() }).optional(),
+  error: z.looseObject({ code: z.string(), message: z.string() }).optional(),
 });
-const job = z.object({ id: z.string(), type: z.string(), finishedAt: z.string(), attempts: z.array(attempt) });
+/** What `list` prints; the rest stays for `--json`. */
+const job = z.looseObject({
+  id: z.string(),
+  type: z.string(),
+  finishedAt: z.string(),
+  attempts: z.array(attempt),
+});
 const listed = z.object({ deadLetters: z.array(job), nextCursor: z.string().nullable() });
 const outcomes = z.object({
   outcomes: z.array(z.object({ jobId: z.string(), redriven: z.boolean(), message: z.string().optional() })),
 });
 
-export const deadLettersList = (options: DeadLetterOptions): Promise<number> =>
-  withAdminApi(options, async ({ call }) => {
-    let found = 0;
-    for (let next: string | null = ''; next !== null;) {
-      const page: z.output<typeof listed> = await call(
-        'GET',
-        `/admin/dead-letters${next && `?cursor=${next}`}`,
-        listed,
-      );
-      for (const letter of page.deadLetters) print(shown(lineOf(letter)));
-      found += page.deadLetters.length;
-      next = page.nextCursor;
-    }
-    if (found === 0) print('There are no dead letters.');
+type DeadLetter = z.output<typeof job>;
+
+export const deadLettersList = ({ json, ...options }: DeadLetterOptions & ListOptions): Promise<number> =>
+  withAdminApi(options, async (api) => {
+    const line = (letter: DeadLetter) => shown(lineOf(letter));
+    printList(await allDeadLetters(api), { json }, { line, none: 'There are no dead letters.' });
     return 0;
   });
 
-function lineOf({ id, type, finishedAt, attempts }: z.output<typeof job>): string {
+async function allDeadLetters({ call }: Api): Promise<DeadLetter[]> {
+  const found: DeadLetter[] = [];
+  for (let next: string | null = ''; next !== null;) {
+    const address = `/admin/dead-letters${next && `?cursor=${next}`}`;
+    const page: z.output<typeof listed> = await call('GET', address, listed);
+    found.push(...page.deadLetters);
+    next = page.nextCursor;
+  }
+  return found;
+}
+
+function lineOf({ id, type, finishedAt, attempts }: DeadLetter): string {
   const error = attempts.at(-1)?.error;
   return `${id} ${type} since ${finishedAt}, ${attempts.length} attempts: ${error ? `${error.code} ${error.message}` : ''}`;
 }
@@ -48,7 +57,7 @@ export const deadLettersShow = (jobId: string, options: DeadLetterOptions): Prom
     return 0;
   });
 
-/** Exit code 2 when some of them cannot be done again. */
+/** Runs the jobs again. Exit code 2 when some of them cannot be run again. */
 export const deadLettersRedrive = (
   jobIds: readonly string[],
   { payload, ...options }: DeadLetterOptions & { readonly payload?: string },
@@ -57,7 +66,7 @@ export const deadLettersRedrive = (
     if (payload !== undefined) return redriveCorrected(api, jobIds, payload);
     const { outcomes: all } = await api.call('POST', '/admin/dead-letters/redrive', outcomes, { jobIds });
     for (const { jobId, redriven, message = '' } of all)
-      print(redriven ? `${jobId} is done again.` : `${jobId}: ${shown(message)}`);
+      print(redriven ? `${jobId} runs again.` : `${jobId}: ${shown(message)}`);
     return all.every(({ redriven }) => redriven) ? 0 : 2;
   });
 

@@ -18,7 +18,7 @@ import { type CommandContext, parsePosition, withResources } from './with-resour
 
 export function logInit(): Promise<number> {
   return withResources({ as: 'lone-command' }, async ({ log, placement, admin, me, config, print }) => {
-    if (config.READ_ONLY === 'on') throw new Error('A follower (READ_ONLY=on) makes no log.');
+    if (config.READ_ONLY === 'on') throw new Error('A follower (READ_ONLY=on) creates no log.');
     await refuseUnfinished(admin);
     const { incarnation } = await initLog({ log, placement, database: admin, me });
     print(
@@ -48,12 +48,12 @@ export function logVoid(text: string, { why, url }: VoidOptions): Promise<number
     const { isVoid } = await readVoids(place);
     const entry = await entryAt(log, placement, position);
     if (entry && isVoid(entry)) {
-      print(`${showSpan(entry)} was declared void before.`);
+      print(`${showSpan(entry)} has already been declared void.`);
       return 0;
     }
-    const obstacle = await obstacleTo(context, position, entry);
-    if (!entry || obstacle !== undefined) {
-      print(`${text} ${obstacle}`);
+    const reason = await whyNotVoidable(context, position, entry);
+    if (!entry || reason !== undefined) {
+      print(`${text} ${reason}`);
       return 1;
     }
     await declare(place, entry, why);
@@ -62,27 +62,27 @@ export function logVoid(text: string, { why, url }: VoidOptions): Promise<number
   });
 }
 
-/** Why a position cannot be declared void. What is sound others may accept; above all the record of another owner is. */
-async function obstacleTo(
+/** Why a position cannot be declared void. Other readers may accept a sound record, and the record of another owner is sound. */
+async function whyNotVoidable(
   { admin, placement }: CommandContext,
   position: Position,
   entry: LogEntry | undefined,
 ): Promise<string | undefined> {
   const elsewhere = await notStoppedAt(admin, position);
   if (elsewhere.length > 0) {
-    return `is not where the projection stands still (${elsewhere.join(', ')}): a void would change what was accepted.`;
+    return `is not where the projection is stopped (${elsewhere.join(', ')}): a void would change what was accepted.`;
   }
-  if (!entry) return 'is empty: nothing stands there.';
+  if (!entry) return 'has no record.';
   if (classify(entry, { belongs: placement.belongs, isVoid: () => false }).kind === 'corrupt') return undefined;
   return 'is sound: a void would change what others accept. See "A partition is stopped" in the runbook, by the reason of the stop.';
 }
 
-/** The copy in the database follows by the way that every judge takes, which also shows that it came to this log. */
+/** Reads the void back from the log, as every reader does, which also stores it in the database and shows that it is on this log. */
 async function declare(place: VoidsPlace, entry: LogEntry, reason: string): Promise<void> {
   const { topic, partition, offset } = entry;
   await publishVoids(place, [{ topic, partition, offset, last: lastOffsetOf(entry), reason, declaredAt: new Date() }]);
   if ((await readVoids(place)).isVoid(entry)) return;
-  throw new Error('The void did not come to this log. Does --url, or PUBLIC_URL, name the server that runs on it?');
+  throw new Error('The void is not on this log. Does --url, or PUBLIC_URL, name the server that runs on it?');
 }
 
 /** A record, the rest of a batch that cannot be read, or the rest of a gap. */
@@ -101,7 +101,7 @@ const showSpan = (span: Span): string =>
     ? showPosition(span)
     : `${partitionKey(span)}@${span.offset} to ${span.last}`;
 
-/** Builds that are not stopped at that very record, and where they are. */
+/** Generations that are not stopped at exactly that record, and where they are. */
 function notStoppedAt(admin: Database, { topic, partition, offset }: Position): Promise<string[]> {
   return admin.use(async (client) => {
     const serving = (await listGenerations(client)).filter(({ state }) => state === 'serving');
@@ -122,7 +122,7 @@ async function checkpointIn(client: Client, schema: string, { topic, partition }
   return { schema, ...row };
 }
 
-/** Exit code 2 when a fault was found. */
+/** Checks the whole log. Exit code 2 when a fault was found. */
 export function logVerify(): Promise<number> {
   return withResources({ as: 'command' }, reportLog);
 }

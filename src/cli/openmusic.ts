@@ -1,9 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { keepCompiled } from '../compile-cache.ts';
 import type { AdoptOptions } from './adopt.ts';
 import type { DeadLetterOptions } from './dead-letters.ts';
 import type { VoidOptions } from './log.ts';
-import { printError } from './print.ts';
+import { type ListOptions, printError } from './print.ts';
 import type { RecoverCommandOptions } from './recover.ts';
 import type { SeedOptions } from './seed.ts';
 
@@ -28,23 +29,33 @@ const SERVER_OPTION = [
 ] as const;
 
 const VOID_HELP = `
-Beside a running server with an embedded log the void is appended by that server, which must answer at --url. Where it runs and does not
-answer, stop it: then the command appends by itself. To a broker it always appends by itself. Code 1: nothing was declared void.`;
+With an embedded log and a running server, that server appends the void and must answer at --url. If it does not answer, stop it: the
+command then appends the void itself. It always appends to a broker itself. Exit code 1: nothing was declared void.`;
 
 const RECOVER_HELP = `
-It reads the whole log, says what was found and what each way would lose, and asks. It changes nothing before it was answered.
-Stop all OpenMusic processes first; only beside a server with an embedded log it works through that server.
-Without a terminal and without --answer nothing is changed. Broken off, it goes on where it was when it is run again. Code 1: nothing was changed; 2: the log has faults.`;
+It reads the whole log, reports what it found and what each way would lose, and asks. It changes nothing before you answer.
+Stop all OpenMusic processes first, except a server with an embedded log, through which it works.
+Without a terminal and without --answer nothing is changed. When interrupted, run it again: it continues where it was.
+Exit code 1: nothing was changed; 2: the log has faults.`;
 
 const ADOPT_HELP = `
-Give one of --claim and --fence. Stop this database's own processes first. With --claim those of the earlier identity must have ended too.
-If the database was restored from a copy, run log recover next, before any process is started. Broken off, run it again.
-Without a terminal --fence needs --owner. Code 1: nothing was changed.`;
+Give either --claim or --fence. Stop this database's own processes first; with --claim, those of the earlier identity too.
+If the database was restored from a copy, run log recover next, before any process is started. When interrupted, run it again.
+Without a terminal --fence needs --owner. Exit code 1: nothing was changed.`;
 
 async function exits(code: Promise<number>): Promise<void> {
   process.exitCode = await code;
 }
-const program = new Command('openmusic').description('Looks after an OpenMusic installation.').showHelpAfterError();
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+const JSON_OPTION = ['--json', 'print a JSON array of all that is known'] as const;
+
+const program = new Command('openmusic')
+  .description('Administers an OpenMusic installation.')
+  .version(version, '--version', 'print the version')
+  .showHelpAfterError();
 
 const log = program.command('log').description('the event log');
 log
@@ -57,7 +68,7 @@ log
   .action(async () => exits((await load.log()).logVerify()));
 log
   .command('void <position>')
-  .description('declare the record at topic/partition@offset a loser for ever')
+  .description('declare the record at topic/partition@offset rejected for ever')
   .requiredOption('--why <reason>', 'kept beside the position')
   .option(...SERVER_OPTION)
   .addHelpText('after', VOID_HELP)
@@ -65,10 +76,8 @@ log
 
 log
   .command('recover')
-  .description(
-    'find out how log and Postgres stand to each other, and mend it after one of them was restored from a copy',
-  )
-  .option('--answer <word>', 'types the answer: append, anew, follow or restored')
+  .description('compare log and Postgres, and repair them after one of them was restored from a copy')
+  .option('--answer <word>', 'the answer, instead of typing it: append, anew, follow or restored')
   .option(...SERVER_OPTION)
   .addHelpText('after', RECOVER_HELP)
   .action(async (options: RecoverCommandOptions) => exits((await load.recover()).logRecover(options)));
@@ -84,17 +93,18 @@ log
 const projections = program.command('projections').description('the read models');
 projections
   .command('rebuild')
-  .description('replay the log into a new build, compare it with the live one, serve it')
+  .description('replay the log into a new generation, compare it with the live one, serve it')
   .action(async () => exits((await load.projections()).projectionsRebuild()));
 
 const quarantine = program.command('quarantine').description('streams closed by a record that could not be applied');
 quarantine
   .command('list')
   .description('which, where and why')
-  .action(async () => exits((await load.quarantine()).quarantineList()));
+  .option(...JSON_OPTION)
+  .action(async (options: ListOptions) => exits((await load.quarantine()).quarantineList(options)));
 quarantine
   .command('release <stream>')
-  .description('apply what the stream has kept')
+  .description('apply the records that the stream has kept')
   .action(async (stream: string) => exits((await load.quarantine()).quarantineRelease(stream)));
 
 const deadLetters = program.command('dead-letters').description('jobs that were given up; asks the running API');
@@ -102,36 +112,42 @@ const URL_OPTION = ['--url <base>', 'of the API; PUBLIC_URL unless it is given']
 deadLetters
   .command('list')
   .description('which, since when and why')
+  .option(...JSON_OPTION)
   .option(...URL_OPTION)
-  .action(async (options: DeadLetterOptions) => exits((await load.deadLetters()).deadLettersList(options)));
+  .action(async (options: DeadLetterOptions & ListOptions) =>
+    exits((await load.deadLetters()).deadLettersList(options)),
+  );
 deadLetters
   .command('show <job>')
-  .description('all that is known of one: every attempt, parameters and payload')
+  .description('every attempt, the parameters and the payload of one')
   .option(...URL_OPTION)
   .action(async (job: string, options: DeadLetterOptions) =>
     exits((await load.deadLetters()).deadLettersShow(job, options)),
   );
 deadLetters
   .command('redrive <jobs...>')
-  .description('do them again')
-  .option('--payload <json>', 'a corrected one, for a new job that takes the place of the one that is named')
+  .description('run them again')
+  .option('--payload <json>', 'a corrected payload, for a new job that replaces the named one')
   .option(...URL_OPTION)
   .action(async (jobs: string[], options: DeadLetterOptions & { payload?: string }) =>
     exits((await load.deadLetters()).deadLettersRedrive(jobs, options)),
   );
 deadLetters
   .command('drop <jobs...>')
-  .description('take them off the list')
+  .description('remove them from the list')
   .option(...URL_OPTION)
   .action(async (jobs: string[], options: DeadLetterOptions) =>
     exits((await load.deadLetters()).deadLettersDrop(jobs, options)),
   );
 
-const accounts = program.command('accounts').description('who may do what; holds within a second in every process');
+const accounts = program
+  .command('accounts')
+  .description('roles, locks and sessions; a change takes effect within a second in every process');
 accounts
   .command('list')
   .description('every account, its role and its sessions')
-  .action(async () => exits((await load.accounts()).accountsList()));
+  .option(...JSON_OPTION)
+  .action(async (options: ListOptions) => exits((await load.accounts()).accountsList(options)));
 accounts
   .command('grant <username> <role>')
   .description('give the role admin or analytics')
@@ -142,7 +158,7 @@ accounts
   .action(async (username: string) => exits((await load.accounts()).accountsGrant(username, 'admin')));
 accounts
   .command('revoke <username>')
-  .description('take the role away')
+  .description('remove the role')
   .action(async (username: string) => exits((await load.accounts()).accountsRevoke(username)));
 accounts
   .command('lock <username>')
@@ -155,7 +171,10 @@ accounts
 accounts
   .command('sessions <username>')
   .description('the sessions of an account, and until when they last')
-  .action(async (username: string) => exits((await load.accounts()).accountsSessions(username)));
+  .option(...JSON_OPTION)
+  .action(async (username: string, options: ListOptions) =>
+    exits((await load.accounts()).accountsSessions(username, options)),
+  );
 accounts
   .command('end-sessions <username>')
   .description('log the account out everywhere')

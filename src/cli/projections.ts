@@ -11,8 +11,8 @@ import { withResources } from './with-resources.ts';
 const RUNNING = 3;
 
 /**
- * Exit code 2 when the new build differs from the live one: it is left unserved, to be looked at. Exit code 3 when another
- * process makes one.
+ * Replays the log into a new generation and serves it. Exit code 2 when it differs from the live one: it is then kept, unserved, for
+ * inspection. Exit code 3 when another rebuild is running.
  */
 export function projectionsRebuild(): Promise<number> {
   return withResources({ as: 'command' }, async ({ signal, print, logger, ...resources }) => {
@@ -39,11 +39,12 @@ export function projectionsRebuild(): Promise<number> {
     const { generation, records, seconds, differences, stillRead } = result;
     print(`${records} records in ${seconds.toFixed(1)} s into ${generation.schema}`);
     if (differences.length > 0) {
-      print(`It differs from the live build and is not served:\n  ${differences.join('\n  ')}`);
+      print(`It differs from the live generation and is not served:\n  ${differences.join('\n  ')}`);
       return 2;
     }
-    print(`${generation.schema} equals the live build and is served.`);
-    for (const { schema } of stillRead) print(`${schema} is still read; it is retired when nobody reads it any more.`);
+    print(`${generation.schema} equals the live generation and is served.`);
+    for (const { schema } of stillRead)
+      print(`${schema} is still read; it is retired when no process reads it any more.`);
     return 0;
   });
 }

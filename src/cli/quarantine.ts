@@ -3,32 +3,34 @@ import { type Database, openDatabase } from '../postgres/pool.ts';
 import { openCacheRow, turnOffForChanges } from '../projections/engine/cache-row.ts';
 import { listGenerations } from '../projections/generations/generations.ts';
 import { projections, READ_VERSION } from '../projections/projections.ts';
-import { listQuarantine, release } from '../projections/engine/quarantine.ts';
-import { shown } from './print.ts';
+import { listQuarantine, type Quarantined, release } from '../projections/engine/quarantine.ts';
+import { type ListOptions, printList, shown } from './print.ts';
 import { type CommandContext, withResources } from './with-resources.ts';
 
-export function quarantineList(): Promise<number> {
+interface ListedQuarantine extends Quarantined {
+  /** Schema of the generation that has not applied it. */
+  readonly schema: string;
+}
+
+export function quarantineList(options: ListOptions): Promise<number> {
   return withResources({ as: 'command' }, async (context) => {
-    let found = 0;
-    await inEveryBuild(context, async (database, schema) => {
-      for (const { stream, version, reason, since, ...position } of await listQuarantine(database)) {
-        found++;
-        const where = showPosition(position);
-        context.print(
-          `${stream} from version ${version} (${where}, ${schema}) since ${since.toISOString()}: ${shown(reason)}`,
-        );
-      }
+    const found: ListedQuarantine[] = [];
+    await inEveryGeneration(context, async (database, schema) => {
+      found.push(...(await listQuarantine(database)).map((entry) => ({ ...entry, schema })));
     });
-    if (found === 0) context.print('No stream is quarantined.');
+    printList(found, options, { line: lineOf, none: 'No stream is quarantined.' });
     return 0;
   });
 }
+
+const lineOf = ({ stream, version, reason, since, schema, ...position }: ListedQuarantine): string =>
+  `${stream} from version ${version} (${showPosition(position)}, ${schema}) since ${since.toISOString()}: ${shown(reason)}`;
 
 /** Exit code 2 when the stream is still closed. */
 export function quarantineRelease(stream: string): Promise<number> {
   return withResources({ as: 'command' }, async (context) => {
     let code = 0;
-    await inEveryBuild(context, async (database, schema) => {
+    await inEveryGeneration(context, async (database, schema) => {
       const closed = (await listQuarantine(database)).some((entry) => entry.stream === stream);
       if (!closed) {
         context.print(`${schema}: ${stream} is not quarantined.`);
@@ -46,8 +48,8 @@ export function quarantineRelease(stream: string): Promise<number> {
   });
 }
 
-/** Every serving build of this code's version has a quarantine of its own. */
-async function inEveryBuild(
+/** Every serving generation of this code's version has a quarantine of its own. */
+async function inEveryGeneration(
   { admin, connection, placement }: CommandContext,
   work: (database: Database, schema: string) => Promise<void>,
 ): Promise<void> {

@@ -15,13 +15,13 @@ import type { Output } from './print.ts';
 import { type CommandContext, withResources } from './with-resources.ts';
 
 export interface RecoverCommandOptions {
-  /** What the operator would type. */
+  /** The answer, instead of typing it. */
   readonly answer?: string;
   /** Base of the API of a running server with an embedded log; the public one unless it is given. */
   readonly url?: string;
 }
 
-/** Exit code 1 when nothing was changed because of what was answered or found, 2 when the log has faults at the end. */
+/** Exit code 1 when nothing was changed because of the answer or the findings, 2 when the log has faults at the end. */
 export function logRecover(options: RecoverCommandOptions, faults: Faults = {}): Promise<number> {
   return withResources({ as: 'writer' }, async (context) => {
     const lock = await lockRecovery(context);
@@ -35,7 +35,7 @@ export function logRecover(options: RecoverCommandOptions, faults: Faults = {}):
 
 async function lockRecovery({ connection, config }: CommandContext): Promise<ServerLock> {
   const lock = await takeServerLock(connection, `${config.NAMESPACE}.recovery`);
-  if (!lock) throw new Error('Another process recovers the log of this namespace.');
+  if (!lock) throw new Error('Another process is recovering the log of this namespace.');
   return lock;
 }
 
@@ -43,7 +43,7 @@ async function recoverUnder(context: CommandContext, options: RecoverCommandOpti
   const { admin, placement, print } = context;
   await mustOwn(context);
   const log = await appendingLog(context, options.url);
-  // The log that it makes is owned as the one that `log init` makes.
+  // A log that it creates has the same owner as one that `log init` creates.
   const work: RecoverOptions = { log, admin, placement, faults, owner: context.me ?? null };
   const unfinished = await readRecovery(admin);
   if (unfinished) return finish(context, work, unfinished);
@@ -59,7 +59,7 @@ async function recoverUnder(context: CommandContext, options: RecoverCommandOpti
   return done(context, way);
 }
 
-/** Only the owner of a broker's log may change it, and only a log of its own making can take the place of the one it knew. */
+/** Only the owner of a broker's log may change it, and only a log that the owner created may replace the one it knew. */
 async function mustOwn({ log, admin, placement, me, config }: CommandContext): Promise<void> {
   if (config.READ_ONLY === 'on') throw new Error('A follower (READ_ONLY=on) recovers no log.');
   if (!me) return;
@@ -72,7 +72,7 @@ async function mustOwn({ log, admin, placement, me, config }: CommandContext): P
 }
 
 async function finish(context: CommandContext, work: RecoverOptions, recovery: Recovery): Promise<number> {
-  context.print(`The recovery that was begun at ${recovery.begunAt.toISOString()} goes on: ${recovery.way}.`);
+  context.print(`Continuing the recovery that began at ${recovery.begunAt.toISOString()}: ${recovery.way}.`);
   await mustBeAlone(context, recovery.way);
   await goOn(work, recovery);
   return done(context, recovery.way);
@@ -83,7 +83,7 @@ function unchanged({ kind }: Survey, print: Output): number {
   return kind === 'ahead' ? 0 : 1;
 }
 
-/** Others would append meanwhile, or answer from what is being dropped. */
+/** Other processes would append meanwhile, or answer from tables that are being dropped. */
 async function mustBeAlone({ admin, placement, isWritable }: CommandContext, way: Way): Promise<void> {
   if (!isWritable) {
     if (way === 'append') return;
@@ -101,13 +101,13 @@ async function done(context: CommandContext, way: Way): Promise<number> {
   const makesAnew = way === 'anew' || way === 'follow';
   context.print(
     makesAnew
-      ? 'Recovered. Start the processes: the projector makes the read models anew, from the whole log.'
-      : 'Recovered. Start the processes that do not run.',
+      ? 'Recovered. Start the processes: the projector rebuilds the read models from the whole log.'
+      : 'Recovered. Start the processes that are not running.',
   );
   return code;
 }
 
-/** The word that was typed, if it is one of those that were asked for. */
+/** The word that was typed, if it is one of the choices. */
 async function ask(ways: readonly Way[], given: string | undefined, print: Output): Promise<Way | undefined> {
   const text = `Type ${ways.join(' or ')}. Anything else changes nothing.`;
   const word = await typed({ text, given, flag: '--answer <word>' }, print);

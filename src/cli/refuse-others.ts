@@ -3,7 +3,7 @@ import { refusalOf } from '../log/ownership.ts';
 import { inspectLog, LogRefused } from '../log/topics.ts';
 import type { CommandContext } from './with-resources.ts';
 
-/** Throws LogRefused where a server of this database may not start either, because the log is another one's. */
+/** Throws LogRefused where a server of this database would be refused too, because the log belongs to another database. */
 export async function refuseOthers(
   { log, placement, admin, me }: Pick<CommandContext, 'log' | 'placement' | 'admin' | 'me'>,
   { readOnly }: { readonly readOnly: boolean },

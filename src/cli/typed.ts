@@ -3,14 +3,14 @@ import type { Output } from './print.ts';
 
 export interface Question {
   readonly text: string;
-  /** What a script has typed in advance, by `flag`. */
+  /** The answer that a script has given by `flag`. */
   readonly given: string | undefined;
   readonly flag: string;
 }
 
 /**
- * What an operator types; empty when the input ends before. Undefined when there is no terminal to ask at and nothing was given:
- * the command must change nothing then.
+ * Returns what the operator types; empty when the input ends first. Undefined when there is no terminal and nothing was given: the
+ * command must change nothing then.
  */
 export async function typed({ text, given, flag }: Question, print: Output): Promise<string | undefined> {
   print(text);

@@ -3,7 +3,7 @@ import { incarnationOf } from '../log/topics.ts';
 import type { VoidsPlace } from '../log/void-topic.ts';
 import type { CommandContext } from './with-resources.ts';
 
-/** The topic says what is void to a database that does not know the log yet, too. */
+/** Where voids are read: the topic lists them also for a database that does not know the log yet. */
 export async function voidsPlaceOf(
   { log, placement, admin }: Pick<CommandContext, 'log' | 'placement' | 'admin'>,
   known: LogIdentity | undefined,

@@ -1,15 +1,17 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { pino } from 'pino';
 import { type Config, loadConfig } from '../config.ts';
 import { Lifecycle } from '../lifecycle.ts';
+import { openLogger } from '../logger.ts';
 import { keepPrivate, makePrivate } from '../private-data.ts';
 import { openResources, type ResourceOptions, type Resources } from '../resources.ts';
 import { type Output, print, printError } from './print.ts';
 
+const STDERR = 2;
+
 export interface CommandContext extends Resources {
   readonly config: Config;
-  /** Stops what the command opens besides. */
+  /** Stops what the command itself opens. */
   readonly lifecycle: Lifecycle;
   readonly logger: ResourceOptions['logger'];
   /** Fires on Ctrl-C. */
@@ -19,18 +21,18 @@ export interface CommandContext extends Resources {
 
 interface Options {
   readonly as: ResourceOptions['as'];
-  /** Apply migrations whatever MIGRATE_ON_BOOT says. */
+  /** Apply migrations even where MIGRATE_ON_BOOT is off. */
   readonly migrate?: boolean;
 }
 
-/** Runs a command's work with what it needs open, and closes it whatever happens. Returns the exit code. */
+/** Opens what a command needs, runs its work, and closes everything again in any case. Returns the exit code. */
 export async function withResources(
   { as, migrate = false }: Options,
   work: (context: CommandContext) => Promise<number>,
 ): Promise<number> {
   const given = loadConfig();
   const config = migrate ? { ...given, MIGRATE_ON_BOOT: 'on' as const } : given;
-  const logger = pino({ level: config.LOG_LEVEL === 'info' ? 'warn' : config.LOG_LEVEL }, pino.destination(2));
+  const logger = await openLogger(config.LOG_LEVEL === 'info' ? 'warn' : config.LOG_LEVEL, { to: STDERR });
   await keepPrivateBeside(config, logger);
   const lifecycle = new Lifecycle((message) => logger.warn(message));
   const interrupted = new AbortController();
@@ -44,26 +46,26 @@ export async function withResources(
     return 1;
   } finally {
     await lifecycle.stop();
-    // What was interrupted may still wait for an answer of the operator, or of a server.
+    // Interrupted work may still wait for an answer of the operator, or of a server.
     if (interrupted.signal.aborted) process.exit(1);
   }
 }
 
-/** Rejects on Ctrl-C: every command can be broken off, and run again. */
+/** Rejects on Ctrl-C: every command can be interrupted, and run again. */
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener('abort', () => reject(new Error('interrupted')));
   });
 }
 
-/** What a server mends at its start is left to it; a command that comes first makes the directory as a server would. */
+/** A server repairs permissions at its start; a command that runs first creates the directory as a server would. */
 async function keepPrivateBeside({ DATA_DIR, PGHOST }: Config, logger: ResourceOptions['logger']): Promise<void> {
   const dataDir = path.resolve(DATA_DIR);
   if (PGHOST || existsSync(dataDir)) makePrivate();
   else await keepPrivate(dataDir, { leadsToPostgres: [dataDir], report: (message) => logger.warn(message) });
 }
 
-/** `topic/partition@offset`, as positions are shown everywhere. */
+/** Parses `topic/partition@offset`, as positions are shown everywhere. */
 export function parsePosition(text: string): { topic: string; partition: number; offset: number } {
   const found = /^(.+)\/(\d+)@(\d+)$/.exec(text);
   if (!found?.[1])

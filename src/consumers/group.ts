@@ -10,7 +10,7 @@ import { createNotifier, listen } from '../postgres/listen.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import { liftTimeLimits } from '../postgres/time-limits.ts';
 import type { ProjectorObserver } from '../projections/engine/apply.ts';
-import type { Consumer } from '../projections/engine/consumer.ts';
+import type { ProjectorConsumer } from '../projections/engine/consumer.ts';
 import { type Consumers, lagOf } from '../projections/engine/consumers.ts';
 import { throttled } from '../concurrency/throttle.ts';
 import { createLeases } from '../jobs/leases.ts';
@@ -133,6 +133,6 @@ function wordOf(
 }
 
 /** Resolves when the queue has everything that was in the log at the start. */
-async function caughtUp(feed: Consumer, signal: AbortSignal): Promise<void> {
+async function caughtUp(feed: ProjectorConsumer, signal: AbortSignal): Promise<void> {
   while (!signal.aborted && !feed.health().caughtUp) await sleep(LOOK_EVERY_MS, signal);
 }

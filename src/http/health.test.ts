@@ -94,6 +94,40 @@ describe('readiness', () => {
   });
 });
 
+describe('the log of what changes', () => {
+  /** Levels and messages that were logged. */
+  function recorded() {
+    const lines: string[] = [];
+    const write = (line: string) => {
+      const { level, msg } = JSON.parse(line) as { level: number; msg: string };
+      lines.push(`${pino.levels.labels[level]}: ${msg}`);
+    };
+    return { lines, logger: pino({}, { write }) };
+  }
+
+  it('has no warning while dependencies become ready one after another', async () => {
+    const { lines, logger } = recorded();
+    const reads = probe('at-start', new Error('not yet'));
+    const health = make({ reads }, { logger });
+    await health.ready();
+    await health.ready();
+    reads.answer = good;
+    await health.ready();
+    expect(lines).toEqual(['info: not ready yet', 'info: health changed']);
+  });
+
+  it('has one warning for a change for the worse, and for what never became well', async () => {
+    const { lines, logger } = recorded();
+    const database = probe('always');
+    const health = make({ database, mail: probe('never', bad) }, { logger });
+    await health.ready();
+    database.answer = bad;
+    await health.ready();
+    await health.ready();
+    expect(lines).toEqual(['info: not ready yet', 'warn: health changed', 'warn: health changed']);
+  });
+});
+
 describe('the probes of a process without the API', () => {
   const started: { close(): Promise<unknown> }[] = [];
   afterEach(() => Promise.all(started.splice(0).map((app) => app.close())));

@@ -41,12 +41,14 @@ export interface Health {
 }
 
 export function createHealth({ probes, alive = () => OK, logger, deadlineMs = 1_000 }: HealthOptions): Health {
+  const began = performance.now();
+  let wasReady = false;
+  const isStarting = () => !wasReady && performance.now() - began < STARTING_MS;
   const lines = Object.entries(probes).map(([name, probe]) => ({
     name,
     needed: probe.needed,
-    check: watched(name, probe, deadlineMs, logger),
+    check: watched(name, probe, { deadlineMs, logger, isStarting }),
   }));
-  let wasReady = false;
   let leaving = false;
 
   async function ready(): Promise<HealthReport> {
@@ -68,41 +70,63 @@ export function createHealth({ probes, alive = () => OK, logger, deadlineMs = 1_
 
 const OK: Check = { ok: true, detail: 'ok' };
 
+/** A process that is not ready after this long has a problem, and logs it. */
+const STARTING_MS = 60_000;
+
+interface Look {
+  readonly check: Check;
+  /** Why the check could not be made. */
+  readonly error?: unknown;
+}
+
+interface WatchOptions {
+  readonly deadlineMs: number;
+  readonly logger: Logger;
+  readonly isStarting: () => boolean;
+}
+
 /**
  * Returns a check that always answers within the deadline. Concurrent calls share one run of the probe, so that neither many
- * calls nor a hanging probe cause more than one run at a time. Each change is logged once, with the reason.
+ * calls nor a hanging probe cause more than one run at a time. Each change is logged once, with the reason. It is no warning while
+ * the process starts, because dependencies become ready one after another.
  */
-function watched(name: string, probe: Probe, deadlineMs: number, logger: Logger): () => Promise<Check> {
-  let running: Promise<Check> | undefined;
-  let wasOk = true;
+function watched(name: string, probe: Probe, { deadlineMs, logger, isStarting }: WatchOptions): () => Promise<Check> {
+  let running: Promise<Look> | undefined;
+  let logged: 'ok' | 'starting' | 'failing' = 'ok';
 
-  const run = async (): Promise<Check> => {
+  const run = async (): Promise<Look> => {
     try {
-      return await probe.check();
+      return { check: await probe.check() };
     } catch (error) {
-      if (wasOk) logger.warn({ dependency: name, err: error }, 'a health check failed');
-      return { ok: false, detail: publicReason(error) };
+      return { check: { ok: false, detail: publicReason(error) }, error };
     } finally {
       running = undefined;
     }
   };
 
+  const log = ({ check: { ok, detail }, error }: Look) => {
+    const state = ok ? 'ok' : isStarting() ? 'starting' : 'failing';
+    if (state === logged) return;
+    logged = state;
+    if (state === 'starting') logger.info({ dependency: name, detail }, 'not ready yet');
+    else if (ok) logger.info({ dependency: name, detail }, 'health changed');
+    else logger.warn({ dependency: name, detail, err: error }, 'health changed');
+  };
+
   return async () => {
     running ??= run();
-    const check = await orLate(running, deadlineMs);
-    if (check.ok !== wasOk)
-      logger[check.ok ? 'info' : 'warn']({ dependency: name, detail: check.detail }, 'health changed');
-    wasOk = check.ok;
-    return check;
+    const look = await orLate(running, deadlineMs);
+    log(look);
+    return look.check;
   };
 }
 
-async function orLate(check: Promise<Check>, ms: number): Promise<Check> {
+async function orLate(look: Promise<Look>, ms: number): Promise<Look> {
   const timer = new AbortController();
-  const late = delay(ms, { ok: false, detail: `no answer within ${ms} ms` }, { signal: timer.signal });
+  const late = delay(ms, { check: { ok: false, detail: `no answer within ${ms} ms` } }, { signal: timer.signal });
   late.catch(() => undefined);
   try {
-    return await Promise.race([check, late]);
+    return await Promise.race([look, late]);
   } finally {
     timer.abort();
   }

@@ -7,7 +7,7 @@ import { sleep } from '../concurrency/sleep.ts';
 import { lockTransaction } from '../postgres/advisory-lock.ts';
 import { type Client, type Database, transaction } from '../postgres/pool.ts';
 import type { ProjectorObserver } from '../projections/engine/apply.ts';
-import { type Consumer, startConsumer } from '../projections/engine/consumer.ts';
+import { type ProjectorConsumer, startConsumer } from '../projections/engine/consumer.ts';
 import type { Consumers } from '../projections/engine/consumers.ts';
 import type { StoredProgress } from '../projections/engine/lag.ts';
 import { makeTables } from '../projections/generations/generations.ts';
@@ -60,7 +60,7 @@ export async function readQueueProgress(
 }
 
 /** Keeps the queue of a consumer group: a projection of the topic of jobs, moved with its checkpoint. */
-export async function startQueueFeed(options: QueueFeedOptions): Promise<Consumer> {
+export async function startQueueFeed(options: QueueFeedOptions): Promise<ProjectorConsumer> {
   const { log, placement, scope, database, logger, onCrash, consumers } = options;
   await database.use((client) => ensureQueue(client, options));
   return startConsumer({

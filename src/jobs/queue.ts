@@ -1,5 +1,6 @@
-import type { JobRequest, Repeat } from '../events/jobs.ts';
-import type { Applied, Projection, Rows } from '../projections/engine/projection.ts';
+import type { JobEvent, JobRequest, Repeat } from '../events/jobs.ts';
+import type { Projection } from '../projections/engine/projection.ts';
+import { column, ignored, nullable, table } from '../projections/engine/table.ts';
 
 /** Which jobs a consumer group works on: a pure function of what was asked for. */
 export interface QueueScope {
@@ -12,12 +13,11 @@ export interface QueueScope {
 export const laneOf = (jobType: string, provider: string | null | undefined): string =>
   provider ? `${jobType}:${provider}` : jobType;
 
-function rowOf(stream: string, version: number, time: string, request: JobRequest) {
+function rowOf(stream: string, time: string, request: JobRequest) {
   const { jobType, ownerId, parameters, payloadId, provider, total, attempts, backoff, priority, runAt, repeat } =
     request;
   return {
     job_id: stream,
-    version,
     lane: laneOf(jobType, provider),
     job_type: jobType,
     owner_id: ownerId,
@@ -58,107 +58,69 @@ const repeatColumns = ({ first, cron, timeZone, missed, until, count }: Repeat) 
   repeat_count: count,
 });
 
+const queueTable = table(
+  'job_queue',
+  {
+    job_id: column.key,
+    version: column.streamVersion,
+    lane: column.id,
+    job_type: column.text,
+    owner_id: column.id,
+    parameters: column.text,
+    payload_id: nullable(column.id),
+    provider: nullable(column.text),
+    total: column.integer,
+    max_attempts: column.integer,
+    priority: column.integer,
+    backoff: column.text,
+    backoff_first_ms: column.bigint,
+    backoff_max_ms: column.bigint,
+    run_at: column.timestamptz,
+    repeat_cron: nullable(column.text),
+    repeat_zone: nullable(column.text),
+    repeat_missed: nullable(column.text),
+    repeat_until: nullable(column.timestamptz),
+    repeat_count: nullable(column.integer),
+    occurred: column.integer,
+    state: column.text,
+    /** A job without a start time is due at once; leases.ts makes the others due when their time has come. */
+    due: column.boolean,
+    attempt: column.integer,
+    counted: column.integer,
+    /** Items that failed up to this attempt run again; 0: none. */
+    redo_through: column.integer,
+  },
+  {
+    storage: 'fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000',
+    indexes: [
+      "CREATE INDEX job_queue_due ON job_queue (lane, owner_id, priority DESC, run_at, job_id) WHERE state = 'waiting' AND due",
+      "CREATE INDEX job_queue_later ON job_queue (run_at, job_id) WHERE state = 'waiting' AND NOT due",
+      "CREATE INDEX job_queue_running ON job_queue (job_id) WHERE state = 'running'",
+    ],
+  },
+);
+
 /** The jobs of a consumer group that have not ended. */
-export const queueOf = ({ holds }: QueueScope): Projection => ({
-  table: {
-    name: 'job_queue',
-    columns: {
-      job_id: 'text',
-      version: 'integer',
-      lane: 'text',
-      job_type: 'text',
-      owner_id: 'text',
-      parameters: 'text',
-      payload_id: 'text',
-      provider: 'text',
-      total: 'integer',
-      max_attempts: 'integer',
-      priority: 'integer',
-      backoff: 'text',
-      backoff_first_ms: 'bigint',
-      backoff_max_ms: 'bigint',
-      run_at: 'timestamptz',
-      repeat_cron: 'text',
-      repeat_zone: 'text',
-      repeat_missed: 'text',
-      repeat_until: 'timestamptz',
-      repeat_count: 'integer',
-      occurred: 'integer',
-      state: 'text',
-      due: 'boolean',
-      attempt: 'integer',
-      counted: 'integer',
-      redo_through: 'integer',
+export const queueOf = ({ holds }: QueueScope): Projection =>
+  queueTable.projection<JobEvent>({
+    JobRequested({ request }, rows, { stream, time }) {
+      if (holds(request)) rows.put(rowOf(stream, time, request));
     },
-  },
-  ddl: `CREATE TABLE job_queue (
-    job_id text COLLATE "C" PRIMARY KEY,
-    version integer NOT NULL,
-    lane text COLLATE "C" NOT NULL,
-    job_type text NOT NULL,
-    owner_id text COLLATE "C" NOT NULL,
-    parameters text NOT NULL,
-    payload_id text COLLATE "C",
-    provider text,
-    total integer NOT NULL,
-    max_attempts integer NOT NULL,
-    priority integer NOT NULL,
-    backoff text NOT NULL,
-    backoff_first_ms bigint NOT NULL,
-    backoff_max_ms bigint NOT NULL,
-    run_at timestamptz NOT NULL,
-    repeat_cron text,
-    repeat_zone text,
-    repeat_missed text,
-    repeat_until timestamptz,
-    repeat_count integer,
-    occurred integer NOT NULL,
-    state text NOT NULL,
-    -- What has no time to wait for is due at once; what has is made due when that has come (leases.ts).
-    due boolean NOT NULL,
-    attempt integer NOT NULL,
-    counted integer NOT NULL,
-    -- Items that failed up to this attempt are done again; 0: none.
-    redo_through integer NOT NULL
-  ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
-  CREATE INDEX job_queue_due ON job_queue (lane, owner_id, priority DESC, run_at, job_id) WHERE state = 'waiting' AND due;
-  CREATE INDEX job_queue_later ON job_queue (run_at, job_id) WHERE state = 'waiting' AND NOT due;
-  CREATE INDEX job_queue_running ON job_queue (job_id) WHERE state = 'running'`,
-  apply({ stream, version, time, event }: Applied, rows: Rows): void {
-    switch (event.type) {
-      case 'JobRequested':
-        if (holds(event.request)) rows.put(rowOf(stream, version, time, event.request));
-        break;
-      case 'JobRetried':
-        if (!holds(event.request)) break;
-        rows.put({
-          ...rowOf(stream, version, time, event.request),
-          attempt: event.attempt,
-          redo_through: event.attempt,
-        });
-        break;
-      case 'JobAttemptStarted':
-        rows.patch(stream, { version, state: 'running', attempt: event.attempt, counted: event.counted });
-        break;
-      case 'JobAttemptFailed':
-        rows.patch(stream, { version, state: 'waiting', due: false, run_at: event.retryAt, counted: event.counted });
-        break;
-      case 'JobProgressed':
-        rows.patch(stream, { version });
-        break;
-      case 'JobOccurred':
-        if (event.next === null) rows.remove(stream);
-        else rows.patch(stream, { version, due: false, run_at: event.next, occurred: event.number });
-        break;
-      case 'JobRepeatChanged':
-        rows.patch(stream, { version, due: false, ...repeatColumns(event.repeat) });
-        break;
-      case 'JobCompleted':
-      case 'JobDied':
-      case 'JobCancelled':
-        rows.remove(stream);
-        break;
-      default:
-    }
-  },
-});
+    JobRetried({ request, attempt }, rows, { stream, time }) {
+      if (holds(request)) rows.put({ ...rowOf(stream, time, request), attempt, redo_through: attempt });
+    },
+    JobAttemptStarted: ({ attempt, counted }, rows, { stream }) =>
+      rows.patch(stream, { state: 'running', attempt, counted }),
+    JobAttemptFailed: ({ retryAt, counted }, rows, { stream }) =>
+      rows.patch(stream, { state: 'waiting', due: false, run_at: retryAt, counted }),
+    JobOccurred({ next, number }, rows, { stream }) {
+      if (next === null) rows.remove(stream);
+      else rows.patch(stream, { due: false, run_at: next, occurred: number });
+    },
+    JobRepeatChanged: ({ repeat }, rows, { stream }) => rows.patch(stream, { due: false, ...repeatColumns(repeat) }),
+    JobCompleted: (_, rows, { stream }) => rows.remove(stream),
+    JobDied: (_, rows, { stream }) => rows.remove(stream),
+    JobCancelled: (_, rows, { stream }) => rows.remove(stream),
+    JobProgressed: ignored,
+    DeadLetterDropped: ignored,
+  });

@@ -1,8 +1,9 @@
+import type { AlbumEvent } from '../events/catalog.ts';
 import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
 import { areAll, byFoundKeys, type List, MAX_KEYS, upToBytes } from './engine/lists.ts';
-import type { Applied, Projection, Rows } from './engine/projection.ts';
-import { songsById, type SongSummary } from './songs.ts';
+import { column, nullable, type RowOf, table } from './engine/table.ts';
+import { songsById, type songTable, type SongSummary } from './songs.ts';
 
 export interface AlbumView {
   /** Version of the album's stream. */
@@ -18,50 +19,37 @@ export interface AlbumView {
   };
 }
 
-/** Songs that are read with the album they are on. */
+/** How many songs are read with their album. */
 const MAX_SONGS = 1_000;
 
-function apply({ stream, version, event }: Applied, rows: Rows): void {
-  switch (event.type) {
-    case 'AlbumCreated':
-      rows.put({ id: stream, version, name: event.name, year: event.year, cover: null });
-      break;
-    case 'AlbumChanged':
-      rows.patch(stream, { version, name: event.name, year: event.year });
-      break;
-    case 'AlbumCoverChanged':
-      rows.patch(stream, { version, cover: event.file });
-      break;
-    case 'AlbumDeleted':
-      rows.remove(stream);
-      break;
-    default:
-  }
-}
+const albumTable = table(
+  'albums',
+  {
+    id: column.key,
+    version: column.streamVersion,
+    name: column.text,
+    year: column.integer,
+    /** Name of the file. */
+    cover: nullable(column.id),
+  },
+  { indexes: ['(cover)'] },
+);
 
-export const albums: Projection = {
-  table: { name: 'albums', columns: { id: 'text', version: 'integer', name: 'text', year: 'integer', cover: 'text' } },
-  ddl: `CREATE TABLE albums (
-    id text COLLATE "C" PRIMARY KEY,
-    version integer NOT NULL,
-    name text NOT NULL,
-    year integer NOT NULL,
-    cover text COLLATE "C"
-  );
-  CREATE INDEX ON albums (cover)`,
-  apply,
-};
+export const albums = albumTable.projection<AlbumEvent>({
+  AlbumCreated: ({ name, year }, rows, { stream }) => rows.put({ id: stream, name, year, cover: null }),
+  AlbumChanged: ({ name, year }, rows, { stream }) => rows.patch(stream, { name, year }),
+  AlbumCoverChanged: ({ file }, rows, { stream }) => rows.patch(stream, { cover: file }),
+  AlbumDeleted: (_, rows, { stream }) => rows.remove(stream),
+});
 
-interface SongRow {
-  readonly version: number;
-  readonly name: string;
-  readonly year: number;
-  readonly cover: string | null;
-  /** Of one of its songs; null when it has none. */
+type AlbumRow = RowOf<typeof albumTable, 'version' | 'name' | 'year' | 'cover'>;
+
+interface SongRow extends AlbumRow {
+  /** Id of one of its songs; null when it has none. */
   readonly song: string | null;
   readonly title: string;
   readonly performer: string;
-  /** Of the texts up to this song. */
+  /** Bytes of the texts up to this song. */
   readonly bytes: number | null;
 }
 
@@ -70,9 +58,9 @@ const FIRST_SONGS = upToBytes(`SELECT id, title, performer FROM songs WHERE albu
   'performer',
 ]);
 
-/** An album with its songs as they are now. A row for each song is cheaper than one with all of them as JSON. */
+/** An album with its songs as they are now. One row for each song is cheaper than one row with all of them as JSON. */
 export async function findAlbum(database: Database, id: string): Promise<AlbumView | undefined> {
-  const rows = await database.query<SongRow & Record<string, unknown>>({
+  const rows = await database.query<SongRow>({
     name: 'find-album',
     text: `SELECT a.version, a.name, a.year, a.cover, s.id AS song, s.title, s.performer, s.bytes
       FROM albums a LEFT JOIN LATERAL (${FIRST_SONGS}) s ON true WHERE a.id = $1`,
@@ -88,11 +76,11 @@ export async function findAlbum(database: Database, id: string): Promise<AlbumVi
   return { version, album: { ...album, songs } };
 }
 
-/** The songs of an album by id, however many there are. */
+/** All songs of an album, by id. */
 export function songsOfAlbum({ query }: ListReader, id: string): List<SongSummary> {
   const keysAfter = async (last = '') => {
     const text = `SELECT id FROM songs WHERE album_id = $1 AND (id || '') > $2 ORDER BY id LIMIT ${MAX_KEYS}`;
-    const rows = await query<{ id: string }>({ name: 'ids-of-album', text, values: [id, last] });
+    const rows = await query<RowOf<typeof songTable, 'id'>>({ name: 'ids-of-album', text, values: [id, last] });
     return rows.map((song) => song.id);
   };
   return byFoundKeys(keysAfter, (ids) => songsById(query, ids, { album: id }));
@@ -103,22 +91,22 @@ export async function albumExists(database: Database, id: string): Promise<boole
   return rows.length > 0;
 }
 
-/** Those of the files, by name, that are the cover of an album now. */
+/** Of these files, by name, those that are the cover of an album now. */
 export async function coversAmong(database: Database, files: readonly string[]): Promise<ReadonlySet<string>> {
-  const rows = await database.query<{ cover: string }>({
+  const rows = await database.query<RowOf<typeof albumTable, 'cover'>>({
     name: 'covers-among',
     text: 'SELECT cover FROM albums WHERE cover = ANY($1)',
     values: [files],
   });
-  return new Set(rows.map(({ cover }) => cover));
+  return new Set(rows.flatMap(({ cover }) => cover ?? []));
 }
 
-/** Names of the files of covers, by the album that has them. */
+/** Names of the files of covers, by the id of their album. */
 export async function coversOf(database: Database, albumIds: readonly string[]): Promise<Map<string, string>> {
-  const rows = await database.query<{ id: string; cover: string }>({
+  const rows = await database.query<RowOf<typeof albumTable, 'id' | 'cover'>>({
     name: 'covers-of',
     text: 'SELECT id, cover FROM albums WHERE id = ANY($1) AND cover IS NOT NULL',
     values: [albumIds],
   });
-  return new Map(rows.map(({ id, cover }) => [id, cover]));
+  return new Map(rows.flatMap(({ id, cover }): [string, string][] => (cover === null ? [] : [[id, cover]])));
 }

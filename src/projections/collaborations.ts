@@ -1,28 +1,26 @@
-import type { Applied, Projection, Rows } from './engine/projection.ts';
-
-function apply({ stream, event }: Applied, rows: Rows): void {
-  switch (event.type) {
-    case 'CollaboratorAdded':
-      rows.put({ id: keyOf(stream, event.accountId), playlist_id: stream, account_id: event.accountId });
-      break;
-    case 'CollaboratorRemoved':
-      rows.remove(keyOf(stream, event.accountId));
-      break;
-    default:
-  }
-}
+import type { PlaylistEvent } from '../events/playlists.ts';
+import { column, ignored, table } from './engine/table.ts';
 
 const keyOf = (playlist: string, account: string) => `${playlist}/${account}`;
 
-/** Who may read and change which playlist beside its owner. Those of a deleted playlist stay: nobody finds them without it. */
-export const collaborations: Projection = {
-  table: { name: 'collaborations', columns: { id: 'text', playlist_id: 'text', account_id: 'text' } },
-  ddl: `CREATE TABLE collaborations (
-    id text COLLATE "C" PRIMARY KEY,
-    playlist_id text COLLATE "C" NOT NULL,
-    account_id text COLLATE "C" NOT NULL
-  );
-  CREATE INDEX ON collaborations (account_id);
-  CREATE INDEX ON collaborations (playlist_id, account_id)`,
-  apply,
-};
+/**
+ * Which accounts may read and change a playlist beside its owner. The rows of a deleted playlist stay, because it can come
+ * back; every query joins the playlist, so they are not found without it.
+ */
+export const collaborations = table(
+  'collaborations',
+  { id: column.key, playlist_id: column.id, account_id: column.id },
+  { indexes: ['(account_id)', '(playlist_id, account_id)'] },
+).projection<PlaylistEvent>({
+  CollaboratorAdded: ({ accountId }, rows, { stream }) =>
+    rows.put({ id: keyOf(stream, accountId), playlist_id: stream, account_id: accountId }),
+  CollaboratorRemoved: ({ accountId }, rows, { stream }) => rows.remove(keyOf(stream, accountId)),
+  PlaylistCreated: ignored,
+  PlaylistChanged: ignored,
+  PlaylistDeleted: ignored,
+  PlaylistUndeleted: ignored,
+  PlaylistRestored: ignored,
+  SongsAddedToPlaylist: ignored,
+  SongsMovedInPlaylist: ignored,
+  SongRemovedFromPlaylist: ignored,
+});

@@ -1,77 +1,63 @@
-import type { Applied, Projection, Rows } from './engine/projection.ts';
+import type { JobEvent } from '../events/jobs.ts';
+import { column, ignored, nullable, type RowOf, table } from './engine/table.ts';
 
 export interface JobAttempt {
   /** ISO 8601. */
   readonly startedAt: string;
   /** Null while it runs. */
   readonly finishedAt: string | null;
-  /** Why it did not do it. */
+  /** Why it failed. */
   readonly error?: { readonly code: string; readonly message: string };
 }
 
 const LOST = { code: 'WORKER_LOST', error: 'Nothing more was heard of the worker.' };
+const NO_ERROR = { code: null, error: null };
 const CANCELLED = { code: 'CANCELLED', error: 'The job was called off.' };
 
-function apply({ stream, time, event }: Applied, rows: Rows): void {
-  const keyOf = (attempt: number) => `${stream}/${attempt}`;
-  const end = (attempt: number, why: { code: string | null; error: string | null }) =>
-    rows.patch(keyOf(attempt), { finished_at: time, code: why.code, error: why.error });
-  switch (event.type) {
-    case 'JobAttemptStarted': {
-      const { attempt, takesOver } = event;
-      if (takesOver) end(attempt - 1, LOST);
-      const unfinished = { finished_at: null, code: null, error: null };
-      rows.put({ id: keyOf(attempt), job_id: stream, attempt, started_at: time, ...unfinished });
-      break;
-    }
-    case 'JobAttemptFailed':
-    case 'JobDied':
-      end(event.attempt, event);
-      break;
-    case 'JobCompleted':
-      end(event.attempt, { code: null, error: null });
-      break;
-    case 'JobCancelled':
-      if (event.attempt > 0) end(event.attempt, CANCELLED);
-      break;
-    default:
-  }
-}
-
 /** What became of each attempt at a job. */
-export const jobAttempts: Projection = {
-  table: {
-    name: 'job_attempts',
-    columns: {
-      id: 'text',
-      job_id: 'text',
-      attempt: 'integer',
-      started_at: 'timestamptz',
-      finished_at: 'timestamptz',
-      code: 'text',
-      error: 'text',
-    },
+const attemptTable = table(
+  'job_attempts',
+  {
+    id: column.key,
+    job_id: column.id,
+    attempt: column.integer,
+    started_at: column.timestamptz,
+    finished_at: nullable(column.timestamptz),
+    code: nullable(column.text),
+    error: nullable(column.text),
   },
-  ddl: `CREATE TABLE job_attempts (
-    id text COLLATE "C" PRIMARY KEY,
-    job_id text COLLATE "C" NOT NULL,
-    attempt integer NOT NULL,
-    started_at timestamptz NOT NULL,
-    finished_at timestamptz,
-    code text,
-    error text
-  ) WITH (fillfactor = 70);
-  CREATE INDEX ON job_attempts (job_id, attempt)`,
-  apply,
-};
+  { storage: 'fillfactor = 70', indexes: ['(job_id, attempt)'] },
+);
 
-/** As JSON of Postgres has it. */
-export interface StoredAttempt {
+export const jobAttempts = attemptTable.projection<JobEvent>({
+  JobAttemptStarted({ attempt, takesOver }, rows, { stream, time }) {
+    if (takesOver) rows.patch(keyOf(stream, attempt - 1), { finished_at: time, ...LOST });
+    rows.put({ id: keyOf(stream, attempt), job_id: stream, attempt, started_at: time, finished_at: null, ...NO_ERROR });
+  },
+  JobAttemptFailed: ({ attempt, code, error }, rows, { stream, time }) =>
+    rows.patch(keyOf(stream, attempt), { finished_at: time, code, error }),
+  JobDied: ({ attempt, code, error }, rows, { stream, time }) =>
+    rows.patch(keyOf(stream, attempt), { finished_at: time, code, error }),
+  JobCompleted: ({ attempt }, rows, { stream, time }) =>
+    rows.patch(keyOf(stream, attempt), { finished_at: time, ...NO_ERROR }),
+  JobCancelled({ attempt }, rows, { stream, time }) {
+    if (attempt > 0) rows.patch(keyOf(stream, attempt), { finished_at: time, ...CANCELLED });
+  },
+  JobRequested: ignored,
+  JobProgressed: ignored,
+  JobRetried: ignored,
+  JobOccurred: ignored,
+  JobRepeatChanged: ignored,
+  DeadLetterDropped: ignored,
+});
+
+const keyOf = (job: string, attempt: number) => `${job}/${attempt}`;
+
+/** A row as Postgres writes it in JSON. */
+export type StoredAttempt = RowOf<typeof attemptTable, 'code' | 'error'> & {
   readonly started_at: string;
   readonly finished_at: string | null;
-  readonly code: string | null;
-  readonly error: string | null;
-}
+};
 
 export const showAttempt = ({ started_at, finished_at, code, error }: StoredAttempt): JobAttempt => ({
   startedAt: new Date(started_at).toISOString(),

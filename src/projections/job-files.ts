@@ -1,10 +1,12 @@
 import type { Database } from '../postgres/pool.ts';
+import type { RowOf } from './engine/table.ts';
+import type { jobTable } from './jobs.ts';
 
 /** A file that a job has made. */
 export interface StoredFileView {
   readonly fileId: string;
   readonly ownerId: string;
-  /** Under which it is kept. */
+  /** The name under which the files provider keeps it. */
   readonly stored: string;
   readonly kind: string;
   readonly name: string;
@@ -14,13 +16,34 @@ export interface StoredFileView {
   readonly jobId: string;
 }
 
-const FILE = `SELECT file_id AS "fileId", owner_id AS "ownerId", file_stored AS stored, file_kind AS kind, file_name AS name,
-    file_media_type AS "mediaType", file_size AS size, finished_at AS "createdAt", id AS "jobId"
-  FROM jobs`;
+const COLUMNS = [
+  'id',
+  'owner_id',
+  'file_id',
+  'file_stored',
+  'file_kind',
+  'file_name',
+  'file_media_type',
+  'file_size',
+  'finished_at',
+] as const;
 
-type FileRow = Omit<StoredFileView, 'createdAt'> & { readonly createdAt: Date };
+const FILE = `SELECT ${COLUMNS.join(', ')} FROM jobs`;
 
-const fileOf = ({ createdAt, ...file }: FileRow): StoredFileView => ({ ...file, createdAt: createdAt.toISOString() });
+/** A job with a file has succeeded, and none of these columns is null. */
+type FileRow = { readonly [Name in (typeof COLUMNS)[number]]: NonNullable<RowOf<typeof jobTable>[Name]> };
+
+const fileOf = (row: FileRow): StoredFileView => ({
+  fileId: row.file_id,
+  ownerId: row.owner_id,
+  stored: row.file_stored,
+  kind: row.file_kind,
+  name: row.file_name,
+  mediaType: row.file_media_type,
+  size: row.file_size,
+  createdAt: row.finished_at.toISOString(),
+  jobId: row.id,
+});
 
 export interface FileSearch {
   readonly owner: string;
@@ -34,7 +57,7 @@ export async function filesOf(
   database: Pick<Database, 'query'>,
   { owner, limit, after }: FileSearch,
 ): Promise<StoredFileView[]> {
-  const rows = await database.query<FileRow & Record<string, unknown>>({
+  const rows = await database.query<FileRow>({
     name: 'files-of',
     text: `${FILE} WHERE owner_id = $1 AND file_id IS NOT NULL
         AND ($2::timestamptz IS NULL OR (finished_at, id) < ($2, $3))
@@ -44,16 +67,16 @@ export async function filesOf(
   return rows.map(fileOf);
 }
 
-/** Those of the named files that there are. */
+/** Of the named files, those that exist. */
 export async function findFiles(database: Database, fileIds: readonly string[]): Promise<StoredFileView[]> {
   const text = `${FILE} WHERE file_id = ANY($1)`;
   const query = { name: 'find-files', text, values: [fileIds] };
-  return (await database.query<FileRow & Record<string, unknown>>(query)).map(fileOf);
+  return (await database.query<FileRow>(query)).map(fileOf);
 }
 
 /** The file of a job; undefined when it made none. */
 export async function fileOfJob(database: Database, jobId: string): Promise<StoredFileView | undefined> {
   const text = `${FILE} WHERE id = $1 AND file_id IS NOT NULL`;
-  const [row] = await database.query<FileRow & Record<string, unknown>>({ name: 'file-of-job', text, values: [jobId] });
+  const [row] = await database.query<FileRow>({ name: 'file-of-job', text, values: [jobId] });
   return row && fileOf(row);
 }

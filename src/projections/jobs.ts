@@ -1,7 +1,7 @@
-import type { JobFile, JobRequest, Repeat } from '../events/jobs.ts';
+import type { JobEvent, JobFile, JobRequest, Repeat } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
 import { type JobAttempt, showAttempt, type StoredAttempt } from './job-attempts.ts';
-import type { Applied, Projection, Rows } from './engine/projection.ts';
+import { column, nullable, type RowOf, table } from './engine/table.ts';
 
 export const JOB_STATES = [
   'scheduled',
@@ -14,57 +14,13 @@ export const JOB_STATES = [
 ] as const;
 export type JobState = (typeof JOB_STATES)[number];
 
-/** Of a job that has ended. */
+/** States of a job that has ended. */
 const END_STATES: readonly JobState[] = ['succeeded', 'dead', 'cancelled'];
 
 export const isOver = (state: JobState): boolean => END_STATES.includes(state);
 
-/** They in SQL. */
+/** The end states as a list in SQL. */
 export const OVER = `(${END_STATES.map((state) => `'${state}'`).join(', ')})`;
-
-function apply({ stream, version, time, event }: Applied, rows: Rows): void {
-  const patch = (columns: Parameters<Rows['patch']>[1]) => rows.patch(stream, { version, ...columns });
-  switch (event.type) {
-    case 'JobRequested':
-      rows.put({ ...rowOf(event.request), id: stream, version, created_at: time });
-      break;
-    case 'JobRetried':
-      patch({ ...AGAIN, ...NO_FILE, run_at: null, state: 'queued' });
-      break;
-    case 'JobAttemptStarted':
-      patch({ state: 'running' });
-      break;
-    case 'JobAttemptFailed':
-      patch({ state: 'failed-retrying' });
-      break;
-    case 'JobProgressed':
-      patch({ done: event.done, total: event.total, failed: event.failed });
-      break;
-    case 'JobCompleted': {
-      const { done, total, failed, result, file } = event;
-      const made = file ? fileColumns(file) : NO_FILE;
-      patch({ state: 'succeeded', finished_at: time, done, total, failed, result, ...made });
-      break;
-    }
-    case 'JobDied':
-      patch({ state: 'dead', finished_at: time });
-      break;
-    case 'JobCancelled':
-      patch({ state: 'cancelled', finished_at: time });
-      break;
-    case 'JobOccurred':
-      if (event.next === null) patch({ state: 'succeeded', finished_at: time });
-      else patch({ run_at: event.next });
-      break;
-    case 'JobRepeatChanged':
-      patch(repeatColumns(event.repeat));
-      break;
-    case 'DeadLetterDropped':
-      patch({ dropped: true });
-      break;
-    default:
-  }
-}
 
 const NO_FILE = {
   file_id: null,
@@ -101,7 +57,7 @@ const repeatColumns = ({ first, cron, timeZone, missed, until, count }: Repeat) 
   repeat_count: count,
 });
 
-/** What a job has that is about to be done, for the first time or again. */
+/** The columns of a job that is about to run, for the first time or again. */
 const AGAIN = { finished_at: null, dropped: false, result: null, done: 0, failed: 0 } as const;
 
 function rowOf(request: JobRequest) {
@@ -121,85 +77,76 @@ function rowOf(request: JobRequest) {
   };
 }
 
-/** Jobs, each with the one file that it may have made. */
-export const jobs: Projection = {
-  table: {
-    name: 'jobs',
-    columns: {
-      id: 'text',
-      version: 'integer',
-      owner_id: 'text',
-      type: 'text',
-      state: 'text',
-      done: 'integer',
-      total: 'integer',
-      failed: 'integer',
-      created_at: 'timestamptz',
-      run_at: 'timestamptz',
-      finished_at: 'timestamptz',
-      repeat_cron: 'text',
-      repeat_zone: 'text',
-      repeat_missed: 'text',
-      repeat_until: 'timestamptz',
-      repeat_count: 'integer',
-      payload_id: 'text',
-      parent_id: 'text',
-      replaces: 'text',
-      dropped: 'boolean',
-      result: 'text',
-      file_id: 'text',
-      file_stored: 'text',
-      file_name: 'text',
-      file_kind: 'text',
-      file_media_type: 'text',
-      file_size: 'bigint',
-    },
+export const jobTable = table(
+  'jobs',
+  {
+    id: column.key,
+    version: column.streamVersion,
+    owner_id: column.id,
+    type: column.text,
+    state: column.text,
+    done: column.integer,
+    total: column.integer,
+    failed: column.integer,
+    created_at: column.timestamptz,
+    run_at: nullable(column.timestamptz),
+    finished_at: nullable(column.timestamptz),
+    repeat_cron: nullable(column.text),
+    repeat_zone: nullable(column.text),
+    repeat_missed: nullable(column.text),
+    repeat_until: nullable(column.timestamptz),
+    repeat_count: nullable(column.integer),
+    payload_id: nullable(column.id),
+    parent_id: nullable(column.id),
+    replaces: nullable(column.id),
+    dropped: column.boolean,
+    result: nullable(column.text),
+    file_id: nullable(column.id),
+    file_stored: nullable(column.text),
+    file_name: nullable(column.text),
+    file_kind: nullable(column.text),
+    file_media_type: nullable(column.text),
+    file_size: nullable(column.bigint),
   },
-  ddl: `CREATE TABLE jobs (
-    id text COLLATE "C" PRIMARY KEY,
-    version integer NOT NULL,
-    owner_id text COLLATE "C" NOT NULL,
-    type text NOT NULL,
-    state text NOT NULL,
-    done integer NOT NULL,
-    total integer NOT NULL,
-    failed integer NOT NULL,
-    created_at timestamptz NOT NULL,
-    run_at timestamptz,
-    finished_at timestamptz,
-    repeat_cron text,
-    repeat_zone text,
-    repeat_missed text,
-    repeat_until timestamptz,
-    repeat_count integer,
-    payload_id text COLLATE "C",
-    parent_id text COLLATE "C",
-    replaces text COLLATE "C",
-    dropped boolean NOT NULL,
-    result text,
-    file_id text COLLATE "C",
-    file_stored text,
-    file_name text,
-    file_kind text,
-    file_media_type text,
-    file_size bigint
-  ) WITH (fillfactor = 70);
-  CREATE INDEX ON jobs (owner_id, created_at DESC, id DESC);
-  CREATE INDEX jobs_unfinished ON jobs (owner_id) WHERE state NOT IN ${OVER};
-  CREATE INDEX jobs_dead ON jobs (finished_at DESC, id DESC) WHERE state = 'dead' AND NOT dropped;
-  CREATE UNIQUE INDEX ON jobs (file_id) WHERE file_id IS NOT NULL;
-  CREATE INDEX jobs_payloads ON jobs (payload_id) WHERE payload_id IS NOT NULL;
-  CREATE INDEX jobs_files ON jobs (owner_id, finished_at DESC, id DESC) WHERE file_id IS NOT NULL`,
-  apply,
-};
+  {
+    storage: 'fillfactor = 70',
+    indexes: [
+      '(owner_id, created_at DESC, id DESC)',
+      `CREATE INDEX jobs_unfinished ON jobs (owner_id) WHERE state NOT IN ${OVER}`,
+      `CREATE INDEX jobs_dead ON jobs (finished_at DESC, id DESC) WHERE state = 'dead' AND NOT dropped`,
+      'CREATE UNIQUE INDEX ON jobs (file_id) WHERE file_id IS NOT NULL',
+      'CREATE INDEX jobs_payloads ON jobs (payload_id) WHERE payload_id IS NOT NULL',
+      'CREATE INDEX jobs_files ON jobs (owner_id, finished_at DESC, id DESC) WHERE file_id IS NOT NULL',
+    ],
+  },
+);
+
+/** Jobs, each with the one file that it may have made. */
+export const jobs = jobTable.projection<JobEvent>({
+  JobRequested: ({ request }, rows, { stream, time }) => rows.put({ ...rowOf(request), id: stream, created_at: time }),
+  JobRetried: (_, rows, { stream }) => rows.patch(stream, { ...AGAIN, ...NO_FILE, run_at: null, state: 'queued' }),
+  JobAttemptStarted: (_, rows, { stream }) => rows.patch(stream, { state: 'running' }),
+  JobAttemptFailed: (_, rows, { stream }) => rows.patch(stream, { state: 'failed-retrying' }),
+  JobProgressed: ({ done, total, failed }, rows, { stream }) => rows.patch(stream, { done, total, failed }),
+  JobCompleted({ done, total, failed, result, file }, rows, { stream, time }) {
+    const made = file ? fileColumns(file) : NO_FILE;
+    rows.patch(stream, { state: 'succeeded', finished_at: time, done, total, failed, result, ...made });
+  },
+  JobDied: (_, rows, { stream, time }) => rows.patch(stream, { state: 'dead', finished_at: time }),
+  JobCancelled: (_, rows, { stream, time }) => rows.patch(stream, { state: 'cancelled', finished_at: time }),
+  JobOccurred: ({ next }, rows, { stream, time }) =>
+    rows.patch(stream, next === null ? { state: 'succeeded', finished_at: time } : { run_at: next }),
+  JobRepeatChanged: ({ repeat }, rows, { stream }) => rows.patch(stream, repeatColumns(repeat)),
+  DeadLetterDropped: (_, rows, { stream }) => rows.patch(stream, { dropped: true }),
+});
 
 export interface RepeatView {
   readonly cron: string;
   readonly timeZone: string;
   readonly missed: string;
-  /** ISO 8601: no time after it is due. */
+  /** ISO 8601: it does not occur after this time. */
   readonly until?: string;
-  /** Occurrences after which it ends. */
+  /** The number of occurrences after which it ends. */
   readonly count?: number;
 }
 
@@ -219,33 +166,8 @@ export interface JobView {
   readonly result?: Record<string, unknown>;
 }
 
-interface JobRow {
-  readonly id: string;
-  readonly version: number;
-  readonly owner_id: string;
-  readonly payload_id: string | null;
-  readonly dropped: boolean;
-  readonly type: string;
-  readonly state: JobState;
-  readonly done: number;
-  readonly total: number;
-  readonly failed: number;
-  readonly created_at: Date;
-  readonly run_at: Date | null;
-  readonly finished_at: Date | null;
-  readonly repeat_cron: string | null;
-  readonly repeat_zone: string | null;
-  readonly repeat_missed: string | null;
-  readonly repeat_until: Date | null;
-  readonly repeat_count: number | null;
-  readonly parent_id: string | null;
-  readonly replaces: string | null;
-  readonly result: string | null;
-  readonly file_id: string | null;
-  readonly file_name: string | null;
-  readonly file_size: number | null;
-  readonly attempts: readonly StoredAttempt[];
-}
+/** A row of `SELECT`. `state` holds nothing but states of jobs: the projection writes no other. */
+type JobRow = RowOf<typeof jobTable> & { readonly state: JobState; readonly attempts: readonly StoredAttempt[] };
 
 const SELECT = `SELECT j.*, (
     SELECT coalesce(json_agg(a ORDER BY a.attempt), '[]') FROM job_attempts a WHERE a.job_id = j.id) AS attempts
@@ -254,17 +176,17 @@ const SELECT = `SELECT j.*, (
 export interface FoundJob {
   readonly version: number;
   readonly ownerId: string;
-  /** What is kept of it in Postgres, if anything is. */
+  /** Names what Postgres keeps for the job; null when it keeps nothing. */
   readonly payloadId: string | null;
-  /** Nobody wants to hear of it as a dead letter. */
+  /** It is no longer listed as a dead letter. */
   readonly dropped: boolean;
   readonly job: JobView;
 }
 
-/** Undefined when there is no such job. */
+/** Returns undefined when there is no such job. */
 export async function findJob(database: Database, id: string): Promise<FoundJob | undefined> {
   const query = { name: 'find-job', text: `${SELECT} WHERE j.id = $1`, values: [id] };
-  const [row] = await database.query<JobRow & Record<string, unknown>>(query);
+  const [row] = await database.query<JobRow>(query);
   if (!row) return undefined;
   const { version, owner_id: ownerId, payload_id: payloadId, dropped } = row;
   return { version, ownerId, payloadId, dropped, job: viewOf(row) };
@@ -315,7 +237,7 @@ export async function jobsOf(
   database: Pick<Database, 'query'>,
   { owner, state, type, limit, after }: JobSearch,
 ): Promise<JobView[]> {
-  const rows = await database.query<JobRow & Record<string, unknown>>({
+  const rows = await database.query<JobRow>({
     name: 'jobs-of',
     text: `${SELECT} WHERE j.owner_id = $1 AND ($2::text IS NULL OR j.state = $2) AND ($3::text IS NULL OR j.type = $3)
         AND ($4::timestamptz IS NULL OR (j.created_at, j.id) < ($4, $5))
@@ -327,9 +249,9 @@ export async function jobsOf(
 
 /** How many jobs an account has, counted no further than the limit. */
 export interface JobLoad {
-  /** That have not ended. */
+  /** Jobs that have not ended. */
   readonly unfinished: number;
-  /** That were begun in the last `seconds`. */
+  /** Jobs that were requested in the last `seconds`. */
   readonly started: number;
 }
 
@@ -350,13 +272,13 @@ export async function jobTimeOf(database: Database, id: string): Promise<Date | 
   return (await database.query<{ time: Date }>({ name: 'job-time-of', text, values: [id] }))[0]?.time;
 }
 
-/** Jobs that were given up, and whom nobody has dropped, the newest first. */
+/** Jobs that were given up and whose dead letter was not dropped, the newest first. */
 export async function deadJobs(
   database: Pick<Database, 'query'>,
   limit: number,
   after?: JobSearch['after'],
 ): Promise<JobView[]> {
-  const rows = await database.query<JobRow & Record<string, unknown>>({
+  const rows = await database.query<JobRow>({
     name: 'dead-jobs',
     text: `${SELECT} WHERE j.state = 'dead' AND NOT j.dropped AND ($2::timestamptz IS NULL OR (j.finished_at, j.id) < ($2, $3))
       ORDER BY j.finished_at DESC, j.id DESC LIMIT $1`,

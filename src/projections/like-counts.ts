@@ -1,32 +1,20 @@
+import type { LikeEvent } from '../events/likes.ts';
 import type { Database } from '../postgres/pool.ts';
-import type { Applied, Projection, Rows } from './engine/projection.ts';
-
-function apply({ event }: Applied, rows: Rows): void {
-  switch (event.type) {
-    case 'AlbumLiked':
-      rows.add(event.albumId, { likes: 1 });
-      break;
-    case 'AlbumUnliked':
-      rows.add(event.albumId, { likes: -1 });
-      break;
-    case 'SongLiked':
-      rows.add(event.songId, { likes: 1 });
-      break;
-    case 'SongUnliked':
-      rows.add(event.songId, { likes: -1 });
-      break;
-    default:
-  }
-}
+import { column, table } from './engine/table.ts';
 
 /** How many accounts like an album or a song. All likes of one are in one partition, so only one projector counts them. */
-export const likeCounts: Projection = {
-  table: { name: 'like_counts', columns: { liked_id: 'text', likes: 'integer' } },
-  ddl: `CREATE TABLE like_counts (liked_id text COLLATE "C" PRIMARY KEY, likes integer NOT NULL) WITH (fillfactor = 70)`,
-  apply,
-};
+export const likeCounts = table(
+  'like_counts',
+  { liked_id: column.key, likes: column.integer },
+  { storage: 'fillfactor = 70' },
+).projection<LikeEvent>({
+  AlbumLiked: ({ albumId }, rows) => rows.add(albumId, { likes: 1 }),
+  AlbumUnliked: ({ albumId }, rows) => rows.add(albumId, { likes: -1 }),
+  SongLiked: ({ songId }, rows) => rows.add(songId, { likes: 1 }),
+  SongUnliked: ({ songId }, rows) => rows.add(songId, { likes: -1 }),
+});
 
-/** Undefined when there is no such album. */
+/** Returns undefined when there is no such album. */
 export async function likesOf(database: Database, albumId: string): Promise<number | undefined> {
   const [row] = await database.query<{ likes: number }>({
     name: 'likes-of',

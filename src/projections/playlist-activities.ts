@@ -1,68 +1,60 @@
+import type { PlaylistEvent } from '../events/playlists.ts';
 import type { ListReader } from '../postgres/list-reader.ts';
 import { byKey, type List } from './engine/lists.ts';
-import type { Applied, Projection, Rows } from './engine/projection.ts';
+import type { AppliedEvent } from './engine/projection.ts';
+import { column, ignored, type RowOf, table } from './engine/table.ts';
 
 export interface Activity {
-  /** Of the account that did it; `deleted` when there is no such account any more. */
+  /** Name of the account that did it; `deleted` when the account no longer exists. */
   readonly username: string;
-  /** Of the song, as it was then. */
+  /** Title of the song at that time. */
   readonly title: string;
   readonly action: 'add' | 'delete';
   /** ISO 8601, UTC. */
   readonly time: string;
 }
 
-function apply({ stream, version, time, actor, event }: Applied, rows: Rows): void {
-  const put = (place: number, title: string, action: Activity['action']) =>
-    rows.put({ id: `${stream}/${version}/${place}`, playlist_id: stream, version, place, actor, title, action, time });
-  switch (event.type) {
-    case 'SongsAddedToPlaylist':
-      for (const [place, { title }] of event.entries.entries()) put(place, title, 'add');
-      break;
-    case 'SongRemovedFromPlaylist':
-      put(0, event.title, 'delete');
-      break;
-    default:
-  }
-}
-
-/** What was done to the songs of playlists: nothing is ever taken back here. */
-export const playlistActivities: Projection = {
-  table: {
-    name: 'playlist_activities',
-    columns: {
-      id: 'text',
-      playlist_id: 'text',
-      version: 'integer',
-      place: 'integer',
-      actor: 'text',
-      title: 'text',
-      action: 'text',
-      time: 'timestamptz',
-    },
+/** What accounts did to the songs of playlists. No event removes an activity. */
+const activities = table(
+  'playlist_activities',
+  {
+    id: column.key,
+    playlist_id: column.id,
+    version: column.integer,
+    /** Index among the songs of one event, from 0. */
+    place: column.integer,
+    actor: column.id,
+    title: column.text,
+    action: column.text,
+    time: column.timestamptz,
   },
-  ddl: `CREATE TABLE playlist_activities (
-    id text COLLATE "C" PRIMARY KEY,
-    playlist_id text COLLATE "C" NOT NULL,
-    version integer NOT NULL,
-    -- Among the songs of one event, from 0.
-    place integer NOT NULL,
-    actor text COLLATE "C" NOT NULL,
-    title text NOT NULL,
-    action text NOT NULL,
-    time timestamptz NOT NULL
-  );
-  CREATE INDEX ON playlist_activities (playlist_id, version, place)`,
-  apply,
-};
+  { indexes: ['(playlist_id, version, place)'] },
+);
 
-interface ActivityRow extends Record<string, unknown>, Omit<Activity, 'time'> {
-  readonly version: number;
-  readonly place: number;
-  readonly time: Date;
+export const playlistActivities = activities.projection<PlaylistEvent>({
+  SongsAddedToPlaylist(event, rows, record) {
+    for (const [place, { title }] of event.entries.entries()) rows.put(rowOf(record, place, title, 'add'));
+  },
+  SongRemovedFromPlaylist: ({ title }, rows, record) => rows.put(rowOf(record, 0, title, 'delete')),
+  PlaylistCreated: ignored,
+  PlaylistChanged: ignored,
+  PlaylistDeleted: ignored,
+  PlaylistUndeleted: ignored,
+  PlaylistRestored: ignored,
+  SongsMovedInPlaylist: ignored,
+  CollaboratorAdded: ignored,
+  CollaboratorRemoved: ignored,
+});
+
+function rowOf(record: Omit<AppliedEvent, 'event'>, place: number, title: string, action: Activity['action']) {
+  const { stream, version, time, actor } = record;
+  return { id: `${stream}/${version}/${place}`, playlist_id: stream, version, place, actor, title, action, time };
 }
 
-/** The activities of a playlist, oldest first: by version, whatever the clocks said. */
+type ActivityRow = RowOf<typeof activities, 'version' | 'place' | 'title' | 'time'> &
+  Pick<Activity, 'username' | 'action'>;
+
+/** The activities of a playlist, oldest first. They are ordered by version, because clocks of processes differ. */
 export function activitiesOf({ first, query }: ListReader, playlist: string): List<Activity> {
   const rows = byKey<ActivityRow>((most, last) =>
     (last ? query : first)<ActivityRow>({

@@ -5,10 +5,10 @@ import type { AnyEvent } from '../events/events.ts';
 import type { Database } from '../postgres/pool.ts';
 import type { SongSummary } from './songs.ts';
 
-/** One moment of a playlist, and of the catalog, by which its songs have their titles. */
+/** A position of a playlist, and of the catalog, which gives its songs their titles. */
 export interface PlaylistPosition {
   readonly playlistId: string;
-  /** Of the playlist's stream. */
+  /** Version of the playlist's stream. */
   readonly version: number;
   /** Next offset of each partition of the catalog. */
   readonly catalog: readonly number[];
@@ -25,24 +25,24 @@ export interface OwnedPosition extends PlaylistPosition {
   readonly ownerId: string;
 }
 
-/** The moment that is now of each of these playlists, and its owner; undefined for one that there is not. */
+/** The current position of each of these playlists, and its owner; undefined for a playlist that does not exist. */
 export async function currentPositions(
   database: Database,
   playlistIds: readonly string[],
   catalogTopic: string,
 ): Promise<(OwnedPosition | undefined)[]> {
-  const rows = await database.query<OwnedPosition & Record<string, unknown>>({
-    name: 'current-moments',
+  const rows = await database.query<OwnedPosition>({
+    name: 'current-positions',
     text: `SELECT p.id AS "playlistId", p.version, p.owner_id AS "ownerId", c.catalog
       FROM playlists p CROSS JOIN (SELECT json_agg(next ORDER BY partition) AS catalog FROM checkpoints WHERE topic = $2) c
       WHERE p.id = ANY($1) AND p.deleted_at IS NULL`,
     values: [[...new Set(playlistIds)], catalogTopic],
   });
-  const moments = new Map(rows.map((moment) => [moment.playlistId, moment]));
-  return playlistIds.map((id) => moments.get(id));
+  const positions = new Map(rows.map((position) => [position.playlistId, position]));
+  return playlistIds.map((id) => positions.get(id));
 }
 
-/** The playlist as it was then, folded from its events and those of its songs; undefined when they are not all there. */
+/** The playlist at that position, folded from its events and those of its songs; undefined when an event is missing. */
 export async function playlistAsOf(
   database: Database,
   moment: PlaylistPosition,
@@ -68,7 +68,7 @@ function foldPlaylist(events: readonly AnyEvent[]): { name: string; songIds: rea
   return { name, songIds: entries.present.map(({ songId }) => songId) };
 }
 
-/** Songs by id, as the catalog had them when its partitions were that long. */
+/** Songs by id, as the catalog had them at these ends of its partitions. */
 async function songsAt(database: Database, songIds: readonly string[], catalog: readonly number[]) {
   const rows = await eventsBeforeOffsets(database, [...new Set(songIds)], catalog);
   const songs = new Map<string, SongSummary>();

@@ -1,52 +1,55 @@
-import type { Applied, Projection, Rows } from './engine/projection.ts';
+import type { EntryPlace, PlaylistEvent } from '../events/playlists.ts';
+import { type ChangesOf, checked, column, ignored, table } from './engine/table.ts';
 
-/** The version of what is not in the playlist any more. */
+/** The version of an entry that is no longer in the playlist. */
 const REMOVED = 0;
 
-function apply({ stream, version, event }: Applied, rows: Rows): void {
-  switch (event.type) {
-    case 'SongsAddedToPlaylist':
-      for (const { entryId, songId, orderKey } of event.entries) {
-        rows.put({ id: entryId, playlist_id: stream, order_key: orderKey, version, song_id: songId });
-      }
-      for (const { entryId, orderKey } of event.rekeyed) rows.patch(entryId, { order_key: orderKey });
-      break;
-    case 'SongsMovedInPlaylist':
-      for (const { entryId, orderKey } of [...event.rekeyed, ...event.entries]) {
-        rows.patch(entryId, { order_key: orderKey });
-      }
-      break;
-    case 'SongRemovedFromPlaylist':
-      for (const entryId of event.entryIds) rows.patch(entryId, { version: REMOVED });
-      break;
-    case 'PlaylistRestored':
-      for (const { entryId, orderKey } of event.entries) rows.patch(entryId, { order_key: orderKey, version });
-      break;
-    default:
-  }
-}
-
 /**
- * Entries of playlists. `version` is that of the event that put the entry into its playlist: it is there as long as this is
- * not below the playlist's `entries_version`, which a restore moves on. So a restore writes the rows that it lists and need
- * not know the others; rows of removed entries stay, because a later restore names them without their songs. The song is
- * no foreign key: whether it still exists is asked at read time.
+ * Entries of playlists. `version` is that of the event that put the entry into its playlist: the entry is in the playlist as
+ * long as this is not below the playlist's `entries_version`, which a restore moves on. So a restore writes only the rows that
+ * it lists. Rows of removed entries stay, because a later restore names them without their songs. The song is no foreign key:
+ * queries join it, and so find whether it still exists.
  */
-export const playlistEntries: Projection = {
-  table: {
-    name: 'playlist_entries',
-    columns: { id: 'text', playlist_id: 'text', order_key: 'text', version: 'integer', song_id: 'text' },
+export const entryTable = table(
+  'playlist_entries',
+  {
+    id: column.key,
+    playlist_id: column.id,
+    order_key: checked(column.id, 'octet_length(order_key) <= 255'),
+    version: column.integer,
+    song_id: column.id,
   },
-  ddl: `CREATE TABLE playlist_entries (
-    id text COLLATE "C" PRIMARY KEY,
-    playlist_id text COLLATE "C" NOT NULL,
-    order_key text COLLATE "C" NOT NULL CHECK (octet_length(order_key) <= 255),
-    version integer NOT NULL,
-    song_id text COLLATE "C" NOT NULL
-  );
-  CREATE INDEX ON playlist_entries (playlist_id, order_key, id)`,
-  apply,
-};
+  { indexes: ['(playlist_id, order_key, id)'] },
+);
+
+export const playlistEntries = entryTable.projection<PlaylistEvent>({
+  SongsAddedToPlaylist(event, rows, { stream, version }) {
+    for (const { entryId, songId, orderKey } of event.entries) {
+      rows.put({ id: entryId, playlist_id: stream, order_key: orderKey, version, song_id: songId });
+    }
+    move(event.rekeyed, rows);
+  },
+  SongsMovedInPlaylist(event, rows) {
+    move(event.rekeyed, rows);
+    move(event.entries, rows);
+  },
+  SongRemovedFromPlaylist(event, rows) {
+    for (const entryId of event.entryIds) rows.patch(entryId, { version: REMOVED });
+  },
+  PlaylistRestored(event, rows, { version }) {
+    for (const { entryId, orderKey } of event.entries) rows.patch(entryId, { order_key: orderKey, version });
+  },
+  PlaylistCreated: ignored,
+  PlaylistChanged: ignored,
+  PlaylistDeleted: ignored,
+  PlaylistUndeleted: ignored,
+  CollaboratorAdded: ignored,
+  CollaboratorRemoved: ignored,
+});
+
+function move(places: readonly EntryPlace[], rows: ChangesOf<typeof entryTable>): void {
+  for (const { entryId, orderKey } of places) rows.patch(entryId, { order_key: orderKey });
+}
 
 /** SQL of whether the entry `e` is in the playlist `p`. */
 export const IN_PLAYLIST = 'e.playlist_id = p.id AND e.version >= p.entries_version';

@@ -1,14 +1,15 @@
+import type { PlaylistEvent } from '../events/playlists.ts';
 import type { ListReader } from '../postgres/list-reader.ts';
 import type { Database } from '../postgres/pool.ts';
 import { areAll, byFoundKeys, byKey, type List, MAX_KEYS, upToBytes } from './engine/lists.ts';
-import { IN_PLAYLIST, PLAYLIST_ORDER } from './playlist-entries.ts';
-import type { Applied, Projection, Rows } from './engine/projection.ts';
+import { type entryTable, IN_PLAYLIST, PLAYLIST_ORDER } from './playlist-entries.ts';
+import { column, ignored, nullable, type RowOf, table } from './engine/table.ts';
 import { songsById, type SongSummary } from './songs.ts';
 
 export interface PlaylistSummary {
   readonly id: string;
   readonly name: string;
-  /** The owner's; `deleted` when there is no such account any more. */
+  /** The owner's; `deleted` when the account no longer exists. */
   readonly username: string;
 }
 
@@ -24,82 +25,48 @@ export interface PlaylistView {
   };
 }
 
-/** Songs that are read with their playlist, and playlists that are read at once. */
+/** How many songs are read with their playlist, and how many playlists are read at once. */
 const MAX_ROWS = 1_000;
 
-function apply({ stream, version, time, event }: Applied, rows: Rows): void {
-  switch (event.type) {
-    case 'PlaylistCreated':
-      rows.put({
-        id: stream,
-        version,
-        name: event.name,
-        owner_id: event.ownerId,
-        entries_version: version,
-        deleted_at: null,
-      });
-      break;
-    case 'PlaylistChanged':
-      rows.patch(stream, { version, name: event.name });
-      break;
-    case 'PlaylistRestored':
-      rows.patch(stream, { version, name: event.name, entries_version: version });
-      break;
-    case 'SongsAddedToPlaylist':
-    case 'SongsMovedInPlaylist':
-    case 'SongRemovedFromPlaylist':
-    case 'CollaboratorAdded':
-    case 'CollaboratorRemoved':
-      rows.patch(stream, { version });
-      break;
-    case 'PlaylistDeleted':
-      rows.patch(stream, { version, deleted_at: time });
-      break;
-    case 'PlaylistUndeleted':
-      rows.patch(stream, { version, deleted_at: null });
-      break;
-    default:
-  }
-}
-
-/** Playlists, deleted ones included: they can come back. */
-export const playlists: Projection = {
-  table: {
-    name: 'playlists',
-    columns: {
-      id: 'text',
-      version: 'integer',
-      name: 'text',
-      owner_id: 'text',
-      entries_version: 'integer',
-      deleted_at: 'timestamptz',
-    },
+const playlistTable = table(
+  'playlists',
+  {
+    id: column.key,
+    version: column.streamVersion,
+    name: column.text,
+    owner_id: column.id,
+    /** Version of the event that made or restored the list of entries: only entries from there on are in the playlist. */
+    entries_version: column.integer,
+    deleted_at: nullable(column.timestamptz),
   },
-  ddl: `CREATE TABLE playlists (
-    id text COLLATE "C" PRIMARY KEY,
-    version integer NOT NULL,
-    name text NOT NULL,
-    owner_id text COLLATE "C" NOT NULL,
-    -- Of the event that made or restored the list of entries: only entries from there on are in the playlist.
-    entries_version integer NOT NULL,
-    deleted_at timestamptz
-  );
-  CREATE INDEX ON playlists (owner_id)`,
-  apply,
-};
+  { indexes: ['(owner_id)'] },
+);
+
+/** Playlists, deleted ones included, because they can come back. */
+export const playlists = playlistTable.projection<PlaylistEvent>({
+  PlaylistCreated: ({ name, ownerId }, rows, { stream, version }) =>
+    rows.put({ id: stream, name, owner_id: ownerId, entries_version: version, deleted_at: null }),
+  PlaylistChanged: ({ name }, rows, { stream }) => rows.patch(stream, { name }),
+  PlaylistRestored: ({ name }, rows, { stream, version }) => rows.patch(stream, { name, entries_version: version }),
+  PlaylistDeleted: (_, rows, { stream, time }) => rows.patch(stream, { deleted_at: time }),
+  PlaylistUndeleted: (_, rows, { stream }) => rows.patch(stream, { deleted_at: null }),
+  SongsAddedToPlaylist: ignored,
+  SongsMovedInPlaylist: ignored,
+  SongRemovedFromPlaylist: ignored,
+  CollaboratorAdded: ignored,
+  CollaboratorRemoved: ignored,
+});
 
 /** SQL of the accounts that may read the playlist `p`. */
 const READERS = `ARRAY(SELECT p.owner_id UNION ALL SELECT account_id FROM collaborations WHERE playlist_id = p.id)`;
 
 const OWNER = `coalesce(owner.username, 'deleted')`;
 
-interface PlaylistRow {
-  readonly version: number;
-  readonly name: string;
+type PlaylistRow = RowOf<typeof playlistTable, 'version' | 'name'> & {
   readonly username: string;
   readonly readers: string[];
   readonly songs: (SongSummary & { readonly bytes: number })[];
-}
+};
 
 const FIRST_SONGS = upToBytes(
   `SELECT s.id, s.title, s.performer FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE ${IN_PLAYLIST}
@@ -109,7 +76,7 @@ const FIRST_SONGS = upToBytes(
 
 /** A playlist with its songs; undefined when there is none. */
 export async function findPlaylist(database: Database, id: string): Promise<PlaylistView | undefined> {
-  const [row] = await database.query<PlaylistRow & Record<string, unknown>>({
+  const [row] = await database.query<PlaylistRow>({
     name: 'find-playlist',
     text: `SELECT p.version, p.name, ${OWNER} AS username, ${READERS} AS readers, coalesce((SELECT json_agg(song) FROM (${FIRST_SONGS}) song), '[]') AS songs
       FROM playlists p LEFT JOIN accounts owner ON owner.id = p.owner_id WHERE p.id = $1 AND p.deleted_at IS NULL`,
@@ -123,13 +90,9 @@ export async function findPlaylist(database: Database, id: string): Promise<Play
   return { version, readers, playlist: { id, name, username, songs } };
 }
 
-interface EntryRow extends Record<string, unknown> {
-  readonly id: string;
-  readonly order_key: string;
-  readonly song_id: string;
-}
+type EntryRow = RowOf<typeof entryTable, 'id' | 'order_key' | 'song_id'>;
 
-/** The songs of a playlist in its order, however many there are. */
+/** All songs of a playlist, in its order. */
 export function songsOfPlaylist({ query }: ListReader, id: string): List<SongSummary> {
   const keysAfter = (last?: EntryRow) =>
     query<EntryRow>({
@@ -175,10 +138,10 @@ export async function playlistsOf({ query }: Pick<Database, 'query'>, account: s
   return areAll(rows, MAX_ROWS) ? rows.map(({ id, name, username }) => ({ id, name, username })) : undefined;
 }
 
-/** The same, however many there are. */
+/** All playlists that an account may read, by id. */
 export const allPlaylistsOf = ({ query }: ListReader, account: string): List<PlaylistSummary> =>
   byKey((most, last) =>
-    query<PlaylistSummary & Record<string, string>>({
+    query<PlaylistSummary>({
       name: 'playlists-of',
       text: PLAYLISTS,
       values: [account, last?.id ?? '', most],

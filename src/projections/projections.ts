@@ -10,7 +10,7 @@ import { playlists } from './playlists.ts';
 import type { Projection } from './engine/projection.ts';
 import { songs } from './songs.ts';
 
-/** Every read model. A change of any table, of `apply` or of `fold` needs a new READ_VERSION, and so a new build. */
+/** Every read model. A change of a table, of a handler or of `fold` needs a new READ_VERSION; read-version.lock.json demands it. */
 export const projections: readonly Projection[] = [
   albums,
   songs,
@@ -24,5 +24,5 @@ export const projections: readonly Projection[] = [
   jobAttempts,
 ];
 
-/** Version of the read models; a generation is one build of one version. */
+/** Version of the read models. A generation is one set of tables of one version. */
 export const READ_VERSION = 6;

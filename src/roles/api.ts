@@ -19,6 +19,7 @@ import { rateOf } from '../http/rate-limits.ts';
 import { COVERS } from '../http/routes/albums/covers.ts';
 import { startHttp } from '../http/server.ts';
 import { type KeyName, keysOf } from '../keys.ts';
+import type { Append } from '../log/event-log.ts';
 import { listen } from '../postgres/listen.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import { openRows } from '../postgres/rows.ts';
@@ -26,54 +27,75 @@ import { coversAmong } from '../projections/albums.ts';
 import { tellsAll } from '../projections/generations/guard.ts';
 import { throttled } from '../concurrency/throttle.ts';
 import { type Context, pausesOf, quotaOf, storedFilesOf } from './context.ts';
-import type { Services } from './parts.ts';
+import type { CacheService } from './cache.ts';
+import type { Services } from './services.ts';
 
-export async function addApi(context: Context, health: Health, { reads, commands, files }: Services): Promise<void> {
-  const { config, lifecycle, logger, registry, cache } = context;
-  const { redis } = cache;
-  const keys = await keysOf(config, path.resolve(config.DATA_DIR));
-  const readOnly = config.READ_ONLY === 'on';
-  if (!readOnly) addSweepers(context, { reads, files });
+export interface ApiParts {
+  readonly services: Services;
+  readonly cache: CacheService;
+  readonly health: Health;
+}
+
+/** Serves the API, and returns when it can answer reads. */
+export async function startApi(context: Context, parts: ApiParts): Promise<void> {
+  const { config, lifecycle, logger } = context;
+  const { services, health } = parts;
+  if (config.READ_ONLY !== 'on') addSweepers(context, services);
   const app = buildApp({
-    commands,
-    database: reads,
-    publicUrl: config.publicUrl,
-    health,
-    logger,
+    ...(await dependenciesOf(context, parts)),
     ...(await openAccounts(context)),
     access: await openAccess(context),
-    answers: createResponseCache({ ...cache, variant: variantOf(config), now: () => performance.now() }),
-    files,
-    stored: storedFilesOf(config, context.resources.admin),
-    playlistDuplicates: config.PLAYLIST_DUPLICATES,
-    jobs: jobsOf(context, { reads, commands, files }, keys.LINK_KEY),
-    rates: {
-      login: rateOf(config.RATE_LOGIN),
-      failures: rateOf(config.RATE_FAILURES),
-      register: rateOf(config.RATE_REGISTER),
-      default: rateOf(config.RATE_DEFAULT),
-      jobs: rateOf(config.RATE_JOBS),
-      covers: rateOf(config.RATE_COVERS),
-    },
-    counters: redis && { redis: redis.client, namespace: config.NAMESPACE },
-    trustProxy: config.TRUST_PROXY,
-    corsOrigins: config.CORS_ORIGINS,
-    ...keysFor(config, keys),
-    metricsRegistry: registry,
-    catalogWrites: config.CATALOG_WRITES,
-    readOnly,
-    limits: { bodyBytes: config.BODY_BYTES, bodyDepth: config.BODY_DEPTH, bodyFields: config.BODY_FIELDS },
-    production: config.NODE_ENV === 'production',
-    appendRecords: config.KAFKA_BROKERS ? undefined : (batch) => context.resources.log.append(batch),
   });
   const server = await startHttp(app, { host: config.HOST, port: config.PORT });
   lifecycle.add('http', { stop: () => (health.leave(), server.stop()) });
   logger.info(`listening on ${server.url}`);
-  await reads.ready();
+  await services.reads.ready();
   logger.info(`OpenMusic is ready: ${config.publicUrl} (API page: ${config.publicUrl}/docs)`);
 }
 
-/** What accepts jobs and shows them. */
+/** What the routes use, apart from accounts. */
+async function dependenciesOf(context: Context, { services, cache, health }: ApiParts) {
+  const { config, logger, registry, resources } = context;
+  const { reads, commands, files } = services;
+  const keys = await keysOf(config, path.resolve(config.DATA_DIR));
+  return {
+    commands,
+    database: reads,
+    health,
+    logger,
+    files,
+    metricsRegistry: registry,
+    answers: createResponseCache({ ...cache, variant: variantOf(config), now: () => performance.now() }),
+    counters: cache.redis && { redis: cache.redis.client, namespace: config.NAMESPACE },
+    stored: storedFilesOf(config, resources.admin),
+    jobs: jobsOf(context, services, keys.LINK_KEY),
+    ...keysFor(config, keys),
+    ...settingsFor(config),
+    appendRecords: config.KAFKA_BROKERS ? undefined : (batch: readonly Append[]) => resources.log.append(batch),
+  };
+}
+
+/** Settings that reach the routes as they are. */
+const settingsFor = (config: Config) => ({
+  publicUrl: config.publicUrl,
+  playlistDuplicates: config.PLAYLIST_DUPLICATES,
+  trustProxy: config.TRUST_PROXY,
+  corsOrigins: config.CORS_ORIGINS,
+  catalogWrites: config.CATALOG_WRITES,
+  readOnly: config.READ_ONLY === 'on',
+  production: config.NODE_ENV === 'production',
+  limits: { bodyBytes: config.BODY_BYTES, bodyDepth: config.BODY_DEPTH, bodyFields: config.BODY_FIELDS },
+  rates: {
+    login: rateOf(config.RATE_LOGIN),
+    failures: rateOf(config.RATE_FAILURES),
+    register: rateOf(config.RATE_REGISTER),
+    default: rateOf(config.RATE_DEFAULT),
+    jobs: rateOf(config.RATE_JOBS),
+    covers: rateOf(config.RATE_COVERS),
+  },
+});
+
+/** What the routes use that accept jobs and show them. */
 function jobsOf({ config, resources, commits }: Context, { reads, commands, files }: Services, linkKey: string) {
   const { admin: tables } = resources;
   const catalogTopic = topicOf(config.NAMESPACE, 'catalog');
@@ -110,7 +132,7 @@ function jobsOf({ config, resources, commits }: Context, { reads, commands, file
 
 const DAY_MS = 86_400_000;
 
-/** Clears away covers that no album has, and what jobs made long ago. */
+/** Deletes covers that no album has, and files that jobs made long ago. */
 function addSweepers(
   { config, lifecycle, logger, resources }: Context,
   { reads, files }: Omit<Services, 'commands'>,
@@ -139,7 +161,7 @@ function addSweepers(
   }
 }
 
-/** What answers depend on beside the rows. */
+/** What answers depend on besides the rows: another version, or another public URL, must not use them. */
 const variantOf = ({ publicUrl }: Config) => hash('sha256', `${version} ${publicUrl}`, 'base64url').slice(0, 8);
 
 const keysFor = (config: Config, keys: Record<KeyName, string>) => ({
@@ -165,14 +187,14 @@ async function openAccounts({ config, lifecycle, resources }: Context) {
   return { accounts: createAccounts(rows, createPasswords()), sessions: createSessions(rows) };
 }
 
-/** Has connections of its own: who may still do what must be known, however busy the others are. */
+/** Has a connection of its own, because a revoked right must be known in time however busy the other connections are. */
 async function openAccess({ config, lifecycle, logger, resources: { connection } }: Context): Promise<LiveAccess> {
   const searchPath = [config.NAMESPACE, 'public'];
   const database = openDatabase(connection, { name: 'openmusic access', max: 1, searchPath, queryTimeoutMs: 2_000 });
   lifecycle.add('access connection', database);
   const report = throttled((message) => logger.warn(message));
   const access = lifecycle.add('access', await followAccess({ database, report, tokenAge: config.ACCESS_TOKEN_AGE }));
-  const onNotice = () => void access.recheck().catch(() => undefined); // it asks again within a second
+  const onNotice = () => void access.recheck().catch(() => undefined); // it is rechecked within a second anyway
   lifecycle.add('access listener', listen({ connection, channel: accessChannel(config.NAMESPACE), onNotice, report }));
   return access;
 }

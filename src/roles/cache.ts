@@ -12,10 +12,10 @@ import { isOnlyOneRead, openCacheRow } from '../projections/engine/cache-row.ts'
 import { hasReached } from '../projections/generations/guard.ts';
 import type { ReadModel } from '../projections/generations/read-model.ts';
 import { throttled } from '../concurrency/throttle.ts';
-import type { RoleOptions } from './context.ts';
+import type { Context, Part } from './context.ts';
 
-/** What readers and projectors of a process share. */
-export interface CacheParts {
+/** The cache of a process, as its readers and projectors share it. */
+export interface CacheService {
   readonly server: CacheServer;
   readonly row: CacheRow;
   readonly incarnation: Incarnation;
@@ -23,26 +23,18 @@ export interface CacheParts {
   readonly markMs: number;
   /** Also counts requests. */
   readonly redis: RedisConnection | undefined;
-  /** From now on this process reads: answers of its build may be cached. */
-  readBy(reads: ReadModel): void;
 }
 
 const now = () => performance.now();
 
-export function addCache(context: RoleOptions): CacheParts {
+/** `reads` is what this process answers from; undefined where it answers nothing, and then begins no incarnation. */
+export function openCache(context: Context, reads: ReadModel | undefined): Part<CacheService> {
   const { config, lifecycle, logger, registry, resources } = context;
-  const { connection, log, placement } = resources;
-  const isOff = config.REDIS_URL === 'off';
-  const follows = config.READ_ONLY === 'on';
-  const redis = !isOff && !follows && (config.REDIS_URL ?? config.REDIS_SERVER) ? addRedis(context) : undefined;
-  const inProcess = !isOff && !redis && (follows ? isWhole(config) : !config.KAFKA_BROKERS);
-  const markMs = redis ? config.CACHE_MARK_SECONDS * 1_000 : MARK_MS;
-  const inRedis = redis && createRedisCache(redis, config.NAMESPACE, markMs);
-  const server = inRedis ?? (inProcess ? createMemoryCache({ now }) : noCache);
+  const { log, placement } = resources;
+  const { redis, server, isInProcess, markMs } = openServer(context);
   const searchPath = [config.NAMESPACE, 'public'];
-  const database = openDatabase(connection, { name: 'openmusic cache', max: 2, searchPath, queryTimeoutMs: 2_000 });
-  lifecycle.add('cache row', database);
-  let reads: ReadModel | undefined;
+  const pool = { name: 'openmusic cache', max: 2, searchPath, queryTimeoutMs: 2_000 };
+  const database = lifecycle.add('cache row', openDatabase(resources.connection, pool));
   const row = openCacheRow(database);
   const meter = createCacheMeter(registry);
   const incarnation = createIncarnation({
@@ -51,7 +43,7 @@ export function addCache(context: RoleOptions): CacheParts {
     now,
     meter,
     pause: (ms) => delay(ms),
-    alone: inProcess && !follows,
+    alone: isInProcess && config.READ_ONLY !== 'on',
     generation: () => reads?.held()?.id,
     async mayBegin(generation) {
       if (!reads || !(await isOnlyOneRead(database, config.NAMESPACE, generation))) return false;
@@ -61,21 +53,30 @@ export function addCache(context: RoleOptions): CacheParts {
   });
   lifecycle.add('cache', incarnation);
   return {
-    server,
-    row,
-    incarnation,
-    redis,
-    meter,
-    markMs,
-    readBy: (model) => void (reads = model),
+    service: { server, row, incarnation, redis, meter, markMs },
+    probes: redis ? { cache: { needed: 'at-start', check: () => redis.check() } } : {},
   };
 }
 
-/** What a follower caches in process must be marked in the same one. */
-const isWhole = ({ ROLES }: RoleOptions['config']) => ROLES.includes('api') && ROLES.includes('projector');
+/** Redis where the settings name it, else the memory of this process where no other process has to mark what is cached. */
+function openServer(context: Context) {
+  const { config } = context;
+  const isOff = config.REDIS_URL === 'off';
+  const follows = config.READ_ONLY === 'on';
+  const redis = !isOff && !follows && (config.REDIS_URL ?? config.REDIS_SERVER) ? connect(context) : undefined;
+  if (redis) {
+    const markMs = config.CACHE_MARK_SECONDS * 1_000;
+    return { redis, server: createRedisCache(redis, config.NAMESPACE, markMs), isInProcess: false, markMs };
+  }
+  const isInProcess = !isOff && (follows ? isWhole(config) : !config.KAFKA_BROKERS);
+  return { redis, server: isInProcess ? createMemoryCache({ now }) : noCache, isInProcess, markMs: MARK_MS };
+}
 
-function addRedis({ config, lifecycle, logger, probes }: RoleOptions): RedisConnection {
-  const redis = lifecycle.add(
+/** What a follower caches in process must be marked in the same one. */
+const isWhole = ({ ROLES }: Context['config']) => ROLES.includes('api') && ROLES.includes('projector');
+
+function connect({ config, lifecycle, logger }: Context): RedisConnection {
+  return lifecycle.add(
     'Redis',
     connectRedis({
       url: config.REDIS_URL,
@@ -86,6 +87,4 @@ function addRedis({ config, lifecycle, logger, probes }: RoleOptions): RedisConn
       log: (level, message) => logger[level](message),
     }),
   );
-  probes.cache = { needed: 'at-start', check: () => redis.check() };
-  return redis;
 }

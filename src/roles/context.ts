@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Config } from '../config.ts';
-import type { CommitNotice } from '../events/commit-notice.ts';
 import type { Faults } from '../faults.ts';
 import type { Probe } from '../http/health.ts';
 import { rateOf } from '../http/rate-limits.ts';
@@ -12,52 +11,42 @@ import type { Ownership } from '../log/ownership.ts';
 import type { Database } from '../postgres/pool.ts';
 import type { Consumers } from '../projections/engine/consumers.ts';
 import type { Resources } from '../resources.ts';
-import type { CacheParts } from './cache.ts';
+import type { Commits } from './commits.ts';
 
-export interface RolesOptions {
+/** What a process has before it opens anything. */
+export interface ProcessOptions {
   readonly config: Config;
   readonly logger: Logger;
+  /** Stops in reverse order what the parts have started. */
   readonly lifecycle: Lifecycle;
   readonly registry: Registry;
   readonly faults: Faults;
-  /** Something that this process cannot live without is gone for good. */
+  /** Ends the process, because something that it needs is lost for good. */
   readonly crash: (error: Error) => void;
 }
 
-/** What every part of a role is made with. */
-export interface RoleOptions extends RolesOptions {
+/** What every part of a process is made with. */
+export interface Context extends ProcessOptions {
   readonly resources: Resources;
-  /** Where this database owns the log of a broker. */
+  /** Present where this database owns the log of a broker. */
   readonly ownership: Ownership | undefined;
-  readonly probes: Record<string, Probe>;
-  /** Of this process. */
+  /** The consumers of this process, as its health is told from them. */
   readonly consumers: Consumers;
-}
-
-export interface Context extends RoleOptions {
-  /** Tells whoever waits for a verdict that something was committed. */
+  /** Tells the handlers that wait for a verdict what was committed. */
   readonly commits: Commits;
-  readonly cache: CacheParts;
 }
 
-/** How word of commits gets from the projector to the waiting handlers: in process, and by NOTIFY to other processes. */
-export interface Commits {
-  /** Of this process' own projector. */
-  announce(word: CommitNotice): void;
-  /** From anywhere. */
-  onCommit(word: CommitNotice): void;
-  /** Calls back with every word until the returned function is called. */
-  subscribe(listener: (word: CommitNotice) => void): () => void;
+/** A part of a process: what other parts use of it, and its lines in `/health`. */
+export interface Part<Service> {
+  readonly service: Service;
+  readonly probes: Readonly<Record<string, Probe>>;
 }
-
-/** Where word of commits is sent to other processes. */
-export const channelOf = ({ NAMESPACE }: Config) => `${NAMESPACE} commits`;
 
 /** How many jobs an account may have and begin. */
 export const quotaOf = ({ JOBS_UNFINISHED, RATE_JOBS, REPEATS }: Config, database: Database) =>
   createQuota({ database, unfinished: JOBS_UNFINISHED, rate: rateOf(RATE_JOBS), repeats: REPEATS });
 
-/** In the namespace's own tables. */
+/** Sizes of stored files, in the namespace's own tables. */
 export const storedFilesOf = ({ STORED_BYTES }: Config, tables: Database) => createStoredFiles(tables, STORED_BYTES);
 
 /** Pauses between attempts at a job. */

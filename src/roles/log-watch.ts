@@ -1,11 +1,11 @@
 import { Gauge } from 'prom-client';
-import { watchLog } from '../log/watch.ts';
+import { type LogWatch, watchLog } from '../log/watch.ts';
 import { alarmsProbe } from '../probes.ts';
 import { noteLossOf } from './note-loss.ts';
-import type { Context } from './context.ts';
+import type { Context, Part } from './context.ts';
 
-/** Looks at a broker's topics now and then: whoever else uses the brokers can change them. */
-export function addLogWatch({ config, logger, lifecycle, registry, resources, probes, crash }: Context): void {
+/** Looks at a broker's topics now and then, because other users of the brokers can change them. */
+export function startLogWatch({ config, logger, lifecycle, registry, resources, crash }: Context): Part<LogWatch> {
   const { log, placement, admin, me } = resources;
   const gauge = new Gauge({
     name: 'openmusic_log_alarms',
@@ -31,5 +31,5 @@ export function addLogWatch({ config, logger, lifecycle, registry, resources, pr
     onFailure: (reason) => logger.warn(`the topics could not be looked at: ${reason}`),
   });
   lifecycle.add('log watch', watch);
-  probes['log-settings'] = alarmsProbe(watch.alarms);
+  return { service: watch, probes: { 'log-settings': alarmsProbe(watch.alarms) } };
 }

@@ -1,26 +1,16 @@
+import { consumerProbe } from '../probes.ts';
 import { type GenerationProjectors, startGenerationProjectors } from '../projections/engine/generation-projectors.ts';
 import { observeProjector } from '../projections/engine/observe.ts';
 import { projections, READ_VERSION } from '../projections/projections.ts';
-import type { Context } from './context.ts';
+import type { CacheService } from './cache.ts';
+import type { Context, Part } from './context.ts';
 
-/** Whoever reads the log into the read models. */
-export async function addProjector({
-  config,
-  logger,
-  lifecycle,
-  registry,
-  resources,
-  commits,
-  cache,
-  consumers,
-  ownership,
-  faults,
-  crash,
-}: Context): Promise<GenerationProjectors> {
+/** Starts to apply the log to the read models. */
+export async function startProjector(context: Context, cache: CacheService): Promise<Part<GenerationProjectors>> {
+  const { config, logger, lifecycle, registry, resources, commits, consumers, ownership, faults, crash } = context;
   const { log, placement, admin, connection } = resources;
   const { durable } = await log.durability(placement.topics);
-  const synchronousCommit = config.PROJECTOR_COMMIT === 'sync' || (config.PROJECTOR_COMMIT === 'auto' && !durable);
-  const feeds = await startGenerationProjectors({
+  const projectors = await startGenerationProjectors({
     connection,
     log,
     placement,
@@ -28,7 +18,7 @@ export async function addProjector({
     logger,
     admin,
     version: READ_VERSION,
-    synchronousCommit,
+    synchronousCommit: config.PROJECTOR_COMMIT === 'sync' || (config.PROJECTOR_COMMIT === 'auto' && !durable),
     faults,
     observer: observeProjector(logger, registry, commits.announce),
     onCrash: crash,
@@ -36,5 +26,6 @@ export async function addProjector({
     ownership,
     cache,
   });
-  return lifecycle.add('projector', feeds);
+  lifecycle.add('projector', projectors);
+  return { service: projectors, probes: { projector: consumerProbe(projectors.health, 'applied') } };
 }

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { OwnerChanged } from '../../src/events/genesis.ts';
 import type { LogRecord, TopicPartition } from '../../src/events/record.ts';
 import { declareVoid } from '../../src/log/voids.ts';
-import { createBuild, type Generation } from '../../src/projections/generations/generations.ts';
+import { createGeneration, type Generation } from '../../src/projections/generations/generations.ts';
 import type { Projection } from '../../src/projections/engine/projection.ts';
 import { projections } from '../../src/projections/projections.ts';
 import { listQuarantine, release } from '../../src/projections/engine/quarantine.ts';
@@ -240,7 +240,7 @@ export function projectorSuite(source: LogSource): void {
       await core.append(core.catalog(0), claim({ stream, version: 2, prev: records[0]!.id }), records[2]!);
       await zombie.catchUp();
       expect(await acceptedOf(core, stream)).toEqual(records.map(({ id }, index) => [index + 1, id]));
-      expect(pause.outcomes.at(-1)).toEqual({ sole: true });
+      expect(pause.outcomes.at(-1)).toEqual({ onlyServing: true });
     });
 
     it('so that heads remembered before a missed commit judge nothing after it', async () => {
@@ -691,7 +691,7 @@ export function projectorSuite(source: LogSource): void {
     await declareVoid(core.admin, { ...core.catalog(1), offset: 4 }, 'test');
     await hand.assigned();
     await hand.catchUp();
-    const again = await core.admin.use((client) => createBuild(client, { ...core.rebuildOptions, version: 2 }));
+    const again = await core.admin.use((client) => createGeneration(client, { ...core.rebuildOptions, version: 2 }));
     const other = await openHand(core, {}, again);
     await other.catchUp();
     const { schema } = await core.serving();

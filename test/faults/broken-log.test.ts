@@ -52,7 +52,7 @@ describeDistributed('a projector', () => {
       expect(await system.cli('log', 'void', position, '--why', 'a test')).toMatchObject({ code: 0 });
       await goesOnAt(FLIPPED);
       expect((await createClient(system.projectors[0]!.url).get('/livez')).status).toBe(200);
-      expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live build');
+      expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live generation');
     },
     LONG_MS,
   );

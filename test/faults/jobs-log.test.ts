@@ -94,7 +94,7 @@ describeWithKafka('jobs in the log', ({ brokers }) => {
       const ids = [await exportTo(exported), ...(await sendTo(mailed))];
       const jobs = await untilOver(app.admin, ids, WITHIN_MS);
       const before = smtp.mails.length;
-      expect(await runOrThrow(['projections', 'rebuild'], app.env)).toContain('equals the live build');
+      expect(await runOrThrow(['projections', 'rebuild'], app.env)).toContain('equals the live generation');
       expect(await app.process().end('SIGTERM')).toBe(0);
       const dropped = await dropQueues();
       await app.replace();

@@ -97,7 +97,7 @@ describeDistributed('a winning record of another program that cannot be applied'
       detail: `${quarantined} streams are quarantined`,
     });
     const rebuilt = await system.cli('projections', 'rebuild');
-    expect(rebuilt).toMatchObject({ code: 0, output: expect.stringContaining('equals the live build') });
+    expect(rebuilt).toMatchObject({ code: 0, output: expect.stringContaining('equals the live generation') });
     expect(await nameOf(stream)).toBe('changed');
   });
 

@@ -48,7 +48,7 @@ it(
     await eventually('the album takes changes', async () => (await change(album, 2010)).status === 200);
     expect((await app.admin.get(`/albums/${album}`)).body?.data?.album).toMatchObject({ year: 2010 });
     const rebuilt = await openmusic(['projections', 'rebuild'], app.env);
-    expect(rebuilt.output).toContain('equals the live build');
+    expect(rebuilt.output).toContain('equals the live generation');
   },
   LONG_MS,
 );
@@ -66,7 +66,7 @@ it(
     await database.query({ text: `INSERT INTO log_recovery (way) VALUES ('append')` });
     await expect(app.replace()).rejects.toThrow('A recovery of the log was begun at');
     const ended = await recover('no');
-    expect(ended).toMatchObject({ code: 0, output: expect.stringContaining('goes on: append.') });
+    expect(ended).toMatchObject({ code: 0, output: expect.stringContaining(': append.') });
     await app.replace();
     expect((await app.admin.post('/albums', { name: 'X & Y', year: 2005 })).status).toBe(201);
   },

@@ -85,7 +85,7 @@ describeWithNativeKafka('a broker that was restored from an older copy', () => {
       expect(new Set(addresses).size).toBe(exports.length);
       expect((await jobsOf(app.admin, exports)).map(({ attempts }) => attempts.length)).toEqual(exports.map(() => 1));
       const rebuilt = await openmusic(['projections', 'rebuild'], app.env);
-      expect(rebuilt).toMatchObject({ code: 0, output: expect.stringContaining('equals the live build') });
+      expect(rebuilt).toMatchObject({ code: 0, output: expect.stringContaining('equals the live generation') });
       expect(await openmusic(['log', 'verify'], app.env)).toMatchObject({ code: 0 });
     },
     LONG_MS,

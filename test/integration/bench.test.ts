@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { timeOf } from '../../bench/build.ts';
+import { timeOf } from '../../bench/served-generation.ts';
 import { documentOf, writeDocument } from '../../bench/document.ts';
 import type { Comparison } from '../../bench/figure.ts';
 import { startChild } from '../../bench/processes.ts';

@@ -4,7 +4,7 @@ import type { CommandOutcome } from '../../src/commands/command.ts';
 import { commandIdOf, newId, idFromCommand } from '../../src/events/ids.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { startGenerationProjector } from '../../src/projections/engine/generation-projector.ts';
-import { createBuild, holdGeneration, type Generation } from '../../src/projections/generations/generations.ts';
+import { createGeneration, holdGeneration, type Generation } from '../../src/projections/generations/generations.ts';
 import { openManualProjector } from '../support/manual-projector.ts';
 import { type Api, claim, type Core, openCore, originOf } from '../support/core.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
@@ -432,7 +432,7 @@ async function secondBuild(core: Core): Promise<Generation> {
   await core.stopProjectors();
   const projector = await startGenerationProjector(rebuildOptions, await core.serving());
   closing.push(() => projector.stop());
-  const built = await admin.use((client) => createBuild(client, rebuildOptions));
+  const built = await admin.use((client) => createGeneration(client, rebuildOptions));
   const text = `UPDATE generations SET generation = -generation, state = 'serving' WHERE id = $1`;
   await admin.query({ text, values: [built.id] });
   return built;

@@ -173,10 +173,12 @@ describe('openmusic dead-letters', () => {
       code: 0,
       output: expect.stringMatching(new RegExp(`${one} dummy since .*, 2 attempts: DUMMY`)),
     });
+    const letters = JSON.parse((await run('list', '--json')).output) as { id: string }[];
+    expect(letters.map(({ id }) => id)).toEqual(expect.arrayContaining([one, other]));
     expect(await run('show', one)).toMatchObject({ code: 0, output: expect.stringContaining('"failures": 2') });
     expect(await run('redrive', one, 'job-none')).toMatchObject({
       code: 2,
-      output: `${one} is done again.\njob-none: There is no such dead letter.\n`,
+      output: `${one} runs again.\njob-none: There is no such dead letter.\n`,
     });
     await until(one, 'succeeded');
     const corrected = await run('redrive', other, '--payload', '{"failures":0}');

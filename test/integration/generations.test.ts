@@ -4,7 +4,7 @@ import { declareVoid } from '../../src/log/voids.ts';
 import { findAlbum } from '../../src/projections/albums.ts';
 import { differences, tableChecksums } from '../../src/projections/generations/checksums.ts';
 import { startGenerationProjectors } from '../../src/projections/engine/generation-projectors.ts';
-import { createBuild, type Generation, listGenerations } from '../../src/projections/generations/generations.ts';
+import { createGeneration, type Generation, listGenerations } from '../../src/projections/generations/generations.ts';
 import { projections, READ_VERSION } from '../../src/projections/projections.ts';
 import { rebuild, type RebuildOptions } from '../../src/projections/generations/rebuild.ts';
 import { openManualProjector } from '../support/manual-projector.ts';
@@ -210,7 +210,7 @@ describe('a rebuild', () => {
     await api.createAlbum();
     await core.stopProjectors();
     await core.append(core.catalog(0), claim({ stream: core.streamIn(0) }));
-    await expect(rebuildOf(core)).rejects.toThrow('has yet to apply 1 records that the new build has');
+    await expect(rebuildOf(core)).rejects.toThrow('has yet to apply 1 records that the new generation has');
     await core.startProjectors();
     expect(await rebuildOf(core)).toMatchObject({ differences: [], served: true });
   });
@@ -248,7 +248,7 @@ describe('a rebuild', () => {
 
   it('drops what another rebuild began and did not finish', async () => {
     const core = await open();
-    const abandoned = await core.admin.use((client) => createBuild(client, core.rebuildOptions));
+    const abandoned = await core.admin.use((client) => createGeneration(client, core.rebuildOptions));
     const stopping = AbortSignal.abort(new Error('killed'));
     await expect(rebuild(core.rebuildOptions, stopping).then(() => 'done'))
       .rejects.toThrow('killed')
@@ -309,7 +309,7 @@ describe('the first start', () => {
       [1, 2].map(() => startGenerationProjectors({ ...core.rebuildOptions, version: READ_VERSION })),
     );
     for (const each of projectors) closing.push(() => each.stop());
-    expect((await generationsOf(core)).map(({ build, state }) => [build, state])).toEqual([[1, 'serving']]);
+    expect((await generationsOf(core)).map(({ number, state }) => [number, state])).toEqual([[1, 'serving']]);
     const api = await core.openApi();
     await Promise.all(Array.from({ length: 20 }, (_, n) => api.createAlbum(`${n}`)));
     expect(await core.rows('albums')).toHaveLength(20);
@@ -331,7 +331,7 @@ describe('rebuild == live', () => {
     expect(expected.find(({ table }) => table === 'job_attempts')!.rows).toBeGreaterThan(20);
     for (let round = 1; round <= 20; round++) {
       const generation = await core.admin.use((client) =>
-        createBuild(client, { ...core.rebuildOptions, version: 100 + round }),
+        createGeneration(client, { ...core.rebuildOptions, version: 100 + round }),
       );
       const hand = await openManualProjector(core, generation, { random });
       for (let joins = Math.floor(random() * 3); joins > 0; joins--) {

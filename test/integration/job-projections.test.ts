@@ -5,7 +5,7 @@ import { jobAttempts } from '../../src/projections/job-attempts.ts';
 import { deadJobs, findJob, JOB_LOADS, jobs, jobsOf } from '../../src/projections/jobs.ts';
 import { fileOfJob, filesOf, findFiles } from '../../src/projections/job-files.ts';
 import { changesOf } from '../../src/projections/engine/postgres-store.ts';
-import type { Applied } from '../../src/projections/engine/projection.ts';
+import type { AppliedEvent } from '../../src/projections/engine/projection.ts';
 import { bulkSql } from '../../src/projections/engine/statement.ts';
 import { historyOf, repeatOf, timeOf, jobEvents } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 /** In one batch, as one statement per write. */
-async function apply(events: readonly Applied[]): Promise<void> {
+async function apply(events: readonly AppliedEvent[]): Promise<void> {
   for (const write of changesOf([jobs, jobAttempts], events).flatMap((changes) => changes.writes())) {
     const text = `WITH gate AS (SELECT true AS open) ${bulkSql(write).replaceAll('$n', '$1')}`;
     await database.query({ text, values: [JSON.stringify(write.rows)] });

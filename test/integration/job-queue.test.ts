@@ -15,7 +15,7 @@ import { queueSchema, startQueueFeed } from '../../src/jobs/queue-feed.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import { streamHeads } from '../../src/event-store/stream-index.ts';
 import { changesOf, createPostgresStore } from '../../src/projections/engine/postgres-store.ts';
-import type { Applied } from '../../src/projections/engine/projection.ts';
+import type { AppliedEvent } from '../../src/projections/engine/projection.ts';
 import { createProjector } from '../../src/projections/engine/projector.ts';
 import { bulkSql } from '../../src/projections/engine/statement.ts';
 import type { Commit, CommitOutcome, ProjectionStore } from '../../src/projections/engine/store.ts';
@@ -84,7 +84,7 @@ const headsOf = (database: Database) =>
   });
 
 /** In one batch, as one statement per write. */
-async function apply({ database }: BareQueue, scope: QueueScope, events: readonly Applied[]): Promise<void> {
+async function apply({ database }: BareQueue, scope: QueueScope, events: readonly AppliedEvent[]): Promise<void> {
   for (const write of changesOf([queueOf(scope)], events).flatMap((changes) => changes.writes())) {
     const text = `WITH gate AS (SELECT true AS open) ${bulkSql(write).replaceAll('$n', '$1')}`;
     await database.query({ text, values: [JSON.stringify(write.rows)] });
@@ -369,7 +369,7 @@ describe('the first valid claim wins, as in every consumer', () => {
     await append(request!, ...claims(other, [requested()]));
     await member.catchUp();
     expect(outcomes).toContain('not-new');
-    expect(outcomes.at(-1)).toMatchObject({ sole: true });
+    expect(outcomes.at(-1)).toMatchObject({ onlyServing: true });
     expect(await mine(stream)).toMatchObject({ row: { version: 2, state: 'running' }, head: { record_id: start!.id } });
     expect((await mine(other)).row).toMatchObject({ version: 1 });
   });

@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { AnyEvent } from '../../src/events/events.ts';
 import type { JobFile, JobRequest } from '../../src/events/jobs.ts';
 import { changesOf } from '../../src/projections/engine/postgres-store.ts';
-import type { Applied, Projection } from '../../src/projections/engine/projection.ts';
+import type { AppliedEvent, Projection } from '../../src/projections/engine/projection.ts';
 import { projections } from '../../src/projections/projections.ts';
 import { bulkSql } from '../../src/projections/engine/statement.ts';
 import { BACKOFF, repeatOf } from '../support/jobs.ts';
@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 
 /** In one batch, as one statement per write. */
-async function apply(projection: Projection, events: readonly Applied[]): Promise<void> {
+async function apply(projection: Projection, events: readonly AppliedEvent[]): Promise<void> {
   for (const write of changesOf([projection], events).flatMap((changes) => changes.writes())) {
     const text = `WITH gate AS (SELECT true AS open) ${bulkSql(write).replaceAll('$n', '$1')}`;
     await client.query(text, [JSON.stringify(write.rows)]);
@@ -34,7 +34,7 @@ async function apply(projection: Projection, events: readonly Applied[]): Promis
 /** The rows of the table after each of some batches was applied this many times, on an empty table. */
 async function rowsAfter(
   projection: Projection,
-  batches: readonly (readonly Applied[])[],
+  batches: readonly (readonly AppliedEvent[])[],
   times = 1,
 ): Promise<unknown[]> {
   await client.query(`TRUNCATE ${projection.table.name}`);
@@ -42,7 +42,7 @@ async function rowsAfter(
   return (await client.query<Record<string, unknown>>(`SELECT * FROM ${projection.table.name} ORDER BY 1`)).rows;
 }
 
-const history = (stream: string, ...events: readonly AnyEvent[]): Applied[] =>
+const history = (stream: string, ...events: readonly AnyEvent[]): AppliedEvent[] =>
   events.map((event, index) => ({
     stream,
     version: index + 1,
@@ -216,7 +216,7 @@ const attemptRow = (attempt: number, ended: object = { finished_at: null, code: 
 const endedBy = (code: string | null, error: unknown) => ({ finished_at: at, code, error });
 
 /** By projection: histories, in which each event is an arm of its apply, with the rows at the end of each. */
-const cases: Record<string, [string, Applied[], object[]][]> = {
+const cases: Record<string, [string, AppliedEvent[], object[]][]> = {
   albums: [
     [
       'created',
@@ -452,7 +452,7 @@ cases.job_attempts = [
  * Counters are not idempotent: applied twice they are twice as large. The checkpoint makes sure that nothing is applied
  * twice.
  */
-const counted: Record<string, [string, Applied[], object[]][]> = {
+const counted: Record<string, [string, AppliedEvent[], object[]][]> = {
   like_counts: [
     ['given', history('like-album-1-user-2', liked), [{ liked_id: 'album-1', likes: 1 }]],
     [

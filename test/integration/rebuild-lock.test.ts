@@ -88,7 +88,7 @@ it('a second rebuild reports at once which process runs the first one, which ove
 
   await letGo();
   const { code, output } = await first;
-  expect({ code, output }).toMatchObject({ code: 0, output: expect.stringContaining('equals the live build') });
+  expect({ code, output }).toMatchObject({ code: 0, output: expect.stringContaining('equals the live generation') });
   for (const limit of LIMITS) expect(output).toContain(`${limit} (${LIMIT_MS} ms)`);
   expect(app.output()).toContain('not applied to rebuilds, projectors and migrations: ');
   expect(await openmusic(['projections', 'rebuild'], env)).toMatchObject({ code: 0 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import pg from 'pg';
-import type { Rows } from '../../src/projections/engine/projection.ts';
+import { changesOf } from '../../src/projections/engine/postgres-store.ts';
 import { searchSongs, type SongFilter, songs } from '../../src/projections/songs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
@@ -37,7 +37,6 @@ const slowFold = (whole: string) =>
 
 const ABOUT = { year: 2000, genre: 'Pop', duration: null, albumId: null };
 const reversed = (title: string) => Array.from(title).reverse().join('');
-const noop = () => undefined;
 const BY = { time: '2026-01-01T00:00:00.000Z', actor: 'anonymous' };
 
 const query = async <Row extends pg.QueryResultRow>(statement: pg.QueryConfig) =>
@@ -53,12 +52,11 @@ async function idsOf(filter: SongFilter): Promise<string[]> {
 
 async function fill(titles: readonly string[]): Promise<void> {
   await client.query('TRUNCATE songs');
-  const rows: unknown[] = [];
-  const kept: Rows = { put: (row) => void rows.push(row), patch: noop, remove: noop, add: noop };
-  titles.forEach((title, n) => {
+  const events = titles.map((title, n) => {
     const event = { type: 'SongCreated', songId: `song-${n}`, title, performer: reversed(title), ...ABOUT } as const;
-    songs.apply({ stream: event.songId, version: 1, ...BY, event }, kept);
+    return { stream: event.songId, version: 1, ...BY, event };
   });
+  const rows = changesOf([songs], events).flatMap((changes) => changes.writes().flatMap((write) => write.rows));
   await client.query('INSERT INTO songs SELECT * FROM json_populate_recordset(NULL::songs, $1)', [
     JSON.stringify(rows),
   ]);

@@ -140,7 +140,7 @@ describeWithNativeKafka('npm run stack', () => {
     async () => {
       run({ PATH: pathWith('java', 'sh') });
       const url = await urlOf();
-      expect(stack.output()).toMatch(/^redis {6}none.*no redis-server on the PATH$/m);
+      expect(stack.output()).toMatch(/^redis {6}nothing is cached.*no redis-server on the PATH$/m);
       expect(await Promise.all(albums.map((id) => albumIsThere(url, id)))).toEqual([true, true]);
       expect(await createAlbum(url, key)).toEqual({ status: 201, albumId: albums[0] });
 

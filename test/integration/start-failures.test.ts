@@ -87,7 +87,7 @@ describe('Postgres is named in one line when', () => {
       'another program listens there',
       () => ({ port: mutePort }),
       () =>
-        `Postgres at 127.0.0.1:${mutePort} broke the connection off. Check PGHOST and PGPORT, and PGSSLMODE and PGSSLROOTCERT.`,
+        `Postgres at 127.0.0.1:${mutePort} closed the connection. Check PGHOST and PGPORT, and PGSSLMODE and PGSSLROOTCERT.`,
     ],
     [
       'the password is wrong',

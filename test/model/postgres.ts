@@ -124,7 +124,7 @@ export class ModelPostgres {
       throw new Poison('duplicate key', undefined);
     }
     this.#change((tables) => write(tables, commit));
-    return { sole: true };
+    return { onlyServing: true };
   }
 
   noteStopped(where: TopicPartition, stopped: string | null): void {

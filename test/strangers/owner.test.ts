@@ -376,7 +376,7 @@ describeDistributed('two databases on one Kafka', () => {
         const reader = createClient(api.url);
         expect((await reader.get(`/albums/${album}`)).body?.data?.album?.name).toBe('restored');
         expect((await reader.put(`/albums/${album}`, { name: 'back', year: 2001 })).status).toBe(200);
-        expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live build');
+        expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live generation');
         expect(await system.cli('log', 'verify')).toMatchObject({ code: 0 });
       },
       LONG_MS,

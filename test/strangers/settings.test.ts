@@ -144,7 +144,7 @@ describeDistributed('a topic setting that is changed at run time:', () => {
       await system.projectors[0]!.end('SIGTERM');
       await system.startProjector();
       for (const album of albums) await expectChangesAccepted(system, album);
-      expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live build');
+      expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live generation');
     },
     LONG_MS,
   );

@@ -45,7 +45,7 @@ describeDistributed('processes under OpenTelemetry', () => {
     await Promise.all([system.startProjector(), system.startApi()]);
     const verdict = await createClient(system.apis.at(-1)!.url).put(`/albums/${album}`, { name: 'x', year: 2000 });
     expect(verdict.status).toBe(200);
-    expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live build');
+    expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live generation');
     expect(await system.cli('log', 'verify')).toMatchObject({ code: 0, output: expect.stringContaining('is sound') });
   }, 120_000);
 });

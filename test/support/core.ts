@@ -29,12 +29,12 @@ import {
   type GenerationProjectorsOptions,
   startGenerationProjectors,
 } from '../../src/projections/engine/generation-projectors.ts';
-import { type Generation, servingBuilds } from '../../src/projections/generations/generations.ts';
+import { type Generation, servingGenerations } from '../../src/projections/generations/generations.ts';
 import type { Projection } from '../../src/projections/engine/projection.ts';
 import { projections as allProjections, READ_VERSION } from '../../src/projections/projections.ts';
 import type { ProjectorObserver } from '../../src/projections/engine/apply.ts';
 import { openReadModel, type ReadModel } from '../../src/projections/generations/read-model.ts';
-import { ensureBuild, type RebuildOptions } from '../../src/projections/generations/rebuild.ts';
+import { ensureGeneration, type RebuildOptions } from '../../src/projections/generations/rebuild.ts';
 import type { Commit } from '../../src/projections/engine/store.ts';
 import { namespace } from './servers/index.ts';
 import { openStrangerClient } from './stranger-client.ts';
@@ -186,7 +186,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       return api;
     },
     async serving() {
-      const [newest] = await admin.use((client) => servingBuilds(client, READ_VERSION));
+      const [newest] = await admin.use((client) => servingGenerations(client, READ_VERSION));
       if (!newest) throw new Error('no generation is served');
       return newest;
     },
@@ -212,7 +212,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   };
   const { projecting = true } = options;
   if (projecting === true) await core.startProjectors();
-  else if (!projecting) await ensureBuild(rebuildOptions, new AbortController().signal);
+  else if (!projecting) await ensureGeneration(rebuildOptions, new AbortController().signal);
   return core;
 }
 

@@ -16,5 +16,5 @@ timers.setTimeout = hurry as typeof wait;
 Math.random = () => 0.5; // the first sweep comes after this part of an hour
 syncBuiltinESMExports();
 
-const { run } = await import('../../src/run.ts');
+const { run } = await import('../../src/main.ts');
 run({});

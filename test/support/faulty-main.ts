@@ -1,5 +1,5 @@
 import type { FaultPoint, Faults, JobFaultPoint } from '../../src/faults.ts';
-import { run } from '../../src/run.ts';
+import { run } from '../../src/main.ts';
 
 const POINTS: readonly (FaultPoint | JobFaultPoint)[] = [
   ...(['before-append', 'after-append', 'before-commit', 'after-marks', 'before-release', 'after-commit'] as const),

@@ -5,7 +5,7 @@ import { queueOf, type QueueScope } from '../../src/jobs/queue.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { streamHeads } from '../../src/event-store/stream-index.ts';
-import type { Applied } from '../../src/projections/engine/projection.ts';
+import type { AppliedEvent } from '../../src/projections/engine/projection.ts';
 import { checkpointDdl } from '../../src/projections/engine/statement.ts';
 import { EXPORTER } from '../../src/consumers/exporter.ts';
 import { SCHEDULER } from '../../src/consumers/scheduler.ts';
@@ -115,7 +115,7 @@ export const jobEvents = {
 export const timeOf = (second: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString();
 
 /** The history of one job, from its first version on. */
-export const historyOf = (stream: string, ...events: readonly JobEvent[]): Applied[] =>
+export const historyOf = (stream: string, ...events: readonly JobEvent[]): AppliedEvent[] =>
   events.map((event, index) => ({
     stream,
     version: index + 1,

@@ -11,5 +11,5 @@ new KafkaJsInstrumentation();
 // It patches modules that are required. Later imports have the same classes.
 createRequire(import.meta.url)('kafkajs');
 
-const { run } = await import('../../src/run.ts');
+const { run } = await import('../../src/main.ts');
 run({});

@@ -15,9 +15,9 @@ import {
 import { type Commit, type CommitOutcome, Poison, type ProjectionStore } from './store.ts';
 import type { Accepted } from '../../event-store/judgement.ts';
 
-/** Hears what happened, after it was committed. */
+/** Is notified of what happened after its commit. */
 export interface ProjectorObserver {
-  committed(commit: Commit, word: CommitNotice): void;
+  committed(commit: Commit, notice: CommitNotice): void;
   lost(record: LogEntry, reason: string, alarm: boolean): void;
   quarantined(record: StoredRecord, reason: string): void;
   stopped(position: Position, reason: string): void;
@@ -31,23 +31,26 @@ interface ApplierOptions extends JudgeOptions {
 
 interface Applier {
   apply(batches: readonly PartitionBatch[], context: DeliveryContext): Promise<void>;
-  /** Resolves when everything that was committed is told. */
-  told(): Promise<void>;
+  /** Resolves when the observer was notified of every commit. */
+  notified(): Promise<void>;
 }
 
-/** Arbitrates records and commits what follows. What a state remembers afterwards is true, or it has forgotten. */
+/** Arbitrates records and commits what follows. Afterwards a state remembers only what is certainly committed. */
 export function createApplier({ store, observer, faults, ...judging }: ApplierOptions): Applier {
   const judge = createJudge({ store, ...judging });
-  const untold = new Set<Promise<void>>();
+  const notifications = createPending();
 
-  /** Applies all batches in one transaction; halves them when Postgres refuses a row, until the one that is refused stands alone. */
-  async function apply(batches: readonly PartitionBatch[], context: DeliveryContext, trust = true): Promise<void> {
-    const judged = await judge(batches, trust);
+  /**
+   * Applies all batches in one transaction. When Postgres refuses a row, halves them until the refused record is alone.
+   * `assumeNew` is the judge's: a stream whose first claim says so is taken for new, which saves reading its head.
+   */
+  async function apply(batches: readonly PartitionBatch[], context: DeliveryContext, assumeNew = true): Promise<void> {
+    const judged = await judge(batches, assumeNew);
     if (judged.length === 0) return;
     try {
       const outcome = await commit(judged);
       if (outcome !== 'not-new') return;
-      if (trust) await apply(batchesOf(judged), context, false);
+      if (assumeNew) await apply(batchesOf(judged), context, false);
       else forget(judged);
     } catch (error) {
       if (!(error instanceof Poison)) throw error;
@@ -80,34 +83,42 @@ export function createApplier({ store, observer, faults, ...judging }: ApplierOp
     if (typeof outcome === 'string') return outcome;
     for (const { batch, to, heads } of judged) batch.state.moved(to, heads);
     faults['after-commit']?.();
-    const telling = () => tell(judged, { moves, accepted }, outcome.sole);
-    if (outcome.unmarked) track(outcome.unmarked.then(telling));
-    else telling();
+    const notifyAll = () => notify(observer, judged, { moves, accepted }, outcome.onlyServing);
+    if (outcome.unmarked) notifications.add(outcome.unmarked.then(notifyAll));
+    else notifyAll();
     return outcome;
   }
 
-  function track(later: Promise<void>): void {
-    untold.add(later);
-    void later.finally(() => untold.delete(later));
-  }
+  return { apply, notified: notifications.settled };
+}
 
-  function tell(judged: readonly Judged[], commit: Commit, sole: boolean): void {
-    const losers = judged.flatMap((each) => each.losers);
-    for (const { record, reason, alarm } of losers) observer.lost(record, reason, alarm);
-    for (const { record, payload } of commit.accepted) {
-      if (typeof payload === 'object' && 'poison' in payload) observer.quarantined(record, payload.poison);
-    }
-    const won = commit.accepted.flatMap(({ envelope, payload }) => (isApplied(payload) ? [envelope.id] : []));
-    const recheck = !sole || losers.length > 0 || won.length < commit.accepted.length;
-    observer.committed(commit, { won: sole ? won : [], recheck });
-  }
-
+function createPending() {
+  const pending = new Set<Promise<void>>();
   return {
-    apply,
-    async told() {
-      await Promise.all(untold);
+    add(work: Promise<void>): void {
+      pending.add(work);
+      void work.finally(() => pending.delete(work));
+    },
+    async settled(): Promise<void> {
+      await Promise.all(pending);
     },
   };
+}
+
+function notify(
+  observer: ApplierOptions['observer'],
+  judged: readonly Judged[],
+  commit: Commit,
+  onlyServing: boolean,
+): void {
+  const losers = judged.flatMap((each) => each.losers);
+  for (const { record, reason, alarm } of losers) observer.lost(record, reason, alarm);
+  for (const { record, payload } of commit.accepted) {
+    if (typeof payload === 'object' && 'poison' in payload) observer.quarantined(record, payload.poison);
+  }
+  const won = commit.accepted.flatMap(({ envelope, payload }) => (isApplied(payload) ? [envelope.id] : []));
+  const recheck = !onlyServing || losers.length > 0 || won.length < commit.accepted.length;
+  observer.committed(commit, { won: onlyServing ? won : [], recheck });
 }
 
 const batchesOf = (judged: readonly Judged[]) => judged.map(({ batch }) => batch);

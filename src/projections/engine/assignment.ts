@@ -9,18 +9,18 @@ export interface AssignmentOptions {
   readonly store: Pick<ProjectionStore, 'checkpoints' | 'noteStopped'>;
   readonly belongs: LogRules['belongs'];
   readonly ownership?: LogRules['ownership'];
-  /** Reads which offsets are void; asked whenever partitions are assigned or resumed. */
+  /** Reads which offsets are void. It is called when partitions are assigned or resumed. */
   readonly voids: () => Promise<VoidTest>;
   readonly ends: (partitions: readonly TopicPartition[]) => Promise<Position[]>;
   readonly observer: Pick<ProjectorObserver, 'stopped'>;
-  /** Streams of each partition whose head is kept in memory. */
+  /** How many heads of streams each partition keeps in memory. */
   readonly headsRemembered?: number;
 }
 
 const HEADS_REMEMBERED = 20_000;
 
-/** The partitions that a projector has, and how each of them begins, stops and goes on. */
-export class Assignment {
+/** The partitions that are assigned to a projector: each of them begins, stops and goes on here. */
+export class ProjectorAssignment {
   readonly #options: AssignmentOptions;
   #states = new Map<string, PartitionState>();
   #rules: LogRules;
@@ -34,7 +34,7 @@ export class Assignment {
     return this.#rules;
   }
 
-  /** Forgets all partitions and has these. Returns where each is to be read from. */
+  /** Replaces all partitions by these. Returns the position that each is read from. */
   async assigned(partitions: readonly TopicPartition[]): Promise<Position[]> {
     const { headsRemembered = HEADS_REMEMBERED } = this.#options;
     this.#states = new Map(
@@ -46,14 +46,14 @@ export class Assignment {
   /** Throws for a partition that is not assigned. */
   stateOf(where: TopicPartition): PartitionState {
     const state = this.#states.get(partitionKey(where));
-    if (!state) throw new Error(`${partitionKey(where)} was delivered and is not assigned.`);
+    if (!state) throw new Error(`${partitionKey(where)} was delivered to a projector that it is not assigned to.`);
     return state;
   }
 
-  /** After a commit that missed or failed: the checkpoint as the store has it, and nothing remembered. */
+  /** Reads the stored checkpoint after a commit that missed or failed, and forgets all heads. Returns the next offset. */
   async recall(state: PartitionState): Promise<number> {
     const [checkpoint] = await this.#options.store.checkpoints([state.where]);
-    if (!checkpoint) throw new Error(`There is no checkpoint of ${partitionKey(state.where)}.`);
+    if (!checkpoint) throw new Error(`Table checkpoints has no row for ${partitionKey(state.where)}.`);
     return state.begin(checkpoint);
   }
 
@@ -62,24 +62,24 @@ export class Assignment {
     state.stopped = reason;
     state.noted = true;
     observer.stopped({ ...state.where, offset: state.checkpoint?.next ?? 0 }, reason);
-    await store.noteStopped(state.where, reason).catch(() => undefined); // it has stopped all the same
+    await store.noteStopped(state.where, reason).catch(() => undefined); // it is stopped even if the reason is not stored
   }
 
-  /** Once a partition goes on, the store must not say any more that it is stopped. */
+  /** Clears the stored reason of a partition that goes on. */
   async takeBackNote(state: PartitionState): Promise<void> {
     if (!state.noted) return;
     await this.#options.store.noteStopped(state.where, null);
     state.noted = false;
   }
 
-  /** Partitions that are not consumed any more, and why. */
+  /** Partitions that are no longer consumed, and why. */
   stopped(): (TopicPartition & { readonly reason: string })[] {
     return [...this.#states.values()].flatMap(({ where, stopped }) =>
       stopped === undefined ? [] : [{ ...where, reason: stopped }],
     );
   }
 
-  /** The next offset to apply of every partition, as known last. */
+  /** The last known next offset of every partition. */
   positions(): Position[] {
     return [...this.#states.values()].flatMap(({ where, position }) =>
       position === undefined ? [] : [{ ...where, offset: position }],
@@ -87,14 +87,15 @@ export class Assignment {
   }
 
   /**
-   * Starts partitions again that would stand still for ever: stopped ones whose next record was declared void or whose fence
-   * an operator's command has moved, and those whose commits a crash took back. Returns where each is to be read from.
+   * Restarts partitions that would never go on by themselves: stopped ones whose next record was declared void or whose fence
+   * an operator's command has moved, and those whose commits a crash of Postgres undid. Returns the position that each is
+   * read from.
    */
   async retryStopped(): Promise<Position[]> {
     return [...(await this.#retryFreed()), ...(await this.#retrySetBack())];
   }
 
-  /** Stops partitions whose log was seen twice in a row to end before what is applied: it was shortened or made anew. */
+  /** Stops partitions whose log ended before the checkpoint twice in a row: the log was truncated or replaced. */
   async compareEnds(ends: readonly Position[]): Promise<void> {
     for (const end of ends) {
       const state = this.#states.get(partitionKey(end));
@@ -106,12 +107,13 @@ export class Assignment {
     const { store, voids, ends } = this.#options;
     const partitions = [...begun.values()].map(({ where }) => where);
     const [isVoid, checkpoints] = await Promise.all([voids(), store.checkpoints(partitions)]);
-    const logEnds = await ends(partitions); // not before: another projector may still move the checkpoint past an older end
+    const logEnds = await ends(partitions); // after the checkpoints: another projector may move a checkpoint past an older end
     this.#rules = this.#rulesWith(isVoid);
     const endOf = new Map(logEnds.map((end) => [partitionKey(end), end.offset]));
     const starts = checkpoints.map(async (checkpoint) => {
       const state = begun.get(partitionKey(checkpoint));
-      if (!state) throw new Error(`The store answered for ${partitionKey(checkpoint)}, which was not asked for.`);
+      if (!state)
+        throw new Error(`The store returned the checkpoint of ${partitionKey(checkpoint)}, which was not requested.`);
       const offset = state.begin(checkpoint);
       const end = endOf.get(partitionKey(checkpoint)) ?? 0;
       if (end < checkpoint.next) await this.#stopShort(state, end);
@@ -143,14 +145,14 @@ export class Assignment {
     return freed.length > 0 ? this.#begin(new Map(freed)) : [];
   }
 
-  /** A crash can take back commits while nothing is delivered: no commit misses, and readers would wait for ever. */
+  /** A crash of Postgres can undo commits while nothing is delivered: no commit misses, and readers would wait for ever. */
   async #retrySetBack(): Promise<Position[]> {
     const running = [...this.#states.values()].filter(({ stopped }) => stopped === undefined);
-    const believed = new Map(running.map(({ where, checkpoint }) => [partitionKey(where), checkpoint]));
+    const known = new Map(running.map(({ where, checkpoint }) => [partitionKey(where), checkpoint]));
     const stored = await this.#options.store.checkpoints(running.map(({ where }) => where));
     return stored.flatMap(({ topic, partition, next }) => {
-      const state = this.#states.get(partitionKey({ topic, partition })); // of a later join than the question, perhaps
-      const checkpoint = believed.get(partitionKey({ topic, partition }));
+      const state = this.#states.get(partitionKey({ topic, partition })); // undefined when the partition was assigned anew meanwhile
+      const checkpoint = known.get(partitionKey({ topic, partition }));
       if (!state || !checkpoint || state.checkpoint !== checkpoint || checkpoint.next <= next) return [];
       state.forget();
       return [{ topic, partition, offset: next }];

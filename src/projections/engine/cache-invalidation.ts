@@ -17,13 +17,13 @@ export interface Marking {
 }
 
 /**
- * A store whose commits nobody can read around: what is cached of the changed rows is marked before, and the marks are off
- * before anybody is told. A commit that may still happen keeps its marks until they die.
+ * A store that invalidates the cache: it marks the cached answers of the changed rows before the commit, and takes the marks
+ * off before observers are notified. A commit with an unknown outcome keeps its marks until they expire.
  */
 export function withMarks(store: ProjectionStore, generation: number, marking: Marking): ProjectionStore {
   const { server, incarnation, meter, markMs, faults = {} } = marking;
 
-  /** Tries once; 'cache-changed' when it is to be tried again. */
+  /** Tries once. Returns 'cache-changed' when the caller must try again. */
   async function attempt(commit: Commit, keys: readonly string[]): Promise<CommitOutcome> {
     const { id, marks } = await incarnation.awaitSettled(generation);
     if (!marks) return store.commit(commit, { id });
@@ -36,7 +36,7 @@ export function withMarks(store: ProjectionStore, generation: number, marking: M
       const outcome = await store.commit(commit, { id, before });
       faults['before-release']?.();
       const unmarked = release();
-      // Marks of the next commit may be on their way before these are off.
+      // The marks of the next commit may be set before these are off.
       if (typeof outcome === 'object') return { ...outcome, unmarked };
       await unmarked;
       return outcome;
@@ -46,7 +46,7 @@ export function withMarks(store: ProjectionStore, generation: number, marking: M
     }
   }
 
-  /** False when nothing is marked: the server has another incarnation, or could not be reached, and is read no more. */
+  /** Returns false when nothing is marked: the server has another incarnation, or it cannot be reached and the cache is off. */
   async function mark(id: string, keys: readonly string[], token: string): Promise<boolean> {
     try {
       const marked = await server.mark(id, keys, token);

@@ -1,7 +1,7 @@
 import type { CacheEntry } from '../../cache/cache.ts';
-import type { Applied } from './projection.ts';
+import type { AppliedEvent } from './projection.ts';
 
-/** Changes of songs as playlists and albums show them, of albums as songs show them, of playlists as lists show them. */
+/** Epochs change with songs as playlists and albums show them, albums as songs show them, and playlists as lists show them. */
 const EPOCHS = { songs: 'songs', albums: 'albums', playlists: 'playlists' } as const;
 
 const keys = {
@@ -13,7 +13,7 @@ const keys = {
   job: (id: string) => `job/${id}`,
 };
 
-/** The answers that are cached. */
+/** The keys and epochs of the cached answers. */
 export const cached = {
   album: (id: string): CacheEntry => ({ key: keys.album(id), epochs: [EPOCHS.songs] }),
   song: (id: string): CacheEntry => ({ key: keys.song(id), epochs: [EPOCHS.albums] }),
@@ -24,10 +24,10 @@ export const cached = {
 };
 
 /**
- * Keys of what an event changes. What begins has no answer yet that could be cached, and is in none of another thing but
- * those named here.
+ * Keys of the cached answers that an event changes. A new thing has no cached answer of its own yet; the answers of other
+ * things that show it are named here.
  */
-export function invalidatedKeys({ stream, event }: Applied): readonly string[] {
+export function invalidatedKeys({ stream, event }: AppliedEvent): readonly string[] {
   switch (event.type) {
     case 'AlbumCreated':
     case 'PartitionOpened':

@@ -8,9 +8,7 @@ const COLUMNS = 'id, previous, enabled AS "on", run_id AS "runId", generation';
 /** SQL of the database's clock in milliseconds. */
 export const CLOCK = 'extract(epoch FROM clock_timestamp()) * 1000';
 
-type Row = CacheState & Record<string, unknown>;
-
-/** The row of a namespace. It is written synchronously whatever the session's setting. */
+/** The row of a namespace. Its writes are synchronous, also in sessions with asynchronous commits. */
 export function openCacheRow(database: Database): CacheRow {
   const change = (work: (client: Client) => Promise<void>) =>
     database.use((client) =>
@@ -22,8 +20,8 @@ export function openCacheRow(database: Database): CacheRow {
   return {
     async read() {
       const text = `SELECT ${COLUMNS}, (${CLOCK})::float8 AS now FROM cache_state`;
-      const [row] = await database.query<Row & { now: number }>({ name: 'cache-state', text });
-      if (!row) throw new Error('the row of cache_state is missing');
+      const [row] = await database.query<CacheState & { now: number }>({ name: 'cache-state', text });
+      if (!row) throw new Error('The row of cache_state is missing. Run `npm run migrate -- up`.');
       return row;
     },
     replace: (from, to, prepare) =>
@@ -36,7 +34,7 @@ export function openCacheRow(database: Database): CacheRow {
     turnOff: (from, holdMs) =>
       change(async (client) => {
         const text = `SELECT ${COLUMNS} FROM cache_state WHERE id = $1 FOR UPDATE`;
-        const [state] = (await client.query<Row>(text, [from])).rows;
+        const [state] = (await client.query<CacheState>(text, [from])).rows;
         if (!state) return;
         if (state.on) await set(client, { ...state, id: randomUUID(), previous: from, on: false });
         const until = `clock_timestamp() + $1 * interval '1 millisecond'`;
@@ -50,7 +48,7 @@ async function set(client: Client, { id, previous, on, runId, generation }: Cach
   await client.query(text, [id, previous, on, runId, generation]);
 }
 
-/** Whether nobody reads another build. */
+/** Whether no process reads another generation. */
 export async function isOnlyOneRead(database: Database, namespace: string, generation: number): Promise<boolean> {
   const text = `SELECT NOT EXISTS (
     SELECT FROM generations g WHERE g.state = 'serving' AND g.id <> $1 AND ${isRead('g.id', '$2')}) AS only`;
@@ -61,20 +59,20 @@ export async function isOnlyOneRead(database: Database, namespace: string, gener
 const HELD_OFF_MS = 30_000;
 
 /**
- * Before rows are changed without marks: turns the cache off for half a minute, and waits until nobody believes in it any
- * more. Returns the id that the row must still have when the rows are changed.
+ * Turns the cache off for half a minute, before rows are changed without marks, and waits until no process still takes it for
+ * on. Returns the id that the row must still have when the rows are changed.
  */
 export async function turnOffForChanges(row: CacheRow): Promise<string> {
   const { id } = await row.read();
   await row.turnOff(id, HELD_OFF_MS);
   const state = await row.read();
-  if (state.on) return turnOffForChanges(row); // it was another one meanwhile
+  if (state.on) return turnOffForChanges(row); // another process replaced the row
   await delay(STATE_VALID_MS);
   return state.id;
 }
 
-/** Within a transaction: lets nobody replace the row before its end. Throws when somebody did already. */
+/** Locks the row until the transaction ends, so that no process replaces it. Throws when one already has. */
 export async function mustStay(client: Client, id: string): Promise<void> {
   const { rowCount } = await client.query('SELECT FROM cache_state WHERE id = $1 FOR SHARE', [id]);
-  if (rowCount !== 1) throw new Error('The cache was turned on meanwhile. Please try again.');
+  if (rowCount !== 1) throw new Error('The cache was turned on again in the meantime. Run the command again.');
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from '@jest/globals';
 import { type BulkWrite, Changes } from './changes.ts';
-import type { Rows, Table, Value } from './projection.ts';
+import type { Columns, Table, TableChanges, WrittenRow } from './table.ts';
 
 const table: Table = { name: 'things', columns: { id: 'text', a: 'integer', b: 'integer' } };
 interface Row {
@@ -17,14 +17,14 @@ function fold(actions: readonly Action[]) {
   return changes.writes().map(({ kind, columns, rows }) => ({ kind, columns, rows }));
 }
 
-function act(rows: Omit<Rows, 'add'>, action: Action): void {
+function act(rows: Omit<TableChanges, 'add'>, action: Action): void {
   if ('put' in action) rows.put({ ...action.put });
   else if ('patch' in action) rows.patch(action.patch[0], { ...action.patch[1] });
   else rows.remove(action.remove);
 }
 
-/** What a table does, one action at a time. */
-class Plain implements Omit<Rows, 'add'> {
+/** A table that performs one action at a time. */
+class Plain implements Omit<TableChanges, 'add'> {
   readonly rows: Map<string, Row>;
   constructor(rows: Iterable<[string, Row]>) {
     this.rows = new Map(rows);
@@ -43,30 +43,30 @@ class Plain implements Omit<Rows, 'add'> {
 
 describe('changes', () => {
   it.each<[string, Action[], object[]]>([
-    ['a put stays whole', [{ put: { id: 'x', a: 1, b: 2 } }], [{ kind: 'put', rows: [{ id: 'x', a: 1, b: 2 }] }]],
+    ['keeps a put whole', [{ put: { id: 'x', a: 1, b: 2 } }], [{ kind: 'put', rows: [{ id: 'x', a: 1, b: 2 }] }]],
     [
-      'a patch after a put changes it',
+      'merges a patch into the put before it',
       [{ put: { id: 'x', a: 1, b: 2 } }, { patch: ['x', { b: 3 }] }],
       [{ kind: 'put', rows: [{ id: 'x', a: 1, b: 3 }] }],
     ],
     [
-      'patches add up',
+      'merges patches of one row',
       [{ patch: ['x', { a: 1 }] }, { patch: ['x', { b: 2 }] }, { patch: ['x', { a: 3 }] }],
       [{ kind: 'patch', columns: ['id', 'a', 'b'], rows: [{ id: 'x', a: 3, b: 2 }] }],
     ],
     [
-      'a patch of what was removed is nothing',
+      'ignores a patch of a removed row',
       [{ remove: 'x' }, { patch: ['x', { a: 1 }] }],
       [{ kind: 'remove', rows: [{ id: 'x' }] }],
     ],
-    ['a put after a removal is a put', [{ remove: 'x' }, { put: { id: 'x', a: 1, b: 2 } }], [{ kind: 'put' }]],
+    ['keeps a put after a removal', [{ remove: 'x' }, { put: { id: 'x', a: 1, b: 2 } }], [{ kind: 'put' }]],
     [
-      'a removal ends all before it',
+      'keeps only the removal of a row that was changed before',
       [{ put: { id: 'x', a: 1, b: 2 } }, { remove: 'x' }],
       [{ kind: 'remove', rows: [{ id: 'x' }] }],
     ],
     [
-      'patches of different columns are different writes',
+      'writes patches of different columns separately',
       [{ patch: ['x', { a: 1 }] }, { patch: ['y', { b: 1 }] }, { patch: ['z', { a: 2 }] }],
       [
         { kind: 'patch', columns: ['id', 'a'], rows: [{ id: 'x' }, { id: 'z' }] },
@@ -78,7 +78,7 @@ describe('changes', () => {
     expect(fold(actions)).toHaveLength(writes.length);
   });
 
-  it('folded leave the rows that they leave one by one, and touch each row once', () => {
+  it('leave the same rows folded as one by one, and touch each row once', () => {
     const key = fc.constantFrom('x', 'y', 'z');
     const number = fc.integer({ min: 0, max: 9 });
     const row = fc.record({ id: key, a: number, b: number }, { noNullPrototype: true });
@@ -103,7 +103,7 @@ describe('changes', () => {
   });
 });
 
-it('counters are added up, per key', () => {
+it('adds up counters by key', () => {
   const changes = new Changes({ name: 'counts', columns: { id: 'text', n: 'integer' } });
   for (const [key, n] of [['x', 1], ['y', 1], ['x', 1], ['y', -1]] as const) changes.add(key, { n }); // prettier-ignore
   expect(changes.writes()).toMatchObject([
@@ -111,7 +111,7 @@ it('counters are added up, per key', () => {
   ]);
 });
 
-function perform(rows: Omit<Rows, 'add'>, kind: BulkWrite['kind'], row: Readonly<Record<string, Value>>): void {
+function perform(rows: Omit<TableChanges, 'add'>, kind: BulkWrite['kind'], row: WrittenRow<Columns>): void {
   if (kind === 'put') rows.put(row);
   else if (kind === 'patch') rows.patch(String(row.id), row);
   else rows.remove(String(row.id));

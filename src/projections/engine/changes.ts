@@ -1,12 +1,14 @@
-import { keyOf, type Rows, type Table, type Value } from './projection.ts';
+import { type Columns, keyOf, type Table, type TableChanges, type WrittenRow } from './table.ts';
 
-type Row = Readonly<Record<string, Value>>;
+/** A row of any table. */
+type Row = WrittenRow<Columns>;
+
 interface Change {
   readonly kind: BulkWrite['kind'];
   readonly row: Row;
 }
 
-/** One thing to do to many rows of a table, in one statement. */
+/** One kind of change to many rows of a table, in one statement. */
 export interface BulkWrite {
   readonly table: Table;
   readonly kind: 'put' | 'patch' | 'remove' | 'add';
@@ -16,7 +18,7 @@ export interface BulkWrite {
 }
 
 /** Folds changes per key, so that every row is written at most once however many events touched it. */
-export class Changes implements Rows {
+export class Changes implements TableChanges {
   readonly #table: Table;
   readonly #key: string;
   readonly #changes = new Map<string, Change>();
@@ -26,15 +28,15 @@ export class Changes implements Rows {
     this.#key = keyOf(table);
   }
 
+  /** The row belongs to the changes from now on: patches change it in place, because every event makes one. */
   put(row: Row): void {
     this.#changes.set(String(row[this.#key]), { kind: 'put', row });
   }
 
   patch(key: string, columns: Row): void {
     const before = this.#changes.get(key);
-    if (before?.kind === 'remove') return;
-    const kind = before?.kind ?? 'patch';
-    this.#changes.set(key, { kind, row: { [this.#key]: key, ...before?.row, ...columns } });
+    if (!before) this.#changes.set(key, { kind: 'patch', row: { [this.#key]: key, ...columns } });
+    else if (before.kind !== 'remove') Object.assign(before.row, columns);
   }
 
   remove(key: string): void {

@@ -15,7 +15,7 @@ import type { Projector } from './projector.ts';
 export interface ConsumerOptions {
   readonly group: string;
   readonly topics: readonly string[];
-  /** All partitions of these topics, whichever member of the group has them. */
+  /** All partitions of these topics, also those of other members of the group. */
   readonly partitions: readonly TopicPartition[];
   readonly log: EventLog;
   readonly logger: Logger;
@@ -25,20 +25,20 @@ export interface ConsumerOptions {
   readonly projectorOf: (observer: ProjectorObserver) => Projector;
   /** What the log delivers to; the projector itself unless it is given. */
   readonly handlerOf?: (projector: Projector) => SubscriptionHandler;
-  /** Called when consuming ended for good: the process should end. */
+  /** Called when consuming has ended for good, so that the process can end. */
   readonly onCrash: (error: Error) => void;
   /** Where this consumer is shown while it runs. */
   readonly consumers: Consumers;
 }
 
-export interface Consumer extends Stoppable {
+export interface ProjectorConsumer extends Stoppable {
   health(): ConsumerHealth;
 }
 
-const LOOK_EVERY_MS = 1_000;
+const MEASURE_EVERY_MS = 1_000;
 
-/** A member of a consumer group that applies the log by the rule, and is seen in metrics and probes while it does. */
-export async function startConsumer(options: ConsumerOptions): Promise<Consumer> {
+/** Starts a member of a consumer group that applies the log by the rule. Metrics and probes show it while it runs. */
+export async function startConsumer(options: ConsumerOptions): Promise<ProjectorConsumer> {
   const { group, topics, log, consumers, onCrash } = options;
   const endsAtStart = await log.ends(options.partitions);
   const progress = { at: Date.now() };
@@ -53,7 +53,7 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
       hide();
       await watch.stop();
       await subscription.stop();
-      await projector.told();
+      await projector.notified();
     },
   };
 }
@@ -61,9 +61,9 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
 function observerOf({ group, logger, observer }: ConsumerOptions, progress: { at: number }): ProjectorObserver {
   return {
     ...observer,
-    committed(commit, word) {
+    committed(commit, notice) {
       progress.at = Date.now();
-      observer.committed(commit, word);
+      observer.committed(commit, notice);
     },
     stopped(position, reason) {
       logger.fatal({ group, position: showPosition(position), reason }, 'a partition is no longer consumed');
@@ -80,7 +80,7 @@ interface Watched {
   readonly progress: { readonly at: number };
 }
 
-/** Looks every second how far the group is behind the log, and starts again what can go on. */
+/** Measures every second how far the group is behind the log, and restarts stopped partitions that can go on. */
 function watchConsumer(
   { group, partitions, log, logger, database, consumers }: ConsumerOptions,
   { projector, subscription, endsAtStart, progress }: Watched,
@@ -89,23 +89,23 @@ function watchConsumer(
   let caughtUp = false;
   let waitingSince: number | undefined;
 
-  async function look(): Promise<void> {
+  async function measure(): Promise<void> {
     for (const position of await projector.retryStopped()) subscription.resume(position);
     const stored = await readProgress(database);
     const positions = runningPositions(projector);
     const ends = await log.ends(partitions);
     await projector.compareEnds(ends);
-    lag.look(stored, ends);
+    lag.measure(stored, ends);
     waitingSince = isBehind(positions, ends) ? (waitingSince ?? Date.now()) : undefined;
     caughtUp ||= await hasReached(database, endsAtStart);
   }
 
   const warn = throttled((message) => logger.warn({ group }, message));
   const stopping = new AbortController();
-  const looking = (async () => {
+  const measuring = (async () => {
     while (!stopping.signal.aborted) {
-      await look().catch((error: unknown) => warn(`the lag is not known: ${reasonOf(error)}`));
-      await sleep(LOOK_EVERY_MS, stopping.signal);
+      await measure().catch((error: unknown) => warn(`cannot read the lag of the consumer group: ${reasonOf(error)}`));
+      await sleep(MEASURE_EVERY_MS, stopping.signal);
     }
   })();
   return {
@@ -118,18 +118,18 @@ function watchConsumer(
     },
     async stop(): Promise<void> {
       stopping.abort();
-      await looking;
+      await measuring;
     },
   };
 }
 
-/** Of every partition, as the members of the group have stored it in the schema that is first on the search path. */
+/** The checkpoints of all partitions in the schema that is first on the search path. */
 export const readProgress = (database: Pick<Database, 'query'>): Promise<StoredProgress[]> =>
-  database.query<StoredProgress & Record<string, unknown>>({
+  database.query<StoredProgress>({
     text: 'SELECT topic, partition, next, stopped FROM checkpoints',
   });
 
-/** Of this member, without the stopped partitions: records that wait there say nothing about it. */
+/** The positions of this member without stopped partitions: records that wait there do not show whether it makes progress. */
 function runningPositions(projector: Projector): Position[] {
   const stopped = new Set(projector.stopped().map(partitionKey));
   return projector.positions().filter((position) => !stopped.has(partitionKey(position)));

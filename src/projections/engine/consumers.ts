@@ -1,12 +1,12 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { PartitionHealth } from './lag.ts';
 
-/** How one consumer group does, as one of its members sees it. */
+/** The health of one consumer group, as one of its members sees it. */
 export interface ConsumerHealth {
   readonly group: string;
-  /** Everything that was in the log when this member began is applied. */
+  /** Everything that was in the log when this member started is applied. */
   readonly caughtUp: boolean;
-  /** Partitions of this member that it does not consume any more. */
+  /** Partitions of this member that it no longer consumes. */
   readonly stopped: readonly { readonly partition: string; readonly reason: string }[];
   /** Milliseconds since records began to wait in partitions of this member without any being applied; 0 when none wait. */
   readonly stuckMs: number;
@@ -17,10 +17,10 @@ export interface ConsumerHealth {
 /** Records that wait in all partitions of the group. */
 export const lagOf = ({ partitions }: ConsumerHealth): number => partitions.reduce((sum, { lag }) => sum + lag, 0);
 
-/** A group of which this process only sees the checkpoints; it is missing as long as there is nothing to see. */
+/** A group of which this process sees only the checkpoints; undefined while there are none. */
 type Observed = () => Pick<ConsumerHealth, 'group' | 'partitions'> | undefined;
 
-/** Every consumer of the log that runs in this process. Metrics and probes are made of them alike. */
+/** Every consumer of the log that runs in this process. Metrics and probes show them. */
 export class Consumers {
   readonly #own = new Set<() => ConsumerHealth>();
   readonly #observed = new Set<Observed>();
@@ -44,7 +44,7 @@ export class Consumers {
     return () => void this.#observed.delete(group);
   }
 
-  /** Of this process. */
+  /** The consumers of this process. */
   health(): ConsumerHealth[] {
     return [...this.#own].map((consumer) => consumer());
   }
@@ -60,7 +60,7 @@ interface Metric {
   readonly value: (partition: PartitionHealth) => number;
 }
 
-/** Each by group and partition. Reasons are in the probes and in the log, because they hold offsets. */
+/** Each has the labels group and partition. Reasons are only in the probes and in the log, because they hold offsets. */
 const METRICS: readonly Metric[] = [
   {
     name: 'openmusic_partition_stopped',
@@ -84,7 +84,7 @@ const METRICS: readonly Metric[] = [
   },
 ];
 
-/** Set anew at every scrape, so that a consumer that has ended leaves no samples behind. */
+/** Every scrape sets the gauge anew, so that a consumer that has ended leaves no samples. */
 function addGauge(
   registry: Registry,
   { name, help, value }: Metric,

@@ -20,25 +20,25 @@ import type { ProjectorObserver } from './apply.ts';
 import { createProjector, type Projector } from './projector.ts';
 import { listQuarantine, release } from './quarantine.ts';
 
-/** What is needed to apply the log to a build. */
+/** What is needed to apply the log to a generation. */
 export interface ApplyOptions {
   readonly connection: PostgresConnection;
   readonly log: EventLog;
   readonly placement: Placement;
   readonly projections: readonly Projection[];
-  /** Of the projector's own transactions, and of no others. */
+  /** The setting of the projector's own transactions. */
   readonly synchronousCommit: boolean;
   readonly observer: ProjectorObserver;
   readonly logger: Logger;
   readonly faults?: Faults;
-  /** Where the database that is written to owns the log. */
+  /** Given where the database that is written to owns the log. */
   readonly ownership?: Ownership | undefined;
-  /** What is cached of the rows that a feed changes; without it nothing may be. */
+  /** The cache whose answers the projector invalidates; undefined only where nothing is cached. */
   readonly cache?: Omit<Marking, 'faults'> & { readonly row: CacheRow };
 }
 
 export interface GenerationProjectorOptions extends ApplyOptions {
-  /** Called when consuming ended for good: the process should end. */
+  /** Called when consuming has ended for good, so that the process can end. */
   readonly onCrash: (error: Error) => void;
   readonly consumers: Consumers;
 }
@@ -48,7 +48,7 @@ export interface GenerationProjector extends Stoppable {
   health(): ConsumerHealth;
 }
 
-/** The database of one build as a projector uses it. */
+/** Opens the database of one generation as a projector uses it. */
 export function openProjectorDatabase(
   { connection, placement, synchronousCommit }: ApplyOptions,
   generation: Generation,
@@ -66,7 +66,7 @@ export function openProjectorDatabase(
   });
 }
 
-/** A projector of one build over an open database. What it changes is marked if the build is served. */
+/** A projector of one generation over an open database. With `served` it marks cached answers that it changes. */
 export function projectorOf(
   options: ApplyOptions,
   database: Database,
@@ -86,7 +86,7 @@ export function projectorOf(
   });
 }
 
-/** Feeds a serving build from the log until stopped, in a consumer group of its own. */
+/** Applies the log to a serving generation until stopped, in a consumer group of its own. */
 export async function startGenerationProjector(
   options: GenerationProjectorOptions,
   generation: Generation,
@@ -94,18 +94,18 @@ export async function startGenerationProjector(
   const { placement, projections, logger } = options;
   const database = openProjectorDatabase(options, generation, async (client) => {
     if (await holdGeneration(client, placement.namespace, 'feed', generation.id)) return;
-    throw new Error(`Build ${generation.schema} is not served any more.`);
+    throw new Error(`Generation ${generation.schema} no longer serves.`);
   });
   try {
     await releaseAll(database, projections, logger, options.cache?.row);
-    return await feedInto(options, generation, database);
+    return await startIn(options, generation, database);
   } catch (error) {
     await database.stop();
     throw error;
   }
 }
 
-async function feedInto(
+async function startIn(
   options: GenerationProjectorOptions,
   generation: Generation,
   database: Database,
@@ -135,11 +135,11 @@ async function feedInto(
   };
 }
 
-/** The consumer group that applies the log to one build. */
+/** The consumer group that applies the log to one generation. */
 export const projectorGroup = ({ namespace }: Placement, { schema }: Generation): string =>
   `${namespace}.projector.${schema}`;
 
-/** Every start tries again: what could not be decoded yesterday may be known to today's code. */
+/** Applies quarantined streams again at every start, because newer code may decode what older code could not. */
 async function releaseAll(
   database: Database,
   projections: readonly Projection[],

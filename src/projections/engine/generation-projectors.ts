@@ -9,8 +9,8 @@ import {
   type GenerationProjectorOptions,
   startGenerationProjector,
 } from './generation-projector.ts';
-import { type Generation, retireOlder, servingBuilds } from '../generations/generations.ts';
-import { ensureBuild } from '../generations/rebuild.ts';
+import { type Generation, retireOlder, servingGenerations } from '../generations/generations.ts';
+import { ensureGeneration } from '../generations/rebuild.ts';
 
 export interface GenerationProjectorsOptions extends GenerationProjectorOptions {
   /** Not bound to a generation. */
@@ -18,9 +18,9 @@ export interface GenerationProjectorsOptions extends GenerationProjectorOptions 
   readonly version: number;
 }
 
-/** Of all builds that are fed: what is wrong with any of them. */
+/** The health of all generations that are projected, as that of the worst. */
 export interface GenerationProjectorsHealth extends Pick<ConsumerHealth, 'caughtUp' | 'stopped'> {
-  /** Of the build that is furthest behind. */
+  /** Records that the generation furthest behind has not applied. */
   readonly lag: number;
 }
 
@@ -28,51 +28,51 @@ export interface GenerationProjectors extends Stoppable {
   health(): GenerationProjectorsHealth;
 }
 
-const LOOK_EVERY_MS = 500;
+const POLL_EVERY_MS = 500;
 
-/** The projector role: feeds every serving build of its version, and makes the first one when there is none. */
+/** The projector role: runs a projector for every serving generation of its version, and makes the first one when there is none. */
 export async function startGenerationProjectors(options: GenerationProjectorsOptions): Promise<GenerationProjectors> {
   const { admin, version, placement, logger } = options;
-  const feeds = new Map<number, GenerationProjector>();
+  const projectors = new Map<number, GenerationProjector>();
   const stopping = new AbortController();
-  await ensureBuild(options, stopping.signal);
+  await ensureGeneration(options, stopping.signal);
   await follow();
 
   async function follow(): Promise<void> {
-    const serving = await admin.use((client) => servingBuilds(client, version));
+    const serving = await admin.use((client) => servingGenerations(client, version));
     const [newest] = serving;
-    for (const generation of serving) if (!feeds.has(generation.id)) await begin(generation);
-    for (const [id, feed] of feeds) if (!serving.some((each) => each.id === id)) await end(id, feed);
+    for (const generation of serving) if (!projectors.has(generation.id)) await begin(generation);
+    for (const [id, projector] of projectors) if (!serving.some((each) => each.id === id)) await end(id, projector);
     if (newest) await admin.use((client) => retireOlder(client, placement.namespace, newest));
   }
 
   async function begin(generation: Generation): Promise<void> {
-    feeds.set(generation.id, await startGenerationProjector(options, generation));
+    projectors.set(generation.id, await startGenerationProjector(options, generation));
     logger.info(`feeding the read models ${generation.schema}`);
   }
 
-  async function end(id: number, feed: GenerationProjector): Promise<void> {
-    feeds.delete(id);
-    await feed.stop();
-    logger.info(`no longer feeding the read models ${feed.generation.schema}`);
+  async function end(id: number, projector: GenerationProjector): Promise<void> {
+    projectors.delete(id);
+    await projector.stop();
+    logger.info(`no longer feeding the read models ${projector.generation.schema}`);
   }
 
   const warn = throttled((message) => logger.warn(message));
   const following = (async () => {
     while (!stopping.signal.aborted) {
-      await sleep(LOOK_EVERY_MS, stopping.signal);
-      await follow().catch((error: unknown) => warn(`the builds are not known: ${reasonOf(error)}`));
+      await sleep(POLL_EVERY_MS, stopping.signal);
+      await follow().catch((error: unknown) => warn(`cannot read the generations: ${reasonOf(error)}`));
     }
   })();
 
   let stopped: Promise<void> | undefined;
   return {
-    health: () => worst([...feeds.values()].map((feed) => feed.health())),
+    health: () => worst([...projectors.values()].map((projector) => projector.health())),
     stop: () =>
       (stopped ??= (async () => {
         stopping.abort();
         await following;
-        await Promise.all([...feeds.values()].map((feed) => feed.stop()));
+        await Promise.all([...projectors.values()].map((projector) => projector.stop()));
       })()),
   };
 }

@@ -3,17 +3,17 @@ import type { Placement } from '../../events/placement.ts';
 import { partitionKey, type Position } from '../../events/record.ts';
 import { ownerIn } from '../../log/genesis.ts';
 import type { Client, Database } from '../../postgres/pool.ts';
-import { servingBuilds } from '../generations/generations.ts';
+import { servingGenerations } from '../generations/generations.ts';
 import { after, type PartitionOwner, unread } from './owners.ts';
 
-/** The owners as the newest build knows them, by partition, so that only what it has not applied must be read. */
+/** The owners by partition as the newest generation has them, so that only what it has not applied must be read. */
 export function knownOwners(
   admin: Database,
   placement: Placement,
   version: number,
 ): Promise<Map<string, PartitionOwner>> {
   return admin.use(async (client) => {
-    const [newest] = await servingBuilds(client, version);
+    const [newest] = await servingGenerations(client, version);
     return newest ? ownersIn(client, newest.schema, placement) : new Map<string, PartitionOwner>();
   });
 }

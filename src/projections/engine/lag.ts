@@ -1,12 +1,12 @@
 import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
 
-/** How a consumer group stands in one partition, whichever member consumes it. */
+/** How far a consumer group is in one partition, also when another member consumes it. */
 export interface PartitionHealth {
   /** `topic/partition`. */
   readonly partition: string;
-  /** Why it is not consumed any more. */
+  /** Why the partition is no longer consumed. */
   readonly stopped: string | undefined;
-  /** Records that are in the log and not applied, as of the last look. */
+  /** Records that were in the log and not applied at the last measurement. */
   readonly lag: number;
   /** Milliseconds since records began to wait without any being applied; 0 when none wait. */
   readonly stuckMs: number;
@@ -20,18 +20,18 @@ export interface StoredProgress extends TopicPartition {
   readonly stopped: string | null;
 }
 
-interface Look {
+interface Measurement {
   readonly at: number;
   readonly next: number;
   readonly end: number;
 }
 
-const lagOf = ({ next, end }: Look): number => Math.max(0, end - next);
+const lagOf = ({ next, end }: Measurement): number => Math.max(0, end - next);
 
 /**
- * Follows how far a group is behind the log. A busy group always has some lag, and one that catches up has much of it, so
- * neither is an alarm. An alarm is a lag that is not smaller than `alarmMs` ago, while even what was in the log then is not
- * applied.
+ * Watches how far a group is behind the log. A busy group always has some lag, and one that catches up has much of it, so
+ * neither raises the alarm. The alarm is raised when the lag is no smaller than `alarmMs` ago and the records that were in the
+ * log then are still not all applied.
  */
 export class LagWatch {
   readonly #alarmMs: number;
@@ -45,12 +45,12 @@ export class LagWatch {
   }
 
   /** `stored` must have been read before `ends`, or records that were applied in between would make the lag negative. */
-  look(stored: readonly StoredProgress[], ends: readonly Position[]): void {
+  measure(stored: readonly StoredProgress[], ends: readonly Position[]): void {
     const endOf = new Map(ends.map((end) => [partitionKey(end), end.offset]));
     for (const { next, stopped, ...where } of stored) {
       const end = endOf.get(partitionKey(where));
       if (end === undefined) continue;
-      this.#partitions.get(partitionKey(where))?.look({ at: this.#now(), next, end }, stopped, this.#alarmMs);
+      this.#partitions.get(partitionKey(where))?.measure({ at: this.#now(), next, end }, stopped, this.#alarmMs);
     }
   }
 
@@ -62,25 +62,25 @@ export class LagWatch {
 
 class PartitionLag {
   /** Oldest first; all but the first are younger than the alarm. */
-  #looks: Look[] = [];
+  #measurements: Measurement[] = [];
   #stopped: string | undefined;
   #stuckSince: number | undefined;
   #alarm = false;
 
-  look(look: Look, stopped: string | null, alarmMs: number): void {
-    const hasMoved = look.next !== this.#looks.at(-1)?.next;
+  measure(latest: Measurement, stopped: string | null, alarmMs: number): void {
+    const hasMoved = latest.next !== this.#measurements.at(-1)?.next;
     this.#stopped = stopped ?? undefined;
-    if (lagOf(look) === 0) this.#stuckSince = undefined;
-    else this.#stuckSince = hasMoved ? look.at : (this.#stuckSince ?? look.at);
-    this.#looks.push(look);
-    const firstYoung = this.#looks.findIndex(({ at }) => look.at - at < alarmMs);
-    this.#looks = this.#looks.slice(Math.max(0, firstYoung - 1));
-    const [then = look] = this.#looks;
-    this.#alarm = look.at - then.at >= alarmMs && look.next < then.end && lagOf(look) >= lagOf(then);
+    if (lagOf(latest) === 0) this.#stuckSince = undefined;
+    else this.#stuckSince = hasMoved ? latest.at : (this.#stuckSince ?? latest.at);
+    this.#measurements.push(latest);
+    const firstYoung = this.#measurements.findIndex(({ at }) => latest.at - at < alarmMs);
+    this.#measurements = this.#measurements.slice(Math.max(0, firstYoung - 1));
+    const [then = latest] = this.#measurements;
+    this.#alarm = latest.at - then.at >= alarmMs && latest.next < then.end && lagOf(latest) >= lagOf(then);
   }
 
   health(now: number): Omit<PartitionHealth, 'partition'> {
-    const last = this.#looks.at(-1);
+    const last = this.#measurements.at(-1);
     return {
       stopped: this.#stopped,
       lag: last ? lagOf(last) : 0,

@@ -1,6 +1,6 @@
-/** A list that is read some rows at a time. Between two reads it holds nothing. */
+/** A list that is read some rows at a time. Between two reads it holds no connection. */
 export interface List<Row> {
-  /** At most so many of the rows that come next, maybe none of them; undefined at the end. */
+  /** Returns at most so many of the next rows, possibly none; undefined at the end. */
   next(most: number): Promise<readonly Row[] | undefined>;
 }
 
@@ -18,26 +18,26 @@ export function byKey<Row>(load: (most: number, after: Row | undefined) => Promi
   };
 }
 
-/** What is read with the thing that a list belongs to, of the texts of its rows. */
+/** The most bytes of text that are read together with the thing that a list belongs to. */
 const MAX_BYTES = 256_000;
 
-/** SQL of the rows that a statement finds, in its order, as far as texts of them have MAX_BYTES; `bytes` counts them up to each row. */
+/** SQL of the first rows of a statement whose texts have MAX_BYTES together; `bytes` sums them up to each row. */
 export const upToBytes = (statement: string, texts: readonly string[]): string => {
   const bytes = texts.map((column) => `octet_length(${column})`).join(' + ');
   return `SELECT * FROM (SELECT part.*, sum(${bytes}) OVER (ROWS UNBOUNDED PRECEDING) AS bytes FROM (${statement}) part) counted
     WHERE bytes - (${bytes}) <= ${MAX_BYTES}`;
 };
 
-/** Whether rows that were read in such a way are all that there are, and no more than `most`. */
+/** Whether rows that were read with `upToBytes` are all there are, and no more than `most`. */
 export const areAll = (rows: readonly { readonly bytes: number | null }[], most: number): boolean =>
   rows.length <= most && (rows.at(-1)?.bytes ?? 0) <= MAX_BYTES;
 
-/** Keys in memory at a time. */
+/** How many keys are in memory at a time. */
 export const MAX_KEYS = 20_000;
 
 /**
- * A list whose order is read first, as keys, and its rows by key: what finds the rows is not run again for every few of them.
- * `keysAfter` finds at most MAX_KEYS of them; `rowsOf` leaves out rows that are gone.
+ * A list that reads the keys first, in order, and then the rows by key, so that the search is not repeated for every few rows.
+ * `keysAfter` finds at most MAX_KEYS of them; `rowsOf` leaves out rows that no longer exist.
  */
 export function byFoundKeys<Key, Row>(
   keysAfter: (last: Key | undefined) => Promise<readonly Key[]>,

@@ -16,30 +16,30 @@ export interface LostLogOptions {
   readonly placement: Placement;
   readonly admin: Database;
   readonly me: LogOwner;
-  /** Of the read models. */
+  /** Version of the read models. */
   readonly version: number;
 }
 
 /**
- * A process that consumes nothing never meets the record by which the log gets another owner, and no other process may run
- * that does. So it looks for that record behind what the newest build has applied, and notes the loss in the database. Each
- * call goes on where the one before ended, so it reads once what waits to be applied.
+ * A process that consumes nothing never reads the record by which the log gets another owner, and possibly no other process
+ * runs. So each call looks for that record beyond what the newest generation has applied, and writes the loss to the database.
+ * A call goes on where the one before ended, so each record is read once.
  */
 export function createLostLog({ log, placement, admin, me, version }: LostLogOptions): () => Promise<void> {
   const seen = new Map<string, PartitionOwner>();
 
   async function ownerAt(end: Position, applied: PartitionOwner | undefined, isVoid: VoidTest) {
-    if (!applied) return null; // the first build reads it all
+    if (!applied) return null; // the first generation reads it all
     const before = seen.get(partitionKey(end));
     const from = before && before.next > applied.next ? before : applied;
     if (from.next >= end.offset) return from.owner;
-    // A partition that cannot be read on is no sign: the record stands in each of the others, too.
+    // An unreadable partition is ignored: the record is also in each of the others.
     const now = await ownerOf({ log, placement, isVoid }, from).catch(() => from);
     seen.set(partitionKey(end), now);
     return now.owner;
   }
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     const identity = await readIdentity(admin);
     // A database that was restored under another identity has lost nothing: it may claim the log.
     if (!identity?.owned || !isSameOwner(identity.owner, me)) return;
@@ -51,6 +51,6 @@ export function createLostLog({ log, placement, admin, me, version }: LostLogOpt
     }
   }
 
-  // The look at the topics, which always follows, tells of brokers that do not answer and of topics that are gone.
-  return () => look().catch(() => undefined);
+  // The check of the topics, which always follows, reports brokers that do not answer and topics that are gone.
+  return () => check().catch(() => undefined);
 }

@@ -8,7 +8,7 @@ const registry = new Registry();
 const logger = pino({ level: 'error' }, { write: (line: string) => void lines.push(line) });
 const observer = observeProjector(logger, registry, () => undefined);
 
-it('counts every record of a stranger, and says each reason at most every ten seconds', async () => {
+it('counts every foreign record, and logs each reason at most once in ten seconds', async () => {
   const record = { topic: 't', partition: 0, leaderEpoch: 0, key: 'k', value: Buffer.alloc(0), headers: {} };
   for (let offset = 0; offset < 100; offset++) {
     observer.lost({ ...record, offset }, 'header ce_checksum is missing', true);

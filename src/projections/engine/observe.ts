@@ -5,11 +5,11 @@ import type { CommitNotice } from '../../events/commit-notice.ts';
 import { createThrottle } from '../../concurrency/throttle.ts';
 import type { ProjectorObserver } from './apply.ts';
 
-/** Counts and logs what the projector met, and passes on that something was committed. A stop is reported by the consumer. */
+/** Counts and logs what a projector meets, and passes on its commit notices. The consumer reports stops. */
 export function observeProjector(
   logger: Logger,
   registry: Registry,
-  onCommitted: (word: CommitNotice) => void,
+  onCommitted: (notice: CommitNotice) => void,
 ): ProjectorObserver {
   const registers = [registry];
   const throttle = createThrottle();
@@ -26,9 +26,9 @@ export function observeProjector(
     registers,
   });
   return {
-    committed({ accepted: records }, word) {
+    committed({ accepted: records }, notice) {
       accepted.inc(records.length);
-      onCommitted(word);
+      onCommitted(notice);
     },
     lost(record, reason, alarm) {
       lost.inc({ reason });

@@ -16,7 +16,7 @@ const [first, second, third] = ['1', '2', '3'].map((databaseOid) => ({ systemIde
 const isVoid = () => false;
 const now = () => new Date(0);
 
-/** A log that `first` has made. Each append goes as it is told, in their order, and then well. */
+/** A log that `first` has made. Appends end as given, in their order; later ones succeed. */
 function logOf(...appends: readonly ('well' | 'unanswered' | 'lost' | 'refused')[]) {
   const records = new Map<string, StoredRecord[]>(placement.all.map((where) => [partitionKey(where), []]));
   const of = (where: { topic: string; partition: number }) => records.get(partitionKey(where))!;
@@ -54,7 +54,7 @@ const adopt = async (log: OwnersOptions['log'], me: LogOwner, from: LogOwner) =>
 const all = <T>(value: T) => placement.all.map(() => value);
 
 describe('a change of owner', () => {
-  it('is one record for each partition, the next one of its genesis stream', async () => {
+  it('appends one record to the genesis stream of each partition', async () => {
     const { log, count } = logOf();
     expect(await owners(log)).toEqual(all([first, 1]));
     const changed = await adopt(log, second, first);
@@ -63,7 +63,7 @@ describe('a change of owner', () => {
     expect(count()).toBe(2 * placement.all.length);
   });
 
-  it('is completed by the next run when one ends after any partition, and each partition is changed once', async () => {
+  it('is completed by the next run after a run that ended at any partition, and changes each partition once', async () => {
     for (let before = 0; before < placement.all.length; before++) {
       const { log, count } = logOf(...Array.from({ length: before }, () => 'well' as const), 'refused');
       await expect(adopt(log, second, first)).rejects.toThrow(AppendError);
@@ -74,22 +74,22 @@ describe('a change of owner', () => {
     }
   });
 
-  it('is appended again when no answer came, and made once', async () => {
+  it('repeats an append without an answer, and takes effect once', async () => {
     const { log } = logOf('lost', 'unanswered', 'lost', 'lost', 'unanswered');
     await adopt(log, second, first);
     expect(await owners(log)).toEqual(all([second, 2]));
   });
 
-  it('takes nothing from an owner who was not named, as when another one was faster', async () => {
+  it('refuses to replace an owner that was not named, as when another database was faster', async () => {
     const { log } = logOf();
     const known = await ownersOf({ log, placement, isVoid });
     await adopt(log, third, first);
     const late = changeOwner({ log, placement, isVoid, me: second, from: [first], reason: 'adopted', now }, known);
-    await expect(late).rejects.toThrow('belongs to the database 7/3 by now');
+    await expect(late).rejects.toThrow('now belongs to the database 7/3');
     expect(await owners(log)).toEqual(all([third, 2]));
   });
 
-  it('is not made by a record that lost', async () => {
+  it('ignores a record that lost', async () => {
     const { log, write } = logOf();
     const other = logOf();
     await adopt(other.log, second, first); // on heads that are not of this log

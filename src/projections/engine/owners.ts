@@ -10,7 +10,7 @@ import { type LogRules, type Head, classify, wins } from '../../event-store/arbi
 
 /** The owner of one partition at some offset, and the head of its genesis stream there. */
 export interface PartitionOwner extends TopicPartition {
-  /** Offset up to which the partition was judged. */
+  /** The next offset to judge. */
   readonly next: number;
   readonly head: Head;
   readonly owner: LogOwner | null;
@@ -25,7 +25,7 @@ export interface OwnersOptions {
 
 const READ_BYTES = 4 * 2 ** 20;
 
-/** The owner of every partition at the end of the log as it stands now. `known`: from where it need not be read again. */
+/** The owner of every partition at the current end of the log. `known` spares reading what was judged before. */
 export async function ownersOf(
   options: OwnersOptions,
   known: ReadonlyMap<string, PartitionOwner> = new Map(),
@@ -45,13 +45,13 @@ export const unread = ({ topic, partition }: TopicPartition): PartitionOwner => 
   incarnation: '',
 });
 
-/** Reads on to the end of the partition. Throws at what stops every judge. */
+/** Reads on to the end of the partition. Throws at a record that no reader gets past. */
 export async function ownerOf(options: OwnersOptions, from: PartitionOwner): Promise<PartitionOwner> {
   const [end] = await options.log.ends([from]);
   let reached = from;
   while (end && reached.next < end.offset) {
     const entries = await options.log.read({ ...reached, offset: reached.next }, { maxBytes: READ_BYTES });
-    if (entries.length === 0) throw new Error(`nothing can be read at ${showPosition(positionOf(reached))}`);
+    if (entries.length === 0) throw new Error(`The log returns no records at ${showPosition(positionOf(reached))}`);
     for (const entry of withMissing(reached.next, entries)) reached = past(options, reached, entry);
   }
   return reached;
@@ -65,7 +65,7 @@ function past({ placement, isVoid }: OwnersOptions, before: PartitionOwner, entr
   const reached = { ...before, next: lastOffsetOf(entry) + 1 };
   if (classification.kind === 'corrupt') {
     throw new Error(
-      `${showPosition(positionOf(before))}: ${classification.reason}. No reader gets past it: mend that first, see "A partition is stopped" in the runbook.`,
+      `${showPosition(positionOf(before))}: ${classification.reason}. No reader gets past it. Repair it first, see "A partition is stopped" in the runbook.`,
     );
   }
   if (classification.kind === 'loser' || classification.envelope.stream !== placement.genesisOf(before)) return reached;
@@ -73,14 +73,14 @@ function past({ placement, isVoid }: OwnersOptions, before: PartitionOwner, entr
   return wins(envelope, before.head) ? after(reached, envelope, ownerIn(envelope, record, placement)) : reached;
 }
 
-/** With the record as the new head of the genesis stream. */
-export function after(before: PartitionOwner, { version, id }: Head, said: OwnerSaid | undefined): PartitionOwner {
-  return { ...before, head: { version, id }, ...(said && { owner: said.owner, incarnation: said.incarnation }) };
+/** The owner after the record became the head of the genesis stream. */
+export function after(before: PartitionOwner, { version, id }: Head, change: OwnerSaid | undefined): PartitionOwner {
+  return { ...before, head: { version, id }, ...(change && { owner: change.owner, incarnation: change.incarnation }) };
 }
 
 export interface ChangeOptions extends OwnersOptions {
   readonly me: LogOwner;
-  /** Owners that may lose the log; a partition of any other one is not touched. */
+  /** Owners that may lose the log. A partition of another owner is left alone. */
   readonly from: readonly (LogOwner | null)[];
   readonly reason: 'adopted' | 'claimed';
   readonly now: () => Date;
@@ -89,8 +89,8 @@ export interface ChangeOptions extends OwnersOptions {
 const TRIES = 10;
 
 /**
- * Makes this database the owner of every partition, one after the other, by the next record of its genesis stream. A run that
- * ends in between leaves partitions of two owners, and the next one completes it.
+ * Makes this database the owner of every partition, one after the other, by the next record of each genesis stream. A run that
+ * ends early leaves partitions of two owners, and the next run completes it.
  */
 export async function changeOwner(
   options: ChangeOptions,
@@ -101,18 +101,18 @@ export async function changeOwner(
   return changed;
 }
 
-/** What was appended counts once it was read and has won. An append without an answer is made again: one of them wins. */
+/** A change counts when it is read back as a winner. An append without an answer is repeated; only one of them wins. */
 async function changeOwnerOf(options: ChangeOptions, before: PartitionOwner): Promise<PartitionOwner> {
   let known = before;
   for (let left = TRIES; left > 0; left--) {
     known = await ownerOf(options, known);
     if (isSameOwner(known.owner, options.me)) return known;
     if (!options.from.some((owner) => isSameOwner(owner, known.owner))) {
-      throw new Error(`${partitionKey(known)} belongs to the database ${showOwner(known.owner)} by now.`);
+      throw new Error(`${partitionKey(known)} now belongs to the database ${showOwner(known.owner)}.`);
     }
     await appendChange(options, known);
   }
-  throw new Error(`The change of owner does not get through to ${partitionKey(known)}. Run the command again.`);
+  throw new Error(`The owner of ${partitionKey(known)} could not be changed in ${TRIES} tries. Run the command again.`);
 }
 
 async function appendChange({ log, placement, me, reason, now }: ChangeOptions, known: PartitionOwner): Promise<void> {

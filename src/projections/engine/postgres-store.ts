@@ -3,7 +3,7 @@ import { reasonOf } from '../../errors.ts';
 import { constraintOf, type Database, sqlState, transaction } from '../../postgres/pool.ts';
 import { Changes } from './changes.ts';
 import { type StreamIndex, streamEvents } from '../../event-store/stream-index.ts';
-import type { Applied, Projection } from './projection.ts';
+import type { AppliedEvent, Projection } from './projection.ts';
 import { CACHE_CHANGED, commitStatement, MISSED } from './statement.ts';
 import { type CommitOutcome, Poison, type ProjectionStore } from './store.ts';
 import type { Accepted, ExpectedCheckpoint, StoredCheckpoint, StreamHead } from '../../event-store/judgement.ts';
@@ -25,16 +25,16 @@ export function createPostgresStore(
     heads: (streams, at) => readHeads(database, streamIndex, streams, at),
     async commit(commit, cacheGuard) {
       const writes = changesOf(projections, commit.accepted.flatMap(appliedOf)).flatMap((changes) => changes.writes());
-      const rows = database.query<{ sole: boolean }>(
+      const rows = database.query<{ onlyServing: boolean }>(
         commitStatement(commit, writes, { namespace, streamIndex, cacheGuard }),
       );
-      return rows.then(([row]) => ({ sole: row?.sole ?? false }), refusalBy(streamIndex));
+      return rows.then(([row]) => ({ onlyServing: row?.onlyServing ?? false }), refusalBy(streamIndex));
     },
     noteStopped: (partition, reason) => noteStopped(database, partition, reason),
   };
 }
 
-/** Commits synchronously, and with it every earlier commit: readers rely on what a stopped partition has shown. */
+/** Commits synchronously, and so makes all earlier commits durable: readers rely on what a stopped partition has shown. */
 function noteStopped(database: Database, { topic, partition }: TopicPartition, reason: string | null): Promise<void> {
   return database.use((client) =>
     transaction(client, async () => {
@@ -46,7 +46,7 @@ function noteStopped(database: Database, { topic, partition }: TopicPartition, r
 }
 
 interface HeadRow {
-  /** How many of the checkpoints are where they are believed to be. */
+  /** How many of the checkpoints are at the expected offset. */
   readonly here: number;
   readonly stream: string | null;
   readonly version: number;
@@ -72,11 +72,11 @@ async function readHeads(
   streams: readonly string[],
   at: readonly ExpectedCheckpoint[],
 ) {
-  const believed = at.map(({ topic, partition, from }) => ({ topic, partition, next: from.next, fence: from.fence }));
-  const rows = await database.query<HeadRow & Record<string, unknown>>({
+  const expected = at.map(({ topic, partition, from }) => ({ topic, partition, next: from.next, fence: from.fence }));
+  const rows = await database.query<HeadRow>({
     name: 'heads',
     text: HEADS(streamIndex),
-    values: [streams, JSON.stringify(believed)],
+    values: [streams, JSON.stringify(expected)],
   });
   if (rows[0]?.here !== at.length) return 'missed' as const;
   return new Map(
@@ -86,7 +86,7 @@ async function readHeads(
   );
 }
 
-/** What the store answers to a commit that the server refused; throws when it was no answer. */
+/** The outcome of a commit that the server refused; throws when the outcome is unknown. */
 const refusalBy =
   ({ key }: StreamIndex) =>
   (error: unknown): CommitOutcome => {
@@ -96,8 +96,8 @@ const refusalBy =
     throw isPoison(error) ? new Poison(reasonOf(error), error) : error;
   };
 
-/** The changes that events make to each projection's table. */
-export function changesOf(projections: readonly Projection[], events: readonly Applied[]): Changes[] {
+/** The changes that events make to the table of each projection. */
+export function changesOf(projections: readonly Projection[], events: readonly AppliedEvent[]): Changes[] {
   return projections.map((projection) => {
     const changes = new Changes(projection.table);
     for (const event of events) projection.apply(event, changes);
@@ -105,14 +105,14 @@ export function changesOf(projections: readonly Projection[], events: readonly A
   });
 }
 
-export function appliedOf({ envelope, payload }: Accepted): Applied[] {
+export function appliedOf({ envelope, payload }: Accepted): AppliedEvent[] {
   if (typeof payload === 'string' || 'poison' in payload) return [];
   const { stream, version, time, actor } = envelope;
   return [{ stream, version, time, actor, event: payload.event }];
 }
 
 /**
- * Data exceptions, integrity violations and what is too large for an index (54000) are the row's fault; everything else is
- * ours or the moment's.
+ * Whether a row is refused for its content: data exceptions, integrity violations, and rows too large for an index (54000).
+ * Other errors come from our code or pass by themselves.
  */
 export const isPoison = (error: unknown): boolean => /^(?:2[23]|54000)/.test(sqlState(error) ?? '');

@@ -2,7 +2,7 @@ import type { Faults } from '../../faults.ts';
 import type { DeliveryContext, Next, Slice, SubscriptionHandler } from '../../log/event-log.ts';
 import { createApplier, type ProjectorObserver } from './apply.ts';
 import type { Rule } from '../../event-store/arbitrate.ts';
-import { Assignment, type AssignmentOptions } from './assignment.ts';
+import { ProjectorAssignment, type AssignmentOptions } from './assignment.ts';
 import type { PartitionBatch } from '../../event-store/judge.ts';
 import type { PartitionState } from '../../event-store/partition-state.ts';
 import type { ProjectionStore } from './store.ts';
@@ -16,20 +16,20 @@ export interface ProjectorOptions extends AssignmentOptions {
 }
 
 export type Projector = SubscriptionHandler &
-  Pick<Assignment, 'stopped' | 'positions' | 'retryStopped' | 'compareEnds'> & {
-    /** Resolves when the observer has heard of everything that was committed. */
-    told(): Promise<void>;
+  Pick<ProjectorAssignment, 'stopped' | 'positions' | 'retryStopped' | 'compareEnds'> & {
+    /** Resolves when the observer was notified of every commit. */
+    notified(): Promise<void>;
   };
 
 /**
  * Reads the log in order, accepts or rejects every record by the rule, and writes what follows with the checkpoint in one
- * transaction. Any number of projectors may run on the same partition, old ones that were thought dead included: only the
- * one whose checkpoint is still true can write.
+ * transaction. Any number of projectors may run on the same partition, also old ones that were taken for dead: only one
+ * that still knows the stored checkpoint can write.
  */
 export function createProjector(options: ProjectorOptions): Projector {
   const { store, observer, rule, faults = {} } = options;
-  const assignment = new Assignment(options);
-  const { apply, told } = createApplier({
+  const assignment = new ProjectorAssignment(options);
+  const { apply, notified } = createApplier({
     store,
     observer,
     faults,
@@ -48,55 +48,62 @@ export function createProjector(options: ProjectorOptions): Projector {
   }
 
   async function handle(slices: readonly Slice[], context: DeliveryContext): Promise<Next[]> {
-    const works: PartitionBatch[] = [];
-    const nexts = new Map<PartitionState, Next['next'] | undefined>();
+    const batches: PartitionBatch[] = [];
+    const nexts: NextByState = new Map();
     for (const slice of slices) {
       const state = assignment.stateOf(slice);
-      const work = await prepare(state, slice);
-      if (typeof work === 'object') works.push(work);
-      nexts.set(state, typeof work === 'object' ? undefined : work);
+      const prepared = await prepare(assignment, state, slice);
+      if (typeof prepared === 'object') batches.push(prepared);
+      nexts.set(state, typeof prepared === 'object' ? undefined : prepared);
     }
-    if (works.length > 0) await apply(works, context);
-    await recallForgotten(nexts);
+    if (batches.length > 0) await apply(batches, context);
+    await recallForgotten(assignment, nexts);
     return [...nexts].map(([state, next]) => ({ ...state.where, next: next ?? nextOf(state) }));
-  }
-
-  /** Of a partition that was forgotten meanwhile, as after a crash that took commits back, what was found before is no longer true. */
-  async function recallForgotten(nexts: Map<PartitionState, Next['next'] | undefined>): Promise<void> {
-    const forgotten = () => [...nexts.keys()].filter(({ stopped, checkpoint }) => stopped === undefined && !checkpoint);
-    for (let states = forgotten(); states.length > 0; states = forgotten()) {
-      for (const state of states) nexts.set(state, await assignment.recall(state));
-    }
-  }
-
-  /** The slice as work, or the offset to go on at when it cannot be applied as it is. */
-  async function prepare(state: PartitionState, slice: Slice): Promise<PartitionBatch | number | 'stopped'> {
-    if (state.stopped !== undefined) return 'stopped';
-    if (!state.checkpoint) return assignment.recall(state);
-    const approach = state.approach(state.checkpoint, slice.records);
-    switch (approach.kind) {
-      case 'continue':
-        // Nothing may follow that would do it.
-        if (approach.next === state.checkpoint.next) await assignment.takeBackNote(state);
-        return approach.next;
-      case 'stop':
-        await assignment.stop(state, approach.reason);
-        return 'stopped';
-      case 'apply':
-        await assignment.takeBackNote(state);
-        return { state, from: state.checkpoint, records: approach.records };
-    }
   }
 
   return {
     deliver,
-    told,
+    notified,
     assigned: (partitions) => assignment.assigned(partitions),
     stopped: () => assignment.stopped(),
     positions: () => assignment.positions(),
     retryStopped: () => assignment.retryStopped(),
     compareEnds: (ends) => assignment.compareEnds(ends),
   };
+}
+
+/** The next offset of each partition; undefined while it is the one after its batch. */
+type NextByState = Map<PartitionState, Next['next'] | undefined>;
+
+/** Reads the checkpoint again of partitions that were forgotten meanwhile, as after a crash that undid commits. */
+async function recallForgotten(assignment: ProjectorAssignment, nexts: NextByState): Promise<void> {
+  const forgotten = () => [...nexts.keys()].filter(({ stopped, checkpoint }) => stopped === undefined && !checkpoint);
+  for (let states = forgotten(); states.length > 0; states = forgotten()) {
+    for (const state of states) nexts.set(state, await assignment.recall(state));
+  }
+}
+
+/** Returns the slice as a batch, or the offset to go on at when it cannot be applied as it is. */
+async function prepare(
+  assignment: ProjectorAssignment,
+  state: PartitionState,
+  slice: Slice,
+): Promise<PartitionBatch | number | 'stopped'> {
+  if (state.stopped !== undefined) return 'stopped';
+  if (!state.checkpoint) return assignment.recall(state);
+  const approach = state.approach(state.checkpoint, slice.records);
+  switch (approach.kind) {
+    case 'continue':
+      // Possibly no later record comes that would clear the stored reason.
+      if (approach.next === state.checkpoint.next) await assignment.takeBackNote(state);
+      return approach.next;
+    case 'stop':
+      await assignment.stop(state, approach.reason);
+      return 'stopped';
+    case 'apply':
+      await assignment.takeBackNote(state);
+      return { state, from: state.checkpoint, records: approach.records };
+  }
 }
 
 function nextOf({ stopped, checkpoint }: PartitionState): number | 'stopped' {

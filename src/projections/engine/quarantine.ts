@@ -4,7 +4,7 @@ import { eventOf } from '../../event-store/judge.ts';
 import { eventsFrom, type StreamRecord } from '../../event-store/stream-events.ts';
 import { mustStay } from './cache-row.ts';
 import { changesOf, isPoison } from './postgres-store.ts';
-import type { Applied, Projection } from './projection.ts';
+import type { AppliedEvent, Projection } from './projection.ts';
 import { bulkSql } from './statement.ts';
 
 /** A stream that is closed because an accepted record of it could not be decoded or applied. */
@@ -25,9 +25,9 @@ export function listQuarantine(database: Database): Promise<Quarantined[]> {
 }
 
 /**
- * Applies what a quarantined stream has kept, as far as that is possible now. Moves the fence of the stream's partition, so
- * that a projector that remembers the stream as closed forgets it. Returns the stream's new entry, undefined if it is open.
- * `cacheOff` comes from `turnOffForChanges`; where nothing is ever cached it is not needed.
+ * Applies the stored events of a quarantined stream as far as that is possible now. Moves the fence of the stream's partition,
+ * so that a projector that remembers the stream as closed forgets it. Returns the stream's new entry, undefined if it is open.
+ * `cacheOff` comes from `turnOffForChanges`; it is undefined only where nothing is cached.
  */
 export function release(
   database: Database,
@@ -80,7 +80,7 @@ async function tryApply(
 
 class Undecodable extends Error {}
 
-function toApplied(stream: string, { version, type, headers, value }: StreamRecord): Applied {
+function toApplied(stream: string, { version, type, headers, value }: StreamRecord): AppliedEvent {
   try {
     const { ce_time: time = '', ce_actor: actor = '' } = headers;
     return { stream, version, time, actor, event: eventOf({ key: stream, headers, value }, type) };
@@ -89,7 +89,7 @@ function toApplied(stream: string, { version, type, headers, value }: StreamReco
   }
 }
 
-async function applyEvents(client: Client, projections: readonly Projection[], events: readonly Applied[]) {
+async function applyEvents(client: Client, projections: readonly Projection[], events: readonly AppliedEvent[]) {
   for (const write of changesOf(projections, events).flatMap((changes) => changes.writes())) {
     const text = `WITH gate AS (SELECT true AS open) ${bulkSql(write).replaceAll('$n', '$1')}`;
     await client.query(text, [JSON.stringify(write.rows)]);

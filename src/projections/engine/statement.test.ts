@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { claim } from '../../../test/support/core.ts';
 import { readEnvelope } from '../../events/envelope.ts';
 import type { BulkWrite } from './changes.ts';
-import type { Table } from './projection.ts';
+import type { Table } from './table.ts';
 import { streamEvents } from '../../event-store/stream-index.ts';
 import { bulkSql, commitStatement } from './statement.ts';
 import type { Accepted, Checkpoint } from '../../event-store/judgement.ts';
@@ -27,7 +27,7 @@ function accepted(payload: Accepted['payload']): Accepted {
 const OPTIONS = { namespace: 'openmusic', streamIndex: streamEvents };
 
 describe('a commit as one statement', () => {
-  it('compares every checkpoint with where it was, and requires all to have moved', () => {
+  it('compares every checkpoint with the expected one, and requires all of them to move', () => {
     const { text, values } = commitStatement({ moves: [move(0), move(1)], accepted: [] }, [], OPTIONS);
     expect(text).toMatch(/c\.next = m\.expected AND c\.fence = m\.fence/);
     expect(values![1]).toBe(2);
@@ -37,7 +37,7 @@ describe('a commit as one statement', () => {
     ]);
   });
 
-  it('has every part depend on the gate', () => {
+  it('makes every part depend on the gate', () => {
     const event = { event: { type: 'AlbumDeleted', albumId: 'album-1', name: 'n', year: 1 } } as const;
     const writes = (['put', 'patch', 'remove'] as const).map((kind) => write(kind));
     const { text, values } = commitStatement(
@@ -51,7 +51,7 @@ describe('a commit as one statement', () => {
     expect(text).not.toContain('$n');
   });
 
-  it('quarantines the poisoned only, and keeps every winner', () => {
+  it('quarantines only poisoned records, and stores every winner', () => {
     const all = [
       accepted({ event: { type: 'AlbumDeleted', albumId: 'album-1', name: 'n', year: 1 } }),
       accepted('kept'),
@@ -65,7 +65,7 @@ describe('a commit as one statement', () => {
     ]);
   });
 
-  it('shares its name with equal texts and with no others', () => {
+  it('has the same name as equal texts and no others', () => {
     const name = (...writes: BulkWrite[]) => commitStatement({ moves: [move(0)], accepted: [] }, writes, OPTIONS).name;
     expect(name(write('put'))).toBe(name(write('put', [{ id: 'y', a: 2 }, { id: 'z', a: 3 }]))); // prettier-ignore
     expect(new Set([name(), name(write('put')), name(write('patch')), name(write('remove'))]).size).toBe(4);

@@ -2,17 +2,17 @@ import { crc32 } from 'node:zlib';
 import type { QueryConfig } from 'pg';
 import type { BulkWrite } from './changes.ts';
 import { CLOCK } from './cache-row.ts';
-import { keyOf } from './projection.ts';
+import { keyOf } from './table.ts';
 import type { StreamIndex } from '../../event-store/stream-index.ts';
 import type { CacheGuard, Commit } from './store.ts';
 import type { Accepted } from '../../event-store/judgement.ts';
 
-/** SQLSTATE raised by `require_moved` when a checkpoint was not where it was expected. */
+/** SQLSTATE raised by `require_moved` when a checkpoint is not at the expected offset. */
 export const MISSED = 'OM001';
-/** SQLSTATE raised by `require_cached` when the cache is not as it was provided for. */
+/** SQLSTATE raised by `require_cached` when the cache does not meet the cache guard. */
 export const CACHE_CHANGED = 'OM002';
 
-/** DDL of what stands beside the tables of projections wherever they are kept. */
+/** DDL of what every schema with tables of projections holds beside them. */
 export const checkpointDdl = `
 CREATE TABLE checkpoints (
   topic text NOT NULL,
@@ -52,8 +52,8 @@ BEGIN
   RETURN true;
 END $$;`;
 
-/** The lock lets nobody replace the row before the commit. */
-const PROVISO = `cache AS (
+/** The lock keeps other processes from replacing the row before the commit. */
+const CACHE_GUARD = `cache AS (
   SELECT FROM cache_state WHERE id = $4 AND ($5::float8 IS NULL OR ${CLOCK} < $5) FOR SHARE
 ), `;
 
@@ -105,7 +105,7 @@ export function commitStatement(
   for (const { sql, rows } of streamIndex.writes(accepted)) add(sql, rows);
   add(QUARANTINE, accepted.flatMap(quarantineRow));
   for (const write of writes) add(bulkSql(write), write.rows);
-  const text = `WITH ${cacheGuard ? PROVISO : ''}${[MOVE(cacheGuard !== undefined), ...parts].join(', ')} SELECT ${streamIndex.onlyServing} AS sole FROM gate WHERE open`;
+  const text = `WITH ${cacheGuard ? CACHE_GUARD : ''}${[MOVE(cacheGuard !== undefined), ...parts].join(', ')} SELECT ${streamIndex.onlyServing} AS "onlyServing" FROM gate WHERE open`;
   return { name: `commit-${crc32(text).toString(16)}`, text, values };
 }
 

@@ -11,52 +11,52 @@ export interface Move extends ExpectedCheckpoint {
   readonly to: Checkpoint;
 }
 
-/** What one transaction does: all moves with all their rows, or nothing. */
+/** One transaction: all moves with all their rows, or nothing. */
 export interface Commit {
   readonly moves: readonly Move[];
   readonly accepted: readonly Accepted[];
 }
 
-/** What became of a commit that the store has answered. */
+/** The result of a commit. */
 export type CommitOutcome =
-  /** A checkpoint was not where it was expected. */
+  /** A checkpoint was not at the expected offset. */
   | 'missed'
-  /** A stream has a first record that was taken for new. */
+  /** A stream that was taken for new already has a first record. */
   | 'not-new'
-  /** What it was to change is cached otherwise by now than it was provided for. Only if something was provided. */
+  /** The cache no longer meets the cache guard. Only a commit with a guard gives this. */
   | 'cache-changed'
   /**
-   * It happened. `sole`: no other serving build is read by anybody, so what won here counts already. `unmarked`: settles when
-   * what was cached of it can be cached again, and nobody is to be told before; undefined: at once.
+   * Committed. `onlyServing`: no process reads another serving generation, so the winners of this one are final. `unmarked`
+   * settles when the changed answers can be cached again; observers are notified only then. Undefined: at once.
    */
-  | { readonly sole: boolean; readonly unmarked?: Promise<void> };
+  | { readonly onlyServing: boolean; readonly unmarked?: Promise<void> };
 
-/** What must be true of the cache when the rows that are cached are changed. */
+/** What must be true of the cache when rows with cached answers change. */
 export interface CacheGuard {
   /** Id of the row of `cache_state`. */
   readonly id: string;
-  /** The database's clock, in milliseconds, from which on marks may not hold any more; undefined: nothing was marked. */
+  /** Marks may have expired from this time of the database's clock on, in milliseconds; undefined when nothing was marked. */
   readonly before?: number;
 }
 
 /**
- * The projector's side of one generation. `projections/engine/postgres-store.ts` is the one that runs; the model test of
- * arbitration has another.
+ * What a projector reads and writes of one generation. `projections/engine/postgres-store.ts` is the one in use; the model
+ * test of arbitration has another.
  */
 export interface ProjectionStore extends HeadReader {
   checkpoints(partitions: readonly TopicPartition[]): Promise<StoredCheckpoint[]>;
   /**
    * Moves the checkpoints and writes the rows in one transaction whose first step compares every checkpoint with `from`.
-   * Nothing is written when it misses, nor when a first record is not the first of its stream, which the key of
-   * `stream_events` tells. Throws Poison when the rows cannot be stored whoever tries; any other error leaves the outcome
+   * It writes nothing when a checkpoint differs, nor when the key of `stream_events` shows that a first record is not the
+   * first of its stream. Throws Poison when Postgres refuses the rows for their content; after any other error the outcome is
    * unknown.
    */
   commit(commit: Commit, cacheGuard?: CacheGuard): Promise<CommitOutcome>;
-  /** Notes why the partition is not consumed, or that it is again, for those who answer writes to it. */
+  /** Stores why the partition is stopped, or null when it goes on, so that API processes can refuse writes to it. */
   noteStopped(partition: TopicPartition, reason: string | null): Promise<void>;
 }
 
-/** Rows that Postgres refuses for what is in them (SQLSTATE 22xxx, 23xxx): trying again changes nothing. */
+/** Rows that Postgres refuses for their content (SQLSTATE 22xxx, 23xxx, 54000): a retry fails in the same way. */
 export class Poison extends Error {
   constructor(message: string, cause: unknown) {
     super(message, { cause });

@@ -6,34 +6,34 @@ import type { Consumers } from './consumers.ts';
 import { LagWatch, type PartitionHealth, type StoredProgress } from './lag.ts';
 
 export interface StoredLagOptions {
-  /** As it is in metrics; undefined while there is nothing to see. */
+  /** The name of the group in metrics; undefined while there are no checkpoints. */
   readonly group: () => string | undefined;
   readonly partitions: readonly TopicPartition[];
   /** Reads the checkpoints of the group. */
   readonly progress: () => Promise<StoredProgress[]>;
   readonly log: Pick<EventLog, 'ends'>;
   readonly consumers: Consumers;
-  /** Whether a member of the group runs in this process, which shows the same by itself. */
+  /** Whether a member of the group runs in this process; it shows the same by itself. */
   readonly besideMember: boolean;
 }
 
 export interface StoredLag extends Stoppable {
-  /** Looks now. */
-  look(): Promise<PartitionHealth[]>;
+  /** Measures the lag now. */
+  measure(): Promise<PartitionHealth[]>;
 }
 
-const LOOK_MAX_MS = 5_000;
-const LOOKS_PER_ALARM = 3;
+const MEASURE_EVERY_MAX_MS = 5_000;
+const MEASUREMENTS_PER_ALARM = 3;
 
-/** Follows by its checkpoints how far a group is behind the log: its members may be frozen, dead, or serve another database. */
+/** Watches by its checkpoints how far a group is behind the log, because its members may be frozen, dead, or serve another database. */
 export function watchStoredLag(options: StoredLagOptions): StoredLag {
   const { group, partitions, progress, log, consumers, besideMember } = options;
   const lag = new LagWatch(partitions, consumers.lagAlarmMs);
   const stopping = new AbortController();
 
-  async function look(): Promise<PartitionHealth[]> {
+  async function measure(): Promise<PartitionHealth[]> {
     const stored = await progress();
-    lag.look(stored, await log.ends(partitions));
+    lag.measure(stored, await log.ends(partitions));
     return lag.health();
   }
 
@@ -42,20 +42,20 @@ export function watchStoredLag(options: StoredLagOptions): StoredLag {
     return name === undefined ? undefined : { group: name, partitions: lag.health() };
   }
 
-  const everyMs = Math.min(LOOK_MAX_MS, consumers.lagAlarmMs / LOOKS_PER_ALARM);
-  const looking = (async () => {
+  const everyMs = Math.min(MEASURE_EVERY_MAX_MS, consumers.lagAlarmMs / MEASUREMENTS_PER_ALARM);
+  const measuring = (async () => {
     while (!stopping.signal.aborted) {
-      await look().catch(() => undefined); // the probes of Postgres, the log and the reads report it
+      await measure().catch(() => undefined); // the probes of Postgres, the log and the reads report it
       await sleep(everyMs, stopping.signal);
     }
   })();
   const hide = besideMember ? undefined : consumers.observe(observed);
   return {
-    look,
+    measure,
     async stop() {
       hide?.();
       stopping.abort();
-      await looking;
+      await measuring;
     },
   };
 }

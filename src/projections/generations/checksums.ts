@@ -1,7 +1,7 @@
 import type { Client } from '../../postgres/pool.ts';
 import type { Projection } from '../engine/projection.ts';
 
-/** What a rebuild must give again, with the columns that do not depend on when it was made. */
+/** Tables of a generation beside those of projections, with the columns that every rebuild must give again. */
 const OWN_TABLES = {
   stream_events: '*',
   checkpoints: 'topic, partition, next, fingerprint',
@@ -14,7 +14,7 @@ export interface TableChecksum {
   readonly checksum: string;
 }
 
-/** One checksum per table of a build, whatever order its rows lie in: the sum of the rows' md5, 64 bits of each. */
+/** One checksum per table of a generation: the sum of 64 bits of each row's md5, so the order of rows does not matter. */
 export async function tableChecksums(
   client: Client,
   schema: string,
@@ -36,7 +36,7 @@ export async function tableChecksums(
   return sums;
 }
 
-/** The tables in which two builds differ, each in words; empty when they are equal. */
+/** Describes the tables in which two generations differ; empty when they are equal. */
 export function differences(one: readonly TableChecksum[], other: readonly TableChecksum[]): string[] {
   return one.flatMap(({ table, rows, checksum }) => {
     const twin = other.find((each) => each.table === table);

@@ -7,54 +7,58 @@ import type { Projection } from '../engine/projection.ts';
 import { streamEvents } from '../../event-store/stream-index.ts';
 import { checkpointDdl } from '../engine/statement.ts';
 
-/** One build of one version of the read models, in a schema of its own. */
+/** One set of tables of one version of the read models, in a schema of its own. */
 export interface Generation {
   readonly id: number;
   readonly version: number;
-  readonly build: number;
+  /** Counts the generations of a version, from 1. */
+  readonly number: number;
   readonly schema: string;
   readonly state: 'building' | 'serving' | 'retired';
 }
 
-const COLUMNS = 'id, version, generation AS build, schema_name AS schema, state';
+const COLUMNS = 'id, version, generation AS number, schema_name AS schema, state';
 
 export async function listGenerations(client: Client): Promise<Generation[]> {
   return (await client.query<Generation>(`SELECT ${COLUMNS} FROM generations ORDER BY id`)).rows;
 }
 
-/** Serving builds of a version, the newest first. */
-export async function servingBuilds(client: Client, version: number): Promise<Generation[]> {
+/** The serving generations of a version, the newest first. */
+export async function servingGenerations(client: Client, version: number): Promise<Generation[]> {
   const text = `SELECT ${COLUMNS} FROM generations WHERE version = $1 AND state = 'serving' ORDER BY generation DESC`;
-  return (await client.query<Generation>({ name: 'serving-builds', text, values: [version] })).rows;
+  return (await client.query<Generation>({ name: 'serving-generations', text, values: [version] })).rows;
 }
 
-export interface BuildPlan {
+export interface GenerationPlan {
   readonly placement: Placement;
   readonly version: number;
   readonly projections: readonly Projection[];
 }
 
-/** Creates an empty build: its schema, its tables, a checkpoint at 0 for every partition. */
-export function createBuild(client: Client, { placement, version, projections }: BuildPlan): Promise<Generation> {
+/** Creates an empty generation: its schema, its tables, a checkpoint at 0 for every partition. */
+export function createGeneration(
+  client: Client,
+  { placement, version, projections }: GenerationPlan,
+): Promise<Generation> {
   return transaction(client, async () => {
-    const { rows: numbers } = await client.query<{ build: number }>(
-      'SELECT coalesce(max(generation), 0) + 1 AS build FROM generations WHERE version = $1',
+    const { rows: numbers } = await client.query<{ next: number }>(
+      'SELECT coalesce(max(generation), 0) + 1 AS next FROM generations WHERE version = $1',
       [version],
     );
-    const build = numbers[0]?.build ?? 1;
-    const schema = `${placement.namespace}_read_${version}_${build}`;
+    const number = numbers[0]?.next ?? 1;
+    const schema = `${placement.namespace}_read_${version}_${number}`;
     const { rows } = await client.query<Generation>(
       `INSERT INTO generations (version, generation, schema_name, state) VALUES ($1, $2, $3, 'building') RETURNING ${COLUMNS}`,
-      [version, build, schema],
+      [version, number, schema],
     );
     const [generation] = rows;
-    if (!generation) throw new Error('The new build has no row.');
+    if (!generation) throw new Error('Postgres returned no row for the new generation.');
     await makeTables(client, schema, [streamEvents.ddl, ...projections.map(({ ddl }) => ddl)], placement.all);
     return generation;
   });
 }
 
-/** In a schema of their own, with a checkpoint at 0 for every partition; part of a transaction. */
+/** Creates tables in a schema of their own, with a checkpoint at 0 for every partition. The caller opens the transaction. */
 export async function makeTables(
   client: Client,
   schema: string,
@@ -69,7 +73,7 @@ export async function makeTables(
   );
 }
 
-/** Says until the connection closes that the build is used. False when it is not serving any more. */
+/** Marks the generation as used until the connection closes. Returns false when it no longer serves. */
 export async function holdGeneration(
   client: Client,
   namespace: string,
@@ -82,15 +86,15 @@ export async function holdGeneration(
 }
 
 /**
- * Retires what nobody reads any more among the version's builds older than `newest`, and drops what nobody feeds any
- * more. Returns the builds that are still read.
+ * Retires the generations of the version that are older than `newest` and that no process reads any more, and drops retired
+ * ones that no projector feeds. Returns the older generations that are still read.
  */
 export async function retireOlder(client: Client, namespace: string, newest: Generation): Promise<Generation[]> {
   const { rows: older } = await client.query<Generation>({
-    name: 'older-builds',
+    name: 'older-generations',
     text: `SELECT ${COLUMNS} FROM generations
       WHERE version = $1 AND generation < $2 AND to_regnamespace(quote_ident(schema_name)) IS NOT NULL ORDER BY id`,
-    values: [newest.version, newest.build],
+    values: [newest.version, newest.number],
   });
   const stillRead: Generation[] = [];
   for (const generation of older) {

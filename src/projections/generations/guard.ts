@@ -4,29 +4,29 @@ import { sleep } from '../../concurrency/sleep.ts';
 import type { Client, Database } from '../../postgres/pool.ts';
 
 /**
- * The guard of one generation as one connection sees it. The projector commits asynchronously, so a crash of Postgres
- * can take back rows that were announced; the log still has them. The guard's row is gone after any crash.
+ * The guard of one generation as one connection sees it. The projector commits asynchronously, so a crash of Postgres can
+ * undo commits that were announced; the log still has their records. The guard's row is gone after any crash.
  */
 export interface GuardSession {
   isSet(): Promise<boolean>;
   /**
-   * Sets the guard in a statement that sees every checkpoint at or past `ends`; false when one is before. A stopped
-   * partition counts as reached: no write to it is answered, and its note made all that was applied before durable.
+   * Sets the guard in a statement that sees every checkpoint at or past `ends`; returns false when one is before. A stopped
+   * partition counts as reached: no write to it is answered, and storing its reason made everything applied before durable.
    */
   setIfReached(ends: readonly Position[]): Promise<boolean>;
 }
 
 export interface GuardOptions {
-  /** Asks the log for its ends; called after the connection is there, so that nothing announced before can lie beyond. */
+  /** Asks the log for its ends. It is called after connecting, so that nothing announced before can be beyond them. */
   readonly ends: () => Promise<readonly Position[]>;
-  /** Catch up with the log even if the guard is set: nobody vouched for this generation until now. */
+  /** Wait for the ends of the log even if the guard is set, because no connection of this process has done so yet. */
   readonly catchUp: boolean;
   readonly pause: () => Promise<void>;
-  /** How often the checkpoints are looked at before giving up. */
+  /** How often the checkpoints are read before giving up. */
   readonly tries: number;
 }
 
-/** Lets a new connection pass once nothing that was ever announced can be missing from what it reads. */
+/** Lets a new connection pass once everything that was announced is certainly among the rows that it reads. */
 export async function passGuard(session: GuardSession, { ends, catchUp, pause, tries }: GuardOptions): Promise<void> {
   if (!catchUp && (await session.isSet())) return;
   const target = await ends();
@@ -58,7 +58,7 @@ const reached = (ends: string) => `NOT EXISTS (
     LEFT JOIN checkpoints c USING (topic, partition)
     WHERE c.next IS NULL OR (c.next < e."offset" AND c.stopped IS NULL))`;
 
-/** Whether the build that is first on the search path has come to these ends. */
+/** Whether the generation that is first on the search path has reached these ends. */
 export async function hasReached(database: Database, ends: readonly Position[]): Promise<boolean> {
   const text = `SELECT ${reached('$1')} AS reached`;
   const [row] = await database.query<{ reached: boolean }>({ text, values: [JSON.stringify(ends)] });
@@ -66,8 +66,8 @@ export async function hasReached(database: Database, ends: readonly Position[]):
 }
 
 /**
- * Whether the build tells all that the log held at these ends: a stopped partition or a quarantined stream may hold what no
- * row tells yet.
+ * Whether the generation shows everything that the log held up to these ends. A stopped partition or a quarantined stream can
+ * hold records that no row shows yet.
  */
 export async function tellsAll(database: Database, ends: readonly Position[]): Promise<boolean> {
   const text = `SELECT ${reached('$1')} AND NOT EXISTS (SELECT FROM checkpoints WHERE stopped IS NOT NULL)

@@ -3,7 +3,7 @@ import type { Position } from '../../events/record.ts';
 import { sleep } from '../../concurrency/sleep.ts';
 import type { PostgresConnection } from '../../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../../postgres/pool.ts';
-import { type Generation, holdGeneration, servingBuilds } from './generations.ts';
+import { type Generation, holdGeneration, servingGenerations } from './generations.ts';
 import { guardOf, guardPause, passGuard } from './guard.ts';
 
 export interface ReadModelOptions {
@@ -19,41 +19,41 @@ export interface ReadModelOptions {
   readonly report: (message: string) => void;
 }
 
-/** Reads of the newest serving build. Until there is one that has caught up, every use fails with NOT_READY. */
+/** Reads of the newest serving generation. Until one has caught up, every use fails with NOT_READY. */
 export interface ReadModel extends Database {
   generation(): Generation | undefined;
-  /** The build that this process reads, as long as every answer waits for it. */
+  /** The generation that this process reads, as long as every answer waits for it. */
   held(): Generation | undefined;
   /** Resolves when reads can be answered for the first time. */
   ready(): Promise<void>;
 }
 
-const LOOK_EVERY_MS = 500;
+const POLL_EVERY_MS = 500;
 const GUARD_TRIES = 200;
 
 export function openReadModel(options: ReadModelOptions): ReadModel {
   const stopping = new AbortController();
-  const { promise: firstBuild, resolve: isReady } = Promise.withResolvers<void>();
-  let current: BuildReader | undefined;
+  const { promise: firstGeneration, resolve: isReady } = Promise.withResolvers<void>();
+  let current: GenerationReader | undefined;
 
   async function follow(): Promise<void> {
-    let lastTrouble = '';
+    let lastProblem = '';
     while (!stopping.signal.aborted) {
       try {
         await switchToNewest();
-        lastTrouble = '';
+        lastProblem = '';
       } catch (error) {
-        if (reasonOf(error) !== lastTrouble) options.report(`the read model is not to be had: ${reasonOf(error)}`);
-        lastTrouble = reasonOf(error);
+        if (reasonOf(error) !== lastProblem) options.report(`the read models cannot be opened: ${reasonOf(error)}`);
+        lastProblem = reasonOf(error);
       }
-      await sleep(current ? LOOK_EVERY_MS : 50, stopping.signal);
+      await sleep(current ? POLL_EVERY_MS : 50, stopping.signal);
     }
   }
 
   async function switchToNewest(): Promise<void> {
-    const [newest] = await options.admin.use((client) => servingBuilds(client, options.version));
+    const [newest] = await options.admin.use((client) => servingGenerations(client, options.version));
     if (!newest || newest.id === current?.generation.id) return current?.keepAnchor();
-    const next = openBuild(options, newest, stopping.signal);
+    const next = openGenerationReader(options, newest, stopping.signal);
     try {
       await next.keepAnchor();
     } catch (error) {
@@ -75,7 +75,7 @@ export function openReadModel(options: ReadModelOptions): ReadModel {
   return {
     generation: () => current?.generation,
     held: () => (current?.isHeld() ? current.generation : undefined),
-    ready: () => firstBuild,
+    ready: () => firstGeneration,
     use: async (work) => database().use(work),
     query: async (query) => database().query(query),
     stop: () =>
@@ -87,20 +87,24 @@ export function openReadModel(options: ReadModelOptions): ReadModel {
   };
 }
 
-interface BuildReader {
+interface GenerationReader {
   readonly generation: Generation;
   readonly database: Database;
   isHeld(): boolean;
-  /** Sees to it that one prepared connection stays open, so that this build is never thought unread meanwhile. */
+  /** Keeps one prepared connection open, so that the generation counts as read all the time. */
   keepAnchor(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /**
- * Connections to one build. Each holds the build and passes the guard before its first use. The first one, and the first
- * after none was left, also waits for the ends of the log: until then nobody waited for this build before answering.
+ * Connections to one generation. Each holds the generation and passes the guard before its first use. The first one, and the
+ * first after none was left, also waits for the ends of the log, because until then no answer waited for this generation.
  */
-function openBuild(options: ReadModelOptions, generation: Generation, signal: AbortSignal): BuildReader {
+function openGenerationReader(
+  options: ReadModelOptions,
+  generation: Generation,
+  signal: AbortSignal,
+): GenerationReader {
   const { connection, namespace, ends, max } = options;
   const held = new Set<Client>();
 
@@ -109,14 +113,14 @@ function openBuild(options: ReadModelOptions, generation: Generation, signal: Ab
 
   async function prepare(client: Client): Promise<void> {
     if (!(await holdGeneration(client, namespace, 'read', generation.id))) {
-      throw unavailable('NOT_READY', 'This build of the read models is not served any more.');
+      throw unavailable('NOT_READY', 'This generation of the read models no longer serves.');
     }
     await pass(client, held.size === 0);
     held.add(client);
     client.once('end', () => held.delete(client));
   }
 
-  /** From the hold on every answer waits for this build, so it is not held before somebody feeds it. */
+  /** Every answer waits for a held generation, so it is held only after its projector has reached the ends of the log. */
   async function prepareAnchor(client: Client): Promise<void> {
     if (held.size === 0) await pass(client, true);
     await prepare(client);
@@ -140,7 +144,7 @@ function openBuild(options: ReadModelOptions, generation: Generation, signal: Ab
   };
 }
 
-/** Stops a database after what was asked of it before: a pool that ends leaves whoever waits for a connection waiting. */
+/** Stops a database after its pending queries: a pool that ends leaves queries that wait for a connection waiting. */
 function draining(database: Database): Database {
   const underWay = new Set<Promise<unknown>>();
   const track = async <T>(work: Promise<T>): Promise<T> => {

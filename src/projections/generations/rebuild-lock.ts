@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { withAdvisoryLock } from '../../postgres/advisory-lock.ts';
 import type { Client } from '../../postgres/pool.ts';
 
-/** Another process makes a build in this namespace. */
+/** Another process makes a generation in this namespace. */
 export class RebuildRunning extends Error {
   constructor(holder: string) {
     super(`A rebuild is running: ${holder}. Wait until it has ended, or end it.`);
@@ -16,9 +16,9 @@ export interface RebuildLockOptions {
   readonly signal: AbortSignal;
 }
 
-const LOOK_EVERY_MS = 100;
+const POLL_EVERY_MS = 100;
 
-/** One build at a time in a namespace, for as long as the work's connection lives. */
+/** Lets one process at a time make a generation in a namespace. The lock ends with the connection of the work. */
 export async function withRebuildLock<T>(
   client: Client,
   namespace: string,
@@ -39,10 +39,10 @@ export async function withRebuildLock<T>(
   }
 }
 
-/** Postgres keeps 63 bytes of it, so the host, which may be long, comes last. */
+/** Postgres keeps 63 bytes of the name, so the host, which may be long, comes last. */
 const applicationName = () => `openmusic rebuild ${process.pid} ${Math.floor(Date.now() / 1_000)} ${hostname()}`;
 
-/** A lock of one key is kept as its two halves. Undefined when it has just been given back. */
+/** Postgres shows a lock of one key as two halves. There is no row when the lock has just been released. */
 const HOLDER = `SELECT a.application_name AS name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
   WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -53,7 +53,7 @@ async function holderOf(client: Client, lock: string): Promise<string | undefine
   return row && describe(row.name ?? '');
 }
 
-/** The sessions of another role show no name. */
+/** Sessions of another database role show no name. */
 function describe(applicationName: string): string {
   const [, pid, since, host] = /^openmusic rebuild (\d+) (\d+) (.+)$/.exec(applicationName) ?? [];
   if (since === undefined) return 'by a process that does not show itself';

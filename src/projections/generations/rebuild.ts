@@ -5,7 +5,7 @@ import { type Client, type Database, transaction } from '../../postgres/pool.ts'
 import { sleep } from '../../concurrency/sleep.ts';
 import { differences, tableChecksums } from './checksums.ts';
 import { type ApplyOptions, openProjectorDatabase, projectorOf } from '../engine/generation-projector.ts';
-import { createBuild, type Generation, listGenerations, retireOlder, servingBuilds } from './generations.ts';
+import { createGeneration, type Generation, listGenerations, retireOlder, servingGenerations } from './generations.ts';
 import type { Projector } from '../engine/projector.ts';
 import { withRebuildLock } from './rebuild-lock.ts';
 
@@ -20,46 +20,44 @@ export interface RebuildResult {
   readonly generation: Generation;
   readonly records: number;
   readonly seconds: number;
-  /** In which tables the new build differs from the one that served; empty when equal or when there was none. */
+  /** The tables in which the new generation differs from the one that served; empty when equal or when there was none. */
   readonly differences: readonly string[];
-  /** The new build is served. False when it differs. */
+  /** The new generation serves. False when it differs. */
   readonly served: boolean;
-  /** Older builds that are still read and therefore still fed. */
+  /** Older generations that are still read and therefore still projected. */
   readonly stillRead: readonly Generation[];
 }
 
 const BYTES_A_READ = 4 * 1024 * 1024;
 
-/** Makes and serves a first build of the version where there is none; waits while another process makes it. */
-export async function ensureBuild(options: RebuildOptions, signal: AbortSignal): Promise<void> {
+/** Makes and serves the first generation of the version when there is none; waits while another process makes it. */
+export async function ensureGeneration(options: RebuildOptions, signal: AbortSignal): Promise<void> {
   const { admin, placement, version } = options;
-  const isServed = async (client: Client) => (await servingBuilds(client, version)).length > 0;
+  const isServed = async (client: Client) => (await servingGenerations(client, version)).length > 0;
   if (await admin.use(isServed)) return;
   await admin.use((client) =>
     withRebuildLock(client, placement.namespace, { waits: true, signal }, async () => {
-      if (!(await isServed(client))) await buildAndServe(options, client, signal);
+      if (!(await isServed(client))) await makeAndServe(options, client, signal);
     }),
   );
 }
 
 /**
- * A new build beside the live ones, replayed from offset 0, compared with the live one, and served if they are equal. Throws
- * RebuildRunning while another process makes one.
+ * Makes a new generation beside the live ones, replays the log into it from offset 0, compares it with the live one, and serves
+ * it if they are equal. Throws RebuildRunning while another process makes one.
  */
 export function rebuild(options: RebuildOptions, signal: AbortSignal): Promise<RebuildResult> {
   const { admin, placement } = options;
   return admin.use((client) =>
-    withRebuildLock(client, placement.namespace, { waits: false, signal }, () =>
-      buildAndServe(options, client, signal),
-    ),
+    withRebuildLock(client, placement.namespace, { waits: false, signal }, () => makeAndServe(options, client, signal)),
   );
 }
 
-async function buildAndServe(options: RebuildOptions, client: Client, signal: AbortSignal): Promise<RebuildResult> {
+async function makeAndServe(options: RebuildOptions, client: Client, signal: AbortSignal): Promise<RebuildResult> {
   const began = Date.now();
   await dropAbandoned(client, options.version);
-  const [live] = await servingBuilds(client, options.version);
-  const generation = await createBuild(client, options);
+  const [live] = await servingGenerations(client, options.version);
+  const generation = await createGeneration(client, options);
   const database = openProjectorDatabase(options, generation);
   try {
     const replay = await startReplay(options, projectorOf(options, database), signal);
@@ -82,10 +80,10 @@ async function buildAndServe(options: RebuildOptions, client: Client, signal: Ab
   }
 }
 
-/** Builds that somebody began and never served: whoever it was held the lock that we hold now. */
+/** Drops generations that were begun and never served. We hold the lock of their makers, so these have ended. */
 async function dropAbandoned(client: Client, version: number): Promise<void> {
-  for (const { id, schema, state, version: its } of await listGenerations(client)) {
-    if (state !== 'building' || its !== version) continue;
+  for (const { id, schema, state, version: itsVersion } of await listGenerations(client)) {
+    if (state !== 'building' || itsVersion !== version) continue;
     await client.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`);
     await client.query(`UPDATE generations SET state = 'retired', retired_at = now() WHERE id = $1`, [id]);
   }
@@ -95,11 +93,11 @@ interface Replay {
   /** Applies records up to these positions and not one further. */
   upTo(ends: readonly Position[]): Promise<void>;
   applied(): number;
-  /** Up to where it has applied the partition. */
+  /** The next offset to apply of the partition. */
   next(where: TopicPartition): number;
 }
 
-/** Drives a projector over the log by reading it directly: no consumer group, and it stops exactly where it is told to. */
+/** Drives a projector over the log by reading it directly, without a consumer group, so that it stops at exact positions. */
 async function startReplay(
   { log, placement, progress }: Pick<RebuildOptions, 'progress'> & { log: EventLog; placement: Placement },
   projector: Projector,
@@ -113,10 +111,13 @@ async function startReplay(
   async function step({ topic, partition, offset: end }: Position): Promise<void> {
     const from = { topic, partition, offset: next.get(partitionKey({ topic, partition })) ?? 0 };
     const [first, ...rest] = (await log.read(from, { maxBytes: BYTES_A_READ })).filter(({ offset }) => offset < end);
-    if (!first) throw new Error(`${partitionKey(from)} gave no records at ${from.offset}, before its end at ${end}.`);
+    if (!first)
+      throw new Error(
+        `The log returns no records of ${partitionKey(from)} at ${from.offset}, before its end at ${end}.`,
+      );
     const [result] = await projector.deliver([{ topic, partition, records: [first, ...rest] }], context);
     if (result?.next === undefined || result.next === 'stopped') {
-      throw new Error(`${partitionKey(from)}: ${projector.stopped()[0]?.reason ?? 'it stopped'}`);
+      throw new Error(`${partitionKey(from)}: ${projector.stopped()[0]?.reason ?? 'the projector stopped'}`);
     }
     applied += Math.max(0, result.next - from.offset);
     next.set(partitionKey(from), result.next);
@@ -139,8 +140,8 @@ async function startReplay(
 }
 
 /**
- * Holds the live build still for as long as `work` takes, with the new one applied to exactly the same positions.
- * Whatever was answered until now was answered from rows that the new build has too.
+ * Stops commits to the live generations while `work` runs, with the new one applied to exactly the same positions. So the new
+ * generation has every row that was answered from until now.
  */
 function atSamePositions<T>(
   client: Client,
@@ -163,10 +164,10 @@ async function checkpointsOf(client: Client, schema: string): Promise<Position[]
   return (await client.query<Position>(text)).rows;
 }
 
-const LATE_MS = 10_000;
-const LOOK_EVERY_MS = 100;
+const NO_PROGRESS_MS = 10_000;
+const POLL_EVERY_MS = 100;
 
-/** A build that has less cannot be compared: its projector is a moment behind the log, or does not run. */
+/** Waits for a live generation that has applied less: its projector is a little behind the log, or does not run. */
 async function awaitLive(client: Client, { schema }: Generation, replay: Replay, signal: AbortSignal): Promise<void> {
   let least = Infinity;
   let giveUpAt = Infinity;
@@ -175,23 +176,23 @@ async function awaitLive(client: Client, { schema }: Generation, replay: Replay,
     const checkpoints = await checkpointsOf(client, schema);
     const lag = checkpoints.reduce((sum, at) => sum + Math.max(0, replay.next(at) - at.offset), 0);
     if (lag === 0) return;
-    if (lag < least) giveUpAt = Date.now() + LATE_MS;
+    if (lag < least) giveUpAt = Date.now() + NO_PROGRESS_MS;
     least = Math.min(least, lag);
     if (Date.now() > giveUpAt) {
       throw new Error(
-        `${schema}, which is served, has yet to apply ${lag} records that the new build has. Start a projector, wait until its lag is 0, and run it again.`,
+        `${schema}, which serves, has yet to apply ${lag} records that the new generation has. Start a projector, wait until its lag is 0, and run the rebuild again.`,
       );
     }
-    await sleep(LOOK_EVERY_MS, signal);
+    await sleep(POLL_EVERY_MS, signal);
   }
 }
 
-/** Compares all tables in one snapshot, taken while both builds stood at the same positions. */
+/** Compares all tables in one snapshot, taken while both generations were at the same positions. */
 function compare(
   { admin, projections }: RebuildOptions,
   client: Client,
   live: Generation,
-  built: Generation,
+  made: Generation,
   replay: Replay,
 ): Promise<string[]> {
   return admin.use(async (snapshot) => {
@@ -200,7 +201,7 @@ function compare(
       await snapshot.query('SELECT FROM generations');
     });
     const [one, other] = [
-      await tableChecksums(snapshot, built.schema, projections),
+      await tableChecksums(snapshot, made.schema, projections),
       await tableChecksums(snapshot, live.schema, projections),
     ];
     await snapshot.query('COMMIT');
@@ -209,8 +210,8 @@ function compare(
 }
 
 /**
- * From the commit on, every answer waits for this build too, because whoever sees a row that a live build writes after it
- * sees the new state as well.
+ * From the commit on every answer waits for this generation too, because a process that sees a row that a live generation
+ * writes later also sees the new state.
  */
 async function serve(client: Client, { id }: Generation, replay: Replay): Promise<void> {
   const live = (await listGenerations(client)).filter(({ state }) => state === 'serving');

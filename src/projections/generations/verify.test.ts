@@ -82,7 +82,7 @@ const verify = (log: EventLog, voids: number[] = []) =>
   verifyLog({ log, placement, voids: voids.map((offset) => ({ ...where, offset })) });
 
 describe('verify', () => {
-  it('finds nothing wrong with a log that was only written by us', async () => {
+  it('finds no fault in a log that only OpenMusic wrote', async () => {
     const { partitions, faults } = await verify(logOf(chain));
     expect(faults).toEqual([]);
     expect(partitions).toHaveLength(4);
@@ -103,24 +103,24 @@ describe('verify', () => {
     });
   });
 
-  it('judges as the voids say', async () => {
+  it('treats void positions as losers', async () => {
     const { partitions } = await verify(logOf(chain), [2]);
     expect(partitions[0]!.losers).toEqual({ 'declared void': 1, 'lost the race': 1 });
   });
 
   it.each<[string, EventLog, string]>([
     ['a gap', logOf(chain, { lost: 2 }), 'music.catalog/0@2: offset 2 is missing'],
-    ['a lost beginning', logOf(chain, { lost: 0 }), 'music.catalog/0@0: the genesis record is missing'],
+    ['a missing beginning', logOf(chain, { lost: 0 }), 'music.catalog/0@0: the genesis record is missing'],
     [
-      'a lost end',
+      'a missing end',
       logOf(chain, { end: 9 }),
       'music.catalog/0@5: nothing can be read up to the end of the partition, 9',
     ],
     ['an empty partition', logOf([], { lost: 0, end: 0 }), 'the partition has no genesis record'],
-    ['a touched key', logOf([{ ...chain[0]!, key: 'album-2' }]), 'music.catalog/0@1: key and headers sum up to'],
-    ['a touched value', logOf([{ ...chain[0]!, value: Buffer.from('x') }]), '@1: the checksum of the value is wrong'],
+    ['a changed key', logOf([{ ...chain[0]!, key: 'album-2' }]), 'music.catalog/0@1: key and headers sum up to'],
+    ['a changed value', logOf([{ ...chain[0]!, value: Buffer.from('x') }]), '@1: the checksum of the value is wrong'],
     [
-      'a winner in no schema',
+      'a winner that no schema decodes',
       logOf([claim({ value: Buffer.from('x') })]),
       '@1: cannot be decoded: the value is not in',
     ],
@@ -129,18 +129,18 @@ describe('verify', () => {
     expect(faults).toContainEqual(expect.stringContaining(fault));
   });
 
-  it('says nothing of the owner of a partition whose genesis record is missing', async () => {
+  it('reports no mixed owners for a partition without a genesis record', async () => {
     const owner = { systemIdentifier: '1', databaseOid: '2' };
     const { faults } = await verify(logOf([], { lost: 0, end: 0, owner }));
     expect(faults).toEqual(['music.catalog/0@0: the partition has no genesis record']);
   });
 
-  it('looks at the topics that are there', async () => {
+  it('verifies only the given topics', async () => {
     const { partitions } = await verifyLog({ log: logOf(chain), placement, topics: [where.topic], voids: [] });
     expect(partitions.map(({ topic }) => topic)).toEqual([where.topic]);
   });
 
-  it('says how far it is', async () => {
+  it('reports its progress', async () => {
     const seen: number[] = [];
     const progress = (at: { topic: string; offset: number }) => {
       if (at.topic === where.topic) seen.push(at.offset);

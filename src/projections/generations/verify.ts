@@ -14,44 +14,44 @@ import { type LogRules, type Head, classify, wins } from '../../event-store/arbi
 export interface VerifyOptions {
   readonly log: EventLog;
   readonly placement: Placement;
-  /** Of these topics alone; of all event topics unless it is given. */
+  /** Verifies only these topics; all event topics when undefined. */
   readonly topics?: readonly string[];
   /** Offsets declared void. */
   readonly voids: readonly Span[];
-  /** Hears after every read how far a partition is. */
+  /** Called after every read with the position in the partition. */
   readonly progress?: (at: Position, end: number) => void;
-  /** Is shown every winner. */
+  /** Called with every winner. */
   readonly accepted?: (record: StoredRecord, envelope: Envelope) => void;
-  /** Is shown everything at which a reader must stop. */
+  /** Called with every entry at which a reader must stop. */
   readonly corrupt?: (entry: LogEntry) => void;
 }
 
 export interface LogReport {
   readonly partitions: readonly PartitionReport[];
-  /** Of all partitions. */
+  /** The faults of all partitions. */
   readonly faults: readonly string[];
 }
 
-/** What the records of one partition up to its end are. */
+/** The records of one partition up to its end, by verdict. */
 export interface PartitionReport extends TopicPartition {
   readonly end: number;
-  /** The database that owns the partition, as its genesis stream says; null where none does, undefined where it says nothing. */
+  /** The database that owns the partition by its genesis stream; null when none does, undefined without a genesis record. */
   readonly owner: LogOwner | null | undefined;
   readonly streams: number;
   readonly winners: number;
-  /** How many, by reason. Every log of concurrent writers has some. */
+  /** How many losers, by reason. Every log of concurrent writers has some. */
   readonly losers: Readonly<Record<string, number>>;
-  /** What no writer of ours can have caused, each with its position; the first thousand. */
+  /** What no OpenMusic writer can have caused, each with its position; the first thousand. */
   readonly faults: readonly string[];
 }
 
 const READ_BYTES = 4 * 2 ** 20;
-/** Kept of each partition. */
-const MOST_FAULTS = 1_000;
+/** How many faults of each partition are kept. */
+const MAX_FAULTS = 1_000;
 
 /**
- * Reads every event topic from 0 to its end as it stands now, and judges each record anew. Holds one head per stream of one
- * partition at a time.
+ * Reads every event topic from offset 0 to its current end, and judges each record anew. Keeps the heads of one partition in
+ * memory at a time.
  */
 export async function verifyLog(options: VerifyOptions): Promise<LogReport> {
   const { log, placement, topics = placement.topics } = options;
@@ -65,7 +65,7 @@ function mixedOwners(partitions: readonly PartitionReport[]): string[] {
   const owners = new Set(partitions.flatMap(({ owner }) => (owner === undefined ? [] : [showOwner(owner)])));
   if (owners.size < 2) return [];
   return [
-    `partitions belong to different databases, ${[...owners].join(' and ')}: run the \`log adopt\` again that did not end`,
+    `partitions belong to different databases, ${[...owners].join(' and ')}: run \`log adopt\` again, because a run did not complete`,
   ];
 }
 
@@ -83,7 +83,7 @@ export async function verifyPartition(options: VerifyOptions, end: Position): Pr
   return examiner.report(end);
 }
 
-/** Goes through one partition in the order of its offsets. */
+/** Judges one partition in the order of its offsets. */
 class Examiner {
   readonly #options: VerifyOptions;
   readonly #rules: LogRules;
@@ -99,7 +99,7 @@ class Examiner {
     this.#rules = { belongs: options.placement.belongs, isVoid: voidTestOf(options.voids) };
   }
 
-  /** The offset after the entries; undefined of none. */
+  /** Returns the offset after the entries; undefined when there are none. */
   examine(entries: readonly LogEntry[]): number | undefined {
     for (const entry of withMissing(this.#next, entries)) {
       if (this.#next === 0) this.#examineFirst(entry);
@@ -144,8 +144,8 @@ class Examiner {
   #accept(record: StoredRecord, envelope: Envelope, intact: boolean): void {
     const { stream, version, id, type } = envelope;
     this.#winners++;
-    const said = ownerIn({ stream, type }, record, this.#options.placement);
-    if (said) this.#owner = said.owner;
+    const change = ownerIn({ stream, type }, record, this.#options.placement);
+    if (change) this.#owner = change.owner;
     this.#options.accepted?.(record, envelope);
     this.#heads.set(stream, { version, id });
     const unreadable = intact ? decodingFault(type, record) : undefined;
@@ -157,7 +157,7 @@ class Examiner {
   }
 
   #fault(at: Position, reason: string): void {
-    if (this.#faults.length < MOST_FAULTS) this.#faults.push(`${showPosition(at)}: ${reason}`);
+    if (this.#faults.length < MAX_FAULTS) this.#faults.push(`${showPosition(at)}: ${reason}`);
   }
 }
 

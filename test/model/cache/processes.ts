@@ -179,7 +179,7 @@ function storeOf(world: World, actor: Actor, part: Part): ProjectionStore {
       committed[part] += 1;
       // Another process may find the verdict before the projector reports it.
       if (scheduler.chance(0.3)) world.acknowledged[part] = committed[part];
-      return { sole: true };
+      return { onlyServing: true };
     });
   };
   return { commit } as ProjectionStore;

@@ -2,24 +2,24 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { PostgresConnection } from '../src/postgres/connection.ts';
 
-/** The served build of the read models, seen from outside. */
-export interface Build {
+/** The generation of the read models that is served, seen through SQL. */
+export interface ServedGeneration {
   readonly schema: string;
   readonly client: pg.Client;
   /** Records applied, genesis records included. */
   applied(): Promise<number>;
-  /** Takes everything out of it, as if nothing had ever been applied. Nobody may feed it meanwhile. */
+  /** Deletes all rows, as if nothing had been applied. No projector may run meanwhile. */
   empty(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** There must be one. */
-export async function openBuild(connection: PostgresConnection): Promise<Build> {
+/** Throws when no generation is served. */
+export async function openServedGeneration(connection: PostgresConnection): Promise<ServedGeneration> {
   const client = new pg.Client(connection);
   await client.connect();
   const serving = `SELECT schema_name AS schema FROM openmusic.generations WHERE state = 'serving'`;
   const schema = (await client.query<{ schema: string }>(serving)).rows[0]?.schema;
-  if (schema === undefined) throw new Error('no build is served');
+  if (schema === undefined) throw new Error('no generation is served');
   const tables = (await tablesOf(client, schema)).filter((table) => table !== 'checkpoints');
   return {
     schema,
@@ -41,7 +41,7 @@ export async function tablesOf(client: pg.Client, schema: string): Promise<strin
   return (await client.query<{ tablename: string }>(text, [schema])).rows.map(({ tablename }) => tablename);
 }
 
-/** How many records were applied at which time. */
+/** How many records were applied at a point in time. */
 export interface Point {
   readonly ms: number;
   readonly applied: number;
@@ -49,11 +49,11 @@ export interface Point {
 
 const LOOK_EVERY_MS = 50;
 
-/** Looks until so many records are applied, as long as somebody applies them. */
-export async function follow(build: Build, total: number, running: () => boolean): Promise<Point[]> {
+/** Polls until `total` records are applied. Throws when the projector ends before. */
+export async function follow(generation: ServedGeneration, total: number, running: () => boolean): Promise<Point[]> {
   const points: Point[] = [];
   for (;;) {
-    const point = { ms: performance.now(), applied: await build.applied() };
+    const point = { ms: performance.now(), applied: await generation.applied() };
     points.push(point);
     if (point.applied >= total) return points;
     if (!running()) throw new Error(`the projector ended after ${point.applied} of ${total} records`);
@@ -61,7 +61,7 @@ export async function follow(build: Build, total: number, running: () => boolean
   }
 }
 
-/** When so many records were applied, between two looks. */
+/** The time at which so many records were applied, interpolated between two polls. */
 export function timeOf(points: readonly Point[], applied: number): number {
   const after = points.findIndex((point) => point.applied >= applied);
   const [before, next] = [points[after - 1], points[after]];
