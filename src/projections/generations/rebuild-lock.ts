@@ -33,7 +33,7 @@ export async function withRebuildLock<T>(
     if (holder !== undefined) throw new RebuildRunning(holder);
   };
   try {
-    return await withAdvisoryLock(client, lock, { everyMs: LOOK_EVERY_MS, signal, onBusy }, work);
+    return await withAdvisoryLock(client, lock, { everyMs: POLL_EVERY_MS, signal, onBusy }, work);
   } finally {
     await client.query('RESET application_name');
   }
