@@ -13,7 +13,7 @@ const frozen = new Map(
 );
 const files = globSync(['schemas/*.avsc', 'migrations/*.sql'], { cwd: root });
 
-test.each([...frozen])('%s is as it was released: another version is another file', (file, sum) => {
+test.each([...frozen])('%s is unchanged since its release: another version is another file', (file, sum) => {
   expect(hash('sha256', readFileSync(path.join(root, file)))).toBe(sum);
 });
 

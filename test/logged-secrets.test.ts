@@ -10,10 +10,10 @@ it.each([
   ['a bearer', 'Authorization: Bearer abc'],
   ['the hash of a password', '$argon2id$v=19$m=19456,t=2,p=1$abc$def'],
   ['a password', `{"password":"${KNOWN_PASSWORD}"}`],
-])('%s in a log is found', (name, line) => {
+])('finds %s in a log', (name, line) => {
   expect(secretsIn(`{"msg":"ready"}\n${line}\n`)).toEqual([`${name} is logged: ${line}`]);
 });
 
-it('a log without any is fine', () => {
+it('accepts a log without secrets', () => {
   expect(secretsIn('{"msg":"slow","url":"/files/file-1/content"}\n')).toEqual([]);
 });

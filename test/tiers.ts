@@ -1,7 +1,7 @@
 /**
- * The two tiers of the tests, as globs from the root. `fast` is what a change needs, within five minutes. `full` is what costs
- * more: faults, crash points, benchmarks, the models at length, and suites that drive many processes. Each test file is in
- * exactly one of them: test/tiers.test.ts checks it.
+ * The two tiers of the tests, as globs from the root. `fast` is what a change needs, within five minutes. `full` holds the
+ * expensive ones: faults, crash points, benchmarks, the models at length, and suites that drive many processes. Each test
+ * file is in exactly one of them: test/tiers.test.ts checks it.
  */
 const LONG = [
   'access-processes',
@@ -56,7 +56,7 @@ export const FAST: readonly string[] = [
   `test/integration/!(${LONG.join('|')}).test.ts`,
 ];
 
-/** The files that take longest. A machine that has never run them cannot know, and would begin with the largest ones. */
+/** The files that take longest. A machine that has never run them has no times, and would begin with the largest ones. */
 export const FIRST: readonly string[] = [
   'test/faults/cache.test.ts',
   'test/strangers/owner.test.ts',

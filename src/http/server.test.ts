@@ -181,11 +181,11 @@ describe('a request that Fastify never gets', () => {
     ['as escapes', String.raw`\ud83c\udfb5`, 100],
     ['as a newline each', String.raw`\n`, 100],
   ])('accepts a message of 50,000 characters of an admin, %s', async (_, character, bytes) => {
-    const { server, wishes } = await start({ jobs: { batch: { items: 5, bytes } } });
+    const { server, submissions } = await start({ jobs: { batch: { items: 5, bytes } } });
     const headers = headersOf('admin');
     const body = `{"to":"chris@example.com","subject":"Yes","body":"${character.repeat(50_000)}"}`;
     expect((await fetch(`${server.url}/messages`, { method: 'POST', headers, body })).status).toBe(202);
-    expect(wishes).toMatchObject([{ type: { name: 'email' } }]);
+    expect(submissions).toMatchObject([{ type: { name: 'email' } }]);
   });
 
   it('a client that sends slowly is disconnected', async () => {

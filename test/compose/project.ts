@@ -11,35 +11,35 @@ const HEALTHY_WITHIN_S = 600;
 
 type Environment = Readonly<Record<string, string>>;
 
-/** docker-compose.yml without any environment, under a name of its own. */
+/** docker-compose.yml without any environment, under its own project name. */
 export interface ComposeProject {
   readonly name: string;
   readonly url: string;
-  /** Names its servers, as tests and OpenMusic itself take them. */
+  /** Names its servers as tests and OpenMusic do. */
   readonly servers: Environment;
   /** Builds, starts, and resolves when every service is healthy. */
   up(): Promise<void>;
-  /** Starts another API with these settings. Resolves when it has ended. */
+  /** Starts another API with these settings. Resolves when it has exited. */
   startWith(settings: Environment): Promise<Printed>;
-  /** SIGTERM to these services. Resolves to the exit code of each. */
+  /** Sends SIGTERM to these services. Resolves to the exit code of each. */
   stop(...services: string[]): Promise<Record<string, number>>;
-  /** Takes the containers away, and their unnamed volumes; the named ones stay. */
+  /** Removes the containers and their unnamed volumes; the named ones stay. */
   removeContainers(): Promise<void>;
-  /** What each service printed last, and how it is. */
+  /** The last output of each service, and its state. */
   show(): Promise<void>;
-  /** Leaves nothing of it behind. */
+  /** Removes everything. */
   remove(): Promise<void>;
 }
 
-/** Every name that docker-compose.yml takes from the environment. */
+/** Every variable that docker-compose.yml reads from the environment. */
 const TAKEN = [...readFileSync(path.join(root, 'docker-compose.yml'), 'utf8').matchAll(/\$\{(\w+):-/g)].map(
   ([, name = '']) => name,
 );
 
-/** As it is for one who tries OpenMusic: nothing is set, so the ports of the file must be free. */
+/** Starts it as a new user does: no variable is set, so the ports of the file must be free. */
 export function createProject(signal: AbortSignal): ComposeProject {
   const name = `openmusic-test-${randomBytes(3).toString('hex')}`;
-  // What is in .env is for the stack of the one who works here.
+  // The .env file of the developer must not be read.
   const project = ['compose', '--project-name', name, '--env-file', '/dev/null', '--progress', 'plain'];
   const compose = (args: readonly string[], aborted?: AbortSignal) => run('docker', [...project, ...args], {}, aborted);
   return {
@@ -72,7 +72,7 @@ export function createProject(signal: AbortSignal): ComposeProject {
   };
 }
 
-/** Runs a program to its end, which it tells about by itself. Rejects when it fails or was interrupted. */
+/** Runs a program to its end, with its output on this terminal. Rejects when it fails or was interrupted. */
 export async function run(
   program: string,
   args: readonly string[],
@@ -96,10 +96,10 @@ async function printed(args: readonly string[]): Promise<Printed> {
   return { code: (await ended)[0], output: out + errors };
 }
 
-/** Without what the file would take from it. */
+/** The environment without the variables that the file reads. */
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !TAKEN.includes(name)));
 
-/** Of `docker compose ps --format json`: a line each. */
+/** Parses `docker compose ps --format json`: one line each. */
 function exitCodes(lines: string): Record<string, number> {
   const states = lines.trim().split('\n').map((line) => JSON.parse(line) as { Service: string; ExitCode: number }); // prettier-ignore
   return Object.fromEntries(states.map(({ Service, ExitCode }) => [Service, ExitCode]));

@@ -4,9 +4,9 @@ import { createClient } from '../support/client.ts';
 import { type ComposeProject, createProject, run } from './project.ts';
 
 /**
- * `npm run test:compose`: starts docker-compose.yml with no environment at all, runs the end-to-end suite against it, sees that it
- * is open to no other machine with the keys that everybody knows, and that it stops and comes back well. Removes all of it, also
- * when a step fails. The exit code is 0 only when all of that went well.
+ * `npm run test:compose`: starts docker-compose.yml with no environment at all, runs the end-to-end suite against it,
+ * checks that it does not accept other machines with the publicly known keys, and that it stops and comes back with its
+ * data. Removes all of it, also when a step fails. The exit code is 0 only when every step passed.
  */
 const interrupted = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort(new Error(name)));
@@ -39,7 +39,10 @@ async function test(compose: ComposeProject): Promise<void> {
   });
 }
 
-/** Its files would count each other's songs, so one at a time. The servers are named only for jest's own setup. */
+/**
+ * Runs one file at a time, because the files would count each other's songs. The servers are named only for jest's own
+ * setup.
+ */
 async function endToEnd({ url, servers }: ComposeProject): Promise<void> {
   const env = { ...servers, BASE_URL: url, TEST_SERVERS: 'env' };
   await run('npm', ['test', '--', '--runInBand', 'test/e2e'], env, interrupted.signal);
@@ -55,7 +58,7 @@ async function refusesKnownKeys(compose: ComposeProject): Promise<void> {
   }
 }
 
-/** A process that was killed because it did not end in time has another code. */
+/** A process that was killed because it did not end in time has another exit code. */
 async function stopsWell(compose: ComposeProject): Promise<void> {
   const roles = { api: 0, projector: 0, exporter: 0, worker: 0, scheduler: 0 };
   assert.deepEqual(await compose.stop(...Object.keys(roles)), roles);

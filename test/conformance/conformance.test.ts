@@ -21,7 +21,7 @@ const folder = new URL('../../schemas/conformance/', import.meta.url);
 const files = Object.keys(kit) as (keyof typeof kit)[];
 
 describe('the conformance kit', () => {
-  it.each(files)('%s.json is what `npm run conformance` writes', async (name) => {
+  it.each(files)('%s.json matches the output of `npm run conformance`', async (name) => {
     expect(readFileSync(fileOf(name), 'utf8')).toBe(await contentOf(name));
   });
 
@@ -30,7 +30,7 @@ describe('the conformance kit', () => {
     expect(written).toEqual(files.map((name) => `${name}.json`));
   });
 
-  it('comes to every verdict for every reason', () => {
+  it('covers every verdict and every reason', () => {
     const said = new Set(files.flatMap((name) => kit[name]).flatMap(({ judgement }) => judgement.map(kindOf)));
     expect([...said].sort()).toEqual(
       [
@@ -47,14 +47,14 @@ const kindOf = ({ verdict, reason, undecodable }: KitVerdict) =>
 
 const read = (name: string) => (JSON.parse(readFileSync(fileOf(name), 'utf8')) as { cases: KitCase[] }).cases;
 
-describe.each(files)('the judge of all consumers, by %s.json', (name) => {
+describe.each(files)('the judge of all consumers, on the cases of %s.json', (name) => {
   it.each(read(name))('$name', async (given) => {
     expect(await judge(given)).toEqual(given.judgement.map((verdict) => without('note', verdict)));
     if (given.opens !== undefined) expect(typeof (await opening(given)) === 'object').toBe(given.opens);
   });
 });
 
-/** As the projector judges: with what each is, and the payloads of what is accepted. */
+/** Judges as the projector does: the classification of each record, and the payloads of accepted ones. */
 async function judge(given: KitCase): Promise<KitVerdict[]> {
   const entries = await entriesOf(given);
   const state = new PartitionState(given, 1_000);
@@ -78,7 +78,7 @@ async function judge(given: KitCase): Promise<KitVerdict[]> {
   return next ? [...verdicts, { ...spanOf(next), verdict: 'stop', reason: stopOf(next) }] : verdicts;
 }
 
-/** What the projector makes of a value, unless its stream was closed before. */
+/** What the projector does with a value, unless its stream was closed before. */
 function payloadOf(record: StoredRecord): Pick<KitVerdict, 'undecodable' | 'payload'> {
   try {
     return { payload: without('type', eventOf(record, record.headers.ce_type ?? '')) };
@@ -94,7 +94,7 @@ const FAULTS: readonly [RegExp, NonNullable<KitVerdict['undecodable']>][] = [
   [/ce_type says/, 'type'],
 ];
 
-/** NUL is refused by Postgres, not by the format. */
+/** Postgres rejects NUL, the format does not. */
 function undecodable(reason: string, record: StoredRecord): Pick<KitVerdict, 'undecodable' | 'payload'> {
   if (reason === 'a text of the event holds NUL') {
     return { payload: without('type', decodeEvent(record.headers.ce_type ?? '', record.value)) };
@@ -137,7 +137,7 @@ async function opening(given: KitCase) {
 
 const bytesOf = (value: { base64: string } | null | undefined) => Buffer.from(value?.base64 ?? '', 'base64');
 
-/** As they come from a broker, each in a batch of its own. */
+/** The records as they come from a broker, each in its own batch. */
 async function entriesOf(given: KitCase): Promise<readonly LogEntry[]> {
   const batches = batchesIn(Buffer.concat(given.entries.map(batchOf)));
   const entries = (await Promise.all(batches.map(batchEntries))).flat();

@@ -7,7 +7,7 @@ import { placement } from './cases/placement.ts';
 import { rule } from './cases/rule.ts';
 import { values } from './cases/values.ts';
 
-/** The kit, by file. */
+/** The files of the kit. */
 export const kit = { genesis, headers, offsets, placement, rule, values };
 
 export const fileOf = (name: string): string =>

@@ -5,10 +5,10 @@ import { partitionOf } from '../../src/events/placement.ts';
 import type { TopicPartition } from '../../src/events/record.ts';
 import { type PositionVoided, voidRecord } from '../../src/events/voids.ts';
 
-/** Bytes in the kit's files: a text where they are UTF-8. */
+/** Bytes in the kit's files: text where they are UTF-8. */
 export type Bytes = string | { readonly base64: string } | null;
 
-/** A record, or offsets without one. Offsets of which nothing is said are missing. */
+/** A record, or an empty range of offsets. Offsets that are not listed are missing. */
 export interface KitEntry {
   readonly offset: number;
   readonly lastOffset?: number;
@@ -18,7 +18,7 @@ export interface KitEntry {
   readonly value?: { readonly base64: string } | null;
 }
 
-/** `undecodable`: the record is accepted, and its value is nothing that a reader can use. */
+/** `undecodable`: the record is accepted, and a reader cannot use its value. */
 export interface KitVerdict {
   readonly offset: number;
   readonly lastOffset?: number;
@@ -33,10 +33,10 @@ export interface KitCase extends TopicPartition {
   readonly name: string;
   readonly partitions: number;
   readonly incarnation: string;
-  /** Values of the topic of voids, in its order. */
+  /** Values of the topic of voids, in order. */
   readonly voids: readonly ({ readonly base64: string } | null)[];
   readonly entries: readonly KitEntry[];
-  /** Of all offsets in order; it ends with a stop if there is one. */
+  /** A verdict for every offset in order; the list ends with a stop if there is one. */
   readonly judgement: readonly KitVerdict[];
   /** Whether the first record opens this partition for a reader of this rule. */
   readonly opens?: boolean;
@@ -60,13 +60,13 @@ export interface Making {
   readonly event?: AnyEvent;
   readonly value?: Buffer | null;
   readonly key?: Raw;
-  /** In place of the headers' own values, before the checksum is made. Undefined takes a header away. */
+  /** Header values that replace the defaults before the checksum is computed. Undefined removes a header. */
   readonly headers?: Readonly<Record<string, Raw | undefined>>;
 }
 
 export const uuid = (n: number): string => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
 
-/** The nth stream of a category that belongs into a partition of six. */
+/** The nth stream of a category that belongs to a partition of six. */
 export function streamIn(nth: number, partition = PLACE.partition, category = 'album'): string {
   for (let n = 1, found = 0; ; n++) {
     const stream = `${category}-${n}`;
@@ -74,7 +74,7 @@ export function streamIn(nth: number, partition = PLACE.partition, category = 'a
   }
 }
 
-/** A well-made record, whose checksum goes over what is given. */
+/** A valid record, whose checksum covers what is given. */
 export function claim(making: Making = {}): RawRecord {
   const { stream = streamIn(1), version = 1, prev = '', id = uuid(version) } = making;
   const { event = { type: 'AlbumCreated', albumId: stream, name: 'Parachutes', year: 2000 } } = making;
@@ -107,7 +107,7 @@ const OURS =
     .concat('content-type')
     .sort();
 
-/** With the checksum of what it is, by the words of docs/reference/log-format.md alone. */
+/** Computes the checksum from the description in docs/reference/log-format.md alone. */
 export function sealed({ key, headers, value }: RawRecord): RawRecord {
   const parts = OURS.flatMap((name) => {
     const values = headers.filter(([each]) => each === name).map(([, raw]) => textOf(raw));
@@ -120,7 +120,7 @@ export function sealed({ key, headers, value }: RawRecord): RawRecord {
 const textOf = (raw: Raw): string => (raw ?? '').toString();
 const hex = (crc: number): string => crc.toString(16).padStart(8, '0');
 
-/** The record with a header of another value, under the checksum that it had. */
+/** The record with another header value, with its old checksum. */
 export const withHeader = (record: RawRecord, name: string, raw: Raw): RawRecord => ({
   ...record,
   headers: record.headers.map((each) => (each[0] === name ? ([name, raw] as const) : each)),
@@ -138,11 +138,11 @@ export interface Step {
   readonly record?: RawRecord;
   readonly blank?: 'control' | 'unreadable' | 'missing';
   readonly count: number;
-  /** Undefined of what stands behind a stop. */
+  /** Undefined for everything behind a stop. */
   readonly said?: Said;
 }
 
-/** Accepted, with the payload that its value holds. */
+/** Accepted, with the payload of its value. */
 export const wins = (record: RawRecord, note?: string): Step => {
   const type = record.headers.find(([name]) => name === 'ce_type')?.[1];
   const payload = without('type', decodeEvent(textOf(type ?? null), record.value ?? Buffer.alloc(0)));
@@ -187,7 +187,7 @@ export interface CaseOptions extends Partial<Omit<KitCase, 'name' | 'entries' | 
   readonly voids?: readonly (Partial<PositionVoided> | Buffer | null)[];
 }
 
-/** A case whose steps stand at consecutive offsets, from 0. */
+/** A case whose steps are at consecutive offsets, from 0. */
 export function kitCase(name: string, steps: readonly Step[], { voids = [], ...options }: CaseOptions = {}): KitCase {
   const where = { ...PLACE, incarnation: INCARNATION, ...options };
   let offset = 0;

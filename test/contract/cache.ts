@@ -10,15 +10,15 @@ import {
   MARK_MS,
 } from '../../src/cache/cache.ts';
 
-/** A cache that nobody else uses, and its time. */
+/** A cache that only this test uses, and its clock. */
 export interface CacheUnderTest {
   readonly server: CacheServer;
-  /** Makes all that is in it older by so much. */
+  /** Makes all its entries older by this time. */
   pass(ms: number): Promise<void>;
 }
 
 const VARIANT = 'v1';
-const LIFE = 'life-1';
+const INCARNATION = 'life-1';
 const album = { key: 'album/1', epochs: ['songs'] };
 const likes = { key: 'likes/1', epochs: [] };
 const entryOf = (validity: string, body = '{}') => encodeEntry(validity, { body });
@@ -31,18 +31,18 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
 
     beforeEach(async () => {
       ({ server, pass } = await setup());
-      await server.begin(LIFE);
+      await server.begin(INCARNATION);
     });
 
     const lease = (wanted: { key: string; epochs: string[] }, token: string, variant = VARIANT) =>
-      server.lease(LIFE, wanted, { token, variant });
-    const fill = (key: string, token: string, entry = entryOf(VARIANT)) => server.fill(LIFE, key, token, entry);
-    const mark = (token: string, ...keys: string[]) => server.mark(LIFE, keys, token);
-    const release = (token: string, ...keys: string[]) => server.release(LIFE, keys, token);
-    const valueOf = async (key: string) => (await server.read(LIFE, [key]))?.[0];
+      server.lease(INCARNATION, wanted, { token, variant });
+    const fill = (key: string, token: string, entry = entryOf(VARIANT)) => server.fill(INCARNATION, key, token, entry);
+    const mark = (token: string, ...keys: string[]) => server.mark(INCARNATION, keys, token);
+    const release = (token: string, ...keys: string[]) => server.release(INCARNATION, keys, token);
+    const valueOf = async (key: string) => (await server.read(INCARNATION, [key]))?.[0];
     const isMarked = async (key: string) => isMark(await valueOf(key));
 
-    /** Puts an entry there, and returns it. */
+    /** Stores an entry, and returns it. */
     async function store(wanted: { key: string; epochs: string[] }, body = '{}'): Promise<string> {
       const validity = await lease(wanted, 'storing');
       const entry = entryOf(validity!, body);
@@ -51,7 +51,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
     }
 
     describe('incarnations', () => {
-      it('have begun when the server repeats them', async () => {
+      it('begin when the server confirms them', async () => {
         const { server: fresh } = await setup();
         const { runId, ...unknown } = await fresh.identify();
         expect(unknown).toEqual({ incarnation: undefined });
@@ -62,16 +62,16 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(runId).not.toBe('');
       });
 
-      it('before the first one nothing can be read, taken, filled or marked', async () => {
+      it('allow no read, lease, fill or mark before the first one begins', async () => {
         const { server: fresh } = await setup();
-        expect(await fresh.read(LIFE, ['k'])).toBeUndefined();
-        expect(await fresh.lease(LIFE, likes, { token: 't', variant: VARIANT })).toBeUndefined();
-        expect(await fresh.fill(LIFE, likes.key, 't', entryOf(VARIANT))).toBe(false);
-        expect(await fresh.mark(LIFE, ['k'], 't')).toBe(false);
-        await fresh.release(LIFE, ['k'], 't');
+        expect(await fresh.read(INCARNATION, ['k'])).toBeUndefined();
+        expect(await fresh.lease(INCARNATION, likes, { token: 't', variant: VARIANT })).toBeUndefined();
+        expect(await fresh.fill(INCARNATION, likes.key, 't', entryOf(VARIANT))).toBe(false);
+        expect(await fresh.mark(INCARNATION, ['k'], 't')).toBe(false);
+        await fresh.release(INCARNATION, ['k'], 't');
       });
 
-      it('do not see what another one holds', async () => {
+      it('do not see each other’s entries', async () => {
         await store(album);
         await mark('batch', likes.key);
         await server.begin('life-2');
@@ -79,11 +79,11 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await server.read('life-2', keys)).toEqual([undefined, undefined, undefined]);
       });
 
-      it('that ended are of no use, and nothing done in them shows', async () => {
+      it('reject reads and writes after they have ended', async () => {
         await lease(likes, 'reader');
         await mark('batch', 'old');
         await server.begin('life-2');
-        expect(await server.read(LIFE, [likes.key])).toBeUndefined();
+        expect(await server.read(INCARNATION, [likes.key])).toBeUndefined();
         expect(await fill(likes.key, 'reader')).toBe(false);
         expect(await lease(album, 'other')).toBeUndefined();
         expect(await mark('batch', album.key)).toBe(false);
@@ -91,7 +91,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await server.read('life-2', [likes.key, album.key, 'songs'])).toEqual([undefined, undefined, undefined]);
       });
 
-      it('keep their marks when one of the same name is released in another', async () => {
+      it('keep their marks when a mark of the same name is released in another incarnation', async () => {
         await mark('batch', 'k');
         await server.release('life-0', ['k'], 'batch');
         expect(await isMarked('k')).toBe(true);
@@ -99,19 +99,24 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
     });
 
     describe('reads', () => {
-      it('give the values of the keys in their order, nothing where there is none', async () => {
+      it('return the values of the keys in order, and undefined for a missing key', async () => {
         const entry = await store(likes, '"a"');
         await mark('batch', 'marked');
-        const [missing, found, marked, again] = (await server.read(LIFE, ['none', likes.key, 'marked', likes.key]))!;
+        const [missing, found, marked, again] = (await server.read(INCARNATION, [
+          'none',
+          likes.key,
+          'marked',
+          likes.key,
+        ]))!;
         expect([missing, found, again]).toEqual([undefined, entry, entry]);
         expect(isMark(marked)).toBe(true);
       });
 
-      it('that go at once get each their own', async () => {
+      it('return the right values to each of several concurrent readers', async () => {
         const [one, two] = [await store(likes, '1'), await store({ key: 'likes/2', epochs: [] }, '2')];
         const reads = [[likes.key, 'likes/2'], ['likes/2'], ['none'], []];
         const answers = await Promise.all([
-          ...reads.map((keys) => server.read(LIFE, keys)),
+          ...reads.map((keys) => server.read(INCARNATION, keys)),
           server.read('other', [likes.key]),
         ]);
         expect(answers).toEqual([[one, two], [two], [undefined], [], undefined]);
@@ -119,19 +124,19 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
     });
 
     describe('a lease', () => {
-      it('is taken where nothing is', async () => {
+      it('is granted for a key without an entry', async () => {
         expect(await lease(likes, 'reader')).toBe(VARIANT);
         expect(await fill(likes.key, 'reader')).toBe(true);
       });
 
-      it('makes the epochs that are missing, and shares those that are there', async () => {
+      it('creates missing epochs and shares existing ones', async () => {
         const wide = { key: 'k', epochs: ['songs', 'albums'] };
         const validity = await lease(album, 'reader');
-        const [songs] = (await server.read(LIFE, ['songs']))!;
+        const [songs] = (await server.read(INCARNATION, ['songs']))!;
         expect(isEpoch(songs)).toBe(true);
         expect(validity).toBe(`${VARIANT}${songs}`);
         const wider = await lease(wide, 'other');
-        const [same, albums] = (await server.read(LIFE, wide.epochs))!;
+        const [same, albums] = (await server.read(INCARNATION, wide.epochs))!;
         expect(same).toBe(songs);
         expect(albums).not.toBe(songs);
         expect(wider).toBe(`${VARIANT}${songs}${albums}`);
@@ -143,13 +148,13 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await valueOf(album.key)).toBe(entry);
       });
 
-      it.each(['v2', 'v', 'v12', ''])('of variant %j is taken over an entry of another validity', async (variant) => {
+      it.each(['v2', 'v', 'v12', ''])('of variant %j replaces an entry of another validity', async (variant) => {
         await store(likes);
         expect(await lease(likes, 'other', variant)).toBe(variant);
         expect(await fill(likes.key, 'other', entryOf(variant, '"new"'))).toBe(true);
       });
 
-      it('is taken over an entry of an epoch that is gone', async () => {
+      it('replaces an entry whose epoch has expired', async () => {
         const old = await store(album);
         await mark('batch', 'songs');
         await release('batch', 'songs');
@@ -158,14 +163,14 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(old.startsWith(`=${validity}\n`)).toBe(false);
       });
 
-      it('is refused while somebody else has it, who still fills it', async () => {
+      it('is refused while another process holds it, which can still fill it', async () => {
         await lease(likes, 'reader');
         expect(await lease(likes, 'other')).toBeUndefined();
         expect(await fill(likes.key, 'other')).toBe(false);
         expect(await fill(likes.key, 'reader')).toBe(true);
       });
 
-      it('is taken by one of many who want it at once', async () => {
+      it('is granted to only one of many concurrent requests', async () => {
         const tokens = Array.from({ length: 20 }, (_, index) => `reader-${index}`);
         const validities = await Promise.all(tokens.map((token) => lease(album, token)));
         expect(validities.filter((validity) => validity !== undefined)).toHaveLength(1);
@@ -177,7 +182,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await isMarked(album.key)).toBe(true);
       });
 
-      it('is refused while an epoch is marked, and takes nothing', async () => {
+      it('is refused while an epoch is marked, and leases nothing', async () => {
         await mark('batch', 'songs');
         const wide = { key: 'k', epochs: ['albums', 'songs', 'playlists'] };
         expect(await lease(wide, 'reader')).toBeUndefined();
@@ -185,7 +190,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await isMarked('songs')).toBe(true);
       });
 
-      it('that has expired can be taken by others, and fills nothing', async () => {
+      it('can be taken by others after it has expired, and then fills nothing', async () => {
         await lease(likes, 'slow');
         await pass(LEASE_MS / 2);
         expect(await lease(likes, 'other')).toBeUndefined();
@@ -197,22 +202,22 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
     });
 
     describe('an entry', () => {
-      it('is stored as it is given, by who has the lease', async () => {
+      it('is stored as given by the lease holder', async () => {
         const entry = entryOf(VARIANT, '{"title":"Ænima\\n","plain":"\n =?!#* ☃ 𝄞"}\n');
         await lease(likes, 'reader');
         expect(await fill(likes.key, 'reader', entry)).toBe(true);
         expect(await valueOf(likes.key)).toBe(entry);
       });
 
-      it('is refused without a lease, and after it was filled once', async () => {
-        expect(await fill(likes.key, 'nobody')).toBe(false);
+      it('is refused without a lease, and when the lease was used before', async () => {
+        expect(await fill(likes.key, 'unknown')).toBe(false);
         expect(await valueOf(likes.key)).toBeUndefined();
         const entry = await store(likes, '"first"');
         expect(await fill(likes.key, 'storing', entryOf(VARIANT, '"second"'))).toBe(false);
         expect(await valueOf(likes.key)).toBe(entry);
       });
 
-      it('is refused while a mark is over the lease, and after', async () => {
+      it('is refused while a mark covers the lease, and after that', async () => {
         await lease(likes, 'reader');
         await mark('batch', likes.key);
         expect(await fill(likes.key, 'reader')).toBe(false);
@@ -228,7 +233,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await valueOf(likes.key)).toBeUndefined();
       });
 
-      it('goes by its age, counted from when it was stored', async () => {
+      it('expires by its age since it was stored', async () => {
         await lease(likes, 'reader');
         await pass(LEASE_MS / 2);
         await fill(likes.key, 'reader');
@@ -239,7 +244,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await lease(likes, 'other')).toBe(VARIANT);
       });
 
-      it('never finds its epoch again once that has expired', async () => {
+      it('is not valid again after its epoch has expired', async () => {
         await store(album);
         await pass(EPOCH_MS - LEASE_MS);
         expect(isEpoch(await valueOf('songs'))).toBe(true);
@@ -252,20 +257,20 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
     });
 
     describe('a mark', () => {
-      it('goes over whatever is there, and nothing is left of it when the last one is off', async () => {
+      it('replaces any entry, and leaves nothing behind when the last mark is released', async () => {
         const keys = [likes.key, album.key, 'songs', 'nothing'];
         await store(likes);
-        await lease(album, 'reader'); // makes the epoch too
+        await lease(album, 'reader'); // creates the epoch too
         expect(await mark('batch', ...keys)).toBe(true);
-        expect((await server.read(LIFE, keys))!.map(isMark)).toEqual([true, true, true, true]);
+        expect((await server.read(INCARNATION, keys))!.map(isMark)).toEqual([true, true, true, true]);
         await release('batch', ...keys);
-        expect(await server.read(LIFE, keys)).toEqual([undefined, undefined, undefined, undefined]);
+        expect(await server.read(INCARNATION, keys)).toEqual([undefined, undefined, undefined, undefined]);
       });
 
       it.each([
         ['the order they came', ['one', 'two']],
         ['the other order', ['two', 'one']],
-      ])('of two batches is there until both are off, in %s', async (_, [first, last]) => {
+      ])('of two batches stays until both have released it, in %s', async (_, [first, last]) => {
         await mark('one', 'k');
         await mark('two', 'k');
         await release(first!, 'k');
@@ -274,22 +279,22 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await valueOf('k')).toBeUndefined();
       });
 
-      it('stays when somebody releases it who does not hold it', async () => {
+      it('stays when a batch that does not hold it releases it', async () => {
         await mark('batch-1', 'k');
         for (const token of ['batch', 'batch-', 'batch-10', 'atch-1', 'batch.1', '%S+', '']) await release(token, 'k');
         expect(await isMarked('k')).toBe(true);
       });
 
-      it('is all that a release deletes', async () => {
+      it('is the only thing that a release deletes', async () => {
         const entry = await store(likes);
         await lease(album, 'reader');
-        const before = await server.read(LIFE, [album.key, 'songs']);
+        const before = await server.read(INCARNATION, [album.key, 'songs']);
         for (const token of ['storing', 'reader']) await release(token, likes.key, album.key, 'songs', 'nothing');
-        expect(await server.read(LIFE, [likes.key])).toEqual([entry]);
-        expect(await server.read(LIFE, [album.key, 'songs'])).toEqual(before);
+        expect(await server.read(INCARNATION, [likes.key])).toEqual([entry]);
+        expect(await server.read(INCARNATION, [album.key, 'songs'])).toEqual(before);
       });
 
-      it('of a batch that died goes by its age', async () => {
+      it('of a crashed batch expires by its age', async () => {
         await mark('dead', 'k');
         await pass(MARK_MS - LEASE_MS);
         expect(await isMarked('k')).toBe(true);
@@ -297,7 +302,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await valueOf('k')).toBeUndefined();
       });
 
-      it('that is held anew lasts from then on', async () => {
+      it('that is set again gets its full lifetime', async () => {
         await mark('dead', 'k');
         await pass(MARK_MS - LEASE_MS);
         await mark('batch', 'k');
@@ -307,7 +312,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await valueOf('k')).toBeUndefined();
       });
 
-      it('that another batch puts on leaves out the part of the dead', async () => {
+      it('that another batch sets does not extend the marks of a crashed batch', async () => {
         await mark('dead', 'k');
         await pass(MARK_MS / 2);
         await mark('early', 'k');
@@ -321,7 +326,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await valueOf('k')).toBeUndefined();
       });
 
-      it('makes the part of another batch no younger by going off', async () => {
+      it('does not extend the marks of another batch when it is released', async () => {
         await mark('dead', 'k');
         await mark('batch', 'k');
         await pass(MARK_MS / 2);
@@ -331,7 +336,7 @@ export function cacheContract(name: string, setup: () => Promise<CacheUnderTest>
         expect(await valueOf('k')).toBeUndefined();
       });
 
-      it('makes the part of another batch no younger by coming and going', async () => {
+      it('does not extend the marks of another batch when it is set and released', async () => {
         await mark('dead', 'k');
         await pass(MARK_MS / 2);
         await mark('early', 'k');

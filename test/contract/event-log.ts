@@ -5,15 +5,15 @@ import { AppendError, type EventLog, type RunningSubscription, type Subscription
 import { recordsOf } from '../support/records.ts';
 import { Follower } from './follower.ts';
 
-/** A log server for one test file, and the ways to reach and to hurt it. */
+/** A log server for one test file, with ways to reach it and to break it. */
 export interface LogUnderTest {
-  /** Begins every topic and group the suite makes; nobody else uses it. */
+  /** The prefix of every topic and group that the suite creates; no other suite uses it. */
   readonly namespace: string;
   /** Opens one more client of the same log, as another process would. The suite closes it. */
   open(): Promise<EventLog>;
   /**
-   * Kills the log's server with -9 and starts it again on the same data; resolves when it takes connections.
-   * Clients opened before need not survive it.
+   * Kills the log's server with -9 and starts it again on the same data; resolves when it accepts connections. Clients
+   * opened before may stop working.
    */
   crashServer?(): Promise<void>;
   /** After all tests: stops what `setup` started. */
@@ -74,7 +74,7 @@ export function eventLogContract(
       on.append(keys.map((key) => ({ ...where, record: recordOf(key) })));
 
     describe('topics', () => {
-      it('are gone with their records when they are deleted, and can be made anew', async () => {
+      it('lose their records when they are deleted, and can be created again', async () => {
         const topic = await createTopic(2);
         await append({ topic, partition: 1 }, ['a', 'b']);
         await log.deleteTopics([topic, newName()]);
@@ -86,7 +86,7 @@ export function eventLogContract(
         expect(first).toMatchObject({ key: 'c', offset: 0 });
       });
 
-      it('are made with the partitions and the retention asked for', async () => {
+      it('are created with the requested partitions and retention', async () => {
         const topic = newName();
         await log.createTopics([{ topic, partitions: 3, retentionMs: 86_400_000 }]);
         const [found] = await log.describe([topic]);
@@ -98,7 +98,7 @@ export function eventLogContract(
         });
       });
 
-      it('that exist are left as they are', async () => {
+      it('are left unchanged when they exist', async () => {
         const [old, added] = [await createTopic(2), newName()];
         await append({ topic: old, partition: 1 }, ['a']);
         await log.createTopics([old, added].map((topic) => ({ topic, partitions: 5, retentionMs: 1000 })));
@@ -110,21 +110,21 @@ export function eventLogContract(
         expect(await log.ends([{ topic: old, partition: 1 }])).toEqual([{ topic: old, partition: 1, offset: 1 }]);
       });
 
-      it('can be made by two at once', async () => {
+      it('can be created by two clients at once', async () => {
         const [other, topic] = [await openAnother(), newName()];
         await Promise.all([log, other].map((each) => each.createTopics([{ topic, partitions: 2, retentionMs: -1 }])));
         await append({ topic, partition: 1 }, ['a'], other);
         expect(await log.describe([topic])).toHaveLength(1);
       });
 
-      it('that do not exist are missing from the description', async () => {
+      it('are missing from the description when they do not exist', async () => {
         const topic = await createTopic();
         const found = await log.describe([newName(), topic]);
         expect(found.map((each) => each.topic)).toEqual([topic]);
         expect(await log.describe([newName()])).toEqual([]);
       });
 
-      it('say how well an append to them is kept', async () => {
+      it('report how durable an append to them is', async () => {
         const { durable, why } = await log.durability([await createTopic()]);
         expect(typeof durable).toBe('boolean');
         expect(why).not.toBe('');
@@ -132,7 +132,7 @@ export function eventLogContract(
     });
 
     describe('append', () => {
-      it('keeps the order within a batch and from one append to the next', async () => {
+      it('keeps the order within a batch and between appends', async () => {
         const topic = await createTopic(2);
         for (const start of [0, 50, 100]) {
           const appends = numbers(50, start).map((n) => ({ topic, partition: n % 2, record: recordOf(`k${n}`) }));
@@ -142,7 +142,7 @@ export function eventLogContract(
         expect(keysOf(await log.read({ topic, partition: 1, offset: 0 }))).toEqual(even(150).map((n) => `k${n + 1}`));
       });
 
-      it('takes a batch over several topics', async () => {
+      it('accepts a batch over several topics', async () => {
         const pair = [await createTopic(), await createTopic(2)];
         await log.append(pair.map((topic, partition) => ({ topic, partition, record: recordOf(topic) })));
         for (const [partition, topic] of pair.entries())
@@ -162,7 +162,7 @@ export function eventLogContract(
         expect(new Set(inOrderOfLog.map((keys) => keys.join()))).toEqual(new Set(batches.map((keys) => keys.join())));
       });
 
-      it('gives back the very bytes', async () => {
+      it('returns the same bytes', async () => {
         const where = { topic: await createTopic(), partition: 0 };
         const originals: LogRecord[] = [
           { key: 'every-byte', value: Buffer.from(numbers(256)), headers: {} },
@@ -179,11 +179,11 @@ export function eventLogContract(
         expect(found.every(({ leaderEpoch }) => Number.isInteger(leaderEpoch))).toBe(true);
       });
 
-      it('of nothing does nothing', async () => {
+      it('does nothing for an empty batch', async () => {
         await expect(log.append([])).resolves.toBeUndefined();
       });
 
-      it('to a topic or partition that does not exist is an AppendError, and makes none', async () => {
+      it('rejects with AppendError for a missing topic or partition, and creates none', async () => {
         const [missing, topic] = [newName(), await createTopic(1)];
         await expect(append({ topic: missing, partition: 0 }, ['a'])).rejects.toBeInstanceOf(AppendError);
         await expect(append({ topic, partition: 7 }, ['a'])).rejects.toBeInstanceOf(AppendError);
@@ -206,7 +206,7 @@ export function eventLogContract(
     });
 
     describe('begins, ends and read', () => {
-      it('know the first offset of each partition, which is the end of one without records', async () => {
+      it('return the first offset of each partition, which equals the end of an empty one', async () => {
         const topic = await createTopic(2);
         await append({ topic, partition: 1 }, ['a', 'b', 'c']);
         const partitions = [0, 1].map((partition) => ({ topic, partition }));
@@ -214,7 +214,7 @@ export function eventLogContract(
         await expect(log.begins([{ topic, partition: 9 }])).rejects.toThrow();
       });
 
-      it('know the next offset of each partition', async () => {
+      it('return the next offset of each partition', async () => {
         const topic = await createTopic(2);
         await append({ topic, partition: 1 }, ['a', 'b', 'c']);
         const partitions = [0, 1].map((partition) => ({ topic, partition }));
@@ -225,7 +225,7 @@ export function eventLogContract(
         expect(await log.ends([])).toEqual([]);
       });
 
-      it('read from the middle, and nothing at the end', async () => {
+      it('read from the middle, and return nothing at the end', async () => {
         const where = { topic: await createTopic(), partition: 0 };
         expect(await log.read({ ...where, offset: 0 })).toEqual([]);
         await append(where, ['a', 'b', 'c']);
@@ -237,7 +237,7 @@ export function eventLogContract(
         expect(await log.read({ ...where, offset: 3 })).toEqual([]);
       });
 
-      it('read at least one record and not much more than the bytes asked for', async () => {
+      it('return at least one record, and not much more than the requested bytes', async () => {
         const where = { topic: await createTopic(), partition: 0 };
         for (const key of ['a', 'b', 'c', 'd']) {
           await log.append([{ ...where, record: { key, value: Buffer.alloc(20_000), headers: {} } }]);
@@ -250,7 +250,7 @@ export function eventLogContract(
     });
 
     describe('a subscription', () => {
-      it('delivers all of several topics, and what is appended meanwhile', async () => {
+      it('delivers all records of several topics, including those appended meanwhile', async () => {
         const [one, two] = [await createTopic(), await createTopic(3)];
         await append({ topic: one, partition: 0 }, ['a', 'b']);
         await append({ topic: two, partition: 2 }, ['c']);
@@ -278,7 +278,7 @@ export function eventLogContract(
         expect(follower.records.map(({ offset }) => offset)).toEqual(numbers(5000));
       });
 
-      it('begins where its handler says, whatever the group has read before', async () => {
+      it('begins at the offset that its handler returns, not at the group’s committed offset', async () => {
         const where = { topic: await createTopic(), partition: 0 };
         await append(where, ['a', 'b', 'c', 'd']);
         const [first, second] = [new Follower(), new Follower()];
@@ -292,7 +292,7 @@ export function eventLogContract(
         expect(second.keys()).toEqual(['c', 'd']);
       });
 
-      it('asks again where to begin when the handler could not say', async () => {
+      it('asks for the start offset again when the handler failed to return it', async () => {
         const where = { topic: await createTopic(), partition: 0 };
         await append(where, ['a']);
         const follower = new Follower();
@@ -328,7 +328,7 @@ export function eventLogContract(
         },
       );
 
-      it('goes back or ahead to where the handler wants to go on', async () => {
+      it('seeks back or ahead to the offset that the handler returns', async () => {
         const where = { topic: await createTopic(), partition: 0 };
         await append(where, ['a', 'b', 'c', 'd']);
         const follower = new Follower();
@@ -343,7 +343,7 @@ export function eventLogContract(
         ]);
       });
 
-      it('leaves a stopped partition alone until it is resumed, while others go on', async () => {
+      it('does not deliver a stopped partition until it is resumed, while others continue', async () => {
         const topic = await createTopic(2);
         const [held, other] = [0, 1].map((partition) => ({ topic, partition })) as [TopicPartition, TopicPartition];
         const follower = new Follower();
@@ -363,7 +363,7 @@ export function eventLogContract(
         expect(follower.keys(held)).toEqual(['a', 'b', 'b', 'c']);
       });
 
-      it('lets the handler beat its heart', async () => {
+      it('lets the handler send heartbeats', async () => {
         const where = { topic: await createTopic(), partition: 0 };
         await append(where, ['a']);
         const follower = new Follower();
@@ -378,7 +378,7 @@ export function eventLogContract(
         expect(beats).toEqual(['beat', 'beat', 'beat']);
       });
 
-      it('stops once, though asked twice, and delivers nothing afterwards', async () => {
+      it('stops once when stop is called twice, and delivers nothing afterwards', async () => {
         const where = { topic: await createTopic(), partition: 0 };
         const [stopped, control] = [new Follower(), new Follower()];
         const subscription = await subscribe(stopped, [where.topic]);
@@ -393,7 +393,7 @@ export function eventLogContract(
         expect(stopped.keys()).toEqual(['a']);
       });
 
-      it('that is stopped during a delivery fires the signal and waits for the handler', async () => {
+      it('fires the signal and waits for the handler when it is stopped during a delivery', async () => {
         const where = { topic: await createTopic(), partition: 0 };
         await append(where, ['a']);
         const follower = new Follower();
@@ -411,7 +411,7 @@ export function eventLogContract(
         expect(events).toEqual(['handler ended', 'stopped']);
       });
 
-      it('of a log that is closed is stopped', async () => {
+      it('stops when its log is closed', async () => {
         const where = { topic: await createTopic(), partition: 0 };
         await append(where, ['a']);
         const other = await openAnother();

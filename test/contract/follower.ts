@@ -4,15 +4,15 @@ import type { DeliveryContext, Next, Slice, SubscriptionHandler } from '../../sr
 
 type Answer = Next['next'] | undefined;
 
-/** A handler that remembers what it got, and on which a test can wait. Unless told otherwise it wants all there is. */
+/** A handler that records what it received, and on which a test can wait. By default it requests every record. */
 export class Follower implements SubscriptionHandler {
   readonly joins: (readonly TopicPartition[])[] = [];
   readonly slices: Slice[] = [];
-  /** Where to begin, by partition. */
+  /** The start offset of each partition. */
   readonly from = new Map<string, number>();
   /** Runs before a partition's first slice of each join. */
   onAssigned: () => Promise<void> | void = () => undefined;
-  /** May throw, wait, or answer something else than the offset after the slice. */
+  /** May throw, wait, or return another offset than the one after the slice. */
   onDeliver: (slice: Slice, context: DeliveryContext) => Promise<Answer> | Answer = () => undefined;
   readonly #waiting = new Set<() => void>();
 
@@ -47,7 +47,7 @@ export class Follower implements SubscriptionHandler {
     for (const look of this.#waiting) look();
   }
 
-  /** Looks after every call of the handler. */
+  /** Checks the condition after every call of the handler. */
   async until(condition: () => boolean, ms = 30_000): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => finish(() => reject(new Error(`waited in vain; so far ${this.#summary()}`))), ms);

@@ -6,16 +6,16 @@ import type { MailRegistry } from '../../src/providers/mail/providers.ts';
 import { eventually } from '../support/observed.ts';
 import { within } from '../support/servers/waiting.ts';
 
-/** A provider, and what has come out at its other end. */
+/** A provider, and the mails that its receiver got. */
 export interface MailUnderTest {
-  /** Opens it anew, as the only one that is enabled. */
+  /** Opens it again, as the only enabled provider. */
   open(): Promise<MailRegistry>;
   received(): Promise<readonly ReceivedMail[]>;
-  /** Of an other end that can hang; a file system is not made to. */
+  /** For a receiver that can hang; a file system cannot be made to. */
   readonly hanging?: {
-    /** It takes what is sent, and never says so. */
+    /** The receiver accepts mails and never confirms them. */
     begin(): Promise<void> | void;
-    /** How many it keeps waiting. */
+    /** How many mails it keeps waiting. */
     held(): number;
     end(): Promise<void> | void;
   };
@@ -37,16 +37,16 @@ export const newMail = (more: Partial<Mail> = {}): Mail => ({
   ...more,
 });
 
-/** `sent`, or why not. */
+/** `sent`, or the reason of the failure. */
 export const outcomeOf = (sending: Promise<string>): Promise<string> =>
   sending.then(
     () => 'sent',
     (error: unknown) => (error instanceof ProviderError ? `${error.kind} ${error.code}` : String(error)),
   );
 
-/** What every provider of mail promises. `start` runs once. */
+/** What every mail provider promises. `start` runs once. */
 export function mailContract(name: string, start: () => Promise<MailUnderTest>): void {
-  describe(`${name} as a provider of mail`, () => {
+  describe(`${name} as a mail provider`, () => {
     let mail: MailUnderTest;
     let registry: MailRegistry;
     const patience = new AbortController().signal;
@@ -62,7 +62,7 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
     const receivedOf = async ({ messageId }: Mail) =>
       (await mail.received()).filter((each) => each.messageId === messageId);
 
-    it('brings a mail with all that is in it, and says where to', async () => {
+    it('delivers a mail with all its parts, and returns where to find it', async () => {
       const sent = newMail();
       expect(await send(sent)).toMatch(/\S/);
       const [got, ...more] = await receivedOf(sent);
@@ -70,13 +70,13 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
       expect(more).toEqual([]);
     });
 
-    it('brings a mail without attachments', async () => {
+    it('delivers a mail without attachments', async () => {
       const sent = newMail({ attachments: undefined });
       await send(sent);
       expect(await receivedOf(sent)).toMatchObject([{ subject: sent.subject, attachments: [] }]);
     });
 
-    it('brings the same mail again so that it can be recognised', async () => {
+    it('delivers a repeated mail so that it can be recognised', async () => {
       const sent = newMail();
       await send(sent);
       await send(sent);
@@ -85,14 +85,14 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
       expect(new Set(got.map(({ messageId }) => messageId))).toEqual(new Set([sent.messageId]));
     });
 
-    it('brings many at once', async () => {
+    it('delivers many mails at once', async () => {
       const sent = Array.from({ length: 50 }, (_, index) => newMail({ subject: `mail ${index}`, attachments: [] }));
       await Promise.all(sent.map((each) => send(each)));
       const got = new Map((await mail.received()).map(({ messageId, subject }) => [messageId, subject]));
       expect(sent.map(({ messageId }) => got.get(messageId))).toEqual(sent.map(({ subject }) => subject));
     });
 
-    it('brings it to a domain of any script', async () => {
+    it('delivers to a domain in any script', async () => {
       const sent = newMail({ to: 'user@bücher.example' });
       await send(sent);
       expect(await receivedOf(sent)).toMatchObject([{ to: 'user@xn--bcher-kva.example' }]);
@@ -105,14 +105,14 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
       'a@b.example\0',
       'g:a@b.example;',
       '',
-    ])('never brings one to %j', async (to) => {
+    ])('never delivers to %j', async (to) => {
       const before = await mail.received();
       await expect(send(newMail({ to }))).rejects.toMatchObject({ kind: 'permanent', code: 'MAIL_ADDRESS' });
       expect(await mail.received()).toHaveLength(before.length);
     });
 
     it.each(['../../a@b', 'a@b>\r\nBcc: c@d', 'a', '', '.a@b', 'a/b@c'])(
-      'takes %j for no Message-ID',
+      'rejects %j as a Message-ID',
       async (messageId) => {
         const before = await mail.received();
         await expect(send(newMail({ messageId }))).rejects.toMatchObject({
@@ -123,24 +123,24 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
       },
     );
 
-    it('keeps to one subject whatever is in it', async () => {
+    it('writes one subject header for any subject text', async () => {
       const sent = newMail({ subject: 'a\r\nBcc: evil@example.com\r\n\r\nb' });
       await send(sent);
       expect(await receivedOf(sent)).toMatchObject([{ to: sent.to, body: expect.stringContaining('Grüße') }]);
     });
 
-    it('sends nothing that was aborted before', async () => {
+    it('sends nothing when it was aborted before', async () => {
       const sent = newMail();
       await expect(send(sent, AbortSignal.abort())).rejects.toMatchObject({ kind: 'retryable', code: 'MAIL_ABORTED' });
       expect(await receivedOf(sent)).toEqual([]);
     });
 
-    it.each([0, 2])('ends at once when it is aborted with %d on their way, and goes on with the next', async (held) => {
+    it.each([0, 2])('stops at once when it is aborted during %d deliveries, and sends the next mail', async (held) => {
       if (!mail.hanging) return;
       await mail.hanging.begin();
       const aborting = new AbortController();
       const sending = Promise.allSettled([send(newMail(), aborting.signal), send(newMail(), aborting.signal)]);
-      await eventually('mails are on their way', () => mail.hanging!.held() === held);
+      await eventually('mails are in transit', () => mail.hanging!.held() === held);
       aborting.abort();
       const failure = {
         status: 'rejected',
@@ -151,11 +151,11 @@ export function mailContract(name: string, start: () => Promise<MailUnderTest>):
       await expect(send(newMail())).resolves.toMatch(/\S/);
     });
 
-    it('ends what is under way when it is stopped, and sends nothing any more', async () => {
+    it('stops deliveries in progress when it is stopped, and sends nothing afterwards', async () => {
       const other = await mail.open();
       await mail.hanging?.begin();
       const sending = other.send(other.default, newMail(), patience).catch((error: unknown) => error);
-      await eventually('a mail is on its way', () => (mail.hanging?.held() ?? 1) === 1);
+      await eventually('a mail is in transit', () => (mail.hanging?.held() ?? 1) === 1);
       await within(5_000, 'stopping', other.stop());
       if (mail.hanging) expect(await within(1_000, 'what is stopped', sending)).toMatchObject({ code: 'MAIL_STOPPED' });
       await sending;

@@ -12,7 +12,7 @@ import { openProjectorDatabase } from '../../src/projections/engine/generation-p
 import { rebuild } from '../../src/projections/generations/rebuild.ts';
 import { verifyLog } from '../../src/projections/generations/verify.ts';
 import { tableChecksums } from '../../src/projections/generations/checksums.ts';
-import { byHand, type ByHand, type ByHandOptions } from '../support/by-hand.ts';
+import { openManualProjector, type ManualProjector, type ManualProjectorOptions } from '../support/manual-projector.ts';
 import {
   chain,
   claim,
@@ -29,7 +29,7 @@ import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 import { recordsOf } from '../support/records.ts';
 
-/** What the database itself refuses, until it is told to allow it. */
+/** Inputs that the database itself rejects, until it is told to accept them. */
 const refusing: Projection = {
   table: { name: 'refusing', columns: { id: 'text', name: 'text' } },
   ddl: `CREATE TABLE refusing (id text COLLATE "C" PRIMARY KEY, name text NOT NULL CHECK (allowed(name)))`,
@@ -57,20 +57,20 @@ export function projectorSuite(source: LogSource): void {
     await database.drop();
   });
 
-  /** One core for all tests that leave it as good as they found it, and what it has lost since. */
+  /** One core for all tests that leave it working, and the losers since the test began. */
   function common() {
-    const before = commonCore.heard.lost.length;
-    return { core: commonCore, lost: () => commonCore.heard.lost.slice(before) };
+    const before = commonCore.projectorReports.lost.length;
+    return { core: commonCore, lost: () => commonCore.projectorReports.lost.slice(before) };
   }
 
-  /** What a projector said, once it has said so much: it speaks after its commit, which is seen before. */
-  async function heard<T>(said: () => readonly T[], count: number): Promise<readonly T[]> {
+  /** What a projector reported, once there are so many reports: it reports after its commit, which is visible before. */
+  async function reported<T>(reports: () => readonly T[], count: number): Promise<readonly T[]> {
     await until(
-      () => Promise.resolve(said().length >= count),
+      () => Promise.resolve(reports().length >= count),
       30_000,
-      () => `heard ${JSON.stringify(said())}`,
+      () => `reported ${JSON.stringify(reports())}`,
     );
-    return said();
+    return reports();
   }
 
   async function open(options: Partial<CoreOptions> = {}): Promise<Core> {
@@ -79,19 +79,23 @@ export function projectorSuite(source: LogSource): void {
     return core;
   }
 
-  async function openHand(core: Core, options: ByHandOptions = {}, generation?: Generation): Promise<ByHand> {
-    const hand = await byHand(core, generation ?? (await core.serving()), options);
+  async function openHand(
+    core: Core,
+    options: ManualProjectorOptions = {},
+    generation?: Generation,
+  ): Promise<ManualProjector> {
+    const hand = await openManualProjector(core, generation ?? (await core.serving()), options);
     closing.push(() => hand.close());
     return hand;
   }
 
-  /** A core that nobody feeds, and a projector of it that moves by hand. */
-  async function openWithHand(options: ByHandOptions = {}) {
-    const core = await open({ feeding: false });
+  /** A core without a running projector, and a projector of it that the test steps. */
+  async function openWithHand(options: ManualProjectorOptions = {}) {
+    const core = await open({ projecting: false });
     return { core, hand: await openHand(core, options) };
   }
 
-  /** Positions, versions and ids of what was accepted of a stream. */
+  /** Positions, versions and ids of the accepted records of a stream. */
   async function acceptedOf(core: Core, stream: string) {
     const rows = await core.rows<{ stream: string; version: number; record_id: string; offset: number }>(
       'stream_events',
@@ -109,17 +113,18 @@ export function projectorSuite(source: LogSource): void {
 
   async function untilStopped(core: Core, where: TopicPartition): Promise<string> {
     await until(
-      async () => core.feeds?.health().stopped.length === 1 && (await checkpointOf(core, where)).stopped !== null,
+      async () => core.projectors?.health().stopped.length === 1 && (await checkpointOf(core, where)).stopped !== null,
       30_000,
-      () => `nothing stopped: ${JSON.stringify(core.feeds?.health())} ${JSON.stringify(core.heard.stopped)}`,
+      () =>
+        `nothing stopped: ${JSON.stringify(core.projectors?.health())} ${JSON.stringify(core.projectorReports.stopped)}`,
     );
-    expect(core.heard.stopped.at(-1)!.position).toMatchObject(where);
-    expect(core.feeds!.health().stopped[0]!.partition).toBe(`${where.topic}/${where.partition}`);
+    expect(core.projectorReports.stopped.at(-1)!.position).toMatchObject(where);
+    expect(core.projectors!.health().stopped[0]!.partition).toBe(`${where.topic}/${where.partition}`);
     return (await checkpointOf(core, where)).stopped!;
   }
 
   describe('the first valid claim wins', () => {
-    it('of two that claim the same version, and all that follows the loser loses', async () => {
+    it('of two claims to the same version, and everything that follows the loser loses', async () => {
       const { core, lost } = common();
       const stream = core.streamIn(0);
       const [first, second] = [claim({ stream }), claim({ stream })];
@@ -128,7 +133,7 @@ export function projectorSuite(source: LogSource): void {
       await core.append(core.catalog(0), first, second, afterSecond, afterFirst);
       await core.settled();
       expect(await acceptedOf(core, stream)).toEqual([[1, first.id], [2, afterFirst.id]]); // prettier-ignore
-      expect(await heard(lost, 2)).toHaveLength(2);
+      expect(await reported(lost, 2)).toHaveLength(2);
       expect(lost().every(({ alarm }) => !alarm)).toBe(true);
     });
 
@@ -140,7 +145,7 @@ export function projectorSuite(source: LogSource): void {
       ['of the right version that follows nothing', { version: 2, prev: '' }],
       ['of a version too far that follows the head', { version: 3 }],
       ["of the head's own version that follows the head", { version: 1 }],
-    ])('and not one %s', async (_, wrong) => {
+    ])('and a claim %s loses', async (_, wrong) => {
       const { core, lost } = common();
       const stream = core.streamIn(1);
       const head = claim({ stream });
@@ -148,19 +153,19 @@ export function projectorSuite(source: LogSource): void {
       await core.append(core.catalog(1), head, claim({ stream, prev: head.id, ...wrong }), next);
       await core.settled();
       expect(await acceptedOf(core, stream)).toEqual([[1, head.id], [2, next.id]]); // prettier-ignore
-      expect(await heard(lost, 1)).toHaveLength(1);
+      expect(await reported(lost, 1)).toHaveLength(1);
     });
 
-    it('and not a stream that begins after a gap', async () => {
+    it('and a stream that begins after a gap loses', async () => {
       const { core, lost } = common();
       const stream = core.streamIn(0);
       await core.append(core.catalog(0), claim({ stream, version: 2, prev: '' }), claim({ stream, version: 0 }));
       await core.settled();
       expect(await acceptedOf(core, stream)).toEqual([]);
-      expect(await heard(lost, 2)).toHaveLength(2);
+      expect(await reported(lost, 2)).toHaveLength(2);
     });
 
-    it('and its duplicates lose, in its batch and in later ones', async () => {
+    it('and its duplicates lose, in its own batch and in later ones', async () => {
       const { core, lost } = common();
       const stream = core.streamIn(0);
       const [one, two] = chain(stream, ['a', 'b']);
@@ -170,7 +175,7 @@ export function projectorSuite(source: LogSource): void {
       await core.settled();
       expect(await acceptedOf(core, stream)).toEqual([[1, one!.id], [2, two!.id]]); // prettier-ignore
       expect((await albumsOf(core)).filter(({ id }) => id === stream)).toMatchObject([{ version: 2, name: 'b' }]);
-      expect(await heard(lost, 4)).toHaveLength(4);
+      expect(await reported(lost, 4)).toHaveLength(4);
     });
   });
 
@@ -181,21 +186,21 @@ export function projectorSuite(source: LogSource): void {
     ['of no known category', () => claim({ stream: 'thing-1' })],
     ['without headers', (_, key) => ({ key, value: Buffer.from('{}'), headers: {} })],
     ['without a checksum', (_, stream) => withoutHeader(claim({ stream }), 'ce_checksum')],
-    ['with a header that nobody of ours writes', (_, stream) => claim({ stream, prev: 'yesterday' })],
+    ['with a header of a form that OpenMusic never writes', (_, stream) => claim({ stream, prev: 'yesterday' })],
     ['without key or value', () => ({ key: '', value: Buffer.alloc(0), headers: {} })],
-  ])('a record %s loses, alarms, and holds nobody up', async (_, make) => {
+  ])('a record %s loses, raises an alarm and delays no other record', async (_, make) => {
     const { core, lost } = common();
     const stream = core.streamIn(0);
     const [one, two] = chain(stream, ['a', 'b']);
     await core.append(core.catalog(0), one!, make(core, stream), two!);
     await core.settled();
-    expect((await heard(lost, 1)).map(({ alarm }) => alarm)).toEqual([true]);
+    expect((await reported(lost, 1)).map(({ alarm }) => alarm)).toEqual([true]);
     expect(await acceptedOf(core, stream)).toEqual([[1, one!.id], [2, two!.id]]); // prettier-ignore
-    expect(core.feeds!.health()).toMatchObject({ stopped: [] });
+    expect(core.projectors!.health()).toMatchObject({ stopped: [] });
   });
 
   describe('rows and checkpoint move in one transaction', () => {
-    it('whoever of two projectors on the same partitions comes first', async () => {
+    it('with either of two projectors on the same partitions first', async () => {
       const { core, hand: one } = await openWithHand();
       const two = await openHand(core);
       const streams = [0, 1, 0, 1].map((partition) => core.streamIn(partition));
@@ -214,8 +219,8 @@ export function projectorSuite(source: LogSource): void {
         expect((await checkpointOf(core, end)).next).toBe(end.offset);
     });
 
-    it('so that a zombie writes nothing, forgets its heads and goes on where the other one is', async () => {
-      const core = await open({ feeding: false });
+    it('so that a zombie writes nothing, forgets its heads and continues where the other projector is', async () => {
+      const core = await open({ projecting: false });
       const pause = pausable();
       const zombie = await openHand(core, { wrap: pause.wrap });
       const other = await openHand(core);
@@ -238,7 +243,7 @@ export function projectorSuite(source: LogSource): void {
       expect(pause.outcomes.at(-1)).toEqual({ onlyServing: true });
     });
 
-    it('so that heads remembered before a miss judge nothing after it', async () => {
+    it('so that heads remembered before a missed commit judge nothing after it', async () => {
       const { core, hand: one } = await openWithHand();
       const two = await openHand(core);
       const stream = core.streamIn(0);
@@ -256,7 +261,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await acceptedOf(core, stream)).toEqual([[1, first!.id], [2, second!.id], [3, third.id]]); // prettier-ignore
     });
 
-    it('so that an unknown outcome of the commit doubles nothing and loses nothing', async () => {
+    it('so that an unknown outcome of the commit duplicates nothing and loses nothing', async () => {
       const proxy = await startCuttingProxy(database.connection);
       closing.push(() => proxy.close());
       const cutting = (store: ProjectionStore): ProjectionStore => ({
@@ -266,18 +271,18 @@ export function projectorSuite(source: LogSource): void {
           return store.commit(commit);
         },
       });
-      const core = await open({ feeding: false });
+      const core = await open({ projecting: false });
       const records = chain(core.streamIn(0), ['a', 'b', 'c']);
       const cut = await openHand(core, { connection: proxy.connection, wrap: cutting });
       await core.append(core.catalog(0), ...records);
       await expect(cut.step()).rejects.toThrow('terminated');
-      expect(await acceptedOf(core, records[0]!.key)).toHaveLength(3); // it had happened
+      expect(await acceptedOf(core, records[0]!.key)).toHaveLength(3); // the commit had happened
       await cut.catchUp();
       expect(await acceptedOf(core, records[0]!.key)).toEqual(records.map(({ id }, index) => [index + 1, id]));
       expect(await albumsOf(core)).toMatchObject([{ version: 3, name: 'c' }]);
     });
 
-    it('so that a failed commit leaves neither', async () => {
+    it('so that a failed commit stores neither', async () => {
       let broken = true;
       const { core, hand } = await openWithHand({
         wrap: (store) => ({
@@ -296,7 +301,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await acceptedOf(core, records[0]!.key)).toHaveLength(2);
     });
 
-    it('and a join empties what was remembered', async () => {
+    it('and a join clears the remembered state', async () => {
       const heads: string[][] = [];
       const { core, hand } = await openWithHand({
         wrap: (store) => ({ ...store, heads: (streams, at) => (heads.push([...streams]), store.heads(streams, at)) }),
@@ -316,7 +321,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await acceptedOf(core, stream)).toHaveLength(3);
     });
 
-    it('and a stream that is taken for new is found to be old', async () => {
+    it('and a stream that was assumed to be new is found to exist', async () => {
       const { core, hand } = await openWithHand();
       const stream = core.streamIn(0);
       const records = chain(stream, ['a', 'b', 'c']);
@@ -331,20 +336,20 @@ export function projectorSuite(source: LogSource): void {
     });
   });
 
-  describe('a log that is not dense stops its partition loudly', () => {
-    it('when records are missing: others go on, writes there are refused, reads go on', async () => {
+  describe('a log with gaps stops its partition with an alarm', () => {
+    it('when records are missing: others continue, writes there are refused, reads continue', async () => {
       const core = await open();
       const [here, there] = [core.catalog(0), core.catalog(1)];
       const api = await core.openApi();
       const known = await albumIn(core, api, 0);
-      await core.starve();
-      // By another process: what this one has appended it may still have in memory.
+      await core.stopProjectors();
+      // Uses another process: this one may still have its own appends in memory.
       const elsewhere = await source.open(core.connection, core.namespace);
       await elsewhere.append(numbers(5).map(() => ({ ...here, record: claim({ stream: core.streamIn(0) }) })));
       await elsewhere.close();
       const [end] = await core.log.ends([here]);
       await source.deleteBefore(core, here, end!.offset - 2);
-      await core.feed();
+      await core.startProjectors();
       expect(await untilStopped(core, here)).toBe('offsets 2 to 4 are missing');
       const other = await albumIn(core, api, 1);
       await api.changeAlbum(other, 'still written');
@@ -361,34 +366,34 @@ export function projectorSuite(source: LogSource): void {
       const where = core.catalog(1);
       await core.append(where, claim({ stream: core.streamIn(1) }));
       await core.settled();
-      await core.starve();
+      await core.stopProjectors();
       await moveCheckpoint(core, where, 'next = next + 3');
-      await core.feed();
+      await core.startProjectors();
       expect(await untilStopped(core, where)).toBe('the log ends at 2, before the checkpoint');
     });
 
-    it('when another record lies where the last one was', async () => {
+    it('when another record is at the offset of the last one', async () => {
       const core = await open();
       const where = core.catalog(0);
       await core.append(where, claim({ stream: core.streamIn(0) }));
       await core.settled();
-      await core.starve();
+      await core.stopProjectors();
       await moveCheckpoint(core, where, `fingerprint = 'of another record'`);
-      await core.feed();
+      await core.startProjectors();
       expect(await untilStopped(core, where)).toMatch(/^at offset 1 was of another record and is .*: another log$/);
     });
 
-    it('and takes writes again as soon as the log is seen to be whole', async () => {
+    it('and accepts writes again as soon as the log is complete', async () => {
       const core = await open();
       const api = await core.openApi();
       const known = await albumIn(core, api, 0);
-      await core.starve();
+      await core.stopProjectors();
       await moveCheckpoint(core, core.catalog(0), 'next = next + 3');
-      await core.feed();
+      await core.startProjectors();
       await untilStopped(core, core.catalog(0));
-      await core.starve();
+      await core.stopProjectors();
       await moveCheckpoint(core, core.catalog(0), 'next = next - 3');
-      await core.feed();
+      await core.startProjectors();
       await until(
         async () => (await checkpointOf(core, core.catalog(0))).stopped === null,
         30_000,
@@ -399,8 +404,8 @@ export function projectorSuite(source: LogSource): void {
   });
 
   describe('a record whose headers are corrupt', () => {
-    it('is fetched once more, and is nothing to speak of when it is sound then', async () => {
-      const core = await open({ feeding: false });
+    it('is fetched again, and is accepted when it is valid then', async () => {
+      const core = await open({ projecting: false });
       const [one, two, three] = chain(core.streamIn(0), ['a', 'b', 'c']);
       await core.append(core.catalog(0), one!, two!, three!);
       const torn = new Set([2]);
@@ -418,7 +423,7 @@ export function projectorSuite(source: LogSource): void {
       expect(await acceptedOf(core, one!.key)).toHaveLength(3);
     });
 
-    it('stops its partition when it stays so, after all that comes before it was applied', async () => {
+    it('stops its partition when it stays corrupt, after everything before it was applied', async () => {
       const core = await open();
       const [one, two] = chain(core.streamIn(0), ['a', 'b']);
       const other = core.streamIn(1);
@@ -426,12 +431,14 @@ export function projectorSuite(source: LogSource): void {
       await core.append(core.catalog(1), claim({ stream: other }));
       expect(await untilStopped(core, core.catalog(0))).toMatch(/^key and headers sum up to/);
       await core.settled([core.catalog(0)]);
-      expect(core.heard.stopped.map(({ position }) => position)).toEqual([{ ...core.catalog(0), offset: 2 }]);
+      expect(core.projectorReports.stopped.map(({ position }) => position)).toEqual([
+        { ...core.catalog(0), offset: 2 },
+      ]);
       expect((await acceptedOf(core, one!.key)).map(([version]) => version)).toEqual([1]);
       expect(await acceptedOf(core, other)).toHaveLength(1);
     });
 
-    it('is a loser as soon as its position is declared void, and the partition goes on by itself', async () => {
+    it('loses as soon as its position is declared void, and the partition resumes by itself', async () => {
       const core = await open();
       const api = await core.openApi();
       const known = await albumIn(core, api, 0);
@@ -441,8 +448,10 @@ export function projectorSuite(source: LogSource): void {
       await expect(api.changeAlbum(known, 'c')).rejects.toMatchObject({ code: 'PROJECTION_STOPPED' });
       await declareVoid(core.admin, { ...core.catalog(0), offset: 2 }, 'test');
       await core.settled();
-      expect(core.feeds!.health().stopped).toEqual([]);
-      expect((await heard(() => core.heard.lost, 1)).map(({ reason }) => reason)).toContain('declared void');
+      expect(core.projectors!.health().stopped).toEqual([]);
+      expect((await reported(() => core.projectorReports.lost, 1)).map(({ reason }) => reason)).toContain(
+        'declared void',
+      );
       expect((await acceptedOf(core, known)).map(([version]) => version)).toEqual([1, 2]);
       expect(await api.changeAlbum(known, 'c')).toMatchObject({ version: 3 });
     });
@@ -484,16 +493,16 @@ export function projectorSuite(source: LogSource): void {
       expect(quarantine).toEqual([
         expect.objectContaining({ stream, version: 1, reason: expect.stringMatching(reason) }),
       ]);
-      expect(await heard(() => core.heard.quarantined, 1)).toHaveLength(1);
+      expect(await reported(() => core.projectorReports.quarantined, 1)).toHaveLength(1);
       expect(await acceptedOf(core, stream)).toEqual([[1, bad.id], [2, later.id]]); // prettier-ignore
       expect((await albumsOf(core)).map(({ id }) => id)).not.toContain(stream);
       expect((await albumsOf(core)).filter(({ id }) => goods.includes(id))).toHaveLength(5);
-      expect(core.feeds!.health().stopped).toEqual([]);
+      expect(core.projectors!.health().stopped).toEqual([]);
     });
 
-    it('stands among hundreds of good ones in one batch, is refused by Postgres (23xxx), and is found', async () => {
+    it('is found among hundreds of valid ones in one batch when Postgres refuses it (23xxx)', async () => {
       await allow(false);
-      const core = await open({ feeding: false, projections: [...projections, refusing] });
+      const core = await open({ projecting: false, projections: [...projections, refusing] });
       const hand = await openHand(core);
       const streams = numbers(200).map((n) => core.streamIn(n % 2));
       const bad = [17, 18, 123].map((index) => streams[index]!);
@@ -518,24 +527,24 @@ export function projectorSuite(source: LogSource): void {
       expect(albums.filter(({ version }) => version === 1).map(({ id }) => id)).toEqual(bad.toSorted());
     });
 
-    it('closes its stream: commands and waiting handlers get STREAM_QUARANTINED, other streams go on', async () => {
+    it('closes its stream: commands and waiting handlers get STREAM_QUARANTINED, other streams continue', async () => {
       const core = await open();
       const api = await core.openApi();
       const stream = await albumIn(core, api, 0);
       const other = await albumIn(core, api, 0);
-      await core.starve();
+      await core.stopProjectors();
       const [, head] = (await acceptedOf(core, stream))[0] as [number, string];
       const bad = claim({ stream, version: 2, prev: head, value: unknownSchema });
       await core.append(core.catalog(0), bad);
       const waiting = api.changeAlbum(stream, 'waits'); // decided on version 1, lost to the bad one
-      await core.feed();
+      await core.startProjectors();
       await expect(waiting).rejects.toMatchObject({ code: 'STREAM_QUARANTINED' });
       await expect(api.changeAlbum(stream, 'comes later')).rejects.toMatchObject({ code: 'STREAM_QUARANTINED' });
       expect(await api.changeAlbum(other, 'goes on')).toMatchObject({ version: 2 });
       expect((await albumsOf(core)).find(({ id }) => id === stream)).toMatchObject({ version: 1, name: 'Parachutes' });
     });
 
-    it('is applied with all that was kept after it by a release, and the rows are those of a rebuild', async () => {
+    it('is applied by a release with everything that was kept after it, and the rows equal those of a rebuild', async () => {
       await allow(false);
       const core = await open({ projections: [...projections, refusing] });
       const api = await core.openApi();
@@ -556,7 +565,7 @@ export function projectorSuite(source: LogSource): void {
       expect(result).toMatchObject({ differences: [], served: true });
     });
 
-    it('stays quarantined by a release as long as it cannot be applied, at the first version that cannot', async () => {
+    it('stays quarantined after a release while it cannot be applied, from the first such version on', async () => {
       await allow(false);
       const core = await open({ projections: [...projections, refusing] });
       const stream = core.streamIn(0);
@@ -578,24 +587,24 @@ export function projectorSuite(source: LogSource): void {
       const core = await open({ projections: [...projections, refusing] });
       const stream = core.streamIn(0);
       await appendOneByOne(core, chain(stream, ['refused', 'b']));
-      await core.starve();
-      await core.feed();
+      await core.stopProjectors();
+      await core.startProjectors();
       expect(await core.rows('quarantine')).toHaveLength(1);
-      await core.starve();
+      await core.stopProjectors();
       await allow(true);
-      await core.feed();
+      await core.startProjectors();
       expect(await core.rows('quarantine')).toHaveLength(0);
       expect(await core.rows('refusing')).toEqual([{ id: stream, name: 'b' }]);
     });
 
-    it('leaves a projector that remembers the stream as closed no chance to keep what follows the release', async () => {
+    it('does not let a projector that remembers the closed stream quarantine what follows the release', async () => {
       await allow(false);
-      const core = await open({ feeding: false, projections: [...projections, refusing] });
+      const core = await open({ projecting: false, projections: [...projections, refusing] });
       const hand = await openHand(core);
       const stream = core.streamIn(0);
       const records = chain(stream, ['refused', 'b', 'c']);
       await core.append(core.catalog(0), records[0]!);
-      await hand.catchUp(); // remembers the stream as closed
+      await hand.catchUp(); // remembers that the stream is closed
       await allow(true);
       const owner = openProjectorDatabase(core.rebuildOptions, await core.serving());
       closing.push(() => owner.stop());
@@ -607,7 +616,7 @@ export function projectorSuite(source: LogSource): void {
     });
   });
 
-  it('judges a record by its own headers, and keeps those: what tracing or a mirror added changes nothing', async () => {
+  it('judges a record by its own headers, and keeps only those: headers added by tracing or a mirror change nothing', async () => {
     const { core, lost } = common();
     const before = lost().length;
     const [one, two] = chain(core.streamIn(0), ['a', 'b']);
@@ -628,7 +637,7 @@ export function projectorSuite(source: LogSource): void {
     expect((await verifyLog({ ...core, voids: [] })).faults).toEqual([]);
   });
 
-  it('judges a later record of a genesis stream as any other, and makes no rows of it', async () => {
+  it('judges a later record of a genesis stream like any other, and creates no rows for it', async () => {
     const core = await open();
     const where = core.catalog(0);
     const [genesis] = recordsOf(await core.log.read({ ...where, offset: 0 }));
@@ -668,7 +677,7 @@ export function projectorSuite(source: LogSource): void {
     expect(again.differences).toEqual([]);
   });
 
-  it('gives the same rows to a build that is made of the same log, losers, quarantine and voids included', async () => {
+  it('gives the same rows to a generation that is made from the same log, with losers, quarantine and voids', async () => {
     const { core, hand } = await openWithHand();
     const [a, b] = [core.streamIn(0), core.streamIn(1)];
     const bad = claim({ stream: core.streamIn(0), value: Buffer.from('{}') });
@@ -697,7 +706,7 @@ export function projectorSuite(source: LogSource): void {
     return stream;
   }
 
-  /** Rows are folded by batch, so what Postgres refuses must come alone to be met. */
+  /** Rows are folded by batch, so a row that Postgres rejects must arrive alone. */
   async function appendOneByOne(core: Core, records: readonly LogRecord[]): Promise<void> {
     for (const record of records) {
       await core.append(core.placement.place(record.key), record);
@@ -711,7 +720,7 @@ export function projectorSuite(source: LogSource): void {
     await core.admin.query({ text, values: [topic, partition] });
   }
 
-  /** Whether the database takes albums by the name of `refused`. */
+  /** Whether the database accepts albums with the name of `refused`. */
   async function allow(all: boolean): Promise<void> {
     const core = await openPlain();
     await core.query(`CREATE OR REPLACE FUNCTION public.allowed(name text) RETURNS boolean
@@ -729,7 +738,7 @@ export function projectorSuite(source: LogSource): void {
 
 const corrupted = (record: LogRecord & { id: string }) => ({ ...withCorruptValue(record), id: record.id });
 
-/** Random, because Postgres compresses what it indexes. */
+/** Random, because Postgres compresses index entries. */
 const longText = () => randomBytes(4_000).toString('hex');
 
 function withLongAlbum(stream: string) {
@@ -737,13 +746,13 @@ function withLongAlbum(stream: string) {
   return claim({ stream, event: { type: 'SongCreated', songId: stream, ...details } });
 }
 
-/** Of partition 0, like all the others. */
+/** In partition 0, like all the others. */
 function longStream(core: Core): string {
   const stream = `album-${longText()}`;
   return core.placement.place(stream).partition === 0 ? stream : longStream(core);
 }
 
-/** A store whose commits can be held back between judging and committing. */
+/** A store whose commits can be delayed between judging and committing. */
 function pausable() {
   const outcomes: CommitOutcome[] = [];
   let held: PromiseWithResolvers<void> | undefined;
@@ -755,7 +764,7 @@ function pausable() {
       arrived = Promise.withResolvers();
     },
     letGo: () => held?.resolve(),
-    /** Resolves when a commit is held back. */
+    /** Resolves when a commit is delayed. */
     reached: () => arrived.promise,
     wrap: (store: ProjectionStore): ProjectionStore => ({
       ...store,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { schemaVersions, typeOf } from '../../src/events/codec.ts';
 
-/** What is used of Avro's schemas. */
+/** The parts of Avro's schemas that are used. */
 type Schema = string | Named | readonly Schema[];
 interface Named {
   readonly type: Schema;
@@ -14,11 +14,11 @@ interface Named {
 
 interface Section {
   readonly title: string;
-  /** In the order in which they are explained. */
+  /** In the order of explanation. */
   readonly events: readonly string[];
 }
 
-/** Every event has to be in one of them. */
+/** Every event must be in one of them. */
 export const SECTIONS: readonly Section[] = [
   {
     title: 'Albums, in `openmusic.catalog`',
@@ -51,7 +51,7 @@ interface Row {
   readonly doc: string;
 }
 
-/** The tables of all events, as they stand in docs/reference/log-format.md. */
+/** The tables of all events for docs/reference/log-format.md. */
 export const eventTables = (): string => SECTIONS.map(sectionOf).join('\n');
 
 function sectionOf({ title, events }: Section): string {
@@ -74,7 +74,7 @@ function sectionOf({ title, events }: Section): string {
 const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n') + '\n';
 
-/** What stands in angle brackets would be taken for HTML. */
+/** Text in angle brackets would be read as HTML. */
 const textOf = (doc: string) => doc.replaceAll(/<[^>]+>/g, (part) => `\`${part}\``).replaceAll('|', '\\|');
 
 function newest(event: string): Named {
@@ -89,7 +89,7 @@ const fieldsOf = ({ fields = [] }: Named, before: string): Row[] =>
     return [{ path, type: nameOf(type), doc }, ...insideOf(type, path)];
   });
 
-/** Fields of the records that a field holds. */
+/** The fields of the records that a field contains. */
 function insideOf(type: Schema, path: string): Row[] {
   if (typeof type === 'string') return [];
   if (isUnion(type)) return type.flatMap((branch) => insideOf(branch, path));

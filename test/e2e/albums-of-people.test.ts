@@ -42,7 +42,7 @@ describe('likes', () => {
     expect(await likesOf(album)).toBe(1);
   });
 
-  it('are one for each', async () => {
+  it('are counted once per user', async () => {
     const album = await newAlbum();
     const like = () => chris.client.post(`/albums/${album}/likes`);
     const all = await Promise.all(Array.from({ length: 8 }, like));
@@ -54,7 +54,7 @@ describe('likes', () => {
     expect(await likesOf(album)).toBe(0);
   });
 
-  it('are given under an Idempotency-Key once, also when they were taken since', async () => {
+  it('with an Idempotency-Key are applied once, even if the like was removed since', async () => {
     const [path, headers] = [`/albums/${await newAlbum()}/likes`, { 'idempotency-key': randomUUID() }];
     await chris.client.send('POST', path, { headers });
     await chris.client.delete(path);
@@ -63,7 +63,7 @@ describe('likes', () => {
     expect((await client.get(path)).body?.data?.likes).toBe(0);
   });
 
-  it('of an album that is not there are 404', async () => {
+  it('of a missing album are 404', async () => {
     const gone = await newAlbum();
     await chris.client.post(`/albums/${gone}/likes`);
     await client.delete(`/albums/${gone}`);
@@ -74,7 +74,7 @@ describe('likes', () => {
     }
   });
 
-  it('need a login', async () => {
+  it('require a login', async () => {
     const path = `/albums/${await newAlbum()}/likes`;
     for (const method of ['POST', 'DELETE']) {
       expect(await client.send(method, path)).toMatchObject(fails(401, 'AUTHENTICATION_REQUIRED'));
@@ -100,7 +100,7 @@ describe('covers', () => {
     ['GIF', gif(), 'image/gif'],
     ['WebP', webp(), 'image/webp'],
     ['AVIF', avif(), 'image/avif'],
-  ])('are a %s, served as what it is', async (_, bytes, mediaType) => {
+  ])('are stored as %s and served with its type', async (_, bytes, mediaType) => {
     const album = await newAlbum();
     expect(await coverOf(album)).toBeNull();
     expect(await upload(album, bytes)).toMatchObject({ status: 201, body: done });
@@ -113,7 +113,7 @@ describe('covers', () => {
     expect(served.equals(bytes)).toBe(true);
   });
 
-  it('are replaced: the new one has another address, and the old one has none', async () => {
+  it('are replaced: the new one has another address, and the old address is 404', async () => {
     const album = await newAlbum();
     await upload(album, png());
     const before = await coverOf(album);
@@ -127,7 +127,7 @@ describe('covers', () => {
     expect((await fetched(before, { range: 'bytes=0-3' })).status).toBe(404);
   });
 
-  it('go with their album, at once', async () => {
+  it('are deleted with their album, at once', async () => {
     const album = await newAlbum();
     await upload(album, png());
     const url = await coverOf(album);
@@ -139,7 +139,7 @@ describe('covers', () => {
     expect((await fetch(url!, { method: 'HEAD' })).status).toBe(404);
   });
 
-  it('are asked for each time by who keeps them, and sent in parts', async () => {
+  it('are revalidated by caches on each use, and served in ranges', async () => {
     const [album, bytes] = [await newAlbum(), png({ padding: 1_000 })];
     await upload(album, bytes);
     const url = await coverOf(album);
@@ -161,7 +161,7 @@ describe('covers', () => {
     expect((await fetched(url, { range: 'lines=0-9' })).status).toBe(200);
   });
 
-  it('are images by their bytes, whatever they are called', async () => {
+  it('are recognised as images by their bytes, not by their file name', async () => {
     const album = await newAlbum();
     const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>');
     for (const bytes of [Buffer.from('text'), Buffer.alloc(0), svg, png().subarray(0, 12)]) {
@@ -171,7 +171,7 @@ describe('covers', () => {
     expect((await upload(album, png(), { name: 'a.txt', type: 'text/plain' })).status).toBe(201);
   });
 
-  it('have at most 512,000 bytes: more is a complete 413', async () => {
+  it('have at most 512,000 bytes: a larger one gets a complete 413', async () => {
     const album = await newAlbum();
     const overhead = png({ padding: 1 }).length - 1;
     expect((await upload(album, png({ padding: 512_000 - overhead }))).status).toBe(201);
@@ -182,7 +182,7 @@ describe('covers', () => {
     expect(await coverOf(album)).toBe(before);
   });
 
-  it('come in the field cover, alone', async () => {
+  it('must be the only field of the form, named cover', async () => {
     const album = await newAlbum();
     expect(await upload(album, png(), { field: 'picture' })).toMatchObject(fails(400, 'VALIDATION_FAILED'));
     const twice = new FormData();
@@ -193,14 +193,14 @@ describe('covers', () => {
     expect(await coverOf(album)).toBeNull();
   });
 
-  it('of an album that is not there are 404, and a bad image comes first', async () => {
+  it('of a missing album are 404, but an invalid image is refused first', async () => {
     for (const album of ['album-none', 'none', 'album-%00']) {
       expect(await upload(album, png())).toMatchObject(missing);
       expect(await upload(album, Buffer.from('text'))).toMatchObject(fails(400, 'NOT_AN_IMAGE'));
     }
   });
 
-  it('under one Idempotency-Key are one; with another image 422', async () => {
+  it('with one Idempotency-Key are stored once; with another image it is 422', async () => {
     const [album, headers] = [await newAlbum(), { 'idempotency-key': randomUUID() }];
     const send = (bytes: Buffer) => {
       const form = new FormData();
@@ -214,7 +214,7 @@ describe('covers', () => {
     expect(await send(gif())).toMatchObject(fails(422, 'IDEMPOTENCY_KEY_REUSED'));
   });
 
-  it('at an address that nobody was given are 404', async () => {
+  it('at an address that was never issued are 404', async () => {
     for (const file of ['none.png', '..%2Fkeys', '%00', `${randomUUID()}.png`]) {
       expect(await client.get(`/covers/${file}`)).toMatchObject(fails(404, 'COVER_NOT_FOUND'));
     }

@@ -18,7 +18,7 @@ afterAll(() => stop());
 const album = { name: 'Viva la Vida', year: 2008 };
 const song = { title: 'Yes', year: 2008, genre: 'Indie', performer: 'Coldplay', duration: 246 };
 
-/** Every request that takes a body, what it takes, and what in it is text or a number. */
+/** Every request with a body, a valid body, and which of its fields are text or numbers. */
 const writes = [
   { name: 'POST /albums', method: 'POST', path: () => '/albums', good: album, texts: ['name'], numbers: ['year'] },
   {
@@ -54,18 +54,18 @@ const raw = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, str
 });
 const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
 
-/** Bodies that are bad for every request that takes one. */
+/** Bodies that are invalid for every request with a body. */
 const badBodies: [name: string, options: RequestOptions, status: number, code: string][] = [
   ['none', {}, 400, 'VALIDATION_FAILED'],
   ['an empty one', raw(''), 400, 'VALIDATION_FAILED'],
   ['blanks', raw(' \n '), 400, 'INVALID_JSON'],
   ['half an object', raw('{"name":'), 400, 'INVALID_JSON'],
-  ['something after it', raw('{} {}'), 400, 'INVALID_JSON'],
+  ['text after the object', raw('{} {}'), 400, 'INVALID_JSON'],
   ['a comment', raw('/* */ {}'), 400, 'INVALID_JSON'],
   ['NaN', raw('{"year":NaN}'), 400, 'INVALID_JSON'],
   ['NUL', raw('\0'), 400, 'INVALID_JSON'],
   ['a form declared as JSON', raw('name=a&year=1'), 400, 'INVALID_JSON'],
-  ['bytes that are no UTF-8', raw(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d)), 400, 'INVALID_ENCODING'],
+  ['bytes that are not UTF-8', raw(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d)), 400, 'INVALID_ENCODING'],
   ['a surrogate in UTF-8', raw(Uint8Array.of(0x22, 0xed, 0xa0, 0x80, 0x22)), 400, 'INVALID_ENCODING'],
   ['UTF-16', raw(Uint8Array.from(Buffer.from('\uFEFF{}', 'utf16le'))), 400, 'INVALID_ENCODING'],
   [
@@ -74,17 +74,17 @@ const badBodies: [name: string, options: RequestOptions, status: number, code: s
     415,
     'UNSUPPORTED_ENCODING',
   ],
-  ['zipped, and not declared', raw(Uint8Array.of(0x1f, 0x8b, 8, 0)), 400, 'INVALID_ENCODING'],
+  ['compressed without a header that says so', raw(Uint8Array.of(0x1f, 0x8b, 8, 0)), 400, 'INVALID_ENCODING'],
   ['a byte order mark twice', raw('\uFEFF\uFEFF{}'), 400, 'INVALID_JSON'],
   ['null', raw('null'), 400, 'VALIDATION_FAILED'],
   ['a number', raw('1'), 400, 'VALIDATION_FAILED'],
   ['a string', raw('"{}"'), 400, 'VALIDATION_FAILED'],
   ['a list', raw('[]'), 400, 'VALIDATION_FAILED'],
   ['an empty object', raw('{}'), 400, 'VALIDATION_FAILED'],
-  ['a deep one', raw(nested(21)), 400, 'TOO_DEEP'],
-  ['a very deep one', raw(nested(30_000)), 400, 'TOO_DEEP'],
-  ['a huge one', raw(`{"name":"${'a'.repeat(70_000)}"}`), 413, 'BODY_TOO_LARGE'],
-  ['a very huge one', raw('a'.repeat(5_000_000)), 413, 'BODY_TOO_LARGE'],
+  ['a deep object', raw(nested(21)), 400, 'TOO_DEEP'],
+  ['a very deep object', raw(nested(30_000)), 400, 'TOO_DEEP'],
+  ['a huge object', raw(`{"name":"${'a'.repeat(70_000)}"}`), 413, 'BODY_TOO_LARGE'],
+  ['a very huge object', raw('a'.repeat(5_000_000)), 413, 'BODY_TOO_LARGE'],
   ['text', raw('{}', { 'content-type': 'text/plain' }), 415, 'UNSUPPORTED_MEDIA_TYPE'],
   ['a form', raw('a=1', { 'content-type': 'application/x-www-form-urlencoded' }), 415, 'UNSUPPORTED_MEDIA_TYPE'],
   [
@@ -94,11 +94,16 @@ const badBodies: [name: string, options: RequestOptions, status: number, code: s
     'UNSUPPORTED_MEDIA_TYPE',
   ],
   ['of no type', raw('{}', { 'content-type': '' }), 415, 'UNSUPPORTED_MEDIA_TYPE'],
-  ['of a type that is none', raw('{}', { 'content-type': 'json' }), 415, 'UNSUPPORTED_MEDIA_TYPE'],
-  ['of a type like JSON', raw('{}', { 'content-type': 'application/jsonp' }), 415, 'UNSUPPORTED_MEDIA_TYPE'],
+  ['of an invalid media type', raw('{}', { 'content-type': 'json' }), 415, 'UNSUPPORTED_MEDIA_TYPE'],
+  [
+    'of a media type similar to JSON',
+    raw('{}', { 'content-type': 'application/jsonp' }),
+    415,
+    'UNSUPPORTED_MEDIA_TYPE',
+  ],
 ];
 
-/** Raw JSON in the place of a field. */
+/** Raw JSON in place of a field. */
 const badTexts = {
   'no text': ['null', 'true', '7', '[]', '["x"]', '{}', '{"x":1}'],
   'an empty one': ['""'],
@@ -122,7 +127,7 @@ function withField(good: object, field: string, value: string): string {
 const fieldCases = (fields: readonly string[], values: Record<string, string[]>) =>
   fields.flatMap((field) => Object.entries(values).map(([what, bad]) => ({ field, what, bad })));
 
-/** What every refusal looks like. */
+/** The shape of every refusal. */
 function expectRefusal(answer: Answer, status: number, code?: string): void {
   expect([answer.status, answer.body?.code]).toEqual([status, code ?? answer.body?.code]);
   expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8');
@@ -136,7 +141,7 @@ function expectRefusal(answer: Answer, status: number, code?: string): void {
     expect(answer.body?.errors).toContainEqual({ path: expect.any(String), message: expect.any(String) });
 }
 
-/** What must be the same after any number of refusals: the catalog, and the versions of what was aimed at. */
+/** State that refusals must not change: the catalog, and the versions of the targets. */
 async function world() {
   const { body } = await client.get('/songs');
   const tags = await Promise.all([client.get(`/albums/${ids.album}`), client.get(`/songs/${ids.song}`)]);
@@ -154,28 +159,31 @@ describe.each(writes)('$name', ({ method, path, good, texts, numbers }) => {
     return answer;
   };
 
-  it.each(badBodies)('a body: %s', (_name, options, status, code) => refuse(options, status, code));
+  it.each(badBodies)('rejects a body: %s', (_name, options, status, code) => refuse(options, status, code));
 
-  it.each(fieldCases(texts, badTexts))('$field: $what', async ({ field, bad }) => {
+  it.each(fieldCases(texts, badTexts))('rejects $field: $what', async ({ field, bad }) => {
     for (const value of bad) {
       const { body } = await refuse(raw(withField(good, field, value)), 400, 'VALIDATION_FAILED');
       expect(body?.errors).toEqual([{ path: `/${field}`, message: expect.any(String) }]);
     }
   });
 
-  it.each(fieldCases(numbers, badNumbers))('$field: $what', async ({ field, bad }) => {
+  it.each(fieldCases(numbers, badNumbers))('rejects $field: $what', async ({ field, bad }) => {
     for (const value of bad) {
       const { body } = await refuse(raw(withField(good, field, value)), 400, 'VALIDATION_FAILED');
       expect(body?.errors).toEqual([{ path: `/${field}`, message: expect.any(String) }]);
     }
   });
 
-  it.each(['extra', 'id', '__proto__', 'constructor', 'Name', 'a/b', ''])('an unknown field: %j', async (field) => {
-    const { body } = await refuse(raw(withField(good, field, '{"x":1}')), 400, 'VALIDATION_FAILED');
-    expect(body?.errors).toEqual([{ path: `/${field.replaceAll('/', '~1')}`, message: 'is not a known field' }]);
-  });
+  it.each(['extra', 'id', '__proto__', 'constructor', 'Name', 'a/b', ''])(
+    'rejects an unknown field: %j',
+    async (field) => {
+      const { body } = await refuse(raw(withField(good, field, '{"x":1}')), 400, 'VALIDATION_FAILED');
+      expect(body?.errors).toEqual([{ path: `/${field.replaceAll('/', '~1')}`, message: 'is not a known field' }]);
+    },
+  );
 
-  it('each required field', async () => {
+  it('rejects a body without a required field', async () => {
     for (const field of [...texts, 'year']) {
       const rest = Object.fromEntries(Object.entries(good).filter(([name]) => name !== field));
       const { body } = await refuse({ json: rest }, 400, 'VALIDATION_FAILED');
@@ -183,14 +191,14 @@ describe.each(writes)('$name', ({ method, path, good, texts, numbers }) => {
     }
   });
 
-  it.each(['two words', 'x'.repeat(256), 'caf\u00e9', '\t'])('an idempotency key: %j', async (key) => {
+  it.each(['two words', 'x'.repeat(256), 'caf\u00e9', '\t'])('rejects an idempotency key: %j', async (key) => {
     if (key === '\t') return; // fetch trims it away; the unit tests send it
     await refuse({ json: good, headers: { 'idempotency-key': key } }, 400, 'VALIDATION_FAILED');
   });
 });
 
 describe('the album of a song', () => {
-  it.each(['null', '7', 'true', '[]', '{}', '"album-\\u0000"', '"\\ud800"'])('%s', async (albumId) => {
+  it.each(['null', '7', 'true', '[]', '{}', '"album-\\u0000"', '"\\ud800"'])('rejects %s', async (albumId) => {
     for (const [method, path] of [
       ['POST', '/songs'],
       ['PUT', `/songs/${ids.song}`],
@@ -204,7 +212,7 @@ describe('the album of a song', () => {
   });
 });
 
-describe('ids that nothing has', () => {
+describe('unknown ids', () => {
   const strange = [
     'album-', 'song-', 'album-0', 'song-0', 'nothing', '0', '-', 'null', '[object%20Object]', '%00', 'album-%00', 'song-%00',
     'album-%0A', '%', '%zz', '%c0%80', '%ff', '%ed%a0%80', 'album-%ed%a0%80', '%2F', 'album-%2F..', "album-';--", '*',
@@ -225,18 +233,18 @@ describe('ids that nothing has', () => {
     }
   });
 
-  it('the id of an album is no song’s', async () => {
+  it('rejects the id of an album where a song is expected', async () => {
     expectRefusal(await client.get(`/songs/${ids.album}`), 404, 'SONG_NOT_FOUND');
     expectRefusal(await client.put(`/songs/${ids.album}`, song), 404, 'SONG_NOT_FOUND');
     expectRefusal(await client.delete(`/albums/${ids.song}`), 404, 'ALBUM_NOT_FOUND');
   });
 
-  it('a bad body comes before a missing thing', async () => {
+  it('reports an invalid body before a missing resource', async () => {
     expectRefusal(await client.put('/albums/album-0', {}), 400);
   });
 });
 
-describe('bodies where none is needed', () => {
+describe('bodies of requests that take none', () => {
   it.each([
     ['none', {}],
     ['an empty one declared as JSON', raw('')],
@@ -284,7 +292,7 @@ describe('addresses and methods', () => {
   );
 });
 
-describe('whatever comes', () => {
+describe('random input', () => {
   const anything = fc.oneof(
     fc.jsonValue({ maxDepth: 4 }),
     fc.record(
@@ -317,9 +325,9 @@ describe('whatever comes', () => {
     expect(answer.body?.status).toBe(answer.status < 300 ? 'success' : 'fail');
   }
 
-  it('a body: never a 5xx, always a JSON object', () => fc.assert(property, { numRuns: 500 }));
+  it('never gets a 5xx, always a JSON object, for a body', () => fc.assert(property, { numRuns: 500 }));
 
-  it('a path or a query: never a 5xx', () => {
+  it('never gets a 5xx for a path or a query', () => {
     const byte = fc.nat(255).map((value) => `%${value.toString(16).padStart(2, '0')}`);
     const piece = fc.oneof(
       byte,

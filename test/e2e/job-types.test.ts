@@ -34,7 +34,7 @@ interface Data {
   readonly songs: { readonly id: string; readonly title: string }[];
 }
 
-/** What comes with an answer of that status. */
+/** The body of an answer with that status. */
 function dataOf(answer: { readonly status: number; readonly text: string }, status: number): Data {
   expect([answer.status, answer.text]).toEqual([status, expect.anything()]);
   return (JSON.parse(answer.text) as { data: Data }).data;
@@ -45,7 +45,7 @@ const start = async (client: Client, type: string, payload: object): Promise<str
 
 const seen = async (client: Client, jobId: string) => dataOf(await client.get(`/jobs/${jobId}`), 200).job;
 
-/** Waits until it has ended. */
+/** Waits until the job has ended. */
 async function ended(client: Client, jobId: string): Promise<Job> {
   let job: Job | undefined;
   const over = async () => {
@@ -56,7 +56,7 @@ async function ended(client: Client, jobId: string): Promise<Job> {
   return job!;
 }
 
-/** What a job has made, once it has, by the link to it. */
+/** The file of a job, once it is ready, downloaded by its link. */
 async function made(client: Client, jobId: string): Promise<{ job: Job; content: Buffer; headers: Headers }> {
   const job = await ended(client, jobId);
   expect(job).toMatchObject({ state: 'succeeded' });
@@ -76,7 +76,7 @@ async function unpacked(archive: Buffer): Promise<Record<string, string>> {
 const itemsOf = async (client: Client, jobId: string) =>
   dataOf(await client.get(`/jobs/${jobId}/items?limit=100`), 200).items;
 
-describe('jobs that everybody may start', () => {
+describe('jobs that every user may start', () => {
   let owner: Person;
   let stranger: Person;
   beforeAll(async () => {
@@ -91,7 +91,7 @@ describe('jobs that everybody may start', () => {
     await client.post(`/playlists/${playlistId}/songs`, { songId });
   }
 
-  it('a report shows the playlists of its owner, as JSON and as CSV', async () => {
+  it('show the playlists of their owner in a report, as JSON and as CSV', async () => {
     const { client } = owner;
     await playlistOf(owner, 'Morning', '=HYPERLINK("x")');
     await playlistOf(stranger, 'Secret', 'Yes');
@@ -114,7 +114,7 @@ describe('jobs that everybody may start', () => {
     ]);
   });
 
-  it('an archive has the files that there are; the others are its failed items', async () => {
+  it('pack the existing files into an archive and list the others as failed items', async () => {
     const { client } = owner;
     const report = await made(client, await start(client, 'report', {}));
     const foreign = await made(stranger.client, await start(stranger.client, 'report', {}));
@@ -136,7 +136,7 @@ describe('jobs that everybody may start', () => {
     expect(items[1]?.error).toBe(items[3]?.error);
   });
 
-  it('an archive of nothing is refused', async () => {
+  it('reject an archive of no files', async () => {
     const refused = await owner.client.post('/jobs', { type: 'archive', payload: { fileIds: ['file-none'] } });
     expect(refused).toMatchObject({ status: 400, body: { code: 'NO_FILES' } });
   });
@@ -146,12 +146,12 @@ describe('jobs that everybody may start', () => {
     ['archive', { fileIds: [] }, '/payload/fileIds'],
     ['archive', { fileIds: ['file-1', 'file-1'] }, '/payload/fileIds'],
     ['archive', {}, '/payload/fileIds'],
-  ])('%s %j is refused, and said where', async (type, payload, where) => {
+  ])('reject %s %j, and name the field', async (type, payload, where) => {
     const refused = await owner.client.post('/jobs', { type, payload });
     expect(refused).toMatchObject({ status: 400, body: { errors: [{ path: where }] } });
   });
 
-  it('an import is not one of them', async () => {
+  it('do not include imports', async () => {
     const refused = await owner.client.post('/jobs', {
       type: 'import-catalog',
       payload: { format: 'ndjson', data: '{}' },
@@ -160,7 +160,7 @@ describe('jobs that everybody may start', () => {
   });
 });
 
-/** Kills the server, so it is always one of our own. */
+/** This suite kills the server, so it always starts its own. */
 describe('an import', () => {
   let directory: string;
   let server: OpenMusicProcess;
@@ -171,7 +171,7 @@ describe('an import', () => {
     const port = await freePort();
     launch = (leaseSeconds = '30') =>
       startProcess({ env: { DATA_DIR: directory, JOB_LEASE_SECONDS: leaseSeconds, ...KEYS }, port });
-    server = await launch('3'); // it is going to die with what it holds
+    server = await launch('3'); // this process dies with the jobs it holds
     const { username, password } = await newPerson(server.url);
     await openmusic(['accounts', 'grant-admin', username], { DATA_DIR: directory, ...KEYS });
     const { body } = await createClient(server.url).post('/authentications', { username, password });
@@ -185,7 +185,7 @@ describe('an import', () => {
   const titles = async (performer: string) =>
     dataOf(await admin.get(`/songs?performer=${encodeURIComponent(performer)}`), 200).songs.map(({ title }) => title);
 
-  it('adds what its lines say, and tells which it could not', async () => {
+  it('adds its valid lines, and lists the others with reasons', async () => {
     const data =
       'kind,name,title,year,genre,performer,album\nalbum,A,,1,,,\nsong,,S,1,g,Importer,A\nsong,,T,x,g,Importer,A\n';
     const jobId = await start(admin, 'import-catalog', { format: 'csv', data });
@@ -198,7 +198,7 @@ describe('an import', () => {
     ]);
   });
 
-  it('is refused as a whole for a header that says nothing, and said where', async () => {
+  it('is refused as a whole for an unknown header, and names it', async () => {
     const refused = await admin.post('/jobs', {
       type: 'import-catalog',
       payload: { format: 'csv', data: 'a,b\n1,2\n' },
@@ -206,7 +206,7 @@ describe('an import', () => {
     expect(refused).toMatchObject({ status: 400, body: { errors: [{ path: '/payload/data' }] } });
   });
 
-  it('goes on after kill -9, and nothing is added twice', async () => {
+  it('continues after kill -9, and adds nothing twice', async () => {
     const SONGS = 1_500;
     const names = Array.from({ length: SONGS }, (_, n) => `Song ${n}`);
     const about = { kind: 'song', year: 2008, genre: 'Indie', performer: 'Survivor', album: 'A' };

@@ -7,12 +7,12 @@ import { png } from '../support/images.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
 let base: string;
-let anybody: Client;
+let anonymous: Client;
 let [owner, stranger]: Person[] = [];
 beforeAll(async () => {
   const server = await serverUnderTest();
   base = server.url;
-  anybody = createClient(base);
+  anonymous = createClient(base);
   [owner, stranger] = [await newPerson(base), await newPerson(base)];
 });
 
@@ -38,11 +38,11 @@ async function until(id: string, state: string): Promise<Job> {
 
 const waiting = { deliverAt: new Date(Date.now() + 86_400_000).toISOString() };
 
-/** The path of a link: a server may be reached by another name than its own. */
+/** The path of a link: the test may reach the server by another host name. */
 const pathOf = (url = '') => url.slice(url.indexOf('/files/'));
 
 describe('a job', () => {
-  it('is accepted, done by others, and seen', async () => {
+  it('is accepted, processed by a worker and visible', async () => {
     const { status, headers, body } = await as(owner).post('/jobs', { type: 'dummy', payload: { duration: 10 } });
     const id = body?.data?.jobId ?? '';
     expect([status, headers.get('location')]).toEqual([202, expect.stringMatching(new RegExp(`/jobs/${id}$`))]);
@@ -58,16 +58,16 @@ describe('a job', () => {
     });
   });
 
-  it('is tried again, and says why each attempt failed', async () => {
+  it('is retried, and shows why each attempt failed', async () => {
     const job = await until(await newJob({ payload: { failures: 1 } }), 'succeeded');
     expect(job.attempts.map(({ error }) => error?.code)).toEqual(['DUMMY', undefined]);
   });
 
-  it('is its owner’s alone', async () => {
+  it('is visible to its owner only', async () => {
     const id = await newJob(waiting);
     for (const part of ['', '/items', '/result', '/events']) {
       expect(await as(stranger).get(`/jobs/${id}${part}`)).toMatchObject(missing);
-      expect((await anybody.get(`/jobs/${id}${part}`)).status).toBe(401);
+      expect((await anonymous.get(`/jobs/${id}${part}`)).status).toBe(401);
     }
     expect(await as(stranger).delete(`/jobs/${id}`)).toMatchObject(missing);
     expect(await as(stranger).post(`/jobs/${id}/retry`)).toMatchObject(missing);
@@ -75,7 +75,7 @@ describe('a job', () => {
     expect((await read(id))?.state).toBe('scheduled');
   });
 
-  it('is seen as it is, from the cache too, the moment it was changed', async () => {
+  it('shows its current state, from the cache too, as soon as it has changed', async () => {
     const id = await newJob(waiting);
     const sources: (string | null)[] = [];
     for (let time = 0; time < 2; time++) {
@@ -91,7 +91,7 @@ describe('a job', () => {
     expect((await as(owner).get(`/jobs/${id}`, { 'if-none-match': etag })).status).toBe(304);
   });
 
-  it('that was called off is not called off again, and may be done again', async () => {
+  it('cannot be cancelled twice, and can be retried after it was cancelled', async () => {
     const id = await newJob(waiting);
     await as(owner).delete(`/jobs/${id}`);
     expect(await as(owner).delete(`/jobs/${id}`)).toMatchObject(fails(400, 'JOB_ENDED'));
@@ -100,7 +100,7 @@ describe('a job', () => {
     expect(await as(owner).post(`/jobs/${id}/retry`)).toMatchObject(fails(400, 'JOB_NOT_RETRIABLE'));
   });
 
-  it('that runs is called off', async () => {
+  it('can be cancelled while it runs', async () => {
     const id = await newJob({ payload: { duration: 30_000 } });
     await until(id, 'running');
     expect((await as(owner).delete(`/jobs/${id}`)).status).toBe(200);
@@ -108,7 +108,7 @@ describe('a job', () => {
     expect(job.attempts).toMatchObject([{ finishedAt: expect.any(String), error: { code: 'CANCELLED' } }]);
   });
 
-  it('asked for again by the same key is the same', async () => {
+  it('is the same when it is requested again with the same key', async () => {
     const key = { 'idempotency-key': randomUUID() };
     const [first, again] = [
       await as(owner).post('/jobs', { type: 'dummy' }, key),
@@ -120,7 +120,7 @@ describe('a job', () => {
     expect(other).toMatchObject(fails(422, 'IDEMPOTENCY_KEY_REUSED'));
   });
 
-  it('of admins is not for others, and bad input is told before that', async () => {
+  it('that requires an admin is refused to others before its input is checked', async () => {
     const mail = { to: 'chris@example.com', subject: 'Yes', body: 'No' };
     expect(await as(owner).post('/messages', mail)).toMatchObject(fails(403, 'FORBIDDEN'));
     expect(await as(owner).post('/jobs', { type: 'email', payload: mail })).toMatchObject(fails(403, 'FORBIDDEN'));
@@ -130,7 +130,7 @@ describe('a job', () => {
     expect([past.status, past.body?.errors?.[0]?.path]).toEqual([400, '/deliverAt']);
   });
 
-  it('that repeats comes every quarter of an hour at most, and ends; it can be changed and called off', async () => {
+  it('that repeats runs every quarter of an hour at most, and ends; it can be changed and cancelled', async () => {
     const often = { type: 'dummy', repeat: { cron: '* * * * * *', timeZone: 'Asia/Jakarta' } };
     expect(await as(owner).post('/jobs', often)).toMatchObject(fails(400, 'REPEATS_TOO_OFTEN'));
     const repeat = { cron: '*/15 * * * *', timeZone: 'Asia/Jakarta' };
@@ -151,8 +151,8 @@ describe('a job', () => {
   });
 });
 
-describe('own jobs', () => {
-  it('are listed by state and type, the newest first, page by page', async () => {
+describe('the list of a user’s jobs', () => {
+  it('filters by state and type, newest first, page by page', async () => {
     const person = await newPerson(base);
     const ids: string[] = [];
     for (let n = 0; n < 5; n++) ids.unshift(await newJob(waiting, person));
@@ -196,8 +196,8 @@ async function all(events: AsyncGenerator<Told>): Promise<Told[]> {
   return told;
 }
 
-describe('a job that is followed', () => {
-  it('tells what happens as it happens, and ends with the job', async () => {
+describe('the event stream of a job', () => {
+  it('sends events as they happen, and ends with the job', async () => {
     const id = await newJob(waiting);
     const events = follow(id);
     expect((await events.next()).value).toMatchObject({ id: '1', data: { state: 'scheduled' } });
@@ -205,7 +205,7 @@ describe('a job that is followed', () => {
     expect(await all(events)).toMatchObject([{ id: '2', data: { state: 'cancelled' } }]);
   });
 
-  it('goes on where a client was cut off, and then there is no more', async () => {
+  it('resumes where a client was disconnected, and then ends', async () => {
     const id = await newJob({ payload: { failures: 1 } });
     const told = await all(follow(id));
     expect(told.map(({ data }) => data.state)).toEqual([
@@ -216,7 +216,7 @@ describe('a job that is followed', () => {
     expect(status).toBe(204);
   });
 
-  it('may be left at any time', async () => {
+  it('can be closed at any time', async () => {
     const id = await newJob(waiting);
     const leaving = new AbortController();
     const events = follow(id, undefined, leaving.signal);
@@ -236,14 +236,14 @@ async function exported(playlistId: string): Promise<string> {
 async function newPlaylist(...titles: string[]): Promise<string> {
   const id = (await as(owner).post('/playlists', { name: 'Morning' })).body?.data?.playlistId ?? '';
   for (const title of titles) {
-    const song = await anybody.post('/songs', { title, year: 2008, genre: 'Indie', performer: 'Coldplay' });
+    const song = await anonymous.post('/songs', { title, year: 2008, genre: 'Indie', performer: 'Coldplay' });
     await as(owner).post(`/playlists/${id}/songs`, { songId: song.body?.data?.songId });
   }
   return id;
 }
 
 describe('an export', () => {
-  it('is the playlist as it was, by a link that needs no login', async () => {
+  it('holds the playlist as it was when requested, and is downloaded by a link without a login', async () => {
     const playlistId = await newPlaylist('Yes', 'Lost!');
     const id = await exported(playlistId);
     await as(owner).delete(`/playlists/${playlistId}`);
@@ -251,7 +251,7 @@ describe('an export', () => {
     const { status, body } = await as(owner).get(`/jobs/${id}/result`);
     expect([status, Date.parse(body?.data?.expiresAt ?? '')]).toEqual([200, expect.any(Number)]);
     const link = pathOf(body?.data?.url);
-    const file = await anybody.get(link);
+    const file = await anonymous.get(link);
     const songs = ['Yes', 'Lost!'].map((title) => ({ id: expect.any(String), title, performer: 'Coldplay' }));
     expect([file.status, file.body]).toEqual([200, { playlist: { id: playlistId, name: 'Morning', songs } }]);
     expect(file.headers.get('content-disposition')).toContain(`${playlistId}.json`);
@@ -266,25 +266,25 @@ describe('an export', () => {
     expect((await as(stranger).get('/files')).body?.data?.files).toEqual([]);
   });
 
-  it('can be had in parts, and only by its link', async () => {
+  it('supports ranges, and needs its link', async () => {
     const id = await exported(await newPlaylist());
     await until(id, 'succeeded');
     const link = pathOf((await as(owner).get(`/jobs/${id}/result`)).body?.data?.url);
-    const part = await anybody.get(link, { range: 'bytes=0-11' });
+    const part = await anonymous.get(link, { range: 'bytes=0-11' });
     expect([part.status, part.text]).toEqual([206, '{"playlist":']);
-    const head = await anybody.send('HEAD', link);
+    const head = await anonymous.send('HEAD', link);
     expect([head.status, head.text, Number(head.headers.get('content-length')) > 12]).toEqual([200, '', true]);
     const later = link.replace(/expires=(\d+)/, (_, seconds: string) => `expires=${Number(seconds) + 60}`);
     for (const wrong of [link.replace(/\?.*/, ''), `${link}x`, later, link.replace(/owner=user/, 'owner=other')]) {
-      expect(await anybody.get(wrong)).toMatchObject(fails(403, 'LINK_NOT_VALID'));
+      expect(await anonymous.get(wrong)).toMatchObject(fails(403, 'LINK_NOT_VALID'));
     }
   });
 
-  it('is for the owner of a playlist that is there', async () => {
+  it('is for the owner of an existing playlist', async () => {
     const playlistId = await newPlaylist();
     const ask = (person: Client, id: string, targetEmail = 'chris@example.com') =>
       person.post(`/export/playlists/${id}`, { targetEmail });
-    expect((await ask(anybody, playlistId)).status).toBe(401);
+    expect((await ask(anonymous, playlistId)).status).toBe(401);
     expect(await ask(as(stranger), 'playlist-none', 'chris')).toMatchObject(fails(400, 'VALIDATION_FAILED'));
     expect(await ask(as(stranger), 'playlist-none')).toMatchObject(fails(404, 'PLAYLIST_NOT_FOUND'));
     expect(await ask(as(stranger), playlistId)).toMatchObject(fails(403, 'FORBIDDEN'));
@@ -293,17 +293,17 @@ describe('an export', () => {
 
 describe('a download', () => {
   async function newCover(): Promise<string> {
-    const albumId = (await anybody.post('/albums', { name: 'Viva la Vida', year: 2008 })).body?.data?.albumId ?? '';
+    const albumId = (await anonymous.post('/albums', { name: 'Viva la Vida', year: 2008 })).body?.data?.albumId ?? '';
     const raw = new FormData();
     raw.append('cover', new Blob([new Uint8Array(png())]), 'cover.png');
-    expect((await anybody.send('POST', `/albums/${albumId}/covers`, { raw })).status).toBe(201);
+    expect((await anonymous.send('POST', `/albums/${albumId}/covers`, { raw })).status).toBe(201);
     return albumId;
   }
 
   it.each([
     ['/downloads', 'fileIds', '/jobs', ''],
     ['/v1/download/initiate', 'file_ids', '/v1/download/status', '/v1/download/result'],
-  ])('packs what can be had, by %s', async (initiate, field, status, result) => {
+  ])('packs the available files, by %s', async (initiate, field, status, result) => {
     const job = await until(await exported(await newPlaylist('Yes')), 'succeeded');
     const fileIds = [job.result?.fileId ?? '', await newCover(), 'file-none'];
     const check = initiate.replace(/\/initiate$/, '').concat('/check');
@@ -320,12 +320,12 @@ describe('a download', () => {
     const items = (await as(owner).get(`/jobs/${id}/items`)).body?.data?.items;
     expect(items?.map(({ state }) => state)).toEqual(['done', 'done', 'failed']);
     const where = result ? `${result}/${id}` : `/jobs/${id}/result`;
-    const archive = await anybody.get(pathOf((await as(owner).get(where)).body?.data?.url));
+    const archive = await anonymous.get(pathOf((await as(owner).get(where)).body?.data?.url));
     expect([archive.status, archive.headers.get('content-type')]).toEqual([200, 'application/zip']);
     expect(archive.text.slice(0, 2)).toBe('PK');
   });
 
-  it('of foreign files is as of none', async () => {
+  it('answers for another user’s file as for a missing one', async () => {
     const job = await until(await exported(await newPlaylist()), 'succeeded');
     const fileIds = [job.result?.fileId];
     const { body } = await as(stranger).post('/downloads/check', { fileIds });
@@ -333,7 +333,7 @@ describe('a download', () => {
     expect(await as(stranger).post('/downloads', { fileIds })).toMatchObject(fails(400, 'NO_FILES'));
   });
 
-  it('of a job that makes no file, or has not made it, is none', async () => {
+  it('is 404 for a job that makes no file or has not finished', async () => {
     const id = await newJob();
     await until(id, 'succeeded');
     expect(await as(owner).get(`/jobs/${id}/result`)).toMatchObject(fails(404, 'NO_RESULT_FILE'));

@@ -4,12 +4,12 @@ import { serverUnderTest } from '../support/server-under-test.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
-let anybody: Client;
-/** Owns every playlist here, collaborates on some, and has nothing to do with any. */
+let anonymous: Client;
+/** The owner of every playlist here, a collaborator on some, and a user without access. */
 let [owner, friend, stranger]: Person[] = [];
 beforeAll(async () => {
   const server = await serverUnderTest();
-  anybody = createClient(server.url);
+  anonymous = createClient(server.url);
   [owner, friend, stranger] = [await newPerson(server.url), await newPerson(server.url), await newPerson(server.url)];
 });
 
@@ -23,7 +23,7 @@ async function newPlaylist(name = 'Morning'): Promise<string> {
 }
 
 async function newSong(title = 'Yes'): Promise<string> {
-  const { body } = await anybody.post('/songs', { title, year: 2008, genre: 'Indie', performer: 'Coldplay' });
+  const { body } = await anonymous.post('/songs', { title, year: 2008, genre: 'Indie', performer: 'Coldplay' });
   return body?.data?.songId ?? '';
 }
 
@@ -48,7 +48,7 @@ const missing = fails(404, 'PLAYLIST_NOT_FOUND');
 const forbidden = fails(403, 'FORBIDDEN');
 
 describe('playlists', () => {
-  it('are created, listed and read, with exactly the keys of the contract', async () => {
+  it('can be created, listed and read, with exactly the keys of the contract', async () => {
     const { status, body } = await as(owner).post('/playlists', { name: 'Evening' });
     expect([status, body]).toEqual([
       201,
@@ -65,7 +65,7 @@ describe('playlists', () => {
     expect(answer.headers.get('x-data-source')).toMatch(/^(cache|database)$/);
   });
 
-  it('are renamed by their owner', async () => {
+  it('can be renamed by their owner', async () => {
     const id = await newPlaylist();
     expect(await as(owner).patch(`/playlists/${id}`, { name: 'Noon' })).toMatchObject({ status: 200, body: done });
     expect((await read(id))?.name).toBe('Noon');
@@ -76,7 +76,7 @@ describe('playlists', () => {
     }
   });
 
-  it('are deleted by their owner, and 404 for everyone afterwards', async () => {
+  it('can be deleted by their owner, and are 404 for every user afterwards', async () => {
     const [id, songId] = [await newPlaylist(), await newSong()];
     await share(id);
     for (const person of [friend, stranger]) {
@@ -93,7 +93,7 @@ describe('playlists', () => {
     expect(await share(id)).toMatchObject(missing);
   });
 
-  it('are nobody’s business', async () => {
+  it('are private to their owner and collaborators', async () => {
     const id = await newPlaylist();
     expect(await as(stranger).get(`/playlists/${id}/songs`)).toMatchObject(forbidden);
     expect(await as(stranger).get(`/playlists/${id}/activities`)).toMatchObject(forbidden);
@@ -101,7 +101,7 @@ describe('playlists', () => {
   });
 
   it.each(['playlist-none', 'none', 'playlist-%00', '%F0%9F%8E%B5', 'album-1'])(
-    'with the id %s are not there',
+    'with the id %s are 404',
     async (id) => {
       expect(await as(owner).get(`/playlists/${id}/songs`)).toMatchObject(missing);
       expect(await as(owner).delete(`/playlists/${id}`)).toMatchObject(missing);
@@ -122,7 +122,7 @@ describe('playlists', () => {
 });
 
 describe('songs of a playlist', () => {
-  it('are added at the end and taken out', async () => {
+  it('are added at the end and removed', async () => {
     const id = await newPlaylist();
     const [one, two, three] = [await newSong('One'), await newSong('Two'), await newSong('Three')];
     for (const song of [two, one, three]) expect(await add(id, song)).toMatchObject({ status: 201, body: done });
@@ -137,7 +137,7 @@ describe('songs of a playlist', () => {
     expect(await titlesOf(id)).toEqual(['Two', 'Three', 'One']);
   });
 
-  it('that do not exist are 404, before anybody is told that they may not', async () => {
+  it('that do not exist are 404 before permission is checked', async () => {
     const id = await newPlaylist();
     for (const person of [owner, stranger]) {
       expect(await add(id, 'song-none', person)).toMatchObject(fails(404, 'SONG_NOT_FOUND'));
@@ -147,7 +147,7 @@ describe('songs of a playlist', () => {
     expect(await add('playlist-none', await newSong())).toMatchObject(missing);
   });
 
-  it('are added by collaborators, and not by strangers', async () => {
+  it('can be added by collaborators, and not by strangers', async () => {
     const [id, song] = [await newPlaylist(), await newSong()];
     await share(id);
     expect(await add(id, song, stranger)).toMatchObject(forbidden);
@@ -166,26 +166,26 @@ describe('songs of a playlist', () => {
     expect((await as(owner).delete(`/playlists/${id}/songs`, {}, body)).status).toBe(400);
   });
 
-  it('follow their song: renamed, and gone with it', async () => {
+  it('follow their song: they are renamed and deleted with it', async () => {
     const id = await newPlaylist();
     const song = await newSong('Before');
     await add(id, song);
-    await anybody.put(`/songs/${song}`, { title: 'After', year: 2008, genre: 'Indie', performer: 'Coldplay' });
+    await anonymous.put(`/songs/${song}`, { title: 'After', year: 2008, genre: 'Indie', performer: 'Coldplay' });
     expect(await titlesOf(id)).toEqual(['After']);
-    await anybody.delete(`/songs/${song}`);
+    await anonymous.delete(`/songs/${song}`);
     expect(await titlesOf(id)).toEqual([]);
   });
 });
 
 describe('activities', () => {
-  it('tell who did what, oldest first, with the titles of then', async () => {
+  it('show who did what, oldest first, with the titles of that time', async () => {
     const [id, song] = [await newPlaylist(), await newSong('Then')];
     await share(id);
     await add(id, song, friend);
-    await anybody.put(`/songs/${song}`, { title: 'Later', year: 2008, genre: 'Indie', performer: 'Coldplay' });
+    await anonymous.put(`/songs/${song}`, { title: 'Later', year: 2008, genre: 'Indie', performer: 'Coldplay' });
     await takeOut(id, song);
     await add(id, song);
-    await anybody.delete(`/songs/${song}`);
+    await anonymous.delete(`/songs/${song}`);
     const { status, body } = await as(friend).get(`/playlists/${id}/activities`);
     const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     expect([status, body]).toEqual([
@@ -204,7 +204,7 @@ describe('activities', () => {
     ]);
   });
 
-  it('keep the order of many at once', async () => {
+  it('keep the order of concurrent changes', async () => {
     const id = await newPlaylist();
     await share(id);
     const songs = await Promise.all(Array.from({ length: 12 }, (_, n) => newSong(`Song ${n}`)));
@@ -217,7 +217,7 @@ describe('activities', () => {
 });
 
 describe('collaborations', () => {
-  it('give access, and take it', async () => {
+  it('grant access and revoke it', async () => {
     const id = await newPlaylist('Ours');
     const { status, body } = await share(id);
     expect([status, body]).toEqual([201, { status: 'success', data: { collaborationId: expect.stringMatching(/./) } }]);
@@ -234,7 +234,7 @@ describe('collaborations', () => {
     expect((await share(id)).status).toBe(201);
   });
 
-  it('are 400 for whoever has access already', async () => {
+  it('are 400 for a user who has access already', async () => {
     const id = await newPlaylist();
     await share(id);
     for (const person of [friend, owner]) {
@@ -242,7 +242,7 @@ describe('collaborations', () => {
     }
   });
 
-  it('are the owner’s to give and take', async () => {
+  it('can be changed by the owner only', async () => {
     const id = await newPlaylist();
     await share(id);
     for (const person of [friend, stranger]) {
@@ -251,11 +251,11 @@ describe('collaborations', () => {
     }
   });
 
-  it('with somebody or something that is not there are 404', async () => {
+  it('with a missing user or playlist are 404', async () => {
     const id = await newPlaylist();
-    const nobody = { playlistId: id, userId: 'user-none' };
-    expect(await as(owner).post('/collaborations', nobody)).toMatchObject(fails(404, 'USER_NOT_FOUND'));
-    expect(await as(owner).delete('/collaborations', {}, nobody)).toMatchObject(fails(404, 'USER_NOT_FOUND'));
+    const unknown = { playlistId: id, userId: 'user-none' };
+    expect(await as(owner).post('/collaborations', unknown)).toMatchObject(fails(404, 'USER_NOT_FOUND'));
+    expect(await as(owner).delete('/collaborations', {}, unknown)).toMatchObject(fails(404, 'USER_NOT_FOUND'));
     expect(await share('playlist-none')).toMatchObject(missing);
     expect(await unshare('playlist-none')).toMatchObject(missing);
     expect(await unshare(id)).toMatchObject(fails(404, 'COLLABORATION_NOT_FOUND'));
@@ -284,9 +284,9 @@ describe('without a login', () => {
     ['GET', '/playlists/playlist-1/activities'],
     ['POST', '/collaborations'],
     ['DELETE', '/collaborations'],
-  ])('%s %s is 401, whatever the body', async (method, path) => {
+  ])('%s %s is 401 with any body', async (method, path) => {
     const json = method === 'GET' ? undefined : { nonsense: true };
-    const answer = await anybody.send(method, path, { json });
+    const answer = await anonymous.send(method, path, { json });
     expect(answer).toMatchObject(fails(401, 'AUTHENTICATION_REQUIRED'));
     expect(answer.headers.get('www-authenticate')).toBe('Bearer');
   });
@@ -295,13 +295,13 @@ describe('without a login', () => {
 describe('ETags of playlists', () => {
   const tagOf = async (id: string) => (await as(owner).get(`/playlists/${id}/songs`)).headers.get('etag') ?? '';
 
-  it('spare a client what it has, until a song changes', async () => {
+  it('let a client skip what it has cached, until a song changes', async () => {
     const [id, song] = [await newPlaylist(), await newSong()];
     await add(id, song);
     const etag = await tagOf(id);
     const again = () => as(owner).get(`/playlists/${id}/songs`, { 'if-none-match': etag });
     expect(await again()).toMatchObject({ status: 304, text: '' });
-    await anybody.put(`/songs/${song}`, { title: 'Other', year: 2008, genre: 'Indie', performer: 'Coldplay' });
+    await anonymous.put(`/songs/${song}`, { title: 'Other', year: 2008, genre: 'Indie', performer: 'Coldplay' });
     expect((await again()).status).toBe(200);
   });
 
@@ -356,7 +356,7 @@ describe('idempotency keys on playlists', () => {
     expect(await activitiesOf(id)).toHaveLength(2);
   });
 
-  it('are one’s own', async () => {
+  it('are separate for each user', async () => {
     const key = keyed();
     const [one, other] = [
       await as(owner).post('/playlists', { name: 'Same' }, key),
@@ -365,7 +365,7 @@ describe('idempotency keys on playlists', () => {
     expect(one.body?.data?.playlistId).not.toBe(other.body?.data?.playlistId);
   });
 
-  it('are looked up before existence and permission', async () => {
+  it('are checked before existence and permission', async () => {
     const [id, headers] = [await newPlaylist(), keyed()];
     const song = await newSong();
     const body = { songId: song };
@@ -379,7 +379,7 @@ describe('idempotency keys on playlists', () => {
   });
 });
 
-it('a song that is in a playlist already is 400', async () => {
+it('adding a song that is already in the playlist is 400', async () => {
   const [id, song] = [await newPlaylist(), await newSong()];
   await add(id, song);
   expect(await add(id, song)).toMatchObject(fails(400, 'SONG_ALREADY_IN_PLAYLIST'));

@@ -5,30 +5,30 @@ import { type Answer, type Client, createClient } from '../support/client.ts';
 import { png } from '../support/images.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
-let anybody: Client;
+let anonymous: Client;
 let owner: Person;
 let friend: Person;
 beforeAll(async () => {
   const server = await serverUnderTest();
-  anybody = createClient(server.url);
+  anonymous = createClient(server.url);
   [owner, friend] = [await newPerson(server.url), await newPerson(server.url)];
 });
 
-/** An album with a song on it, which is in a playlist shared with a friend, who likes the album. */
+/** An album with a song in a playlist that is shared with a friend, who likes the album. */
 interface World {
   readonly albumId: string;
   readonly songId: string;
   readonly other: string;
   readonly playlistId: string;
-  /** Part of the titles of its songs, and of no others. */
+  /** A word in the titles of its songs, and in no others. */
   readonly word: string;
 }
 
 const READS = {
-  album: ({ albumId }: World) => anybody.get(`/albums/${albumId}`),
-  likes: ({ albumId }: World) => anybody.get(`/albums/${albumId}/likes`),
-  song: ({ songId }: World) => anybody.get(`/songs/${songId}`),
-  search: ({ word }: World) => anybody.get(`/songs?title=${word}`),
+  album: ({ albumId }: World) => anonymous.get(`/albums/${albumId}`),
+  likes: ({ albumId }: World) => anonymous.get(`/albums/${albumId}/likes`),
+  song: ({ songId }: World) => anonymous.get(`/songs/${songId}`),
+  search: ({ word }: World) => anonymous.get(`/songs?title=${word}`),
   playlist: ({ playlistId }: World) => owner.client.get(`/playlists/${playlistId}/songs`),
   activities: ({ playlistId }: World) => owner.client.get(`/playlists/${playlistId}/activities`),
   playlists: () => owner.client.get('/playlists'),
@@ -54,29 +54,25 @@ function cover(): FormData {
 const WITH_THE_SONG: Read[] = ['album', 'search', 'playlist', 'the friend’s playlist'];
 const OF_THE_PLAYLIST: Read[] = ['playlist', 'activities', 'the friend’s playlist'];
 
-/** What each write must show, in which reads, and in no others. */
+/** The reads that each write must change, and no others. */
 const WRITES: readonly [name: string, write: (world: World) => Promise<Answer>, shows: readonly Read[]][] = [
-  ['changing the album', ({ albumId }) => anybody.put(`/albums/${albumId}`, { name: 'X', year: 1 }), ['album']],
-  [
-    'giving it a cover',
-    ({ albumId }) => anybody.send('POST', `/albums/${albumId}/covers`, { raw: cover() }),
-    ['album'],
-  ],
-  ['liking it', ({ albumId }) => owner.client.post(`/albums/${albumId}/likes`), ['likes']],
-  ['liking it no more', ({ albumId }) => friend.client.delete(`/albums/${albumId}/likes`), ['likes']],
-  ['deleting the album', ({ albumId }) => anybody.delete(`/albums/${albumId}`), ['album', 'likes', 'song']],
-  ['creating another song', (world) => anybody.post('/songs', songOf(world)), ['album', 'search']],
+  ['changing the album', ({ albumId }) => anonymous.put(`/albums/${albumId}`, { name: 'X', year: 1 }), ['album']],
+  ['adding a cover', ({ albumId }) => anonymous.send('POST', `/albums/${albumId}/covers`, { raw: cover() }), ['album']],
+  ['liking the album', ({ albumId }) => owner.client.post(`/albums/${albumId}/likes`), ['likes']],
+  ['removing the like', ({ albumId }) => friend.client.delete(`/albums/${albumId}/likes`), ['likes']],
+  ['deleting the album', ({ albumId }) => anonymous.delete(`/albums/${albumId}`), ['album', 'likes', 'song']],
+  ['creating another song', (world) => anonymous.post('/songs', songOf(world)), ['album', 'search']],
   [
     'renaming the song',
-    (world) => anybody.put(`/songs/${world.songId}`, songOf(world, 'renamed')),
+    (world) => anonymous.put(`/songs/${world.songId}`, songOf(world, 'renamed')),
     ['song', ...WITH_THE_SONG],
   ],
   [
-    'taking the song off the album',
-    (world) => anybody.put(`/songs/${world.songId}`, { ...songOf(world), albumId: undefined }),
+    'removing the song from the album',
+    (world) => anonymous.put(`/songs/${world.songId}`, { ...songOf(world), albumId: undefined }),
     ['album', 'song'],
   ],
-  ['deleting the song', ({ songId }) => anybody.delete(`/songs/${songId}`), ['song', ...WITH_THE_SONG]],
+  ['deleting the song', ({ songId }) => anonymous.delete(`/songs/${songId}`), ['song', ...WITH_THE_SONG]],
   ['creating a playlist', () => owner.client.post('/playlists', { name: 'Another' }), ['playlists']],
   [
     'renaming the playlist',
@@ -89,12 +85,12 @@ const WRITES: readonly [name: string, write: (world: World) => Promise<Answer>, 
     OF_THE_PLAYLIST,
   ],
   [
-    'taking a song out',
+    'removing a song',
     ({ playlistId, songId }) => owner.client.delete(`/playlists/${playlistId}/songs`, {}, { songId }),
     OF_THE_PLAYLIST,
   ],
   [
-    'sharing it no more',
+    'removing the collaborator',
     ({ playlistId }) => owner.client.delete('/collaborations', {}, { playlistId, userId: friend.id }),
     ['the friend’s playlist', 'the friend’s playlists'],
   ],
@@ -107,8 +103,8 @@ const WRITES: readonly [name: string, write: (world: World) => Promise<Answer>, 
 
 async function newWorld(): Promise<World> {
   const word = `w${randomUUID().replaceAll('-', '')}`;
-  const albumId = (await anybody.post('/albums', { name: 'Viva la Vida', year: 2008 })).body?.data?.albumId ?? '';
-  const newSong = async (details: object) => (await anybody.post('/songs', details)).body?.data?.songId ?? '';
+  const albumId = (await anonymous.post('/albums', { name: 'Viva la Vida', year: 2008 })).body?.data?.albumId ?? '';
+  const newSong = async (details: object) => (await anonymous.post('/songs', details)).body?.data?.songId ?? '';
   const songId = await newSong(songOf({ word, albumId }));
   const other = await newSong({ ...songOf({ word: 'Other', albumId }), albumId: undefined });
   const playlistId = (await owner.client.post('/playlists', { name: 'Ours' })).body?.data?.playlistId ?? '';
@@ -118,7 +114,7 @@ async function newWorld(): Promise<World> {
   return { albumId, songId, other, playlistId, word };
 }
 
-/** What everybody sees, but for what differs each time. */
+/** The parts of an answer that do not differ per request. */
 async function seen(world: World): Promise<Map<string, string>> {
   const answers = Object.entries(READS).map(async ([name, read]) => {
     const { status, text } = await read(world);
@@ -127,7 +123,7 @@ async function seen(world: World): Promise<Map<string, string>> {
   return new Map(await Promise.all(answers));
 }
 
-describe('the moment a client has its answer, every read shows the change', () => {
+describe('every read shows a change as soon as its client has the answer', () => {
   it.each(WRITES)('%s', async (_, write, shows) => {
     const world = await newWorld();
     const before = await seen(world);

@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RunningApp, startApp } from '../support/app.ts';
 import { createClient } from '../support/client.ts';
 
-/** Kills the server, so it is always one of our own. */
+/** This suite kills the server, so it always starts its own. */
 describe('a server that is killed', () => {
   let app: RunningApp;
   beforeAll(async () => void (app = await startApp()));
   afterAll(() => app.stop());
 
-  it('has, when it is back, all that it acknowledged, and nothing twice', async () => {
+  it('has everything it acknowledged after a restart, and nothing twice', async () => {
     const { post, get } = createClient(app.url);
     const acknowledged = new Map<string, string>();
     const writing = Array.from({ length: 8 }, async (_, writer) => {
@@ -36,7 +36,7 @@ describe('a server that is killed', () => {
     }
   });
 
-  it('ends by itself on SIGTERM, and starts again on the same data', async () => {
+  it('stops on SIGTERM, and starts again on the same data', async () => {
     const { post, get } = createClient(app.url);
     const id = (await post('/albums', { name: 'Viva la Vida', year: 2008 })).body?.data?.albumId ?? '';
     await app.restart();

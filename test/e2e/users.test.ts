@@ -15,7 +15,7 @@ beforeAll(async () => {
 const registration = (change: object = {}) => ({
   username: newUsername(),
   password: 'secret',
-  fullname: 'Somebody',
+  fullname: 'Some Person',
   ...change,
 });
 const logIn = (change: object = {}) =>
@@ -23,12 +23,12 @@ const logIn = (change: object = {}) =>
 const withRequestId = { requestId: expect.any(String) };
 
 describe('registering', () => {
-  it('gives an id', async () => {
+  it('returns an id', async () => {
     const { status, body } = await client.post('/users', registration());
     expect([status, body]).toEqual([201, { status: 'success', data: { userId: expect.stringMatching(/^user-/) } }]);
   });
 
-  it('takes names of every script, of 100 characters, and keeps them in one spelling', async () => {
+  it('accepts names of up to 100 characters in every script, and stores one spelling', async () => {
     const unique = newUsername().slice(0, 20);
     for (const username of [`${unique}${'\u{1f3b5}'.repeat(80)}`, `Ünï ${unique}`, `名前${unique}`, `שם${unique}`]) {
       expect((await client.post('/users', registration({ username }))).status).toBe(201);
@@ -37,7 +37,7 @@ describe('registering', () => {
     }
   });
 
-  it('under a taken name is 400', async () => {
+  it('is 400 for a taken name', async () => {
     const { status, body } = await client.post('/users', registration({ username: chris.username }));
     expect([status, body]).toEqual([
       400,
@@ -73,36 +73,36 @@ describe('registering', () => {
     ),
     ['a role', registration({ role: 'admin' })],
     ['an id', registration({ id: 'user-1' })],
-  ])('with %s is 400', async (_, body) => {
+  ])('is 400 with %s', async (_, body) => {
     expect(await client.post('/users', body)).toMatchObject({ status: 400, body: { code: 'VALIDATION_FAILED' } });
   });
 
-  it('again under one Idempotency-Key is one account; with another body 422', async () => {
+  it('again with one Idempotency-Key gives one account; with another body it is 422', async () => {
     const key = { 'idempotency-key': randomUUID() };
     const whom = registration();
     const first = await client.post('/users', whom, key);
     const again = await client.post('/users', whom, key);
     expect([again.status, again.body, again.headers.get('idempotency-replayed')]).toEqual([201, first.body, 'true']);
-    const other = await client.post('/users', { ...whom, fullname: 'Somebody else' }, key);
+    const other = await client.post('/users', { ...whom, fullname: 'Another Name' }, key);
     expect(other).toMatchObject({ status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } });
   });
 });
 
 describe('logging in', () => {
-  it('gives two tokens', async () => {
+  it('returns two tokens', async () => {
     const { status, body } = await logIn();
     const data = { accessToken: expect.any(String), refreshToken: expect.any(String) };
     expect([status, body]).toEqual([201, { status: 'success', data }]);
   });
 
-  it('tells nobody whether a user exists', async () => {
+  it('does not reveal whether a user exists', async () => {
     const wrong = await logIn({ password: 'wrong!' });
     const unknown = await logIn({ username: newUsername() });
     const refusal = { status: 'fail', code: 'WRONG_CREDENTIALS', message: wrong.body?.message, ...withRequestId };
     for (const { status, body } of [wrong, unknown]) expect([status, body]).toEqual([401, refusal]);
   });
 
-  it('is never 400 for its length', async () => {
+  it('is never 400 because of its length', async () => {
     for (const text of ['', 'x', 'x'.repeat(900), 'x'.repeat(30_000)]) {
       expect((await logIn({ password: text })).status).toBe(401);
       expect((await logIn({ username: text })).status).toBe(401);
@@ -114,7 +114,7 @@ describe('logging in', () => {
     ['no password', { username: 'x' }],
     ['a list of names', { username: ['x'], password: 'secret' }],
     ['an unknown field', { username: 'x', password: 'secret', admin: true }],
-  ])('with %s is 400', async (_, body) => {
+  ])('is 400 with %s', async (_, body) => {
     expect((await client.post('/authentications', body)).status).toBe(400);
   });
 
@@ -132,7 +132,7 @@ describe('logging in', () => {
 describe('a refresh token', () => {
   const refresh = (refreshToken: unknown) => client.put('/authentications', { refreshToken });
 
-  it('gives access tokens, again and again', async () => {
+  it('gives access tokens repeatedly', async () => {
     for (let time = 0; time < 2; time++) {
       const { status, body } = await refresh(chris.refreshToken);
       expect([status, body]).toEqual([200, { status: 'success', data: { accessToken: expect.any(String) } }]);
@@ -141,7 +141,7 @@ describe('a refresh token', () => {
     }
   });
 
-  it('is good no more once it was deleted', async () => {
+  it('is invalid after it was deleted', async () => {
     const refreshToken = (await logIn()).body?.data?.refreshToken ?? '';
     const remove = () => client.delete('/authentications', {}, { refreshToken });
     expect(await remove()).toMatchObject({ status: 200, body: { status: 'success', message: expect.any(String) } });
@@ -152,11 +152,11 @@ describe('a refresh token', () => {
 
   it.each<[string, () => unknown]>([
     ['an access token', () => chris.accessToken],
-    ['a forged one', () => `${chris.refreshToken.slice(0, -4)}AAAA`],
+    ['a forged token', () => `${chris.refreshToken.slice(0, -4)}AAAA`],
     ['nonsense', () => 'nonsense'],
     ['a number', () => 1],
     ['nothing', () => undefined],
-  ])('is not %s: 400', async (_, token) => {
+  ])('is 400 when it is %s', async (_, token) => {
     expect((await refresh(token())).status).toBe(400);
     expect((await client.delete('/authentications', {}, { refreshToken: token() })).status).toBe(400);
   });

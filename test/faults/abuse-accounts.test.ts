@@ -3,17 +3,17 @@ import { NOISE_MS, unharmed } from '../support/abuse.ts';
 import { type RunningApp, startApp } from '../support/app.ts';
 import { createClient } from '../support/client.ts';
 import { flood } from '../support/login-flood.ts';
-import { heldBy, untilItHolds } from '../support/others.ts';
-import { paced } from '../support/pace.ts';
+import { resourceUseOf, untilResourcesAreFreed } from '../support/other-clients.ts';
+import { withMachineSpeed } from '../support/machine-speed.ts';
 import { newPerson, type Person } from '../support/people.ts';
 import { until } from '../support/servers/waiting.ts';
 
-/** Rounds of what others do, before the abuse and during it. */
+/** Rounds of requests by other clients, before the abuse and during it. */
 const ROUNDS = 100;
 const GUESSES = 150;
 const LOGINS = 300;
 const DEPARTED = 1_000;
-/** Of them at once. */
+/** How many run at once. */
 const CONNECTIONS = 50;
 const MINUTE_MS = 60_000;
 
@@ -22,7 +22,7 @@ let other: Person;
 let album: string;
 
 beforeAll(async () => {
-  // Requests come from the addresses that they name. Each address has a limit of its own, which is not what is tested here.
+  // Requests name the addresses that they come from. Each address has a limit of its own, which is not tested here.
   app = await startApp({ TRUST_PROXY: 'loopback', RATE_LOGIN: 'off', RATE_REGISTER: 'off' });
   other = await newPerson(app.url);
   album = (await createClient(app.url).post('/albums', { name: 'Parachutes', year: 2000 })).body?.data?.albumId ?? '';
@@ -52,14 +52,14 @@ const departed = Array.from({ length: DEPARTED }, (_, n) => ({
 }));
 
 interface Measured {
-  /** Milliseconds, by what was done. */
+  /** Milliseconds per kind of request. */
   readonly p99: Readonly<Record<string, number>>;
-  /** How fast the machine was meanwhile. */
+  /** The speed of the machine meanwhile. */
   readonly paceMs: number;
   readonly errors: readonly string[];
 }
 
-/** What others do meanwhile: reads, writes, and one who logs in from where they did before. */
+/** Other clients meanwhile: reads, writes, and a login from an address that logged in before. */
 async function measure(goesOn: () => boolean): Promise<Measured> {
   const client = createClient(app.url);
   const acts = {
@@ -80,11 +80,11 @@ async function measure(goesOn: () => boolean): Promise<Measured> {
     times.sort((a, b) => a - b);
     return [name, times[Math.floor(times.length * 0.99)] ?? NaN] as const;
   };
-  const { result, paceMs } = await paced(() => Promise.all(Object.entries(acts).map(round)));
+  const { result, paceMs } = await withMachineSpeed(() => Promise.all(Object.entries(acts).map(round)));
   return { p99: Object.fromEntries(result), paceMs, errors };
 }
 
-/** Does the abuse while others work, and resolves to both. */
+/** Runs the abuse while other clients work, and resolves to the results of both. */
 async function whileOthersWork<T>(abuse: () => Promise<T>): Promise<{ before: Measured; during: Measured; result: T }> {
   const before = await measure(() => false);
   let isOver = false;
@@ -101,12 +101,12 @@ function expectUnharmed({ before, during }: { before: Measured; during: Measured
   expect({ slower, before, paceMs: during.paceMs }).toEqual({ slower: [], before, paceMs: during.paceMs });
 }
 
-/** Does it while others work; afterwards the process must hold no more than before. */
+/** Runs the abuse while other clients work; afterwards the process must use no more memory than before. */
 async function abuseAndSettle<T>(abuse: () => Promise<T>): Promise<T> {
-  const before = await heldBy(app);
+  const before = await resourceUseOf(app);
   const outcome = await whileOthersWork(abuse);
   expectUnharmed(outcome);
-  await untilItHolds(before, app, MINUTE_MS + 30_000); // idle connections are kept for 75 s
+  await untilResourcesAreFreed(before, app, MINUTE_MS + 30_000); // idle connections are kept for 75 s
   return outcome.result;
 }
 
@@ -122,14 +122,14 @@ const timed = async (work: () => Promise<unknown>) => {
   return performance.now() - began;
 };
 
-describe('others are not held up by', () => {
+describe('other clients are not delayed by', () => {
   it(
-    '150 guesses at one account from 6 addresses, of which few are judged',
+    '150 password guesses at one account from 6 addresses, of which few are checked',
     async () => {
       const victim = await newPerson(app.url);
       const { 401: judged = 0, ...refused } = tally(await abuseAndSettle(() => guessAt(victim)));
       expect(judged).toBeGreaterThan(0);
-      expect(judged).toBeLessThanOrEqual(33); // RATE_FAILURES, and those under way
+      expect(judged).toBeLessThanOrEqual(33); // RATE_FAILURES, plus those in progress
       expect(Object.keys(refused).every((status) => ['429', '503'].includes(status))).toBe(true);
       expect((await victim.client.get('/playlists')).status).toBe(200);
     },
@@ -149,13 +149,13 @@ describe('others are not held up by', () => {
   );
 
   it(
-    'logins whose clients have left: they are not hashed',
+    'logins whose clients have disconnected: they are not hashed',
     async () => {
       const late = await newPerson(app.url);
       const alone = await timed(() => logIn(other, other.password, HOME));
       await abuseAndSettle(async () => {
         await flood(app.url, departed, CONNECTIONS);
-        // The account was not logged in to from there: its turn comes after those that are still in line.
+        // The account was not logged in to from this address, so its turn comes after the logins that still wait.
         const waited = await timed(() =>
           until(
             async () => (await logIn(late, late.password, '203.0.113.250')).status === 201,
@@ -163,7 +163,7 @@ describe('others are not held up by', () => {
             () => 'it cannot log in',
           ),
         );
-        expect(waited).toBeLessThan(10 * alone + NOISE_MS); // all that may wait in line are 64 times as much
+        expect(waited).toBeLessThan(10 * alone + NOISE_MS); // the whole queue is 64 times as long
       });
     },
     5 * MINUTE_MS,

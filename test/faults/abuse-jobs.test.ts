@@ -5,9 +5,9 @@ import { type Paced, unharmed } from '../support/abuse.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { png } from '../support/images.ts';
 import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
-import { allJobs, begin, beginAll, jobOf, newPlaylist, untilOver } from '../support/jobs-told.ts';
+import { allJobs, begin, beginAll, jobOf, newPlaylist, untilOver } from '../support/jobs-client.ts';
 import { eventually } from '../support/observed.ts';
-import { paced } from '../support/pace.ts';
+import { withMachineSpeed } from '../support/machine-speed.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
 const TIME_MS = 300_000;
@@ -35,12 +35,12 @@ beforeAll(async () => {
 afterAll(() => app.stop(), TIME_MS);
 
 /**
- * How long an account that does no harm waits, in milliseconds: 95 of 100 times no longer, so that a machine that is busy for a
- * moment is not taken for the harm. Rejects with the first thing that fails.
+ * How long an account without abuse waits, in milliseconds: the 95th percentile, so that a short delay of a busy machine is
+ * not mistaken for harm. Rejects with the first failure.
  */
 async function usualOf(count: number, act: () => Promise<unknown>): Promise<Paced> {
   const times: number[] = [];
-  const { paceMs } = await paced(async () => {
+  const { paceMs } = await withMachineSpeed(async () => {
     for (let n = 0; n < count; n++) {
       const began = performance.now();
       await act();
@@ -62,7 +62,7 @@ async function report(client = other.client): Promise<void> {
   expect(job?.state).toBe('succeeded');
 }
 
-/** Does something evil again and again while others do what they always do. */
+/** Repeats an abuse while other clients do their usual work. */
 async function whileOthers(before: Paced, act: () => Promise<unknown>, calm = asAlways): Promise<void> {
   const [usual] = await Promise.all([usualOf(OFTEN, calm), act()]);
   expectUnharmed(usual, before);
@@ -86,9 +86,9 @@ async function bytesIn(kind: string): Promise<number> {
 const newAlbum = async (client: Client) =>
   (await client.post('/albums', { name: 'Parachutes', year: 2000 })).body?.data?.albumId ?? '';
 
-describe('one account that', () => {
+describe('one account', () => {
   it(
-    'has sixteen jobs of the longest kind does not keep another one’s report waiting',
+    'with sixteen long jobs does not delay the report of another account',
     async () => {
       const before = await usualOf(10, report);
       const { client } = await newPerson(app.url);
@@ -106,7 +106,7 @@ describe('one account that', () => {
   );
 
   it(
-    'wants a mail each second gets twenty an hour to an address, and uses up none of another one',
+    'that requests a mail each second gets twenty an hour per address, and uses none of another account’s quota',
     async () => {
       const { client } = await newPerson(app.url);
       const [mine, others] = [await newPlaylist(client), await newPlaylist(other.client)];
@@ -131,7 +131,7 @@ describe('one account that', () => {
   );
 
   it(
-    'wants two hundred repeating jobs gets twenty, which end',
+    'that requests two hundred repeating jobs gets twenty, which end',
     async () => {
       const { client } = await newPerson(app.url);
       const before = await usualOf(OFTEN, asAlways);
@@ -152,13 +152,13 @@ describe('one account that', () => {
   );
 
   it(
-    'has archives made fills its own share of the disk, and hears the number',
+    'that makes many archives fills only its own quota, and the error names the number',
     async () => {
       const { client } = await newPerson(app.url);
-      const anybody = createClient(app.url);
-      const albums = await Promise.all(Array.from({ length: 3 }, () => newAlbum(anybody)));
+      const anonymous = createClient(app.url);
+      const albums = await Promise.all(Array.from({ length: 3 }, () => newAlbum(anonymous)));
       for (const album of albums)
-        expect((await anybody.send('POST', `/albums/${album}/covers`, { raw: cover() })).status).toBe(201);
+        expect((await anonymous.send('POST', `/albums/${album}/covers`, { raw: cover() })).status).toBe(201);
       const before = await usualOf(OFTEN, asAlways);
       const body = { type: 'archive', payload: { fileIds: albums } };
       let ids: string[] = [];
@@ -178,7 +178,7 @@ describe('one account that', () => {
   );
 
   it(
-    'sends covers of albums that are missing leaves none of them',
+    'that sends covers for missing albums leaves no file',
     async () => {
       const before = await usualOf(OFTEN, asAlways);
       const stored = await bytesIn('covers');
@@ -206,7 +206,7 @@ describe('one account that', () => {
 });
 
 it(
-  'ten redrives of one dead letter at once make one job',
+  'one dead letter that is redriven ten times at once gets one job',
   async () => {
     const id = await begin(other.client, '/jobs', { type: 'dummy', payload: { failures: 100 } });
     expect(await untilOver(other.client, [id], 60_000)).toMatchObject([{ state: 'dead' }]);
@@ -225,12 +225,12 @@ it(
 );
 
 it(
-  'somebody without login sends so many covers an hour, and those who have logged in send theirs',
+  'clients without a login share an hourly limit of covers, which does not affect clients that are logged in',
   async () => {
-    const anybody = createClient(app.url);
+    const anonymous = createClient(app.url);
     const send = (client: Client) => client.send('POST', '/albums/album-none/covers', { raw: cover() });
-    let refused = await send(anybody);
-    for (let n = 0; n < COVERS && refused.status === 404; n++) refused = await send(anybody);
+    let refused = await send(anonymous);
+    for (let n = 0; n < COVERS && refused.status === 404; n++) refused = await send(anonymous);
     expect([refused.status, refused.body?.code]).toEqual([429, 'TOO_MANY_REQUESTS']);
     expect((await send((await newPerson(app.url)).client)).status).toBe(404);
   },

@@ -5,14 +5,14 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { NOISE_MS } from '../support/abuse.ts';
 import type { Client } from '../support/client.ts';
 import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
-import { begin, newPlaylist, untilOver } from '../support/jobs-told.ts';
+import { begin, newPlaylist, untilOver } from '../support/jobs-client.ts';
 import { noticedDuring } from '../support/loop-probe.ts';
 import { eventually } from '../support/observed.ts';
 import { newPerson } from '../support/people.ts';
 
 const MAX_MS = 200;
 const QUIET_READS = 50;
-/** Another process can have the processor for a while; what blocks the event loop blocks it each time. */
+/** Another process can take the processor for a while; work that blocks the event loop blocks it each time. */
 const TRIES = 5;
 
 let app: JobsApp;
@@ -49,7 +49,7 @@ async function newLargeAlbum(): Promise<string> {
   return album;
 }
 
-/** Reads an answer and keeps nothing of it. Resolves with its length in bytes. */
+/** Reads an answer and discards it. Resolves with its length in bytes. */
 async function sizeOf(url: string): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   request(url, { agent: new Agent() }, (answer) => {
@@ -62,7 +62,7 @@ async function sizeOf(url: string): Promise<number> {
   return promise;
 }
 
-/** Refuses every recipient in 60 kB of text without an address. */
+/** Refuses every recipient with 60 kB of text without an address. */
 async function startRudeMailServer(): Promise<Server> {
   const server = createServer((socket: Socket) => {
     socket.on('error', () => undefined).write('220 rude\r\n');
@@ -76,7 +76,7 @@ async function startRudeMailServer(): Promise<Server> {
   return server;
 }
 
-/** What a machine that runs other tests as well is late by, without any abuse. */
+/** The delay of a machine that runs other tests as well, without any abuse. */
 async function latenessOfMachine(): Promise<number> {
   const reads = async () => {
     for (let n = 0; n < QUIET_READS; n++) await user.get('/playlists');
@@ -84,7 +84,7 @@ async function latenessOfMachine(): Promise<number> {
   return (await noticedDuring({ url: app.url, albumId }, reads)).worstMs;
 }
 
-/** The best of a few tries. Errors of others count in each. */
+/** The best of a few tries. Errors of other clients count in each. */
 async function expectOthersUndisturbed(abuse: () => Promise<unknown>): Promise<void> {
   const late = await latenessOfMachine();
   let best = Infinity;
@@ -100,10 +100,10 @@ async function expectOthersUndisturbed(abuse: () => Promise<unknown>): Promise<v
 const jsonHeaders = { 'content-type': 'application/json' };
 const sendRaw = (client: Client, raw: string) => client.send('POST', '/jobs', { raw, headers: jsonHeaders });
 
-/** What takes long to judge, as it was seen. */
+/** Bodies that once took long to judge. */
 const manyFields = () => `{${Array.from({ length: 380_000 }, (_, n) => `"k${n}":0`).join(',')}}`;
 const repeating = (cron: string) => JSON.stringify({ type: 'dummy', payload: {}, repeat: { cron, timeZone: 'UTC' } });
-/** Every second. */
+/** A job that repeats every second. */
 const cronOf = (length: number) => `0${',0-59'.repeat(length / 5)} * * * * *`;
 
 const BODIES: readonly (readonly [name: string, body: () => string])[] = [
@@ -113,7 +113,7 @@ const BODIES: readonly (readonly [name: string, body: () => string])[] = [
 ];
 const LONG_CRON = ['a cron expression of 5 MB', () => repeating(cronOf(4_900_000))] as const;
 
-describe('/livez answers within 200 ms, and others have no error, while', () => {
+describe('/livez answers within 200 ms, and other clients see no error, while', () => {
   it.each([...BODIES, LONG_CRON])('a user sends %s', async (_name, bodyOf) => {
     const body = bodyOf();
     await expectOthersUndisturbed(async () => expect((await sendRaw(user, body)).status).toBe(413));
@@ -124,7 +124,7 @@ describe('/livez answers within 200 ms, and others have no error, while', () => 
     await expectOthersUndisturbed(async () => expect((await sendRaw(app.admin, body)).status).toBe(400));
   });
 
-  it('a job repeats every second, by the longest cron expression there may be', async () => {
+  it('a job repeats every second, with the longest possible cron expression', async () => {
     const { status, body } = await sendRaw(app.admin, repeating(cronOf(180)));
     expect(status).toBe(202);
     const parentId = body?.data?.jobId ?? '';

@@ -5,10 +5,16 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { unharmed } from '../support/abuse.ts';
 import { type AnswerBody, createClient } from '../support/client.ts';
-import { type JobsApp, mustDo, startJobsApp } from '../support/jobs-faults.ts';
-import { begin, untilJob, untilOver } from '../support/jobs-told.ts';
+import { type JobsApp, runOrThrow, startJobsApp } from '../support/jobs-faults.ts';
+import { begin, untilJob, untilOver } from '../support/jobs-client.ts';
 import { eventually } from '../support/observed.ts';
-import { getAlone, heldBy, othersWhile, type Seen, untilItHolds } from '../support/others.ts';
+import {
+  getOnOwnConnection,
+  resourceUseOf,
+  otherClientsDuring,
+  type ClientResults,
+  untilResourcesAreFreed,
+} from '../support/other-clients.ts';
 import { newPerson } from '../support/people.ts';
 import { dial } from '../support/raw-http.ts';
 
@@ -17,11 +23,11 @@ const SONGS = 10_000;
 const TITLE = 'la '.repeat(300);
 const WITHIN_MS = 240_000;
 /** Connections of the pool that reads and commands share. */
-const READS_AT_ONCE = 10;
+const READ_CONNECTIONS = 10;
 
 let app: JobsApp;
 let database: pg.Client;
-let quiet: Seen;
+let quiet: ClientResults;
 beforeAll(async () => {
   app = await startJobsApp({ env: { JOB_ATTEMPTS: '1' } });
   database = new pg.Client(app.connection);
@@ -36,21 +42,21 @@ beforeAll(async () => {
     [SONGS, TITLE],
   );
   await database.query('VACUUM ANALYZE songs');
-  await several(10, () => getAlone(`${app.url}/songs`)); // so that every connection is there
-  for (let round = 0; round < 2; round++) quiet = await othersWhile(app.url, delay(3_000));
+  await several(10, () => getOnOwnConnection(`${app.url}/songs`)); // opens every connection
+  for (let round = 0; round < 2; round++) quiet = await otherClientsDuring(app.url, delay(3_000));
 }, WITHIN_MS);
 afterAll(async () => {
   await database.end();
   await app.stop();
 });
 
-/** Others must not notice what is done, and the process must hold no more afterwards. */
+/** Other clients must not notice the abuse, and the process must use no more memory afterwards. */
 async function unnoticed(abuse: () => Promise<unknown>): Promise<void> {
-  const before = await heldBy(app.process());
-  const { p99Ms, paceMs, errors } = await othersWhile(app.url, abuse());
+  const before = await resourceUseOf(app.process());
+  const { p99Ms, paceMs, errors } = await otherClientsDuring(app.url, abuse());
   expect(errors).toEqual([]);
   expect(p99Ms).toBeLessThan(unharmed({ ms: quiet.p99Ms, paceMs: quiet.paceMs }, paceMs));
-  await untilItHolds(before, app.process(), 60_000);
+  await untilResourcesAreFreed(before, app.process(), 60_000);
 }
 
 const GET_ALL = 'GET /songs HTTP/1.1\r\nHost: x\r\n\r\n';
@@ -65,7 +71,7 @@ async function silent(bytes: string): Promise<Socket> {
   return socket;
 }
 
-/** Resolves when the server has ended the connection, which is read from now on. */
+/** Resolves when the server has closed the connection, which is read from now on. */
 async function cut(socket: Socket): Promise<void> {
   socket.resume();
   if (!socket.closed) await once(socket, 'close');
@@ -73,7 +79,7 @@ async function cut(socket: Socket): Promise<void> {
 
 describe('a client that reads slowly', () => {
   it(
-    'keeps nothing that others need: ten full lists, a little at a time',
+    'does not block other clients: ten full lists, a little at a time',
     async () => {
       await unnoticed(async () => {
         const sockets = await several(10, () => silent(GET_ALL));
@@ -88,7 +94,7 @@ describe('a client that reads slowly', () => {
   );
 
   it(
-    'is cut when it takes nothing: eleven full lists on one connection',
+    'is disconnected when it reads nothing: eleven full lists on one connection',
     async () => {
       await unnoticed(async () => {
         const socket = await silent(GET_ALL.repeat(11));
@@ -110,13 +116,13 @@ describe('a client that reads slowly', () => {
   );
 });
 
-describe('ordinary load', () => {
+describe('normal load', () => {
   it(
-    'of thirty full lists at once gives each the whole list, or says when to ask again',
+    'of thirty full lists at once gives each client the whole list, or says when to retry',
     async () => {
-      let answers: Awaited<ReturnType<typeof getAlone>>[] = [];
+      let answers: Awaited<ReturnType<typeof getOnOwnConnection>>[] = [];
       await unnoticed(async () => {
-        answers = await several(30, () => getAlone(`${app.url}/songs`));
+        answers = await several(30, () => getOnOwnConnection(`${app.url}/songs`));
       });
       const whole = answers.filter(({ status }) => status === 200);
       expect(whole.length).toBeGreaterThanOrEqual(8);
@@ -128,10 +134,10 @@ describe('ordinary load', () => {
   );
 
   it(
-    'of forty searches that look at every song is answered',
+    'of forty searches that scan every song is answered',
     async () => {
       await unnoticed(async () => {
-        const answers = await several(40, () => getAlone(`${app.url}/songs?title=xq&performer=zz`));
+        const answers = await several(40, () => getOnOwnConnection(`${app.url}/songs?title=xq&performer=zz`));
         expect(new Set(answers.map(({ text }) => text))).toEqual(new Set(['{"status":"success","data":{"songs":[]}}']));
       });
     },
@@ -139,7 +145,7 @@ describe('ordinary load', () => {
   );
 
   it(
-    'lists each song once that was there all the while, whatever happens to others',
+    'lists each song that existed throughout exactly once, while others change',
     async () => {
       let isRead = false;
       const change = async () => {
@@ -173,7 +179,7 @@ describe('ordinary load', () => {
   );
 
   it(
-    'burns no attempt of a job that finds no connection',
+    'uses no attempt of a job that finds no free connection',
     async () => {
       const song = { kind: 'song', title: 'Yellow', performer: 'Coldplay', genre: 'Rock', year: 2000 };
       const payload = { format: 'ndjson', data: `${JSON.stringify(song)}\n`.repeat(3_000) };
@@ -181,7 +187,7 @@ describe('ordinary load', () => {
       await untilJob(app.admin, id, 'imports', ({ progress }) => progress.done > 0);
       await withoutConnections();
       const [job] = await untilOver(app.admin, [id], 120_000);
-      // It has one attempt (JOB_ATTEMPTS), and would be dead if one that found no connection were counted.
+      // The job has one attempt (JOB_ATTEMPTS), and would be dead if an attempt without a connection counted.
       expect(job).toMatchObject({ state: 'succeeded', progress: { done: 3_000, failed: 0 } });
       expect(job?.attempts[0]?.error?.code).toBe('DATABASE_UNAVAILABLE');
       expect(job?.attempts.length).toBeGreaterThan(1);
@@ -189,30 +195,30 @@ describe('ordinary load', () => {
     WITHIN_MS,
   );
 
-  /** Has all connections for reads wait for a table that is locked, until another read has waited in vain for one. */
+  /** Makes all connections for reads wait for a locked table, until another read has waited in vain for one. */
   async function withoutConnections(): Promise<void> {
     await database.query('BEGIN; LOCK TABLE like_counts');
-    const count = (n: number) => getAlone(`${app.url}/albums/album-${n}/likes`);
-    const held = Promise.all(Array.from({ length: READS_AT_ONCE }, (_, n) => count(n)));
+    const count = (n: number) => getOnOwnConnection(`${app.url}/albums/album-${n}/likes`);
+    const held = Promise.all(Array.from({ length: READ_CONNECTIONS }, (_, n) => count(n)));
     await eventually('all connections wait', async () => {
       const { rows } = await database.query<{ waiting: number }>(
         'SELECT count(*)::int AS waiting FROM pg_locks WHERE NOT granted AND relation = $1::regclass',
         ['like_counts'],
       );
-      return rows[0]?.waiting === READS_AT_ONCE;
+      return rows[0]?.waiting === READ_CONNECTIONS;
     });
-    expect((await count(READS_AT_ONCE)).status).toBe(503);
+    expect((await count(READ_CONNECTIONS)).status).toBe(503);
     await database.query('ROLLBACK');
     await held;
   }
 });
 
-describe('what is long', () => {
+describe('a long answer', () => {
   const ids = (from: number, to: number) =>
     Array.from({ length: to - from + 1 }, (_, n) => `song-${String(from + n).padStart(6, '0')}`);
 
   it(
-    'is whole and in its order: an album, with an ETag that is good for a change',
+    'is complete and in order: an album, with an ETag that can guard a change',
     async () => {
       const client = createClient(app.url);
       const { body } = await client.post('/albums', { name: 'Long', year: 2000 });
@@ -235,7 +241,7 @@ describe('what is long', () => {
   );
 
   it(
-    'is whole and in its order: a playlist with a song twice, its activities, and a list of playlists',
+    'is complete and in order: a playlist with a song twice, its activities, and a list of playlists',
     async () => {
       const { client, id: owner } = await newPerson(app.url);
       const { body } = await client.post('/playlists', { name: 'Long' });
@@ -268,7 +274,7 @@ describe('what is long', () => {
   );
 
   it(
-    'is whole and in its order: a page of jobs, and the one after it',
+    'is complete and in order: a page of jobs, and the next one',
     async () => {
       const { client, id: owner } = await newPerson(app.url);
       await database.query(
@@ -291,7 +297,7 @@ describe('what is long', () => {
 
 describe('a client that sends slowly', () => {
   it(
-    'is cut soon after its 408: three hundred connections that dribble their headers',
+    'is disconnected soon after its 408: three hundred connections that send their headers slowly',
     async () => {
       await unnoticed(async () => {
         const sockets = await several(300, () => silent('GET / HTTP/1.1\r\n'));
@@ -306,7 +312,7 @@ describe('a client that sends slowly', () => {
   );
 
   it(
-    'is cut soon after its 413: a body without an end',
+    'is disconnected soon after its 413: a body without an end',
     async () => {
       await unnoticed(async () => {
         const socket = await silent(
@@ -324,11 +330,11 @@ describe('a client that sends slowly', () => {
   );
 
   it(
-    'holds little: sixty batches of 5 MiB that do not end',
+    'uses little memory: sixty batches of 5 MiB that do not end',
     async () => {
-      const { memory } = await heldBy(app.process());
+      const { memory } = await resourceUseOf(app.process());
       const { username, password } = await newPerson(app.url);
-      await mustDo(['accounts', 'grant-admin', username], app.env);
+      await runOrThrow(['accounts', 'grant-admin', username], app.env);
       const { body: login } = await createClient(app.url).post('/authentications', { username, password });
       const token = login?.data?.accessToken ?? '';
       const body = `{"items":["${'x'.repeat(3_000_000)}`;
@@ -336,7 +342,7 @@ describe('a client that sends slowly', () => {
       await unnoticed(async () => {
         const sockets = await several(60, () => silent(`${head}Content-Length: 5242880\r\n\r\n${body}`));
         await delay(5_000);
-        expect((await heldBy(app.process())).memory - memory).toBeLessThan(60_000_000);
+        expect((await resourceUseOf(app.process())).memory - memory).toBeLessThan(60_000_000);
         for (const socket of sockets) socket.destroy();
       });
     },

@@ -5,25 +5,25 @@ import { claim } from '../support/core.ts';
 import { describeDistributed, type Distributed, seedOfRun, startDistributed } from '../support/distributed.ts';
 import { createRandom, type Random } from '../support/history/random.ts';
 import { entryOf, eventually, linesOf } from '../support/observed.ts';
-import { openOutsider, type Outsider } from '../support/outsider.ts';
-import { stopsLoudly, takesChanges } from '../support/stopped.ts';
+import { openStrangerClient, type StrangerClient } from '../support/stranger-client.ts';
+import { expectStopped, expectChangesAccepted } from '../support/stopped-partition.ts';
 import { albumIn, catalog, streamIn } from '../support/streams.ts';
 
 const seed = seedOfRun();
 const LONG_MS = 120_000;
 
-/** What each test needs a partition of its own for. */
+/** Each test breaks a partition of its own. */
 const [FLIPPED, DELETED, REFILLED, EMPTY] = [0, 1, 2, 3];
 
 describeDistributed('a projector', () => {
   let system: Distributed;
-  let outsider: Outsider;
-  /** One in each partition. */
+  let outsider: StrangerClient;
+  /** One album in each partition. */
   const albums: string[] = [];
 
   beforeAll(async () => {
     system = await startDistributed({ env: { PARTITIONS: '4' } });
-    outsider = await openOutsider(system.env.KAFKA_BROKERS!.split(','));
+    outsider = await openStrangerClient(system.env.KAFKA_BROKERS!.split(','));
     const client = createClient(system.apis[0]!.url);
     for (const partition of [FLIPPED, DELETED, REFILLED, EMPTY]) albums.push(await albumIn(system, client, partition));
   }, LONG_MS);
@@ -35,11 +35,11 @@ describeDistributed('a projector', () => {
   const strangers = (count: number, partition: number) =>
     Array.from({ length: count }, () => claim({ stream: streamIn(system, partition) }));
   const stops = (partition: number, reason: RegExp) =>
-    stopsLoudly(system, catalog(system, partition), albums[partition]!, reason);
-  const goesOnAt = (partition: number) => takesChanges(system, albums[partition]!);
+    expectStopped(system, catalog(system, partition), albums[partition]!, reason);
+  const goesOnAt = (partition: number) => expectChangesAccepted(system, albums[partition]!);
 
   it(
-    `stops at a flipped bit in a header, and goes on when that record is declared void (SEED=${seed})`,
+    `stops at a flipped bit in a header, and resumes when that record is declared void (SEED=${seed})`,
     async () => {
       const where = catalog(system, FLIPPED);
       const position = `${partitionKey(where)}@${await outsider.end(where)}`;
@@ -58,12 +58,12 @@ describeDistributed('a projector', () => {
   );
 
   it(
-    'stops when records were deleted before it read them, and goes on when the gap is declared void',
+    'stops when records were deleted before it read them, and resumes when the gap is declared void',
     async () => {
       const where = catalog(system, DELETED);
       const next = await outsider.end(where);
       system.projectors[0]!.freeze();
-      await outsider.produce(where, ...strangers(1, DELETED)); // ends the fetch that is under way
+      await outsider.produce(where, ...strangers(1, DELETED)); // ends the current fetch
       await outsider.produce(where, ...strangers(5, DELETED));
       await outsider.deleteBefore(where, (await outsider.end(where)) - 2);
       system.projectors[0]!.thaw();
@@ -80,7 +80,7 @@ describeDistributed('a projector', () => {
   );
 
   it(
-    'stops when its topic was made anew, also when that holds more than the old one did',
+    'stops when its topic was created again, even if the new one holds more records',
     async () => {
       const where = catalog(system, REFILLED);
       const end = await outsider.end(where);
@@ -97,7 +97,7 @@ describeDistributed('a projector', () => {
   );
 });
 
-/** The record with one bit of one header other than it was written. */
+/** The record with one flipped bit in a header. */
 function flipped(record: LogRecord, random: Random): LogRecord {
   const [name, value] = random.pick(Object.entries(record.headers).filter((each) => each[1] !== ''))!;
   const bytes = Buffer.from(value);

@@ -6,12 +6,12 @@ import { type NativeKafka, startNativeKafka } from '../support/servers/index.ts'
 
 const FROZEN_MS = 20_000;
 
-describeDistributed('nothing acknowledged is lost, and service resumes by itself,', () => {
+describeDistributed('no acknowledged write is lost, and service resumes by itself,', () => {
   let broker: NativeKafka;
   let music: Distributed;
   let urls: string[];
 
-  /** By all tests so far: they share one log. */
+  /** The operations of all tests so far: they share one log. */
   const operations: Operation[] = [];
 
   beforeAll(async () => {
@@ -25,7 +25,7 @@ describeDistributed('nothing acknowledged is lost, and service resumes by itself
     await broker.stop();
   });
 
-  /** Takes the broker away from clients that write and read, and gives it back. */
+  /** Takes the broker away from clients that write and read, and brings it back. */
   async function without(take: () => Promise<void>, give: () => Promise<void>, since: string): Promise<Violation[]> {
     const history = await recordHistory({ urls }, async (load) => {
       await load.served({ writes: 30, reads: 30 });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type CachedMusic, startCachedMusic } from '../support/cached-music.ts';
 import { changeListHalfway } from '../support/changing-list.ts';
 import { describeDistributed } from '../support/distributed.ts';
-import type { Wish } from '../support/history/index.ts';
+import type { PlannedRequest } from '../support/history/index.ts';
 import { create } from '../support/history/playlists.ts';
 import { eventually } from '../support/observed.ts';
 import { newPerson } from '../support/people.ts';
@@ -11,11 +11,11 @@ import { describeWithNativeRedis } from '../support/servers/index.ts';
 import { hitsIn } from '../support/spans.ts';
 
 const WITHIN_MS = 480_000;
-/** Long enough for a commit to come in time on a busy machine, which it must within half of it. */
+/** Long enough for a commit on a busy machine, which must take less than half of it. */
 const MARK_SECONDS = 10;
 
-describeWithNativeRedis('two projectors, of which nobody takes the place, frozen for longer than marks live', () =>
-  describeDistributed('one between marks and commit, one between commit and marks off', () => {
+describeWithNativeRedis('two projectors without a replacement, frozen for longer than the lifetime of marks', () =>
+  describeDistributed('one between marks and commit, one between commit and release of the marks', () => {
     let music: CachedMusic;
     beforeAll(async () => {
       const faults = ['before-release:armed:SIGSTOP', 'after-marks:armed:SIGSTOP'];
@@ -24,30 +24,30 @@ describeWithNativeRedis('two projectors, of which nobody takes the place, frozen
     }, WITHIN_MS);
     afterAll(() => music.stop());
 
-    /** Has playlists made until the projector stands still: their marks are in nobody's way, as those of a rename would be. */
-    async function stopWithin(projector: OpenMusicProcess, write: (wish: Wish) => void): Promise<void> {
+    /** Creates playlists until the projector freezes: their marks block no other write, as those of a rename would. */
+    async function stopWithin(projector: OpenMusicProcess, write: (request: PlannedRequest) => void): Promise<void> {
       const { id, username, accessToken } = await newPerson(music.apis[0]!.url);
       projector.arm();
-      await eventually('it stands still', async () => {
+      await eventually('it is frozen', async () => {
         write(create({ id, username, accessToken }, 'Made early'));
         return projector.isFrozen();
       });
     }
 
     it(
-      'go on without anything that is cached being old',
+      'continue without serving an outdated cache entry',
       async () => {
         const [released, committing] = music.projectors;
         const { violations, during } = await music.withstand(async ({ whileQuiet }) => {
           await whileQuiet((write) => stopWithin(released!, write));
-          // The other one takes its partitions meanwhile, but never the other way round: the marks must be left alone.
+          // The other projector takes its partitions meanwhile, but never the reverse: the marks must stay.
           await whileQuiet(async (write) => {
             const list = await changeListHalfway(music, committing!, write);
-            await eventually('its mark is dead, and somebody has filled it', list.isCached, WITHIN_MS);
+            await eventually('its mark has expired, and the entry is filled again', list.isCached, WITHIN_MS);
             committing!.thaw();
             await list.mustBeNew();
           });
-          // Not before: its next marks, or that it cannot set any, would make void what is stale.
+          // Not earlier: its next marks, or its failure to set any, would invalidate the stale entry.
           released!.thaw();
         });
         expect(violations).toEqual([]);

@@ -5,19 +5,19 @@ import { renamesWhileAdding } from '../support/history/index.ts';
 import { createRandom } from '../support/history/random.ts';
 import { metricOf } from '../support/observed.ts';
 import { createDatabase, describeWithNativeRedis, type TestDatabase } from '../support/servers/index.ts';
-import { openWay, type Way } from '../support/way.ts';
+import { openRedirectableProxy, type RedirectableProxy } from '../support/redirectable-proxy.ts';
 
 const [SLOW_POSTGRES_MS, SLOW_REDIS_MS] = [150, 60];
 const WITHIN_MS = 480_000;
 
-describeWithNativeRedis('what is cached is never old', () =>
+describeWithNativeRedis('the cache is never stale', () =>
   describeDistributed('while it is written', () => {
     let database: TestDatabase;
-    let toPostgres: Way;
+    let toPostgres: RedirectableProxy;
     let music: CachedMusic;
     beforeAll(async () => {
       database = await createDatabase();
-      toPostgres = await openWay(database.connection.port);
+      toPostgres = await openRedirectableProxy(database.connection.port);
       const slow = { PGHOST: toPostgres.host, PGPORT: String(toPostgres.port) };
       music = await startCachedMusic({ apis: [{}, slow], connection: database.connection });
     }, WITHIN_MS);
@@ -30,7 +30,7 @@ describeWithNativeRedis('what is cached is never old', () =>
     const refused = () => metricOf(music.apis[1]!, 'openmusic_cache_refused_fills_total');
 
     it(
-      'and read by who is slow to see Postgres, or slow to reach Redis',
+      'and read by processes that are slow to reach Postgres or Redis',
       async () => {
         const seed = seedOfRun();
         process.stdout.write(`SEED=${seed}\n`);
@@ -38,9 +38,9 @@ describeWithNativeRedis('what is cached is never old', () =>
         const before = await refused();
         const { violations } = await music.withstand(async (load) => {
           toPostgres.slow(() => SLOW_POSTGRES_MS * random.next());
-          music.ways[0]!.slow(() => SLOW_REDIS_MS * random.next());
+          music.proxies[0]!.slow(() => SLOW_REDIS_MS * random.next());
           await load.served({ writes: 60, reads: 600 });
-          for (const way of [toPostgres, music.ways[0]!]) way.mend();
+          for (const way of [toPostgres, music.proxies[0]!]) way.restore();
         });
         expect(violations).toEqual([]);
         expect(await refused()).toBeGreaterThan(before);

@@ -1,18 +1,18 @@
 import { test } from '@jest/globals';
-import { crashPoints, dieAndRecover } from '../support/crash.ts';
+import { crashPoints, crashAndRecover } from '../support/crash-points.ts';
 import { describeDistributed } from '../support/distributed.ts';
-import { type Doomed, startDoomedDistributed } from '../support/doomed.ts';
+import { type ReplaceableApp, startReplaceableDistributed } from '../support/replaceable-app.ts';
 import { shareStack } from '../support/shared-stack.ts';
 
 const WITHIN_MS = 240_000;
-const stack = shareStack(startDoomedDistributed);
+const stack = shareStack(startReplaceableDistributed);
 
-describeDistributed('a process is killed, the others go on, and another takes its place', () => {
-  let doomed: Doomed;
+describeDistributed('a process is killed, the others continue, and a new one replaces it', () => {
+  let doomed: ReplaceableApp;
   stack.use((shared) => (doomed = shared));
   test.each(crashPoints)(
-    '%s, in the %s: every promise is kept',
-    (point, role) => dieAndRecover(doomed, point, role),
+    '%s, in the %s: keeps every promise',
+    (point, role) => crashAndRecover(doomed, point, role),
     WITHIN_MS,
   );
 });

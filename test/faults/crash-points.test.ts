@@ -1,13 +1,13 @@
 import { describe, test } from '@jest/globals';
-import { crashPoints, dieAndRecover } from '../support/crash.ts';
-import { type Doomed, startDoomed } from '../support/doomed.ts';
+import { crashPoints, crashAndRecover } from '../support/crash-points.ts';
+import { type ReplaceableApp, startReplaceableApp } from '../support/replaceable-app.ts';
 import { shareStack } from '../support/shared-stack.ts';
 
 const WITHIN_MS = 240_000;
-const stack = shareStack(startDoomed);
+const stack = shareStack(startReplaceableApp);
 
-describe('the one process of the embedded shape is killed, and starts again', () => {
-  let doomed: Doomed;
+describe('the process of the embedded shape, killed and restarted', () => {
+  let doomed: ReplaceableApp;
   stack.use((shared) => (doomed = shared));
-  test.each(crashPoints)('%s: every promise is kept', (point, role) => dieAndRecover(doomed, point, role), WITHIN_MS);
+  test.each(crashPoints)('keeps every promise at %s', (point, role) => crashAndRecover(doomed, point, role), WITHIN_MS);
 });

@@ -11,13 +11,13 @@ import {
   type NativeKafka,
   startNativeKafka,
 } from '../support/servers/index.ts';
-import { stopsLoudly, takesChanges } from '../support/stopped.ts';
+import { expectStopped, expectChangesAccepted } from '../support/stopped-partition.ts';
 import { albumIn, catalog } from '../support/streams.ts';
 
 const CHANGES = 10;
 const CUT = 3;
 const LONG_MS = 120_000;
-/** What each test needs a partition of its own for. */
+/** Each test breaks a partition of its own. */
 const [SHORTER, OVERWRITTEN, WHOLE] = [0, 1, 2];
 const NOTICED = /the log ends at|are missing|another log/;
 
@@ -27,7 +27,7 @@ describeWithNativeKafka('a broker that comes back', () =>
     let broker: NativeKafka;
     let system: Distributed;
     let client: Client;
-    /** One in each partition. */
+    /** One album in each partition. */
     const albums: string[] = [];
 
     beforeAll(async () => {
@@ -47,7 +47,7 @@ describeWithNativeKafka('a broker that comes back', () =>
 
     const change = (album: string, year: number) => client.put(`/albums/${album}`, { name: 'changed', year });
 
-    /** Takes its last records off a partition while the broker is down: a batch each, because each was awaited. */
+    /** Removes the last records of a partition while the broker is down. Each was awaited, so each is a batch of its own. */
     async function comeBackWithout(partition: number): Promise<void> {
       await broker.kill();
       const folder = partitionKey(catalog(system, partition)).replace('/', '-');
@@ -57,35 +57,35 @@ describeWithNativeKafka('a broker that comes back', () =>
     }
 
     it(
-      'stops the projector there; other partitions go on',
+      'stops the projector there; other partitions continue',
       async () => {
         await comeBackWithout(SHORTER);
-        await stopsLoudly(system, catalog(system, SHORTER), albums[SHORTER]!, NOTICED);
-        await takesChanges(system, albums[WHOLE]!);
+        await expectStopped(system, catalog(system, SHORTER), albums[SHORTER]!, NOTICED);
+        await expectChangesAccepted(system, albums[WHOLE]!);
         expect((await client.get(`/albums/${albums[SHORTER]!}`)).body?.data?.album?.year).toBe(CHANGES - 1);
       },
       LONG_MS,
     );
 
     it(
-      'and takes others in their place at once, stops it as well',
+      'and with others appended in their place at once, stops the projector as well',
       async () => {
         let writing = true;
         const writers = Array.from({ length: 8 }, async (_, n) => {
           while (writing) await client.post('/albums', { name: 'in its place', year: n }).catch(() => undefined);
         });
         await comeBackWithout(OVERWRITTEN);
-        await stopsLoudly(system, catalog(system, OVERWRITTEN), albums[OVERWRITTEN]!, NOTICED);
+        await expectStopped(system, catalog(system, OVERWRITTEN), albums[OVERWRITTEN]!, NOTICED);
         writing = false;
         await Promise.all(writers);
-        await takesChanges(system, albums[WHOLE]!);
+        await expectChangesAccepted(system, albums[WHOLE]!);
       },
       LONG_MS,
     );
   }),
 );
 
-/** Where each batch begins: eight bytes of offset, four that say how many follow. */
+/** The position of each batch: eight bytes of offset, then four bytes with the length of the rest. */
 function batchesIn(log: Buffer): number[] {
   const beginnings: number[] = [];
   for (let at = 0; at < log.length; at += 12 + log.readInt32BE(at + 8)) beginnings.push(at);

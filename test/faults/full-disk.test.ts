@@ -15,7 +15,7 @@ const MEGABYTES = 160;
 const MORE = { writes: 20, reads: 20 };
 const WITHIN_MS = 60_000;
 
-describeWithSmallDisk('the disk of Postgres, full', (startDisk) => {
+describeWithSmallDisk('a full disk of Postgres', (startDisk) => {
   let disk: SmallDisk;
   const undo: (() => Promise<unknown>)[] = [];
   beforeEach(async () => {
@@ -26,10 +26,10 @@ describeWithSmallDisk('the disk of Postgres, full', (startDisk) => {
     for (const each of undo.splice(0).reverse()) await each();
   });
 
-  /** Fills the disk until that is said where it must be, and gives the room back. Reads go on all the while. */
+  /** Fills the disk until the expected error is reported, then frees it. Reads continue all the while. */
   async function fillForAWhile(load: Load, { url }: OpenMusicProcess, isSaid: () => boolean): Promise<void> {
     await disk.fill();
-    await eventually('it is said that the disk is full', isSaid, WITHIN_MS);
+    await eventually('the full disk is reported', isSaid, WITHIN_MS);
     expect((await createClient(url).get('/songs')).status).toBe(200);
     await disk.clear();
     await load.served(MORE, WITHIN_MS);
@@ -55,14 +55,14 @@ describeWithSmallDisk('the disk of Postgres, full', (startDisk) => {
     expect(await checkServed(history, { env, urls: [app.url] })).toEqual([]);
   }, 120_000);
 
-  describeDistributed('under the distributed shape', () => {
+  describeDistributed('in the distributed shape', () => {
     let postgres: NativePostgres;
     beforeEach(async () => {
       postgres = await startNativePostgres({ dir: path.join(disk.path, 'postgres') });
       undo.push(() => postgres.stop());
     });
 
-    it('makes it refuse writes, not reads; a Postgres that has died of it is missed until it is back', async () => {
+    it('refuses writes, not reads; requests fail after a crash of Postgres until it is back', async () => {
       const { connection } = postgres;
       const system = await startDistributed({ connection, env: { VERDICT_WAIT_SECONDS: '1' } });
       undo.push(() => system.stop());
@@ -73,7 +73,7 @@ describeWithSmallDisk('the disk of Postgres, full', (startDisk) => {
         await fillForAWhile(load, api, () => isNoSpace(projector.output()));
         await disk.fill();
         await beginWalFile(connection).catch(() => undefined);
-        // An answer that is under way while Postgres dies is cut.
+        // A request in progress while Postgres crashes loses its connection.
         const read = () =>
           createClient(api.url)
             .get('/songs')
@@ -90,7 +90,7 @@ describeWithSmallDisk('the disk of Postgres, full', (startDisk) => {
 
 const isNoSpace = (text: unknown): boolean => String(text).includes('No space left on device');
 
-/** Begins a new file of Postgres's own log, of 16 MB: then it is tables that find no room. */
+/** Starts a new WAL file of Postgres, of 16 MB, so that it is tables that find no room. */
 async function beginWalFile(connection: PostgresConnection): Promise<void> {
   const client = new pg.Client(connection);
   client.on('error', () => undefined);
@@ -103,7 +103,7 @@ async function beginWalFile(connection: PostgresConnection): Promise<void> {
   }
 }
 
-/** To the server that a process runs on its data. */
+/** Connects to the server that a process runs on its data. */
 async function connectionIn(dataDir: string): Promise<PostgresConnection> {
   const read = async (...file: string[]) => (await readFile(path.join(dataDir, ...file), 'utf8')).trim();
   const port = Number((await read('postgres', 'postmaster.pid')).split('\n')[3]);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { readRecovery } from '../../src/recovery/note.ts';
 import { openCore } from '../support/core.ts';
-import { fallBehind } from '../support/fallen-behind.ts';
+import { truncateLog } from '../support/truncated-log.ts';
 import { eventually } from '../support/observed.ts';
 import { openmusic } from '../support/processes.ts';
 import { createDatabase, describeWithPrograms, type TestDatabase } from '../support/servers/index.ts';
@@ -18,15 +18,15 @@ afterAll(() => database.drop());
 
 describeWithPrograms(['script'], 'a command that waits for an answer', () => {
   it(
-    'is ended by Ctrl-C; nothing was changed',
+    'ends on Ctrl-C and changes nothing',
     async () => {
       const core = await openCore({ connection: database.connection });
       try {
-        await fallBehind(core, await core.openApi({ limits: { verdictWaitMs: 30_000 } }));
+        await truncateLog(core, await core.openApi({ limits: { verdictWaitMs: 30_000 } }));
         const { host, port, user, password, database: name } = database.connection;
         const login = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: name };
         const env = { ...login, NAMESPACE: core.namespace, PARTITIONS: '2' };
-        // It asks only at a terminal: `script` gives it one, on which Ctrl-C is a character.
+        // The command asks only at a terminal: `script` provides one, on which Ctrl-C is a character.
         const command = `exec ${process.execPath} src/cli/openmusic.ts log recover`;
         const child = spawn('script', ['-qefc', command, '/dev/null'], { env: { ...env, PATH: process.env.PATH } });
         let output = '';

@@ -3,9 +3,9 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { Files } from '../../src/providers/files/files.ts';
 import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
-import { type BadStore, startBadStore, type StoreConduct } from '../support/jobs-store.ts';
-import { begin, beginAll, breakerOf, codesOf, jobOf, mailsTo, newPlaylist, untilJob, untilOver } from '../support/jobs-told.ts'; // prettier-ignore
-import { namesOf, open } from '../support/kept-files.ts';
+import { type FaultyStore, startFaultyStore, type StoreConduct } from '../support/jobs-store.ts';
+import { begin, beginAll, breakerOf, codesOf, jobOf, mailsTo, newPlaylist, untilJob, untilOver } from '../support/jobs-client.ts'; // prettier-ignore
+import { namesOf, open } from '../support/stored-files.ts';
 import { eventually } from '../support/observed.ts';
 import { describeWithMinio, type Minio } from '../support/servers/minio.ts';
 import { describeWithSmallDisk, type SmallDisk } from '../support/small-disk.ts';
@@ -14,7 +14,7 @@ import { startSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts'
 const WITHIN_MS = 90_000;
 const TIME_MS = 240_000;
 const CALLS = 12;
-/** All of which a report names, by performer and by genre. */
+/** A report lists all of them, by performer and by genre. */
 const SONGS = 100;
 
 let smtp: TestSmtpServer;
@@ -26,10 +26,10 @@ afterAll(() => smtp.stop());
 let names = 0;
 const newAddress = () => `u${++names}@example.com`;
 const sentTo = (address: string) => smtp.mails.filter(({ to }) => to.includes(address)).length;
-/** What the store of files does not do burns no attempt. */
+/** Failures of the file store use no attempt. */
 const settings = () => ({ ...smtp.settings, JOB_ATTEMPTS: '1', WORKER_CONCURRENCY: '20' });
 
-/** A link to what the job has made leads to all of it. */
+/** A link to the job's file leads to the whole file. */
 async function mustBeDownloadable({ admin }: JobsApp, id: string): Promise<void> {
   const { text } = await admin.get(`/jobs/${id}/result`);
   const { url } = (JSON.parse(text) as { data: { url: string } }).data;
@@ -45,14 +45,17 @@ const resultOf = async ({ admin }: JobsApp, id: string) => {
   return [status, body?.code];
 };
 
-/** While files cannot be kept: exports are accepted, and have no result; others are done; the provider is left alone. */
+/**
+ * While files cannot be stored, exports are accepted and have no result; other jobs complete; the breaker of the provider
+ * is open.
+ */
 async function whileBroken(app: JobsApp, playlist: string, provider: string): Promise<Map<string, string>> {
   const addresses = Array.from({ length: CALLS }, newAddress);
   const bodies = addresses.map((targetEmail) => ({ targetEmail }));
   const ids = await beginAll(app.admin, `/export/playlists/${playlist}`, bodies);
   const report = await begin(app.admin, '/jobs', { type: 'report' });
   await Promise.all(ids.map((id) => untilJob(app.admin, id, 'has failed', ({ attempts }) => attempts.some(({ error }) => error), WITHIN_MS))); // prettier-ignore
-  await eventually('it is left alone', async () => (await breakerOf(app.admin, provider)) !== 'closed', WITHIN_MS);
+  await eventually('the breaker is open', async () => (await breakerOf(app.admin, provider)) !== 'closed', WITHIN_MS);
   const [dummy] = await untilOver(app.admin, [await begin(app.admin, '/jobs', { type: 'dummy' })], WITHIN_MS);
   const [mail] = await untilOver(app.admin, await beginAll(app.admin, '/messages', mailsTo([newAddress()])), WITHIN_MS);
   expect([dummy?.state, mail?.state]).toEqual(['succeeded', 'succeeded']);
@@ -70,15 +73,15 @@ async function mustAllBeDone(app: JobsApp, jobs: ReadonlyMap<string, string>): P
   }
 }
 
-describeWithMinio('an S3 that does not do well', (start) => {
+describeWithMinio('an S3 server with faults', (start) => {
   let minio: Minio;
-  let store: BadStore;
+  let store: FaultyStore;
   let app: JobsApp;
   let files: Files;
   let playlist: string;
   beforeAll(async () => {
     minio = await start();
-    store = await startBadStore(minio.settings.S3_ENDPOINT);
+    store = await startFaultyStore(minio.settings.S3_ENDPOINT);
     const s3 = { ...minio.settings, FILES_PROVIDER: 's3', S3_ANSWER_SECONDS: '2' };
     app = await startJobsApp({ env: { ...settings(), ...s3, S3_ENDPOINT: store.url } });
     files = await open({ ...s3, NAMESPACE: 'openmusic' });
@@ -94,7 +97,7 @@ describeWithMinio('an S3 that does not do well', (start) => {
 
   const bad: StoreConduct[] = ['refuses', 'answers 503', 'hangs'];
   it.each(bad)(
-    '%s: exports are accepted and wait, others are done, and in the end there is each file and each mail once',
+    '%s: accepts exports, which wait, completes other jobs, and finally makes each file and sends each mail once',
     async (conduct) => {
       store.behave(conduct);
       const jobs = await whileBroken(app, playlist, 's3');
@@ -105,7 +108,7 @@ describeWithMinio('an S3 that does not do well', (start) => {
   );
 
   it(
-    'cuts the line in the middle of a large upload: nothing is there, and then all of it',
+    'that cuts a large upload stores nothing, and then the whole file',
     async () => {
       await addManySongs();
       store.behave('cuts uploads');
@@ -128,7 +131,7 @@ describeWithMinio('an S3 that does not do well', (start) => {
   }
 
   it(
-    'loses a file: there is no link to it any more, and an archive says that it is missing',
+    'that loses a file: its link is gone, and an archive reports it as missing',
     async () => {
       const addresses = [newAddress(), newAddress()];
       const ids = await beginAll(app.admin, `/export/playlists/${playlist}`, addresses.map((targetEmail) => ({ targetEmail }))); // prettier-ignore
@@ -145,7 +148,7 @@ describeWithMinio('an S3 that does not do well', (start) => {
   );
 });
 
-describeWithSmallDisk('the disk of files, full', (startDisk) => {
+describeWithSmallDisk('a full disk of files', (startDisk) => {
   let disk: SmallDisk;
   let app: JobsApp;
   let playlist: string;
@@ -161,9 +164,9 @@ describeWithSmallDisk('the disk of files, full', (startDisk) => {
   });
 
   it(
-    'makes exports wait, others are done, and in the end there is each file and each mail once',
+    'makes exports wait, other jobs complete, and finally each file is made and each mail is sent once',
     async () => {
-      await untilOver(app.admin, [await begin(app.admin, '/jobs', { type: 'report' })], WITHIN_MS); // makes the directories
+      await untilOver(app.admin, [await begin(app.admin, '/jobs', { type: 'report' })], WITHIN_MS); // creates the directories
       await disk.fill();
       const jobs = await whileBroken(app, playlist, 'disk');
       await disk.clear();
@@ -173,7 +176,7 @@ describeWithSmallDisk('the disk of files, full', (startDisk) => {
   );
 
   it(
-    'for longer than there are attempts before it is left alone: the job waits, and is done when there is room',
+    'that lasts longer than all attempts before the breaker opens: the job waits, and is done when there is room',
     async () => {
       await disk.fill();
       const id = await begin(app.admin, `/export/playlists/${playlist}`, { targetEmail: newAddress() });

@@ -4,8 +4,8 @@ import { createPlacement } from '../../src/events/placement.ts';
 import type { StoredRecord } from '../../src/events/record.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { openKafkaLog } from '../../src/log/kafka.ts';
-import { type JobsApp, mustDo, startJobsApp } from '../support/jobs-faults.ts';
-import { begin, beginAll, codesOf, jobsOf, mailsTo, newPlaylist, untilOver } from '../support/jobs-told.ts';
+import { type JobsApp, runOrThrow, startJobsApp } from '../support/jobs-faults.ts';
+import { begin, beginAll, codesOf, jobsOf, mailsTo, newPlaylist, untilOver } from '../support/jobs-client.ts';
 import { cloneDatabase } from '../support/servers/database.ts';
 import { describeWithKafka } from '../support/servers/index.ts';
 import { startSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts';
@@ -15,7 +15,7 @@ const WITHIN_MS = 60_000;
 const TIME_MS = 240_000;
 const NO_WORKER = { ROLES: 'api,projector' };
 
-describeWithKafka('jobs, which are what their log says', ({ brokers }) => {
+describeWithKafka('jobs in the log', ({ brokers }) => {
   let app: JobsApp;
   let smtp: TestSmtpServer;
   let log: EventLog;
@@ -41,13 +41,13 @@ describeWithKafka('jobs, which are what their log says', ({ brokers }) => {
   const sendTo = (addresses: readonly string[]) => beginAll(app.admin, '/messages', mailsTo(addresses));
   const exportTo = (targetEmail: string) => begin(app.admin, `/export/playlists/${playlist}`, { targetEmail });
 
-  /** The process ends as it should, and another begins. */
+  /** The process stops cleanly, and another one starts. */
   async function restart(more?: Record<string, string>): Promise<void> {
     expect(await app.process().end('SIGTERM')).toBe(0);
     await app.replace(more);
   }
 
-  /** Whatever was left to be done is done when jobs that were asked for later are. */
+  /** Unfinished work is done when jobs that were requested later are done. */
   async function untilIdle(): Promise<void> {
     const [address = ''] = newAddresses(1);
     const ids = [await exportTo(address), ...(await sendTo(newAddresses(4)))];
@@ -69,7 +69,7 @@ describeWithKafka('jobs, which are what their log says', ({ brokers }) => {
   }
 
   it(
-    'are accepted and to be seen while nobody works, and done once somebody does, though they were asked for twice',
+    'are accepted and visible while no worker runs, and done once when one does, even if they were requested twice',
     async () => {
       await restart(NO_WORKER);
       const [exported = '', ...mailed] = newAddresses(4);
@@ -88,13 +88,13 @@ describeWithKafka('jobs, which are what their log says', ({ brokers }) => {
   );
 
   it(
-    'are not done again when read models and queues are made anew',
+    'are not done again when read models and queues are rebuilt',
     async () => {
       const [exported = '', ...mailed] = newAddresses(4);
       const ids = [await exportTo(exported), ...(await sendTo(mailed))];
       const jobs = await untilOver(app.admin, ids, WITHIN_MS);
       const before = smtp.mails.length;
-      expect(await mustDo(['projections', 'rebuild'], app.env)).toContain('equals the live generation');
+      expect(await runOrThrow(['projections', 'rebuild'], app.env)).toContain('equals the live generation');
       expect(await app.process().end('SIGTERM')).toBe(0);
       const dropped = await dropQueues();
       await app.replace();
@@ -121,7 +121,7 @@ describeWithKafka('jobs, which are what their log says', ({ brokers }) => {
   }
 
   it(
-    'that ended after the backup from which Postgres is restored are not done again; what was lost with it is said',
+    'that ended after the backup from which Postgres is restored are not done again; lost data is reported',
     async () => {
       expect(await app.process().end('SIGTERM')).toBe(0);
       const { connection } = app;
@@ -139,8 +139,8 @@ describeWithKafka('jobs, which are what their log says', ({ brokers }) => {
         const before = smtp.mails.length;
         expect(await app.process().end('SIGTERM')).toBe(0);
         const restored = { PGDATABASE: backup.connection.database };
-        // A restored database is another one: only a claim makes it the owner of the log.
-        await mustDo(['log', 'adopt', '--claim'], { ...app.env, ...restored });
+        // A restored database has another identity: only a claim makes it the owner of the log.
+        await runOrThrow(['log', 'adopt', '--claim'], { ...app.env, ...restored });
         await app.replace(restored);
         const jobs = await untilOver(app.admin, waiting, WITHIN_MS);
         expect(jobs.map((job) => [job.state, codesOf(job)])).toEqual(waiting.map(() => ['dead', ['PAYLOAD_LOST']]));

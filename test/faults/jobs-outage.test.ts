@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
-import { begin, beginAll, untilJob, untilOver } from '../support/jobs-told.ts';
+import { begin, beginAll, untilJob, untilOver } from '../support/jobs-client.ts';
 import { eventually } from '../support/observed.ts';
 import { crashPostgres, serving } from '../support/postgres-crash.ts';
 import { type NativePostgres, startNativePostgres } from '../support/servers/index.ts';
@@ -25,7 +25,7 @@ afterAll(async () => {
 }, TIME_MS);
 
 it(
-  'a Postgres that crashes while jobs are done burns none of their attempts',
+  'a Postgres that crashes during jobs uses none of their attempts',
   async () => {
     const lines = Array.from({ length: SONGS }, (_, n) => `song,Yellow ${n},2000,Pop,Coldplay`);
     const data = ['kind,title,year,genre,performer', ...lines].join('\n');

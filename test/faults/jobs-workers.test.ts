@@ -11,14 +11,24 @@ import {
 } from '../support/distributed.ts';
 import { newAdmin, SHORT_TIMES } from '../support/jobs-faults.ts';
 import { overlapsOf, type Receiver, startReceiver } from '../support/jobs-receiver.ts';
-import { begin, beginAll, codesOf, jobOf, jobsOf, isOver, mailsTo, untilJob, untilOver } from '../support/jobs-told.ts';
+import {
+  begin,
+  beginAll,
+  codesOf,
+  jobOf,
+  jobsOf,
+  isOver,
+  mailsTo,
+  untilJob,
+  untilOver,
+} from '../support/jobs-client.ts';
 import { eventually, metricOf } from '../support/observed.ts';
 import type { OpenMusicProcess } from '../support/processes.ts';
 
 const MAILS = 300;
 const TAKES_MS = 200;
 const CONCURRENCY = 4;
-/** What the heirs of a killed or frozen worker wait for. As short as a busy machine allows. */
+/** How long the replacement of a killed or frozen worker waits. As short as a busy machine allows. */
 const JOB_LEASE_SECONDS = '4';
 const TIME_MS = 180_000;
 const WITHIN_MS = 60_000;
@@ -56,7 +66,7 @@ describeDistributed('workers', () => {
     eventually(`${id} is at the receiver ${count} times`, () => callsOf(id).length === count, WITHIN_MS);
 
   it(
-    'that join, are killed and leave never do one job at once, nor again what one of them has done',
+    'that join, crash and leave never process one job at the same time, nor repeat a completed one',
     async () => {
       const seed = seedOfRun();
       process.stdout.write(`SEED=${seed}\n`);
@@ -84,7 +94,7 @@ describeDistributed('workers', () => {
       const isLost = (job: (typeof jobs)[number]) => codesOf(job).includes('WORKER_LOST');
       const again = jobs.filter(({ id }) => callsOf(id).length > 1);
       expect(again.filter((job) => !isLost(job)).map(codesOf)).toEqual([]);
-      // Two were killed, each with so many mails under way at most.
+      // Two were killed, each with at most this many mails in progress.
       expect(again.length).toBeLessThanOrEqual(2 * CONCURRENCY);
       expect(jobs.filter(isLost).length).toBeGreaterThan(0);
       expect(jobs.flatMap(({ attempts }) => attempts.slice(1).filter(({ startedAt }, index) => attempts[index]!.finishedAt! > startedAt))).toEqual([]); // prettier-ignore
@@ -93,22 +103,22 @@ describeDistributed('workers', () => {
   );
 
   it(
-    'of which one was frozen beyond its lease: it records nothing when it goes on, while its heir works or after',
+    'that are frozen longer than their lease record nothing when they resume, during or after the other worker’s attempt',
     async () => {
       let next = await startWorker();
       for (const when of ['while', 'after'] as const) {
         const zombie = next;
         const completed = await endingsOf(zombie, 'completed');
-        const [frozen, heir] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+        const [frozen, successor] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
         receiver.take(() => frozen.promise);
         const id = await begin(admin, '/messages', newMails(1)[0]!);
         await untilCalls(id, 1);
         zombie.freeze();
-        receiver.take(() => heir.promise);
+        receiver.take(() => successor.promise);
         next = await startWorker();
         await untilCalls(id, 2);
         if (when === 'after') {
-          heir.resolve();
+          successor.resolve();
           await untilOver(admin, [id], WITHIN_MS);
         }
         frozen.resolve();
@@ -117,7 +127,7 @@ describeDistributed('workers', () => {
         if (when === 'while') {
           const { state, attempts } = await jobOf(admin, id);
           expect([state, attempts.length]).toEqual(['running', 2]);
-          heir.resolve();
+          successor.resolve();
         }
         const [job] = await untilOver(admin, [id], WITHIN_MS);
         expect([job?.state, codesOf(job!)]).toEqual(['succeeded', ['WORKER_LOST', undefined]]);
@@ -130,7 +140,7 @@ describeDistributed('workers', () => {
   );
 
   it(
-    'that hear of jobs before the read models do them as soon as these have them, not a lease later',
+    'that learn of jobs before the read models have them start them as soon as the read models do, not a lease later',
     async () => {
       await startWorker({ JOB_LEASE_SECONDS: '600' });
       const projector = system.projectors[0]!;
@@ -149,13 +159,13 @@ describeDistributed('workers', () => {
   );
 
   it(
-    'hear of it when a job is called off that they work on, and record nothing of it',
+    'stop when the job that they process is cancelled, and record nothing for it',
     async () => {
       const worker = await startWorker();
       const slow = await begin(admin, '/jobs', { type: 'dummy', payload: { duration: 600_000 } });
       await untilJob(admin, slow, 'runs', ({ state }) => state === 'running', WITHIN_MS);
       expect((await admin.delete(`/jobs/${slow}`)).status).toBe(200);
-      await eventually('the work is broken off', () => hasEnded(worker, 'lost', 1), WITHIN_MS);
+      await eventually('the work is aborted', () => hasEnded(worker, 'lost', 1), WITHIN_MS);
 
       const answer = Promise.withResolvers<void>();
       receiver.take(() => answer.promise);
@@ -179,7 +189,7 @@ describeDistributed('workers', () => {
   );
 });
 
-/** How many jobs somebody holds on to. */
+/** How many jobs are leased. */
 async function leasesOf({ connection, namespace }: Distributed): Promise<number> {
   const database = openDatabase(connection, { name: 'leases', max: 1, searchPath: [namespace, 'public'] });
   try {
@@ -190,7 +200,7 @@ async function leasesOf({ connection, namespace }: Distributed): Promise<number>
   }
 }
 
-/** How many of its attempts have ended like that. */
+/** How many of its attempts ended with this outcome. */
 const endingsOf = (worker: OpenMusicProcess, ending: string) =>
   metricOf(worker, 'openmusic_job_attempts_total', `ending="${ending}"`);
 

@@ -10,7 +10,7 @@ import {
 } from '../support/servers/index.ts';
 
 const WRITERS = 300;
-/** Kilobytes by few characters: four bytes each in UTF-8. */
+/** Kilobytes with few characters: four bytes each in UTF-8. */
 const song = (n: number) => ({ title: '𝄞'.repeat(1_000), genre: 'g'.repeat(500), performer: `${n} `.padEnd(500, 'p') });
 
 describeWithNativeKafka('300 writers of 5 kB at once', () =>
@@ -27,7 +27,7 @@ describeWithNativeKafka('300 writers of 5 kB at once', () =>
       await broker.stop();
     });
 
-    /** The broker stands still until all of them wait for it, so that they leave together. */
+    /** The broker is frozen until all writers wait for it, so that they send together. */
     async function writeThrough(settings: Record<string, string>): Promise<Answer[]> {
       const api = await system.startApi(settings);
       const { post } = createClient(api.url);
@@ -41,13 +41,13 @@ describeWithNativeKafka('300 writers of 5 kB at once', () =>
       return answers;
     }
 
-    it('do not fail for the size of their neighbours', async () => {
+    it('do not fail because of each other’s size', async () => {
       const answers = await writeThrough({});
       expect(answers.filter(({ status }) => status !== 201).map(({ text }) => text)).toEqual([]);
       expect(new Set(answers.map(({ body }) => body!.data!.songId)).size).toBe(WRITERS);
     });
 
-    it('would, if they left in one request: the broker refuses it whole', async () => {
+    it('would fail in one request: the broker refuses it whole', async () => {
       const answers = await writeThrough({ APPEND_BYTES: '8000000' });
       const refused = answers.filter(({ body }) => body?.code === 'LOG_UNAVAILABLE');
       expect(refused.length).toBeGreaterThan(WRITERS / 2);

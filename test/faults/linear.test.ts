@@ -24,14 +24,14 @@ import { KEYS } from '../support/keys.ts';
 import { forge, now } from '../support/tokens.ts';
 
 /**
- * Each function that takes foreign text is fed 100 kB of what could cost it the most: repeated openings, near-matches, long
- * runs. Four times the text costs about four times the CPU time; what is quadratic costs sixteen times, and seconds.
+ * Each function that parses external text gets 100 kB of its worst input: repeated openings, near-matches, long runs. Four
+ * times the text takes about four times the CPU time; quadratic code takes sixteen times, and seconds.
  */
 const LENGTH = 100_000;
-/** Of what admins may send: imports and batches. */
+/** Limits of what admins may send: imports and batches. */
 const LONG = 1_000_000;
 const MAX_RATIO = 8;
-/** Of 100 kB. Below that nothing is told apart from the noise, and nothing is blocked. */
+/** Per 100 kB. Shorter times cannot be distinguished from noise, and block nothing. */
 const SMALL_MS = 100;
 const TRIES = 3;
 
@@ -44,7 +44,7 @@ async function cpuMs(act: Act, text: string): Promise<number> {
   return (user + system) / 1_000;
 }
 
-/** The best of a few tries, of which the first is enough where it is small. */
+/** The best of a few tries; the first is enough where it is fast. */
 async function expectLinear(act: Act, textOf: (length: number) => string, length = LENGTH): Promise<void> {
   const smallMs = (SMALL_MS * length) / LENGTH;
   let ratio = Infinity;
@@ -56,7 +56,7 @@ async function expectLinear(act: Act, textOf: (length: number) => string, length
   expect(ratio).toBeLessThan(MAX_RATIO);
 }
 
-/** A text of many times the same, after a beginning and before an end. */
+/** A text of many repeats, after a beginning and before an end. */
 const textFrom =
   ([repeated, beginning = '', end = '']: Shape) =>
   (length: number) =>
@@ -66,7 +66,7 @@ type Shape = readonly [repeated: string, beginning?: string, end?: string];
 
 const RUNS: readonly Shape[] = [['a'], [' '], ['"'], ['\\'], ['@'], ['.'], ['-'], ['\u{1F3B5}'], ['é'], ['\0'], ['\n'], ['a '], ['a.'], ['a@'], ['"a']]; // prettier-ignore
 
-/** Whatever it does with the text, refuse it too. */
+/** Calls the function with the text, and ignores a refusal. */
 const tried =
   (act: Act): Act =>
   async (text) => {
@@ -94,7 +94,7 @@ const record = (headers: Record<string, string>) => ({
 });
 
 const FUNCTIONS: readonly (readonly [name: string, act: Act, shapes?: readonly Shape[]])[] = [
-  ['addresses in what servers say', withoutAddresses, [['"@'], ['@['], ['a@b '], ['<a@'], ['a"@'], ['[a@[']]],
+  ['addresses in replies of servers', withoutAddresses, [['"@'], ['@['], ['a@b '], ['<a@'], ['a"@'], ['[a@[']]],
   ['failures of mail servers', (text) => failureOfSending({ message: text, responseCode: 550 })],
   [
     'e-mail addresses',
@@ -167,13 +167,13 @@ const FUNCTIONS: readonly (readonly [name: string, act: Act, shapes?: readonly S
   ['payloads of batches', (text) => payloadOf('email-batch')?.safeParse({ items: text.split(',') }), [['a,']]],
 ];
 
-describe('costs no more than its length', () => {
+describe('takes time proportional to its length:', () => {
   it.each(FUNCTIONS)('%s', async (_name, act, shapes = []) => {
     for (const shape of [...RUNS, ...shapes]) await expectLinear(act, textFrom(shape));
   });
 });
 
-describe('a request costs no more than its length', () => {
+describe('a request takes time proportional to its length', () => {
   const { app } = httpApp({ trustProxy: ['127.0.0.1'] });
   afterAll(() => app.close());
   const claims = { sub: 'user-9', role: 'admin', aud: 'access', jti: 'x', iat: now(), exp: now() + 600 };
@@ -226,7 +226,7 @@ describe('a request costs no more than its length', () => {
 
   const ADDRESSES: readonly Shape[] = [['a', '/albums/album-'], ['/'], ['/a'], ['%2F', '/albums/'], ['%', '/albums/'], ['%41', '/nothing/'], ['a&', '/songs?'], ['title=a&', '/songs?'], ['%', '/songs?title='], ['+', '/songs?title='], ['=', '/songs?'], ['a', '/songs?cursor='], ['1', '/songs?limit=']]; // prettier-ignore
 
-  it.each(ADDRESSES)('to an address of many times %j after %j', (...shape) =>
+  it.each(ADDRESSES)('to an address with many repeats of %j after %j', (...shape) =>
     expectLinear((url) => app.inject({ url }), textFrom(shape)),
   );
 
@@ -247,14 +247,14 @@ describe('a request costs no more than its length', () => {
     ['/admin/dead-letters/redrive', '0,', '{"jobIds":[', '0]}'],
   ];
 
-  it.each(BODIES)('to %s with a body of many times %j after %j', async (url, ...shape) => {
+  it.each(BODIES)('to %s with a body of many repeats of %j after %j', async (url, ...shape) => {
     const headers = { authorization, 'content-type': 'application/json', 'idempotency-key': 'k' };
     await expectLinear((body) => app.inject({ method: 'POST', url, headers, body }), textFrom(shape));
   });
 
   const FORMS: readonly Shape[] = [['\r\n--x'], ['\r\n--', '--x\r\n'], ['--x\r\n'], [';a=b', '--x\r\ncontent-disposition: form-data'], ['a: b\r\n', '--x\r\n'], ['"', '--x\r\ncontent-disposition: form-data; name="'], ['\r\n-', '--x\r\ncontent-disposition: form-data; name="cover"; filename="a"\r\n\r\n']]; // prettier-ignore
 
-  it.each(FORMS)('with a form of many times %j after %j', async (...shape) => {
+  it.each(FORMS)('with a form of many repeats of %j after %j', async (...shape) => {
     const headers = { authorization, 'content-type': 'multipart/form-data; boundary=x' };
     await expectLinear(
       (body) => app.inject({ method: 'POST', url: '/albums/album-1/covers', headers, body }),
@@ -263,9 +263,9 @@ describe('a request costs no more than its length', () => {
   });
 });
 
-/** A line of a hundred bytes; shorter ones are above. */
+/** A line of a hundred bytes; shorter ones are tested above. */
 const ROW = 'a'.repeat(99);
-/** What an admin may send of more than 64 KiB, and what is made of it. */
+/** Admin requests of more than 64 KiB, and their parsers. */
 const LONG_TEXTS: readonly (readonly [name: string, act: Act, shapes: readonly Shape[]])[] = [
   ['lines of CSV', (text) => readAll('csv', `kind,name\n${text}`), [[`${ROW}\n`], ['"a",', 'a,"']]], // prettier-ignore
   ['lines of NDJSON', (text) => readAll('ndjson', text), [[`"${ROW}"\n`], ['{"a":'], ['1,', '[']]],
@@ -274,7 +274,7 @@ const LONG_TEXTS: readonly (readonly [name: string, act: Act, shapes: readonly S
   ['bodies', tried((text) => mustBeWithin(Buffer.from(text), { bodyDepth: 20, bodyFields: 1_000 })), [['[]'], ['{"a":1},'], ['\\"'], ['"a"'], ['{']]], // prettier-ignore
 ];
 
-describe('what admins send costs no more than its length', () => {
+describe('admin input takes time proportional to its length', () => {
   it.each(LONG_TEXTS)('%s', async (_name, act, shapes) => {
     for (const shape of shapes) await expectLinear(act, textFrom(shape), LONG);
   });
@@ -294,13 +294,13 @@ describe('what admins send costs no more than its length', () => {
     ['/admin/dead-letters/job-1/redrive', '[],', '{"payload":{"x":[', '0]}}'],
   ];
 
-  it.each(LONG_BODIES)('to %s with a body of many times %j after %j', async (url, ...shape) => {
+  it.each(LONG_BODIES)('to %s with a body of many repeats of %j after %j', async (url, ...shape) => {
     const headers = { authorization, 'content-type': 'application/json', 'idempotency-key': 'k' };
     await expectLinear((body) => app.inject({ method: 'POST', url, headers, body }), textFrom(shape), LONG);
   });
 });
 
-it('looks at each byte of a body once', () => {
+it('reads each byte of a body once', () => {
   for (const text of ['[]', '{"a":1},', '\\"', '"a"', '"\\\\"'].map((part) => part.repeat(LENGTH / part.length))) {
     let reads = 0;
     const counted = new Proxy(Buffer.from(text), {

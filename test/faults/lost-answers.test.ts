@@ -15,7 +15,7 @@ import { freePort } from '../support/ports.ts';
 const WRITERS = 16;
 const MORE = { writes: 40, reads: 40 };
 
-describeWithNativeKafka('answers to produce requests that get lost', () =>
+describeWithNativeKafka('lost answers to produce requests', () =>
   describeWithRedis('between processes and a broker', () => {
     let proxy: KafkaProxy;
     let broker: NativeKafka;
@@ -33,21 +33,21 @@ describeWithNativeKafka('answers to produce requests that get lost', () =>
       await proxy.close();
     });
 
-    /** Lets so many answers be lost, and then none. */
+    /** Drops this many answers, and then none. */
     async function lose(count: number, fate: () => Fate): Promise<void> {
       const enough = proxy.lost() + count;
       proxy.decide(() => (proxy.lost() < enough ? fate() : 'arrives'));
       await eventually(`${count} answers are lost`, () => proxy.lost() >= enough);
     }
 
-    /** Records that stand in the log more than once. */
+    /** Records that are in the log more than once. */
     const repeated = () =>
       withEvidence(system.env, async ({ log, placement }) => {
         const records = await readLog(log, placement);
         return records.length - new Set(records.map(({ headers }) => headers.ce_id)).size;
       });
 
-    it(`lose no write and double none, under ${WRITERS} writers who retry`, async () => {
+    it(`lose no write and duplicate none, with ${WRITERS} writers who retry`, async () => {
       const seed = seedOfRun();
       process.stdout.write(`SEED=${seed}\n`);
       const random = createRandom(seed);
@@ -56,7 +56,7 @@ describeWithNativeKafka('answers to produce requests that get lost', () =>
         await load.served(MORE);
         await lose(30, () => (random.chance(0.3) ? 'cut' : 'arrives'));
         await load.served(MORE);
-        await lose(2, () => 'never'); // as many requests as a process has under way
+        await lose(2, () => 'never'); // the number of requests in progress of one process
         await load.served(MORE);
       });
       expect(await checkServed(history, { env: system.env, urls })).toEqual([]);

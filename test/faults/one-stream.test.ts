@@ -7,7 +7,7 @@ import { servingSchema } from '../support/history/tables.ts';
 const WRITERS = 8;
 const CHANGES = 10;
 
-describeDistributed('two processes that change the same album as fast as they may', () => {
+describeDistributed('two processes that change the same album as fast as possible', () => {
   let system: Distributed;
   let clients: readonly Client[];
   beforeAll(async () => {
@@ -16,7 +16,7 @@ describeDistributed('two processes that change the same album as fast as they ma
   });
   afterAll(() => system.stop());
 
-  /** Accepted versions of an album, and how many records claimed to be one. */
+  /** Accepted versions of an album, and the number of records that claimed one. */
   const versionsOf = (album: string) =>
     withEvidence(system.env, async ({ admin, log, placement }) => {
       const text = `SELECT version FROM "${await servingSchema(admin)}".stream_events WHERE stream = $1 ORDER BY version`;
@@ -25,7 +25,7 @@ describeDistributed('two processes that change the same album as fast as they ma
       return { versions: rows.map(({ version }) => version), claims };
     });
 
-  it('give it versions 1 to n without a gap, and nobody is told that he lost', async () => {
+  it('give it versions 1 to n without a gap, and no client sees a lost race', async () => {
     const created = await clients[0]!.post('/albums', { name: 'contested', year: 2000 });
     const album = created.body!.data!.albumId!;
     const answers = await Promise.all(
@@ -34,14 +34,14 @@ describeDistributed('two processes that change the same album as fast as they ma
     expect(answers.flat()).toEqual(answers.flat().map(() => 200));
     const { versions, claims } = await versionsOf(album);
     expect(versions).toEqual(Array.from({ length: 1 + answers.flat().length }, (_, n) => n + 1));
-    expect(claims).toBeGreaterThan(versions.length); // there were races, and they were lost
+    expect(claims).toBeGreaterThan(versions.length); // there were races, and some were lost
     const [one, other] = await Promise.all(clients.map(({ get }) => get(`/albums/${album}`)));
     expect(one!.headers.get('etag')).toMatch(`"${versions.length}-`);
     expect(other!.text).toBe(one!.text);
   }, 120_000);
 });
 
-/** One change after the other; resolves to the statuses. */
+/** Sends changes one after the other; resolves to their statuses. */
 async function changes({ put }: Client, album: string, writer: number): Promise<number[]> {
   const statuses: number[] = [];
   for (let n = 0; n < CHANGES; n++) {

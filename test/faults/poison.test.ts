@@ -5,21 +5,21 @@ import { type Client, createClient } from '../support/client.ts';
 import { chain, claim, withCorruptValue } from '../support/core.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
 import { entryOf, ERROR, eventually, linesOf, metricOf } from '../support/observed.ts';
-import { openOutsider, type Outsider } from '../support/outsider.ts';
+import { openStrangerClient, type StrangerClient } from '../support/stranger-client.ts';
 import { catalog, streamIn } from '../support/streams.ts';
 import { READ_VERSION } from '../../src/projections/projections.ts';
 
 const change = { name: 'changed', year: 2001 };
 
-describeDistributed('a record that wins and cannot be applied, written by somebody else', () => {
+describeDistributed('a winning record of another program that cannot be applied', () => {
   let system: Distributed;
-  let outsider: Outsider;
+  let outsider: StrangerClient;
   let client: Client;
   let quarantined = 0;
 
   beforeAll(async () => {
     system = await startDistributed();
-    outsider = await openOutsider(system.env.KAFKA_BROKERS!.split(','));
+    outsider = await openStrangerClient(system.env.KAFKA_BROKERS!.split(','));
     client = createClient(system.apis[0]!.url);
   });
   afterAll(async () => {
@@ -32,7 +32,7 @@ describeDistributed('a record that wins and cannot be applied, written by somebo
   const shows = (stream: string, name: string) =>
     eventually(`${stream} is called ${name}`, async () => (await nameOf(stream)) === name);
 
-  /** That everybody who should hear of it has heard. */
+  /** Checks that every process has reported it. */
   async function alarmed(stream: string, position: number, reason: RegExp): Promise<void> {
     quarantined++;
     const [projector] = system.projectors;
@@ -57,9 +57,9 @@ describeDistributed('a record that wins and cannot be applied, written by somebo
 
   it.each<[string, (record: LogRecord & { id: string }) => LogRecord, RegExp]>([
     ['its value is corrupt', withCorruptValue, /checksum of the value/],
-    ['nobody knows its schema', withValue(Buffer.from([0, 0, 0, 0x7f, 2, 0])), /schema id 32514 is unknown/],
+    ['its schema is unknown', withValue(Buffer.from([0, 0, 0, 0x7f, 2, 0])), /schema id 32514 is unknown/],
     ['its payload does not decode', withValue(Buffer.from([0, 0, 0, 0, 2, 0xff])), /./],
-  ])('because %s: its stream is closed, with an alarm, and others go on', async (_, spoil, reason) => {
+  ])('because %s: closes its stream with an alarm, and others continue', async (_, spoil, reason) => {
     const [stream, other] = [streamIn(system, 0), streamIn(system, 0)];
     const [one, two, three] = chain(stream, ['as it was', 'never seen', 'kept']);
     const position = await outsider.end(catalog(system, 0));
@@ -73,7 +73,7 @@ describeDistributed('a record that wins and cannot be applied, written by somebo
     await isClosed(stream);
   });
 
-  it('because Postgres refuses its row: a release applies it and what was kept, as a rebuild does', async () => {
+  it('because Postgres refuses its row: a release applies it and what was kept, with the same rows as a rebuild', async () => {
     const stream = streamIn(system, 0);
     const [one, two, three] = chain(stream, ['fine', 'refused', 'last']);
     await onDatabase(`ADD CONSTRAINT no_refused CHECK (name <> 'refused')`);
@@ -109,7 +109,7 @@ describeDistributed('a record that wins and cannot be applied, written by somebo
   }
 });
 
-/** The record with other bytes, whose checksum is right. */
+/** The record with other bytes and a correct checksum. */
 function withValue(value: Buffer) {
   return ({ key: stream, id, headers }: LogRecord & { id: string }): LogRecord =>
     claim({ stream, id, value, version: Number(headers.ce_streamversion), prev: headers.ce_prev! });

@@ -5,7 +5,7 @@ import { crashPostgres, serving } from '../support/postgres-crash.ts';
 import { type NativePostgres, startNativePostgres } from '../support/servers/index.ts';
 
 const CRASHES = 3;
-/** There are several commits to be taken back. */
+/** So that a crash can lose several commits. */
 const UNFLUSHED = 'pg_wal_lsn_diff(pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()) > 20000';
 
 describeDistributed('after one backend of Postgres was killed -9', () => {
@@ -13,7 +13,7 @@ describeDistributed('after one backend of Postgres was killed -9', () => {
   let music: Distributed;
 
   beforeAll(async () => {
-    // What is committed asynchronously stays in memory long enough for a crash to take it back.
+    // Asynchronous commits stay in memory long enough for a crash to lose them.
     postgres = await startNativePostgres({ settings: { wal_writer_delay: '10s', wal_writer_flush_after: '1GB' } });
     const env = { KAFKA_FLUSH: 'off', PROJECTOR_COMMIT: 'async' };
     music = await startDistributed({ apis: 2, connection: postgres.connection, env });
@@ -24,7 +24,7 @@ describeDistributed('after one backend of Postgres was killed -9', () => {
     await postgres.stop();
   });
 
-  it('no answer given before is contradicted by a later one of either process, and service resumes by itself', async () => {
+  it('no earlier answer is contradicted by a later one of either process, and service resumes by itself', async () => {
     const urls = music.apis.map(({ url }) => url);
     const history = await recordHistory({ urls, readers: 6 }, async (load) => {
       for (let crashes = 0; crashes < CRASHES; crashes++) {

@@ -24,7 +24,7 @@ const change = (album: string, year: number) => app.admin.put(`/albums/${album}`
 const recover = (answer: string) => openmusic(['log', 'recover', '--answer', answer, '--url', app.url], app.env);
 
 it(
-  'the tail of an embedded log comes back through the server that runs on it',
+  'the server on an embedded log restores its tail',
   async () => {
     const album = (await app.admin.post('/albums', { name: 'Parachutes', year: 2000 })).body?.data?.albumId ?? '';
     for (let year = 2001; year <= 2001 + CUT; year++) expect((await change(album, year)).status).toBe(200);
@@ -53,7 +53,7 @@ it(
   LONG_MS,
 );
 
-it('records are appended for a command of the server, and for no admin', async () => {
+it('records can be appended by a command of the server, and not by an admin', async () => {
   const { status, body } = await app.admin.post('/admin/log/records', {
     records: [{ topic: 'openmusic.catalog', partition: 0, key: '', value: '', headers: {} }],
   });
@@ -61,7 +61,7 @@ it('records are appended for a command of the server, and for no admin', async (
 });
 
 it(
-  'a server does not start while a recovery has not ended, which goes on without being asked',
+  'a server does not start during an unfinished recovery, which continues by itself',
   async () => {
     await database.query({ text: `INSERT INTO log_recovery (way) VALUES ('append')` });
     await expect(app.replace()).rejects.toThrow('A recovery of the log was begun at');

@@ -4,7 +4,7 @@ import type { RecoveryFaultPoint } from '../../src/faults.ts';
 import { readIdentity } from '../../src/log/identity.ts';
 import { readRecovery, refuseUnfinished, type Way } from '../../src/recovery/note.ts';
 import { claim, embeddedSource, kafkaSource, type LogSource, openCore } from '../support/core.ts';
-import { eventsOf, fallBehind, modelsOf } from '../support/fallen-behind.ts';
+import { eventsOf, truncateLog, modelsOf } from '../support/truncated-log.ts';
 import { askEveryJudge } from '../support/judges.ts';
 import type { Settings } from '../support/distributed.ts';
 import { KEYS } from '../support/keys.ts';
@@ -32,11 +32,11 @@ const all: readonly (readonly [Way, readonly RecoveryFaultPoint[]])[] = [
 ];
 const crashPoints = all.flatMap(([way, points]) => points.map((point) => [way, point] as const));
 
-describe('log recover is killed, on the embedded log, and run again', () => {
+describe('log recover on the embedded log, killed and run again', () => {
   comesToTheSame(() => Promise.resolve({ source: embeddedSource, env: {} }), crashPoints);
 });
-describeWithKafka('log recover is killed, on Kafka, and run again', () => {
-  // On a broker the steps that differ are those that change the log.
+describeWithKafka('log recover on Kafka, killed and run again', () => {
+  // On a broker only the steps that change the log differ.
   const points = crashPoints.filter(([, point]) => ['recovery-appended', 'recovery-deleted', 'recovery-opened'].includes(point)); // prettier-ignore
   comesToTheSame(async () => {
     const brokers = [...(await demanded('kafka')).brokers];
@@ -63,11 +63,11 @@ function comesToTheSame(
   afterAll(() => database.drop());
 
   it.each(points)(
-    '%s, at %s: it comes to the same',
+    'ends with the same result after %s at %s',
     async (way, point) => {
       const core = await openCore({ connection: database.connection, source, owned: env.KAFKA_BROKERS !== undefined });
       try {
-        await fallBehind(core, await core.openApi({ limits: { verdictWaitMs: 30_000 } }));
+        await truncateLog(core, await core.openApi({ limits: { verdictWaitMs: 30_000 } }));
         const before = await modelsOf(core);
         const theirs = core.streamIn(1);
         if (way === 'anew') await core.append(core.catalog(0), claim({ stream: core.streamIn(0) }));
@@ -84,7 +84,7 @@ function comesToTheSame(
 
         const again = await openmusic(['log', 'recover', '--answer', 'no'], settings);
         expect(again).toMatchObject({ code: 0 });
-        await core.feed();
+        await core.startProjectors();
         await askEveryJudge(core);
         const changed = (await readIdentity(core.admin))?.incarnation !== incarnation;
         expect(changed).toBe(way === 'anew');

@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type JobsApp, startJobsApp } from '../support/jobs-faults.ts';
-import { beginAll, jobsOf, newPlaylist, untilOver } from '../support/jobs-told.ts';
+import { beginAll, jobsOf, newPlaylist, untilOver } from '../support/jobs-client.ts';
 import { openmusic } from '../support/processes.ts';
 import { describeWithNativeKafka, type NativeKafka, startNativeKafka } from '../support/servers/index.ts';
 import { startSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts';
 
 const LONG_MS = 400_000;
 const WITHIN_MS = 120_000;
-/** Jobs wait. */
+/** Jobs stay queued. */
 const IDLE = { ROLES: 'api,projector' };
 
 describeWithNativeKafka('a broker that was restored from an older copy', () => {
@@ -38,7 +38,7 @@ describeWithNativeKafka('a broker that was restored from an older copy', () => {
     beginAll(app.admin, `/export/playlists/${playlist}`, addresses.map((name) => ({ targetEmail: `${name}@x.org` }))); // prettier-ignore
   const recover = (answer: string) => openmusic(['log', 'recover', '--answer', answer], app.env);
 
-  /** The broker's data are those of `from` afterwards, or a copy of them lies there. */
+  /** Replaces the broker's data by a copy of `from`, or saves a copy there. */
   async function withBrokerDown(work: (data: string) => Promise<void>): Promise<void> {
     await app.process().end('SIGKILL');
     await broker.kill();
@@ -47,7 +47,7 @@ describeWithNativeKafka('a broker that was restored from an older copy', () => {
   }
 
   it(
-    'gets back what was done and what waits: every export is done, and no mail comes twice',
+    'recovers finished and waiting jobs: every export is done, and no mail is sent twice',
     async () => {
       const done = await exportTo('done-1', 'done-2');
       await untilOver(app.admin, done, WITHIN_MS);
@@ -70,7 +70,7 @@ describeWithNativeKafka('a broker that was restored from an older copy', () => {
       expect(unasked).toMatchObject({ code: 1, output: expect.stringContaining('give it by --answer <word>') });
       const no = await recover('no');
       expect(no).toMatchObject({ code: 1, output: expect.stringContaining('Nothing was changed.') });
-      // Of `waiting` the end, of `later` all, of `queued` the beginning.
+      // Of `waiting` the end is lost, of `later` everything, of `queued` the beginning stays.
       expect(no.output).toContain('appends the missing 12 events');
       const yes = await recover('append');
       expect(yes).toMatchObject({ code: 0, output: expect.stringContaining('The log is sound.') });

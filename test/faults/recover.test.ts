@@ -12,9 +12,9 @@ import { readRecovery, type Way } from '../../src/recovery/note.ts';
 import { recover, waysOf } from '../../src/recovery/recover.ts';
 import { lostOf, type Survey, surveyLog } from '../../src/recovery/survey.ts';
 import { askEveryJudge, verify } from '../support/judges.ts';
-import { eventsOf, fallBehind, LACKS, modelsOf, queueCatchesUp, stopAll } from '../support/fallen-behind.ts';
+import { eventsOf, truncateLog, MISSING, modelsOf, queueCatchesUp, stopAll } from '../support/truncated-log.ts';
 import { claim, type Core, embeddedSource, kafkaSource, type LogSource, openCore, type Api } from '../support/core.ts';
-import { recordsIn, restoreLog } from '../support/restored.ts';
+import { recordsIn, restoreLog } from '../support/restored-log.ts';
 import { createDatabase, demanded, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
 
 const LONG_MS = 120_000;
@@ -60,26 +60,26 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
   tests(
     'appends the tail that a restored log lacks: winners at their offsets, fillers where losers stood',
     async () => {
-      await fallBehind(core, api);
+      await truncateLog(core, api);
       const before = await modelsOf(core);
       const found = await survey();
       expect(found).toMatchObject({ kind: 'short' });
       expect(waysOf(found)).toEqual(['append', 'anew', 'follow']);
-      expect(lostOf(found)).toBe(LACKS.winners);
+      expect(lostOf(found)).toBe(MISSING.winners);
       await choose('append');
       expect(await survey()).toMatchObject({ kind: 'equal' });
       expect(await modelsOf(core)).toEqual(before);
       const report = await askEveryJudge(core);
       const fillers = report.partitions.reduce((sum, { losers }) => sum + (losers['a filler'] ?? 0), 0);
-      expect(fillers).toBe(LACKS.losers);
-      expect(core.heard.lost.filter(({ alarm }) => alarm)).toEqual([]);
+      expect(fillers).toBe(MISSING.losers);
+      expect(core.projectorReports.lost.filter(({ alarm }) => alarm)).toEqual([]);
       expect(await readIdentity(core.admin)).toMatchObject({ incarnation: found.identity!.incarnation });
     },
   );
 
   tests('makes a topic that is missing from what Postgres has', async () => {
     const catalog = core.catalog(0).topic;
-    await fallBehind(core, api, [catalog]);
+    await truncateLog(core, api, [catalog]);
     const before = await modelsOf(core);
     expect(waysOf(await survey())).toEqual(['append', 'anew']);
     await choose('append');
@@ -88,13 +88,13 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
   });
 
   tests('begins a new incarnation where others took the places, and keeps what they wrote', async () => {
-    await fallBehind(core, api);
+    await truncateLog(core, api);
     const before = await modelsOf(core);
     const theirs = core.streamIn(0);
     const where = core.placement.place(theirs);
     await core.append(where, claim({ stream: theirs }), claim({ stream: theirs }));
     await core.append(core.catalog(1), claim({ stream: core.streamIn(1) }));
-    await declareVoid(core.admin, { ...where, offset: 1 }, 'of the life that ends');
+    await declareVoid(core.admin, { ...where, offset: 1 }, 'of the incarnation that ends');
     const found = await survey();
     expect(found).toMatchObject({ kind: 'differs' });
     expect(waysOf(found)).toEqual(['anew', 'follow']);
@@ -102,7 +102,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     expect(await readRecovery(core.admin)).toBeUndefined();
     expect((await readIdentity(core.admin))!.incarnation).not.toBe(found.identity!.incarnation);
     expect(await voidsOf(core.admin)).toEqual([]);
-    await core.feed();
+    await core.startProjectors();
     await askEveryJudge(core);
     const after = await modelsOf(core);
     expect(after.albums).toHaveLength(before.albums.length + 2);
@@ -111,10 +111,10 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
   });
 
   tests('follows the log where it is the one that is right', async () => {
-    await fallBehind(core, api);
+    await truncateLog(core, api);
     const found = await survey();
     await choose('follow');
-    await core.feed();
+    await core.startProjectors();
     await askEveryJudge(core);
     expect(await eventsOf(core)).toHaveLength(core.placement.all.length + 1);
     expect(await readIdentity(core.admin)).toEqual(found.identity);
@@ -130,7 +130,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     await choose('restored');
     expect(await core.admin.query({ text: 'SELECT id FROM cache_state' })).not.toEqual(cached);
     expect(await core.admin.query({ text: 'SELECT FROM refresh_tokens' })).toEqual([]);
-    await core.feed();
+    await core.startProjectors();
     await askEveryJudge(core);
   });
 
@@ -150,7 +150,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     expect(waysOf(found)).toEqual(['follow']);
     await choose('follow');
     expect(await readIdentity(core.admin)).toMatchObject({ incarnation, initialised: true });
-    await core.feed();
+    await core.startProjectors();
     await askEveryJudge(core);
     expect(await core.rows('albums')).toMatchObject([{ id: stranger.key }]);
   });
@@ -182,7 +182,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
     await queueCatchesUp(core);
     const text = `SELECT job_id FROM "${queueSchema(core.namespace, WORKER)}".job_queue`;
     expect(await core.admin.query({ text })).toEqual([{ job_id: other.key }]);
-    await core.feed();
+    await core.startProjectors();
     await askEveryJudge(core);
   });
 
@@ -196,7 +196,7 @@ function recovers(sourceOf: () => Promise<LogSource>): void {
   });
 
   tests('changes nothing while it only looks', async () => {
-    await fallBehind(core, api);
+    await truncateLog(core, api);
     const before = await everythingOf(core);
     const found: Survey = await survey();
     expect(found.kind).toBe('short');

@@ -7,20 +7,20 @@ import { eventually } from '../support/observed.ts';
 import { READ_VERSION } from '../../src/projections/projections.ts';
 
 const MORE = { writes: 30, reads: 30 };
-/** More often than a start by itself commits. */
+/** More commits than a start alone makes. */
 const FIRST = 20;
 const CHOICES = 60;
 
 const settings = { VERDICT_WAIT_SECONDS: '1' };
 
-describeDistributed('a projector that is stopped for longer than its session, before a commit', () => {
+describeDistributed('a projector that is frozen before a commit for longer than its session', () => {
   let system: Distributed;
   beforeAll(async () => {
     system = await startDistributed({ apis: 0, projectors: 0, env: settings });
   });
   afterAll(() => system.stop());
 
-  it('writes nothing and misjudges nothing when it goes on, its heir having worked and died meanwhile', async () => {
+  it('writes nothing and judges nothing wrong when it resumes after its replacement has worked and died', async () => {
     const seed = seedOfRun();
     const fault = `before-commit:${FIRST + (seed % CHOICES)}:SIGSTOP`;
     process.stdout.write(`SEED=${seed}: ${fault}\n`);
@@ -30,9 +30,9 @@ describeDistributed('a projector that is stopped for longer than its session, be
     ]);
     const history = await recordHistory({ urls: [api.url], seed }, async (load) => {
       await eventually('the projector has stopped', zombie.isFrozen, 60_000);
-      const heir = await system.startProjector();
+      const successor = await system.startProjector();
       await load.served(MORE, 60_000);
-      await heir.end('SIGKILL');
+      await successor.end('SIGKILL');
       const steps = await watchCheckpoints(system, async () => {
         zombie.thaw();
         await load.served(MORE, 60_000);
@@ -50,7 +50,7 @@ interface Step {
   readonly to: number;
 }
 
-/** Every change of a checkpoint that is to be seen while the work goes on. */
+/** Every change of a checkpoint that is visible during the work. */
 async function watchCheckpoints({ connection, namespace }: Distributed, work: () => Promise<void>): Promise<Step[]> {
   const client = new pg.Client(connection);
   await client.connect();

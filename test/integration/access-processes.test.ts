@@ -6,10 +6,10 @@ import { eventually } from '../support/observed.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
 const LONG_MS = 240_000;
-/** A second, on a machine with nothing else to do. */
+/** A second, on an idle machine. */
 const SOON_MS = 5_000;
 
-describeDistributed('what an operator changes', () => {
+describeDistributed('a change of an operator', () => {
   let system: Distributed;
   beforeAll(async () => {
     system = await startDistributed({ apis: 2 });
@@ -20,7 +20,7 @@ describeDistributed('what an operator changes', () => {
     expect(await system.cli('accounts', ...args)).toMatchObject({ code: 0 });
   }
 
-  /** With the token that the person has, at each API process. */
+  /** The status of each API process for the person's current token. */
   const statuses = (accessToken: string, path: string) =>
     Promise.all(system.apis.map(async ({ url }) => (await createClient(url, accessToken).get(path)).status));
 
@@ -32,7 +32,7 @@ describeDistributed('what an operator changes', () => {
     );
 
   it(
-    'holds at once in every API process, and so does a logout at one of them',
+    'applies at once in every API process, as does a logout at one of them',
     async () => {
       const [one, other] = system.apis;
       const person = await newPerson(one!.url);
@@ -52,7 +52,7 @@ describeDistributed('what an operator changes', () => {
   );
 
   it(
-    'can be seen: names of earlier versions, which could have any characters, are listed so that they do nothing',
+    'is listed safely: names of earlier versions can contain any characters',
     async () => {
       const { username } = await newPerson(system.apis[0]!.url);
       const sql = new pg.Client(system.connection);
@@ -68,7 +68,7 @@ describeDistributed('what an operator changes', () => {
   );
 
   it(
-    'holds for what waits to be done, too',
+    'applies to waiting jobs too',
     async () => {
       const [{ url }] = system.apis as [(typeof system.apis)[number]];
       const [boss, former, locked] = [await newPerson(url), await newPerson(url), await newPerson(url)];

@@ -102,7 +102,7 @@ async function newSession() {
 const credentialsOf = ({ username, password }: { username: string; password: string }) => ({ username, password });
 
 describe('registering', () => {
-  it('50 times at once under one name succeeds once', async () => {
+  it('50 times at once with one name succeeds once', async () => {
     const username = newUsername();
     const all = await Promise.all(
       Array.from({ length: 50 }, (_, n) => api.register(registration({ username, fullname: `Number ${n}` }))),
@@ -116,7 +116,7 @@ describe('registering', () => {
     expect(found).toEqual([{ id: userId, fullname: `Number ${winner}` }]);
   });
 
-  it('20 times at once under one Idempotency-Key makes one account', async () => {
+  it('20 times at once with one Idempotency-Key creates one account', async () => {
     const [whom, key] = [registration(), { 'idempotency-key': randomUUID() }];
     const all = await Promise.all(Array.from({ length: 20 }, () => api.register(whom, key)));
     expect(tally(all)).toEqual({ 201: 20 });
@@ -130,13 +130,13 @@ describe('registering', () => {
     expect([other.statusCode, other.json<{ code: string }>().code]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
   });
 
-  it('at once under one Idempotency-Key with different bodies makes one account, and the others are told', async () => {
+  it('at once with one Idempotency-Key and different bodies creates one account, and rejects the others', async () => {
     const key = { 'idempotency-key': randomUUID() };
     const all = await Promise.all(Array.from({ length: 10 }, () => api.register(registration(), key)));
     expect(tally(all)).toEqual({ 201: 1, 422: 9 });
   });
 
-  it('keeps no hash that a password can be guessed by quickly: the password is compared with the slow one', async () => {
+  it('stores no hash that allows fast password guesses: the password is compared with the slow hash', async () => {
     const [whom, key] = [registration(), { 'idempotency-key': randomUUID() }];
     await api.register(whom, key);
     const body = JSON.stringify({ fullname: whom.fullname, username: whom.username });
@@ -148,11 +148,11 @@ describe('registering', () => {
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([422, 201]);
   });
 
-  it('of an earlier version, whose hash is gone, is recognised by what it says', async () => {
+  it('again is recognised by its details when the hash of an earlier version is gone', async () => {
     const [whom, key] = [registration(), { 'idempotency-key': randomUUID() }];
     await api.register(whom, key);
     await select(`UPDATE accounts SET body_hash = '' WHERE username = $1`, whom.username);
-    const others = [{ fullname: 'Somebody else' }, { username: newUsername() }, { password: 'another' }, {}];
+    const others = [{ fullname: 'Another Name' }, { username: newUsername() }, { password: 'another' }, {}];
     const answers = await Promise.all(others.map((other) => api.register({ ...whom, ...other }, key)));
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([422, 422, 422, 201]);
   });
@@ -168,7 +168,7 @@ describe('registering', () => {
     await Promise.all([rotated.stop(), forgetful.stop()]);
   });
 
-  it('under a key that met a taken name is judged again', async () => {
+  it('with a key that met a taken name is decided again', async () => {
     const { username } = await newSession();
     const key = { 'idempotency-key': randomUUID() };
     expect((await api.register(registration({ username }), key)).statusCode).toBe(400);
@@ -176,8 +176,8 @@ describe('registering', () => {
   });
 });
 
-describe('what is stored', () => {
-  it('is a hash of the password, and hashes of refresh tokens', async () => {
+describe('the stored data', () => {
+  it('contains a hash of the password and hashes of refresh tokens', async () => {
     const { username, refreshToken } = await newSession();
     const [account] = await select('SELECT id, role, password_hash FROM accounts WHERE username = $1', username);
     expect(account).toMatchObject({ role: 'user', password_hash: expect.stringMatching(PHC) });
@@ -185,7 +185,7 @@ describe('what is stored', () => {
     expect(token).toEqual({ token_hash: createHash('sha256').update(refreshToken).digest() });
   });
 
-  it('lets nobody in who has read it', async () => {
+  it('does not allow a login by itself', async () => {
     const secret = `secret-${randomUUID()}`;
     const whom = registration({ password: secret });
     await api.register(whom, { 'idempotency-key': randomUUID() });
@@ -204,7 +204,7 @@ describe('what is stored', () => {
 });
 
 describe('logging in', () => {
-  it('answers an unknown user and a wrong password alike, in all but the request’s id', async () => {
+  it('answers an unknown user and a wrong password alike, except for the request id', async () => {
     const { username } = await newSession();
     const wrong = await api.logIn({ username, password: 'wrong!' });
     const unknown = await api.logIn({ username: newUsername(), password: 'wrong!' });
@@ -221,7 +221,7 @@ describe('logging in', () => {
     expect(told(wrong)).toMatchObject({ statusCode: 401, body: expect.stringContaining('WRONG_CREDENTIALS') });
   });
 
-  it('tells upper from lower case, and looks at the whole password', async () => {
+  it('distinguishes upper and lower case, and compares the whole password', async () => {
     const whom = registration({ username: `Ä${newUsername()}`, password: `${'x'.repeat(999)}y` });
     await api.register(whom);
     const tries = [
@@ -248,7 +248,7 @@ describe('a username', () => {
     }
   });
 
-  it('of an earlier version is found as it was typed, before one in the spelling of today', async () => {
+  it('of an earlier version is found as typed, before one in today’s spelling', async () => {
     const [old, today] = [await newSession(), await newSession()];
     const typed = `\ufb01${today.username}`;
     await select('UPDATE accounts SET username = $2 WHERE username = $1', today.username, `fi${today.username}`);
@@ -263,8 +263,8 @@ describe('a username', () => {
 
 describe('wrong passwords for one account', () => {
   const FEW = { ...noRates, failures: { count: 5, seconds: 900 } };
-  /** Guesses may be under way when the last one that is allowed fails. */
-  const AT_ONCE = 3;
+  /** Guesses may be in progress when the last allowed one fails. */
+  const CONCURRENCY = 3;
   const HOME = '198.51.100.7';
 
   async function attacked() {
@@ -277,10 +277,10 @@ describe('wrong passwords for one account', () => {
     return { limited, owner, accessToken, answers: tally(await Promise.all(guesses)) };
   }
 
-  it('are judged up to the limit, from however many addresses they come; the others are 429', async () => {
+  it('are checked up to the limit, from any number of addresses; the others are 429', async () => {
     const { limited, owner, answers } = await attacked();
     expect(answers[401]).toBeGreaterThanOrEqual(FEW.failures.count);
-    expect(answers[401]).toBeLessThan(FEW.failures.count + AT_ONCE);
+    expect(answers[401]).toBeLessThan(FEW.failures.count + CONCURRENCY);
     expect((answers[429] ?? 0) + (answers[503] ?? 0)).toBe(150 - (answers[401] ?? 0));
     const { statusCode, headers } = await limited.logIn(owner, {}, '203.0.113.99');
     expect([statusCode, Number(headers['retry-after']) > 800]).toEqual([429, true]);
@@ -307,7 +307,7 @@ describe('wrong passwords for one account', () => {
     await limited.stop();
   });
 
-  it('are counted for a user that there is not, too, and answered alike', async () => {
+  it('are counted for unknown users too, and answered alike', async () => {
     const limited = await startApi({ rates: FEW });
     const unknown = { username: newUsername(), password: 'secret' };
     const statuses: number[] = [];
@@ -316,7 +316,7 @@ describe('wrong passwords for one account', () => {
     await limited.stop();
   });
 
-  it('are those of a repeated registration, too', async () => {
+  it('include those of a repeated registration', async () => {
     const limited = await startApi({ rates: FEW });
     const [whom, key] = [registration(), { 'idempotency-key': randomUUID() }];
     await limited.register(whom, key);
@@ -366,7 +366,7 @@ describe('every process', () => {
         30_000,
         () => `the role is ${roleOf(token)}`,
       );
-      expect(performance.now() - began).toBeLessThan(5 * SECOND_MS); // a second, on a machine with nothing else to do
+      expect(performance.now() - began).toBeLessThan(5 * SECOND_MS); // a second, on an idle machine
     };
     await operator.grant(username, 'admin');
     await becomes('admin');
@@ -398,7 +398,7 @@ describe('a refresh token', () => {
     answer.json<{ code?: string }>().code,
   ];
 
-  it('outlives the process that gave it', async () => {
+  it('outlives the process that issued it', async () => {
     const { refreshToken } = await newSession();
     const next = await startApi();
     expect((await next.refresh({ refreshToken })).statusCode).toBe(200);
@@ -407,7 +407,7 @@ describe('a refresh token', () => {
     expect(statusAndCode(await api.refresh({ refreshToken }))).toEqual(INVALID);
   });
 
-  it('is deleted once, however many ask at once; another one of the same account stays', async () => {
+  it('is deleted once by concurrent requests; another one of the same account stays', async () => {
     const { refreshToken, ...whom } = await newSession();
     const second = (await api.logIn(credentialsOf(whom))).json<{ data: { refreshToken: string } }>().data.refreshToken;
     const all = await Promise.all(Array.from({ length: 20 }, () => api.logOut({ refreshToken })));
@@ -416,7 +416,7 @@ describe('a refresh token', () => {
     expect((await api.refresh({ refreshToken: second })).statusCode).toBe(200);
   });
 
-  it('is refused once it has expired, and is swept at the next login', async () => {
+  it('is refused once it has expired, and is removed at the next login', async () => {
     const { refreshToken, ...whom } = await newSession();
     const of = `(SELECT id FROM accounts WHERE username = $1)`;
     await select(
@@ -460,19 +460,19 @@ describe('a refresh token', () => {
     expect(count).toBe(1_000);
   });
 
-  it('is refused when it is signed as ours but was never given', async () => {
+  it('is refused when it has a valid signature but was never issued', async () => {
     const { refreshToken } = await newSession();
     await select('DELETE FROM refresh_tokens');
     expect(statusAndCode(await api.refresh({ refreshToken }))).toEqual(INVALID);
   });
 
-  it('goes with its account', async () => {
+  it('is deleted with its account', async () => {
     const { refreshToken, username } = await newSession();
     await select('DELETE FROM accounts WHERE username = $1', username);
     expect(statusAndCode(await api.refresh({ refreshToken }))).toEqual(INVALID);
   });
 
-  it('gives the role that the account has now', async () => {
+  it('gives the current role of the account', async () => {
     const { refreshToken, username } = await newSession();
     await select(`UPDATE accounts SET role = 'analytics' WHERE username = $1`, username);
     const { accessToken } = (await api.refresh({ refreshToken })).json<{ data: { accessToken: string } }>().data;
@@ -491,7 +491,7 @@ describe('while Postgres', () => {
     retryAfter: headers['retry-after'],
   });
 
-  it('breaks connections, a login is 503, and then it works again', async () => {
+  it('breaks connections, a login is 503, and then succeeds again', async () => {
     const whom = credentialsOf(await newSession());
     const links: Link[] = [];
     let open = true;
@@ -512,18 +512,18 @@ describe('while Postgres', () => {
     await proxy.close();
   });
 
-  it('does not listen any more, its pool says so in the words of the network', async () => {
+  it('is not listening, its pool reports the network error', async () => {
     const proxy = await startProxy(to(), ({ client, server }) => client.pipe(server).pipe(client));
     const connection = { ...database.connection, host: proxy.host, port: proxy.port };
     const rows = await openRows(connection, { name: 'accounts', max: 1, searchPath: [name] });
     await rows.query(sql.unsafe`SELECT 1`);
     await proxy.close();
-    await expect(rows.query(sql.unsafe`SELECT 1`)).rejects.toThrow(); // the connection that was, or no new one
+    await expect(rows.query(sql.unsafe`SELECT 1`)).rejects.toThrow(); // the former connection, or no new one
     await expect(rows.query(sql.unsafe`SELECT 1`)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     await rows.stop();
   });
 
-  it('ends connections under a query, a login is 503, and then it works again', async () => {
+  it('closes connections during a query, a login is 503, and then succeeds again', async () => {
     const whom = credentialsOf(await newSession());
     await select('BEGIN');
     await select('LOCK TABLE accounts');
@@ -536,7 +536,7 @@ describe('while Postgres', () => {
     expect((await api.logIn(whom)).statusCode).toBe(201);
   });
 
-  it('is a black hole, a login is 503 within its deadline, and then it works again', async () => {
+  it('drops all packets, a login is 503 within its deadline, and then succeeds again', async () => {
     const whom = credentialsOf(await newSession());
     let swallow = false;
     const proxy = await startProxy(to(), ({ client, server }) => {
@@ -581,7 +581,7 @@ describe('openmusic accounts', () => {
       () => `it does not become ${status}`,
     );
 
-  it('gives and takes roles beside a running server, for tokens that are out, too', async () => {
+  it('grants and revokes roles beside a running server, for issued tokens too', async () => {
     const [chris, other] = [await newPerson(server!.url), await newPerson(server!.url)];
     expect(await albumStatus(chris)).toBe(403);
     expect(await accounts('grant-admin', chris.username)).toEqual({
@@ -599,13 +599,13 @@ describe('openmusic accounts', () => {
       code: 1,
       output: 'openmusic: The role must be admin or analytics.\n',
     });
-    expect(await accounts('grant', 'nobody', 'admin')).toEqual({
+    expect(await accounts('grant', 'unknown', 'admin')).toEqual({
       code: 1,
-      output: 'openmusic: There is no user nobody.\n',
+      output: 'openmusic: There is no user unknown.\n',
     });
   }, 120_000);
 
-  it('locks an account and ends its sessions, and a stream of events with them', async () => {
+  it('locks an account and ends its sessions and its event streams', async () => {
     const chris = await newPerson(server!.url);
     const { body } = await chris.client.post('/jobs', {
       type: 'dummy',
@@ -628,7 +628,7 @@ describe('openmusic accounts', () => {
     expect((await accounts('sessions', chris.username)).output).toBe(`${chris.username} is not logged in.\n`);
   }, 120_000);
 
-  it('a logout ends the access tokens of its session at once, and no others', async () => {
+  it('ends the access tokens of a session at its logout at once, and no others', async () => {
     const chris = await newPerson(server!.url);
     const client = createClient(server!.url);
     const { username, password, refreshToken } = chris;
@@ -642,7 +642,7 @@ describe('openmusic accounts', () => {
     expect((await Promise.all(statuses)).map(({ status }) => status)).toEqual([401, 401, 200]);
   });
 
-  it('works without a server, too', async () => {
+  it('works without a server too', async () => {
     const chris = await newPerson(server!.url);
     await server!.end('SIGTERM');
     expect(await accounts('grant', chris.username, 'admin')).toMatchObject({ code: 0 });

@@ -11,7 +11,7 @@ import { newPerson, newUsername, type Person } from '../support/people.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
 import { claimsOf, forge, now } from '../support/tokens.ts';
 
-/** The columns of every row below. `refresh` sends a refresh token where an access token belongs. */
+/** The columns of every row below. `refresh` sends a refresh token in place of an access token. */
 const ACTORS = ['anonymous', 'expired', 'refresh', 'stranger', 'former', 'collaborator', 'owner', 'admin'] as const;
 type Actor = (typeof ACTORS)[number];
 
@@ -21,27 +21,27 @@ const loggedIn = (status: number) => `401 401 401 ${Array.from({ length: 5 }, ()
 const sharers = (status: number) => `401 401 401 403 403 ${status} ${status} 403`;
 const owner = (status: number) => `401 401 401 403 403 403 ${status} 403`;
 const admin = (status: number) => `401 401 401 403 403 403 403 ${status}`;
-/** Others do not hear that it is there. */
+/** Other users get the same answer as for a missing thing. */
 const ownerAndAdmin = (status: number) => `401 401 401 404 404 404 ${status} ${status}`;
 
-/** What a request is about. */
+/** The target of a request. */
 interface Target {
   readonly albumId: string;
   readonly songId: string;
   readonly playlistId: string;
-  /** Waits, or is dead, or was cancelled, as the row wants it. */
+  /** The job waits, is dead or was cancelled, as the row requires. */
   readonly jobId: string;
 }
 
 interface Row {
   readonly route: string;
-  /** For things that are there. */
+  /** Statuses for existing things. */
   readonly there: string;
-  /** For things that were deleted, and for things that never were; without it the request is about nothing. */
+  /** Statuses for deleted things and for things that never existed; without it the request has no target. */
   readonly gone?: string;
-  /** What the request says. */
+  /** The body of the request. */
   readonly body?: (target: Target, actor: Actor) => object | FormData;
-  /** What must be so before. */
+  /** Preparation before the request. */
   readonly given?: (target: Target, actor: Actor) => Promise<unknown>;
 }
 
@@ -183,7 +183,7 @@ const ROWS: readonly Row[] = [
   { route: 'DELETE /admin/dead-letters/:id', there: admin(200), gone: admin(404) },
 ];
 
-/** Rows that are others where the catalog is not open to all. */
+/** Rows that differ where the catalog is not open to every client. */
 const CATALOG_ROWS = ROWS.filter(({ route }) =>
   /^(?:POST|PUT|DELETE) \/(?:albums|songs)(?:\/:id)?(?:\/covers)?$/.test(route),
 );
@@ -207,7 +207,7 @@ beforeAll(async () => {
   const [stranger, former, collaborator, owning, chief] = await Promise.all(
     Array.from({ length: 5 }, () => newPerson(base)),
   );
-  if (!stranger || !former || !collaborator || !owning || !chief) throw new Error('nobody is there');
+  if (!stranger || !former || !collaborator || !owning || !chief) throw new Error('some users could not be registered');
   const granted = await openmusic(['accounts', 'grant-admin', chief.username], { DATA_DIR: dataDir, ...KEYS });
   expect(granted).toMatchObject({ code: 0, output: expect.stringContaining('has the role admin now') });
   people = { stranger, former, collaborator, owner: owning, admin: await loggedInAgain(chief) };
@@ -241,7 +241,7 @@ function as(actor: Actor): Client {
   }
 }
 
-/** The admin may do whatever the catalog asks for. */
+/** The admin may do everything that the catalog requires. */
 const chief = () => as('admin');
 
 async function newTarget({ route }: Row): Promise<Target & { cover: string }> {
@@ -275,7 +275,7 @@ async function newCover(albumId: string): Promise<string> {
   return url.split('/').at(-1) ?? '';
 }
 
-/** There is a collaborator, and one who was. */
+/** The target has a collaborator, and a former one. */
 async function shareWithOne(playlistId: string): Promise<void> {
   for (const { id: userId } of [people.collaborator, people.former]) {
     await as('owner').post('/collaborations', { playlistId, userId });
@@ -291,7 +291,7 @@ const missing = {
   cover: 'none.png',
 };
 
-/** Whatever was there is gone, but for the files, which have no end of their own, and jobs, which stay. */
+/** Deletes everything but files, which cannot be deleted, and jobs, which stay. */
 async function deletedTarget(row: Row) {
   const target = await newTarget(row);
   await chief().delete(`/albums/${target.albumId}`);
@@ -321,14 +321,14 @@ async function statuses(row: Row, targetOf: (row: Row) => Promise<Target & { cov
     const sent = content instanceof FormData ? { raw: content } : { json: content };
     const { status } = await as(actor).send(method, pathOf(route, target), sent);
     found.push(status);
-    if (method !== 'GET' && status < 300) target = undefined; // it may be another one now
+    if (method !== 'GET' && status < 300) target = undefined; // the role may have changed
   }
   return found.join(' ');
 }
 
 const noTarget = () => Promise.resolve(missing);
 
-/** What the app has, apart from its documentation, and whether it looks at a JSON body. */
+/** The routes of the app apart from its documentation, and whether each parses a JSON body. */
 async function routes(): Promise<{ route: string; takesJson: boolean }[]> {
   const { app } = httpApp();
   const found: { route: string; takesJson: boolean }[] = [];
@@ -341,7 +341,7 @@ async function routes(): Promise<{ route: string; takesJson: boolean }[]> {
   return found;
 }
 
-describe('the matrix', () => {
+describe('the access matrix', () => {
   it('has a row for every route', async () => {
     expect(ROWS.map(({ route }) => route).sort()).toEqual((await routes()).map(({ route }) => route).sort());
   });
@@ -357,7 +357,7 @@ describe('the matrix', () => {
   });
 });
 
-/** What only the server says of things. */
+/** Fields that only the server sets. */
 const NOT_FOR_CLIENTS = {
   id: 'album-1',
   albumID: 'album-1',
@@ -390,8 +390,8 @@ const NOT_FOR_CLIENTS = {
   toString: 'x',
 };
 
-describe('what clients may not say', () => {
-  it('is 400 in every body that is looked at, and ignored where none is', async () => {
+describe('fields that only the server sets', () => {
+  it('are 400 in every parsed body, and ignored where a route reads no body', async () => {
     const taking = new Set((await routes()).filter(({ takesJson }) => takesJson).map(({ route }) => route));
     const changing = ROWS.filter(({ route }) => !route.startsWith('GET '));
     expect(taking.size).toBeGreaterThanOrEqual(14);
@@ -401,7 +401,7 @@ describe('what clients may not say', () => {
     }
   }, 120_000);
 
-  /** Those that were not refused by their name. */
+  /** Fields that were not rejected by name. */
   async function refusedFields(row: Row): Promise<string[]> {
     const { route, body, given } = row;
     const target = await newTarget(row);
@@ -417,7 +417,7 @@ describe('what clients may not say', () => {
     return passed;
   }
 
-  /** All of them, when the answer is not the one without them. Forms and nothing are no JSON. */
+  /** All fields, when the answer differs from the one without them. Forms and empty bodies are no JSON. */
   async function ignoredFields(row: Row): Promise<string[]> {
     const { route, there, body, given } = row;
     if (body) return [];
@@ -428,7 +428,7 @@ describe('what clients may not say', () => {
     return String(status) === there.split(' ')[ACTORS.indexOf('owner')] ? [] : [`all: ${status}`];
   }
 
-  it('is 400 in the form of a cover', async () => {
+  it('are 400 in the form of a cover', async () => {
     const target = await newTarget({ route: 'POST /albums/:id/covers', there: '' });
     const data = form();
     data.append('id', 'album-1');
@@ -453,7 +453,7 @@ describe.each([
     if (row.gone !== undefined) expect(await statuses(row, deletedTarget)).toBe(loggedIn(404));
   });
 
-  it('reads are everybody’s', async () => {
+  it('allows every client to read', async () => {
     const { albumId, songId } = await newTarget({ route: 'GET /albums/:id', there: '' });
     for (const address of ['/songs', `/songs/${songId}`, `/albums/${albumId}`, `/albums/${albumId}/likes`]) {
       expect((await as('anonymous').get(address)).status).toBe(200);
@@ -461,7 +461,7 @@ describe.each([
   });
 });
 
-describe('a token that is not one of ours', () => {
+describe('an invalid token', () => {
   const claims = () => claimsOf(people.owner.accessToken);
   const without = (name: string) => Object.fromEntries(Object.entries(claims()).filter(([key]) => key !== name));
   const withClaim = (change: object) => forge({ ...claims(), ...change }, KEYS.ACCESS_TOKEN_KEY);
@@ -517,16 +517,16 @@ describe('a token that is not one of ours', () => {
   };
   const protectedRows = ROWS.filter(({ there }) => there.startsWith('401'));
 
-  it('is tried in at least 30 ways, on at least 10 routes', () => {
+  it('is tested in at least 30 forms, on at least 10 routes', () => {
     expect(Object.keys(FORGED).length).toBeGreaterThanOrEqual(30);
     expect(protectedRows.length).toBeGreaterThanOrEqual(10);
   });
 
-  it('is told from one that only lacks nothing', async () => {
+  it('is accepted only when nothing is wrong with it', async () => {
     expect((await createClient(base, withClaim({ exp: now() + 60 })).get('/playlists')).status).toBe(200);
   });
 
-  it.each(Object.keys(FORGED))('%s: 401 everywhere', async (name) => {
+  it.each(Object.keys(FORGED))('is 401 everywhere: %s', async (name) => {
     const client = createClient(base, FORGED[name]!());
     for (const { route } of protectedRows) {
       const [method = '', pattern = ''] = route.split(' ');
@@ -535,14 +535,14 @@ describe('a token that is not one of ours', () => {
     }
   });
 
-  it.each(['Basic', 'bearer', 'Token', ''])('the scheme %j', async (scheme) => {
+  it.each(['Basic', 'bearer', 'Token', ''])('is 401 everywhere with the scheme %j', async (scheme) => {
     const headers = { authorization: `${scheme} ${people.owner.accessToken}` };
     const { status } = await createClient(base).get('/playlists', headers);
     expect(status).toBe(scheme === 'bearer' ? 200 : 401);
   });
 });
 
-it('tokens live as long as they say', () => {
+it('tokens have the documented lifetimes', () => {
   const { exp: access, iat } = claimsOf(people.owner.accessToken) as { exp: number; iat: number };
   const refreshing = claimsOf(people.owner.refreshToken) as { exp: number; iat: number };
   expect([access - iat, refreshing.exp - refreshing.iat]).toEqual([1_800, 604_800]);

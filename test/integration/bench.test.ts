@@ -20,12 +20,12 @@ describe('the statistics of runs', () => {
     expect(() => summarise([])).toThrow('nothing');
   });
 
-  it('compare run by run, so that what slows down a whole round does not count', () => {
+  it('compare run by run, so that a slow round does not count', () => {
     expect(ratios([100, 10, 50], [200, 20, 100])).toEqual([0.5, 0.5, 0.5]);
     expect(() => ratios([1], [1, 2])).toThrow('cannot be compared');
   });
 
-  it('see between two looks when a record was applied', () => {
+  it('measure the time of a record to the midpoint of two polls', () => {
     const points = [0, 100, 200].map((applied) => ({ ms: 1_000 + applied * 2, applied }));
     expect([50, 100, 125].map((applied) => timeOf(points, applied))).toEqual([1_100, 1_200, 1_250]);
     expect(() => timeOf(points, 201)).toThrow('never applied');
@@ -55,7 +55,7 @@ describe('a report', () => {
     asked: [{ limit: 'bare', atLeast: 0.25, from: 'far away' }, { atMost: 5_000 }],
   };
 
-  it('shows each limit with what ours is of it, and whether what was asked is met', () => {
+  it('shows our share of each limit, and whether the target is met', () => {
     expect(linesOf(comparison)).toEqual([
       { name: 'ours', value: '2,000/s', spread: '1,800/s – 2,200/s', ratio: '', asked: '≤ 5,000/s: met' },
       {
@@ -73,7 +73,7 @@ describe('a report', () => {
     expect(linesOf(times).map(({ ratio }) => ratio)).toEqual(['', '0.200× (0.200× – 0.220×)']);
   });
 
-  it('is in the document with all it was measured with', () => {
+  it('is written to the document with all parameters of the measurement', () => {
     const measured = { figure: 'create-album', machine: '2 cores', measuredAt: '2026-01-01T00:00:00.000Z' };
     const text = documentOf([{ ...measured, rounds: 3, seconds: 1, quick: false, comparisons: [comparison] }]);
     for (const part of ['## create-album', '2 cores', '### In some way', '| 20 % (20 % – 22 %) |', '- seen beside'])
@@ -81,7 +81,7 @@ describe('a report', () => {
     expect(asText(comparison)).toContain('MISSED');
   });
 
-  it('is written in place of an older one of the same figure, beside those of others', async () => {
+  it('replaces an older one of the same figure, beside the others', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'openmusic-bench-test-'));
     const about = { machine: 'a machine', measuredAt: '2026-01-01', rounds: 3, seconds: 1, quick: false };
     const measured = (figure: string, title: string) => ({ ...about, figure, comparisons: [{ ...comparison, title }] });
@@ -98,7 +98,7 @@ const bench = async (...args: string[]) => {
   return { code: await child.ended, output: child.output() };
 };
 
-/** Runs a figure as short as can be. `parts` must be in its report. */
+/** Runs a figure for the shortest time. `parts` must be in its report. */
 async function tryOut(figure: string, shape: string, parts: readonly string[]): Promise<void> {
   const { code, output } = await bench(figure, '--quick', '--only', shape, '--seconds', '0.2');
   expect({ code, output }).toMatchObject({ code: 0 });
@@ -113,23 +113,23 @@ describe('npm run bench', () => {
     ['list-songs', ['embedded, 50 connections', 'POST /albums', '≥ 69 %', 'embedded, 50 connections, p99', '≤ 0.952×']],
     ['search-songs', ['2,000 songs, by title and performer, in Postgres', '4,000 songs, by title alone', '≤ 5 ms']],
   ])(
-    'measures %s beside its limits on servers of its own, and nothing fails',
+    'measures %s beside its limits on its own servers, without failures',
     (figure, parts) => tryOut(figure, 'embedded', parts),
     120_000,
   );
 
-  it('says which figures there are when it does not know one', async () => {
+  it('lists the figures when it is given an unknown one', async () => {
     const { code, output } = await bench('nothing');
     expect(code).toBe(1);
     expect(output).toContain('create-album, playlist-songs');
   });
 });
 
-describeWithNativeKafka('npm run bench, of the distributed shape', () => {
+describeWithNativeKafka('npm run bench in the distributed shape', () => {
   describeWithNativeRedis('with its cache', () => {
     it.each([
       ['cached-reads', ['GET /playlists/{id}/songs, 50 songs, p99', 'GET /albums/{id}/likes', '≥ 45 %', '≤ 2.00×']],
       ['marks', ['songs added to playlists, acknowledged', 'likes of albums', 'ours, cache off', '≥ 90 %']],
-    ])('measures %s, and nothing fails', (figure, parts) => tryOut(figure, 'distributed without', parts), 240_000);
+    ])('measures %s, without failures', (figure, parts) => tryOut(figure, 'distributed without', parts), 240_000);
   });
 });

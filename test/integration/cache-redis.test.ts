@@ -24,11 +24,11 @@ async function connect({ url }: NativeRedis): Promise<RedisConnection> {
   return redis;
 }
 
-/** Makes all that is in a namespace older. */
+/** Makes every key of a namespace older. */
 async function age(client: Client, name: string, ms: number): Promise<void> {
   for (const key of await client.keys(`${name}:*`)) {
     const [left, value] = [await client.pttl(key), await client.get(key)];
-    if (left < 0 || value === null) continue; // for ever, or gone by now
+    if (left < 0 || value === null) continue; // without expiry, or expired by now
     if (left <= ms) await client.del(key);
     else await client.set(key, older(value, ms), 'PX', left - ms);
   }
@@ -71,7 +71,7 @@ describeWithNativeRedis('the cache in Redis', () => {
     readonly server: CacheServer;
   }
 
-  /** A server of one's own, in which an incarnation has begun. */
+  /** A Redis of the test's own, in which an incarnation has begun. */
   async function open(args: string[] = []): Promise<Opened> {
     const native = await startNativeRedis({ args });
     opened.push(native);
@@ -85,18 +85,18 @@ describeWithNativeRedis('the cache in Redis', () => {
   const lease = (server: CacheServer, token: string, wanted: { key: string; epochs: string[] } = likes) =>
     server.lease('life', wanted, { token, variant: VARIANT });
 
-  /** Everything a process can ask of the cache. */
-  async function works(server: CacheServer, life: string): Promise<void> {
-    expect(await server.lease(life, likes, { token: 'reader', variant: VARIANT })).toBe(VARIANT);
-    expect(await server.fill(life, likes.key, 'reader', entry)).toBe(true);
-    expect(await server.read(life, [likes.key])).toEqual([entry]);
-    expect(await server.mark(life, [likes.key], 'batch')).toBe(true);
-    await server.release(life, [likes.key], 'batch');
-    expect(await server.read(life, [likes.key])).toEqual([undefined]);
+  /** Every call of the cache. */
+  async function works(server: CacheServer, incarnation: string): Promise<void> {
+    expect(await server.lease(incarnation, likes, { token: 'reader', variant: VARIANT })).toBe(VARIANT);
+    expect(await server.fill(incarnation, likes.key, 'reader', entry)).toBe(true);
+    expect(await server.read(incarnation, [likes.key])).toEqual([entry]);
+    expect(await server.mark(incarnation, [likes.key], 'batch')).toBe(true);
+    await server.release(incarnation, [likes.key], 'batch');
+    expect(await server.read(incarnation, [likes.key])).toEqual([undefined]);
   }
 
-  describe('that is full', () => {
-    it('takes marks, their release and a new incarnation, and refuses leases and entries by an error', async () => {
+  describe('when it is full', () => {
+    it('accepts marks, releases and a new incarnation, and rejects leases and entries with an error', async () => {
       const { client, server } = await open();
       await lease(server, 'reader');
       await client.config('SET', 'maxmemory', '1');
@@ -115,7 +115,7 @@ describeWithNativeRedis('the cache in Redis', () => {
       expect(await server.identify()).toMatchObject({ incarnation: 'next' });
     });
 
-    it('takes leases and entries again when there is room', async () => {
+    it('accepts leases and entries again when there is room', async () => {
       const { client, server } = await open();
       await client.config('SET', 'maxmemory', '1');
       await expect(lease(server, 'reader', album)).rejects.toThrow(/OOM/);
@@ -125,8 +125,8 @@ describeWithNativeRedis('the cache in Redis', () => {
     });
   });
 
-  describe('that lost something', () => {
-    it('does as before without the scripts it had', async () => {
+  describe('when it has lost data', () => {
+    it('works without its loaded scripts', async () => {
       const { client, server } = await open();
       await works(server, 'life');
       await client.script('FLUSH');
@@ -136,7 +136,7 @@ describeWithNativeRedis('the cache in Redis', () => {
       await works(server, 'next');
     });
 
-    it('is another server after a restart, and says that it was reset', async () => {
+    it('is another server after a restart, and reports the reset', async () => {
       const { native, redis, server } = await open();
       let resets = 0;
       server.onReset(() => (resets += 1));
@@ -157,7 +157,7 @@ describeWithNativeRedis('the cache in Redis', () => {
       await works(server, 'next');
     });
 
-    it('is the same server with no incarnation after it was wiped', async () => {
+    it('is the same server without an incarnation after it was wiped', async () => {
       const { client, server } = await open();
       const { runId } = await server.identify();
       await server.mark('life', [likes.key], 'batch');
@@ -192,14 +192,14 @@ describeWithNativeRedis('the cache in Redis', () => {
     );
   });
 
-  it.each(['allkeys-lru', 'volatile-ttl'])('is unfit where keys are evicted (%s)', async (policy) => {
+  it.each(['allkeys-lru', 'volatile-ttl'])('is unsuitable where keys are evicted (%s)', async (policy) => {
     const { server, client } = await open(['--maxmemory-policy', policy]);
     expect((await server.identify()).unfit).toMatch(policy);
     await client.config('SET', 'maxmemory-policy', 'noeviction');
     expect((await server.identify()).unfit).toBeUndefined();
   });
 
-  it('keeps nothing for ever but the incarnation', async () => {
+  it('keeps only the incarnation without an expiry', async () => {
     const { client, server } = await open();
     await lease(server, 'reader', album);
     await lease(server, 'reader');
@@ -215,11 +215,11 @@ describeWithNativeRedis('the cache in Redis', () => {
       likes.key,
       'songs',
     ]);
-    const lives = await Promise.all(keys.map((key) => client.pttl(key)));
-    expect(lives.map((life) => life > 0)).toEqual(keys.map((key) => !key.endsWith('incarnation')));
+    const lifetimes = await Promise.all(keys.map((key) => client.pttl(key)));
+    expect(lifetimes.map((ms) => ms > 0)).toEqual(keys.map((key) => !key.endsWith('incarnation')));
   });
 
-  it('does not see what another namespace holds', async () => {
+  it('does not see keys of another namespace', async () => {
     const { redis, server } = await open();
     const other = createRedisCache(redis, 'openmusic2');
     expect(await other.identify()).toMatchObject({ incarnation: undefined });
@@ -229,7 +229,7 @@ describeWithNativeRedis('the cache in Redis', () => {
     expect(await other.read('life', [likes.key, 'k'])).toEqual([undefined, undefined]);
   });
 
-  it('asks once for what is read in one turn of the event loop, and for each key once', async () => {
+  it('sends one request for all reads of one turn of the event loop, with each key once', async () => {
     const { client, server } = await open();
     const monitor = await client.monitor();
     opened.push({

@@ -4,12 +4,12 @@ import { type Client, createClient } from '../support/client.ts';
 import { newPerson, type Person } from '../support/people.ts';
 
 let app: RunningApp;
-let anybody: Client;
+let anonymous: Client;
 let owner: Person;
 let friend: Person;
 beforeAll(async () => {
   app = await startApp();
-  anybody = createClient(app.url);
+  anonymous = createClient(app.url);
   [owner, friend] = [await newPerson(app.url), await newPerson(app.url)];
 });
 afterAll(() => app.stop());
@@ -20,12 +20,12 @@ const created = async (sent: ReturnType<Client['post']>): Promise<string> => {
   return body?.data?.albumId ?? body?.data?.songId ?? body?.data?.playlistId ?? '';
 };
 
-/** An album with a song, which is in a playlist that is shared, and another of each. */
+/** An album with a song in a shared playlist, and another one of each. */
 async function newWorld() {
-  const album = await created(anybody.post('/albums', { name: 'Viva', year: 2008 }));
-  const other = await created(anybody.post('/albums', { name: 'Parachutes', year: 2000 }));
-  const track = await created(anybody.post('/songs', { ...song, albumId: album }));
-  const loose = await created(anybody.post('/songs', song));
+  const album = await created(anonymous.post('/albums', { name: 'Viva', year: 2008 }));
+  const other = await created(anonymous.post('/albums', { name: 'Parachutes', year: 2000 }));
+  const track = await created(anonymous.post('/songs', { ...song, albumId: album }));
+  const loose = await created(anonymous.post('/songs', song));
   const playlist = await created(owner.client.post('/playlists', { name: 'Morning' }));
   const evening = await created(owner.client.post('/playlists', { name: 'Evening' }));
   await owner.client.post(`/playlists/${playlist}/songs`, { songId: track });
@@ -35,9 +35,9 @@ async function newWorld() {
 type World = Awaited<ReturnType<typeof newWorld>>;
 
 const reads = {
-  album: ({ album }: World) => anybody.get(`/albums/${album}`),
-  likes: ({ album }: World) => anybody.get(`/albums/${album}/likes`),
-  song: ({ track }: World) => anybody.get(`/songs/${track}`),
+  album: ({ album }: World) => anonymous.get(`/albums/${album}`),
+  likes: ({ album }: World) => anonymous.get(`/albums/${album}/likes`),
+  song: ({ track }: World) => anonymous.get(`/songs/${track}`),
   playlist: ({ playlist }: World) => owner.client.get(`/playlists/${playlist}/songs`),
   'list of the owner': () => owner.client.get('/playlists'),
   'list of the collaborator': () => friend.client.get('/playlists'),
@@ -46,11 +46,11 @@ type Read = keyof typeof reads;
 const READS = Object.keys(reads) as Read[];
 
 async function hits(): Promise<number> {
-  const { text } = await anybody.get('/metrics');
+  const { text } = await anonymous.get('/metrics');
   return Number(/^openmusic_cache_hits_total (\d+)/m.exec(text)?.[1]);
 }
 
-/** Where the answer came from by the server's own count, which must be what it says. */
+/** The source of the answer by the server's own metrics, which must match its header. */
 async function sourceOf(read: Read, world: World): Promise<'cache' | 'database'> {
   const before = await hits();
   const { status, headers } = await reads[read](world);
@@ -69,17 +69,17 @@ async function warm(world: World): Promise<void> {
 }
 
 const others = { ...song, title: 'No' };
-/** What each write changes: just these answers are read from the database once more. */
+/** The effect of each write: only these answers are read from the database again. */
 const writes: [string, (world: World) => Promise<{ status: number }>, Read[]][] = [
-  ['an album is created', () => anybody.post('/albums', { name: 'X&Y', year: 2005 }), []],
-  ['an album is changed', ({ album }) => anybody.put(`/albums/${album}`, { name: 'X&Y', year: 2005 }), ['album']],
-  ['another album is deleted', ({ other }) => anybody.delete(`/albums/${other}`), ['song']],
+  ['an album is created', () => anonymous.post('/albums', { name: 'X&Y', year: 2005 }), []],
+  ['an album is changed', ({ album }) => anonymous.put(`/albums/${album}`, { name: 'X&Y', year: 2005 }), ['album']],
+  ['another album is deleted', ({ other }) => anonymous.delete(`/albums/${other}`), ['song']],
   ['it is liked', ({ album }) => friend.client.post(`/albums/${album}/likes`, {}), ['likes']],
-  ['another is liked', ({ other }) => friend.client.post(`/albums/${other}/likes`, {}), []],
-  ['a song is created', () => anybody.post('/songs', song), []],
-  ['a song is created in it', ({ album }) => anybody.post('/songs', { ...song, albumId: album }), ['album']],
-  ['a song is changed', ({ track }) => anybody.put(`/songs/${track}`, others), ['album', 'song', 'playlist']],
-  ['another song is deleted', ({ loose }) => anybody.delete(`/songs/${loose}`), ['album', 'playlist']],
+  ['another album is liked', ({ other }) => friend.client.post(`/albums/${other}/likes`, {}), []],
+  ['a song is created', () => anonymous.post('/songs', song), []],
+  ['a song is created in it', ({ album }) => anonymous.post('/songs', { ...song, albumId: album }), ['album']],
+  ['a song is changed', ({ track }) => anonymous.put(`/songs/${track}`, others), ['album', 'song', 'playlist']],
+  ['another song is deleted', ({ loose }) => anonymous.delete(`/songs/${loose}`), ['album', 'playlist']],
   ['a playlist is made', () => owner.client.post('/playlists', { name: 'Night' }), ['list of the owner']],
   [
     'a playlist is renamed',
@@ -87,7 +87,7 @@ const writes: [string, (world: World) => Promise<{ status: number }>, Read[]][] 
     ['playlist', 'list of the owner', 'list of the collaborator'],
   ],
   [
-    'another is deleted',
+    'another playlist is deleted',
     ({ evening }) => owner.client.delete(`/playlists/${evening}`),
     ['list of the owner', 'list of the collaborator'],
   ],
@@ -97,23 +97,23 @@ const writes: [string, (world: World) => Promise<{ status: number }>, Read[]][] 
     ['playlist'],
   ],
   [
-    'a song is taken out of it',
+    'a song is removed from it',
     ({ playlist, track }) => owner.client.delete(`/playlists/${playlist}/songs`, {}, { songId: track }),
     ['playlist'],
   ],
   [
-    'another is shared',
+    'another playlist is shared',
     ({ evening }) => owner.client.post('/collaborations', { playlistId: evening, userId: friend.id }),
     ['list of the collaborator'],
   ],
   [
-    'it is shared no more',
+    'its collaborator is removed',
     ({ playlist }) => owner.client.delete('/collaborations', {}, { playlistId: playlist, userId: friend.id }),
     ['playlist', 'list of the collaborator'],
   ],
 ];
 
-describe('cached answers', () => {
+describe('cached responses', () => {
   it.each(writes)('are read again once %s, and no others', async (_what, write, changed) => {
     const world = await newWorld();
     await warm(world);
@@ -123,7 +123,7 @@ describe('cached answers', () => {
     expect(sources).toEqual(READS.map((read) => [read, changed.includes(read) ? 'database' : 'cache', 'cache']));
   });
 
-  it('are what the database answers, byte for byte, and tag for tag', async () => {
+  it('equal those of the database, byte for byte and tag for tag', async () => {
     const world = await newWorld();
     for (const read of READS) {
       const [first, second] = [await reads[read](world), await reads[read](world)];
@@ -132,7 +132,7 @@ describe('cached answers', () => {
     }
   });
 
-  it('are known to whom has them', async () => {
+  it('are 304 for a client that has them', async () => {
     const world = await newWorld();
     await warm(world);
     const { headers } = await reads.playlist(world);
@@ -142,7 +142,7 @@ describe('cached answers', () => {
     expect([again.status, again.headers.get('x-data-source')]).toEqual([304, 'cache']);
   });
 
-  it('are for those who may read them', async () => {
+  it('are only for users who may read them', async () => {
     const world = await newWorld();
     await warm(world);
     const path = `/playlists/${world.playlist}/songs`;

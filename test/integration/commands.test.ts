@@ -5,14 +5,14 @@ import { commandIdOf, newId, idFromCommand } from '../../src/events/ids.ts';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { startGenerationProjector } from '../../src/projections/engine/generation-projector.ts';
 import { createGeneration, holdGeneration, type Generation } from '../../src/projections/generations/generations.ts';
-import { byHand } from '../support/by-hand.ts';
+import { openManualProjector } from '../support/manual-projector.ts';
 import { type Api, claim, type Core, openCore, originOf } from '../support/core.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 import { recordsOf } from '../support/records.ts';
 import { eventually } from '../support/observed.ts';
 import { within } from '../support/servers/waiting.ts';
 
-/** Less than a handler waits for a verdict, so what is answered in it was not waited for in vain. */
+/** Less than a handler waits for a verdict, so a faster answer did not time out. */
 const WITHOUT_VERDICT_MS = 4_000;
 
 let database: TestDatabase;
@@ -32,7 +32,7 @@ async function open(options: Partial<Parameters<typeof openCore>[0]> = {}): Prom
   return core;
 }
 
-/** Records of a stream in the log, whoever won. */
+/** Records of a stream in the log, winners and losers. */
 async function recordsIn(core: Core, stream: string) {
   const entries = await core.log.read({ ...core.placement.place(stream), offset: 0 }, { maxBytes: 2 ** 26 });
   return recordsOf(entries).filter(({ key }) => key === stream);
@@ -45,7 +45,7 @@ async function acceptedOf(core: Core, stream: string) {
   return rows.filter((row) => row.stream === stream);
 }
 
-/** A command that can be sent again, of the same body unless told otherwise. */
+/** A repeatable command, with the same body by default. */
 const repeatable = (key: string, more: object = {}) =>
   originOf({ commandId: commandIdOf('anonymous', 'POST', '/albums', key), repeatable: true, bodyHash: 'one', ...more });
 
@@ -64,23 +64,23 @@ describe('commands on one stream', () => {
     expect(accepted.map(({ version }) => version)).toEqual(numbers(41));
     const answered = new Map(outcomes.map(({ version, recordId }) => [version, recordId]));
     for (const { version, record_id } of accepted.slice(1)) expect(answered.get(version)).toBe(record_id);
-    expect(core.heard.lost.every(({ alarm }) => !alarm)).toBe(true);
+    expect(core.projectorReports.lost.every(({ alarm }) => !alarm)).toBe(true);
   });
 
-  it('queue in one process, so that they lose no race among themselves', async () => {
+  it('queue in one process, so that they lose no race to each other', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id } = await api.createAlbum();
     await Promise.all(numbers(50).map((n) => api.changeAlbum(id, `${n}`)));
-    expect(core.heard.lost).toEqual([]);
+    expect(core.projectorReports.lost).toEqual([]);
     expect(await acceptedOf(core, id)).toHaveLength(51);
   });
 
-  it('are tried again under the same command id and a new record id after a lost race', async () => {
+  it('are retried with the same command id and a new record id after a lost race', async () => {
     const core = await open();
     const [mine, other] = [await core.openApi(), await core.openApi()];
     const { id } = await mine.createAlbum();
-    await other.changeAlbum(id, 'of the other'); // mine remembers version 1
+    await other.changeAlbum(id, 'of the other'); // this process remembers version 1
     const commandId = newId();
     expect(await mine.changeAlbum(id, 'mine', { commandId })).toMatchObject({ version: 3, replayed: false });
     const tries = (await recordsIn(core, id)).filter(({ headers }) => headers.ce_commandid === commandId);
@@ -88,7 +88,7 @@ describe('commands on one stream', () => {
     expect(new Set(tries.map(({ headers }) => headers.ce_id)).size).toBe(2);
   });
 
-  it('end in CONFLICT when they have lost as often as they may', async () => {
+  it('end in CONFLICT after the maximum number of lost races', async () => {
     const core = await open();
     const { append, alwaysFirst } = overtaking(core);
     const api = await core.openApi({ log: { append }, limits: { retries: 3 } });
@@ -102,8 +102,8 @@ describe('commands on one stream', () => {
   });
 });
 
-describe('a command that comes again', () => {
-  it('is answered with its first effect, and appends nothing', async () => {
+describe('a repeated command', () => {
+  it('gets its first effect, and appends nothing', async () => {
     const core = await open();
     const [api, other] = [await core.openApi(), await core.openApi()];
     const origin = repeatable('a');
@@ -115,7 +115,7 @@ describe('a command that comes again', () => {
     expect(await recordsIn(core, first.id)).toHaveLength(2);
   });
 
-  it('at once in two processes has one effect, and both get the same answer', async () => {
+  it('sent to two processes at once has one effect, and both get the same answer', async () => {
     const core = await open();
     const apis = [await core.openApi(), await core.openApi(), await core.openApi()];
     const { id } = await apis[0]!.createAlbum();
@@ -127,7 +127,7 @@ describe('a command that comes again', () => {
     expect(await acceptedOf(core, id)).toHaveLength(5);
   });
 
-  it('with another body is refused', async () => {
+  it('with another body is rejected', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id } = await api.createAlbum('Parachutes', repeatable('a'));
@@ -138,7 +138,7 @@ describe('a command that comes again', () => {
     expect(await recordsIn(core, id)).toHaveLength(1);
   });
 
-  it('with the same body under an older hash key is recognised', async () => {
+  it('with the same body and an older hash key is recognised', async () => {
     const core = await open();
     const api = await core.openApi();
     const first = await api.createAlbum('Parachutes', repeatable('a', { bodyHash: 'by the old key' }));
@@ -146,7 +146,7 @@ describe('a command that comes again', () => {
     expect(await api.createAlbum('Parachutes', again)).toEqual({ ...first, replayed: true });
   });
 
-  it('and was refused before is decided anew', async () => {
+  it('that was rejected before is decided again', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id } = await api.createAlbum();
@@ -165,7 +165,7 @@ describe('If-Match', () => {
       command: { type: 'ChangeAlbum', details: { name: 'x', year: 1 } },
     });
 
-  it('lets a command pass on one of its versions only, and any on a thing that is there', async () => {
+  it('accepts a command on one of its versions, and any version of an existing resource', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id } = await api.createAlbum();
@@ -177,7 +177,7 @@ describe('If-Match', () => {
     expect(await recordsIn(core, id)).toHaveLength(3);
   });
 
-  it('that fits only what a process remembers is stale, after a lost race too', async () => {
+  it('that matches only what a process remembers is outdated, after a lost race too', async () => {
     const core = await open();
     const [mine, other] = [await core.openApi(), await core.openApi()];
     const { id } = await mine.createAlbum();
@@ -186,7 +186,7 @@ describe('If-Match', () => {
     expect((await acceptedOf(core, id)).map(({ version }) => version)).toEqual([1, 2]);
   });
 
-  it('that fits only what a process does not know yet passes', async () => {
+  it('that matches only a version that a process has not seen yet passes', async () => {
     const core = await open();
     const [mine, other] = [await core.openApi(), await core.openApi()];
     const { id } = await mine.createAlbum();
@@ -195,8 +195,8 @@ describe('If-Match', () => {
   });
 });
 
-describe('the state a process remembers', () => {
-  it('never refuses what the newest state allows', async () => {
+describe('the remembered state', () => {
+  it('never rejects what the newest state allows', async () => {
     const core = await open();
     const [mine, other] = [await core.openApi(), await core.openApi()];
     const stream = core.streamIn(0);
@@ -208,7 +208,7 @@ describe('the state a process remembers', () => {
     await expect(mine.changeAlbum(stream, 'gone')).rejects.toMatchObject({ code: 'ALBUM_NOT_FOUND' });
   });
 
-  it('does not say whether another stream is there', async () => {
+  it('does not decide whether another stream exists', async () => {
     const core = await open();
     const [mine, other] = [await core.openApi(), await core.openApi()];
     const { id } = await mine.createAlbum();
@@ -232,7 +232,7 @@ describe('the state a process remembers', () => {
 describe('an unknown outcome', () => {
   const unknown = { kind: 'unavailable', code: 'OUTCOME_UNKNOWN', retryAfter: 1 };
 
-  it('of an append that is never answered and never happens is told within the wait, and a retry has one effect', async () => {
+  it('of an append that is never answered and never happens is reported within the wait, and a retry has one effect', async () => {
     const core = await open();
     const faulty = faultyLog(core.log);
     const api = await core.openApi({ log: faulty, limits: { verdictWaitMs: 1_000 } });
@@ -259,7 +259,7 @@ describe('an unknown outcome', () => {
     }
   });
 
-  it('of an append that comes late has one effect, whoever sent the command again', async () => {
+  it('of an append that arrives late has one effect, with or without a retry', async () => {
     const core = await open();
     const faulty = faultyLog(core.log);
     const api = await core.openApi({ log: faulty, limits: { verdictWaitMs: 1_000 } });
@@ -275,17 +275,17 @@ describe('an unknown outcome', () => {
     expect(await api.changeAlbum(id, 'b')).toMatchObject({ version: 3 });
   });
 
-  it('is told while nobody projects, and the retry finds the effect afterwards', async () => {
+  it('is reported while no projector runs, and the retry finds the effect afterwards', async () => {
     const core = await open();
     const api = await core.openApi({ limits: { verdictWaitMs: 200 } });
-    await core.starve();
+    await core.stopProjectors();
     await expect(api.createAlbum('a', repeatable('k'))).rejects.toMatchObject(unknown);
-    await core.feed();
+    await core.startProjectors();
     await core.settled();
     expect(await api.createAlbum('a', repeatable('k'))).toMatchObject({ version: 1, replayed: true });
   });
 
-  it('is no outcome of an append that was refused', async () => {
+  it('is not assumed for an append that was rejected', async () => {
     const core = await open();
     const faulty = faultyLog(core.log);
     const api = await core.openApi({ log: faulty });
@@ -299,13 +299,13 @@ describe('an unknown outcome', () => {
 });
 
 describe('the verdict', () => {
-  it('comes by the poll when the notice is lost', async () => {
+  it('is found by polling when the notice is lost', async () => {
     const core = await open();
     const api = await core.openApi({ hints: false, pollMs: 100 });
     await within(WITHOUT_VERDICT_MS, 'the answer', api.createAlbum());
   });
 
-  it('waits for another served build that somebody reads, and not for one that nobody reads', async () => {
+  it('waits for another served generation that is being read, and not for one without readers', async () => {
     const core = await open();
     const other = await secondBuild(core);
     const api = await core.openApi();
@@ -313,10 +313,10 @@ describe('the verdict', () => {
     const newest = await core.serving();
     expect(api.reads.generation()).toMatchObject({ id: newest.id });
 
-    await api.createAlbum('nobody reads the other one');
+    await api.createAlbum('without readers of the other one');
     const reader = await readerOf(core, other);
-    await expect(hasty.createAlbum('somebody does')).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
-    const hand = await byHand(core, other);
+    await expect(hasty.createAlbum('with a reader')).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    const hand = await openManualProjector(core, other);
     closing.push(() => hand.close());
     const before = await core.log.ends(core.placement.all);
     const waiting = api.createAlbum('until it is there');
@@ -325,10 +325,10 @@ describe('the verdict', () => {
     await hand.catchUp();
     expect(await waiting).toMatchObject({ version: 1 });
     await reader();
-    await api.createAlbum('nobody reads it any more');
+    await api.createAlbum('the reader has left');
   });
 
-  it('is no when another record won, and the command sees what that one changed', async () => {
+  it('is negative when another record won, and the command sees that record’s change', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id, recordId } = await api.createAlbum();
@@ -343,8 +343,8 @@ describe('the verdict', () => {
   });
 });
 
-describe('sizes', () => {
-  it('above what a batch takes are refused, and nothing is appended', async () => {
+describe('a batch', () => {
+  it('above the size limit is rejected, and nothing is appended', async () => {
     const core = await open();
     const api = await core.openApi();
     const before = await core.log.ends(core.placement.all);
@@ -357,7 +357,7 @@ describe('sizes', () => {
     expect(await api.createAlbum('x'.repeat(500_000))).toMatchObject({ version: 1 });
   });
 
-  it('of 300 records at once make no batch too large', async () => {
+  it('is never too large when 300 records are appended at once', async () => {
     const core = await open({ partitions: 1 });
     const api = await core.openApi();
     const all = await Promise.all(numbers(300).map((n) => api.createAlbum(`${n} ${'x'.repeat(5_000)}`)));
@@ -366,7 +366,7 @@ describe('sizes', () => {
   });
 });
 
-/** Sends a command again when it has lost too often, as a client would. */
+/** Repeats a command that lost too often, as a client would. */
 async function tenacious(command: () => Promise<CommandOutcome>): Promise<CommandOutcome> {
   return command().catch((error: unknown) => {
     if ((error as { code?: string }).code !== 'CONFLICT') throw error;
@@ -374,7 +374,7 @@ async function tenacious(command: () => Promise<CommandOutcome>): Promise<Comman
   });
 }
 
-/** A log on which somebody else is always a little faster. */
+/** A log on which another process always appends first. */
 function overtaking(core: Core) {
   let overtaken: string | undefined;
   const append: EventLog['append'] = async (batch) => {
@@ -392,7 +392,7 @@ function overtaking(core: Core) {
 
 type Fault = 'swallow' | 'append and never answer' | 'append and fail' | 'append late' | 'refuse';
 
-/** A log on which the next append goes wrong. */
+/** A log on which the next append fails. */
 function faultyLog(log: EventLog) {
   const faults: Fault[] = [];
   const late: (() => Promise<void>)[] = [];
@@ -426,19 +426,19 @@ function faultyLog(log: EventLog) {
   };
 }
 
-/** A build beside the served one, served too, and older by its number: nobody feeds it, and nobody reads it by itself. */
+/** A served generation with a lower number beside the current one, without a projector and without readers. */
 async function secondBuild(core: Core): Promise<Generation> {
   const { admin, rebuildOptions } = core;
-  await core.starve();
-  const feed = await startGenerationProjector(rebuildOptions, await core.serving());
-  closing.push(() => feed.stop());
+  await core.stopProjectors();
+  const projector = await startGenerationProjector(rebuildOptions, await core.serving());
+  closing.push(() => projector.stop());
   const built = await admin.use((client) => createGeneration(client, rebuildOptions));
   const text = `UPDATE generations SET generation = -generation, state = 'serving' WHERE id = $1`;
   await admin.query({ text, values: [built.id] });
   return built;
 }
 
-/** Holds a build as one that is read, until called. */
+/** Keeps a reader on a generation until the returned function is called. */
 async function readerOf(core: Core, generation: Generation): Promise<() => Promise<void>> {
   const { default: pg } = await import('pg');
   const client = new pg.Client({ ...core.connection, options: `-c search_path=${core.namespace}` });

@@ -29,7 +29,7 @@ describeDistributed('consumers of the log', () => {
   beforeAll(async () => {
     system = await startDistributed({ env: { LAG_ALARM_SECONDS: '3', VERDICT_WAIT_SECONDS: '1' } });
     const { namespace, env } = system;
-    const groups = { namespace, of: await ownerOf(system.connection) }; // a stranger that knows their names
+    const groups = { namespace, of: await ownerOf(system.connection) }; // a stranger that uses their group names
     const brokers = env.KAFKA_BROKERS!.split(',');
     log = await openKafkaLog({ brokers, clientId: 'stranger', groups, logger: () => undefined });
     projectorGroup = `${namespace}.projector.${namespace}_read_${READ_VERSION}_1`;
@@ -50,7 +50,7 @@ describeDistributed('consumers of the log', () => {
   const samples = (process: OpenMusicProcess, metric: string, group: string, where: TopicPartition) =>
     metricOf(process, metric, `group="${group}",partition="${partitionKey(where)}"`);
 
-  /** Of a stream that lives in that partition, so that only the checksum of its headers is wrong. */
+  /** A record of a stream in that partition, with only the checksum of its headers wrong. */
   function corruptJobIn(where: TopicPartition) {
     const placement = createPlacement(system.namespace, Number(system.env.PARTITIONS));
     for (;;) {
@@ -60,7 +60,7 @@ describeDistributed('consumers of the log', () => {
   }
 
   it(
-    'show a stopped partition alike in livez, readyz, metrics and one fatal line, until it goes on',
+    'show a stopped partition consistently in livez, readyz, metrics and one fatal line, until it resumes',
     async () => {
       const where = { topic: `${system.namespace}.jobs`, partition: 0 };
       const [end] = await log.ends([where]);
@@ -96,7 +96,7 @@ describeDistributed('consumers of the log', () => {
   );
 
   it(
-    'of a frozen projector show a lag that does not shrink in the API, which stays ready',
+    'with a frozen projector show a lag that does not shrink in the API, which stays ready',
     async () => {
       const client = createClient(api().url);
       const album = await albumIn(system, client, 0);
@@ -121,7 +121,7 @@ describeDistributed('consumers of the log', () => {
   );
 
   it(
-    'whose partitions a stranger in their group holds are red while that lag does not shrink',
+    'whose partitions are held by a stranger in their group are red while the lag does not shrink',
     async () => {
       const client = createClient(api().url);
       const stranger = new Follower();

@@ -19,7 +19,7 @@ beforeAll(async () => {
   await chmod(dataDir, 0o755);
   server = await startProcess({ env: { DATA_DIR: dataDir, ...KEYS, JOB_ATTEMPTS: '2', JOB_BACKOFF_SECONDS: '0.05' } });
   owner = await newPerson(server.url);
-  admin = await newAdmin(server.url, { DATA_DIR: dataDir, ...KEYS }); // jobs for admins are done only for one that there is
+  admin = await newAdmin(server.url, { DATA_DIR: dataDir, ...KEYS }); // admin jobs run only for an existing admin
 }, 120_000);
 afterAll(async () => {
   await server.end('SIGTERM');
@@ -47,7 +47,7 @@ const listed = async () => ((await admin.get('/admin/dead-letters')).body?.data?
 const gone = { status: 404, body: { code: 'DEAD_LETTER_NOT_FOUND' } };
 
 describe('a dead letter', () => {
-  it('is listed, and tells of every attempt and of what was asked for', async () => {
+  it('is listed with every attempt and its request', async () => {
     const id = await deadJob();
     expect(await listed()).toContain(id);
     const letter = (await admin.get(`/admin/dead-letters/${id}`)).body?.data?.deadLetter;
@@ -55,7 +55,7 @@ describe('a dead letter', () => {
     expect(letter?.attempts.map(({ error }) => error?.code)).toEqual(['DUMMY', 'DUMMY']);
   });
 
-  it('is done again, and off the list', async () => {
+  it('can be retried, and is then off the list', async () => {
     const id = await deadJob();
     const key = { 'idempotency-key': 'again' };
     const first = await admin.post(`/admin/dead-letters/${id}/redrive`, undefined, key);
@@ -69,7 +69,7 @@ describe('a dead letter', () => {
     expect((await jobOf(id))?.attempts).toHaveLength(3);
   });
 
-  it('is done again with a corrected payload by another job of the same owner, which names it', async () => {
+  it('can be retried with a corrected payload by another job of the same owner, which names it', async () => {
     const id = await deadJob(100);
     const key = { 'idempotency-key': 'corrected' };
     const body = { payload: { failures: 0 } };
@@ -87,7 +87,7 @@ describe('a dead letter', () => {
     ]);
   });
 
-  it('is not done again once more under another key, nor with another payload under the same one', async () => {
+  it('is not retried again with another key, nor with another payload and the same key', async () => {
     const id = await deadJob(100);
     const redrive = (body: object | undefined, key: string) =>
       admin.post(`/admin/dead-letters/${id}/redrive`, body, { 'idempotency-key': key });
@@ -103,7 +103,7 @@ describe('a dead letter', () => {
     expect((await redrive(body, 'one')).headers.get('idempotency-replayed')).toBe('true');
   });
 
-  it('is done again by a retry or by another job, and not by both', async () => {
+  it('is retried as the same job or as another one, and not as both', async () => {
     for (let round = 0; round < 8; round++) {
       const id = await deadJob(2);
       const answers = await Promise.all([
@@ -118,7 +118,7 @@ describe('a dead letter', () => {
     }
   });
 
-  it('is done again once with a corrected payload, however many want it at the same time', async () => {
+  it('is retried once with a corrected payload, for any number of concurrent requests', async () => {
     const id = await deadJob(100);
     const redrive = (failures: number) => admin.post(`/admin/dead-letters/${id}/redrive`, { payload: { failures } });
     const answers = await Promise.all(Array.from({ length: 10 }, () => redrive(0)));
@@ -129,7 +129,7 @@ describe('a dead letter', () => {
     expect(await redrive(1)).toMatchObject({ status: 409, body: { code: 'ALREADY_REDRIVEN' } });
   });
 
-  it('is dropped, and the job stays dead', async () => {
+  it('can be dropped, and the job stays dead', async () => {
     const id = await deadJob();
     expect((await admin.delete(`/admin/dead-letters/${id}`)).status).toBe(200);
     expect(await listed()).not.toContain(id);
@@ -138,7 +138,7 @@ describe('a dead letter', () => {
     expect((await jobOf(id))?.state).toBe('dead');
   });
 
-  it('is one of many that are done again, each with an outcome of its own', async () => {
+  it('can be retried together with others, each with its own outcome', async () => {
     const ids = [await deadJob(), await deadJob()];
     const { status, body } = await admin.post('/admin/dead-letters/redrive', { jobIds: [...ids, 'job-none'] });
     expect([status, body?.data?.outcomes]).toMatchObject([
@@ -166,7 +166,7 @@ describe('openmusic dead-letters', () => {
   const run = (...args: string[]) =>
     openmusic(['dead-letters', ...args, '--url', server.url], { DATA_DIR: dataDir, ...KEYS });
 
-  it('lists, shows, does again and drops, beside a server that runs', async () => {
+  it('lists, shows, retries and drops, beside a running server', async () => {
     const [one, other] = [await deadJob(), await deadJob(100)];
     const list = await run('list');
     expect(list).toMatchObject({
@@ -186,7 +186,7 @@ describe('openmusic dead-letters', () => {
     expect(await run('drop', other)).toMatchObject({ code: 1, output: expect.stringContaining('no such dead letter') });
   });
 
-  it('says what is wrong in one line', async () => {
+  it('reports what is wrong in one line', async () => {
     const elsewhere = await openmusic(['dead-letters', 'list', '--url', 'http://127.0.0.1:9'], {
       DATA_DIR: dataDir,
       ...KEYS,
@@ -201,7 +201,7 @@ describe('openmusic dead-letters', () => {
   });
 });
 
-it('providers and their breakers are shown', async () => {
+it('providers and their breakers are listed', async () => {
   expect((await admin.get('/admin/providers')).body?.data).toEqual({
     providers: [
       { name: 'file', kind: 'mail', standard: true, breaker: { state: 'closed' } },
@@ -210,7 +210,7 @@ it('providers and their breakers are shown', async () => {
   });
 });
 
-it('messages of many have an outcome for each', async () => {
+it('messages of many recipients have an outcome for each', async () => {
   const mail = (to: string) => ({ to, subject: 'Yes', body: 'No' });
   const items = [mail('chris@example.com'), mail('guy@example.com')];
   const { status, body } = await admin.post('/messages/batch', { items });
@@ -228,8 +228,8 @@ it('messages of many have an outcome for each', async () => {
   expect(await owner.client.get(`/jobs/${id}/items`)).toMatchObject({ status: 404 });
 });
 
-/** Last: it ends the server. */
-it('a server that stops lets go of those who follow jobs', async () => {
+/** The last test, because it stops the server. */
+it('a server that stops closes the event streams of jobs', async () => {
   const deliverAt = new Date(Date.now() + 86_400_000).toISOString();
   const id = (await owner.client.post('/jobs', { type: 'dummy', deliverAt })).body?.data?.jobId ?? '';
   const headers = { authorization: `Bearer ${owner.accessToken}` };

@@ -40,7 +40,7 @@ import {
 import { crashPostgres, crashWithoutRecovery } from '../support/postgres-crash.ts';
 
 const isRoot = process.getuid?.() === 0;
-const NOBODY = { uid: 65534, gid: 65534 };
+const UNPRIVILEGED = { uid: 65534, gid: 65534 };
 
 let workshop: Workshop;
 let dataDir: string;
@@ -58,19 +58,19 @@ const emptyDirectory = () => join(workshop.directory(), 'data');
 const scripts = (of: Parameters<typeof packageOfScripts>[1]) =>
   packageOfScripts(join(workshop.directory(), 'package'), of);
 
-/** A server that ends during a look at its pid file, which is a pipe; `file` lies in its place after that. */
+/** A server that ends during a read of its pid file, which is a pipe; `file` takes its place after that. */
 const endingWhileLookedAt = (words: string, file = '/dev/null') =>
   scripts({
     initdb: ['mkfifo "$2/postmaster.pid"', `cp ${file} "$2/aside"`],
     postgres: [
-      'exec 3> "$2/postmaster.pid"', // returns when it is being read
+      'exec 3> "$2/postmaster.pid"', // returns when the pipe is being read
       '(while kill -0 $$; do sleep 0.01; done; mv "$2/aside" "$2/postmaster.pid") 2> /dev/null &',
       `echo 'FATAL:  ${words}' >&2`,
       'exit 1',
     ],
   });
 
-/** Copied for every test that is not about initdb, which takes a second. */
+/** A copied cluster for tests that are not about initdb, which takes a second. */
 const seeds = new Workshop();
 let seed: string;
 
@@ -96,7 +96,7 @@ describe('the server', () => {
     dataDir = emptyDirectory();
     const first = await start();
     expect(first.started).toBe(true);
-    expect(first.connection.port).toBeLessThan(32_768); // where the ports of clients begin
+    expect(first.connection.port).toBeLessThan(32_768); // where the range of client ports begins
     await ask(first.connection, 'CREATE TABLE kept AS SELECT 42 AS answer');
     await Promise.all([first.stop(), first.stop()]);
     await first.stop();
@@ -115,7 +115,7 @@ describe('the server', () => {
     expect(await ask(connection, `SELECT current_setting('server_encoding')`)).toBe('UTF8');
   });
 
-  test('is durable, spares WAL, listens on loopback only and takes settings', async () => {
+  test('is durable, limits WAL, listens on loopback only and accepts settings', async () => {
     const { connection } = await start({ settings: { max_connections: '33' } });
     const settings = `string_agg(current_setting(s), ' ' ORDER BY n)`;
     const names = `unnest(ARRAY['fsync','synchronous_commit','full_page_writes','data_checksums','wal_level','timezone',
@@ -128,7 +128,7 @@ describe('the server', () => {
     );
   });
 
-  test('begins its log anew when it has grown beyond 10 MB', async () => {
+  test('truncates its log file when it has grown beyond 10 MB', async () => {
     truncateSync(join(dataDir, 'postgres.log'), 11 * 1024 * 1024);
     await start();
     expect(statSync(join(dataDir, 'postgres.log')).size).toBeLessThan(10_000);
@@ -136,7 +136,7 @@ describe('the server', () => {
 });
 
 describe('after a crash', () => {
-  test('of the server, what was committed is there', async () => {
+  test('of the server, committed data is present', async () => {
     const first = await start();
     await ask(first.connection, 'CREATE TABLE kept AS SELECT generate_series(1, 10000) AS n');
     process.kill(first.pid, 'SIGKILL');
@@ -147,7 +147,7 @@ describe('after a crash', () => {
     expect(await ask(second.connection, 'SELECT count(*)::int FROM kept')).toBe(10_000);
   });
 
-  test('the pid of the dead server may belong to another program by now, which is left alone', async () => {
+  test('the pid of the dead server can belong to another program, which is left alone', async () => {
     const first = await start();
     process.kill(first.pid, 'SIGKILL');
     await first.exited;
@@ -162,7 +162,7 @@ describe('after a crash', () => {
     await once(bystander, 'exit');
   });
 
-  test('an empty pid file does not stand in the way', async () => {
+  test('an empty pid file is ignored', async () => {
     const first = await start();
     process.kill(first.pid, 'SIGKILL');
     await first.exited;
@@ -183,11 +183,11 @@ describe('after a crash', () => {
     expect(lines.join()).toContain(`outlived its OpenMusic process (pid ${orphan.pid})`);
   });
 
-  test('of the app during initdb, the next start begins afresh', async () => {
+  test('of the app during initdb, the next start begins from scratch', async () => {
     const drafts = () =>
       (existsSync(dataDir) ? readdirSync(dataDir) : []).filter((name) => name.startsWith('postgres-new-'));
     dataDir = emptyDirectory();
-    // One that is never done.
+    // This crash never finishes.
     const packageDir = scripts({ initdb: ['mkdir "$2/base"', 'while [ -d "$2" ]; do sleep 0.05; done'], postgres: [] });
     const app = workshop.app({ dataDir, packageDir });
     await until(() => drafts().some((draft) => existsSync(join(dataDir, draft, 'cluster', 'base'))));
@@ -201,7 +201,7 @@ describe('after a crash', () => {
     expect(drafts()).toEqual([]);
   });
 
-  test('of one backend, the lock is held again', async () => {
+  test('of one backend, the lock is acquired again', async () => {
     const server = await start();
     const sleeping = ask(server.connection, 'SELECT pg_sleep(60)');
     await Promise.all([
@@ -212,7 +212,7 @@ describe('after a crash', () => {
     await until(async () => (await ask(server.connection, holder)) === 1);
   });
 
-  test('the pid of a server that has ended is not taken for the server', async () => {
+  test('the pid of a server that has ended is not mistaken for the server', async () => {
     const bystander = spawn('sleep', ['60']);
     const ended = once(bystander, 'exit');
     await stopPostmaster(`${bystander.pid!}:1`, log);
@@ -242,7 +242,7 @@ describe('a second server on the same data', () => {
     expect(isRunning(pid)).toBe(false);
   });
 
-  test('is refused by the lock alone when the first cannot be seen', async () => {
+  test('is refused by the lock alone when the first one is not visible', async () => {
     const { pid, connection } = await start();
     rewritePid(2 ** 22 + 1);
     await expect(start()).rejects.toThrow(EmbeddedPostgresInUse);
@@ -250,7 +250,7 @@ describe('a second server on the same data', () => {
     expect(await ask(connection, 'SELECT 1')).toBe(1);
   });
 
-  test('is refused by a server that recovers from a crash, when the first cannot be seen', async () => {
+  test('is refused by a server that recovers from a crash, when the first one is not visible', async () => {
     const { pid, connection } = await start();
     rewritePid(2 ** 22 + 1);
     await crashWithoutRecovery(connection);
@@ -258,11 +258,11 @@ describe('a second server on the same data', () => {
     rewritePid(pid);
   });
 
-  test('leaves the pid file in its place when the first has just created it', async () => {
+  test('leaves the pid file in its place when the first one has just created it', async () => {
     const cluster = join(dataDir, 'postgres');
     execFileSync('mkfifo', [pidFile()]);
     const excusing = excuseStalePidFile(cluster);
-    await writeFile(pidFile(), ''); // returns when it was read
+    await writeFile(pidFile(), ''); // returns when the pipe was read
     writeFileSync(`${pidFile()}-new`, '1\n');
     renameSync(`${pidFile()}-new`, pidFile());
     const { ctimeMs } = statSync(pidFile());
@@ -270,7 +270,7 @@ describe('a second server on the same data', () => {
     expect(statSync(pidFile()).ctimeMs).toBe(ctimeMs);
   });
 
-  test('is refused however long its own server took to find that out', async () => {
+  test('is refused however long its own server took to detect it', async () => {
     const first = await start();
     const packageDir = endingWhileLookedAt('lock file "postmaster.pid" already exists', pidFile());
     const dataDir = emptyDirectory();
@@ -279,7 +279,7 @@ describe('a second server on the same data', () => {
     await expect(start({ dataDir, packageDir, startMs: 1 })).rejects.toThrow(EmbeddedPostgresInUse);
   });
 
-  test('loses when both begin at once, on an empty directory too', async () => {
+  test('is refused when both start at once, on an empty directory too', async () => {
     dataDir = emptyDirectory();
     const race = async () => {
       const ends = await Promise.allSettled([start(), start(), workshop.app({ dataDir }).ready()]);
@@ -315,7 +315,7 @@ describe('joinOrStart', () => {
     expect(joined).toMatchObject({ started: false, pid: (await app.ready()).pid });
   });
 
-  test('joins a server that recovers from a crash, once it has', async () => {
+  test('joins a server that recovers from a crash, once it has recovered', async () => {
     const { pid, connection } = await start();
     await crashWithoutRecovery(connection);
     const joined = await joinOrStart();
@@ -323,7 +323,7 @@ describe('joinOrStart', () => {
     expect(await ask(joined.connection, 'SELECT 1')).toBe(1);
   });
 
-  test('starts one for itself when none runs, or only a left-over', async () => {
+  test('starts its own server when none runs, or only a leftover one', async () => {
     const orphaned = workshop.app({ dataDir });
     const orphan = await orphaned.ready();
     await orphaned.kill();
@@ -336,7 +336,7 @@ describe('joinOrStart', () => {
   });
 });
 
-test('Ctrl-C reaches the app alone; the server lives until the app stops it', async () => {
+test('lets Ctrl-C reach the app only; the server lives until the app stops it', async () => {
   const app = workshop.app({ dataDir });
   const { pid, port, password } = await app.ready();
   process.kill(-app.process.pid!, 'SIGINT');
@@ -349,7 +349,7 @@ test('Ctrl-C reaches the app alone; the server lives until the app stops it', as
 });
 
 describe('the server lock', () => {
-  test('is held by one, and free again once it stops', async () => {
+  test('is held by one process, and free again once it stops', async () => {
     const { connection } = await start();
     const first = await takeServerLock(connection, 'projector');
     expect(await takeServerLock(connection, 'projector')).toBeUndefined();
@@ -360,7 +360,7 @@ describe('the server lock', () => {
     await Promise.all([other?.stop(), second?.stop()]);
   });
 
-  test('tells when its connection dies', async () => {
+  test('reports when its connection dies', async () => {
     const server = await start();
     const lock = await takeServerLock(server.connection, 'projector');
     process.kill(server.pid, 'SIGKILL');
@@ -371,7 +371,7 @@ describe('the server lock', () => {
 });
 
 describe('the binaries', () => {
-  test('get their links when install scripts were off', async () => {
+  test('get their links when install scripts were disabled', async () => {
     const packageDir = packageWithoutLinks(join(workshop.directory(), 'package'));
     const { connection } = await start({ packageDir });
     expect(await ask(connection, 'SELECT 1')).toBe(1);
@@ -382,13 +382,13 @@ describe('the binaries', () => {
     const packageDir = packageWithoutLinks(join(workshop.directory(), 'package'));
     const open = workshop.directory(0o777);
     dataDir = join(open, 'data');
-    const app = workshop.app({ dataDir, packageDir, user: NOBODY });
+    const app = workshop.app({ dataDir, packageDir, user: UNPRIVILEGED });
     const { pid, password, port } = await app.ready();
     const connection = { host: '127.0.0.1', port, password, user: 'openmusic', database: 'openmusic' };
     expect(await ask(connection, 'SELECT 1')).toBe(1);
     expect(readdirSync(dataDir).filter((name) => name.startsWith('postgres-binaries-'))).toHaveLength(1);
-    expect(statSync(join(dataDir, 'postgres')).uid).toBe(NOBODY.uid);
-    expect(statSync(`/proc/${pid}`).uid).toBe(NOBODY.uid);
+    expect(statSync(join(dataDir, 'postgres')).uid).toBe(UNPRIVILEGED.uid);
+    expect(statSync(`/proc/${pid}`).uid).toBe(UNPRIVILEGED.uid);
     await app.stop();
   });
 });
@@ -401,20 +401,20 @@ describe('as root', () => {
     expect(statSync(join(dataDir, 'postgres')).uid).not.toBe(0);
     await first.stop();
     const open = workshop.directory(0o777);
-    const app = workshop.app({ dataDir: join(open, 'data'), user: NOBODY });
+    const app = workshop.app({ dataDir: join(open, 'data'), user: UNPRIVILEGED });
     await app.ready();
     await app.stop();
     await start({ dataDir: join(open, 'data') });
-    expect(statSync(join(open, 'data', 'postgres')).uid).toBe(NOBODY.uid);
+    expect(statSync(join(open, 'data', 'postgres')).uid).toBe(UNPRIVILEGED.uid);
   });
 
   asRoot('a project below a private directory has its database and binaries elsewhere, for good', async () => {
     const project = workshop.directory(0o700);
     const packageDir = copyOfPackage(join(project, 'package'));
-    // As npm installs it for a root whose umask is 077.
+    // Permissions as npm sets them for a root user with umask 077.
     execFileSync('chmod', ['-R', 'go-rwx', packageDir]);
     dataDir = join(project, 'data');
-    const umask = process.umask(0o077); // as of every process of OpenMusic
+    const umask = process.umask(0o077); // the umask of every OpenMusic process
     const first = await start({ packageDir }).finally(() => process.umask(umask));
     await ask(first.connection, 'CREATE TABLE kept AS SELECT 42 AS answer');
     await first.stop();
@@ -440,12 +440,12 @@ describe('as root', () => {
 
   asRoot('a normal user is told whose data it is', async () => {
     await (await start()).stop();
-    const told = await workshop.app({ dataDir, user: NOBODY }).next();
+    const told = await workshop.app({ dataDir, user: UNPRIVILEGED }).next();
     expect(told).toHaveProperty('message', expect.stringContaining('belongs to another user'));
   });
 });
 
-describe('one clear line', () => {
+describe('prints one clear line', () => {
   test('when the port is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
@@ -462,13 +462,13 @@ describe('one clear line', () => {
     await expect(start()).rejects.toThrow(/postgres-password is missing: restore it, or move .* away to begin empty/);
   });
 
-  test('when the password is another one', async () => {
+  test('when the password is wrong', async () => {
     writeFileSync(join(dataDir, 'postgres-password'), 'guess');
     await expect(start()).rejects.toThrow(/postgres-password is not the password of .*: restore it/);
     expect(existsSync(pidFile())).toBe(false);
   });
 
-  test('when Postgres ends just as it is given up, with the last lines of its log', async () => {
+  test('when Postgres ends just before the timeout, with the last lines of its log', async () => {
     dataDir = emptyDirectory();
     await expect(start({ packageDir: endingWhileLookedAt('out of luck'), startMs: 1 })).rejects.toThrow(OUT_OF_LUCK);
   });

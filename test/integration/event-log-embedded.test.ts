@@ -13,7 +13,7 @@ import { recordsOf } from '../support/records.ts';
 
 const silent = () => undefined;
 
-/** A lock that several clients have at once: the tables must be right without it too. */
+/** A lock that several clients hold at once: the tables must be right without it too. */
 const shared = { held: () => Promise.resolve(), stop: () => Promise.resolve() };
 
 const openShared = (connection: PostgresConnection, name: string) =>
@@ -75,7 +75,7 @@ describe('the embedded log', () => {
     }
   }
 
-  it('gives twenty clients that append at once dense offsets in the order of their commits', async () => {
+  it('gives dense offsets in commit order to twenty clients that append at once', async () => {
     await newNamespace();
     const first = await openOnly();
     const topic = await topicOf(first, 3);
@@ -94,7 +94,7 @@ describe('the embedded log', () => {
     }
   });
 
-  it('delivers what it appended exactly as it would be read', async () => {
+  it('delivers appended records exactly as a read returns them', async () => {
     await newNamespace();
     const log = await openOnly();
     const where = { topic: await topicOf(log, 1), partition: 0 };
@@ -115,7 +115,7 @@ describe('the embedded log', () => {
     ['NUL in a key', { key: 'a\0b', value: Buffer.alloc(0), headers: {} }],
     ['NUL in a header', { key: 'a', value: Buffer.alloc(0), headers: { name: '\0' } }],
     ['half a character', { key: 'a', value: Buffer.alloc(0), headers: { name: '\ud800' } }],
-  ])('refuses %s, and all of its batch', async (_, record) => {
+  ])('rejects %s, and the whole batch', async (_, record) => {
     await newNamespace();
     const log = await openOnly();
     const where = { topic: await topicOf(log, 1), partition: 0 };
@@ -124,7 +124,7 @@ describe('the embedded log', () => {
     expect(await log.ends([where])).toEqual([{ ...where, offset: 0 }]);
   });
 
-  it('refuses a batch of which one partition does not exist', async () => {
+  it('rejects a batch in which one partition does not exist', async () => {
     await newNamespace();
     const log = await openOnly();
     const topic = await topicOf(log, 2);
@@ -134,7 +134,7 @@ describe('the embedded log', () => {
     expect((await log.ends(partitions)).map(({ offset }) => offset)).toEqual([0, 0]);
   });
 
-  it('delivers the appends of this process without waiting for the poll', async () => {
+  it('delivers appends of this process without waiting for the poll', async () => {
     await newNamespace();
     const log = await openOnly();
     const where = { topic: await topicOf(log, 1), partition: 0 };
@@ -148,10 +148,10 @@ describe('the embedded log', () => {
       await follower.until(() => follower.records.length === n + 1);
       waited += performance.now() - appended;
     }
-    expect(waited).toBeLessThan(20 * 125); // the poll alone would take 20 × 250 ms
+    expect(waited).toBeLessThan(20 * 125); // polling alone would take 20 × 250 ms
   });
 
-  it('delivers a jump as it lies in the tables', async () => {
+  it('delivers a gap in offsets as it is in the tables', async () => {
     await newNamespace();
     const log = await openOnly();
     const where = { topic: await topicOf(log, 1), partition: 0 };
@@ -164,7 +164,7 @@ describe('the embedded log', () => {
     expect(follower.records.map(({ offset }) => offset)).toEqual([0, 2, 3]);
   });
 
-  it('tells of a gap that reaches to the end', async () => {
+  it('reports a gap that reaches to the end', async () => {
     await newNamespace();
     const log = await openOnly();
     const where = { topic: await topicOf(log, 1), partition: 0 };
@@ -183,7 +183,7 @@ describe('the embedded log', () => {
     await follower.until(() => follower.slices.at(-1)?.records.at(-1)?.offset === 4);
   });
 
-  it('deletes what is older than its topic keeps, and nothing else', async () => {
+  it('deletes records older than the retention of their topic, and no others', async () => {
     await newNamespace();
     const log = await openOnly();
     const topics = ['for ever', 'a day'];
@@ -218,7 +218,7 @@ describe('the embedded log', () => {
     expect(calls).toEqual([3]);
   });
 
-  it('is written by one server, and read by any number', async () => {
+  it('is written by one server, and read by any number of processes', async () => {
     await newNamespace();
     const first = await openOnly();
     await topicOf(first, 1);
@@ -232,7 +232,7 @@ describe('the embedded log', () => {
     expect(await reader.read({ topic: 'things', partition: 0, offset: 0 })).toHaveLength(1);
   });
 
-  it('takes its lock again when the session that carried it has died', async () => {
+  it('acquires its lock again when the session that held it has died', async () => {
     await newNamespace();
     const again = Promise.withResolvers<string>();
     const log = await openOnly({ log: (level, message) => (level === 'info' ? again.resolve(message) : undefined) });
@@ -243,7 +243,7 @@ describe('the embedded log', () => {
     await expect(openOnly()).rejects.toThrow('Another OpenMusic server');
   });
 
-  it('refuses every append once another server has taken over', async () => {
+  it('rejects every append once another server has taken over', async () => {
     await newNamespace();
     const lost = Promise.withResolvers<Error>();
     const rival = new pg.Client(postgres.connection);
@@ -253,7 +253,7 @@ describe('the embedded log', () => {
     const { rows } = await rival.query<{ key: string }>(
       lockSessions('((classid::bigint << 32) | objid::bigint)::text AS key'),
     );
-    const waiting = rival.query('SELECT pg_advisory_lock($1::bigint)', [rows[0]!.key]); // next in the queue
+    const waiting = rival.query('SELECT pg_advisory_lock($1::bigint)', [rows[0]!.key]); // the next one in the queue
     await killLockSession();
     await waiting;
     expect((await lost.promise).message).toContain('taken over');
@@ -267,7 +267,7 @@ describe('the embedded log', () => {
      WHERE locktype = 'advisory' AND granted AND application_name LIKE 'openmusic lock ${name}%'`;
   const killLockSession = () => query(lockSessions('pg_terminate_backend(pid)'));
 
-  it('goes on by itself when Postgres was killed and came back', async () => {
+  it('resumes by itself when Postgres was killed and restarted', async () => {
     await newNamespace();
     const again = Promise.withResolvers<string>();
     const log = await openOnly({ log: (level, message) => (level === 'info' ? again.resolve(message) : undefined) });
@@ -283,7 +283,7 @@ describe('the embedded log', () => {
     expect(follower.records.map(({ offset }) => offset)).toEqual([0, 1]);
   });
 
-  it('says how durable it is', async () => {
+  it('reports how durable it is', async () => {
     await newNamespace();
     const log = await openOnly();
     expect(await log.durability([])).toMatchObject({ durable: true });

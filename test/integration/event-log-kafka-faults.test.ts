@@ -50,7 +50,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     return { log, topic };
   }
 
-  /** For what the port cannot do: remove records, look at a group. */
+  /** An admin client for what the port does not offer: removing records, describing a group. */
   async function asAdmin<T>(use: (admin: Admin) => Promise<T>): Promise<T> {
     const admin = stock.kafka.admin();
     await admin.connect();
@@ -65,7 +65,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
       (error: unknown) => (error as AppendError).outcome,
     );
 
-  it('splits the partitions among two members, and one takes over when the other is killed -9', async () => {
+  it('assigns the partitions to two members, and one takes over when the other is killed -9', async () => {
     const { log, topic } = await openWithTopic(4);
     const group = newName();
     const start = () => startMember(broker.brokers, group, topic);
@@ -89,7 +89,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     expect(first.output() + second.output()).not.toContain('TimeoutNegativeWarning');
   });
 
-  it('shows the handler what lies there when the log ends before the wanted offset', async () => {
+  it('passes the actual position to the handler when the log ends before the requested offset', async () => {
     const { log, topic } = await openWithTopic();
     await append(log, { topic, partition: 0 }, 'a', 'b');
     const follower = new Follower();
@@ -100,7 +100,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     expect(follower.slices[0]!.records.map(({ offset }) => offset)).toEqual([0, 1]);
   });
 
-  it('shows the handler what lies there when the log begins after the wanted offset', async () => {
+  it('passes the actual position to the handler when the log begins after the requested offset', async () => {
     const { log, topic } = await openWithTopic();
     await append(log, { topic, partition: 0 }, 'a', 'b', 'c');
     await deleteRecords(topic, 2);
@@ -112,7 +112,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     expect(follower.joins).toHaveLength(1);
   });
 
-  it('refuses to read where the log does not reach, and says how far it does', async () => {
+  it('rejects a read outside the log, and reports the log’s bounds', async () => {
     const { log, topic } = await openWithTopic();
     await append(log, { topic, partition: 0 }, 'a', 'b', 'c');
     await deleteRecords(topic, 1);
@@ -125,11 +125,11 @@ describeWithNativeKafka('the Kafka adapter', () => {
 
   const deleteRecords = (topic: string, below: number) =>
     asAdmin(async (admin) => {
-      await admin.fetchTopicOffsets(topic); // kafkajs deletes only of topics that it knows
+      await admin.fetchTopicOffsets(topic); // kafkajs deletes records only of topics in its metadata
       await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(below) }] });
     });
 
-  it('calls a record that is too large refused, unless another part of the batch may be written', async () => {
+  it('reports a record that is too large as rejected, unless another part of the batch may be written', async () => {
     const { log, topic } = await openWithTopic(2);
     const large = { topic, partition: 0, record: recordOf('large', 1_100_000) };
     const small = { topic, partition: 1, record: recordOf('small') };
@@ -138,7 +138,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     expect(await log.ends([large, small])).toMatchObject([{ offset: 0 }, { offset: 1 }]);
   });
 
-  it('does not know the outcome of an append to a frozen broker, and closes all the same', async () => {
+  it('reports an unknown outcome for an append to a frozen broker, and closes anyway', async () => {
     const { log, topic } = await openWithTopic(1, { requestTimeoutMs: 1_000 });
     const follower = new Follower();
     await append(log, { topic, partition: 0 }, 'before');
@@ -156,7 +156,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     expect([first, rest.at(-1)]).toEqual(['before', 'after']);
   });
 
-  it('goes on by itself, appending and delivering, when the broker was frozen or killed', async () => {
+  it('resumes appending and delivering by itself when the broker was frozen or killed', async () => {
     const { log, topic } = await openWithTopic(2, { requestTimeoutMs: 1_000, sessionTimeoutMs: 2_000 });
     const follower = new Follower();
     const keys = () => new Set(follower.keys());
@@ -183,7 +183,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     expect(recordsOf(await log.read({ topic, partition: 1, offset: 0 })).at(-1)!.key).toBe('restarted');
   });
 
-  it('reads what other producers write: compressed, without key or value, a header twice', async () => {
+  it('reads records of other producers: compressed, without key or value, with a duplicate header', async () => {
     const { log, topic } = await openWithTopic();
     const producer = stock.kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
     await producer.connect();
@@ -199,10 +199,10 @@ describeWithNativeKafka('the Kafka adapter', () => {
     await follower.until(() => follower.records.length === 3);
     expect(shown(follower.records)).toEqual(expected);
     expect(follower.records[2]!.headers).toEqual({ twice: 'a\0b', constructor: 'c' });
-    expect(shown(recordsOf(await log.read({ topic, partition: 0, offset: 1 })))).toEqual(expected.slice(1)); // a batch comes whole
+    expect(shown(recordsOf(await log.read({ topic, partition: 0, offset: 1 })))).toEqual(expected.slice(1)); // a batch is always returned whole
   });
 
-  it('knows which topics are flushed', async () => {
+  it('reports which topics are flushed', async () => {
     const [flushed, not] = [await openWithTopic(1, { flush: 'on' }), await openWithTopic(1, { flush: 'off' })];
     const { log } = flushed;
     expect(await log.durability([flushed.topic])).toEqual({ durable: true, why: 'every append is flushed to disk' });
@@ -211,7 +211,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     expect(await log.durability([])).toMatchObject({ durable: false });
   });
 
-  it('leaves the group when it stops, and keeps what it has read in Kafka for people and their tools', async () => {
+  it('leaves the group when it stops, and commits its offsets to Kafka for people and their tools', async () => {
     const { log, topic } = await openWithTopic();
     const [follower, group] = [new Follower(), newName()];
     await append(log, { topic, partition: 0 }, 'a', 'b');
@@ -224,7 +224,7 @@ describeWithNativeKafka('the Kafka adapter', () => {
     expect(groups).toMatchObject([{ groupId: group, members: [] }]);
   });
 
-  it('is not opened where no broker answers', async () => {
+  it('does not open without a reachable broker', async () => {
     await expect(open({ brokers: ['127.0.0.1:1'] })).rejects.toThrow('Kafka at 127.0.0.1:1 refused');
   });
 });

@@ -3,7 +3,7 @@ import type { AppendError, EventLog } from '../../src/log/event-log.ts';
 import { openKafkaLog } from '../../src/log/kafka.ts';
 import { describeWithNativeKafka, namespace, startNativeKafka, type NativeKafka } from '../support/servers/index.ts';
 
-/** The admin may do everything, the guest may see topics and no more. */
+/** The admin may do everything, the guest may only describe topics. */
 const withLogin = {
   'listener.security.protocol.map': 'PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT',
   'sasl.enabled.mechanisms': 'PLAIN',
@@ -15,7 +15,7 @@ const withLogin = {
   'super.users': 'User:ANONYMOUS;User:admin',
 };
 
-describeWithNativeKafka('the Kafka adapter, with a broker that asks who one is', () => {
+describeWithNativeKafka('the Kafka adapter, with a broker that requires a login', () => {
   let broker: NativeKafka;
   const logs: EventLog[] = [];
 
@@ -34,7 +34,7 @@ describeWithNativeKafka('the Kafka adapter, with a broker that asks who one is',
     return log;
   }
 
-  it('logs in, and says which appends are refused', async () => {
+  it('logs in, and reports which appends are denied', async () => {
     const [admin, guest] = [await openAs('admin', 'a-secret'), await openAs('guest', 'g-secret')];
     const where = { topic: namespace(), partition: 0 };
     const append = { ...where, record: { key: 'k', value: Buffer.from('v'), headers: {} } };

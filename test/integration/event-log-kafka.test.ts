@@ -7,7 +7,7 @@ import { describeWithKafka, namespace, servers, startNativeKafka } from '../supp
 
 const open = (brokers: string[]) => () => openKafkaLog({ brokers, clientId: 'contract', logger: () => undefined });
 
-/** A broker of one's own can be killed; another, that all tests share, cannot. */
+/** A broker of the test's own can be killed; the shared one cannot. */
 async function nativeLog(): Promise<LogUnderTest> {
   const broker = await startNativeKafka();
   const crashServer = () => broker.kill().then(() => broker.restart());
@@ -15,7 +15,7 @@ async function nativeLog(): Promise<LogUnderTest> {
 }
 
 const named = servers().how.kafka === 'env';
-/** A shell command that kills the broker that the environment names with -9, and starts it again. */
+/** A shell command that kills the broker of the environment with -9, and starts it again. */
 const crash = named ? process.env.TEST_KAFKA_CRASH : undefined;
 
 function sharedLog(brokers: string[]): Promise<LogUnderTest> {
@@ -29,7 +29,7 @@ describeWithKafka('with a broker', ({ brokers }) => {
   if (!named && servers().native.kafka === true) eventLogContract('Kafka', nativeLog);
   else eventLogContract('Kafka', () => sharedLog(brokers), { crashes: crash !== undefined });
 
-  describe('a topic made to be flushed', () => {
+  describe('a topic created with flush', () => {
     it('is durable, on Redpanda as on Kafka', async () => {
       const log = await openKafkaLog({ brokers, clientId: 'contract', flush: 'on', logger: () => undefined });
       const topic = `${namespace()}.flushed`;

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import type { Files } from '../../src/providers/files/files.ts';
-import { dyingPut } from '../support/dying.ts';
-import { keptHashOf, namesOf, open, removeAll, useScratch } from '../support/kept-files.ts';
+import { killDuringPut } from '../support/killed-put.ts';
+import { keptHashOf, namesOf, open, removeAll, useScratch } from '../support/stored-files.ts';
 import { namespace } from '../support/servers/index.ts';
 import { describeWithSmallDisk, type SmallDisk } from '../support/small-disk.ts';
 
@@ -10,7 +10,7 @@ const MEGABYTE = 2 ** 20;
 const NAME = 'results/a.zip';
 const { made } = useScratch();
 
-describeWithSmallDisk('a file that is kept on another disk than it was made on', (start) => {
+describeWithSmallDisk('a file that is stored on another disk than it was made on', (start) => {
   let disk: SmallDisk;
   let settings: Record<string, string>;
   let files: Files;
@@ -24,14 +24,14 @@ describeWithSmallDisk('a file that is kept on another disk than it was made on',
   });
   afterEach(() => removeAll(files));
 
-  it('is there whole, and gone from where it was', async () => {
+  it('is complete there, and gone from its first place', async () => {
     const { file, hash } = await made(40 * MEGABYTE);
     await files.putFile(NAME, file, 'application/zip');
     expect([await keptHashOf(files, NAME), existsSync(file)]).toEqual([hash, false]);
     expect(await namesOf(files)).toEqual([NAME]);
   });
 
-  it('takes the place of an earlier one', async () => {
+  it('replaces an earlier one', async () => {
     const [first, second] = [await made(2 * MEGABYTE), await made(MEGABYTE)];
     for (const { file, hash } of [first, second]) {
       await files.putFile(NAME, file, 'application/zip');
@@ -39,15 +39,15 @@ describeWithSmallDisk('a file that is kept on another disk than it was made on',
     }
   });
 
-  it('is not there where it has no room, and stays where it was', async () => {
+  it('is absent without enough room, and stays where it was', async () => {
     const { file } = await made(80 * MEGABYTE);
     await expect(files.putFile(NAME, file, 'application/zip')).rejects.toThrow(/ENOSPC/);
     expect([await namesOf(files), existsSync(file)]).toEqual([[], true]);
   });
 
-  it('leaves a part that is in nobody’s way when who moves it is killed in the middle', async () => {
+  it('leaves only a partial file that blocks nothing when the moving process is killed in the middle', async () => {
     const { file, hash } = await made(20 * MEGABYTE);
-    await dyingPut(settings, [NAME, 'half-read', file]);
+    await killDuringPut(settings, [NAME, 'half-read', file]);
     const left = [expect.stringMatching(/^results\/a\.zip\.[\da-f]+\.part$/)];
     expect([await namesOf(files), existsSync(file)]).toEqual([left, true]);
     await files.putFile(NAME, file, 'application/zip');

@@ -1,18 +1,18 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { dyingPut } from '../support/dying.ts';
-import { keptHashOf, namesOf, open, removeAll, type Settings, useScratch } from '../support/kept-files.ts';
+import { killDuringPut } from '../support/killed-put.ts';
+import { keptHashOf, namesOf, open, removeAll, type Settings, useScratch } from '../support/stored-files.ts';
 import { type Link, startProxy } from '../support/proxy.ts';
 import { namespace } from '../support/servers/index.ts';
 import { describeWithS3, type S3Server } from '../support/servers/minio.ts';
 
 const LARGE = 50 * 2 ** 20;
-/** How long a line may stand still. */
+/** How long a connection may stall. */
 const ANSWER_SECONDS = 3;
 const { made } = useScratch();
 
-describeWithS3('a large file on its way to S3', (start) => {
+describeWithS3('a large upload to S3', (start) => {
   let server: S3Server;
   beforeAll(async () => {
     server = await start();
@@ -20,20 +20,20 @@ describeWithS3('a large file on its way to S3', (start) => {
   afterAll(() => server.stop());
   const settings = (): Settings => ({ ...server.settings, FILES_PROVIDER: 's3' });
 
-  it('is not there when who puts one is killed in the middle', async () => {
+  it('is absent when the uploading process is killed in the middle', async () => {
     const own = { ...settings(), NAMESPACE: namespace() };
     const files = await open(own);
     const [first, second] = [await made(LARGE), await made(LARGE)];
-    await dyingPut(own, ['results/a.zip', 'half-read', first.file]);
+    await killDuringPut(own, ['results/a.zip', 'half-read', first.file]);
     expect([await namesOf(files), await files.open('results/a.zip')]).toEqual([[], undefined]);
     await files.putFile('results/a.zip', first.file, 'application/zip');
-    await dyingPut(own, ['results/a.zip', 'half-read', second.file]);
+    await killDuringPut(own, ['results/a.zip', 'half-read', second.file]);
     expect(await keptHashOf(files, 'results/a.zip')).toBe(first.hash);
     await removeAll(files);
     await files.stop();
   });
 
-  /** A way to the server on which `pass` decides about every chunk of an upload. */
+  /** A proxy to the server on which `pass` decides about every chunk of an upload. */
   async function openBehind(pass: (link: Link, chunk: Buffer, sent: number) => Promise<void> | boolean) {
     const { hostname: host, port } = new URL(settings().S3_ENDPOINT!);
     let connections = 0;
@@ -67,7 +67,7 @@ describeWithS3('a large file on its way to S3', (start) => {
     };
   }
 
-  it('is not there when the line is cut in the middle, and nobody tries again unasked', async () => {
+  it('is absent when the connection is cut in the middle, and is not retried automatically', async () => {
     let cuts = 0;
     const { files, connections, stop } = await openBehind((link, _, sent) => {
       if (cuts > 0 || sent < LARGE / 2) return true;
@@ -85,7 +85,7 @@ describeWithS3('a large file on its way to S3', (start) => {
     await stop();
   });
 
-  it('is given up when the line stands still in the middle', async () => {
+  it('is given up when the connection stalls in the middle', async () => {
     const { files, stop } = await openBehind((_, __, sent) => sent < LARGE / 2);
     const { file } = await made(LARGE);
     await expect(files.putFile('results/a.zip', file, 'application/zip')).rejects.toThrow(/inactivity/);
@@ -93,7 +93,7 @@ describeWithS3('a large file on its way to S3', (start) => {
     await stop();
   });
 
-  it('is there when the line was slow, however long it took', async () => {
+  it('is stored over a slow connection, however long it takes', async () => {
     const began = Date.now();
     let due = began;
     const { files, stop } = await openBehind((_, chunk) => {

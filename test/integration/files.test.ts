@@ -6,8 +6,8 @@ import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ByteRange, FileLink, Files } from '../../src/providers/files/files.ts';
-import { dyingPut } from '../support/dying.ts';
-import { keptHashOf, listOf, namesOf, open, removeAll, type Settings, useScratch } from '../support/kept-files.ts';
+import { killDuringPut } from '../support/killed-put.ts';
+import { keptHashOf, listOf, namesOf, open, removeAll, type Settings, useScratch } from '../support/stored-files.ts';
 import { eventually } from '../support/observed.ts';
 import { namespace } from '../support/servers/index.ts';
 import { describeWithMinio, describeWithS3, type Minio, type S3Server } from '../support/servers/minio.ts';
@@ -29,7 +29,7 @@ const { made } = scratch;
 /** What every provider promises. */
 function filesSuite(settingsOf: () => Settings): void {
   const opened: Files[] = [];
-  /** Nobody else's. */
+  /** A namespace of its own. */
   const openNew = async () => {
     const files = await open({ ...settingsOf(), NAMESPACE: namespace() });
     opened.push(files);
@@ -46,7 +46,7 @@ function filesSuite(settingsOf: () => Settings): void {
     }
   });
 
-  it('gives back what was put, and its size', async () => {
+  it('returns what was stored, and its size', async () => {
     const name = newName();
     await files.put(name, bytes, 'image/png');
     const file = await files.open(name);
@@ -54,7 +54,7 @@ function filesSuite(settingsOf: () => Settings): void {
     expect((await buffer(await file!.read())).equals(bytes)).toBe(true);
   });
 
-  it('gives back a part, both ends included', async () => {
+  it('returns a range, both ends included', async () => {
     const name = newName();
     await files.put(name, bytes, 'image/png');
     expect(await contentOf(files, name, { start: 0, end: 0 })).toBe('0');
@@ -64,7 +64,7 @@ function filesSuite(settingsOf: () => Settings): void {
     await file!.close();
   });
 
-  it('takes a large file away, whole', async () => {
+  it('removes a large file completely', async () => {
     const name = newName('results/');
     const { file, hash } = await made(LARGE);
     await files.putFile(name, file, 'application/zip');
@@ -74,20 +74,20 @@ function filesSuite(settingsOf: () => Settings): void {
     await kept!.close();
   });
 
-  it('takes an empty file', async () => {
+  it('stores an empty file', async () => {
     const name = newName('results/');
     const { file } = await made(0);
     await files.putFile(name, file, 'text/csv');
     expect([await contentOf(files, name), existsSync(file)]).toEqual(['', false]);
   });
 
-  it('takes no file that is not there', async () => {
+  it('rejects a missing source file', async () => {
     const name = newName('results/');
     await expect(files.putFile(name, path.join(scratch.directory(), 'none'), 'text/csv')).rejects.toThrow(/ENOENT/);
     expect([await files.open(name), (await namesOf(files)).includes(name)]).toEqual([undefined, false]);
   });
 
-  it('has the later of two files under one name', async () => {
+  it('keeps the later of two files with one name', async () => {
     const name = newName('results/');
     const [first, second] = [await made(MEGABYTE), await made(2 * MEGABYTE)];
     await files.put(name, bytes, 'text/csv');
@@ -100,7 +100,7 @@ function filesSuite(settingsOf: () => Settings): void {
     expect((await namesOf(files)).filter((each) => each.startsWith(name))).toEqual([name]);
   });
 
-  it('has one of many files that are put under one name at once, whole', async () => {
+  it('keeps one complete file of many that are stored with one name at once', async () => {
     const name = newName('results/');
     const all = await Promise.all(Array.from({ length: 4 }, () => made(4 * MEGABYTE)));
     const small = Array.from({ length: 4 }, (_, index) => Buffer.alloc(2 * MEGABYTE, index));
@@ -113,12 +113,12 @@ function filesSuite(settingsOf: () => Settings): void {
     expect((await namesOf(files)).filter((each) => each.startsWith(name))).toEqual([name]);
   });
 
-  it('has nothing under a name that nobody put', async () => {
+  it('returns undefined for an unknown name', async () => {
     expect(await files.open('covers/none.png')).toBeUndefined();
     expect(await files.open('none')).toBeUndefined();
   });
 
-  it('lists what begins so, with its time', async () => {
+  it('lists files by prefix, with their time', async () => {
     const began = Date.now();
     const [one, other, elsewhere] = [newName('listed/'), newName('listed/'), newName('list/')];
     for (const name of [one, other, elsewhere]) await files.put(name, Buffer.from('x'), 'image/png');
@@ -128,7 +128,7 @@ function filesSuite(settingsOf: () => Settings): void {
     for (const { modifiedAt } of await listOf(files, 'list')) expect(Math.abs(modifiedAt - began)).toBeLessThan(60_000);
   });
 
-  it('removes, also what is not there', async () => {
+  it('removes a file, and accepts a missing one', async () => {
     const name = newName('removed/');
     await files.put(name, bytes, 'image/png');
     await files.remove(name);
@@ -157,7 +157,7 @@ function filesSuite(settingsOf: () => Settings): void {
     'covers//a',
     'a\0.png',
     '.hidden',
-  ])('takes %j for no name', async (name) => {
+  ])('rejects %j as a name', async (name) => {
     const before = await namesOf(files);
     const { file } = await made(0);
     const attempts = [
@@ -170,7 +170,7 @@ function filesSuite(settingsOf: () => Settings): void {
     expect([await namesOf(files), existsSync(file)]).toEqual([before, true]);
   });
 
-  it('says that it works', async () => {
+  it('reports that it works', async () => {
     await expect(files.check()).resolves.toBeUndefined();
   });
 }
@@ -182,16 +182,16 @@ describe('files on disk', () => {
   });
   afterAll(() => rm(dataDir, { recursive: true }));
 
-  describe('keep what is promised', () => filesSuite(() => ({ DATA_DIR: dataDir })));
+  describe('keep the contract', () => filesSuite(() => ({ DATA_DIR: dataDir })));
 
-  /** Files in a directory that only this test knows. */
+  /** A provider on a directory that only this test uses. */
   async function openOwn() {
     const settings = { DATA_DIR: dataDir, NAMESPACE: namespace() };
     const directory = path.join(dataDir, 'files', settings.NAMESPACE);
     return { directory, settings, files: await open(settings) };
   }
 
-  it('leaves nothing behind when it cannot put', async () => {
+  it('leaves nothing behind when it cannot store a file', async () => {
     const { directory, files } = await openOwn();
     await mkdir(path.join(directory, 'covers', 'taken.png'), { recursive: true });
     await expect(files.put('covers/taken.png', bytes, 'image/png')).rejects.toThrow();
@@ -201,13 +201,13 @@ describe('files on disk', () => {
     expect(await readdir(path.join(directory, 'covers'))).toEqual(['taken.png']);
   });
 
-  it('does not list what is not called as ours are', async () => {
+  it('does not list files with foreign names', async () => {
     const { directory, files } = await openOwn();
     for (const name of ['.nfs000', 'my cover.png']) await writeFile(path.join(directory, name), '');
     expect(await namesOf(files)).toEqual([]);
   });
 
-  it('says so when its directory is gone', async () => {
+  it('reports when its directory is missing', async () => {
     const { directory, files } = await openOwn();
     await rm(directory, { recursive: true });
     await expect(files.check()).rejects.toThrow(/ENOENT/);
@@ -217,7 +217,7 @@ describe('files on disk', () => {
     expect((await openOwn()).files.link).toBeUndefined();
   });
 
-  it('leaves nothing behind when it cannot take a file', async () => {
+  it('leaves nothing behind when it cannot read a file', async () => {
     const { directory, files } = await openOwn();
     await mkdir(path.join(directory, 'results', 'taken.zip'), { recursive: true });
     const { file } = await made(MEGABYTE);
@@ -230,29 +230,26 @@ describe('files on disk', () => {
     ['half-written', [expect.stringMatching(PART)], undefined],
     ['before-rename', [expect.stringMatching(PART)], undefined],
     ['after-rename', ['covers/a.png'], 100_000],
-  ])(
-    'killed with SIGKILL when it is %s leaves only what is listed, and is in nobody’s way',
-    async (point, names, size) => {
-      const { directory, settings, files } = await openOwn();
-      await dyingPut(settings, ['covers/a.png', point]);
-      expect(await namesOf(files)).toEqual(names);
-      const file = await files.open('covers/a.png');
-      expect(file?.size).toBe(size);
-      await file?.close();
-      await files.put('covers/a.png', bytes, 'image/png');
-      expect(await contentOf(files, 'covers/a.png')).toBe(bytes.toString());
-      await removeAll(files);
-      expect(await readdir(path.join(directory, 'covers'))).toEqual([]);
-    },
-  );
+  ])('killed with SIGKILL when it is %s leaves only listed files, which block nothing', async (point, names, size) => {
+    const { directory, settings, files } = await openOwn();
+    await killDuringPut(settings, ['covers/a.png', point]);
+    expect(await namesOf(files)).toEqual(names);
+    const file = await files.open('covers/a.png');
+    expect(file?.size).toBe(size);
+    await file?.close();
+    await files.put('covers/a.png', bytes, 'image/png');
+    expect(await contentOf(files, 'covers/a.png')).toBe(bytes.toString());
+    await removeAll(files);
+    expect(await readdir(path.join(directory, 'covers'))).toEqual([]);
+  });
 
   it.each([
     ['before-rename', []],
     ['after-rename', ['results/a.zip']],
-  ])('killed with SIGKILL when it moves a file, %s, has it or has it not', async (point, names) => {
+  ])('killed with SIGKILL when it moves a file, %s, has the whole file or none', async (point, names) => {
     const { settings, files } = await openOwn();
     const { file, hash } = await made(MEGABYTE);
-    await dyingPut(settings, ['results/a.zip', point, file]);
+    await killDuringPut(settings, ['results/a.zip', point, file]);
     expect([await namesOf(files), existsSync(file)]).toEqual([names, names.length === 0]);
     if (names.length > 0) expect(await keptHashOf(files, 'results/a.zip')).toBe(hash);
   });
@@ -266,9 +263,9 @@ describeWithS3('files in S3', (start) => {
   afterAll(() => server.stop());
   const settings = (): Settings => ({ ...server.settings, FILES_PROVIDER: 's3' });
 
-  describe('keep what is promised', () => filesSuite(settings));
+  describe('keep the contract', () => filesSuite(settings));
 
-  it('are listed also when one page does not hold them', async () => {
+  it('are all listed when they need more than one page', async () => {
     const files = await open({ ...settings(), NAMESPACE: namespace() });
     const names = Array.from({ length: 1_001 }, (_, index) => `many/${index}.png`).sort();
     for (let index = 0; index < names.length; index += 50)
@@ -278,14 +275,14 @@ describeWithS3('files in S3', (start) => {
     await files.stop();
   });
 
-  it('reject what cannot be read', async () => {
+  it('reject unreadable responses', async () => {
     const files = await open({ ...settings(), NAMESPACE: namespace() });
     await expect(files.putFile('results/a.zip', scratch.directory(), 'application/zip')).rejects.toThrow(/EISDIR/);
     expect(await namesOf(files)).toEqual([]);
     await files.stop();
   });
 
-  describe('by a link', () => {
+  describe('by a signed link', () => {
     let files: Files;
     const name = 'results/a.zip';
     const link = (more: Partial<FileLink> = {}) =>
@@ -310,7 +307,7 @@ describeWithS3('files in S3', (start) => {
       await files.stop();
     });
 
-    it('are there for anybody, to be saved under their name', async () => {
+    it('can be downloaded by any client, under their name', async () => {
       const answer = await fetch(await link());
       expect(answer.status).toBe(200);
       expect(Object.fromEntries(answer.headers)).toMatchObject({
@@ -321,12 +318,12 @@ describeWithS3('files in S3', (start) => {
       expect(Buffer.from(await answer.arrayBuffer()).equals(bytes)).toBe(true);
     });
 
-    it('are there also in part', async () => {
+    it('can be downloaded in ranges', async () => {
       const answer = await fetch(await link(), { headers: { range: 'bytes=12-17' } });
       expect([answer.status, await answer.text()]).toEqual([206, '234567']);
     });
 
-    it('are no longer there when it has expired', async () => {
+    it('cannot be downloaded after it has expired', async () => {
       const expires = inSeconds(3);
       const url = await link({ expires });
       await eventually('the link expires', async () => (await statusOf(url)) !== 200);
@@ -343,7 +340,7 @@ describeWithS3('files in S3', (start) => {
       ['another name', ({ searchParams: query }: URL) => query.set('response-content-disposition', 'inline')],
       ['another signature', ({ searchParams: query }: URL) => query.set('X-Amz-Signature', '0'.repeat(64))],
       ['no signature', (url: URL) => (url.search = '')],
-    ])('are not there with %s', async (_, change: (url: URL) => unknown) => {
+    ])('cannot be downloaded with %s', async (_, change: (url: URL) => unknown) => {
       const url = new URL(await link());
       change(url);
       expect(await statusOf(url.href)).toBe(403);
@@ -359,8 +356,8 @@ describeWithS3('files in S3', (start) => {
   it.each([
     ['another bucket', { S3_BUCKET: 'none' }],
     ['another secret', { AWS_SECRET_ACCESS_KEY: 'wrong-secret' }],
-    ['nobody at the address', { S3_ENDPOINT: 'http://127.0.0.1:1' }],
-  ])('reject everything with %s', async (_, wrong) => {
+    ['an address without a server', { S3_ENDPOINT: 'http://127.0.0.1:1' }],
+  ])('reject every call with %s', async (_, wrong) => {
     const files = await open({ ...settings(), ...wrong });
     await expect(files.put(newName(), bytes, 'image/png')).rejects.toThrow();
     const { file } = await made(MEGABYTE);
@@ -384,7 +381,7 @@ describeWithMinio('files in an S3', (start) => {
     await minio.stop();
   });
 
-  it('that is killed under way are there wholly or not at all, and those that were kept are', async () => {
+  it('are complete or absent when the server is killed during an upload, and stored ones survive', async () => {
     const names = Array.from({ length: 40 }, () => newName('killed/'));
     const first = files.put(names[0]!, bytes, 'image/png');
     const others = names.slice(1).map((name) => first.then(() => files.put(name, bytes, 'image/png')));
@@ -397,7 +394,7 @@ describeWithMinio('files in an S3', (start) => {
     for (const name of listed) expect(await contentOf(files, name)).toBe(bytes.toString());
   });
 
-  it('that does not answer are given up', async () => {
+  it('are given up when the server does not answer', async () => {
     await minio.freeze();
     await expect(files.put(newName(), bytes, 'image/png')).rejects.toThrow(/requestTimeout/);
     await minio.thaw();

@@ -10,7 +10,7 @@ import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
 let created: TestDatabase;
 let database: Database;
-/** Of the rows that the last query found, as JSON. */
+/** The size of the rows that the last query found, as JSON. */
 let bytesRead = 0;
 
 /** A thousand songs with such a title and performer have 8 MB. */
@@ -56,7 +56,7 @@ afterAll(async () => {
 
 const NO_MORE_THAN = 300_000;
 
-it('are read with their album when they are few and short, and no more than so many bytes of others', async () => {
+it('are read with their album when they are few and short, up to a limit of bytes', async () => {
   const found = (await findAlbum(database, 'few'))?.album.songs;
   expect(found?.map(({ id }) => id)).toEqual(
     Array.from({ length: 1_000 }, (_, n) => `few${String(n + 1).padStart(4, '0')}`),
@@ -80,7 +80,7 @@ it('are read with their playlist in the same way', async () => {
   }
 });
 
-it('and playlists with their account', async () => {
+it('are read for playlists with their account', async () => {
   expect(await playlistsOf(database, 'few')).toEqual([{ id: 'few', name: 'p', username: 'few' }]);
   expect(await playlistsOf(database, 'long')).toBeUndefined();
   expect(bytesRead).toBeLessThan(NO_MORE_THAN);

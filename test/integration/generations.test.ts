@@ -7,7 +7,7 @@ import { startGenerationProjectors } from '../../src/projections/engine/generati
 import { createGeneration, type Generation, listGenerations } from '../../src/projections/generations/generations.ts';
 import { projections, READ_VERSION } from '../../src/projections/projections.ts';
 import { rebuild, type RebuildOptions } from '../../src/projections/generations/rebuild.ts';
-import { byHand } from '../support/by-hand.ts';
+import { openManualProjector } from '../support/manual-projector.ts';
 import {
   type Api,
   chain,
@@ -20,13 +20,13 @@ import {
   originOf,
   withCorruptHeader,
 } from '../support/core.ts';
-import { newJobId, told } from '../support/jobs.ts';
+import { newJobId, jobEvents } from '../support/jobs.ts';
 import { eventually } from '../support/observed.ts';
 import { createDatabase, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 
 let database: TestDatabase;
-/** More than there are connections. */
+/** More than the number of connections. */
 const READERS = 40;
 const closing: (() => Promise<void>)[] = [];
 
@@ -54,7 +54,7 @@ async function hasSchema(core: Core, { schema }: Generation): Promise<boolean> {
   return (await core.admin.query({ text: 'SELECT FROM pg_namespace WHERE nspname = $1', values: [schema] })).length > 0;
 }
 
-/** Writes as fast as it may until told to stop; every acknowledged write is looked for at once, by every api. */
+/** Writes as fast as possible until stopped; every acknowledged write is read at once, through every api. */
 function startWriting(apis: readonly Api[], writers: number) {
   const written = new Map<string, number>();
   const problems: string[] = [];
@@ -91,7 +91,7 @@ function startWriting(apis: readonly Api[], writers: number) {
 }
 
 function rebuildUnderLoad(source: LogSource): void {
-  it('beside the live build, under writes, gives equal tables, is served, and nobody misses an acknowledged write', async () => {
+  it('beside the live generation, under writes, gives equal tables and is served, and no client misses an acknowledged write', async () => {
     const core = await open({ source });
     const apis = [await core.openApi(), await core.openApi()];
     const live = await core.serving();
@@ -123,7 +123,7 @@ function rebuildUnderLoad(source: LogSource): void {
     await until(
       async () => !(await hasSchema(core, live)),
       30_000,
-      () => 'the older build is still there',
+      () => 'the older generation still exists',
     );
     expect((await generationsOf(core)).map(({ state }) => state)).toEqual(['retired', 'serving']);
   });
@@ -133,7 +133,7 @@ describe('a rebuild on the embedded log', () => rebuildUnderLoad(embeddedSource)
 describeWithKafka('a rebuild on Kafka', ({ brokers }) => rebuildUnderLoad(kafkaSource(brokers)));
 
 describe('a rebuild', () => {
-  it('serves readers that wait for a connection while it switches', async () => {
+  it('serves readers that wait for a connection during the switch', async () => {
     const core = await open();
     const api = await core.openApi({ max: 2 });
     const { id } = await api.createAlbum();
@@ -165,7 +165,7 @@ describe('a rebuild', () => {
     expect(await findAlbum(api.reads, id)).toBeDefined();
   });
 
-  it('lets a read that goes on over the switch end on the rows it began with', async () => {
+  it('lets a read that spans the switch finish on the rows it began with', async () => {
     const core = await open();
     const api = await core.openApi();
     for (let n = 0; n < 5; n++) await api.createAlbum(`${n}`);
@@ -187,7 +187,7 @@ describe('a rebuild', () => {
     expect(schemas[1]).toEqual(schemas[0]);
   });
 
-  it('finds rows that were tampered with, says in which table, and is not served', async () => {
+  it('finds tampered rows, names the table, and is not served', async () => {
     const core = await open();
     const api = await core.openApi();
     const { id } = await api.createAlbum('as it was');
@@ -204,30 +204,30 @@ describe('a rebuild', () => {
     expect((await findAlbum(api.reads, id))?.album.name).toBe('goes on');
   });
 
-  it('is not compared with a build that nobody feeds', async () => {
+  it('is not compared with a generation that no projector updates', async () => {
     const core = await open();
     const api = await core.openApi();
     await api.createAlbum();
-    await core.starve();
+    await core.stopProjectors();
     await core.append(core.catalog(0), claim({ stream: core.streamIn(0) }));
     await expect(rebuildOf(core)).rejects.toThrow('has yet to apply 1 records that the new generation has');
-    await core.feed();
+    await core.startProjectors();
     expect(await rebuildOf(core)).toMatchObject({ differences: [], served: true });
   });
 
   it.each<[string, (schema: string) => string, RegExp]>([
     [
-      'a row too many',
+      'an extra row',
       (schema) => `INSERT INTO "${schema}".albums VALUES ('album-1', 1, 'x', 1)`,
       /^albums: 1 rows .* against 2 rows/,
     ],
     [
-      'a row too few',
+      'a missing row',
       (schema) => `DELETE FROM "${schema}".stream_events WHERE type = 'openmusic.AlbumCreated'`,
       /^stream_events/,
     ],
     [
-      'a stream closed that should not be',
+      'a stream that is closed by mistake',
       (schema) =>
         `INSERT INTO "${schema}".quarantine SELECT stream, version, record_id, topic, partition, "offset", 'x' FROM "${schema}".stream_events WHERE type = 'openmusic.AlbumCreated'`,
       /^quarantine/,
@@ -246,7 +246,7 @@ describe('a rebuild', () => {
     expect(await rebuildOf(core)).toMatchObject({ served: false, differences: [expect.stringMatching(difference)] });
   });
 
-  it('drops what another one began and did not end', async () => {
+  it('drops what another rebuild began and did not finish', async () => {
     const core = await open();
     const abandoned = await core.admin.use((client) => createGeneration(client, core.rebuildOptions));
     const stopping = AbortSignal.abort(new Error('killed'));
@@ -262,7 +262,7 @@ describe('a rebuild', () => {
     expect(await core.serving()).toMatchObject({ id: generation.id });
   });
 
-  it('is refused while another one is made, and not after it', async () => {
+  it('is refused while another one runs, and not after it', async () => {
     const core = await open();
     const both = await Promise.allSettled([rebuildOf(core), rebuildOf(core)]);
     expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -274,11 +274,11 @@ describe('a rebuild', () => {
       async () =>
         (await generationsOf(core)).every(({ id, state }) => state === (id === newest ? 'serving' : 'retired')),
       30_000,
-      () => 'older builds are still served',
+      () => 'older generations are still served',
     );
   });
 
-  it('keeps an older build alive and fed as long as somebody reads it', async () => {
+  it('keeps an older generation up to date while a process reads it', async () => {
     const core = await open();
     const old = await core.serving();
     const { default: pg } = await import('pg');
@@ -296,19 +296,19 @@ describe('a rebuild', () => {
     await until(
       async () => !(await hasSchema(core, old)),
       30_000,
-      () => 'the older build is still there',
+      () => 'the older generation still exists',
     );
     await api.createAlbum('for one');
   });
 });
 
 describe('the first start', () => {
-  it('of two processes at once makes one build', async () => {
-    const core = await open({ feeding: 'never-built' });
-    const feeds = await Promise.all(
+  it('of two processes at once creates one generation', async () => {
+    const core = await open({ projecting: 'never-built' });
+    const projectors = await Promise.all(
       [1, 2].map(() => startGenerationProjectors({ ...core.rebuildOptions, version: READ_VERSION })),
     );
-    for (const each of feeds) closing.push(() => each.stop());
+    for (const each of projectors) closing.push(() => each.stop());
     expect((await generationsOf(core)).map(({ number, state }) => [number, state])).toEqual([[1, 'serving']]);
     const api = await core.openApi();
     await Promise.all(Array.from({ length: 20 }, (_, n) => api.createAlbum(`${n}`)));
@@ -330,10 +330,10 @@ describe('rebuild == live', () => {
     expect(expected.find(({ table }) => table === 'jobs')!.rows).toBe(40);
     expect(expected.find(({ table }) => table === 'job_attempts')!.rows).toBeGreaterThan(20);
     for (let round = 1; round <= 20; round++) {
-      const build = await core.admin.use((client) =>
+      const generation = await core.admin.use((client) =>
         createGeneration(client, { ...core.rebuildOptions, version: 100 + round }),
       );
-      const hand = await byHand(core, build, { random });
+      const hand = await openManualProjector(core, generation, { random });
       for (let joins = Math.floor(random() * 3); joins > 0; joins--) {
         for (let steps = Math.floor(random() * 10); steps > 0; steps--)
           await hand.step(shuffled(core.placement.all, random));
@@ -341,17 +341,17 @@ describe('rebuild == live', () => {
       }
       await hand.catchUp(shuffled(core.placement.all, random));
       await hand.close();
-      expect({ seed, round, differences: differences(expected, await checksumsOf(core, build)) }).toEqual({
+      expect({ seed, round, differences: differences(expected, await checksumsOf(core, generation)) }).toEqual({
         seed,
         round,
         differences: [],
       });
-      await core.admin.query({ text: `DROP SCHEMA "${build.schema}" CASCADE` });
+      await core.admin.query({ text: `DROP SCHEMA "${generation.schema}" CASCADE` });
     }
   });
 });
 
-/** Winners, losers, duplicates, strangers, voids, a closed stream: all there can be, over all partitions, seen live. */
+/** Winners, losers, duplicates, strangers, voids and a closed stream, over all partitions, applied live. */
 async function writeHistory(core: Core, random: () => number): Promise<void> {
   const api = await core.openApi();
   const albums: string[] = [];
@@ -404,25 +404,34 @@ async function writeHistory(core: Core, random: () => number): Promise<void> {
   await core.settled();
 }
 
-/** Lives of jobs, each as long as chance has it, with duplicates and losers. */
+/** Histories of jobs of random length, with duplicates and losers. */
 async function writeJobs(core: Core, random: () => number): Promise<void> {
-  const { requested, started, progressed, failed, died, retried, completed } = told;
-  const life = [requested(), started(1), failed(1, 1), started(2, 1), progressed(2), died(2), retried(2), started(3)];
+  const { requested, started, progressed, failed, died, retried, completed } = jobEvents;
+  const history = [
+    requested(),
+    started(1),
+    failed(1, 1),
+    started(2, 1),
+    progressed(2),
+    died(2),
+    retried(2),
+    started(3),
+  ];
   for (let n = 0; n < 40; n++) {
     const stream = newJobId();
     const records: ReturnType<typeof claim>[] = [];
-    for (const [index, event] of [...life, completed(3)].entries()) {
+    for (const [index, event] of [...history, completed(3)].entries()) {
       const prev = records.at(-1)?.id ?? '';
       records.push(claim({ stream, version: index + 1, prev, event }));
     }
     const some = records.slice(0, 1 + Math.floor(random() * records.length));
-    const loser = claim({ stream, version: 2, prev: records[0]!.id, event: told.cancelled() });
+    const loser = claim({ stream, version: 2, prev: records[0]!.id, event: jobEvents.cancelled() });
     const mixed = n % 3 === 0 ? [...some.slice(0, 2), loser, ...some] : some;
     await core.append(core.placement.place(stream), ...mixed);
   }
 }
 
-/** Park and Miller's generator: good enough to choose, and the same again by its seed. */
+/** Park and Miller's generator: good enough for choices, and repeatable by its seed. */
 function seeded(seed: number): () => number {
   let state = (seed % 2147483646) + 1;
   return () => (state = (state * 48271) % 2147483647) / 2147483647;

@@ -28,11 +28,11 @@ describe('generated records', () => {
     expect(digest(SEED)).not.toBe(digest(SEED + 1));
   });
 
-  it('begin with the same ones however many there are', () => {
+  it('have the same beginning for any length', () => {
     expect(make(SEED, 10)).toEqual(records.slice(0, 10));
   });
 
-  it('hold every event that needs no file, with and without an idempotency key', () => {
+  it('include every event that needs no file, with and without an idempotency key', () => {
     const types = [
       ...['Album', 'Song'].flatMap((what) => [`${what}Created`, `${what}Changed`, `${what}Deleted`]),
       ...['PlaylistCreated', 'PlaylistChanged', 'PlaylistDeleted', 'SongsAddedToPlaylist', 'SongRemovedFromPlaylist'],
@@ -43,7 +43,7 @@ describe('generated records', () => {
     expect(keyed / EVENTS).toBeCloseTo(0.2, 1);
   });
 
-  it('are of playlists by people who have access to them, with songs that are there, under the title they have', () => {
+  it('only change playlists by users with access, with existing songs and their current titles', () => {
     const titles = new Map<string, string>();
     const members = new Map<string, Set<string>>();
     for (const { record } of records) {
@@ -59,7 +59,7 @@ describe('generated records', () => {
     expect(members.size).toBeGreaterThan(EVENTS / 100);
   });
 
-  it('move songs between albums that are there', () => {
+  it('move songs between existing albums', () => {
     const albums = new Set<string>();
     const homes: (string | null)[] = [];
     for (const { record } of records) {
@@ -90,13 +90,13 @@ const holdsGenerated = (source: LogSource) => {
     await database.drop();
   });
 
-  it('is accepted by the projector whole: nothing loses, nothing is quarantined, nothing stops', async () => {
-    const { lost, quarantined, stopped } = core.heard;
+  it('is accepted completely by the projector: no loser, no quarantine, no stop', async () => {
+    const { lost, quarantined, stopped } = core.projectorReports;
     expect({ lost, quarantined, stopped }).toEqual({ lost: [], quarantined: [], stopped: [] });
     expect(await core.rows('stream_events')).toHaveLength(EVENTS + core.placement.all.length);
   });
 
-  it('is found sound', async () => {
+  it('passes verification', async () => {
     const { partitions, faults } = await verifyLog({ log: core.log, placement: core.placement, voids: [] });
     expect(faults).toEqual([]);
     expect(partitions.map(({ losers }) => losers)).toEqual(partitions.map(() => ({})));

@@ -17,7 +17,7 @@ let elsewhere: TestDatabase;
 const closing: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
-  // What is committed asynchronously stays in memory long enough for a crash to take it back.
+  // Asynchronous commits stay in memory long enough for a crash to lose them.
   elsewhere = await createDatabase();
   postgres = await startNativePostgres({ settings: { wal_writer_delay: '10s', wal_writer_flush_after: '1GB' } });
 });
@@ -29,7 +29,7 @@ afterAll(async () => {
   await elsewhere.drop();
 });
 
-/** A log on a server that does not crash, and whose flushes do not flush what the projector commits: as Kafka is. */
+/** A log on a server that does not crash, and whose flushes do not flush the projector's commits, like Kafka. */
 const logElsewhere: LogSource = {
   ...embeddedSource,
   async open(_, name) {
@@ -50,7 +50,7 @@ async function guards(core: Core): Promise<number> {
   return (await core.admin.query({ text: 'SELECT FROM crash_guard' })).length;
 }
 
-/** Creates and changes albums one after the other and reads acknowledged ones all the time, until told to stop. */
+/** Creates and changes albums one after the other and reads acknowledged ones all the time, until stopped. */
 function startLoad(writer: Api, readers: readonly Api[], writers = 8) {
   const acknowledged = new Map<string, number>();
   const contradictions: string[] = [];
@@ -98,58 +98,55 @@ function startLoad(writer: Api, readers: readonly Api[], writers = 8) {
 
 describe('after a crash of Postgres', () => {
   it.each([
-    ['the log elsewhere', logElsewhere],
-    ['the log in it', embeddedSource],
-  ])(
-    'under load, with %s, no read contradicts what was answered before, and service comes back by itself',
-    async (_, source) => {
-      const core = await open({ source });
-      const [writer, reader] = [await core.openApi(), await core.openApi()];
-      const load = startLoad(writer, [writer, reader, reader]);
-      for (let crashes = 1; crashes <= 2; crashes++) {
-        const [written, read] = [load.acknowledged.size, load.reads()];
-        await until(
-          () => Promise.resolve(load.acknowledged.size > written + 50 && load.reads() > read + 50),
-          30_000,
-          () => `no service: ${[...load.failures].join('; ')}; ${reader.reports.join('; ')}`,
-        );
-        await crash();
-      }
-      const written = load.acknowledged.size;
+    ['the log on another server', logElsewhere],
+    ['the log in the same Postgres', embeddedSource],
+  ])('under load, with %s, no read contradicts an earlier answer, and service resumes by itself', async (_, source) => {
+    const core = await open({ source });
+    const [writer, reader] = [await core.openApi(), await core.openApi()];
+    const load = startLoad(writer, [writer, reader, reader]);
+    for (let crashes = 1; crashes <= 2; crashes++) {
+      const [written, read] = [load.acknowledged.size, load.reads()];
       await until(
-        () => Promise.resolve(load.acknowledged.size > written + 50),
+        () => Promise.resolve(load.acknowledged.size > written + 50 && load.reads() > read + 50),
         30_000,
-        () => [...load.failures].join('; '),
+        () => `no service: ${[...load.failures].join('; ')}; ${reader.reports.join('; ')}`,
       );
-      await load.stop();
-      expect(load.contradictions).toEqual([]);
-      for (const [id, version] of load.acknowledged) {
-        expect((await findAlbum(reader.reads, id))?.version).toBeGreaterThanOrEqual(version);
-      }
-      await core.settled();
-      expect(core.heard.stopped).toEqual([]);
-      const versions = (await core.rows<{ version: number }>('albums')).map(({ version }) => version);
-      expect(Math.max(...versions)).toBe(2);
-    },
-  );
+      await crash();
+    }
+    const written = load.acknowledged.size;
+    await until(
+      () => Promise.resolve(load.acknowledged.size > written + 50),
+      30_000,
+      () => [...load.failures].join('; '),
+    );
+    await load.stop();
+    expect(load.contradictions).toEqual([]);
+    for (const [id, version] of load.acknowledged) {
+      expect((await findAlbum(reader.reads, id))?.version).toBeGreaterThanOrEqual(version);
+    }
+    await core.settled();
+    expect(core.projectorReports.stopped).toEqual([]);
+    const versions = (await core.rows<{ version: number }>('albums')).map(({ version }) => version);
+    expect(Math.max(...versions)).toBe(2);
+  });
 
-  it('announced commits are gone, no connection reads without them, and the guard is set again once they are back', async () => {
+  it('when announced commits are lost, no connection reads without them, and the guard is set again once they are back', async () => {
     const core = await open({ source: logElsewhere });
     const api = await core.openApi();
     const { id: first } = await api.createAlbum('flushed');
     await core.admin.query({ text: 'CHECKPOINT' });
     expect(await guards(core)).toBe(1);
-    await signalPostgres(postgres.connection, WAL_WRITER, 'SIGSTOP'); // which would flush them every ten seconds
+    await signalPostgres(postgres.connection, WAL_WRITER, 'SIGSTOP'); // it would flush them every ten seconds
     const ids: string[] = [];
     for (let n = 0; n < 20; n++) ids.push((await api.createAlbum(`${n}`)).id);
     const rowsBefore = (await core.rows('albums')).length;
-    await core.starve();
+    await core.stopProjectors();
     await crashPostgres(postgres.connection, WAL_WRITER);
     expect(await guards(core)).toBe(0);
     expect(await missing(core, ids)).toBeGreaterThan(0);
     await expect(findAlbum(api.reads, first)).rejects.toMatchObject({ code: 'CATCHING_UP', retryAfter: 1 });
     expect(await guards(core)).toBe(0);
-    await core.feed();
+    await core.startProjectors();
     await until(
       async () => (await findAlbum(api.reads, ids.at(-1)!).catch(() => undefined)) !== undefined,
       30_000,
@@ -160,7 +157,7 @@ describe('after a crash of Postgres', () => {
     expect(await guards(core)).toBe(1);
   });
 
-  it('a projector that has nothing new to apply applies again what the crash took back', async () => {
+  it('a projector without new records applies again what the crash lost', async () => {
     const core = await open({ source: logElsewhere });
     const api = await core.openApi();
     const ids: string[] = [];
@@ -169,24 +166,24 @@ describe('after a crash of Postgres', () => {
     await until(
       async () => (await findAlbum(api.reads, ids.at(-1)!).catch(() => undefined)) !== undefined,
       30_000,
-      () => `it stays behind: ${JSON.stringify(core.feeds!.health())}; ${api.reports.join('; ')}`,
+      () => `it stays behind: ${JSON.stringify(core.projectors!.health())}; ${api.reports.join('; ')}`,
     );
     for (const id of ids) expect(await findAlbum(api.reads, id)).toBeDefined();
     expect(await api.changeAlbum(ids[0]!, 'goes on')).toMatchObject({ version: 2 });
   });
 
-  it('nothing announced is lost where commits are synchronous', async () => {
+  it('no announced commit is lost where commits are synchronous', async () => {
     const core = await open({ source: logElsewhere, synchronousCommit: true });
     const api = await core.openApi();
     const ids: string[] = [];
     for (let n = 0; n < 20; n++) ids.push((await api.createAlbum(`${n}`)).id);
-    await core.starve();
+    await core.stopProjectors();
     await crash();
     expect(await missing(core, ids)).toBe(0);
     expect((await findAlbum(api.reads, ids[0]!))?.version).toBe(1);
   });
 
-  /** How many of the albums no row shows. */
+  /** How many of the albums have no row. */
   async function missing(core: Core, ids: readonly string[]): Promise<number> {
     const rows = new Set((await core.rows<{ id: string }>('albums')).map(({ id }) => id));
     return ids.filter((id) => !rows.has(id)).length;
@@ -194,11 +191,11 @@ describe('after a crash of Postgres', () => {
 });
 
 describe('a new connection of the read model', () => {
-  it('waits while the projector is behind, and says so when it takes too long', async () => {
+  it('waits while the projector is behind, and reports when that takes too long', async () => {
     const core = await open();
     const writer = await core.openApi();
     const { id } = await writer.createAlbum();
-    await core.starve();
+    await core.stopProjectors();
     const { placement } = core;
     await core.append(
       placement.place(id),
@@ -212,16 +209,16 @@ describe('a new connection of the read model', () => {
       () => 'it does not complain',
     );
     expect(api.reports[0]).toMatch(/not caught up/);
-    await core.feed();
+    await core.startProjectors();
     await api.reads.ready();
     expect(await findAlbum(api.reads, id)).toBeDefined();
   });
 
-  it('needs not wait beside others that are guarded already', async () => {
+  it('does not wait beside others that passed the guard already', async () => {
     const core = await open();
     const api = await core.openApi({ max: 5 });
     const { id } = await api.createAlbum();
-    await core.starve();
+    await core.stopProjectors();
     await core.append(core.catalog(0), { key: 'stranger', value: Buffer.alloc(0), headers: {} });
     const all = await Promise.all(Array.from({ length: 5 }, () => findAlbum(api.reads, id)));
     expect(all.every((found) => found?.version === 1)).toBe(true);

@@ -7,7 +7,7 @@ import { fileOfJob, filesOf, findFiles } from '../../src/projections/job-files.t
 import { changesOf } from '../../src/projections/engine/postgres-store.ts';
 import type { AppliedEvent } from '../../src/projections/engine/projection.ts';
 import { bulkSql } from '../../src/projections/engine/statement.ts';
-import { historyOf, repeatOf, timeOf, told } from '../support/jobs.ts';
+import { historyOf, repeatOf, timeOf, jobEvents } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
 let server: TestDatabase;
@@ -32,7 +32,7 @@ async function apply(events: readonly AppliedEvent[]): Promise<void> {
   }
 }
 
-const { requested, started, failed, progressed, completed, died, cancelled, retried, occurred, dropped } = told;
+const { requested, started, failed, progressed, completed, died, cancelled, retried, occurred, dropped } = jobEvents;
 const first = '2030-01-01T09:00:00.000Z';
 const second = '2030-01-02T09:00:00.000Z';
 const repeat = repeatOf('0 9 * * *', 'Asia/Jakarta', first);
@@ -76,17 +76,17 @@ const withPayload = (event: JobEvent, payloadId: string): JobEvent =>
 
 type Case = [string, readonly JobEvent[], object, { version: number; dropped?: boolean }];
 
-describe('a job is shown', () => {
+describe('a job’s rows', () => {
   it.each<Case>([
-    ['as queued when it was asked for', [requested()], base, { version: 1 }],
+    ['queued when it was requested', [requested()], base, { version: 1 }],
     [
-      'as scheduled when it is to wait, and what it belongs to',
+      'scheduled when it has a start time, with its group',
       [requested({ runAt: first, parentId: 'job-0', replaces: 'job-9' })],
       { ...base, state: 'scheduled', deliverAt: first, parentId: 'job-0', replaces: 'job-9' },
       { version: 1 },
     ],
     [
-      'as scheduled when it repeats, with its first time',
+      'scheduled when it repeats, with its first time',
       [requested({ repeat })],
       {
         ...base,
@@ -97,7 +97,7 @@ describe('a job is shown', () => {
       { version: 1 },
     ],
     [
-      'with its next time',
+      'scheduled with its next time',
       [requested({ repeat }), occurred(first, second)],
       {
         ...base,
@@ -108,7 +108,7 @@ describe('a job is shown', () => {
       { version: 2 },
     ],
     [
-      'as done when it has occurred for the last time',
+      'done after its last occurrence',
       [requested({ repeat }), occurred(first, null)],
       {
         ...base,
@@ -122,25 +122,25 @@ describe('a job is shown', () => {
     ],
     ['as running', [requested(), started(1)], { ...base, state: 'running', attempts: [ran(1, null)] }, { version: 2 }],
     [
-      'with how far it has come',
+      'running with its progress',
       [requested(of4), started(1), progressed(1, 2)],
       { ...base, state: 'running', progress: { done: 2, total: 4, failed: 0 }, attempts: [ran(1, null)] },
       { version: 3 },
     ],
     [
-      'with what went wrong',
+      'failed with its error',
       [requested(), started(1), failed(1, 1)],
       { ...base, state: 'failed-retrying', attempts: [ran(1, 2, broke)] },
       { version: 3 },
     ],
     [
-      'with an attempt that was lost with its worker',
+      'retried after its worker crashed',
       [requested(), started(1), started(2, 1, true)],
       { ...base, state: 'running', attempts: [ran(1, 2, lost), ran(2, null)] },
       { version: 3 },
     ],
     [
-      'with its result',
+      'done with its result',
       [requested(of4), started(1), failed(1, 1), started(2, 1), completed(2)],
       {
         ...base,
@@ -153,7 +153,7 @@ describe('a job is shown', () => {
       { version: 5 },
     ],
     [
-      'with its file',
+      'done with its file',
       [requested(), started(1), madeFile(1)],
       {
         ...base,
@@ -172,19 +172,19 @@ describe('a job is shown', () => {
       { version: 3 },
     ],
     [
-      'as dead and dropped',
+      'dead and dropped',
       [requested(), started(1), died(1), dropped()],
       { ...base, state: 'dead', attempts: [ran(1, 2, hopeless)], finishedAt: timeOf(2) },
       { version: 4, dropped: true },
     ],
     [
-      'as cancelled before it ran',
+      'cancelled before it ran',
       [requested(), cancelled()],
       { ...base, state: 'cancelled', finishedAt: timeOf(1) },
       { version: 2 },
     ],
     [
-      'as cancelled while it ran',
+      'cancelled while it ran',
       [requested(), started(1), cancelled(1)],
       {
         ...base,
@@ -195,18 +195,18 @@ describe('a job is shown', () => {
       { version: 3 },
     ],
     [
-      'as queued again, its attempts kept',
+      'queued again with its earlier attempts',
       [requested({ ...of4, runAt: first }), started(1), progressed(1, 2), died(1), dropped(), retried(1, false, of4)],
       { ...base, progress: { done: 0, total: 4, failed: 0 }, attempts: [ran(1, 3, hopeless)] },
       { version: 6 },
     ],
     [
-      'as queued again after some of it failed, without a result',
+      'queued again after a partial failure, without a result',
       [requested(of4), started(1), completed(1), retried(1, true, of4)],
       { ...base, progress: { done: 0, total: 4, failed: 0 }, attempts: [ran(1, 2)] },
       { version: 4 },
     ],
-  ])('%s: the same applied once, twice, in one batch and one by one', async (_, events, job, about) => {
+  ])('are the same applied once, twice, in one batch and one by one: %s', async (_, events, job, about) => {
     const history = historyOf('job-1', ...events.map((event) => withPayload(event, 'job-1.1')));
     for (const batch of [history.map((each) => [each]), [history]]) {
       for (const count of [1, 2]) {
@@ -218,11 +218,11 @@ describe('a job is shown', () => {
     }
   });
 
-  it('not at all when there is none', async () => {
+  it('do not exist for a missing job', async () => {
     expect(await findJob(database, 'job-2')).toBeUndefined();
   });
 
-  it('with ten and more attempts in their order', async () => {
+  it('list ten and more attempts in order', async () => {
     const attempts = Array.from({ length: 12 }, (_, index) => [started(index + 1), failed(index + 1, 0)]).flat();
     await apply(historyOf('job-1', requested(), ...attempts));
     const found = await findJob(database, 'job-1');
@@ -231,18 +231,15 @@ describe('a job is shown', () => {
     );
   });
 
-  it.each([jobs, jobAttempts])(
-    'in tables with the columns that the projection names ($table.name)',
-    async (projection) => {
-      const { fields } = await database.use((client) => client.query(`SELECT * FROM ${projection.table.name}`));
-      expect(fields.map(({ name }) => name)).toEqual(Object.keys(projection.table.columns));
-    },
-  );
+  it.each([jobs, jobAttempts])('have the columns that the projection names ($table.name)', async (projection) => {
+    const { fields } = await database.use((client) => client.query(`SELECT * FROM ${projection.table.name}`));
+    expect(fields.map(({ name }) => name)).toEqual(Object.keys(projection.table.columns));
+  });
 });
 
 /** One job each second, of two accounts and of two types; some have ended. */
 async function writeMany(): Promise<void> {
-  const lives: (readonly JobEvent[])[] = [
+  const histories: (readonly JobEvent[])[] = [
     [],
     [started(1)],
     [started(1), completed(1)],
@@ -251,8 +248,8 @@ async function writeMany(): Promise<void> {
   ];
   for (let index = 0; index < 30; index++) {
     const request = { ownerId: index % 3 === 0 ? 'user-2' : 'user-1', jobType: index % 2 === 0 ? 'dummy' : 'email' };
-    const life = historyOf(idOf(index), requested(request), ...lives[index % 5]!);
-    await apply(life.map((each) => ({ ...each, time: timeOf(Math.floor(index / 4)) }))); // four at the same time
+    const history = historyOf(idOf(index), requested(request), ...histories[index % 5]!);
+    await apply(history.map((each) => ({ ...each, time: timeOf(Math.floor(index / 4)) }))); // four at the same time
   }
 }
 const idOf = (index: number) => `job-${String(index).padStart(2, '0')}`;
@@ -260,7 +257,7 @@ const mine = Array.from({ length: 30 }, (_, index) => index).filter((index) => i
 const idsOf = (views: readonly { id: string }[]) => views.map(({ id }) => id);
 
 describe('jobs of an account', () => {
-  it('are its own, the newest first, and every one on one page', async () => {
+  it('are listed newest first, and each is on one page', async () => {
     await writeMany();
     const seen: string[] = [];
     for (let after: { createdAt: string; id: string } | undefined; ;) {
@@ -272,7 +269,7 @@ describe('jobs of an account', () => {
     expect(seen).toEqual(mine.map(idOf));
   });
 
-  it('can be asked for by state and type', async () => {
+  it('can be filtered by state and type', async () => {
     await writeMany();
     const search = { owner: 'user-1', limit: 100 };
     const expected = (wanted: (index: number) => boolean) => mine.filter(wanted).map(idOf);
@@ -281,17 +278,17 @@ describe('jobs of an account', () => {
     expect(idsOf(await jobsOf(database, { ...search, state: 'running', type: 'dummy' }))).toEqual(
       expected((index) => index % 5 === 1 && index % 2 === 0),
     );
-    expect(await jobsOf(database, { ...search, owner: 'nobody' })).toEqual([]);
+    expect(await jobsOf(database, { ...search, owner: 'user-none' })).toEqual([]);
   });
 
-  it('that have not ended are counted, no further than is asked', async () => {
+  it('that have not ended are counted up to a limit', async () => {
     await writeMany();
     const count = mine.filter((index) => index % 5 < 2).length;
-    expect(await unfinishedOf(['user-1', 'nobody'], 100)).toEqual([count, 0]);
+    expect(await unfinishedOf(['user-1', 'user-none'], 100)).toEqual([count, 0]);
     expect(await unfinishedOf(['user-1'], 3)).toEqual([3]);
   });
 
-  it('that wait for another attempt, or for their time, have not ended', async () => {
+  it('that wait for a retry or for their time have not ended', async () => {
     await apply(historyOf('job-1', requested(), started(1), failed(1, 1)));
     await apply(historyOf('job-2', requested({ repeat })));
     expect(await unfinishedOf(['user-1'], 100)).toEqual([2]);
@@ -307,7 +304,7 @@ async function unfinishedOf(owners: readonly string[], unfinished: number): Prom
 }
 
 describe('dead jobs', () => {
-  it('are those of all, the newest first, but for those that were dropped', async () => {
+  it('are those of all accounts, newest first, without the dropped ones', async () => {
     await writeMany();
     await apply([{ ...historyOf(idOf(13), dropped())[0]!, version: 4 }]);
     const dead = [28, 23, 18, 8, 3].map(idOf);
@@ -318,26 +315,26 @@ describe('dead jobs', () => {
     expect(one!.attempts).toMatchObject([{ error: hopeless }]);
   });
 
-  it('are dead no more when they are done again', async () => {
+  it('are not listed any more when they are retried', async () => {
     await apply(historyOf('job-1', requested(), started(1), died(1), retried(1)));
     expect(await deadJobs(database, 100)).toEqual([]);
   });
 });
 
-describe('files that jobs have made', () => {
+describe('files made by jobs', () => {
   const idOfFile = (index: number) => `file-${String(index).padStart(2, '0')}`;
 
   async function writeFiles(): Promise<void> {
     for (let index = 0; index < 8; index++) {
       const ownerId = index % 4 === 0 ? 'user-2' : 'user-1';
       const made: JobEvent = { ...madeFile(1), file: { ...file, fileId: idOfFile(index) } } as JobEvent;
-      const life = historyOf(idOf(index), requested({ ownerId }), started(1), made);
-      await apply(life.map((each) => ({ ...each, time: timeOf(Math.floor(index / 3)) })));
+      const history = historyOf(idOf(index), requested({ ownerId }), started(1), made);
+      await apply(history.map((each) => ({ ...each, time: timeOf(Math.floor(index / 3)) })));
     }
     await apply(historyOf('job-without', requested(), started(1), completed(1)));
   }
 
-  it('are an account’s own, the newest first, and every one on one page', async () => {
+  it('are listed per account, newest first, and each is on one page', async () => {
     await writeFiles();
     const expected = [7, 6, 5, 3, 2, 1].map(idOfFile);
     const page = await filesOf(database, { owner: 'user-1', limit: 2 });
@@ -353,12 +350,12 @@ describe('files that jobs have made', () => {
     });
   });
 
-  it('are found by their own ids and by that of the job', async () => {
+  it('are found by their own id and by the id of the job', async () => {
     await writeFiles();
-    const found = await findFiles(database, [idOfFile(3), 'file-of-nobody', idOfFile(4)]);
+    const found = await findFiles(database, [idOfFile(3), 'file-none', idOfFile(4)]);
     expect(found.map(({ fileId }) => fileId).sort()).toEqual([idOfFile(3), idOfFile(4)]);
     expect(await fileOfJob(database, idOf(2))).toMatchObject({ fileId: idOfFile(2), size: 12 });
     expect(await fileOfJob(database, 'job-without')).toBeUndefined();
-    expect(await fileOfJob(database, 'job-of-nobody')).toBeUndefined();
+    expect(await fileOfJob(database, 'job-none')).toBeUndefined();
   });
 });

@@ -20,7 +20,16 @@ import { createProjector } from '../../src/projections/engine/projector.ts';
 import { bulkSql } from '../../src/projections/engine/statement.ts';
 import type { Commit, CommitOutcome, ProjectionStore } from '../../src/projections/engine/store.ts';
 import { claim, type Core, openCore, withCorruptValue } from '../support/core.ts';
-import { type BareQueue, historyOf, newJobId, openQueue, repeatOf, SCOPES, timeOf, told } from '../support/jobs.ts';
+import {
+  type BareQueue,
+  historyOf,
+  newJobId,
+  openQueue,
+  repeatOf,
+  SCOPES,
+  timeOf,
+  jobEvents,
+} from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 
@@ -37,7 +46,7 @@ const closing: (() => Promise<void>)[] = [];
 beforeAll(async () => {
   console.log(`seed ${SEED}`);
   server = await createDatabase();
-  core = await openCore({ connection: server.connection, feeding: 'never-built' });
+  core = await openCore({ connection: server.connection, projecting: 'never-built' });
 });
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
@@ -134,13 +143,18 @@ const {
   occurred,
   repeatChanged,
   dropped,
-} = told;
+} = jobEvents;
 
-describe('the queue has', () => {
+describe('the queue’s rows', () => {
   it.each<Case>([
-    ['a job that was asked for', WORKER, [requested()], [row]],
-    ['what a job needs', WORKER, [requested(mailed)], [mailedRow]],
-    ['a job that is to wait', WORKER, [requested({ runAt: later })], [{ ...row, run_at: new Date(later), due: false }]],
+    ['a requested job', WORKER, [requested()], [row]],
+    ['the needs of a job', WORKER, [requested(mailed)], [mailedRow]],
+    [
+      'a job with a start time',
+      WORKER,
+      [requested({ runAt: later })],
+      [{ ...row, run_at: new Date(later), due: false }],
+    ],
     [
       'an export, with the exporters only',
       EXPORTER,
@@ -172,8 +186,8 @@ describe('the queue has', () => {
       ],
     ],
     ['no repeating job after its last time', SCHEDULER, [requested({ repeat }), occurred(first, null)], []],
-    ['no job that came once with the schedulers', SCHEDULER, [requested(), started(1)], []],
-    ['a job that runs', WORKER, [requested(), started(1)], [{ ...row, version: 2, state: 'running', attempt: 1 }]],
+    ['no job without a repeat with the schedulers', SCHEDULER, [requested(), started(1)], []],
+    ['a running job', WORKER, [requested(), started(1)], [{ ...row, version: 2, state: 'running', attempt: 1 }]],
     [
       'a job that was taken over',
       WORKER,
@@ -187,35 +201,35 @@ describe('the queue has', () => {
       [{ ...row, version: 3, attempt: 1, counted: 1, run_at: new Date(later), due: false }],
     ],
     [
-      'the version of a job that says how far it is',
+      'the version of a job that reports progress',
       WORKER,
       [requested(), started(1), progressed(1), progressed(1, 2)],
       [{ ...row, version: 4, state: 'running', attempt: 1 }],
     ],
     ['no job that is done', WORKER, [requested(), started(1), completed(1)], []],
     ['no job that died', WORKER, [requested(), started(1), died(1), dropped()], []],
-    ['no job that was called off before it ran', WORKER, [requested(), cancelled()], []],
-    ['no job that was called off while it ran', WORKER, [requested(), started(1), cancelled(1)], []],
+    ['no job that was cancelled before it ran', WORKER, [requested(), cancelled()], []],
+    ['no job that was cancelled while it ran', WORKER, [requested(), started(1), cancelled(1)], []],
     [
-      'a job that is to be done again from the beginning, with the number of its last attempt',
+      'a job that is retried from the beginning, with the number of its last attempt',
       WORKER,
       [requested(mailed), started(1), died(1), retried(1, false, mailed)],
       [{ ...mailedRow, version: 4, attempt: 1, redo_through: 1, run_at: new Date(timeOf(3)) }],
     ],
     [
-      'a job whose failed items are to be done again',
+      'a job whose failed items are retried',
       WORKER,
       [requested(mailed), started(1), failed(1, 1), started(2, 1), completed(2), retried(2, true, mailed)],
       [{ ...mailedRow, version: 6, attempt: 2, redo_through: 2, run_at: new Date(timeOf(5)) }],
     ],
-    ['no export that is to be done again', WORKER, [retried(2, true, { jobType: 'export-playlist' })], []],
+    ['no retried export', WORKER, [retried(2, true, { jobType: 'export-playlist' })], []],
     [
-      'a job that fails again after it was begun again',
+      'a job that fails again after a retry',
       WORKER,
       [requested(), started(1), died(1), retried(1), started(2), failed(2, 1, later)],
       [{ ...row, version: 6, attempt: 2, counted: 1, redo_through: 1, run_at: new Date(later), due: false }],
     ],
-  ])('%s: the same applied once, twice, in one batch and one by one', async (_, scope, events, rows) => {
+  ])('are the same applied once, twice, in one batch and one by one: %s', async (_, scope, events, rows) => {
     const queue = await open(scope);
     const history = historyOf('job-1', ...events);
     const batches = [history.map((each) => [each]), [history]];
@@ -228,7 +242,7 @@ describe('the queue has', () => {
     }
   });
 
-  it('its columns as the projection names them', async () => {
+  it('have the columns that the projection names', async () => {
     const { database } = await open();
     const { fields } = await database.use((client) => client.query('SELECT * FROM job_queue'));
     expect(fields.map(({ name }) => name)).toEqual(Object.keys(queueOf(WORKER).table.columns));
@@ -238,7 +252,7 @@ describe('the queue has', () => {
 const context = { signal: new AbortController().signal, heartbeat: () => Promise.resolve() };
 const silent = () => undefined;
 
-/** A member of a group that moves by hand, a few records at a time when it is given random numbers. */
+/** A member of a group that the test steps, a few records at a time when it gets random numbers. */
 async function memberOf(
   { database }: BareQueue,
   scope: QueueScope,
@@ -305,7 +319,7 @@ function claims(stream: string, events: readonly AnyEvent[]) {
   return records;
 }
 
-/** A queue of the workers that nobody else feeds, and a member of the group. */
+/** A queue of the workers without a consumer, and a member of the group. */
 async function openWithMember(outcomes: CommitOutcome[] = []) {
   const queue = await open();
   const member = await memberOf(queue, WORKER, { outcomes });
@@ -317,9 +331,9 @@ async function openWithMember(outcomes: CommitOutcome[] = []) {
   return { queue, member, mine };
 }
 
-describe('the first valid claim wins here as everywhere', () => {
+describe('the first valid claim wins, as in every consumer', () => {
   it.each<[string, (head: string) => { version?: number; prev?: string }]>([
-    ['of a version that there is', (prev) => ({ version: 1, prev })],
+    ['of an existing version', (prev) => ({ version: 1, prev })],
     ['that begins the stream again', () => ({ version: 1, prev: '' })],
     ['of a version too far', (prev) => ({ version: 3, prev })],
     ['after another record', () => ({ version: 2, prev: '0198c0de-0000-7000-8000-000000000000' })],
@@ -343,7 +357,7 @@ describe('the first valid claim wins here as everywhere', () => {
     });
   });
 
-  it('a request that was delivered twice is one job, also for one who takes the second for new', async () => {
+  it('a request that was delivered twice is one job, even if the second is assumed to be new', async () => {
     const outcomes: CommitOutcome[] = [];
     const { member, mine } = await openWithMember(outcomes);
     const [stream, other] = [newJobId(), newJobId()];
@@ -360,7 +374,7 @@ describe('the first valid claim wins here as everywhere', () => {
     expect((await mine(other)).row).toMatchObject({ version: 1 });
   });
 
-  it('a head is the last accepted record, whatever became of the job', async () => {
+  it('the head is the last accepted record, also of a finished job', async () => {
     const { queue, member, mine } = await openWithMember();
     const stream = newJobId();
     const records = claims(stream, [requested(), started(1), completed(1), retried(1, true), cancelled()]);
@@ -373,7 +387,7 @@ describe('the first valid claim wins here as everywhere', () => {
     expect((await headsOf(queue.database)).filter((each) => each.stream === stream)).toHaveLength(1);
   });
 
-  it('of two members at the same partitions the queue is that of one', async () => {
+  it('two members with the same partitions produce the queue of one', async () => {
     const queue = await open();
     const pair = [await memberOf(queue, WORKER), await memberOf(queue, WORKER)];
     const streams = Array.from({ length: 6 }, newJobId);
@@ -388,7 +402,7 @@ describe('the first valid claim wins here as everywhere', () => {
     for (const each of rows) expect(each).toMatchObject({ version: 4, state: 'running', attempt: 2, counted: 1 });
   });
 
-  it('a stream with a record that nobody can read is closed: its later records are kept and change nothing', async () => {
+  it('a stream with an unreadable record is closed: its later records are kept and change nothing', async () => {
     const { queue, member, mine } = await openWithMember();
     const stream = newJobId();
     const [one, two, three] = claims(stream, [requested(), started(1), cancelled(1)]);
@@ -405,8 +419,8 @@ describe('the first valid claim wins here as everywhere', () => {
   });
 });
 
-/** What jobs may go through, as far as the decider lets them. */
-const lives: readonly (readonly JobEvent[])[] = [
+/** Histories of jobs, as far as the decider allows them. */
+const histories: readonly (readonly JobEvent[])[] = [
   [requested(mailed), started(1), progressed(1), completed(1)],
   [requested(), started(1), failed(1, 1), started(2, 1), died(2), dropped(), retried(2), started(3)],
   [requested(mailed), started(1), started(2, 1, true), completed(2), retried(2, true, mailed)],
@@ -418,7 +432,7 @@ const lives: readonly (readonly JobEvent[])[] = [
 ];
 
 describe('a queue', () => {
-  it('that is made of the log from its beginning is the one that was kept, for every group', async () => {
+  it('that is rebuilt from the beginning of the log equals the maintained one, for every group', async () => {
     const live = await Promise.all(SCOPES.map(async (scope) => ({ scope, queue: await open(scope) })));
     const members = await Promise.all(
       live.map(({ scope, queue }) => memberOf(queue, scope, { random: randomOf(SEED) })),
@@ -440,9 +454,9 @@ describe('a queue', () => {
     expect([exporter!.length, worker!.length, scheduler!.length].every((count) => count > 0)).toBe(true);
   });
 
-  it('is kept by a member of the group while it runs, and by the next one after it', async () => {
+  it('is updated by a member of the group while it runs, and then by the next one', async () => {
     const said: number[] = [];
-    const stop = await startFeed((commit) => said.push(commit.accepted.length));
+    const stop = await startConsumer((commit) => said.push(commit.accepted.length));
     const database = openDatabase(core.connection, {
       name: 'looking',
       max: 1,
@@ -461,7 +475,7 @@ describe('a queue', () => {
     await versionIs(1);
     await stop();
     await append(two!);
-    const stopNext = await startFeed(silent);
+    const stopNext = await startConsumer(silent);
     await versionIs(2);
     await stopNext();
     expect(said.length).toBeGreaterThan(0);
@@ -471,7 +485,7 @@ describe('a queue', () => {
   });
 });
 
-it('a later record of a genesis stream is judged as everywhere', async () => {
+it('judges a later record of a genesis stream like every consumer', async () => {
   const [where] = partitionsOf(core);
   const [genesis] = recordsOf(await core.log.read({ ...where!, offset: 0 }));
   const prev = genesis!.headers.ce_id!;
@@ -488,7 +502,7 @@ it('a later record of a genesis stream is judged as everywhere', async () => {
   };
   const [changed, late] = [0, 1].map(() => claim({ stream, version: 2, prev, event }));
   await core.log.append([changed!, late!].map((record) => ({ ...where!, record })));
-  const stop = await startFeed(silent);
+  const stop = await startConsumer(silent);
   const database = openDatabase(core.connection, {
     name: 'looking',
     max: 1,
@@ -506,17 +520,17 @@ it('a later record of a genesis stream is judged as everywhere', async () => {
   await stop();
 });
 
-/** The queue's feed as the product runs it. Returns what stops it. */
-async function startFeed(onCommitted: (commit: Commit) => void): Promise<() => Promise<void>> {
+/** The consumer of the queue as the product runs it. Returns a function that stops it. */
+async function startConsumer(onCommitted: (commit: Commit) => void): Promise<() => Promise<void>> {
   const { log, placement, connection, namespace } = core;
   const searchPath = [queueSchema(namespace, WORKER), namespace, 'public'];
-  const database = openDatabase(connection, { name: 'feed', max: 4, searchPath });
+  const database = openDatabase(connection, { name: 'consumer', max: 4, searchPath });
   const logger = pino({ level: 'silent' });
   const onCrash = (error: Error) => {
     throw error;
   };
   const { consumers } = core;
-  const feed = await startQueueFeed({
+  const consumer = await startQueueFeed({
     log,
     placement,
     scope: WORKER,
@@ -527,19 +541,19 @@ async function startFeed(onCommitted: (commit: Commit) => void): Promise<() => P
     consumers,
   });
   return async () => {
-    await feed.stop();
+    await consumer.stop();
     await database.stop();
   };
 }
 
-/** Lives of jobs, their records mixed with each other, with duplicates and with claims that lose. */
+/** Histories of jobs, their records interleaved, with duplicates and with losing claims. */
 async function appendMixed(choices: readonly number[]): Promise<void> {
-  const open = lives.map((life) => claims(newJobId(), life));
+  const open = histories.map((history) => claims(newJobId(), history));
   for (const choice of choices) {
-    const life = open[choice % open.length]!;
-    const record = choice % 5 === 0 ? life[0] : life.shift();
+    const history = open[choice % open.length]!;
+    const record = choice % 5 === 0 ? history[0] : history.shift();
     if (!record) continue;
-    // Sometimes it wins, and what follows the record loses.
+    // Sometimes the copy wins, and what follows the record loses.
     const loser = claim({ stream: record.key, version: 2 + (choice % 3), prev: record.id, event: cancelled() });
     await append(...(choice % 7 === 0 ? [record, loser] : [record]));
   }
@@ -551,8 +565,8 @@ function randomOf(seed: number): () => number {
   return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
 }
 
-it('every kind of event of a job is in a life above', () => {
-  const types = new Set(lives.flat().map(({ type }) => type));
+it('is tested with every kind of job event above', () => {
+  const types = new Set(histories.flat().map(({ type }) => type));
   expect([...types].sort()).toEqual([
     ...['DeadLetterDropped', 'JobAttemptFailed', 'JobAttemptStarted', 'JobCancelled', 'JobCompleted', 'JobDied'],
     ...['JobOccurred', 'JobProgressed', 'JobRequested', 'JobRetried'],

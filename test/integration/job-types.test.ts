@@ -39,7 +39,7 @@ let api: Api;
 let directory: string;
 let scratch: string;
 let files: Files;
-/** Account id, another for every test. */
+/** Account id, different for every test. */
 let owner: string;
 
 beforeAll(async () => {
@@ -62,7 +62,7 @@ afterAll(async () => {
 const DAY_MS = 86_400_000;
 const never = new AbortController().signal;
 
-/** A job that was accepted. */
+/** An accepted job. */
 interface Asked {
   readonly jobId: string;
   readonly type: JobType;
@@ -96,7 +96,7 @@ interface AttemptAt extends Partial<JobServices> {
   progress?(progress: Progress): void;
 }
 
-/** An attempt at it, as a worker would make. */
+/** An attempt at it, as a worker would make it. */
 function work(
   { jobId, type, plan }: Asked,
   { attempt = 1, ownerIsAdmin = false, signal = never, items, progress, ...tools }: AttemptAt = {},
@@ -143,7 +143,7 @@ async function contentOf(name: string): Promise<Buffer> {
   return buffer(await file.read());
 }
 
-/** What a job of that account has made. Resolves with the file's id. */
+/** Stores a file made by a job of that account. Resolves with the file's id. */
 async function madeFile(ownerId: string, name: string, content: string): Promise<string> {
   const jobId = idFromCommand('job', newId());
   const stored = `reports/${jobId}.txt`;
@@ -173,7 +173,7 @@ async function albumWithCover(content: string): Promise<string> {
 describe('an export', () => {
   it.each([
     ['of a user waits for its turn', false, false, 1],
-    ['of an admin waits for none', true, true, 0],
+    ['of an admin does not wait', true, true, 0],
     ['of an admin who has become a user waits for its turn', true, false, 1],
   ])('%s', async (_, isAdmin, ownerIsAdmin, waited) => {
     const playlistId = await newPlaylist('Morning', []);
@@ -202,7 +202,7 @@ describe('an archive', () => {
 
   const pack = (fileIds: readonly string[], context?: Partial<PlanContext>) => ask(archive, { fileIds }, context);
 
-  it('has the files that there are, own ones and covers; the others are failed items', async () => {
+  it('contains the available files, own ones and covers; the others are failed items', async () => {
     const [mine, foreign] = [await madeFile(owner, 'mine.txt', 'my text'), await madeFile('user-2', 'b.txt', 'secret')];
     const album = await albumWithCover('a picture');
     const bare = (await api.createAlbum()).id;
@@ -220,46 +220,46 @@ describe('an archive', () => {
     expect(await readdir(scratch)).toEqual([]);
   });
 
-  it('says how large it is', async () => {
+  it('reports its size', async () => {
     const asked = await pack([await madeFile(owner, 'mine.txt', 'my text')]);
     const { file } = await work(asked);
     expect(file?.size).toBe((await contentOf(`archives/${asked.jobId}.zip`)).length);
   });
 
-  it('is not begun when none of the files is there for the one who asks', async () => {
+  it('is not started when none of the files is available to its owner', async () => {
     const gone = await madeFile(owner, 'gone.txt', 'x');
     await files.remove(storedOf(gone));
     const foreign = await madeFile('user-2', 'b.txt', 'secret');
     await expect(pack(['file-none', gone, foreign])).rejects.toMatchObject({ kind: 'rejected', code: 'NO_FILES' });
   });
 
-  it('may have the files of others when an admin asks', async () => {
+  it('can contain files of other users when an admin requests it', async () => {
     const asked = await pack([await madeFile('user-2', 'b.txt', 'of another')], { isAdmin: true });
     await work(asked, { ownerIsAdmin: true });
     expect(await unpacked(asked)).toEqual({ 'b.txt': 'of another' });
   });
 
-  it('does not have the files of others when its owner is no admin any more', async () => {
+  it('does not contain files of other users when its owner is no longer an admin', async () => {
     const files = [await madeFile(owner, 'mine.txt', 'my text'), await madeFile('user-2', 'b.txt', 'of another')];
     const asked = await pack(files, { isAdmin: true });
     await work(asked);
     expect(await unpacked(asked)).toEqual({ 'mine.txt': 'my text' });
   });
 
-  it('does not have them either when a user has become an admin since', async () => {
+  it('does not contain them either when its owner became an admin later', async () => {
     const files = [await madeFile(owner, 'mine.txt', 'my text'), await madeFile('user-2', 'b.txt', 'of another')];
     const asked = await pack(files);
     await work(asked, { ownerIsAdmin: true });
     expect(await unpacked(asked)).toEqual({ 'mine.txt': 'my text' });
   });
 
-  it('is begun while nobody knows which files there are', async () => {
+  it('is started while the available files are unknown', async () => {
     const open = () => Promise.reject(new Error('the store does not answer'));
     const fileId = await madeFile(owner, 'mine.txt', 'my text');
     await expect(pack([fileId], { files: { ...files, open } })).resolves.toMatchObject({ plan: {} });
   });
 
-  it('does without what was deleted meanwhile', async () => {
+  it('skips files that were deleted meanwhile', async () => {
     const [one, other] = [await madeFile(owner, 'one.txt', '1'), await madeFile(owner, 'other.txt', '2')];
     const asked = await pack([one, other]);
     await files.remove(storedOf(one));
@@ -267,7 +267,7 @@ describe('an archive', () => {
     expect((await itemsOf(asked)).map(({ state }) => state)).toEqual(['failed', 'done']);
   });
 
-  it('is given up when all was deleted meanwhile', async () => {
+  it('fails permanently when all files were deleted meanwhile', async () => {
     const fileId = await madeFile(owner, 'one.txt', '1');
     const asked = await pack([fileId]);
     await files.remove(storedOf(fileId));
@@ -276,7 +276,7 @@ describe('an archive', () => {
     expect(await readdir(scratch)).toEqual([]);
   });
 
-  it('ends when it is called off, and leaves nothing but what is to be done', async () => {
+  it('stops when it is cancelled, and leaves nothing but unfinished items', async () => {
     const asked = await pack([await madeFile(owner, 'one.txt', '1'), await madeFile(owner, 'other.txt', '2')]);
     const cancelled = new AbortController();
     const progress = () => cancelled.abort(new Error('cancelled'));
@@ -286,7 +286,7 @@ describe('an archive', () => {
     expect(await readdir(scratch)).toEqual([]);
   });
 
-  it('is made again from the beginning where it was not kept', async () => {
+  it('is made again from the beginning when it was not stored', async () => {
     const asked = await pack([await madeFile(owner, 'one.txt', '1'), await madeFile(owner, 'other.txt', '2')]);
     const putFile = () => Promise.reject(new Error('the store does not answer'));
     await expect(work(asked, { files: { ...files, putFile } })).rejects.toThrow('does not answer');
@@ -296,7 +296,7 @@ describe('an archive', () => {
     expect(await readdir(scratch)).toEqual([]);
   });
 
-  it('has all files again when the failed ones are tried again', async () => {
+  it('contains all files when the failed ones are retried', async () => {
     const [one, other] = [await madeFile(owner, 'one.txt', '1'), await madeFile(owner, 'other.txt', '2')];
     const asked = await pack([one, other]);
     await files.remove(storedOf(other));
@@ -338,7 +338,7 @@ async function newPlaylist(name: string, songIds: readonly string[], collaborato
   return stream;
 }
 
-/** A database on which something is done before a query whose text begins so, in between two of a transaction. */
+/** A database that runs an action before a query with this prefix, between two queries of a transaction. */
 const meddling = (before: string, act: () => Promise<unknown>): JobServices['database'] => ({
   ...api.reads,
   use: (look) =>
@@ -360,7 +360,7 @@ describe('a report', () => {
   const jsonOf = async ({ jobId }: Asked) =>
     (JSON.parse((await contentOf(`reports/${jobId}.json`)).toString()) as { report: Report }).report;
 
-  it('says how the catalog is, and the playlists of its owner', async () => {
+  it('summarises the catalog and the playlists of its owner', async () => {
     const yes = await newSong('Yes', { genre: 'Of this test', year: 1812 });
     const no = await newSong('No', { genre: 'Of this test', year: 1812 });
     const gone = await newSong('Gone');
@@ -400,7 +400,7 @@ describe('a report', () => {
     expect(await readdir(scratch)).toEqual([]);
   });
 
-  it('as CSV has the same', async () => {
+  it('has the same content as CSV', async () => {
     const song = await newSong('=1+1');
     const playlist = await newPlaylist('Evening', [song]);
     const asked = await ask(report, { format: 'csv' });
@@ -415,7 +415,7 @@ describe('a report', () => {
     ]);
   });
 
-  it('shows one moment, whatever happens while it is made', async () => {
+  it('shows one point in time, even if data changes while it is made', async () => {
     const song = await newSong('Before');
     const playlist = await newPlaylist('Night', [song]);
     const happens = async () => {
@@ -430,7 +430,7 @@ describe('a report', () => {
     expect((await core.rows('playlists')).filter(({ owner_id }) => owner_id === owner)).toHaveLength(2);
   });
 
-  it('is written as it is read, a few pieces at most are in memory', async () => {
+  it('is written while it is read, with a few chunks in memory', async () => {
     const ROWS = 10_000;
     const playlist = await newPlaylist('Long', []);
     const song = await newSong('x'.repeat(1_000));
@@ -450,7 +450,7 @@ describe('a report', () => {
     expect(await jsonOf(asked)).toMatchObject({ playlists: [{ songCount: ROWS, songs: { length: ROWS } }] });
   });
 
-  it('ends when it is called off, and leaves nothing', async () => {
+  it('stops when it is cancelled, and leaves nothing', async () => {
     await newPlaylist('Morning', [await newSong('Yes')]);
     const cancelled = new AbortController();
     const asked = await ask(report, {});
@@ -467,7 +467,7 @@ describe('a report', () => {
 });
 
 describe('an import', () => {
-  /** What of the catalog has that year; each test has its own. */
+  /** The year of the songs in the report; each test has its own. */
   let year: number;
   beforeAll(() => {
     year = 100_000;
@@ -500,14 +500,14 @@ describe('an import', () => {
   });
   const numbered = (count: number, name: string) => Array.from({ length: count }, (_, n) => `${name} ${n}`);
 
-  /** The write side, but something is done before each command. */
+  /** The write side with an action before each command. */
   const before = (act: () => Promise<unknown>): Commands => ({
     ...api.commands,
     album: async (request) => (await act(), api.commands.album(request)),
     song: async (request) => (await act(), api.commands.song(request)),
   });
 
-  it('adds albums and songs, in order, and says which lines it did not', async () => {
+  it('adds albums and songs in order, and reports the lines that it skipped', async () => {
     const data = [
       'kind,name,title,year,genre,performer,duration,album',
       `album,"Viva la Vida",,${year},,,,`,
@@ -535,7 +535,7 @@ describe('an import', () => {
     ]);
   });
 
-  it('counts the lines of an old Macintosh as those of others', async () => {
+  it('counts lines with old Macintosh line ends like others', async () => {
     const data = ['sep=;', 'Kind;Name;Year;', `album;A;${year};`, `album;"B\r\n";${year}`, 'album;"C'].join('\r');
     const asked = await ask(importCatalog, { format: 'csv', data }, { isAdmin: true });
     expect(asked.plan).toMatchObject({ parameters: { lines: 6 } });
@@ -546,7 +546,7 @@ describe('an import', () => {
     ]);
   });
 
-  it('does several lines at once, and not many', async () => {
+  it('processes several lines at once, up to a limit', async () => {
     let [now, most] = [0, 0];
     const counting =
       <Request>(send: (request: Request) => Promise<unknown>) =>
@@ -560,7 +560,7 @@ describe('an import', () => {
     expect(await namesOf('albums')).toHaveLength(100);
   });
 
-  it('adds nothing twice, however often it is tried, and wherever it broke off', async () => {
+  it('adds nothing twice, for any number of attempts and any point of failure', async () => {
     const names = numbered(20, 'Album');
     const lines = names.flatMap((name) => [
       album(name),
@@ -585,7 +585,7 @@ describe('an import', () => {
     expect(await itemsOf(asked)).toHaveLength(20);
   });
 
-  it('tries lines again that were bad, when that is asked for', async () => {
+  it('retries invalid lines on request', async () => {
     const origin = originOf();
     const albumId = idFromCommand('album', origin.commandId);
     const asked = await importing([song('Early', albumId), { kind: 'bad' }]);
@@ -596,26 +596,26 @@ describe('an import', () => {
     expect((await itemsOf(asked)).map(({ state }) => state)).toEqual(['done', 'failed']);
   });
 
-  it('ends when it is called off, and says before how far it has come', async () => {
+  it('stops when it is cancelled, and reports its progress before', async () => {
     const asked = await importing(numbered(200, 'Called off').map(album));
     const cancelled = new AbortController();
-    const heard: Progress[] = [];
+    const reported: Progress[] = [];
     const progress = (each: Progress) => {
-      heard.push(each);
+      reported.push(each);
       if (each.done === 20) cancelled.abort(new Error('cancelled'));
     };
     await expect(work(asked, { signal: cancelled.signal, progress })).rejects.toThrow('cancelled');
-    expect(heard[0]).toEqual({ done: 1, failed: 0, total: 200 });
+    expect(reported[0]).toEqual({ done: 1, failed: 0, total: 200 });
     expect((await namesOf('albums')).length).toBeLessThan(50);
   });
 
-  it('is given up when nobody has kept what was to be imported', async () => {
+  it('fails permanently when its file is missing', async () => {
     const asked = await importing([album('Lost')]);
     await files.remove((asked.plan.parameters as { stored: string }).stored);
     await expect(work(asked)).rejects.toMatchObject({ kind: 'permanent', code: 'PAYLOAD_LOST' });
   });
 
-  it('is not begun while files cannot be kept', async () => {
+  it('is not started while files cannot be stored', async () => {
     const put = () => Promise.reject(new Error('the disk is full'));
     const refused = ask(importCatalog, { format: 'ndjson', data: '{}' }, { files: { ...files, put } });
     await expect(refused).rejects.toMatchObject({ kind: 'unavailable', code: 'FILES_UNAVAILABLE' });
@@ -623,7 +623,7 @@ describe('an import', () => {
 });
 
 describe('a batch of mails', () => {
-  it('does not take a mail for refused when the database cannot keep that it was sent', async () => {
+  it('does not count a mail as refused when the database cannot store that it was sent', async () => {
     const mail = { enabled: ['smtp'], default: 'smtp' };
     const asked = await ask(emailBatch, { items: [{ to: 'ann@example.com', subject: 's', body: 'b' }] }, { mail });
     const lost = new Error('Connection terminated unexpectedly');
@@ -632,12 +632,12 @@ describe('a batch of mails', () => {
     expect(await itemsOf(asked)).toEqual([{ item: 0, state: 'waiting', error: null }]);
   });
 
-  describe('of whose recipients some are refused for now', () => {
+  describe('with temporarily refused recipients', () => {
     const mail = { enabled: ['smtp'], default: 'smtp' };
     const mailsTo = (addresses: readonly string[]) => addresses.map((to) => ({ to, subject: 's', body: 'b' }));
     const addresses = ['full@a.example', 'ann@b.example', 'grey@c.example', 'ben@b.example'];
 
-    /** A mail server that refuses these for now. */
+    /** A mail server that temporarily refuses these recipients. */
     function serverWith(refused: readonly string[]) {
       const sent: string[] = [];
       const send: JobServices['send'] = (_provider, { to }) => {
@@ -651,7 +651,7 @@ describe('a batch of mails', () => {
     const comeDue = ({ jobId }: Asked) =>
       core.admin.query({ text: 'UPDATE job_items SET next_at = now() WHERE payload_id = $1', values: [jobId] });
 
-    it('sends the others’, gives up its place, and sends theirs in time, each once', async () => {
+    it('sends to the others, releases its slot, and later sends to each of them once', async () => {
       const asked = await ask(emailBatch, { items: mailsTo(addresses) }, { mail });
       const grey = serverWith(['full@a.example', 'grey@c.example']);
       const put: unknown = await work(asked, grey).catch((error: unknown) => error);
@@ -667,14 +667,14 @@ describe('a batch of mails', () => {
       expect(well.sent).toEqual(['full@a.example', 'grey@c.example']);
     });
 
-    it('gives up its place when half the time of an attempt is over', async () => {
+    it('releases its slot after half the time of an attempt', async () => {
       const asked = await ask(emailBatch, { items: mailsTo(Array<string>(17).fill('ann@b.example')) }, { mail });
       const server = serverWith([]);
       await expect(work(asked, { ...server, attemptMs: 0 })).rejects.toMatchObject({ kind: 'deferred', pauseMs: 0 });
       expect(server.sent).toHaveLength(16);
     });
 
-    it('fails those that are refused for too long', async () => {
+    it('fails recipients that are refused for too long', async () => {
       const asked = await ask(emailBatch, { items: mailsTo(addresses) }, { mail });
       const grey = serverWith(['full@a.example']);
       await expect(work(asked, grey)).rejects.toMatchObject({ kind: 'deferred' });
@@ -686,7 +686,7 @@ describe('a batch of mails', () => {
       expect(await work(asked, grey)).toMatchObject({ total: 4, done: 3, failed: 1 });
     });
 
-    it('burns no attempt: one that fails otherwise has as many as before', async () => {
+    it('uses no attempt: another failure finds as many attempts as before', async () => {
       const asked = await ask(emailBatch, { items: mailsTo(['grey@c.example']) }, { mail });
       for (let refusals = 0; refusals < 7; refusals++) {
         await expect(work(asked, serverWith(['grey@c.example']))).rejects.toMatchObject({ kind: 'deferred' });

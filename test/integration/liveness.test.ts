@@ -4,7 +4,7 @@ import { claim, type Core, openCore, withCorruptHeader } from '../support/core.t
 import { eventually } from '../support/observed.ts';
 import { createDatabase } from '../support/servers/index.ts';
 
-/** Holds the projector's transactions up until the returned function is called. */
+/** Delays the projector's transactions until the returned function is called. */
 async function holdUp(core: Core): Promise<() => void> {
   const { schema } = await core.serving();
   const { promise: enough, resolve } = Promise.withResolvers<void>();
@@ -22,7 +22,7 @@ async function holdUp(core: Core): Promise<() => void> {
   };
 }
 
-it('a projector is not alive while records wait and none is applied, and is again once they are', async () => {
+it('a projector is not alive while records wait and none is applied, and is alive again once they are', async () => {
   const database = await createDatabase();
   const core = await openCore({ connection: database.connection });
   const life = (stuckAfterMs?: number) => lifeOf(core.consumers, { hasApi: true, stuckAfterMs });
@@ -34,7 +34,7 @@ it('a projector is not alive while records wait and none is applied, and is agai
   const waiting = api.createAlbum();
   await eventually('the projector is not called alive any more', () => !life(1_000).ok);
   expect(life(1_000).detail).toMatch(/records wait and none was applied for \d+ s$/);
-  expect(life()).toMatchObject({ ok: true }); // 15 s are not over
+  expect(life()).toMatchObject({ ok: true }); // 15 s have not passed
 
   letGo();
   await waiting;
@@ -43,7 +43,7 @@ it('a projector is not alive while records wait and none is applied, and is agai
   await database.drop();
 }, 60_000);
 
-it('a stopped partition makes a process without the API not alive, and is only shown in one with it', async () => {
+it('a stopped partition makes a process without the API not alive, and is only reported in one with it', async () => {
   const database = await createDatabase();
   const core = await openCore({ connection: database.connection });
   const where = core.catalog(0);

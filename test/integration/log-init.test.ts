@@ -15,7 +15,7 @@ import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import { createDatabase, describeWithKafka, namespace, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 
-/** What differs between the two adapters in these tests. */
+/** The differences between the two adapters in these tests. */
 interface Adapter {
   open(connection: PostgresConnection, namespace: string): Promise<EventLog>;
   deleteTopic(topic: string, database: Database): Promise<void>;
@@ -65,8 +65,8 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
   }
 
   /**
-   * Initialised, and then some topics were deleted; as a process sees it that starts afterwards, because kafkajs fails for
-   * good when a topic vanishes under it.
+   * A log that was initialised, and then lost some topics; opened by a new process, because kafkajs fails permanently when
+   * a topic vanishes during its use.
    */
   async function newInitialised(deleted: (world: World) => readonly string[]): Promise<World> {
     const world = await newWorld();
@@ -76,7 +76,7 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
   }
 
   describe('init', () => {
-    it('makes topics, genesis records and an identity that the guard accepts', async () => {
+    it('creates topics, genesis records and an identity that the guard accepts', async () => {
       const { log, options, database } = await newWorld();
       const { topics, all } = options.placement;
       const refused = await reasons(check(options));
@@ -100,30 +100,30 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
       expect(new Set((await log.ends(options.placement.all)).map(({ offset }) => offset))).toEqual(new Set([1]));
     });
 
-    it('may run several times at once', async () => {
+    it('can run several times at once', async () => {
       const { log, options } = await newWorld();
       const identities = await Promise.all([1, 2, 3].map(() => initLog(options)));
       expect(new Set(identities.map(({ incarnation }) => incarnation)).size).toBe(1);
       expect(new Set((await log.ends(options.placement.all)).map(({ offset }) => offset))).toEqual(new Set([1]));
     });
 
-    it.each(['before', 'after'] as const)('completes what was begun by one that crashed %s any step', async (when) => {
+    it.each(['before', 'after'] as const)('completes the work of one that crashed %s any step', async (when) => {
       const { log, options } = await newWorld();
-      const lives = new Set<string>();
+      const incarnations = new Set<string>();
       let crashes = 0;
       for (; ; crashes++) {
         const done = await initLog({ ...options, log: crashing(log, crashes, when) }).catch(() => undefined);
         const identity = await readIdentity(options.database);
-        if (identity) lives.add(identity.incarnation);
+        if (identity) incarnations.add(identity.incarnation);
         if (done) break;
         await expect(check(options)).rejects.toBeInstanceOf(LogRefused);
       }
       expect(crashes).toBeGreaterThan(5);
-      expect(lives.size).toBe(1);
+      expect(incarnations.size).toBe(1);
       await check(options);
     });
 
-    it('adopts a complete log that its database does not know', async () => {
+    it('adopts a complete log that its database has no record of', async () => {
       const { options } = await newWorld();
       const identity = await initLog(options);
       const database = await newDatabase();
@@ -134,7 +134,7 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
       await check({ ...options, database });
     });
 
-    it('does not adopt a log of which a topic is missing', async () => {
+    it('does not adopt a log with a missing topic', async () => {
       const { options, topic } = await newInitialised((world) => [world.topic]);
       const database = await newDatabase();
       await expect(reasons(initLog({ ...options, database }))).resolves.toEqual([expect.stringContaining(topic)]);
@@ -142,17 +142,14 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
       expect(await options.log.describe([topic])).toEqual([]);
     });
 
-    it.each(['dead-letters', 'voids'])(
-      'makes the topic of %s again, which is not the truth of anything',
-      async (name) => {
-        const { options } = await newInitialised(({ options }) => [`${options.placement.namespace}.${name}`]);
-        expect(await reasons(check(options))).toEqual([expect.stringContaining('log init')]);
-        await initLog(options);
-        await check(options);
-      },
-    );
+    it.each(['dead-letters', 'voids'])('recreates the topic of %s, which holds only derived data', async (name) => {
+      const { options } = await newInitialised(({ options }) => [`${options.placement.namespace}.${name}`]);
+      expect(await reasons(check(options))).toEqual([expect.stringContaining('log init')]);
+      await initLog(options);
+      await check(options);
+    });
 
-    it('touches nothing when a topic has another number of partitions', async () => {
+    it('changes nothing when a topic has another number of partitions', async () => {
       const { log, options, topic } = await newWorld();
       await log.createTopics([{ topic, partitions: 1, retentionMs: -1 }]);
       const expected = [`topic ${topic} has 1 partitions, 2 are configured`];
@@ -162,7 +159,7 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
       expect(new Set((await log.ends(there)).map(({ offset }) => offset))).toEqual(new Set([0]));
     });
 
-    it('touches nothing when a partition begins with something else', async () => {
+    it('changes nothing when a partition begins with another record', async () => {
       const { log, options, topic } = await newWorld();
       await log.createTopics(topicsOf(options.placement));
       await log.append([{ topic, partition: 1, record: { key: 'a', value: Buffer.from('b'), headers: {} } }]);
@@ -173,20 +170,20 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
   });
 
   describe('the guard', () => {
-    it('finds a topic that loses records by age', async () => {
+    it('detects a topic that loses records by age', async () => {
       const { log, options, topic } = await newWorld();
       await log.createTopics([{ topic, partitions: PARTITIONS, retentionMs: 60_000 }]);
       expect(await reasons(initLog(options))).toEqual([`topic ${topic} has retention.ms=60000, it must be -1`]);
     });
 
-    it('finds a topic that was deleted', async () => {
+    it('detects a deleted topic', async () => {
       const { options, topic } = await newInitialised((world) => [world.topic]);
       const expected = [expect.stringContaining(`topic ${topic} does not exist any more`)];
       expect(await reasons(check(options))).toEqual(expected);
       expect(await reasons(initLog(options))).toEqual(expected);
     });
 
-    it('finds a topic that was re-created, and init leaves it empty', async () => {
+    it('detects a re-created topic, and init leaves it empty', async () => {
       const { log, options, topic } = await newInitialised((world) => [world.topic]);
       await log.createTopics([{ topic, partitions: PARTITIONS, retentionMs: -1 }]);
       const expected = [0, 1].map((partition) =>
@@ -199,7 +196,7 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
       expect(await log.ends([{ topic, partition: 0 }])).toMatchObject([{ offset: 0 }]);
     });
 
-    it('finds topics that another database has opened', async () => {
+    it('detects topics that another database has opened', async () => {
       const { log, options, topic } = await newInitialised(({ options }) => options.placement.topics);
       const { incarnation } = (await readIdentity(options.database))!;
       await initLog({ ...options, database: await newDatabase() });
@@ -210,7 +207,7 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
       expect(await log.ends([{ topic, partition: 0 }])).toMatchObject([{ offset: 1 }]);
     });
 
-    it('finds partitions of different lives', async () => {
+    it('detects partitions of different incarnations', async () => {
       const { log, options, topic } = await newInitialised((world) => [world.topic]);
       const { placement } = options;
       await log.createTopics([{ topic, partitions: PARTITIONS, retentionMs: -1 }]);
@@ -222,7 +219,7 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
       expect(await reasons(check(options))).toHaveLength(PARTITIONS);
     });
 
-    it('leaves a log alone that belongs to another database', async () => {
+    it('does not change a log that belongs to another database', async () => {
       const { log, options } = await newInitialised(() => []);
       const other = await newDatabase();
       await other.query({ text: `INSERT INTO log_identity (incarnation) VALUES (gen_random_uuid())` });
@@ -270,7 +267,7 @@ describeWithKafka('on Kafka', ({ brokers }) => {
   };
 
   initSuite(adapter, (newWorld) => {
-    it('the guard refuses a topic of voids that forgets', async () => {
+    it('the guard rejects a topic of voids with retention', async () => {
       const { options } = await newWorld();
       const topic = `${options.placement.namespace}.voids`;
       await admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true });
@@ -281,7 +278,7 @@ describeWithKafka('on Kafka', ({ brokers }) => {
       ['cleanup.policy', 'compact', 'delete'],
       ['cleanup.policy', 'compact,delete', 'delete'],
       ['retention.bytes', '1000000', '-1'],
-    ])('the guard refuses %s=%s', async (name, value, wanted) => {
+    ])('the guard rejects %s=%s', async (name, value, wanted) => {
       const { options, topic } = await newWorld();
       const configEntries = [{ name: 'retention.ms', value: '-1' }, { name, value }]; // prettier-ignore
       const created = { topic, numPartitions: PARTITIONS, configEntries };
@@ -294,7 +291,7 @@ describeWithKafka('on Kafka', ({ brokers }) => {
 const check = async ({ log, placement, database }: World['options']) =>
   checkLog(log, placement, await readIdentity(database));
 
-/** What it was refused for. */
+/** The reasons of the refusal. */
 async function reasons(work: Promise<unknown>): Promise<readonly string[]> {
   const error: unknown = await work.catch((thrown: unknown) => thrown);
   if (error instanceof LogRefused) return error.reasons;

@@ -36,7 +36,7 @@ it('a position is declared void once, and keeps the first reason', async () => {
   expect(await voidsOf(database)).toEqual([declared]);
 });
 
-it('a void is extended by a longer one from the same offset, and several cover a span together', async () => {
+it('a void is extended by a longer one from the same offset, and several can cover a range together', async () => {
   const at = (offset: number, last?: number) => ({ topic: 'longer', partition: 0, offset, last });
   await declareVoid(database, at(3, 4), 'a gap');
   const isVoid = async () => voidTestOf(await voidsOf(database));
@@ -47,7 +47,7 @@ it('a void is extended by a longer one from the same offset, and several cover a
   await database.query({ text: `DELETE FROM log_voids WHERE topic = 'longer'` });
 });
 
-it('voids are found in the order of the log', async () => {
+it('voids are found in log order', async () => {
   for (const offset of [10, 9]) await declareVoid(database, { topic: 't', partition: 2, offset }, 'why');
   const found = await voidsOf(database);
   expect(found.map(({ partition, offset }) => [partition, offset])).toEqual([[1, 7], [2, 9], [2, 10]]); // prettier-ignore
@@ -74,7 +74,7 @@ function topicSuite(source: () => Parameters<typeof openCore>[0]['source']): voi
     declaredAt,
   });
 
-  it('a void of the topic alone, as after a crash in between, frees the partition and is copied', async () => {
+  it('a void in the topic alone, as after a crash in between, frees the partition and is copied', async () => {
     const behind = claim({ stream: core.streamIn(0) });
     await core.append(core.catalog(0), withCorruptHeader(claim({ stream: core.streamIn(0) })), behind);
     await stoppedAt(core, core.catalog(0));
@@ -89,12 +89,12 @@ function topicSuite(source: () => Parameters<typeof openCore>[0]['source']): voi
     expect(await alarms()).toEqual([]);
   });
 
-  it('every judge comes to the same result, with the voids of the topic', async () => {
+  it('every judge reaches the same result with the voids of the topic', async () => {
     const { partitions } = await askEveryJudge(core);
     expect(partitions.reduce((sum, { losers }) => sum + (losers['declared void'] ?? 0), 0)).toBe(1);
   });
 
-  it('what is not a void, or belongs to another life of the log, declares nothing', async () => {
+  it('an invalid void, or one for another incarnation of the log, has no effect', async () => {
     const voided = { type: 'PositionVoided', ...core.catalog(0), offset: 2, lastOffset: 2, reason: 'why' } as const;
     const before = voidRecord({ ...voided, incarnation: randomUUID(), at: declaredAt.toISOString() });
     const strange = { key: 'k', value: Buffer.of(1), headers: {} };
@@ -128,11 +128,11 @@ describe('the topic of voids of the embedded log', () => {
 
   let core: Core;
   beforeEach(async () => {
-    core = await openCore({ connection: postgres.connection, feeding: false });
+    core = await openCore({ connection: postgres.connection, projecting: false });
   });
   afterEach(() => core.close());
 
-  it('is appended to by the one writer alone, as every topic is', async () => {
+  it('is appended to by one writer only, like every topic', async () => {
     const options = { connection: postgres.connection, namespace: core.namespace, log: () => undefined };
     const beside = await openEmbeddedLog({ ...options, readOnly: true });
     const voided = { ...core.catalog(0), offset: 1, last: 1, reason: 'why', declaredAt };
@@ -141,7 +141,7 @@ describe('the topic of voids of the embedded log', () => {
     await beside.close();
   });
 
-  it('is read by a database that does not know the log, which copies nothing of it', async () => {
+  it('is read by a database that does not own the log, which copies nothing of it', async () => {
     const place = { log: core.log, namespace: core.namespace, database: core.admin };
     const voided = { ...core.catalog(0), offset: 1, last: 1, reason: 'why', declaredAt };
     await publishVoids(place, [voided]);
@@ -153,7 +153,7 @@ describe('the topic of voids of the embedded log', () => {
     expect(await voidsOf(core.admin)).toEqual([]);
   });
 
-  it('has gaps where it was compacted, which are none', async () => {
+  it('has gaps after compaction, which are ignored', async () => {
     const place = { log: core.log, namespace: core.namespace, database: core.admin };
     const voids = [1, 1, 5].map((offset) => ({
       ...core.catalog(0),

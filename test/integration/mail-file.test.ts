@@ -19,7 +19,7 @@ describe('mail in files', () => {
   });
   afterAll(() => rm(dataDir, { recursive: true }));
 
-  it('is called after its Message-ID, and says where it is', async () => {
+  it('is named after its Message-ID, and the provider returns its path', async () => {
     const registry = await open(dataDir);
     const mail = newMail();
     const file = path.join(dataDir, 'mail', 'letters', `${mail.messageId}.eml`);
@@ -28,7 +28,7 @@ describe('mail in files', () => {
     await registry.stop();
   });
 
-  it('is one file however often the mail is sent, also at once', async () => {
+  it('is one file for any number of sends, also concurrent ones', async () => {
     const registry = await open(dataDir, 'repeated');
     const mail = newMail();
     await Promise.all(Array.from({ length: 10 }, () => registry.send('file', mail, patience)));
@@ -52,7 +52,7 @@ describe('mail in files', () => {
     await registry.stop();
   });
 
-  it('is cleared of what a crash left half-written more than an hour ago', async () => {
+  it('is cleared of partial files that a crash left more than an hour ago', async () => {
     const directory = path.join(dataDir, 'mail', 'crashed');
     await mkdir(directory, { recursive: true });
     const names = ['old.eml.1.part', 'young.eml.2.part', 'old.eml'];
@@ -71,7 +71,7 @@ describeWithSmallDisk('mail in files on a small disk', (start) => {
   });
   afterAll(() => disk.stop());
 
-  it('is sent again when the disk was full, and no part of it is there before', async () => {
+  it('is sent again when the disk was full, and no partial file is visible before', async () => {
     const registry = await open(disk.path);
     const mail = newMail();
     await disk.fill();

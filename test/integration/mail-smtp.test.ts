@@ -11,7 +11,7 @@ import { startSmtpServer, type Conduct, type TestSmtpOptions } from '../support/
 
 const patience = new AbortController().signal;
 const deadlines = { openMs: 1_500, sendMs: 1_500 };
-/** Deadlines of opening and of sending, and that this machine is slow. */
+/** The timeouts of connecting and of sending, and a margin for a slow machine. */
 const BOUND_MS = 10_000;
 
 const started: { stop(): Promise<void> }[] = [];
@@ -83,7 +83,7 @@ describe('mail by SMTP', () => {
     [{ does: 'answers', code: 552, at: 'data', text: '5.3.4 too large' }, 'never MAIL_REFUSED'],
     [{ does: 'answers', code: 554, at: 'data', text: '5.7.1 looks like spam' }, 'never MAIL_REFUSED'],
     [{ does: 'answers', code: 554, at: 'data' }, 'never MAIL_REFUSED'],
-  ])('to a server that %j is %s, and goes on when that is over', async (conduct, outcome) => {
+  ])('to a server that %j is %s, and continues when the server recovers', async (conduct, outcome) => {
     const { server, provider } = await start();
     await server.behave(conduct);
     expect(await outcomeOf(provider)).toBe(outcome);
@@ -91,16 +91,16 @@ describe('mail by SMTP', () => {
     expect(await outcomeOf(provider)).toBe('sent');
     await server.behave(conduct);
     if (conduct.at === 'connect') server.cutAll();
-    expect(await outcomeOf(provider)).toBe(outcome); // on a connection that has worked
+    expect(await outcomeOf(provider)).toBe(outcome); // on a connection that has worked before
     await server.behave(well);
     expect(await outcomeOf(provider)).toBe('sent');
   });
 
-  it('keeps its connection after a refusal, and none after silence', async () => {
+  it('keeps its connection after a refusal, and closes it after silence', async () => {
     const { server, provider } = await start();
-    await server.behave({ does: 'answers', code: 550, at: 'rcpt', only: (to) => to.startsWith('nobody') });
-    const nobody = letter({ to: 'nobody@example.com' });
-    const outcomes = [await outcomeOf(provider), await outcomeOf(provider, nobody), await outcomeOf(provider)];
+    await server.behave({ does: 'answers', code: 550, at: 'rcpt', only: (to) => to.startsWith('unknown') });
+    const unknown = letter({ to: 'unknown@example.com' });
+    const outcomes = [await outcomeOf(provider), await outcomeOf(provider, unknown), await outcomeOf(provider)];
     expect([outcomes, server.connections.ever]).toEqual([['sent', 'never MAIL_REFUSED', 'sent'], 1]);
     await server.behave({ does: 'hangs', at: 'data' });
     expect(await outcomeOf(provider)).toBe('again MAIL_TIMEOUT');
@@ -109,14 +109,14 @@ describe('mail by SMTP', () => {
     expect(server.mails.at(-1)).toMatchObject({ connection: 2 });
   });
 
-  it('says why it was refused, and not to whom', async () => {
+  it('reports why it was refused, and not the recipient', async () => {
     const { server, provider } = await start();
     await server.behave({ does: 'answers', code: 550, at: 'rcpt' });
-    const refused = provider.send(letter({ to: 'nobody@example.com' }), patience);
+    const refused = provider.send(letter({ to: 'unknown@example.com' }), patience);
     await expect(refused).rejects.toThrow(/550 told so of \(address\)$/);
   });
 
-  it('that was taken and not answered has the same Message-ID when it is repeated', async () => {
+  it('that was accepted and not answered has the same Message-ID when it is repeated', async () => {
     const { server, provider } = await start();
     const mail = letter();
     await server.behave({ does: 'cuts', at: 'data' });
@@ -126,7 +126,7 @@ describe('mail by SMTP', () => {
     expect(server.mails.map(({ messageId }) => messageId)).toEqual([mail.messageId, mail.messageId]);
   });
 
-  it('goes by another connection when the server has closed the one it was to take', async () => {
+  it('uses another connection when the server has closed the chosen one', async () => {
     const { server, provider } = await start();
     for (let round = 1; round <= 5; round += 1) {
       expect(await outcomeOf(provider)).toBe('sent');
@@ -135,7 +135,7 @@ describe('mail by SMTP', () => {
     expect(server.mails.map(({ connection }) => connection)).toEqual([1, 2, 3, 4, 5]);
   });
 
-  it('goes by another connection when a server takes only so many by one', async () => {
+  it('uses another connection when a server limits mails per connection', async () => {
     const { port, stop } = await startFickle(3);
     started.push({ stop });
     const provider = open({ host: '127.0.0.1', port, connections: 2 });
@@ -143,7 +143,7 @@ describe('mail by SMTP', () => {
     expect(outcomes).toEqual(outcomes.map(() => 'sent'));
   });
 
-  it('loses nothing to a server that allows fewer connections than there are', async () => {
+  it('loses nothing with a server that allows fewer connections', async () => {
     const { server, provider } = await start({ connections: 8 });
     server.allow(2);
     const mails = Array.from({ length: 200 }, () => letter());
@@ -155,7 +155,7 @@ describe('mail by SMTP', () => {
     expect(server.connections.ever).toBeLessThan(30);
   });
 
-  it('uses no more connections than it may, and no more than it has mails', async () => {
+  it('uses no more connections than allowed, and no more than it has mails', async () => {
     const { server, provider } = await start({ connections: 3 });
     expect(await outcomeOf(provider)).toBe('sent');
     expect(server.connections.ever).toBe(1);
@@ -163,36 +163,36 @@ describe('mail by SMTP', () => {
     expect(server.connections).toMatchObject({ most: 3, ever: 3 });
   });
 
-  it('fails at once for all that wait when there is nobody', async () => {
+  it('fails at once for all waiting mails when no server listens', async () => {
     const { server, provider } = await start({ connections: 3 });
     await server.behave({ does: 'refuses' });
     const outcomes = await Promise.all(Array.from({ length: 50 }, () => outcomeOf(provider)));
     expect(outcomes).toEqual(outcomes.map(() => 'again MAIL_UNREACHABLE'));
   });
 
-  it('does not wait longer than others were waiting in vain', async () => {
+  it('does not wait longer than others already waited without success', async () => {
     const { server, provider } = await start({ connections: 2 });
     await server.behave({ does: 'hangs', at: 'data' });
     const outcomes = await Promise.all(Array.from({ length: 30 }, () => outcomeOf(provider)));
     expect(outcomes).toEqual(outcomes.map(() => 'again MAIL_TIMEOUT'));
   });
 
-  it('says goodbye when it is stopped', async () => {
+  it('sends QUIT when it is stopped', async () => {
     const { server, provider } = await start();
     expect(await outcomeOf(provider)).toBe('sent');
     await provider.stop();
-    await eventually('nobody is connected', () => server.connections.open === 0);
+    await eventually('no client is connected', () => server.connections.open === 0);
     expect([server.quits, server.connections.ever]).toEqual([1, 1]);
   });
 
-  it('lets a connection go that has had nothing to do for a while', async () => {
+  it('closes an idle connection after a while', async () => {
     const { server, provider } = await start();
     expect(await outcomeOf(provider)).toBe('sent');
-    await eventually('nobody is connected', () => server.connections.open === 0);
+    await eventually('no client is connected', () => server.connections.open === 0);
     expect(await outcomeOf(provider)).toBe('sent');
   });
 
-  it('goes at a sensible pace', async () => {
+  it('has a reasonable throughput', async () => {
     const { server, provider } = await start({ connections: 1 });
     expect(await outcomeOf(provider)).toBe('sent');
     const began = performance.now();
@@ -209,7 +209,7 @@ describe('a login by SMTP', () => {
     .flat()
     .find((each) => each?.family === 'IPv4' && !each.internal)?.address;
 
-  it('is made over TLS where that is offered', async () => {
+  it('uses TLS where the server offers it', async () => {
     const { server, provider } = await start({ tls: true, login });
     expect(await outcomeOf(provider)).toBe('sent');
     expect(server.logins).toEqual([{ ...login, isSecure: true }]);
@@ -226,7 +226,7 @@ describe('a login by SMTP', () => {
   const ifElsewhere = elsewhere ? it : it.skip;
   ifElsewhere.each([
     ['no TLS', false],
-    ['a certificate that nobody has signed', true],
+    ['a self-signed certificate', true],
   ])('is not made to another machine that has %s', async (_, tls) => {
     const server = await startSmtpServer({ host: elsewhere, tls, login });
     started.push(server);
@@ -244,7 +244,7 @@ describe('a login by SMTP', () => {
   });
 });
 
-/** Says 421 to the mail after so many on one connection, as some servers do. */
+/** Answers 421 to a mail after so many on one connection, as some servers do. */
 async function startFickle(most: number): Promise<{ port: number; stop(): Promise<void> }> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {

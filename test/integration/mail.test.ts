@@ -82,7 +82,7 @@ function postedMail(body: string): ReceivedMail {
 }
 
 describe('the providers of mail', () => {
-  it('can be one more, which the list of providers has', async () => {
+  it('can be extended with an entry in the list of providers', async () => {
     const sent: Mail[] = [];
     const opened = {
       send: (mail: Mail) => Promise.resolve(`leg ${sent.push(mail)}`),
@@ -162,7 +162,7 @@ describe('mail to a webhook', () => {
     expect(hook.posts.map(({ path: at }) => at)).toEqual(['/mail']);
   });
 
-  it('that cannot be reached, or cuts, is tried again', async () => {
+  it('that is unreachable, or closes the connection, is retried', async () => {
     const { hook, send } = await open();
     const unreachable = { kind: 'retryable', code: 'MAIL_UNREACHABLE' };
     hook.answer('cut');
@@ -171,13 +171,13 @@ describe('mail to a webhook', () => {
     await expect(send()).rejects.toMatchObject(unreachable);
   });
 
-  it.each(['nothing', 'trickle'] as const)('that says %s is given up in time', async (answer) => {
+  it.each(['nothing', 'trickle'] as const)('that returns %s is given up in time', async (answer) => {
     const { hook } = await open();
     hook.answer(answer);
     const provider = openWebhookMail({ url: hook.url, secret: SECRET, allowPrivate: true, withinMs: 500 });
     opened.push(provider);
     expect(await within(5_000, 'sending', outcomeOf(provider.send(newMail(), patience)))).toBe('again MAIL_TIMEOUT');
-    await eventually('nobody waits', () => hook.held() === 0);
+    await eventually('no mail waits', () => hook.held() === 0);
   });
 
   it.each([

@@ -51,7 +51,7 @@ async function nameOf(url: string, id: string): Promise<string | undefined> {
 }
 
 describe('npm start on embedded data', () => {
-  test('what was acknowledged survives kill -9', async () => {
+  test('keeps acknowledged writes after kill -9', async () => {
     const env = { DATA_DIR: directory() };
     const first = await start({ env });
     const acknowledged: string[] = [];
@@ -70,7 +70,7 @@ describe('npm start on embedded data', () => {
     expect({ code, output }).toMatchObject({ code: 0, output: expect.stringContaining('The log is sound.') });
   });
 
-  test('SIGTERM drains and exits 0; a second server on the same data is refused meanwhile', async () => {
+  test('drains and exits 0 on SIGTERM; a second server on the same data is refused meanwhile', async () => {
     const env = { DATA_DIR: directory() };
     const app = await start({ env });
     await expect(startProcess({ env })).rejects.toThrow(/ended with 1:.*is in use by another OpenMusic process/s);
@@ -79,7 +79,7 @@ describe('npm start on embedded data', () => {
     expect(await app.end('SIGTERM')).toBe(0);
   });
 
-  test('a rebuild beside a running server equals what it serves, and readers move over', async () => {
+  test('serves a rebuild made beside a running server, which equals the live one', async () => {
     const env = { DATA_DIR: directory() };
     const app = await start({ env });
     const id = await createAlbum(app.url, 'before');
@@ -95,7 +95,7 @@ describe('npm start on embedded data', () => {
     expect([await nameOf(app.url, id), await nameOf(app.url, after)]).toEqual(['before', 'after']);
   });
 
-  test('log void frees a partition, through a running server or by itself, and its topic says so', async () => {
+  test('frees a partition by log void, through a running server or without one, and publishes it in the topic', async () => {
     const { connection, drop } = await createDatabase();
     const { host, port, user, password, database } = connection;
     const address = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database };
@@ -129,7 +129,7 @@ describe('npm start on embedded data', () => {
     await drop();
   }, 180_000);
 
-  test('a wrong setting is one clear line and exit 1', async () => {
+  test('reports a wrong setting in one clear line and exits with 1', async () => {
     await expect(startProcess({ env: { PORT: 'many' } })).rejects.toThrow(/ended with 1:\nopenmusic: PORT: [^\n]*\n$/);
   });
 });
@@ -144,7 +144,7 @@ describe('the .env of an earlier OpenMusic version', () => {
   });
   afterEach(() => database.drop());
 
-  /** Starts it where that file is, with nothing else. */
+  /** Starts it in the directory of that file, with no other settings. */
   async function startWith(tokens: Record<string, string>): Promise<OpenMusicProcess> {
     const { connection } = database;
     const redis = await sharedRedis();
@@ -181,7 +181,7 @@ describe('the .env of an earlier OpenMusic version', () => {
     expect(await app.end('SIGTERM')).toBe(0);
   });
 
-  test('signs tokens with its keys, for as long as it says; they outlive a restart', async () => {
+  test('signs tokens with its keys, for the configured lifetime; they outlive a restart', async () => {
     const first = await startWith(TOKENS);
     const person = await newPerson(first.url);
     const { accessToken, refreshToken } = person;
@@ -195,7 +195,7 @@ describe('the .env of an earlier OpenMusic version', () => {
     await second.end('SIGTERM');
   });
 
-  test('without keys has some made, once', async () => {
+  test('generates missing keys once', async () => {
     const first = await startWith({});
     const person = await newPerson(first.url);
     await first.end('SIGTERM');
@@ -208,7 +208,7 @@ describe('the .env of an earlier OpenMusic version', () => {
     await second.end('SIGTERM');
   });
 
-  test('with keys that are too short says so in one line', async () => {
+  test('reports keys that are too short in one line', async () => {
     const line = 'openmusic: ACCESS_TOKEN_KEY: must be at least 32 bytes; REFRESH_TOKEN_KEY: must be at least 32 bytes';
     const started = startWith({ ACCESS_TOKEN_KEY: 'secret', REFRESH_TOKEN_KEY: 'x'.repeat(31) });
     await expect(started).rejects.toThrow(new RegExp(`ended with 1:\\n${line}\\n$`));

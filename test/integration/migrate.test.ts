@@ -17,10 +17,10 @@ describe('migrating', () => {
     expect(await migrate({ connection, namespace: namespace() })).not.toHaveLength(0);
   });
 
-  it('fails when its connection breaks, and brings nothing else down', async () => {
+  it('fails when its connection breaks, without breaking others', async () => {
     const { connection } = postgres;
     const other = new pg.Client(connection);
-    other.on('error', () => undefined); // it breaks as well
+    other.on('error', () => undefined); // this one breaks as well
     await other.connect();
     await other.query(`SELECT pg_advisory_lock(hashtext('openmusic migrate'))`);
     const migrating = migrate({ connection, namespace: namespace() });

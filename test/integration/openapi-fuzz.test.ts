@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { createRandom } from '../support/history/random.ts';
-import { type JobsApp, mustDo, startJobsApp } from '../support/jobs-faults.ts';
+import { type JobsApp, runOrThrow, startJobsApp } from '../support/jobs-faults.ts';
 import { newPerson } from '../support/people.ts';
 import { type ApiDocument, fuzz } from '../support/openapi-fuzz.ts';
 
@@ -23,13 +23,13 @@ afterAll(() => app.stop());
 
 async function adminToken(): Promise<string> {
   const { username, password, client } = await newPerson(app.url);
-  await mustDo(['accounts', 'grant-admin', username], app.env);
+  await runOrThrow(['accounts', 'grant-admin', username], app.env);
   const { body } = await client.post('/authentications', { username, password });
   return body?.data?.accessToken ?? '';
 }
 
 it(
-  'whatever is sent to any operation, it answers what the API page says, and never a 5xx',
+  'every operation answers fuzzed requests as the API page says, and never with a 5xx',
   async () => {
     const seed = Number(process.env.SEED ?? randomInt(2 ** 31));
     const [person, other] = [await newPerson(app.url), await newPerson(app.url)];
@@ -40,7 +40,7 @@ it(
     console.log(`seed ${seed}: ${JSON.stringify(outcome.statuses)}`);
     const { statuses, ...faults } = outcome;
     expect({ seed, ...faults }).toEqual({ seed, unasked: [], undocumented: {}, failures: {} });
-    // Requests that mean nothing would find nothing.
+    // Requests without meaning would find no fault.
     expect(statuses[200]).toBeGreaterThan(REQUESTS / 20);
     expect(statuses[201]).toBeGreaterThan(REQUESTS / 100);
   },

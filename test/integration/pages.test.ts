@@ -45,7 +45,7 @@ describeWithPrograms(['bash', 'curl'], 'the commands of', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  /** Runs the page from top to bottom, with what earlier steps have found. Returns what the commands printed. */
+  /** Runs the page from top to bottom, with variables from earlier steps. Returns what the commands printed. */
   async function follow(page: string): Promise<string[]> {
     const found: Record<string, string> = {};
     const printed: string[] = [];
@@ -78,7 +78,7 @@ describeWithPrograms(['bash', 'curl'], 'the commands of', () => {
     return output;
   }
 
-  it.each(['docs/tutorial/first-steps.md', 'README.md'])('%s work in their order', async (page) => {
+  it.each(['docs/tutorial/first-steps.md', 'README.md'])('%s work in order', async (page) => {
     await follow(page);
   });
 

@@ -16,14 +16,14 @@ afterAll(() => database.drop());
 
 const ALBUMS = 300;
 
-it('no statement reads a whole table that grows, though it was planned when that was empty', async () => {
+it('no statement scans a growing table, even if it was planned when the table was empty', async () => {
   const core = await openCore({ connection: database.connection });
   const [api, other] = [await core.openApi(), await core.openApi({ hints: false })];
   const albums = await Promise.all(Array.from({ length: ALBUMS }, () => api.createAlbum()));
   await Promise.all(albums.map(({ id }) => other.changeAlbum(id, 'X&Y', originOf({ repeatable: true }))));
   await Promise.all(albums.map(({ id }) => findAlbum(api.reads, id)));
   for (const each of [api, other]) await each.close();
-  await core.starve(); // connections hand in their counts when they end
+  await core.stopProjectors(); // connections report their statistics when they end
 
   const text = `SELECT relname AS table, seq_tup_read AS read, n_tup_ins AS written FROM pg_stat_user_tables
     WHERE relname IN ('albums', 'stream_events', 'log_records') AND n_tup_ins >= $1 ORDER BY relname`;
@@ -65,7 +65,7 @@ describe('a search of 1,000,000 songs', () => {
     await other.drop();
   });
 
-  /** How many songs a search finds, and the indexes that its statements use, in their order. */
+  /** How many songs a search finds, and the indexes that its statements use, in order. */
   async function searched(filter: SongFilter) {
     const asked: pg.QueryConfig[] = [];
     const query = async <Row extends pg.QueryResultRow>(statement: pg.QueryConfig) => {
@@ -92,14 +92,14 @@ describe('a search of 1,000,000 songs', () => {
     return used;
   }
 
-  it('asks the trigram index once for what is little', async () => {
+  it('queries the trigram index once for few matches', async () => {
     expect(await searched({ title: md5(2).slice(0, 12), performer: md5(3).slice(0, 12) })).toEqual({
       found: 1,
       indexes: [TRIGRAMS],
     });
   });
 
-  it('asks the trigram index twice for what has many pages, and reads the songs by their ids', async () => {
+  it('queries the trigram index twice for many pages, and reads the songs by their ids', async () => {
     const { found, indexes } = await searched({ title: 'SELDOM' });
     expect(found).toBe(SONGS / 200);
     expect(indexes.slice(0, 2)).toEqual([TRIGRAMS, TRIGRAMS]);
@@ -107,14 +107,14 @@ describe('a search of 1,000,000 songs', () => {
     expect(new Set(indexes.slice(2))).toEqual(new Set(['songs_pkey']));
   });
 
-  it('asks the trigram index once for what is a large part of all, and goes through the songs by id', async () => {
+  it('queries the trigram index once for a large share of all songs, and walks the songs by id', async () => {
     const { found, indexes } = await searched({ title: 'often' });
     expect(found).toBe(SONGS / 10);
     expect(indexes[0]).toBe(TRIGRAMS);
     expect(new Set(indexes.slice(1))).toEqual(new Set(['songs_pkey']));
   });
 
-  it('never asks the trigram index for what it cannot find', async () => {
+  it('never queries the trigram index for a text that it cannot find', async () => {
     const { found, indexes } = await searched({ title: 'zz' });
     expect(found).toBe(0);
     expect(new Set(indexes)).toEqual(new Set(['songs_pkey']));

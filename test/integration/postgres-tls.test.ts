@@ -19,14 +19,14 @@ let server: NativePostgres;
 const file = (name: string) => path.join(directory, name);
 const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' });
 
-/** A key and a certificate signed by itself; `days` may lie in the past. */
+/** A key and a self-signed certificate; `days` may be in the past. */
 function selfSigned(name: string, { subject, names }: { subject: string; names?: string }): void {
   const key = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', `/CN=${subject}`];
   const out = ['-keyout', file(`${name}.key`), '-out', file(`${name}.crt`)];
   openssl(...key, ...out, ...(names === undefined ? [] : ['-addext', `subjectAltName=${names}`]));
 }
 
-/** Postgres takes a key only of its own user, whom the files of its cluster show. */
+/** Postgres accepts a key only of its own user, who owns the files of the cluster. */
 async function startWithTls(): Promise<NativePostgres> {
   const dir = file('data');
   await (await startNativePostgres({ dir })).stop();
@@ -42,7 +42,7 @@ async function startWithTls(): Promise<NativePostgres> {
 
 interface Session {
   readonly encrypted: boolean;
-  /** Of our certificate, where we have shown one. */
+  /** The subject of our client certificate, where we have sent one. */
   readonly client: string | null;
 }
 
@@ -82,44 +82,47 @@ describeWithPrograms(['openssl'], 'a Postgres that offers TLS', () => {
   it.each<[string, TlsSettings, Session]>([
     ['disable does not encrypt', { PGSSLMODE: 'disable' }, plain],
     ['prefer encrypts', { PGSSLMODE: 'prefer' }, encrypted],
-    ['require encrypts, and takes any certificate', { PGSSLMODE: 'require' }, encrypted],
+    ['require encrypts, and accepts any certificate', { PGSSLMODE: 'require' }, encrypted],
   ])('%s', async (_, settings, session) => {
     expect(await connect(settings)).toEqual(session);
   });
 
-  it.each(['require', 'verify-ca', 'verify-full'] as const)('%s takes a certificate of PGSSLROOTCERT', async (mode) => {
-    expect(await connect({ PGSSLMODE: mode, PGSSLROOTCERT: file('server.crt') })).toEqual(encrypted);
-  });
+  it.each(['require', 'verify-ca', 'verify-full'] as const)(
+    '%s accepts a certificate of PGSSLROOTCERT',
+    async (mode) => {
+      expect(await connect({ PGSSLMODE: mode, PGSSLROOTCERT: file('server.crt') })).toEqual(encrypted);
+    },
+  );
 
-  it.each(['require', 'verify-ca', 'verify-full'] as const)('%s refuses one of another authority', async (mode) => {
+  it.each(['require', 'verify-ca', 'verify-full'] as const)('%s rejects one of another authority', async (mode) => {
     await expect(connect({ PGSSLMODE: mode, PGSSLROOTCERT: file('other.crt') })).rejects.toThrow(
       /^Postgres at localhost:\d+ has a certificate that is not accepted: .*\. Check PGSSLMODE and PGSSLROOTCERT\.$/,
     );
   });
 
-  it('verify-full refuses a certificate without the authorities of PGSSLROOTCERT=system', async () => {
+  it('verify-full rejects a certificate without the authorities of PGSSLROOTCERT=system', async () => {
     await expect(connect({ PGSSLMODE: 'verify-full', PGSSLROOTCERT: 'system' })).rejects.toThrow(/is not accepted/);
   });
 
-  it('only verify-full refuses a certificate for another host, also where the host is an address', async () => {
+  it('only verify-full rejects a certificate for another host, also where the host is an address', async () => {
     const PGSSLROOTCERT = file('server.crt');
     const host = { host: '127.0.0.1' };
     expect(await connect({ PGSSLMODE: 'verify-ca', PGSSLROOTCERT }, host)).toEqual(encrypted);
     await expect(connect({ PGSSLMODE: 'verify-full', PGSSLROOTCERT }, host)).rejects.toThrow(/127\.0\.0\.1 is not in/);
   });
 
-  it('is shown our certificate', async () => {
+  it('receives our certificate', async () => {
     const mine = { PGSSLCERT: file('client.crt'), PGSSLKEY: file('client.key') };
     expect(await connect({ PGSSLMODE: 'require', ...mine })).toEqual({ encrypted: true, client: '/CN=openmusic' });
   });
 
-  it('is not asked before the files are read', async () => {
+  it('is not contacted before the files are read', async () => {
     await expect(connect({ PGSSLMODE: 'verify-ca', PGSSLROOTCERT: '/not/there' })).rejects.toThrow(
       'PGSSLROOTCERT: /not/there cannot be read (ENOENT)',
     );
   });
 
-  it('serves processes and commands whose every connection is encrypted', async () => {
+  it('serves processes and commands with only encrypted connections', async () => {
     const { port, user, password, database } = server.connection;
     const login = {
       PGHOST: 'localhost',
@@ -142,7 +145,7 @@ describeWithPrograms(['openssl'], 'a Postgres that offers TLS', () => {
     const observer = new pg.Client(server.connection);
     await observer.connect();
     const wanted = ['openmusic', 'openmusic log', 'openmusic projector', 'openmusic reads'];
-    // A read leaves a connection open, unless the API goes over to the rebuilt read models just then.
+    // A read leaves a connection open, unless the API switches to the rebuilt read models at that moment.
     await eventually('every kind of connection is open', async () => {
       expect((await get('/songs')).status).toBe(200);
       const { rows } = await observer.query<{ name: string; ssl: boolean }>(
@@ -157,7 +160,7 @@ describeWithPrograms(['openssl'], 'a Postgres that offers TLS', () => {
   }, 120_000);
 });
 
-it('a Postgres without TLS is used unencrypted by prefer, and refused by require', async () => {
+it('a Postgres without TLS is used unencrypted by prefer, and rejected by require', async () => {
   const without = await startNativePostgres();
   const { port, password } = without.connection;
   expect(await connect({ PGSSLMODE: 'prefer' }, { port, password })).toEqual(plain);

@@ -31,7 +31,7 @@ async function apply(projection: Projection, events: readonly AppliedEvent[]): P
   }
 }
 
-/** The table's rows after each of some batches was applied so many times, on an empty table. */
+/** The rows of the table after each of some batches was applied this many times, on an empty table. */
 async function rowsAfter(
   projection: Projection,
   batches: readonly (readonly AppliedEvent[])[],
@@ -215,7 +215,7 @@ const attemptRow = (attempt: number, ended: object = { finished_at: null, code: 
 });
 const endedBy = (code: string | null, error: unknown) => ({ finished_at: at, code, error });
 
-/** By projection: histories, each event of which is an arm of its apply, and the rows each ends in. */
+/** By projection: histories, in which each event is an arm of its apply, with the rows at the end of each. */
 const cases: Record<string, [string, AppliedEvent[], object[]][]> = {
   albums: [
     [
@@ -349,7 +349,7 @@ cases.jobs = [
   ],
   ['dead', job(began(1), died(1)), [{ ...jobRow, version: 3, state: 'dead', finished_at: at }]],
   [
-    'dead, and nobody wants to hear of it',
+    'dead, without a notification',
     job(began(1), died(1), { type: 'DeadLetterDropped', jobId }),
     [{ ...jobRow, version: 4, state: 'dead', finished_at: at, dropped: true }],
   ],
@@ -448,7 +448,10 @@ cases.job_attempts = [
   ],
 ];
 
-/** Counters count: applied twice they are twice as much. The checkpoint sees to it that nothing is applied twice. */
+/**
+ * Counters are not idempotent: applied twice they are twice as large. The checkpoint makes sure that nothing is applied
+ * twice.
+ */
 const counted: Record<string, [string, AppliedEvent[], object[]][]> = {
   like_counts: [
     ['given', history('like-album-1-user-2', liked), [{ liked_id: 'album-1', likes: 1 }]],

@@ -19,7 +19,7 @@ let app: OpenMusicProcess;
 let env: Record<string, string>;
 const role = randomName('limited');
 
-/** A role whose operator gives every statement little time. */
+/** A role whose operator sets a short statement timeout. */
 async function createLimitedRole(): Promise<void> {
   const name = database.connection.database;
   await admin.query({ text: `CREATE ROLE ${role} LOGIN PASSWORD 'limited'; GRANT ALL ON DATABASE ${name} TO ${role}` });
@@ -44,7 +44,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Holds up whoever wants to compare with the live build, until the returned function is called. */
+/** Delays the comparison with the live generation until the returned function is called. */
 async function holdUp(): Promise<() => Promise<void>> {
   const { promise: enough, resolve } = Promise.withResolvers<void>();
   const { promise: held, resolve: holds } = Promise.withResolvers<void>();
@@ -63,7 +63,7 @@ async function holdUp(): Promise<() => Promise<void>> {
   };
 }
 
-/** A statement of a rebuild waits for a lock, for longer than the role allows. */
+/** A statement of a rebuild waits for a lock longer than the role allows. */
 async function isHeldUp(): Promise<boolean> {
   const rows = await admin.query({
     text: `SELECT FROM pg_stat_activity WHERE application_name LIKE 'openmusic rebuild%' AND wait_event_type = 'Lock'
@@ -73,7 +73,7 @@ async function isHeldUp(): Promise<boolean> {
   return rows.length > 0;
 }
 
-it('a second rebuild says at once who runs the first, which obeys no time limit of its role and says so', async () => {
+it('a second rebuild reports at once which process runs the first one, which overrides the time limits of its role and reports it', async () => {
   const letGo = await holdUp();
   const began = new Date(Math.floor(Date.now() / 1_000) * 1_000);
   const first = openmusic(['projections', 'rebuild'], env);

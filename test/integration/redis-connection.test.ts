@@ -20,7 +20,7 @@ function connect(url: string): { redis: RedisConnection; lines: string[] } {
   return { redis, lines };
 }
 
-/** Waits until the check says so, in these words if any are given; returns its last answer. */
+/** Waits until the check reports this, with this detail if one is given; returns its last result. */
 async function becomes(redis: RedisConnection, ok: boolean, detail?: string) {
   const deadline = Date.now() + 15_000;
   for (;;) {
@@ -32,12 +32,12 @@ async function becomes(redis: RedisConnection, ok: boolean, detail?: string) {
 }
 
 describeWithNativeRedis('the connection to Redis', () => {
-  it('answers a check', async () => {
+  it('answers a health check', async () => {
     const { redis } = connect((await server()).url);
     expect(await becomes(redis, true)).toEqual({ ok: true, detail: expect.stringMatching(/^\d+ ms$/) });
   });
 
-  it('takes host, port and password as well as a URL', async () => {
+  it('accepts host, port and password as well as a URL', async () => {
     const { url } = await server(['--requirepass', 'secret']);
     const redis = connectRedis({
       host: '127.0.0.1',
@@ -49,7 +49,7 @@ describeWithNativeRedis('the connection to Redis', () => {
     await becomes(redis, true);
   });
 
-  it('gives up on a frozen server within its timeout, and goes on when it thaws', async () => {
+  it('gives up on a frozen server within its timeout, and continues when it thaws', async () => {
     const native = await server();
     const { redis } = connect(native.url);
     await becomes(redis, true);
@@ -59,7 +59,7 @@ describeWithNativeRedis('the connection to Redis', () => {
     await becomes(redis, true);
   });
 
-  it('leaves a connection on which nothing comes back', async () => {
+  it('closes a connection that returns nothing', async () => {
     const native = await server();
     const { redis, lines } = connect(native.url);
     await becomes(redis, true);
@@ -70,19 +70,19 @@ describeWithNativeRedis('the connection to Redis', () => {
     expect(lines.at(-1)).toBe('Redis is connected');
   });
 
-  it('comes back to a server that was killed and started again, and says so once', async () => {
+  it('reconnects to a server that was killed and started again, and reports it once', async () => {
     const native = await server();
     const { redis, lines } = connect(native.url);
     await becomes(redis, true);
     await native.kill();
-    await becomes(redis, false, 'not connected'); // a check under way when it died says how it died
+    await becomes(redis, false, 'not connected'); // a check in progress when it died reports how it died
     await native.restart();
     await becomes(redis, true);
     expect(lines.filter((line) => line.startsWith('Redis cannot be used')).length).toBeLessThanOrEqual(1);
     expect(lines.filter((line) => line === 'Redis is connected')).toHaveLength(2);
   });
 
-  it('waits for a server that is not there yet', async () => {
+  it('waits for a server that is not up yet', async () => {
     const native = await server();
     await native.kill();
     const { redis, lines } = connect(native.url);
@@ -92,7 +92,7 @@ describeWithNativeRedis('the connection to Redis', () => {
     expect(lines[0]).toMatch(/^Redis cannot be used: Redis at \S+ refused the connection\. Check REDIS_/);
   });
 
-  it('says when the server may drop what it was given', async () => {
+  it('reports when the server may evict its keys', async () => {
     const { redis, lines } = connect((await server(['--maxmemory-policy', 'allkeys-lru'])).url);
     await becomes(redis, true);
     while (lines.length < 2) await redis.check();

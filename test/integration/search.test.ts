@@ -20,13 +20,13 @@ afterAll(async () => {
 });
 
 const SONGS = 400;
-/** Few, so that much is found; among them what patterns, words, cases and encodings make special. */
+/** A small alphabet, so that searches find something; among it what is special in patterns, words, cases and encodings. */
 const LETTERS = [...Array.from('abcsäÄßẞſéÉиИΣσςİıǅﬁＡ生%_\\\'" -\u{1F3B5}'), 'e\u0301', 'A\u0308'];
 const text = (minLength: number) =>
   fc.string({ unit: fc.constantFrom(...LETTERS), minLength, maxLength: 60, size: 'max' });
 const flip = (part: string) => (part === part.toLowerCase() ? part.toUpperCase() : part.toLowerCase());
 
-/** What becomes of letters of NFKC that are not just written small. */
+/** The result for letters that NFKC changes by more than their case. */
 const SPECIAL = new Map([...Array.from('ßẞ', (letter) => [letter, 'ss'] as const), ['ς', 'σ'], ['İ', 'i\u0307']]);
 
 /** The fold of a text, letter by letter. */
@@ -42,7 +42,7 @@ const BY = { time: '2026-01-01T00:00:00.000Z', actor: 'anonymous' };
 const query = async <Row extends pg.QueryResultRow>(statement: pg.QueryConfig) =>
   (await client.query<Row>(statement)).rows;
 
-/** As the API finds them, a few at a time. */
+/** The results of the API, a few at a time. */
 async function idsOf(filter: SongFilter): Promise<string[]> {
   const list = searchSongs({ first: query, query }, filter);
   const ids: string[] = [];
@@ -63,7 +63,7 @@ async function fill(titles: readonly string[]): Promise<void> {
   await client.query('ANALYZE songs');
 }
 
-it('finds by any text, looked up by parts of it or not at all, just what comparing every song finds', async () => {
+it('finds by any text, with or without the index, exactly what comparing every song finds', async () => {
   const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
   console.log(`SEED=${seed}`);
   const titles = fc.sample(text(0), { numRuns: SONGS, seed });

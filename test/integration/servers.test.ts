@@ -69,7 +69,7 @@ const selectOne = async (connection: pg.ClientConfig) => {
 };
 
 describe('the servers', () => {
-  it('are found by the way that was asked for', () => {
+  it('are found in the requested way', () => {
     const { TEST_SERVERS: forced } = process.env;
     const ways = forced ? [forced] : ['env', 'docker', 'native'];
     expect([...ways, 'none']).toEqual(expect.arrayContaining(Object.values(servers().how)));
@@ -86,7 +86,7 @@ describe('a free port', () => {
 });
 
 describe('a database of the test file', () => {
-  it('is its own, in UTF-8, and compares letters beyond ASCII', async () => {
+  it('is isolated, in UTF-8, and compares letters beyond ASCII', async () => {
     const [first, second] = await Promise.all([createDatabase(), createDatabase()]);
     expect(first.connection.database).not.toBe(second.connection.database);
     const client = new pg.Client(first.connection);
@@ -102,7 +102,7 @@ describe('a database of the test file', () => {
 });
 
 describeWithKafka('the shared broker', ({ brokers }) => {
-  it('keeps records and makes no topics by itself', async () => {
+  it('keeps records and does not create topics by itself', async () => {
     const topic = namespace();
     await expect(produce(brokers, namespace(), 'lost', 1)).rejects.toThrow();
     await createTopic(brokers, topic);
@@ -165,7 +165,7 @@ describeWithNativeRedis('a Redis of the test file', () => {
     await server.stop();
   });
 
-  it('is silent while it is frozen and answers afterwards', async () => {
+  it('does not answer while it is frozen, and answers afterwards', async () => {
     expect(await client.ping()).toBe('PONG');
     await server.freeze();
     await expect(client.ping()).rejects.toThrow('timed out');
@@ -173,7 +173,7 @@ describeWithNativeRedis('a Redis of the test file', () => {
     expect(await client.ping()).toBe('PONG');
   });
 
-  it('comes back empty at the same address when it is killed', async () => {
+  it('is empty at the same address after it was killed', async () => {
     await client.set('a', '1');
     const killed = server.pid;
     await server.kill();
@@ -192,7 +192,7 @@ describe('a Postgres of the test file', () => {
   });
   afterAll(() => server.stop());
 
-  it('is silent while it is frozen, with the connections it had', async () => {
+  it('does not answer while it is frozen, on the connections it had', async () => {
     const client = new pg.Client({ ...server.connection, query_timeout: 300 });
     await client.connect();
     await server.freeze();
@@ -202,7 +202,7 @@ describe('a Postgres of the test file', () => {
     expect(await selectOne(server.connection)).toBe(1);
   });
 
-  it('comes back with its data at the same address when it is killed', async () => {
+  it('has its data at the same address after it was killed', async () => {
     const client = new pg.Client(server.connection);
     client.on('error', () => undefined);
     await client.connect();

@@ -12,7 +12,7 @@ import { until } from '../support/servers/waiting.ts';
 import { processesOf, runStack, type StackProcess } from '../support/stack-process.ts';
 
 const TIMEOUT_MS = 240_000;
-/** How services are to be stopped. */
+/** How services are stopped. */
 const IN_REVERSE = ['api', 'scheduler', 'worker', 'exporter', 'projector', 'redis', 'postgres', 'kafka'];
 const { PATH = '', HOME = '' } = process.env;
 
@@ -20,7 +20,7 @@ let directory: string;
 let env: Record<string, string>;
 let stack: StackProcess;
 
-/** Of programs that are to be found, and no others. */
+/** A PATH with these programs, and no others. */
 function pathWith(...programs: string[]): string {
   const folder = mkdtempSync(path.join(directory, 'path-'));
   for (const program of programs) symlinkSync(whereIs(program), path.join(folder, program));
@@ -34,8 +34,8 @@ function whereIs(program: string): string {
 
 beforeAll(async () => {
   directory = mkdtempSync(path.join(tmpdir(), 'openmusic-stack-'));
-  chmodSync(directory, 0o755); // where we are root, Postgres is run by somebody else
-  // Made for other servers, as a user's may be. The stack's own win.
+  chmodSync(directory, 0o755); // as root, Postgres is run by another user
+  // Settings for other servers, as a user may have them. The stack's own settings win.
   writeFileSync(
     path.join(directory, '.env'),
     'NAMESPACE=of_env\nKAFKA_BROKERS=a:1\nKAFKA_SSL=on\nPGHOST=b\nREDIS_SERVER=c\n',
@@ -69,7 +69,7 @@ interface Answer {
   albumId: string | undefined;
 }
 
-/** A request that the API has begun to serve; what is returned ends it. */
+/** A request that the API has begun to serve; the returned function ends it. */
 async function beginAlbum(url: string, headers: Record<string, string> = {}): Promise<() => Promise<Answer>> {
   const body = JSON.stringify({ name: 'Parachutes', year: 2000 });
   const about = { 'content-type': 'application/json', 'content-length': body.length, expect: '100-continue' };
@@ -103,7 +103,7 @@ describeWithNativeKafka('npm run stack', () => {
   const albums: (string | undefined)[] = [];
 
   it(
-    'starts each service after the other, and at Ctrl-C drains them in reverse order',
+    'starts the services in order, and at Ctrl-C drains them in reverse order',
     async () => {
       run();
       const url = await urlOf();
@@ -136,7 +136,7 @@ describeWithNativeKafka('npm run stack', () => {
   );
 
   it(
-    'has its data again, needs no Redis, refuses a second one, and leaves nothing running after kill -9',
+    'keeps its data, works without Redis, refuses a second stack, and leaves nothing running after kill -9',
     async () => {
       run({ PATH: pathWith('java', 'sh') });
       const url = await urlOf();
@@ -173,7 +173,7 @@ describeWithNativeKafka('npm run stack', () => {
   );
 
   it(
-    'ends at once at a second Ctrl-C, also while it starts and a service does not answer',
+    'ends at once at a second Ctrl-C, also during a start that does not proceed',
     async () => {
       run();
       await stack.says(/^redis /m);
@@ -193,7 +193,7 @@ describeWithNativeKafka('npm run stack', () => {
   );
 });
 
-describe('npm run stack says in one line why it does not start', () => {
+describe('npm run stack reports in one line', () => {
   const refusal = async (more: Record<string, string>) => {
     run({ DATA_DIR: path.join(directory, 'other'), ...more });
     expect(await stack.ended).toBe(1);
@@ -201,17 +201,17 @@ describe('npm run stack says in one line why it does not start', () => {
     return stack.output();
   };
 
-  it('a program that is missing, and how to get it', async () => {
+  it('a missing program, and how to install it', async () => {
     expect(await refusal({ PATH: pathWith('sh') })).toMatch(/not on the PATH: Java 17 or later \(.*apt install/);
   });
 
-  it('a setting that is wrong', async () => {
+  it('an invalid setting', async () => {
     expect(await refusal({ KAFKA_PORT: 'many' })).toMatch(/KAFKA_PORT: /);
   });
 });
 
-describeWithNativeKafka('npm run stack says in one line that', () => {
-  it('a port is in use, or meant for two', async () => {
+describeWithNativeKafka('npm run stack reports in one line', () => {
+  it('a port that is in use, or configured twice', async () => {
     const taken = createServer().listen(Number(env.KAFKA_PORT), '127.0.0.1');
     await once(taken, 'listening');
     run({ DATA_DIR: path.join(directory, 'other'), REDIS_PORT: env.PORT! });

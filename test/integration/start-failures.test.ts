@@ -40,7 +40,7 @@ function settings(more: Record<string, string> = {}): Record<string, string> {
   return { NAMESPACE: namespace(), ...login, ...more };
 }
 
-/** The lines that a process logs about why it does not start; it must end with 1. */
+/** The lines in which a process logs why it does not start; it must exit with 1. */
 async function refusalOf(env: Record<string, string>): Promise<string[]> {
   const output = await startProcess({ env }).then(
     () => 'it has started',
@@ -56,7 +56,7 @@ async function refusalOf(env: Record<string, string>): Promise<string[]> {
 
 const where = () => `${database.connection.host}:${database.connection.port}`;
 
-/** Why the first connection cannot be made, as it is said at start. */
+/** Why the first connection fails, as reported at start. */
 async function refusalOfPostgres(
   given: Partial<PostgresConnection>,
   PGSSLMODE: 'disable' | 'require',
@@ -79,12 +79,12 @@ describe('Postgres is named in one line when', () => {
       () => `Postgres at localhost:${nowhere} refused the connection. Check PGHOST and PGPORT.`,
     ],
     [
-      'its name is not known',
+      'its name cannot be resolved',
       () => ({ host: 'postgres.invalid', port: 5432 }),
       () => 'Postgres at postgres.invalid:5432 cannot be found: its name is not known. Check PGHOST and PGPORT.',
     ],
     [
-      'something else listens there',
+      'another program listens there',
       () => ({ port: mutePort }),
       () =>
         `Postgres at 127.0.0.1:${mutePort} closed the connection. Check PGHOST and PGPORT, and PGSSLMODE and PGSSLROOTCERT.`,
@@ -109,7 +109,7 @@ describe('Postgres is named in one line when', () => {
     expect(await refusalOfPostgres({}, 'require')).toBe(line);
   });
 
-  it('a server or a command starts, which then ends with 1', async () => {
+  it('a server or a command starts, which then exits with 1', async () => {
     const env = settings({ PGPORT: String(nowhere) });
     const line = `Postgres at 127.0.0.1:${nowhere} refused the connection. Check PGHOST and PGPORT.`;
     expect(await refusalOf(env)).toEqual([line]);
@@ -130,18 +130,18 @@ describe('Kafka is named in one line when', () => {
     expect(await refusalOfKafka([one, other])).toBe(line);
   });
 
-  it('its name is not known', async () => {
+  it('its name cannot be resolved', async () => {
     const line = 'Kafka at kafka.invalid:9092 cannot be found: its name is not known. Check KAFKA_BROKERS.';
     expect(await refusalOfKafka(['kafka.invalid:9092'])).toBe(line);
   });
 
-  it('a server starts, which then ends with 1', async () => {
+  it('a server starts, which then exits with 1', async () => {
     const brokers = `127.0.0.1:${nowhere}`;
     const env = settings({ KAFKA_BROKERS: brokers, REDIS_URL: 'off', ...KEYS });
     expect(await refusalOf(env)).toEqual([`Kafka at ${brokers} refused the connection. Check KAFKA_BROKERS.`]);
   });
 
-  describeWithKafka('it is there', ({ brokers }) => {
+  describeWithKafka('it runs', ({ brokers }) => {
     it('and does not speak TLS', async () => {
       const line = `Kafka at ${brokers.join(', ')} does not speak TLS. Check KAFKA_SSL.`;
       expect(await refusalOfKafka([...brokers], true)).toBe(line);
@@ -149,11 +149,11 @@ describe('Kafka is named in one line when', () => {
   });
 });
 
-it('an embedded log under a new name warns of the names that hold data', async () => {
+it('an embedded log with a new name warns about the names that hold data', async () => {
   const { connection } = database;
-  const core = await openCore({ connection, feeding: false });
+  const core = await openCore({ connection, projecting: false });
   await core.append(core.catalog(0), claim({ stream: core.streamIn(0) }));
-  const empty = await openCore({ connection, feeding: false });
+  const empty = await openCore({ connection, projecting: false });
   expect(await namespacesWithData(core.admin, core.namespace)).toEqual([]);
   expect(await namespacesWithData(empty.admin, empty.namespace)).toEqual([core.namespace]);
   await Promise.all([core.close(), empty.close()]);

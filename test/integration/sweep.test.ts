@@ -30,7 +30,7 @@ import {
 } from '../support/covers.ts';
 import { httpApp } from '../support/http-app.ts';
 import { png } from '../support/images.ts';
-import { namesOf } from '../support/kept-files.ts';
+import { namesOf } from '../support/stored-files.ts';
 import { eventually, linesOf } from '../support/observed.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
@@ -52,9 +52,9 @@ describe('a sweep over the read model', () => {
     readonly core: Core;
     readonly api: Api;
     readonly files: Files;
-    /** Keeps a file that is old already, and returns its name. */
+    /** Stores a file that is old already, and returns its name. */
     keep(at?: Date): Promise<string>;
-    /** The names that went, and those that are left. */
+    /** The removed names, and the remaining ones. */
     sweep(): Promise<[string[], string[]]>;
   }
 
@@ -91,7 +91,7 @@ describe('a sweep over the read model', () => {
     await api.commands.album({ stream: album, origin: originOf(), command });
   }
 
-  it('takes what no album has, and keeps a current cover whatever its age', async () => {
+  it('removes files that no album has, and keeps a current cover of any age', async () => {
     const world = await open();
     const { id: album } = await world.api.createAlbum();
     const { id: deleted } = await world.api.createAlbum();
@@ -105,7 +105,7 @@ describe('a sweep over the read model', () => {
     expect(await world.sweep()).toEqual([[], [current, young].sort()]);
   });
 
-  it('takes what no process shows any more since another one was told', async () => {
+  it('removes a replaced cover once no process shows it any more', async () => {
     const world = await open();
     const { app } = httpApp({ database: (await world.core.openApi()).reads, files: world.files });
     undo.push(() => app.close());
@@ -123,23 +123,23 @@ describe('a sweep over the read model', () => {
     expect(await world.sweep()).toEqual([[replaced, current].sort(), []]);
   });
 
-  it('takes nothing while the read model is behind the log', async () => {
+  it('removes nothing while the read model is behind the log', async () => {
     const world = await open();
     const { core } = world;
     const [named, nobodys] = [await world.keep(), await world.keep()];
     const created = claim({ stream: core.streamIn(0) });
     await core.append(core.catalog(0), created);
     await core.settled();
-    await core.starve();
+    await core.stopProjectors();
     const change = claim({ stream: created.headers.ce_subject!, version: 2, prev: created.id, event: changed(named) });
     await core.append(core.catalog(0), change);
     expect(await world.sweep()).toEqual([[], [named, nobodys].sort()]);
-    await core.feed();
+    await core.startProjectors();
     await core.settled();
     expect(await world.sweep()).toEqual([[nobodys], [named]]);
   });
 
-  it('takes nothing while a partition is stopped', async () => {
+  it('removes nothing while a partition is stopped', async () => {
     const world = await open();
     const { core } = world;
     const before = await world.keep();
@@ -155,7 +155,7 @@ describe('a sweep over the read model', () => {
     expect(await world.sweep()).toEqual([[], [named, nobodys].sort()]);
   });
 
-  it('takes nothing while a stream is quarantined', async () => {
+  it('removes nothing while a stream is quarantined', async () => {
     const world = await open();
     const { core } = world;
     const [named, nobodys] = [await world.keep(), await world.keep()];
@@ -170,7 +170,7 @@ describe('a sweep over the read model', () => {
   });
 });
 
-it('a sweep of old results takes them from the disk, whoever names them, and what was left half-written', async () => {
+it('removes old results and partial files from the disk, even if they are still referenced', async () => {
   const directory = await mkdtemp(path.join(tmpdir(), 'openmusic-results-'));
   const files = await openDiskFiles(directory);
   const days = (count: number) => new Date(Date.now() - count * 86_400_000);
@@ -189,7 +189,7 @@ it('a sweep of old results takes them from the disk, whoever names them, and wha
   await rm(directory, { recursive: true });
 });
 
-describe('a process that sweeps', () => {
+describe('a sweeping process', () => {
   let server: CoverServer;
   let client: pg.Client;
   beforeAll(async () => {
@@ -216,7 +216,7 @@ describe('a process that sweeps', () => {
     await eventually(`${count} hours pass`, () => hours() >= until);
   }
 
-  it('takes old files that no album has, unless a stream is quarantined', async () => {
+  it('removes old files that no album has, unless a stream is quarantined', async () => {
     const album = await newAlbum(server.client);
     await upload(server.client, album, png());
     const url = await coverUrlOf(server.client, album);

@@ -34,7 +34,7 @@ const created = { status: 201, body: { status: 'success' } };
 describe('an upload', () => {
   let server: CoverServer;
   let album: string;
-  /** How often it was answered with 201. */
+  /** How many answers were 201. */
   let kept = 0;
   beforeAll(async () => {
     server = await startCoverServer();
@@ -51,11 +51,11 @@ describe('an upload', () => {
     server.client.send('POST', `/albums/${album}/covers`, { raw: form, headers: FORM });
   const shown = async () => fetched(await coverUrlOf(server.client, album));
 
-  /** A request as its bytes, after whose answer the server closes. */
+  /** A request as bytes, after which the server closes the connection. */
   const head = (length: number, more = 'Connection: close\r\n') =>
     `POST /albums/${album}/covers HTTP/1.1\r\nHost: x\r\n${more}Content-Type: ${FORM['content-type']}\r\nContent-Length: ${length}\r\n\r\n`;
 
-  /** Sends the pieces one after the other, and all that comes back until the server closes. */
+  /** Sends the pieces one after the other, and returns everything that comes back until the server closes. */
   async function sendRaw(pieces: readonly (string | Buffer)[], { pauseMs = 0, half = false } = {}): Promise<string> {
     const socket = await dial(server.client.base);
     const answer = untilClosed(socket);
@@ -67,7 +67,7 @@ describe('an upload', () => {
     return within(20_000, 'the answer', answer);
   }
 
-  describe('is taken for what its bytes are', () => {
+  describe('is recognised by its bytes', () => {
     it.each([
       ['a text', 'image/png', 'Viva la Vida'],
       ['nothing', 'image/png', ''],
@@ -81,7 +81,7 @@ describe('an upload', () => {
       ['HEIC', 'image/avif', Buffer.from(avif().toString('latin1').replaceAll('avif', 'heic'), 'latin1')],
       ['a PNG that has lost its first byte', 'image/png', png().subarray(1)],
       ['a PNG without pixels', 'image/png', png({ width: 0 })],
-    ])('%s that is called %s is no image', async (_, type, bytes) => {
+    ])('rejects %s that is called %s', async (_, type, bytes) => {
       const filename = `cover.${type.slice('image/'.length)}`;
       expect(await send(bytes, { type, filename })).toMatchObject(fails(400, 'NOT_AN_IMAGE'));
     });
@@ -91,8 +91,8 @@ describe('an upload', () => {
       ['a GIF that is called a PNG', gif(), 'image/png', 'cover.png', 'image/gif'],
       ['a JPEG that is called HTML', jpeg(), 'text/html; charset=utf-8', 'cover.html', 'image/jpeg'],
       ['an AVIF without a type', avif(), undefined, 'cover', 'image/avif'],
-      ['a PNG of a nonsensical type', png(), ';;;=,', '', 'image/png'],
-    ])('%s is one', async (_, bytes, type, filename, mediaType) => {
+      ['a PNG of an invalid type', png(), ';;;=,', '', 'image/png'],
+    ])('accepts %s', async (_, bytes, type, filename, mediaType) => {
       expect(await send(bytes, { type, filename })).toMatchObject(created);
       const { status, headers, bytes: served } = await shown();
       expect([status, headers.get('content-type'), served.equals(bytes)]).toEqual([200, mediaType, true]);
@@ -103,7 +103,7 @@ describe('an upload', () => {
       ['a PNG and HTML', Buffer.concat([png(), Buffer.from('<script>alert(1)</script>')]), 'image/png'],
       ['a GIF and JavaScript', Buffer.concat([gif(), Buffer.from('*/=1;alert(1)//')]), 'image/gif'],
       ['a JPEG and PHP', Buffer.concat([jpeg(), Buffer.from('<?php phpinfo(); ?>')]), 'image/jpeg'],
-    ])('%s in one is served as nothing but the first', async (_, bytes, mediaType) => {
+    ])('serves %s in one as the first type only', async (_, bytes, mediaType) => {
       expect(await send(bytes, { type: 'text/html' })).toMatchObject(created);
       const { headers, bytes: served } = await shown();
       expect(Object.fromEntries(headers)).toMatchObject({
@@ -116,34 +116,34 @@ describe('an upload', () => {
   });
 
   it.each([
-    ['one that leads up', '../../../../tmp/cover.png'],
-    ['one that leads up on Windows', '..\\..\\cover.png'],
-    ['one that begins at the root', '/etc/cron.d/cover'],
-    ['one with NUL', 'a\0.png'],
-    ['one with NUL in disguise', 'a%00.png'],
-    ['one with CRLF', 'a\r\nX-Evil: 1.png'],
-    ['one with a backslash before its end', 'a.png; x=\\"'],
-    ['one with a quote in it', 'a".png'],
+    ['a name that leads up', '../../../../tmp/cover.png'],
+    ['a name that leads up on Windows', '..\\..\\cover.png'],
+    ['a name that begins at the root', '/etc/cron.d/cover'],
+    ['a name with NUL', 'a\0.png'],
+    ['a name with an encoded NUL', 'a%00.png'],
+    ['a name with CRLF', 'a\r\nX-Evil: 1.png'],
+    ['a name with a backslash before its end', 'a.png; x=\\"'],
+    ['a name with a quote', 'a".png'],
     ['none', ''],
-    ['one of 300 bytes', 'n'.repeat(300)],
-    ['one of 30,000 bytes', 'n'.repeat(30_000)],
-    ['one that is no UTF-8', '\xff\xfe\xfd'],
-    ['one that is SQL', "'; DROP TABLE albums; --"],
-    ['one that configures web servers', '.htaccess'],
-  ])('is kept under a name of ours when the client gives %s', async (_, filename) => {
+    ['a name of 300 bytes', 'n'.repeat(300)],
+    ['a name of 30,000 bytes', 'n'.repeat(30_000)],
+    ['a name that is not UTF-8', '\xff\xfe\xfd'],
+    ['a name that is SQL', "'; DROP TABLE albums; --"],
+    ['a name that configures web servers', '.htaccess'],
+  ])('is stored with a generated name when the client gives %s', async (_, filename) => {
     expect(await send(png(), { filename })).toMatchObject(created);
     expect(path.basename(await coverUrlOf(server.client, album))).toMatch(/^[\da-f-]{36}\.png$/);
   });
 
-  it.each([['a\nX-Evil: 1.png'], ['a\rb.png']])('is refused when half an end of line is in %j', async (filename) => {
+  it.each([['a\nX-Evil: 1.png'], ['a\rb.png']])('is refused when half a line end is in %j', async (filename) => {
     expect(await send(png(), { filename })).toMatchObject(fails(400, 'VALIDATION_FAILED'));
   });
 
-  describe('that is no proper form', () => {
+  describe('that is not a valid form', () => {
     it.each([
       ['has 10,000 files', formOf(Array.from({ length: 10_000 }, () => ({ bytes: png(), filename: 'a.png' })))],
       ['has 10,000 fields', formOf(Array.from({ length: 10_000 }, (_, index) => ({ bytes: 'x', field: `f${index}` })))],
-      ['has 10,000 parts without anything', Buffer.from('--b0undary\r\n\r\n\r\n'.repeat(10_000) + FORM_END)],
+      ['has 10,000 empty parts', Buffer.from('--b0undary\r\n\r\n\r\n'.repeat(10_000) + FORM_END)],
       [
         'has a field beside the file',
         formOf([
@@ -160,35 +160,35 @@ describe('an upload', () => {
       ],
       ['has the file as a field', formOf([{ bytes: png() }])],
       ['has a field of a megabyte', formOf([{ bytes: 'x'.repeat(MEGABYTE) }])],
-      ['sets what all objects have', formOf([{ bytes: png(), field: '__proto__', filename: 'a.png' }])],
+      ['sets properties that every object has', formOf([{ bytes: png(), field: '__proto__', filename: 'a.png' }])],
       ['has a megabyte of part headers', formOf([{ bytes: png(), headers: `X-Long: ${'x'.repeat(MEGABYTE)}\r\n` }])],
       ['has 10,000 part headers', formOf([{ bytes: png(), headers: 'X-Many: 1\r\n'.repeat(10_000) }])],
       ['has a part header without an end', Buffer.from(`--b0undary\r\nX: ${'x'.repeat(MEGABYTE)}${FORM_END}`)],
       ['has no final boundary', formOf([{ bytes: png(), filename: 'a.png' }], '')],
       ['ends within its headers', Buffer.from('--b0undary\r\nContent-Disposition: form-da')],
-      ['has nothing but a megabyte before it', Buffer.alloc(MEGABYTE, 'x')],
+      ['has only a megabyte of preamble', Buffer.alloc(MEGABYTE, 'x')],
       ['has another boundary', Buffer.from('--other\r\n\r\n\r\n--other--\r\n')],
       ['is empty', Buffer.alloc(0)],
-    ])('because it %s is 400', async (_, form) => {
+    ])('is 400 because it %s', async (_, form) => {
       const answer = await sendForm(form);
       expect([answer.status, answer.body?.status]).toEqual([400, 'fail']);
       expect(['VALIDATION_FAILED', 'INVALID_FORM']).toContain(answer.body?.code);
     });
 
-    it('because it names no boundary is 400', async () => {
+    it('is 400 because it names no boundary', async () => {
       const options = { raw: formOf([{ bytes: png() }]), headers: { 'content-type': 'multipart/form-data' } };
       expect(await server.client.send('POST', `/albums/${album}/covers`, options)).toMatchObject(
         fails(400, 'INVALID_FORM'),
       );
     });
 
-    it('because it is longer than its Content-Length is 400', async () => {
+    it('is 400 because it is longer than its Content-Length', async () => {
       const form = formOf([{ bytes: png(), filename: 'a.png' }]);
       const answers = await sendRaw([head(form.length - 10), form]);
-      expect(answers).toMatch(/^HTTP\/1.1 400 .*"(INVALID_FORM|MALFORMED_REQUEST)"/s); // whatever is seen first
+      expect(answers).toMatch(/^HTTP\/1.1 400 .*"(INVALID_FORM|MALFORMED_REQUEST)"/s); // depends on which error is found first
     });
 
-    it('because it is shorter than its Content-Length is 400, and not kept', async () => {
+    it('is 400 because it is shorter than its Content-Length, and is not stored', async () => {
       const before = await coverUrlOf(server.client, album);
       const form = formOf([{ bytes: gif(), filename: 'a.gif' }]);
       const answers = await sendRaw([head(form.length + 10), form], { half: true });
@@ -196,7 +196,7 @@ describe('an upload', () => {
       expect(await coverUrlOf(server.client, album)).toBe(before);
     });
 
-    it('leaves its connection fit for the next request', async () => {
+    it('leaves its connection usable for the next request', async () => {
       const file = { bytes: png({ padding: 400_000 }), filename: 'a.png' };
       const form = formOf([file, file, file]);
       const next = `GET /albums/${album} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
@@ -209,7 +209,7 @@ describe('an upload', () => {
     const tooLarge = formOf([{ bytes: png({ padding: 900 * 1_024 }), filename: 'a.png' }]);
     const memory = () => metricOf(server.process, 'process_resident_memory_bytes');
 
-    /** How much more memory the process has at the most while work is done, in MiB. */
+    /** The largest growth of the process's memory during the work, in MiB. */
     async function growthDuring(work: () => Promise<unknown>): Promise<number> {
       const before = await memory();
       let [most, working] = [before, true];
@@ -221,7 +221,7 @@ describe('an upload', () => {
       return Math.round((most - before) / MEGABYTE);
     }
 
-    it('by a byte is 413, also when the byte comes by itself', async () => {
+    it('by one byte is 413, also when the byte arrives separately', async () => {
       const exact = Buffer.concat([png(), Buffer.alloc(MAX_BYTES - png().length)]);
       expect(await send(exact)).toMatchObject(created);
       const [form, end] = [formOf([{ bytes: exact, filename: 'a.png' }], ''), Buffer.from(`x${FORM_END}`)];
@@ -240,7 +240,7 @@ describe('an upload', () => {
       expect(growth).toBeLessThan(128);
     });
 
-    it('from fifty clients who send slowly is a complete 413 for each', async () => {
+    it('from fifty slow clients is a complete 413 for each', async () => {
       const pieces = Array.from({ length: 15 }, (_, index) => tooLarge.subarray(index * 65_536, (index + 1) * 65_536));
       const sendSlowly = () => sendRaw([head(tooLarge.length), ...pieces], { pauseMs: 60 });
       const growth = await growthDuring(async () => {
@@ -255,7 +255,7 @@ describe('an upload', () => {
       expect(growth).toBeLessThan(128);
     });
 
-    it('by far is not kept in memory', async () => {
+    it('by far is not held in memory', async () => {
       const form = formOf([{ bytes: Buffer.alloc(32 * MEGABYTE), filename: 'a.png' }]);
       const growth = await growthDuring(async () => {
         const answers = await Promise.all(Array.from({ length: 4 }, () => sendForm(form)));
@@ -266,7 +266,7 @@ describe('an upload', () => {
     });
   });
 
-  it('that is broken off by its client is forgotten', async () => {
+  it('that its client aborts is discarded', async () => {
     const before = await coverUrlOf(server.client, album);
     const form = formOf([{ bytes: png({ padding: 400_000 }), filename: 'a.png' }]);
     for (const part of [0.1, 0.5, 0.9]) {
@@ -289,7 +289,7 @@ describe('an upload', () => {
     expect(await send(bytes)).toMatchObject(fails(400, 'TOO_MANY_PIXELS'));
   });
 
-  it('leaves nothing behind but covers, and no complaint', async () => {
+  it('leaves only covers behind, and no log warning', async () => {
     expect(await server.process.end('SIGTERM')).toBe(0);
     const lines = server.process.output().split('\n').filter(Boolean);
     expect(lines.filter((line) => (JSON.parse(line) as { level: number }).level >= ERROR)).toEqual([]);
@@ -301,14 +301,14 @@ describe('an upload', () => {
   });
 });
 
-describe('a directory that cannot be written', () => {
+describe('a directory without write permission', () => {
   let server: CoverServer;
   beforeAll(async () => {
     server = await startCoverServer();
   });
   afterAll(() => server.stop());
 
-  it('is a 503, and the old cover stays', async () => {
+  it('gives a 503, and the old cover stays', async () => {
     const { client, directory } = server;
     const album = await newAlbum(client);
     expect(await upload(client, album, png())).toMatchObject(created);
@@ -337,7 +337,7 @@ describeWithSmallDisk('a disk that is full', (startDisk) => {
     await disk.stop();
   });
 
-  it('is a 503, the old cover stays, and nothing half-written', async () => {
+  it('gives a 503, the old cover stays, and no partial file is left', async () => {
     const { client, directory } = server;
     const album = await newAlbum(client);
     expect(await upload(client, album, png())).toMatchObject(created);
@@ -361,7 +361,7 @@ describe('a process that dies between the file and its event', () => {
   });
   afterAll(() => server.stop());
 
-  it('leaves the old cover, and a file that is swept away', async () => {
+  it('leaves the old cover, and a file that is swept', async () => {
     const { client, directory } = server;
     const album = await newAlbum(client);
     expect(await upload(client, album, png())).toMatchObject(created);
@@ -396,7 +396,7 @@ describeWithMinio('covers in S3', (startS3) => {
     await minio.stop();
   });
 
-  it('are sent whole, in parts, and not at all to whom has them', async () => {
+  it('are served whole, in ranges, and as 304 to a client that has them', async () => {
     const bytes = png({ padding: 300_000 });
     expect(await upload(server.client, album, bytes)).toMatchObject(created);
     const url = await coverUrlOf(server.client, album);
@@ -410,7 +410,7 @@ describeWithMinio('covers in S3', (startS3) => {
     expect(await namesIn(server.directory)).toEqual([]);
   });
 
-  it('are gone with the album, and when they are replaced', async () => {
+  it('are deleted with their album, and when they are replaced', async () => {
     const another = await newAlbum(server.client);
     const urls: string[] = [];
     for (const bytes of [png(), gif()]) {
@@ -423,7 +423,7 @@ describeWithMinio('covers in S3', (startS3) => {
     expect(await statuses()).toEqual([404, 404]);
   });
 
-  it('are missed while it is gone, and nothing else', async () => {
+  it('are unavailable while it is gone, and nothing else is', async () => {
     const url = await coverUrlOf(server.client, album);
     expect(await entryOf(server.process, 'files')).toEqual({ status: 200, entry: { ok: true, detail: expect.any(String) } }); // prettier-ignore
     await minio.kill();

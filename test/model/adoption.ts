@@ -17,14 +17,14 @@ const [OWNER, EARLIER, ADOPTER] = ['1', '2', '3'].map((databaseOid) => ({ system
   LogOwner,
 ];
 
-/** Owners of every partition before the schedule begins: the log was away, and came back. */
+/** Owners of every partition before the schedule begins: the log was taken away, and came back. */
 export const HISTORY = [OWNER, EARLIER, OWNER];
 
 const INCARNATION = '00000000-0000-7000-8000-000000000000';
 
 export const isLossTo = (reason: string): boolean => reason.includes(`database ${showOwner(ADOPTER)}`);
 
-/** The log has an owner and a history of owners, and a second database follows it. */
+/** The log has an owner and former owners, and a second database follows it. */
 export function beginOwned(world: World): void {
   const { log, partitions, mutation } = world;
   log.begin(partitions.flatMap((where) => historyOf(world, where)));
@@ -59,12 +59,12 @@ function historyOf({ placement }: World, where: TopicPartition): Append[] {
     const stray = change(ADOPTER);
     const record = change(owner);
     head = { version: head.version + 1, id: record.headers.ce_id ?? '' };
-    appends.push({ ...where, record }, { ...where, record: stray }); // which comes too late, and changes nothing
+    appends.push({ ...where, record }, { ...where, record: stray }); // it comes too late, and changes nothing
   }
   return appends;
 }
 
-/** A process that meets its loss ends; the others of its database find out a while later. */
+/** A process that detects the loss ends; the others of its database detect it a while later. */
 function ownershipOf(world: World, me: LogOwner, since: (where: TopicPartition) => number) {
   const { scheduler, placement, partitions } = world;
   return createOwnership({
@@ -96,12 +96,12 @@ export async function adopt(world: World, adopter: World): Promise<void> {
   const versions = new Map(owned.map((each) => [partitionKey(each), each.head.version]));
   adopter.ownership = ownershipOf(adopter, ADOPTER, (where) => versions.get(partitionKey(where)) ?? 1);
   startProjectors(adopter);
-  adopter.postgres.guarded = true; // it has served reads as a follower
+  adopter.postgres.guarded = true; // as a follower it has served reads
   for (let each = 0; each < plan.apis; each++) adopter.apis.push({ process: startApi(adopter, `second api ${each}`) });
   world.adopted = true;
 }
 
-/** Runs the command until it comes to its end. */
+/** Runs the command until it succeeds. */
 async function takeOver(world: World, actor: Actor): Promise<PartitionOwner[]> {
   const options = optionsOf(world, actor);
   for (;;) {

@@ -13,15 +13,15 @@ import type { ModelPostgres } from './postgres.ts';
 import type { Actor } from './scheduler.ts';
 import type { World } from './world.ts';
 
-/** One life of a process that takes commands and answers reads. */
+/** One incarnation of a process that handles commands and reads. */
 export interface ApiProcess {
   readonly actor: Actor;
   readonly connections: Connections;
   handle(request: CommandRequest<Step>): Promise<CommandOutcome>;
-  /** What Postgres has, read over a guarded connection. */
+  /** The rows of Postgres, read over a guarded connection. */
   read<T>(query: (postgres: ModelPostgres) => T): Promise<T>;
-  hear(word: CommitNotice): void;
-  /** Fails whatever is asked of it now or later. */
+  hear(notice: CommitNotice): void;
+  /** Rejects every call from now on. */
   die(): void;
 }
 
@@ -73,7 +73,7 @@ function passModelGuard(
   return passGuard(session, { ends, catchUp, pause: () => scheduler.sleep(actor, 6), tries: 10 });
 }
 
-/** What `event-store/postgres-streams.ts` asks of Postgres. */
+/** What `event-store/postgres-streams.ts` reads from Postgres. */
 function streamsOver(connections: Connections, postgres: ModelPostgres): StreamStore {
   return {
     load: (stream, where, after, commandId) =>

@@ -9,25 +9,25 @@ export const seed = Number(process.env.MODEL_SEED ?? Date.now()) | 0;
 
 export const say = (line: string) => process.stdout.write(`arbitration model: ${line}\n`);
 
-/** Holds as long as nothing happens in a schedule that must never happen. */
+/** The property that no schedule breaks an invariant. */
 export const holds = (mutation: Mutation, emphasis: Partial<Plan> = {}) =>
   fc.asyncProperty(plans, async (plan) => {
     const { violation } = await runSchedule({ ...plan, ...emphasis }, mutation);
-    await new Promise((resolve) => setImmediate(resolve)); // schedules take no turn of the event loop, others may want one
+    await new Promise((resolve) => setImmediate(resolve)); // schedules take no turn of the event loop, which other work needs
     if (violation !== undefined) throw new Error(violation);
   });
 
-/** The sound code, in so many random schedules. `MODEL_SCHEDULES` overrides the number. */
+/** Runs the unchanged code in this many random schedules. `MODEL_SCHEDULES` overrides the number. */
 export function writePathSuite(count: number): void {
   const schedules = Number(process.env.MODEL_SCHEDULES ?? count);
   beforeAll(() => void say(`MODEL_SEED=${seed}`));
 
-  describe('the write path as it is', () => {
+  describe('the unchanged write path', () => {
     it(`keeps every promise in ${schedules} schedules`, async () => {
       await fc.assert(holds(unchanged), { seed, numRuns: schedules });
     }, 600_000);
 
-    it('goes on where a crash takes a commit back while the next delivery is under way', async () => {
+    it('continues when a crash loses a commit during the next delivery', async () => {
       const plan = {
         seed: 1409596597,
         steps: 108,
@@ -40,7 +40,7 @@ export function writePathSuite(count: number): void {
         apart: false,
         crashes: 8,
         deaths: 10,
-        naps: 0,
+        pauses: 0,
         joins: 10,
         unknown: 0,
         duplicated: 6,
@@ -55,7 +55,7 @@ export function writePathSuite(count: number): void {
       ['the id is of a later head', withLaterHead],
       ['the version is of a later head', withLaterVersion],
     ])(
-      'keeps them when a state is torn from its head, and %s',
+      'keeps every promise when a state is separated from its head, and %s',
       async (_, streams) => {
         await fc.assert(holds({ ...unchanged, refusals: false, streams }), { seed, numRuns: schedules / 10 });
       },

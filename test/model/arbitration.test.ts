@@ -2,14 +2,14 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import type { Rule } from '../../src/event-store/arbitrate.ts';
 import { PartitionState } from '../../src/event-store/partition-state.ts';
-import { forgetfulOfCommands, withHeadReadApart, withLaterHead, withLaterVersion } from './mutations.ts';
+import { withoutCommandId, withSeparateHeadRead, withLaterHead, withLaterVersion } from './mutations.ts';
 import { type Mutation, type Plan, unchanged } from './world.ts';
 import { holds, say, seed, writePathSuite } from './arbitration-suite.ts';
 
-/** A rule that is taken out has to be missed within so many: the rarest takes about 1,500, each by chance. */
+/** A removed rule must be detected within this many schedules: the rarest takes about 1,500. */
 const SCHEDULES_TO_MISS_IT = 50_000;
 
-/** Takes the forgetting of heads out of the code that runs, until mocks are restored. */
+/** Removes the forgetting of heads from the running code, until mocks are restored. */
 function keepAllHeads(): void {
   const { begin }: Pick<PartitionState, 'begin'> = PartitionState.prototype;
   jest.spyOn(PartitionState.prototype, 'begin').mockImplementation(function (this: PartitionState, stored) {
@@ -33,34 +33,34 @@ afterEach(() => void jest.restoreAllMocks());
 describe('a promise is broken without', () => {
   interface Mutant extends Partial<Mutation> {
     readonly keepHeads?: boolean;
-    /** Makes what the rule is there for likely. */
+    /** Makes the situations likely that the rule exists for. */
     readonly emphasis?: Partial<Plan>;
   }
   const mutants: [string, Mutant][] = [
     [
-      'the version in the rule, when a state is torn from its head',
+      'the version in the rule, when a state is separated from its head',
       { rule: prevAlone, refusals: false, streams: withLaterHead },
     ],
     [
-      '`prev` in the rule, when a state is torn from its head',
+      '`prev` in the rule, when a state is separated from its head',
       { rule: versionAlone, refusals: false, streams: withLaterVersion },
     ],
-    ['the one snapshot of state and head', { refusals: false, streams: withHeadReadApart }],
+    ['the one snapshot of state and head', { refusals: false, streams: withSeparateHeadRead }],
     ['the compare-and-set', { compareAndSet: false }],
     ['the forgetting of heads', { keepHeads: true }],
     [
       'the one snapshot of heads and checkpoint',
       { headsAtCheckpoint: false, emphasis: { projectors: 3, crashes: 60, streams: 1, joins: 15, deaths: 0 } },
     ],
-    ['the look whether a stream that was taken for new is new', { firstsChecked: false }],
-    ['word of winners coming after the commit', { toldAfterCommit: false }],
+    ['the check that a stream assumed to be new is new', { firstsChecked: false }],
+    ['notices of winners only after the commit', { notifiedAfterCommit: false }],
     ['the guard', { guard: false }],
-    ['the command id', { streams: forgetfulOfCommands }],
-    ['the voids of what cannot be read', { voids: false }],
-    ['the stop of an earlier owner at the fence', { fence: false, emphasis: { adopts: 30 } }],
-    ['the version since which an owner owns', { since: false, emphasis: { adopts: 30 } }],
+    ['the command id', { streams: withoutCommandId }],
+    ['the voids of unreadable records', { voids: false }],
+    ['the stop of the former owner at the fence', { fence: false, emphasis: { adopts: 30 } }],
+    ['the version since which an owner holds the log', { since: false, emphasis: { adopts: 30 } }],
     [
-      'the catching up of a new owner before it serves',
+      'the catch-up of a new owner before it serves',
       { catchUp: false, emphasis: { adopts: 30, clients: 4, projectors: 1, crashes: 0 } },
     ],
   ];

@@ -4,7 +4,7 @@ import * as mutations from './cache/mutations.ts';
 import { cacheSuite, holds, say, seed } from './cache/suite.ts';
 import type { Mutation, Plan } from './cache/world.ts';
 
-/** A rule that is taken out has to be missed within so many. */
+/** A removed rule must be detected within this many schedules. */
 const SCHEDULES_TO_MISS_IT = 10_000;
 
 cacheSuite(500);
@@ -13,18 +13,18 @@ const inPeace = { wipes: 0, failovers: 0, deaths: 0, cuts: 0, naps: 0, jumps: 0,
 
 describe('the cache is stale', () => {
   it.each([
-    ['marks come after the commit', mutations.markedAfterwards, {}],
-    ['a mark holds one batch only', mutations.loneMarks, { ...inPeace, calm: 100, naps: 10 }],
-    ['entries are stored without a lease', mutations.withoutLeases, { ...inPeace, calm: 100 }],
-    ['commits do not refuse when their marks are old', mutations.withOldMarks, { ...inPeace, dazes: 15 }],
+    ['marks come after the commit', mutations.withMarksAfterCommit, {}],
+    ['a mark holds one batch only', mutations.withSingleBatchMarks, { ...inPeace, maxCalmSteps: 100, pauses: 10 }],
+    ['entries are stored without a lease', mutations.withoutLeases, { ...inPeace, maxCalmSteps: 100 }],
+    ['commits with old marks are not refused', mutations.withOldMarks, { ...inPeace, projectorPauses: 15 }],
     ['epochs are not marked', mutations.withoutEpochs, {}],
-    ['nobody looks at the key of the incarnation', mutations.withoutIncarnationKey, { ...inPeace, wipes: 6, naps: 8 }],
-    ['commits do not look at the row', mutations.withoutRow, {}],
-    ['nobody looks at the run id', mutations.withoutRunId, {}],
+    ['the key of the incarnation is not checked', mutations.withoutIncarnationKey, { ...inPeace, wipes: 6, pauses: 8 }],
+    ['commits do not check the row', mutations.withoutRow, {}],
+    ['the run id is not checked', mutations.withoutRunId, {}],
     [
-      'nobody waits until older rows are believed no more',
-      mutations.unsettled,
-      { ...inPeace, calm: 120, failovers: 4, naps: 8 },
+      'writes do not wait until older rows are out of use',
+      mutations.withoutSettling,
+      { ...inPeace, maxCalmSteps: 120, failovers: 4, pauses: 8 },
     ],
   ] satisfies [string, Mutation, Partial<Plan>][])(
     'where %s',

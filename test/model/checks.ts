@@ -5,7 +5,7 @@ import { basisOf } from './decider.ts';
 import type { Row } from './postgres.ts';
 import type { World } from './world.ts';
 
-/** A winner by the test's own reading of the rule. */
+/** A winner by the test's own implementation of the rule. */
 interface Winner {
   readonly id: string;
   readonly commandId: string;
@@ -14,13 +14,13 @@ interface Winner {
 
 type Truth = ReadonlyMap<string, readonly Winner[]>;
 
-/** What is wrong with the world, now that the log has no secrets any more; undefined if nothing is. */
+/** The first violation in the world, now that the whole log is visible; undefined if there is none. */
 export function findViolation(world: World): string | undefined {
   const all = replay(world, () => Infinity);
   return (
     world.violation ??
     effectsOf(all) ??
-    toldOf(world, all) ??
+    acknowledgedOf(world, all) ??
     tornOf(all) ??
     chainOf(world) ??
     differenceOf(
@@ -32,7 +32,7 @@ export function findViolation(world: World): string | undefined {
   );
 }
 
-/** The second database is made of the same log. */
+/** The second database is built from the same log. */
 function secondOf({ adopter }: World): string | undefined {
   if (!adopter) return undefined;
   return (
@@ -44,7 +44,7 @@ function secondOf({ adopter }: World): string | undefined {
   );
 }
 
-/** The earlier owner has applied nothing from the record on by which it lost the partition. */
+/** The former owner has applied nothing from the record on by which it lost the partition. */
 function fenceOf({ adopter, postgres, placement, partitions }: World, truth: Truth): string | undefined {
   if (!adopter) return undefined;
   const behind = partitions.find((where) => {
@@ -54,7 +54,7 @@ function fenceOf({ adopter, postgres, placement, partitions }: World, truth: Tru
   return behind && `the earlier owner has applied what stands behind the fence of partition ${behind.partition}`;
 }
 
-/** The rule, once more and naively: a record wins if its version and its prev follow the last winner of its stream. */
+/** The rule again, in its simplest form: a record wins if its version and its prev follow the last winner of its stream. */
 function replay({ log, partitions }: World, upTo: (where: StoredRecord) => number): Truth {
   const truth = new Map<string, Winner[]>();
   for (const where of partitions) {
@@ -78,17 +78,18 @@ function effectsOf(truth: Truth): string | undefined {
   return undefined;
 }
 
-function toldOf({ told, refused }: World, truth: Truth): string | undefined {
-  for (const { stream, version, recordId, commandId } of told) {
+function acknowledgedOf({ acknowledged, refused }: World, truth: Truth): string | undefined {
+  for (const { stream, version, recordId, commandId } of acknowledged) {
     const winner = truth.get(stream)?.[version - 1];
-    if (winner?.id !== recordId || winner.commandId !== commandId) return `${recordId} was told and is not accepted`;
+    if (winner?.id !== recordId || winner.commandId !== commandId)
+      return `${recordId} was acknowledged and is not accepted`;
   }
   const effects = new Set([...truth.values()].flat().map(({ commandId }) => commandId));
   const wrong = refused.find((commandId) => effects.has(commandId));
   return wrong && `command ${wrong} was refused and took effect`;
 }
 
-/** Every event says from which events its state was folded: they must be those before it. */
+/** Every event lists the events from which its state was folded: they must be those before it. */
 function tornOf(truth: Truth): string | undefined {
   for (const [stream, winners] of truth) {
     if (stream.startsWith('genesis-')) continue;
@@ -117,7 +118,7 @@ function chainOf({ postgres, log, partitions }: World): string | undefined {
   return undefined;
 }
 
-/** What stands in Postgres is what a replay up to the checkpoint gives. */
+/** The tables of Postgres equal a replay up to the checkpoint. */
 function differenceOf({ postgres }: World, truth: Truth): string | undefined {
   const { streams, quarantine } = postgres.tables;
   for (const stream of new Set([...streams.keys(), ...truth.keys()])) {

@@ -4,7 +4,7 @@ import type { Step } from './decider.ts';
 import type { Actor } from './scheduler.ts';
 import type { World } from './world.ts';
 
-/** Somebody who sends commands, and sends one again under the same id as long as it is not known what became of it. */
+/** A client that sends commands, and repeats one with the same id while its outcome is unknown. */
 export interface Client {
   readonly actor: Actor;
   busy: boolean;
@@ -20,7 +20,7 @@ async function command(world: World, client: Client): Promise<never> {
   for (let count = 1; ; count++) {
     await world.scheduler.turn(client.actor, () => !world.closing);
     client.busy = true;
-    const request = wish(world, `${client.actor.name}.${count}`);
+    const request = nextRequest(world, `${client.actor.name}.${count}`);
     let answer = await ask(world, client.actor, request);
     for (let again = 0; again < 3 && answer === 'unknown' && request.origin.repeatable; again++) {
       answer = await ask(world, client.actor, request);
@@ -29,11 +29,14 @@ async function command(world: World, client: Client): Promise<never> {
   }
 }
 
-function wish({ scheduler, streams, created, newId, told, mutation }: World, label: string): CommandRequest<Step> {
+function nextRequest(
+  { scheduler, streams, created, newId, acknowledged, mutation }: World,
+  label: string,
+): CommandRequest<Step> {
   const { stream, creator } = streams[scheduler.pick(streams.length)]!;
   const isCreation = !created.has(creator) && scheduler.chance(0.7);
   if (isCreation) created.add(creator);
-  const known = told.findLast((each) => each.stream === stream);
+  const known = acknowledged.findLast((each) => each.stream === stream);
   return {
     stream,
     command: {
@@ -53,7 +56,7 @@ function wish({ scheduler, streams, created, newId, told, mutation }: World, lab
   };
 }
 
-/** One request. What it is told is told even if the client has stopped waiting. */
+/** One request. Its answer counts as given even if the client has stopped waiting. */
 async function ask(world: World, actor: Actor, request: CommandRequest<Step>): Promise<'known' | 'unknown'> {
   const { scheduler } = world;
   await scheduler.turn(actor);
@@ -67,7 +70,7 @@ async function ask(world: World, actor: Actor, request: CommandRequest<Step>): P
   return Promise.race([answered, patience.then(() => 'unknown' as const)]);
 }
 
-/** Clients are told of a new owner at some time, and ask the earlier one as well until then. */
+/** Clients learn of a new owner at some time, and use the former one as well until then. */
 const apisOf = ({ apis, adopter }: World) => (adopter ? [...apis, ...adopter.apis] : apis);
 
 function success(
@@ -77,14 +80,14 @@ function success(
 ): 'known' {
   const { commandId } = origin;
   const { version, recordId } = outcome;
-  const before = world.told.find((each) => each.commandId === commandId);
+  const before = world.acknowledged.find((each) => each.commandId === commandId);
   if (before && (before.recordId !== recordId || before.version !== version)) {
-    world.violated(`command ${commandId} was told two effects`);
+    world.violated(`command ${commandId} was acknowledged with two effects`);
   }
   if (Array.isArray(expectedVersion) && !expectedVersion.includes(version - 1)) {
     world.violated(`command ${commandId} made version ${version} in spite of its condition`);
   }
-  world.told.push({ commandId, stream, version, recordId });
+  world.acknowledged.push({ commandId, stream, version, recordId });
   return 'known';
 }
 
@@ -94,13 +97,13 @@ function failure(world: World, { origin }: CommandRequest<Step>, error: unknown)
   return 'known';
 }
 
-/** Reads at any process, and must see whatever anybody was told before. */
-export async function readAgainAndAgain(world: World, actor: Actor): Promise<never> {
-  const { scheduler, told } = world;
+/** Reads at any process, and must see everything that any client was told before. */
+export async function readRepeatedly(world: World, actor: Actor): Promise<never> {
+  const { scheduler, acknowledged } = world;
   for (;;) {
     await scheduler.sleep(actor, scheduler.pick(20));
-    const must = [...told];
-    const apis = world.adopted && world.adopter ? world.adopter.apis : world.apis; // an earlier owner shows what it had
+    const must = [...acknowledged];
+    const apis = world.adopted && world.adopter ? world.adopter.apis : world.apis; // a former owner shows what it had
     const { process } = apis[scheduler.pick(apis.length)]!;
     const reading = process.read((postgres) =>
       must.find(
@@ -108,6 +111,7 @@ export async function readAgainAndAgain(world: World, actor: Actor): Promise<nev
       ),
     );
     const missing = await reading.catch(() => undefined);
-    if (missing) world.violated(`a read does not see version ${missing.version} of ${missing.stream}, which was told`);
+    if (missing)
+      world.violated(`a read does not see version ${missing.version} of ${missing.stream}, which was acknowledged`);
   }
 }

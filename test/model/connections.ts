@@ -1,19 +1,19 @@
 import type { ModelPostgres } from './postgres.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 
-/** One connection. It is of the life of Postgres in which it was opened, and of no use in any other. */
+/** One connection. It belongs to the incarnation of Postgres in which it was opened, and fails in any other. */
 export interface Connection {
-  /** One statement. Fails when a crash came in between, on its way there or back. */
+  /** One statement. Fails when a crash happens before its answer arrives. */
   run<T>(statement: () => T): Promise<T>;
 }
 
 interface PooledConnection extends Connection {
-  readonly life: number;
+  readonly incarnation: number;
 }
 
 /**
- * A process's connections. None is used before it was prepared, and none after a failure. That a crash broke an idle one
- * is noticed at once, or by its next use.
+ * A process's connections. None is used before it was prepared, and none after a failure. A connection that a crash broke
+ * is detected at once, or by its next use.
  */
 export class Connections {
   readonly #scheduler: Scheduler;
@@ -21,7 +21,7 @@ export class Connections {
   readonly #actor: Actor;
   readonly #prepare: (connection: Connection) => Promise<void>;
   #idle: PooledConnection[] = [];
-  /** Prepared and, as far as known, open. */
+  /** Prepared and, as far as the process can tell, open. */
   readonly #open = new Set<PooledConnection>();
 
   constructor(
@@ -51,23 +51,23 @@ export class Connections {
     }
   }
 
-  /** Postgres has crashed: some of the idle connections are found broken before anybody uses them. */
+  /** Postgres has crashed: some of the idle connections are found broken before they are used. */
   notice(): void {
     for (const connection of this.#idle) if (this.#scheduler.chance(0.5)) this.#open.delete(connection);
     this.#idle = this.#idle.filter((connection) => this.#open.has(connection));
   }
 
   async #connect(): Promise<PooledConnection> {
-    const life = await this.#scheduler.call(this.#actor, () => this.#postgres.life);
-    const connection = { life, run: <T>(statement: () => T) => this.#run(life, statement) };
+    const incarnation = await this.#scheduler.call(this.#actor, () => this.#postgres.incarnation);
+    const connection = { incarnation, run: <T>(statement: () => T) => this.#run(incarnation, statement) };
     await this.#prepare(connection);
     this.#open.add(connection);
     return connection;
   }
 
-  #run<T>(life: number, statement: () => T): Promise<T> {
+  #run<T>(incarnation: number, statement: () => T): Promise<T> {
     const mustLive = () => {
-      if (this.#postgres.life !== life) throw new Error('the connection is broken');
+      if (this.#postgres.incarnation !== incarnation) throw new Error('the connection is broken');
     };
     const request = () => {
       mustLive();

@@ -3,14 +3,14 @@ import { AppError } from '../../src/errors.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
 import { REFUSED_YEAR } from './postgres.ts';
 
-/** All labels of the stream's events so far: what the state was folded from can be read off it. */
+/** The labels of all events of the stream so far: they show what the state was folded from. */
 export interface Trail {
   readonly labels: readonly string[];
 }
 
 export interface Step {
   readonly label: string;
-  /** Refused when the trail is longer. */
+  /** The decider rejects a longer trail. */
   readonly atMost: number;
   readonly poison: boolean;
 }

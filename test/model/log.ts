@@ -3,22 +3,25 @@ import { isBlank, lastOffsetOf, type LogEntry } from '../../src/log/entry.ts';
 import { type Append, AppendError } from '../../src/log/event-log.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 
-/** How often appends go wrong, as probabilities. */
+/** How often appends fail, as probabilities. */
 export interface LogFaults {
   readonly duplicated: number;
-  /** The outcome of an append is unknown to who made it: its records came, come later, or never do. */
+  /** The outcome of an append is unknown to its sender: its records arrive, arrive later, or never do. */
   readonly unknown: number;
   readonly refused: number;
-  /** A stranger's transaction leaves a marker, or a stranger's batch cannot be read and is declared void at once. */
+  /** A stranger's transaction leaves a marker, or a stranger's unreadable batch is declared void at once. */
   readonly blank: number;
 }
 
-/** The log: dense offsets per partition, and appends that get lost, come late, come twice, or have strangers behind them. */
+/**
+ * The log: dense offsets per partition, and appends that get lost, arrive late, arrive twice, or have strangers behind
+ * them.
+ */
 export class ModelLog {
   readonly #scheduler: Scheduler;
   readonly #faults: () => LogFaults;
   readonly #partitions: ReadonlyMap<string, LogEntry[]>;
-  /** Still on their way, sent by who knows nothing of their outcome or thinks they came long ago. */
+  /** Appends in transit; their sender does not know the outcome, or assumes that they arrived long ago. */
   #late: Append[] = [];
   #epoch = 0;
 
@@ -32,7 +35,7 @@ export class ModelLog {
     return this.#entries(where).filter((entry): entry is StoredRecord => !isBlank(entry));
   }
 
-  /** What is fetched from an offset on: whole batches. */
+  /** The result of a fetch from an offset on: whole batches. */
   from({ offset, ...where }: Position): readonly LogEntry[] {
     return this.#entries(where).filter((entry) => lastOffsetOf(entry) >= offset);
   }
@@ -46,7 +49,7 @@ export class ModelLog {
     return partitions.map(({ topic, partition }) => ({ topic, partition, offset: this.end({ topic, partition }) }));
   }
 
-  /** What stands in it before anything happens. */
+  /** Its initial records. */
   begin(appends: readonly Append[]): void {
     for (const append of appends) this.#write(append);
   }
@@ -59,13 +62,13 @@ export class ModelLog {
     this.#epoch++;
   }
 
-  /** One of the records that are on their way arrives. */
+  /** One of the appends in transit arrives. */
   arrive(): void {
     const [append] = this.#late.splice(this.#scheduler.pick(this.#late.length), 1);
     if (append) this.#write(append);
   }
 
-  /** All that are on their way arrive or are lost. */
+  /** All appends in transit arrive or are lost. */
   settle(): void {
     while (this.#late.length > 0) this.arrive();
   }

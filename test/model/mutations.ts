@@ -1,17 +1,17 @@
 import type { StreamSnapshot, StreamStore } from '../../src/event-store/stream-store.ts';
 
-/** The command id taken out: nobody is told that a command has had its effect. */
-export function forgetfulOfCommands(streams: StreamStore): StreamStore {
+/** The command id is removed: no process learns that a command had its effect. */
+export function withoutCommandId(streams: StreamStore): StreamStore {
   const load: StreamStore['load'] = async (...asked) => ({ ...(await streams.load(...asked)), repeated: undefined });
   return { ...streams, load };
 }
 
-/** State and head of two snapshots, as if there were nothing between them: no rule can notice. */
-export const withHeadReadApart = (streams: StreamStore) => withLaterLast(streams, (later) => later);
+/** State and head of two snapshots, without a wait in between: no rule can detect it. */
+export const withSeparateHeadRead = (streams: StreamStore) => withLaterLast(streams, (later) => later);
 
 /**
- * A state torn from its head: state and version are of one snapshot, the head's id is of a later one. A claim on it has
- * the right `prev` and an old version.
+ * A state separated from its head: state and version are of one snapshot, the head's id is of a later one. A claim on it
+ * has the right `prev` and an old version.
  */
 export const withLaterHead = (streams: StreamStore) => withLaterLast(streams, ({ id }) => ({ id }));
 
@@ -25,9 +25,9 @@ function withLaterLast(streams: StreamStore, what: (later: Numbered) => Partial<
 }
 
 /**
- * A state torn from its head: state and the head's id are of one snapshot, the version is of a later one. A claim on it has
- * the right version and an old `prev`. The version is wrong in the handler's memory too, so the next load begins where
- * the state that was given truly ended: otherwise it would stay torn however well later claims fitted.
+ * A state separated from its head: state and the head's id are of one snapshot, the version is of a later one. A claim on
+ * it has the right version and an old `prev`. The version is wrong in the handler's memory too, so the next load begins at
+ * the real end of the state; otherwise the state would stay wrong even if later claims fitted.
  */
 export function withLaterVersion(streams: StreamStore): StreamStore {
   const torn = new Map<string, { readonly said: number; readonly held: number }>();
@@ -38,7 +38,7 @@ export function withLaterVersion(streams: StreamStore): StreamStore {
     const second = await streams.load(stream, where, from, commandId);
     const held = first.events.at(-1)?.version;
     const said = second.events.at(-1)?.version;
-    if (first.repeated ?? first.quarantined ?? first.stopped) return first; // the handler does not take the state
+    if (first.repeated ?? first.quarantined ?? first.stopped) return first; // the handler does not use the state
     torn.delete(stream);
     if (held !== undefined && said !== undefined && said > held) torn.set(stream, { said, held });
     return withLast(first, { version: said });

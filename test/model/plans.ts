@@ -16,7 +16,7 @@ export const plans: fc.Arbitrary<Plan> = fc.record({
   apart: fc.boolean(),
   crashes: upTo(15),
   deaths: upTo(10),
-  naps: upTo(20),
+  pauses: upTo(20),
   joins: upTo(15),
   unknown: upTo(30),
   duplicated: upTo(30),

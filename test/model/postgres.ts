@@ -3,7 +3,7 @@ import { partitionKey, type Position, type TopicPartition } from '../../src/even
 import { type Commit, type CommitOutcome, type Move, Poison } from '../../src/projections/engine/store.ts';
 import type { ExpectedCheckpoint, StoredCheckpoint, StreamHead } from '../../src/event-store/judgement.ts';
 
-/** An accepted record as `stream_events` has it. */
+/** An accepted record as in `stream_events`. */
 export interface Row {
   readonly envelope: Envelope;
   readonly position: Position;
@@ -13,7 +13,7 @@ export interface Row {
 
 type Change = (tables: Tables) => void;
 
-/** What a commit changes; all of it can be taken back. */
+/** The changes of one commit; a crash can lose all of them. */
 class Tables {
   readonly checkpoints = new Map<string, StoredCheckpoint>();
   readonly streams = new Map<string, Row[]>();
@@ -42,17 +42,16 @@ export interface PostgresOptions {
   readonly violated: (what: string) => void;
 }
 
-/** The event whose rows Postgres refuses. */
+/** The event whose rows Postgres rejects. */
 export const REFUSED_YEAR = 1;
 
 /**
- * Postgres as far as the write path sees it. Every method is one statement. Commits are asynchronous: a crash keeps those
- * that had become durable and, of the others, as many as it likes, in order. It also breaks all connections and empties
- * the guard.
+ * Postgres as far as the write path uses it. Every method is one statement. Commits are asynchronous: a crash keeps the
+ * durable ones and a random number of the others, in order. It also breaks all connections and empties the guard.
  */
 export class ModelPostgres {
-  /** Counts the crashes. A connection belongs to one life. */
-  life = 1;
+  /** The number of crashes. A connection belongs to one incarnation. */
+  incarnation = 1;
   guarded = false;
   readonly #options: PostgresOptions;
   #tables: Tables;
@@ -68,7 +67,7 @@ export class ModelPostgres {
     return this.#tables;
   }
 
-  /** How many commits a crash now could take back. */
+  /** How many commits a crash would lose now. */
   get volatile(): number {
     return this.#changes.length - this.#durable;
   }
@@ -78,7 +77,7 @@ export class ModelPostgres {
   }
 
   crash(kept: number): void {
-    this.life++;
+    this.incarnation++;
     this.guarded = false;
     this.#changes = this.#changes.slice(0, this.#durable + kept);
     this.#durable = this.#changes.length;

@@ -10,16 +10,16 @@ import type { Actor } from './scheduler.ts';
 import type { World } from './world.ts';
 import { type LogEntry } from '../../src/log/entry.ts';
 
-/** One life of a projector and of the subscription that feeds it. It may have been given up by its group, and not know. */
+/** One incarnation of a projector and of its subscription. Its group may have replaced it without its knowledge. */
 export interface ProjectorProcess {
   readonly actor: Actor;
   readonly connections: Connections;
-  /** The group assigns anew, after what is being delivered. */
+  /** The group reassigns partitions after the current delivery. */
   rejoin(): void;
   die(): void;
 }
 
-/** Where a delivery goes on, by partition; a stopped one is missing. */
+/** The next offset of each partition; a stopped one is missing. */
 type Wanted = Map<string, Position>;
 
 export function startProjector(world: World, name: string): ProjectorProcess {
@@ -56,7 +56,7 @@ class Member {
     this.#projector = projector;
   }
 
-  /** Joins again and again. Each group of partitions is delivered in a loop of its own. */
+  /** Joins repeatedly. Each group of partitions is delivered in a loop of its own. */
   async run(groups: readonly (readonly TopicPartition[])[]): Promise<never> {
     for (;;) {
       this.leaving = false;
@@ -66,7 +66,7 @@ class Member {
     }
   }
 
-  /** As the feed does from time to time. */
+  /** As the subscription does from time to time. */
   async look(): Promise<never> {
     const { scheduler, log } = this.#world;
     for (;;) {
@@ -77,7 +77,7 @@ class Member {
         const ends = await scheduler.call(this.#actor, () => log.ends(positions));
         await this.#projector.compareEnds(ends);
       } catch {
-        // the next look may be luckier
+        // the next check may succeed
       }
     }
   }
@@ -115,7 +115,7 @@ class Member {
     });
   }
 
-  /** A fetch brings as much as it likes. */
+  /** A fetch returns a random amount. */
   #cut({ records: [first, ...rest], ...where }: Slice): Slice {
     const records: [LogEntry, ...LogEntry[]] = [first, ...rest.slice(0, this.#world.scheduler.pick(4))];
     return { ...where, records };
@@ -138,7 +138,7 @@ function storeOver(connections: Connections, world: World): ProjectionStore {
     checkpoints: (partitions) => connections.query(() => postgres.checkpoints(partitions)),
     heads: (streams, at) => connections.query(() => postgres.heads(streams, at)),
     commit(commit) {
-      if (!mutation.toldAfterCommit)
+      if (!mutation.notifiedAfterCommit)
         spread(world, { won: commit.accepted.map(({ envelope }) => envelope.id), recheck: false });
       return connections.query(() => postgres.commit(commit));
     },
@@ -146,11 +146,11 @@ function storeOver(connections: Connections, world: World): ProjectionStore {
   };
 }
 
-/** Some words are lost, some come twice, all come late. */
-function spread({ scheduler, apis, network }: World, word: CommitNotice): void {
+/** Some notices are lost, some arrive twice, all arrive late. */
+function spread({ scheduler, apis, network }: World, notice: CommitNotice): void {
   for (const slot of apis) {
     for (let copies = scheduler.pick(3); copies > 0; copies--) {
-      void scheduler.turn(network).then(() => slot.process.hear(word));
+      void scheduler.turn(network).then(() => slot.process.hear(notice));
     }
   }
 }
@@ -158,7 +158,7 @@ function spread({ scheduler, apis, network }: World, word: CommitNotice): void {
 function observing(world: World): ProjectorObserver {
   const { violated, adopter } = world;
   return {
-    committed: (_commit, word) => spread(world, word),
+    committed: (_commit, notice) => spread(world, notice),
     lost: (record, reason, alarm) => {
       if (alarm) violated(`offset ${record.offset} raised an alarm: ${reason}`);
     },

@@ -1,25 +1,25 @@
 import { startApi } from './api-process.ts';
 import { adopt } from './adoption.ts';
 import { findViolation } from './checks.ts';
-import { type Client, readAgainAndAgain, startClient } from './clients.ts';
+import { type Client, readRepeatedly, startClient } from './clients.ts';
 import { startProjector } from './projector-process.ts';
 import { createWorld, type Mutation, type Plan, type World } from './world.ts';
 
 export interface Outcome {
-  /** What must never happen and did. */
+  /** A violated invariant. */
   readonly violation: string | undefined;
   readonly steps: number;
-  readonly told: number;
+  readonly acknowledged: number;
   readonly crashes: number;
 }
 
 const STEPS_TO_SETTLE = 3_000;
 
-/** Runs one schedule: disturbed for as long as the plan says, then in peace until nothing is left to do. */
+/** Runs one schedule: with faults for as long as the plan says, then without any until no work is left. */
 export async function runSchedule(plan: Plan, mutation: Mutation): Promise<Outcome> {
   const world = createWorld(plan, mutation);
   const clients = Array.from({ length: plan.clients }, (_, index) => startClient(world, `c${index}`));
-  void readAgainAndAgain(world, world.scheduler.actor('reader'));
+  void readRepeatedly(world, world.scheduler.actor('reader'));
   if (world.adopter) void adopt(world, world.adopter);
   while (world.scheduler.time < plan.steps && world.violation === undefined) {
     disturb(world);
@@ -28,7 +28,7 @@ export async function runSchedule(plan: Plan, mutation: Mutation): Promise<Outco
   await settle(world, clients);
   const { time } = world.scheduler;
   const violation = findViolation(world);
-  return { violation, steps: time, told: world.told.length, crashes: world.postgres.life - 1 };
+  return { violation, steps: time, acknowledged: world.acknowledged.length, crashes: world.postgres.incarnation - 1 };
 }
 
 function disturb(world: World): void {
@@ -40,13 +40,13 @@ function disturb(world: World): void {
   if (happens(40)) log.arrive();
   if (happens(3)) log.newLeader();
   if (happens(plan.deaths)) restart(world);
-  if (happens(plan.naps)) nap(world);
+  if (happens(plan.pauses)) pauseOne(world);
   if (happens(plan.joins)) world.projectors[scheduler.pick(world.projectors.length)]?.process.rejoin();
 }
 
 function crash(world: World): void {
   const { postgres, scheduler, apis, projectors } = world;
-  world.violation ??= findViolation(world); // what the crash takes back must have been right
+  world.violation ??= findViolation(world); // the commits that the crash loses must have been right
   postgres.crash(scheduler.pick(postgres.volatile + 1));
   for (const { process } of [...apis, ...projectors]) process.connections.notice();
 }
@@ -65,11 +65,11 @@ function restart(world: World): void {
   }
 }
 
-/** A process stands still, and others take over. */
-function nap({ scheduler, apis, projectors }: World): void {
+/** A process freezes, and others take over. */
+function pauseOne({ scheduler, apis, projectors }: World): void {
   const all = [...projectors, ...projectors, ...apis];
   const { actor } = all[scheduler.pick(all.length)]!.process;
-  actor.asleepUntil = scheduler.time + 20 + scheduler.pick(60);
+  actor.pausedUntil = scheduler.time + 20 + scheduler.pick(60);
 }
 
 async function settle(world: World, clients: readonly Client[]): Promise<void> {
@@ -77,7 +77,7 @@ async function settle(world: World, clients: readonly Client[]): Promise<void> {
   world.closing = true;
   log.settle();
   for (const { process } of [...world.apis, ...world.projectors, ...(world.adopter?.projectors ?? [])])
-    process.actor.asleepUntil = 0;
+    process.actor.pausedUntil = 0;
   const { postgres } = world.adopter ?? world;
   const isApplied = () =>
     log.ends(partitions).every((end) => postgres.checkpoint(end).next === end.offset) &&

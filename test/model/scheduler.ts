@@ -1,10 +1,10 @@
 import type { Timers } from '../../src/event-store/verdicts.ts';
 
-/** Somebody who takes steps: a process, a client, the network. */
+/** An actor that takes steps: a process, a client, the network. */
 export interface Actor {
   readonly name: string;
-  /** None of its steps is taken before this time: it is paused, and does not know. */
-  asleepUntil: number;
+  /** It takes no step before this time: it is paused, and cannot detect it. */
+  pausedUntil: number;
   dead: boolean;
 }
 
@@ -12,12 +12,12 @@ interface Step {
   readonly actor: Actor;
   readonly due: number;
   readonly ready: (() => boolean) | undefined;
-  /** A request that is on its way: it arrives whether the actor is awake, asleep or dead. */
+  /** A request in transit: it arrives even if its sender is paused or dead. */
   readonly sent: boolean;
   readonly run: () => void;
 }
 
-/** Taken once: in jest every look-up of a global costs, and chance alone was a fifth of the time. */
+/** Read once: in jest every look-up of a global is slow, and random numbers alone were a fifth of the time. */
 const { imul, floor } = Math;
 const { nextTick } = process;
 
@@ -33,8 +33,8 @@ function createRandom(seed: number): () => number {
 }
 
 /**
- * Everything that can happen next lies here, and chance picks what does. There is no time but the number of steps taken:
- * who waits for a time is passed over until then, and when all wait the time jumps.
+ * Holds everything that can happen next, and picks one step at random. Time is the number of steps taken: an actor that
+ * waits for a time is skipped until then, and when all of them wait the time jumps.
  */
 export class Scheduler {
   time = 0;
@@ -54,7 +54,7 @@ export class Scheduler {
   }
 
   actor(name: string): Actor {
-    return { name, asleepUntil: 0, dead: false };
+    return { name, pausedUntil: 0, dead: false };
   }
 
   /** Waits for the actor's turn. */
@@ -70,7 +70,7 @@ export class Scheduler {
     return promise;
   }
 
-  /** A call of a server: what it does there and the answer's arrival are two steps, sometimes one. */
+  /** A call of a server: its effect and the arrival of its answer are two steps, sometimes one. */
   call<T>(actor: Actor, effect: () => T, arrives: () => void = () => undefined): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const orFail = (what: () => void) => () => {
@@ -109,13 +109,13 @@ export class Scheduler {
     };
   }
 
-  /** Ends the actor. What it sent may arrive all the same. */
+  /** Ends the actor. What it sent may still arrive. */
   kill(actor: Actor): void {
     actor.dead = true;
     this.#steps = this.#steps.filter((step) => step.actor !== actor || step.sent);
   }
 
-  /** Takes one step, and lets everything happen that follows from it at once. False when there is none to take. */
+  /** Takes one step, and runs everything that follows from it at once. False when there is none to take. */
   async step(): Promise<boolean> {
     const step = this.#take();
     if (!step) return false;
@@ -135,7 +135,7 @@ export class Scheduler {
   }
 
   #isAwake(actor: Actor): boolean {
-    return actor.asleepUntil <= this.time;
+    return actor.pausedUntil <= this.time;
   }
 
   #take(): Step | undefined {
@@ -158,15 +158,15 @@ export class Scheduler {
     return found;
   }
 
-  /** The earliest time at which somebody is awake who now only waits for the time. */
+  /** The earliest time at which an actor can continue that only waits for the time now. */
   #nextDue(): number {
     let next = Infinity;
     for (const { actor, due, ready } of this.#steps) {
-      if (!ready || ready()) next = Math.min(next, Math.max(due, actor.asleepUntil));
+      if (!ready || ready()) next = Math.min(next, Math.max(due, actor.pausedUntil));
     }
     return next === Infinity ? 0 : next;
   }
 }
 
-/** Node runs a tick only after every promise that was settled has been followed up. */
+/** Node runs a tick only after every settled promise has been followed up. */
 const settled = () => new Promise<void>((resolve) => nextTick(resolve));

@@ -11,7 +11,7 @@ import { ModelPostgres } from './postgres.ts';
 import { type ProjectorProcess, startProjector } from './projector-process.ts';
 import { type Actor, Scheduler } from './scheduler.ts';
 
-/** What one schedule is made from. Rates are in thousandths per step. */
+/** The parameters of one schedule. Rates are in thousandths per step. */
 export interface Plan {
   readonly seed: number;
   readonly steps: number;
@@ -26,18 +26,18 @@ export interface Plan {
   readonly apart: boolean;
   readonly crashes: number;
   readonly deaths: number;
-  readonly naps: number;
+  readonly pauses: number;
   readonly joins: number;
   /** Of appends, in hundredths. */
   readonly unknown: number;
   readonly duplicated: number;
   readonly refused: number;
   readonly blank: number;
-  /** Step at which a second database, a follower until then, takes the log over; 0: there is none. */
+  /** Step at which a second database, a follower until then, takes the log over; 0 for no second database. */
   readonly adopts: number;
 }
 
-/** What is taken out of the rules, by changing what stands around the code that runs. */
+/** What is removed from the rules, by changing the environment of the running code. */
 export interface Mutation {
   /** Which claims win. */
   readonly rule: Rule;
@@ -45,22 +45,22 @@ export interface Mutation {
   readonly compareAndSet: boolean;
   /** Heads are read in one snapshot with checkpoints that are compared too. */
   readonly headsAtCheckpoint: boolean;
-  /** A stream that was taken for new is found to be old by the commit. */
+  /** The commit detects that a stream that was assumed to be new exists. */
   readonly firstsChecked: boolean;
-  /** Waiting commands hear of winners after the commit. */
-  readonly toldAfterCommit: boolean;
+  /** Waiting commands learn of winners after the commit. */
+  readonly notifiedAfterCommit: boolean;
   /** Connections pass the guard before their first use. */
   readonly guard: boolean;
-  /** Clients set conditions, so that some commands are refused. No record of a refusal is ever arbitrated. */
+  /** Clients set conditions, so that some commands are rejected. No record of a rejected command is ever arbitrated. */
   readonly refusals: boolean;
   readonly streams: (streams: StreamStore) => StreamStore;
   /** The owner stops at the record by which it loses the log. */
   readonly fence: boolean;
-  /** It knows since when it is the owner, and passes earlier changes. */
+  /** An owner skips changes of owner before its own. */
   readonly since: boolean;
-  /** A new owner comes to the end of the log, as it stood after the last fence, before it serves. */
+  /** A new owner reaches the end of the log, as it was after the last fence, before it serves. */
   readonly catchUp: boolean;
-  /** Projectors know what was declared void. */
+  /** Projectors read the voids. */
   readonly voids: boolean;
 }
 
@@ -69,7 +69,7 @@ export const unchanged: Mutation = {
   compareAndSet: true,
   headsAtCheckpoint: true,
   firstsChecked: true,
-  toldAfterCommit: true,
+  notifiedAfterCommit: true,
   guard: true,
   refusals: true,
   streams: (streams) => streams,
@@ -79,15 +79,15 @@ export const unchanged: Mutation = {
   voids: true,
 };
 
-/** A success as somebody was told of it. */
-export interface Told {
+/** An acknowledged success. */
+export interface Acknowledgement {
   readonly commandId: string;
   readonly stream: string;
   readonly version: number;
   readonly recordId: string;
 }
 
-/** A process that is started anew when it dies. */
+/** A process that is restarted when it dies. */
 export interface Slot<Process> {
   process: Process;
 }
@@ -97,32 +97,32 @@ export interface World {
   readonly mutation: Mutation;
   readonly scheduler: Scheduler;
   readonly postgres: ModelPostgres;
-  /** Brings words of commits. */
+  /** Delivers notices of commits. */
   readonly network: Actor;
   readonly log: ModelLog;
   readonly placement: Placement;
   readonly partitions: readonly TopicPartition[];
   /** Streams by the command that would create them. */
   readonly streams: readonly { readonly stream: string; readonly creator: string }[];
-  /** Those of them that were sent. */
+  /** The streams whose command was sent. */
   readonly created: Set<string>;
   readonly apis: Slot<ApiProcess>[];
   readonly projectors: Slot<ProjectorProcess>[];
-  readonly told: Told[];
-  /** Commands that were refused for good. */
+  readonly acknowledged: Acknowledgement[];
+  /** Commands that were rejected permanently. */
   readonly refused: string[];
-  /** Nothing new begins, and nothing goes wrong any more. */
+  /** No new work begins, and no fault happens any more. */
   closing: boolean;
   violation: string | undefined;
   readonly newId: () => string;
   readonly violated: (what: string) => void;
-  /** Of this world's database; undefined where nothing is owned. */
+  /** The owners of this world's database; undefined where ownership is not modelled. */
   ownership: Ownership | undefined;
   /** The second database: a world of its own processes on the same log. */
   adopter: World | undefined;
   /** The log belongs to the second database, whose processes serve from now on. */
   adopted: boolean;
-  /** The first database knows that. None of its processes starts any more. */
+  /** The first database has detected that. None of its processes starts any more. */
   lost: boolean;
 }
 
@@ -153,7 +153,7 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
     violation: undefined,
     apis: [],
     projectors: [],
-    told: [],
+    acknowledged: [],
     refused: [],
     created: new Set(),
     ownership: undefined,

@@ -1,13 +1,13 @@
 import { describe, test } from '@jest/globals';
-import { dieAndRecover } from '../support/crash.ts';
-import { type Doomed, startDoomed } from '../support/doomed.ts';
+import { crashAndRecover } from '../support/crash-points.ts';
+import { type ReplaceableApp, startReplaceableApp } from '../support/replaceable-app.ts';
 import { shareStack } from '../support/shared-stack.ts';
 
-const stack = shareStack(startDoomed);
+const stack = shareStack(startReplaceableApp);
 
-/** One of the crash points, the one at which most can be lost; test/faults/crash-points has all of them. */
-describe('the one process of the embedded shape is killed, and starts again', () => {
-  let doomed: Doomed;
+/** One crash point, the one at which most can be lost; test/faults/crash-points has all of them. */
+describe('the process of the embedded shape, killed and restarted', () => {
+  let doomed: ReplaceableApp;
   stack.use((shared) => (doomed = shared));
-  test('before-commit: every promise is kept', () => dieAndRecover(doomed, 'before-commit', 'projector'), 240_000);
+  test('keeps every promise at before-commit', () => crashAndRecover(doomed, 'before-commit', 'projector'), 240_000);
 });

@@ -13,7 +13,7 @@ import {
   type TestDatabase,
 } from '../support/servers/index.ts';
 
-/** Kafka and Redis with a process for each role, once; test/faults looks longer. */
+/** Kafka and Redis with a process for each role, once; test/faults has the long tests. */
 describeWithKafka('separate processes on Kafka', ({ brokers }) => {
   const running: OpenMusicProcess[] = [];
   let database: TestDatabase;
@@ -57,7 +57,7 @@ describeWithKafka('separate processes on Kafka', ({ brokers }) => {
   const nameOf = async ({ url }: OpenMusicProcess, id: string) =>
     (await createClient(url).get(`/albums/${id}`)).body?.data?.album?.name;
 
-  test('a write through one API process is seen through another; a retry with its key has one effect', async () => {
+  test('a write through one API process is visible through another; a retry with its key has one effect', async () => {
     await expect(start('api')).rejects.toThrow(/log init/);
     expect(await openmusic(['log', 'init'], env)).toMatchObject({ code: 0, output: expect.stringContaining('ready') });
     const [, one, other] = await Promise.all([start('projector'), start('api'), start('api')]);

@@ -9,7 +9,7 @@ import { runStack, type StackProcess } from '../support/stack-process.ts';
 
 const TIMEOUT_MS = 240_000;
 
-/** The whole of it once; test/integration/stack has its details. */
+/** The whole stack once; test/integration/stack tests its details. */
 describeWithNativeKafka('npm run stack', () => {
   let directory: string;
   let stack: StackProcess;
@@ -24,7 +24,7 @@ describeWithNativeKafka('npm run stack', () => {
   });
 
   test(
-    'serves a write, and ends with 0 at Ctrl-C',
+    'serves a write, and exits with 0 at Ctrl-C',
     async () => {
       const { PATH = '', HOME = '' } = process.env;
       const ports = await Promise.all([freePort(), freePort(), freePort(), freePort()]);

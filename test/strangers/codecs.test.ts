@@ -11,7 +11,7 @@ import {
 } from '../support/servers/index.ts';
 import { CODECS, produceWithJava, produceWithKcat } from '../support/stock-producers.ts';
 
-describeWithKafka('records that stock producers have compressed', ({ brokers }) => {
+describeWithKafka('compressed records of stock producers', ({ brokers }) => {
   let database: TestDatabase;
   let core: Core;
   let client: KafkaClient;
@@ -30,7 +30,7 @@ describeWithKafka('records that stock producers have compressed', ({ brokers }) 
   const jobs = () => ({ topic: `${core.namespace}.jobs`, partition: 0 });
 
   describeWithPrograms(['kcat'], 'of librdkafka', () => {
-    it.each(CODECS)('%s: a record of ours is accepted', async (codec) => {
+    it.each(CODECS)('%s: a valid record is accepted', async (codec) => {
       const record = claim({ stream: core.streamIn(0) });
       await produceWithKcat(brokers, core.catalog(0), codec, record);
       await core.settled();
@@ -44,7 +44,9 @@ describeWithKafka('records that stock producers have compressed', ({ brokers }) 
       await produceWithJava(brokers, 300, core.catalog(1), jobs());
       await core.settled();
       for (const codec of CODECS) {
-        const lost = core.heard.lost.filter(({ record }) => 'key' in record && record.key.startsWith(`${codec}-`));
+        const lost = core.projectorReports.lost.filter(
+          ({ record }) => 'key' in record && record.key.startsWith(`${codec}-`),
+        );
         const kinds = new Set(lost.map(({ reason, alarm }) => `${reason}, ${alarm ? 'an alarm' : 'no alarm'}`));
         expect([codec, lost.length, [...kinds]]).toEqual([codec, 600, ['header ce_checksum is missing, an alarm']]);
       }
@@ -68,7 +70,7 @@ describeWithKafka('records that stock producers have compressed', ({ brokers }) 
     await admin.disconnect();
   });
 
-  it('every judge comes to the same result', async () => {
+  it('every judge reaches the same result', async () => {
     const { partitions } = await askEveryJudge(core);
     const lost = partitions.map(({ losers }) => losers['header ce_checksum is missing'] ?? 0);
     expect(lost.reduce((sum, count) => sum + count, 0)).toBe(4 * 600);

@@ -12,17 +12,17 @@ import { createPlacement } from '../../src/events/placement.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
 import { golden } from '../support/golden.ts';
 import { claim } from '../support/core.ts';
-import { openOutsider } from '../support/outsider.ts';
+import { openStrangerClient } from '../support/stranger-client.ts';
 import { describeWithPython, runPython } from '../support/python.ts';
 import { streamIn } from '../support/streams.ts';
 
 const root = join(import.meta.dirname, '../..');
 const LONG_MS = 900_000;
 const ROLES = 'api,projector,exporter,worker,scheduler';
-/** Files of the end-to-end suite that write, each in its own way. */
+/** Files of the end-to-end suite that write, each different events. */
 const SUITE = ['albums-of-people', 'catalog', 'job-types', 'jobs', 'playlists', 'users'];
 
-/** A schema registry of the files in schemas/, as far as deserialisers ask. */
+/** A schema registry of the files in schemas/, with the endpoints that deserialisers call. */
 async function startRegistry(): Promise<Server> {
   const server = createServer((request, response) => {
     const [, id] = /^\/schemas\/ids\/(\d+)/.exec(request.url ?? '') ?? [];
@@ -93,9 +93,9 @@ describeWithPython("Confluent's deserialiser", (python) => {
     );
 
     it(
-      'reads a record of every type that there is',
+      'reads a record of every event type',
       async () => {
-        const outsider = await openOutsider(system.env.KAFKA_BROKERS!.split(','));
+        const outsider = await openStrangerClient(system.env.KAFKA_BROKERS!.split(','));
         const records = golden.schemas.map(({ subject, value }) => {
           const record = claim({ stream: streamIn(system, 0), value: Buffer.from(value, 'hex') });
           return { ...record, headers: { ...record.headers, ce_type: subject, ce_checksum: '' } };

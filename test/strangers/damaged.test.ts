@@ -7,7 +7,7 @@ import { lastOffsetOf } from '../../src/log/entry.ts';
 import { publishVoids } from '../../src/log/void-topic.ts';
 import { claim, type Core, kafkaSource, openCore } from '../support/core.ts';
 import { askEveryJudge, rebuildNow, stoppedAt, verify, withQueue } from '../support/judges.ts';
-import { openOutsider, type Outsider } from '../support/outsider.ts';
+import { openStrangerClient, type StrangerClient } from '../support/stranger-client.ts';
 import {
   createDatabase,
   describeWithNativeKafka,
@@ -25,7 +25,7 @@ describeWithNativeKafka('the disk of a broker', () => {
   let broker: NativeKafka;
   let database: TestDatabase;
   let core: Core;
-  let outsider: Outsider;
+  let outsider: StrangerClient;
 
   beforeAll(async () => {
     dir = await mkdtemp(path.join(tmpdir(), 'openmusic-damaged-'));
@@ -39,9 +39,9 @@ describeWithNativeKafka('the disk of a broker', () => {
   });
   beforeEach(async () => {
     core = await openCore({ connection: database.connection, source: kafkaSource(broker.brokers) });
-    outsider = await openOutsider(broker.brokers);
+    outsider = await openStrangerClient(broker.brokers);
     await core.settled();
-    await core.starve();
+    await core.stopProjectors();
   }, LONG_MS);
   afterEach(async () => {
     await outsider.close();
@@ -55,14 +55,14 @@ describeWithNativeKafka('the disk of a broker', () => {
   ];
   const ids = async () => (await core.rows<{ record_id: string }>('stream_events')).map(({ record_id }) => record_id);
 
-  /** Each in a batch of its own. */
+  /** Each record in a batch of its own. */
   async function appended(where: TopicPartition, count: number): Promise<ReturnType<typeof claim>[]> {
     const claims = Array.from({ length: count }, () => claim({ stream: core.streamIn(0) }));
     for (const each of claims) await core.append(where, each);
     return claims;
   }
 
-  /** Writes a length over that of the batch at a position, in the file that the broker serves. */
+  /** Overwrites the length of the batch at a position, in the file that the broker serves. */
   async function damage({ topic, partition, offset }: Position, length: number): Promise<void> {
     const segment = path.join(dir, 'data', `${topic}-${partition}`, '00000000000000000000.log');
     const file = await open(segment, 'r+');
@@ -77,7 +77,7 @@ describeWithNativeKafka('the disk of a broker', () => {
     await file.close();
   }
 
-  /** All that lies at a position; to the next offset that can be read. */
+  /** Everything from a position to the next readable offset. */
   async function declareVoid(at: Position): Promise<number> {
     const [entry] = await core.log.read(at, { maxBytes: 1 });
     const last = entry?.offset === at.offset ? lastOffsetOf(entry) : NaN;
@@ -89,7 +89,7 @@ describeWithNativeKafka('the disk of a broker', () => {
       { ...at, last, reason: 'damaged', declaredAt: new Date() },
     ]);
 
-  /** With the queue of jobs beside the projector: both are stopped, and go on after `mend`. */
+  /** With the queue of jobs beside the projector: both are stopped, and resume after `mend`. */
   const stopsBoth = (mend: () => Promise<void>) =>
     withQueue(core, async (health) => {
       await until(
@@ -99,20 +99,20 @@ describeWithNativeKafka('the disk of a broker', () => {
       );
       await mend();
       await until(
-        () => Promise.resolve(health().stopped.length === 0 && core.feeds?.health().stopped.length === 0),
+        () => Promise.resolve(health().stopped.length === 0 && core.projectors?.health().stopped.length === 0),
         60_000,
-        () => `they are stopped: ${JSON.stringify([health(), core.feeds?.health()])}`,
+        () => `they are stopped: ${JSON.stringify([health(), core.projectors?.health()])}`,
       );
     });
 
   it(
-    'damaged where a batch begins: the broker shows nothing up to the next one of its index, and only that partition stops',
+    'damaged at the start of a batch: the broker shows nothing up to the next batch of its index, and only that partition stops',
     async () => {
       const before = await appended(stuck(), DAMAGED - 1);
       const after = await appended(stuck(), 30);
       await appended(jobs(), 30);
       for (const where of [stuck(), jobs()]) await damage({ ...where, offset: DAMAGED }, 1);
-      await core.feed();
+      await core.startProjectors();
       expect(await stoppedAt(core, stuck())).toMatch(/its checksum is wrong|CORRUPT_MESSAGE/);
       const elsewhere = claim({ stream: core.streamIn(1) });
       await core.append(other(), elsewhere);
@@ -135,9 +135,9 @@ describeWithNativeKafka('the disk of a broker', () => {
 
       await declare({ ...stuck(), offset: DAMAGED }, DAMAGED);
       await until(
-        () => Promise.resolve(core.heard.stopped.some(({ position }) => position.offset === DAMAGED + 1)),
+        () => Promise.resolve(core.projectorReports.stopped.some(({ position }) => position.offset === DAMAGED + 1)),
         60_000,
-        () => `not stopped again: ${JSON.stringify(core.heard.stopped)}`,
+        () => `not stopped again: ${JSON.stringify(core.projectorReports.stopped)}`,
       );
       expect(await stoppedAt(core, stuck())).toMatch(/^the broker does not show offset 6: CORRUPT_MESSAGE/);
       await core.append(other(), claim({ stream: core.streamIn(1) }));
@@ -156,12 +156,12 @@ describeWithNativeKafka('the disk of a broker', () => {
   );
 
   it(
-    'damaged so that the broker shows nothing up to the end: a gap there stops every judge, and can be declared void',
+    'damaged so that the broker shows nothing up to the end: the gap stops every judge, and can be declared void',
     async () => {
       const [kept] = await appended(stuck(), 2);
       await appended(jobs(), 2);
       for (const where of [stuck(), jobs()]) await damage({ ...where, offset: 2 }, 2 ** 30);
-      await core.feed();
+      await core.startProjectors();
       expect(await stoppedAt(core, stuck())).toBe('offset 2 is missing');
       await core.append(other(), claim({ stream: core.streamIn(1) }));
       await core.settled([stuck(), jobs()]);
@@ -179,19 +179,19 @@ describeWithNativeKafka('the disk of a broker', () => {
   );
 
   it(
-    'without records that were deleted up to the end: they stop what had not applied them, until they are declared void',
+    'without records that were deleted up to the end: the gap stops every judge that had not applied them, until it is declared void',
     async () => {
       await appended(stuck(), 3);
       await appended(jobs(), 3);
       for (const where of [stuck(), jobs(), other()]) await outsider.deleteBefore(where, await outsider.end(where));
-      await core.feed();
+      await core.startProjectors();
       expect(await stoppedAt(core, stuck())).toBe('offsets 1 to 3 are missing');
       await stopsBoth(async () => {
         await declare({ ...stuck(), offset: 1 }, 3);
         await declare({ ...jobs(), offset: 0 }, 3); // a new queue begins at 0
       });
       await core.settled();
-      expect(core.heard.stopped.map(({ position }) => position.partition)).not.toContain(1);
+      expect(core.projectorReports.stopped.map(({ position }) => position.partition)).not.toContain(1);
       const next = [await appended(stuck(), 1), claim({ stream: core.streamIn(1) })].flat();
       await core.append(other(), next[1]!);
       await core.settled();

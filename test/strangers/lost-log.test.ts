@@ -8,10 +8,10 @@ import { READ_VERSION } from '../../src/projections/projections.ts';
 import { claim, withCorruptHeader } from '../support/core.ts';
 import { describeDistributed, type Distributed, type Settings, startDistributed } from '../support/distributed.ts';
 import { linesOf } from '../support/observed.ts';
-import { openOutsider } from '../support/outsider.ts';
+import { openStrangerClient } from '../support/stranger-client.ts';
 import { ownerOf } from '../support/owners.ts';
 import { openmusic } from '../support/processes.ts';
-import { refusalOf } from '../support/refused.ts';
+import { refusalOf } from '../support/start-refusal.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 
 const LONG_MS = 240_000;
@@ -24,7 +24,7 @@ const settingsOf = ({ host, port, user, password, database }: PostgresConnection
   PGDATABASE: database,
 });
 
-describeDistributed('an owner of whom only an API runs', () => {
+describeDistributed('an owner with only an API process', () => {
   let system: Distributed;
   let other: TestDatabase;
   let env: Settings;
@@ -52,7 +52,7 @@ describeDistributed('an owner of whom only an API runs', () => {
   };
 
   it(
-    'a database that does not know the log makes no read models of it',
+    'a database that does not own the log builds no read models from it',
     async () => {
       expect(await openmusic(['projections', 'rebuild'], env)).toMatchObject({
         code: 1,
@@ -63,7 +63,7 @@ describeDistributed('an owner of whom only an API runs', () => {
   );
 
   it(
-    'a sound record cannot be declared void, also where a partition is stopped at it',
+    'a valid record cannot be declared void, also where a partition is stopped at it',
     async () => {
       const schema = `${system.namespace}_read_${READ_VERSION}_1`;
       const where = `topic = '${system.namespace}.catalog' AND partition = 1`;
@@ -78,9 +78,9 @@ describeDistributed('an owner of whom only an API runs', () => {
   );
 
   it(
-    'a database that does not know the log takes it over past what was declared void',
+    'a database that does not own the log takes it over past what was declared void',
     async () => {
-      const outsider = await openOutsider(system.env.KAFKA_BROKERS!.split(','));
+      const outsider = await openStrangerClient(system.env.KAFKA_BROKERS!.split(','));
       const catalog = { topic: `${system.namespace}.catalog`, partition: 0 };
       const record = withCorruptHeader(claim({ stream: `genesis-${catalog.topic}-0` }));
       await outsider.produce(catalog, record);
@@ -99,7 +99,7 @@ describeDistributed('an owner of whom only an API runs', () => {
   );
 
   it(
-    'the API ends by itself, and cannot be started again',
+    'the API exits by itself, and cannot be started again',
     async () => {
       const [api] = system.apis;
       expect(await api!.ended).toBe(1);
@@ -118,7 +118,7 @@ describeDistributed('an owner of whom only an API runs', () => {
   );
 
   it(
-    'the API of a database that was restored under another identity is told to claim the log, again and again',
+    'the API of a database that was restored with another identity is told to claim the log, every time',
     async () => {
       await sql(`UPDATE "${system.namespace}".log_identity SET owned = true, owner_database_oid = '1'`);
       for (let times = 2; times > 0; times--) {
@@ -129,7 +129,7 @@ describeDistributed('an owner of whom only an API runs', () => {
   );
 
   it(
-    'a fence that was broken off behind its last record stays one when --claim completes it: no job is taken over at once',
+    'a fence that was interrupted after its last record stays one when --claim completes it: no job is taken over at once',
     async () => {
       await sql(`DELETE FROM "${system.namespace}".log_identity`, other.connection);
       expect(await openmusic(['log', 'adopt', '--claim'], env)).toMatchObject({ code: 0 });

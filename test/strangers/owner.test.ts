@@ -19,7 +19,7 @@ import { entryOf, eventually, linesOf, metricOf } from '../support/observed.ts';
 import { ownerOf } from '../support/owners.ts';
 import { newPerson } from '../support/people.ts';
 import { openmusic, type OpenMusicProcess, startProcess } from '../support/processes.ts';
-import { refusalOf } from '../support/refused.ts';
+import { refusalOf } from '../support/start-refusal.ts';
 import {
   createDatabase,
   type NativePostgres,
@@ -57,7 +57,7 @@ async function newAlbum({ post }: Client, name: string): Promise<string> {
 describeDistributed('two databases on one Kafka', () => {
   let system: Distributed;
   let other: TestDatabase;
-  /** Of the other database. */
+  /** The settings of the other database. */
   let env: Settings;
   let log: EventLog;
   let owner: LogOwner;
@@ -133,7 +133,7 @@ describeDistributed('two databases on one Kafka', () => {
         ),
       );
 
-    it('reads what the owner has, and what it writes later', async () => {
+    it('reads what the owner has written, and what it writes later', async () => {
       expect((await reader.get(`/albums/${album}`)).body?.data?.album?.name).toBe('Parachutes');
       const later = await newAlbum(client, 'later');
       await eventually('the follower has it', async () => (await reader.get(`/albums/${later}`)).status === 200);
@@ -145,7 +145,7 @@ describeDistributed('two databases on one Kafka', () => {
       ends = await endsOf();
     });
 
-    it('is in groups of its own, and leaves those of the owner alone', async () => {
+    it('uses groups of its own, and does not touch those of the owner', async () => {
       expect(await members()).toEqual(before);
       expect(await members(await ownerOf(other.connection))).toEqual([
         expect.stringMatching(
@@ -154,7 +154,7 @@ describeDistributed('two databases on one Kafka', () => {
       ]);
     });
 
-    it('refuses every write with READ_ONLY, and registers and logs in people of its own', async () => {
+    it('rejects every write with READ_ONLY, and registers and logs in users of its own', async () => {
       const person = await newPerson(follower.url);
       const writes: [string, Promise<{ status: number; body?: { code?: string } | undefined }>][] = [
         ['album', person.client.post('/albums', { name: 'no', year: 2000 })],
@@ -175,7 +175,7 @@ describeDistributed('two databases on one Kafka', () => {
     });
 
     it(
-      'needs neither a Postgres nor a Redis nor keys by name',
+      'needs no Postgres, Redis or keys by name',
       async () => {
         const home = await mkdtemp(path.join(tmpdir(), 'openmusic-follower-'));
         await chmod(home, 0o755);
@@ -190,7 +190,7 @@ describeDistributed('two databases on one Kafka', () => {
       LONG_MS,
     );
 
-    it('is ready, and says so of nothing that it does not do', async () => {
+    it('is ready, and reports no component that it does not run', async () => {
       const { body, status } = await reader.get('/readyz');
       expect(status).toBe(200);
       const { checks } = body!.data as unknown as { checks: Record<string, { ok: boolean }> };
@@ -200,7 +200,7 @@ describeDistributed('two databases on one Kafka', () => {
   });
 
   it(
-    'neither a start without READ_ONLY of the follower nor one with it of the owner is possible',
+    'cannot be started without READ_ONLY, nor the owner with it',
     async () => {
       const refusal = await refusalOf({ ...env, ROLES: 'projector' });
       expect(refusal).toContain(`the log belongs to the database ${showOwner(owner)}`);
@@ -211,7 +211,7 @@ describeDistributed('two databases on one Kafka', () => {
   );
 
   it(
-    'a process in the groups that this database does not know is an alarm for as long as it is there',
+    'an unknown process in the groups raises an alarm for as long as it is there',
     async () => {
       const brokers = system.env.KAFKA_BROKERS!.split(',');
       const groups = { namespace: system.namespace, of: owner };
@@ -263,7 +263,7 @@ describeDistributed('two databases on one Kafka', () => {
       const asked = await person.client.post('/jobs', { type: 'dummy', payload: { duration: 30_000 } });
       job = asked.body!.data!.jobId!;
       await eventually('the job runs', async () => (await attempts(system.connection)).length === 1);
-      await system.workers[0]!.end('SIGKILL'); // its attempt may go on, for all that others know
+      await system.workers[0]!.end('SIGKILL'); // its attempt may still run, as far as other processes can tell
     }, LONG_MS);
     afterAll(async () => {
       await stopAll();
@@ -271,7 +271,7 @@ describeDistributed('two databases on one Kafka', () => {
     });
 
     it(
-      '--fence lists who is alive, and changes nothing unless the identity of the owner is given',
+      '--fence lists the living processes, and changes nothing without the identity of the owner',
       async () => {
         const { code, output } = await adopt(env, '--fence', '--owner', '1/2');
         expect(code).toBe(1);
@@ -292,7 +292,7 @@ describeDistributed('two databases on one Kafka', () => {
     );
 
     it(
-      '--fence makes the processes of the owner end by themselves, for good, and says who owns the log',
+      '--fence makes the processes of the owner exit for good, and logs who owns the log',
       async () => {
         const seldom = await startProcess({ env: { ...system.env, ROLES: 'api', LOG_CHECK_SECONDS: '3600' } });
         const adopted = await adopt({ ...env, READ_ONLY: 'on' }, '--fence', '--owner', showOwner(owner));
@@ -313,7 +313,7 @@ describeDistributed('two databases on one Kafka', () => {
     );
 
     it(
-      'the new owner goes on with all there was, and takes over no attempt before it must have ended',
+      'lets the new owner continue with everything, and take over no attempt before it must have ended',
       async () => {
         const ATTEMPT_SECONDS = 20;
         const [api] = await Promise.all([
@@ -339,7 +339,7 @@ describeDistributed('two databases on one Kafka', () => {
     );
 
     it(
-      '--claim takes the log back for a database that was restored under another identity, once no process of the old one lives',
+      '--claim takes the log back for a database that was restored with another identity, once no process of the old one lives',
       async () => {
         await stopAll();
         third = await cloneOf(other);
@@ -368,7 +368,7 @@ describeDistributed('two databases on one Kafka', () => {
     );
 
     it(
-      'a database that takes its log back goes on past the fence that took it away, also in a rebuild',
+      'a database that takes its log back continues past the fence that took it away, also in a rebuild',
       async () => {
         const identity = await ownerOf(third!.connection);
         expect(await adopt(system.env, '--fence', '--owner', showOwner(identity))).toMatchObject({ code: 0 });
@@ -384,7 +384,7 @@ describeDistributed('two databases on one Kafka', () => {
   });
 });
 
-/** The same data under another oid, as out of a dump. Nothing may be connected to the original. */
+/** The same data under another oid, as out of a dump. No client may be connected to the original. */
 async function cloneOf({ connection }: TestDatabase): Promise<TestDatabase> {
   const copy = { connection: { ...connection, database: `${connection.database}_copy` } };
   const run = async (text: string) => {
@@ -397,7 +397,7 @@ async function cloneOf({ connection }: TestDatabase): Promise<TestDatabase> {
   return { ...copy, drop: () => run(`DROP DATABASE IF EXISTS ${copy.connection.database} WITH (FORCE)`) };
 }
 
-/** Of which a copy can be made while it runs. */
+/** A Postgres that can be copied while it runs. */
 const REPLICATED = { wal_level: 'replica' };
 
 describeDistributed('a copy of the files of Postgres', () => {
@@ -445,7 +445,7 @@ describeDistributed('a copy of the files of Postgres', () => {
   );
 });
 
-/** As pg_basebackup makes one: the server goes on meanwhile. */
+/** A copy as pg_basebackup makes it: the server runs meanwhile. */
 async function copyOnline(connection: PostgresConnection, from: string, to: string): Promise<void> {
   const client = new pg.Client(connection);
   await client.connect();

@@ -19,18 +19,18 @@ import { describeWithPython, runPython } from '../support/python.ts';
 import { createDatabase, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
 import { produceWithKcat } from '../support/stock-producers.ts';
-import { packRecord, plainRecords, produceBatch, type StrangeRecord } from '../support/stranger-batch.ts';
+import { packRecord, plainRecords, produceBatch, type StrangerRecord } from '../support/stranger-batch.ts';
 
 const LONG_MS = 180_000;
 
-it('the Python reader judges every case of the conformance kit as expected, with the standard library alone', async () => {
+it('judges every case of the conformance kit as expected, with the standard library alone', async () => {
   const { stdout } = await promisify(execFile)('python3', ['-I', 'schemas/conformance/check.py']);
   expect(stdout).toMatch(/^\d{2,} cases, 0 differ\n$/);
 });
 
 const asTold = ({ message: { partition = 0 } }: { message: { partition?: number } }) => partition;
 
-/** What the reader prints of one position, or of several. */
+/** The reader's output for one position, or for a range. */
 interface Line {
   readonly topic: string;
   readonly partition: number;
@@ -78,9 +78,9 @@ describeWithPython('the Python reader', (python) => {
     });
 
     const stream = (partition: number) => core.streamIn(partition);
-    const strange = (where: TopicPartition, record: StrangeRecord) =>
+    const strange = (where: TopicPartition, record: StrangerRecord) =>
       produceBatch(client, where, { count: 1, packed: packRecord(record) });
-    const strangers = ({ key, value, headers }: LogRecord): StrangeRecord => ({
+    const strangers = ({ key, value, headers }: LogRecord): StrangerRecord => ({
       key,
       value,
       headers: Object.entries(headers),
@@ -93,7 +93,7 @@ describeWithPython('the Python reader', (python) => {
       await transaction[end]();
     }
 
-    /** What the reader says of every offset. */
+    /** The reader's verdict for every offset. */
     async function readerSays(): Promise<{ code: number; said: Map<string, Line> }> {
       const args = [brokers.join(), '--namespace', core.namespace, '--all'];
       const { code, lines, errors } = await runPython(python, 'schemas/reader.py', ...args);
@@ -106,10 +106,10 @@ describeWithPython('the Python reader', (python) => {
       return { code, said };
     }
 
-    /** What the live projector has made of every offset. */
+    /** The live projector's verdict for every offset. */
     async function projectorSays(): Promise<Map<string, Expected>> {
       const said = new Map<string, Expected>();
-      for (const { record, reason } of core.heard.lost) {
+      for (const { record, reason } of core.projectorReports.lost) {
         for (let at = record.offset; at <= lastOffsetOf(record); at++)
           said.set(`${partitionKey(record)}@${at}`, { verdict: 'loser', reason: REASONS[reason] ?? 'foreign' });
       }
@@ -130,7 +130,7 @@ describeWithPython('the Python reader', (python) => {
       return said.size;
     }
 
-    it('of a log that only OpenMusic has written the reader says what the projector says', async () => {
+    it('agrees with the projector on a log that only OpenMusic has written', async () => {
       const api = await core.openApi();
       for (let n = 0; n < 5; n++) await api.changeAlbum((await api.createAlbum()).id, `name ${n}`);
       await core.settled();
@@ -138,7 +138,7 @@ describeWithPython('the Python reader', (python) => {
     });
 
     it(
-      'oddities: the reader agrees with the projector record by record, up to where both stop, and behind it once that is void',
+      'agrees with the projector record by record, up to where both stop, and after it once that is void',
       async () => {
         const [first, second, third] = [core.catalog(0), core.catalog(1), core.catalog(2)];
         const album = (partition: number, value?: Buffer | null) => {
@@ -165,7 +165,7 @@ describeWithPython('the Python reader', (python) => {
         await strange(first, { ...traced, headers: [['traceparent', '00-1-2-01'], ...traced.headers, ['x', null]] });
         await inTransaction('commit', 0);
         await inTransaction('abort', 0);
-        await inTransaction('commit', 1); // its marker stands before what will be void
+        await inTransaction('commit', 1); // its marker is before the positions that will be void
         await core.append(
           first,
           claim({ stream: stream(1) }),
@@ -190,7 +190,9 @@ describeWithPython('the Python reader', (python) => {
         await core.settled([second, third]);
         const { code, said } = await readerSays();
         const stops = [...said].filter(([, { verdict }]) => verdict === 'stop').map(([at, { reason }]) => [at, reason]);
-        const stuck = core.heard.stopped.map(({ position }) => `${partitionKey(position)}@${position.offset}`);
+        const stuck = core.projectorReports.stopped.map(
+          ({ position }) => `${partitionKey(position)}@${position.offset}`,
+        );
         expect([code, stops.map(([at]) => at).sort()]).toEqual([1, [...new Set(stuck)].sort()]);
         expect(stops.map(([, reason]) => reason)).toEqual(['corrupt', 'unreadable']);
 
@@ -242,7 +244,7 @@ describeWithPython('the Python reader', (python) => {
       LONG_MS,
     );
 
-    it('a transaction that is open holds no reader back', async () => {
+    it('an open transaction delays no reader', async () => {
       const transaction = await transactions.transaction();
       const within = claim({ stream: stream(0) });
       await transaction.send({ topic: core.catalog(0).topic, messages: [{ ...within }] });
@@ -254,7 +256,7 @@ describeWithPython('the Python reader', (python) => {
   });
 });
 
-/** As soon as the broker's cleaner comes by. */
+/** As soon as the broker's cleaner runs. */
 async function compactAtOnce({ kafka }: KafkaClient, name: string): Promise<void> {
   const settings = { 'cleanup.policy': 'compact', 'segment.ms': '100', 'min.cleanable.dirty.ratio': '0' };
   const configEntries = Object.entries(settings).map(([key, value]) => ({ name: key, value }));
@@ -274,7 +276,7 @@ interface Row extends Record<string, unknown>, TopicPartition {
   readonly value: Buffer;
 }
 
-/** By our codec. */
+/** Encoded by our codec. */
 function payloadOf(row: Row): Pick<Expected, 'payload' | 'isDecodable'> {
   try {
     return { payload: without('type', eventOf({ key: row.stream, ...row }, row.headers.ce_type ?? '')) };

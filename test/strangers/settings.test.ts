@@ -6,16 +6,16 @@ import { createClient as createKafkaClient, type KafkaClient } from '../../src/l
 import { type Client, createClient } from '../support/client.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
 import { entryOf, ERROR, eventually, linesOf, metricOf } from '../support/observed.ts';
-import { openOutsider, type Outsider } from '../support/outsider.ts';
-import { takesChanges } from '../support/stopped.ts';
+import { openStrangerClient, type StrangerClient } from '../support/stranger-client.ts';
+import { expectChangesAccepted } from '../support/stopped-partition.ts';
 import { albumIn, catalog } from '../support/streams.ts';
 
 const LONG_MS = 120_000;
 const WEEK_MS = '604800000';
 
-describeDistributed('a topic that is changed while processes run', () => {
+describeDistributed('a topic setting that is changed at run time:', () => {
   let system: Distributed;
-  let outsider: Outsider;
+  let outsider: StrangerClient;
   let kafka: KafkaClient;
   let admin: Admin;
   let client: Client;
@@ -28,7 +28,7 @@ describeDistributed('a topic that is changed while processes run', () => {
     kafka = createKafkaClient({ brokers, clientId: 'operator', logger: () => undefined });
     admin = kafka.kafka.admin();
     await admin.connect();
-    outsider = await openOutsider(brokers);
+    outsider = await openStrangerClient(brokers);
     client = createClient(system.apis[0]!.url);
     topic = catalog(system, 0).topic;
     albums = [await albumIn(system, client, 0), await albumIn(system, client, 1)];
@@ -42,7 +42,7 @@ describeDistributed('a topic that is changed while processes run', () => {
 
   const KEPT = { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1', 'flush.messages': '1' };
 
-  /** All settings of the topic at once: this request sets back what it does not name. */
+  /** Sets all settings of the topic at once: this request resets settings that it does not name. */
   async function set(more: Record<string, string>): Promise<void> {
     const configEntries = Object.entries({ ...KEPT, ...more }).map(([name, value]) => ({ name, value }));
     const type = kafkajs.ConfigResourceTypes.TOPIC;
@@ -62,7 +62,7 @@ describeDistributed('a topic that is changed while processes run', () => {
       const lines = linesOf(each, 'the log is not as it must be');
       const said = lines.filter((line) => JSON.stringify(line.alarms).includes(reason));
       expect(said.at(-1)?.level).toBe(ERROR);
-      expect(said.length).toBeLessThan(3); // when it changes, not at every look
+      expect(said.length).toBeLessThan(3); // logged on changes, not at every check
     }
   }
 
@@ -73,7 +73,7 @@ describeDistributed('a topic that is changed while processes run', () => {
 
   async function isQuiet(): Promise<void> {
     for (const each of processes()) {
-      await eventually('the alarm has gone', async () => (await entryOf(each, 'log-settings')).entry?.ok === true);
+      await eventually('the alarm has ended', async () => (await entryOf(each, 'log-settings')).entry?.ok === true);
       expect(await metricOf(each, 'openmusic_log_alarms')).toBe(0);
     }
   }
@@ -97,13 +97,13 @@ describeDistributed('a topic that is changed while processes run', () => {
       );
       await set({});
       await isQuiet();
-      for (const album of albums) await takesChanges(system, album);
+      for (const album of albums) await expectChangesAccepted(system, album);
     },
     LONG_MS,
   );
 
   it(
-    'flush.messages taken away from the only replica raises an alarm until it is set back',
+    'flush.messages removed from the only replica raises an alarm until it is set back',
     async () => {
       await set({ 'flush.messages': '9223372036854775807' });
       const reason = 'appends were durable at the start and are not any more';
@@ -117,7 +117,7 @@ describeDistributed('a topic that is changed while processes run', () => {
   );
 
   it(
-    'voids that their topic lacks raise an alarm until `log init` has appended them',
+    'voids missing from their topic raise an alarm until `log init` has appended them',
     async () => {
       const { connection, namespace } = system;
       const database = openDatabase(connection, { name: 'test', max: 1, searchPath: [namespace] });
@@ -133,32 +133,32 @@ describeDistributed('a topic that is changed while processes run', () => {
   );
 
   it(
-    'more partitions raise an alarm: the first ones are judged, records in the others are named, and all goes on',
+    'more partitions raise an alarm: the first ones are judged, records in the others are named, and work continues',
     async () => {
       await admin.createPartitions({ topicPartitions: [{ topic, count: 4 }] });
       await alarms(`topic ${topic} has 4 partitions, the log was made with 2`);
       await outsider.produce({ topic, partition: 3 }, { key: 'a', value: Buffer.from('b'), headers: {} });
       await alarms(`${topic}/3 holds 1 records of others, which no reader judges`);
       await verifySays(`${topic}/3 holds 1 records of others`);
-      for (const album of albums) await takesChanges(system, album);
+      for (const album of albums) await expectChangesAccepted(system, album);
       await system.projectors[0]!.end('SIGTERM');
       await system.startProjector();
-      for (const album of albums) await takesChanges(system, album);
+      for (const album of albums) await expectChangesAccepted(system, album);
       expect((await system.cli('projections', 'rebuild')).output).toContain('equals the live generation');
     },
     LONG_MS,
   );
 
   it(
-    'records deleted from its beginning raise an alarm: reads and writes go on, also after a restart, and no rebuild is served',
+    'records deleted from its beginning raise an alarm: reads and writes continue, also after a restart, and no rebuild is served',
     async () => {
       await outsider.deleteBefore(catalog(system, 1), 2);
       await alarms(`${topic}/1 begins at offset 2: the records before it were deleted`);
       await verifySays(`${topic}/1@0: offsets 0 to 1 are missing`);
-      for (const album of albums) await takesChanges(system, album);
+      for (const album of albums) await expectChangesAccepted(system, album);
       await system.projectors.at(-1)!.end('SIGTERM');
       await system.startProjector();
-      for (const album of albums) await takesChanges(system, album);
+      for (const album of albums) await expectChangesAccepted(system, album);
       const { code, output } = await system.cli('projections', 'rebuild');
       expect([code, output]).toEqual([1, expect.stringContaining('is not in the log, which begins at 2')]);
     },

@@ -6,7 +6,7 @@ import { readEnvelope } from '../../src/events/envelope.ts';
 import { createClient } from '../support/client.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
 import { recordsOf } from '../support/records.ts';
-import { takesChanges } from '../support/stopped.ts';
+import { expectChangesAccepted } from '../support/stopped-partition.ts';
 import { albumIn, catalog } from '../support/streams.ts';
 
 const LONG_MS = 180_000;
@@ -30,7 +30,7 @@ describeDistributed('processes under OpenTelemetry', () => {
   });
 
   it('append records that carry traceparent, each of which is accepted', async () => {
-    for (let n = 0; n < 5; n++) await takesChanges(system, album);
+    for (let n = 0; n < 5; n++) await expectChangesAccepted(system, album);
     const records = recordsOf(await log.read({ ...catalog(system, 0), offset: 1 }));
     expect(records.filter(({ key }) => key === album).length).toBeGreaterThan(5);
     for (const record of records) {

@@ -47,7 +47,7 @@ describeWithKafka('a transaction of a stranger', ({ brokers }) => {
   const markers = async () =>
     (await verify(core)).partitions.reduce((sum, { losers }) => sum + (losers[MARKER] ?? 0), 0);
 
-  it.each(['commit', 'abort'] as const)('leaves a marker that every judge passes: %s', async (end) => {
+  it.each(['commit', 'abort'] as const)('leaves a marker that every judge skips: %s', async (end) => {
     const [before, within, after] = [0, 1, 2].map(() => claim({ stream: core.streamIn(0) }));
     await core.append(core.catalog(0), before!);
     const transaction = await begin(within!);
@@ -57,7 +57,7 @@ describeWithKafka('a transaction of a stranger', ({ brokers }) => {
     const ids = (await core.rows<{ record_id: string }>('stream_events')).map(({ record_id }) => record_id);
     expect(ids).toEqual(expect.arrayContaining([before!.id, within!.id, after!.id]));
     expect(await markers()).toBe(2);
-    expect(core.heard.lost.filter(({ reason }) => reason === MARKER).some(({ alarm }) => alarm)).toBe(false);
+    expect(core.projectorReports.lost.filter(({ reason }) => reason === MARKER).some(({ alarm }) => alarm)).toBe(false);
   });
 
   it('leaves a marker at the very end of the log: every judge reaches the end, also after a restart', async () => {
@@ -71,7 +71,7 @@ describeWithKafka('a transaction of a stranger', ({ brokers }) => {
     expect(await markers()).toBe(6);
   });
 
-  it('that is open holds nothing back: what it and others write behind it is judged', async () => {
+  it('that is open delays nothing: its records and later ones of others are judged', async () => {
     const [within, behind] = [0, 1].map(() => claim({ stream: core.streamIn(0) }));
     const transaction = await begin(within!);
     const api = await core.openApi();

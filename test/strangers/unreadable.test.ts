@@ -9,7 +9,7 @@ import { claim, type Core, kafkaSource, openCore } from '../support/core.ts';
 import { askEveryJudge, rebuildNow, stoppedAt, verify, withQueue } from '../support/judges.ts';
 import { createDatabase, describeWithKafka, type TestDatabase } from '../support/servers/index.ts';
 import { until } from '../support/servers/waiting.ts';
-import { plainRecords, produceBatch, type StrangeBatch } from '../support/stranger-batch.ts';
+import { plainRecords, produceBatch, type StrangerBatch } from '../support/stranger-batch.ts';
 
 const LONG_MS = 120_000;
 const MIB = 2 ** 20;
@@ -20,14 +20,14 @@ const packZstd = promisify(zstdCompress);
 /** Many small ones are packed as one that is repeated: a producer can do so in a few lines. */
 const manyRecords = (count: number) => plainRecords(Array.from({ length: count }, () => record(Buffer.alloc(0), '')));
 
-async function withWrongContentChecksum(count: number): Promise<StrangeBatch> {
+async function withWrongContentChecksum(count: number): Promise<StrangerBatch> {
   const plain = plainRecords(Array.from({ length: count }, (_, n) => record(Buffer.from(`value ${n}`))));
   const packed = await compressFrame(plain, { contentChecksum: true });
   packed.writeUInt8(packed.readUInt8(packed.length - 1) ^ 1, packed.length - 1);
   return { codec: 3, count, packed };
 }
 
-const BATCHES: readonly [string, RegExp, () => Promise<StrangeBatch>][] = [
+const BATCHES: readonly [string, RegExp, () => Promise<StrangerBatch>][] = [
   ['a corrupt frame of lz4', /cannot be read: .*checksum/i, () => withWrongContentChecksum(3)],
   [
     'a bomb of zstd',
@@ -72,7 +72,7 @@ describeWithKafka('a batch that cannot be read', ({ brokers }) => {
   const jobs = (): TopicPartition => ({ topic: `${core.namespace}.jobs`, partition: 0 });
 
   it.each(BATCHES)(
-    '%s: stops its partition alone, is named by verify, and can be declared void',
+    '%s: stops its partition only, is named by verify, and can be declared void',
     async (_, why, make) => {
       const [stuck, other] = [core.catalog(0), core.catalog(1)];
       const batch = await make();
@@ -84,8 +84,8 @@ describeWithKafka('a batch that cannot be read', ({ brokers }) => {
       await core.append(other, elsewhere);
       await core.settled([stuck, jobs()]);
 
-      await core.starve();
-      await core.feed();
+      await core.stopProjectors();
+      await core.startProjectors();
       expect(await stoppedAt(core, stuck)).toMatch(why);
       await expect(rebuildNow(core)).rejects.toThrow(why);
       const { faults } = await verify(core);

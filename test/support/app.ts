@@ -5,20 +5,20 @@ import { join } from 'node:path';
 import { startProcess } from './processes.ts';
 import { freePort } from './ports.ts';
 
-/** OpenMusic in the embedded shape, as its users run it: a process of its own, on data of its own. */
+/** OpenMusic in the embedded shape, as users run it: a process of its own, on data of its own. */
 export interface RunningApp {
   readonly url: string;
-  /** Of the process that runs now. */
+  /** The id of the current process. */
   pid(): number;
-  /** All that it logged so far. */
+  /** Everything that it has logged so far. */
   log(): string;
-  /** The same, and all that its Postgres logged. */
+  /** The same, with everything that its Postgres has logged. */
   wholeLog(): string;
-  /** SIGTERM, and what it wrote goes. Twice is fine. */
+  /** Sends SIGTERM, and removes its data. Calling it twice is allowed. */
   stop(): Promise<void>;
-  /** SIGKILL: no goodbye. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>;
-  /** The same data in a new process. */
+  /** Starts a new process on the same data. */
   restart(): Promise<void>;
 }
 

@@ -8,7 +8,7 @@ import {
   type Load,
   readsOfCached,
   type Violation,
-  type Wish,
+  type PlannedRequest,
   withEvidence,
 } from './history/index.ts';
 import { behind } from './history/tables.ts';
@@ -17,91 +17,91 @@ import { entryOf, eventually, metricOf } from './observed.ts';
 import { newPerson } from './people.ts';
 import type { OpenMusicProcess } from './processes.ts';
 import { startRecorder } from './recorder.ts';
-import { portOf, tellRedis } from './redis.ts';
+import { portOf, sendToRedis } from './redis.ts';
 import { type NativeRedis, startNativeRedis } from './servers/index.ts';
 import { redisAnswers } from './servers/probes.ts';
 import type { Stack } from './shared-stack.ts';
-import { answeredIn, type Span, spanOf, tellSpans } from './spans.ts';
-import { openWay, type Way } from './way.ts';
+import { answeredIn, type Span, spanOf, printSpans } from './spans.ts';
+import { openRedirectableProxy, type RedirectableProxy } from './redirectable-proxy.ts';
 
 export interface CachedMusicOptions {
   /** More settings of every process. */
   readonly env?: Settings;
-  /** More settings of each API process; two without any, unless given. */
+  /** More settings of each API process; by default two processes without any. */
   readonly apis?: readonly Settings[];
-  /** The same of projectors; one, unless given. With a `FAULT` it is `faulty-main.ts`. */
+  /** The same for projectors; one by default. With a `FAULT` it runs `faulty-main.ts`. */
   readonly projectors?: readonly Settings[];
   readonly connection?: PostgresConnection;
 }
 
-export interface Withstood {
+export interface FaultSpans {
   readonly violations: readonly Violation[];
-  /** What was answered while nothing was wrong yet. */
+  /** The answers before the fault. */
   readonly before: Span;
-  /** What was under way at any time while something was. */
+  /** The requests in progress at any time during the fault. */
   readonly during: Span;
 }
 
 export interface CacheLoad extends Load {
   /**
-   * Lets this happen once all that was written is applied, and nobody write meanwhile: a mark that cannot be set would turn
-   * the cache off. What it gives to `write` is written all the same, once.
+   * Runs the action once every write is applied, with no write in progress: a mark that cannot be set would turn the cache
+   * off. What the action passes to `write` is written anyway, once.
    */
-  whileQuiet(what: (write: (wish: Wish) => void) => Promise<unknown>): Promise<void>;
+  whileQuiet(what: (write: (request: PlannedRequest) => void) => Promise<unknown>): Promise<void>;
 }
 
-/** OpenMusic as processes, each with a way of its own to a Redis of their own. */
+/** OpenMusic as processes, each with its own proxy to a Redis of their own. */
 export interface CachedMusic extends Stack {
   readonly redis: NativeRedis;
   readonly system: Distributed;
-  /** In the order of the options. */
+  /** The API processes, in the order of the options. */
   readonly apis: readonly OpenMusicProcess[];
   readonly projectors: readonly OpenMusicProcess[];
-  /** Of each API process. */
-  readonly ways: readonly Way[];
-  readonly projectorWay: Way;
+  /** The proxies of the API processes. */
+  readonly proxies: readonly RedirectableProxy[];
+  readonly projectorProxy: RedirectableProxy;
   /**
-   * Lets something happen while clients write and read what is cached. Before it and after it every process must serve, and
-   * answer from the cache. `choice`: what those do who write.
+   * Runs the action while clients write and read cached answers. Before it and after it every process must serve, and
+   * answer from the cache. `choice`: what the writing clients request.
    */
-  withstand(what: (load: CacheLoad) => Promise<unknown>, choice?: Choice): Promise<Withstood>;
+  withstand(what: (load: CacheLoad) => Promise<unknown>, choice?: Choice): Promise<FaultSpans>;
 }
 
 const faulty = fileURLToPath(new URL('./faulty-main.ts', import.meta.url));
 const SERVED = { writes: 20, reads: 300, hits: 75 };
 const WITHIN_MS = 180_000;
 /**
- * Of each of two processes. With what is read meanwhile, the 17 tests with a cache that has faults make more than 50,000 reads.
- * Many of them come after the last write: what is old then stays so, and hits cost least.
+ * Reads of each of two processes. With the reads meanwhile, the 17 tests with cache faults make more than 50,000 reads.
+ * Many of them come after the last write: a stale entry then stays, and cache hits cost least.
  */
 const ENOUGH = { writes: 0, reads: 1_500 };
 const ENOUGH_WITHIN_MS = 400_000;
-const urlOf = ({ host, port }: Way) => `redis://${host}:${port}`;
+const urlOf = ({ host, port }: RedirectableProxy) => `redis://${host}:${port}`;
 
-/** Few write, so that most of what is read is there. */
+/** Few clients write, so that most reads find their target. */
 const [WRITERS, READERS] = [3, 6];
 
 export async function startCachedMusic(options: CachedMusicOptions = {}): Promise<CachedMusic> {
   const { apis = [{}, {}], projectors = [{}], connection } = options;
   const redis = await startNativeRedis();
-  const projectorWay = await openWay(portOf(redis));
-  const ways = await Promise.all(apis.map(() => openWay(portOf(redis))));
-  // What one process caches is an answer of the other only if both name the same URLs.
-  const env = { PUBLIC_URL: 'http://music.test', REDIS_URL: urlOf(projectorWay), ...options.env };
+  const projectorProxy = await openRedirectableProxy(portOf(redis));
+  const proxies = await Promise.all(apis.map(() => openRedirectableProxy(portOf(redis))));
+  // Both processes must name the same URLs, so that an answer cached by one is an answer of the other.
+  const env = { PUBLIC_URL: 'http://music.test', REDIS_URL: urlOf(projectorProxy), ...options.env };
   const system = await startDistributed({ apis: 0, projectors: 0, env, connection });
   const stop = async () => {
     await system.stop();
-    await Promise.all([projectorWay, ...ways].map((way) => way.close()));
+    await Promise.all([projectorProxy, ...proxies].map((proxy) => proxy.close()));
     await redis.stop();
   };
   try {
     const projecting = projectors.map((more) =>
       system.startProjector(more, more.FAULT === undefined ? undefined : faulty),
     );
-    const serving = apis.map((more, n) => system.startApi({ REDIS_URL: urlOf(ways[n]!), ...more }));
+    const serving = apis.map((more, n) => system.startApi({ REDIS_URL: urlOf(proxies[n]!), ...more }));
     const [startedProjectors, startedApis] = await Promise.all([Promise.all(projecting), Promise.all(serving)]);
-    const started = { redis, system, ways, projectorWay, projectors: startedProjectors, apis: startedApis };
-    const stack = { mustBeWell: () => mustBeWell(started), mend: () => mend(started), stop };
+    const started = { redis, system, proxies, projectorProxy, projectors: startedProjectors, apis: startedApis };
+    const stack = { mustBeHealthy: () => mustBeHealthy(started), repair: () => repair(started), stop };
     return Object.assign(withstanding(system), started, stack);
   } catch (error) {
     await stop();
@@ -112,7 +112,7 @@ export async function startCachedMusic(options: CachedMusicOptions = {}): Promis
 type Parts = Omit<CachedMusic, 'withstand' | keyof Stack>;
 
 /** Every process is ready, and every API process answers from the cache. */
-async function mustBeWell({ apis, projectors }: Parts): Promise<void> {
+async function mustBeHealthy({ apis, projectors }: Parts): Promise<void> {
   const { accessToken } = await newPerson(apis[0]!.url);
   for (const each of [...apis, ...projectors]) {
     const isReady = async () => (await entryOf(each, 'cache')).status === 200;
@@ -125,25 +125,28 @@ async function mustBeWell({ apis, projectors }: Parts): Promise<void> {
   }
 }
 
-/** What tests change of Redis, as it is where they change nothing. */
+/** The configuration of Redis that tests change, with its defaults. */
 const REDIS_SETTINGS = { maxmemory: '0', 'maxmemory-policy': 'noeviction' };
 
-async function mend({ redis, ways, projectorWay, apis, projectors }: Parts): Promise<void> {
+async function repair({ redis, proxies, projectorProxy, apis, projectors }: Parts): Promise<void> {
   for (const each of [...apis, ...projectors]) each.thaw();
   await redis.thaw();
   if (!(await redisAnswers(redis.url))) await redis.restart();
-  for (const [name, value] of Object.entries(REDIS_SETTINGS)) await tellRedis(redis, 'CONFIG', 'SET', name, value);
-  for (const way of [projectorWay, ...ways]) {
-    way.mend();
-    way.leadTo(portOf(redis));
+  for (const [name, value] of Object.entries(REDIS_SETTINGS)) await sendToRedis(redis, 'CONFIG', 'SET', name, value);
+  for (const way of [projectorProxy, ...proxies]) {
+    way.restore();
+    way.redirectTo(portOf(redis));
   }
 }
 
-function withstanding({ env, apis }: Distributed): Pick<CachedMusic, 'withstand' | 'isSpoilt'> {
+function withstanding({ env, apis }: Distributed): Pick<CachedMusic, 'withstand' | 'isBroken'> {
   const urls = apis.map(({ url }) => url);
   const recorder = startRecorder({ env, urls, rebuild: false });
 
-  async function withstand(what: (load: CacheLoad) => Promise<unknown>, choice: Choice = anything): Promise<Withstood> {
+  async function withstand(
+    what: (load: CacheLoad) => Promise<unknown>,
+    choice: Choice = anything,
+  ): Promise<FaultSpans> {
     const hitsBefore = await hitsOf(apis);
     const { writers, silence, whileQuiet } = silenced(choice, env);
     let [from, to] = [0, 0];
@@ -162,7 +165,7 @@ function withstanding({ env, apis }: Distributed): Pick<CachedMusic, 'withstand'
     const whole = spanOf(history);
     const before = spanOf(history, ({ end }) => end <= from);
     const during = spanOf(history, ({ start, end }) => end > from && start < to);
-    tellSpans(expect.getState().currentTestName ?? '', { whole, before, during });
+    printSpans(expect.getState().currentTestName ?? '', { whole, before, during });
     process.stdout.write(`  answered from the cache, by the meter: ${(await hitsOf(apis)) - hitsBefore}\n`);
     expect(answeredIn(whole).length).toBeGreaterThanOrEqual(ENOUGH.reads * urls.length);
     const began = performance.now();
@@ -173,7 +176,7 @@ function withstanding({ env, apis }: Distributed): Pick<CachedMusic, 'withstand'
 
   return {
     withstand,
-    get isSpoilt() {
+    get isBroken() {
       return recorder.isBehind;
     },
   };
@@ -184,20 +187,20 @@ async function hitsOf(apis: readonly OpenMusicProcess[]): Promise<number> {
   return each.reduce((sum, one) => sum + one, 0);
 }
 
-/** The choice of those who write, and how to keep them from it. */
+/** The choice of the writing clients, and a way to pause their writes. */
 function silenced(choice: Choice, env: Settings) {
   let isQuiet = false;
-  const exceptions: Wish[] = [];
+  const exceptions: PlannedRequest[] = [];
   const writers: Choice = (random, known) => (isQuiet ? exceptions.pop() : choice(random, known));
 
   const silence = () => void (isQuiet = true);
 
-  async function whileQuiet({ quiet }: Load, happens: (write: (wish: Wish) => void) => Promise<unknown>) {
+  async function whileQuiet({ quiet }: Load, happens: (write: (request: PlannedRequest) => void) => Promise<unknown>) {
     silence();
     await quiet();
-    await eventually('all is applied', () => isApplied(env));
-    await quiet(); // who got no answer has asked once more
-    await happens((wish) => exceptions.push(wish));
+    await eventually('everything is applied', () => isApplied(env));
+    await quiet(); // a client without an answer has repeated its request once
+    await happens((request) => exceptions.push(request));
     exceptions.length = 0;
     isQuiet = false;
   }
@@ -205,7 +208,7 @@ function silenced(choice: Choice, env: Settings) {
   return { writers, silence, whileQuiet };
 }
 
-/** Whether the read models have all that is in the log. */
+/** Whether the read models have everything that is in the log. */
 export const isApplied = (env: Settings): Promise<boolean> =>
   withEvidence(env, async ({ log, placement, admin }) => {
     const missing = await behind(admin, await log.ends(placement.all));

@@ -1,17 +1,17 @@
 import { expect } from '@jest/globals';
 import { type CachedMusic, isApplied } from './cached-music.ts';
 import { createClient } from './client.ts';
-import type { Wish } from './history/index.ts';
+import type { PlannedRequest } from './history/index.ts';
 import { create } from './history/playlists.ts';
 import { eventually } from './observed.ts';
 import { newPerson } from './people.ts';
 import type { OpenMusicProcess } from './processes.ts';
 
-/** Somebody's list of playlists, of which one is made while a projector stands still before its commit. */
+/** A person's list of playlists, during the creation of one while a projector is frozen before its commit. */
 export interface ChangingList {
   /** Whether every API process answers it from the cache. */
   isCached(): Promise<boolean>;
-  /** Expects of every API process to show it as it was before. */
+  /** Expects every API process to show the list as it was before. */
   mustBeOld(): Promise<void>;
   /** Waits until the playlist is committed: from then on every API process must show it. */
   mustBeNew(): Promise<void>;
@@ -19,16 +19,16 @@ export interface ChangingList {
 
 const TIMES = 20;
 
-/** Has a playlist made, and resolves when the projector has marked the list that shows it, and stands still. */
+/** Creates a playlist, and resolves when the projector has marked the list that shows it, and is frozen. */
 export async function changeListHalfway(
   { apis, system }: CachedMusic,
   projector: OpenMusicProcess,
-  write: (wish: Wish) => void,
+  write: (request: PlannedRequest) => void,
 ): Promise<ChangingList> {
   const { id, username, accessToken } = await newPerson(apis[0]!.url);
   const lists = () => Promise.all(apis.map(({ url }) => createClient(url, accessToken).get('/playlists')));
   const isCached = async () => (await lists()).every(({ headers }) => headers.get('x-data-source') === 'cache');
-  /** Often: who is slow to reach Redis reads Postgres now and then. */
+  /** Often, because a process with a slow Redis sometimes reads Postgres. */
   async function mustHave(playlists: number): Promise<void> {
     for (let time = 0; time < TIMES; time++) {
       const shown = (await lists()).map(({ body }) => body?.data?.playlists?.length);
@@ -43,7 +43,7 @@ export async function changeListHalfway(
   await eventually('the list without it is cached', isCached);
   projector.arm();
   write(create({ id, username, accessToken }, 'Made late'));
-  await eventually('the projector stands still', projector.isFrozen);
+  await eventually('the projector is frozen', projector.isFrozen);
   expect(await isCached()).toBe(false);
   return { isCached, mustBeOld, mustBeNew };
 }

@@ -1,13 +1,13 @@
-/** An answer, read to its end. */
+/** A complete answer. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** Undefined when the body is no JSON object. */
+  /** Undefined when the body is not a JSON object. */
   readonly body: AnswerBody | undefined;
 }
 
-/** Every field that some answer has. */
+/** Every field that any answer has. */
 export interface AnswerBody {
   readonly status: 'success' | 'fail' | 'error';
   readonly message?: string;
@@ -65,7 +65,7 @@ export interface JobItem {
   error?: string;
 }
 
-/** Of a list, or of a check. */
+/** Fields of a list, or of a check. */
 export interface FileSummary {
   fileId: string;
   kind?: string;
@@ -117,14 +117,14 @@ export interface Activity {
 export interface RequestOptions {
   /** Sent as JSON. */
   json?: unknown;
-  /** Sent as it is. */
+  /** Sent unchanged. */
   raw?: string | Uint8Array<ArrayBuffer> | FormData;
   headers?: Record<string, string>;
 }
 
 export type Client = ReturnType<typeof createClient>;
 
-/** Speaks HTTP with one server, as whoever the access token names. */
+/** Sends requests to one server, as the user of the access token. */
 export function createClient(base: string, accessToken?: string) {
   const authorization: Record<string, string> =
     accessToken === undefined ? {} : { authorization: `Bearer ${accessToken}` };

@@ -37,20 +37,20 @@ import { openReadModel, type ReadModel } from '../../src/projections/generations
 import { ensureGeneration, type RebuildOptions } from '../../src/projections/generations/rebuild.ts';
 import type { Commit } from '../../src/projections/engine/store.ts';
 import { namespace } from './servers/index.ts';
-import { openOutsider } from './outsider.ts';
+import { openStrangerClient } from './stranger-client.ts';
 import { until } from './servers/waiting.ts';
 import { type LogEntry } from '../../src/log/entry.ts';
 
 const silent = () => undefined;
 
-/** Where a core keeps its log, and how a test takes records away from it. */
+/** The log of a core, and a way to remove records from it. */
 export interface LogSource {
   open(connection: PostgresConnection, namespace: string): Promise<EventLog>;
-  /** Deletes all records of the partition before the offset, as nobody ever should. */
+  /** Deletes all records of the partition before the offset, as no user should. */
   deleteBefore(core: Core, where: TopicPartition, offset: number): Promise<void>;
 }
 
-/** A lock that several have at once: cores of one test may stand for several processes. */
+/** A lock that several cores hold at once: cores of one test may represent several processes. */
 const shared = { held: () => Promise.resolve(), stop: () => Promise.resolve() };
 
 export const embeddedSource: LogSource = {
@@ -64,7 +64,7 @@ export const embeddedSource: LogSource = {
 export const kafkaSource = (brokers: string[]): LogSource => ({
   open: () => openKafkaLog({ brokers, clientId: 'core', sessionTimeoutMs: 6_000, logger: silent }),
   async deleteBefore(_, where, offset) {
-    const outsider = await openOutsider(brokers);
+    const outsider = await openStrangerClient(brokers);
     await outsider.deleteBefore(where, offset);
     await outsider.close();
   },
@@ -77,49 +77,49 @@ export interface CoreOptions {
   readonly partitions?: number;
   readonly projections?: readonly Projection[];
   readonly synchronousCommit?: boolean;
-  /** Hears beside the core's own record of what happened. */
+  /** Receives events beside the core's own record of them. */
   readonly observer?: Partial<ProjectorObserver>;
   readonly lagAlarmMs?: number;
   /** The database owns the log, as it must before commands and processes use the log of a broker. */
   readonly owned?: boolean;
-  /** False: there is a served build, and nobody feeds it before `feed`. `never-built`: there is none. */
-  readonly feeding?: boolean | 'never-built';
+  /** False: there is a served generation, and no projector runs before `startProjectors`. `never-built`: there is no generation. */
+  readonly projecting?: boolean | 'never-built';
 }
 
-/** What the projectors of a core said. */
-export interface Heard {
+/** The reports of the projectors of a core. */
+export interface ProjectorReports {
   readonly commits: Commit[];
   readonly lost: { readonly record: LogEntry; readonly reason: string; readonly alarm: boolean }[];
   readonly quarantined: { readonly record: StoredRecord; readonly reason: string }[];
   readonly stopped: { readonly position: Position; readonly reason: string }[];
 }
 
-/** All of the product below HTTP, of one namespace, in this process. */
+/** Everything below HTTP, in one namespace, in this process. */
 export interface Core {
   readonly namespace: string;
   readonly connection: PostgresConnection;
   readonly log: EventLog;
   readonly placement: Placement;
   readonly admin: Database;
-  readonly heard: Heard;
-  /** Those that it feeds with. */
+  readonly projectorReports: ProjectorReports;
+  /** The consumers that its projectors run on. */
   readonly consumers: Consumers;
-  /** What builds and feeds are made with. */
+  /** The dependencies of rebuilds and projectors. */
   readonly rebuildOptions: RebuildOptions & GenerationProjectorsOptions;
-  readonly feeds: GenerationProjectors | undefined;
-  /** Starts the projector role, again after `starve`. */
-  feed(): Promise<GenerationProjectors>;
+  readonly projectors: GenerationProjectors | undefined;
+  /** Starts the projector role, again after `stopProjectors`. */
+  startProjectors(): Promise<GenerationProjectors>;
   /** Stops the projector role. */
-  starve(): Promise<void>;
-  /** What one API process has. */
+  stopProjectors(): Promise<void>;
+  /** The write and read side of one API process. */
   openApi(options?: ApiOptions): Promise<Api>;
   serving(): Promise<Generation>;
-  /** Rows of a table of the newest served build, or of another one. */
+  /** Rows of a table of the newest served generation, or of another one. */
   rows<Row extends Record<string, unknown>>(table: string, of?: Generation): Promise<Row[]>;
   append(where: TopicPartition, ...records: readonly LogRecord[]): Promise<void>;
-  /** Waits until the newest served build has all that the log has now. */
+  /** Waits until the newest served generation has everything that is in the log now. */
   settled(except?: readonly TopicPartition[]): Promise<void>;
-  /** A new stream id that lives in the given partition of the catalog. */
+  /** A new stream id in the given partition of the catalog. */
   streamIn(partition: number, category?: 'album' | 'song'): string;
   catalog(partition: number): TopicPartition;
   close(): Promise<void>;
@@ -138,25 +138,29 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   });
   const log = await source.open(connection, name);
   await initLog({ log, placement, database: admin, me: options.owned ? await readOwner(admin) : undefined });
-  const heard: Heard = { commits: [], lost: [], quarantined: [], stopped: [] };
-  const hearers = new Set<(word: CommitNotice) => void>();
+  const projectorReports: ProjectorReports = { commits: [], lost: [], quarantined: [], stopped: [] };
+  const listeners = new Set<(notice: CommitNotice) => void>();
   const consumers = new Consumers(new Registry(), options.lagAlarmMs ?? 30_000);
-  const feedOptions: GenerationProjectorOptions = {
+  const projectorOptions: GenerationProjectorOptions = {
     connection,
     log,
     placement,
     projections,
     synchronousCommit: options.synchronousCommit ?? false,
-    observer: hearing(heard, hearers, options.observer),
+    observer: reportingTo(projectorReports, listeners, options.observer),
     logger: pino({ level: 'silent' }),
     consumers,
     onCrash: (error) => {
       throw error;
     },
   };
-  const rebuildOptions: RebuildOptions & GenerationProjectorsOptions = { ...feedOptions, admin, version: READ_VERSION };
+  const rebuildOptions: RebuildOptions & GenerationProjectorsOptions = {
+    ...projectorOptions,
+    admin,
+    version: READ_VERSION,
+  };
   const apis = new Set<Api>();
-  let feeds: GenerationProjectors | undefined;
+  let projectors: GenerationProjectors | undefined;
 
   const core: Core = {
     namespace: name,
@@ -164,25 +168,26 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     log,
     placement,
     admin,
-    heard,
+    projectorReports,
     rebuildOptions,
     consumers,
-    get feeds() {
-      return feeds;
+    get projectors() {
+      return projectors;
     },
-    feed: async () => (feeds ??= await startGenerationProjectors({ ...feedOptions, admin, version: READ_VERSION })),
-    async starve() {
-      await feeds?.stop();
-      feeds = undefined;
+    startProjectors: async () =>
+      (projectors ??= await startGenerationProjectors({ ...projectorOptions, admin, version: READ_VERSION })),
+    async stopProjectors() {
+      await projectors?.stop();
+      projectors = undefined;
     },
     async openApi(apiOptions = {}) {
-      const api = await openApi(core, hearers, apiOptions);
+      const api = await openApi(core, listeners, apiOptions);
       apis.add(api);
       return api;
     },
     async serving() {
       const [newest] = await admin.use((client) => servingGenerations(client, READ_VERSION));
-      if (!newest) throw new Error('no build is served');
+      if (!newest) throw new Error('no generation is served');
       return newest;
     },
     async rows<Row extends Record<string, unknown>>(table: string, of?: Generation) {
@@ -200,38 +205,38 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     },
     async close() {
       await Promise.all([...apis].map((api) => api.close()));
-      await core.starve();
+      await core.stopProjectors();
       await log.close();
       await admin.stop();
     },
   };
-  const { feeding = true } = options;
-  if (feeding === true) await core.feed();
-  else if (!feeding) await ensureGeneration(rebuildOptions, new AbortController().signal);
+  const { projecting = true } = options;
+  if (projecting === true) await core.startProjectors();
+  else if (!projecting) await ensureGeneration(rebuildOptions, new AbortController().signal);
   return core;
 }
 
-function hearing(
-  heard: Heard,
-  hearers: Set<(word: CommitNotice) => void>,
+function reportingTo(
+  projectorReports: ProjectorReports,
+  listeners: Set<(notice: CommitNotice) => void>,
   more: Partial<ProjectorObserver> = {},
 ): ProjectorObserver {
   return {
-    committed(commit, word) {
-      heard.commits.push(commit);
-      more.committed?.(commit, word);
-      for (const hear of hearers) hear(word);
+    committed(commit, notice) {
+      projectorReports.commits.push(commit);
+      more.committed?.(commit, notice);
+      for (const notify of listeners) notify(notice);
     },
     lost(record, reason, alarm) {
-      heard.lost.push({ record, reason, alarm });
+      projectorReports.lost.push({ record, reason, alarm });
       more.lost?.(record, reason, alarm);
     },
     quarantined(record, reason) {
-      heard.quarantined.push({ record, reason });
+      projectorReports.quarantined.push({ record, reason });
       more.quarantined?.(record, reason);
     },
     stopped(position, reason) {
-      heard.stopped.push({ position, reason });
+      projectorReports.stopped.push({ position, reason });
       more.stopped?.(position, reason);
     },
   };
@@ -251,19 +256,19 @@ async function settled(core: Core, except: readonly TopicPartition[]): Promise<v
       return behind.length === 0;
     },
     30_000,
-    () => `not applied up to ${JSON.stringify(behind)}; ${JSON.stringify(core.feeds?.health())}`,
+    () => `not applied up to ${JSON.stringify(behind)}; ${JSON.stringify(core.projectors?.health())}`,
   );
 }
 
-/** Few retries, so that a test sees them run out. */
+/** A low limit, so that a test reaches it. */
 export const handlerLimits: HandlerLimits = { verdictWaitMs: 5_000, retries: 8, streams: 10_000 };
 
 export interface ApiOptions {
-  /** False: nobody tells it of commits, as when a notice is lost. */
+  /** False: it gets no commit notices, as when a notice is lost. */
   readonly hints?: boolean;
   readonly pollMs?: number;
   readonly limits?: Partial<HandlerLimits>;
-  /** Takes the place of the log for appending. */
+  /** Replaces the log for appending. */
   readonly log?: Pick<EventLog, 'append'>;
   readonly version?: number;
   /** Connections for reading. */
@@ -275,14 +280,14 @@ export interface ApiOptions {
 export interface Api {
   readonly commands: Commands;
   readonly reads: ReadModel;
-  /** What the read model complained of. */
+  /** The complaints of the read model. */
   readonly reports: readonly string[];
   createAlbum(name?: string, origin?: Partial<CommandOrigin>): Promise<CommandOutcome & { id: string }>;
   changeAlbum(stream: string, name: string, origin?: Partial<CommandOrigin>): Promise<CommandOutcome>;
   close(): Promise<void>;
 }
 
-async function openApi(core: Core, hearers: Set<(word: CommitNotice) => void>, options: ApiOptions): Promise<Api> {
+async function openApi(core: Core, listeners: Set<(notice: CommitNotice) => void>, options: ApiOptions): Promise<Api> {
   const { connection, namespace: name, admin, log, placement } = core;
   const reports: string[] = [];
   const reads = openReadModel({
@@ -296,7 +301,7 @@ async function openApi(core: Core, hearers: Set<(word: CommitNotice) => void>, o
   });
   const streams = createPostgresStreams(reads, name);
   const verdicts = createVerdicts({ streams, pollMs: options.pollMs ?? 100 });
-  if (options.hints ?? true) hearers.add(verdicts.onCommit);
+  if (options.hints ?? true) listeners.add(verdicts.onCommit);
   const commands = createCommands({
     streams,
     appender: createAppender(options.log ?? log),
@@ -321,7 +326,7 @@ async function openApi(core: Core, hearers: Set<(word: CommitNotice) => void>, o
     changeAlbum: (stream, title, given = {}) =>
       commands.album({ stream, origin: originOf(given), command: changeAlbumCommand(title) }),
     async close() {
-      hearers.delete(verdicts.onCommit);
+      listeners.delete(verdicts.onCommit);
       await verdicts.stop();
       await reads.stop();
     },
@@ -331,7 +336,7 @@ async function openApi(core: Core, hearers: Set<(word: CommitNotice) => void>, o
 const createAlbumCommand = (name: string) => ({ type: 'CreateAlbum', details: { name, year: 2000 } }) as const;
 const changeAlbumCommand = (name: string) => ({ type: 'ChangeAlbum', details: { name, year: 2001 } }) as const;
 
-/** A command of nobody in particular that nobody has sent before. */
+/** A new command without a particular actor. */
 export const originOf = (given: Partial<CommandOrigin> = {}): CommandOrigin => ({
   commandId: newId(),
   repeatable: false,
@@ -349,11 +354,11 @@ export interface ClaimOptions {
   readonly id?: string;
   readonly commandId?: string;
   readonly event?: AnyEvent;
-  /** In place of the event's own bytes; the checksum is right. */
+  /** Replaces the event's bytes; the checksum is correct. */
   readonly value?: Buffer;
 }
 
-/** A record of ours, appended by hand. */
+/** A valid record that the test appends itself. */
 export function claim({
   stream,
   version = 1,
@@ -379,7 +384,7 @@ export function claim({
   return { ...toRecord({ ...envelope, ...about }, value ?? encodeEvent(event)), id };
 }
 
-/** Consecutive valid claims of one album, the first of them its creation. */
+/** Consecutive valid claims of one album, the first of which creates it. */
 export function chain(
   stream: string,
   names: readonly string[],
@@ -395,19 +400,19 @@ export function chain(
   return records;
 }
 
-/** The record with a header that is not the one its checksum was made of. */
+/** The record with another header than its checksum covers. */
 export const withCorruptHeader = (record: LogRecord): LogRecord => ({
   ...record,
-  headers: { ...record.headers, ce_actor: 'somebody else' },
+  headers: { ...record.headers, ce_actor: 'another actor' },
 });
 
-/** The record with a value that is not the one its checksum was made of. */
+/** The record with another value than its checksum covers. */
 export const withCorruptValue = (record: LogRecord): LogRecord => ({
   ...record,
   value: Buffer.concat([record.value, Buffer.from([1])]),
 });
 
-/** A record of ours without one of its headers. */
+/** A valid record without one of its headers. */
 export function withoutHeader(record: LogRecord, name: string): LogRecord {
   const headers = Object.fromEntries(Object.entries(record.headers).filter(([each]) => each !== name));
   return { ...record, headers };

@@ -9,21 +9,21 @@ import type { Settings } from './distributed.ts';
 import { type OpenMusicProcess, startProcess } from './processes.ts';
 import { createDatabase, namespace } from './servers/index.ts';
 
-/** What can be run instead of `src/main.ts`: see there. */
+/** The entry that runs in place of `src/main.ts`. */
 export const FAST_HOURS = fileURLToPath(new URL('./fast-hours-main.ts', import.meta.url));
 export const FAULTY = fileURLToPath(new URL('./faulty-main.ts', import.meta.url));
 
-/** OpenMusic in one process, on a database of its own, that is asked for covers. */
+/** OpenMusic in one process, on a database of its own, for tests of covers. */
 export interface CoverServer {
   readonly client: Client;
   readonly namespace: string;
   readonly connection: PostgresConnection;
-  /** Where covers are on disk. */
+  /** The directory of covers. */
   readonly directory: string;
-  /** Where a program puts what it needs for a while. */
+  /** The directory for temporary files. */
   readonly temporary: string;
   readonly process: OpenMusicProcess;
-  /** Another process at the same address; the last one has ended. `entry` is what is run instead of `src/main.ts`. */
+  /** Starts another process at the same address; the last one has ended. `entry` runs in place of `src/main.ts`. */
   start(entry?: string, more?: Settings): Promise<OpenMusicProcess>;
   stop(): Promise<void>;
 }
@@ -86,7 +86,7 @@ export async function coverUrlOf(client: Client, album: string): Promise<string>
 
 export const namesIn = (directory: string) => readdir(directory).catch((): string[] => []);
 
-/** The file that is the cover of the album now, in the server's directory. */
+/** The file that is the current cover of the album, in the server's directory. */
 export async function coverFileOf({ client, directory }: CoverServer, album: string): Promise<string> {
   return path.join(directory, path.basename(await coverUrlOf(client, album)));
 }
@@ -94,17 +94,17 @@ export async function coverFileOf({ client, directory }: CoverServer, album: str
 export interface Part {
   readonly bytes: Buffer | string;
   readonly field?: string;
-  /** As it is between the quotes. Undefined for a part that is no file. */
+  /** The file name between the quotes, unescaped. Undefined for a part without a file name. */
   readonly filename?: string;
   readonly type?: string;
-  /** More lines, each with its end. */
+  /** More header lines, each with its line end. */
   readonly headers?: string;
 }
 
 export const FORM = { 'content-type': 'multipart/form-data; boundary=b0undary' };
 export const FORM_END = '\r\n--b0undary--\r\n';
 
-/** A form as its bytes, as no client library would let us write it. */
+/** A form as bytes that no client library would send. */
 export function formOf(parts: readonly Part[], end = FORM_END): Buffer<ArrayBuffer> {
   const written = parts.flatMap(({ bytes, field = 'cover', filename, type, headers = '' }, index) => {
     const file = filename === undefined ? '' : `; filename="${filename}"`;
@@ -116,7 +116,7 @@ export function formOf(parts: readonly Part[], end = FORM_END): Buffer<ArrayBuff
   return Buffer.concat([...written, Buffer.from(end)]);
 }
 
-/** Sends one file as a browser would, but for what is said otherwise. */
+/** Sends one file as a browser would, with the given differences. */
 export function upload(
   client: Client,
   album: string,

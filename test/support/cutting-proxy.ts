@@ -1,12 +1,12 @@
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { type Link, startProxy } from './proxy.ts';
 
-/** A way to Postgres on which an answer, or a kind of connection, can be lost. */
+/** A proxy to Postgres that can lose an answer, or every connection of one application. */
 export interface CuttingProxy {
   readonly connection: PostgresConnection;
-  /** The next answer of the server is swallowed, and the connection that waits for it is cut. */
+  /** Drops the next answer of the server, and closes the connection that waits for it. */
   cutNextAnswer(): void;
-  /** Cuts all connections of this application name, and every later one as soon as it says its name. */
+  /** Closes all connections of this application name, and every later one as soon as it sends its name. */
   ban(application: string): void;
   unban(): void;
   close(): Promise<void>;

@@ -3,8 +3,8 @@ import { reasonOf } from '../../src/errors.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
 
 /**
- * given these events, when this command comes, then: the event that follows, or the code of the refusal. The stream is the
- * category and `-1`.
+ * Given these events, when this command comes, then: the event that follows, or the code of the rejection. The stream is
+ * the category and `-1`.
  */
 export function given<Types extends DeciderTypes>(decider: Decider<Types>, ...events: readonly AnyEvent[]) {
   const state = events.reduce((folded, event) => fold(decider, folded, event), decider.initial);

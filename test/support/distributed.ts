@@ -9,40 +9,40 @@ export type Settings = Readonly<Record<string, string>>;
 export interface DistributedOptions {
   readonly apis?: number;
   readonly projectors?: number;
-  /** More settings of every process; they win. */
+  /** More settings of every process; they override the defaults. */
   readonly env?: Settings;
-  /** Other brokers than the shared ones, to be treated badly. */
+  /** Other brokers than the shared ones, for tests that break them. */
   readonly brokers?: readonly string[];
-  /** Another Postgres than a database of one's own on the shared one. */
+  /** Another Postgres in place of a new database on the shared one. */
   readonly connection?: PostgresConnection;
 }
 
-/** OpenMusic as compose and production run it: a process for every role, on Kafka, Postgres and Redis. */
+/** OpenMusic as in compose and production: a process for every role, on Kafka, Postgres and Redis. */
 export interface Distributed {
   readonly namespace: string;
   readonly connection: PostgresConnection;
   /** Settings of every process. */
   readonly env: Settings;
-  /** All that were started, dead ones included. */
+  /** All processes that were started, with the dead ones. */
   readonly apis: readonly OpenMusicProcess[];
   readonly projectors: readonly OpenMusicProcess[];
   /** Exporters, workers and schedulers. */
   readonly workers: readonly OpenMusicProcess[];
-  /** Resolves when it is ready. `entry` is what is run instead of `src/main.ts`. */
+  /** Resolves when it is ready. `entry` runs in place of `src/main.ts`. */
   startApi(more?: Settings, entry?: string): Promise<OpenMusicProcess>;
   startProjector(more?: Settings, entry?: string): Promise<OpenMusicProcess>;
-  /** `roles`: one, or several joined by commas. */
+  /** `roles`: one, or several separated by commas. */
   startWorker(roles: string, more?: Settings, entry?: string): Promise<OpenMusicProcess>;
   /** Runs `openmusic …` to its end. */
   cli(...args: readonly string[]): Promise<{ code: number | null; output: string }>;
-  /** Kills what still runs, and drops the database. */
+  /** Kills running processes, and drops the database. */
   stop(): Promise<void>;
 }
 
-/** Two partitions, so that one can be broken and another be whole. */
+/** Two partitions, so that one can be broken while the other works. */
 const PARTITIONS = 2;
 
-/** A log made by `log init`, and as many processes as asked for, all of them ready. */
+/** A log made by `log init`, and the requested processes, all of them ready. */
 export async function startDistributed(options: DistributedOptions = {}): Promise<Distributed> {
   const brokers = options.brokers ?? (await demanded('kafka')).brokers;
   const { url } = await demanded('redis');
@@ -88,9 +88,9 @@ const kept = (connection: PostgresConnection) => ({ connection, drop: () => Prom
 async function begin(distributed: Distributed, { apis = 1, projectors = 1 }: DistributedOptions): Promise<void> {
   const { code, output } = await distributed.cli('log', 'init');
   if (code !== 0) throw new Error(`log init ended with ${code}: ${output}`);
-  // An API is ready once there is a build to read, which a projector makes.
-  const feeding = Promise.all(Array.from({ length: projectors }, () => distributed.startProjector()));
-  await Promise.all([feeding, ...Array.from({ length: apis }, () => distributed.startApi())]);
+  // An API is ready once there is a generation to read, which a projector makes.
+  const projecting = Promise.all(Array.from({ length: projectors }, () => distributed.startProjector()));
+  await Promise.all([projecting, ...Array.from({ length: apis }, () => distributed.startApi())]);
 }
 
 function settingsOf(
@@ -117,5 +117,5 @@ export function describeDistributed(name: string, suite: () => void): void {
   describeWithKafka(name, () => describeWithRedis('as processes on Kafka, Postgres and Redis', suite));
 }
 
-/** What a test of chance begins with: the SEED of the environment, or another one at each run. */
+/** The seed of a randomised test: the SEED of the environment, or a new one for each run. */
 export const seedOfRun = (): number => Number(process.env.SEED ?? randomInt(2 ** 31));

@@ -1,6 +1,6 @@
 /**
- * An app of its own that runs an embedded Postgres, to be killed, frozen and interrupted by a test. Takes its options as
- * JSON, tells its parent `ready` or `failed`, `interrupted` on Ctrl-C, and stops when the parent says so.
+ * An app of its own that runs an embedded Postgres, for tests that kill, freeze and interrupt it. Takes its options as
+ * JSON, sends its parent `ready` or `failed`, `interrupted` on Ctrl-C, and stops when the parent says so.
  */
 import { joinOrStartEmbeddedPostgres, startEmbeddedPostgres } from '../../src/postgres/embedded.ts';
 

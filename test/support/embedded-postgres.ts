@@ -24,24 +24,24 @@ import type { ChildMessage, ChildOptions } from './embedded-postgres-child.ts';
 
 type Ready = Extract<ChildMessage, { kind: 'ready' }>;
 
-/** An app in a process of its own, leader of its own process group as a shell would make it. */
+/** An app in a process of its own, leader of its own process group as a shell would start it. */
 interface App {
   readonly process: ChildProcess;
-  /** The next thing it says. */
+  /** The next message that it sends. */
   next(): Promise<ChildMessage>;
   ready(): Promise<Ready>;
   stop(): Promise<void>;
   kill(): Promise<void>;
 }
 
-/** Everything one test starts and makes, to be ended and removed after it. */
+/** Everything that one test starts and creates, ended and removed after it. */
 export class Workshop {
   readonly #directories: string[] = [];
   readonly #servers: EmbeddedPostgres[] = [];
   readonly #apps: ChildProcess[] = [];
   readonly #pids: number[] = [];
 
-  /** Open to all, like a project in /srv; mkdtemp makes it private. */
+  /** Readable by every user, like a project in /srv; mkdtemp makes it private. */
   directory(mode = 0o755): string {
     const path = realpathSync(mkdtempSync(join(tmpdir(), 'openmusic-pg-')));
     chmodSync(path, mode);
@@ -132,7 +132,7 @@ export function copyOfPackage(to: string): string {
   return to;
 }
 
-/** As `npm ci --ignore-scripts` leaves it: without the links that its install script makes. */
+/** The package as `npm ci --ignore-scripts` leaves it: without the links that its install script makes. */
 export function packageWithoutLinks(to: string): string {
   const links = JSON.parse(readFileSync(join(copyOfPackage(to), 'native/pg-symlinks.json'), 'utf8')) as Link[];
   for (const { target } of links) rmSync(join(to, target), { force: true });
@@ -151,7 +151,7 @@ interface Link {
   target: string;
 }
 
-/** An orphan is reaped by whoever adopted it, which may be never. */
+/** An orphan is reaped by the process that adopted it, possibly never. */
 function isZombie(pid: number): boolean {
   const stat = `/proc/${pid}/stat`;
   return existsSync(stat) && readFileSync(stat, 'utf8').includes(') Z ');

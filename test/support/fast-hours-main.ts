@@ -1,7 +1,7 @@
 import { syncBuiltinESMExports } from 'node:module';
 import timers from 'node:timers/promises';
 
-/** OpenMusic for which a wait of a minute or more is over in half a second; it says so each time. */
+/** OpenMusic with every wait of a minute or more shortened to half a second; it logs each of them. */
 const LONG_MS = 60_000;
 const { setTimeout: wait } = timers;
 

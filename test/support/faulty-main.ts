@@ -9,7 +9,7 @@ const POINTS: readonly (FaultPoint | JobFaultPoint)[] = [
 /**
  * OpenMusic that kills itself: with `FAULT=before-commit:37`, when it reaches that point for the 37th time. With
  * `FAULT=before-commit:37:SIGSTOP` it only stops there. With `FAULT=before-commit:armed:SIGSTOP` it does so the next time
- * after each SIGUSR2. Without `FAULT` its parent tells it the point and the number, counted from then on.
+ * after each SIGUSR2. Without `FAULT` its parent sends it the point and the number, counted from then on.
  */
 run(process.env.FAULT === undefined ? faultsByMessage() : faultsOf(process.env.FAULT));
 

@@ -1,7 +1,7 @@
 import { logRecover } from '../../src/cli/recover.ts';
 import type { RecoveryFaultPoint } from '../../src/faults.ts';
 
-/** `log recover --answer <argument>` that kills itself when it comes to the point in `FAULT` for the first time. */
+/** `log recover --answer <argument>` that kills itself when it reaches the point in `FAULT` for the first time. */
 const point = process.env.FAULT as RecoveryFaultPoint;
 process.exitCode = await logRecover(
   { answer: process.argv[2] },

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { SERVERS_VARIABLE } from './servers/handover.ts';
 
 declare global {
-  /** What global-teardown has to undo; jest loads the two as separate modules of one process. */
+  /** What global-teardown must undo; jest loads the two as separate modules of one process. */
   var stopTestServers: (() => Promise<void>) | undefined;
 }
 

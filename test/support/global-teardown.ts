@@ -8,7 +8,10 @@ export default async function globalTeardown(): Promise<void> {
   }
 }
 
-/** Jest waits for ever for a handle that a test left open in this process. Idle, this timer keeps nobody: it does not count. */
+/**
+ * Jest waits for ever for a handle that a test left open in this process. This timer does not keep the process alive by
+ * itself.
+ */
 function watchForTheEnd(): void {
   const cut = () => {
     process.stderr.write(`Tests left open: ${process.getActiveResourcesInfo().join(', ')}\n`);

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { SchemaVersion } from '../../src/events/codec.ts';
 import type { Envelope } from '../../src/events/envelope.ts';
 
-/** `schemas/golden.json`: what was written once is written so for ever. A new schema version adds a line. */
+/** `schemas/golden.json`: bytes that were written once stay readable for ever. A new schema version adds a line. */
 interface Golden {
   readonly schemas: readonly (SchemaVersion & {
     /** sha256 of the schema in Avro's canonical form. */

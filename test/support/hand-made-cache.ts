@@ -3,18 +3,18 @@ import { createIncarnation, type Incarnation, type IncarnationOptions } from '..
 import type { CacheRow, CacheState } from '../../src/cache/cache-state.ts';
 import { createMemoryCache } from '../../src/cache/memory.ts';
 
-/** Time is what the timers of the test say. */
+/** A clock that only the timers of the test advance. */
 export const now = () => Date.now();
 
-/** The generation that processes read unless told otherwise. */
+/** The generation that processes read by default. */
 export const GENERATION = 1;
-/** The database's clock is another one than ours. */
+/** The database's clock differs from ours. */
 export const AHEAD_MS = 5_000_000;
 
 export type HandMadeRow = ReturnType<typeof handMadeRow>;
 export type HandMadeServer = ReturnType<typeof handMadeServer>;
 
-/** A row as Postgres keeps it, and a connection to it that may be lost. */
+/** A row as Postgres keeps it, and a connection to it that can be lost. */
 export function handMadeRow() {
   let heldUntil = 0;
   let last: Promise<unknown> = Promise.resolve();
@@ -28,7 +28,7 @@ export function handMadeRow() {
     state: { id: 'first', previous: '', on: false, runId: '', generation: 0 } as CacheState,
     reads: 0,
     lost: false,
-    /** For so long its answers are under way. */
+    /** The delay of its answers. */
     slowMs: 0,
     async read() {
       if (row.lost) throw new Error('no database');
@@ -54,14 +54,14 @@ export function handMadeRow() {
   return row satisfies CacheRow;
 }
 
-/** A connection to a map in process, that can break, and lead to another one after. */
+/** A connection to a map in process, that can break, and lead to another map afterwards. */
 export function handMadeServer(memory = createMemoryCache({ now })) {
   const listeners: (() => void)[] = [];
   const server = {
     identified: 0,
     lost: false,
     unfit: undefined as string | undefined,
-    /** Runs before the next answer of who it is. */
+    /** Runs before its next answer to the identity check. */
     meanwhile: () => undefined as void,
     reset: () => listeners.forEach((listener) => listener()),
     restart() {
@@ -84,11 +84,11 @@ export function handMadeServer(memory = createMemoryCache({ now })) {
 export interface CacheProcess {
   readonly incarnation: Incarnation;
   readonly reports: string[];
-  /** Milliseconds in which it read no cache. */
+  /** Milliseconds in which it did not read the cache. */
   off(): number;
 }
 
-/** A process that watches the row and the server. */
+/** The state of the row and of the server that a process has seen. */
 export function startProcess(
   row: HandMadeRow,
   server: Pick<HandMadeServer, 'identify' | 'begin' | 'onReset'>,

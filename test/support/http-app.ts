@@ -14,7 +14,7 @@ const TOKENS = {
   refresh: { key: KEYS.REFRESH_TOKEN_KEY, age: 600 },
 };
 
-const nobody: AppDependencies['accounts'] = {
+const noAccounts: AppDependencies['accounts'] = {
   register: () => Promise.resolve({ id: 'user-1', replayed: false }),
   authenticate: () => Promise.resolve(undefined),
   exists: () => Promise.resolve(false),
@@ -24,7 +24,7 @@ const none: AppDependencies['sessions'] = {
   find: () => Promise.resolve(undefined),
   close: () => Promise.resolve(false),
 };
-/** Nothing has changed since tokens were made. */
+/** No change since tokens were issued. */
 const unchanged: AppDependencies['access'] = {
   isCurrent: () => true,
   judge: ({ id, role }) => ({ id, role }),
@@ -33,7 +33,7 @@ const unchanged: AppDependencies['access'] = {
 };
 const noFiles: AppDependencies['files'] = { put: () => Promise.resolve(), open: () => Promise.resolve(undefined) };
 
-/** Accepts jobs that are accepted by nobody else, unless their wish forbids it. */
+/** Accepts jobs that no other category accepts, unless their request forbids it. */
 const accept: AppDependencies['jobs']['accept'] = async ({ check, take }, { commandId }) => {
   await check?.();
   await take?.();
@@ -42,20 +42,20 @@ const accept: AppDependencies['jobs']['accept'] = async ({ check, take }, { comm
 
 type Sent = CommandRequest<{ type: string; details?: object }, { albumExists: boolean } | undefined>;
 
-/** What was asked for, and how. */
-type AskedWish = JobSubmission & { readonly origin: CommandOrigin; readonly isAdmin: boolean };
+/** What was requested, and how. */
+type SubmittedJob = JobSubmission & { readonly origin: CommandOrigin; readonly isAdmin: boolean };
 
 export interface Substitutes extends Partial<Omit<AppDependencies, 'jobs'>> {
   jobs?: Partial<AppDependencies['jobs']>;
-  /** What the command handler does with a command. */
+  /** The command handler's result for a command. */
   outcome?: (request: Sent) => Promise<CommandOutcome> | CommandOutcome;
   /** Rows by the name of the query. */
   rows?: Record<string, object[]>;
-  /** What each step through all songs finds. */
+  /** The result of each step through all songs. */
   chunks?: () => AsyncGenerator<object[], void>;
 }
 
-/** Nothing is limited. */
+/** No limit applies. */
 export const noRates: Rates = {
   login: undefined,
   failures: undefined,
@@ -65,10 +65,10 @@ export const noRates: Rates = {
   default: undefined,
 };
 
-/** The app over substitutes for the write side and the read models: for the rules that only HTTP knows. */
+/** The app over substitutes for the write side and the read models: for rules that belong to HTTP alone. */
 export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Substitutes = {}) {
   const sent: Sent[] = [];
-  const wishes: AskedWish[] = [];
+  const submissions: SubmittedJob[] = [];
   const lines: Record<string, unknown>[] = [];
   const logger = pino(
     { level: 'info' },
@@ -84,7 +84,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
     answers: { read: async (_wanted, load) => ({ answer: await load(), source: 'database' }) },
     jobs: {
       accept: (wish, origin, isAdmin) => {
-        wishes.push({ ...wish, origin, isAdmin });
+        submissions.push({ ...wish, origin, isAdmin });
         return accept(wish, origin, isAdmin);
       },
       tables: databaseOf(rows, chunks),
@@ -104,7 +104,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
     metricsRegistry: new Registry(),
     catalogWrites: 'open',
     stored: { claim: () => Promise.resolve(), forget: () => Promise.resolve() },
-    accounts: nobody,
+    accounts: noAccounts,
     sessions: none,
     access: unchanged,
     files: noFiles,
@@ -115,7 +115,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
     production: false,
     ...overrides,
   });
-  return { app, sent, wishes, lines };
+  return { app, sent, submissions, lines };
 }
 
 function databaseOf(rows: Record<string, object[]>, chunks: Substitutes['chunks'] = () => chunksOf()): Database {
@@ -125,7 +125,7 @@ function databaseOf(rows: Record<string, object[]>, chunks: Substitutes['chunks'
   return { query } as unknown as Database;
 }
 
-/** Steps through all songs: each chunk, and where it ends. Another place than that where the last step ended begins anew. */
+/** Steps through all songs: each chunk, and where it ends. A start at another place than the last end begins again. */
 function stepsOf(chunks: () => AsyncGenerator<object[], void>) {
   let [walk, at, isOver] = [chunks(), '', false];
   return async (after: string): Promise<object[]> => {
@@ -147,7 +147,7 @@ export async function* chunksOf(...chunks: (object[] | Error)[]): AsyncGenerator
   }
 }
 
-/** What answers of the API look like, as far as tests look into them. */
+/** The shape of API answers, as far as tests read it. */
 export interface AnswerBody {
   status: string;
   message: string;

@@ -18,18 +18,21 @@ export interface JobsApp {
   readonly dataDir: string;
   readonly env: Settings;
   readonly connection: PostgresConnection;
-  /** Speaks in the name of an admin. */
+  /** Sends requests as an admin. */
   readonly admin: Client;
-  /** The one that runs now, or did last. */
+  /** The current or last process. */
   process(): OpenMusicProcess;
-  /** SIGKILL, unless it is dead already, and another on the same data; these settings are its own, `FAULT` among them. */
+  /**
+   * Sends SIGKILL, unless it is dead already, and starts another on the same data; these settings are its own, `FAULT`
+   * among them.
+   */
   replace(more?: Settings): Promise<void>;
-  /** The same, unless the one that runs has these settings. */
+  /** The same, unless the running process has these settings. */
   runWith(own: Settings): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Long times, scaled to what a test can wait for; a lease is long enough for a machine that has much else to do. */
+/** Production times, scaled to what a test can wait for; a lease is long enough for a busy machine. */
 export const SHORT_TIMES: Settings = {
   JOB_LEASE_SECONDS: '10',
   JOB_BACKOFF_SECONDS: '0.05',
@@ -38,16 +41,16 @@ export const SHORT_TIMES: Settings = {
   RATE_JOBS: 'off',
 };
 
-/** Of whoever is going to die with what it holds. */
+/** Settings of a process that is going to die with the jobs it holds. */
 export const SHORT_LEASE: Settings = { JOB_LEASE_SECONDS: '2' };
 
 const ENTRY = 'test/support/faulty-main.ts';
 
 export interface JobsAppOptions {
   readonly env?: Settings;
-  /** Where its log is, instead of in its Postgres. */
+  /** The location of its log, in place of its Postgres. */
   readonly brokers?: readonly string[];
-  /** Makes ready where it keeps its files. */
+  /** Prepares its file store. */
   readonly prepare?: (dataDir: string) => Promise<void>;
 }
 
@@ -60,7 +63,7 @@ export async function startJobsApp({ env: more, brokers, prepare }: JobsAppOptio
   const PGPORT = String(database.connection.port);
   const env = { DATA_DIR: dataDir, PARTITIONS: '2', ...login, PGPORT, ...SHORT_TIMES, ...onKafka(brokers), ...more };
   const start = (own: Settings = {}) => startProcess({ env: { ...env, ...own }, port, entry: ENTRY });
-  if (brokers) await mustDo(['log', 'init'], env);
+  if (brokers) await runOrThrow(['log', 'init'], env);
   let running = await start();
   let settings: Settings = {};
   const replace = async (own: Settings = {}) => {
@@ -96,17 +99,17 @@ export async function startJobsApp({ env: more, brokers, prepare }: JobsAppOptio
 const onKafka = (brokers: readonly string[] | undefined): Settings =>
   brokers ? { NAMESPACE: namespace(), KAFKA_BROKERS: brokers.join(), REDIS_URL: 'off', ...KEYS } : {};
 
-/** Runs `openmusic …`, and throws what it says when it fails. */
-export async function mustDo(args: readonly string[], env: Settings): Promise<string> {
+/** Runs `openmusic …`, and throws its output when it fails. */
+export async function runOrThrow(args: readonly string[], env: Settings): Promise<string> {
   const { code, output } = await openmusic(args, env);
   if (code !== 0) throw new Error(`openmusic ${args.join(' ')} ended with ${code}: ${output}`);
   return output;
 }
 
-/** Speaks in the name of a new admin. */
+/** Sends requests as a new admin. */
 export async function newAdmin(url: string, env: Settings): Promise<Client> {
   const { username, password } = await newPerson(url);
-  await mustDo(['accounts', 'grant-admin', username], env);
+  await runOrThrow(['accounts', 'grant-admin', username], env);
   const { body } = await createClient(url).post('/authentications', { username, password });
   return createClient(url, body?.data?.accessToken);
 }

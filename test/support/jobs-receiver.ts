@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { Settings } from './distributed.ts';
 
-/** A mail on its way: from when it came until it was answered, or whoever sent it was gone. */
+/** A mail in transit: from its arrival until it was answered, or its sender disconnected. */
 interface Call {
   readonly messageId: string;
   readonly beganAt: number;
@@ -12,7 +12,7 @@ interface Call {
   readonly isAnswered: boolean;
 }
 
-/** Somebody to whom mails are posted, and who takes time over each: what is done twice, or by two at once, is seen here. */
+/** A receiver of posted mails that answers each after a delay: duplicate and concurrent deliveries are visible here. */
 export interface Receiver {
   readonly settings: Settings;
   readonly calls: readonly Call[];

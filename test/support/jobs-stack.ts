@@ -1,16 +1,16 @@
 import { type JobsApp, startJobsApp } from './jobs-faults.ts';
-import { begin, mailsTo, newPlaylist, unfinishedJobs, untilOver } from './jobs-told.ts';
+import { begin, mailsTo, newPlaylist, unfinishedJobs, untilOver } from './jobs-client.ts';
 import { answers } from './observed.ts';
 import type { Stack } from './shared-stack.ts';
 import { startSmtpServer, type TestSmtpServer } from './smtp-server.ts';
 
-/** One process on an embedded log, and a mail server that can behave badly. Suites run it with settings of their own. */
+/** One process on an embedded log, and a mail server with faults. Suites run it with settings of their own. */
 export interface JobsStack extends Stack {
   readonly app: JobsApp;
   readonly smtp: TestSmtpServer;
-  /** With one song. */
+  /** A playlist with one song. */
   readonly playlist: string;
-  /** Addresses that nobody had before. */
+  /** New addresses. */
   newAddresses(count: number, name?: string): string[];
 }
 
@@ -20,7 +20,7 @@ export async function startJobsStack(): Promise<JobsStack> {
   const smtp = await startSmtpServer();
   const app = await startJobsApp({ env: smtp.settings });
   const playlist = await newPlaylist(app.admin);
-  let [names, isSpoilt] = [0, false];
+  let [names, isBroken] = [0, false];
   const newAddresses = (count: number, name = 'u') =>
     Array.from({ length: count }, () => `${name}${++names}@example.com`);
   return {
@@ -28,19 +28,19 @@ export async function startJobsStack(): Promise<JobsStack> {
     smtp,
     playlist,
     newAddresses,
-    get isSpoilt() {
-      return isSpoilt;
+    get isBroken() {
+      return isBroken;
     },
-    async mustBeWell() {
+    async mustBeHealthy() {
       if (!(await answers(app.process()))) await app.replace();
       const id = await begin(app.admin, '/messages', mailsTo(newAddresses(1))[0]!);
       const [job] = await untilOver(app.admin, [id], WITHIN_MS);
       if (job?.state !== 'succeeded') throw new Error(`a mail is not sent: ${JSON.stringify(job)}`);
     },
-    /** What a test that failed has left to do would be done in the next one. */
-    async mend() {
+    /** Jobs left by a failed test would run in the next one. */
+    async repair() {
       await smtp.behave({ does: 'well' });
-      isSpoilt = !(await answers(app.process())) || (await unfinishedJobs(app.admin)).length > 0;
+      isBroken = !(await answers(app.process())) || (await unfinishedJobs(app.admin)).length > 0;
     },
     async stop() {
       await app.stop();

@@ -3,23 +3,23 @@ import { once } from 'node:events';
 import { type AddressInfo } from 'node:net';
 import { type Link, startProxy } from './proxy.ts';
 
-/** What becomes of whoever asks an S3 for something. */
+/** How the proxy treats a request to S3. */
 export type StoreConduct = 'well' | 'refuses' | 'hangs' | 'answers 503' | 'cuts uploads';
 
-/** A way to an S3 that can be made to behave badly. */
-export interface BadStore {
+/** A proxy to an S3 server that can fail. */
+export interface FaultyStore {
   readonly url: string;
   /** Uploads that were cut in the middle. */
   readonly cuts: number;
-  /** From now on, for new connections; those that are open are cut. */
+  /** From now on, for new connections; open ones are cut. */
   behave(conduct: StoreConduct): void;
   close(): Promise<void>;
 }
 
-/** So much of an upload gets through before it is cut. */
+/** The bytes of an upload that pass before it is cut. */
 const BEFORE_CUT = 8_000;
 
-export async function startBadStore(endpoint: string): Promise<BadStore> {
+export async function startFaultyStore(endpoint: string): Promise<FaultyStore> {
   const { hostname, port } = new URL(endpoint);
   const refusing = await startRefusing();
   let conduct: StoreConduct = 'well';

@@ -17,7 +17,7 @@ export const newJobId = (): string => idFromCommand('job', newId());
 
 export const BACKOFF: Backoff = { strategy: 'exponential', firstMs: 1_000, maxMs: 300_000 };
 
-/** A repeat without end. */
+/** A repeat without an end. */
 export const repeatOf = (cron: string, timeZone: string, first: string): Repeat => ({
   cron,
   timeZone,
@@ -27,7 +27,7 @@ export const repeatOf = (cron: string, timeZone: string, first: string): Repeat 
   count: null,
 });
 
-/** What somebody in particular asks for. */
+/** A job request of a particular user. */
 export const requestOf = (given: Partial<JobRequest> = {}): JobRequest => ({
   jobType: 'dummy',
   ownerId: 'user-1',
@@ -47,8 +47,8 @@ export const requestOf = (given: Partial<JobRequest> = {}): JobRequest => ({
 
 const jobId = 'job-1';
 
-/** The events of `job-1`, each with what a test wants of it. */
-export const told = {
+/** The events of `job-1`, each with the fields that a test overrides. */
+export const jobEvents = {
   requested: (given: Partial<JobRequest> = {}): JobEvent => ({
     type: 'JobRequested',
     jobId,
@@ -111,10 +111,10 @@ export const told = {
   dropped: (): JobEvent => ({ type: 'DeadLetterDropped', jobId }),
 };
 
-/** One event a second from the year's beginning. */
+/** One event a second from the beginning of the year. */
 export const timeOf = (second: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString();
 
-/** What happened to one job, from its first version on. */
+/** The history of one job, from its first version on. */
 export const historyOf = (stream: string, ...events: readonly JobEvent[]): AppliedEvent[] =>
   events.map((event, index) => ({
     stream,
@@ -124,7 +124,7 @@ export const historyOf = (stream: string, ...events: readonly JobEvent[]): Appli
     event: { ...event, jobId: stream },
   }));
 
-/** A queue in a schema of its own, and behind it the namespace's tables. Nobody feeds it. */
+/** A queue in a schema of its own, and the namespace's tables. No consumer runs. */
 export interface BareQueue {
   readonly schema: string;
   readonly database: Database;
@@ -166,12 +166,12 @@ const QUEUE_ROWS = `INSERT INTO job_queue (job_id, version, lane, job_type, owne
   FROM json_to_recordset($1) AS r (job_id text, owner_id text, version int, lane text, job_type text, payload_id text, "inMs" float8,
     state text, attempt int, counted int, priority int)`;
 
-/** Rows as the projection would leave them. */
+/** Rows as the projection writes them. */
 export async function putInQueue(database: Database, ...rows: readonly QueueRow[]): Promise<void> {
   await database.query({ text: QUEUE_ROWS, values: [JSON.stringify(rows)] });
 }
 
-/** Items as they are kept when a job is accepted. */
+/** Items as they are stored when a job is accepted. */
 export async function keepItems(tables: Database, payloadId: string, items: readonly unknown[]): Promise<void> {
   await tables.query({ text: `INSERT INTO job_payloads (id, payload) VALUES ($1, '{}')`, values: [payloadId] });
   await tables.query({
@@ -181,7 +181,7 @@ export async function keepItems(tables: Database, payloadId: string, items: read
   });
 }
 
-/** A job as a worker has it that has just leased it. */
+/** A job as a worker has it after leasing it. */
 export const queuedJob = (given: Partial<QueuedJob> = {}): QueuedJob => ({
   jobId: newJobId(),
   version: 1,

@@ -13,7 +13,7 @@ import type { Core } from './core.ts';
 import { until } from './servers/waiting.ts';
 
 const never = new AbortController().signal;
-/** A bomb is unpacked up to its bound several times before a partition stops. */
+/** A decompression bomb is unpacked up to its limit several times before a partition stops. */
 const WITHIN_MS = 40_000;
 
 export async function verify({ log, placement, admin }: Core): Promise<LogReport> {
@@ -23,12 +23,12 @@ export async function verify({ log, placement, admin }: Core): Promise<LogReport
 
 export const rebuildNow = (core: Core) => rebuild(core.rebuildOptions, never);
 
-/** The job queue of the workers, kept for as long as `work` takes. */
+/** The job queue of the workers, maintained while `work` runs. */
 export async function withQueue<T>(core: Core, work: (health: () => ConsumerHealth) => Promise<T>): Promise<T> {
   const { log, placement, connection, namespace } = core;
   const searchPath = [queueSchema(namespace, WORKER), namespace, 'public'];
   const database = openDatabase(connection, { name: 'queue', max: 3, searchPath });
-  const feed = await startQueueFeed({
+  const consumer = await startQueueFeed({
     log,
     placement,
     scope: WORKER,
@@ -41,9 +41,9 @@ export async function withQueue<T>(core: Core, work: (health: () => ConsumerHeal
     },
   });
   try {
-    return await work(() => feed.health());
+    return await work(() => consumer.health());
   } finally {
-    await feed.stop();
+    await consumer.stop();
     await database.stop();
   }
 }
@@ -52,7 +52,7 @@ const accepted = async (core: Core) => (await core.rows('stream_events')).length
 
 type AtTheEnd = Pick<ConsumerHealth, 'caughtUp' | 'stopped'> & { readonly lag: number };
 
-/** Waits until a consumer of the log has applied all there is. */
+/** Waits until a consumer of the log has applied everything. */
 async function atTheEnd(health: () => AtTheEnd | undefined): Promise<void> {
   await until(
     () => Promise.resolve(health()?.caughtUp === true && health()?.lag === 0),
@@ -63,17 +63,17 @@ async function atTheEnd(health: () => AtTheEnd | undefined): Promise<void> {
 }
 
 /**
- * Asks the live projector, one that starts again, the job queue, a rebuild and verify. Each must come to the end of the log,
- * with as many winners as the others. Returns verify's report.
+ * Asks the live projector, a newly started one, the job queue, a rebuild and verify. Each must reach the end of the log,
+ * with the same number of winners. Returns verify's report.
  */
 export async function askEveryJudge(core: Core): Promise<LogReport> {
   await core.settled();
   const live = await accepted(core);
-  await core.starve();
-  await core.feed();
+  await core.stopProjectors();
+  await core.startProjectors();
   await core.settled();
   expect(await accepted(core)).toBe(live);
-  await atTheEnd(() => core.feeds?.health());
+  await atTheEnd(() => core.projectors?.health());
   await withQueue(core, (health) => atTheEnd(() => ({ ...health(), lag: lagOf(health()) })));
   const built = await rebuildNow(core);
   expect(built).toMatchObject({ differences: [], served: true });
@@ -83,17 +83,17 @@ export async function askEveryJudge(core: Core): Promise<LogReport> {
   return report;
 }
 
-/** Waits until the live projector has stopped the partition; the reason. */
+/** Waits until the live projector has stopped the partition; returns the reason. */
 export async function stoppedAt(core: Core, { topic, partition }: TopicPartition): Promise<string> {
   let reason: string | undefined;
   await until(
     () => {
-      const stopped = core.feeds?.health().stopped ?? [];
+      const stopped = core.projectors?.health().stopped ?? [];
       reason = stopped.find((each) => each.partition === `${topic}/${partition}`)?.reason;
       return Promise.resolve(reason !== undefined);
     },
     WITHIN_MS,
-    () => `nothing stopped: ${JSON.stringify(core.feeds?.health())}`,
+    () => `nothing stopped: ${JSON.stringify(core.projectors?.health())}`,
   );
   return reason ?? '';
 }

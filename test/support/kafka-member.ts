@@ -1,13 +1,13 @@
 import { openKafkaLog } from '../../src/log/kafka.ts';
 import { Follower } from '../contract/follower.ts';
 
-/** What a member of a group tells the test that started it: the partitions of its last join, all keys it has seen. */
+/** The messages of a group member to the test that started it: the partitions of its last join, and all keys it has seen. */
 export interface MemberReport {
   readonly partitions: readonly number[];
   readonly keys: readonly string[];
 }
 
-/** A process of its own, to be killed: `node kafka-member.ts <brokers> <group> <topic>`. */
+/** A process of its own, for tests that kill it: `node kafka-member.ts <brokers> <group> <topic>`. */
 const [brokers = '', group = '', topic = ''] = process.argv.slice(2);
 const follower = new Follower();
 const report = () => {

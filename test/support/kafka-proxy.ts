@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net';
 import { startProxy } from './proxy.ts';
 
-/** What becomes of an answer: it arrives, its connection breaks before it, or nothing ever comes. */
+/** How the proxy treats an answer: it arrives, its connection breaks before it, or it never arrives. */
 export type Fate = 'arrives' | 'cut' | 'never';
 
-/** A way to a broker on which answers to produce requests can be lost. Everything else passes. */
+/** A proxy to a broker that can lose answers to produce requests. Everything else passes. */
 export interface KafkaProxy {
-  /** What the broker has to advertise. */
+  /** The address that the broker must advertise. */
   readonly address: string;
-  /** Asked about every answer to a produce request. */
+  /** Called for every answer to a produce request. */
   decide(fate: () => Fate): void;
   /** Answers lost so far. */
   lost(): number;
@@ -41,7 +41,7 @@ export async function startKafkaProxy(to: { host: string; port: number }): Promi
   };
 }
 
-/** Requests and answers alike begin with four bytes that say how many follow. */
+/** Requests and answers alike begin with four bytes that hold the length of the rest. */
 function onFrames(socket: Socket, frame: (bytes: Buffer) => void): void {
   let rest = Buffer.alloc(0);
   socket.on('data', (chunk: Buffer) => {

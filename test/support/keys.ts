@@ -1,4 +1,4 @@
-/** Keys of test servers, which keep no secrets. */
+/** Keys of test servers, which protect no secrets. */
 export const KEYS = {
   IDEMPOTENCY_HASH_KEY: 'k'.repeat(32),
   ACCESS_TOKEN_KEY: 'a'.repeat(32),

@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { TestEnvironment } from 'jest-environment-node';
 
-/** What keeps a process alive until somebody closes it. Files, lookups and pipes of our own output end by themselves. */
+/** Handles that keep a process alive until they are closed. Files, lookups and pipes of our own output end by themselves. */
 const LASTING = ['TCPSocketWrap', 'TCPServerWrap', 'Timeout', 'ProcessWrap', 'UDPWrap', 'MessagePort', 'FSEventWrap'];
 const PATIENCE_MS = 3_000;
 
 /**
- * Fails a test file that leaves handles open. Jest alone kills the worker and mentions it, or, in a run of one file,
- * waits for ever. Only here are all hooks of the file over: an `afterAll` of a setup file would run before the file's own.
+ * Fails a test file that leaves handles open. Jest alone kills the worker and mentions it, or, in a run of one file, waits
+ * for ever. Only here are all hooks of the file over: an `afterAll` of a setup file would run before the file's own.
  */
 export default class LeakEnvironment extends TestEnvironment {
   readonly #before = open();
@@ -21,7 +21,7 @@ export default class LeakEnvironment extends TestEnvironment {
   override async teardown(): Promise<void> {
     const left = await this.#leftOpen();
     await super.teardown();
-    // An error here takes the place of the file's results: those of a file that failed say more.
+    // An error here replaces the file's results: those of a failed file are more useful.
     if (left.length > 0 && !this.#hasFailed)
       throw new Error(`The test file left open: ${left.join(', ')}. Close it in afterAll.`);
   }
@@ -35,7 +35,7 @@ export default class LeakEnvironment extends TestEnvironment {
 
 const open = () => process.getActiveResourcesInfo().filter((kind) => LASTING.includes(kind));
 
-/** What is open now and was not before. */
+/** The handles that are open now and were not before. */
 function opened(before: string[]): string[] {
   const known = [...before];
   return open().filter((kind) => {

@@ -1,6 +1,6 @@
 import { KNOWN_PASSWORD } from './people.ts';
 
-/** What must be in no log: tokens, signatures of links, hashes and passwords. */
+/** Secrets that no log may contain: tokens, signatures of links, hashes and passwords. */
 const SECRETS: Readonly<Record<string, RegExp>> = {
   'a token': /eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}/,
   'the signature of a link': /signature=[\w%-]|X-Amz-Signature/i,
@@ -9,7 +9,7 @@ const SECRETS: Readonly<Record<string, RegExp>> = {
   'a password': new RegExp(KNOWN_PASSWORD),
 };
 
-/** Each secret in the log, by its name, with the line that it is in. */
+/** Each secret in the log, by its name, with the line that contains it. */
 export function secretsIn(log: string): string[] {
   return log
     .split('\n')

@@ -5,9 +5,9 @@ import { parentPort, Worker, workerData } from 'node:worker_threads';
 export interface FloodLogin {
   readonly username: string;
   readonly password: string;
-  /** Address that it seems to come from. */
+  /** The client address in its header. */
   readonly from: string;
-  /** Its client, whose connection the server has accepted before, leaves once it has sent the request. */
+  /** Its client, whose connection the server has already accepted, disconnects once it has sent the request. */
   readonly leaves?: boolean;
 }
 
@@ -18,8 +18,8 @@ interface Flood {
 }
 
 /**
- * Sends logins, each on a connection of its own, all at once or over so many connections, and resolves to their statuses. In a thread of
- * its own: to send them would keep a test from measuring what others wait for.
+ * Sends logins, each on a connection of its own, all at once or over so many connections, and resolves to their statuses.
+ * It runs in a thread of its own, so that sending does not distort the test's measurements.
  */
 export async function flood(url: string, logins: readonly FloodLogin[], connections = Infinity): Promise<number[]> {
   const data: Flood = { url, logins, connections };

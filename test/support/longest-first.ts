@@ -2,7 +2,7 @@ import path from 'node:path';
 import jestSequencer from '@jest/test-sequencer';
 import { FIRST } from '../tiers.ts';
 
-/** Its types are those of its CommonJS. */
+/** Its types are those of its CommonJS build. */
 const Sequencer = jestSequencer as unknown as typeof jestSequencer.default;
 type Tests = Parameters<InstanceType<typeof Sequencer>['sort']>[0];
 

@@ -4,13 +4,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
-/** What other clients noticed while something else went on. */
+/** What other clients noticed during the work. */
 interface Noticed {
   /** Milliseconds of the slowest answer of `/livez`. */
   readonly worstMs: number;
-  /** How often `/livez` was asked. */
+  /** How often `/livez` was called. */
   readonly asked: number;
-  /** Reads and writes of others that did not succeed, and why. */
+  /** Failed reads and writes of other clients, with reasons. */
   readonly errors: readonly string[];
 }
 
@@ -19,7 +19,7 @@ interface Watched {
   readonly albumId: string;
 }
 
-/** Watches the server from a thread of its own, so that what the test itself does is no part of the times. */
+/** Watches the server from a thread of its own, so that the work of the test itself does not change the times. */
 export async function noticedDuring(watched: Watched, act: () => Promise<unknown>): Promise<Noticed> {
   const worker = new Worker(fileURLToPath(import.meta.url), { workerData: watched });
   try {

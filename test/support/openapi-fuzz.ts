@@ -1,7 +1,7 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import type { Random } from './history/random.ts';
 
-/** As far as values are made of it. */
+/** The parts of a schema that values are generated from. */
 interface Schema {
   readonly $ref?: string;
   readonly type?: string;
@@ -41,7 +41,7 @@ export interface ApiDocument {
 interface FuzzOptions {
   readonly url: string;
   readonly document: ApiDocument;
-  /** Those in whose name requests are sent; a request without any is sent as well. */
+  /** The users in whose names requests are sent; a request without any is sent as well. */
   readonly tokens: readonly string[];
   readonly random: Random;
   readonly requests: number;
@@ -50,11 +50,11 @@ interface FuzzOptions {
 interface FuzzOutcome {
   /** Answers by status. */
   readonly statuses: Readonly<Record<string, number>>;
-  /** Operations of which no request was sent. */
+  /** Operations without any request. */
   readonly unasked: string[];
-  /** What answers there were that the document does not know, each with one request that got it. */
+  /** Answers that the document does not describe, each with one request that got it. */
   readonly undocumented: Readonly<Record<string, string>>;
-  /** 5xx, in the same way. */
+  /** 5xx answers, in the same way. */
   readonly failures: Readonly<Record<string, string>>;
 }
 
@@ -88,7 +88,7 @@ const HEADERS: readonly (readonly [name: string, values: readonly string[]])[] =
   ['origin', ['null', 'https://page.example', 'x']],
 ];
 
-/** What others have answered that can be handed back: ids, cursors, tags, links, tokens. */
+/** Values from earlier answers that can be sent back: ids, cursors, tags, links, tokens. */
 class Harvest {
   readonly #found = new Map<string, string[]>();
 
@@ -118,13 +118,16 @@ class Harvest {
   }
 }
 
-/** One of them. */
+/** A random element. */
 function pickFrom<T>(random: Random, from: readonly T[]): T {
   if (from.length === 0) throw new Error('There is nothing to choose from.');
   return from[random.below(from.length)] as T;
 }
 
-/** Sends requests to every operation, made of its schemas and of what is wrong for them. The same seed sends the same first ones. */
+/**
+ * Sends requests to every operation, generated from its schemas and with values that violate them. The same seed sends the
+ * same first ones.
+ */
 export async function fuzz(options: FuzzOptions): Promise<FuzzOutcome> {
   const { document, random } = options;
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
@@ -164,10 +167,10 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzOutcome> {
 }
 
 const CONNECTIONS = 8;
-/** Passwords are meant to take long. */
+/** Password hashing is slow on purpose. */
 const COSTLY = new Set(['registerUser', 'logIn']);
 
-/** What of an answer the document does not say. */
+/** The parts of an answer that the document does not describe. */
 function faultOf({ status, headers, text }: Answered, responses: Operation['responses']): string | undefined {
   const documented = responses[status];
   if (!documented) return 'is not documented';
@@ -178,7 +181,7 @@ function faultOf({ status, headers, text }: Answered, responses: Operation['resp
   if (type.endsWith('json') && text !== '') {
     const body = JSON.parse(text) as { status?: unknown };
     const expected = status < 400 ? 'success' : status < 500 ? 'fail' : 'error';
-    // A file that jobs made can be JSON as well, of its own form.
+    // A file of a job can be JSON as well, of its own form.
     if (types.includes('application/json') && type === 'application/json' && body.status !== expected)
       return 'has another status in its body';
   }
@@ -190,7 +193,7 @@ function createMaker({ document, tokens, random }: FuzzOptions) {
   const { schemas } = document.components;
   const pick = <T>(from: readonly T[]): T => pickFrom(random, from);
 
-  /** Another character somewhere, or one more, or one less. */
+  /** Changes, adds or removes one character. */
   function changed(text: string): string {
     const at = random.below(text.length + 1);
     return text.slice(0, at) + pick(['', 'A', '=', '0', '-', ' ']) + text.slice(at + random.below(2));
@@ -308,7 +311,7 @@ function send(url: string, { method, path, headers, body }: Asked, agent: Agent)
     const { statusCode: status = 0, headers } = answer;
     const chunks: Buffer[] = [];
     const end = () => resolve({ status, headers, text: Buffer.concat(chunks).toString() });
-    // Events come for as long as the job lasts.
+    // Event streams last as long as the job.
     if (headers['content-type'] === 'text/event-stream') {
       answer.destroy();
       resolve({ status, headers, text: '' });

@@ -2,8 +2,8 @@ import { createSocket } from 'node:dgram';
 import { freePort as findPort } from '../../stack/ports.ts';
 
 /**
- * A free port that no other process of these tests is given while this one lives: its server takes seconds to listen, and does
- * not while it is down. A UDP socket of the same number says so, which is in no server's way.
+ * A free port that no other process of these tests gets while this one lives: its server takes seconds to listen, and does
+ * not while it is down. A UDP socket of the same number reserves it, which does not conflict with the server.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

@@ -12,9 +12,9 @@ export const serving = (...applications: readonly string[]): string =>
 export const WAL_WRITER = `backend_type = 'walwriter'`;
 
 /**
- * Kills the oldest of Postgres' processes that SQL names, upon which it ends all connections and recovers. Resolves when it
- * takes connections again. Every question is asked on a connection of its own: an older one dies at some moment meanwhile, and
- * gives answers from before the crash until then.
+ * Kills the oldest of Postgres' processes that SQL selects, after which it closes all connections and recovers. Resolves
+ * when it accepts connections again. Every query uses a connection of its own: an older one dies at some moment meanwhile,
+ * and gives answers from before the crash until then.
  */
 export async function crashPostgres(connection: PostgresConnection, victim: string): Promise<void> {
   const before = await pidOf(connection, CHECKPOINTER);
@@ -26,12 +26,12 @@ export async function crashPostgres(connection: PostgresConnection, victim: stri
   await until(isBack, WITHIN_MS, () => 'Postgres does not come back');
 }
 
-/** Started anew by every recovery, unlike the postmaster. */
+/** Started again by every recovery, unlike the postmaster. */
 const CHECKPOINTER = `backend_type = 'checkpointer'`;
 
 /**
- * Lets Postgres crash and keeps it from recovering: one of its processes does not obey, and is killed only after five seconds.
- * Resolves when it refuses connections.
+ * Crashes Postgres and delays its recovery: one of its processes ignores signals, and is killed only after five seconds.
+ * Resolves when it rejects connections.
  */
 export async function crashWithoutRecovery(connection: PostgresConnection): Promise<void> {
   await signalPostgres(connection, CHECKPOINTER, 'SIGSTOP');

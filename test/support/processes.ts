@@ -11,39 +11,39 @@ import { freePort } from './ports.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const READY_WITHIN_MS = 90_000;
-/** Whatever NODE_ENV is, and as long as any test has one last. */
+/** For any NODE_ENV, and longer than any test. */
 const DUMMIES = { DUMMY_JOBS: 'on', DUMMY_SECONDS: '600' };
 
 /** A process of OpenMusic. */
 export interface OpenMusicProcess {
   readonly url: string;
   readonly pid: number;
-  /** All it has printed so far. */
+  /** Everything it has printed so far. */
   output(): string;
-  /** Resolves when it has ended, whoever ended it: to its exit code, or to the signal. */
+  /** Resolves when it has ended for any reason: to its exit code, or to the signal. */
   readonly ended: Promise<number | NodeJS.Signals>;
-  /** SIGSTOP: its connections stay open, and nothing is answered. */
+  /** SIGSTOP: its connections stay open, and it answers nothing. */
   freeze(): void;
   /** Whether it is stopped by SIGSTOP, its own included. */
   isFrozen(): Promise<boolean>;
   /** SIGCONT. */
   thaw(): void;
-  /** SIGUSR2: the next time it comes to its fault, that happens; see `faulty-main.ts`. */
+  /** SIGUSR2: its fault happens the next time it reaches the point; see `faulty-main.ts`. */
   arm(): void;
-  /** When it comes to this point for the nth time, it kills itself. Resolves when it knows; see `faulty-main.ts`. */
+  /** It kills itself when it reaches this point for the nth time. Resolves when it has received that; see `faulty-main.ts`. */
   armAt(point: FaultPoint | JobFaultPoint, nth?: number): Promise<void>;
-  /** Ends it and waits; returns the exit code, null after a SIGKILL. Twice is fine. */
+  /** Ends it and waits; returns the exit code, null after a SIGKILL. Calling it twice is allowed. */
   end(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | null>;
 }
 
 export interface ProcessOptions {
-  /** Settings; nothing of this process's environment but the PATH is passed on. */
+  /** Settings; of this process's environment only the PATH is passed on. */
   readonly env: Readonly<Record<string, string>>;
-  /** What is run instead of `src/main.ts`. */
+  /** The entry that runs in place of `src/main.ts`. */
   readonly entry?: string;
-  /** Where it runs; its `.env` is read there. */
+  /** The working directory; its `.env` is read there. */
   readonly cwd?: string;
-  /** Of the API, or of the probes of a role without it. */
+  /** The port of the API, or of the probes of a role without it. */
   readonly port?: number;
 }
 
@@ -51,7 +51,7 @@ function run(file: string, args: readonly string[], { env, cwd = root, entry }: 
   const child = spawn(process.execPath, [path.resolve(root, file), ...args], {
     cwd,
     env: { PATH: process.env.PATH, ...env },
-    // Other entries than that of production can be told something.
+    // Other entries than that of production accept messages.
     stdio: ['ignore', 'pipe', 'pipe', ...(entry === undefined ? [] : ['ipc' as const])],
   });
   child.once('exit', guard(`kill -9 ${child.pid ?? ''}`));
@@ -60,7 +60,7 @@ function run(file: string, args: readonly string[], { env, cwd = root, entry }: 
   return { child, output: () => printed };
 }
 
-/** Starts OpenMusic and waits until it is ready. Rejects with all it printed when it ends before. */
+/** Starts OpenMusic and waits until it is ready. Rejects with everything it printed when it ends before. */
 export async function startProcess(options: ProcessOptions): Promise<OpenMusicProcess> {
   const { entry = 'src/main.ts' } = options;
   const port = options.port ?? (await freePort());
@@ -97,7 +97,7 @@ function endOf(child: ChildProcess): Promise<number | NodeJS.Signals> {
   return new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal ?? 'SIGKILL')));
 }
 
-/** From /proc, where there is one: `ps` is missing on a slim Debian. */
+/** Read from /proc, where there is one: `ps` is missing on a slim Debian. */
 async function isFrozen({ pid }: ChildProcess): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   if (stat !== undefined) return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** One connection through a proxy. What passes is up to who made the proxy. */
+/** One connection through a proxy. The creator of the proxy decides what passes. */
 export interface Link {
   readonly client: Socket;
   readonly server: Socket;
@@ -15,7 +15,7 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
-/** Another way to a server, on a port of its own. `join` hears of every connection and lets its bytes through, or not. */
+/** A proxy to a server, on a port of its own. `join` is called for every connection and lets its bytes through, or not. */
 export async function startProxy(to: { host: string; port: number }, join: (link: Link) => void): Promise<Proxy> {
   const links = new Set<Link>();
   const listener = createServer((client) => {

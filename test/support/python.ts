@@ -10,10 +10,10 @@ const root = join(import.meta.dirname, '../..');
 const folder = join(root, '.cache/python');
 const PACKAGES = ['confluent-kafka[avro,schemaregistry]==2.16.0'];
 
-/** A Python that has Confluent's client, or why there is none. */
+/** A Python with Confluent's client, or the reason why there is none. */
 type Python = { readonly python: string } | { readonly skip: string };
 
-/** An environment of its own in `.cache/python`, made by the first call. Two that make it at once each make a whole one. */
+/** A virtual environment in `.cache/python`, made by the first call. Two concurrent calls each make a complete one. */
 async function confluentPython(): Promise<Python> {
   try {
     if (!(await isMade())) await make();
@@ -32,11 +32,11 @@ async function make(): Promise<void> {
   await run(join(draft, 'bin/python'), ['-m', 'pip', 'install', '--quiet', ...PACKAGES], { timeout: 300_000 });
   await writeFile(join(draft, MARKER), PACKAGES.join());
   if (!(await isMade())) await rm(folder, { recursive: true, force: true });
-  // Its python finds its packages by where it lies, so it can be moved.
+  // Its python finds packages by its own location, so it can be moved.
   await rename(draft, folder).catch(() => rm(draft, { recursive: true, force: true }));
 }
 
-/** Runs a script of the project to its end. What it prints is one JSON value a line. */
+/** Runs a script of the project to its end. It prints one JSON value per line. */
 export async function runPython(
   python: string,
   ...args: readonly string[]
@@ -53,7 +53,7 @@ export async function runPython(
 
 const found = await confluentPython();
 
-/** The suite's tests are skipped, with the reason in their name, where Confluent's client cannot be had. */
+/** Skips the suite, with the reason in its name, where Confluent's client is not available. */
 export function describeWithPython(name: string, suite: (python: string) => void): void {
   if ('python' in found) describe(name, () => suite(found.python));
   else describe.skip(`${name} [skipped: ${found.skip}]`, () => it('runs', () => undefined));

@@ -7,7 +7,7 @@ export interface RawAnswer {
   body: string;
 }
 
-/** Sends bytes as they are, and reads until the server closes, or until its first answer is complete. */
+/** Sends bytes unchanged, and reads until the server closes, or until its first answer is complete. */
 export async function rawHttp(url: string, bytes: string | Buffer): Promise<RawAnswer> {
   const socket = await dial(url);
   socket.write(bytes);
@@ -21,7 +21,7 @@ export async function dial(url: string): Promise<Socket> {
   return socket;
 }
 
-/** All that comes until the server closes. */
+/** Everything that arrives until the server closes. */
 export const untilClosed = (socket: Socket): Promise<string> => text(socket);
 
 function firstAnswer(socket: Socket): Promise<string> {

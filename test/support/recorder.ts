@@ -11,9 +11,9 @@ import {
 /** Records the histories of one log one after the other, and checks each. */
 export interface Recorder {
   record(options: Omit<RecordOptions, 'urls'>, during: (load: Load) => Promise<void>): Promise<History>;
-  /** Of the history that was recorded last. */
+  /** The seed of the last recorded history. */
   check(history: History): Promise<Violation[]>;
-  /** Whether the log holds what no checked history knows, because a test failed in between. */
+  /** Whether the log has changes of no checked history, because a test failed in between. */
   readonly isBehind: boolean;
 }
 

@@ -1,7 +1,7 @@
 import type { StoredRecord } from '../../src/events/record.ts';
 import { isBlank, type LogEntry } from '../../src/log/entry.ts';
 
-/** The records among what was read; throws where there is none, as in a log that only we have written there must not be. */
+/** The records of a read; throws where an offset has none, which must not happen in a log that only OpenMusic has written. */
 export const recordsOf = (entries: readonly LogEntry[]): StoredRecord[] => entries.map(recordOf);
 
 function recordOf(entry: LogEntry): StoredRecord {

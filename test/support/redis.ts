@@ -3,7 +3,7 @@ import { eventually } from './observed.ts';
 import { type NativeRedis, startNativeRedis } from './servers/index.ts';
 
 /** One command, on a connection of its own. */
-export async function tellRedis({ url }: NativeRedis, command: string, ...args: string[]): Promise<unknown> {
+export async function sendToRedis({ url }: NativeRedis, command: string, ...args: string[]): Promise<unknown> {
   const redis = new Redis(url);
   redis.on('error', () => undefined);
   try {
@@ -15,15 +15,15 @@ export async function tellRedis({ url }: NativeRedis, command: string, ...args: 
 
 export const portOf = ({ url }: NativeRedis): number => Number(new URL(url).port);
 
-/** A Redis that has all that the other one has, and follows it. */
+/** A Redis with a copy of the other one, which follows it. */
 export async function startReplica(of: NativeRedis): Promise<NativeRedis> {
-  await tellRedis(of, 'CONFIG', 'SET', 'repl-diskless-sync-delay', '0');
+  await sendToRedis(of, 'CONFIG', 'SET', 'repl-diskless-sync-delay', '0');
   const replica = await startNativeRedis();
-  await tellRedis(replica, 'REPLICAOF', '127.0.0.1', String(portOf(of)));
-  const follows = async () => String(await tellRedis(replica, 'INFO', 'replication')).includes('link_status:up');
+  await sendToRedis(replica, 'REPLICAOF', '127.0.0.1', String(portOf(of)));
+  const follows = async () => String(await sendToRedis(replica, 'INFO', 'replication')).includes('link_status:up');
   await eventually('the replica follows', follows);
   return replica;
 }
 
-/** From now on it misses what happens. */
-export const leaveBehind = (replica: NativeRedis) => tellRedis(replica, 'REPLICAOF', 'NO', 'ONE');
+/** Stops following the other one. */
+export const stopReplication = (replica: NativeRedis) => sendToRedis(replica, 'REPLICAOF', 'NO', 'ONE');

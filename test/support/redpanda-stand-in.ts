@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 
-/** What Redpanda keeps of a topic, by the names it was asked with. */
+/** The stored settings of a topic in Redpanda, by their requested names. */
 export interface AskedTopic {
   readonly partitions: number;
   readonly replicas: number;
@@ -10,9 +10,9 @@ export interface AskedTopic {
 }
 
 /**
- * Makes topics and describes them over Kafka's protocol, in what its source says of Redpanda 26.1 (metadata.cc,
- * create_topics.cc, config_response_utils.cc): every setting is accepted, and only the known ones are described.
- * It keeps no records.
+ * Creates topics and describes them over Kafka's protocol, following the source of Redpanda 26.1 (metadata.cc,
+ * create_topics.cc, config_response_utils.cc): every setting is accepted, and only the known ones are described. It keeps
+ * no records.
  */
 export interface RedpandaStandIn {
   readonly brokers: string[];

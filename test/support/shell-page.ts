@@ -1,15 +1,15 @@
 /** One line of a page's shell blocks. */
 export type Step =
-  /** A command, and the status that its comment says; 2xx where it says none. */
+  /** A command, and the status in its comment; 2xx where it has none. */
   | { readonly kind: 'run'; readonly command: string; readonly status: number | undefined }
-  /** A variable that takes a value of the answer before: of a header, or where its body has it. */
+  /** A variable with a value of the answer before: from a header, or from its body. */
   | {
       readonly kind: 'take';
       readonly name: string;
       readonly from: { readonly header: string } | { readonly path: string };
     };
 
-/** The steps of every block of a Markdown text that begins with a command, in their order; lines that go on are one. */
+/** The steps of every block of a Markdown text that begins with a command, in order; continued lines are one. */
 export function stepsOf(markdown: string): Step[] {
   const blocks = [...markdown.matchAll(/^```\n([\s\S]*?)^```$/gm)].map(([, block = '']) => block);
   const lines = blocks.flatMap((block) =>

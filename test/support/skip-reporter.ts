@@ -1,4 +1,4 @@
-/** The parts of jest's results that are read here. */
+/** The parts of jest's results that are used here. */
 interface OneTest {
   fullName: string;
   status: string;
@@ -17,8 +17,8 @@ interface RunConfig {
 const NOT_RUN = ['pending', 'todo', 'skipped', 'disabled'];
 
 /**
- * Names every test that did not run, and fails the run because of it where `CI=true`: there, a server that went missing
- * must not look like success. Its last line, `N passed, M failed`, is for tools. A file that could not run is one failure.
+ * Names every test that did not run, and fails the run because of it where `CI=true`: there, a missing server must not look
+ * like success. Its last line, `N passed, M failed`, is for tools. A file that could not run counts as one failure.
  */
 export default class SkipReporter {
   readonly #config: RunConfig;
@@ -29,11 +29,11 @@ export default class SkipReporter {
   }
 
   onRunComplete(_contexts: unknown, results: Results): void {
-    // `-t` makes every other test one that did not run, as it was told to.
+    // `-t` skips every other test, as requested.
     const skipped = this.#config.testNamePattern ? [] : notRun(results, this.#config.rootDir);
     const isFailure = process.env.CI === 'true' && skipped.length > 0;
     if (isFailure) this.#error = new Error(`${skipped.length} tests did not run, which is a failure where CI=true`);
-    process.stdout.write(told(skipped, this.#error));
+    process.stdout.write(summaryOf(skipped, this.#error));
     const last = summary(results, skipped.length, isFailure);
     // Jest's own summary comes after every reporter, and ends in the middle of a line.
     process.once('exit', () => process.stdout.write(`\n${last}\n`));
@@ -54,7 +54,7 @@ const notRun = (results: Results, root: string): string[] =>
 
 const wordFor = (status: string) => (status === 'todo' ? 'todo' : 'skipped');
 
-const told = (skipped: string[], error: Error | undefined): string =>
+const summaryOf = (skipped: string[], error: Error | undefined): string =>
   skipped.length === 0 ? '' : ['', 'Tests that did not run:', ...skipped, error?.message ?? '', ''].join('\n');
 
 function summary(results: Results, skipped: number, countsAsFailed: boolean): string {

@@ -9,9 +9,9 @@ import { guard } from '../../stack/guard.ts';
 /** A file system of its own, in memory, that a test can fill. */
 export interface SmallDisk {
   readonly path: string;
-  /** Takes all the room that is left. */
+  /** Takes all the remaining room. */
   fill(): Promise<void>;
-  /** Gives it back. */
+  /** Frees it. */
   clear(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -20,9 +20,9 @@ type Command = readonly string[];
 
 const run = promisify(execFile);
 
-/** Before a command of somebody who may mount. */
+/** The prefix of a command for a user who may mount. */
 const ways: readonly Command[] = [[], ['sudo', '--non-interactive']];
-/** Before a command of anybody, who then may mount for himself and his children, where the kernel lets him. */
+/** The prefix of a command for any user, who may then mount for its own process and children, where the kernel allows it. */
 const namespace: Command = ['unshare', '--mount', '--map-current-user', '--keep-caps'];
 
 /** Tried in a namespace of its own, which leaves nothing behind. */
@@ -32,12 +32,12 @@ function works(way: Command): boolean {
 }
 
 /**
- * Who may not mount runs the test file once more where he may. The suite is skipped, with the reason in its name, where
- * that is not to be had either.
+ * Without permission to mount, the test file runs once more in a namespace that has it. The suite is skipped, with the
+ * reason in its name, where that is not possible either.
  */
 export function describeWithSmallDisk(name: string, suite: (start: typeof startSmallDisk) => void): void {
   if (ways.some(works)) describe(name, () => suite(startSmallDisk));
-  else if (works(namespace)) it(`${name}, in a namespace of our own`, runThisFileInNamespace, 600_000);
+  else if (works(namespace)) it(`${name}, in a private namespace`, runThisFileInNamespace, 600_000);
   else describe.skip(`${name} [skipped: mounting takes root, sudo or user namespaces]`, () => suite(startSmallDisk));
 }
 

@@ -1,4 +1,4 @@
-/** A mail as a receiver reads it, by the standards and not by the library that wrote it. */
+/** A mail as a receiver parses it, by the standards and not by the library that wrote it. */
 export interface ParsedMail {
   /** In order, names in lower case, values unfolded but not decoded. */
   readonly headers: readonly (readonly [name: string, value: string])[];
@@ -66,7 +66,7 @@ const unquote = (text: string) =>
     .replace(/=\r\n/g, '')
     .replace(/=([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
 
-/** RFC 2047. Space between two encoded words means nothing. */
+/** RFC 2047. Space between two encoded words is ignored. */
 const decodeWords = (text: string): string =>
   text
     .replace(/(\?=)\s+(?==\?)/g, '$1')

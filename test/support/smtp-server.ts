@@ -5,15 +5,15 @@ import { SMTPServer, type SMTPServerSession } from 'smtp-server';
 import { parseMail } from './smtp-mail.ts';
 import { until } from './servers/waiting.ts';
 
-/** A mail that the server has taken. */
+/** An accepted mail. */
 export interface TakenMail {
   readonly messageId: string;
   readonly from: string;
-  /** Of the envelope. */
+  /** The addresses of the envelope. */
   readonly to: readonly string[];
   readonly subject: string;
   readonly raw: Buffer;
-  /** Which connection it came by, counted from 1. */
+  /** The number of its connection, from 1. */
   readonly connection: number;
   readonly at: number;
 }
@@ -22,12 +22,12 @@ type Step = 'connect' | 'login' | 'mail' | 'rcpt' | 'data';
 
 /**
  * What the server does from now on.
- *
- * - `refuses`: nobody listens, and connections are reset;
- * - `hangs`: says nothing at that step any more;
- * - `trickles`: says one byte of its answer every `everyMs`, and never the last one;
+ * - `refuses`: no server listens, and connections are reset;
+ * - `hangs`: stops answering at that step;
+ * - `trickles`: sends one byte of its answer every `everyMs`, and never the last one;
  * - `answers`: a code at that step, to all or to those recipients only;
- * - `cuts`: takes the mail and closes the connection instead of saying so; or, before it has taken it, at another step.
+ * - `cuts`: accepts the mail and closes the connection instead of confirming it; or, before it has accepted it, at another
+ * step.
  */
 export type Conduct =
   | { readonly does: 'well' | 'refuses'; readonly at?: undefined }
@@ -45,32 +45,32 @@ export type Conduct =
 export interface TestSmtpServer {
   readonly settings: { readonly SMTP_HOST: string; readonly SMTP_PORT: string };
   readonly mails: readonly TakenMail[];
-  /** Connections: now, at most at once, and ever. */
+  /** Connections: open now, at most at once, and in total. */
   readonly connections: { readonly open: number; readonly most: number; readonly ever: number };
-  /** How many said QUIT, and how many began TLS. */
+  /** How many sent QUIT, and how many began TLS. */
   readonly quits: number;
   readonly secured: number;
-  /** How many commands were answered by a code that the conduct names. */
+  /** How many commands were answered with a code of the conduct. */
   readonly answered: number;
-  /** How many are kept waiting for ever. */
+  /** How many wait for ever. */
   readonly held: number;
-  /** Names and passwords that came. */
+  /** Names and passwords of logins. */
   readonly logins: readonly { readonly user: string; readonly password: string; readonly isSecure: boolean }[];
   behave(conduct: Conduct): Promise<void>;
   /** Further connections are answered 421. */
   allow(connections: number): void;
-  /** Closes every connection, as a server does that restarts. */
+  /** Closes every connection, as a restarting server does. */
   cutAll(): void;
-  /** Waits until so many mails were taken. */
+  /** Waits until so many mails were accepted. */
   taken(count: number, withinMs?: number): Promise<void>;
   stop(): Promise<void>;
 }
 
 export interface TestSmtpOptions {
   readonly port?: number;
-  /** Offers STARTTLS, with a certificate that nobody has signed. */
+  /** Offers STARTTLS, with a self-signed certificate. */
   readonly tls?: boolean;
-  /** Asks for this login. */
+  /** Requires this login. */
   readonly login?: { readonly user: string; readonly password: string };
   readonly host?: string;
 }
@@ -87,7 +87,7 @@ export async function startSmtpServer({
   const count = { most: 0, ever: 0 };
   const seen = { quits: 0, secured: 0, answered: 0 };
 
-  /** Goes on at once, with an error, or never. */
+  /** Continues at once, with an error, or never. */
   function decide(step: Step, session: SMTPServerSession, proceed: (error?: Error) => void, recipient = ''): void {
     const how = conductAt(step, recipient);
     const { socket } = sockets.get(session.remotePort) ?? {};
@@ -138,7 +138,7 @@ export async function startSmtpServer({
       }, done);
     },
   });
-  smtp.on('error', () => undefined); // clients that are cut off
+  smtp.on('error', () => undefined); // clients that are disconnected
 
   function take(raw: Buffer, { envelope, remotePort }: SMTPServerSession): void {
     const { messageId, subject } = parseMail(raw);

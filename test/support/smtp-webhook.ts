@@ -19,12 +19,12 @@ export interface TestWebhook {
   connections(): number;
   /** How many wait for an answer. */
   held(): number;
-  /** From now on. */
+  /** Changes its answers from now on. */
   answer(answer: Answer): void;
   stop(): Promise<void>;
 }
 
-/** Somebody who is posted mails; at first answers 204. */
+/** A webhook that receives mails; at first it answers 204. */
 export async function startWebhook(): Promise<TestWebhook> {
   const posts: Post[] = [];
   let connections = 0;

@@ -1,18 +1,18 @@
 import { expect } from '@jest/globals';
 import type { Attempt, History } from './history/index.ts';
 
-/** What was answered in a span of time. */
+/** The answers in a span of time. */
 export interface Span {
   readonly reads: readonly Attempt[];
   readonly writes: readonly Attempt[];
-  /** What got no answer that says what came of it, reads and writes. */
+  /** Requests without an answer that shows their outcome, reads and writes. */
   readonly unanswered: readonly Attempt[];
 }
 
 export function spanOf({ operations }: History, isWithin: (attempt: Attempt) => boolean = () => true): Span {
   const of = (isWrite: boolean) =>
     operations
-      .filter(({ wish }) => (wish.effect !== undefined) === isWrite)
+      .filter(({ request }) => (request.effect !== undefined) === isWrite)
       .flatMap(({ attempts }) => attempts.filter(isWithin));
   const [reads, writes] = [of(false), of(true)];
   return { reads, writes, unanswered: [...reads, ...writes].filter(({ outcome }) => outcome.kind === 'unknown') };
@@ -21,17 +21,17 @@ export function spanOf({ operations }: History, isWithin: (attempt: Attempt) => 
 /** Reads that showed something: they had to show acknowledged writes. */
 export const answeredIn = ({ reads }: Span): Attempt[] => reads.filter(({ outcome }) => outcome.kind === 'ok');
 
-/** Reads that say that they were answered from the cache, by one process or any. */
+/** Reads that were answered from the cache, as their header says, by one process or any. */
 export const hitsIn = ({ reads }: Span, at?: string): Attempt[] =>
   reads.filter(({ url, outcome }) => outcome.kind === 'ok' && outcome.source === 'cache' && (at ?? url) === url);
 
-/** A read waits so long for a Redis that does not answer, once; a write until nobody believes in the cache any more. */
+/** A read waits this long for a Redis that does not answer, once; a write until no process uses the cache any more. */
 const [READ_BUDGET_MS, WRITE_BUDGET_MS] = [300, 2_000];
-/** What a machine with few cores that does all of this at once adds to anything. */
+/** The delay that a machine with few cores adds to anything. */
 const NOISE_MS = 1_000;
 const SETTLED_AFTER_MS = 2_000;
 
-/** Whoever reads loses 300 ms once and then nothing any more; whoever writes stands still for two seconds once. */
+/** A reading client loses 300 ms once; a writing client is delayed by two seconds once. */
 export function expectBudgets(before: Span, during: Span): void {
   const began = Math.min(...during.reads.map(({ start }) => start));
   const later = during.reads.filter(({ start }) => start > began + SETTLED_AFTER_MS);
@@ -50,15 +50,15 @@ const quantile = (attempts: readonly Attempt[], part: number): number =>
 
 const worst = (attempts: readonly Attempt[]): number => took(attempts).at(-1) ?? 0;
 
-/** Prints how many reads there were that had to show acknowledged writes, and how long answers took. */
-export function tellSpans(name: string, { whole, ...parts }: Readonly<Record<string, Span>> & { whole: Span }): void {
+/** Prints how many reads had to show acknowledged writes, and how long answers took. */
+export function printSpans(name: string, { whole, ...parts }: Readonly<Record<string, Span>> & { whole: Span }): void {
   const read = answeredIn(whole);
-  const lines = Object.entries(parts).map(([part, { reads, writes }]) => `${part}: ${told(reads, writes)}`);
+  const lines = Object.entries(parts).map(([part, { reads, writes }]) => `${part}: ${summaryOf(reads, writes)}`);
   const count = `${read.length} reads after acknowledged writes, ${hitsIn(whole).length} of them say: from the cache`;
   process.stdout.write(`${name}\n  ${[count, ...lines].join('\n  ')}\n`);
 }
 
-function told(reads: readonly Attempt[], writes: readonly Attempt[]): string {
+function summaryOf(reads: readonly Attempt[], writes: readonly Attempt[]): string {
   const [r, w] = [reads, writes].map((each) =>
     [quantile(each, 0.5), quantile(each, 0.99), worst(each)].map((ms) => Math.round(ms)).join('/'),
   );

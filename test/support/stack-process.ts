@@ -8,15 +8,15 @@ import { until } from './servers/waiting.ts';
 const main = fileURLToPath(new URL('../../stack/main.ts', import.meta.url));
 const WITHIN_MS = 180_000;
 
-/** What `npm run stack` runs, as a terminal has it: in a process group of its own. */
+/** The process of `npm run stack`, as in a terminal: in a process group of its own. */
 export interface StackProcess {
-  /** All that it has said. */
+  /** Everything that it has printed. */
   output(): string;
-  /** Resolves when it has said this. */
+  /** Resolves when it has printed this. */
   says(what: RegExp): Promise<RegExpExecArray>;
   /** The process of one of its services. */
   pidOf(service: string): Promise<number>;
-  /** As the terminal does it, to the whole group. */
+  /** Sends the signal as the terminal does, to the whole group. */
   pressCtrlC(): void;
   kill(): void;
   /** Its exit code, or the signal that ended it. */
@@ -57,7 +57,7 @@ function pidOf({ pid }: ChildProcess): number {
   return pid;
 }
 
-/** The processes that have to do with a directory: run in it, name it, or were given it. Linux only; elsewhere there are none. */
+/** The processes that use a directory: they run in it, name it, or were given it. Linux only; elsewhere the list is empty. */
 export async function processesOf(directory: string): Promise<string[]> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
   const all = await Promise.all(pids.map(async (pid) => ({ pid, about: await aboutProcess(pid) })));

@@ -4,12 +4,12 @@ import type { LogRecord, TopicPartition } from '../../src/events/record.ts';
 import type { KafkaClient } from '../../src/log/kafka/client.ts';
 import { createCluster } from '../../src/log/kafka/cluster.ts';
 
-/** A batch as a client writes it that is not ours, well formed or not. */
-export interface StrangeBatch {
+/** A batch as another client writes it, well formed or not. */
+export interface StrangerBatch {
   /** 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd; with 0x30 more a marker. */
   readonly codec?: number;
   readonly count: number;
-  /** Of its last record; as many as there are records, unless some were compacted away. */
+  /** The delta of its last record; the number of records, unless some were compacted away. */
   readonly lastOffsetDelta?: number;
   /** The records, packed with the codec. */
   readonly packed: Buffer;
@@ -22,14 +22,14 @@ export const plainRecords = (records: readonly LogRecord[]): Buffer =>
 const plainRecord = ({ key, value, headers }: LogRecord, delta: number): Buffer =>
   packRecord({ key, value, headers: Object.entries(headers) }, delta);
 
-/** A record as any client may write it: without a key or a value, with a header twice, or with bytes that are no text. */
-export interface StrangeRecord {
+/** A record as any client may write it: without a key or a value, with a header twice, or with bytes that are not text. */
+export interface StrangerRecord {
   readonly key: string | Buffer | null;
   readonly value: Buffer | null;
   readonly headers: readonly (readonly [name: string, value: string | Buffer | null])[];
 }
 
-export function packRecord({ key, value, headers }: StrangeRecord, delta = 0): Buffer {
+export function packRecord({ key, value, headers }: StrangerRecord, delta = 0): Buffer {
   const pairs = headers.flatMap(([name, text]) => [sized(name), sized(text)]);
   const body = [Buffer.of(0), varint(0), varint(delta), sized(key), sized(value), varint(headers.length), ...pairs];
   return sized(Buffer.concat(body));
@@ -50,9 +50,9 @@ function varint(value: number): Buffer {
   return Buffer.of(...bytes, left);
 }
 
-/** The batch as it lies in the log, from an offset on; a producer leaves the offset to the broker. */
+/** The batch as it is in the log, from an offset on; a producer leaves the offset to the broker. */
 export function batchBytes(
-  { codec = 0, count, packed, lastOffsetDelta = count - 1 }: StrangeBatch,
+  { codec = 0, count, packed, lastOffsetDelta = count - 1 }: StrangerBatch,
   offset = 0,
 ): Buffer {
   const checked = Buffer.alloc(40);
@@ -87,15 +87,15 @@ const load = createRequire(import.meta.url);
 const Encoder = load('kafkajs/src/protocol/encoder') as new () => Writer;
 const response = load('kafkajs/src/protocol/requests/produce/v7/response') as object;
 
-function encode({ topic, partition }: TopicPartition, batch: StrangeBatch): Writer {
+function encode({ topic, partition }: TopicPartition, batch: StrangerBatch): Writer {
   const bytes = batchBytes(batch);
   const records = new Encoder().writeInt32(partition).writeInt32(bytes.length).writeBuffer(bytes);
   const topics = new Encoder().writeString(topic).writeArray([records]);
   return new Encoder().writeString(null).writeInt16(-1).writeInt32(5_000).writeArray([topics]);
 }
 
-/** Appends a batch just as it is; rejects when the broker refuses it. */
-export async function produceBatch({ kafka }: KafkaClient, where: TopicPartition, batch: StrangeBatch): Promise<void> {
+/** Appends a batch unchanged; rejects when the broker refuses it. */
+export async function produceBatch({ kafka }: KafkaClient, where: TopicPartition, batch: StrangerBatch): Promise<void> {
   const cluster = createCluster(kafka);
   await cluster.connect();
   await cluster.addMultipleTargetTopics([where.topic]);

@@ -12,7 +12,7 @@ export const catalog = ({ namespace }: Distributed, partition: number): TopicPar
 
 const placementOf = ({ namespace, env }: Distributed) => createPlacement(namespace, Number(env.PARTITIONS));
 
-/** A new stream id that lives in the given partition. */
+/** A new stream id in the given partition. */
 export function streamIn(system: Distributed, partition: number): string {
   for (;;) {
     const stream = idFromCommand('album', newId());
@@ -20,7 +20,7 @@ export function streamIn(system: Distributed, partition: number): string {
   }
 }
 
-/** Creates albums through the API until one lives in the given partition. */
+/** Creates albums through the API until one is in the given partition. */
 export async function albumIn(system: Distributed, { post }: Client, partition: number): Promise<string> {
   for (;;) {
     const { status, text, body } = await post('/albums', { name: 'Parachutes', year: 2000 });

@@ -1,4 +1,4 @@
-/** The parts of jest's results that are read here. Times in milliseconds. */
+/** The parts of jest's results that are used here. Times in milliseconds. */
 interface FileResult {
   testFilePath: string;
   displayName?: { name: string };
@@ -10,7 +10,7 @@ interface RunConfig {
 
 const SLOWEST = 10;
 
-/** Prints the ten slowest files of a run, and what the files of each tier took together. */
+/** Prints the ten slowest files of a run, and the total time of each tier. */
 export default class TimeReporter {
   readonly #root: string;
 

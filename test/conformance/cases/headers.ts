@@ -18,7 +18,7 @@ import {
 const one = claim();
 const next = claim({ version: 2, prev: uuid(1) });
 
-/** Forms of a header that are none, each under a checksum that is right. */
+/** Invalid forms of a header, each with a correct checksum. */
 const MALFORMED: Readonly<Record<string, readonly (string | null)[]>> = {
   ce_specversion: ['1', '1.0 ', '2.0', '', null],
   ce_id: ['', 'x', '00000000-0000-7000-8000-00000000000A', '00000000000070008000000000000001', `${uuid(1)}\n`],
@@ -51,7 +51,7 @@ const MALFORMED: Readonly<Record<string, readonly (string | null)[]>> = {
 };
 
 const foreign = (making: Making, note: string): Step => loses(claim(making), 'foreign', note);
-/** A stream of so many bytes that belongs into partition 2 of 6; half as many characters. */
+/** A stream id with this many bytes and half as many characters, which belongs to partition 2 of 6. */
 function long(bytes: number): string {
   for (let n = 0; ; n++) {
     const stream = `album-${String(n).padStart(bytes % 2 === 0 ? 2 : 3, '0')}`;

@@ -20,7 +20,7 @@ const [one = claim(), two = claim(), three = claim()] = chain(3);
 const corrupt = withHeader(two, 'ce_actor', 'another');
 const album = encodeEvent({ type: 'AlbumCreated', albumId: streamIn(1), name: 'Parachutes', year: 2000 });
 
-/** A case of one record, something, and two more. */
+/** A case of one record, the given step, and two more records. */
 const between = (name: string, step: Step, voids: NonNullable<CaseOptions['voids']>) =>
   kitCase(
     name,

@@ -56,7 +56,7 @@ export const placement = [
   }),
 ];
 
-/** Another one that lives with `album-1`. */
+/** Another stream in the partition of `album-1`. */
 function streamOf(partitions: number): string {
   for (let n = 2; ; n++) {
     if (partitionOf(`song-${n}`, partitions) === partitionOf('album-1', partitions)) return `song-${n}`;

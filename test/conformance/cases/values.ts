@@ -33,7 +33,7 @@ const UNDECODABLE = [
   ['avro', 'of a length past its end', Buffer.concat([album.subarray(0, 5), Buffer.from('feffffff0f', 'hex')])],
 ] as const;
 
-/** A payload of each schema, under one stream: the rule does not look into payloads. */
+/** A payload of each schema, under one stream: the rule does not read payloads. */
 const everyEvent = golden.schemas.map(({ subject, value }, index) =>
   claim({
     version: index + 1,

@@ -2,26 +2,26 @@ import { expect, it } from '@jest/globals';
 import type { CachedMusic } from '../../support/cached-music.ts';
 import { describeDistributed } from '../../support/distributed.ts';
 import { entryOf, eventually, metricOf } from '../../support/observed.ts';
-import { tellRedis } from '../../support/redis.ts';
+import { sendToRedis } from '../../support/redis.ts';
 import { describeWithNativeRedis } from '../../support/servers/index.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 import { hitsIn } from '../../support/spans.ts';
 
 const SERVED = { writes: 30, reads: 300 };
-/** One that is fit would be used again by then. */
+/** A suitable server would be used again by then. */
 const USED_AGAIN_MS = 5_000;
 const WITHIN_MS = 480_000;
 
 export function whenMemoryIsShort(stack: SharedStack<CachedMusic>): void {
-  describeWithNativeRedis('what is cached is never old', () =>
+  describeWithNativeRedis('the cache is never stale', () =>
     describeDistributed('when Redis', () => {
       let music: CachedMusic;
       stack.use((shared) => (music = shared));
 
-      const configure = (name: string, value: string) => tellRedis(music.redis, 'CONFIG', 'SET', name, value);
+      const configure = (name: string, value: string) => sendToRedis(music.redis, 'CONFIG', 'SET', name, value);
 
       it(
-        'is full: what is written is marked all the same',
+        'is full: writes are marked anyway',
         async () => {
           const marked = () => metricOf(music.projectors[0]!, 'openmusic_cache_marks_total');
           let [before, after] = [0, 0];
@@ -40,20 +40,20 @@ export function whenMemoryIsShort(stack: SharedStack<CachedMusic>): void {
       );
 
       it(
-        'evicts: then nothing is read from it, and every process says so',
+        'evicts keys: no process reads it any more, and every process reports it',
         async () => {
           const detail = expect.stringContaining('Redis evicts keys (maxmemory-policy allkeys-lru)');
           const processes = [...music.apis, ...music.projectors];
-          /** Who connects looks at it. */
+          /** A new connection checks the eviction policy. */
           const evict = async (policy: string) => {
             await configure('maxmemory-policy', policy);
-            await tellRedis(music.redis, 'CLIENT', 'KILL', 'TYPE', 'normal');
+            await sendToRedis(music.redis, 'CLIENT', 'KILL', 'TYPE', 'normal');
           };
           let noticed = Infinity;
           const { violations, during } = await music.withstand(async (load) => {
             await evict('allkeys-lru');
             for (const each of processes) {
-              await eventually('it says so', async () =>
+              await eventually('it is reported', async () =>
                 (await entryOf(each, 'cache')).entry!.detail.includes('evicts'),
               );
               expect((await entryOf(each, 'cache')).entry).toMatchObject({ ok: true, detail });

@@ -8,13 +8,13 @@ import type { SharedStack } from '../../support/shared-stack.ts';
 import { expectBudgets } from '../../support/spans.ts';
 
 const SERVED = { writes: 20, reads: 200 };
-/** Longer than the cache stays off by itself. */
+/** Longer than the cache stays off after one failure. */
 const GONE_MS = 3_500;
 const SLOW_MS = 500;
 const WITHIN_MS = 480_000;
 
 export function whenRedisIsGone(stack: SharedStack<CachedMusic>): void {
-  describeWithNativeRedis('what is cached is never old, reads lose 300 ms once and writes two seconds,', () =>
+  describeWithNativeRedis('the cache is never stale, reads lose 300 ms once and writes two seconds,', () =>
     describeDistributed('when Redis', () => {
       let music: CachedMusic;
       stack.use((shared) => (music = shared));
@@ -39,10 +39,10 @@ export function whenRedisIsGone(stack: SharedStack<CachedMusic>): void {
       it(
         `is slow by ${SLOW_MS} ms`,
         () => {
-          const ways = [...music.ways, music.projectorWay];
+          const proxies = [...music.proxies, music.projectorProxy];
           return without(
-            () => ways.forEach((way) => way.slow(() => SLOW_MS)),
-            () => ways.forEach((way) => way.mend()),
+            () => proxies.forEach((way) => way.slow(() => SLOW_MS)),
+            () => proxies.forEach((way) => way.restore()),
           );
         },
         WITHIN_MS,

@@ -7,13 +7,13 @@ import type { JobFaultPoint } from '../../../src/faults.ts';
 import { seedOfRun } from '../../support/distributed.ts';
 import type { JobsApp } from '../../support/jobs-faults.ts';
 import type { JobsStack } from '../../support/jobs-stack.ts';
-import { begin, codesOf, mailsTo, untilOver } from '../../support/jobs-told.ts';
+import { begin, codesOf, mailsTo, untilOver } from '../../support/jobs-client.ts';
 import { eventually } from '../../support/observed.ts';
 import { within } from '../../support/servers/waiting.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 import type { TestSmtpServer } from '../../support/smtp-server.ts';
 
-/** Where it dies, what it works on, and how often the mail of it is sent. */
+/** Where the process dies, which job it runs, and how often its mail is sent. */
 const cases: readonly (readonly [JobFaultPoint, 'exports' | 'messages', number])[] = [
   ['before-mail', 'exports', 1],
   ['after-mail', 'exports', 2],
@@ -29,7 +29,7 @@ const WITHIN_MS = 30_000;
 const TIME_MS = 120_000;
 
 export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
-  describe('whoever works on jobs is killed -9, and another takes its place', () => {
+  describe('a worker is killed -9, and another one takes its place', () => {
     let app: JobsApp;
     let smtp: TestSmtpServer;
     let playlist: string;
@@ -39,7 +39,7 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
 
     const sentTo = (address: string) => smtp.mails.filter(({ to }) => to.includes(address));
 
-    /** What lies in the store of files, by name. */
+    /** The files in the store, by name. */
     async function stored(): Promise<Map<string, string>> {
       const directory = path.join(app.dataDir, 'files', 'openmusic');
       const entries = await readdir(directory, { recursive: true, withFileTypes: true });
@@ -51,7 +51,7 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
 
     const isHalf = ([name]: readonly [string, string]) => name.endsWith('.part');
 
-    /** What is not yet whole has a name that nobody asks for. */
+    /** A partial file has a name that no client requests. */
     async function mustBeWhole(): Promise<void> {
       for (const file of await stored()) if (!isHalf(file)) expect(JSON.parse(file[1])).toBeTruthy();
     }
@@ -61,14 +61,17 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
       exports: (address: string) => [`/export/playlists/${playlist}`, { targetEmail: address }] as const,
     };
 
-    /** Asks for one job an address. Each has a key: the process may die before it has answered all, and is asked again then. */
+    /**
+     * Requests one job per address. Each has a key: the process may die before it has answered every request, and is asked
+     * again then.
+     */
     function jobsFor(kind: keyof typeof requests, addresses: readonly string[]): () => Promise<string>[] {
       const keyed = addresses.map((address) => [...requests[kind](address), randomUUID()] as const);
       return () => keyed.map(([path, body, key]) => begin(app.admin, path, body, key));
     }
 
     it.each(cases)(
-      '%s: %s are done; the mail of the one that was worked on is sent so often: %d',
+      '%s: %s are done; the mail of the interrupted one is sent this often: %d',
       async (point, kind, times) => {
         const addresses = newAddresses(EACH);
         await app.process().armAt(point);
@@ -90,12 +93,12 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'while the server has all of a mail and has not answered: it is sent once more, under the same name',
+      'while the server has all of a mail and has not answered: it is sent once more, with the same Message-ID',
       async () => {
         await smtp.behave({ does: 'hangs', at: 'data' });
         const [address = ''] = newAddresses(1);
         const id = await begin(app.admin, '/messages', mailsTo([address])[0]!);
-        await eventually('the mail is under way', () => smtp.held === 1);
+        await eventually('the mail is in transit', () => smtp.held === 1);
         await app.process().end('SIGKILL');
         await smtp.behave({ does: 'well' });
         await app.runWith(SETTINGS);
@@ -107,7 +110,7 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'while a file is being written: it appears whole, and never half',
+      'while a file is being written: it appears complete or not at all',
       async () => {
         const seed = seedOfRun();
         process.stdout.write(`SEED=${seed}\n`);
@@ -131,7 +134,7 @@ export function whenWorkersAreKilled(stack: SharedStack<JobsStack>): void {
       TIME_MS,
     );
 
-    /** Kills it as soon as something is seen of a file that is being written, or a little later. */
+    /** Kills the process as soon as a partial file is visible, or a little later. */
     async function killAtWriting(seed: number): Promise<void> {
       const { promise, resolve } = Promise.withResolvers<void>();
       let seen = 0;

@@ -2,38 +2,47 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { seedOfRun, type Settings } from '../../support/distributed.ts';
 import { type JobsApp, SHORT_LEASE } from '../../support/jobs-faults.ts';
 import type { JobsStack } from '../../support/jobs-stack.ts';
-import { begin, beginAll, breakerOf, codesOf, itemsOf, mailsTo, untilJob, untilOver } from '../../support/jobs-told.ts';
+import {
+  begin,
+  beginAll,
+  breakerOf,
+  codesOf,
+  itemsOf,
+  mailsTo,
+  untilJob,
+  untilOver,
+} from '../../support/jobs-client.ts';
 import { eventually } from '../../support/observed.ts';
 import { within } from '../../support/servers/waiting.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 import type { Conduct, TestSmtpServer } from '../../support/smtp-server.ts';
 
-/** How long a provider that keeps failing is left alone. */
+/** How long the breaker of a failing provider stays open. */
 const OPEN_SECONDS = 0.1;
 const SETTINGS: Settings = {
   WORKER_CONCURRENCY: '20',
   JOB_ATTEMPTS: '30',
   BREAKER_OPEN_SECONDS: String(OPEN_SECONDS),
-  // What is waited for when the server hangs.
+  // The timeout when the server hangs.
   SMTP_CONNECTIONS: '1',
   SMTP_OPEN_SECONDS: '2',
   SMTP_SEND_SECONDS: '3',
 };
-/** A refused recipient is tried again once, when they are over. */
+/** A refused recipient is retried once after these delays. */
 const RETRY_SECONDS = 8;
 const ONE_ATTEMPT = { ...SETTINGS, JOB_ATTEMPTS: '1', MAIL_RETRY_HOURS: String(RETRY_SECONDS / 3_600) };
 const FEW_ATTEMPTS = { ...SETTINGS, JOB_ATTEMPTS: '3' };
-/** Failed calls after which a provider is left alone. */
+/** Failed calls after which the breaker opens. */
 const FAILURES = 10;
-/** Of the last so many, when half of them have failed. */
+/** Or half of this many calls. */
 const LAST_CALLS = 20;
-/** More than there are attempts. */
+/** More than the maximum number of attempts. */
 const TRIALS = 6;
 const WITHIN_MS = 60_000;
 const TIME_MS = 180_000;
 
 export function whenMailFails(stack: SharedStack<JobsStack>): void {
-  describe('a mail server that does not do well', () => {
+  describe('a mail server with faults', () => {
     let app: JobsApp;
     let smtp: TestSmtpServer;
     let newAddresses: JobsStack['newAddresses'];
@@ -44,26 +53,26 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
 
     const passing: [string, Conduct, string][] = [
       ['refuses', { does: 'refuses' }, 'MAIL_UNREACHABLE'],
-      ['answers 421 to whoever comes', { does: 'answers', at: 'connect', code: 421 }, 'MAIL_REFUSED_FOR_NOW'],
+      ['answers 421 to every connection', { does: 'answers', at: 'connect', code: 421 }, 'MAIL_REFUSED_FOR_NOW'],
       ['answers 451 to the sender', { does: 'answers', at: 'mail', code: 451 }, 'MAIL_REFUSED_FOR_NOW'],
       ['answers 421 to a mail', { does: 'answers', at: 'data', code: 421 }, 'MAIL_REFUSED_FOR_NOW'],
-      ['hangs before a word', { does: 'hangs', at: 'connect' }, 'MAIL_TIMEOUT'],
-      ['hangs with a mail', { does: 'hangs', at: 'data' }, 'MAIL_TIMEOUT'],
+      ['hangs before its greeting', { does: 'hangs', at: 'connect' }, 'MAIL_TIMEOUT'],
+      ['hangs after it received a mail', { does: 'hangs', at: 'data' }, 'MAIL_TIMEOUT'],
       ['trickles', { does: 'trickles', at: 'data', everyMs: 200 }, 'MAIL_TIMEOUT'],
     ];
 
-    /** Waits until the server was tried so often again. */
+    /** Waits for this many more calls to the server. */
     async function untilTried(times: number): Promise<void> {
       const enough = smtp.answered + times;
       await eventually(`it is tried ${times} times`, () => smtp.answered >= enough, WITHIN_MS);
     }
 
     it.each(passing)(
-      '%s: the mail is tried again, and sent when all is well',
+      '%s: retries the mail, and sends it when the server recovers',
       async (_, conduct, code) => {
         const [address = ''] = newAddresses(1);
         await smtp.behave(conduct);
-        smtp.cutAll(); // whoever is connected already
+        smtp.cutAll(); // closes the open connections
         const [id = ''] = await beginAll(app.admin, '/messages', mailsTo([address]));
         await untilJob(app.admin, id, 'has failed', (job) => codesOf(job).includes(code), WITHIN_MS);
         await smtp.behave({ does: 'well' });
@@ -75,7 +84,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'cuts the line when it has taken a mail: the mail comes again under the same name',
+      'cuts the connection after it accepted a mail: retries with the same Message-ID',
       async () => {
         const [address = ''] = newAddresses(1);
         await smtp.behave({ does: 'cuts', at: 'data' });
@@ -111,7 +120,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
       [451, '4.7.1 greylisted for 300 s'],
       [452, '4.2.2 mailbox full'],
     ])(
-      'answers %d to a recipient: that is no attempt, and the mail is sent in time, though the worker is killed meanwhile',
+      'answers %d to a recipient: uses no attempt, and sends the mail in time, even if the worker is killed meanwhile',
       async (code, text) => {
         await app.runWith(ONE_ATTEMPT);
         const [address = ''] = newAddresses(1);
@@ -130,7 +139,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'answers 452 to some recipients: others are not delayed by it, and those are dead when it lasts too long',
+      'answers 452 to some recipients: does not delay others, and fails those when it lasts too long',
       async () => {
         await app.runWith(ONE_ATTEMPT);
         const [full, good] = [newAddresses(FAILURES + 2, 'full'), newAddresses(2)];
@@ -148,7 +157,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'answers 451 to some recipients of a batch: the other mails are sent at once, and each recipient has one in the end',
+      'answers 451 to some recipients of a batch: sends the others at once, and to each recipient once in the end',
       async () => {
         await app.runWith(ONE_ATTEMPT);
         const addresses = [...newAddresses(20, 'grey'), ...newAddresses(20)];
@@ -165,7 +174,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'keeps failing for 20 times as long as it is left alone: few calls reach it, other jobs are done, no mail is lost',
+      'keeps failing for 20 times the breaker’s pause: gets few calls, other jobs complete, no mail is lost',
       async () => {
         const addresses = newAddresses(12);
         await untilOver(
@@ -176,7 +185,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
         await smtp.behave({ does: 'answers', at: 'mail', code: 451 });
         const began = Date.now();
         const ids = await beginAll(app.admin, '/messages', mailsTo(addresses));
-        await eventually('the server is left alone', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
+        await eventually('the breaker is open', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
         const others = ['dummy', 'dummy', 'report'].map((type) => ({ type }));
         const done = await untilOver(app.admin, await beginAll(app.admin, '/jobs', others), 10_000);
         expect(done.map((job) => [job.state, job.attempts.length])).toEqual(others.map(() => ['succeeded', 1]));
@@ -188,8 +197,8 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
         expect(jobs.filter(({ state }) => state !== 'succeeded')).toEqual([]);
         expect(addresses.map((address) => sentTo(address).length)).toEqual(addresses.map(() => 1));
         const calls = jobs.flatMap(codesOf).filter((code) => code === 'MAIL_REFUSED_FOR_NOW').length;
-        const trials = Math.ceil(lastedSeconds / OPEN_SECONDS);
-        expect(calls).toBeLessThanOrEqual(FAILURES + trials);
+        const halfOpenCalls = Math.ceil(lastedSeconds / OPEN_SECONDS);
+        expect(calls).toBeLessThanOrEqual(FAILURES + halfOpenCalls);
         expect(calls).toBeGreaterThanOrEqual(FAILURES);
         expect(await breakerOf(app.admin, 'smtp')).toBe('closed');
       },
@@ -197,13 +206,13 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'fails longer than there are attempts: no mail is given up while the server is left alone',
+      'fails longer than all attempts: gives up no mail while the breaker is open',
       async () => {
         await app.runWith(FEW_ATTEMPTS);
         const addresses = newAddresses(FAILURES + 2);
         await smtp.behave({ does: 'answers', at: 'mail', code: 451 });
         const ids = await beginAll(app.admin, '/messages', mailsTo(addresses));
-        await eventually('the server is left alone', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
+        await eventually('the breaker is open', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
         await untilTried(TRIALS);
         await smtp.behave({ does: 'well' });
         const jobs = await untilOver(app.admin, ids, WITHIN_MS);
@@ -214,13 +223,13 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'fails as often as is configured: it is left alone, though that is seldom',
+      'fails as often as configured: opens the breaker, even though failures are rare',
       async () => {
         await app.runWith({ ...FEW_ATTEMPTS, BREAKER_WINDOW: '2', BREAKER_MIN_CALLS: '2', BREAKER_SHARE: '1' });
         await smtp.behave({ does: 'answers', at: 'mail', code: 451 });
         const [address = ''] = newAddresses(1);
         const id = await begin(app.admin, '/messages', mailsTo([address])[0]!);
-        await eventually('the server is left alone', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
+        await eventually('the breaker is open', async () => (await breakerOf(app.admin, 'smtp')) !== 'closed');
         await smtp.behave({ does: 'well' });
         const [job] = await untilOver(app.admin, [id], WITHIN_MS);
         expect([job?.state, sentTo(address).length]).toEqual(['succeeded', 1]);
@@ -229,7 +238,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'fails every attempt before it is left alone: the job is dead, and every failure is told',
+      'fails every attempt before the breaker opens: the job is dead, and every failure is listed',
       async () => {
         await app.runWith(FEW_ATTEMPTS);
         await smtp.behave({ does: 'answers', at: 'mail', code: 450 });
@@ -241,7 +250,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
     );
 
     it(
-      'refuses some mails of a batch: the others are sent, each once, though the worker is killed in the middle',
+      'refuses some mails of a batch: sends the others once each, even if the worker is killed in the middle',
       async () => {
         const seed = seedOfRun();
         const nth = 10 + (seed % 40);
@@ -263,7 +272,7 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
         const sent = good.map(sentTo);
         const twice = sent.filter(({ length }) => length > 1);
         expect(sent.filter(({ length }) => length === 0)).toEqual([]);
-        // One connection hands over one mail after the other; what it was told last is what was not yet written down.
+        // One connection delivers one mail after the other; the last answer was not yet stored.
         const window = smtp.mails.slice(before - IN_WINDOW, before).map(({ messageId }) => messageId);
         expect(twice.length).toBeLessThanOrEqual(IN_WINDOW);
         expect(twice.every(([one, other]) => one!.messageId === other!.messageId && window.includes(one!.messageId))).toBe(true); // prettier-ignore
@@ -273,5 +282,5 @@ export function whenMailFails(stack: SharedStack<JobsStack>): void {
   });
 }
 
-/** Answers that were on their way to the tables when the process was killed; mostly the one. */
+/** Answers that were not yet in the tables when the process was killed; mostly one. */
 const IN_WINDOW = 4;

@@ -4,14 +4,14 @@ import type { FaultPoint } from '../../../src/faults.ts';
 import { seedOfRun, type Settings } from '../../support/distributed.ts';
 import type { JobsApp } from '../../support/jobs-faults.ts';
 import type { JobsStack } from '../../support/jobs-stack.ts';
-import { allJobs, begin, jobOf } from '../../support/jobs-told.ts';
+import { allJobs, begin, jobOf } from '../../support/jobs-client.ts';
 import { eventually } from '../../support/observed.ts';
 import { within } from '../../support/servers/waiting.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 
 /**
- * Before and after each of the two events that an occurrence has, which alternate, and while the read models take them. The
- * first number at which it may die, and then every second one.
+ * Before and after each of the two events of an occurrence, which alternate, and while the read models apply them. It
+ * starts at the first number at which the process may die, and then takes every second one.
  */
 const POINTS: readonly (readonly [FaultPoint, number])[] = [
   ['before-append', 1],
@@ -26,13 +26,13 @@ const A_SECOND_MS = 1_000;
 const TIME_MS = 180_000;
 
 export function whenTheSchedulerIsKilled(stack: SharedStack<JobsStack>): void {
-  describe('a scheduler that is killed -9 again and again while a job repeats every second', () => {
+  describe('a scheduler that is killed -9 repeatedly while a job repeats every second', () => {
     let app: JobsApp;
     stack.use((shared) => ({ app } = shared));
-    /** Nothing else appends, so every point is one of the scheduler, or of what follows from its events. */
+    /** No other process appends, so every point belongs to the scheduler or follows from its events. */
     const replace = (more: Settings) => app.replace({ ROLES: 'api,projector,scheduler', ...more });
 
-    /** It may come there before it is ready. */
+    /** The process may reach the point before it is ready. */
     async function dieAt(FAULT: string): Promise<void> {
       const early = await replace({ FAULT }).then(() => undefined, String);
       if (early === undefined) expect(await within(30_000, `to die at ${FAULT}`, app.process().ended)).toBe('SIGKILL');
@@ -40,7 +40,7 @@ export function whenTheSchedulerIsKilled(stack: SharedStack<JobsStack>): void {
     }
 
     it(
-      'asks for every second once',
+      'requests each occurrence once',
       async () => {
         const seed = seedOfRun();
         process.stdout.write(`SEED=${seed}\n`);

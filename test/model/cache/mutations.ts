@@ -9,10 +9,10 @@ const serverThat = (change: (server: CacheServer, world: World) => Partial<Cache
 
 export const withoutRow: Mutation = { ...unchanged, rowChecked: false };
 export const withOldMarks: Mutation = { ...unchanged, ageChecked: false };
-export const unsettled: Mutation = { ...unchanged, settles: false };
+export const withoutSettling: Mutation = { ...unchanged, settles: false };
 
-/** What is cached is only thrown away once the commit is done. */
-export const markedAfterwards = serverThat((server) => ({
+/** Cached entries are removed only after the commit. */
+export const withMarksAfterCommit = serverThat((server) => ({
   mark: () => Promise.resolve(true),
   async release(incarnation, keys, token) {
     await server.mark(incarnation, keys, token);
@@ -47,8 +47,8 @@ const contentsThat = (change: (cache: CacheServer, world: () => World) => Partia
   },
 });
 
-/** Whoever marks takes off what others have marked. */
-export const loneMarks = contentsThat((cache) => {
+/** A batch that sets marks removes those of other batches. */
+export const withSingleBatchMarks = contentsThat((cache) => {
   const holders = new Set<string>();
   return {
     async mark(incarnation, keys, token) {
@@ -59,7 +59,7 @@ export const loneMarks = contentsThat((cache) => {
   };
 });
 
-/** What was read is stored over anything but a mark. */
+/** A read result is stored over anything but a mark. */
 export const withoutLeases = contentsThat((cache) => ({
   async fill(incarnation, key, token, entry) {
     const [value] = (await cache.read(incarnation, [key])) ?? [];
@@ -72,7 +72,7 @@ export const withoutLeases = contentsThat((cache) => ({
   },
 }));
 
-/** Every incarnation is thought to be the one that the server has. */
+/** Every incarnation is assumed to be the one of the server. */
 export const withoutIncarnationKey: Mutation = {
   ...unchanged,
   contents(now, world) {

@@ -12,7 +12,7 @@ import { type Part, PARTS, type Parts, rowOf, STEP_MS, type World } from './worl
 
 export interface Process {
   readonly actor: Actor;
-  /** Hears, sooner or later, that its connection leads to a server that is no more. */
+  /** Detects, sooner or later, that its connection leads to a server that is gone. */
   lose(): void;
   die(): void;
 }
@@ -27,7 +27,7 @@ const quiet = {
   off: () => undefined,
 };
 
-/** The connection of one process: what it sends goes to the server that it was made to, while that is there. */
+/** The connection of one process: its calls go to the server that it was opened to, while that exists. */
 function connect(world: World, actor: Actor): { server: CacheServer; lose: () => void } {
   const { scheduler, plan } = world;
   let redis: ModelRedis = world.redis;
@@ -83,19 +83,19 @@ function startProcess(
   return { actor, server, incarnation, process: { actor, lose, die: () => scheduler.kill(actor) } };
 }
 
-/** Stands still, and does not know. */
-export function nap({ scheduler }: World, actor: Actor): void {
-  actor.asleepUntil = scheduler.time + ([1, 6, 35, 70][scheduler.pick(4)]! * 1_000) / STEP_MS;
+/** The process freezes, and cannot detect it. */
+export function pauseProcess({ scheduler }: World, actor: Actor): void {
+  actor.pausedUntil = scheduler.time + ([1, 6, 35, 70][scheduler.pick(4)]! * 1_000) / STEP_MS;
 }
 
-/** Stands still for longer than a mark lives, which takes the others no time at all, and a little more. */
+/** The process freezes for longer than the lifetime of a mark, during which the others take no step, and a little more. */
 function outlive({ scheduler }: World, actor: Actor): void {
   const steps = (MARK_MS + 1_000) / STEP_MS;
   scheduler.time += steps;
-  actor.asleepUntil = scheduler.time + scheduler.pick(200);
+  actor.pausedUntil = scheduler.time + scheduler.pick(200);
 }
 
-/** Reads one answer again and again, each by somebody who knows what was told before. */
+/** Reads one answer repeatedly, each time as a client that has seen every earlier answer. */
 export function startReader(world: World, name: string): Process {
   const { scheduler, now } = world;
   const { actor, server, incarnation, process } = startProcess(world, name);
@@ -113,14 +113,14 @@ async function readOn(
 ): Promise<void> {
   for (;;) {
     await world.scheduler.turn(actor);
-    const told = { ...world.told };
+    const acknowledged = { ...world.acknowledged };
     const { answer, source } = await answers.read(cached.album(ALBUM), load);
     const seen = JSON.parse(answer.body) as Parts;
     world.reads += 1;
     if (source === 'cache') world.hits += 1;
-    const stale = PARTS.find((part) => seen[part] < told[part]);
+    const stale = PARTS.find((part) => seen[part] < acknowledged[part]);
     if (stale)
-      world.violation ??= `${actor.name} saw ${stale} ${seen[stale]} from the ${source}, told was ${told[stale]}`;
+      world.violation ??= `${actor.name} saw ${stale} ${seen[stale]} from the ${source}, acknowledged was ${acknowledged[stale]}`;
   }
 }
 
@@ -137,7 +137,7 @@ const EVENTS: Record<Part, { stream: string; event: AnyEvent }> = {
   },
 };
 
-/** Changes one part of the answer again and again. */
+/** Changes one part of the answer repeatedly. */
 export function startProjector(world: World, part: Part): Process {
   const { scheduler } = world;
   const { actor, server, incarnation, process } = startProcess(world, `projector of ${part}`);
@@ -152,11 +152,13 @@ export function startProjector(world: World, part: Part): Process {
   const commit: Commit = { moves: [], accepted: [accepted as unknown as Accepted] };
   void (async () => {
     for (;;) {
-      await scheduler.sleep(actor, scheduler.pick(world.plan.calm));
+      await scheduler.sleep(actor, scheduler.pick(world.plan.maxCalmSteps));
       const outcome = await store.commit(commit).catch(() => 'failed' as const);
       if (typeof outcome === 'object') {
         const value = world.committed[part];
-        void (outcome.unmarked ?? Promise.resolve()).then(() => (world.told[part] = Math.max(world.told[part], value)));
+        void (outcome.unmarked ?? Promise.resolve()).then(
+          () => (world.acknowledged[part] = Math.max(world.acknowledged[part], value)),
+        );
       }
       await scheduler.turn(actor);
     }
@@ -164,19 +166,19 @@ export function startProjector(world: World, part: Part): Process {
   return process;
 }
 
-/** Commits what was begun at the number that is there, as a checkpoint sees to it. */
+/** Commits the change at its expected number, as a checkpoint guarantees. */
 function storeOf(world: World, actor: Actor, part: Part): ProjectionStore {
   const { scheduler, mutation, committed } = world;
   const commit: ProjectionStore['commit'] = (_commit, cacheGuard) => {
     const from = committed[part];
-    if (scheduler.chance(world.plan.dazes / 100)) outlive(world, actor);
+    if (scheduler.chance(world.plan.projectorPauses / 100)) outlive(world, actor);
     return scheduler.call(actor, (): CommitOutcome => {
       if (committed[part] !== from) return 'missed';
       if (cacheGuard && mutation.rowChecked && cacheGuard.id !== world.row.id) return 'cache-changed';
       if (mutation.ageChecked && world.now() >= (cacheGuard?.before ?? Infinity)) return 'cache-changed';
       committed[part] += 1;
-      // Somebody may look for the verdict before the projector tells him.
-      if (scheduler.chance(0.3)) world.told[part] = committed[part];
+      // Another process may find the verdict before the projector reports it.
+      if (scheduler.chance(0.3)) world.acknowledged[part] = committed[part];
       return { onlyServing: true };
     });
   };

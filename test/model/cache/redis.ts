@@ -1,11 +1,11 @@
 import type { CacheServer } from '../../../src/cache/cache.ts';
 
-/** Makes what a server holds. */
+/** Creates the contents of a server. */
 export type Contents = (now: () => number) => CacheServer;
 
 type Operation = (cache: CacheServer) => unknown;
 
-/** A server that can be wiped, and of which another one can take the place with a copy that is behind. */
+/** A server that can be wiped, and that can be replaced by another one with an outdated copy. */
 export class ModelRedis {
   readonly runId: string;
   readonly #now: () => number;
@@ -20,7 +20,7 @@ export class ModelRedis {
     this.#cache = contents(now);
   }
 
-  /** The server as it is inside; every call of it takes effect at once. */
+  /** The contents of the server; every call takes effect at once. */
   do<T>(operation: (cache: CacheServer) => T): T {
     this.#history.push({ at: this.#now(), operation });
     return operation(this.#cache);
@@ -31,19 +31,19 @@ export class ModelRedis {
     this.#history = [];
   }
 
-  /** Another server, with all that this one did up to some time ago. */
-  heir(runId: string, share: number): ModelRedis {
+  /** Another server, with everything that this one did up to some time ago. */
+  replacement(runId: string, share: number): ModelRedis {
     let at = 0;
     let replaying = true;
-    const heir = new ModelRedis(runId, this.#now, this.#contents);
+    const replacement = new ModelRedis(runId, this.#now, this.#contents);
     const cache = this.#contents(() => (replaying ? at : this.#now()));
-    heir.#history = this.#history.slice(0, Math.ceil(this.#history.length * share));
-    for (const { at: when, operation } of heir.#history) {
+    replacement.#history = this.#history.slice(0, Math.ceil(this.#history.length * share));
+    for (const { at: when, operation } of replacement.#history) {
       at = when;
       void operation(cache);
     }
     replaying = false;
-    heir.#cache = cache;
-    return heir;
+    replacement.#cache = cache;
+    return replacement;
   }
 }

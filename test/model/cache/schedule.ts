@@ -1,4 +1,4 @@
-import { nap, type Process, startProjector, startReader } from './processes.ts';
+import { pauseProcess, type Process, startProjector, startReader } from './processes.ts';
 import { createWorld, type Mutation, PARTS, type Plan, STEP_MS, type World } from './world.ts';
 
 export interface Outcome {
@@ -12,7 +12,7 @@ interface Slot {
   process: Process;
 }
 
-/** Runs one schedule; nothing told before a read may be missing from it, whatever happens. */
+/** Runs one schedule; a read must show everything that was acknowledged before it began. */
 export async function runSchedule(plan: Plan, mutation: Mutation): Promise<Outcome> {
   const world = createWorld(plan, mutation);
   const starts = [
@@ -35,15 +35,15 @@ function disturb(world: World, slots: readonly Slot[]): void {
   if (happens(plan.wipes)) world.redis.wipe();
   if (happens(plan.failovers)) failOver(world, slots);
   if (happens(plan.deaths)) restart(anyone());
-  if (happens(plan.naps)) nap(world, anyone().process.actor);
-  if (happens(plan.jumps)) scheduler.time += ([1, 6, 35, 65][scheduler.pick(4)]! * 1_000) / STEP_MS;
+  if (happens(plan.pauses)) pauseProcess(world, anyone().process.actor);
+  if (happens(plan.clockJumps)) scheduler.time += ([1, 6, 35, 65][scheduler.pick(4)]! * 1_000) / STEP_MS;
 }
 
-let lives = 0;
+let servers = 0;
 
-/** The old server may stay there for those who have not heard of it. */
+/** The old server may stay reachable for processes that have not detected the failover. */
 function failOver(world: World, slots: readonly Slot[]): void {
-  world.redis = world.redis.heir(`run-${++lives}`, world.scheduler.random());
+  world.redis = world.redis.replacement(`run-${++servers}`, world.scheduler.random());
   for (const { process } of slots) process.lose();
 }
 

@@ -10,13 +10,13 @@ const plans: fc.Arbitrary<Plan> = fc.record({
   seed: fc.noShrink(fc.noBias(fc.integer())),
   steps: fc.noBias(fc.integer({ min: 300, max: 700 })),
   readers: fc.integer({ min: 1, max: 3 }),
-  calm: fc.noBias(fc.integer({ min: 60, max: 300 })),
+  maxCalmSteps: fc.noBias(fc.integer({ min: 60, max: 300 })),
   wipes: upTo(8),
   failovers: upTo(8),
   deaths: upTo(8),
-  naps: upTo(12),
-  jumps: upTo(8),
-  dazes: upTo(6),
+  pauses: upTo(12),
+  clockJumps: upTo(8),
+  projectorPauses: upTo(6),
   cuts: upTo(4),
 });
 
@@ -28,16 +28,16 @@ export const holds = (mutation: Mutation, emphasis: Partial<Plan> = {}) =>
     const { violation, reads, hits } = await runSchedule({ ...plan, ...emphasis }, mutation);
     totals.reads += reads;
     totals.hits += hits;
-    await new Promise((resolve) => setImmediate(resolve)); // schedules take no turn of the event loop, others may want one
+    await new Promise((resolve) => setImmediate(resolve)); // schedules take no turn of the event loop, which other work needs
     if (violation !== undefined) throw new Error(violation);
   });
 
-/** The sound code, in so many random schedules. `MODEL_SCHEDULES` overrides the number. */
+/** Runs the unchanged code in this many random schedules. `MODEL_SCHEDULES` overrides the number. */
 export function cacheSuite(count: number): void {
   const schedules = Number(process.env.MODEL_SCHEDULES ?? count);
   beforeAll(() => void say(`MODEL_SEED=${seed}`));
 
-  describe('the cache as it is', () => {
+  describe('the unchanged cache', () => {
     it(`is never stale in ${schedules} schedules`, async () => {
       await fc.assert(holds(unchanged), { seed, numRuns: schedules });
       say(`${totals.reads} reads, ${totals.hits} of them from the cache`);

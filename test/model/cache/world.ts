@@ -4,35 +4,35 @@ import { type Actor, Scheduler } from '../scheduler.ts';
 import { createMemoryCache } from '../../../src/cache/memory.ts';
 import { type Contents, ModelRedis } from './redis.ts';
 
-/** What one schedule is made from. Rates are in thousandths per step. */
+/** The parameters of one schedule. Rates are in thousandths per step. */
 export interface Plan {
   readonly seed: number;
   readonly steps: number;
   readonly readers: number;
-  /** Steps between two changes by one projector, at most. */
-  readonly calm: number;
+  /** Maximum steps between two changes by one projector. */
+  readonly maxCalmSteps: number;
   readonly wipes: number;
   readonly failovers: number;
   readonly deaths: number;
-  readonly naps: number;
-  /** Times at which everything stands still for long. */
-  readonly jumps: number;
-  /** Of commits, in hundredths: the projector stands still between its marks and the commit for longer than they live. */
-  readonly dazes: number;
-  /** Of calls of the server, in hundredths, that are not answered. */
+  readonly pauses: number;
+  /** How often everything freezes for a long time. */
+  readonly clockJumps: number;
+  /** In hundredths of commits: the projector freezes between its marks and the commit for longer than their lifetime. */
+  readonly projectorPauses: number;
+  /** In hundredths of calls to the server: calls without an answer. */
   readonly cuts: number;
 }
 
-/** What is taken out of the protocol, by changing what stands around the code that runs. */
+/** What is removed from the protocol, by changing the environment of the running code. */
 export interface Mutation {
   readonly contents: (now: () => number, world: () => World) => CacheServer;
-  /** The server as a process sees it. */
+  /** The server as one process sees it. */
   readonly server: (server: CacheServer, world: World) => CacheServer;
-  /** The commit looks at the row of the cache. */
+  /** The commit checks the row of the cache. */
   readonly rowChecked: boolean;
-  /** The commit refuses when its marks are old. */
+  /** The commit fails when its marks are too old. */
   readonly ageChecked: boolean;
-  /** Whoever writes waits until nobody can believe an older row. */
+  /** A write waits until no process can use an older row. */
   readonly settles: boolean;
 }
 
@@ -44,7 +44,7 @@ export const unchanged: Mutation = {
   settles: true,
 };
 
-/** What the answer is made of. Each part is changed by another projector, by an event of its own. */
+/** The parts of the answer. Each part is changed by another projector, by an event of its own. */
 export const PARTS = ['album', 'tracks', 'songs'] as const;
 export type Part = (typeof PARTS)[number];
 export type Parts = Record<Part, number>;
@@ -55,19 +55,19 @@ export interface World {
   readonly scheduler: Scheduler;
   /** Milliseconds. */
   readonly now: () => number;
-  /** Where new connections lead. */
+  /** The server that new connections lead to. */
   redis: ModelRedis;
   row: CacheState & { readonly heldUntil: number };
-  /** As they are committed. */
+  /** The committed parts. */
   readonly committed: Parts;
-  /** As somebody was told of them. */
-  readonly told: Parts;
+  /** The acknowledged parts. */
+  readonly acknowledged: Parts;
   reads: number;
   hits: number;
   violation: string | undefined;
 }
 
-/** A step takes so long. */
+/** The duration of a step. */
 export const STEP_MS = 8;
 
 export function createWorld(plan: Plan, mutation: Mutation): World {
@@ -85,12 +85,12 @@ export function createWorld(plan: Plan, mutation: Mutation): World {
     redis: new ModelRedis('run-0', now, contents),
     row: { id: 'never', previous: '', on: false, runId: '', generation: 0, heldUntil: 0 },
     committed: { album: 0, tracks: 0, songs: 0 },
-    told: { album: 0, tracks: 0, songs: 0 },
+    acknowledged: { album: 0, tracks: 0, songs: 0 },
   };
   return world;
 }
 
-/** The row in Postgres, as a process reaches it. */
+/** The row in Postgres, as a process reads it. */
 export function rowOf(world: World, actor: Actor): CacheRow {
   const { scheduler, now } = world;
   const turnOff = (from: string, holdMs: number) => {
@@ -106,7 +106,7 @@ export function rowOf(world: World, actor: Actor): CacheRow {
       const mayReplace = () => world.row.id === from && world.row.heldUntil <= now();
       if (!(await scheduler.call(actor, mayReplace))) return;
       await prepare();
-      // Nobody else can have replaced it: in Postgres its lock is held. Here it is as if he had waited.
+      // No other process can have replaced it: in Postgres its lock is held. Here the call behaves as if it had waited.
       await scheduler.call(actor, () => {
         if (mayReplace()) world.row = { ...to, heldUntil: world.row.heldUntil };
       });

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
-import type { Moment, Shown } from './minutes.ts';
+import type { ClockMinute, LocalMinute } from './minutes.ts';
 
 export interface Expression {
   readonly cron: string;
   readonly goesByElapsedTime: boolean;
-  readonly matches: (shown: Shown) => boolean;
+  readonly matches: (shown: LocalMinute) => boolean;
 }
 
 /** Times of day near a change of clocks, on all days or on one. */
-type Shape = (moments: readonly Moment[]) => Expression;
+type Shape = (minutes: readonly ClockMinute[]) => Expression;
 
 interface Field {
   readonly text: string;
@@ -38,7 +38,7 @@ const minutes: fc.Arbitrary<Field> = fc.oneof(
       .map(([from, more, step]) => stepped(from, from + more, step)),
   },
 );
-/** Of a change at this hour. */
+/** Expressions near a change at this hour. */
 const hours: fc.Arbitrary<(hour: number) => Field> = fc.oneof(
   {
     weight: 3,
@@ -66,11 +66,11 @@ const days = fc.constantFrom<Days>(
   (shown) => ({ text: `* * ${shown.getUTCDay()}`, isOne: (day) => day.getUTCDay() === shown.getUTCDay() }),
 );
 
-/** The change is in the middle of the moments. Days are those of the minute before it, or of the first one after it. */
+/** The change is in the middle of the window. Days are those of the minute before it, or of the first one after it. */
 export const shapes: fc.Arbitrary<Shape> = fc
   .tuple(minutes, hours, days, fc.boolean())
-  .map(([minute, hoursNear, daysOf, isBefore]) => (moments) => {
-    const { shown = 0 } = moments[moments.length / 2 - (isBefore ? 1 : 0)] ?? {};
+  .map(([minute, hoursNear, daysOf, isBefore]) => (minutes) => {
+    const { shown = 0 } = minutes[minutes.length / 2 - (isBefore ? 1 : 0)] ?? {};
     const near = dateOf(shown);
     const hour = hoursNear(near.getUTCHours());
     const { text, isOne } = daysOf(near);
@@ -84,4 +84,4 @@ export const shapes: fc.Arbitrary<Shape> = fc
     };
   });
 
-const dateOf = (shown: Shown) => new Date(shown * 60_000);
+const dateOf = (shown: LocalMinute) => new Date(shown * 60_000);

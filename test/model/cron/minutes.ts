@@ -1,15 +1,15 @@
-/** Minutes of a clock, counted as if what it shows were UTC. */
-export type Shown = number;
+/** Minutes of a local clock, counted as if its time were UTC. */
+export type LocalMinute = number;
 
 const MINUTE_MS = 60_000;
 
-export interface Moment {
+export interface ClockMinute {
   readonly time: Date;
-  readonly shown: Shown;
+  readonly shown: LocalMinute;
 }
 
-/** What the clock of a zone shows, as text, at every minute of so many hours before and after a time. */
-export function minutesAround(timeZone: string, middle: Date, hours: number): Moment[] {
+/** The local time of a zone, as text, at every minute of so many hours before and after a time. */
+export function minutesAround(timeZone: string, middle: Date, hours: number): ClockMinute[] {
   // Swedish times are nearly ISO 8601.
   const format = new Intl.DateTimeFormat('sv', { timeZone, dateStyle: 'short', timeStyle: 'short' });
   const from = middle.getTime() - hours * 60 * MINUTE_MS;
@@ -19,15 +19,15 @@ export function minutesAround(timeZone: string, middle: Date, hours: number): Mo
   });
 }
 
-/** The times at which an expression comes that goes by elapsed time. */
-export const byElapsedTime = (moments: readonly Moment[], matches: (shown: Shown) => boolean) =>
-  moments.filter(({ shown }) => matches(shown)).map(({ time }) => time);
+/** The times of an expression that goes by elapsed time. */
+export const byElapsedTime = (minutes: readonly ClockMinute[], matches: (shown: LocalMinute) => boolean) =>
+  minutes.filter(({ shown }) => matches(shown)).map(({ time }) => time);
 
-/** The times at which any other comes: each minute of the clock counts once, as soon as the clock has reached or passed it. */
-export function onceForEachMinute(moments: readonly Moment[], matches: (shown: Shown) => boolean): Date[] {
-  const seen = new Set<Shown>();
-  let before = (moments[0]?.shown ?? 0) - 1;
-  return moments.flatMap(({ time, shown }) => {
+/** The times of any other expression: each minute of the clock counts once, as soon as the clock has reached or passed it. */
+export function onceForEachMinute(minutes: readonly ClockMinute[], matches: (shown: LocalMinute) => boolean): Date[] {
+  const seen = new Set<LocalMinute>();
+  let before = (minutes[0]?.shown ?? 0) - 1;
+  return minutes.flatMap(({ time, shown }) => {
     let comes = false;
     for (let minute = before + 1; minute <= shown; minute++) {
       if (!seen.has(minute) && matches(minute)) comes = true;
@@ -38,7 +38,7 @@ export function onceForEachMinute(moments: readonly Moment[], matches: (shown: S
   });
 }
 
-/** Each time at which a zone's clock is set, in the years 2024 to 2034, to the minute. No two are within three days. */
+/** Each time at which a zone's clock changes, in the years 2024 to 2034, to the minute. No two are within three days. */
 export function changesOf(timeZone: string): Date[] {
   const format = new Intl.DateTimeFormat('sv', { timeZone, dateStyle: 'short', timeStyle: 'short' });
   const ahead = (time: number) => Date.parse(`${format.format(time).replace(' ', 'T')}Z`) - time;

@@ -2,27 +2,31 @@ import { expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { nextTime } from '../../../src/jobs/cron.ts';
 import { type Expression, shapes } from './expressions.ts';
-import { byElapsedTime, changesOf, minutesAround, type Moment, onceForEachMinute } from './minutes.ts';
+import { byElapsedTime, changesOf, minutesAround, type ClockMinute, onceForEachMinute } from './minutes.ts';
 
 const seed = Number(process.env.SEED ?? Date.now()) | 0;
 
 /** On each side of a change: at most two hours are left out or come twice. */
 const HOURS = 3;
 
-/** All that the product gives for these moments, of which each has one at most. */
-function timesOf(cron: string, timeZone: string, moments: readonly Moment[]): Date[] {
-  const [first, last] = [moments[0]?.time ?? new Date(0), moments.at(-1)?.time ?? new Date(0)];
+/** The product's results for these times, each of which occurs once at most. */
+function timesOf(cron: string, timeZone: string, minutes: readonly ClockMinute[]): Date[] {
+  const [first, last] = [minutes[0]?.time ?? new Date(0), minutes.at(-1)?.time ?? new Date(0)];
   const times: Date[] = [];
   let next = nextTime(cron, timeZone, new Date(first.getTime() - 1));
-  for (; next && next <= last && times.length <= moments.length; next = nextTime(cron, timeZone, next))
+  for (; next && next <= last && times.length <= minutes.length; next = nextTime(cron, timeZone, next))
     times.push(next);
   return times;
 }
 
-/** It is asked from before the change on, and from soon after it, when an hour may have begun for the second time. */
-function expectAlike(timeZone: string, { cron, goesByElapsedTime, matches }: Expression, moments: readonly Moment[]) {
-  const expected = (goesByElapsedTime ? byElapsedTime : onceForEachMinute)(moments, matches);
-  for (const asked of [moments, moments.slice(moments.length / 2 + 20)]) {
+/** The calls begin before the change and soon after it, when an hour may have begun for the second time. */
+function expectAlike(
+  timeZone: string,
+  { cron, goesByElapsedTime, matches }: Expression,
+  minutes: readonly ClockMinute[],
+) {
+  const expected = (goesByElapsedTime ? byElapsedTime : onceForEachMinute)(minutes, matches);
+  for (const asked of [minutes, minutes.slice(minutes.length / 2 + 20)]) {
     const [{ time: first } = { time: new Date(0) }] = asked;
     const times = timesOf(cron, timeZone, asked);
     expect({ timeZone, cron, times }).toEqual({ timeZone, cron, times: expected.filter((time) => time >= first) });
@@ -30,17 +34,17 @@ function expectAlike(timeZone: string, { cron, goesByElapsedTime, matches }: Exp
 }
 
 interface CronOptions {
-  /** Zones that are tried; all of the runtime unless it is given. */
+  /** Number of zones to test; all of the runtime by default. */
   readonly zones?: number;
-  /** Zones that are among them in any case. */
+  /** Zones that are always among them. */
   readonly always?: readonly string[];
   /** Expressions at each change. */
   readonly expressions: number;
 }
 
-/** All changes of clocks, 2024 to 2034, of so many zones: the product against a reference that counts minutes. */
+/** All clock changes of 2024 to 2034 in this many zones: the product against a reference that counts minutes. */
 export function cronSuite({ zones, always = [], expressions }: CronOptions): void {
-  it('expressions come where clocks change as one has it that counts every minute', () => {
+  it('expressions fire at clock changes as in a reference that counts every minute', () => {
     process.stdout.write(`cron model: SEED=${seed}\n`);
     const all = Intl.supportedValuesOf('timeZone');
     const some = zones === undefined ? all : fc.sample(fc.constantFrom(...all), { seed, numRuns: zones });
@@ -48,10 +52,10 @@ export function cronSuite({ zones, always = [], expressions }: CronOptions): voi
     let tried = 0;
     for (const timeZone of new Set([...always, ...some])) {
       for (const change of changesOf(timeZone)) {
-        const moments = minutesAround(timeZone, change, HOURS);
+        const minutes = minutesAround(timeZone, change, HOURS);
         for (let left = expressions; left > 0; left--) {
           const shape = made[tried++ % made.length];
-          if (shape) expectAlike(timeZone, shape(moments), moments);
+          if (shape) expectAlike(timeZone, shape(minutes), minutes);
         }
       }
     }

@@ -5,16 +5,16 @@ import {
   type Answered,
   type Category,
   type Known,
-  refusalSightings,
+  rejectionObservations,
   rowsOfEach,
-  type Sighting,
+  type Observation,
   someId,
   sometimesMatching,
   type Thing,
   versionOf,
   write,
 } from './category.ts';
-import type { Wish } from './history.ts';
+import type { PlannedRequest } from './history.ts';
 import type { Random } from './random.ts';
 import { type SongSummary, songsOf } from './songs.ts';
 import type { World } from './world.ts';
@@ -32,9 +32,9 @@ const details = (random: Random): AlbumDetails => ({
   year: 1950 + random.below(80),
 });
 
-export const read = (id: string): Wish => ({ category, method: 'GET', path: `/albums/${id}` });
+export const read = (id: string): PlannedRequest => ({ category, method: 'GET', path: `/albums/${id}` });
 
-function next(random: Random, known: Known): Wish {
+function next(random: Random, known: Known): PlannedRequest {
   const choice = random.next();
   const stream = someId(category, random, known);
   const json = details(random);
@@ -48,10 +48,10 @@ function next(random: Random, known: Known): Wish {
   return write(category, ['PUT', path], { ...on, event: { type: 'AlbumChanged', ...json } }, json);
 }
 
-function sightings(wish: Wish, outcome: Answered, world: World): readonly Sighting[] {
-  const stream = wish.path.replace('/albums/', '');
-  if (outcome.kind === 'refused') return refusalSightings(outcome, { ALBUM_NOT_FOUND: [absent(stream)] });
-  if (wish.method !== 'GET') return [];
+function observations(request: PlannedRequest, outcome: Answered, world: World): readonly Observation[] {
+  const stream = request.path.replace('/albums/', '');
+  if (outcome.kind === 'refused') return rejectionObservations(outcome, { ALBUM_NOT_FOUND: [absent(stream)] });
+  if (request.method !== 'GET') return [];
   const { data } = outcome.body as { data: { album: AlbumView } };
   return [
     albumSighting(stream, versionOf(outcome.etag), data.album),
@@ -59,7 +59,7 @@ function sightings(wish: Wish, outcome: Answered, world: World): readonly Sighti
   ];
 }
 
-function albumSighting(stream: string, seen: number | undefined, album: AlbumView): Sighting {
+function albumSighting(stream: string, seen: number | undefined, album: AlbumView): Observation {
   const shown = { ...album, songs: undefined };
   return {
     stream,
@@ -88,7 +88,7 @@ export const albums: Category = {
     }
   },
   allows: (thing, { event }) => (event.type === 'AlbumCreated') === (thing === undefined),
-  sightings,
+  observations: observations,
   reads: (world) => world.ofCategory(category).map(({ id }) => read(id)),
   tables: [
     {

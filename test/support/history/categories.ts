@@ -5,7 +5,7 @@ import { likeCounts, likes } from './likes.ts';
 import { playlists } from './playlists.ts';
 import { songs } from './songs.ts';
 
-/** Everything the checker knows how to ask for and to judge. */
+/** Every category that the checker can request and judge. */
 export const categories: readonly Category[] = [albums, songs, playlists, likes, likeCounts, jobs];
 
 export function categoryNamed(name: string): Category {

@@ -19,28 +19,28 @@ import { judge } from './rule.ts';
 import { behind, checkTables } from './tables.ts';
 import { createWorld, nameOf, peopleOf, type Stream, type World } from './world.ts';
 
-/** Where the truth and what was made of it are to be found. */
+/** Where to find the log and everything derived from it. */
 export interface Evidence {
   readonly log: EventLog;
   readonly placement: Placement;
-  /** The namespace's own tables; not bound to a generation. */
+  /** The namespace's own tables, of no particular generation. */
   readonly admin: Database;
   /** The API processes that are asked for everything at the end. */
   readonly urls: readonly string[];
-  /** Rebuilds everything and compares it with what is served. */
+  /** Rebuilds everything and compares it with the served generation. */
   readonly rebuild?: () => Promise<{ readonly code: number | null; readonly output: string }>;
 }
 
-/** What the requests and the log say about each other. */
+/** The requests and the log, compared with each other. */
 export function checkAgainstLog(history: History, records: readonly StoredRecord[], placement: Placement): Violation[] {
   const { accepted, violations } = judge(records, placement);
   const world = createWorld(accepted, history);
   return [...violations, ...checkEffects(history, records, world), ...checkReads(history, world)];
 }
 
-/** What earlier checks of the same log have found right. */
+/** The operations that earlier checks of the same log have found right. */
 interface Checked {
-  /** Those that were to change something. */
+  /** Those of them that could change something. */
   readonly writes: readonly Operation[];
   /** The last versions then, by stream: every process has shown them. */
   readonly versions: ReadonlyMap<string, number>;
@@ -49,7 +49,7 @@ interface Checked {
 
 const nothing: Checked = { writes: [], versions: new Map(), at: 0 };
 
-/** Everything there is to check, once the load is over. Waits until the log is applied. */
+/** Checks everything, once the load is over. Waits until the log is applied. */
 export const checkHistory = async (history: History, evidence: Evidence): Promise<Violation[]> =>
   (await checkMore(history, evidence, nothing)).violations;
 
@@ -75,13 +75,13 @@ async function checkMore(
     ...(await checkTables(admin, await log.ends(placement.all), world)),
     ...(await checkRebuild(rebuild)),
   ];
-  const writes = [...before.writes, ...operations.filter(({ wish }) => wish.effect)];
+  const writes = [...before.writes, ...operations.filter(({ request }) => request.effect)];
   return { violations: found, checked: { writes, versions: versionsIn(world), at } };
 }
 
 const readsOf = (world: World) => categories.flatMap(({ reads }) => reads(world));
 
-/** The part of the world that these operations have changed: the rest was read before, when it was checked. */
+/** The part of the world that these operations have changed: the rest was read and checked before. */
 function onlyOf(world: World, operations: readonly Operation[]): World {
   const requests = new Set(operations.flatMap(({ attempts }) => attempts.map(({ id }) => id)));
   const isOf = ({ accepted }: Stream) => accepted.some(({ correlationId }) => requests.has(correlationId));
@@ -93,7 +93,7 @@ const versionsIn = (world: World): Map<string, number> => {
   return new Map(streams.map(({ id, states }) => [id, states.length - 1]));
 };
 
-/** Once all is over, every process answers. */
+/** At the end every process answers. */
 function unanswered(operation: Operation): Violation[] {
   return operation.attempts.flatMap((attempt): Violation[] =>
     attempt.outcome.kind === 'unknown'
@@ -117,15 +117,15 @@ export interface ServedOptions {
   /** Settings of the processes. */
   readonly env: Readonly<Record<string, string>>;
   readonly urls: readonly string[];
-  /** False: what is served is not compared with a rebuild. */
+  /** False: the served generation is not compared with a rebuild. */
   readonly rebuild?: boolean;
 }
 
-/** The same for running processes of which the settings are known; a rebuild is made by the command line. */
+/** The same for running processes with known settings; the command line makes the rebuild. */
 export const checkServed = (history: History, options: ServedOptions): Promise<Violation[]> =>
   withServed(options, (evidence) => checkHistory(history, evidence));
 
-/** Checks histories of one log as they are recorded, each with what is known from those before. */
+/** Checks histories of one log as they are recorded, each with what is known from the earlier ones. */
 export function startChecking(options: ServedOptions): (history: History) => Promise<Violation[]> {
   let checked = nothing;
   return (history) =>
@@ -144,7 +144,7 @@ function withServed<T>(
   return withEvidence(env, (evidence) => work({ ...evidence, urls, rebuild: rebuilt }));
 }
 
-/** Opens log and Postgres as a command of `openmusic` does, beside the processes that run, in both shapes. */
+/** Opens log and Postgres as a command of `openmusic` does, beside the running processes, in both shapes. */
 export async function withEvidence<T>(
   env: ServedOptions['env'],
   work: (evidence: Pick<Evidence, 'log' | 'placement' | 'admin'>) => Promise<T>,

@@ -1,33 +1,33 @@
 import { read as readAlbum } from './albums.ts';
 import { categories } from './categories.ts';
 import { type Known, someId } from './category.ts';
-import type { Wish } from './history.ts';
+import type { PlannedRequest } from './history.ts';
 import { count } from './likes.ts';
 import { addSong, create as createPlaylist, list, read as readPlaylist, removeSong } from './playlists.ts';
 import type { Random } from './random.ts';
 import { change, create as createSong, details, read as readSong } from './songs.ts';
 
-/** What a client asks for next; undefined: nothing for the moment. */
-export type Choice = (random: Random, known: Known) => Wish | undefined;
+/** The next request of a client; undefined: none at the moment. */
+export type Choice = (random: Random, known: Known) => PlannedRequest | undefined;
 
 const lots = categories.flatMap((category) => Array.from({ length: category.weight }, () => category));
 
-/** Anything there is to ask for. */
+/** Any request there is. */
 export const anything: Choice = (random, known) => random.pick(lots)?.next(random, known);
 
-/** What of the choices is a read. */
+/** The reads among the choices. */
 export const readsOf =
   (choice: Choice): Choice =>
   (random, known) => {
-    const wish = choice(random, known);
-    return wish?.effect ? undefined : wish;
+    const request = choice(random, known);
+    return request?.effect ? undefined : request;
   };
 
 const about =
-  (category: string, wish: (id: string) => Wish): Choice =>
+  (category: string, request: (id: string) => PlannedRequest): Choice =>
   (random, known) => {
     const id = someId(category, random, known);
-    return id === undefined ? undefined : wish(id);
+    return id === undefined ? undefined : request(id);
   };
 
 const cached: readonly Choice[] = [
@@ -38,31 +38,31 @@ const cached: readonly Choice[] = [
   listOfPlaylists,
 ];
 
-function songsOfPlaylist(random: Random, known: Known): Wish | undefined {
+function songsOfPlaylist(random: Random, known: Known): PlannedRequest | undefined {
   const id = someId('playlist', random, known);
   const as = id !== undefined && random.chance(0.8) ? known.maker(id) : random.pick(known.people);
   return id !== undefined && as ? readPlaylist(id, 'songs', as) : undefined;
 }
 
-function listOfPlaylists(random: Random, known: Known): Wish | undefined {
+function listOfPlaylists(random: Random, known: Known): PlannedRequest | undefined {
   const as = random.pick(known.people);
   return as && list(as);
 }
 
-/** What may be answered from the cache, each kind as often as the others; of a kind that is not there yet, the next. */
+/** Reads that the cache can answer, each kind equally often; where none of a kind exists yet, the next kind. */
 export const readsOfCached: Choice = (random, known) => {
   const first = random.below(cached.length);
   for (const read of [...cached.slice(first), ...cached.slice(0, first)]) {
-    const wish = read(random, known);
-    if (wish) return wish;
+    const request = read(random, known);
+    if (request) return request;
   }
   return undefined;
 };
 
-/** So few that everybody meets at them. */
+/** Few enough that all clients meet at them. */
 const FEW = 3;
 
-/** Songs are renamed while others add them to playlists and take them out. */
+/** Songs are renamed while other clients add them to playlists and remove them. */
 export const renamesWhileAdding: Choice = (random, known) => {
   const [songs, playlists] = [known.ids('song'), known.ids('playlist')];
   const as = random.pick(known.people);

@@ -3,29 +3,29 @@ import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Choice } from './choices.ts';
 import { attempt } from './exchange.ts';
-import type { Attempt, Operation, Person, Wish } from './history.ts';
+import type { Attempt, Operation, Person, PlannedRequest } from './history.ts';
 import { createLearning, type Learning } from './known.ts';
 import type { Meter } from './load.ts';
 import { createRandom, type Random } from './random.ts';
 
-/** What all clients of one load have in common. */
+/** What all clients of one load share. */
 export interface Team {
   readonly urls: readonly string[];
-  /** How many do anything there is to do. */
+  /** The number of clients that make any request. */
   readonly clients: number;
-  /** How many more only read, so that somebody looks on while all others wait for an answer. */
+  /** The number of additional clients that only read, so that reads continue while all others wait for an answer. */
   readonly readers: number;
-  /** What the first and what the others ask for. */
+  /** The requests of the first and of the others. */
   readonly choice: Choice;
   readonly look: Choice;
-  /** In whose names they ask. */
+  /** The people in whose names they ask. */
   readonly people: readonly Person[];
   readonly seed: number;
   readonly giveUpAfterMs: number;
   readonly meter: Meter;
-  /** Fires when nothing new is to be begun. */
+  /** Fires when no new operation may begin. */
   readonly ended: AbortSignal;
-  /** Fires when even what is of unknown outcome is not to be sent again. */
+  /** Fires when operations with an unknown outcome may no longer be repeated. */
   readonly tooLate: AbortSignal;
 }
 
@@ -33,7 +33,7 @@ const KEYED = 0.6;
 const TWINS = 0.1;
 const PAUSE_MS = 50;
 
-/** Lets all clients work until told to stop. Resolves to all that they did. */
+/** Lets all clients work until stopped. Resolves to all their operations. */
 export async function work(team: Team): Promise<Operation[]> {
   const learning = createLearning(team.people);
   const agent = new Agent({ keepAlive: true });
@@ -58,8 +58,8 @@ interface Client extends Team {
 async function client(one: Client): Promise<Operation[]> {
   const operations: Operation[] = [];
   while (!one.ended.aborted) {
-    const wish = one.choose(one.random, one.learning);
-    const operation = wish && (await perform(one, `${one.name}.${operations.length}`, wish));
+    const request = one.choose(one.random, one.learning);
+    const operation = request && (await perform(one, `${one.name}.${operations.length}`, request));
     if (operation) operations.push(operation);
     if (operation) one.learning.from(operation);
     if (!operation || isUnknown(operation)) await delay(PAUSE_MS * one.random.next());
@@ -69,11 +69,11 @@ async function client(one: Client): Promise<Operation[]> {
 
 const isUnknown = ({ attempts }: Operation) => attempts.at(-1)?.outcome.kind === 'unknown';
 
-/** Sends a wish, under a key as often as it takes to know what came of it, sometimes to two processes at once. */
-async function perform(one: Client, name: string, wish: Wish): Promise<Operation> {
+/** Sends a request, with a key as often as it takes to learn its outcome, sometimes to two processes at once. */
+async function perform(one: Client, name: string, request: PlannedRequest): Promise<Operation> {
   const { random, urls, tooLate } = one;
-  const key = wish.effect && random.chance(KEYED) ? `what-was-wished-by-client-${name}` : undefined;
-  const send = (url = '') => sendOnce(one, `${name}/${attempts.length}`, url, key, wish);
+  const key = request.effect && random.chance(KEYED) ? `operation-key-of-client-${name}` : undefined;
+  const send = (url = '') => sendOnce(one, `${name}/${attempts.length}`, url, key, request);
   const twins = key !== undefined && random.chance(TWINS) ? urls.slice(0, 2) : [];
   const attempts: Promise<Attempt>[] = [];
   for (const url of twins.length > 1 ? twins : [random.pick(urls)]) attempts.push(send(url));
@@ -81,16 +81,22 @@ async function perform(one: Client, name: string, wish: Wish): Promise<Operation
     await delay(PAUSE_MS);
     attempts.push(send(random.pick(urls)));
   }
-  return { name, wish, key, attempts: await Promise.all(attempts) };
+  return { name, request, key, attempts: await Promise.all(attempts) };
 }
 
 const isDecided = ({ outcome }: Attempt) =>
   outcome.kind === 'ok' || (outcome.kind === 'refused' && outcome.status < 500);
 
-async function sendOnce(one: Client, id: string, url: string, key: string | undefined, wish: Wish): Promise<Attempt> {
+async function sendOnce(
+  one: Client,
+  id: string,
+  url: string,
+  key: string | undefined,
+  request: PlannedRequest,
+): Promise<Attempt> {
   const { agent, giveUpAfterMs, meter } = one;
-  meter.begin(wish);
-  const done = await attempt(wish, { id, url, key, agent, giveUpAfterMs });
-  meter.count(wish, done);
+  meter.begin(request);
+  const done = await attempt(request, { id, url, key, agent, giveUpAfterMs });
+  meter.count(request, done);
   return done;
 }

@@ -5,7 +5,7 @@ import type { Attempt, Effect, History, Operation, Violation } from './history.t
 import type { Accepted } from './rule.ts';
 import { isFact, nameOf, type Stream, type World } from './world.ts';
 
-/** Every request against the log, and every record of the log against the requests. */
+/** Compares every request with the log, and every record of the log with the requests. */
 export function checkEffects(history: History, records: readonly StoredRecord[], world: World): Violation[] {
   return [
     ...history.operations.flatMap((operation) => checkOperation(operation, world)),
@@ -17,7 +17,7 @@ export function checkEffects(history: History, records: readonly StoredRecord[],
 
 function checkOperation(operation: Operation, world: World): Violation[] {
   const made = operation.attempts.flatMap(({ id }) => world.madeBy(id));
-  const { effect } = operation.wish;
+  const { effect } = operation.request;
   return [
     ...operation.attempts.flatMap((attempt) => checkAttempt(operation, attempt, made, world)),
     ...(made.length > 1 ? [doubled(`operation ${operation.name}`, made)] : []),
@@ -36,7 +36,7 @@ function checkAttempt(operation: Operation, attempt: Attempt, made: readonly Acc
     const message = `${name} was refused with ${outcome.status} ${outcome.code}; the log has ${own.map(show).join(' and ')}`;
     return [{ rule: 'refused-write-present', message }];
   }
-  if (!operation.wish.effect || outcome.kind !== 'ok' || own.length > 0) return [];
+  if (!operation.request.effect || outcome.kind !== 'ok' || own.length > 0) return [];
   if (made.length === 0) {
     const message = `${name} was acknowledged with ${outcome.status}; the log has no accepted record of it`;
     return [{ rule: 'lost-write', message }];
@@ -47,8 +47,8 @@ function checkAttempt(operation: Operation, attempt: Attempt, made: readonly Acc
 
 const unexpected = (message: string): Violation => ({ rule: 'unexpected-answer', message });
 
-/** What a code says about the moment is judged with the reads. */
-const isExpected = ({ wish: { effect, as } }: Operation, { outcome }: Attempt): boolean => {
+/** What a code says about the state at that moment is judged with the reads. */
+const isExpected = ({ request: { effect, as } }: Operation, { outcome }: Attempt): boolean => {
   if (outcome.kind === 'ok') return true;
   if (outcome.kind === 'unknown') return outcome.status === undefined || outcome.status === 503;
   const ofWrites = [409, 412, 503, ...(as ? [400] : [])];
@@ -57,10 +57,10 @@ const isExpected = ({ wish: { effect, as } }: Operation, { outcome }: Attempt): 
 
 function checkRecord(operation: Operation, { stream, event, follows }: Effect, record: Accepted): Violation[] {
   const created = operation.attempts.flatMap(({ outcome }) =>
-    outcome.kind === 'ok' ? (categoryNamed(operation.wish.category).created(outcome.body) ?? []) : [],
+    outcome.kind === 'ok' ? (categoryNamed(operation.request.category).created(outcome.body) ?? []) : [],
   );
   const streams = stream === undefined ? created : [stream];
-  const actor = operation.wish.as?.id ?? 'anonymous';
+  const actor = operation.request.as?.id ?? 'anonymous';
   const odd = Object.entries(event).find(([field, value]) => !says(record.event[field as 'type'], value));
   return [
     ...streams.flatMap((each) => (each === record.stream ? [] : [wrong(operation, record, `something of ${each}`)])),
@@ -72,7 +72,7 @@ function checkRecord(operation: Operation, { stream, event, follows }: Effect, r
   ];
 }
 
-/** Whether a value says what was asked for: all that is named there. */
+/** Whether a value matches the request in every field that the request names. */
 function says(value: unknown, asked: unknown): boolean {
   if (typeof asked !== 'object' || asked === null) return value === asked;
   if (typeof value !== 'object' || value === null) return false;
@@ -80,7 +80,7 @@ function says(value: unknown, asked: unknown): boolean {
   return Object.entries(asked).every(([field, part]) => says((value as Record<string, unknown>)[field], part));
 }
 
-/** A command has one effect, however many requests carry it. */
+/** A command has one effect, for any number of requests that carry it. */
 function checkCommands(world: World): Violation[] {
   const byCommand = Map.groupBy(
     world.streams.flatMap(({ accepted }) => accepted),
@@ -104,7 +104,7 @@ function checkOrigins({ operations }: History, records: readonly StoredRecord[])
   return records.flatMap((record): Violation[] => {
     const { ce_correlationid: origin = '' } = record.headers;
     if (record.offset === 0 || requests.has(origin)) return [];
-    const message = `${showPosition(record)} of ${record.key} names the request ${origin}, which nobody made`;
+    const message = `${showPosition(record)} of ${record.key} names the request ${origin}, which no client made`;
     return [{ rule: 'unrequested-record', message }];
   });
 }
@@ -117,7 +117,7 @@ const doubled = (what: string, records: readonly Accepted[]): Violation => ({
   message: `${what} has ${records.length} accepted records: ${records.map(show).join('; ')}`,
 });
 
-const wrong = ({ name, wish }: Operation, record: Accepted, asked: string): Violation => ({
+const wrong = ({ name, request }: Operation, record: Accepted, asked: string): Violation => ({
   rule: 'wrong-record',
-  message: `operation ${name}, ${wish.method} ${wish.path}, asked for ${asked}; the log has ${show(record)}`,
+  message: `operation ${name}, ${request.method} ${request.path}, asked for ${asked}; the log has ${show(record)}`,
 });

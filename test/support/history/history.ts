@@ -1,22 +1,22 @@
 import type { AnyEvent } from '../../../src/events/events.ts';
 
-/** What clients did and what came of it: plain data, in the order in which the operations began. */
+/** The operations of clients and their outcomes: plain data, in the order in which the operations began. */
 export interface History {
   readonly seed: number;
   readonly operations: readonly Operation[];
 }
 
-/** Something a client wanted, and every time it was sent. */
+/** An operation of a client, and every request that was sent for it. */
 export interface Operation {
   /** Shown in violations: client and number, `3.17`. */
   readonly name: string;
-  readonly wish: Wish;
-  /** The Idempotency-Key under which all attempts were sent. Without one there is one attempt. */
+  readonly request: PlannedRequest;
+  /** The Idempotency-Key of all attempts. Without one there is one attempt. */
   readonly key?: string;
   readonly attempts: readonly Attempt[];
 }
 
-/** Somebody who is registered and logged in. */
+/** A person who is registered and logged in. */
 export interface Person {
   readonly id: string;
   readonly username: string;
@@ -24,24 +24,24 @@ export interface Person {
 }
 
 /** A request before it is sent. */
-export interface Wish {
-  /** Of `categories.ts`: who knows what the answer means. */
+export interface PlannedRequest {
+  /** A category of `categories.ts`, which interprets the answer. */
   readonly category: string;
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly json?: object;
-  /** Who asks; anybody where it does not matter. */
+  /** The person who asks; undefined for an anonymous request. */
   readonly as?: Person;
-  /** Of a write: what its one record must be. */
+  /** For a write: the one record that must result. */
   readonly effect?: Effect;
 }
 
 export interface Effect {
-  /** Undefined where the answer names it: something new. */
+  /** Undefined where the answer names it, because it is new. */
   readonly stream?: string;
   /** The record's event; fields that are not named here may be anything, those of items of a list too. */
   readonly event: { readonly type: AnyEvent['type'] } & Readonly<Record<string, unknown>>;
-  /** The version that `If-Match` insists on. */
+  /** The version that `If-Match` requires. */
   readonly follows?: number;
 }
 
@@ -52,14 +52,14 @@ export interface Attempt {
   /** The process that was asked. */
   readonly url: string;
   readonly start: number;
-  /** When the whole answer was there, or when the client gave up. */
+  /** When the answer was complete, or when the client gave up. */
   readonly end: number;
   readonly outcome: Outcome;
 }
 
 /**
  * - `ok`: 2xx;
- * - `refused`: 4xx, or the 503 that says that nothing happened: there must be no effect of this very attempt;
+ * - `refused`: 4xx, or the 503 that says that nothing happened: this attempt must have no effect;
  * - `unknown`: any other 5xx, no answer in time, a broken connection.
  */
 export type Outcome =
@@ -68,58 +68,58 @@ export type Outcome =
       readonly status: number;
       readonly etag?: string;
       readonly replayed: boolean;
-      /** `cache` or `database`, where the answer says where it comes from. */
+      /** `cache` or `database`, where the answer names its source. */
       readonly source?: string;
       readonly body: unknown;
     }
   | { readonly kind: 'refused'; readonly status: number; readonly code: string; readonly etag?: string }
   | { readonly kind: 'unknown'; readonly status?: number; readonly why: string };
 
-/** A promise that was not kept. */
+/** A broken promise. */
 export interface Violation {
   readonly rule: Rule;
-  /** Which request, what it saw, what the log says. */
+  /** The request, what it saw, and what the log says. */
   readonly message: string;
 }
 
 export type Rule =
-  /** A write that was acknowledged has no accepted record. */
+  /** An acknowledged write has no accepted record. */
   | 'lost-write'
-  /** An attempt that was refused has an accepted record. */
+  /** A rejected attempt has an accepted record. */
   | 'refused-write-present'
   /** One operation, or one command id, has several accepted records. */
   | 'doubled-effect'
-  /** The log has a record that no request made. */
+  /** The log has a record without a request. */
   | 'unrequested-record'
-  /** The record is not what its request asked for, or names another actor. */
+  /** The record differs from its request, or names another actor. */
   | 'wrong-record'
-  /** An accepted record that had to be refused as things stood just before it. */
+  /** An accepted record that the state just before it did not allow. */
   | 'illegal-record'
-  /** An offset is missing or stands twice. */
+  /** An offset is missing or occurs twice. */
   | 'gap-in-offsets'
-  /** A record claims a version, or to follow a record, that nobody can have seen at its place. */
+  /** A record claims a version, or to follow a record, that its writer cannot have seen. */
   | 'gap-in-versions'
-  /** A record is not one of ours, its checksums are wrong, or it won and cannot be decoded. */
+  /** A record has a foreign form, its checksums are wrong, or it won and cannot be decoded. */
   | 'broken-record'
-  /** A read shows something older than what was answered before it began. */
+  /** A read shows something older than an answer before it began. */
   | 'stale-read'
-  /** A read shows what was known to be deleted before it began. */
+  /** A read shows something whose deletion was known before it began. */
   | 'deleted-shown'
   /** A read shows something whose request began only after the read's end. */
   | 'early-read'
-  /** A read shows what no version within its bounds is. */
+  /** A read shows something that is no version within its bounds. */
   | 'wrong-value'
-  /** A write was put before something that was answered before it began. */
+  /** A write is ordered before something that was answered before it began. */
   | 'late-write'
-  /** A status that this request never gets. */
+  /** A status that this request can never get. */
   | 'unexpected-answer'
-  /** `stream_events` is not the accepted records of the log. */
+  /** `stream_events` differs from the accepted records of the log. */
   | 'stream-events-differ'
-  /** A read model is not the fold of the log. */
+  /** A read model differs from the fold of the log. */
   | 'rows-differ'
   /** A checkpoint is not at the end of the log, or its partition is stopped. */
   | 'checkpoint-differs'
-  /** A stream is quarantined, and not by such a record; or the other way round. */
+  /** A stream is quarantined without an undecodable record; or the reverse. */
   | 'quarantined'
   /** A rebuild from offset 0 gives other tables than the live ones. */
   | 'rebuild-differs';

@@ -1,6 +1,6 @@
 import type { Category } from './category.ts';
 
-/** No client of a history asks for a job: its tables must stay empty. What jobs do is tested in test/faults/jobs-*. */
+/** No client of a history requests a job, so its tables must stay empty. test/faults/jobs-* tests jobs. */
 export const jobs: Category = {
   name: 'job',
   weight: 0,
@@ -10,7 +10,7 @@ export const jobs: Category = {
     throw new Error('The history checker does not judge jobs.');
   },
   allows: () => false,
-  sightings: () => [],
+  observations: () => [],
   reads: () => [],
   tables: ['jobs', 'job_attempts'].map((name) => ({ name, key: 'id', rows: () => [] })),
 };

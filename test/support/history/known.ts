@@ -2,7 +2,7 @@ import { categoryNamed } from './categories.ts';
 import { type Known, versionOf } from './category.ts';
 import type { Operation, Person } from './history.ts';
 
-/** What all clients together have learnt so far. */
+/** The facts that all clients together have learnt so far. */
 export interface Learning extends Known {
   from(operation: Operation): void;
 }
@@ -23,16 +23,16 @@ export function createLearning(people: readonly Person[]): Learning {
     sent: (id) => sent.get(id) ?? {},
     people,
     maker: (id) => makers.get(id),
-    from({ wish, attempts }) {
+    from({ request, attempts }) {
       const outcome = attempts.find((each) => each.outcome.kind === 'ok')?.outcome;
       if (outcome?.kind !== 'ok') return;
-      const created = wish.method === 'POST' ? categoryNamed(wish.category).created(outcome.body) : undefined;
-      if (created !== undefined) idsOf(wish.category).push(created);
-      if (created !== undefined && wish.as) makers.set(created, wish.as);
-      const changed = wish.effect?.stream;
-      if (changed !== undefined) sent.set(changed, { ...sent.get(changed), ...wish.json });
+      const created = request.method === 'POST' ? categoryNamed(request.category).created(outcome.body) : undefined;
+      if (created !== undefined) idsOf(request.category).push(created);
+      if (created !== undefined && request.as) makers.set(created, request.as);
+      const changed = request.effect?.stream;
+      if (changed !== undefined) sent.set(changed, { ...sent.get(changed), ...request.json });
       const version = versionOf(outcome.etag);
-      const [, id] = /\/(\w+-[^/?]+)/.exec(wish.path) ?? [];
+      const [, id] = /\/(\w+-[^/?]+)/.exec(request.path) ?? [];
       if (version !== undefined && id !== undefined) versions.set(id, version);
     },
   };

@@ -1,21 +1,21 @@
 import { until } from '../servers/waiting.ts';
-import type { Attempt, Wish } from './history.ts';
+import type { Attempt, PlannedRequest } from './history.ts';
 
-/** The load while it runs, as the test sees it that does something to the servers meanwhile. */
+/** The running load, as seen by the test that breaks servers meanwhile. */
 export interface Load {
   /**
-   * Waits until every process has given that many more answers of success, so many of them from the cache. Resolves to the
-   * milliseconds it took.
+   * Waits until every process has given this many more successful answers, of which so many came from the cache. Resolves
+   * to the milliseconds it took.
    */
   served(more: More, withinMs?: number): Promise<number>;
-  /** Waits until no write is under way, which is so once clients have come to choose none. */
+  /** Waits until no write is in progress, which happens once clients have stopped choosing any. */
   quiet(withinMs?: number): Promise<void>;
 }
 
 export interface More {
   readonly writes: number;
   readonly reads: number;
-  /** Reads that were answered from the cache and say so. */
+  /** Reads that were answered from the cache, as their header says. */
   readonly hits?: number;
 }
 
@@ -30,8 +30,8 @@ interface Counts {
 
 export interface Meter {
   readonly load: Load;
-  begin(wish: Wish): void;
-  count(wish: Wish, attempt: Attempt): void;
+  begin(request: PlannedRequest): void;
+  count(request: PlannedRequest, attempt: Attempt): void;
 }
 
 const none: Counts = { writes: 0, reads: 0, hits: 0, refused: 0, unknown: 0 };
@@ -66,9 +66,9 @@ export function createMeter(urls: readonly string[]): Meter {
 
   return {
     begin: ({ effect }) => void (writing += effect ? 1 : 0),
-    count(wish, { url, outcome }) {
-      writing -= wish.effect ? 1 : 0;
-      const kind = outcome.kind === 'ok' ? (wish.effect ? 'writes' : 'reads') : outcome.kind;
+    count(request, { url, outcome }) {
+      writing -= request.effect ? 1 : 0;
+      const kind = outcome.kind === 'ok' ? (request.effect ? 'writes' : 'reads') : outcome.kind;
       const hits = of(url).hits + (outcome.kind === 'ok' && outcome.source === 'cache' ? 1 : 0);
       counted.set(url, { ...of(url), hits, [kind]: of(url)[kind] + 1 });
       if (outcome.kind === 'unknown') lastTrouble = outcome.why;

@@ -5,23 +5,23 @@ import { newId } from '../../../src/events/ids.ts';
 import type { StoredRecord } from '../../../src/events/record.ts';
 import type { History, Operation, Outcome } from './history.ts';
 
-/** Faults for a history that was recorded, and for its log, to see that they are found. Nothing given is changed. */
+/** Faults for a recorded history and its log, to test that they are found. The arguments are not changed. */
 export interface Planting {
-  /** The records of an album that is there and has changed at least twice, in the order of its versions. */
+  /** The records of an existing album with at least two changes, in the order of its versions. */
   readonly living: readonly StoredRecord[];
-  /** The records of an album that was deleted. */
+  /** The records of a deleted album. */
   readonly deleted: readonly StoredRecord[];
-  /** The operation that made a record. */
+  /** The operation of a record. */
   maker(record: StoredRecord): Operation;
-  /** The first such operation; a load without one was too short. */
+  /** The first such operation; fails when the load was too short to have one. */
   some(is: (operation: Operation) => boolean): Operation;
-  /** With one operation in another's place. */
+  /** With one operation replaced. */
   replacing(operation: Operation, by: Partial<Operation>): History;
-  /** With this outcome of all of the operation's attempts. */
+  /** With this outcome for all attempts of the operation. */
   answered(operation: Operation, outcome: Outcome): History;
   /** With more operations. */
   adding(...operations: Operation[]): History;
-  /** A read by a client of this version of an album, `at` milliseconds after everything else. */
+  /** A read of this version of an album, `at` milliseconds after everything else. */
   readOf(record: StoredRecord, at: number): Operation;
   /** The same answers once more, `at` milliseconds after everything else. */
   later(operation: Operation, at: number): Operation;
@@ -31,7 +31,7 @@ export interface Planting {
   rewritten(record: StoredRecord, event: AnyEvent): StoredRecord[];
   /** The log with one more record of the stream, as the last one of its partition. */
   forged(after: StoredRecord, forgery: Forgery): StoredRecord[];
-  /** The log with the last record of a partition once more. */
+  /** The log with a duplicate of the last record of a partition. */
   repeated(record: StoredRecord): StoredRecord[];
 }
 
@@ -91,9 +91,9 @@ function must<T>(found: T | undefined): T {
   return found;
 }
 
-/** Accepted records of each album that no song names, so that what a read of it shows is known. */
+/** Accepted records of each album without songs, so that the expected read is known. */
 function albumsWithoutSongs({ operations }: History, records: readonly StoredRecord[]): StoredRecord[][] {
-  const named = new Set(operations.map(({ wish }) => (wish.json as { albumId?: string } | undefined)?.albumId));
+  const named = new Set(operations.map(({ request }) => (request.json as { albumId?: string } | undefined)?.albumId));
   const albums = new Set(records.map(({ key }) => key).filter((key) => key.startsWith('album-') && !named.has(key)));
   return [...albums].map((album) => chainOf(records.filter(({ key }) => key === album)));
 }
@@ -106,12 +106,12 @@ function chainOf(claims: readonly StoredRecord[]): StoredRecord[] {
 
 const isDeleted = (chain: readonly StoredRecord[]) => chain.at(-1)?.headers.ce_type === subjectOf('AlbumDeleted');
 
-function readOf(record: StoredRecord, { wish: { json } }: Operation, start: number): Operation {
+function readOf(record: StoredRecord, { request: { json } }: Operation, start: number): Operation {
   const body = { status: 'success', data: { album: { id: record.key, coverUrl: null, songs: [], ...json } } };
   const outcome = { kind: 'ok', status: 200, etag: `"${versionIn(record)}-x"`, replayed: false, body } as const;
   const attempt = { id: `planted at ${start}`, url: 'http://planted', start, end: start + 0.5, outcome };
-  const wish = { category: 'album', method: 'GET', path: `/albums/${record.key}` } as const;
-  return { name: attempt.id, wish, attempts: [attempt] };
+  const request = { category: 'album', method: 'GET', path: `/albums/${record.key}` } as const;
+  return { name: attempt.id, request, attempts: [attempt] };
 }
 
 const sameAs = ({ headers }: StoredRecord, event: AnyEvent): Forgery => ({
@@ -124,7 +124,13 @@ const sameAs = ({ headers }: StoredRecord, event: AnyEvent): Forgery => ({
 });
 
 function forge(after: StoredRecord, { event, ...given }: Forgery): StoredRecord {
-  const about = { actor: 'anonymous', correlationId: 'nobody', causationId: newId(), bodyHash: '', commandId: newId() };
+  const about = {
+    actor: 'anonymous',
+    correlationId: 'unrequested',
+    causationId: newId(),
+    bodyHash: '',
+    commandId: newId(),
+  };
   const time = new Date(0).toISOString();
   const envelope = { id: newId(), type: subjectOf(event.type), stream: after.key, time, ...about, ...given };
   return { ...after, ...toRecord(envelope, encodeEvent(event)) };

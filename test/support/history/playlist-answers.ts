@@ -2,23 +2,23 @@ import { isDeepStrictEqual } from 'node:util';
 import {
   absent,
   type Answered,
-  listSightings,
+  listObservations,
   present,
-  refusalSightings,
-  type Sighting,
+  rejectionObservations,
+  type Observation,
   versionOf,
 } from './category.ts';
-import type { Person, Wish } from './history.ts';
+import type { Person, PlannedRequest } from './history.ts';
 import { entriesOf, mayUse, type Playlist } from './playlist.ts';
 import { isListed, type SongSummary } from './songs.ts';
 import type { World } from './world.ts';
 
 /** What answers show of playlists, and of the songs in them. */
-export function playlistSightings(wish: Wish, outcome: Answered, world: World): readonly Sighting[] {
-  const { as, effect, path } = wish;
-  if (!as) throw new Error('nobody asked');
+export function playlistObservations(request: PlannedRequest, outcome: Answered, world: World): readonly Observation[] {
+  const { as, effect, path } = request;
+  if (!as) throw new Error('no person asked');
   const stream = effect?.stream ?? /^\/playlists\/([^/]+)/.exec(path)?.[1] ?? '';
-  if (outcome.kind === 'refused') return refused(stream, outcome, wish, as);
+  if (outcome.kind === 'refused') return refused(stream, outcome, request, as);
   if (effect) return madeOf(outcome);
   const data = (outcome.body as { data: unknown }).data;
   if (path === '/playlists') return listed(data as List, as, world);
@@ -26,8 +26,8 @@ export function playlistSightings(wish: Wish, outcome: Answered, world: World): 
   return songs(stream, versionOf(outcome.etag), data as View, as, world);
 }
 
-/** What must have been so of a playlist that was there. */
-const about = (stream: string, saw: string, fits: (playlist: Playlist, version: number) => boolean): Sighting => ({
+/** The condition that an existing playlist must have met. */
+const about = (stream: string, saw: string, fits: (playlist: Playlist, version: number) => boolean): Observation => ({
   stream,
   saw,
   fits: (thing, version) => thing !== undefined && fits(thing as Playlist, version),
@@ -35,12 +35,17 @@ const about = (stream: string, saw: string, fits: (playlist: Playlist, version: 
 
 type Refused = Extract<Answered, { kind: 'refused' }>;
 
-function refused(stream: string, outcome: Refused, { effect, json }: Wish, as: Person): readonly Sighting[] {
+function refused(
+  stream: string,
+  outcome: Refused,
+  { effect, json }: PlannedRequest,
+  as: Person,
+): readonly Observation[] {
   const { songId = '', userId = '' } = (json ?? {}) as { songId?: string; userId?: string };
   const shared = ['SongsAddedToPlaylist', 'SongRemovedFromPlaylist', undefined].includes(effect?.event.type);
   const may = (playlist: Playlist) => (shared ? mayUse(playlist, as.id) : playlist.ownerId === as.id);
   const saw = (what: string, fits: (playlist: Playlist) => boolean) => [about(stream, what, fits)];
-  return refusalSightings(outcome, {
+  return rejectionObservations(outcome, {
     PLAYLIST_NOT_FOUND: [absent(stream)],
     FORBIDDEN: saw(`that ${as.id} may not do this`, (playlist) => !may(playlist)),
     SONG_NOT_FOUND: [present(stream), absent(songId)],
@@ -51,8 +56,8 @@ function refused(stream: string, outcome: Refused, { effect, json }: Wish, as: P
   });
 }
 
-/** A song that was added or removed had the title that the record says. */
-function madeOf({ made }: Answered): Sighting[] {
+/** A song that was added or removed had the title in the record. */
+function madeOf({ made }: Answered): Observation[] {
   const event = made?.event;
   const named =
     event?.type === 'SongsAddedToPlaylist' ? event.entries : event?.type === 'SongRemovedFromPlaylist' ? [event] : [];
@@ -86,9 +91,9 @@ function indexOf(world: World): Map<string, string[]> {
 
 const peopleOf = ({ ownerId, collaborators }: Playlist) => [ownerId, ...collaborators];
 
-function listed({ playlists }: List, as: Person, world: World): Sighting[] {
+function listed({ playlists }: List, as: Person, world: World): Observation[] {
   const belongs = (thing: object) => mayUse(thing as Playlist, as.id);
-  const each = listSightings({
+  const each = listObservations({
     name: `the list of ${as.id}`,
     shown: playlists,
     belongs,
@@ -107,7 +112,7 @@ interface Activities {
   readonly activities: readonly object[];
 }
 
-function activities(stream: string, shown: Activities, as: Person, world: World): Sighting[] {
+function activities(stream: string, shown: Activities, as: Person, world: World): Observation[] {
   const fits = (playlist: Playlist) =>
     mayUse(playlist, as.id) &&
     isDeepStrictEqual(shown, {
@@ -126,14 +131,14 @@ interface View {
   readonly playlist: { readonly id: string; readonly name: string; readonly songs: readonly SongSummary[] };
 }
 
-/** The songs that the playlist has at this version, in its order: those that are there, as they are, and that the rest is gone. */
+/** The songs of the playlist at this version, in order: existing ones with their state, and the absence of the rest. */
 function songs(
   stream: string,
   seen: number | undefined,
   { playlist: shown }: View,
   as: Person,
   world: World,
-): Sighting[] {
+): Observation[] {
   const order = shown.songs.map(({ id }) => id);
   const playlist = about(stream, `version ${seen ?? 'unknown'} of it as ${JSON.stringify(shown)}`, (it, version) => {
     if (version !== seen) return false;
@@ -146,7 +151,7 @@ function songs(
   const { entries = [] } = (world.stream(stream).states[seen ?? 0] ?? {}) as Partial<Playlist>;
   return [
     playlist,
-    ...listSightings({
+    ...listObservations({
       name: stream,
       shown: shown.songs,
       belongs: () => true,

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Thing } from './category.ts';
 import type { Fact } from './world.ts';
 
-/** A playlist that is there, or its last remains. */
+/** A playlist, or the state of a deleted one. */
 export interface Playlist extends Thing {
   readonly name: string;
   readonly ownerId: string;
@@ -81,7 +81,7 @@ function evolvePresent(playlist: Playlist, { event, version, actor, time }: Fact
   }
 }
 
-/** What the API must ask before anything is written. */
+/** The checks of the API before a write. */
 export function allows(thing: Thing | undefined, { event, actor }: Fact): boolean {
   if (event.type === 'PlaylistCreated') return thing === undefined && event.ownerId === actor;
   if (!thing) return false;

@@ -1,19 +1,19 @@
 import { type Category, type Known, someId, sometimesMatching, type Thing, write } from './category.ts';
-import type { Person, Wish } from './history.ts';
+import type { Person, PlannedRequest } from './history.ts';
 import { allows, evolve, mayUse, type Playlist } from './playlist.ts';
-import { playlistSightings } from './playlist-answers.ts';
+import { playlistObservations } from './playlist-answers.ts';
 import type { Random } from './random.ts';
 import type { Stream, World } from './world.ts';
 
 const category = 'playlist';
 
-function next(random: Random, known: Known): Wish | undefined {
+function next(random: Random, known: Known): PlannedRequest | undefined {
   const stream = someId(category, random, known);
   const songId = someId('song', random, known);
-  const somebody = random.pick(known.people);
-  if (!somebody) return undefined;
-  if (stream === undefined || songId === undefined || random.chance(0.08)) return create(somebody, nameOf(random));
-  const as = random.chance(0.6) ? (known.maker(stream) ?? somebody) : somebody;
+  const person = random.pick(known.people);
+  if (!person) return undefined;
+  if (stream === undefined || songId === undefined || random.chance(0.08)) return create(person, nameOf(random));
+  const as = random.chance(0.6) ? (known.maker(stream) ?? person) : person;
   const choice = random.next();
   if (choice < 0.1) return list(as);
   if (choice < 0.4) return read(stream, random.chance(0.5) ? 'songs' : 'activities', as);
@@ -29,15 +29,15 @@ function next(random: Random, known: Known): Wish | undefined {
 const nameOf = (random: Random) => `Playlist ${random.below(1e6)}`;
 const pathOf = (stream: string) => `/playlists/${stream}`;
 
-export const list = (as: Person): Wish => ({ category, method: 'GET', path: '/playlists', as });
-export const read = (stream: string, what: 'songs' | 'activities', as: Person): Wish => ({
+export const list = (as: Person): PlannedRequest => ({ category, method: 'GET', path: '/playlists', as });
+export const read = (stream: string, what: 'songs' | 'activities', as: Person): PlannedRequest => ({
   category,
   method: 'GET',
   path: `${pathOf(stream)}/${what}`,
   as,
 });
 
-export const create = (as: Person, name: string): Wish => ({
+export const create = (as: Person, name: string): PlannedRequest => ({
   ...write(category, ['POST', '/playlists'], { event: { type: 'PlaylistCreated', name, ownerId: as.id } }, { name }),
   as,
 });
@@ -47,45 +47,45 @@ interface On {
   readonly follows?: number;
 }
 
-const rename = (on: On, name: string, as: Person): Wish => ({
+const rename = (on: On, name: string, as: Person): PlannedRequest => ({
   ...write(category, ['PATCH', pathOf(on.stream)], { ...on, event: { type: 'PlaylistChanged', name } }, { name }),
   as,
 });
 
-export function addSong(on: On, songId: string, as: Person): Wish {
+export function addSong(on: On, songId: string, as: Person): PlannedRequest {
   const effect = { ...on, event: { type: 'SongsAddedToPlaylist', entries: [{ songId }] } } as const;
   return { ...write(category, ['POST', `${pathOf(on.stream)}/songs`], effect, { songId }), as };
 }
 
-export function removeSong(on: On, songId: string, as: Person): Wish {
+export function removeSong(on: On, songId: string, as: Person): PlannedRequest {
   const effect = { ...on, event: { type: 'SongRemovedFromPlaylist', songId } } as const;
   return { ...write(category, ['DELETE', `${pathOf(on.stream)}/songs`], effect, { songId }), as };
 }
 
-function share(stream: string, random: Random, known: Known, as: Person): Wish {
+function share(stream: string, random: Random, known: Known, as: Person): PlannedRequest {
   const userId = random.pick(known.people)?.id ?? '';
   if (random.chance(0.5)) return addCollaborator(stream, userId, as);
   return removeCollaborator(stream, sentOrElse('userId', stream, userId, random, known), as);
 }
 
-/** Mostly what was added before, so that there is something to remove. */
+/** Mostly a song that was added before, so that there is something to remove. */
 function sentOrElse(field: 'songId' | 'userId', stream: string, other: string, random: Random, known: Known): string {
   const before = known.sent(stream)[field];
   return typeof before === 'string' && random.chance(0.7) ? before : other;
 }
 
-export function addCollaborator(stream: string, userId: string, as: Person): Wish {
+export function addCollaborator(stream: string, userId: string, as: Person): PlannedRequest {
   const effect = { stream, event: { type: 'CollaboratorAdded', accountId: userId } } as const;
   return { ...write(category, ['POST', '/collaborations'], effect, { playlistId: stream, userId }), as };
 }
 
-export function removeCollaborator(stream: string, userId: string, as: Person): Wish {
+export function removeCollaborator(stream: string, userId: string, as: Person): PlannedRequest {
   const effect = { stream, event: { type: 'CollaboratorRemoved', accountId: userId } } as const;
   return { ...write(category, ['DELETE', '/collaborations'], effect, { playlistId: stream, userId }), as };
 }
 
-/** Everybody's list; and of each playlist what all who ever had access to it get to see, and one who never had. */
-function reads(world: World): Wish[] {
+/** Every person's list; and each playlist as seen by all who ever had access to it, and by one who never had. */
+function reads(world: World): PlannedRequest[] {
   const people = [...world.people.values()];
   const each = world.ofCategory(category).flatMap(({ id, states }) => {
     const had = people.filter(({ id: account }) => states.some((thing) => thing && mayUse(thing as Playlist, account)));
@@ -95,7 +95,7 @@ function reads(world: World): Wish[] {
   return [...people.map(list), ...each];
 }
 
-/** What belongs to a playlist stays when it is deleted, because it can come back. */
+/** The contents of a playlist stay when it is deleted, because it can be restored. */
 const remainsOfEach =
   (rows: (playlist: Playlist, stream: Stream) => readonly Thing[]) =>
   (world: World): Thing[] =>
@@ -104,7 +104,7 @@ const remainsOfEach =
       return last ? rows(last as Playlist, stream) : [];
     });
 
-/** When the playlist was deleted; null while it is there. */
+/** When the playlist was deleted; null while it exists. */
 const deletedAt = ({ accepted, states }: Stream): Date | null =>
   states.at(-1) === undefined ? new Date(accepted[states.length - 2]?.time ?? 0) : null;
 
@@ -115,7 +115,7 @@ export const playlists: Category = {
   created: (body) => (body as { data?: { playlistId?: string } }).data?.playlistId,
   evolve,
   allows,
-  sightings: playlistSightings,
+  observations: playlistObservations,
   reads,
   tables: [
     {

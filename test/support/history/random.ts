@@ -1,4 +1,4 @@
-/** Choices that repeat with the seed. */
+/** Random choices that the seed repeats. */
 export interface Random {
   /** From 0 up to 1. */
   next(): number;
@@ -15,7 +15,7 @@ export function createRandom(seed: number): Random {
   return { next, below, chance: (probability) => next() < probability, pick: (from) => from[below(from.length)] };
 }
 
-/** Tommy Ettinger's generator: 32 bits of state, good enough to choose with. */
+/** Tommy Ettinger's generator: 32 bits of state, good enough for choices. */
 function mulberry32(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,36 +1,36 @@
 import { reasonOf } from '../../../src/errors.ts';
 import { categoryNamed } from './categories.ts';
-import { absent, type Sighting, versionOf } from './category.ts';
+import { absent, type Observation, versionOf } from './category.ts';
 import type { Attempt, History, Operation, Violation } from './history.ts';
-import { createSeen, type KnownBefore, type Seen } from './seen.ts';
+import { createKnownVersions, type KnownBefore, type KnownVersions } from './known-versions.ts';
 import { beginnings, nameOf, type Stream, type World } from './world.ts';
 
-/** One answer and what follows from it. */
+/** One answer and its consequences. */
 interface Answer {
   readonly operation: Operation;
   readonly attempt: Attempt;
 }
 
 /**
- * Every answer against the versions that it can have been given of: none older than what was answered to anybody before it
- * began, none that nobody had asked for when it ended. Answers are taken in the order in which they ended, so that all that
- * is known about a moment is known when an answer that began then is judged. What began after `settledAt` must show the
+ * Checks every answer against the versions that it can come from: none older than what any client was told before it began,
+ * none whose request had not begun when it ended. Answers are taken in the order in which they ended, so that everything
+ * known at a moment is known when an answer that began then is judged. A read that began after `settledAt` must show the
  * last version of everything.
  */
 export function checkReads(history: History, world: World, known: KnownBefore = {}): Violation[] {
-  const seen = createSeen(world, beginnings(history), known);
+  const seen = createKnownVersions(world, beginnings(history), known);
   const answers = history.operations
     .flatMap((operation) => operation.attempts.map((attempt): Answer => ({ operation, attempt })))
     .sort((one, other) => one.attempt.end - other.attempt.end);
   return answers.flatMap((answer) => [...checkSightings(answer, seen, world), ...checkWrite(answer, seen, world)]);
 }
 
-/** The first violation only: a list that is old is so about many things. */
-function checkSightings(answer: Answer, seen: Seen, world: World): Violation[] {
+/** The first violation only: an outdated list is outdated in many things. */
+function checkSightings(answer: Answer, seen: KnownVersions, world: World): Violation[] {
   const { operation, attempt } = answer;
   try {
-    return sightingsOf(answer, world)
-      .flatMap((sighting) => checkSighting(answer, sighting, seen))
+    return observationsOf(answer, world)
+      .flatMap((observation) => checkSighting(answer, observation, seen))
       .slice(0, 1);
   } catch (error) {
     // A body of another shape than the category reads.
@@ -39,47 +39,47 @@ function checkSightings(answer: Answer, seen: Seen, world: World): Violation[] {
   }
 }
 
-function sightingsOf({ operation: { wish }, attempt }: Answer, world: World): readonly Sighting[] {
+function observationsOf({ operation: { request }, attempt }: Answer, world: World): readonly Observation[] {
   const { outcome, id } = attempt;
   if (outcome.kind === 'unknown') return [];
-  const conditional = outcome.kind === 'refused' ? unmatched(wish.effect, outcome.status, outcome.etag) : [];
-  // What a decision has seen of other streams is known of the attempt whose decision it was.
+  const conditional = outcome.kind === 'refused' ? unmatched(request.effect, outcome.status, outcome.etag) : [];
+  // What a decision has seen of other streams is known for the attempt whose decision it was.
   const [made] = world.madeBy(id);
-  if (wish.effect && outcome.kind === 'ok' && !made) return [];
-  return [...conditional, ...categoryNamed(wish.category).sightings(wish, { ...outcome, made }, world)];
+  if (request.effect && outcome.kind === 'ok' && !made) return [];
+  return [...conditional, ...categoryNamed(request.category).observations(request, { ...outcome, made }, world)];
 }
 
-/** A 412: the version was another one, and the ETag says which one it is by now. */
-function unmatched(effect: Operation['wish']['effect'], status: number, etag: string | undefined): Sighting[] {
+/** A 412: the version was another one, and the ETag shows the current one. */
+function unmatched(effect: Operation['request']['effect'], status: number, etag: string | undefined): Observation[] {
   if (status !== 412 || effect?.stream === undefined) return [];
   const { stream, follows } = effect;
   const now = versionOf(etag);
-  const other: Sighting = { stream, saw: `that its version is not ${follows ?? 0}`, fits: (_, v) => v !== follows };
+  const other: Observation = { stream, saw: `that its version is not ${follows ?? 0}`, fits: (_, v) => v !== follows };
   if (now === undefined) return [other, absentOr(other)];
   return [other, { stream, saw: `version ${now} in a 412`, fits: (_, version) => version === now }];
 }
 
-const absentOr = (sighting: Sighting): Sighting => ({
-  ...absent(sighting.stream),
-  saw: `${sighting.saw}, and no ETag in the 412`,
+const absentOr = (observation: Observation): Observation => ({
+  ...absent(observation.stream),
+  saw: `${observation.saw}, and no ETag in the 412`,
 });
 
-function checkSighting({ operation, attempt }: Answer, sighting: Sighting, seen: Seen): Violation[] {
-  const { stream, lowest, highest, since } = seen.window(sighting.stream, attempt);
-  const fitting = versionsThat(stream, sighting);
+function checkSighting({ operation, attempt }: Answer, observation: Observation, seen: KnownVersions): Violation[] {
+  const { stream, lowest, highest, since } = seen.window(observation.stream, attempt);
+  const fitting = versionsThat(stream, observation);
   const possible = fitting.find((version) => version >= lowest && version <= highest);
   if (possible !== undefined) {
-    seen.note(sighting.stream, attempt.end, possible, () => nameOf(operation, attempt));
+    seen.note(observation.stream, attempt.end, possible, () => nameOf(operation, attempt));
     return [];
   }
   const rule = ruleOf(stream, fitting, lowest, highest);
   const known = since === undefined ? '' : `, because of ${since()}`;
   const range = `version ${lowest} at least${known}, and ${highest} at most: ${describe(stream, lowest, highest)}`;
-  const message = `${nameOf(operation, attempt)} saw of ${sighting.stream} ${sighting.saw}; it must be ${range}`;
+  const message = `${nameOf(operation, attempt)} saw of ${observation.stream} ${observation.saw}; it must be ${range}`;
   return [{ rule, message }];
 }
 
-function versionsThat({ states }: Stream, { fits }: Sighting): number[] {
+function versionsThat({ states }: Stream, { fits }: Observation): number[] {
   return states.flatMap((thing, version) => (fits(thing, version) ? [version] : []));
 }
 
@@ -90,15 +90,18 @@ function ruleOf({ states }: Stream, fitting: readonly number[], lowest: number, 
   return fitting.some((version) => version > highest) ? 'early-read' : 'wrong-value';
 }
 
-/** The first few states that it may be. */
+/** The first few possible states. */
 function describe({ states }: Stream, lowest: number, highest: number): string {
   const possible = states.slice(lowest, Math.max(lowest, Math.min(highest, lowest + 3)) + 1);
   return possible.map((thing) => (thing ? JSON.stringify(thing) : 'nothing')).join(', ');
 }
 
-/** A write comes after all that was answered before it began, and everything that begins after its answer comes after it. */
-function checkWrite({ operation, attempt }: Answer, seen: Seen, world: World): Violation[] {
-  if (!operation.wish.effect || attempt.outcome.kind !== 'ok') return [];
+/**
+ * A write comes after everything that was answered before it began, and everything that begins after its answer comes after
+ * it.
+ */
+function checkWrite({ operation, attempt }: Answer, seen: KnownVersions, world: World): Violation[] {
+  if (!operation.request.effect || attempt.outcome.kind !== 'ok') return [];
   const [record] = operation.attempts.flatMap(({ id }) => world.madeBy(id));
   if (!record) return [];
   return world.versionsOf(record).flatMap(({ stream: { id }, version }): Violation[] => {

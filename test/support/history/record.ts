@@ -4,28 +4,25 @@ import { type Choice, anything, readsOf } from './choices.ts';
 import { work } from './clients.ts';
 import { newPerson } from '../people.ts';
 import { attempt } from './exchange.ts';
-import type { History, Operation, Person, Wish } from './history.ts';
+import type { History, Operation, Person, PlannedRequest } from './history.ts';
 import { createMeter, type Load } from './load.ts';
 
 export interface RecordOptions {
-  /**
-   * The API processes; each request goes to one of them by chance. Looked at for every request: a test may put another
-   * process in a dead one's place.
-   */
+  /** The API processes; each request goes to a random one. Read for every request: a test may replace a dead process. */
   readonly urls: readonly string[];
-  /** How many ask at once. */
+  /** How many clients work at once. */
   readonly clients?: number;
-  /** How many more only read. */
+  /** How many additional clients only read. */
   readonly readers?: number;
-  /** What clients ask for: anything, unless it is given. */
+  /** The requests of clients; any request by default. */
   readonly choice?: Choice;
-  /** What those ask for who only read: what of the clients' choices is a read, unless it is given. */
+  /** The requests of the clients that only read; by default the reads among the clients' choices. */
   readonly look?: Choice;
-  /** What every choice follows from: `HISTORY_SEED`, else a new one. It is printed. */
+  /** The seed of every choice: `HISTORY_SEED`, else a new one. It is printed. */
   readonly seed?: number;
   /** How long a client waits for an answer. */
   readonly giveUpAfterMs?: number;
-  /** How long after the end what has a key and an unknown outcome is sent again. */
+  /** How long after the end a keyed request with an unknown outcome is repeated. */
   readonly settleWithinMs?: number;
 }
 
@@ -33,7 +30,7 @@ const GIVE_UP_AFTER_MS = 15_000;
 const SETTLE_WITHIN_MS = 30_000;
 const PEOPLE = 4;
 
-/** Lets clients work while `during` runs, and tells all they saw. */
+/** Lets clients work while `during` runs, and returns everything they saw. */
 export async function recordHistory(options: RecordOptions, during: (load: Load) => Promise<void>): Promise<History> {
   const { choice = anything, look = readsOf(choice) } = options;
   const { urls, clients = 8, readers = 3, seed = seedOfRun(), giveUpAfterMs = GIVE_UP_AFTER_MS } = options;
@@ -57,7 +54,7 @@ export async function recordHistory(options: RecordOptions, during: (load: Load)
 
 const seedOfRun = (): number => Number(process.env.HISTORY_SEED ?? randomInt(2 ** 31));
 
-/** People who are there for one history. */
+/** People who are registered for one history. */
 export const register = (url: string, count: number): Promise<Person[]> =>
   Promise.all(
     Array.from({ length: count }, async () => {
@@ -66,17 +63,20 @@ export const register = (url: string, count: number): Promise<Person[]> =>
     }),
   );
 
-/** Asks every process all of these, when the load is over. */
-export async function readEverything(wishes: readonly Wish[], urls: readonly string[]): Promise<Operation[]> {
+/** Sends all of these to every process when the load is over. */
+export async function readEverything(
+  requests: readonly PlannedRequest[],
+  urls: readonly string[],
+): Promise<Operation[]> {
   const agent = new Agent({ keepAlive: true });
-  const left = urls.flatMap((url) => wishes.map((wish) => ({ url, wish })));
+  const left = urls.flatMap((url) => requests.map((request) => ({ url, request })));
   const run = `everything.${randomBytes(4).toString('hex')}`;
   const operations: Operation[] = [];
   const reader = async () => {
     for (let next = left.pop(); next; next = left.pop()) {
       const name = `${run}.${left.length}`;
-      const done = await attempt(next.wish, { id: name, url: next.url, agent, giveUpAfterMs: GIVE_UP_AFTER_MS });
-      operations.push({ name, wish: next.wish, attempts: [done] });
+      const done = await attempt(next.request, { id: name, url: next.url, agent, giveUpAfterMs: GIVE_UP_AFTER_MS });
+      operations.push({ name, request: next.request, attempts: [done] });
     }
   };
   await Promise.all(Array.from({ length: 8 }, reader)).finally(() => agent.destroy());

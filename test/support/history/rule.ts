@@ -6,7 +6,7 @@ import type { Placement } from '../../../src/events/placement.ts';
 import { partitionKey, type Position, showPosition, type StoredRecord } from '../../../src/events/record.ts';
 import type { Violation } from './history.ts';
 
-/** A record that won its version, by this file's own reading of docs/reference/log-format.md. */
+/** A record that won its version, by this file's own implementation of docs/reference/log-format.md. */
 export interface Accepted {
   readonly stream: string;
   readonly version: number;
@@ -16,7 +16,7 @@ export interface Accepted {
   readonly actor: string;
   /** When it was decided. */
   readonly time: string;
-  /** Or why the value is none: what is accepted keeps its version, and its stream is quarantined. */
+  /** Or why there is no value: an accepted record keeps its version, and its stream is quarantined. */
   readonly event: AnyEvent | Undecodable;
   readonly record: StoredRecord;
 }
@@ -26,14 +26,14 @@ export interface Undecodable {
   readonly reason: string;
 }
 
-/** What the log says. Nothing of `src/projections` takes part, so that a fault there cannot hide itself. */
+/** The result of the log. No code of `src/projections` is used, so that a fault there cannot hide itself. */
 export interface Judgement {
   /** By stream, in the order of versions. */
   readonly accepted: ReadonlyMap<string, readonly Accepted[]>;
   readonly violations: readonly Violation[];
 }
 
-/** Records that an operator declared void are losers. */
+/** Records that an operator declared void lose. */
 export function judge(
   records: readonly StoredRecord[],
   placement: Placement,
@@ -70,7 +70,7 @@ function gapsInOffsets(records: readonly StoredRecord[]): Violation[] {
 }
 
 const EXTENSIONS = `specversion id source type subject time streamversion prev commandid actor correlationid causationid bodyhash`;
-/** All that a record must have but its checksum, which covers these and no others. */
+/** Everything that a record must have except its checksum, which covers these and nothing else. */
 const HEADERS = [...EXTENSIONS.split(' ').map((name) => `ce_${name}`), 'content-type'].sort();
 
 function troubleOf(record: StoredRecord, placement: Placement): string | undefined {
@@ -92,7 +92,7 @@ const prevOf = ({ headers }: StoredRecord) => headers.ce_prev ?? '';
 const follows = (record: StoredRecord, history: readonly Accepted[]) =>
   versionOf(record) === history.length + 1 && prevOf(record) === (history.at(-1)?.id ?? '');
 
-/** A loser claims a version that somebody took before it, and was decided on a head that there was. */
+/** A loser claims a version that another record took before it, and was decided on an existing head. */
 function isHonest(record: StoredRecord, history: readonly Accepted[]): boolean {
   const version = versionOf(record);
   return version <= history.length && prevOf(record) === (history[version - 2]?.id ?? '');

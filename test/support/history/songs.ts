@@ -5,18 +5,18 @@ import {
   type Answered,
   type Category,
   type Known,
-  listSightings,
+  listObservations,
   present,
-  refusalSightings,
+  rejectionObservations,
   rowsOfEach,
-  type Sighting,
+  type Observation,
   someId,
   sometimesMatching,
   type Thing,
   versionOf,
   write,
 } from './category.ts';
-import type { Wish } from './history.ts';
+import type { PlannedRequest } from './history.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
 
@@ -30,7 +30,7 @@ export interface SongSummary {
 
 type SongView = SongDetails & { readonly id: string };
 
-/** Few performers, so that lists are short and still change under those who read them. */
+/** Few performers, so that lists are short and still change while clients read them. */
 const performers = Array.from({ length: 16 }, (_, n) => `Performer ${String(n).padStart(2, '0')}`);
 
 export const details = (random: Random, known: Known): SongDetails => ({
@@ -42,36 +42,36 @@ export const details = (random: Random, known: Known): SongDetails => ({
   albumId: random.chance(0.7) ? (someId('album', random, known) ?? null) : null,
 });
 
-/** All letters of a history are of ASCII. */
+/** All letters of a history are ASCII. */
 const foldedOf = ({ title, performer }: Thing) => ({
   folded_title: String(title).toLowerCase(),
   folded_performer: String(performer).toLowerCase(),
 });
 
-/** Absent is how a request says null. */
+/** A request leaves a null field out. */
 const bodyOf = ({ duration, albumId, ...rest }: SongDetails) => ({
   ...rest,
   ...(duration !== null && { duration }),
   ...(albumId !== null && { albumId }),
 });
 
-export const read = (id: string): Wish => ({ category, method: 'GET', path: `/songs/${id}` });
-const list = (performer: string): Wish => ({
+export const read = (id: string): PlannedRequest => ({ category, method: 'GET', path: `/songs/${id}` });
+const list = (performer: string): PlannedRequest => ({
   category,
   method: 'GET',
   path: `/songs?performer=${encodeURIComponent(performer)}`,
 });
 
-export function create(song: SongDetails): Wish {
+export function create(song: SongDetails): PlannedRequest {
   return write(category, ['POST', '/songs'], { event: { type: 'SongCreated', ...song } }, bodyOf(song));
 }
 
-export function change(on: { readonly stream: string; readonly follows?: number }, song: SongDetails): Wish {
+export function change(on: { readonly stream: string; readonly follows?: number }, song: SongDetails): PlannedRequest {
   const effect = { ...on, event: { type: 'SongChanged', ...song } } as const;
   return write(category, ['PUT', `/songs/${on.stream}`], effect, bodyOf(song));
 }
 
-function next(random: Random, known: Known): Wish {
+function next(random: Random, known: Known): PlannedRequest {
   const choice = random.next();
   const stream = someId(category, random, known);
   const song = details(random, known);
@@ -84,28 +84,28 @@ function next(random: Random, known: Known): Wish {
   return change(on, song);
 }
 
-function sightings(wish: Wish, outcome: Answered, world: World): readonly Sighting[] {
-  const [, stream] = /^\/songs\/(.+)$/.exec(wish.path) ?? [];
+function observations(request: PlannedRequest, outcome: Answered, world: World): readonly Observation[] {
+  const [, stream] = /^\/songs\/(.+)$/.exec(request.path) ?? [];
   if (outcome.kind === 'refused') {
     const gone = stream === undefined ? [] : [absent(stream)];
-    return refusalSightings(outcome, { SONG_NOT_FOUND: gone, ALBUM_NOT_FOUND: albumOf(wish).map(absent) });
+    return rejectionObservations(outcome, { SONG_NOT_FOUND: gone, ALBUM_NOT_FOUND: albumOf(request).map(absent) });
   }
-  if (wish.effect) return albumOf(wish).map(present);
+  if (request.effect) return albumOf(request).map(present);
   const { data } = outcome.body as { data: { song: SongView; songs: SongSummary[] } };
   if (stream !== undefined) return songSightings(stream, versionOf(outcome.etag), data.song, world);
-  const performer = new URL(wish.path, 'http://any').searchParams.get('performer') ?? '';
+  const performer = new URL(request.path, 'http://any').searchParams.get('performer') ?? '';
   return songsOf(data.songs, { performer }, world);
 }
 
-function albumOf({ effect }: Wish): string[] {
+function albumOf({ effect }: PlannedRequest): string[] {
   const { albumId } = (effect?.event ?? {}) as { albumId?: string | null };
   return albumId == null ? [] : [albumId];
 }
 
-/** A song shows its album for as long as there is one. */
-function songSightings(stream: string, seen: number | undefined, shown: SongView, world: World): Sighting[] {
+/** A song shows its album while the album exists. */
+function songSightings(stream: string, seen: number | undefined, shown: SongView, world: World): Observation[] {
   const saw = `version ${seen ?? 'unknown'} of it as ${JSON.stringify(shown)}`;
-  const song: Sighting = {
+  const song: Observation = {
     stream,
     saw,
     fits(thing, version) {
@@ -121,10 +121,10 @@ function songSightings(stream: string, seen: number | undefined, shown: SongView
 
 type Filter = Readonly<Partial<Record<'albumId' | 'performer', string>>>;
 
-/** What a list shows of every song that was ever to be in it. */
-export function songsOf(shown: readonly SongSummary[], filter: Filter, world: World): Sighting[] {
+/** What a list shows of every song that ever belonged in it. */
+export function songsOf(shown: readonly SongSummary[], filter: Filter, world: World): Observation[] {
   const wanted = Object.entries(filter);
-  return listSightings({
+  return listObservations({
     name: `a list of ${JSON.stringify(filter)}`,
     shown,
     ever: wanted.flatMap(([field, value]) => indexOf(world).get(`${field} ${value}`) ?? []),
@@ -135,7 +135,7 @@ export function songsOf(shown: readonly SongSummary[], filter: Filter, world: Wo
 
 const indexes = new WeakMap<World, Map<string, string[]>>();
 
-/** Songs by what they were listed under in any version: a song that never was says nothing by not being listed. */
+/** Songs by the terms that listed them in any version: the absence of a song that never matched says nothing. */
 function indexOf(world: World): Map<string, string[]> {
   const known = indexes.get(world);
   if (known) return known;
@@ -173,7 +173,7 @@ export const songs: Category = {
     }
   },
   allows: (thing, { event }) => (event.type === 'SongCreated') === (thing === undefined),
-  sightings,
+  observations: observations,
   reads: (world) => [...world.ofCategory(category).map(({ id }) => read(id)), ...performers.map(list)],
   tables: [
     {

@@ -14,7 +14,7 @@ interface Comparison extends ExpectedTable {
   readonly columns?: readonly string[];
 }
 
-/** Every table of the newest serving build against the log. */
+/** Compares every table of the newest served generation with the log. */
 export async function checkTables(database: Database, ends: readonly Position[], world: World): Promise<Violation[]> {
   const schema = await servingSchema(database);
   const comparisons: Comparison[] = [
@@ -41,11 +41,11 @@ export async function checkTables(database: Database, ends: readonly Position[],
 export async function servingSchema(database: Database): Promise<string> {
   const text = `SELECT schema_name AS schema FROM generations WHERE state = 'serving' ORDER BY version DESC, generation DESC`;
   const [newest] = await database.query<{ schema: string }>({ text });
-  if (!newest) throw new Error('No build is served.');
+  if (!newest) throw new Error('No generation is served.');
   return newest.schema;
 }
 
-/** A table that no category describes would go unchecked. */
+/** A table that no category describes would not be checked. */
 async function mustBeDescribed(database: Database, schema: string, described: readonly string[]): Promise<void> {
   const text = 'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = $1';
   const tables = await database.query<{ name: string }>({ text, values: [schema] });
@@ -108,7 +108,7 @@ const checkpointsAt = (ends: readonly Position[]): ExpectedTable => ({
   rows: () => ends.map(({ topic, partition, offset }) => ({ topic, partition, next: offset, stopped: null })),
 });
 
-/** Where the newest serving build is not yet at the end of the log. */
+/** Where the newest served generation is not yet at the end of the log. */
 export async function behind(database: Database, ends: readonly Position[]): Promise<string[]> {
   const schema = await servingSchema(database);
   const text = `SELECT topic, partition, next AS "offset" FROM "${schema}".checkpoints`;

@@ -5,31 +5,31 @@ import type { Thing } from './category.ts';
 import type { History, Operation, Person } from './history.ts';
 import type { Accepted } from './rule.ts';
 
-/** The truth: what the log says, folded, and who asked for it. */
+/** The expected state: the folded log, and the requests behind it. */
 export interface World {
-  /** Those of the log. */
+  /** The streams of the log. */
   readonly streams: readonly Stream[];
-  /** Empty for one that the log does not know. */
+  /** Empty for a stream that is not in the log. */
   stream(id: string): Stream;
-  /** Of the log, or tallies. */
+  /** A stream of the log, or a total. */
   ofCategory(name: string): readonly Stream[];
-  /** Accepted records that this request made. */
+  /** Accepted records of this request. */
   madeBy(attemptId: string): readonly Accepted[];
-  /** Which version of what an accepted record is: of its stream, and of the tally that it counts for. */
+  /** The version that an accepted record made: of its stream, and of the total that it counts towards. */
   versionsOf(record: Accepted): readonly { readonly stream: Stream; readonly version: number }[];
-  /** Everybody who asked for anything, by account id. */
+  /** Every person who asked for anything, by account id. */
   readonly people: ReadonlyMap<string, Person>;
 }
 
 export interface Stream {
   readonly id: string;
-  /** Version n at n - 1. */
+  /** Version n is at n - 1. */
   readonly accepted: readonly Accepted[];
-  /** The state at each version, from 0, at which there is nothing. It ends where the stream is quarantined. */
+  /** The state at each version, from 0, the empty state. It ends where the stream is quarantined. */
   readonly states: readonly (Thing | undefined)[];
 }
 
-/** An accepted record that says something. */
+/** An accepted record with a decoded event. */
 export type Fact = Accepted & { readonly event: AnyEvent };
 
 export function createWorld(
@@ -57,7 +57,7 @@ export function createWorld(
 }
 
 export const peopleOf = (operations: readonly Operation[]): Map<string, Person> =>
-  new Map(operations.flatMap(({ wish: { as } }) => (as ? [[as.id, as]] : [])));
+  new Map(operations.flatMap(({ request: { as } }) => (as ? [[as.id, as]] : [])));
 
 function fold(id: string, accepted: readonly Accepted[]): Stream {
   const category = categories.find(({ name }) => name === categoryOf(id));
@@ -74,7 +74,7 @@ export const isFact = (record: Accepted): record is Fact => record.event.type !=
 const tallyOf = (stream: string): string | undefined =>
   categories.find(({ name }) => name === categoryOf(stream))?.tally?.(stream);
 
-/** What several streams of one partition add up to: all their records, in the order of the log. */
+/** The total over several streams of one partition: all their records, in log order. */
 function talliesOf(streams: readonly Stream[]): Stream[] {
   const facts = streams.flatMap(({ accepted, states }) => accepted.slice(0, states.length - 1));
   return [...Map.groupBy(facts, ({ stream }) => tallyOf(stream))].flatMap(([id, records]) =>
@@ -89,14 +89,14 @@ function talliesOf(streams: readonly Stream[]): Stream[] {
   );
 }
 
-/** When the request of each version began; before that nobody can have seen it. */
+/** When the request of each version began; no client can have seen it before. */
 export function beginnings({ operations }: Pick<History, 'operations'>): Map<string, number> {
   return new Map(operations.flatMap(({ attempts }) => attempts.map(({ id, start }) => [id, start])));
 }
 
-/** An attempt as violations name it. */
-export function nameOf({ wish, key }: Operation, { id, url, start, end }: Operation['attempts'][number]): string {
-  const who = wish.as ? ` of ${wish.as.id}` : '';
-  const sent = `${wish.method} ${wish.path}${who} ${id} to ${url}${key === undefined ? '' : ' with a key'}`;
+/** The name of an attempt in violations. */
+export function nameOf({ request, key }: Operation, { id, url, start, end }: Operation['attempts'][number]): string {
+  const who = request.as ? ` of ${request.as.id}` : '';
+  const sent = `${request.method} ${request.path}${who} ${id} to ${url}${key === undefined ? '' : ' with a key'}`;
   return `${sent} (${start.toFixed(1)} to ${end.toFixed(1)} ms)`;
 }

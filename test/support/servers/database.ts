@@ -11,8 +11,8 @@ export interface TestDatabase {
 export const randomName = (prefix: string) => `${prefix}_${randomBytes(4).toString('hex')}`;
 
 /**
- * Makes the database that every test file clones, and returns its name. `migrated` fills it; nobody may be connected to
- * it afterwards, or it cannot be cloned.
+ * Creates the database that every test file clones, and returns its name. `migrated` fills it; no client may be connected
+ * to it afterwards, or it cannot be cloned.
  */
 export async function prepareTemplate(
   server: PostgresConnection,
@@ -26,7 +26,7 @@ export async function prepareTemplate(
   return template;
 }
 
-/** The one of production, where the server knows it (17 and later): plain C folds no accented or Cyrillic letters. */
+/** The locale of production, where the server has it (17 and later): plain C folds no accented or Cyrillic letters. */
 async function locale(client: pg.Client): Promise<string> {
   const { rows } = await client.query<{ version: number }>(
     `SELECT current_setting('server_version_num')::int AS version`,
@@ -41,7 +41,7 @@ export async function cloneDatabase(server: PostgresConnection, template: string
   return { connection: { ...server, database: name }, drop: () => dropDatabase(server, name) };
 }
 
-/** The template, and the clones that a test file did not live to drop. */
+/** The template, and the clones that a killed test file did not drop. */
 export async function dropTemplate(server: PostgresConnection, template: string): Promise<void> {
   await administer(server, async (client) => {
     const like = `SELECT datname FROM pg_database WHERE starts_with(datname, $1)`;

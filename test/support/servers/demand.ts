@@ -8,7 +8,10 @@ import { reasonOf } from '../../../src/errors.ts';
 import type { Starts } from './on-demand.ts';
 import type { Demands } from './types.ts';
 
-/** Answers the demands of test files, which run in processes of their own. A server that could not start is an error of each demand. */
+/**
+ * Answers the demands of test files, which run in processes of their own. Each demand of a server that failed to start gets
+ * the error.
+ */
 export async function answerDemands(starts: Starts): Promise<{ socketPath: string; stop(): Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'openmusic-tests-'));
   const socketPath = join(directory, 'servers');

@@ -14,14 +14,17 @@ export type InDocker<T> = T & { stop(): Promise<void> };
 
 interface Service {
   image: string;
-  /** Container port; the host's is chosen first, because Kafka has to advertise it. */
+  /** Container port; the host's is chosen first, because Kafka must advertise it. */
   port: number;
   hostPort: number;
   ready: WaitStrategy;
   configure(container: GenericContainer): GenericContainer;
 }
 
-/** Whether a Docker engine answers its socket, or why not. Half a second at most, so asked before loading testcontainers. */
+/**
+ * Whether a Docker engine answers its socket, or why not. It takes half a second at most, so it is called before
+ * testcontainers is loaded.
+ */
 export async function dockerAnswers(): Promise<true | string> {
   const address = engineAddress();
   if (address === undefined) return 'no Docker socket';
@@ -105,7 +108,7 @@ function stoppable(container: StartedTestContainer): { stop(): Promise<void> } {
   };
 }
 
-/** A registry that is slow or silent must not cost more than a native start would. */
+/** A slow or silent registry must not take longer than a native start would. */
 async function havingImage(image: string): Promise<void> {
   const { getContainerRuntimeClient, ImageName } = await testcontainers();
   const { image: images } = await getContainerRuntimeClient();
@@ -114,7 +117,7 @@ async function havingImage(image: string): Promise<void> {
   await within(120_000, `pulling ${image}`, images.pull(name));
 }
 
-/** Our own guards clean up after a crash; Ryuk, which else would, is one more image to pull. */
+/** Our own guards clean up after a crash; Ryuk, which would do it otherwise, is one more image to pull. */
 function testcontainers() {
   process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
   return import('testcontainers');
@@ -139,7 +142,7 @@ const usualSockets = () => [
   join(homedir(), '.docker', 'desktop', 'docker.sock'),
 ];
 
-/** Where the engine publishes ports. */
+/** The host on which the engine publishes ports. */
 export function engineHost(): string {
   const address = engineAddress();
   return address !== undefined && 'host' in address ? address.host : '127.0.0.1';

@@ -1,7 +1,7 @@
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
 import type { KafkaAddress, RedisAddress } from './types.ts';
 
-/** The servers that the environment names, by the same variables as the application's; undefined where it names none. */
+/** The servers of the environment, by the same variables as the application's; undefined where none is set. */
 export function kafkaOfEnvironment(): KafkaAddress | undefined {
   const brokers = given('KAFKA_BROKERS')
     ?.split(',')

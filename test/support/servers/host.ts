@@ -2,9 +2,9 @@ import { reasonOf } from '../../../src/errors.ts';
 import { offerServers } from './on-demand.ts';
 
 /**
- * The process that starts the servers of a test run. It sends what it offers to its parent, and stops them all when the
- * parent disconnects or ends. Jest runs a single file in its own process, where the connections of these servers would
- * count as left open by the file.
+ * The process that starts the servers of a test run. It sends its offer to its parent, and stops them all when the parent
+ * disconnects or ends. Jest runs a single file in its own process, where the connections of these servers would count as
+ * left open by the file.
  */
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);

@@ -10,7 +10,7 @@ export { type NativeKafka, startNativeKafka } from './kafka.ts';
 export { type NativePostgres, startNativePostgres } from './postgres.ts';
 export { type NativeRedis, startNativeRedis } from './redis.ts';
 
-/** What global-setup offers. */
+/** The offer of global-setup. */
 export function servers(): Servers {
   const json = process.env[SERVERS_VARIABLE];
   if (json === undefined) throw new Error('global-setup did not run: start tests by npm test');
@@ -35,7 +35,7 @@ export async function createDatabase(): Promise<TestDatabase> {
   return cloneDatabase(connection, template);
 }
 
-/** The suite's tests are skipped, with the reason in their name, where there is no broker. */
+/** Skips the suite, with the reason in its name, where there is no broker. */
 export function describeWithKafka(name: string, suite: (kafka: KafkaAddress) => void): void {
   describeWith('kafka', servers().kafka, name, suite, { brokers: [] });
 }

@@ -9,11 +9,11 @@ import { freePort } from '../ports.ts';
 import type { KafkaAddress, NativeServer } from './types.ts';
 
 export interface NativeKafkaOptions {
-  /** Kept by `stop`, and used again when there is a log in it; without it a temporary one, which goes. */
+  /** Kept by `stop`, and used again when it contains a log; without it a temporary one, which is removed. */
   dir?: string;
   port?: number;
   properties?: Properties;
-  /** More options of the JVM, such as `-Xmx1g`; they win. */
+  /** More options of the JVM, such as `-Xmx1g`; they override the defaults. */
   jvm?: string[];
 }
 
@@ -32,8 +32,8 @@ export async function startNativeKafka({ dir, ...options }: NativeKafkaOptions =
   return Object.assign(server, { brokers: [`127.0.0.1:${port}`] });
 }
 
-/** The controller takes a killed broker back only when its old session is over. */
+/** The controller accepts a restarted broker only when its old session is over. */
 const quickReturn: Properties = { 'broker.session.timeout.ms': '2000', 'broker.heartbeat.interval.ms': '500' };
 
-/** The first compiler alone: a broker of a test never runs long enough to earn back the other one. */
+/** Only the first compiler: a broker of a test never runs long enough for the other one to pay off. */
 const small = ['-Xms128m', '-Xmx512m', '-XX:TieredStopAtLevel=1'];

@@ -10,12 +10,12 @@ import type { KafkaAddress, RedisAddress } from './types.ts';
 
 export type Started<T> = T & { stop(): Promise<void> };
 
-/** One kind of server: how each way gets one, how to see that it answers, how to show where it is. */
+/** One kind of server: how each way provides one, how to check that it answers, how to describe its address. */
 export interface Kind<T> {
   readonly name: string;
-  /** What the environment names. */
+  /** The server of the environment. */
   ofEnvironment(): T | undefined;
-  /** What a server of ours will be reached by. Undefined: known only once it has started. */
+  /** The address of a server that we start. Undefined when only its start can tell. */
   at(host: string, port: number): T | undefined;
   inDocker(port: number): Promise<Started<T>>;
   /** Why there is no native way, or true. */

@@ -10,7 +10,7 @@ import { freePort } from '../ports.ts';
 import { nativeServer } from './native-process.ts';
 import type { NativeServer } from './types.ts';
 
-/** A bucket, as the settings of OpenMusic name it. */
+/** A bucket, in the settings of OpenMusic. */
 export interface S3Address {
   readonly settings: Readonly<Record<'S3_ENDPOINT' | 'S3_BUCKET' | 'AWS_REGION', string>> &
     Readonly<Record<'AWS_ACCESS_KEY_ID' | 'AWS_SECRET_ACCESS_KEY', string>>;
@@ -24,14 +24,17 @@ const MINIO = fileURLToPath(new URL('../../../.cache/minio/minio', import.meta.u
 const LOGIN = { AWS_ACCESS_KEY_ID: 'openmusic', AWS_SECRET_ACCESS_KEY: 'only-for-tests' };
 const S3_BUCKET = 'covers';
 
-/** For tests that call `start`. Skipped, with the reason in its name, where S3_ENDPOINT names no server and there is no MinIO. */
+/**
+ * For tests that call `start`. Skipped, with the reason in its name, where S3_ENDPOINT names no server and there is no
+ * MinIO.
+ */
 export function describeWithS3(name: string, suite: (start: () => Promise<S3Server>) => void): void {
   const named = ofEnvironment();
   if (named) describe(name, () => suite(() => Promise.resolve({ ...named, stop: () => Promise.resolve() })));
   else describeWithMinio(name, suite);
 }
 
-/** For tests that treat the server badly. */
+/** For tests that break the server. */
 export function describeWithMinio(name: string, suite: (start: () => Promise<Minio>) => void): void {
   if (existsSync(MINIO)) describe(name, () => suite(startMinio));
   else describe.skip(`${name} [skipped: no MinIO in .cache/minio, where .ci/run installs it]`, () => suite(startMinio));

@@ -3,7 +3,7 @@ import type { Child } from '../../../stack/child.ts';
 import { type Disarm, guard } from '../../../stack/guard.ts';
 import type { NativeServer } from './types.ts';
 
-/** A server that a test may treat badly. `temporary` is the directory that goes with it. */
+/** A server that a test may break. `temporary` is the directory that is removed with it. */
 export async function nativeServer(start: () => Promise<Child>, temporary: string | undefined): Promise<NativeServer> {
   const disarm = temporary === undefined ? undefined : removedWithUs(temporary);
   const clean = async () => {
@@ -46,5 +46,5 @@ export async function nativeServer(start: () => Promise<Child>, temporary: strin
   };
 }
 
-/** The server has a guard of its own; it is given the time to die, for it would write on. */
+/** The server has a guard of its own, which needs time to end; otherwise it would continue to write. */
 const removedWithUs = (directory: string): Disarm => guard(`sleep 1; rm -rf '${directory}'`);

@@ -7,20 +7,20 @@ import { until } from './waiting.ts';
 
 type Log = (line: string) => void;
 
-/** A server that can be had. Nothing of ours is started until `start` is called. */
+/** An available server. None of ours is started until `start` is called. */
 export interface Offer<T> {
-  /** The first way that is open. */
+  /** The first available way. */
   readonly way: Way;
-  /** Where the server will be; undefined where only its start tells. */
+  /** The address of the server; undefined where only its start can tell. */
   readonly address: T | undefined;
   start(): Promise<Started<T>>;
-  /** Gives back what was reserved for a server that was never started. */
+  /** Releases what was reserved for a server that was never started. */
   release(): Promise<void>;
 }
 
 /**
  * Looks for a way to a server: the environment, Docker, native. `TEST_SERVERS=env|docker|native` leaves one way. A server
- * that the environment names must answer now, since another in its place would hide that it is down.
+ * of the environment must answer now, since another one in its place would hide that it is down.
  */
 export async function offer<T extends object>(kind: Kind<T>, log: Log): Promise<Offer<T> | Skip> {
   const allowed = waysOf(process.env.TEST_SERVERS);
@@ -69,7 +69,7 @@ async function ofOurs<T extends object>(kind: Kind<T>, ways: readonly OurWay[], 
   const [way = 'native'] = ways;
   const host = way === 'docker' ? engineHost() : LOOPBACK;
   const reserved = await reservePort();
-  // A native server cannot take the place of one on another machine.
+  // A native server cannot replace one on another machine.
   const open = host === LOOPBACK ? ways : ways.slice(0, 1);
   return {
     way,
@@ -81,7 +81,7 @@ async function ofOurs<T extends object>(kind: Kind<T>, ways: readonly OurWay[], 
 
 const LOOPBACK = '127.0.0.1';
 
-/** The server by the first way that gives one. */
+/** Starts the server in the first way that works. */
 async function startBy<T extends object>(kind: Kind<T>, ways: readonly OurWay[], reserved: ReservedPort, log: Log) {
   const begin = performance.now();
   await reserved.release();
@@ -99,7 +99,7 @@ async function startBy<T extends object>(kind: Kind<T>, ways: readonly OurWay[],
 }
 
 const by = {
-  /** A container that says it is ready may not be reachable from here. */
+  /** A container that reports ready may not be reachable from here. */
   async docker<T>(kind: Kind<T>, port: number): Promise<Started<T>> {
     const server = await kind.inDocker(port);
     try {

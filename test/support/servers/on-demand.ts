@@ -10,12 +10,12 @@ import type { AppAddress, Demands, PostgresAddress, Servers, Skip } from './type
 type Log = (line: string) => void;
 type Stop = () => Promise<void>;
 
-/** Starts what is demanded. */
+/** Starts a demanded server. */
 export type Starts = { readonly [Name in keyof Demands]: () => Promise<Started<Demands[Name]>> };
 
 /**
- * Offers every server of the tests. Each starts when a test file first demands it, and once. `stop` ends what was
- * started, in reverse order.
+ * Offers every server of the tests. Each starts once, when a test file first demands it. `stop` ends the started ones, in
+ * reverse order.
  */
 export async function offerServers(log: Log): Promise<{ servers: Servers; stop: Stop }> {
   const offers = await Promise.all([offer(kafka, log), offer(redis, log), offer(postgres, log)]);
@@ -58,14 +58,14 @@ async function startWithTemplate(
   const { connection, ...server } = await offered.start();
   const template = await prepareTemplate(connection);
   const stop = async () => {
-    // A server of ours goes with all that is in it.
+    // A server of ours is removed with all its data.
     if (offered.way === 'env') await dropTemplate(connection, template);
     await server.stop();
   };
   return { connection, template, stop };
 }
 
-/** What the end-to-end files share. They come from one address, as many people at once. */
+/** The server that the end-to-end files share. They come from one address, as many people at once. */
 async function startSharedApp(log: Log): Promise<Started<AppAddress>> {
   const begin = performance.now();
   const app = await startApp({ RATE_LOGIN: 'off', RATE_FAILURES: 'off', RATE_REGISTER: 'off', LOG_LEVEL: 'trace' });

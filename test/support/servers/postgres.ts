@@ -8,7 +8,7 @@ import { freePort } from '../ports.ts';
 import type { NativeServer } from './types.ts';
 
 export interface NativePostgresOptions {
-  /** Kept by `stop`, and used again; without it a temporary one, which goes. */
+  /** Kept by `stop`, and used again; without it a temporary one, which is removed. */
   dir?: string;
   port?: number;
   /** More settings of postgresql.conf. */
@@ -38,7 +38,7 @@ export async function startNativePostgres({
     thaw: () => signalFamily(server.pid, 'SIGCONT').then(() => undefined),
     stop: async () => {
       await signalFamily(server.pid, 'SIGCONT');
-      if (dir === undefined) send(server.pid, 'SIGQUIT'); // without a checkpoint: its data go
+      if (dir === undefined) send(server.pid, 'SIGQUIT'); // without a checkpoint: its data are removed
       await server.stop();
       if (dir === undefined) await rm(dataDir, { recursive: true, force: true });
     },
@@ -49,7 +49,7 @@ export async function startNativePostgres({
   };
 }
 
-/** As root the server runs as another user, who must be able to pass through. */
+/** As root the server runs as another user, who needs access to the path. */
 async function temporaryDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'openmusic-postgres-'));
   await chmod(directory, 0o755);
@@ -76,14 +76,14 @@ async function guarded({ dataDir, port, settings, ownDirectory }: Start): Promis
   return server;
 }
 
-/** A backend outlives its postmaster until it next looks, so all of them are killed. */
+/** A backend outlives its postmaster until its next check, so all of them are killed. */
 async function killFamily(server: EmbeddedPostgres): Promise<void> {
   await signalFamily(server.pid, 'SIGKILL');
   // Releases what our side still holds of it.
   await server.stop();
 }
 
-/** The postmaster first, when it is to halt: it then starts no backend that the list would miss. */
+/** For a halt the postmaster comes first: it then starts no backend that is missing from the list. */
 async function signalFamily(postmaster: number, signal: NodeJS.Signals): Promise<void> {
   const halt = signal === 'SIGKILL' ? 'SIGSTOP' : signal;
   send(postmaster, halt);
@@ -99,14 +99,14 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** From /proc, where there is one: `ps` is missing on a slim Debian. Elsewhere only the postmaster is told. */
+/** Read from /proc, where there is one: `ps` is missing on a slim Debian. Elsewhere only the postmaster gets the signal. */
 async function childrenOf(parent: number): Promise<number[]> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number);
   const parents = await Promise.all(pids.map(parentOf));
   return pids.filter((_, index) => parents[index] === parent);
 }
 
-/** Field 4; the name in field 2 may hold blanks and brackets. */
+/** Field 4; the name in field 2 may contain blanks and brackets. */
 async function parentOf(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);

@@ -5,7 +5,7 @@ export { kafkaAnswers, redisAnswers } from '../../../stack/answers.ts';
 
 export async function postgresAnswers(connection: PostgresConnection): Promise<boolean> {
   const client = new pg.Client({ ...connection, connectionTimeoutMillis: 2_000 });
-  // A server that ends the connection while it starts is an answer of no, not an unhandled event.
+  // A server that closes the connection while it starts counts as not ready, not as an unhandled event.
   client.on('error', () => undefined);
   try {
     await client.connect();

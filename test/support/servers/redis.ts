@@ -10,7 +10,7 @@ export interface NativeRedisOptions {
   port?: number;
   /** Kept by `stop`; without it a temporary one, which goes. */
   dir?: string;
-  /** More of the command line: `['--maxmemory', '4mb']`. */
+  /** More arguments of the command line: `['--maxmemory', '4mb']`. */
   args?: string[];
 }
 

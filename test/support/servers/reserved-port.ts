@@ -5,7 +5,7 @@ import { freePort } from '../ports.ts';
 /** A port that no other search for a free one finds while it is reserved. */
 export interface ReservedPort {
   readonly port: number;
-  /** Leaves the port to the server that is about to start. Twice is fine. */
+  /** Leaves the port to the server that is about to start. Calling it twice is allowed. */
   release(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 import type { PostgresConnection } from '../../../src/postgres/connection.ts';
 
-/** Why there is no server, to be shown beside the skipped tests. */
+/** Why there is no server, for the names of the skipped tests. */
 export interface Skip {
   skip: string;
 }
@@ -26,19 +26,19 @@ export interface AppAddress {
 
 export type Way = 'env' | 'docker' | 'native';
 
-/** What global-setup offers, as the test files get it. A server starts when a test file first demands it. */
+/** The offer of global-setup, as the test files get it. A server starts when a test file first demands it. */
 export interface Servers {
   /** Unix socket of the process that starts servers. */
   socketPath: string;
-  /** Where the server will be. */
+  /** The address of the server. */
   kafka: KafkaAddress | Skip;
   redis: RedisAddress | Skip;
   how: { kafka: Way | 'none'; redis: Way | 'none'; postgres: Way };
-  /** Whether a test file can start servers of its own, to kill or freeze them; a text says why not. */
+  /** Whether a test file can start servers of its own, to kill or freeze them; a text gives the reason why not. */
   native: { kafka: true | string; redis: true | string };
 }
 
-/** What each name of a demand gives. */
+/** The result of each demand. */
 export interface Demands {
   kafka: KafkaAddress;
   redis: RedisAddress;
@@ -46,17 +46,17 @@ export interface Demands {
   app: AppAddress;
 }
 
-/** A server process that a test may treat badly. */
+/** A server process that a test may break. */
 export interface NativeServer {
   readonly pid: number;
-  /** Ends it, removes what it wrote to a directory of its own. Twice is fine. */
+  /** Ends it, and removes the data in its own directory. Calling it twice is allowed. */
   stop(): Promise<void>;
   /** SIGKILL. */
   kill(): Promise<void>;
-  /** SIGSTOP: connections stay open, nothing is answered. */
+  /** SIGSTOP: connections stay open, and it answers nothing. */
   freeze(): Promise<void>;
   /** SIGCONT. */
   thaw(): Promise<void>;
-  /** A new process on the same data and port, when the old one is dead or not. */
+  /** Starts a new process on the same data and port; the old one may still run. */
   restart(): Promise<void>;
 }

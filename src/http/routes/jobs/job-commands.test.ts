@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { AppError } from '../../../errors.ts';
 import { encodeEvent, subjectOf } from '../../../events/codec.ts';
 import { type AnswerBody, httpApp, noRates, type Substitutes } from '../../../../test/support/http-app.ts';
-import { told } from '../../../../test/support/jobs.ts';
+import { jobEvents } from '../../../../test/support/jobs.ts';
 import { KEYS } from '../../../../test/support/keys.ts';
 import { forge, now } from '../../../../test/support/tokens.ts';
 
@@ -31,21 +31,21 @@ const ahead = `${year + 1}-01-31T09:30:00Z`;
 
 describe('a job', () => {
   it('is accepted with the payload validated by its type, and has a Location', async () => {
-    const { user, wishes } = start();
+    const { user, submissions } = start();
     const answer = await user('POST', '/jobs', { type: 'dummy', payload: { duration: 5 } });
     const { jobId } = answer.json<{ data: { jobId: string } }>().data;
     expect([answer.statusCode, answer.headers.location]).toEqual([202, `http://music.test/jobs/${jobId}`]);
-    expect(wishes).toMatchObject([{ type: { name: 'dummy' }, payload: { duration: 5, failures: 0 }, isAdmin: false }]);
-    expect(wishes[0]?.origin).toMatchObject({ actor: 'user-1', repeatable: false });
+    expect(submissions).toMatchObject([{ type: { name: 'dummy' }, payload: { duration: 5, failures: 0 }, isAdmin: false }]);
+    expect(submissions[0]?.origin).toMatchObject({ actor: 'user-1', repeatable: false });
   });
 
   it.each([
     ['2.5 hours west', `${year + 1}-01-31T09:30:00-02:30`, `${year + 1}-01-31T12:00:00.000Z`],
     ['UTC', ahead, `${year + 1}-01-31T09:30:00.000Z`],
   ])('may run later, %s', async (_where, deliverAt, runAt) => {
-    const { user, wishes } = start();
+    const { user, submissions } = start();
     expect((await user('POST', '/jobs', { type: 'dummy', deliverAt })).statusCode).toBe(202);
-    expect(wishes[0]?.runAt?.toISOString()).toBe(runAt);
+    expect(submissions[0]?.runAt?.toISOString()).toBe(runAt);
   });
 
   it('whose time has passed since gets the same answer when it is repeated', async () => {
@@ -56,10 +56,10 @@ describe('a job', () => {
   });
 
   it('may repeat', async () => {
-    const { user, wishes } = start();
+    const { user, submissions } = start();
     const repeat = { cron: '0 9 * * 1', timeZone: 'Asia/Jakarta' };
     expect((await user('POST', '/jobs', { type: 'dummy', repeat })).statusCode).toBe(202);
-    expect(wishes[0]).toMatchObject({ repeat });
+    expect(submissions[0]).toMatchObject({ repeat });
   });
 
   it.each([
@@ -67,13 +67,13 @@ describe('a job', () => {
     ['/messages', mail],
     ['/messages/batch', { items: [mail] }],
   ])('at %s may set attempts, backoff and priority', async (url, body) => {
-    const { admin, wishes } = start();
+    const { admin, submissions } = start();
     const handling = { attempts: 20, backoff: 'fixed', priority: 100 };
     expect((await admin('POST', url, { ...body, ...handling })).statusCode).toBe(202);
     expect((await admin('POST', url, body)).statusCode).toBe(202);
-    expect(wishes[0]).toMatchObject({ handling });
-    expect(wishes[0]?.payload).not.toHaveProperty('attempts');
-    expect(wishes[1]?.handling).toEqual({});
+    expect(submissions[0]).toMatchObject({ handling });
+    expect(submissions[0]?.payload).not.toHaveProperty('attempts');
+    expect(submissions[1]?.handling).toEqual({});
   });
 
   it('is 429 when the account has too many', async () => {
@@ -128,7 +128,7 @@ const outcome: Substitutes['outcome'] = async ({ context }) => {
 const requested = {
   type: subjectOf('JobRequested'),
   value: encodeEvent(
-    told.requested({ attempts: 9, backoff: { strategy: 'fixed', firstMs: 1, maxMs: 2 }, priority: -3 }),
+    jobEvents.requested({ attempts: 9, backoff: { strategy: 'fixed', firstMs: 1, maxMs: 2 }, priority: -3 }),
   ),
 };
 
@@ -327,13 +327,13 @@ describe('a file', () => {
     ],
     [['file-1'], ['file-1']],
   ])('%j of the earlier service are accepted as ids', async (asked, ids) => {
-    const { user, wishes } = start({ rows, files: { put, open } });
+    const { user, submissions } = start({ rows, files: { put, open } });
     const { data } = (await user('POST', '/v1/download/check', { file_ids: asked })).json<{
       data: { files: object[] };
     }>();
     expect(data.files).toMatchObject(ids.map((fileId) => ({ fileId, available: fileId === 'file-1' })));
     expect((await user('POST', '/v1/download/initiate', { file_ids: asked })).statusCode).toBe(202);
-    expect(wishes).toMatchObject([{ payload: { fileIds: ids } }]);
+    expect(submissions).toMatchObject([{ payload: { fileIds: ids } }]);
   });
 
   it('is listed without internal fields', async () => {
@@ -412,10 +412,10 @@ describe('a route for admins', () => {
 
   it('a dead letter with a corrected payload becomes a new job of the same owner and leaves the list', async () => {
     const rows = { 'find-job': [{ ...row, state: 'dead', result: null }], 'first-event': [requested] };
-    const { admin, wishes, sent } = start({ rows });
+    const { admin, submissions, sent } = start({ rows });
     const answer = await admin('POST', '/admin/dead-letters/job-1/redrive', { payload: { duration: 7 } });
     expect(answer.statusCode).toBe(202);
-    expect(wishes).toMatchObject([
+    expect(submissions).toMatchObject([
       {
         ownerId: 'user-1',
         replaces: 'job-1',
@@ -437,13 +437,13 @@ describe('a route for admins', () => {
     ['unless its owner is locked', 'dummy', rights(false, true), 'OWNER_LOCKED'],
   ])('a dead letter can be redriven, %s', async (_, type, owner, code) => {
     const rows = { 'find-job': [{ ...row, type, state: 'dead' }], 'rights-of': owner, 'first-event': [requested] };
-    const { admin, wishes } = start({ outcome, rows });
+    const { admin, submissions } = start({ outcome, rows });
     const payload = type === 'email' ? mail : {};
     for (const body of [undefined, { payload }]) {
       const answer = await admin('POST', '/admin/dead-letters/job-1/redrive', body);
       expect([answer.statusCode, answer.json<Partial<AnswerBody>>().code]).toEqual([code ? 403 : 202, code]);
     }
-    if (!code) expect(wishes).toMatchObject([{ ownerIsAdmin: true }]);
+    if (!code) expect(submissions).toMatchObject([{ ownerIsAdmin: true }]);
     const many = await admin('POST', '/admin/dead-letters/redrive', { jobIds: ['job-1'] });
     expect(many.json()).toMatchObject({ data: { outcomes: [code ? { redriven: false, code } : { redriven: true }] } });
   });

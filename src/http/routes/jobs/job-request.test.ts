@@ -7,8 +7,8 @@ import { forge, now } from '../../../../test/support/tokens.ts';
 const claims = { sub: 'user-9', role: 'admin', aud: 'access', jti: 'x', iat: now(), exp: now() + 600 };
 const headers = { authorization: `Bearer ${forge(claims, KEYS.ACCESS_TOKEN_KEY)}` };
 
-const { app, sent, wishes } = httpApp();
-beforeEach(() => void wishes.splice(0));
+const { app, sent, submissions } = httpApp();
+beforeEach(() => void submissions.splice(0));
 afterAll(() => app.close());
 
 const mail = { to: 'chris@example.com', subject: 'Yes', body: 'No' };
@@ -116,7 +116,7 @@ describe('an invalid request', () => {
       expect.arrayContaining([path]),
     ]);
     expect(sent).toEqual([]);
-    expect(wishes.filter(({ check }) => !check)).toEqual([]); // only a time in the past is checked later
+    expect(submissions.filter(({ check }) => !check)).toEqual([]); // only a time in the past is checked later
   });
 
   it.each([

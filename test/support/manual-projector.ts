@@ -11,26 +11,26 @@ import { createProjector, type Projector } from '../../src/projections/engine/pr
 import type { ProjectionStore } from '../../src/projections/engine/store.ts';
 import type { Core } from './core.ts';
 
-export interface ByHandOptions {
+export interface ManualProjectorOptions {
   readonly wrap?: (store: ProjectionStore) => ProjectionStore;
   readonly observer?: Partial<ProjectorObserver>;
   readonly projections?: readonly Projection[];
-  /** Another way to the same Postgres. */
+  /** Another path to the same Postgres. */
   readonly connection?: PostgresConnection;
-  /** Where the log's records come from, to change what is read. */
+  /** The source of the log's records, for tests that change what is read. */
   readonly read?: Core['log']['read'];
-  /** A number in [0, 1) for every choice; without it everything is delivered in order and as a whole. */
+  /** A number in [0, 1) for every choice; without it everything is delivered in order and completely. */
   readonly random?: () => number;
 }
 
-/** A projector of one build that moves only when the test says so. */
-export interface ByHand {
+/** A projector of one generation that the test steps. */
+export interface ManualProjector {
   readonly projector: Projector;
-  /** As after a join. */
+  /** Joins again. */
   assigned(): Promise<void>;
-  /** Delivers one slice of each of the partitions that has records left; true when one had. */
+  /** Delivers one slice of each partition that has records left; true when one had. */
   step(partitions?: readonly TopicPartition[]): Promise<boolean>;
-  /** Steps until nothing is left. */
+  /** Steps until no record is left. */
   catchUp(partitions?: readonly TopicPartition[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -39,7 +39,11 @@ const context = { signal: new AbortController().signal, heartbeat: () => Promise
 const silent = () => undefined;
 const nothing: ProjectorObserver = { committed: silent, lost: silent, quarantined: silent, stopped: silent };
 
-export async function byHand(core: Core, generation: Generation, options: ByHandOptions = {}): Promise<ByHand> {
+export async function openManualProjector(
+  core: Core,
+  generation: Generation,
+  options: ManualProjectorOptions = {},
+): Promise<ManualProjector> {
   const { log, placement, namespace, rebuildOptions } = core;
   const { projections = rebuildOptions.projections, random } = options;
   const database = openDatabase(options.connection ?? core.connection, {

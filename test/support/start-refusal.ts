@@ -1,6 +1,6 @@
 import { startProcess } from './processes.ts';
 
-/** Why a process does not start: its fatal lines. Throws when it starts, or ends with another code than 1. */
+/** The fatal lines of a process that does not start. Throws when it starts, or exits with another code than 1. */
 export async function refusalOf(env: Readonly<Record<string, string>>): Promise<string> {
   const output = await startProcess({ env }).then(
     async (started) => {

@@ -4,19 +4,19 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from './client.ts';
 import { eventually, metricOf } from './observed.ts';
-import { paced } from './pace.ts';
+import { withMachineSpeed } from './machine-speed.ts';
 import type { OpenMusicProcess } from './processes.ts';
 
-/** What clients of good will saw: how long the slow ones of their requests took, and what was not answered well. */
-export interface Seen {
+/** What other clients saw: the 95th percentile of their request times, and their failed requests. */
+export interface ClientResults {
   readonly p99Ms: number;
-  /** How fast the machine was meanwhile. */
+  /** The speed of the machine meanwhile. */
   readonly paceMs: number;
   readonly errors: readonly string[];
 }
 
-/** GET on a connection of its own, which ends with the answer. */
-export async function getAlone(url: string): Promise<{ status: number; retryAfter: number; text: string }> {
+/** A GET on a connection of its own, which ends with the answer. */
+export async function getOnOwnConnection(url: string): Promise<{ status: number; retryAfter: number; text: string }> {
   const [response] = (await once(get(url, { agent: false }), 'response')) as [IncomingMessage];
   const retryAfter = Number(response.headers['retry-after'] ?? 0);
   return { status: response.statusCode ?? 0, retryAfter, text: await text(response) };
@@ -24,8 +24,8 @@ export async function getAlone(url: string): Promise<{ status: number; retryAfte
 
 const PAUSE_MS = 20;
 
-/** Reads, writes and probes, several at once, for as long as `during` takes. */
-export async function othersWhile(url: string, during: Promise<unknown>): Promise<Seen> {
+/** Reads, writes and probes, several at once, while `during` runs. */
+export async function otherClientsDuring(url: string, during: Promise<unknown>): Promise<ClientResults> {
   const client = createClient(url);
   const { body } = await client.post('/albums', { name: 'Of others', year: 2000 });
   const [times, errors] = [[] as number[], [] as string[]];
@@ -39,13 +39,13 @@ export async function othersWhile(url: string, during: Promise<unknown>): Promis
   const ask = async (send: () => Promise<{ status: number; text: string }>) => {
     while (!isOver) {
       const began = performance.now();
-      const { status, text: told } = await send();
+      const { status, text } = await send();
       times.push(performance.now() - began);
-      if (status >= 400) errors.push(`${status} ${told}`);
+      if (status >= 400) errors.push(`${status} ${text}`);
       await delay(PAUSE_MS);
     }
   };
-  const { paceMs } = await paced(async () => {
+  const { paceMs } = await withMachineSpeed(async () => {
     const all = Promise.all(asked.map(ask));
     await during.finally(() => (isOver = true));
     await all;
@@ -53,14 +53,14 @@ export async function othersWhile(url: string, during: Promise<unknown>): Promis
   return { p99Ms: times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? NaN, paceMs, errors };
 }
 
-/** What a process holds, by its own metrics. */
-export interface Held {
-  /** Bytes that it uses, what waits to be collected included. */
+/** The resources that a process uses, by its own metrics. */
+export interface ResourceUse {
+  /** Bytes in use, with garbage that was not collected yet. */
   readonly memory: number;
   readonly descriptors: number;
 }
 
-export async function heldBy(process: Pick<OpenMusicProcess, 'url'>): Promise<Held> {
+export async function resourceUseOf(process: Pick<OpenMusicProcess, 'url'>): Promise<ResourceUse> {
   const [heap, external, descriptors] = await Promise.all(
     ['nodejs_heap_size_used_bytes', 'nodejs_external_memory_bytes', 'process_open_fds'].map((name) =>
       metricOf(process, name),
@@ -71,22 +71,22 @@ export async function heldBy(process: Pick<OpenMusicProcess, 'url'>): Promise<He
 
 const [MEMORY_UNSEEN, DESCRIPTORS_UNSEEN] = [20_000_000, 5];
 
-/** Waits until a process holds no more than it did `before`. */
-export async function untilItHolds(
-  before: Held,
+/** Waits until a process uses no more than it did `before`. */
+export async function untilResourcesAreFreed(
+  before: ResourceUse,
   process: Pick<OpenMusicProcess, 'url'>,
   withinMs: number,
 ): Promise<void> {
-  let after: Held | undefined;
+  let after: ResourceUse | undefined;
   const isBack = async () => {
     for (let n = 0; n < 50; n++) await createClient(process.url).get('/songs?limit=100'); // so that garbage is collected
-    after = await heldBy(process);
+    after = await resourceUseOf(process);
     return (
       after.memory <= before.memory * 1.1 + MEMORY_UNSEEN &&
       after.descriptors <= before.descriptors * 1.1 + DESCRIPTORS_UNSEEN
     );
   };
-  await eventually('it holds what it held before', isBack, withinMs).catch((error: unknown) => {
+  await eventually('it uses no more than before', isBack, withinMs).catch((error: unknown) => {
     throw new Error(JSON.stringify({ before, after }), { cause: error });
   });
 }

@@ -13,17 +13,17 @@ const entry = fileURLToPath(new URL('./faulty-main.ts', import.meta.url));
 
 export type Role = 'api' | 'projector';
 
-/** OpenMusic, of which a process can be told where to kill itself. */
-export interface Doomed extends Stack {
+/** OpenMusic with a process that kills itself on request. */
+export interface ReplaceableApp extends Stack {
   readonly recorder: Recorder;
-  /** The one that runs now, or did last, and plays that role. */
+  /** The current or last process with that role. */
   process(role: Role): OpenMusicProcess;
-  /** Starts another in the place of one that has died, at the same address. Resolves when it is ready. */
+  /** Starts a replacement of a dead process at the same address. Resolves when it is ready. */
   replace(role: Role): Promise<void>;
 }
 
-/** The one process of the embedded shape; what stays is its data. */
-export async function startDoomed(): Promise<Doomed> {
+/** The process of the embedded shape; its data stay. */
+export async function startReplaceableApp(): Promise<ReplaceableApp> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'openmusic-doomed-'));
   await chmod(dataDir, 0o755); // Postgres, which never runs as root, keeps its files in it too
   const env = { DATA_DIR: dataDir, PARTITIONS: '2' };
@@ -35,8 +35,8 @@ export async function startDoomed(): Promise<Doomed> {
   return doomed({ env, urls: [one.url], of: () => one, stop });
 }
 
-/** An API and the only projector, each of which can die, and another API that lives. */
-export async function startDoomedDistributed(): Promise<Doomed> {
+/** An API and the only projector, each of which can die, and another API that stays alive. */
+export async function startReplaceableDistributed(): Promise<ReplaceableApp> {
   const others = await startDistributed({ apis: 0, projectors: 0, env: { VERDICT_WAIT_SECONDS: '1' } });
   const { env } = others;
   try {
@@ -57,25 +57,25 @@ type Replaceable = Awaited<ReturnType<typeof startReplaceable>>;
 
 interface Parts {
   readonly env: Settings;
-  /** Of the API processes. */
+  /** The URLs of the API processes. */
   readonly urls: readonly string[];
   readonly of: (role: Role) => Replaceable;
   readonly stop: () => Promise<void>;
 }
 
-function doomed({ env, urls, of, stop }: Parts): Doomed {
+function doomed({ env, urls, of, stop }: Parts): ReplaceableApp {
   const recorder = startRecorder({ env, urls });
   return {
     recorder,
     stop,
     process: (role) => of(role).process(),
     replace: (role) => of(role).replace(),
-    async mustBeWell() {
+    async mustBeHealthy() {
       const all = [...urls, of('projector').url];
       for (const url of all) await eventually(`${url} is ready`, () => openMusicAnswers(url));
     },
-    mend: () => Promise.resolve(),
-    get isSpoilt() {
+    repair: () => Promise.resolve(),
+    get isBroken() {
       return recorder.isBehind;
     },
   };

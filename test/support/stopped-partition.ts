@@ -6,8 +6,8 @@ import { eventually, FATAL, linesOf, metricOf } from './observed.ts';
 
 const change = { name: 'changed', year: 2001 };
 
-/** That the projector stands still there and everybody who should know does; the album lives in that partition. */
-export async function stopsLoudly(system: Distributed, where: TopicPartition, album: string, reason: RegExp) {
+/** Checks that the projector has stopped there and that every process reports it; the album is in that partition. */
+export async function expectStopped(system: Distributed, where: TopicPartition, album: string, reason: RegExp) {
   const [api, projector] = [system.apis[0]!, system.projectors[0]!];
   const { get, put } = createClient(api.url);
   const name = partitionKey(where);
@@ -16,7 +16,7 @@ export async function stopsLoudly(system: Distributed, where: TopicPartition, al
       String(position).startsWith(`${name}@`),
     );
   await eventually(`${name} is stopped`, () => lines().length > 0);
-  expect(lines()[0]).toMatchObject({ level: FATAL, reason: expect.stringMatching(reason) }); // it is said again at every join
+  expect(lines()[0]).toMatchObject({ level: FATAL, reason: expect.stringMatching(reason) }); // it is logged again at every join
   expect(await metricOf(projector, 'openmusic_partition_stopped', `"${name}"`)).toBe(1);
   expect(await createClient(projector.url).get('/livez')).toMatchObject({
     status: 503,
@@ -26,8 +26,8 @@ export async function stopsLoudly(system: Distributed, where: TopicPartition, al
   expect((await get(`/albums/${album}`)).status).toBe(200);
 }
 
-/** That changes are taken, once whatever was in the way is gone, and shown. */
-export async function takesChanges(system: Distributed, album: string): Promise<void> {
+/** Waits until changes are accepted and visible again, once the obstacle is gone. */
+export async function expectChangesAccepted(system: Distributed, album: string): Promise<void> {
   const { get, put } = createClient(system.apis[0]!.url);
   await eventually(`${album} takes changes`, async () => (await put(`/albums/${album}`, change)).status === 200);
   expect((await get(`/albums/${album}`)).body?.data?.album).toMatchObject(change);

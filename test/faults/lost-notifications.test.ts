@@ -9,7 +9,7 @@ import { createDatabase, type TestDatabase } from '../support/servers/index.ts';
 const LISTENER = 'openmusic listen';
 const WRITES = 20;
 
-describeDistributed('an API process that hears of no commits', () => {
+describeDistributed('an API process without commit notifications', () => {
   let database: TestDatabase;
   let proxy: CuttingProxy;
   let system: Distributed;
@@ -29,8 +29,8 @@ describeDistributed('an API process that hears of no commits', () => {
   });
 
   /**
-   * Milliseconds that each of some writes took, one after the other. One without a verdict would be 503 after five seconds; the
-   * verdict is looked for every 150 ms.
+   * Milliseconds that each of some writes took, one after the other. A write without a verdict would be 503 after five
+   * seconds; the process polls for the verdict every 150 ms.
    */
   async function writes(): Promise<number[]> {
     const took: number[] = [];
@@ -42,7 +42,7 @@ describeDistributed('an API process that hears of no commits', () => {
     return took.sort((one, other) => one - other);
   }
 
-  /** On the channel of commits; there is another one for what accounts may. */
+  /** Listens on the channel of commits; changes of accounts have another one. */
   async function listening<T>(use: (pids: readonly number[], admin: pg.Client) => Promise<T> | T): Promise<T> {
     const admin = new pg.Client(database.connection);
     await admin.connect();
@@ -59,22 +59,22 @@ describeDistributed('an API process that hears of no commits', () => {
   }
   const listens = () => eventually('it listens', () => listening((pids) => pids.length === 1));
 
-  it('still answers writes within the interval at which it looks, and hears again when it can', async () => {
+  it('answers writes within the poll interval, and receives notifications again when it can', async () => {
     await listens();
     const before = await writes();
     proxy.ban(LISTENER);
-    const deaf = await writes();
+    const withoutNotices = await writes();
     expect(linesOf(system.apis[0]!, 'cannot listen').length).toBeGreaterThan(0);
     proxy.unban();
     await listens();
     const after = await writes();
-    // On a busy machine many of them are slow, but only while it hears nothing all of them are.
-    const median = deaf[WRITES / 2]!;
+    // On a busy machine many of them are slow, but all of them are slow only while it receives no notifications.
+    const median = withoutNotices[WRITES / 2]!;
     expect(before[0]).toBeLessThan(median);
     expect(after[0]).toBeLessThan(median);
   });
 
-  it('whose listening connection is ended by Postgres again and again misses no verdict', async () => {
+  it('misses no verdict when Postgres closes its listening connection repeatedly', async () => {
     for (let round = 0; round < 5; round++) {
       await listens();
       const writing = writes();

@@ -1,19 +1,19 @@
 import { afterAll, expect, it } from '@jest/globals';
 import type { CachedMusic, CacheLoad } from '../../support/cached-music.ts';
 import { describeDistributed } from '../../support/distributed.ts';
-import { leaveBehind, portOf, startReplica, tellRedis } from '../../support/redis.ts';
+import { stopReplication, portOf, startReplica, sendToRedis } from '../../support/redis.ts';
 import { describeWithNativeRedis, type NativeRedis } from '../../support/servers/index.ts';
 import type { SharedStack } from '../../support/shared-stack.ts';
 import { expectBudgets } from '../../support/spans.ts';
 
-/** So much changes that what was kept of Redis is old. */
+/** This many changes make the saved copy of Redis outdated. */
 const CHANGED = { writes: 30, reads: 200, hits: 50 };
-/** And if any of it could be read again, it would be. */
+/** And any outdated entry that can be read would be read. */
 const READ = { writes: 0, reads: 300, hits: 50 };
 const WITHIN_MS = 480_000;
 
-export function whenRedisIsAnother(stack: SharedStack<CachedMusic>): void {
-  describeWithNativeRedis('what is cached is never old, reads lose 300 ms once and writes two seconds,', () =>
+export function whenRedisHasOtherData(stack: SharedStack<CachedMusic>): void {
+  describeWithNativeRedis('the cache is never stale, reads lose 300 ms once and writes two seconds,', () =>
     describeDistributed('when Redis', () => {
       let music: CachedMusic;
       let replica: NativeRedis | undefined;
@@ -29,13 +29,13 @@ export function whenRedisIsAnother(stack: SharedStack<CachedMusic>): void {
         expectBudgets(before, during);
       }
 
-      it('is wiped', () => withstands(() => tellRedis(music.redis, 'FLUSHALL')), WITHIN_MS);
+      it('is wiped', () => withstands(() => sendToRedis(music.redis, 'FLUSHALL')), WITHIN_MS);
 
       it(
         'comes back from an old snapshot',
         () =>
           withstands(async (load) => {
-            await tellRedis(music.redis, 'SAVE');
+            await sendToRedis(music.redis, 'SAVE');
             await load.served(CHANGED);
             await load.whileQuiet(async () => {
               await music.redis.restart();
@@ -50,10 +50,10 @@ export function whenRedisIsAnother(stack: SharedStack<CachedMusic>): void {
         async () => {
           const behind = (replica = await startReplica(music.redis));
           await withstands(async (load) => {
-            await leaveBehind(behind);
+            await stopReplication(behind);
             await load.served(CHANGED);
             await load.whileQuiet(async () => {
-              for (const way of [music.projectorWay, ...music.ways]) way.leadTo(portOf(behind));
+              for (const way of [music.projectorProxy, ...music.proxies]) way.redirectTo(portOf(behind));
               await load.served(READ);
             });
           });

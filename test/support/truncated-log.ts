@@ -3,17 +3,17 @@ import type { Position } from '../../src/events/record.ts';
 import { lagOf } from '../../src/projections/engine/consumers.ts';
 import { claim, type Api, type Core } from './core.ts';
 import { withQueue } from './judges.ts';
-import { restoreLog } from './restored.ts';
+import { restoreLog } from './restored-log.ts';
 import { until } from './servers/waiting.ts';
 
-/** What the log lacks then: records that count, and losers. */
-export const LACKS = { winners: 4, losers: 4 };
+/** The records that the log then lacks: winners, and losers. */
+export const MISSING = { winners: 4, losers: 4 };
 
 /**
- * The log as of now, then changes of which some lose, applied by read models and a queue; then all are stopped, and the log is as
- * it was before. The topics of `without` are not there at all. Returns where the log ends.
+ * Saves the log, makes changes of which some lose, and applies them to read models and a queue; then stops everything and
+ * restores the saved log. The topics of `without` are missing from it. Returns where the log ends.
  */
-export async function fallBehind(core: Core, api: Api, without: readonly string[] = []): Promise<Position[]> {
+export async function truncateLog(core: Core, api: Api, without: readonly string[] = []): Promise<Position[]> {
   const { id } = await api.createAlbum('Parachutes');
   const copied = await core.log.ends(core.placement.all);
   for (const name of ['a', 'b', 'c']) {
@@ -29,7 +29,7 @@ export async function fallBehind(core: Core, api: Api, without: readonly string[
   return copied;
 }
 
-/** The queue of the workers is fed until it has all that is in the log. */
+/** Runs the queue of the workers until it has everything that is in the log. */
 export const queueCatchesUp = (core: Core): Promise<void> =>
   withQueue(core, (health) =>
     until(
@@ -39,13 +39,13 @@ export const queueCatchesUp = (core: Core): Promise<void> =>
     ),
   );
 
-/** Nothing reads or feeds any more. */
+/** No process reads or consumes any more. */
 export async function stopAll(core: Core, api: Api): Promise<void> {
   await api.close();
-  await core.starve();
+  await core.stopProjectors();
 }
 
-/** Winners without their offsets, which another incarnation does not keep; of the first records only that they are there. */
+/** Winners without their offsets, which another incarnation does not keep; of the first records only their presence. */
 export async function eventsOf(core: Core) {
   const rows = await core.rows<{ stream: string; version: number; record_id: string }>('stream_events');
   return rows.map(({ stream, version, record_id }) => ({

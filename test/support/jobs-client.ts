@@ -2,7 +2,7 @@ import type { JobView } from '../../src/projections/jobs.ts';
 import type { Client } from './client.ts';
 import { eventually } from './observed.ts';
 
-interface Told {
+interface AnswerData {
   readonly jobId: string;
   readonly job: JobView;
   readonly jobs: JobView[];
@@ -18,22 +18,22 @@ interface JobItem {
   readonly error?: string;
 }
 
-const dataOf = (text: string) => (JSON.parse(text) as { data: Told }).data;
+const dataOf = (text: string) => (JSON.parse(text) as { data: AnswerData }).data;
 
-/** Starts a job, under a key where the same request may be sent again, or throws the answer that refused it. */
+/** Starts a job, with a key where the request may be repeated, or throws the answer that rejected it. */
 export async function begin(client: Client, path: string, body: object, key?: string): Promise<string> {
   const { status, text } = await client.post(path, body, key === undefined ? {} : { 'idempotency-key': key });
   if (status !== 201 && status !== 202) throw new Error(`not accepted: ${status} ${text}`);
   return dataOf(text).jobId;
 }
 
-const AT_ONCE = 25;
+const CONCURRENCY = 25;
 
 /** Starts as many jobs, several at once. */
 export async function beginAll(client: Client, path: string, bodies: readonly object[]): Promise<string[]> {
   const ids: string[] = [];
-  for (let index = 0; index < bodies.length; index += AT_ONCE) {
-    ids.push(...(await Promise.all(bodies.slice(index, index + AT_ONCE).map((body) => begin(client, path, body)))));
+  for (let index = 0; index < bodies.length; index += CONCURRENCY) {
+    ids.push(...(await Promise.all(bodies.slice(index, index + CONCURRENCY).map((body) => begin(client, path, body)))));
   }
   return ids;
 }
@@ -54,18 +54,18 @@ export async function untilOver(client: Client, ids: readonly string[], ms = 30_
   let jobs: JobView[] = [];
   const allOver = async () => (jobs = await jobsOf(client, ids)).every(isOver);
   try {
-    await eventually('the jobs are over', allOver, ms);
+    await eventually('the jobs have ended', allOver, ms);
   } catch (error) {
     throw new Error(`${String(error)}: ${JSON.stringify(jobs.filter((job) => !isOver(job)))}`, { cause: error });
   }
   return jobs;
 }
 
-/** Waits until a job is as it should be. */
+/** Waits until a job meets the condition. */
 export const untilJob = (client: Client, id: string, what: string, is: (job: JobView) => boolean, ms?: number) =>
   eventually(`${id} ${what}`, async () => is(await jobOf(client, id)), ms);
 
-/** Every page of own jobs, of a type or any, the newest first. */
+/** Every page of the user's jobs, of one type or all, newest first. */
 export async function allJobs(client: Client, type?: string): Promise<JobView[]> {
   const all: JobView[] = [];
   const ofType = type === undefined ? '' : `&type=${type}`;
@@ -86,7 +86,7 @@ export async function itemsOf(client: Client, id: string): Promise<readonly JobI
   return dataOf(text).items;
 }
 
-/** Of the provider of that name. */
+/** The breaker of the provider with that name. */
 export async function breakerOf(client: Client, provider: string): Promise<string | undefined> {
   const { text } = await client.get('/admin/providers');
   return dataOf(text).providers.find(({ name }) => name === provider)?.breaker.state;
@@ -98,7 +98,7 @@ export const codesOf = ({ attempts }: JobView) => attempts.map(({ error }) => er
 export const mailsTo = (addresses: readonly string[]) =>
   addresses.map((to) => ({ to, subject: 'Parachutes', body: 'It is out.' }));
 
-/** A playlist of its caller with one song. */
+/** A playlist of the caller with one song. */
 export async function newPlaylist(client: Client): Promise<string> {
   const song = { title: 'Yellow', year: 2000, performer: 'Coldplay', genre: 'Rock', duration: 269 };
   const songId = (await client.post('/songs', song)).body?.data?.songId;

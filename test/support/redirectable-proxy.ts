@@ -2,46 +2,46 @@ import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Link, startProxy } from './proxy.ts';
 
-/** A way to a server of this machine that can be lost or slow, and can come to lead to another one. */
-export interface Way {
+/** A proxy to a server of this machine that can be lost or slow, and can be redirected to another one. */
+export interface RedirectableProxy {
   readonly host: string;
   readonly port: number;
-  /** Breaks every connection, and lets none begin. */
+  /** Breaks every connection, and rejects new ones. */
   cut(): void;
-  /** Connections stay open; nothing gets through, until the way is mended. */
+  /** Connections stay open; no byte passes until the proxy is mended. */
   block(): void;
-  /** Whatever the server says comes so much later; asked for each time. */
+  /** Delays every answer of the server by this time; read for each of them. */
   slow(lateMs: () => number): void;
   /** Ends all of that. */
-  mend(): void;
-  /** Breaks every connection, and new ones lead to another port. Nothing happens when it leads there already. */
-  leadTo(port: number): void;
+  restore(): void;
+  /** Breaks every connection, and redirects new ones to another port. Does nothing when the proxy leads there already. */
+  redirectTo(port: number): void;
   close(): Promise<void>;
 }
 
 interface State {
   readonly isCut: boolean;
   readonly lateMs: () => number;
-  /** Nothing passes before it is resolved. */
+  /** No byte passes before it is resolved. */
   readonly open: Promise<void>;
 }
 
 const mended: State = { isCut: false, lateMs: () => 0, open: Promise.resolve() };
 
-export async function openWay(to: number): Promise<Way> {
+export async function openRedirectableProxy(to: number): Promise<RedirectableProxy> {
   let target = to;
   let state = mended;
   let unblock: () => void = () => undefined;
   const links = new Set<Link>();
   const server = {
     host: '127.0.0.1',
-    /** Looked at for every connection. */
+    /** Read for every connection. */
     get port() {
       return target;
     },
   };
 
-  /** In the order in which it came, each piece when it is due. */
+  /** In order of arrival, each chunk when it is due. */
   function pass(from: Socket, into: Socket, lateMs: () => number): void {
     let passed = Promise.resolve();
     from.on('data', (piece: Buffer) => {
@@ -82,8 +82,8 @@ export async function openWay(to: number): Promise<Way> {
       unblock = resolve;
     },
     slow: (lateMs) => become({ lateMs }),
-    mend: () => become({}),
-    leadTo(port) {
+    restore: () => become({}),
+    redirectTo(port) {
       if (target === port) return;
       target = port;
       cutAll();

@@ -1,19 +1,19 @@
 import type { Attempt } from './history.ts';
 import type { Stream, World } from './world.ts';
 
-/** Between which versions of a stream an answer must lie. */
+/** The range of versions of a stream that an answer may show. */
 interface Window {
   readonly stream: Stream;
   readonly lowest: number;
   readonly highest: number;
-  /** The answer that `lowest` is known from. */
+  /** The answer that gave `lowest`. */
   readonly since: (() => string) | undefined;
 }
 
-/** What is known at each moment, to anybody. */
-export interface Seen {
+/** What is known at each moment, to any client. */
+export interface KnownVersions {
   window(stream: string, attempt: Attempt): Window;
-  /** At that moment somebody had an answer of at least that version. */
+  /** At that moment a client had an answer with at least that version. */
   note(stream: string, at: number, version: number, by: () => string): void;
 }
 
@@ -24,19 +24,19 @@ interface Note {
 }
 
 export interface KnownBefore {
-  /** What begins after it must show the last versions. */
+  /** A read that begins after it must show the last versions. */
   readonly settledAt?: number;
-  /** Versions that were shown to somebody before the first answer. */
+  /** Versions that a client was shown before the first answer. */
   readonly before?: { readonly versions: ReadonlyMap<string, number>; readonly at: number };
 }
 
-/** Answers must be noted in the order in which they ended. */
-export function createSeen(
+/** Answers must be added in the order in which they ended. */
+export function createKnownVersions(
   world: World,
   began: ReadonlyMap<string, number>,
   { settledAt = Infinity, before }: KnownBefore,
-): Seen {
-  /** By stream, both times and versions rising. */
+): KnownVersions {
+  /** By stream; both times and versions increase. */
   const notes = new Map<string, Note[]>();
   for (const [stream, version] of before?.versions ?? []) {
     notes.set(stream, [{ at: before?.at ?? 0, version, by: () => 'an earlier check' }]);

@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
 /**
- * Puts a file and kills itself on the way: `dying-put.ts NAME POINT [FILE]`, where the point is `half-written`,
- * `before-rename`, `after-rename` or `half-read`. The environment says where to.
+ * Stores a file and kills itself on the way: `killed-put-main.ts NAME POINT [FILE]`, where the point is `half-written`,
+ * `before-rename`, `after-rename` or `half-read`. The environment configures the provider.
  */
 const [name = '', point, file] = process.argv.slice(2);
 const { open, rename } = fs.promises;

@@ -1,11 +1,11 @@
 import { expect } from '@jest/globals';
 import type { FaultPoint } from '../../src/faults.ts';
 import { seedOfRun } from './distributed.ts';
-import type { Doomed, Role } from './doomed.ts';
+import type { ReplaceableApp, Role } from './replaceable-app.ts';
 import type { Operation } from './history/index.ts';
 import { within } from './servers/waiting.ts';
 
-/** Every crash point, and who dies there. */
+/** Every crash point, and the process that dies there. */
 export const crashPoints: readonly (readonly [FaultPoint, Role])[] = [
   ['before-append', 'api'],
   ['after-append', 'api'],
@@ -19,8 +19,8 @@ const CHOICES = 60;
 const WITHIN_MS = 60_000;
 const MORE = { writes: 20, reads: 20 };
 
-/** Lets a process die at the point while clients write and read, and puts another in its place: no promise may be broken. */
-export async function dieAndRecover(doomed: Doomed, point: FaultPoint, role: Role): Promise<void> {
+/** Lets a process die at the point while clients write and read, and replaces it: every promise must be kept. */
+export async function crashAndRecover(doomed: ReplaceableApp, point: FaultPoint, role: Role): Promise<void> {
   const seed = seedOfRun();
   const nth = 1 + (seed % CHOICES);
   process.stdout.write(`SEED=${seed}: SIGKILL at ${point} number ${nth}\n`);

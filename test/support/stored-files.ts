@@ -29,7 +29,7 @@ export async function removeAll(files: Files): Promise<void> {
     await Promise.all(names.slice(index, index + 50).map((name) => files.remove(name)));
 }
 
-/** Undefined when nothing is kept under the name. */
+/** Undefined when no file has the name. */
 export async function keptHashOf(files: Files, name: string): Promise<string | undefined> {
   const file = await files.open(name);
   return file && hashOf(await file.read());
@@ -41,7 +41,7 @@ async function hashOf(content: Readable): Promise<string> {
   return hash.digest('hex');
 }
 
-/** A directory for files such as jobs make, as long as the test file runs. */
+/** A directory for files like those of jobs, for the lifetime of the test file. */
 export function useScratch() {
   let directory: string;
   let count = 0;

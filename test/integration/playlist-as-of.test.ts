@@ -24,7 +24,7 @@ afterAll(async () => {
 /** The last record of each stream. */
 const heads = new Map<string, LogRecord & { id: string; version: number }>();
 
-/** Appends valid events to one stream, and waits until they are seen. */
+/** Appends valid events to one stream, and waits until they are visible. */
 async function tell(stream: string, ...events: readonly AnyEvent[]): Promise<void> {
   for (const event of events) {
     const { version = 0, id = '' } = heads.get(stream) ?? {};
@@ -40,7 +40,7 @@ const about = { songId: 'song-1', ...details };
 const created = (title: string): AnyEvent => ({ type: 'SongCreated', title, performer: `${title} Band`, ...about });
 const changed = (title: string): AnyEvent => ({ type: 'SongChanged', title, performer: `${title} Band`, ...about });
 const deleted: AnyEvent = { type: 'SongDeleted', songId: 'song-1', title: 't', performer: 'p', year: 2000 };
-/** Keys in the order in which they are asked for. */
+/** Keys in the order of requests. */
 let keys = 0;
 const nextKey = () => `k${String((keys += 1)).padStart(6, '0')}`;
 const added = (songId: string, entryId = newId(), orderKey = nextKey()): AnyEvent => ({
@@ -75,7 +75,7 @@ beforeEach(async () => {
   await tell(playlist, begun('Morning'));
 });
 
-/** Songs in the playlist, one in each partition of the catalog at least. */
+/** Songs in the playlist, at least one in each partition of the catalog. */
 async function addSongs(...titles: readonly string[]): Promise<string[]> {
   const songs = titles.map((_, index) => core.streamIn(index % 3, 'song'));
   for (const [index, title] of titles.entries()) await tell(songs[index]!, created(title));
@@ -84,25 +84,25 @@ async function addSongs(...titles: readonly string[]): Promise<string[]> {
 }
 
 async function nowOf(id: string) {
-  const [moment, twice] = await currentPositions(api.reads, [id, id], `${core.namespace}.catalog`);
-  expect(twice).toEqual(moment);
-  return moment;
+  const [position, twice] = await currentPositions(api.reads, [id, id], `${core.namespace}.catalog`);
+  expect(twice).toEqual(position);
+  return position;
 }
 
 async function now(): Promise<PlaylistPosition> {
-  const moment = await nowOf(playlist);
-  const { ownerId, ...rest } = moment!;
+  const position = await nowOf(playlist);
+  const { ownerId, ...rest } = position!;
   expect(ownerId).toBe('user-1');
   return rest;
 }
 
-async function shown(moment: PlaylistPosition) {
-  const found = await playlistAsOf(api.reads, moment);
+async function shown(position: PlaylistPosition) {
+  const found = await playlistAsOf(api.reads, position);
   return found && { name: found.name, titles: found.songs.map(({ title }) => title) };
 }
 
 describe('a playlist is shown as it was', () => {
-  it('with its songs in order, each as it is called', async () => {
+  it('with its songs in order, each with its current title', async () => {
     const songs = await addSongs('Yellow', 'Trouble', 'Sparks', 'Shiver');
     expect(await playlistAsOf(api.reads, await now())).toEqual({
       id: playlist,
@@ -121,7 +121,7 @@ describe('a playlist is shown as it was', () => {
 
   it('before it was renamed, shared and deleted', async () => {
     await addSongs('Yellow');
-    const moment = await now();
+    const position = await now();
     await tell(
       playlist,
       { type: 'PlaylistChanged', playlistId: playlist, name: 'Evening', ...visible, linkId: null },
@@ -129,74 +129,74 @@ describe('a playlist is shown as it was', () => {
     );
     const after = await now();
     await tell(playlist, { type: 'PlaylistDeleted', playlistId: playlist, name: 'Evening' });
-    expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
+    expect(await shown(position)).toEqual({ name: 'Morning', titles: ['Yellow'] });
     expect(await shown(after)).toEqual({ name: 'Evening', titles: ['Yellow'] });
     expect(await nowOf(playlist)).toBeUndefined();
   });
 
-  it('before songs were added and taken out', async () => {
+  it('before songs were added and removed', async () => {
     const [yellow] = await addSongs('Yellow', 'Trouble');
-    const moment = await now();
+    const position = await now();
     const entry = newId();
     const sparks = newSong();
     await tell(sparks, created('Sparks'));
     await tell(playlist, added(sparks), added(yellow!, entry));
     const more = await now();
     await tell(playlist, removed(sparks), removed(yellow!, entry));
-    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Trouble'] });
+    expect(await shown(position)).toMatchObject({ titles: ['Yellow', 'Trouble'] });
     expect(await shown(more)).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks', 'Yellow'] });
     expect(await shown(await now())).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks'] });
   });
 
-  it('with a song that is in it twice, until both places are taken out', async () => {
+  it('with a song that is in it twice, until both entries are removed', async () => {
     const song = newSong();
     const [one, two] = [newId(), newId()];
     await tell(song, created('Yellow'));
     await tell(playlist, added(song, one), added(song, two));
-    const moment = await now();
+    const position = await now();
     await tell(playlist, removed(song, one, two));
-    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Yellow'] });
+    expect(await shown(position)).toMatchObject({ titles: ['Yellow', 'Yellow'] });
     expect(await shown(await now())).toMatchObject({ titles: [] });
   });
 
-  it('before songs were renamed, in whatever partition, and after', async () => {
+  it('before songs were renamed, in any partition, and after', async () => {
     const songs = await addSongs('Yellow', 'Trouble', 'Sparks');
-    const moment = await now();
+    const position = await now();
     for (const song of songs) await tell(song, changed('Another'), changed('And another'));
-    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks'] });
+    expect(await shown(position)).toMatchObject({ titles: ['Yellow', 'Trouble', 'Sparks'] });
     expect(await shown(await now())).toMatchObject({ titles: ['And another', 'And another', 'And another'] });
   });
 
   it('before a song was deleted, and without it after', async () => {
     const [, trouble] = await addSongs('Yellow', 'Trouble');
-    const moment = await now();
+    const position = await now();
     await tell(trouble!, deleted);
-    expect(await shown(moment)).toMatchObject({ titles: ['Yellow', 'Trouble'] });
+    expect(await shown(position)).toMatchObject({ titles: ['Yellow', 'Trouble'] });
     expect(await shown(await now())).toMatchObject({ titles: ['Yellow'] });
   });
 
   it('without a song that was created later', async () => {
     const song = newSong();
     await tell(playlist, added(song)); // it was decided on a song that another reader of the log does not see yet
-    const moment = await now();
+    const position = await now();
     await tell(song, created('Yellow'));
-    expect(await shown(moment)).toMatchObject({ titles: [] });
+    expect(await shown(position)).toMatchObject({ titles: [] });
     expect(await shown(await now())).toMatchObject({ titles: ['Yellow'] });
   });
 
-  it('whatever happened to other songs and playlists meanwhile', async () => {
+  it('unaffected by changes of other songs and playlists', async () => {
     await addSongs('Yellow');
-    const moment = await now();
+    const position = await now();
     const before = playlist;
     playlist = idFromCommand('playlist', newId());
     await tell(playlist, begun('Other'));
     await addSongs('Trouble', 'Sparks');
-    expect(await shown(moment)).toEqual({ name: 'Morning', titles: ['Yellow'] });
-    expect(moment.playlistId).toBe(before);
+    expect(await shown(position)).toEqual({ name: 'Morning', titles: ['Yellow'] });
+    expect(position.playlistId).toBe(before);
   });
 });
 
-it('a moment names every partition of the catalog', async () => {
+it('by a position that names every partition of the catalog', async () => {
   const { catalog, version } = await now();
   const ends = await core.log.ends([0, 1, 2].map((partition) => core.catalog(partition)));
   expect(catalog).toEqual(ends.map(({ offset }) => offset));
@@ -204,16 +204,16 @@ it('a moment names every partition of the catalog', async () => {
 });
 
 describe('nothing is shown', () => {
-  it('of a moment whose events are not all there', async () => {
+  it('at a position whose events are not all present', async () => {
     await addSongs('Yellow');
-    const moment = await now();
-    expect(await playlistAsOf(api.reads, { ...moment, version: moment.version + 1 })).toBeUndefined();
+    const position = await now();
+    expect(await playlistAsOf(api.reads, { ...position, version: position.version + 1 })).toBeUndefined();
     expect(
-      await playlistAsOf(api.reads, { ...moment, playlistId: idFromCommand('playlist', newId()) }),
+      await playlistAsOf(api.reads, { ...position, playlistId: idFromCommand('playlist', newId()) }),
     ).toBeUndefined();
   });
 
-  it('of a playlist that never was', async () => {
+  it('of a playlist that never existed', async () => {
     expect(await nowOf(idFromCommand('playlist', newId()))).toBeUndefined();
   });
 });
@@ -221,7 +221,7 @@ describe('nothing is shown', () => {
 describe('events that no command makes yet are read:', () => {
   const titles = async () =>
     (await findPlaylist(api.reads, playlist))?.playlist.songs?.map(({ title }) => title).join(' ') ?? 'no playlist';
-  /** What the tables show is what the events fold to. */
+  /** The tables must show what the events fold to. */
   async function mustShow(expected: string): Promise<void> {
     expect(await titles()).toBe(expected);
     expect((await shown(await now()))?.titles.join(' ')).toBe(expected);
@@ -261,7 +261,7 @@ describe('events that no command makes yet are read:', () => {
     await mustShow('B A C');
   });
 
-  it('a list that was restored: what it names is there, what it does not name is gone, and a new song is added', async () => {
+  it('a restored list: listed songs are in it, others are gone, and a new song is added', async () => {
     const [a, b] = await three();
     await tell(playlist, removed(a!, entryIn('A')), removed(b!, entryIn('B')));
     await mustShow('C');
@@ -274,7 +274,7 @@ describe('events that no command makes yet are read:', () => {
     await mustShow('A B C');
   });
 
-  it('a deleted playlist that came back, with its songs and its collaborators', async () => {
+  it('a deleted playlist that was restored, with its songs and its collaborators', async () => {
     const collaboration = { collaborationId: 'collab-1', accountId: newId() };
     await three();
     await tell(playlist, { type: 'CollaboratorAdded', playlistId: playlist, ...collaboration });

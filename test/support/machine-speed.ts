@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 
-/** Does some milliseconds of work every 40 ms, and prints, once its input ends, how long 95 of 100 took at most. */
+/** Does some milliseconds of work every 40 ms, and prints the 95th percentile of its times once its input ends. */
 const PROGRAM = `
   const { createHash } = require('node:crypto');
   const times = [];
@@ -20,10 +20,12 @@ const PROGRAM = `
   });`;
 
 /**
- * What comes of some work, and how fast the machine was meanwhile: the milliseconds that a little work takes in a process that
- * knows nothing of ours. Other tests slow it down as they slow down ours, so two times can be compared by it.
+ * The result of some work, and the speed of the machine meanwhile: the milliseconds of a small calculation in an
+ * independent process. Other tests slow it down as they slow down ours, so two times can be compared by it.
  */
-export async function paced<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly paceMs: number }> {
+export async function withMachineSpeed<T>(
+  work: () => Promise<T>,
+): Promise<{ readonly result: T; readonly paceMs: number }> {
   const process = spawn(globalThis.process.execPath, ['-e', PROGRAM], { stdio: ['pipe', 'pipe', 'inherit'] });
   const printed = text(process.stdout);
   try {

@@ -3,8 +3,8 @@ import type { LogRecord, TopicPartition } from '../../src/events/record.ts';
 import { createClient } from '../../src/log/kafka/client.ts';
 import { until } from './servers/waiting.ts';
 
-/** Somebody else at the brokers, who need not do as we do. */
-export interface Outsider {
+/** Another program at the brokers, which need not follow our rules. */
+export interface StrangerClient {
   produce(where: TopicPartition, ...records: readonly LogRecord[]): Promise<void>;
   /** The next offset. */
   end(where: TopicPartition): Promise<number>;
@@ -15,7 +15,7 @@ export interface Outsider {
   close(): Promise<void>;
 }
 
-export async function openOutsider(brokers: readonly string[]): Promise<Outsider> {
+export async function openStrangerClient(brokers: readonly string[]): Promise<StrangerClient> {
   const client = createClient({ brokers, clientId: 'outsider', logger: () => undefined });
   const admin = client.kafka.admin();
   const producer = client.kafka.producer({ allowAutoTopicCreation: false, createPartitioner: () => asTold });
@@ -31,7 +31,7 @@ export async function openOutsider(brokers: readonly string[]): Promise<Outsider
 
 const asTold = ({ message: { partition = 0 } }: { message: { partition?: number } }) => partition;
 
-function workOf(admin: Admin, producer: Producer): Omit<Outsider, 'close'> {
+function workOf(admin: Admin, producer: Producer): Omit<StrangerClient, 'close'> {
   const offsets = async ({ topic, partition }: TopicPartition) =>
     (await admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition);
   return {
@@ -40,7 +40,7 @@ function workOf(admin: Admin, producer: Producer): Omit<Outsider, 'close'> {
     },
     end: async (where) => Number((await offsets(where))?.high),
     async deleteBefore({ topic, partition }, offset) {
-      await admin.fetchTopicOffsets(topic); // kafkajs deletes only of topics that it knows
+      await admin.fetchTopicOffsets(topic); // kafkajs deletes records only of topics in its metadata
       await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
     },
     recreate: (topic) => recreate(admin, topic),
@@ -54,7 +54,7 @@ async function recreate(admin: Admin, topic: string): Promise<void> {
   const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
   await admin.deleteTopics({ topics: [topic] });
   const create = () => admin.createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: true });
-  // The name is free a moment after the deletion was answered.
+  // The name is free a moment after the deletion was confirmed.
   await until(
     () => create().catch(() => false),
     30_000,

@@ -4,7 +4,7 @@ import type { EventLog } from '../../src/log/event-log.ts';
 import { topicsOf } from '../../src/log/topics.ts';
 import type { Placement } from '../../src/events/placement.ts';
 
-/** A log, and what it is made of. */
+/** A log, and its placement. */
 export interface LogOf {
   readonly log: EventLog;
   readonly placement: Placement;
@@ -26,8 +26,8 @@ export async function recordsIn({ log, placement }: LogOf): Promise<Map<string, 
 }
 
 /**
- * What a broker has that was restored from a copy: the topics as they were when the partitions ended there. Those of `without`
- * are not there at all.
+ * Makes the log of a broker that was restored from a copy: the topics as they were when the partitions ended there. Those
+ * of `without` are missing.
  */
 export async function restoreLog(of: LogOf, ends: readonly Position[], without: readonly string[] = []): Promise<void> {
   const { log, placement } = of;
