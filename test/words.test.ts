@@ -11,6 +11,9 @@ const THIS = path.relative(root, import.meta.filename);
 /** Pronouns that hide who acts. A sentence names the process, the client or the user instead. */
 const RIDDLES = /\b(?:whoever|nobody|somebody|whatever)\b/i;
 
+/** A user of Unix is called so. */
+const UNIX_USER = /\bpostgres`? or `?nobody\b|['`]nobody['`]/;
+
 /** A spread of an object literal does nothing but change the layout of the code. */
 const SPREAD_LITERAL = /\.\.\.\{/;
 
@@ -40,7 +43,7 @@ const RETIRED = new RegExp(
     'thingIdOf',
     'flights',
     'trial',
-    '(?:[A-Z]+_)*AT_ONCE',
+    '(?!TOO_MANY_)(?:[A-Z]+_)*AT_ONCE',
     'MOST_[A-Z_]+',
   ].join('|')})\\b`,
 );
@@ -57,7 +60,8 @@ function linesWith(pattern: RegExp, globs: readonly string[]): string[] {
 
 describe('plain words', () => {
   it.each([...CODE, ...PAGES])('name the actor in %s', (glob) => {
-    expect(linesWith(RIDDLES, [glob])).toEqual([]);
+    const found = linesWith(RIDDLES, [glob]);
+    expect(found.filter((line) => !UNIX_USER.test(line))).toEqual([]);
   });
 
   it.each(CODE)('need no spread of an object literal in %s', (glob) => {

@@ -10,20 +10,20 @@ interface Flight {
 }
 
 export function createSingleFlight(): SingleFlight {
-  const flights = new Map<string, Flight>();
+  const running = new Map<string, Flight>();
 
   function depart<T>(key: string, work: () => Promise<T>): Promise<T> {
     const flying = (async () => work())(); // turns a synchronous throw into a rejection
     const land = () => {
-      if (flight.next === undefined) flights.delete(key);
+      if (flight.next === undefined) running.delete(key);
     };
     const flight: Flight = { landed: flying.then(land, land) };
-    flights.set(key, flight);
+    running.set(key, flight);
     return flying;
   }
 
   return (key, work) => {
-    const flight = flights.get(key);
+    const flight = running.get(key);
     if (!flight) return depart(key, work);
     // All callers of one key ask for the same type.
     return (flight.next ??= flight.landed.then(() => depart(key, work))) as ReturnType<typeof work>;

@@ -149,9 +149,9 @@ describe('an accepted job', () => {
 
   it('takes attempts, backoff and priority from its request', async () => {
     const { accept, requests } = start();
-    const wish = { type: typeOf({ parameters: {} }), payload: {} };
-    await accept({ ...wish, handling: { attempts: 9, backoff: 'fixed', priority: -3 } }, origin(), false);
-    await accept({ ...wish, handling: { priority: 7 } }, origin(), false);
+    const submission = { type: typeOf({ parameters: {} }), payload: {} };
+    await accept({ ...submission, handling: { attempts: 9, backoff: 'fixed', priority: -3 } }, origin(), false);
+    await accept({ ...submission, handling: { priority: 7 } }, origin(), false);
     const pauses = { firstMs: 1_000, maxMs: 60_000 };
     expect(requests).toMatchObject([
       { attempts: 9, backoff: { strategy: 'fixed', ...pauses }, priority: -3 },
@@ -161,8 +161,8 @@ describe('an accepted job', () => {
 
   it('may wait for a time, belong to another owner, and replace another job', async () => {
     const { accept, requests } = start();
-    const wish = { type: typeOf({ parameters: {} }), payload: {}, replaces: 'job-0', ownerId: 'user-2' };
-    await accept({ ...wish, runAt: new Date(NOW + 1) }, origin(), false);
+    const submission = { type: typeOf({ parameters: {} }), payload: {}, replaces: 'job-0', ownerId: 'user-2' };
+    await accept({ ...submission, runAt: new Date(NOW + 1) }, origin(), false);
     expect(requests).toMatchObject([{ replaces: 'job-0', ownerId: 'user-2', runAt: new Date(NOW + 1).toISOString() }]);
   });
 });
@@ -185,8 +185,8 @@ describe('a job is refused', () => {
     of = start(),
     about = origin(),
   ) => {
-    const wish = { type: plain, payload: {}, ...given };
-    const error = await of.accept(wish, about, false).catch((thrown: unknown) => thrown);
+    const submission = { type: plain, payload: {}, ...given };
+    const error = await of.accept(submission, about, false).catch((thrown: unknown) => thrown);
     expect(of.requests).toEqual([]);
     return error;
   };
@@ -305,13 +305,13 @@ describe('a job is refused', () => {
     const accepted = (id: string) => tables.query({ text: insert, values: [id] });
     const processes = [start(undefined, 100, accepted), start(undefined, 100, accepted)] as const;
     const about = () => originOf({ actor: 'regular' });
-    const wish = { type: plain, payload: {}, repeat };
-    const asked = Array.from({ length: 10 }, (_, n) => processes[n % 2 ? 1 : 0].accept(wish, about(), false));
+    const submission = { type: plain, payload: {}, repeat };
+    const asked = Array.from({ length: 10 }, (_, n) => processes[n % 2 ? 1 : 0].accept(submission, about(), false));
     const outcomes = await Promise.allSettled(asked);
     const refused = outcomes.filter(({ status }) => status === 'rejected');
     expect(outcomes.length - refused.length).toBe(REPEATS);
     for (const each of refused) expect(each).toMatchObject({ reason: { kind: 'too-many', code: 'TOO_MANY_REPEATS' } });
-    await processes[0].accept(wish, about(), true);
+    await processes[0].accept(submission, about(), true);
   });
 
   it('when the user’s files take all of their room, and the message says how much', async () => {

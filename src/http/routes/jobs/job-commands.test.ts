@@ -35,7 +35,9 @@ describe('a job', () => {
     const answer = await user('POST', '/jobs', { type: 'dummy', payload: { duration: 5 } });
     const { jobId } = answer.json<{ data: { jobId: string } }>().data;
     expect([answer.statusCode, answer.headers.location]).toEqual([202, `http://music.test/jobs/${jobId}`]);
-    expect(submissions).toMatchObject([{ type: { name: 'dummy' }, payload: { duration: 5, failures: 0 }, isAdmin: false }]);
+    expect(submissions).toMatchObject([
+      { type: { name: 'dummy' }, payload: { duration: 5, failures: 0 }, isAdmin: false },
+    ]);
     expect(submissions[0]?.origin).toMatchObject({ actor: 'user-1', repeatable: false });
   });
 

@@ -54,7 +54,10 @@ function mustNotHaveMoreItems(payload: unknown, maxItems: number, path: string[]
 }
 
 /** When the job is to run. Throws 400 for a time that is never valid. */
-export function whenOf({ deliverAt, repeat }: Timing, now = Date.now()): Pick<JobSubmission, 'runAt' | 'repeat' | 'check'> {
+export function whenOf(
+  { deliverAt, repeat }: Timing,
+  now = Date.now(),
+): Pick<JobSubmission, 'runAt' | 'repeat' | 'check'> {
   if (repeat) {
     if (deliverAt !== undefined) throw wrongTime('cannot be combined with repeat');
     return { repeat: mustRecur(repeat, now) };
