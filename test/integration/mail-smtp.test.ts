@@ -43,46 +43,49 @@ const well: Conduct = { does: 'well' };
 
 describe('mail by SMTP', () => {
   it.each<[Conduct, string]>([
-    [{ does: 'refuses' }, 'again MAIL_UNREACHABLE'],
-    [{ does: 'hangs', at: 'connect' }, 'again MAIL_TIMEOUT'],
-    [{ does: 'hangs', at: 'mail' }, 'again MAIL_TIMEOUT'],
-    [{ does: 'hangs', at: 'rcpt' }, 'again MAIL_TIMEOUT'],
-    [{ does: 'hangs', at: 'data' }, 'again MAIL_TIMEOUT'],
-    [{ does: 'trickles', at: 'connect', everyMs: 100 }, 'again MAIL_TIMEOUT'],
-    [{ does: 'trickles', at: 'data', everyMs: 100 }, 'again MAIL_TIMEOUT'],
-    [{ does: 'cuts', at: 'connect' }, 'again MAIL_UNREACHABLE'],
-    [{ does: 'cuts', at: 'mail' }, 'again MAIL_UNREACHABLE'],
-    [{ does: 'cuts', at: 'data' }, 'again MAIL_UNREACHABLE'],
-    [{ does: 'answers', code: 421, at: 'connect' }, 'again MAIL_REFUSED_FOR_NOW'],
-    [{ does: 'answers', code: 554, at: 'connect' }, 'again MAIL_REFUSED_FOR_NOW'],
-    [{ does: 'answers', code: 421, at: 'mail' }, 'again MAIL_REFUSED_FOR_NOW'],
-    [{ does: 'answers', code: 421, at: 'rcpt' }, 'again MAIL_REFUSED_FOR_NOW'],
-    [{ does: 'answers', code: 421, at: 'data' }, 'again MAIL_REFUSED_FOR_NOW'],
-    [{ does: 'answers', code: 451, at: 'mail' }, 'again MAIL_REFUSED_FOR_NOW'],
-    [{ does: 'answers', code: 452, at: 'mail' }, 'again MAIL_REFUSED_FOR_NOW'],
-    [{ does: 'answers', code: 451, at: 'data', text: '4.3.0 queue file write error' }, 'again MAIL_REFUSED_FOR_NOW'],
-    [{ does: 'answers', code: 452, at: 'data', text: '4.3.1 out of space' }, 'again MAIL_REFUSED_FOR_NOW'],
-    [{ does: 'answers', code: 554, at: 'data', text: '5.3.2 not accepting mail' }, 'again MAIL_REFUSED_FOR_NOW'],
-    [{ does: 'answers', code: 450, at: 'rcpt' }, 'later MAIL_DEFERRED'],
-    [{ does: 'answers', code: 451, at: 'rcpt', text: '4.7.1 greylisted for 300 s' }, 'later MAIL_DEFERRED'],
-    [{ does: 'answers', code: 451, at: 'rcpt', text: '4.3.0 lookup failure' }, 'later MAIL_DEFERRED'],
-    [{ does: 'answers', code: 452, at: 'rcpt', text: '4.2.2 mailbox full' }, 'later MAIL_DEFERRED'],
-    [{ does: 'answers', code: 454, at: 'rcpt' }, 'later MAIL_DEFERRED'],
-    [{ does: 'answers', code: 450, at: 'data' }, 'later MAIL_DEFERRED'],
-    [{ does: 'answers', code: 451, at: 'data', text: '4.7.1 try again later' }, 'later MAIL_DEFERRED'],
-    [{ does: 'answers', code: 452, at: 'data' }, 'later MAIL_DEFERRED'],
-    [{ does: 'answers', code: 503, at: 'rcpt' }, 'again MAIL_REFUSED_FOR_NOW'],
-    [{ does: 'answers', code: 550, at: 'mail' }, 'again MAIL_SENDER'],
-    [{ does: 'answers', code: 530, at: 'mail' }, 'again MAIL_LOGIN'],
-    [{ does: 'answers', code: 530, at: 'rcpt' }, 'again MAIL_LOGIN'],
-    [{ does: 'answers', code: 550, at: 'rcpt' }, 'never MAIL_REFUSED'],
-    [{ does: 'answers', code: 553, at: 'rcpt' }, 'never MAIL_REFUSED'],
-    [{ does: 'answers', code: 552, at: 'mail' }, 'never MAIL_REFUSED'],
-    [{ does: 'answers', code: 552, at: 'rcpt' }, 'never MAIL_REFUSED'],
-    [{ does: 'answers', code: 552, at: 'data' }, 'never MAIL_REFUSED'],
-    [{ does: 'answers', code: 552, at: 'data', text: '5.3.4 too large' }, 'never MAIL_REFUSED'],
-    [{ does: 'answers', code: 554, at: 'data', text: '5.7.1 looks like spam' }, 'never MAIL_REFUSED'],
-    [{ does: 'answers', code: 554, at: 'data' }, 'never MAIL_REFUSED'],
+    [{ does: 'refuses' }, 'retryable MAIL_UNREACHABLE'],
+    [{ does: 'hangs', at: 'connect' }, 'retryable MAIL_TIMEOUT'],
+    [{ does: 'hangs', at: 'mail' }, 'retryable MAIL_TIMEOUT'],
+    [{ does: 'hangs', at: 'rcpt' }, 'retryable MAIL_TIMEOUT'],
+    [{ does: 'hangs', at: 'data' }, 'retryable MAIL_TIMEOUT'],
+    [{ does: 'trickles', at: 'connect', everyMs: 100 }, 'retryable MAIL_TIMEOUT'],
+    [{ does: 'trickles', at: 'data', everyMs: 100 }, 'retryable MAIL_TIMEOUT'],
+    [{ does: 'cuts', at: 'connect' }, 'retryable MAIL_UNREACHABLE'],
+    [{ does: 'cuts', at: 'mail' }, 'retryable MAIL_UNREACHABLE'],
+    [{ does: 'cuts', at: 'data' }, 'retryable MAIL_UNREACHABLE'],
+    [{ does: 'answers', code: 421, at: 'connect' }, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [{ does: 'answers', code: 554, at: 'connect' }, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [{ does: 'answers', code: 421, at: 'mail' }, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [{ does: 'answers', code: 421, at: 'rcpt' }, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [{ does: 'answers', code: 421, at: 'data' }, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [{ does: 'answers', code: 451, at: 'mail' }, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [{ does: 'answers', code: 452, at: 'mail' }, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [
+      { does: 'answers', code: 451, at: 'data', text: '4.3.0 queue file write error' },
+      'retryable MAIL_REFUSED_FOR_NOW',
+    ],
+    [{ does: 'answers', code: 452, at: 'data', text: '4.3.1 out of space' }, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [{ does: 'answers', code: 554, at: 'data', text: '5.3.2 not accepting mail' }, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [{ does: 'answers', code: 450, at: 'rcpt' }, 'deferred MAIL_DEFERRED'],
+    [{ does: 'answers', code: 451, at: 'rcpt', text: '4.7.1 greylisted for 300 s' }, 'deferred MAIL_DEFERRED'],
+    [{ does: 'answers', code: 451, at: 'rcpt', text: '4.3.0 lookup failure' }, 'deferred MAIL_DEFERRED'],
+    [{ does: 'answers', code: 452, at: 'rcpt', text: '4.2.2 mailbox full' }, 'deferred MAIL_DEFERRED'],
+    [{ does: 'answers', code: 454, at: 'rcpt' }, 'deferred MAIL_DEFERRED'],
+    [{ does: 'answers', code: 450, at: 'data' }, 'deferred MAIL_DEFERRED'],
+    [{ does: 'answers', code: 451, at: 'data', text: '4.7.1 try again later' }, 'deferred MAIL_DEFERRED'],
+    [{ does: 'answers', code: 452, at: 'data' }, 'deferred MAIL_DEFERRED'],
+    [{ does: 'answers', code: 503, at: 'rcpt' }, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [{ does: 'answers', code: 550, at: 'mail' }, 'retryable MAIL_SENDER'],
+    [{ does: 'answers', code: 530, at: 'mail' }, 'retryable MAIL_LOGIN'],
+    [{ does: 'answers', code: 530, at: 'rcpt' }, 'retryable MAIL_LOGIN'],
+    [{ does: 'answers', code: 550, at: 'rcpt' }, 'permanent MAIL_REFUSED'],
+    [{ does: 'answers', code: 553, at: 'rcpt' }, 'permanent MAIL_REFUSED'],
+    [{ does: 'answers', code: 552, at: 'mail' }, 'permanent MAIL_REFUSED'],
+    [{ does: 'answers', code: 552, at: 'rcpt' }, 'permanent MAIL_REFUSED'],
+    [{ does: 'answers', code: 552, at: 'data' }, 'permanent MAIL_REFUSED'],
+    [{ does: 'answers', code: 552, at: 'data', text: '5.3.4 too large' }, 'permanent MAIL_REFUSED'],
+    [{ does: 'answers', code: 554, at: 'data', text: '5.7.1 looks like spam' }, 'permanent MAIL_REFUSED'],
+    [{ does: 'answers', code: 554, at: 'data' }, 'permanent MAIL_REFUSED'],
   ])('to a server that %j is %s, and continues when the server recovers', async (conduct, outcome) => {
     const { server, provider } = await start();
     await server.behave(conduct);
@@ -101,9 +104,9 @@ describe('mail by SMTP', () => {
     await server.behave({ does: 'answers', code: 550, at: 'rcpt', only: (to) => to.startsWith('unknown') });
     const unknown = letter({ to: 'unknown@example.com' });
     const outcomes = [await outcomeOf(provider), await outcomeOf(provider, unknown), await outcomeOf(provider)];
-    expect([outcomes, server.connections.ever]).toEqual([['sent', 'never MAIL_REFUSED', 'sent'], 1]);
+    expect([outcomes, server.connections.ever]).toEqual([['sent', 'permanent MAIL_REFUSED', 'sent'], 1]);
     await server.behave({ does: 'hangs', at: 'data' });
-    expect(await outcomeOf(provider)).toBe('again MAIL_TIMEOUT');
+    expect(await outcomeOf(provider)).toBe('retryable MAIL_TIMEOUT');
     await server.behave(well);
     expect([await outcomeOf(provider), server.connections.ever]).toEqual(['sent', 2]);
     expect(server.mails.at(-1)).toMatchObject({ connection: 2 });
@@ -120,7 +123,7 @@ describe('mail by SMTP', () => {
     const { server, provider } = await start();
     const mail = letter();
     await server.behave({ does: 'cuts', at: 'data' });
-    expect(await outcomeOf(provider, mail)).toBe('again MAIL_UNREACHABLE');
+    expect(await outcomeOf(provider, mail)).toBe('retryable MAIL_UNREACHABLE');
     await server.behave(well);
     expect(await outcomeOf(provider, mail)).toBe('sent');
     expect(server.mails.map(({ messageId }) => messageId)).toEqual([mail.messageId, mail.messageId]);
@@ -167,14 +170,14 @@ describe('mail by SMTP', () => {
     const { server, provider } = await start({ connections: 3 });
     await server.behave({ does: 'refuses' });
     const outcomes = await Promise.all(Array.from({ length: 50 }, () => outcomeOf(provider)));
-    expect(outcomes).toEqual(outcomes.map(() => 'again MAIL_UNREACHABLE'));
+    expect(outcomes).toEqual(outcomes.map(() => 'retryable MAIL_UNREACHABLE'));
   });
 
   it('does not wait longer than others already waited without success', async () => {
     const { server, provider } = await start({ connections: 2 });
     await server.behave({ does: 'hangs', at: 'data' });
     const outcomes = await Promise.all(Array.from({ length: 30 }, () => outcomeOf(provider)));
-    expect(outcomes).toEqual(outcomes.map(() => 'again MAIL_TIMEOUT'));
+    expect(outcomes).toEqual(outcomes.map(() => 'retryable MAIL_TIMEOUT'));
   });
 
   it('sends QUIT when it is stopped', async () => {
@@ -219,7 +222,7 @@ describe('a login by SMTP', () => {
     const { server } = await start({ tls: true, login });
     const wrong = { ...login, password: 'wrong' };
     const provider = open({ host: '127.0.0.1', port: Number(server.settings.SMTP_PORT), connections: 2, login: wrong });
-    expect(await outcomeOf(provider)).toBe('again MAIL_LOGIN');
+    expect(await outcomeOf(provider)).toBe('retryable MAIL_LOGIN');
     expect(server.mails).toEqual([]);
   });
 
@@ -231,7 +234,7 @@ describe('a login by SMTP', () => {
     const server = await startSmtpServer({ host: elsewhere, tls, login });
     started.push(server);
     const address = { host: elsewhere ?? '', port: Number(server.settings.SMTP_PORT), connections: 1 };
-    expect(await outcomeOf(open({ ...address, login }))).toBe('again MAIL_TLS');
+    expect(await outcomeOf(open({ ...address, login }))).toBe('retryable MAIL_TLS');
     expect([server.logins, server.mails]).toEqual([[], []]);
   });
 

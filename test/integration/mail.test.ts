@@ -145,16 +145,16 @@ describe('mail to a webhook', () => {
   it.each([
     [200, 'sent'],
     [201, 'sent'],
-    [301, 'again MAIL_REFUSED_FOR_NOW'],
-    [302, 'again MAIL_REFUSED_FOR_NOW'],
-    [307, 'again MAIL_REFUSED_FOR_NOW'],
-    [400, 'never MAIL_REFUSED'],
-    [404, 'never MAIL_REFUSED'],
-    [422, 'never MAIL_REFUSED'],
-    [408, 'again MAIL_REFUSED_FOR_NOW'],
-    [429, 'again MAIL_REFUSED_FOR_NOW'],
-    [500, 'again MAIL_REFUSED_FOR_NOW'],
-    [503, 'again MAIL_REFUSED_FOR_NOW'],
+    [301, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [302, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [307, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [400, 'permanent MAIL_REFUSED'],
+    [404, 'permanent MAIL_REFUSED'],
+    [422, 'permanent MAIL_REFUSED'],
+    [408, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [429, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [500, 'retryable MAIL_REFUSED_FOR_NOW'],
+    [503, 'retryable MAIL_REFUSED_FOR_NOW'],
   ])('that answers %d makes it %p', async (status, outcome) => {
     const { hook, send } = await open();
     hook.answer({ status, location: `${hook.url}/elsewhere` });
@@ -176,7 +176,9 @@ describe('mail to a webhook', () => {
     hook.answer(answer);
     const provider = openWebhookMail({ url: hook.url, secret: SECRET, allowPrivate: true, withinMs: 500 });
     opened.push(provider);
-    expect(await within(5_000, 'sending', outcomeOf(provider.send(newMail(), patience)))).toBe('again MAIL_TIMEOUT');
+    expect(await within(5_000, 'sending', outcomeOf(provider.send(newMail(), patience)))).toBe(
+      'retryable MAIL_TIMEOUT',
+    );
     await eventually('no mail waits', () => hook.held() === 0);
   });
 

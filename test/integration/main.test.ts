@@ -209,7 +209,8 @@ describe('the .env of an earlier OpenMusic version', () => {
   });
 
   test('reports keys that are too short in one line', async () => {
-    const line = 'openmusic: ACCESS_TOKEN_KEY: must be at least 32 bytes; REFRESH_TOKEN_KEY: must be at least 32 bytes';
+    const short = 'must be at least 32 bytes; `openssl rand -base64 48` makes one';
+    const line = `openmusic: ACCESS_TOKEN_KEY: ${short}; REFRESH_TOKEN_KEY: ${short}`;
     const started = startWith({ ACCESS_TOKEN_KEY: 'secret', REFRESH_TOKEN_KEY: 'x'.repeat(31) });
     await expect(started).rejects.toThrow(new RegExp(`ended with 1:\\n${line}\\n$`));
   });
