@@ -177,7 +177,10 @@ describe('a wrong value', () => {
     [{ KAFKA_BROKERS: 'a:9092,,b:9092' }, /^KAFKA_BROKERS\.1: /],
     [{ REDIS_URL: 'http://r' }, /^REDIS_URL: must begin with redis/],
     [{ PUBLIC_URL: 'here' }, /^PUBLIC_URL: /],
-    [{ IDEMPOTENCY_HASH_KEY: 'short' }, /^IDEMPOTENCY_HASH_KEY: must be at least 32 bytes; `openssl rand -base64 48` makes one$/],
+    [
+      { IDEMPOTENCY_HASH_KEY: 'short' },
+      /^IDEMPOTENCY_HASH_KEY: must be at least 32 bytes; `openssl rand -base64 48` makes one$/,
+    ],
     [{ VERDICT_WAIT_SECONDS: '0' }, /^VERDICT_WAIT_SECONDS: /],
     [{ CATALOG_WRITES: 'maybe' }, /^CATALOG_WRITES: /],
     [{ ...kafka, PGHOST: '' }, /^PGHOST: must be set when KAFKA_BROKERS is$/],
@@ -187,8 +190,14 @@ describe('a wrong value', () => {
     [{ ...KEYS, REFRESH_TOKEN_KEY: KEYS.ACCESS_TOKEN_KEY }, /^REFRESH_TOKEN_KEY: must differ from the keys/],
     [{ ...KEYS, ACCESS_TOKEN_KEY_PREVIOUS: KEYS.REFRESH_TOKEN_KEY }, /^REFRESH_TOKEN_KEY: must differ from the keys/],
     [{ ...KEYS, REFRESH_TOKEN_KEY_PREVIOUS: KEYS.ACCESS_TOKEN_KEY }, /^REFRESH_TOKEN_KEY_PREVIOUS: must differ from/],
-    [{ ACCESS_TOKEN_KEY: 'x'.repeat(31) }, /^ACCESS_TOKEN_KEY: must be at least 32 bytes; `openssl rand -base64 48` makes one$/],
-    [{ REFRESH_TOKEN_KEY_PREVIOUS: 'x'.repeat(31) }, /^REFRESH_TOKEN_KEY_PREVIOUS: must be at least 32 bytes; `openssl rand -base64 48` makes one$/],
+    [
+      { ACCESS_TOKEN_KEY: 'x'.repeat(31) },
+      /^ACCESS_TOKEN_KEY: must be at least 32 bytes; `openssl rand -base64 48` makes one$/,
+    ],
+    [
+      { REFRESH_TOKEN_KEY_PREVIOUS: 'x'.repeat(31) },
+      /^REFRESH_TOKEN_KEY_PREVIOUS: must be at least 32 bytes; `openssl rand -base64 48` makes one$/,
+    ],
     [{ ACCESS_TOKEN_AGE: '0' }, /^ACCESS_TOKEN_AGE: /],
     [{ ACCESS_TOKEN_AGE: '86401' }, /^ACCESS_TOKEN_AGE: /],
     [{ ACCESS_TOKEN_AGE: '30m' }, /^ACCESS_TOKEN_AGE: /],

@@ -13,7 +13,9 @@ export const list = z
   .string()
   .transform((text) => text.split(',').map((each) => each.trim()))
   .pipe(z.array(z.string().min(1)).min(1));
-export const key = z.string().refine((text) => Buffer.byteLength(text) >= 32, 'must be at least 32 bytes; `openssl rand -base64 48` makes one');
+export const key = z
+  .string()
+  .refine((text) => Buffer.byteLength(text) >= 32, 'must be at least 32 bytes; `openssl rand -base64 48` makes one');
 
 /** How a secret is shown: not at all, or as a URL without user and password. */
 export type Secrecy = 'hidden' | 'url';
