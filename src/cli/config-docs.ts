@@ -39,6 +39,25 @@ const LIMITS = [
   ['of these for one address; it waits for one, and addresses take turns', '3 and 1; 10 s, then 503'],
 ] as const;
 
+const retriesSection = (settings: readonly Setting[]): string => `## When something is tried again
+
+An attempt at a job that fails is followed by another one after a pause, until \`JOB_ATTEMPTS\` have failed. A request can say for its job how
+many \`attempts\` it may have, and by which \`backoff\` they follow: \`exponential\` (the default: any part of a time that doubles, so that those that
+failed together are not retried together; half of it on average), \`fixed\` (always \`JOB_BACKOFF_SECONDS\`) or \`none\`. Without other settings:
+
+${table(attemptTimes(settings))}
+
+A mail whose recipient the mail server defers (greylisting, a full mailbox: 4xx in answer to \`RCPT TO\` or \`DATA\`) is retried for
+\`MAIL_RETRY_HOURS\` from the first refusal on. Each pause is up to a fifth longer than its least. The last retry comes at the end of these hours, or up to two minutes later. A retry is no attempt, holds no
+place of a worker, and survives a restart. The other mails of a batch are sent meanwhile. A job whose mail is deferred has not ended: until then it is one
+of its account's \`JOBS_UNFINISHED\`.
+
+${table(refusalTimes())}
+
+While a breaker is open no job starts that needs its provider. That is no attempt either.
+
+`;
+
 /** The text of `docs/reference/configuration.md`. */
 export function configurationPage(settings: readonly Setting[] = describeSettings()): string {
   const row = ({ name, fallback, about }: Setting) =>
@@ -68,24 +87,7 @@ ${table(TLS_MODES)}
 
 The default is \`disable\`, where libpq has \`prefer\`.
 
-## When something is tried again
-
-An attempt at a job that fails is followed by another one after a pause, until \`JOB_ATTEMPTS\` have failed. A request can say for its job how
-many \`attempts\` it may have, and by which \`backoff\` they follow: \`exponential\` (the default: any part of a time that doubles, so that those that
-failed together are not retried together; half of it on average), \`fixed\` (always \`JOB_BACKOFF_SECONDS\`) or \`none\`. Without other settings:
-
-${table(attemptTimes(settings))}
-
-A mail whose recipient the mail server defers (greylisting, a full mailbox: 4xx in answer to \`RCPT TO\` or \`DATA\`) is retried for
-\`MAIL_RETRY_HOURS\` from the first refusal on. Each pause is up to a fifth longer than its least. The last retry comes at the end of these hours, or up to two minutes later. A retry is no attempt, holds no
-place of a worker, and survives a restart. The other mails of a batch are sent meanwhile. A job whose mail is deferred has not ended: until then it is one
-of its account's \`JOBS_UNFINISHED\`.
-
-${table(refusalTimes())}
-
-While a breaker is open no job starts that needs its provider. That is no attempt either.
-
-## What is not configured
+${retriesSection(settings)}## What is not configured
 
 ${table(LIMITS)}
 

@@ -43,21 +43,6 @@ export function openS3Files({ bucket, folder, ...access }: S3Options): Files {
     }
   }
 
-  async function open(name: string): Promise<OpenFile | undefined> {
-    const object = objectOf(name);
-    const head = await client.send(new HeadObjectCommand(object)).catch(nothingIfMissing);
-    if (!head) return undefined;
-    return {
-      size: head.ContentLength ?? 0,
-      async read(range) {
-        const Range = range && `bytes=${range.start}-${range.end}`;
-        const { Body } = await client.send(new GetObjectCommand({ ...object, Range }));
-        return Body as Readable; // the SDK gives a Readable in Node
-      },
-      close: () => Promise.resolve(),
-    };
-  }
-
   async function putFile(name: string, from: string, mediaType: string): Promise<void> {
     const [{ size: ContentLength }, ChecksumCRC32] = await Promise.all([stat(from), crc32Of(from)]);
     const about = { ...objectOf(name), ContentType: mediaType, ContentLength, ChecksumCRC32 };
@@ -82,7 +67,7 @@ export function openS3Files({ bucket, folder, ...access }: S3Options): Files {
     },
     putFile,
     link,
-    open,
+    open: (name) => openObject(client, objectOf(name)),
     list,
     async remove(name) {
       await client.send(new DeleteObjectCommand(objectOf(name)));
@@ -94,6 +79,20 @@ export function openS3Files({ bucket, folder, ...access }: S3Options): Files {
       client.destroy();
       return Promise.resolve();
     },
+  };
+}
+
+async function openObject(client: S3Client, object: { Bucket: string; Key: string }): Promise<OpenFile | undefined> {
+  const head = await client.send(new HeadObjectCommand(object)).catch(nothingIfMissing);
+  if (!head) return undefined;
+  return {
+    size: head.ContentLength ?? 0,
+    async read(range) {
+      const Range = range && `bytes=${range.start}-${range.end}`;
+      const { Body } = await client.send(new GetObjectCommand({ ...object, Range }));
+      return Body as Readable; // the SDK gives a Readable in Node
+    },
+    close: () => Promise.resolve(),
   };
 }
 
