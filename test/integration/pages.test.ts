@@ -78,7 +78,7 @@ describeWithPrograms(['bash', 'curl'], 'the commands of', () => {
     return output;
   }
 
-  it.each(['docs/tutorial/first-steps.md', 'README.md'])('%s work in order', async (page) => {
+  it.each(['docs/tutorial/first-steps.md', 'README.md', 'docs/how-to/coming-from.md'])('%s work in order', async (page) => {
     await follow(page);
   });
 
