@@ -8,8 +8,8 @@ export interface CommandRequest<Command, Context = undefined> {
   /** A version of the stream that the sender has seen. The decision waits until it can be read. */
   readonly seen?: number;
   /**
-   * Reads what the decision needs of other streams, and writes nothing: it is called for every decision, with the stream's version,
-   * and never for a command that had its effect before. Missing where Context is undefined.
+   * Reads what the decision needs of other streams. It is called for every decision, with the stream's version, so what it does must be
+   * safe to repeat; it is never called for a command that had its effect before. Missing where Context is undefined.
    */
   readonly context?: (version: number) => Promise<Context>;
 }

@@ -64,7 +64,13 @@ export async function startGroup(options: GroupOptions): Promise<Group> {
     runner?.wake();
     if (notice === 'job-ended') runner?.recheck();
   });
-  const feed = await startQueueFeed({ ...options, database, onCommitted: notices.onCommitted });
+  const feed = await startQueueFeed({ ...options, database, onCommitted: notices.onCommitted }).catch(
+    async (error: unknown) => {
+      await notices.stop();
+      await database.stop();
+      throw error;
+    },
+  );
   const stopping = new AbortController();
   const starting = (async () => {
     await untilReady(options, feed, stopping.signal);

@@ -71,7 +71,7 @@ export class PartitionState {
     return this.#verify ? this.#compare(checkpoint, entries) : this.#gate(checkpoint, entries);
   }
 
-  /** Forgets the requested offset after a failed seek: the records that come next are no answer to it. */
+  /** Forgets the requested offset after a failed delivery, because the log never got it: the records that come next are no answer to it. */
   forgetRequest(): void {
     this.#requested = undefined;
   }

@@ -243,6 +243,27 @@ describe('a half-open breaker', () => {
     expect(await tried(other, work)).toBe('sent');
   });
 
+  it('stays closed, with its calls in flight, when a second call learns late that it came too late', async () => {
+    const late = Promise.withResolvers<void>();
+    const query: Database['query'] = async (config) => {
+      const rows = await tables.query(config);
+      if (config.name === 'take-half-open' && rows.length === 0) await late.promise;
+      return rows as never;
+    };
+    const { breakers } = start({ openMs: BRIEFLY_MS, database: { ...tables, query } });
+    await times(10, breakers, again);
+    await isStill('half-open', breakers);
+    const calls = [tried(breakers, work), tried(breakers, work)];
+    expect(await Promise.race(calls)).toBe('sent');
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const inFlight = tried(breakers, (signal) => (signal.addEventListener('abort', reject), promise));
+    late.resolve();
+    expect(await Promise.all(calls)).toContainEqual(expect.objectContaining({ kind: 'deferred' }));
+    expect(breakers.stateOf('smtp')).toBe('closed');
+    resolve('sent');
+    expect(await inFlight).toBe('sent');
+  });
+
   it('opens again for all processes when that call fails', async () => {
     const { one, other, reports } = await startHalfOpen();
     expect(await tried(one, again)).toMatchObject({ code: 'SMTP_421' });

@@ -22,7 +22,7 @@ import { JobFailure } from './job-type.ts';
 
 /** Keeps work away from providers that keep failing. All processes share what one has found out, by a row in Postgres. */
 export interface Breakers extends Stoppable {
-  /** As last read, which is less than a second ago. */
+  /** The state as this process last read or changed it; it reads every 500 ms while Postgres answers. */
   stateOf(name: string): BreakerState;
   /** Of mail: the domain at which the last call failed. A half-open call goes to another domain where it can. */
   failedDomainOf(name: string): string | undefined;
@@ -160,7 +160,8 @@ function createGate(registry: Registry, changes: Changes, openMs: number) {
       if (state === 'closed') return { name, domain, halfOpen: false };
       if (state === 'half-open') {
         if (await changes.takeHalfOpen(name)) return { name, domain, halfOpen: true };
-        registry.set(name, halfOpenElsewhere(registry.of(name)));
+        const now = registry.of(name);
+        if (now.state === 'half-open') registry.set(name, halfOpenElsewhere(now)); // the call of another may have closed it meanwhile
       }
       throw refused(name, openForMs);
     },

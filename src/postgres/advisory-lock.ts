@@ -3,7 +3,7 @@ import { type GenerationUse, lockClass } from './generation-lock.ts';
 import type { Client } from './pool.ts';
 
 /*
- * Every advisory lock on a connection of ours. A lock belongs to its session, or to its transaction, so Postgres releases it when
+ * The advisory locks of init, migrations, rebuilds, generations and queue tables. Accounts, quotas and mailboxes lock within statements of their own. A lock belongs to its session, or to its transaction, so Postgres releases it when
  * the process dies. Locks of two databases of one server are independent. `ServerLock` is one on a connection of its own.
  */
 

@@ -1,10 +1,10 @@
 /**
  * A provider failed to do its work.
  *
- * - `again`: the provider itself failed. Another attempt may work. The failure counts against the provider.
- * - `later`: the provider works, but refuses this request for now, such as a mail to a full mailbox. An attempt after minutes or
+ * - `retryable`: the provider itself failed. Another attempt may work. The failure counts against the provider.
+ * - `deferred`: the provider works, but refuses this request for now, such as a mail to a full mailbox. An attempt after minutes or
  *   hours may work. The failure does not count against the provider.
- * - `never`: the request is at fault and will be refused every time. The failure does not count against the provider.
+ * - `permanent`: the request is at fault and will be refused every time. The failure does not count against the provider.
  */
 export class ProviderError extends Error {
   readonly kind: 'retryable' | 'deferred' | 'permanent';

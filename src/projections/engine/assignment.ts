@@ -151,7 +151,7 @@ export class ProjectorAssignment {
     const known = new Map(running.map(({ where, checkpoint }) => [partitionKey(where), checkpoint]));
     const stored = await this.#options.store.checkpoints(running.map(({ where }) => where));
     return stored.flatMap(({ topic, partition, next }) => {
-      const state = this.#states.get(partitionKey({ topic, partition })); // undefined when the partition was assigned anew meanwhile
+      const state = this.#states.get(partitionKey({ topic, partition })); // of a later assignment perhaps; undefined when it was taken away
       const checkpoint = known.get(partitionKey({ topic, partition }));
       if (!state || !checkpoint || state.checkpoint !== checkpoint || checkpoint.next <= next) return [];
       state.forget();

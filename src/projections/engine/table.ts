@@ -81,7 +81,7 @@ export interface TableChanges<C extends Columns = Columns> {
   /** Writes some columns of a row; ignored when there is no such row. */
   patch(key: string, columns: Partial<WrittenRow<C>>): void;
   remove(key: string): void;
-  /** Adds to counters, which begin at zero. A table with counters has nothing else, and nothing else is done to it. */
+  /** Adds to counters, which begin at zero. Such a table has only its key and counters, and is written by `add` alone. */
   add(key: string, counters: Counters<C>): void;
 }
 

@@ -48,7 +48,7 @@ async function changeOnce(
 
 /** The current repeat without its end, which is not kept. */
 function repeatOf(repeat: RepeatView | undefined): RepeatRequest {
-  if (!repeat) throw new AppError('rejected', 'NOT_REPEATING', 'The job does not repeat, or not any more.');
+  if (!repeat) throw new AppError('rejected', 'NOT_REPEATING', 'The job does not repeat, or no longer does.');
   const { cron, timeZone, missed } = repeat;
   return { cron, timeZone, missed: MISSED.find((each): each is Missed => each === missed) };
 }
