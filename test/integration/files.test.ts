@@ -166,7 +166,7 @@ function filesSuite(settingsOf: () => Settings): void {
       () => files.open(name),
       () => files.remove(name),
     ];
-    for (const attempt of attempts) await expect(attempt()).rejects.toThrow(/is no name of a file/);
+    for (const attempt of attempts) await expect(attempt()).rejects.toThrow(/is not a file name/);
     expect([await namesOf(files), existsSync(file)]).toEqual([before, true]);
   });
 
