@@ -5,7 +5,7 @@ import type { OwnerChanged } from '../events/genesis.ts';
 import type { LogRecord } from '../events/record.ts';
 import type { Ownership } from '../log/ownership.ts';
 import { classify } from './arbitrate.ts';
-import { bisect, judgeBatch, poisoned, remainingBatch, type PartitionBatch } from './judge.ts';
+import { bisect, createJudge, judgeBatch, poisoned, remainingBatch, type PartitionBatch } from './judge.ts';
 import { PartitionState } from './partition-state.ts';
 import type { StreamHead } from './judgement.ts';
 
@@ -102,6 +102,22 @@ describe('judgeBatch', () => {
     const judged = poisoned(judge(workOf([claim({ stream: 'album-1' })])), 'refused');
     expect(judged.accepted[0]!.payload).toEqual({ poison: 'refused' });
     expect(judged.heads.get('album-1')).toMatchObject({ version: 1, closed: true });
+  });
+});
+
+describe('the judge', () => {
+  it('uses the heads that were remembered when it began, although the state forgets them while others are read', async () => {
+    const [album, changed] = chain('album-1', ['a', 'b']);
+    const [other, otherChanged] = chain('album-2', ['x', 'y']);
+    const headOf = (record: LogRecord) => ({ version: 1, id: record.headers.ce_id ?? '', closed: false });
+    const batch = workOf([changed!, otherChanged!], { heads: { 'album-1': headOf(album!) } });
+    const heads = (streams: readonly string[]) => {
+      batch.state.forget();
+      return Promise.resolve(new Map(streams.map((stream) => [stream, headOf(other!)])));
+    };
+    const stop = () => Promise.resolve();
+    const [judged] = await createJudge({ store: { heads }, rules: () => rules, stop })([batch], true);
+    expect([kinds(judged!), judged!.losers]).toEqual([['AlbumChanged', 'AlbumChanged'], []]);
   });
 });
 

@@ -62,18 +62,19 @@ export function createJudge({ store, rules, stop, rule = wins }: JudgeOptions): 
       batch,
       classifications: batch.records.map((record) => classify(record, rules())),
     }));
-    const unknown = classified.flatMap(({ batch, classifications }) =>
-      unknownStreams(batch, classifications, assumeNew && rule),
-    );
-    const loaded = unknown.length > 0 ? await loadHeads(unknown, batches) : new Map<string, StreamHead>();
+    // A state can forget a head while others are read, so what it remembers is taken before.
+    const heads = new Map<string, StreamHead>();
+    const unread = classified.flatMap((each) => rememberedHeads(each, { rule, assumeNew }, heads));
+    const loaded = unread.length > 0 ? await loadHeads(unread, batches) : [];
     if (loaded === 'missed') return [];
+    for (const [stream, head] of loaded) heads.set(stream, head);
     const judged: Judged[] = [];
     for (const { batch, classifications } of classified) {
       const corrupt = classifications.findIndex(({ kind }) => kind === 'corrupt');
       const sound = corrupt < 0 ? batch.records.length : corrupt;
       if (sound > 0) {
         const result = judgeBatch(batch, classifications.slice(0, sound), {
-          loaded,
+          loaded: heads,
           rule,
           ownership: rules().ownership,
         });
@@ -90,23 +91,34 @@ export function createJudge({ store, rules, stop, rule = wins }: JudgeOptions): 
   };
 }
 
-/** Streams whose head has to be read. With a rule, streams whose first claim wins as that of a new stream are left out. */
-function unknownStreams(
-  { state }: PartitionBatch,
-  classifications: readonly Classification[],
-  rule: Rule | false,
+interface ClassifiedBatch {
+  readonly batch: PartitionBatch;
+  readonly classifications: readonly Classification[];
+}
+
+/**
+ * Adds the heads that the partition's state remembers of the batch's streams. Returns the streams whose head must be read; if
+ * `assumeNew`, a stream whose first claim wins as version 1 of a new stream is not among them.
+ */
+function rememberedHeads(
+  { batch, classifications }: ClassifiedBatch,
+  { rule, assumeNew }: { readonly rule: Rule; readonly assumeNew: boolean },
+  heads: Map<string, StreamHead>,
 ): string[] {
   const first = new Map<string, Envelope>();
   for (const classification of classifications) {
     if (classification.kind !== 'claim') continue;
     const { envelope } = classification;
-    if (!first.has(envelope.stream) && !state.heads.has(envelope.stream)) first.set(envelope.stream, envelope);
+    if (heads.has(envelope.stream) || first.has(envelope.stream)) continue;
+    const head = batch.state.heads.get(envelope.stream);
+    if (head) heads.set(envelope.stream, head);
+    else first.set(envelope.stream, envelope);
   }
-  return [...first.values()].filter((claim) => !(rule && rule(claim, undefined))).map(({ stream }) => stream);
+  return [...first.values()].filter((claim) => !(assumeNew && rule(claim, undefined))).map(({ stream }) => stream);
 }
 
 export interface JudgeBatchOptions {
-  /** Heads that the partition's state does not remember. */
+  /** Heads of the batch's streams, of which the partition's state may have forgotten some. */
   readonly loaded: ReadonlyMap<string, StreamHead>;
   readonly rule?: Rule;
   readonly ownership?: Ownership | undefined;

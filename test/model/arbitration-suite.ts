@@ -51,6 +51,30 @@ export function writePathSuite(count: number): void {
       expect((await runSchedule(plan, unchanged)).violation).toBeUndefined();
     });
 
+    it('applies nothing behind the fence when a state forgets heads while others are read', async () => {
+      const plan = {
+        seed: 873889969,
+        steps: 196,
+        apis: 3,
+        projectors: 2,
+        clients: 3,
+        streams: 3,
+        remembered: 1,
+        verdictWait: 75,
+        apart: false,
+        crashes: 3,
+        deaths: 8,
+        pauses: 0,
+        joins: 6,
+        unknown: 0,
+        duplicated: 2,
+        refused: 0,
+        blank: 1,
+        adopts: 10,
+      };
+      expect((await runSchedule(plan, { ...unchanged, refusals: false })).violation).toBeUndefined();
+    });
+
     it.each([
       ['the id is of a later head', withLaterHead],
       ['the version is of a later head', withLaterVersion],
