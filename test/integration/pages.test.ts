@@ -78,9 +78,12 @@ describeWithPrograms(['bash', 'curl'], 'the commands of', () => {
     return output;
   }
 
-  it.each(['docs/tutorial/first-steps.md', 'README.md', 'docs/how-to/coming-from.md'])('%s work in order', async (page) => {
-    await follow(page);
-  });
+  it.each(['docs/tutorial/first-steps.md', 'README.md', 'docs/how-to/coming-from.md'])(
+    '%s work in order',
+    async (page) => {
+      await follow(page);
+    },
+  );
 
   it('README.md change nothing when sample data is loaded for the second time', async () => {
     const catalog = async () => (await fetch(`${server.url}/songs`)).text();
