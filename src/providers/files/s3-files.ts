@@ -67,7 +67,9 @@ export function openS3Files({ bucket, folder, ...access }: S3Options): Files {
     },
     putFile,
     link,
-    open: (name) => openObject(client, objectOf(name)),
+    async open(name) {
+      return openObject(client, objectOf(name));
+    },
     list,
     async remove(name) {
       await client.send(new DeleteObjectCommand(objectOf(name)));
