@@ -1,5 +1,5 @@
 import { reasonOf } from '../errors.ts';
-import { sleep } from '../concurrency/sleep.ts';
+import { poll } from '../concurrency/poll.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
 import type { Account, AccountRole, VersionedAccount } from './accounts.ts';
@@ -68,7 +68,6 @@ const UNCHANGED: AccountState = { endedBelow: 0, roleBelow: 0, role: undefined, 
 export async function followAccess({ database, report, tokenAge, ...times }: AccessOptions): Promise<LiveAccess> {
   const { everyMs = 1_000, staleMs = 5_000 } = times;
   const known = createKnownChanges((tokenAge + SPARE_SECONDS) * 1_000);
-  const stopping = new AbortController();
   const listeners = new Set<() => void>();
   let last = 0;
   let currentAt = -Infinity;
@@ -101,12 +100,11 @@ export async function followAccess({ database, report, tokenAge, ...times }: Acc
   }
 
   await recheck();
-  const following = (async () => {
-    while (!stopping.signal.aborted) {
-      await sleep(everyMs, stopping.signal);
-      await recheck().catch((error: unknown) => report(`cannot read changes of access: ${reasonOf(error)}`));
-    }
-  })();
+  const following = poll(recheck, {
+    firstMs: everyMs,
+    everyMs,
+    onFailure: (error) => report(`cannot read changes of access: ${reasonOf(error)}`),
+  });
 
   return {
     isCurrent: () => performance.now() - currentAt <= staleMs,
@@ -116,10 +114,7 @@ export async function followAccess({ database, report, tokenAge, ...times }: Acc
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    async stop() {
-      stopping.abort();
-      await following;
-    },
+    stop: () => following.stop(),
   };
 }
 

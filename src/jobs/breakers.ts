@@ -1,4 +1,5 @@
 import { reasonOf } from '../errors.ts';
+import { poll } from '../concurrency/poll.ts';
 import { sleep } from '../concurrency/sleep.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
@@ -185,13 +186,8 @@ export function createBreakers(options: BreakerOptions): Breakers {
   const registry = createRegistry();
   const changes = createChanges(options, registry);
   const gate = createGate(registry, changes, options.openMs);
-  const stopping = new AbortController();
-  const polling = (async () => {
-    while (!stopping.signal.aborted) {
-      await changes.read().catch(() => undefined); // an outage of Postgres shows in the calls themselves
-      await sleep(POLL_EVERY_MS, stopping.signal);
-    }
-  })();
+  // An outage of Postgres shows in the calls themselves.
+  const polling = poll(() => changes.read(), { everyMs: POLL_EVERY_MS, onFailure: () => undefined });
 
   return {
     stateOf: (name) => registry.of(name).state,
@@ -211,10 +207,7 @@ export function createBreakers(options: BreakerOptions): Breakers {
       await gate.succeeded(admitted);
       return result;
     },
-    async stop() {
-      stopping.abort();
-      await polling;
-    },
+    stop: () => polling.stop(),
   };
 }
 

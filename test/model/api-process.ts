@@ -20,7 +20,7 @@ export interface ApiProcess {
   handle(request: CommandRequest<Step>): Promise<CommandOutcome>;
   /** The rows of Postgres, read over a guarded connection. */
   read<T>(query: (postgres: ModelPostgres) => T): Promise<T>;
-  hear(notice: CommitNotice): void;
+  onCommit(notice: CommitNotice): void;
   /** Rejects every call from now on. */
   die(): void;
 }
@@ -48,7 +48,7 @@ export function startApi(world: World, name: string): ApiProcess {
   return {
     actor,
     connections,
-    hear: verdicts.onCommit,
+    onCommit: verdicts.onCommit,
     handle: (request) => Promise.race([handle(request), dead.promise]),
     read: (query) => Promise.race([connections.query(() => query(postgres)), dead.promise]),
     die() {

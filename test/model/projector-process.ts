@@ -150,7 +150,7 @@ function storeOver(connections: Connections, world: World): ProjectionStore {
 function spread({ scheduler, apis, network }: World, notice: CommitNotice): void {
   for (const slot of apis) {
     for (let copies = scheduler.pick(3); copies > 0; copies--) {
-      void scheduler.turn(network).then(() => slot.process.hear(notice));
+      void scheduler.turn(network).then(() => slot.process.onCommit(notice));
     }
   }
 }

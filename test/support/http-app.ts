@@ -83,9 +83,9 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
     database: databaseOf(rows, chunks),
     answers: { read: async (_wanted, load) => ({ answer: await load(), source: 'database' }) },
     jobs: {
-      accept: (wish, origin, isAdmin) => {
-        submissions.push({ ...wish, origin, isAdmin });
-        return accept(wish, origin, isAdmin);
+      accept: (submission, origin, isAdmin) => {
+        submissions.push({ ...submission, origin, isAdmin });
+        return accept(submission, origin, isAdmin);
       },
       tables: databaseOf(rows, chunks),
       commits: { subscribe: () => () => undefined },

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { reasonOf } from '../../errors.ts';
 import { partitionKey, type Position, showPosition, type TopicPartition } from '../../events/record.ts';
-import { sleep } from '../../concurrency/sleep.ts';
+import { poll } from '../../concurrency/poll.ts';
 import type { Stoppable } from '../../lifecycle.ts';
 import type { EventLog, RunningSubscription, SubscriptionHandler } from '../../log/event-log.ts';
 import type { Database } from '../../postgres/pool.ts';
@@ -101,13 +101,10 @@ function watchConsumer(
   }
 
   const warn = throttled((message) => logger.warn({ group }, message));
-  const stopping = new AbortController();
-  const measuring = (async () => {
-    while (!stopping.signal.aborted) {
-      await measure().catch((error: unknown) => warn(`cannot read the lag of the consumer group: ${reasonOf(error)}`));
-      await sleep(MEASURE_EVERY_MS, stopping.signal);
-    }
-  })();
+  const measuring = poll(measure, {
+    everyMs: MEASURE_EVERY_MS,
+    onFailure: (error) => warn(`cannot read the lag of the consumer group: ${reasonOf(error)}`),
+  });
   return {
     health(): ConsumerHealth {
       const stopped = projector.stopped().map((each) => ({ partition: partitionKey(each), reason: each.reason }));
@@ -116,10 +113,7 @@ function watchConsumer(
       const stuckMs = waitingSince === undefined ? 0 : Date.now() - Math.max(waitingSince, progress.at);
       return { group, caughtUp, stopped, stuckMs, partitions: all };
     },
-    async stop(): Promise<void> {
-      stopping.abort();
-      await measuring;
-    },
+    stop: () => measuring.stop(),
   };
 }
 

@@ -1,5 +1,5 @@
 import { reasonOf } from '../../errors.ts';
-import { sleep } from '../../concurrency/sleep.ts';
+import { poll } from '../../concurrency/poll.ts';
 import type { Stoppable } from '../../lifecycle.ts';
 import { throttled } from '../../concurrency/throttle.ts';
 import type { Database } from '../../postgres/pool.ts';
@@ -34,8 +34,7 @@ const POLL_EVERY_MS = 500;
 export async function startGenerationProjectors(options: GenerationProjectorsOptions): Promise<GenerationProjectors> {
   const { admin, version, placement, logger } = options;
   const projectors = new Map<number, GenerationProjector>();
-  const stopping = new AbortController();
-  await ensureGeneration(options, stopping.signal);
+  await ensureGeneration(options, new AbortController().signal);
   await follow();
 
   async function follow(): Promise<void> {
@@ -58,20 +57,18 @@ export async function startGenerationProjectors(options: GenerationProjectorsOpt
   }
 
   const warn = throttled((message) => logger.warn(message));
-  const following = (async () => {
-    while (!stopping.signal.aborted) {
-      await sleep(POLL_EVERY_MS, stopping.signal);
-      await follow().catch((error: unknown) => warn(`cannot read the generations: ${reasonOf(error)}`));
-    }
-  })();
+  const following = poll(follow, {
+    firstMs: POLL_EVERY_MS,
+    everyMs: POLL_EVERY_MS,
+    onFailure: (error) => warn(`cannot read the generations: ${reasonOf(error)}`),
+  });
 
   let stopped: Promise<void> | undefined;
   return {
     health: () => worst([...projectors.values()].map((projector) => projector.health())),
     stop: () =>
       (stopped ??= (async () => {
-        stopping.abort();
-        await following;
+        await following.stop();
         await Promise.all([...projectors.values()].map((projector) => projector.stop()));
       })()),
   };

@@ -1,4 +1,4 @@
-import { sleep } from '../../concurrency/sleep.ts';
+import { poll } from '../../concurrency/poll.ts';
 import type { Stoppable } from '../../lifecycle.ts';
 import type { TopicPartition } from '../../events/record.ts';
 import type { EventLog } from '../../log/event-log.ts';
@@ -29,7 +29,6 @@ const MEASUREMENTS_PER_ALARM = 3;
 export function watchStoredLag(options: StoredLagOptions): StoredLag {
   const { group, partitions, progress, log, consumers, besideMember } = options;
   const lag = new LagWatch(partitions, consumers.lagAlarmMs);
-  const stopping = new AbortController();
 
   async function measure(): Promise<PartitionHealth[]> {
     const stored = await progress();
@@ -43,19 +42,14 @@ export function watchStoredLag(options: StoredLagOptions): StoredLag {
   }
 
   const everyMs = Math.min(MEASURE_EVERY_MAX_MS, consumers.lagAlarmMs / MEASUREMENTS_PER_ALARM);
-  const measuring = (async () => {
-    while (!stopping.signal.aborted) {
-      await measure().catch(() => undefined); // the probes of Postgres, the log and the reads report it
-      await sleep(everyMs, stopping.signal);
-    }
-  })();
+  // The probes of Postgres, the log and the reads report a failure.
+  const measuring = poll(measure, { everyMs, onFailure: () => undefined });
   const hide = besideMember ? undefined : consumers.observe(observed);
   return {
     measure,
     async stop() {
       hide?.();
-      stopping.abort();
-      await measuring;
+      await measuring.stop();
     },
   };
 }
