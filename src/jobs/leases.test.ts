@@ -29,6 +29,36 @@ const idsOf = (jobs: readonly { jobId: string }[]) => jobs.map(({ jobId }) => jo
 const expire = () => sql(`UPDATE job_leases SET expires_at = now() - interval '1 ms'`);
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
 
+/** Whether all that Postgres writes while this runs is on the disk at its end, although commits of the queue need not wait for it. */
+async function isDurable(write: () => Promise<unknown>): Promise<unknown> {
+  await sql('SET synchronous_commit = off');
+  const [before] = await sql('SELECT pg_current_wal_insert_lsn() AS lsn');
+  await write();
+  const [after] = await sql('SELECT pg_current_wal_flush_lsn() > $1::pg_lsn AS flushed', [before!.lsn]);
+  return after!.flushed;
+}
+
+describe('durability', () => {
+  it('a lease outlives a crash of Postgres, also where the queue commits asynchronously', async () => {
+    const leases = worker();
+    const durable: unknown[] = [];
+    for (const number of numbers(20)) {
+      await put({ job_id: `job-${number}` });
+      durable.push(await isDurable(() => leases.take(['dummy'], 1)));
+    }
+    expect(durable).toEqual(numbers(20).map(() => true));
+  });
+
+  it('so does its renewal', async () => {
+    const leases = worker();
+    await put({ job_id: 'job-1' });
+    await leases.take(['dummy'], 1);
+    const durable: unknown[] = [];
+    for (const _ of numbers(20)) durable.push(await isDurable(() => leases.renew(['job-1'])));
+    expect(durable).toEqual(numbers(20).map(() => true));
+  });
+});
+
 describe('take', () => {
   it('takes due jobs in the order of their times, of the given lanes only', async () => {
     await put(

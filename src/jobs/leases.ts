@@ -91,6 +91,12 @@ const FREE = `NOT EXISTS (SELECT FROM job_leases l WHERE l.job_id = q.job_id AND
 
 const DUE = `q.state = 'waiting' AND q.due`;
 
+/**
+ * Leases must outlive a crash of Postgres: a job whose lease is taken back would be leased again while its first attempt runs, and that
+ * attempt would count as lost. So their transactions wait for the disk, although those of the queue itself do not (ADR 3).
+ */
+const DURABLY = `set_config('synchronous_commit', 'on', true)`;
+
 /** Leases the `chosen` jobs, in the order of their `turn`, but for those whose rows are locked by a change. */
 const LEASE = `locked AS (
     SELECT q.* FROM job_queue q WHERE q.job_id = ANY(ARRAY(SELECT job_id FROM chosen)) FOR UPDATE SKIP LOCKED
@@ -98,7 +104,7 @@ const LEASE = `locked AS (
     INSERT INTO job_leases AS l (job_id, worker, expires_at)
     SELECT job_id, $3, now() + $4 * interval '1 ms' FROM locked ORDER BY job_id
     ON CONFLICT (job_id) DO UPDATE SET worker = excluded.worker, expires_at = excluded.expires_at WHERE l.expires_at <= now()
-    RETURNING job_id
+    RETURNING job_id, ${DURABLY}
   )
   SELECT ${JOB}, l.job_id IS NOT NULL AS taken FROM chosen c LEFT JOIN leased l USING (job_id) LEFT JOIN locked q USING (job_id)
     LEFT JOIN job_payloads p ON p.id = q.payload_id ORDER BY c.turn`;
@@ -158,7 +164,7 @@ const COME_DUE = `WITH late AS (
     WHERE state = 'waiting' AND NOT due AND run_at > now() ORDER BY run_at, job_id LIMIT 1) END AS ms`;
 
 const RENEW = `WITH renewed AS (
-    UPDATE job_leases SET expires_at = now() + $3 * interval '1 ms' WHERE job_id = ANY($1) AND worker = $2 RETURNING job_id
+    UPDATE job_leases SET expires_at = now() + $3 * interval '1 ms' WHERE job_id = ANY($1) AND worker = $2 RETURNING job_id, ${DURABLY}
   )
   SELECT job_id AS "jobId", q.attempt + (q.state = 'waiting')::int AS attempt FROM renewed LEFT JOIN job_queue q USING (job_id)`;
 
