@@ -43,8 +43,8 @@ export interface Incarnation extends Stoppable {
   /** The incarnation in which entries may be read and filled now; undefined: none. */
   activeIncarnation(): string | undefined;
   /**
-   * The row, once no process uses an older one: a process that does could miss what is written before that. `marks`: entries of
-   * this generation are in use and have to be marked, and the server is the row's.
+   * Resolves with the row when no process uses an older one. A process with an older row could miss the marks of a commit. `marks`:
+   * entries of this generation are in use and have to be marked, and the server is the one that the row names.
    */
   awaitSettled(generation: number): Promise<{ readonly id: string; readonly marks: boolean }>;
   /** The database's clock in milliseconds, or some earlier time. */
@@ -78,9 +78,9 @@ class IncarnationWatch {
   readonly #options: IncarnationOptions;
   readonly #reader: CacheStateReader;
   readonly #share = createSingleFlight();
-  /** Id of the row whose server was found at the end of the connection that is open now. */
+  /** Id of the row whose server was verified over the current connection. */
   #verified: string | undefined;
-  /** Counts the events after which a verification that is under way no longer holds. */
+  /** Counts events that invalidate a verification in progress, such as a lost connection. */
   #invalidations = 0;
   #serverPausedUntil = -Infinity;
   /** This process turned the cache off because it could not reach the server. */
@@ -163,7 +163,7 @@ class IncarnationWatch {
     });
   }
 
-  /** Checks that the server is the row's, and begins a new incarnation where it is not. */
+  /** Checks that the server is the one that the row names, and begins a new incarnation if it is not. */
   async #verify(): Promise<void> {
     const { generation, now, row, mayBegin } = this.#options;
     const mine = generation();
@@ -174,7 +174,7 @@ class IncarnationWatch {
     const isSame = isServerOf(last.state, identity);
     if (isSame) this.#setVerified(last.state.id, before);
     if (mine === undefined || (isSame && isOf(last.state, mine)) || !(await mayBegin(mine))) return;
-    // Processes that reach different servers would replace each other's row for ever, and no row would ever be settled.
+    // Otherwise two processes that reach different servers would replace each other's row for ever, and no row would become settled.
     if (last.state.on && !isSame && now() < last.settledAt) return row.turnOff(last.state.id, HOLD_MS);
     await this.#begin(last.state.id, { runId: identity.runId, generation: mine }, before);
   }
@@ -186,7 +186,7 @@ class IncarnationWatch {
     if ((await this.#reader.refresh()).id === next.id) this.#setVerified(next.id, before);
   }
 
-  /** Who the server is. Rejects when it does not answer or must not be used; a cache that is held off stays so then. */
+  /** The server's identity. Rejects when the server does not answer or must not be used; a cache that is held off then stays off. */
   async #identify({ id }: CacheState): Promise<Identity> {
     const { server, row } = this.#options;
     try {
@@ -227,7 +227,7 @@ class UnfitServer extends Error {}
 const isServerOf = ({ on, id, runId }: CacheState, identity: Identity): boolean =>
   on && runId === identity.runId && id === identity.incarnation;
 
-/** A process that reads no generation has none that could differ. */
+/** True as well for a process that reads no generation, because none can differ. */
 const isOf = (state: CacheState, generation: number | undefined): boolean =>
   generation === undefined || generation === state.generation;
 
@@ -242,7 +242,7 @@ function activeIn(
   return on && verified === id && its === generation ? id : undefined;
 }
 
-/** What a commit of the generation has to do about the row. */
+/** Whether a commit of the generation may go ahead, has to wait, or needs the server verified first. */
 type Settlement =
   | { readonly kind: 'settled'; readonly id: string; readonly marks: boolean }
   | { readonly kind: 'wait'; readonly ms: number }

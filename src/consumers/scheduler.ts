@@ -32,9 +32,9 @@ export const startScheduler = (member: MemberOptions, handle: HandleJob): Promis
   startGroup({ ...member, scope: SCHEDULER, handle });
 
 /**
- * Requests the job of the time that is due, and then records that in the stream of the repeating job. When the process dies in between,
- * the next one does the same again: the job's id derives from the schedule and from the first time that the job stands for, however
- * many times have been missed since, so it is requested once.
+ * Requests the job for the due time, and then records that in the stream of the repeating job. When the process dies in between, the next
+ * one repeats the request. The job's id derives from the schedule and from the first time that the job covers, even if more times have
+ * been missed since, so the log has one request.
  */
 export function createOccurrences(options: OccurrencesOptions): (parent: QueuedJob) => Promise<number | Postponed> {
   const { logger, rightsOf, now } = options;
@@ -69,13 +69,13 @@ async function end({ commands, logger }: OccurrencesOptions, parent: QueuedJob, 
 
 interface Occurrence {
   readonly due: Due;
-  /** Null when all times are passed over. */
+  /** Null when all due times are skipped, so that there is no job. */
   readonly jobId: string | null;
 }
 
 /**
- * Requests the job that is due now. A job that was requested by a process which died before it recorded that stands for the time of
- * its request; later times come after it.
+ * Requests the job that is due now. If an earlier process has requested it and died before recording it, the job covers only the times
+ * up to the one that it was requested for; later times get another job.
  */
 async function occurrenceNow(options: OccurrencesOptions, parent: QueuedJob): Promise<Occurrence> {
   const { timeOf, now } = options;
@@ -116,7 +116,7 @@ async function record(
   const recorded = await commands.job({
     stream: parent.jobId,
     command: { type: 'Occur', due: from, at, occurrenceId, passedOver: due.passedOver, next },
-    // The version is part of the id, because a change of the repeat can make the same time due once more, which is no repetition.
+    // The version is part of the id: after a change of the repeat the same time can be due again, and that is a new command.
     origin: originOf(parent, commandIdOf('occurred', parent.jobId, from, String(parent.version))),
     expectedVersion: [parent.version],
     seen: parent.version,
@@ -132,6 +132,6 @@ const isPassing = ({ kind }: AppError) => kind === 'unavailable' || kind === 'to
 /** The shortest and the longest pause before a late occurrence is tried again, in milliseconds. */
 const [MIN_PAUSE_MS, MAX_PAUSE_MS] = [1_000, 60_000];
 
-/** Half of the time that it is late, with jitter: so pauses grow, and occurrences that wait for the same do not come back together. */
+/** Half of the delay so far, so pauses grow; with jitter, so that occurrences which wait for the same thing do not return together. */
 const pauseOf = (lateMs: number) =>
   Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, lateMs / 2)) * (0.75 + Math.random() / 2);

@@ -23,8 +23,8 @@ const INSERT_EVENTS = `INSERT INTO stream_events
     "offset" bigint, type text, body_hash text, headers json, value text) WHERE gate.open`;
 
 /**
- * A process that begins to read another generation after this was evaluated reads the ends of the log later still, and waits
- * until that generation reaches them. So it waits for all that is committed here, which was in the log before.
+ * A process can begin to read another generation right after this check. It then asks for the ends of the log and waits until that
+ * generation has reached them. The records of this commit are below those ends, because they were in the log before.
  */
 const ONLY_SERVING = `NOT EXISTS (
   SELECT FROM generations g WHERE g.state = 'serving' AND g.schema_name <> current_schema() AND ${isRead('g.id', '$3')})`;
@@ -77,7 +77,7 @@ const UPDATE_HEADS = `UPDATE stream_heads h SET version = r.version, record_id =
 
 /**
  * Keeps only the head of each stream whose first event `keeps` accepts. Of all other streams only the first record is then
- * judged right, and later ones lose. That does no harm to a consumer that needs none of them.
+ * judged correctly, and later ones lose. This is harmless, because the consumer needs none of these streams.
  */
 export const headsOf = (keeps: (first: AnyEvent) => boolean): StreamIndex => ({
   ddl: `

@@ -21,11 +21,11 @@ import {
 } from './breaker-state.ts';
 import { JobFailure } from './job-type.ts';
 
-/** Keeps work away from providers that keep failing. All processes share what one has found out, by a row in Postgres. */
+/** Circuit breakers of providers. Their state is a row in Postgres for each, so all processes share what one has found out. */
 export interface Breakers extends Stoppable {
   /** The state as this process last read or changed it; it reads every 500 ms while Postgres answers. */
   stateOf(name: string): BreakerState;
-  /** Of mail: the domain at which the last call failed. A half-open call goes to another domain where it can. */
+  /** For a mail provider: the domain of the last failed call. A half-open call goes to another domain if there is a mail for one. */
   failedDomainOf(name: string): string | undefined;
   /**
    * Calls a provider, unless its breaker is open. A call that is refused, or that is in flight when the breaker opens, rejects with
@@ -43,7 +43,7 @@ export interface BreakerOptions {
 }
 
 const POLL_EVERY_MS = 500;
-/** By then each other runner has read its breakers and then taken jobs, each of which it does every 500 ms. */
+/** Within this time every other runner has read the breakers and then leased jobs. It does each every 500 ms. */
 const OTHERS_FIRST_MS = 1_200;
 
 interface Entry {
@@ -75,7 +75,7 @@ function createRegistry() {
     of: (name: string): Breaker => entryOf(name).breaker,
     inFlight: (name: string): AbortSignal => entryOf(name).inFlight.signal,
     set,
-    /** Takes over what the rows say. A breaker without a row is closed. */
+    /** Applies the rows. A breaker without a row is closed. */
     follow(rows: readonly BreakerRow[]): void {
       for (const row of rows) set(row.name, fromRow(entryOf(row.name).breaker, row));
       const names = new Set(rows.map(({ name }) => name));
@@ -86,19 +86,19 @@ function createRegistry() {
 
 type Registry = ReturnType<typeof createRegistry>;
 
-/** Writes changes, and reads the rows when no change of this process is newer than what was read. */
+/** Writes changes of this process, and discards rows that were read before such a change was written. */
 function createRowAccess(report: BreakerOptions['report']) {
-  /** Changes that are being written, and that were. What was read meanwhile may be older than they are. */
+  /** The number of changes in progress, and of finished ones. Rows that were read during a change may be older than it. */
   let [changing, changed] = [0, 0];
   return {
-    /** A change that cannot be written holds for this process alone, until the rows are read again. */
+    /** A change that cannot be written applies only to this process, and only until the rows are read again. */
     async change(written: Promise<unknown>): Promise<void> {
       changing += 1;
       await written.catch((error: unknown) => report(`a breaker cannot be written: ${reasonOf(error)}`));
       changing -= 1;
       changed += 1;
     },
-    /** Undefined when what was read may be older than a change. */
+    /** Resolves to undefined when the rows may be older than a change of this process. */
     async read<T>(read: () => Promise<T>): Promise<T | undefined> {
       const before = changed;
       const rows = await read();
@@ -142,17 +142,17 @@ function createChanges({ tables, openMs, opening, report }: BreakerOptions, regi
 
 type Changes = ReturnType<typeof createChanges>;
 
-/** A call that its breaker has let through. `halfOpen`: its outcome closes the breaker or opens it again. */
+/** A call that its breaker has admitted. `halfOpen`: its outcome closes the breaker or opens it again. */
 interface Admitted {
   readonly name: string;
   readonly domain: string | undefined;
   readonly halfOpen: boolean;
 }
 
-/** Decides whether a call may be made, and what its outcome says of the provider. */
+/** Decides whether a call may be made, and whether its outcome counts against the provider. */
 function createGate(registry: Registry, changes: Changes, openMs: number) {
   return {
-    /** A call to the domain where the last one failed lets other domains go first, which may close the breaker meanwhile. */
+    /** A call to the domain of the last failure waits first, because a call to another domain may close the breaker meanwhile. */
     async admit(name: string, signal: AbortSignal, domain: string | undefined): Promise<Admitted> {
       const before = registry.of(name);
       const goesLast = before.state === 'half-open' && domain !== undefined && domain === before.failedDomain;
@@ -162,16 +162,16 @@ function createGate(registry: Registry, changes: Changes, openMs: number) {
       if (state === 'half-open') {
         if (await changes.takeHalfOpen(name)) return { name, domain, halfOpen: true };
         const now = registry.of(name);
-        if (now.state === 'half-open') registry.set(name, halfOpenElsewhere(now)); // the call of another may have closed it meanwhile
+        if (now.state === 'half-open') registry.set(name, halfOpenElsewhere(now)); // a call of another process may have closed it meanwhile
       }
       throw refused(name, openForMs);
     },
     succeeded: ({ name, halfOpen }: Admitted) => (halfOpen ? changes.close(name) : changes.remember(name)),
-    /** Writes down what a failure says of the provider, and returns what the caller throws. */
+    /** Records whether a failure counts against the provider. Returns the error for the caller to throw. */
     async failed({ name, halfOpen, domain }: Admitted, error: unknown): Promise<unknown> {
       const reason = reasonOf(error);
       if (isRefusal(error)) {
-        // The provider has answered, so it works; a refusal says no more about it than that.
+        // A refusal shows that the provider works. It is no evidence against earlier failures, so only a half-open breaker closes.
         if (halfOpen) await changes.close(name);
         return error;
       }
@@ -186,7 +186,7 @@ export function createBreakers(options: BreakerOptions): Breakers {
   const registry = createRegistry();
   const changes = createChanges(options, registry);
   const gate = createGate(registry, changes, options.openMs);
-  // An outage of Postgres shows in the calls themselves.
+  // Failures to read are ignored here, because calls report an outage of Postgres.
   const polling = poll(() => changes.read(), { everyMs: POLL_EVERY_MS, onFailure: () => undefined });
 
   return {
@@ -211,7 +211,7 @@ export function createBreakers(options: BreakerOptions): Breakers {
   };
 }
 
-/** Whether the provider works and has refused what was asked, for now or for good. */
+/** Whether the provider works and has refused this request, temporarily or permanently. */
 const isRefusal = (error: unknown) => error instanceof ProviderError && error.kind !== 'retryable';
 
 /** The jitter keeps refused calls from coming back all at once. */
@@ -220,7 +220,7 @@ const refused = (name: string, openForMs: number) =>
     pauseMs: Math.max(0, openForMs) + Math.random() * 1_000,
   });
 
-/** A failed half-open call costs its job no attempt: few jobs would outlast a long outage otherwise. */
+/** A failed half-open call is no attempt of its job. Otherwise few jobs would survive a long outage. */
 const notCounted = (error: unknown, pauseMs: number) => {
   const code = error instanceof ProviderError ? error.code : 'FAILED';
   return new JobFailure('deferred', code, reasonOf(error), { cause: error, pauseMs });

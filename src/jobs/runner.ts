@@ -12,7 +12,7 @@ interface Lane {
   readonly name: string;
   /** Of the providers that its jobs need. */
   readonly state: BreakerState;
-  /** Of mail: the domain at which the last call failed. */
+  /** For a mail provider: the domain of the last failed call. */
   readonly failedDomain?: string | undefined;
 }
 
@@ -104,7 +104,7 @@ async function finish(inFlight: InFlightJobs, wait: typeof sleep): Promise<void>
 
 type TakerOptions = Pick<RunnerOptions, 'leases' | 'lanes' | 'concurrency' | 'leaseMs'>;
 
-/** How often jobs of lost workers are looked for, as a part of a lease's time. It costs more the more jobs run. */
+/** Jobs of lost workers are searched for after this share of a lease's time, because the search gets slower with every running job. */
 const LOST_EVERY = 0.05;
 
 /** Leases jobs as long as there is room. */
@@ -142,9 +142,9 @@ function createTaker(
   }
 
   return {
-    /** An account that holds its share does not get the last place. */
+    /** False when only one place is free and an account holds its full share, because the last place is for another account. */
     mayTakeMore: () => inFlight.running < concurrency - (Math.max(0, ...heldNow().values()) >= share ? 1 : 0),
-    /** Returns whether there may be more. */
+    /** Resolves to true when more jobs may be due and there is room for them. */
     async take(): Promise<boolean> {
       const usable = lanes();
       const closed = usable.filter(isClosed).map(({ name }) => name);
@@ -157,7 +157,7 @@ function createTaker(
     /** Milliseconds until there may be something to take. */
     async dueIn(): Promise<number> {
       const now = performance.now();
-      // Also without room, because what has just come due must not wait behind what was due before.
+      // Runs without a free place too, so that a job which has just come due does not wait behind those that were due before.
       if (!hasRoom() && now - cameDueAt < POLL_EVERY_MS) return POLL_EVERY_MS;
       cameDueAt = now;
       const ms = await leases.comeDue();
