@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { reasonOf } from '../errors.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { CacheServer, Identity } from './cache.ts';
+import { poll } from '../concurrency/poll.ts';
 import { createSingleFlight } from '../concurrency/single-flight.ts';
 import {
   type CacheRow,
@@ -59,7 +60,11 @@ export interface Incarnation extends Stoppable {
 
 export function createIncarnation(options: IncarnationOptions): Incarnation {
   const watch = new IncarnationWatch(options);
-  const asking = watch.run();
+  const asking = poll(() => watch.ask(), {
+    everyMs: ASK_EVERY_MS,
+    wait: (ms) => watch.pause(ms),
+    onFailure: (error) => options.report(`the cache is not used: ${reasonOf(error)}`),
+  });
   return {
     activeIncarnation: () => watch.active(),
     awaitSettled: (generation) => watch.awaitSettled(generation),
@@ -67,10 +72,7 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
     revalidate: () => watch.revalidate(),
     failed: (error) => watch.failed(error),
     turnOff: (id) => watch.turnOff(id),
-    stop() {
-      watch.stop();
-      return asking;
-    },
+    stop: () => asking.stop(),
   };
 }
 
@@ -86,7 +88,7 @@ class IncarnationWatch {
   /** This process turned the cache off because it could not reach the server. */
   #isHolding = false;
   #lastProblem = '';
-  #isStopped = false;
+  #turnBeganAt = -Infinity;
 
   constructor(options: IncarnationOptions) {
     this.#options = options;
@@ -94,18 +96,16 @@ class IncarnationWatch {
     options.server.onReset(() => this.#invalidate());
   }
 
-  async run(): Promise<void> {
-    const { now, pause, meter } = this.#options;
-    while (!this.#isStopped) {
-      const before = now();
-      await this.#ask();
-      await pause(ASK_EVERY_MS);
-      if (this.active() === undefined) meter.off(now() - before);
-    }
+  ask(): Promise<void> {
+    this.#turnBeganAt = this.#options.now();
+    return this.#ask();
   }
 
-  stop(): void {
-    this.#isStopped = true;
+  /** Waits between two turns, and counts how long nothing was cached. */
+  async pause(ms: number): Promise<void> {
+    const { now, pause, meter } = this.#options;
+    await pause(ms);
+    if (this.active() === undefined) meter.off(now() - this.#turnBeganAt);
   }
 
   active(): string | undefined {
