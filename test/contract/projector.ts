@@ -4,7 +4,7 @@ import type { OwnerChanged } from '../../src/events/genesis.ts';
 import type { LogRecord, TopicPartition } from '../../src/events/record.ts';
 import { declareVoid } from '../../src/log/voids.ts';
 import { createGeneration, type Generation } from '../../src/projections/generations/generations.ts';
-import type { Projection } from '../../src/projections/engine/projection.ts';
+import type { Projection } from '../../src/projections/engine/table.ts';
 import { projections } from '../../src/projections/projections.ts';
 import { listQuarantine, release } from '../../src/projections/engine/quarantine.ts';
 import type { CommitOutcome, ProjectionStore } from '../../src/projections/engine/store.ts';

@@ -4,7 +4,7 @@ import { decodeEvent } from '../../src/events/codec.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
 import { streamEvents } from '../../src/event-store/stream-index.ts';
 import { changesOf } from '../../src/projections/engine/postgres-store.ts';
-import type { Projection } from '../../src/projections/engine/projection.ts';
+import type { Projection } from '../../src/projections/engine/table.ts';
 import { checkpointDdl } from '../../src/projections/engine/statement.ts';
 import { projections, READ_VERSION } from '../../src/projections/projections.ts';
 import { golden } from '../support/golden.ts';

@@ -3,7 +3,7 @@ import type { TopicPartition } from '../../events/record.ts';
 import { shareGeneration, tryLockGeneration } from '../../postgres/advisory-lock.ts';
 import type { GenerationUse } from '../../postgres/generation-lock.ts';
 import { type Client, transaction } from '../../postgres/pool.ts';
-import type { Projection } from '../engine/projection.ts';
+import type { Projection } from '../engine/table.ts';
 import { streamEvents } from '../../event-store/stream-index.ts';
 import { checkpointDdl } from '../engine/statement.ts';
 
