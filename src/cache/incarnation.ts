@@ -27,7 +27,7 @@ export interface IncarnationOptions {
   readonly meter: Pick<CacheMeter, 'off'>;
   readonly report: (message: string) => void;
   /** No other process can reach the server, so no other process can use a row that this one has replaced. */
-  readonly alone?: boolean;
+  readonly isExclusive?: boolean;
 }
 
 const ASK_EVERY_MS = 250;
@@ -92,7 +92,7 @@ class IncarnationWatch {
 
   constructor(options: IncarnationOptions) {
     this.#options = options;
-    this.#reader = createCacheStateReader(options.row, options.now, options.alone ? 0 : STATE_VALID_MS);
+    this.#reader = createCacheStateReader(options.row, options.now, options.isExclusive ? 0 : STATE_VALID_MS);
     options.server.onReset(() => this.#invalidate());
   }
 
@@ -166,17 +166,27 @@ class IncarnationWatch {
   /** Checks that the server is the row's, and begins a new incarnation where it is not. */
   async #verify(): Promise<void> {
     const { generation, now, row, mayBegin } = this.#options;
-    const mine = generation();
+    const ownGeneration = generation();
     const last = this.#reader.last();
-    if (!last || this.#isServerPaused() || (this.#verified === last.state.id && isOf(last.state, mine))) return;
+    if (
+      !last ||
+      this.#isServerPaused() ||
+      (this.#verified === last.state.id && isOfGeneration(last.state, ownGeneration))
+    )
+      return;
     const before = this.#invalidations;
     const identity = await this.#identify(last.state);
     const isSame = isServerOf(last.state, identity);
     if (isSame) this.#setVerified(last.state.id, before);
-    if (mine === undefined || (isSame && isOf(last.state, mine)) || !(await mayBegin(mine))) return;
+    if (
+      ownGeneration === undefined ||
+      (isSame && isOfGeneration(last.state, ownGeneration)) ||
+      !(await mayBegin(ownGeneration))
+    )
+      return;
     // Processes that reach different servers would replace each other's row for ever, and no row would ever be settled.
     if (last.state.on && !isSame && now() < last.settledAt) return row.turnOff(last.state.id, HOLD_MS);
-    await this.#begin(last.state.id, { runId: identity.runId, generation: mine }, before);
+    await this.#begin(last.state.id, { runId: identity.runId, generation: ownGeneration }, before);
   }
 
   async #begin(from: string, of: Pick<CacheState, 'runId' | 'generation'>, before: number): Promise<void> {
@@ -228,7 +238,7 @@ const isServerOf = ({ on, id, runId }: CacheState, identity: Identity): boolean 
   on && runId === identity.runId && id === identity.incarnation;
 
 /** A process that reads no generation has none that could differ. */
-const isOf = (state: CacheState, generation: number | undefined): boolean =>
+const isOfGeneration = (state: CacheState, generation: number | undefined): boolean =>
   generation === undefined || generation === state.generation;
 
 function activeIn(

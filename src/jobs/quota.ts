@@ -118,8 +118,8 @@ export function createQuota({ database, unfinished, rate, repeats: repeating }: 
   const take = batch((asked: readonly Asking[]) => takeAll(database, limits, asked));
 
   function mustBeCounted({ load, uncounted }: AccountLoad): boolean {
-    const mine = uncounted.size + 1;
-    const isNear = (count: number, most: number) => count + mine > most / 2 || mine > most * UNCOUNTED;
+    const admitted = uncounted.size + 1;
+    const isNear = (count: number, most: number) => count + admitted > most / 2 || admitted > most * UNCOUNTED;
     return isNear(load.unfinished, unfinished) || (rate !== undefined && isNear(load.started, rate.count));
   }
 

@@ -64,6 +64,6 @@ export async function shareGeneration(client: Client, use: GenerationUse, namesp
 
 /** Whether no other session uses the generation in this way. True excludes others until the transaction ends. */
 export async function tryLockGeneration(client: Client, use: GenerationUse, namespace: string, id: number) {
-  const text = `SELECT pg_try_advisory_xact_lock(${lockClass(use, '$1')}, $2) AS alone`;
-  return (await client.query<{ alone: boolean }>(text, [namespace, id])).rows[0]?.alone ?? false;
+  const text = `SELECT pg_try_advisory_xact_lock(${lockClass(use, '$1')}, $2) AS taken`;
+  return (await client.query<{ taken: boolean }>(text, [namespace, id])).rows[0]?.taken ?? false;
 }

@@ -63,7 +63,7 @@ function ownershipOf(world: World, me: LogOwner, since: (where: TopicPartition) 
     me,
     placement,
     since: new Map(partitions.map((where) => [partitionKey(where), since(where)])),
-    async lost() {
+    async onChange() {
       world.lost = true;
       await scheduler.sleep(world.network, 30);
       for (const { process } of [...world.apis, ...world.projectors]) process.die();
