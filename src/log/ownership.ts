@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Envelope } from '../events/envelope.ts';
 import type { LogOwner, OwnerChanged } from '../events/genesis.ts';
 import type { Placement } from '../events/placement.ts';
@@ -75,6 +76,8 @@ export function createOwnership({ me, placement, since, onChange }: OwnershipOpt
 export const describeOwnerChange = ({ owner, reason, at }: OwnerChanged): string =>
   `the log belongs to the database ${showOwner(owner)} from here on (${reason} at ${at}): this database applies nothing more of it`;
 
+const sinceRows = z.array(z.object({ topic: z.string(), partition: z.int(), version: z.int() }));
+
 /** The ownership of this database as noted in its tables; undefined where it owns no log. */
 export async function readOwnership(
   database: Queries,
@@ -83,9 +86,7 @@ export async function readOwnership(
 ): Promise<Ownership | undefined> {
   const identity = await readIdentity(database);
   if (!identity?.owned || !identity.owner) return undefined;
-  const rows = await database.query<TopicPartition & { version: number } & Record<string, unknown>>({
-    text: 'SELECT topic, partition, version FROM log_ownership',
-  });
+  const rows = sinceRows.parse(await database.query({ text: 'SELECT topic, partition, version FROM log_ownership' }));
   return createOwnership({
     me: identity.owner,
     placement,
