@@ -35,7 +35,7 @@ const PROJECTIONS = fileURLToPath(new URL('../../src/projections/projections.ts'
 
 function sources(): Hashes {
   const names = listIn(PROJECTIONS, 'projections');
-  const modules = new Map();
+  const modules: Parameters<typeof sourceOf>[2] = new Map();
   const hashes = projections.map(({ table }, index) => [
     table.name,
     hash('sha256', sourceOf(PROJECTIONS, names[index] ?? '', modules)),
