@@ -61,6 +61,11 @@ const noSql = ['Literal[value=SQL]', 'TemplateElement[value.raw=SQL]'].map((sele
   message: 'No SQL in src/http: a query stands in the folder that owns its table.',
 }));
 
+const noLockSql = ['Literal[value=LOCK]', 'TemplateElement[value.raw=LOCK]'].map((selector) => ({
+  selector: selector.replace('LOCK', '/pg_(?:try_)?advisory_/'),
+  message: 'SQL of advisory locks stands in src/postgres/advisory-lock.ts.',
+}));
+
 export default defineConfig(
   { ignores: ['node_modules', 'data', 'coverage', '.cache'] },
   js.configs.recommended,
@@ -87,9 +92,14 @@ export default defineConfig(
   { files: ['src/log/**'], rules: { 'no-restricted-imports': ['error', { paths: [only('ioredis', 'src/cache')] }] } },
   { files: ['src/cache/**'], rules: { 'no-restricted-imports': ['error', { paths: [only('kafkajs', 'src/log')] }] } },
   {
+    files: ['src/**', 'stack/**'],
+    ignores: ['**/*.test.ts', 'src/postgres/advisory-lock.ts'],
+    rules: { 'no-restricted-syntax': ['error', ...noLockSql] },
+  },
+  {
     files: ['src/http/**'],
     ignores: ['**/*.test.ts'],
-    rules: { 'no-restricted-syntax': ['error', ...noSql] },
+    rules: { 'no-restricted-syntax': ['error', ...noSql, ...noLockSql] },
   },
   { files: ['src/config.ts'], rules: { 'no-restricted-properties': 'off' } },
   {

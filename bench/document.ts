@@ -3,10 +3,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format, type Options, resolveConfig } from 'prettier';
-import type { Comparison } from './figure.ts';
+import type { Comparison, Measured } from './figure.ts';
 import { figures } from './figures.ts';
 import { linesOf } from './report.ts';
-import type { Measured } from './run.ts';
 
 const docs = fileURLToPath(new URL('../docs/reference/', import.meta.url));
 

@@ -55,3 +55,11 @@ export interface Figure {
 
 /** Whether a shape is to be measured. */
 export const isWanted = ({ only }: Plan, name: string): boolean => only === undefined || name.includes(only);
+
+/** One measurement of a figure. */
+export interface Measured extends Pick<Plan, 'rounds' | 'seconds' | 'quick'> {
+  readonly figure: string;
+  readonly machine: string;
+  readonly measuredAt: string;
+  readonly comparisons: readonly Comparison[];
+}

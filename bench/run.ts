@@ -1,5 +1,5 @@
 import { writeDocument } from './document.ts';
-import type { Comparison, Figure, Plan } from './figure.ts';
+import type { Figure, Measured, Plan } from './figure.ts';
 import { figures } from './figures.ts';
 import { machine } from './machine.ts';
 import { asText } from './report.ts';
@@ -12,14 +12,6 @@ export interface RunOptions {
   readonly url?: string;
   readonly json?: boolean;
   readonly write?: boolean;
-}
-
-/** One measurement of a figure. */
-export interface Measured extends Pick<Plan, 'rounds' | 'seconds' | 'quick'> {
-  readonly figure: string;
-  readonly machine: string;
-  readonly measuredAt: string;
-  readonly comparisons: readonly Comparison[];
 }
 
 export async function runFigures(names: readonly string[], options: RunOptions): Promise<void> {

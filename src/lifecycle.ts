@@ -1,4 +1,5 @@
 import { within } from './concurrency/deadline.ts';
+import { poll } from './concurrency/poll.ts';
 import { sleep } from './concurrency/sleep.ts';
 import { reasonOf } from './errors.ts';
 
@@ -46,20 +47,10 @@ class StoppedLate extends Error {}
 const HOUR_MS = 3_600_000;
 
 /** Calls `act` every hour, first after a random part of one, so that processes take turns. `act` must not throw: it reports its own failures. */
-export function hourly(act: (signal: AbortSignal) => Promise<unknown>, wait = sleep): Stoppable {
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  const acting = (async () => {
-    for (let ms = Math.random() * HOUR_MS; ; ms = HOUR_MS) {
-      await wait(ms, signal);
-      if (signal.aborted) return;
-      await act(signal);
-    }
-  })();
-  return {
-    async stop() {
-      stopping.abort();
-      await acting;
-    },
-  };
-}
+export const hourly = (act: (signal: AbortSignal) => Promise<unknown>, wait = sleep): Stoppable =>
+  poll(act, {
+    firstMs: Math.random() * HOUR_MS,
+    everyMs: HOUR_MS,
+    onFailure: () => undefined,
+    wait,
+  });

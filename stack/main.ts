@@ -1,3 +1,4 @@
+import { untilAborted } from '../src/concurrency/sleep.ts';
 import { inheritedEnvironment } from '../src/config.ts';
 import { reasonOf } from '../src/errors.ts';
 import { stopSignal } from '../src/stop-signal.ts';
@@ -12,7 +13,7 @@ async function main(): Promise<number> {
   try {
     const stack = await startStack({ environment: inheritedEnvironment(), say, signal: stop });
     introduce(stack);
-    const failure = await Promise.race([fired(stop), stack.failure]);
+    const failure = await Promise.race([untilAborted(stop), stack.failure]);
     if (failure) printError(failure);
     await stack.stop();
     return failure ? 1 : 0;
@@ -27,9 +28,6 @@ function introduce({ url, directory }: Stack): void {
   say(`OpenMusic is ready: ${url} (API page: ${url}/docs). Its data and logs are in ${directory}.`);
   say('Ctrl-C stops it.');
 }
-
-const fired = (signal: AbortSignal) =>
-  new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 const printError = (error: unknown) => void process.stderr.write(`openmusic: ${reasonOf(error)}\n`);

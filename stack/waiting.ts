@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { waitFor } from '../src/concurrency/poll.ts';
 
 /** Asks until the answer is true. Throws the text of `late` when it is not true after `ms`, and the signal's reason when it fires. */
 export async function until(
@@ -7,10 +7,10 @@ export async function until(
   late: () => string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const deadline = performance.now() + ms;
-  while (!(await ask())) {
+  const isTrue = async () => {
+    if (await ask()) return true;
     signal?.throwIfAborted();
-    if (performance.now() > deadline) throw new Error(late());
-    await delay(50);
-  }
+    return undefined;
+  };
+  if (!(await waitFor(isTrue, { everyMs: 50, withinMs: ms, signal }))) throw new Error(late());
 }

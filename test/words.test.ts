@@ -5,6 +5,7 @@ import { describe, expect, it } from '@jest/globals';
 const root = path.join(import.meta.dirname, '..');
 const CODE = ['src/**/*.ts', 'stack/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts'];
 const PAGES = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/**/*.md'];
+const SETTINGS = ['*.{ts,yml}', '.env.example', '.ci/*', '.github/**/*.yml', 'schemas/*.{avsc,py}'];
 /** This file names the words that it forbids. */
 const THIS = path.relative(root, import.meta.filename);
 
@@ -59,17 +60,17 @@ function linesWith(pattern: RegExp, globs: readonly string[]): string[] {
 }
 
 describe('plain words', () => {
-  it.each([...CODE, ...PAGES])('name the actor in %s', (glob) => {
+  it.each([...CODE, ...PAGES, ...SETTINGS])('name the actor in %s', (glob) => {
     const found = linesWith(RIDDLES, [glob]);
     expect(found.filter((line) => !UNIX_USER.test(line))).toEqual([]);
   });
 
-  it.each(CODE)('need no spread of an object literal in %s', (glob) => {
+  it.each([...CODE, ...PAGES])('need no spread of an object literal in %s', (glob) => {
     expect(linesWith(SPREAD_LITERAL, [glob])).toEqual([]);
   });
 
-  it('have replaced the retired names in src', () => {
-    expect(linesWith(RETIRED, ['src/**/*.ts'])).toEqual([]);
+  it.each(CODE)('have replaced the retired names in %s', (glob) => {
+    expect(linesWith(RETIRED, [glob])).toEqual([]);
   });
 
   it.each([

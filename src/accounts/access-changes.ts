@@ -1,8 +1,10 @@
 import { sql } from 'slonik';
+import { lockUntilEnd } from '../postgres/advisory-lock.ts';
+import { fragmentOf } from '../postgres/rows.ts';
 import { MAX_ACCESS_TOKEN_AGE, SPARE_SECONDS } from './token-age.ts';
 
 /** True, after taking a lock that lasts until the end of the transaction. */
-export const acquireTurn = sql.fragment`pg_advisory_xact_lock(hashtextextended(current_schema() || ' access', 0)) IS NOT NULL`;
+export const acquireTurn = fragmentOf(`${lockUntilEnd(`current_schema() || ' access'`)} IS NOT NULL`);
 
 /** Transactions get ids of changes one after the other, so that no lower id appears after a higher one was read. */
 export const inTurn = sql.fragment`turn AS MATERIALIZED (SELECT ${acquireTurn})`;

@@ -1,5 +1,6 @@
 import { reasonOf } from '../errors.ts';
 import { poll } from '../concurrency/poll.ts';
+import { createSingleFlight } from '../concurrency/single-flight.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { Database } from '../postgres/pool.ts';
 import type { Account, AccountRole, VersionedAccount } from './accounts.ts';
@@ -71,8 +72,7 @@ export async function followAccess({ database, report, tokenAge, ...times }: Acc
   const listeners = new Set<() => void>();
   let last = 0;
   let currentAt = -Infinity;
-  let reading: Promise<void> | undefined;
-  let isWanted = false;
+  const singleFlight = createSingleFlight();
 
   async function readChanges(): Promise<void> {
     for (let more = true; more;) {
@@ -88,16 +88,7 @@ export async function followAccess({ database, report, tokenAge, ...times }: Acc
   }
 
   /** One read at a time. A call during a read starts another one afterwards, because the running read may miss the change. */
-  function recheck(): Promise<void> {
-    isWanted = true;
-    reading ??= (async () => {
-      while (isWanted) {
-        isWanted = false;
-        await readChanges();
-      }
-    })().finally(() => (reading = undefined));
-    return reading;
-  }
+  const recheck = () => singleFlight('changes', readChanges);
 
   await recheck();
   const following = poll(recheck, {

@@ -289,7 +289,7 @@ describe('a process that writes', () => {
 
   it('does not wait when it is the only process', async () => {
     const row = handMadeRow();
-    const { incarnation } = await start(row, handMadeServer(), { alone: true });
+    const { incarnation } = await start(row, handMadeServer(), { isExclusive: true });
     expect(await within(0, incarnation.awaitSettled(GENERATION))).toEqual({ id: row.state.id, marks: true });
   });
 

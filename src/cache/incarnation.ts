@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { reasonOf } from '../errors.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { CacheServer, Identity } from './cache.ts';
+import { poll } from '../concurrency/poll.ts';
 import { createSingleFlight } from '../concurrency/single-flight.ts';
 import {
   type CacheRow,
@@ -26,7 +27,7 @@ export interface IncarnationOptions {
   readonly meter: Pick<CacheMeter, 'off'>;
   readonly report: (message: string) => void;
   /** No other process can reach the server, so no other process can use a row that this one has replaced. */
-  readonly alone?: boolean;
+  readonly isExclusive?: boolean;
 }
 
 const ASK_EVERY_MS = 250;
@@ -59,7 +60,11 @@ export interface Incarnation extends Stoppable {
 
 export function createIncarnation(options: IncarnationOptions): Incarnation {
   const watch = new IncarnationWatch(options);
-  const asking = watch.run();
+  const asking = poll(() => watch.ask(), {
+    everyMs: ASK_EVERY_MS,
+    wait: (ms) => watch.pause(ms),
+    onFailure: (error) => options.report(`the cache is not used: ${reasonOf(error)}`),
+  });
   return {
     activeIncarnation: () => watch.active(),
     awaitSettled: (generation) => watch.awaitSettled(generation),
@@ -67,10 +72,7 @@ export function createIncarnation(options: IncarnationOptions): Incarnation {
     revalidate: () => watch.revalidate(),
     failed: (error) => watch.failed(error),
     turnOff: (id) => watch.turnOff(id),
-    stop() {
-      watch.stop();
-      return asking;
-    },
+    stop: () => asking.stop(),
   };
 }
 
@@ -86,26 +88,24 @@ class IncarnationWatch {
   /** This process turned the cache off because it could not reach the server. */
   #isHolding = false;
   #lastProblem = '';
-  #isStopped = false;
+  #turnBeganAt = -Infinity;
 
   constructor(options: IncarnationOptions) {
     this.#options = options;
-    this.#reader = createCacheStateReader(options.row, options.now, options.alone ? 0 : STATE_VALID_MS);
+    this.#reader = createCacheStateReader(options.row, options.now, options.isExclusive ? 0 : STATE_VALID_MS);
     options.server.onReset(() => this.#invalidate());
   }
 
-  async run(): Promise<void> {
-    const { now, pause, meter } = this.#options;
-    while (!this.#isStopped) {
-      const before = now();
-      await this.#ask();
-      await pause(ASK_EVERY_MS);
-      if (this.active() === undefined) meter.off(now() - before);
-    }
+  ask(): Promise<void> {
+    this.#turnBeganAt = this.#options.now();
+    return this.#ask();
   }
 
-  stop(): void {
-    this.#isStopped = true;
+  /** Waits between two turns, and counts how long nothing was cached. */
+  async pause(ms: number): Promise<void> {
+    const { now, pause, meter } = this.#options;
+    await pause(ms);
+    if (this.active() === undefined) meter.off(now() - this.#turnBeganAt);
   }
 
   active(): string | undefined {
@@ -166,17 +166,27 @@ class IncarnationWatch {
   /** Checks that the server is the one that the row names, and begins a new incarnation if it is not. */
   async #verify(): Promise<void> {
     const { generation, now, row, mayBegin } = this.#options;
-    const mine = generation();
+    const ownGeneration = generation();
     const last = this.#reader.last();
-    if (!last || this.#isServerPaused() || (this.#verified === last.state.id && isOf(last.state, mine))) return;
+    if (
+      !last ||
+      this.#isServerPaused() ||
+      (this.#verified === last.state.id && isOfGeneration(last.state, ownGeneration))
+    )
+      return;
     const before = this.#invalidations;
     const identity = await this.#identify(last.state);
     const isSame = isServerOf(last.state, identity);
     if (isSame) this.#setVerified(last.state.id, before);
-    if (mine === undefined || (isSame && isOf(last.state, mine)) || !(await mayBegin(mine))) return;
+    if (
+      ownGeneration === undefined ||
+      (isSame && isOfGeneration(last.state, ownGeneration)) ||
+      !(await mayBegin(ownGeneration))
+    )
+      return;
     // Otherwise two processes that reach different servers would replace each other's row for ever, and no row would become settled.
     if (last.state.on && !isSame && now() < last.settledAt) return row.turnOff(last.state.id, HOLD_MS);
-    await this.#begin(last.state.id, { runId: identity.runId, generation: mine }, before);
+    await this.#begin(last.state.id, { runId: identity.runId, generation: ownGeneration }, before);
   }
 
   async #begin(from: string, of: Pick<CacheState, 'runId' | 'generation'>, before: number): Promise<void> {
@@ -228,7 +238,7 @@ const isServerOf = ({ on, id, runId }: CacheState, identity: Identity): boolean 
   on && runId === identity.runId && id === identity.incarnation;
 
 /** True as well for a process that reads no generation, because none can differ. */
-const isOf = (state: CacheState, generation: number | undefined): boolean =>
+const isOfGeneration = (state: CacheState, generation: number | undefined): boolean =>
   generation === undefined || generation === state.generation;
 
 function activeIn(

@@ -85,9 +85,9 @@ export function createResponseCache({ server, incarnation, variant, now, meter }
       const answer = expected === undefined ? undefined : decodeEntry(value, expected);
       if (answer) return { answer };
       if ([value, ...epochs].some(isMark)) return undefined;
-      const mine = token();
-      const validity = await spend(server.lease(active, wanted, { token: mine, variant }));
-      return validity === undefined ? undefined : { incarnation: active, token: mine, validity };
+      const leaseToken = token();
+      const validity = await spend(server.lease(active, wanted, { token: leaseToken, variant }));
+      return validity === undefined ? undefined : { incarnation: active, token: leaseToken, validity };
     } catch (error) {
       incarnation.failed(error);
       return undefined;

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { untilAborted } from '../concurrency/sleep.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { Lifecycle } from '../lifecycle.ts';
 import { openLogger } from '../logger.ts';
@@ -52,10 +53,9 @@ export async function withResources(
 }
 
 /** Rejects on Ctrl-C: every command can be interrupted, and run again. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(new Error('interrupted')));
-  });
+async function aborted(signal: AbortSignal): Promise<never> {
+  await untilAborted(signal);
+  throw new Error('interrupted');
 }
 
 /** A server repairs permissions at its start; a command that runs first creates the directory as a server would. */

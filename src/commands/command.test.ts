@@ -19,3 +19,15 @@ it('does not prepare a command again after a failure', async () => {
 it('returns a command that needs no preparation', async () => {
   expect(await prepareOnce({ type: 'DeleteAlbum' })()).toEqual({ type: 'DeleteAlbum' });
 });
+
+it('prepares nothing while it is not allowed', async () => {
+  const prepare = jest.fn(() => Promise.resolve({ type: 'ChangeCover' }));
+  const command = prepareOnce(prepare);
+  const refuse = () => {
+    throw new Error('another version');
+  };
+  expect(() => command(refuse)).toThrow('another version');
+  expect(prepare).not.toHaveBeenCalled();
+  expect(await command(() => undefined)).toEqual({ type: 'ChangeCover' });
+  expect(await command(refuse)).toEqual({ type: 'ChangeCover' });
+});

@@ -8,25 +8,32 @@ export interface CommandRequest<Command, Context = undefined> {
   /** A version of the stream that the sender has seen. The decision waits until it can be read. */
   readonly seen?: number;
   /**
-   * Reads what the decision needs of other streams. It is called for every decision, with the stream's version, so what it does must be
-   * safe to repeat; it is never called for a command that had its effect before. Missing where Context is undefined.
+   * Reads what the decision needs of other streams, and writes nothing, because it is called for every decision, with the stream's
+   * version. It is never called for a command that had its effect before. Missing where Context is undefined.
    */
   readonly context?: (version: number) => Promise<Context>;
 }
 
 /**
  * Makes a command, and writes what the command refers to. The handler calls it once for a request, before the first decision, and
- * never for a command that was sent before.
+ * never for a command that was sent before, or while another version is expected.
  */
 type Prepare<Command> = () => Promise<Command>;
 
 const isPrepare = <Command>(command: Command | Prepare<Command>): command is Prepare<Command> =>
   typeof command === 'function';
 
+/** Returns the command. Calls `mustBeAllowed` before a command is prepared: it throws when nothing may be written for it. */
+export type PreparedCommand<Command> = (mustBeAllowed?: () => void) => Promise<Command>;
+
 /** The same, made at most once however often it is asked for. A failure to make it is not tried again. */
-export function prepareOnce<Command>(command: Command | Prepare<Command>): Prepare<Command> {
+export function prepareOnce<Command>(command: Command | Prepare<Command>): PreparedCommand<Command> {
+  if (!isPrepare(command)) return () => Promise.resolve(command);
   let made: Promise<Command> | undefined;
-  return () => (made ??= isPrepare(command) ? command() : Promise.resolve(command));
+  return (mustBeAllowed) => {
+    if (!made) mustBeAllowed?.();
+    return (made ??= command());
+  };
 }
 
 export interface CommandOrigin {

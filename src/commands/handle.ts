@@ -5,7 +5,14 @@ import type { Verdicts } from '../event-store/verdicts.ts';
 import type { Placement } from '../events/placement.ts';
 import type { Faults } from '../faults.ts';
 import { appendEvent } from './append-event.ts';
-import { type CommandOutcome, type CommandRequest, isMet, prepareOnce, type VersionCondition } from './command.ts';
+import {
+  type CommandOutcome,
+  type CommandRequest,
+  isMet,
+  type PreparedCommand,
+  prepareOnce,
+  type VersionCondition,
+} from './command.ts';
 import type { Decider, DeciderTypes, EventOf } from './decider.ts';
 import { createQueues } from './queues.ts';
 import { createStreamStates, type Loaded, type StreamStates } from './stream-states.ts';
@@ -36,7 +43,7 @@ export interface HandlerLimits {
 export type RequestOf<Types extends DeciderTypes> = CommandRequest<Types['command'], Types['context']>;
 /** A request whose command is made at most once. */
 type Prepared<Types extends DeciderTypes> = Omit<RequestOf<Types>, 'command'> & {
-  readonly command: () => Promise<Types['command']>;
+  readonly command: PreparedCommand<Types['command']>;
 };
 type LoadedOf<Types extends DeciderTypes> = Loaded<Types['state']>;
 
@@ -104,8 +111,9 @@ async function decideOn<Types extends DeciderTypes>(
 ): Promise<{ event: EventOf<Types>; basis: LoadedOf<Types> } | CommandOutcome> {
   try {
     const context = (await request.context?.(basis.version)) as Types['context'];
-    const event = decider.decide(request.stream, await request.command(), basis.state, context);
-    requireVersion(request.expectedVersion, basis.version);
+    const mustBeExpected = () => requireVersion(request.expectedVersion, basis.version);
+    const event = decider.decide(request.stream, await request.command(mustBeExpected), basis.state, context);
+    mustBeExpected();
     return { event, basis };
   } catch (error) {
     if (basis.fresh || !(error instanceof AppError)) throw error;

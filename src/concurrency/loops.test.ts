@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { within } from './deadline.ts';
 import { poll, waitFor } from './poll.ts';
 import { retry, retryUntil } from './retry.ts';
-import { sleep } from './sleep.ts';
+import { NEVER, sleep, untilAborted } from './sleep.ts';
+import { WakeSignal } from './wake-signal.ts';
 
 describe('within', () => {
   beforeEach(() => void jest.useFakeTimers());
@@ -40,6 +41,15 @@ describe('retry', () => {
       if (tries === 2) throw error;
     };
     await expect(retry(failing(5), { pauseMs: () => 0, onFailure })).rejects.toThrow('failure 2');
+  });
+});
+
+describe('retry with a signal', () => {
+  it('ends the pause when the signal fires, and tells the work how many tries have failed', async () => {
+    const stopping = new AbortController();
+    const work = (failed: number) => (failed === 1 ? Promise.resolve(failed) : Promise.reject(new Error('no')));
+    const onFailure = () => void setImmediate(() => stopping.abort());
+    expect(await retry(work, { pauseMs: () => 60_000, onFailure, signal: stopping.signal })).toBe(1);
   });
 });
 
@@ -90,9 +100,54 @@ describe('poll', () => {
     expect(calls).toBe(before);
   });
 
+  it('waits as it is told to, and asks how long after each call', async () => {
+    const waits: number[] = [];
+    const { promise: waited, resolve } = Promise.withResolvers<void>();
+    const wait = (ms: number) => {
+      if (waits.push(ms) === 3) resolve();
+      return sleep(0, NEVER);
+    };
+    let calls = 0;
+    const polling = poll(() => Promise.resolve(++calls), {
+      firstMs: 7,
+      everyMs: () => 10 * calls,
+      onFailure: () => undefined,
+      wait,
+    });
+    await waited;
+    await polling.stop();
+    expect(waits.slice(0, 3)).toEqual([7, 10, 20]);
+  });
+
   it('makes no first call when it is stopped before', async () => {
     const act = jest.fn<() => Promise<void>>();
     await poll(act, { everyMs: 1, firstMs: 60_000, onFailure: () => undefined }).stop();
     expect(act).not.toHaveBeenCalled();
+  });
+});
+
+describe('untilAborted', () => {
+  it('resolves when the signal fires, or has fired', async () => {
+    const stopping = new AbortController();
+    const fired = untilAborted(stopping.signal);
+    stopping.abort();
+    await fired;
+    await untilAborted(stopping.signal);
+  });
+});
+
+describe('WakeSignal', () => {
+  it('ends a wait on a notification, also on an earlier one, and when the signal fires', async () => {
+    const wakeSignal = new WakeSignal();
+    wakeSignal.notify();
+    await wakeSignal.wait(60_000);
+    const waiting = wakeSignal.wait(60_000);
+    wakeSignal.notify();
+    await waiting;
+    const stopping = new AbortController();
+    const stopped = wakeSignal.wait(60_000, stopping.signal);
+    stopping.abort();
+    await stopped;
+    await wakeSignal.wait(60_000, stopping.signal);
   });
 });

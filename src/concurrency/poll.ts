@@ -1,11 +1,14 @@
-import { sleep } from './sleep.ts';
+import { NEVER, sleep } from './sleep.ts';
 
 export interface PollOptions {
-  readonly everyMs: number;
+  /** Milliseconds between two calls; a function is asked after each call. */
+  readonly everyMs: number | (() => number);
   /** Milliseconds before the first call; 0 unless given. */
   readonly firstMs?: number;
   /** Receives what a call throws; the next call follows all the same. */
   readonly onFailure: (error: unknown) => void;
+  /** Replaces `sleep`: a wait that a wake signal ends, or one of a test with a fake clock. */
+  readonly wait?: typeof sleep;
 }
 
 /** A loop that runs until it is stopped. */
@@ -30,12 +33,12 @@ export function poll(act: (signal: AbortSignal) => Promise<unknown>, options: Po
 export async function pollUntil(
   signal: AbortSignal,
   act: (signal: AbortSignal) => Promise<unknown>,
-  { everyMs, firstMs = 0, onFailure }: PollOptions,
+  { everyMs, firstMs = 0, onFailure, wait = sleep }: PollOptions,
 ): Promise<void> {
-  if (firstMs > 0) await sleep(firstMs, signal);
+  if (firstMs > 0) await wait(firstMs, signal);
   while (!signal.aborted) {
     await act(signal).catch(onFailure);
-    await sleep(everyMs, signal);
+    await wait(typeof everyMs === 'number' ? everyMs : everyMs(), signal);
   }
 }
 
@@ -44,8 +47,6 @@ export interface WaitOptions {
   readonly withinMs: number;
   readonly signal?: AbortSignal | undefined;
 }
-
-const NEVER = new AbortController().signal;
 
 /** Asks until there is an answer. Undefined when there is none after `withinMs`, or when the signal fires. Asks at least once. */
 export async function waitFor<T>(

@@ -1,22 +1,26 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { sleep } from './sleep.ts';
+import { NEVER, sleep } from './sleep.ts';
 
 export interface RetryOptions {
   /** Milliseconds before the next try; `tries` counts those that have failed. */
   readonly pauseMs: (tries: number) => number;
   /** Called after each failure. Throws to give up. */
   readonly onFailure: (error: unknown, tries: number) => void;
+  /** Ends a pause; once it has fired, further pauses last as long as before. */
+  readonly signal?: AbortSignal;
 }
 
-/** Tries until the work succeeds or `onFailure` throws. */
-export async function retry<T>(work: () => Promise<T>, { pauseMs, onFailure }: RetryOptions): Promise<T> {
+/** Tries until the work succeeds or `onFailure` throws. The work gets the number of tries that have failed. */
+export async function retry<T>(
+  work: (failed: number) => Promise<T>,
+  { pauseMs, onFailure, signal = NEVER }: RetryOptions,
+): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await work();
+      return await work(tries - 1);
     } catch (error) {
       onFailure(error, tries);
     }
-    await delay(pauseMs(tries));
+    await sleep(pauseMs(tries), signal.aborted ? NEVER : signal);
   }
 }
 

@@ -8,20 +8,21 @@ export class WakeSignal {
     this.#wake?.();
   }
 
-  /** Resolves on a notification, or after `ms`. */
-  async wait(ms: number): Promise<void> {
-    if (!this.#isNotified) await this.#nextOr(ms);
+  /** Resolves on a notification, after `ms`, or when the signal fires. */
+  async wait(ms: number, signal?: AbortSignal): Promise<void> {
+    if (!this.#isNotified && !signal?.aborted) await this.#nextOr(ms, signal);
     this.#isNotified = false;
   }
 
-  async #nextOr(ms: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  async #nextOr(ms: number, signal?: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    const wake = () => resolve();
+    this.#wake = wake;
+    signal?.addEventListener('abort', wake);
+    await promise;
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', wake);
     this.#wake = undefined;
   }
 }

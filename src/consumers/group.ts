@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Logger } from 'pino';
 import { throttled } from '../concurrency/throttle.ts';
 import type { Placement } from '../events/placement.ts';
@@ -6,7 +5,8 @@ import { createLeases } from '../jobs/leases.ts';
 import type { QueueScope } from '../jobs/queue.ts';
 import { queueSchema, startQueueFeed } from '../jobs/queue-feed.ts';
 import { type Runner, type RunnerOptions, startRunner } from '../jobs/runner.ts';
-import { sleep } from '../concurrency/sleep.ts';
+import { waitFor } from '../concurrency/poll.ts';
+import { untilAborted } from '../concurrency/sleep.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { EventLog } from '../log/event-log.ts';
 import type { Ownership } from '../log/ownership.ts';
@@ -154,10 +154,7 @@ function noticeOf({ accepted }: Commit, { holds }: QueueScope): Notice | undefin
 
 /** Resolves when jobs can be worked on and the queue has all that was in the log at the start, or when the signal fires. */
 async function untilReady({ ready }: GroupOptions, feed: ProjectorConsumer, signal: AbortSignal): Promise<void> {
-  const stopped = once(signal, 'abort');
-  await Promise.race([stopped, Promise.all([ready(), untilCaughtUp(feed, signal)])]);
-}
-
-async function untilCaughtUp(feed: ProjectorConsumer, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && !feed.health().caughtUp) await sleep(POLL_EVERY_MS, signal);
+  const isCaughtUp = () => Promise.resolve(feed.health().caughtUp || undefined);
+  const caughtUp = waitFor(isCaughtUp, { everyMs: POLL_EVERY_MS, withinMs: Infinity, signal });
+  await Promise.race([untilAborted(signal), Promise.all([ready(), caughtUp])]);
 }

@@ -83,8 +83,8 @@ describe('judgeBatch', () => {
     const [one, two] = chain('genesis-t-0', ['a', 'b']);
     const change = { owner: { systemIdentifier: '1', databaseOid: '2' } } as OwnerChanged;
     const ownership: Ownership = {
-      lostBy: ({ version }) => (version === 2 ? change : undefined),
-      lost: () => Promise.resolve(),
+      changeBy: ({ version }) => (version === 2 ? change : undefined),
+      onChange: () => Promise.resolve(),
     };
     const judgeOwned = (...records: readonly LogRecord[]) => {
       const work = workOf(records);
@@ -92,10 +92,15 @@ describe('judgeBatch', () => {
       return judgeBatch(work, classifications, { loaded: new Map(), ownership });
     };
     const other = claim({ stream: 'album-1' });
-    const lost = judgeOwned(one!, other, two!, other);
-    expect([lost.batch.records.length, lost.to.next, lost.accepted.length, lost.lost]).toEqual([2, 12, 2, change]);
+    const given = judgeOwned(one!, other, two!, other);
+    expect([given.batch.records.length, given.to.next, given.accepted.length, given.ownerChanged]).toEqual([
+      2,
+      12,
+      2,
+      change,
+    ]);
     const kept = judgeOwned(one!, claim({ stream: one!.key, version: 2, prev: other.id }), other);
-    expect([kept.to.next, kept.losers.length, kept.lost]).toEqual([13, 1, undefined]);
+    expect([kept.to.next, kept.losers.length, kept.ownerChanged]).toEqual([13, 1, undefined]);
   });
 
   it('closes the stream of a record that Postgres refuses', () => {

@@ -5,7 +5,7 @@ import type { OwnerChanged } from '../events/genesis.ts';
 import type { LogRecord, StoredRecord } from '../events/record.ts';
 import { reasonOf } from '../errors.ts';
 import { identityOf, lastOffsetOf, type LogEntry } from '../log/entry.ts';
-import { lossOf, type Ownership } from '../log/ownership.ts';
+import { describeOwnerChange, type Ownership } from '../log/ownership.ts';
 import { type LogRules, type Rule, classify, type Classification, wins } from './arbitrate.ts';
 import type { PartitionState } from './partition-state.ts';
 import type { Accepted, Checkpoint, HeadReader, StreamHead } from './judgement.ts';
@@ -25,7 +25,7 @@ export interface Judged {
   readonly losers: readonly { record: LogEntry; reason: string; alarm: boolean }[];
   readonly heads: ReadonlyMap<string, StreamHead>;
   /** The accepted record after these that gives the log to another owner. It is not applied. */
-  readonly lost?: OwnerChanged | undefined;
+  readonly ownerChanged?: OwnerChanged | undefined;
 }
 
 export interface JudgeOptions {
@@ -52,9 +52,9 @@ export function createJudge({ store, rules, stop, rule = wins }: JudgeOptions): 
     return heads;
   }
 
-  async function loseOwnership(state: PartitionState, change: OwnerChanged): Promise<void> {
-    await stop(state, lossOf(change));
-    await rules().ownership?.lost(change);
+  async function stopAtOwnerChange(state: PartitionState, change: OwnerChanged): Promise<void> {
+    await stop(state, describeOwnerChange(change));
+    await rules().ownership?.onChange(change);
   }
 
   return async (batches, assumeNew) => {
@@ -79,7 +79,7 @@ export function createJudge({ store, rules, stop, rule = wins }: JudgeOptions): 
           ownership: rules().ownership,
         });
         if (result.batch.records.length > 0) judged.push(result);
-        else if (result.lost) await loseOwnership(batch.state, result.lost);
+        else if (result.ownerChanged) await stopAtOwnerChange(batch.state, result.ownerChanged);
       }
       const culprit = classifications[corrupt];
       const suspect = batch.records[corrupt]?.offset ?? NaN;
@@ -138,11 +138,11 @@ export function judgeBatch(
   const accepted: Accepted[] = [];
   const losers: { record: LogEntry; reason: string; alarm: boolean }[] = [];
   const records: LogEntry[] = [];
-  let lost: OwnerChanged | undefined;
+  let ownerChanged: OwnerChanged | undefined;
   for (const [index, classification] of classifications.entries()) {
     const entry = batch.records[index];
-    lost = lossBy(classification, ownership, rule, headOf);
-    if (!entry || lost) break;
+    ownerChanged = ownerChangeBy(classification, ownership, rule, headOf);
+    if (!entry || ownerChanged) break;
     records.push(entry);
     if (classification.kind !== 'claim') {
       losers.push({
@@ -163,11 +163,11 @@ export function judgeBatch(
     const closed = typeof payload === 'string' || 'poison' in payload;
     heads.set(envelope.stream, { version: envelope.version, id: envelope.id, closed });
   }
-  return { batch: { ...batch, records }, to: after(batch.from, records.at(-1)), accepted, losers, heads, lost };
+  return { batch: { ...batch, records }, to: after(batch.from, records.at(-1)), accepted, losers, heads, ownerChanged };
 }
 
 /** The change of owner that the record makes, if it wins. */
-function lossBy(
+function ownerChangeBy(
   classification: Classification,
   ownership: Ownership | undefined,
   rule: Rule,
@@ -175,7 +175,7 @@ function lossBy(
 ): OwnerChanged | undefined {
   if (!ownership || classification.kind !== 'claim') return undefined;
   const { envelope, record } = classification;
-  const change = ownership.lostBy(envelope, record);
+  const change = ownership.changeBy(envelope, record);
   return change && rule(envelope, headOf(envelope.stream)) ? change : undefined;
 }
 

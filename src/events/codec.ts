@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import avro from 'avsc';
-import type { AnyEvent } from './events.ts';
+import type { AnyEvent, PositionVoided } from './events.ts';
 import { TimestampMillis } from './timestamps.ts';
 import { type Upcasters, upcasters } from './upcasters.ts';
-import type { PositionVoided } from './voids.ts';
 
 /** A line of `schemas/lock.json`. Ids never change, and each belongs to one version of one subject. */
 export interface SchemaVersion {

@@ -62,3 +62,18 @@ const categoryByType: Readonly<Partial<Record<string, Category>>> = CATEGORIES;
  */
 export const isEventOf = <Name extends Category>(category: Name, event: AnyEvent): event is CategoryEvents[Name] =>
   categoryByType[event.type] === category;
+
+/** The value of a record in `<namespace>.voids`: the entry at that position is a loser for every reader. These records are not judged. */
+export interface PositionVoided {
+  readonly type: 'PositionVoided';
+  /** The incarnation of the log that it is about, because recreated topics begin at offset 0 again. */
+  readonly incarnation: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** The last void offset, because an unreadable batch or a gap covers several. */
+  readonly lastOffset: number;
+  readonly reason: string;
+  /** ISO 8601. */
+  readonly at: string;
+}

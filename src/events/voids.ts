@@ -1,20 +1,6 @@
 import { encodeEvent, subjectOf } from './codec.ts';
+import type { PositionVoided } from './events.ts';
 import { type LogRecord, showPosition, type StoredRecord } from './record.ts';
-
-/** The value of a record in `<namespace>.voids`: the entry at that position is a loser for every reader. These records are not judged. */
-export interface PositionVoided {
-  readonly type: 'PositionVoided';
-  /** The incarnation of the log that it is about, because recreated topics begin at offset 0 again. */
-  readonly incarnation: string;
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  /** The last void offset, because an unreadable batch or a gap covers several. */
-  readonly lastOffset: number;
-  readonly reason: string;
-  /** ISO 8601. */
-  readonly at: string;
-}
 
 /** The record that publishes a void to other readers. The topic is compacted by its key. */
 export const voidRecord = (event: PositionVoided): LogRecord => ({

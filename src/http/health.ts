@@ -1,5 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { within } from '../concurrency/deadline.ts';
+import { shareRunning } from '../concurrency/single-flight.ts';
 
 /** The state of a dependency. `detail` is public: no secrets, no addresses. */
 export interface Check {
@@ -91,18 +92,15 @@ interface WatchOptions {
  * the process starts, because dependencies become ready one after another.
  */
 function watched(name: string, probe: Probe, { deadlineMs, logger, isStarting }: WatchOptions): () => Promise<Check> {
-  let running: Promise<Look> | undefined;
   let logged: 'ok' | 'starting' | 'failing' = 'ok';
 
-  const run = async (): Promise<Look> => {
+  const run = shareRunning(async (): Promise<Look> => {
     try {
       return { check: await probe.check() };
     } catch (error) {
       return { check: { ok: false, detail: publicReason(error) }, error };
-    } finally {
-      running = undefined;
     }
-  };
+  });
 
   const log = ({ check: { ok, detail }, error }: Look) => {
     const state = ok ? 'ok' : isStarting() ? 'starting' : 'failing';
@@ -114,23 +112,13 @@ function watched(name: string, probe: Probe, { deadlineMs, logger, isStarting }:
   };
 
   return async () => {
-    running ??= run();
-    const look = await orLate(running, deadlineMs);
+    const look = await within(deadlineMs, 'the probe', run()).catch(() => lateAfter(deadlineMs));
     log(look);
     return look.check;
   };
 }
 
-async function orLate(look: Promise<Look>, ms: number): Promise<Look> {
-  const timer = new AbortController();
-  const late = delay(ms, { check: { ok: false, detail: `no answer within ${ms} ms` } }, { signal: timer.signal });
-  late.catch(() => undefined);
-  try {
-    return await Promise.race([look, late]);
-  } finally {
-    timer.abort();
-  }
-}
+const lateAfter = (ms: number): Look => ({ check: { ok: false, detail: `no answer within ${ms} ms` } });
 
 /** The public part of an error: messages can contain addresses and user names, codes like ECONNREFUSED and SQLSTATEs cannot. */
 const publicReason = (error: unknown): string =>

@@ -1,8 +1,7 @@
+import { NEVER } from '../concurrency/sleep.ts';
 import { isStoreAway } from '../providers/files/failure.ts';
 import type { ByteRange, Files, OpenFile } from '../providers/files/files.ts';
 import type { Breakers } from './breakers.ts';
-
-const never = new AbortController().signal;
 
 /** Errors that an unavailable store of files has thrown. */
 const outages = new WeakSet<Error>();
@@ -22,7 +21,7 @@ export function markAndRethrow(error: unknown): never {
 
 /** Files behind a breaker, so that no job waits for a provider that keeps failing. */
 export function guardedFiles(files: Files, breakers: Pick<Breakers, 'call'>, name: string): Files {
-  const guarded = <T>(act: () => Promise<T>) => breakers.call(name, never, () => act().catch(markAndRethrow));
+  const guarded = <T>(act: () => Promise<T>) => breakers.call(name, NEVER, () => act().catch(markAndRethrow));
   return {
     ...files,
     put: (...args) => guarded(() => files.put(...args)),

@@ -1,6 +1,6 @@
 import type { Database } from '../postgres/pool.ts';
 import { batchWrites } from '../concurrency/batch.ts';
-import { MAIL_DOMAIN } from './mailing.ts';
+import { MAIL_DOMAIN } from './mail-domains.ts';
 
 /** One of the many things that a job does. */
 export interface Item {

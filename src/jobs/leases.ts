@@ -1,6 +1,6 @@
 import type { Backoff } from '../events/jobs.ts';
 import type { Database } from '../postgres/pool.ts';
-import { mailsOutside } from './mailing.ts';
+import { mailsOutside } from './mail-domains.ts';
 
 /** A job that is due, as its row in the queue says. */
 export interface QueuedJob {

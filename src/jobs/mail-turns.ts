@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { lockUntilEnd } from '../postgres/advisory-lock.ts';
 import { type Database, transaction } from '../postgres/pool.ts';
 
 /** A mail that a user asks for. */
@@ -20,7 +21,7 @@ export interface MailRate {
 export type TakeMailTurn = (mail: AskedMail) => Promise<number>;
 
 /** Held until the end of the transaction, so that one process at a time decides which job is next. */
-const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('openmusic mailbox ' || encode($1::bytea, 'hex'), 0))`;
+const LOCK = `SELECT ${lockUntilEnd(`'openmusic mailbox ' || encode($1::bytea, 'hex')`)}`;
 
 /** Deletes turns that are over, and those of jobs that did not come back in time. */
 const FORGET = `DELETE FROM mail_turns WHERE mailbox = $1 AND job_id <> $2

@@ -1,6 +1,5 @@
 import type { JobEvent, JobRequest, Repeat } from '../events/jobs.ts';
-import type { Projection } from '../projections/engine/projection.ts';
-import { column, ignored, nullable, table } from '../projections/engine/table.ts';
+import { column, ignored, nullable, type Projection, table } from '../projections/engine/table.ts';
 
 /** Which jobs a consumer group works on: a pure function of their requests. */
 export interface QueueScope {

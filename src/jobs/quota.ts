@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { AppError } from '../errors.ts';
+import { lockUntilEnd } from '../postgres/advisory-lock.ts';
 import { type Database, transaction } from '../postgres/pool.ts';
 import { JOB_LOADS, type JobLoad, REPEATING_OF } from '../projections/jobs.ts';
 import { batch } from '../concurrency/batch.ts';
@@ -52,7 +53,7 @@ interface Asking extends JobToCome {
 }
 
 /** Makes other processes wait until this one has counted. */
-const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('openmusic quota ' || account, 0))
+const LOCK = `SELECT ${lockUntilEnd(`'openmusic quota ' || account`)}
   FROM (SELECT account FROM unnest($1::text[]) AS a (account) GROUP BY account ORDER BY account COLLATE "C") a`;
 
 /** The jobs of `coming` that are not recorded yet. */
@@ -117,8 +118,8 @@ export function createQuota({ database, unfinished, rate, repeats: repeating }: 
   const take = batch((asked: readonly Asking[]) => takeAll(database, limits, asked));
 
   function mustBeCounted({ load, uncounted }: AccountLoad): boolean {
-    const mine = uncounted.size + 1;
-    const isNear = (count: number, most: number) => count + mine > most / 2 || mine > most * UNCOUNTED;
+    const admitted = uncounted.size + 1;
+    const isNear = (count: number, most: number) => count + admitted > most / 2 || admitted > most * UNCOUNTED;
     return isNear(load.unfinished, unfinished) || (rate !== undefined && isNear(load.started, rate.count));
   }
 

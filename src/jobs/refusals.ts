@@ -50,8 +50,8 @@ export function createRefusals(tables: Database, maxMs: number): NoteRefusal {
     const named = mails.map(({ jobId, item = ONLY_MAIL }) => ({ job_id: jobId, item }));
     const query = { name: 'note-refusals', text: NOTE, values: [JSON.stringify(named)] };
     const rows = refusalRows.parse(await tables.query(query));
-    const noted = new Map(rows.map((row) => [keyOf(row), row]));
-    return mails.map((mail) => noted.get(keyOf(mail)));
+    const refused = new Map(rows.map((row) => [keyOf(row), row]));
+    return mails.map((mail) => refused.get(keyOf(mail)));
   });
   const lastMs = Math.min(LAST_PAUSE.ms, LAST_PAUSE.part * maxMs);
   return async (mail) => {

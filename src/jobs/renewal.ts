@@ -1,4 +1,5 @@
 import { within } from '../concurrency/deadline.ts';
+import { poll } from '../concurrency/poll.ts';
 import { WakeSignal } from '../concurrency/wake-signal.ts';
 import { reasonOf } from '../errors.ts';
 import type { Stoppable } from '../lifecycle.ts';
@@ -37,35 +38,19 @@ export function startRenewal({ leases, leaseMs, inFlight, report }: RenewalOptio
     }
   }
 
-  return repeatEvery(EVERY * leaseMs, async () => {
-    try {
-      await renew();
-    } catch (error) {
+  const wakeSignal = new WakeSignal();
+  const renewing = poll(renew, {
+    firstMs: EVERY * leaseMs,
+    everyMs: EVERY * leaseMs,
+    wait: (ms, signal) => wakeSignal.wait(ms, signal),
+    onFailure(error) {
       report(`leases cannot be renewed: ${reasonOf(error)}`);
       if (performance.now() - renewedAt < LOST_AFTER * leaseMs) return;
       for (const { interrupt } of inFlight.runs()) interrupt('database away');
-    }
+    },
   });
+  return { renewNow: () => wakeSignal.notify(), stop: () => renewing.stop() };
 }
 
 /** The queue may be behind this run. It is ahead only when the job has ended or another worker has gone on with it. */
 const isOver = ({ attempt }: QueuedJob, next: number | undefined) => next === undefined || next > attempt + 1;
-
-function repeatEvery(ms: number, act: () => Promise<void>): Renewal {
-  const wakeSignal = new WakeSignal();
-  const stopping = new AbortController();
-  const acting = (async () => {
-    while (!stopping.signal.aborted) {
-      await wakeSignal.wait(ms);
-      await act();
-    }
-  })();
-  return {
-    renewNow: () => wakeSignal.notify(),
-    async stop() {
-      stopping.abort();
-      wakeSignal.notify();
-      await acting;
-    },
-  };
-}

@@ -1,3 +1,5 @@
+import { within } from '../concurrency/deadline.ts';
+import { pollUntil } from '../concurrency/poll.ts';
 import { WakeSignal } from '../concurrency/wake-signal.ts';
 import { reasonOf } from '../errors.ts';
 import { sleep } from '../concurrency/sleep.ts';
@@ -53,26 +55,30 @@ export function startRunner({ handle, report, wait = sleep, ...options }: Runner
   const inFlight = createInFlightJobs(handle, report, wake);
   const taker = createTaker(options, inFlight, stopping.signal);
 
-  async function turn(): Promise<void> {
-    try {
-      await inFlight.releaseFinished(leases, leaseMs);
-      if (await taker.take()) return;
-      const canWait = inFlight.running > 0 && taker.mayTakeMore();
-      const moment = canWait ? wait(COALESCE_MS, stopping.signal) : undefined;
-      await waitForWork(await taker.dueIn());
-      await moment;
-    } catch (error) {
-      report(`jobs cannot be leased: ${reasonOf(error)}`);
-      await waitForWork(POLL_EVERY_MS);
-    }
+  /** Ends when further jobs that come due are taken with those that came before. */
+  let moment: Promise<void> | undefined;
+  let dueInMs = POLL_EVERY_MS;
+
+  async function turn(signal: AbortSignal): Promise<void> {
+    [dueInMs, moment] = [POLL_EVERY_MS, undefined];
+    do await inFlight.releaseFinished(leases, leaseMs);
+    while ((await taker.take()) && !signal.aborted);
+    const canWait = inFlight.running > 0 && taker.mayTakeMore();
+    moment = canWait ? wait(COALESCE_MS, signal) : undefined;
+    dueInMs = await taker.dueIn();
   }
 
-  const waitForWork = (ms: number) =>
-    wakeSignal.wait(Math.min(POLL_EVERY_MS, ms, inFlight.finishedCount > 0 ? RELEASE_EVERY_MS : ms));
+  async function waitForWork(ms: number, signal: AbortSignal): Promise<void> {
+    const releasesIn = inFlight.finishedCount > 0 ? RELEASE_EVERY_MS : ms;
+    await wakeSignal.wait(Math.min(POLL_EVERY_MS, ms, releasesIn), signal);
+    await moment;
+  }
 
-  const working = (async () => {
-    while (!stopping.signal.aborted) await turn();
-  })();
+  const working = pollUntil(stopping.signal, turn, {
+    everyMs: () => dueInMs,
+    wait: waitForWork,
+    onFailure: (error) => report(`jobs cannot be leased: ${reasonOf(error)}`),
+  });
   const renewal = startRenewal({ leases, leaseMs, inFlight, report });
 
   return {
@@ -83,9 +89,8 @@ export function startRunner({ handle, report, wait = sleep, ...options }: Runner
     },
     async stop() {
       stopping.abort();
-      wake();
       await working;
-      await finish(inFlight, wait);
+      await finish(inFlight);
       await renewal.stop();
       const held = inFlight.jobIds().map((jobId) => ({ jobId, version: 0 }));
       await leases.release(held).catch(() => undefined);
@@ -94,10 +99,8 @@ export function startRunner({ handle, report, wait = sleep, ...options }: Runner
 }
 
 /** Gives running jobs some time to finish, and then interrupts them. */
-async function finish(inFlight: InFlightJobs, wait: typeof sleep): Promise<void> {
-  const waiting = new AbortController();
-  await Promise.race([inFlight.finished(), wait(FINISH_WITHIN_MS, waiting.signal)]);
-  waiting.abort();
+async function finish(inFlight: InFlightJobs): Promise<void> {
+  await within(FINISH_WITHIN_MS, 'finishing', inFlight.finished()).catch(() => undefined);
   for (const { interrupt } of inFlight.runs()) interrupt('process stops');
   await inFlight.finished();
 }

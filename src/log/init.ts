@@ -28,7 +28,7 @@ const LOCK_WITHIN_MS = 60_000;
 /**
  * Creates the missing parts of a new log: identity, topics and genesis records, in this order, so that the next run can complete
  * it after a crash. A log that was complete once is only checked, because its missing parts are lost. Only the topics of dead letters
- * and of voids are created again, the latter with the voids in the database. A complete log that is not noted in this database is
+ * and of voids are created again, the latter with the voids in the database. A complete log that is not known to this database is
  * adopted if its owner is this same database, whose tables were lost. Throws LogRefused if another database owns it.
  */
 export async function initLog(options: InitOptions): Promise<LogIdentity> {
@@ -49,9 +49,9 @@ const queriesOf = (client: Client): Queries => ({
 });
 
 async function init(options: Locked): Promise<LogIdentity> {
-  const noted = await readIdentity(options.database);
-  if (noted?.initialised) return complete(options, noted);
-  if (noted) return make(options, noted);
+  const identity = await readIdentity(options.database);
+  if (identity?.initialised) return complete(options, identity);
+  if (identity) return make(options, identity);
   const found = await foundIn(options);
   return found ? adopt(options, found) : begin(options);
 }

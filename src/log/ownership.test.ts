@@ -79,20 +79,20 @@ describe('the owner', () => {
     return [{ ...reading.envelope, stream: placement.genesisOf(where) }, record] as const;
   };
   const ownership = (since: number) =>
-    createOwnership({ me, placement, since: new Map([['music.catalog/1', since]]), lost: () => Promise.resolve() });
+    createOwnership({ me, placement, since: new Map([['music.catalog/1', since]]), onChange: () => Promise.resolve() });
 
   it('loses the log by a change to another owner, and by no other record', () => {
-    expect(ownership(1).lostBy(...change(other, 2))).toMatchObject({ owner: other, reason: 'adopted' });
-    expect(ownership(1).lostBy(...change(me, 2))).toBeUndefined();
+    expect(ownership(1).changeBy(...change(other, 2))).toMatchObject({ owner: other, reason: 'adopted' });
+    expect(ownership(1).changeBy(...change(me, 2))).toBeUndefined();
     const [claim, record] = change(other, 2);
-    expect(ownership(1).lostBy({ ...claim, stream: 'album-1' }, record)).toBeUndefined();
-    expect(ownership(1).lostBy({ ...claim, type: 'openmusic.AlbumCreated' }, record)).toBeUndefined();
-    expect(ownership(1).lostBy(claim, { ...record, value: Buffer.from('x') })).toBeUndefined();
+    expect(ownership(1).changeBy({ ...claim, stream: 'album-1' }, record)).toBeUndefined();
+    expect(ownership(1).changeBy({ ...claim, type: 'openmusic.AlbumCreated' }, record)).toBeUndefined();
+    expect(ownership(1).changeBy(claim, { ...record, value: Buffer.from('x') })).toBeUndefined();
   });
 
   it('ignores changes from before it got the log back', () => {
-    expect(ownership(3).lostBy(...change(other, 2))).toBeUndefined();
-    expect(ownership(3).lostBy(...change(other, 3))).toBeUndefined();
-    expect(ownership(3).lostBy(...change(other, 4))).toMatchObject({ owner: other });
+    expect(ownership(3).changeBy(...change(other, 2))).toBeUndefined();
+    expect(ownership(3).changeBy(...change(other, 3))).toBeUndefined();
+    expect(ownership(3).changeBy(...change(other, 4))).toMatchObject({ owner: other });
   });
 });

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Envelope } from '../events/envelope.ts';
 import type { LogOwner, OwnerChanged } from '../events/genesis.ts';
 import type { Placement } from '../events/placement.ts';
@@ -47,9 +48,9 @@ function refusalOfUnknown(me: LogOwner, madeBy: LogOwner | null): string | undef
 /** A database as the owner of the log, for the code that applies records to it. */
 export interface Ownership {
   /** The change of owner by which an accepted record takes the log away from this database. */
-  lostBy(claim: Envelope, record: StoredRecord): OwnerChanged | undefined;
+  changeBy(claim: Envelope, record: StoredRecord): OwnerChanged | undefined;
   /** Called when such a record was read. No record after it is applied. */
-  lost(change: OwnerChanged): Promise<void>;
+  onChange(change: OwnerChanged): Promise<void>;
 }
 
 export interface OwnershipOptions {
@@ -57,14 +58,14 @@ export interface OwnershipOptions {
   readonly placement: Placement;
   /** By partition, the version of its genesis stream from which on this database is the owner; 1 where it is missing. */
   readonly since: ReadonlyMap<string, number>;
-  readonly lost: Ownership['lost'];
+  readonly onChange: Ownership['onChange'];
 }
 
 /** Earlier changes of owner are ignored: a database that got its log back was the owner before. */
-export function createOwnership({ me, placement, since, lost }: OwnershipOptions): Ownership {
+export function createOwnership({ me, placement, since, onChange }: OwnershipOptions): Ownership {
   return {
-    lost,
-    lostBy(claim, record) {
+    onChange,
+    changeBy(claim, record) {
       if (claim.version <= (since.get(partitionKey(record)) ?? 1)) return undefined;
       const said = ownerIn(claim, record, placement);
       return said?.type === 'OwnerChanged' && !isSameOwner(said.owner, me) ? said : undefined;
@@ -72,36 +73,36 @@ export function createOwnership({ me, placement, since, lost }: OwnershipOptions
   };
 }
 
-export const lossOf = ({ owner, reason, at }: OwnerChanged): string =>
+export const describeOwnerChange = ({ owner, reason, at }: OwnerChanged): string =>
   `the log belongs to the database ${showOwner(owner)} from here on (${reason} at ${at}): this database applies nothing more of it`;
+
+const sinceRows = z.array(z.object({ topic: z.string(), partition: z.int(), version: z.int() }));
 
 /** The ownership of this database as noted in its tables; undefined where it owns no log. */
 export async function readOwnership(
   database: Queries,
   placement: Placement,
-  onLost: (reason: string) => void,
+  onOwnerChange: (reason: string) => void,
 ): Promise<Ownership | undefined> {
   const identity = await readIdentity(database);
   if (!identity?.owned || !identity.owner) return undefined;
-  const rows = await database.query<TopicPartition & { version: number } & Record<string, unknown>>({
-    text: 'SELECT topic, partition, version FROM log_ownership',
-  });
+  const rows = sinceRows.parse(await database.query({ text: 'SELECT topic, partition, version FROM log_ownership' }));
   return createOwnership({
     me: identity.owner,
     placement,
     since: new Map(rows.map((row) => [partitionKey(row), row.version])),
-    async lost(change) {
+    async onChange(change) {
       try {
-        await writeLoss(database, change.owner);
+        await writeOwnerChange(database, change.owner);
       } finally {
-        onLost(lossOf(change));
+        onOwnerChange(describeOwnerChange(change));
       }
     },
   });
 }
 
 /** After this no process of this database starts as owner. */
-export async function writeLoss(database: Queries, owner: LogOwner): Promise<void> {
+export async function writeOwnerChange(database: Queries, owner: LogOwner): Promise<void> {
   await database.query({
     text: 'UPDATE log_identity SET owned = false, owner_system_identifier = $1, owner_database_oid = $2, adopted_at = NULL',
     values: [owner.systemIdentifier, owner.databaseOid],

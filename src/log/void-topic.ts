@@ -1,7 +1,8 @@
 import { decodeEvent, subjectOf } from '../events/codec.ts';
 import { reasonOf } from '../errors.ts';
 import { showPosition } from '../events/record.ts';
-import { type PositionVoided, voidRecord } from '../events/voids.ts';
+import type { PositionVoided } from '../events/events.ts';
+import { voidRecord } from '../events/voids.ts';
 import { isBlank, lastOffsetOf, type LogEntry } from './entry.ts';
 import type { EventLog } from './event-log.ts';
 import { type Queries, readIdentity } from './identity.ts';

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { partitionKey } from '../events/record.ts';
 import type { Span } from './entry.ts';
 import type { Queries } from './identity.ts';
@@ -47,11 +48,21 @@ export function voidTestOf(voids: readonly Span[]): VoidTest {
   };
 }
 
+const voidRows = z.array(
+  z.object({
+    topic: z.string(),
+    partition: z.int(),
+    offset: z.int(),
+    last: z.int(),
+    reason: z.string(),
+    declaredAt: z.date(),
+  }),
+);
+
 /** The voids in this database's copy, in the order of the log. */
-export function voidsOf(database: Queries): Promise<DeclaredVoid[]> {
-  return database.query<DeclaredVoid & Record<string, unknown>>({
-    text: `
-      SELECT topic, partition, "offset", last_offset AS last, reason, declared_at AS "declaredAt" FROM log_voids
-      ORDER BY topic, partition, "offset"`,
-  });
+export async function voidsOf(database: Queries): Promise<DeclaredVoid[]> {
+  const text = `
+    SELECT topic, partition, "offset", last_offset AS last, reason, declared_at AS "declaredAt" FROM log_voids
+    ORDER BY topic, partition, "offset"`;
+  return voidRows.parse(await database.query({ text }));
 }

@@ -3,8 +3,8 @@ import { type GenerationUse, lockClass } from './generation-lock.ts';
 import type { Client } from './pool.ts';
 
 /*
- * The advisory locks of init, migrations, rebuilds, generations and queue tables. Accounts, quotas and mailboxes lock within statements of their own. A lock belongs to its session, or to its transaction, so Postgres releases it when
- * the process dies. Locks of two databases of one server are independent. `ServerLock` is one on a connection of its own.
+ * All advisory locks. One belongs to its session, or to its transaction, so Postgres releases it when the process dies. Locks of two
+ * databases of one server are independent. `ServerLock` holds one on a connection of its own.
  */
 
 export interface WaitForLock {
@@ -51,6 +51,12 @@ export async function lockTransaction(client: Client, name: string): Promise<voi
   await client.query('SELECT pg_advisory_xact_lock(hashtext($1))', [name]);
 }
 
+/** SQL that waits for the lock that the text `name`, an SQL expression, names. It is held until the transaction ends. */
+export const lockUntilEnd = (name: string): string => `pg_advisory_xact_lock(hashtextextended(${name}, 0))`;
+
+/** SQL that tries to take the lock `key`, an SQL expression of type bigint, until the session ends. True when it is taken. */
+export const tryLockKey = (key: string): string => `pg_try_advisory_lock(${key})`;
+
 /** Declares until the session ends that the generation is used. Many sessions can hold this lock. */
 export async function shareGeneration(client: Client, use: GenerationUse, namespace: string, id: number) {
   await client.query(`SELECT pg_advisory_lock_shared(${lockClass(use, '$1')}, $2)`, [namespace, id]);
@@ -58,6 +64,6 @@ export async function shareGeneration(client: Client, use: GenerationUse, namesp
 
 /** Whether no other session uses the generation in this way. True excludes others until the transaction ends. */
 export async function tryLockGeneration(client: Client, use: GenerationUse, namespace: string, id: number) {
-  const text = `SELECT pg_try_advisory_xact_lock(${lockClass(use, '$1')}, $2) AS alone`;
-  return (await client.query<{ alone: boolean }>(text, [namespace, id])).rows[0]?.alone ?? false;
+  const text = `SELECT pg_try_advisory_xact_lock(${lockClass(use, '$1')}, $2) AS taken`;
+  return (await client.query<{ taken: boolean }>(text, [namespace, id])).rows[0]?.taken ?? false;
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { reasonOf } from '../errors.ts';
 import { retry } from '../concurrency/retry.ts';
-import { sleep } from '../concurrency/sleep.ts';
+import { waitFor } from '../concurrency/poll.ts';
 import type { Stoppable } from '../lifecycle.ts';
 import type { PostgresConnection } from './connection.ts';
 import { binariesFor } from './embedded/binaries.ts';
@@ -194,8 +194,10 @@ function endOf(pid: number, left: AbortSignal): Promise<Exit> {
   const ended = Promise.withResolvers<Exit>();
   const watch = async () => {
     const identity = await identityOf(pid);
-    while (identity && (await isAlive(identity)) && !left.aborted) await sleep(250, left);
-    if (identity && !left.aborted) ended.resolve({ code: null, signal: null });
+    if (!identity) return;
+    const isGone = async () => !(await isAlive(identity)) || undefined;
+    if (await waitFor(isGone, { everyMs: 250, withinMs: Infinity, signal: left }))
+      ended.resolve({ code: null, signal: null });
   };
   void watch();
   return ended.promise;

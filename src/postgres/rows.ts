@@ -7,6 +7,7 @@ import {
   type Interceptor,
   SchemaValidationError,
   SlonikError,
+  sql,
 } from 'slonik';
 import type { Stoppable } from '../lifecycle.ts';
 import type { PostgresConnection } from './connection.ts';
@@ -35,6 +36,9 @@ export async function openRows(connection: PostgresConnection, options: RowsOpti
     stop: () => (stopped ??= pool.end()),
   };
 }
+
+/** SQL text of this code, without values, as a part of a query. */
+export const fragmentOf = (text: string) => ({ ...sql.fragment``, sql: text });
 
 /** Throws the error of Postgres or of the network instead of slonik's wrapper. */
 function rethrow(error: unknown): never {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { Stoppable } from '../lifecycle.ts';
+import { tryLockKey } from './advisory-lock.ts';
 import type { PostgresConnection } from './connection.ts';
 
 /** `lost` resolves when the connection that holds the lock breaks before `stop`. */
@@ -50,7 +51,7 @@ function lockOf(client: pg.Client): ServerLock {
 /** The settings make the server notice a lost host within half a minute, and never close the session for being idle. */
 async function isGranted(client: pg.Client, name: string): Promise<boolean> {
   const { rows } = await client.query<{ granted: boolean }>(
-    `SELECT pg_try_advisory_lock($1::bigint) AS granted,
+    `SELECT ${tryLockKey('$1::bigint')} AS granted,
             set_config('idle_session_timeout', '0', false),
             set_config('tcp_keepalives_idle', '10', false),
             set_config('tcp_keepalives_interval', '5', false),

@@ -21,12 +21,12 @@ export async function withTls(connection: PostgresConnection, settings: TlsSetti
 function tlsOf(settings: TlsSettings, host: string): ConnectionOptions | false {
   const { PGSSLMODE: mode, PGSSLROOTCERT: root } = settings;
   if (mode === 'disable') return false;
-  const mine = { cert: fileOf(settings, 'PGSSLCERT'), key: fileOf(settings, 'PGSSLKEY') };
+  const ours = { cert: fileOf(settings, 'PGSSLCERT'), key: fileOf(settings, 'PGSSLKEY') };
   const verifies = mode.startsWith('verify') || (mode === 'require' && root !== undefined);
-  if (!verifies) return { ...mine, rejectUnauthorized: false };
+  if (!verifies) return { ...ours, rejectUnauthorized: false };
   const ca = root === 'system' ? undefined : fileOf(settings, 'PGSSLROOTCERT');
   return {
-    ...mine,
+    ...ours,
     ca,
     // pg passes no host name for an address, and Node would then check the certificate for `localhost`.
     checkServerIdentity: (_name, certificate) =>

@@ -1,7 +1,7 @@
 import type { PlaylistEvent } from '../events/playlists.ts';
 import type { ListReader } from '../postgres/list-reader.ts';
 import { byKey, type List } from './engine/lists.ts';
-import type { AppliedEvent } from './engine/projection.ts';
+import type { AppliedEvent } from './engine/applied-event.ts';
 import { column, ignored, type RowOf, table } from './engine/table.ts';
 
 export interface Activity {

@@ -7,7 +7,7 @@ import { likes } from './likes.ts';
 import { playlistActivities } from './playlist-activities.ts';
 import { playlistEntries } from './playlist-entries.ts';
 import { playlists } from './playlists.ts';
-import type { Projection } from './engine/projection.ts';
+import type { Projection } from './engine/table.ts';
 import { songs } from './songs.ts';
 
 /** Every read model. A change of a table, of a handler or of `fold` needs a new READ_VERSION; read-version.lock.json demands it. */

@@ -43,7 +43,7 @@ export function openCache(context: Context, reads: ReadModel | undefined): Part<
     now,
     meter,
     pause: (ms) => delay(ms),
-    alone: isInProcess && config.READ_ONLY !== 'on',
+    isExclusive: isInProcess && config.READ_ONLY !== 'on',
     generation: () => reads?.held()?.id,
     async mayBegin(generation) {
       if (!reads || !(await isOnlyOneRead(database, config.NAMESPACE, generation))) return false;

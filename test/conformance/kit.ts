@@ -3,7 +3,8 @@ import { decodeEvent, encodeEvent, subjectOf } from '../../src/events/codec.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
 import { partitionOf } from '../../src/events/placement.ts';
 import type { TopicPartition } from '../../src/events/record.ts';
-import { type PositionVoided, voidRecord } from '../../src/events/voids.ts';
+import type { PositionVoided } from '../../src/events/events.ts';
+import { voidRecord } from '../../src/events/voids.ts';
 
 /** Bytes in the kit's files: text where they are UTF-8. */
 export type Bytes = string | { readonly base64: string } | null;

@@ -4,7 +4,7 @@ import type { OwnerChanged } from '../../src/events/genesis.ts';
 import type { LogRecord, TopicPartition } from '../../src/events/record.ts';
 import { declareVoid } from '../../src/log/voids.ts';
 import { createGeneration, type Generation } from '../../src/projections/generations/generations.ts';
-import type { Projection } from '../../src/projections/engine/projection.ts';
+import type { Projection } from '../../src/projections/engine/table.ts';
 import { projections } from '../../src/projections/projections.ts';
 import { listQuarantine, release } from '../../src/projections/engine/quarantine.ts';
 import type { CommitOutcome, ProjectionStore } from '../../src/projections/engine/store.ts';
@@ -233,7 +233,7 @@ export function projectorSuite(source: LogSource): void {
       await other.catchUp();
       await core.append(core.catalog(0), records[1]!);
       await other.catchUp();
-      pause.letGo();
+      pause.release();
       await stepping;
       expect(pause.outcomes).toEqual(['missed']);
       expect(zombie.projector.positions()).toContainEqual({ ...core.catalog(0), offset: 3 });
@@ -763,7 +763,7 @@ function pausable() {
       held = Promise.withResolvers();
       arrived = Promise.withResolvers();
     },
-    letGo: () => held?.resolve(),
+    release: () => held?.resolve(),
     /** Resolves when a commit is delayed. */
     reached: () => arrived.promise,
     wrap: (store: ProjectionStore): ProjectionStore => ({

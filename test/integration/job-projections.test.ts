@@ -5,7 +5,7 @@ import { jobAttempts } from '../../src/projections/job-attempts.ts';
 import { deadJobs, findJob, JOB_LOADS, jobs, jobsOf } from '../../src/projections/jobs.ts';
 import { fileOfJob, filesOf, findFiles } from '../../src/projections/job-files.ts';
 import { changesOf } from '../../src/projections/engine/postgres-store.ts';
-import type { AppliedEvent } from '../../src/projections/engine/projection.ts';
+import type { AppliedEvent } from '../../src/projections/engine/applied-event.ts';
 import { bulkSql } from '../../src/projections/engine/statement.ts';
 import { historyOf, repeatOf, timeOf, jobEvents } from '../support/jobs.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';

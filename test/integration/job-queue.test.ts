@@ -15,7 +15,7 @@ import { queueSchema, startQueueFeed } from '../../src/jobs/queue-feed.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import { streamHeads } from '../../src/event-store/stream-index.ts';
 import { changesOf, createPostgresStore } from '../../src/projections/engine/postgres-store.ts';
-import type { AppliedEvent } from '../../src/projections/engine/projection.ts';
+import type { AppliedEvent } from '../../src/projections/engine/applied-event.ts';
 import { createProjector } from '../../src/projections/engine/projector.ts';
 import { bulkSql } from '../../src/projections/engine/statement.ts';
 import type { Commit, CommitOutcome, ProjectionStore } from '../../src/projections/engine/store.ts';

@@ -30,13 +30,13 @@ it('a projector is not alive while records wait and none is applied, and is aliv
   await api.createAlbum();
   await eventually('the projector is alive', () => life(1_000).ok);
 
-  const letGo = await holdUp(core);
+  const release = await holdUp(core);
   const waiting = api.createAlbum();
   await eventually('the projector is not called alive any more', () => !life(1_000).ok);
   expect(life(1_000).detail).toMatch(/records wait and none was applied for \d+ s$/);
   expect(life()).toMatchObject({ ok: true }); // 15 s have not passed
 
-  letGo();
+  release();
   await waiting;
   await eventually('the projector is called alive again', () => life(1_000).ok);
   await core.close();

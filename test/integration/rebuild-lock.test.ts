@@ -74,7 +74,7 @@ async function isHeldUp(): Promise<boolean> {
 }
 
 it('a second rebuild reports at once which process runs the first one, which overrides the time limits of its role and reports it', async () => {
-  const letGo = await holdUp();
+  const release = await holdUp();
   const began = new Date(Math.floor(Date.now() / 1_000) * 1_000);
   const first = openmusic(['projections', 'rebuild'], env);
   await until(isHeldUp, 60_000, () => 'no rebuild is held up');
@@ -86,7 +86,7 @@ it('a second rebuild reports at once which process runs the first one, which ove
   expect(since).toBeGreaterThanOrEqual(began.getTime());
   expect(since).toBeLessThanOrEqual(Date.now());
 
-  await letGo();
+  await release();
   const { code, output } = await first;
   expect({ code, output }).toMatchObject({ code: 0, output: expect.stringContaining('equals the live generation') });
   for (const limit of LIMITS) expect(output).toContain(`${limit} (${LIMIT_MS} ms)`);

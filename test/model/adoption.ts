@@ -1,28 +1,20 @@
 import type { LogOwner } from '../../src/events/genesis.ts';
 import type { Append } from '../../src/log/event-log.ts';
 import { genesisRecord, ownerRecord } from '../../src/log/genesis.ts';
-import { showOwner } from '../../src/log/owner.ts';
 import { createOwnership } from '../../src/log/ownership.ts';
 import { partitionKey, type TopicPartition } from '../../src/events/record.ts';
 import { changeOwner, ownersOf, type OwnersOptions, type PartitionOwner } from '../../src/projections/engine/owners.ts';
 import { startApi } from './api-process.ts';
+import { ADOPTER, EARLIER, OWNER } from './owners.ts';
 import { ModelPostgres } from './postgres.ts';
 import { startProjector } from './projector-process.ts';
 import type { Actor } from './scheduler.ts';
 import type { World } from './world.ts';
 
-const [OWNER, EARLIER, ADOPTER] = ['1', '2', '3'].map((databaseOid) => ({ systemIdentifier: '7', databaseOid })) as [
-  LogOwner,
-  LogOwner,
-  LogOwner,
-];
-
 /** Owners of every partition before the schedule begins: the log was taken away, and came back. */
 export const HISTORY = [OWNER, EARLIER, OWNER];
 
 const INCARNATION = '00000000-0000-7000-8000-000000000000';
-
-export const isLossTo = (reason: string): boolean => reason.includes(`database ${showOwner(ADOPTER)}`);
 
 /** The log has an owner and former owners, and a second database follows it. */
 export function beginOwned(world: World): void {
@@ -71,7 +63,7 @@ function ownershipOf(world: World, me: LogOwner, since: (where: TopicPartition) 
     me,
     placement,
     since: new Map(partitions.map((where) => [partitionKey(where), since(where)])),
-    async lost() {
+    async onChange() {
       world.lost = true;
       await scheduler.sleep(world.network, 30);
       for (const { process } of [...world.apis, ...world.projectors]) process.die();

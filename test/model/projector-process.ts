@@ -5,7 +5,7 @@ import type { ProjectorObserver } from '../../src/projections/engine/apply.ts';
 import { createProjector, type Projector } from '../../src/projections/engine/projector.ts';
 import type { ProjectionStore } from '../../src/projections/engine/store.ts';
 import { Connections } from './connections.ts';
-import { isLossTo } from './adoption.ts';
+import { isLossToAdopter } from './owners.ts';
 import type { Actor } from './scheduler.ts';
 import type { World } from './world.ts';
 import { type LogEntry } from '../../src/log/entry.ts';
@@ -164,7 +164,7 @@ function observing(world: World): ProjectorObserver {
     },
     quarantined: () => undefined,
     stopped: ({ partition }, reason) => {
-      if (!adopter || !isLossTo(reason)) violated(`partition ${partition} stopped: ${reason}`);
+      if (!adopter || !isLossToAdopter(reason)) violated(`partition ${partition} stopped: ${reason}`);
     },
   };
 }

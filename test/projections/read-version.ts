@@ -1,37 +1,56 @@
 import { hash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { decodeEvent } from '../../src/events/codec.ts';
 import type { AnyEvent } from '../../src/events/events.ts';
 import { streamEvents } from '../../src/event-store/stream-index.ts';
 import { changesOf } from '../../src/projections/engine/postgres-store.ts';
-import type { Projection } from '../../src/projections/engine/projection.ts';
+import type { Projection } from '../../src/projections/engine/table.ts';
 import { checkpointDdl } from '../../src/projections/engine/statement.ts';
 import { projections, READ_VERSION } from '../../src/projections/projections.ts';
 import { golden } from '../support/golden.ts';
+import { listIn, sourceOf } from './source.ts';
 
 /** `read-version.lock.json`: what the tables of a read version are, and what rows the projections make. */
 export interface ReadVersionLock {
   readonly readVersion: number;
   /** sha256 by table; `engine` is what a generation holds besides. */
-  readonly ddl: Readonly<Record<string, string>>;
+  readonly ddl: Hashes;
   /** sha256 by table of the rows that the sample events make. */
-  readonly rows: Readonly<Record<string, string>>;
+  readonly rows: Hashes;
+  /** sha256 by table of the code that makes its rows, because the sample events do not reach all of it. */
+  readonly source: Hashes;
 }
+
+type Hashes = Readonly<Record<string, string>>;
 
 export const LOCK_FILE = new URL('../../src/projections/read-version.lock.json', import.meta.url);
 
 export const readLock = (): ReadVersionLock | undefined =>
   existsSync(LOCK_FILE) ? (JSON.parse(readFileSync(LOCK_FILE, 'utf8')) as ReadVersionLock) : undefined;
 
-export const currentLock = (): ReadVersionLock => lockOf(READ_VERSION, projections);
+export const currentLock = (): ReadVersionLock => lockOf(READ_VERSION, projections, sources());
 
-export const lockOf = (readVersion: number, all: readonly Projection[]): ReadVersionLock => ({
+const PROJECTIONS = fileURLToPath(new URL('../../src/projections/projections.ts', import.meta.url));
+
+function sources(): Hashes {
+  const names = listIn(PROJECTIONS, 'projections');
+  const modules: Parameters<typeof sourceOf>[2] = new Map();
+  const hashes = projections.map(({ table }, index) => [
+    table.name,
+    hash('sha256', sourceOf(PROJECTIONS, names[index] ?? '', modules)),
+  ]);
+  return Object.fromEntries(hashes) as Hashes;
+}
+
+export const lockOf = (readVersion: number, all: readonly Projection[], source: Hashes = {}): ReadVersionLock => ({
   readVersion,
   ddl: {
     engine: hashOfDdl(checkpointDdl + streamEvents.ddl),
     ...Object.fromEntries(all.map(({ table, ddl }) => [table.name, hashOfDdl(ddl)])),
   },
   rows: Object.fromEntries(all.map((projection) => [projection.table.name, hashOfRows(projection)])),
+  source,
 });
 
 /** Comments and spaces make no other table. */
@@ -120,16 +139,30 @@ const variants: readonly AnyEvent[] = [
 
 const samples: readonly AnyEvent[] = [...variants, ...recorded];
 
-/** The tables that are not as the lock has them; empty when nothing changed. */
-function changedTables(lock: ReadVersionLock, current: ReadVersionLock): string[] {
-  const names = new Set([lock, current].flatMap(({ ddl, rows }) => [...Object.keys(ddl), ...Object.keys(rows)]));
-  return [...names].filter((name) => lock.ddl[name] !== current.ddl[name] || lock.rows[name] !== current.rows[name]);
+/** The tables whose hashes differ; empty when nothing changed. */
+function changedTables(one: Hashes, other: Hashes): string[] {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...names].filter((name) => one[name] !== other[name]);
 }
 
-/** What a developer must do before the lock agrees with the code; undefined when it does. */
-export function nextStep(lock: ReadVersionLock | undefined, current: ReadVersionLock): string | undefined {
+/** Says that changed code makes the same rows of every event, so that the read version stays. */
+export const SAME_ROWS = '--same-rows';
+
+/**
+ * What a developer must do before the lock agrees with the code; undefined when it does. `sameRows`: code that changed makes the same
+ * rows.
+ */
+export function nextStep(
+  lock: ReadVersionLock | undefined,
+  current: ReadVersionLock,
+  sameRows = false,
+): string | undefined {
   if (lock?.readVersion !== current.readVersion) return 'Run `npm run read-version` and commit the lock.';
-  const changed = changedTables(lock, current);
-  if (changed.length === 0) return undefined;
-  return `The DDL or the rows of ${changed.join(', ')} changed, and databases keep the tables of read version ${lock.readVersion}. Set READ_VERSION in src/projections/projections.ts to ${lock.readVersion + 1}, then run \`npm run read-version\` and commit the lock.`;
+  const raise = `et READ_VERSION in src/projections/projections.ts to ${lock.readVersion + 1}`;
+  const changed = new Set([...changedTables(lock.ddl, current.ddl), ...changedTables(lock.rows, current.rows)]);
+  if (changed.size > 0)
+    return `The DDL or the rows of ${[...changed].join(', ')} changed, and databases keep the tables of read version ${lock.readVersion}. S${raise}, then run \`npm run read-version\` and commit the lock.`;
+  const rewritten = changedTables(lock.source, current.source);
+  if (rewritten.length === 0 || sameRows) return undefined;
+  return `The code that makes the rows of ${rewritten.join(', ')} changed. If any event makes other rows now, s${raise} and run \`npm run read-version\`. If every event makes the same rows as before, run \`npm run read-version -- ${SAME_ROWS}\`. Commit the lock.`;
 }

@@ -30,7 +30,7 @@ import {
   startGenerationProjectors,
 } from '../../src/projections/engine/generation-projectors.ts';
 import { type Generation, servingGenerations } from '../../src/projections/generations/generations.ts';
-import type { Projection } from '../../src/projections/engine/projection.ts';
+import type { Projection } from '../../src/projections/engine/table.ts';
 import { projections as allProjections, READ_VERSION } from '../../src/projections/projections.ts';
 import type { ProjectorObserver } from '../../src/projections/engine/apply.ts';
 import { openReadModel, type ReadModel } from '../../src/projections/generations/read-model.ts';

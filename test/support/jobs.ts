@@ -5,7 +5,7 @@ import { queueOf, type QueueScope } from '../../src/jobs/queue.ts';
 import { type Database, openDatabase } from '../../src/postgres/pool.ts';
 import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { streamHeads } from '../../src/event-store/stream-index.ts';
-import type { AppliedEvent } from '../../src/projections/engine/projection.ts';
+import type { AppliedEvent } from '../../src/projections/engine/applied-event.ts';
 import { checkpointDdl } from '../../src/projections/engine/statement.ts';
 import { EXPORTER } from '../../src/consumers/exporter.ts';
 import { SCHEDULER } from '../../src/consumers/scheduler.ts';

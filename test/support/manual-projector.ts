@@ -5,7 +5,7 @@ import type { PostgresConnection } from '../../src/postgres/connection.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import type { Generation } from '../../src/projections/generations/generations.ts';
 import { createPostgresStore } from '../../src/projections/engine/postgres-store.ts';
-import type { Projection } from '../../src/projections/engine/projection.ts';
+import type { Projection } from '../../src/projections/engine/table.ts';
 import type { ProjectorObserver } from '../../src/projections/engine/apply.ts';
 import { createProjector, type Projector } from '../../src/projections/engine/projector.ts';
 import type { ProjectionStore } from '../../src/projections/engine/store.ts';

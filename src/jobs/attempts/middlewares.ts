@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { Counter, Histogram, type Registry } from 'prom-client';
+import { within } from '../../concurrency/deadline.ts';
 import { AppError, reasonOf } from '../../errors.ts';
 import type { JobCommand } from '../../commands/job.ts';
 import type { JobFile } from '../../events/jobs.ts';
@@ -202,18 +203,13 @@ export const timed =
   (next) =>
   async (attempt) => {
     const tooLong = new AbortController();
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      const failure = new JobFailure('retryable', 'TOO_SLOW', 'The attempt took too long.');
-      reject(failure); // before the abort makes the attempt reject with another error
-      tooLong.abort(failure);
-    }, ms);
+    const failure = new JobFailure('retryable', 'TOO_SLOW', 'The attempt took too long.');
+    const signal = AbortSignal.any([attempt.signal, tooLong.signal]);
     try {
-      return await Promise.race([
-        next({ ...attempt, signal: AbortSignal.any([attempt.signal, tooLong.signal]) }),
-        late,
-      ]);
-    } finally {
-      clearTimeout(timer);
+      return await within(ms, () => failure, next({ ...attempt, signal }));
+    } catch (error) {
+      // Only now, or the attempt would reject with another error first.
+      if (error === failure) tooLong.abort(failure);
+      throw error;
     }
   };

@@ -80,13 +80,13 @@ async function sharesOf<Name>(client: Client, column: 'genre' | 'year' | 'perfor
 }
 
 /** Counts once for each playlist, not for each of its songs. */
-const PLAYLISTS = `WITH mine AS MATERIALIZED (
+const PLAYLISTS = `WITH own AS MATERIALIZED (
     SELECT id, name, entries_version, (SELECT count(*) FROM collaborations WHERE playlist_id = p.id) AS collaborators,
       (SELECT count(*) FROM playlist_entries e JOIN songs s ON s.id = e.song_id WHERE ${IN_PLAYLIST}) AS songs
     FROM playlists p WHERE owner_id = $1 AND deleted_at IS NULL)
   SELECT p.id AS "playlistId", p.name AS playlist, p.songs, p.collaborators, s.id AS "songId", s.title, s.performer,
     CASE WHEN s.id IS NOT NULL THEN row_number() OVER (PARTITION BY p.id ORDER BY ${PLAYLIST_ORDER}) END AS position
-  FROM mine p LEFT JOIN (playlist_entries e JOIN songs s ON s.id = e.song_id) ON ${IN_PLAYLIST}
+  FROM own p LEFT JOIN (playlist_entries e JOIN songs s ON s.id = e.song_id) ON ${IN_PLAYLIST}
   ORDER BY p.id, ${PLAYLIST_ORDER}`;
 
 async function* playlistsOf(client: Client, ownerId: string): AsyncGenerator<PlaylistSong[], void> {

@@ -1,5 +1,5 @@
 import type { CacheEntry } from '../../cache/cache.ts';
-import type { AppliedEvent } from './projection.ts';
+import type { AppliedEvent } from './applied-event.ts';
 
 /** Epochs change with songs as playlists and albums show them, albums as songs show them, and playlists as lists show them. */
 const EPOCHS = { songs: 'songs', albums: 'albums', playlists: 'playlists' } as const;

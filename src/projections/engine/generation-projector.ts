@@ -15,7 +15,7 @@ import type { CacheRow } from '../../cache/cache-state.ts';
 import { turnOffForChanges } from './cache-row.ts';
 import { type Marking, withMarks } from './cache-invalidation.ts';
 import { createPostgresStore } from './postgres-store.ts';
-import type { Projection } from './projection.ts';
+import type { Projection } from './table.ts';
 import type { ProjectorObserver } from './apply.ts';
 import { createProjector, type Projector } from './projector.ts';
 import { listQuarantine, release } from './quarantine.ts';

@@ -4,7 +4,7 @@ import { partitionKey, type Position } from '../../events/record.ts';
 import type { EventLog } from '../../log/event-log.ts';
 import { readIdentity } from '../../log/identity.ts';
 import { isSameOwner } from '../../log/owner.ts';
-import { writeLoss } from '../../log/ownership.ts';
+import { writeOwnerChange } from '../../log/ownership.ts';
 import { readVoids } from '../../log/void-topic.ts';
 import type { VoidTest } from '../../log/voids.ts';
 import type { Database } from '../../postgres/pool.ts';
@@ -47,7 +47,7 @@ export function createLostLog({ log, placement, admin, me, version }: LostLogOpt
     const { isVoid } = await readVoids({ log, namespace: placement.namespace, database: admin });
     for (const end of await log.ends(placement.all)) {
       const owner = await ownerAt(end, applied.get(partitionKey(end)), isVoid);
-      if (owner && !isSameOwner(owner, me)) return writeLoss(admin, owner);
+      if (owner && !isSameOwner(owner, me)) return writeOwnerChange(admin, owner);
     }
   }
 

@@ -4,7 +4,8 @@ import { eventOf } from '../../event-store/judge.ts';
 import { eventsFrom, type StreamRecord } from '../../event-store/stream-events.ts';
 import { mustStay } from './cache-row.ts';
 import { changesOf, isPoison } from './postgres-store.ts';
-import type { AppliedEvent, Projection } from './projection.ts';
+import type { AppliedEvent } from './applied-event.ts';
+import type { Projection } from './table.ts';
 import { bulkSql } from './statement.ts';
 
 /** A stream that is closed because an accepted record of it could not be decoded or applied. */

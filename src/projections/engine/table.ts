@@ -1,5 +1,5 @@
 import type { AnyEvent } from '../../events/events.ts';
-import type { AppliedEvent, Projection } from './projection.ts';
+import type { AppliedEvent } from './applied-event.ts';
 
 type Value = string | number | boolean | null;
 
@@ -109,6 +109,17 @@ interface TableOptions {
   readonly indexes?: readonly string[];
   /** Storage parameters. */
   readonly storage?: string;
+}
+
+/**
+ * Turns events into one table. `apply` writes only rows that belong to the stream of the event in hand and decides from
+ * nothing but the event, so that every interleaving of partitions gives the same rows.
+ */
+export interface Projection<C extends Columns = Columns> {
+  readonly table: Table;
+  /** Creates the table and its indexes, in the schema of a new generation. */
+  readonly ddl: string;
+  apply(applied: AppliedEvent, changes: TableChanges<C>): void;
 }
 
 export interface DeclaredTable<C extends Columns> extends Table {

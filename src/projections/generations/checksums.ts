@@ -1,5 +1,5 @@
 import type { Client } from '../../postgres/pool.ts';
-import type { Projection } from '../engine/projection.ts';
+import type { Projection } from '../engine/table.ts';
 
 /** Tables of a generation beside those of projections, with the columns that every rebuild must give again. */
 const OWN_TABLES = {

@@ -1,9 +1,11 @@
+import type { QueryConfig } from 'pg';
+import { z } from 'zod';
 import type { Placement } from '../../events/placement.ts';
 import type { TopicPartition } from '../../events/record.ts';
 import { shareGeneration, tryLockGeneration } from '../../postgres/advisory-lock.ts';
 import type { GenerationUse } from '../../postgres/generation-lock.ts';
 import { type Client, transaction } from '../../postgres/pool.ts';
-import type { Projection } from '../engine/projection.ts';
+import type { Projection } from '../engine/table.ts';
 import { streamEvents } from '../../event-store/stream-index.ts';
 import { checkpointDdl } from '../engine/statement.ts';
 
@@ -19,14 +21,26 @@ export interface Generation {
 
 const COLUMNS = 'id, version, generation AS number, schema_name AS schema, state';
 
-export async function listGenerations(client: Client): Promise<Generation[]> {
-  return (await client.query<Generation>(`SELECT ${COLUMNS} FROM generations ORDER BY id`)).rows;
-}
+const generationRows = z.array(
+  z.object({
+    id: z.int(),
+    version: z.int(),
+    number: z.int(),
+    schema: z.string(),
+    state: z.enum(['building', 'serving', 'retired']),
+  }),
+);
+
+const generationsIn = async (client: Client, query: QueryConfig): Promise<Generation[]> =>
+  generationRows.parse((await client.query(query)).rows);
+
+export const listGenerations = (client: Client): Promise<Generation[]> =>
+  generationsIn(client, { text: `SELECT ${COLUMNS} FROM generations ORDER BY id` });
 
 /** The serving generations of a version, the newest first. */
-export async function servingGenerations(client: Client, version: number): Promise<Generation[]> {
+export function servingGenerations(client: Client, version: number): Promise<Generation[]> {
   const text = `SELECT ${COLUMNS} FROM generations WHERE version = $1 AND state = 'serving' ORDER BY generation DESC`;
-  return (await client.query<Generation>({ name: 'serving-generations', text, values: [version] })).rows;
+  return generationsIn(client, { name: 'serving-generations', text, values: [version] });
 }
 
 export interface GenerationPlan {
@@ -47,11 +61,10 @@ export function createGeneration(
     );
     const number = numbers[0]?.next ?? 1;
     const schema = `${placement.namespace}_read_${version}_${number}`;
-    const { rows } = await client.query<Generation>(
-      `INSERT INTO generations (version, generation, schema_name, state) VALUES ($1, $2, $3, 'building') RETURNING ${COLUMNS}`,
-      [version, number, schema],
-    );
-    const [generation] = rows;
+    const [generation] = await generationsIn(client, {
+      text: `INSERT INTO generations (version, generation, schema_name, state) VALUES ($1, $2, $3, 'building') RETURNING ${COLUMNS}`,
+      values: [version, number, schema],
+    });
     if (!generation) throw new Error('Postgres returned no row for the new generation.');
     await makeTables(client, schema, [streamEvents.ddl, ...projections.map(({ ddl }) => ddl)], placement.all);
     return generation;
@@ -90,7 +103,7 @@ export async function holdGeneration(
  * ones that no projector feeds. Returns the older generations that are still read.
  */
 export async function retireOlder(client: Client, namespace: string, newest: Generation): Promise<Generation[]> {
-  const { rows: older } = await client.query<Generation>({
+  const older = await generationsIn(client, {
     name: 'older-generations',
     text: `SELECT ${COLUMNS} FROM generations
       WHERE version = $1 AND generation < $2 AND to_regnamespace(quote_ident(schema_name)) IS NOT NULL ORDER BY id`,

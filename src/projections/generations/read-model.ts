@@ -1,6 +1,6 @@
 import { reasonOf, unavailable } from '../../errors.ts';
 import type { Position } from '../../events/record.ts';
-import { sleep } from '../../concurrency/sleep.ts';
+import { poll } from '../../concurrency/poll.ts';
 import type { PostgresConnection } from '../../postgres/connection.ts';
 import { type Client, type Database, openDatabase } from '../../postgres/pool.ts';
 import { type Generation, holdGeneration, servingGenerations } from './generations.ts';
@@ -29,31 +29,30 @@ export interface ReadModel extends Database {
 }
 
 const POLL_EVERY_MS = 500;
+/** Until the first generation serves. */
+const FIRST_POLL_EVERY_MS = 50;
 const GUARD_TRIES = 200;
 
 export function openReadModel(options: ReadModelOptions): ReadModel {
-  const stopping = new AbortController();
   const { promise: firstGeneration, resolve: isReady } = Promise.withResolvers<void>();
   let current: GenerationReader | undefined;
 
-  async function follow(): Promise<void> {
-    let lastProblem = '';
-    while (!stopping.signal.aborted) {
-      try {
-        await switchToNewest();
-        lastProblem = '';
-      } catch (error) {
-        if (reasonOf(error) !== lastProblem) options.report(`the read models cannot be opened: ${reasonOf(error)}`);
-        lastProblem = reasonOf(error);
-      }
-      await sleep(current ? POLL_EVERY_MS : 50, stopping.signal);
-    }
+  let lastProblem = '';
+
+  async function follow(signal: AbortSignal): Promise<void> {
+    await switchToNewest(signal);
+    lastProblem = '';
   }
 
-  async function switchToNewest(): Promise<void> {
+  function onFailure(error: unknown): void {
+    if (reasonOf(error) !== lastProblem) options.report(`the read models cannot be opened: ${reasonOf(error)}`);
+    lastProblem = reasonOf(error);
+  }
+
+  async function switchToNewest(signal: AbortSignal): Promise<void> {
     const [newest] = await options.admin.use((client) => servingGenerations(client, options.version));
     if (!newest || newest.id === current?.generation.id) return current?.keepAnchor();
-    const next = openGenerationReader(options, newest, stopping.signal);
+    const next = openGenerationReader(options, newest, signal);
     try {
       await next.keepAnchor();
     } catch (error) {
@@ -70,7 +69,7 @@ export function openReadModel(options: ReadModelOptions): ReadModel {
     if (!current) throw unavailable('NOT_READY', 'The read models are being built.');
     return current.database;
   };
-  const following = follow();
+  const following = poll(follow, { everyMs: () => (current ? POLL_EVERY_MS : FIRST_POLL_EVERY_MS), onFailure });
   let stopped: Promise<void> | undefined;
   return {
     generation: () => current?.generation,
@@ -80,8 +79,7 @@ export function openReadModel(options: ReadModelOptions): ReadModel {
     query: async (query) => database().query(query),
     stop: () =>
       (stopped ??= (async () => {
-        stopping.abort();
-        await following;
+        await following.stop();
         await current?.stop();
       })()),
   };

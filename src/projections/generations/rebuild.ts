@@ -2,7 +2,7 @@ import type { Placement } from '../../events/placement.ts';
 import { partitionKey, type Position, type TopicPartition } from '../../events/record.ts';
 import type { EventLog } from '../../log/event-log.ts';
 import { type Client, type Database, transaction } from '../../postgres/pool.ts';
-import { sleep } from '../../concurrency/sleep.ts';
+import { waitFor } from '../../concurrency/poll.ts';
 import { differences, tableChecksums } from './checksums.ts';
 import { type ApplyOptions, openProjectorDatabase, projectorOf } from '../engine/generation-projector.ts';
 import { createGeneration, type Generation, listGenerations, retireOlder, servingGenerations } from './generations.ts';
@@ -171,11 +171,11 @@ const POLL_EVERY_MS = 100;
 async function awaitLive(client: Client, { schema }: Generation, replay: Replay, signal: AbortSignal): Promise<void> {
   let least = Infinity;
   let giveUpAt = Infinity;
-  for (;;) {
+  const hasCaughtUp = async () => {
     signal.throwIfAborted();
     const checkpoints = await checkpointsOf(client, schema);
     const lag = checkpoints.reduce((sum, at) => sum + Math.max(0, replay.next(at) - at.offset), 0);
-    if (lag === 0) return;
+    if (lag === 0) return true;
     if (lag < least) giveUpAt = Date.now() + NO_PROGRESS_MS;
     least = Math.min(least, lag);
     if (Date.now() > giveUpAt) {
@@ -183,8 +183,9 @@ async function awaitLive(client: Client, { schema }: Generation, replay: Replay,
         `${schema}, which serves, has yet to apply ${lag} records that the new generation has. Start a projector, wait until its lag is 0, and run the rebuild again.`,
       );
     }
-    await sleep(POLL_EVERY_MS, signal);
-  }
+    return undefined;
+  };
+  await waitFor(hasCaughtUp, { everyMs: POLL_EVERY_MS, withinMs: Infinity, signal });
 }
 
 /** Compares all tables in one snapshot, taken while both generations were at the same positions. */

@@ -77,7 +77,7 @@ function startProcess(
     report: () => undefined,
     generation: () => (name.startsWith('reader') ? GENERATION : undefined),
     mayBegin: () => Promise.resolve(true),
-    alone: !world.mutation.settles,
+    isExclusive: !world.mutation.settles,
     pause: (ms) => scheduler.sleep(actor, Math.ceil(ms / STEP_MS)),
   });
   return { actor, server, incarnation, process: { actor, lose, die: () => scheduler.kill(actor) } };

@@ -5,8 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { reasonOf } from '../../../src/errors.ts';
-import type { Starts } from './on-demand.ts';
+import type { Started } from './kinds.ts';
 import type { Demands } from './types.ts';
+
+/** Starts a demanded server. */
+type Starts = { readonly [Name in keyof Demands]: () => Promise<Started<Demands[Name]>> };
 
 /**
  * Answers the demands of test files, which run in processes of their own. Each demand of a server that failed to start gets

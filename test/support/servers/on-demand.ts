@@ -10,9 +10,6 @@ import type { AppAddress, Demands, PostgresAddress, Servers, Skip } from './type
 type Log = (line: string) => void;
 type Stop = () => Promise<void>;
 
-/** Starts a demanded server. */
-export type Starts = { readonly [Name in keyof Demands]: () => Promise<Started<Demands[Name]>> };
-
 /**
  * Offers every server of the tests. Each starts once, when a test file first demands it. `stop` ends the started ones, in
  * reverse order.

@@ -3,7 +3,6 @@ import multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { isMet } from '../../../commands/command.ts';
 import { notFound } from '../../../errors.ts';
 import { commandIdOf } from '../../../events/ids.ts';
 import { coversAmong } from '../../../projections/albums.ts';
@@ -105,13 +104,16 @@ export const coverRoutes =
       const file = `${COVERS}${commandIdOf('cover', origin.commandId, content)}.${extension}`;
       const command = { type: 'ChangeCover', cover: { file, mediaType, size: bytes.length } } as const;
       const condition = expectedVersion(request);
-      // Runs for new commands only: a repeated command is answered without it, even if the album has changed since.
-      const context = async (version: number) => {
+      // Called for new commands only: a repeated command is answered without it, even if the album has changed since.
+      const context = async () => {
         await mustExist();
-        if (isMet(condition, version)) await keep(request, { file, bytes, mediaType });
         return undefined;
       };
-      const sent = commands.album({ stream, command, origin, expectedVersion: condition, context });
+      const prepare = async () => {
+        await keep(request, { file, bytes, mediaType });
+        return command;
+      };
+      const sent = commands.album({ stream, command: prepare, origin, expectedVersion: condition, context });
       markReplay(reply, await conditionally(reply, sent, () => representAlbum(deps, stream)));
       return reply.code(201).send({ status: 'success', message: 'The cover was changed.' });
     });

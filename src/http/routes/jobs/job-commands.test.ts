@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { prepareOnce } from '../../../commands/command.ts';
 import { AppError } from '../../../errors.ts';
 import { encodeEvent, subjectOf } from '../../../events/codec.ts';
 import { type AnswerBody, httpApp, noRates, type Substitutes } from '../../../../test/support/http-app.ts';
@@ -229,8 +230,8 @@ describe('an existing job', () => {
   it('is not retried while its owner has too many jobs, also by an admin', async () => {
     const full = new AppError('too-many', 'TOO_MANY_JOBS', 'as many as there may be');
     const asked: unknown[] = [];
-    const outcome: Substitutes['outcome'] = async ({ context }) => {
-      await context?.(5);
+    const outcome: Substitutes['outcome'] = async ({ command }) => {
+      await prepareOnce(command)();
       return { recordId: 'r', version: 6, replayed: false };
     };
     const mustHaveRoom = (...given: unknown[]) => Promise.reject((asked.push(given), full));
@@ -243,13 +244,14 @@ describe('an existing job', () => {
   });
 
   it('a retry with another query is another command', async () => {
-    const { user, sent } = start();
+    const { user, sent } = start({ rows: { 'find-job': [row] } });
     const key = { 'idempotency-key': 'k' };
     await user('POST', '/jobs/job-1/retry', undefined, key);
     await user('POST', '/jobs/job-1/retry?failedOnly=true', undefined, key);
     const hashes = sent.map(({ origin }) => origin.bodyHash);
     expect(new Set(hashes).size).toBe(2);
-    expect(sent.map(({ command }) => command)).toMatchObject([{ failedOnly: false }, { failedOnly: true }]);
+    const commands = await Promise.all(sent.map(({ command }) => prepareOnce(command)()));
+    expect(commands).toMatchObject([{ failedOnly: false }, { failedOnly: true }]);
   });
 });
 

@@ -186,9 +186,13 @@ function jobRetrier({ commands, database, idempotencyKeys, jobs }: StartDependen
       const { job, ownerId } = await visibleJob(database, request, jobId);
       mustBeDoable(jobTypeOf(job.type), await rightsOf(ownerId));
       await mustNotBeRedriven(database, jobId, version);
-      await jobs.mustHaveRoom(ownerId, { jobId, version });
       return undefined;
     };
-    return commands.job({ stream: jobId, command, origin, context });
+    const prepare = async () => {
+      const { ownerId, version } = await visibleJob(database, request, jobId);
+      await jobs.mustHaveRoom(ownerId, { jobId, version });
+      return command;
+    };
+    return commands.job({ stream: jobId, command: prepare, origin, context });
   };
 }
