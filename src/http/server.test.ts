@@ -524,11 +524,11 @@ describe('a long list', () => {
     }
   }
 
-  /** The number of chunks read, once reading has stopped. */
+  /** The number of chunks read, once none was at ten looks in a row. One long pause would not do: the process may stand still. */
   async function untilStill(state: { chunks: number }): Promise<number> {
-    for (let before = -1; before !== state.chunks || before < 1;) {
-      before = state.chunks;
-      await new Promise((resolve) => setTimeout(resolve, 200));
+    for (let looks = 0, before = 0; looks < 10; before = state.chunks) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      looks = state.chunks > 0 && state.chunks === before ? looks + 1 : 0;
     }
     return state.chunks;
   }

@@ -3,7 +3,8 @@ import { TestEnvironment } from 'jest-environment-node';
 
 /** Handles that keep a process alive until they are closed. Files, lookups and pipes of our own output end by themselves. */
 const LASTING = ['TCPSocketWrap', 'TCPServerWrap', 'Timeout', 'ProcessWrap', 'UDPWrap', 'MessagePort', 'FSEventWrap'];
-const PATIENCE_MS = 3_000;
+/** Closing takes seconds on a machine that does much else. */
+const PATIENCE_MS = 10_000;
 
 /**
  * Fails a test file that leaves handles open. Jest alone kills the worker and mentions it, or, in a run of one file, waits

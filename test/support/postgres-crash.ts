@@ -40,12 +40,22 @@ export async function crashWithoutRecovery(connection: PostgresConnection): Prom
   await until(isRefused, WITHIN_MS, () => 'Postgres does not recover from a crash');
 }
 
-/** Waits until there is such a process. */
+/** Waits until there is such a process. One that has ended since it was listed gets no signal; then the next is looked for. */
 export async function signalPostgres(connection: PostgresConnection, which: string, signal: NodeJS.Signals) {
-  let pid: number | undefined;
-  const isFound = async () => (pid = await pidOf(connection, which)) !== undefined;
-  await until(isFound, WITHIN_MS, () => `Postgres has no process where ${which}`);
-  process.kill(pid!, signal);
+  const isSent = async () => {
+    const pid = await pidOf(connection, which);
+    return pid !== undefined && wasSent(pid, signal);
+  };
+  await until(isSent, WITHIN_MS, () => `Postgres has no process where ${which}`);
+}
+
+function wasSent(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    return false;
+  }
 }
 
 async function pidOf(connection: PostgresConnection, which: string): Promise<number | undefined> {

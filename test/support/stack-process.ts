@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { signal } from '../../src/postgres/embedded/processes.ts';
 import { guard } from '../../stack/guard.ts';
 import { until } from './servers/waiting.ts';
 
@@ -45,7 +46,7 @@ export function runStack(cwd: string, env: Readonly<Record<string, string>>): St
     says,
     pidOf: async (service) => Number((await says(new RegExp(`^${service} .*\\(pid (\\d+)\\)$`, 'm')))[1]),
     pressCtrlC() {
-      if (!hasEnded) process.kill(-pidOf(child), 'SIGINT');
+      if (!hasEnded) signal(-pidOf(child), 'SIGINT');
     },
     kill: () => void child.kill('SIGKILL'),
     ended,

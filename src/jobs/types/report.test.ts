@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { parse } from 'csv-parse/sync';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { anyCharacter } from '../../../test/support/characters.ts';
 import { REPORT_FORMATS } from './report-formats.ts';
 import type { Catalog, PlaylistSong } from './report-snapshot.ts';
 
@@ -35,7 +36,7 @@ async function written(format: 'json' | 'csv', given: readonly Given[], chunk = 
   return (await Readable.from(pieces).toArray()).join('');
 }
 
-const text = fc.string({ unit: 'binary' });
+const text = fc.string({ unit: anyCharacter });
 const playlists = fc.array(
   fc.record({
     name: text,

@@ -13,6 +13,10 @@ interface Queue {
   destroy(): void;
 }
 
+interface Coordinators {
+  findGroupCoordinatorMetadata(group: object): Promise<unknown>;
+}
+
 describe('the patched kafkajs', () => {
   patchKafkajs();
   const RequestQueue = load('kafkajs/src/network/requestQueue') as new (options: object) => Queue;
@@ -32,6 +36,17 @@ describe('the patched kafkajs', () => {
   it('has a timer while a request waits, or the broker throttles', () => {
     expect(timerOf({ pending: [{}] })).toBe(true);
     expect(timerOf({ throttledUntil: Date.now() + 1000 })).toBe(true);
+  });
+
+  it('restarts a consumer when no broker names the coordinator of its group', async () => {
+    const Cluster = load('kafkajs/src/cluster') as { prototype: Coordinators };
+    const cluster = Object.assign(Object.create(Cluster.prototype) as Coordinators, {
+      brokerPool: { withBroker: () => Promise.resolve(null) },
+    });
+    await expect(cluster.findGroupCoordinatorMetadata({ groupId: 'g' })).rejects.toMatchObject({
+      name: 'KafkaJSGroupCoordinatorNotFound',
+      retriable: true,
+    });
   });
 
   it('is the version that the patch is for', () => {

@@ -25,6 +25,11 @@ interface ResponseReader {
   parse(this: void, decoded: unknown): Promise<unknown>;
 }
 
+/** The part of kafkajs's cluster that is patched. */
+interface Cluster {
+  findGroupCoordinatorMetadata(group: object): Promise<unknown>;
+}
+
 const load = createRequire(import.meta.url);
 let patched = false;
 
@@ -34,6 +39,7 @@ export function patchKafkajs(): void {
   assertVersion((load('kafkajs/package.json') as { version: string }).version);
   stopIdleTimer((load('kafkajs/src/network/requestQueue') as { prototype: RequestQueue }).prototype);
   decodeFetches(load('kafkajs/src/protocol/requests/fetch') as RequestKind);
+  retryCoordinator((load('kafkajs/src/cluster') as { prototype: Cluster }).prototype);
   patched = true;
 }
 
@@ -65,5 +71,22 @@ function decodeFetches(fetch: RequestKind): void {
       const kind = create(request);
       return { ...kind, response: { ...kind.response, decode: (bytes) => decodeFetchResponse(bytes, request) } };
     };
+  };
+}
+
+/**
+ * Without the patch a consumer ends for good when no broker names the coordinator of its group. That passes: brokers that start are
+ * still loading their groups, or close a connection.
+ */
+function retryCoordinator(cluster: Cluster): void {
+  const find = cluster.findGroupCoordinatorMetadata;
+  cluster.findGroupCoordinatorMetadata = async function (this: Cluster, group) {
+    try {
+      return await find.call(this, group);
+    } catch (error) {
+      if (error instanceof Error && error.name === 'KafkaJSGroupCoordinatorNotFound')
+        Object.assign(error, { retriable: true });
+      throw error;
+    }
   };
 }

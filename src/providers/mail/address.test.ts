@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { anyCharacter } from '../../../test/support/characters.ts';
 import { asciiAddress, isAddress, withoutAddresses } from './address.ts';
 
 describe('an address', () => {
@@ -95,7 +96,7 @@ describe('an address', () => {
     const text = fc.oneof(
       fc.tuple(word, word, word).map(([local, a, b]) => `${local}@${a}.${b}`),
       fc.emailAddress(),
-      fc.string({ unit: 'binary' }),
+      fc.string({ unit: anyCharacter }),
     );
     fc.assert(
       fc.property(text, (each) => {
