@@ -138,7 +138,7 @@ describe('versions of a playlist', () => {
       from: 3,
       to: 7,
       name: { from: 'Morning', to: 'Evening' },
-      moved: [{ ...song(one, 'One'), from: 1, to: 2 }],
+      moved: [{ ...song(two, 'Two'), from: 2, to: 1 }],
       collaborators: { added: [{ id: friend!.id, username: friend!.username }], removed: [] },
     });
     expect(await diff('from=4&to=4')).toEqual({ ...same, playlistId: id, from: 4, to: 4 });

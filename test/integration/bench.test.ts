@@ -129,6 +129,7 @@ describeWithNativeKafka('npm run bench in the distributed shape', () => {
   describeWithNativeRedis('with its cache', () => {
     it.each([
       ['cached-reads', ['GET /playlists/{id}/songs, 50 songs, p99', 'GET /albums/{id}/likes', '≥ 45 %', '≤ 2.00×']],
+      ['playlist-versions', ['any version, p99', 'GET /playlists/{id}/songs', '≤ 100 ms']],
       ['marks', ['songs added to playlists, acknowledged', 'likes of albums', 'ours, cache off', '≥ 90 %']],
     ])('measures %s, without failures', (figure, parts) => tryOut(figure, 'distributed without', parts), 240_000);
   });
