@@ -18,22 +18,31 @@ export const PAST =
   'With `version` or `at` it is the playlist as it was then, with its `version` and `time`, and without an ETag. Songs have ' +
   'the titles of today; those that were deleted since are shown with their last ones. Collaborators see the versions of their own time.';
 
+const MAX_VERSION = 999_999_999_999_999;
 const versionFault = 'must be a whole number from 1';
 
 /** A version of a playlist. A number that no version can have is one that does not exist. */
 export const versionQuery = z
   .string()
-  .regex(/^[1-9]\d{0,15}$/, versionFault)
+  .regex(/^[1-9]\d{0,14}$/, versionFault)
   .transform(Number)
-  .meta({ description: 'Version of the playlist.', type: 'integer', minimum: 1 });
+  .meta({ description: 'Version of the playlist.', type: 'integer', minimum: 1, maximum: MAX_VERSION });
+
+/** Longer than any time with a zone and a sensible fraction of a second. */
+const TIME_LENGTH = 64;
+
+/** Later years have another form, which is not ordered as text. */
+const LAST_TIME = Date.UTC(9999, 11, 31);
 
 const timeQuery = z.iso
   .datetime({ offset: true, error: 'must be an ISO 8601 time with a zone, such as 2026-07-01T12:00:00Z' })
-  .transform((text) => new Date(text).toISOString())
+  .max(TIME_LENGTH)
+  .transform((text) => new Date(Math.min(Date.parse(text), LAST_TIME)).toISOString())
   .meta({
     description: 'A time with its zone: the version that was current then.',
     type: 'string',
     format: 'date-time',
+    maxLength: TIME_LENGTH,
   });
 
 export const pastQuery = z
