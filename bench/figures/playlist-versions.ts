@@ -1,7 +1,7 @@
 import type { Comparison, Figure, Plan } from '../figure.ts';
 import { createSong, register, times } from '../requests.ts';
 import { openServedGeneration } from '../served-generation.ts';
-import { unflushed } from '../shapes.ts';
+import { embedded } from '../shapes.ts';
 import { type Contestant, takeTurns } from '../turns.ts';
 import { type Beside, comparisonOf, compareWrites, sampleOf, type Subject } from '../writes.ts';
 import { writePlaylists } from '../written.ts';
@@ -22,7 +22,7 @@ export const playlistVersions: Figure = {
 songs, are read in turn over one connection, and then the last one alone. *${CURRENT}* reads the same songs from the tables of
 the read model; it is too long to be cached.`,
   overHttp: false,
-  run: (plan) => compareWrites([{ shape: unflushed, floors: {} }], plan, compare),
+  run: (plan) => compareWrites([{ shape: embedded, floors: {} }], plan, compare),
 };
 
 async function compare(subject: Subject, { loader }: Beside, plan: Plan): Promise<Comparison[]> {
