@@ -20,61 +20,86 @@ export interface PlaylistFold {
 }
 
 export function createPlaylistFold(): PlaylistFold {
+  const list = createEntries();
+  const collaborators = new Set<string>();
+  let [details, isThere] = [{ name: '', description: null as string | null }, false];
+
+  function add(event: PlaylistEvent): void {
+    list.add(event);
+    switch (event.type) {
+      case 'PlaylistDeleted':
+        isThere = false;
+        break;
+      case 'PlaylistUndeleted':
+        isThere = true;
+        break;
+      case 'PlaylistCreated':
+        isThere = true;
+      // falls through
+      case 'PlaylistChanged':
+      case 'PlaylistRestored':
+        details = { name: event.name, description: event.description };
+        break;
+      case 'CollaboratorAdded':
+        collaborators.add(event.accountId);
+        break;
+      case 'CollaboratorRemoved':
+        collaborators.delete(event.accountId);
+        break;
+      case 'SongsAddedToPlaylist':
+      case 'SongsMovedInPlaylist':
+      case 'SongRemovedFromPlaylist':
+        break;
+    }
+  }
+
+  const result = () =>
+    isThere ? { ...details, entries: list.entries(), collaborators: [...collaborators] } : undefined;
+  return { add, result };
+}
+
+/** The entries that a playlist has, and those that it had. */
+function createEntries() {
   const known = new Map<string, PlaylistEntry>();
   const present = new Set<string>();
-  const collaborators = new Set<string>();
-  let details = { name: '', description: null as string | null, isThere: false };
 
-  const place = (places: readonly EntryPlace[]) => {
+  function place(places: readonly EntryPlace[]): void {
     for (const { entryId, orderKey } of places) {
       const entry = known.get(entryId);
       if (entry && present.has(entryId)) known.set(entryId, { ...entry, orderKey });
     }
-  };
-  const describe = ({ name, description }: { name: string; description: string | null }) => {
-    details = { ...details, name, description };
-  };
+  }
 
   function add(event: PlaylistEvent): void {
     switch (event.type) {
-      case 'PlaylistCreated':
-        describe(event);
-        return void (details.isThere = true);
-      case 'PlaylistChanged':
-        return describe(event);
-      case 'PlaylistDeleted':
-        return void (details.isThere = false);
-      case 'PlaylistUndeleted':
-        return void (details.isThere = true);
       case 'SongsAddedToPlaylist':
         place(event.rekeyed);
         for (const { entryId, songId, orderKey } of event.entries) {
           known.set(entryId, { entryId, songId, orderKey });
           present.add(entryId);
         }
-        return;
+        break;
       case 'SongsMovedInPlaylist':
-        return place([...event.rekeyed, ...event.entries]);
+        place([...event.rekeyed, ...event.entries]);
+        break;
       case 'SongRemovedFromPlaylist':
-        return event.entryIds.forEach((id) => present.delete(id));
+        for (const id of event.entryIds) present.delete(id);
+        break;
       case 'PlaylistRestored':
-        describe(event);
         present.clear();
         for (const { entryId } of event.entries) if (known.has(entryId)) present.add(entryId);
-        return place(event.entries);
+        place(event.entries);
+        break;
+      case 'PlaylistCreated':
+      case 'PlaylistChanged':
+      case 'PlaylistDeleted':
+      case 'PlaylistUndeleted':
       case 'CollaboratorAdded':
-        return void collaborators.add(event.accountId);
       case 'CollaboratorRemoved':
-        return void collaborators.delete(event.accountId);
+        break;
     }
   }
 
-  function result(): PastPlaylist | undefined {
-    const { isThere, name, description } = details;
-    if (!isThere) return undefined;
-    const entries = [...present].flatMap((id) => known.get(id) ?? []).sort(comparePlaces);
-    return { name, description, entries, collaborators: [...collaborators] };
-  }
-
-  return { add, result };
+  const entries = () => [...present].flatMap((id) => known.get(id) ?? []).sort(comparePlaces);
+  return { add, entries };
 }

@@ -57,7 +57,8 @@ function isMoment(text: string): boolean {
 const momentsOf = (category: 'job' | 'playlist') =>
   cursorQuery((key): Moment | undefined => {
     const [, createdAt, id] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\S+)$/.exec(key) ?? [];
-    const isOurs = createdAt !== undefined && isMoment(createdAt) && id !== undefined && id.startsWith(`${category}-`);
+    if (createdAt === undefined || id === undefined) return undefined;
+    const isOurs = isMoment(createdAt) && id.startsWith(`${category}-`);
     return isOurs ? { createdAt, id } : undefined;
   });
 
