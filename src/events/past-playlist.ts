@@ -34,10 +34,9 @@ export function createPlaylistFold(): PlaylistFold {
         isThere = true;
         break;
       case 'PlaylistCreated':
-        isThere = true;
-      // falls through
       case 'PlaylistChanged':
       case 'PlaylistRestored':
+        isThere ||= event.type === 'PlaylistCreated';
         details = { name: event.name, description: event.description };
         break;
       case 'CollaboratorAdded':
