@@ -11,12 +11,14 @@ import { login } from './figures/login.ts';
 import { marks } from './figures/marks.ts';
 import { memory } from './figures/memory.ts';
 import { playlistSongs } from './figures/playlist-songs.ts';
+import { playlistVersions } from './figures/playlist-versions.ts';
 import { searchSongs } from './figures/search-songs.ts';
 
 /** Every figure, in the order of the documentation. A new one is a file in figures/ and a line here. */
 export const figures: readonly Figure[] = [
   createAlbum,
   playlistSongs,
+  playlistVersions,
   marks,
   cachedReads,
   searchSongs,

@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { given } from '../../test/support/decider.ts';
-import type { PlaylistEvent } from '../events/playlists.ts';
+import { createPlaylistFold } from '../events/past-playlist.ts';
+import { type PlaylistEvent, UNDELETE_MS } from '../events/playlists.ts';
 import { playlist, type PlaylistCommand, type PlaylistContext } from './playlist.ts';
 
 const playlistId = 'playlist-1';
@@ -45,10 +47,14 @@ const details = { ...renamed, description: 'd', visibility: 'public', linkId: 'l
 
 const here: PlaylistContext = { song, accountExists: true };
 const missing: PlaylistContext = { accountExists: false };
+const earlier = { name: 'Noon', description: 'again', entries: [{ entryId: 'entry-1', orderKey: 'a5' }] };
+const deletedAt = Date.UTC(2026, 0, 1);
 
 const commands = {
   create: (actor: string) => ({ type: 'CreatePlaylist', name: 'Morning', actor }),
   rename: (actor: string) => ({ type: 'RenamePlaylist', name: 'Evening', actor }),
+  restore: (actor: string) => ({ type: 'RestorePlaylist', version: 2, actor }),
+  undelete: (actor: string) => ({ type: 'UndeletePlaylist', now: deletedAt + 1, actor }),
   delete: (actor: string) => ({ type: 'DeletePlaylist', actor }),
   add: (actor: string) => ({ type: 'AddSong', songId: 'song-1', entryId: 'entry-1', duplicates: 'refuse', actor }),
   repeat: (actor: string) => ({ type: 'AddSong', songId: 'song-1', entryId: 'entry-2', duplicates: 'allow', actor }),
@@ -111,7 +117,7 @@ describe('a playlist', () => {
     expect(when(events, name)).toEqual(outcome);
   });
 
-  const all = Object.keys(commands).filter((name) => name !== 'create') as Name[];
+  const all = Object.keys(commands).filter((name) => name !== 'create' && name !== 'undelete') as Name[];
   it.each(all)('is not found before it exists and after it was deleted: %s', (name) => {
     expect(when([], name)).toBe('PLAYLIST_NOT_FOUND');
     expect(when([created, added, shared, deleted], name)).toBe('PLAYLIST_NOT_FOUND');
@@ -124,6 +130,8 @@ describe('a playlist', () => {
     ['remove', 'FORBIDDEN', removed],
     ['share', 'FORBIDDEN', 'FORBIDDEN'],
     ['unshare', 'FORBIDDEN', 'FORBIDDEN'],
+    ['restore', 'FORBIDDEN', 'FORBIDDEN'],
+    ['undelete', 'FORBIDDEN', 'FORBIDDEN'],
   ])('lets its owner change everything, and its collaborators only the songs: %s', (name, stranger, collaborator) => {
     const events = [created, added, shared];
     expect(when(events, name, 'stranger')).toEqual(stranger);
@@ -144,6 +152,40 @@ describe('a playlist', () => {
     expect(when([created, shared], 'unshare', 'owner', missing)).toEqual(unshared);
   });
 
+  it('gets the name and the entries of an earlier version', () => {
+    expect(when([created, added, removed], 'restore', 'owner', { earlier })).toEqual(restored);
+  });
+
+  it('is restored by one more event when nothing differs', () => {
+    expect(when([created, added, restored], 'restore', 'owner', { earlier })).toEqual(restored);
+  });
+
+  it('cannot be restored to a version that does not exist, which only its owner is told', () => {
+    expect(when([created], 'restore', 'owner', {})).toBe('VERSION_NOT_FOUND');
+    expect(when([created], 'restore', 'stranger', {})).toBe('FORBIDDEN');
+  });
+
+  it('cannot be restored to more entries than its event can list', () => {
+    const entries = (count: number) => Array.from({ length: count }, (_, n) => ({ entryId: `e${n}`, orderKey: 'a0' }));
+    const restore = (count: number) =>
+      when([created], 'restore', 'owner', { earlier: { ...earlier, entries: entries(count) } });
+    expect(restore(10_000)).toMatchObject({ type: 'PlaylistRestored' });
+    expect(restore(10_001)).toBe('EVENT_TOO_LARGE');
+  });
+
+  it('is brought back by its owner for 30 days, and is not found for others and later', () => {
+    const at = (now: number, actor: string) =>
+      given(playlist, created, deleted).when({ type: 'UndeletePlaylist', now, actor }, { deletedAt });
+    expect(at(deletedAt + UNDELETE_MS - 1, 'owner')).toEqual(undeleted);
+    expect(at(deletedAt + UNDELETE_MS, 'owner')).toBe('PLAYLIST_NOT_FOUND');
+    expect(at(deletedAt + 1, 'friend')).toBe('PLAYLIST_NOT_FOUND');
+    expect(when([], 'undelete')).toBe('PLAYLIST_NOT_FOUND');
+  });
+
+  it('is brought back once', () => {
+    expect(when([created, deleted, undeleted], 'undelete', 'owner', { deletedAt })).toBe('PLAYLIST_NOT_DELETED');
+  });
+
   it('ignores events of other categories', () => {
     const { state } = given(playlist, created, added);
     expect(given(playlist, created, added, { type: 'SongDeleted', songId: 'song-1', ...song }).state).toEqual(state);
@@ -160,4 +202,62 @@ it('gives 10,000 songs added one by one keys in their order, of at most four let
   });
   expect(keys).toEqual([...new Set(keys)].sort());
   expect(Math.max(...keys.map((key) => key.length))).toBeLessThanOrEqual(4);
+});
+
+describe('a restored playlist', () => {
+  const action = fc.record({
+    kind: fc.constantFrom('add', 'remove', 'rename', 'share', 'restore'),
+    which: fc.nat(9),
+  });
+
+  it('has the name, description and entries of any earlier version, and the collaborators of now', () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 40 }), fc.nat(), (actions, which) => {
+        const events: PlaylistEvent[] = [created];
+        for (const each of actions) events.push(...happen(events, each));
+        const version = 1 + (which % events.length);
+        const after = given(playlist, ...events, restoreTo(events, version)).state;
+        const [then, now] = [given(playlist, ...events.slice(0, version)).state, given(playlist, ...events).state];
+        if (after.status !== 'present' || then.status !== 'present' || now.status !== 'present')
+          throw new Error('gone');
+        expect(after.details).toEqual({
+          ...now.details,
+          name: then.details.name,
+          description: then.details.description,
+        });
+        expect(after.entries.present).toEqual(then.entries.present);
+        expect(after.collaborators).toEqual(now.collaborators);
+      }),
+    );
+  });
+
+  const stateAt = (events: readonly PlaylistEvent[], version: number) => {
+    const fold = createPlaylistFold();
+    for (const event of events.slice(0, version)) fold.add(event);
+    return fold.result();
+  };
+
+  function restoreTo(events: readonly PlaylistEvent[], version: number): PlaylistEvent {
+    const context = { earlier: stateAt(events, version) };
+    const decided = given(playlist, ...events).when({ type: 'RestorePlaylist', version, actor: 'owner' }, context);
+    if (typeof decided === 'string') throw new Error(decided);
+    return decided as PlaylistEvent;
+  }
+
+  /** The event of the action; none when the action is refused. */
+  function happen(events: readonly PlaylistEvent[], { kind, which }: { kind: string; which: number }): PlaylistEvent[] {
+    if (kind === 'restore') return [restoreTo(events, 1 + (which % events.length))];
+    const songId = `song-${which}`;
+    const actor = 'owner';
+    const wanted: PlaylistCommand =
+      kind === 'add'
+        ? { type: 'AddSong', songId, entryId: `entry-${events.length}`, duplicates: 'allow', actor }
+        : kind === 'remove'
+          ? { type: 'RemoveSong', songId, actor }
+          : kind === 'rename'
+            ? { type: 'RenamePlaylist', name: `name ${which}`, actor }
+            : { type: 'AddCollaborator', accountId: `user-${which}`, collaborationId: `collab-${which}`, actor };
+    const decided = given(playlist, ...events).when(wanted, here);
+    return typeof decided === 'string' ? [] : [decided as PlaylistEvent];
+  }
 });

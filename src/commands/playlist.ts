@@ -2,7 +2,7 @@ import { generateKeyBetween } from 'fractional-indexing';
 import { AppError, forbidden, notFound } from '../errors.ts';
 import type { SongDetails } from '../events/catalog.ts';
 import { type EntryList, evolveEntries, noEntries } from '../events/entry-list.ts';
-import type { PlaylistDetails, PlaylistEvent } from '../events/playlists.ts';
+import { type EntryPlace, type PlaylistDetails, type PlaylistEvent, UNDELETE_MS } from '../events/playlists.ts';
 import type { Decider } from './decider.ts';
 import { songNotFound } from './song.ts';
 
@@ -15,7 +15,7 @@ interface Present {
   readonly collaborators: readonly string[];
 }
 
-/** Keeps everything, because a deleted playlist can be restored. */
+/** Keeps everything, because a deleted playlist can be undeleted. */
 interface Deleted extends Omit<Present, 'status'> {
   readonly status: 'deleted';
 }
@@ -27,6 +27,9 @@ export type PlaylistCommand =
   | { readonly type: 'CreatePlaylist'; readonly name: string; readonly actor: string }
   | { readonly type: 'RenamePlaylist'; readonly name: string; readonly actor: string }
   | { readonly type: 'DeletePlaylist'; readonly actor: string }
+  /** `now`: milliseconds since the epoch. */
+  | { readonly type: 'UndeletePlaylist'; readonly now: number; readonly actor: string }
+  | { readonly type: 'RestorePlaylist'; readonly version: number; readonly actor: string }
   | {
       readonly type: 'AddSong';
       readonly songId: string;
@@ -50,6 +53,15 @@ export interface PlaylistContext {
   readonly song?: Pick<SongDetails, 'title' | 'performer' | 'year'>;
   /** Whether the account that the command names exists. */
   readonly accountExists?: boolean;
+  /** The playlist at the version that the command names; undefined when there was none at that version. */
+  readonly earlier?: EarlierPlaylist;
+  /** When the playlist was deleted, in milliseconds since the epoch; undefined when it is not. */
+  readonly deletedAt?: number;
+}
+
+interface EarlierPlaylist extends Pick<PlaylistDetails, 'name' | 'description'> {
+  /** In playlist order. */
+  readonly entries: readonly EntryPlace[];
 }
 
 export interface PlaylistTypes {
@@ -108,6 +120,7 @@ function decide(playlistId: string, command: PlaylistCommand, state: State, cont
     const details = { name: command.name, description: null, visibility: 'private' };
     return { type: 'PlaylistCreated', playlistId, ownerId: command.actor, ...details };
   }
+  if (command.type === 'UndeletePlaylist') return undelete(playlistId, command, state, context);
   if (state.status !== 'present') throw playlistNotFound();
   switch (command.type) {
     case 'RenamePlaylist':
@@ -116,6 +129,8 @@ function decide(playlistId: string, command: PlaylistCommand, state: State, cont
     case 'DeletePlaylist':
       requireOwner(state, command.actor);
       return { type: 'PlaylistDeleted', playlistId, name: state.details.name };
+    case 'RestorePlaylist':
+      return { playlistId, ...restore(command, state, context) };
     case 'AddSong':
       return { playlistId, ...addSong(command, state, context) };
     case 'RemoveSong':
@@ -128,6 +143,37 @@ function decide(playlistId: string, command: PlaylistCommand, state: State, cont
 }
 
 type CommandOf<Type extends PlaylistCommand['type']> = Extract<PlaylistCommand, { type: Type }>;
+
+/** A deleted playlist is missing for all accounts but its owner's. */
+function undelete(
+  playlistId: string,
+  { actor, now }: CommandOf<'UndeletePlaylist'>,
+  state: State,
+  { deletedAt }: PlaylistContext,
+): PlaylistEvent {
+  if (state.status === 'none') throw playlistNotFound();
+  if (state.status === 'present') {
+    requireOwner(state, actor);
+    throw new AppError('rejected', 'PLAYLIST_NOT_DELETED', 'The playlist is not deleted.');
+  }
+  const isInTime = deletedAt !== undefined && now - deletedAt < UNDELETE_MS;
+  if (actor !== state.ownerId || !isInTime) throw playlistNotFound();
+  return { type: 'PlaylistUndeleted', playlistId, name: state.details.name };
+}
+
+/** The schema of the event allows no more. */
+const MAX_RESTORED = 10_000;
+
+function restore({ version, actor }: CommandOf<'RestorePlaylist'>, state: Present, { earlier }: PlaylistContext) {
+  requireOwner(state, actor);
+  if (!earlier) throw versionNotFound();
+  const { name, description } = earlier;
+  if (earlier.entries.length > MAX_RESTORED) {
+    throw new AppError('too-large', 'EVENT_TOO_LARGE', `At most ${MAX_RESTORED} songs can be restored.`);
+  }
+  const entries = earlier.entries.map(({ entryId, orderKey }) => ({ entryId, orderKey }));
+  return { type: 'PlaylistRestored', restoredVersion: version, name, description, entries } as const;
+}
 
 function addSong(
   { songId, entryId, duplicates, actor }: CommandOf<'AddSong'>,
@@ -192,6 +238,7 @@ function requireAccess({ ownerId, collaborators }: Present, actor: string): void
   }
 }
 
+export const versionNotFound = () => notFound('VERSION_NOT_FOUND', 'There is no such version of the playlist.');
 export const playlistNotFound = () => notFound('PLAYLIST_NOT_FOUND', 'There is no such playlist.');
 const userNotFound = () => notFound('USER_NOT_FOUND', 'There is no such user.');
 

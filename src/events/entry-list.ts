@@ -63,9 +63,9 @@ function insert(entries: readonly PlaylistEntry[], more: readonly PlaylistEntry[
   const all = [...entries, ...more];
   const isSorted = more.every((entry, index) => {
     const before = all[entries.length + index - 1];
-    return before === undefined || compare(before, entry) < 0;
+    return before === undefined || comparePlaces(before, entry) < 0;
   });
-  return isSorted ? all : all.sort(compare);
+  return isSorted ? all : all.sort(comparePlaces);
 }
 
 function split(
@@ -76,7 +76,7 @@ function split(
 }
 
 /** Keys and ids are ASCII, so this is the order of their bytes, and that of Postgres' collation "C". */
-function compare(one: EntryPlace, other: EntryPlace): number {
+export function comparePlaces(one: EntryPlace, other: EntryPlace): number {
   if (one.orderKey !== other.orderKey) return one.orderKey < other.orderKey ? -1 : 1;
   return one.entryId < other.entryId ? -1 : 1;
 }

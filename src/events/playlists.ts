@@ -38,6 +38,9 @@ export type PlaylistEvent = { readonly playlistId: string } & (
   | { readonly type: 'CollaboratorRemoved'; readonly accountId: string }
 );
 
+/** How long after its deletion a playlist can be brought back. */
+export const UNDELETE_MS = 30 * 86_400_000;
+
 export interface PlaylistDetails {
   readonly name: string;
   readonly description: string | null;

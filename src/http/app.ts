@@ -29,6 +29,7 @@ import { jobRoutes } from './routes/jobs/jobs.ts';
 import { likeRoutes } from './routes/albums/likes.ts';
 import { type LogRecordDependencies, logRecordRoutes } from './routes/log-records.ts';
 import { messageRoutes } from './routes/jobs/messages.ts';
+import { playlistHistoryRoutes } from './routes/playlists/playlist-history.ts';
 import { playlistRoutes } from './routes/playlists/playlists.ts';
 import { playlistSongRoutes } from './routes/playlists/playlist-songs.ts';
 import { providerRoutes } from './routes/providers.ts';
@@ -108,6 +109,7 @@ const apiRoutes =
       songs: songRoutes(deps),
       playlists: playlistRoutes(deps),
       playlistSongs: playlistSongRoutes(deps),
+      playlistHistory: playlistHistoryRoutes(deps),
       collaborations: collaborationRoutes(deps),
       work: workRoutes(deps),
     });

@@ -42,7 +42,7 @@ export const cursorQuery = <Key>(parse: (key: string) => Key | undefined) =>
     .optional()
     .meta({ description: 'The `nextCursor` of the previous page.', type: 'string', maxLength: CURSOR_LENGTH });
 
-/** The key of a job or of its file in a list that has the newest first. */
+/** The key of a job, of its file or of a deleted playlist in a list that has the newest first. */
 export interface Moment {
   readonly createdAt: string;
   readonly id: string;
@@ -54,10 +54,16 @@ function isMoment(text: string): boolean {
   return !Number.isNaN(date.getTime()) && date.toISOString() === text && date.getUTCFullYear() > 0;
 }
 
-export const momentQuery = cursorQuery((key): Moment | undefined => {
-  const [, createdAt, id] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (job-\S+)$/.exec(key) ?? [];
-  return createdAt !== undefined && id !== undefined && isMoment(createdAt) ? { createdAt, id } : undefined;
-});
+const momentsOf = (category: 'job' | 'playlist') =>
+  cursorQuery((key): Moment | undefined => {
+    const [, createdAt, id] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\S+)$/.exec(key) ?? [];
+    if (createdAt === undefined || id === undefined) return undefined;
+    const isOurs = isMoment(createdAt) && id.startsWith(`${category}-`);
+    return isOurs ? { createdAt, id } : undefined;
+  });
+
+export const momentQuery = momentsOf('job');
+export const deletionQuery = momentsOf('playlist');
 
 export const momentKey = ({ createdAt, id }: Moment): string => `${createdAt} ${id}`;
 

@@ -7,14 +7,14 @@ import { column, ignored, type RowOf, table } from './engine/table.ts';
 export interface Activity {
   /** Name of the account that did it; `deleted` when the account no longer exists. */
   readonly username: string;
-  /** Title of the song at that time. */
+  /** Title of the song at that time; the playlist's name where the whole playlist came back. */
   readonly title: string;
-  readonly action: 'add' | 'delete';
+  readonly action: 'add' | 'delete' | 'restore' | 'undelete';
   /** ISO 8601, UTC. */
   readonly time: string;
 }
 
-/** What accounts did to the songs of playlists. No event removes an activity. */
+/** What accounts did to the songs of playlists, and which playlists they brought back. No event removes an activity. */
 const activities = table(
   'playlist_activities',
   {
@@ -36,11 +36,11 @@ export const playlistActivities = activities.projection<PlaylistEvent>({
     for (const [place, { title }] of event.entries.entries()) rows.put(rowOf(record, place, title, 'add'));
   },
   SongRemovedFromPlaylist: ({ title }, rows, record) => rows.put(rowOf(record, 0, title, 'delete')),
+  PlaylistRestored: ({ name }, rows, record) => rows.put(rowOf(record, 0, name, 'restore')),
+  PlaylistUndeleted: ({ name }, rows, record) => rows.put(rowOf(record, 0, name, 'undelete')),
   PlaylistCreated: ignored,
   PlaylistChanged: ignored,
   PlaylistDeleted: ignored,
-  PlaylistUndeleted: ignored,
-  PlaylistRestored: ignored,
   SongsMovedInPlaylist: ignored,
   CollaboratorAdded: ignored,
   CollaboratorRemoved: ignored,

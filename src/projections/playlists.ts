@@ -119,6 +119,63 @@ export async function readersOf(database: Database, id: string): Promise<readonl
   return row?.readers;
 }
 
+/** A playlist without its songs. */
+export interface PlaylistHead {
+  readonly id: string;
+  /** Version of the playlist's stream. */
+  readonly version: number;
+  readonly ownerId: string;
+  /** The owner's; `deleted` when the account no longer exists. */
+  readonly username: string;
+  /** Ids of the accounts that may read it. */
+  readonly readers: readonly string[];
+}
+
+/** A playlist without its songs; undefined when there is none. */
+export async function findPlaylistHead(database: Database, id: string): Promise<PlaylistHead | undefined> {
+  const [row] = await database.query<PlaylistHead & { readers: string[] }>({
+    name: 'head-of-playlist',
+    text: `SELECT p.id, p.version, p.owner_id AS "ownerId", ${OWNER} AS username, ${READERS} AS readers
+      FROM playlists p LEFT JOIN accounts owner ON owner.id = p.owner_id WHERE p.id = $1 AND p.deleted_at IS NULL`,
+    values: [id],
+  });
+  return row;
+}
+
+/** When a playlist was deleted; undefined when it is not deleted or never was there. */
+export async function deletionTimeOf(database: Database, id: string): Promise<Date | undefined> {
+  const [row] = await database.query<RowOf<typeof playlistTable, 'deleted_at'>>({
+    name: 'deletion-of-playlist',
+    text: 'SELECT deleted_at FROM playlists WHERE id = $1',
+    values: [id],
+  });
+  return row?.deleted_at ?? undefined;
+}
+
+export interface DeletedPlaylist {
+  readonly id: string;
+  readonly name: string;
+  /** ISO 8601, UTC. */
+  readonly deletedAt: string;
+}
+
+/** An account's own playlists that were deleted after `since`, the last deleted one first. */
+export const deletedPlaylistsOf = (
+  { first, query }: ListReader,
+  account: string,
+  { since, after }: { since: Date; after?: Pick<DeletedPlaylist, 'id' | 'deletedAt'> },
+): List<DeletedPlaylist> =>
+  byKey<DeletedPlaylist>(async (most, last) => {
+    const { id, deletedAt } = last ?? after ?? { id: '', deletedAt: 'infinity' };
+    const rows = await (last ? query : first)<RowOf<typeof playlistTable, 'id' | 'name'> & { deleted_at: Date }>({
+      name: 'deleted-playlists-of',
+      text: `SELECT id, name, deleted_at FROM playlists WHERE owner_id = $1 AND deleted_at > $2 AND (deleted_at, id) < ($3, $4)
+        ORDER BY deleted_at DESC, id DESC LIMIT $5`,
+      values: [account, since, deletedAt, id, most],
+    });
+    return rows.map(({ id, name, deleted_at }) => ({ id, name, deletedAt: deleted_at.toISOString() }));
+  });
+
 /** An account's own playlists, and those it collaborates on, by id, each once. */
 const PLAYLISTS = `SELECT p.id, p.name, ${OWNER} AS username
   FROM (

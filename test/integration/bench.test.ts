@@ -110,6 +110,7 @@ describe('npm run bench', () => {
   it.each([
     ['create-album', ['cores (', 'embedded, 64 connections', 'bare Fastify POST', '≥ 19 %']],
     ['playlist-songs', ['embedded, acknowledged', 'append without arbitration', '≥ 17 %', 'embedded, p99', '≤ 40 ms']],
+    ['playlist-versions', ['embedded, any version, p99', 'GET /playlists/{id}/songs', '≤ 100 ms']],
     ['list-songs', ['embedded, 50 connections', 'POST /albums', '≥ 69 %', 'embedded, 50 connections, p99', '≤ 0.952×']],
     ['search-songs', ['2,000 songs, by title and performer, in Postgres', '4,000 songs, by title alone', '≤ 5 ms']],
   ])(

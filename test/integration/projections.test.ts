@@ -118,13 +118,13 @@ const playlist = (...events: readonly AnyEvent[]) =>
   );
 const morning = { id: 'playlist-1', name: 'Morning', owner_id: 'user-1', entries_version: 1, deleted_at: null };
 const place = { playlist_id: 'playlist-1', song_id: 'song-1' };
-const activity = (version: number, action: 'add' | 'delete', nth = 0) => ({
+const activity = (version: number, action: string, nth = 0, title = 'Yellow') => ({
   id: `playlist-1/${version}/${nth}`,
   playlist_id: 'playlist-1',
   version,
   place: nth,
   actor: 'user-1',
-  title: 'Yellow',
+  title,
   action,
   time: new Date('2026-01-01T00:00:00.000Z'),
 });
@@ -315,7 +315,12 @@ const cases: Record<string, [string, AppliedEvent[], object[]][]> = {
   playlist_activities: [
     ['of all songs', playlist(first, taken), [activity(2, 'add'), activity(3, 'delete')]],
     ['of each of many songs', playlist(both), [activity(2, 'add'), activity(2, 'add', 1)]],
-    ['of nothing else', playlist(shared, unshared, renamed, moved, restored, playlistDeleted, undeleted), []],
+    [
+      'of what came back',
+      playlist(renamed, restored, playlistDeleted, undeleted),
+      [activity(3, 'restore', 0, restored.name), activity(5, 'undelete', 0, 'Morning')],
+    ],
+    ['of nothing else', playlist(shared, unshared, renamed, moved, playlistDeleted), []],
   ],
   likes: [
     [

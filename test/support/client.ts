@@ -28,6 +28,7 @@ export interface AnswerBody {
     readonly playlist?: Playlist;
     readonly playlists?: PlaylistSummary[];
     readonly activities?: Activity[];
+    readonly versions?: PlaylistVersion[];
     readonly collaborationId?: string;
     readonly likes?: number;
     readonly jobId?: string;
@@ -104,13 +105,22 @@ export interface PlaylistSummary {
 }
 
 export interface Playlist extends PlaylistSummary {
+  version?: number;
+  time?: string;
   songs: SongSummary[];
+}
+
+export interface PlaylistVersion {
+  version: number;
+  time: string;
+  actor: { id: string; username: string };
+  type: string;
 }
 
 export interface Activity {
   username: string;
   title: string;
-  action: 'add' | 'delete';
+  action: 'add' | 'delete' | 'restore' | 'undelete';
   time: string;
 }
 

@@ -109,6 +109,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
     access: unchanged,
     files: noFiles,
     playlistDuplicates: 'refuse',
+    now: Date.now,
     tokens: TOKENS,
     rates: noRates,
     limits: { bodyBytes: 65_536, bodyDepth: 20, bodyFields: 1_000 },

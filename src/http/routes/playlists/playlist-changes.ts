@@ -21,6 +21,8 @@ export interface PlaylistDependencies {
   readonly answers: ResponseCache;
   readonly idempotencyKeys: IdempotencyKeys;
   readonly playlistDuplicates: 'refuse' | 'allow';
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
 }
 
 export const common = { tags: ['playlists'], security: [{ bearer: [] }] };

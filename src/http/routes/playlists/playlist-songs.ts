@@ -19,15 +19,27 @@ import {
   representPlaylist,
   streamOf,
 } from './playlist-changes.ts';
+import { PAST, pastPlaylists, pastQuery, versionNameOf } from './past-playlists.ts';
 import { changeHeaders, done, params, playlistSummary, readHeaders, songSummary, success } from '../../schemas.ts';
 
 const songBody = z.strictObject({ songId: opaqueId() }).meta({ id: 'PlaylistSong' });
-const playlistView = playlistSummary.extend({ songs: z.array(songSummary) }).meta({ id: 'Playlist' });
+const playlistView = playlistSummary
+  .extend({
+    version: z.int().optional().meta({ description: 'Only with `version` or `at`.' }),
+    time: z.iso
+      .datetime()
+      .optional()
+      .meta({ description: 'When the version came about; only with `version` or `at`.' }),
+    songs: z.array(songSummary),
+  })
+  .meta({ id: 'Playlist' });
 const activity = z
   .strictObject({
     username: z.string(),
-    title: z.string().meta({ description: 'Title of the song at that time.' }),
-    action: z.enum(['add', 'delete']),
+    title: z.string().meta({
+      description: 'Title of the song at that time. With `restore` and `undelete` it is the name of the playlist.',
+    }),
+    action: z.enum(['add', 'delete', 'restore', 'undelete']),
     time: z.iso.datetime(),
   })
   .meta({ id: 'Activity' });
@@ -49,13 +61,14 @@ const schemas = {
     ...common,
     operationId: 'readPlaylist',
     summary: 'Read a playlist with its songs, in its order',
-    description: LONG_ETAG,
+    description: `${PAST} ${LONG_ETAG}`,
     headers: readHeaders,
     params,
+    querystring: pastQuery,
     response: {
       200: answer('The playlist.', success(z.strictObject({ playlist: playlistView })), ['etag', 'x-data-source']),
       304: z.null().meta({ description: 'The client has it already.' }),
-      ...failures(401, 403, 404, 503),
+      ...failures(400, 401, 403, 404, 503),
     },
   },
   removeSong: {
@@ -91,6 +104,7 @@ export const playlistSongRoutes =
   (app, _options, registered) => {
     const { database, listsOf, answers, playlistDuplicates: duplicates } = deps;
     const { originOf, change } = playlistChanges(deps);
+    const sendPast = pastPlaylists(deps);
     app.addHook('onRequest', mustBeLoggedIn);
 
     const songOf = songMentions(database);
@@ -107,6 +121,8 @@ export const playlistSongRoutes =
 
     app.get('/playlists/:id/songs', { schema: schemas.readSongs }, async (request, reply) => {
       const id = streamOf(request.params.id);
+      const past = versionNameOf(request.query);
+      if (past) return sendPast(request, reply, past);
       const { answer: found, source } = await answers.read(cached.playlist(id), () => representPlaylist(database, id));
       mustBeReader(found?.readers, callerOf(request));
       if (!found) throw playlistNotFound();
