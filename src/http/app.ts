@@ -32,6 +32,7 @@ import { messageRoutes } from './routes/jobs/messages.ts';
 import { playlistRoutes } from './routes/playlists/playlists.ts';
 import { playlistSongRoutes } from './routes/playlists/playlist-songs.ts';
 import { providerRoutes } from './routes/providers.ts';
+import { registryRoutes } from './routes/registry/registry.ts';
 import { refuseWrites } from './read-only.ts';
 import { rootRoutes } from './routes/root.ts';
 import { songRoutes } from './routes/songs/songs.ts';
@@ -110,6 +111,7 @@ const apiRoutes =
       playlistSongs: playlistSongRoutes(deps),
       collaborations: collaborationRoutes(deps),
       work: workRoutes(deps),
+      registry: registryRoutes(deps),
     });
     registered();
   };
