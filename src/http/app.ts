@@ -20,6 +20,7 @@ import { collaborationRoutes } from './routes/playlists/collaborations.ts';
 import { type CoverDependencies, coverRoutes } from './routes/albums/covers.ts';
 import { deadLetterRoutes } from './routes/dead-letters/dead-letters.ts';
 import { downloadRoutes } from './routes/files/downloads.ts';
+import { eventDocRoutes } from './routes/events/events.ts';
 import { exportRoutes } from './routes/playlists/exports.ts';
 import { fileRoutes } from './routes/files/files.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -52,6 +53,8 @@ export interface AppDependencies
   readonly files: CoverDependencies['files'] & JobDependencies['files'];
   readonly tokens: TokenOptions;
   readonly rates: Rates;
+  /** First part of the names of topics. */
+  readonly namespace: string;
   /** Counts requests across all processes. Without it each process counts its own. */
   readonly counters?: Counters;
   readonly health: Health;
@@ -112,6 +115,7 @@ const apiRoutes =
       collaborations: collaborationRoutes(deps),
       work: workRoutes(deps),
       registry: registryRoutes(deps),
+      eventDocs: eventDocRoutes({ version, publicUrl, namespace: deps.namespace }),
     });
     registered();
   };
