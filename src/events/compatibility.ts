@@ -19,4 +19,6 @@ export function whyUnreadable(reader: avro.Schema, writer: avro.Schema): string 
 
 /** The same text for schemas that differ only in layout, documentation and the way names are written. Throws when it is no schema. */
 export const normalForm = (schema: avro.Schema): string =>
-  JSON.stringify(avro.Type.forSchema(schema).schema({ exportAttrs: true }));
+  JSON.stringify(avro.Type.forSchema(schema).schema({ exportAttrs: true }), (key, value: unknown) =>
+    key === 'doc' ? undefined : value,
+  );

@@ -32,6 +32,7 @@ const use = (section: EventSection['name'], writer: string, ...readers: string[]
   readers,
 });
 
+const ENTRIES = ['playlists', 'playlist_entries'];
 /** The readers of every event of a job. */
 const QUEUES = ['job queues of exporter, worker and scheduler'];
 const ATTEMPT = 'exporter, worker';
@@ -51,12 +52,12 @@ const USES: { readonly [Type in EventType]: EventUse } = {
   PlaylistChanged: use('playlists', 'PATCH /playlists/{id}', 'playlists'),
   PlaylistDeleted: use('playlists', 'DELETE /playlists/{id}', 'playlists'),
   PlaylistUndeleted: use('playlists', RESERVED, 'playlists'),
-  SongsAddedToPlaylist: use('playlists', 'POST /playlists/{id}/songs', 'playlist_entries', 'playlist_activities'),
-  SongsMovedInPlaylist: use('playlists', RESERVED, 'playlist_entries'),
-  SongRemovedFromPlaylist: use('playlists', 'DELETE /playlists/{id}/songs', 'playlist_entries', 'playlist_activities'),
-  PlaylistRestored: use('playlists', RESERVED, 'playlists', 'playlist_entries'),
-  CollaboratorAdded: use('playlists', 'POST /collaborations', 'collaborations'),
-  CollaboratorRemoved: use('playlists', 'DELETE /collaborations', 'collaborations'),
+  SongsAddedToPlaylist: use('playlists', 'POST /playlists/{id}/songs', ...ENTRIES, 'playlist_activities'),
+  SongsMovedInPlaylist: use('playlists', RESERVED, ...ENTRIES),
+  SongRemovedFromPlaylist: use('playlists', 'DELETE /playlists/{id}/songs', ...ENTRIES, 'playlist_activities'),
+  PlaylistRestored: use('playlists', RESERVED, ...ENTRIES),
+  CollaboratorAdded: use('playlists', 'POST /collaborations', 'playlists', 'collaborations'),
+  CollaboratorRemoved: use('playlists', 'DELETE /collaborations', 'playlists', 'collaborations'),
   AlbumLiked: use('likes', 'POST /albums/{id}/likes', 'likes', 'like_counts'),
   AlbumUnliked: use('likes', 'DELETE /albums/{id}/likes', 'likes', 'like_counts'),
   SongLiked: use('likes', RESERVED, 'likes', 'like_counts'),

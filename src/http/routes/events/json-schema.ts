@@ -2,26 +2,31 @@ import { type AvroDefinition, type AvroSchema, isUnion } from './schema-fields.t
 
 type JsonSchema = Readonly<Record<string, unknown>>;
 
+/** Records by their names: Avro defines one where it stands first, and names it afterwards. */
+type Named = Map<string, JsonSchema>;
+
 /** The JSON Schema of values in the JSON of an API: times are texts in ISO 8601. */
-export function jsonSchemaOf(type: AvroSchema): JsonSchema {
-  if (typeof type === 'string') return primitive(type);
-  if (isUnion(type)) return unionOf(type);
+export const jsonSchemaOf = (type: AvroSchema): JsonSchema => convert(type, new Map());
+
+function convert(type: AvroSchema, named: Named): JsonSchema {
+  if (typeof type === 'string') return named.get(type) ?? primitive(type);
+  if (isUnion(type)) return { oneOf: type.map((branch) => convert(branch, named)) };
   if (type.logicalType === 'timestamp-millis') return { type: 'string', format: 'date-time' };
-  if (type.items !== undefined) return { type: 'array', items: jsonSchemaOf(type.items) };
-  return type.fields ? recordOf(type) : jsonSchemaOf(type.type);
+  if (type.items !== undefined) return { type: 'array', items: convert(type.items, named) };
+  return type.fields ? recordOf(type, named) : convert(type.type, named);
 }
 
-function recordOf({ doc, fields = [] }: AvroDefinition): JsonSchema {
-  const properties = fields.map(({ name, type, doc: description }) => [name, { ...jsonSchemaOf(type), description }]);
-  return {
+function recordOf({ name = '', doc, fields = [] }: AvroDefinition, named: Named): JsonSchema {
+  const properties = fields.map((field) => [field.name, { ...convert(field.type, named), description: field.doc }]);
+  const schema = {
     type: 'object',
     description: doc,
-    required: fields.map(({ name }) => name),
+    required: fields.map((field) => field.name),
     properties: Object.fromEntries(properties) as JsonSchema,
   };
+  named.set(name, schema);
+  return schema;
 }
-
-const unionOf = (branches: readonly AvroSchema[]): JsonSchema => ({ oneOf: branches.map(jsonSchemaOf) });
 
 function primitive(type: string): JsonSchema {
   if (type === 'int') return { type: 'integer', minimum: -(2 ** 31), maximum: 2 ** 31 - 1 };

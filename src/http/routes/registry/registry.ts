@@ -150,8 +150,9 @@ function avroTextOf({ schema, schemaType }: z.output<typeof sentSchema>): string
   throw invalidSchema('only AVRO is known here.');
 }
 
-/** Sent as text, because Fastify would add a charset to the media type. */
-const send = (reply: FastifyReply, body: unknown) => reply.header('content-type', MEDIA_TYPE).send(JSON.stringify(body));
+/** Sent as bytes, because Fastify adds a charset to the media type of a text. */
+const send = (reply: FastifyReply, body: unknown) =>
+  reply.header('content-type', MEDIA_TYPE).send(Buffer.from(JSON.stringify(body)));
 
 function sendError(request: FastifyRequest, reply: FastifyReply, { status, code, message, headers }: Problem): void {
   const error_code = /^\d+$/.test(code) ? Number(code) : status;
