@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { releasedSchemas } from '../events/codec.ts';
 import { schemasPush } from './schemas.ts';
 
@@ -39,30 +39,43 @@ const servers: Server[] = [];
 const folder = mkdtempSync(path.join(tmpdir(), 'openmusic-push-'));
 afterEach(() => {
   for (const server of servers.splice(0)) server.close();
-  rmSync(folder, { recursive: true, force: true });
 });
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A registry that follows the documented contract of Confluent's to the letter, as far as a push uses it. */
 async function startStandIn(behaviour: Behaviour = {}, registered: Registered[] = []): Promise<StandIn> {
   const importing = new Set<string>();
   const answer = (method: string, where: string, body: Partial<Registered> & { mode?: string }): Reply => {
-    const [, kind = '', subject = '', version] = /^\/(mode|subjects|schemas)\/([^/?]+)(?:\/(?:versions\/?)?([^?]*))?/.exec(where) ?? [];
-    if (kind === 'schemas') return found(registered.find(({ id }) => id === Number(version)), 40_403);
+    const [, kind = '', subject = '', version] =
+      /^\/(mode|subjects|schemas)\/([^/?]+)(?:\/(?:versions\/?)?([^?]*))?/.exec(where) ?? [];
+    if (kind === 'schemas')
+      return found(
+        registered.find(({ id }) => id === Number(version)),
+        40_403,
+      );
     if (kind === 'mode') return behaviour.noImport ? [404, {}] : changeMode(method, subject, where, body.mode);
-    if (method === 'GET') return found(registered.find((each) => each.subject === subject && each.version === Number(version)), 40_402);
+    if (method === 'GET')
+      return found(
+        registered.find((each) => each.subject === subject && each.version === Number(version)),
+        40_402,
+      );
     return register(subject, body);
   };
-  const found = (schema: Registered | undefined, code: number): Reply => schema ? [200, schema] : error(code, 'Not found.');
+  const found = (schema: Registered | undefined, code: number): Reply =>
+    schema ? [200, schema] : error(code, 'Not found.');
   const changeMode = (method: string, subject: string, where: string, mode?: string): Reply => {
     if (method === 'DELETE') importing.delete(subject);
     else if (mode !== 'IMPORT') return error(42_204, 'Invalid mode.');
-    else if (registered.some((each) => each.subject === subject) && !where.endsWith('?force=true')) return error(42_205, 'Cannot import since found existing subjects');
+    else if (registered.some((each) => each.subject === subject) && !where.endsWith('?force=true'))
+      return error(42_205, 'Cannot import since found existing subjects');
     else importing.add(subject);
     return [200, { mode }];
   };
   const register = (subject: string, { id, version, schema = '' }: Partial<Registered>): Reply => {
-    if (!importing.has(subject) || id === undefined || version === undefined) return error(42_205, `Subject ${subject} is not in import mode`);
-    if (registered.some((each) => each.id === id && each.schema !== schema)) return error(42_207, `Overwrite new schema with id ${id} is not permitted.`);
+    if (!importing.has(subject) || id === undefined || version === undefined)
+      return error(42_205, `Subject ${subject} is not in import mode`);
+    if (registered.some((each) => each.id === id && each.schema !== schema))
+      return error(42_207, `Overwrite new schema with id ${id} is not permitted.`);
     if (registered.length === behaviour.failAfter) return error(50_001, 'Error in the backend data store.');
     const made = { id: behaviour.ownIds ? id + 1_000 : id, subject, version, schema };
     registered.push(made);
@@ -75,7 +88,9 @@ async function startStandIn(behaviour: Behaviour = {}, registered: Registered[] 
     request.on('end', () => {
       const isKnown = expected === undefined || request.headers.authorization === expected;
       const body = (text === '' ? {} : JSON.parse(text)) as Partial<Registered>;
-      const [status, content] = isKnown ? answer(request.method ?? '', request.url ?? '', body) : error(40_101, 'Unauthorized');
+      const [status, content] = isKnown
+        ? answer(request.method ?? '', request.url ?? '', body)
+        : error(40_101, 'Unauthorized');
       response.writeHead(status, { 'content-type': 'application/vnd.schemaregistry.v1+json' });
       response.end(JSON.stringify(content));
     });
@@ -91,13 +106,21 @@ async function push(url: string, options: Parameters<typeof schemasPush>[1] = {}
   return { code, output: lines.join('\n') };
 }
 
-const ours = releasedSchemas.map(({ id, subject, version, definition }) => ({ id, subject, version, schema: JSON.stringify(definition) }));
+const ours = releasedSchemas.map(({ id, subject, version, definition }) => ({
+  id,
+  subject,
+  version,
+  schema: JSON.stringify(definition),
+}));
 const count = ours.length;
 
 describe('openmusic schemas push', () => {
   it('registers every schema under its id, and changes nothing the second time', async () => {
     const registry = await startStandIn();
-    expect(await push(`${registry.url}/`)).toEqual({ code: 0, output: expect.stringContaining(`all ${count} schemas`) });
+    expect(await push(`${registry.url}/`)).toEqual({
+      code: 0,
+      output: expect.stringContaining(`all ${count} schemas`),
+    });
     expect(registry.registered).toEqual(expect.arrayContaining(ours));
     expect(registry.registered).toHaveLength(count);
     expect(registry.importing.size).toBe(0);
@@ -116,7 +139,9 @@ describe('openmusic schemas push', () => {
 
   it('refuses a registry without import mode, and registers nothing', async () => {
     const registry = await startStandIn({ noImport: true });
-    await expect(push(registry.url)).rejects.toThrow(/would give the schema an id of its own.*answered 404 to PUT \/mode/);
+    await expect(push(registry.url)).rejects.toThrow(
+      /would give the schema an id of its own.*answered 404 to PUT \/mode/,
+    );
     expect(registry.registered).toEqual([]);
   });
 

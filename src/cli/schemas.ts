@@ -33,7 +33,9 @@ type Send = (method: string, path: string, body?: object) => Promise<RegistryAns
  */
 export async function schemasPush(url: string, options: PushOptions, print: Output = printLine): Promise<number> {
   const send = clientOf(url, options);
-  const found = await Promise.all(releasedSchemas.map(async (schema) => ({ schema, isThere: await isThere(send, schema) })));
+  const found = await Promise.all(
+    releasedSchemas.map(async (schema) => ({ schema, isThere: await isThere(send, schema) })),
+  );
   const missing = found.flatMap(({ schema, isThere }) => (isThere ? [] : [schema]));
   for (const [subject, versions] of Map.groupBy(missing, (schema) => schema.subject)) {
     await importing(send, subject, async () => {

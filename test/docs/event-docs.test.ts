@@ -36,7 +36,11 @@ describe('/asyncapi.json', () => {
     const addresses = Object.values(channels).map(({ address }) => address);
     const topics = ['catalog', 'playlists', 'likes', 'jobs'];
     expect(addresses.toSorted()).toEqual(
-      [...topics.flatMap((topic) => [`music.${topic}`, `music.published.${topic}`]), voidsTopicOf('music'), '/events'].sort(),
+      [
+        ...topics.flatMap((topic) => [`music.${topic}`, `music.published.${topic}`]),
+        voidsTopicOf('music'),
+        '/events',
+      ].sort(),
     );
     const named = new Set(Object.values(channels).flatMap(({ messages }) => Object.keys(messages)));
     expect(types.filter((type) => !named.has(type))).toEqual([]);
@@ -86,7 +90,10 @@ describe('the catalogue of events', () => {
 
   it('names the tables that an event changes, and no others', () => {
     const tables = projections.map(({ table }) => table.name);
-    const found = catalog.map(({ type, readers }) => [type, readers.filter((reader) => tables.includes(reader)).toSorted()]);
+    const found = catalog.map(({ type, readers }) => [
+      type,
+      readers.filter((reader) => tables.includes(reader)).toSorted(),
+    ]);
     expect(found).toEqual(catalog.map(({ type }) => [type, tablesChangedBy(type)]));
   });
 });

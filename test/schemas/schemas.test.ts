@@ -127,9 +127,13 @@ describe('npm run schemas -- update', () => {
     await runSchemas(root, ['add', 'AlbumLiked']);
     write(3, '{ "name": "stars", "type": "int", "doc": "how much" }');
     // Version 2 has the field, version 1 has not.
-    await expect(runSchemas(root, ['update', 'AlbumLiked'])).rejects.toThrow(/earlier versions.*\n- version 1: [^\n]*$/);
+    await expect(runSchemas(root, ['update', 'AlbumLiked'])).rejects.toThrow(
+      /earlier versions.*\n- version 1: [^\n]*$/,
+    );
     write(3, '{ "name": "stars", "type": "string", "default": "", "doc": "how much" }');
-    await expect(runSchemas(root, ['update', 'AlbumLiked'])).rejects.toThrow(/earlier versions.*\n- version 2: [^\n]*$/);
+    await expect(runSchemas(root, ['update', 'AlbumLiked'])).rejects.toThrow(
+      /earlier versions.*\n- version 2: [^\n]*$/,
+    );
   });
 
   it('refuses a schema that does not exist', async () => {

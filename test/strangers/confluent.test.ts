@@ -100,7 +100,10 @@ describeWithPython("Confluent's deserialiser", (python) => {
         await writeFile(file, script);
         const { code, lines } = await runPython(python, file);
         expect(code).toBe(0);
-        expect(lines).toContainEqual(['openmusic.AlbumCreated', expect.objectContaining({ albumId: expect.any(String) })]);
+        expect(lines).toContainEqual([
+          'openmusic.AlbumCreated',
+          expect.objectContaining({ albumId: expect.any(String) }),
+        ]);
       },
       LONG_MS,
     );

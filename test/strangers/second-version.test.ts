@@ -90,18 +90,25 @@ describeWithPython('A second version of an event', (python) => {
       });
     }, 120_000);
 
-    it('shows in the read models, and a rebuild upcasts the first version and comes to the same tables', async () => {
-      const { body } = await createClient(url).get(`/albums/${albumId}`);
-      expect(body?.data?.album).toMatchObject({ name: 'Nevermind (2011)', year: 2011 });
-      const { code, output } = await cli('projections', 'rebuild');
-      expect([code, output]).toEqual([0, expect.anything()]);
-      expect((await cli('log', 'verify')).code).toBe(0);
-      expect((await cli('quarantine', 'list', '--json')).output.trim()).toBe('[]');
-    }, LONG_MS);
+    it(
+      'shows in the read models, and a rebuild upcasts the first version and comes to the same tables',
+      async () => {
+        const { body } = await createClient(url).get(`/albums/${albumId}`);
+        expect(body?.data?.album).toMatchObject({ name: 'Nevermind (2011)', year: 2011 });
+        const { code, output } = await cli('projections', 'rebuild');
+        expect([code, output]).toEqual([0, expect.anything()]);
+        expect((await cli('log', 'verify')).code).toBe(0);
+        expect((await cli('quarantine', 'list', '--json')).output.trim()).toBe('[]');
+      },
+      LONG_MS,
+    );
 
     it('is a version of the same subject at the registry, under an id of its own', async () => {
       expect(await ask(`/subjects/${SUBJECT}/versions`)).toEqual([1, 2]);
-      const [first, latest] = [await ask(`/subjects/${SUBJECT}/versions/1`), await ask(`/subjects/${SUBJECT}/versions/latest`)];
+      const [first, latest] = [
+        await ask(`/subjects/${SUBJECT}/versions/1`),
+        await ask(`/subjects/${SUBJECT}/versions/latest`),
+      ];
       expect([first.version, latest.version, latest.id === first.id]).toEqual([1, 2, false]);
       expect(await ask(`/subjects/${SUBJECT}`, { schema: latest.schema })).toMatchObject({ id: latest.id, version: 2 });
       expect(await ask(`/compatibility/subjects/${SUBJECT}/versions`, { schema: latest.schema })).toEqual({

@@ -34,7 +34,10 @@ ${SECTIONS.map((section) => sectionOf(section, events, namespace)).join('\n')}
 
 function sectionOf(section: EventSection, events: readonly CataloguedEvent[], namespace: string): string {
   const own = events.filter((event) => event.section === section.name);
-  const where = section.topic === undefined ? 'in each event topic' : `topic <code>${escaped(`${namespace}.${section.topic}`)}</code>`;
+  const where =
+    section.topic === undefined
+      ? 'in each event topic'
+      : `topic <code>${escaped(`${namespace}.${section.topic}`)}</code>`;
   return `<section id="${section.name}" class="${section.name}">
 <h2>${section.title} <small>${where}</small></h2>
 ${own.map(eventOf).join('\n')}

@@ -46,7 +46,10 @@ describe('the registry answers without a login', () => {
     [`/subjects/${ALBUM}/versions/-1`, registered],
     [`/subjects/${ALBUM}/versions/latest/schema`, album],
     [`/subjects/${ALBUM}/versions/1/referencedby`, []],
-    ['/subjects?subjectPrefix=openmusic.AlbumC', [`${ALBUM.slice(0, -7)}Changed`, 'openmusic.AlbumCoverChanged', ALBUM]],
+    [
+      '/subjects?subjectPrefix=openmusic.AlbumC',
+      [`${ALBUM.slice(0, -7)}Changed`, 'openmusic.AlbumCoverChanged', ALBUM],
+    ],
     ['/config', { compatibilityLevel: 'BACKWARD_TRANSITIVE' }],
     [`/config/${ALBUM}?defaultToGlobal=true`, { compatibilityLevel: 'BACKWARD_TRANSITIVE' }],
     ['/mode', { mode: 'READONLY' }],
@@ -61,7 +64,11 @@ describe('the registry answers without a login', () => {
 
   it('finds a schema by its content in any layout, also for a client that names the subject by the topic', async () => {
     const ask = registryOf();
-    const undocumented = { ...album, doc: undefined, fields: album.fields.map((field) => ({ ...field, doc: undefined })) };
+    const undocumented = {
+      ...album,
+      doc: undefined,
+      fields: album.fields.map((field) => ({ ...field, doc: undefined })),
+    };
     const body = { schema: JSON.stringify(undocumented, null, 2), schemaType: 'AVRO', references: [] };
     expect(await ask(`/subjects/${ALBUM}?normalize=false&deleted=false`, body)).toEqual(ok(registered));
     expect(await ask('/subjects/openmusic.catalog-value', body)).toEqual(ok(registered));
