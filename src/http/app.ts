@@ -20,7 +20,7 @@ import { collaborationRoutes } from './routes/playlists/collaborations.ts';
 import { type CoverDependencies, coverRoutes } from './routes/albums/covers.ts';
 import { deadLetterRoutes } from './routes/dead-letters/dead-letters.ts';
 import { downloadRoutes } from './routes/files/downloads.ts';
-import { eventDocRoutes } from './routes/events/events.ts';
+import { eventDocRoutes } from './routes/event-docs/event-docs.ts';
 import { exportRoutes } from './routes/playlists/exports.ts';
 import { fileRoutes } from './routes/files/files.ts';
 import { healthRoutes } from './routes/health.ts';

@@ -1,5 +1,5 @@
 import { releasedSchemas, typeOf } from '../../src/events/codec.ts';
-import { type AvroDefinition, definitionOf, fieldsOf } from '../../src/http/routes/events/schema-fields.ts';
+import { type AvroDefinition, definitionOf, fieldsOf } from '../../src/http/routes/event-docs/schema-fields.ts';
 
 interface Section {
   readonly title: string;

@@ -40,7 +40,7 @@ const RESERVED = 'nothing in this version; readers must know it';
 const ALL_READERS = 'every reader of the log';
 
 /** Who writes and reads each event. An event type that is missing does not compile. */
-const USES: { readonly [Type in EventType]: EventUse } = {
+const USES: Readonly<Record<EventType, EventUse>> = {
   AlbumCreated: use('albums', 'POST /albums, jobs of type import-catalog', 'albums'),
   AlbumChanged: use('albums', 'PUT /albums/{id}, jobs of type import-catalog', 'albums'),
   AlbumCoverChanged: use('albums', 'POST /albums/{id}/covers', 'albums'),

@@ -22,20 +22,19 @@ const EVENT_TOPICS = ['catalog', 'playlists', 'likes', 'jobs'] as const satisfie
 export function asyncApiOf(events: readonly CataloguedEvent[], { version, publicUrl, namespace }: About): object {
   const { host, protocol, pathname } = new URL(publicUrl);
   const logs = [...EVENT_TOPICS, 'voids' as const];
+  const channels: (readonly [name: string, channel: object])[] = [
+    ...logs.map((topic) => [topic, logChannel(`${namespace}.${topic}`, eventsIn(events, topic))] as const),
+    ...EVENT_TOPICS.map((topic) => [publishedName(topic), publishedChannel(namespace, topic)] as const),
+    ['feed', feedChannel],
+  ];
   return {
     asyncapi: '3.0.0',
     id: 'urn:openmusic',
     info: { title: 'OpenMusic events', version, description: DESCRIPTION, license: { name: 'MIT' } },
     defaultContentType: 'application/json',
     servers: { http: { host, pathname, protocol: protocol.slice(0, -1), description: 'The API.' } },
-    channels: Object.fromEntries([
-      ...logs.map((topic) => [topic, logChannel(`${namespace}.${topic}`, eventsIn(events, topic))] as const),
-      ...EVENT_TOPICS.map((topic) => [publishedName(topic), publishedChannel(namespace, topic)] as const),
-      ['feed', feedChannel],
-    ]),
-    operations: Object.fromEntries(
-      [...logs, ...EVENT_TOPICS.map(publishedName), 'feed'].map((channel) => [`send-${channel}`, sends(channel)]),
-    ),
+    channels: Object.fromEntries(channels),
+    operations: Object.fromEntries(channels.map(([channel]) => [`send-${channel}`, sends(channel)])),
     components: {
       messages: { ...Object.fromEntries(events.map((event) => [event.type, logMessage(event)])), ...published(events) },
       schemas: {
@@ -53,7 +52,7 @@ const sends = (channel: string) => ({ action: 'send', channel: reference('channe
 const publishedName = (topic: EventTopic) => `published-${topic}`;
 
 /** The events of a topic; each event topic has those of genesis too. */
-export function eventsIn(events: readonly CataloguedEvent[], topic: EventSection['topic']): CataloguedEvent[] {
+function eventsIn(events: readonly CataloguedEvent[], topic: EventSection['topic']): CataloguedEvent[] {
   const names: string[] = SECTIONS.filter((each) => each.topic === topic).map(({ name }) => name);
   return events.filter(({ section }) => names.includes(section) || (section === 'genesis' && topic !== 'voids'));
 }
@@ -153,9 +152,19 @@ const publishedMessage = (topic: EventTopic, events: readonly CataloguedEvent[])
       type: { enum: events.map(({ schema }) => schema.subject) },
       subject: text('stream id'),
       time: { ...text('when it was decided'), format: 'date-time' },
-      datacontenttype: text('media type of data'),
+      streamversion: { type: 'integer', minimum: 1, description: 'version of the stream' },
+      sourcetopic: text('topic of the record on the log'),
+      sourcepartition: { type: 'integer', minimum: 0, description: 'its partition' },
+      sourceoffset: { type: 'integer', minimum: 0, description: 'its offset: ignore one that you have seen' },
+      actor: text('account id, anonymous or system'),
+      commandid: text('the command it follows from'),
+      correlationid: text('the request that began it all'),
+      causationid: text('command or record that led to it'),
+      position: text('where to resume; in the feed alone'),
+      datacontenttype: text('media type of data, or of the bytes'),
       data: { anyOf: events.map(({ type }) => reference('components', 'schemas', type)) },
-      data_base64: text('in place of data: the value of a record that could not be decoded'),
+      data_base64: text('in place of data, for a quarantined event: the value of the record'),
+      quarantinereason: text('why it is quarantined'),
     },
   },
 });
