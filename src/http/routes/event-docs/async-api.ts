@@ -14,7 +14,7 @@ const DESCRIPTION = `The events of OpenMusic, in three forms.
 - **The log**: every record that was appended, as Avro in the Confluent wire format. A reader judges which records are events:
   docs/reference/log-format.md has the rule. The schemas are served by the registry below \`/registry\`.
 - **The published topics**: accepted events only, as structured CloudEvents JSON. They need no rule.
-- **The feed** \`GET /events\`: the same events over HTTP, as NDJSON or server-sent events.`;
+- **Over HTTP**, \`GET /events\`: the same events over HTTP, as NDJSON or server-sent events.`;
 
 const EVENT_TOPICS = ['catalog', 'playlists', 'likes', 'jobs'] as const satisfies readonly EventTopic[];
 
@@ -76,7 +76,7 @@ const publishedChannel = (namespace: string, topic: EventTopic) => ({
 
 const feedChannel = {
   address: '/events',
-  title: 'Feed over HTTP',
+  title: 'Events over HTTP',
   description: 'Accepted events of all topics, for accounts with the role analytics or admin. It can be resumed.',
   servers: [reference('servers', 'http')],
   messages: Object.fromEntries(

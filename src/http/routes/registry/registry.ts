@@ -29,25 +29,33 @@ export const registryRoutes =
     for (const type of [MEDIA_TYPE, 'application/vnd.schemaregistry+json', 'application/octet-stream'])
       acceptJsonOf(app, type, limits);
     app.setErrorHandler(answerErrors(logger, sendError));
-    app.addHook('onRoute', (route) => {
-      route.schema = { ...route.schema, hide: true };
-    });
     const lookup = createLookup(releasedSchemas);
     registerSchemas(app, lookup);
     registerSubjects(app, lookup);
     registerCompatibility(app, lookup);
     registerSettings(app);
-    app.route({ method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'], url: '/registry/*', handler: () => notThere() });
+    app.route({
+      method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+      url: '/registry/*',
+      schema: hidden,
+      handler: () => notThere(),
+    });
     registered();
   };
 
-const byId = { params: z.object({ id: z.string() }), querystring: z.object({ fetchMaxId: z.string().optional() }) };
-const bySubject = { params: z.object({ subject: z.string() }) };
-const byVersion = { params: z.object({ subject: z.string(), version: z.string() }) };
+/** The API page does not show the route. */
+const hidden = { hide: true };
+const byId = {
+  ...hidden,
+  params: z.object({ id: z.string() }),
+  querystring: z.object({ fetchMaxId: z.string().optional() }),
+};
+const bySubject = { ...hidden, params: z.object({ subject: z.string() }) };
+const byVersion = { ...hidden, params: z.object({ subject: z.string(), version: z.string() }) };
 
 function registerSchemas(app: App, lookup: SchemaLookup): void {
-  app.get('/registry', (_request, reply) => send(reply, {}));
-  app.get('/registry/schemas/types', (_request, reply) => send(reply, ['AVRO']));
+  app.get('/registry', { schema: hidden }, (_request, reply) => send(reply, {}));
+  app.get('/registry/schemas/types', { schema: hidden }, (_request, reply) => send(reply, ['AVRO']));
   app.get('/registry/schemas/ids/:id', { schema: byId }, ({ params, query }, reply) => {
     const schema = textOf(lookup.byId(params.id));
     return send(reply, query.fetchMaxId === 'true' ? { schema, maxId: lookup.maxId } : { schema });
@@ -65,7 +73,7 @@ function registerSchemas(app: App, lookup: SchemaLookup): void {
 }
 
 /** `:*:` asks for the subjects of all contexts of a registry. This one has no contexts. */
-const listing = { querystring: z.object({ subjectPrefix: z.string().optional() }) };
+const listing = { ...hidden, querystring: z.object({ subjectPrefix: z.string().optional() }) };
 
 function registerSubjects(app: App, lookup: SchemaLookup): void {
   app.get('/registry/subjects', { schema: listing }, ({ query }, reply) => {
@@ -126,7 +134,7 @@ function registerSettings(app: App): void {
     { name: 'mode', value: { mode: 'READONLY' }, missing: 40_409 },
   ] as const;
   for (const { name, value, missing } of settings) {
-    app.get(`/registry/${name}`, (_request, reply) => send(reply, value));
+    app.get(`/registry/${name}`, { schema: hidden }, (_request, reply) => send(reply, value));
     app.get(`/registry/${name}/:subject`, { schema: ofSubject }, ({ params, query }, reply) => {
       if (query.defaultToGlobal === 'true') return send(reply, value);
       throw subjectSettingNotFound(missing, params.subject);
