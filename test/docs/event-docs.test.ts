@@ -29,7 +29,7 @@ describe('/asyncapi.json', () => {
     const { document, diagnostics } = await new Parser().parse(text);
     // 'information': a newer version of AsyncAPI may exist, and servers need no security.
     expect(
-      diagnostics.filter(({ severity }) => Number(severity) < 2).map(({ message, path }) => [message, path]),
+      diagnostics.filter(({ severity }) => [0, 1].includes(severity)).map(({ message, path }) => [message, path]),
     ).toEqual([]);
     expect(document?.version()).toBe('3.0.0');
   });

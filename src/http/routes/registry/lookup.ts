@@ -6,7 +6,7 @@ import { HttpError } from '../../errors.ts';
 const registryError = (code: number, message: string) =>
   new HttpError({ status: Math.floor(code / 100), code: String(code), message });
 
-export const schemaNotFound = (id?: string) =>
+const schemaNotFound = (id?: string) =>
   registryError(40_403, id === undefined ? 'Schema not found.' : `Schema ${id} not found.`);
 
 const subjectNotFound = (subject: string) =>
