@@ -6,6 +6,7 @@ import type { DeadLetterOptions } from './dead-letters.ts';
 import type { VoidOptions } from './log.ts';
 import { type ListOptions, printError } from './print.ts';
 import type { RecoverCommandOptions } from './recover.ts';
+import type { PushOptions } from './schemas.ts';
 import type { SeedOptions } from './seed.ts';
 
 keepCompiled();
@@ -20,6 +21,7 @@ const load = {
   projections: () => import('./projections.ts'),
   quarantine: () => import('./quarantine.ts'),
   recover: () => import('./recover.ts'),
+  schemas: () => import('./schemas.ts'),
   seed: () => import('./seed.ts'),
 };
 
@@ -42,6 +44,11 @@ const ADOPT_HELP = `
 Give either --claim or --fence. Stop this database's own processes first; with --claim, those of the earlier identity too.
 If the database was restored from a copy, run log recover next, before any process is started. When interrupted, run it again.
 Without a terminal --fence needs --owner. Exit code 1: nothing was changed.`;
+
+const PUSH_HELP = `
+Each subject is in import mode while its versions are sent, because the ids in the records must be those of the registry. A registry
+without import mode, or one in which an id belongs to another schema, is refused. When interrupted, run it again.
+Exit code 1: not all schemas are at the registry.`;
 
 async function exits(code: Promise<number>): Promise<void> {
   process.exitCode = await code;
@@ -179,6 +186,15 @@ accounts
   .command('end-sessions <username>')
   .description('log the account out everywhere')
   .action(async (username: string) => exits((await load.accounts()).accountsEndSessions(username)));
+
+const schemas = program.command('schemas').description('the schemas of the events');
+schemas
+  .command('push <url>')
+  .description('register every schema at a schema registry, under the ids that records carry')
+  .option('--user <name:password>', 'for basic authentication')
+  .option('--user-file <file>', 'a file with name:password, which other users of this machine do not see')
+  .addHelpText('after', PUSH_HELP)
+  .action(async (url: string, options: PushOptions) => exits((await load.schemas()).schemasPush(url, options)));
 
 program
   .command('migrate [direction]')

@@ -16,6 +16,11 @@ export interface Schema extends SchemaVersion {
   readonly avro: avro.Type;
 }
 
+/** A schema with its definition as it is in the file, documentation included. */
+export interface StoredSchema extends Schema {
+  readonly definition: avro.Schema;
+}
+
 /** Reads and writes values: every schema version, and the upcasters from each version to the next. */
 export interface SchemaRegistry {
   readonly byId: ReadonlyMap<number, Schema>;
@@ -36,15 +41,16 @@ export const subjectOf = (type: string): string => `${NAMESPACE}.${type}`;
 export const typeOf = (subject: string): string => subject.slice(NAMESPACE.length + 1);
 
 export const schemaVersions = JSON.parse(readFileSync(new URL('lock.json', folder), 'utf8')) as SchemaVersion[];
-export const releasedSchemas: readonly Schema[] = schemaVersions.map(load);
+export const releasedSchemas: readonly StoredSchema[] = schemaVersions.map(load);
 const released = createRegistry(releasedSchemas, upcasters);
 
-function load(line: SchemaVersion): Schema {
+function load(line: SchemaVersion): StoredSchema {
   const file = new URL(`${typeOf(line.subject)}.v${line.version}.avsc`, folder);
-  const type = avro.Type.forSchema(JSON.parse(readFileSync(file, 'utf8')) as avro.Schema, { logicalTypes });
+  const definition = JSON.parse(readFileSync(file, 'utf8')) as avro.Schema;
+  const type = avro.Type.forSchema(definition, { logicalTypes });
   if (type.name !== line.subject)
     throw new Error(`${file.pathname} has the schema ${String(type.name)}; schemas/lock.json expects ${line.subject}.`);
-  return { ...line, avro: type };
+  return { ...line, definition, avro: type };
 }
 
 /** The schemas may come in any order. */

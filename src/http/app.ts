@@ -20,6 +20,7 @@ import { collaborationRoutes } from './routes/playlists/collaborations.ts';
 import { type CoverDependencies, coverRoutes } from './routes/albums/covers.ts';
 import { deadLetterRoutes } from './routes/dead-letters/dead-letters.ts';
 import { downloadRoutes } from './routes/files/downloads.ts';
+import { eventDocRoutes } from './routes/event-docs/event-docs.ts';
 import { exportRoutes } from './routes/playlists/exports.ts';
 import { fileRoutes } from './routes/files/files.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -33,6 +34,7 @@ import { playlistHistoryRoutes } from './routes/playlists/playlist-history.ts';
 import { playlistRoutes } from './routes/playlists/playlists.ts';
 import { playlistSongRoutes } from './routes/playlists/playlist-songs.ts';
 import { providerRoutes } from './routes/providers.ts';
+import { registryRoutes } from './routes/registry/registry.ts';
 import { refuseWrites } from './read-only.ts';
 import { rootRoutes } from './routes/root.ts';
 import { songRoutes } from './routes/songs/songs.ts';
@@ -52,6 +54,8 @@ export interface AppDependencies
   readonly files: CoverDependencies['files'] & JobDependencies['files'];
   readonly tokens: TokenOptions;
   readonly rates: Rates;
+  /** First part of the names of topics. */
+  readonly namespace: string;
   /** Counts requests across all processes. Without it each process counts its own. */
   readonly counters?: Counters;
   readonly health: Health;
@@ -112,6 +116,8 @@ const apiRoutes =
       playlistHistory: playlistHistoryRoutes(deps),
       collaborations: collaborationRoutes(deps),
       work: workRoutes(deps),
+      registry: registryRoutes(deps),
+      eventDocs: eventDocRoutes({ version, publicUrl, namespace: deps.namespace }),
     });
     registered();
   };

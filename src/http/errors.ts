@@ -148,8 +148,10 @@ const problemDetails = ({ status, code, message, errors }: Problem, requestId: s
   errors,
 });
 
-/** Fastify's error handler: sends the client the public part of an error, and logs the rest. */
-export function answerErrors(logger: Logger) {
+type SendProblem = (request: FastifyRequest, reply: FastifyReply, problem: Problem) => void;
+
+/** Fastify's error handler: sends the client the public part of an error, in the format of this API or of `send`, and logs the rest. */
+export function answerErrors(logger: Logger, send: SendProblem = sendProblem) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const left = hasLeft(request);
     const problem = left ? clientGone : problemOf(error);
@@ -158,7 +160,7 @@ export function answerErrors(logger: Logger) {
     // Fastify closes the connection after an unread body; Node reads such a body to its end without keeping it.
     // A close while the client still sends would reset the connection and take the answer with it.
     reply.removeHeader('connection');
-    sendProblem(request, reply, problem);
+    send(request, reply, problem);
   };
 }
 

@@ -23,13 +23,18 @@ export function acceptJsonBodies(app: FastifyInstance, limits: JsonLimits): void
     else next(null, payload);
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (_request, sent, done) => {
-    const body = withoutMark(sent);
-    done(null, body.length === 0 ? undefined : parse(body, limits));
-  });
+  acceptJsonOf(app, 'application/json', limits);
   app.addContentTypeParser<Buffer>('*', { parseAs: 'buffer' }, (_request, body, done) => {
     if (body.length === 0) done(null);
     else done(unsupportedMediaType());
+  });
+}
+
+/** Accepts JSON of another media type too, in the scope of `app`. */
+export function acceptJsonOf(app: FastifyInstance, mediaType: string, limits: JsonLimits): void {
+  app.addContentTypeParser<Buffer>(mediaType, { parseAs: 'buffer' }, (_request, sent, done) => {
+    const body = withoutMark(sent);
+    done(null, body.length === 0 ? undefined : parse(body, limits));
   });
 }
 

@@ -68,7 +68,9 @@ const failure = (status: FailureStatus) => ({
 const DESCRIPTION = `Albums, songs, playlists, likes and jobs, stored as events on a log. Once a change is answered, every read shows it.
 
 Errors carry a stable \`code\` and a \`requestId\`; with \`Accept: application/problem+json\` they are RFC 9457 problem details.
-Every change takes an \`Idempotency-Key\`; albums, songs and playlists have ETags for \`If-None-Match\` and \`If-Match\`.`;
+Every change takes an \`Idempotency-Key\`; albums, songs and playlists have ETags for \`If-None-Match\` and \`If-Match\`.
+
+The events themselves: [catalogue](docs/events), [AsyncAPI](asyncapi.json), [schema registry](registry/subjects).`;
 
 const TAGS = [
   { name: 'albums', description: 'Albums and the songs on them.' },

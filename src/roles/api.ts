@@ -79,6 +79,7 @@ async function dependenciesOf(context: Context, { services, cache, health }: Api
 /** Settings that reach the routes as they are. */
 const settingsFor = (config: Config) => ({
   publicUrl: config.publicUrl,
+  namespace: config.NAMESPACE,
   playlistDuplicates: config.PLAYLIST_DUPLICATES,
   trustProxy: config.TRUST_PROXY,
   corsOrigins: config.CORS_ORIGINS,

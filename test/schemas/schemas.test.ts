@@ -116,6 +116,26 @@ describe('npm run schemas -- update', () => {
     await expect(runSchemas(root, ['update', 'SongLiked'])).rejects.toThrow('is committed and never changes');
   });
 
+  it('refuses a version that cannot read the values of every earlier one', async () => {
+    const write = (version: number, field: string) => {
+      const file = path.join(root, `schemas/AlbumLiked.v${version}.avsc`);
+      writeFileSync(file, text('schemas/AlbumLiked.v1.avsc').replace('" }\n', `" },\n    ${field}\n`));
+    };
+    await runSchemas(root, ['add', 'AlbumLiked']);
+    write(2, '{ "name": "stars", "type": "int", "default": 0, "doc": "how much" }');
+    await runSchemas(root, ['update', 'AlbumLiked']);
+    await runSchemas(root, ['add', 'AlbumLiked']);
+    write(3, '{ "name": "stars", "type": "int", "doc": "how much" }');
+    // Version 2 has the field, version 1 has not.
+    await expect(runSchemas(root, ['update', 'AlbumLiked'])).rejects.toThrow(
+      /earlier versions.*\n- version 1: [^\n]*$/,
+    );
+    write(3, '{ "name": "stars", "type": "string", "default": "", "doc": "how much" }');
+    await expect(runSchemas(root, ['update', 'AlbumLiked'])).rejects.toThrow(
+      /earlier versions.*\n- version 2: [^\n]*$/,
+    );
+  });
+
   it('refuses a schema that does not exist', async () => {
     await expect(runSchemas(root, ['update', 'SongFeatured'])).rejects.toThrow('There is no schema SongFeatured');
   });

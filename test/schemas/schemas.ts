@@ -1,4 +1,5 @@
-import type { SchemaVersion } from '../../src/events/codec.ts';
+import type { SchemaVersion, StoredSchema } from '../../src/events/codec.ts';
+import { whyUnreadable } from '../../src/events/compatibility.ts';
 import { fileOf, freeze, isCommitted, lock, lockOf, nameOf, read, write, writeGolden } from './files.ts';
 
 const USAGE = `npm run schemas -- add Name      a new event, or the next version of one that is there
@@ -35,9 +36,23 @@ async function update(root: string, name: string): Promise<string> {
   if (isCommitted(root, file)) {
     throw new Error(`${file} is committed and never changes. Add a version with: npm run schemas -- add ${name}`);
   }
+  mustReadEarlier(root, line);
   await writeGolden(root, line);
   freeze(root, line);
   return `Wrote golden bytes and checksum of ${file}.\n`;
+}
+
+/** Throws when the version cannot read the values of an earlier one: a reader that knows only the newest must read them all. */
+function mustReadEarlier(root: string, line: SchemaVersion): void {
+  const definitionOf = (each: SchemaVersion) => JSON.parse(read(root, fileOf(each))) as StoredSchema['definition'];
+  const earlier = lockOf(root).filter(({ subject, version }) => subject === line.subject && version < line.version);
+  const conflicts = earlier.flatMap((each) => {
+    const reason = whyUnreadable(definitionOf(line), definitionOf(each));
+    return reason === undefined ? [] : [`- version ${each.version}: ${reason}`];
+  });
+  if (conflicts.length === 0) return;
+  const advice = 'Give each new field a default, and keep the types of the others.';
+  throw new Error([`${fileOf(line)} cannot read the values of earlier versions. ${advice}`, ...conflicts].join('\n'));
 }
 
 const newestOf = (lines: readonly SchemaVersion[], name: string) =>

@@ -1,12 +1,9 @@
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { schemaVersions, typeOf } from '../../src/events/codec.ts';
+import { schemaVersions } from '../../src/events/codec.ts';
 import { deadLettersOf, topicsOf } from '../../src/log/topics.ts';
 import { createPlacement } from '../../src/events/placement.ts';
 import { describeDistributed, type Distributed, startDistributed } from '../support/distributed.ts';
@@ -22,22 +19,6 @@ const ROLES = 'api,projector,exporter,worker,scheduler';
 /** Files of the end-to-end suite that write, each different events. */
 const SUITE = ['albums-of-people', 'catalog', 'job-types', 'jobs', 'playlists', 'users'];
 
-/** A schema registry of the files in schemas/, with the endpoints that deserialisers call. */
-async function startRegistry(): Promise<Server> {
-  const server = createServer((request, response) => {
-    const [, id] = /^\/schemas\/ids\/(\d+)/.exec(request.url ?? '') ?? [];
-    const line = schemaVersions.find((each) => each.id === Number(id));
-    const file = line && join(root, 'schemas', `${typeOf(line.subject)}.v${line.version}.avsc`);
-    void (file === undefined ? Promise.resolve(undefined) : readFile(file, 'utf8')).then((schema) => {
-      response.writeHead(schema === undefined ? 404 : 200, { 'content-type': 'application/json' });
-      response.end(JSON.stringify(schema === undefined ? { error_code: 40_403, message: 'unknown' } : { schema }));
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return server;
-}
-
 /** Runs files of the end-to-end suite against a server, as `BASE_URL=… npm run test:e2e` does. Returns what it printed. */
 async function endToEnd(url: string): Promise<string> {
   const files = SUITE.map((name) => `test/e2e/${name}.test.ts`);
@@ -52,17 +33,14 @@ async function endToEnd(url: string): Promise<string> {
 describeWithPython("Confluent's deserialiser", (python) => {
   describeDistributed('on a log of the end-to-end suite', () => {
     let system: Distributed;
-    let registry: Server;
     let folder: string;
 
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), 'openmusic-confluent-'));
       system = await startDistributed({ apis: 0, projectors: 0 });
       await system.startApi({ ROLES, DATA_DIR: folder });
-      registry = await startRegistry();
     }, LONG_MS);
     afterAll(async () => {
-      registry.close();
       await system.stop();
       await rm(folder, { recursive: true, force: true });
     });
@@ -73,8 +51,7 @@ describeWithPython("Confluent's deserialiser", (python) => {
         .filter((topic) => topic !== deadLettersOf(system.namespace)); // those are JSON
 
     async function read() {
-      const { port } = registry.address() as AddressInfo;
-      const args = [system.env.KAFKA_BROKERS!, `http://127.0.0.1:${port}`, ...topics()];
+      const args = [system.env.KAFKA_BROKERS!, `${system.apis[0]!.url}/registry`, ...topics()];
       const { lines, errors } = await runPython(python, 'test/strangers/confluent_reader.py', ...args);
       expect([lines.length, errors]).toEqual([1, expect.anything()]);
       return lines[0] as { types: Record<string, number>; failed: string[] };
@@ -105,6 +82,28 @@ describeWithPython("Confluent's deserialiser", (python) => {
         const { types, failed } = await read();
         expect(failed).toEqual([]);
         expect(Object.keys(types).sort()).toEqual(schemaVersions.map(({ subject }) => subject).sort());
+      },
+      LONG_MS,
+    );
+
+    it(
+      'reads with the Python of docs/reference/log-format.md',
+      async () => {
+        const page = await readFile(join(root, 'docs/reference/log-format.md'), 'utf8');
+        const [, snippet = ''] = /### Python\n\n```python\n(.*?)```/s.exec(page) ?? [];
+        const script = snippet
+          .replace('http://localhost:5000', system.apis[0]!.url)
+          .replace('localhost:9092', system.env.KAFKA_BROKERS!)
+          .replace('openmusic.catalog', `${system.namespace}.catalog`)
+          .replace(/print\((.*)\)/, 'print(__import__("json").dumps([$1]))');
+        const file = join(folder, 'reader.py');
+        await writeFile(file, script);
+        const { code, lines } = await runPython(python, file);
+        expect(code).toBe(0);
+        expect(lines).toContainEqual([
+          'openmusic.AlbumCreated',
+          expect.objectContaining({ albumId: expect.any(String) }),
+        ]);
       },
       LONG_MS,
     );

@@ -98,6 +98,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
       ...jobs,
     },
     publicUrl: 'http://music.test',
+    namespace: 'openmusic',
     health: createHealth({ probes: {}, logger }),
     idempotencyKeys: { current: 'k'.repeat(32) },
     logger,
