@@ -20,6 +20,7 @@ import { collaborationRoutes } from './routes/playlists/collaborations.ts';
 import { type CoverDependencies, coverRoutes } from './routes/albums/covers.ts';
 import { deadLetterRoutes } from './routes/dead-letters/dead-letters.ts';
 import { downloadRoutes } from './routes/files/downloads.ts';
+import { type EventDependencies, eventRoutes } from './routes/events/events.ts';
 import { exportRoutes } from './routes/playlists/exports.ts';
 import { fileRoutes } from './routes/files/files.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -44,6 +45,7 @@ export interface AppDependencies
     Omit<PlaylistDependencies, 'listsOf'>,
     Omit<JobDependencies, 'listsOf'>,
     LogRecordDependencies,
+    Pick<EventDependencies, 'placement'>,
     Omit<UserDependencies, 'rate' | 'guessesOf'>,
     Pick<AuthenticationDependencies, 'sessions'> {
   /** The current roles and locks of accounts, for checking tokens. */
@@ -133,6 +135,7 @@ const workRoutes =
       messages: messageRoutes(starting),
       exports: exportRoutes(starting),
       deadLetters: deadLetterRoutes(starting),
+      events: eventRoutes(deps),
       providers: providerRoutes(deps),
       ...(deps.appendRecords && { logRecords: logRecordRoutes(deps.appendRecords, preParsing) }),
     });

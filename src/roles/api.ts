@@ -61,6 +61,7 @@ async function dependenciesOf(context: Context, { services, cache, health }: Api
   return {
     commands,
     database: reads,
+    placement: resources.placement,
     health,
     logger,
     files,

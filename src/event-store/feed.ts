@@ -1,0 +1,94 @@
+import { partitionKey, type TopicPartition } from '../events/record.ts';
+import type { Database } from '../postgres/pool.ts';
+import { type AcceptedEvent, readAccepted } from './accepted-events.ts';
+
+/** The next offset of each partition, in the order of the partitions. */
+export type Offsets = readonly number[];
+
+export interface FeedOptions {
+  readonly database: Pick<Database, 'query'>;
+  readonly partitions: readonly TopicPartition[];
+  /** Whether events of the partition are wanted. */
+  readonly isWanted: (partition: TopicPartition) => boolean;
+  readonly from: Offsets;
+  /** Where to end; without it the feed follows the log. */
+  readonly until?: Offsets;
+  /** Header `ce_type` of the wanted events. */
+  readonly type?: string | undefined;
+  readonly stream?: string | undefined;
+  /** Events at most. */
+  readonly limit?: number | undefined;
+}
+
+/** The events of one read, each with the position after it, and the position after all of them. */
+export interface FeedPage {
+  readonly events: readonly { readonly event: AcceptedEvent; readonly position: string }[];
+  readonly position: string;
+}
+
+const PAGE = 1_000;
+
+/** The next offset to project in each partition: every accepted event before it can be read. */
+export async function projectedOffsets(
+  database: Pick<Database, 'query'>,
+  partitions: readonly TopicPartition[],
+): Promise<Offsets> {
+  const text = 'SELECT topic, partition, next FROM checkpoints';
+  const rows = await database.query<TopicPartition & { readonly next: number } & Record<string, unknown>>({ text });
+  const next = new Map(rows.map((row) => [partitionKey(row), row.next]));
+  return partitions.map((partition) => next.get(partitionKey(partition)) ?? 0);
+}
+
+/**
+ * Accepted events of all partitions: those of one partition in its order, and the partitions in turns. Each page is one query, and
+ * no connection is held between two pages. A page without events says that there are none now; only a feed that follows goes on
+ * after it. The caller's `position` turns offsets into the text that clients get.
+ */
+export async function* readFeed(options: FeedOptions, position: (offsets: Offsets) => string) {
+  const { partitions, isWanted, until, limit = Infinity } = options;
+  const offsets = [...options.from];
+  let left = limit;
+  while (left > 0) {
+    const open = partitions.flatMap((partition, index) =>
+      isWanted(partition) && (until === undefined || offsets[index]! < until[index]!) ? [index] : [],
+    );
+    if (open.length === 0) return;
+    const page = await readPage(options, { open, offsets, left }, position);
+    left -= page.events.length;
+    if (page.events.length === 0 && until !== undefined) return;
+    yield page;
+  }
+}
+
+interface Reach {
+  /** Indices of the partitions to read. */
+  readonly open: readonly number[];
+  /** Moved on. */
+  readonly offsets: number[];
+  /** Events that may still be given. */
+  readonly left: number;
+}
+
+async function readPage(
+  { database, partitions, until, type, stream }: FeedOptions,
+  { open, offsets, left }: Reach,
+  position: (offsets: Offsets) => string,
+): Promise<FeedPage> {
+  const ranges = open.map((index) => ({
+    ...partitions[index]!,
+    offset: offsets[index]!,
+    ...(until && { until: until[index]! }),
+  }));
+  const limit = Math.ceil(Math.min(PAGE, left) / open.length);
+  const slices = await readAccepted(database, ranges, { limit, type, stream });
+  const events: { event: AcceptedEvent; position: string }[] = [];
+  for (const [at, slice] of slices.entries()) {
+    for (const event of slice.events) {
+      if (events.length === left) return { events, position: position(offsets) };
+      offsets[open[at]!] = event.offset + 1;
+      events.push({ event, position: position(offsets) });
+    }
+    offsets[open[at]!] = slice.next;
+  }
+  return { events, position: position(offsets) };
+}
