@@ -74,7 +74,7 @@ export async function startPublisher(options: PublisherOptions): Promise<Publish
 }
 
 async function publishAll(publishing: Publishing, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && (await publishing.round()) > 0);
+  while (!signal.aborted && (await publishing.round()));
 }
 
 /** Measures how far this member's partitions are published. Those of other members are shown by them. */

@@ -3,7 +3,7 @@ import { partitionKey, type Position, type TopicPartition } from '../events/reco
 import { type AcceptedEvent, type AcceptedSlice, readAccepted } from '../event-store/accepted-events.ts';
 import { CLOUD_EVENT, publishedEvent } from '../event-store/published-event.ts';
 import type { Append, EventLog } from '../log/event-log.ts';
-import { publishedTail, publishedTopicOf } from '../log/published.ts';
+import { type PublishedTail, publishedTail, publishedTopicOf } from '../log/published.ts';
 import type { Database } from '../postgres/pool.ts';
 
 export interface PublishingOptions {
@@ -18,11 +18,12 @@ interface Published {
   readonly source: TopicPartition;
   readonly target: TopicPartition;
   /** Where to go on; undefined while it has to be read from what is published. */
-  tail: { next: number; end: number } | undefined;
+  tail: PublishedTail | undefined;
 }
 
-/** Records and bytes of one partition in one append: the broker refuses a batch that is too large. */
-const BATCH_RECORDS = 500;
+/** Events of one read and append. A partition among 24 has 84 of them, and one alone all. */
+const ROUND_RECORDS = 2_000;
+/** Bytes of one partition in one append, unless one record has more. */
 const BATCH_BYTES = 500_000;
 
 /**
@@ -30,7 +31,7 @@ const BATCH_BYTES = 500_000;
  *
  * Any number of publishers may write to one partition. Each begins at or before the first unpublished event and leaves none out, so
  * the first copies of all events are in order, with none missing, however the writes of several publishers mix; the others are
- * repeats, which readers ignore by their source offset. After each append the end of the partition shows whether another one has
+ * repeats, which readers ignore by their source offset. Before each append the end of the partition shows whether another one has
  * written, or the broker has lost records: then the tail is read again. So a publisher that was taken for dead adds one batch.
  */
 export class Publishing {
@@ -57,60 +58,70 @@ export class Publishing {
   }
 
   /**
-   * Publishes the next events of every partition in one append, and returns how many. After a failure the outcome is unknown: the
-   * next round reads what is published, and repeats what is not there.
+   * Publishes the next events of every partition in one append. False when there was nothing to do. After a failure the outcome is
+   * unknown: the next round reads what is published, and repeats what is not there.
    */
-  async round(): Promise<number> {
-    const { log, database } = this.#options;
-    const partitions = this.#partitions;
-    if (partitions.length === 0) return 0;
-    const known = await Promise.all(partitions.map(async (each) => (each.tail ??= await publishedTail(log, each.target))));
-    const ranges = partitions.map(({ source }, index) => ({ ...source, offset: known[index]!.next }));
-    const limit = Math.max(20, Math.ceil((4 * BATCH_RECORDS) / partitions.length));
-    const slices = await readAccepted(database, ranges, { limit: Math.min(BATCH_RECORDS, limit) });
-    const batches = partitions.map((each, index) => batchOf(each, slices[index]!));
+  async round(): Promise<boolean> {
+    const { log } = this.#options;
+    const batches = await this.#nextBatches();
+    const stale = await this.#forgetMoved(batches);
+    const current = batches.filter(({ published }) => published.tail !== undefined);
+    const appends = current.flatMap((batch) => batch.appends);
     try {
-      await this.#append(batches);
+      if (appends.length > 0) await log.append(appends);
     } catch (error) {
-      for (const { published, appends } of batches) if (appends.length > 0) published.tail = undefined;
+      for (const { published, appends: unknown } of current) if (unknown.length > 0) published.tail = undefined;
       throw error;
     }
-    return batches.reduce((sum, { appends }) => sum + appends.length, 0);
+    for (const { published, tail, appends: own, next } of current) {
+      published.tail = { next, end: tail.end + own.length };
+    }
+    return appends.length > 0 || stale > 0;
   }
 
-  async #append(batches: readonly Batch[]): Promise<void> {
-    const { log } = this.#options;
-    const appends = batches.flatMap((batch) => batch.appends);
-    if (appends.length > 0) await log.append(appends);
-    const written = batches.filter((batch) => batch.appends.length > 0);
-    const ends = written.length > 0 ? await log.ends(written.map(({ published }) => published.target)) : [];
+  async #nextBatches(): Promise<Batch[]> {
+    const { log, database } = this.#options;
+    const partitions = this.#partitions;
+    if (partitions.length === 0) return [];
+    const tails = partitions.map(async (each) => (each.tail ??= await publishedTail(log, each.target)));
+    const known = await Promise.all(tails);
+    const ranges = partitions.map(({ source }, index) => ({ ...source, offset: known[index]!.next }));
+    const limit = Math.ceil(ROUND_RECORDS / partitions.length);
+    const slices = await readAccepted(database, ranges, { limit });
+    return partitions.map((published, index) => batchOf(published, known[index]!, slices[index]!));
+  }
+
+  /** Forgets the tails that are not where this publisher left them. Returns how many those are. */
+  async #forgetMoved(batches: readonly Batch[]): Promise<number> {
+    const due = batches.filter(({ appends }) => appends.length > 0);
+    if (due.length === 0) return 0;
+    const ends = await this.#options.log.ends(due.map(({ published }) => published.target));
     const endOf = new Map(ends.map((end) => [partitionKey(end), end.offset]));
-    for (const { published, appends: own, next } of batches) {
-      if (!published.tail) continue;
-      const end = published.tail.end + own.length;
-      const isAlone = own.length === 0 || endOf.get(partitionKey(published.target)) === end;
-      published.tail = isAlone ? { next, end } : undefined;
-    }
+    const moved = due.filter(({ published, tail }) => endOf.get(partitionKey(published.target)) !== tail.end);
+    for (const { published } of moved) published.tail = undefined;
+    return moved.length;
   }
 }
 
 interface Batch {
   readonly published: Published;
+  /** Where the published partition ended before them. */
+  readonly tail: PublishedTail;
   readonly appends: readonly Append[];
   /** The source offset after them. */
   readonly next: number;
 }
 
-function batchOf(published: Published, { events, next }: AcceptedSlice): Batch {
+function batchOf(published: Published, tail: PublishedTail, { events, next }: AcceptedSlice): Batch {
   const appends: Append[] = [];
   let bytes = 0;
   for (const event of events) {
     const append = { ...published.target, record: recordOf(event) };
     bytes += append.record.value.length;
-    if (bytes > BATCH_BYTES && appends.length > 0) return { published, appends, next: event.offset };
+    if (bytes > BATCH_BYTES && appends.length > 0) return { published, tail, appends, next: event.offset };
     appends.push(append);
   }
-  return { published, appends, next };
+  return { published, tail, appends, next };
 }
 
 const recordOf = (event: AcceptedEvent) => ({
