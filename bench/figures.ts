@@ -2,6 +2,7 @@ import type { Figure } from './figure.ts';
 import { cachedReads } from './figures/cached-reads.ts';
 import { catchUp } from './figures/catch-up.ts';
 import { createAlbum } from './figures/create-album.ts';
+import { eventsFeed } from './figures/events-feed.ts';
 import { jobsAccept } from './figures/jobs-accept.ts';
 import { jobsMails } from './figures/jobs-mails.ts';
 import { jobsNoop } from './figures/jobs-noop.ts';
@@ -21,6 +22,7 @@ export const figures: readonly Figure[] = [
   cachedReads,
   searchSongs,
   listSongs,
+  eventsFeed,
   login,
   jobsNoop,
   jobsAccept,

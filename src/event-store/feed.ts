@@ -42,22 +42,35 @@ export async function projectedOffsets(
 /**
  * Accepted events of all partitions: those of one partition in its order, and the partitions in turns. Each page is one query, and
  * no connection is held between two pages. A page without events says that there are none now; only a feed that follows goes on
- * after it. The caller's `position` turns offsets into the text that clients get.
+ * after it. Another one reads a page ahead. The caller's `position` turns offsets into the text that clients get.
  */
 export async function* readFeed(options: FeedOptions, position: (offsets: Offsets) => string) {
+  const next = createReader(options, position);
+  let coming = next();
+  for (let page = await coming; page; page = await coming) {
+    if (options.until) {
+      coming = next();
+      coming.catch(() => undefined); // it is thrown where it is awaited, unless the client has left
+    }
+    yield page;
+    if (!options.until) coming = next();
+  }
+}
+
+/** Reads the next page at each call; undefined after the last one. */
+function createReader(options: FeedOptions, position: (offsets: Offsets) => string) {
   const { partitions, isWanted, until, limit = Infinity } = options;
   const offsets = [...options.from];
   let left = limit;
-  while (left > 0) {
+  return async (): Promise<FeedPage | undefined> => {
     const open = partitions.flatMap((partition, index) =>
       isWanted(partition) && (until === undefined || offsets[index]! < until[index]!) ? [index] : [],
     );
-    if (open.length === 0) return;
+    if (open.length === 0 || left <= 0) return undefined;
     const page = await readPage(options, { open, offsets, left }, position);
     left -= page.events.length;
-    if (page.events.length === 0 && until !== undefined) return;
-    yield page;
-  }
+    return page.events.length === 0 && until !== undefined ? undefined : page;
+  };
 }
 
 interface Reach {

@@ -38,7 +38,7 @@ export async function publishedTail(
 
 async function greatestSource(log: Pick<EventLog, 'read'>, from: Position, until: number): Promise<number | undefined> {
   let greatest: number | undefined;
-  for (let offset = from.offset; offset < until; ) {
+  for (let offset = from.offset; offset < until;) {
     const entries = await log.read({ ...from, offset }, { maxBytes: READ_BYTES });
     for (const entry of entries) {
       const source = sourceOf(entry);

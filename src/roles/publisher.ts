@@ -7,7 +7,15 @@ import type { Context, Part } from './context.ts';
 export async function addPublisher(context: Context, reads: ReadModel): Promise<Part<Publisher>> {
   const { logger, lifecycle, resources, consumers, faults, crash } = context;
   const { log, placement } = resources;
-  const publisher = await startPublisher({ log, placement, database: reads, logger, consumers, faults, onCrash: crash });
+  const publisher = await startPublisher({
+    log,
+    placement,
+    database: reads,
+    logger,
+    consumers,
+    faults,
+    onCrash: crash,
+  });
   lifecycle.add('publisher', publisher);
   return { service: publisher, probes: { publisher: consumerProbe(publisher.health, 'published') } };
 }

@@ -30,7 +30,10 @@ describeDistributed('publishers that die, freeze, and work at the same time', ()
   });
 
   const partitions = () =>
-    [0, 1].map((partition) => ({ topic: publishedTopicOf(system.namespace, `${system.namespace}.catalog`), partition }));
+    [0, 1].map((partition) => ({
+      topic: publishedTopicOf(system.namespace, `${system.namespace}.catalog`),
+      partition,
+    }));
 
   async function albums(): Promise<void> {
     const client = createClient(system.apis[0]!.url);
@@ -44,7 +47,7 @@ describeDistributed('publishers that die, freeze, and work at the same time', ()
       partitions().map(async (partition) => {
         const [end] = await log.ends([partition]);
         const once: number[] = [];
-        for (let offset = 0; offset < end!.offset; ) {
+        for (let offset = 0; offset < end!.offset;) {
           const records = recordsOf(await log.read({ ...partition, offset }));
           for (const { value } of records) {
             const { sourceoffset } = JSON.parse(value.toString()) as { sourceoffset: number };

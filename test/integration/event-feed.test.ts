@@ -71,7 +71,9 @@ describe('GET /events', () => {
     const all = await read();
     for (const at of [0, Math.floor(all.length / 2), all.length - 1]) {
       const rest = await read(`?from=${all[at]!.position}`);
-      expect(rest.map(({ subject }) => subject)).toEqual(expect.arrayContaining(all.slice(at + 1).map((e) => e.subject)));
+      expect(rest.map(({ subject }) => subject)).toEqual(
+        expect.arrayContaining(all.slice(at + 1).map((e) => e.subject)),
+      );
       expect(rest).toHaveLength(all.length - at - 1);
     }
   });
