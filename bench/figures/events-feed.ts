@@ -11,6 +11,7 @@ import { forge, now } from '../../test/support/tokens.ts';
 
 const BARE = 'bare route that streams a SELECT';
 const CONNECTIONS = 64;
+const NEW_LINE = 10;
 /** Loads of the plan's length that make the events. */
 const LOADS = 4;
 
@@ -56,8 +57,9 @@ async function readLines(url: string): Promise<{ perSecond: number; lines: numbe
   const start = performance.now();
   const answer = await fetch(url, { headers: { authorization: `Bearer ${token()}` } });
   let lines = 0;
-  for await (const chunk of answer.body ?? []) {
-    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines++;
+  const chunks: AsyncIterable<Uint8Array> | undefined = answer.body ?? undefined;
+  for await (const chunk of chunks ?? []) {
+    for (let at = chunk.indexOf(NEW_LINE); at >= 0; at = chunk.indexOf(NEW_LINE, at + 1)) lines++;
   }
   if (answer.status !== 200 || lines === 0) throw new Error(`${url} answered ${answer.status} with ${lines} lines`);
   return { perSecond: lines / ((performance.now() - start) / 1_000), lines };

@@ -8,7 +8,7 @@ import type { Stoppable } from '../lifecycle.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { type ConsumerHealth, type Consumers, lagOf } from '../projections/engine/consumers.ts';
 import { LagWatch } from '../projections/engine/lag.ts';
-import { Publishing, type PublishingOptions } from '../publishing/publishing.ts';
+import { Publishing, type PublishingOptions } from './publishing.ts';
 
 export interface PublisherOptions extends PublishingOptions {
   readonly log: EventLog;

@@ -14,7 +14,7 @@ export interface AcceptedEvent extends Position {
 /** Offsets of one partition, from `offset` on. */
 export interface Range extends Position {
   /** The first offset that is not wanted; without it the range has no end. */
-  readonly until?: number;
+  readonly until?: number | undefined;
 }
 
 /** The accepted events of a range, or the first of them. */
@@ -79,9 +79,11 @@ export async function readAccepted(
   return ranges.map((range) => sliceOf(range, grouped.get(`${range.topic}/${range.partition}`) ?? [], limit));
 }
 
+const isEvent = (row: Row): row is Row & AcceptedEvent => row.offset !== null;
+
 function sliceOf(range: Range, rows: readonly Row[], limit: number): AcceptedSlice {
   const { topic, partition, offset: first, until = NO_END } = range;
-  const events = rows.flatMap(({ offset, ...row }) => (offset === null ? [] : [{ ...row, offset }]));
+  const events = rows.filter(isEvent);
   const last = events.at(-1);
   // A partition without a row, or with an older checkpoint, is not as far as the range: nothing of it is skipped.
   const reached = Math.min(until, Math.max(first, rows[0]?.checkpoint ?? first));

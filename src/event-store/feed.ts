@@ -1,6 +1,6 @@
 import { partitionKey, type TopicPartition } from '../events/record.ts';
 import type { Database } from '../postgres/pool.ts';
-import { type AcceptedEvent, readAccepted } from './accepted-events.ts';
+import { type AcceptedEvent, type Range, readAccepted } from './accepted-events.ts';
 
 /** The next offset of each partition, in the order of the partitions. */
 export type Offsets = readonly number[];
@@ -63,9 +63,9 @@ function createReader(options: FeedOptions, position: (offsets: Offsets) => stri
   const offsets = [...options.from];
   let left = limit;
   return async (): Promise<FeedPage | undefined> => {
-    const open = partitions.flatMap((partition, index) =>
-      isWanted(partition) && (until === undefined || offsets[index]! < until[index]!) ? [index] : [],
-    );
+    const open = partitions
+      .map((where, index) => ({ ...where, index, offset: offsets[index] ?? 0, until: until && (until[index] ?? 0) }))
+      .filter((range) => isWanted(range) && range.offset < (range.until ?? Infinity));
     if (open.length === 0 || left <= 0) return undefined;
     const page = await readPage(options, { open, offsets, left }, position);
     left -= page.events.length;
@@ -74,8 +74,8 @@ function createReader(options: FeedOptions, position: (offsets: Offsets) => stri
 }
 
 interface Reach {
-  /** Indices of the partitions to read. */
-  readonly open: readonly number[];
+  /** The ranges to read, each with the index of its partition. */
+  readonly open: readonly (Range & { readonly index: number })[];
   /** Moved on. */
   readonly offsets: number[];
   /** Events that may still be given. */
@@ -83,25 +83,22 @@ interface Reach {
 }
 
 async function readPage(
-  { database, partitions, until, type, stream }: FeedOptions,
+  { database, type, stream }: FeedOptions,
   { open, offsets, left }: Reach,
   position: (offsets: Offsets) => string,
 ): Promise<FeedPage> {
-  const ranges = open.map((index) => ({
-    ...partitions[index]!,
-    offset: offsets[index]!,
-    ...(until && { until: until[index]! }),
-  }));
   const limit = Math.ceil(Math.min(PAGE, left) / open.length);
-  const slices = await readAccepted(database, ranges, { limit, type, stream });
+  const slices = await readAccepted(database, open, { limit, type, stream });
+  const indexOf = new Map(open.map((range) => [partitionKey(range), range.index]));
   const events: { event: AcceptedEvent; position: string }[] = [];
-  for (const [at, slice] of slices.entries()) {
+  for (const slice of slices) {
+    const index = indexOf.get(partitionKey(slice)) ?? NaN;
     for (const event of slice.events) {
       if (events.length === left) return { events, position: position(offsets) };
-      offsets[open[at]!] = event.offset + 1;
+      offsets[index] = event.offset + 1;
       events.push({ event, position: position(offsets) });
     }
-    offsets[open[at]!] = slice.next;
+    offsets[index] = slice.next;
   }
   return { events, position: position(offsets) };
 }

@@ -25,8 +25,8 @@ describe('the JSON of a published event', () => {
 
   it('holds the envelope, the place in the log and the version, and no header that serves only our own writers', () => {
     const { subject, value } = events.find((each) => each.subject === 'openmusic.AlbumCreated')!;
-    const { data: _, ...envelope } = parse(publishedEvent(accepted(subject, Buffer.from(value, 'hex'))));
-    expect(envelope).toEqual({
+    expect(parse(publishedEvent(accepted(subject, Buffer.from(value, 'hex'))))).toEqual({
+      data: expect.any(Object),
       specversion: '1.0',
       id: record.envelope.id,
       source: '/openmusic',

@@ -37,8 +37,8 @@ export function publishedEvent(event: AcceptedEvent, position?: string): string 
 function payloadOf(event: AcceptedEvent): object {
   if (event.quarantined !== null) return bytesOf(event, event.quarantined);
   try {
-    const { type, ...data } = eventOf({ ...event, key: event.stream }, event.headers.ce_type ?? '');
-    return { datacontenttype: 'application/json', data };
+    const data = eventOf({ ...event, key: event.stream }, event.headers.ce_type ?? '');
+    return { datacontenttype: 'application/json', data: { ...data, type: undefined } }; // `type` is in the envelope
   } catch (error) {
     return bytesOf(event, reasonOf(error));
   }

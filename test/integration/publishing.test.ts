@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { AppendError, type EventLog } from '../../src/log/event-log.ts';
 import { publishedTopicOf } from '../../src/log/published.ts';
 import { openDatabase, type Database } from '../../src/postgres/pool.ts';
-import { Publishing } from '../../src/publishing/publishing.ts';
+import { Publishing } from '../../src/consumers/publishing.ts';
 import { claim, type Core, openCore } from '../support/core.ts';
 import { recordsOf } from '../support/records.ts';
 import { createDatabase, type TestDatabase } from '../support/servers/index.ts';

@@ -11,7 +11,9 @@ export function positionOf(tag: string): (offsets: Offsets) => string {
   const known: number[] = [];
   const texts: string[] = [];
   return (offsets) => {
-    for (const [index, offset] of offsets.entries()) {
+    // A loop by index, because this runs for every event: an iterator of entries took a quarter of its time.
+    for (let index = 0; index < offsets.length; index++) {
+      const offset = offsets[index] ?? 0;
       if (known[index] === offset) continue;
       known[index] = offset;
       texts[index] = offset.toString(BASE);

@@ -83,12 +83,20 @@ export class Publishing {
     const { log, database } = this.#options;
     const partitions = this.#partitions;
     if (partitions.length === 0) return [];
-    const tails = partitions.map(async (each) => (each.tail ??= await publishedTail(log, each.target)));
-    const known = await Promise.all(tails);
-    const ranges = partitions.map(({ source }, index) => ({ ...source, offset: known[index]!.next }));
+    const known = await Promise.all(
+      partitions.map(async (published) => ({
+        published,
+        tail: (published.tail ??= await publishedTail(log, published.target)),
+      })),
+    );
+    const ranges = known.map(({ published, tail }) => ({ ...published.source, offset: tail.next }));
     const limit = Math.ceil(ROUND_RECORDS / partitions.length);
     const slices = await readAccepted(database, ranges, { limit });
-    return partitions.map((published, index) => batchOf(published, known[index]!, slices[index]!));
+    const bySource = new Map(slices.map((slice) => [partitionKey(slice), slice]));
+    return known.flatMap(({ published, tail }) => {
+      const slice = bySource.get(partitionKey(published.source));
+      return slice ? [batchOf(published, tail, slice)] : [];
+    });
   }
 
   /** Forgets the tails that are not where this publisher left them. Returns how many those are. */
