@@ -12,11 +12,13 @@ import { login } from './figures/login.ts';
 import { marks } from './figures/marks.ts';
 import { memory } from './figures/memory.ts';
 import { playlistSongs } from './figures/playlist-songs.ts';
+import { publisher } from './figures/publisher.ts';
 import { searchSongs } from './figures/search-songs.ts';
 
 /** Every figure, in the order of the documentation. A new one is a file in figures/ and a line here. */
 export const figures: readonly Figure[] = [
   createAlbum,
+  publisher,
   playlistSongs,
   marks,
   cachedReads,
