@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import Fastify, { type FastifyInstance } from 'fastify';
 import pg from 'pg';
 import type { PostgresConnection } from '../src/postgres/connection.ts';
@@ -7,11 +8,13 @@ import { answerQuestions } from './answers.ts';
 export interface BareServer {
   /** The schema with the albums for one-row selects. */
   readonly select?: { readonly connection: PostgresConnection; readonly schema: string; readonly pool: number };
+  /** The schema with the accepted catalog events for `/rows`. */
+  readonly rows?: { readonly connection: PostgresConnection; readonly schema: string };
   /** JSON texts of one form, by path. `/finished` answers them as they are; `/serialised` serialises them from objects. */
   readonly bodies?: ReadonlyMap<string, string>;
 }
 
-answerQuestions(async ({ select, bodies }: BareServer) => {
+answerQuestions(async ({ select, rows, bodies }: BareServer) => {
   const app = Fastify();
   app.post('/albums', (_request, reply) => reply.code(201).send({ status: 'success', data: { albumId: ALBUM } }));
   app.post('/playlists/:id/songs', (_request, reply) =>
@@ -22,6 +25,7 @@ answerQuestions(async ({ select, bodies }: BareServer) => {
     data: { album: { id: ALBUM, version: 1, name: 'Viva la Vida', year: 2008 } },
   }));
   if (select) addSelect(app, select);
+  if (rows) addRows(app, rows);
   if (bodies) addBodies(app, bodies);
   return app.listen({ host: '127.0.0.1', port: 0 });
 });
@@ -35,6 +39,30 @@ function addSelect(app: FastifyInstance, { connection, schema, pool: max }: Requ
     const { rows } = await pool.query<object>({ name: 'select', text, values: [params.id] });
     return { status: 'success', data: { album: rows[0] } };
   });
+}
+
+const PAGE = 1_000;
+
+/** Sends the rows of accepted catalog events, a page at a time, as lines of JSON. */
+function addRows(app: FastifyInstance, { connection, schema }: Required<BareServer>['rows']): void {
+  const pool = new pg.Pool(connection);
+  const text = `SELECT stream, version, topic, partition, "offset", headers, encode(value, 'base64') AS value
+    FROM "${schema}".stream_events WHERE topic = 'openmusic.catalog' AND (partition, "offset") > ($1, $2)
+    ORDER BY topic, partition, "offset" LIMIT ${PAGE}`;
+  async function* lines() {
+    let last: { partition: number; offset: string } | undefined = { partition: -1, offset: '0' };
+    while (last) {
+      const values: unknown[] = [last.partition, last.offset];
+      const { rows }: { rows: { partition: number; offset: string }[] } = await pool.query({
+        name: 'rows',
+        text,
+        values,
+      });
+      if (rows.length > 0) yield `${rows.map((row) => JSON.stringify(row)).join('\n')}\n`;
+      last = rows.at(-1);
+    }
+  }
+  app.get('/rows', (_request, reply) => reply.type('application/x-ndjson').send(Readable.from(lines())));
 }
 
 function addBodies(app: FastifyInstance, bodies: ReadonlyMap<string, string>): void {

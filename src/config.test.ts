@@ -73,7 +73,7 @@ describe('a configuration without settings', () => {
       NAMESPACE: 'openmusic',
       PARTITIONS: 6,
     });
-    expect(config.ROLES).toEqual(['api', 'projector', 'exporter', 'worker', 'scheduler']);
+    expect(config.ROLES).toEqual(['api', 'projector', 'exporter', 'worker', 'scheduler', 'publisher']);
     expect([config.KAFKA_BROKERS, config.PGHOST, config.REDIS_URL, config.REDIS_SERVER]).toEqual([
       undefined,
       undefined,

@@ -9,7 +9,7 @@ import { FILES_PROVIDERS, FILES_SETTINGS } from './providers/files/list.ts';
 import { MAIL_PROVIDERS, MAIL_SETTINGS } from './providers/mail/list.ts';
 import { count, duration, key, list, onOff, port, seconds, secret, type Secrecy } from './settings.ts';
 
-const roles = ['api', 'projector', 'exporter', 'worker', 'scheduler'] as const;
+const roles = ['api', 'projector', 'exporter', 'worker', 'scheduler', 'publisher'] as const;
 export type ProcessRole = (typeof roles)[number];
 
 const rate = z.string().regex(/^(?:[1-9]\d{0,8}\/[1-9]\d{0,8}|off)$/, 'must be count/seconds, as in 60/60, or off');
@@ -50,7 +50,7 @@ const settings = z.object({
     .default('all')
     .transform((text) => (text === 'all' ? [...roles] : text.split(',').map((each) => each.trim())))
     .pipe(z.array(z.enum(roles)).min(1))
-    .describe('`all`, or any of `api,projector,exporter,worker,scheduler`: the work of this process'),
+    .describe('`all`, or any of `api,projector,exporter,worker,scheduler,publisher`: the work of this process'),
   HOST: z.string().default('localhost').describe('address on which the API listens'),
   BIND: z
     .string()

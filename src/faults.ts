@@ -11,7 +11,11 @@ export type FaultPoint =
   /** The projector's transaction is committed; its marks are not yet removed. */
   | 'before-release'
   /** The projector's transaction is committed; the waiting handlers have not been notified. */
-  | 'after-commit';
+  | 'after-commit'
+  /** Events are about to be appended to their published topics. */
+  | 'before-publish'
+  /** They are appended; the publisher does not know it yet. */
+  | 'after-publish';
 
 /** Where tests can make a process die that works on jobs. */
 export type JobFaultPoint =

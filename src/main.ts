@@ -60,19 +60,24 @@ async function startRoles(options: ProcessOptions): Promise<void> {
   const base = await import('./roles/base.ts');
   const context: Context = await base.openContext(options);
 
-  const reads = has('api', ...working) ? (await import('./roles/reads.ts')).openReads(context) : undefined;
+  const publishes = has('publisher') && config.KAFKA_BROKERS !== undefined;
+  const reads = has('api', ...working) || publishes ? (await import('./roles/reads.ts')).openReads(context) : undefined;
   const cache = base.openCache(context, reads?.service);
   const logWatch = config.KAFKA_BROKERS ? base.startLogWatch(context) : undefined;
 
   const projector = has('projector') ? await base.addProjector(context, cache.service) : undefined;
-  const services = reads && (await (await import('./roles/services.ts')).openServices(context, reads.service));
+  const publisher =
+    reads && publishes ? await (await import('./roles/publisher.ts')).addPublisher(context, reads.service) : undefined;
+  const needsServices = has('api', ...working);
+  const services =
+    reads && needsServices ? await (await import('./roles/services.ts')).openServices(context, reads.service) : undefined;
   const workers =
     services && has(...working)
       ? await (await import('./roles/workers.ts')).startWorkers(context, services.service)
       : undefined;
   const queues = has('api') ? (await import('./roles/queue-lags.ts')).watchQueueLags(context) : undefined;
 
-  const parts = [cache, logWatch, projector, reads, services, workers, queues];
+  const parts = [cache, logWatch, projector, publisher, reads, services, workers, queues];
   const health = base.createProcessHealth(context, parts);
   if (has('api') && services) {
     const { startApi } = await import('./roles/api.ts');

@@ -5,7 +5,7 @@ import { type Child, type Program, runChild, startChild } from './child.ts';
 import type { Service } from './service.ts';
 
 /** Every role, in the order in which they are started. */
-export const ROLES: readonly ProcessRole[] = ['projector', 'exporter', 'worker', 'scheduler', 'api'];
+export const ROLES: readonly ProcessRole[] = ['projector', 'exporter', 'worker', 'scheduler', 'publisher', 'api'];
 
 export interface RunOptions {
   readonly environment: NodeJS.ProcessEnv;

@@ -12,7 +12,7 @@ const TOPICS = {
 } as const satisfies Record<string, readonly Category[]>;
 
 export type EventTopic = keyof typeof TOPICS;
-const EVENT_TOPICS = Object.keys(TOPICS) as EventTopic[];
+export const EVENT_TOPICS = Object.keys(TOPICS) as EventTopic[];
 const TOPIC_OF_CATEGORY = new Map<string, EventTopic>(
   EVENT_TOPICS.flatMap((topic) => TOPICS[topic].map((category) => [category, topic] as const)),
 );

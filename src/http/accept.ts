@@ -15,6 +15,17 @@ export function prefersProblemDetails(accept: string | undefined): boolean {
   return problem > 0 && problem >= json;
 }
 
+/** Whether a client names the media type in `Accept`. */
+export const accepts = (accept: string | undefined, type: string): boolean => weightOf(accept, type) > 0;
+
+/** Whether a client names gzip in `Accept-Encoding`. */
+export const acceptsGzip = (encodings: string | string[] | undefined): boolean =>
+  weightOf([encodings ?? ''].flat().join(','), 'gzip') > 0;
+
+/** The weight that a header gives to exactly this value; 0 when it does not name it. */
+const weightOf = (header = '', value: string): number =>
+  new Map(header.toLowerCase().split(',').map(weighed)).get(value) ?? 0;
+
 /** A range and its weight. A missing or invalid weight counts as 1. */
 function weighed(part: string): [range: string, weight: number] {
   const [range = '', ...parameters] = part.split(';').map((each) => each.trim());

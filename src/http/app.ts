@@ -21,6 +21,7 @@ import { type CoverDependencies, coverRoutes } from './routes/albums/covers.ts';
 import { deadLetterRoutes } from './routes/dead-letters/dead-letters.ts';
 import { downloadRoutes } from './routes/files/downloads.ts';
 import { eventDocRoutes } from './routes/event-docs/event-docs.ts';
+import { type EventDependencies, eventRoutes } from './routes/events/events.ts';
 import { exportRoutes } from './routes/playlists/exports.ts';
 import { fileRoutes } from './routes/files/files.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -47,6 +48,7 @@ export interface AppDependencies
     Omit<PlaylistDependencies, 'listsOf'>,
     Omit<JobDependencies, 'listsOf'>,
     LogRecordDependencies,
+    Pick<EventDependencies, 'placement'>,
     Omit<UserDependencies, 'rate' | 'guessesOf'>,
     Pick<AuthenticationDependencies, 'sessions'> {
   /** The current roles and locks of accounts, for checking tokens. */
@@ -141,6 +143,7 @@ const workRoutes =
       messages: messageRoutes(starting),
       exports: exportRoutes(starting),
       deadLetters: deadLetterRoutes(starting),
+      events: eventRoutes(deps),
       providers: providerRoutes(deps),
       ...(deps.appendRecords && { logRecords: logRecordRoutes(deps.appendRecords, preParsing) }),
     });

@@ -59,6 +59,10 @@ export interface NewTopic {
   readonly retentionMs: number;
   /** Only the newest record of each key is retained, so offsets have gaps. */
   readonly compacted?: boolean;
+  /** Whether an operator may set a shorter retention, because the records can be made again. */
+  readonly mayExpire?: boolean;
+  /** Bytes of the largest record, where it is not the broker's default. */
+  readonly recordBytes?: number;
 }
 
 /** A process in a consumer group. */

@@ -19,12 +19,12 @@ const APPEND_BYTES = 600_000;
 
 /** Why no process may start on such a topic: records would be lost, or could not be placed. */
 export function refusalsOf(wanted: NewTopic, found: TopicDescription): string[] {
-  const { topic, partitions, retentionMs, compacted } = wanted;
+  const { topic, partitions, retentionMs, compacted, mayExpire } = wanted;
   const refusals: string[] = [];
   if (found.partitions < partitions) {
     refusals.push(`topic ${topic} has ${found.partitions} partitions, ${partitions} are configured`);
   }
-  if (retentionMs !== FOR_EVER) return refusals;
+  if (retentionMs !== FOR_EVER || mayExpire) return refusals;
   const differing = Object.entries(compacted ? KEEPS_NEWEST : KEEPS_ALL).filter(
     ([name, value]) => found.settings[name] !== value,
   );

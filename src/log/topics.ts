@@ -6,9 +6,12 @@ import type { EventLog, NewTopic } from './event-log.ts';
 import { readGenesis } from './genesis.ts';
 import type { LogIdentity } from './identity.ts';
 import { refusalOf, type Visitor } from './ownership.ts';
+import { publishedTopicOf } from './published.ts';
 import { alarmsOf, FOR_EVER, refusalsOf } from './settings.ts';
 
 const DAY_MS = 86_400_000;
+/** JSON is longer than Avro: a record of 512 kB of the log must fit, with its bytes in base64 or the names of all fields. */
+const PUBLISHED_RECORD_BYTES = 8 * 2 ** 20;
 export const INIT = 'run `npm run openmusic -- log init`';
 
 /** The topic for jobs and records that consumers gave up on. */
@@ -24,9 +27,16 @@ export function topicsOf(placement: Placement): NewTopic[] {
 }
 
 /** Topics that `log init` may create again at any time: their records are in Postgres too, or may be lost. */
-export const remadeTopicsOf = ({ namespace, partitions }: Placement): NewTopic[] => [
+export const remadeTopicsOf = ({ namespace, partitions, topics }: Placement): NewTopic[] => [
   { topic: deadLettersOf(namespace), partitions, retentionMs: 90 * DAY_MS },
   { topic: voidsTopicOf(namespace), partitions: 1, retentionMs: FOR_EVER, compacted: true },
+  ...topics.map((topic) => ({
+    topic: publishedTopicOf(namespace, topic),
+    partitions,
+    retentionMs: FOR_EVER,
+    mayExpire: true,
+    recordBytes: PUBLISHED_RECORD_BYTES,
+  })),
 ];
 
 /** This code or this database cannot work with the log. Nothing has been changed. */

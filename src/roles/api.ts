@@ -62,6 +62,7 @@ async function dependenciesOf(context: Context, { services, cache, health }: Api
     commands,
     database: reads,
     now: Date.now,
+    placement: resources.placement,
     health,
     logger,
     files,

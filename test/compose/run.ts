@@ -60,7 +60,7 @@ async function refusesKnownKeys(compose: ComposeProject): Promise<void> {
 
 /** A process that was killed because it did not end in time has another exit code. */
 async function stopsWell(compose: ComposeProject): Promise<void> {
-  const roles = { api: 0, projector: 0, exporter: 0, worker: 0, scheduler: 0 };
+  const roles = { api: 0, projector: 0, exporter: 0, worker: 0, scheduler: 0, publisher: 0 };
   assert.deepEqual(await compose.stop(...Object.keys(roles)), roles);
 }
 

@@ -112,6 +112,7 @@ describe('npm run bench', () => {
     ['playlist-songs', ['embedded, acknowledged', 'append without arbitration', '≥ 17 %', 'embedded, p99', '≤ 40 ms']],
     ['playlist-versions', ['embedded, any version, p99', 'GET /playlists/{id}/songs', '≤ 100 ms']],
     ['list-songs', ['embedded, 50 connections', 'POST /albums', '≥ 69 %', 'embedded, 50 connections, p99', '≤ 0.952×']],
+    ['events-feed', ['embedded, events', 'bare route that streams a SELECT', '≥ 70 %']],
     ['search-songs', ['2,000 songs, by title and performer, in Postgres', '4,000 songs, by title alone', '≤ 5 ms']],
   ])(
     'measures %s beside its limits on its own servers, without failures',
@@ -122,7 +123,7 @@ describe('npm run bench', () => {
   it('lists the figures when it is given an unknown one', async () => {
     const { code, output } = await bench('nothing');
     expect(code).toBe(1);
-    expect(output).toContain('create-album, playlist-songs');
+    expect(output).toContain('create-album, publisher, playlist-songs');
   });
 });
 

@@ -3,6 +3,7 @@ import { run } from '../../src/main.ts';
 
 const POINTS: readonly (FaultPoint | JobFaultPoint)[] = [
   ...(['before-append', 'after-append', 'before-commit', 'after-marks', 'before-release', 'after-commit'] as const),
+  ...(['before-publish', 'after-publish'] as const),
   ...(['before-mail', 'after-mail', 'before-record', 'after-record'] as const),
 ];
 

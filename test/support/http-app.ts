@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import type { CommandOrigin, CommandOutcome, CommandRequest } from '../../src/commands/command.ts';
 import { idFromCommand } from '../../src/events/ids.ts';
+import { createPlacement } from '../../src/events/placement.ts';
 import type { Rates } from '../../src/http/rate-limits.ts';
 import { buildApp, type AppDependencies } from '../../src/http/app.ts';
 import { createHealth } from '../../src/http/health.ts';
@@ -81,6 +82,7 @@ export function httpApp({ outcome, rows = {}, chunks, jobs, ...overrides }: Subs
   const app = buildApp({
     commands: { album: perform, song: perform, playlist: perform, like: perform, job: perform },
     database: databaseOf(rows, chunks),
+    placement: createPlacement('music', 6),
     answers: { read: async (_wanted, load) => ({ answer: await load(), source: 'database' }) },
     jobs: {
       accept: (submission, origin, isAdmin) => {

@@ -133,6 +133,7 @@ function configOf({ topic, partitions, ...retention }: NewTopic, flushing: Recor
     'retention.bytes': '-1',
     'compression.type': 'producer',
     'message.timestamp.type': 'CreateTime',
+    ...(retention.recordBytes !== undefined && { 'max.message.bytes': String(retention.recordBytes) }),
     ...flushing,
   };
   const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
