@@ -11,10 +11,11 @@ import { classify } from '../event-store/arbitrate.ts';
 import { listGenerations } from '../projections/generations/generations.ts';
 import { verifyLog } from '../projections/generations/verify.ts';
 import { refuseUnfinished, unfinishedRecovery } from '../recovery/note.ts';
+import { parsePosition } from '../transfer/selection.ts';
 import { appendingLog } from './appending-log.ts';
 import { voidsPlaceOf } from './voids-place.ts';
 import { shown } from './print.ts';
-import { type CommandContext, parsePosition, withResources } from './with-resources.ts';
+import { type CommandContext, withResources } from './with-resources.ts';
 
 export function logInit(): Promise<number> {
   return withResources({ as: 'lone-command' }, async ({ log, placement, admin, me, config, print }) => {

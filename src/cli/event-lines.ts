@@ -1,0 +1,29 @@
+import { typeOf } from '../events/codec.ts';
+import { showPosition } from '../events/record.ts';
+import type { AcceptedEvent } from '../transfer/log-reading.ts';
+import { shown } from './print.ts';
+
+const COLUMNS = 100;
+
+/** An event for people: two lines of at most a hundred columns. */
+export const eventLines = (event: AcceptedEvent): string => `${headline(event)}\n${cut(`    ${detailsOf(event)}`)}`;
+
+/** When, what, of which stream. */
+const headline = ({ envelope: { time, type, stream, version } }: AcceptedEvent): string =>
+  cut(`${time} ${typeOf(type)} ${shown(stream)} v${version}`);
+
+function detailsOf({ record, envelope, payload }: AcceptedEvent): string {
+  const content = 'event' in payload ? contentOf(payload.event) : `cannot be decoded: ${payload.poison}`;
+  return `${showPosition(record)} by ${shown(envelope.actor)} ${shown(content)}`;
+}
+
+function contentOf({ type: _, ...data }: { readonly type: string }): string {
+  return JSON.stringify(data);
+}
+
+/** In whole characters. */
+export function cut(line: string, columns = COLUMNS): string {
+  if (line.length <= columns) return line;
+  const characters = Array.from(line);
+  return characters.length <= columns ? line : `${characters.slice(0, columns - 1).join('')}…`;
+}

@@ -1,0 +1,48 @@
+import { csvLine } from '../jobs/csv.ts';
+import { cloudEventOf } from './cloud-event.ts';
+import { dataOf, dataPaths, ENVELOPE_COLUMNS, valueAt } from './columns.ts';
+import type { AcceptedEvent } from './log-reading.ts';
+import { parquet } from './parquet.ts';
+
+/** Writes events in pieces. The same events make the same bytes. */
+export type Format = (
+  events: AsyncIterable<readonly AcceptedEvent[]>,
+  types: readonly string[],
+) => AsyncIterable<string | Uint8Array>;
+
+export const FORMATS = { ndjson, csv, parquet } satisfies Record<string, Format>;
+export type FormatName = keyof typeof FORMATS;
+
+async function* ndjson(events: AsyncIterable<readonly AcceptedEvent[]>): AsyncGenerator<string, void> {
+  for await (const batch of events) yield batch.map((event) => `${JSON.stringify(cloudEventOf(event))}\n`).join('');
+}
+
+/** A column for each part of the envelope, one for each field of the types, and one that says why there are none. */
+async function* csv(
+  events: AsyncIterable<readonly AcceptedEvent[]>,
+  types: readonly string[],
+): AsyncGenerator<string, void> {
+  const paths = dataPaths(types);
+  const names = [
+    ...ENVELOPE_COLUMNS.map(({ name }) => name),
+    ...paths.map((path) => `data.${path.join('.')}`),
+    'reason',
+  ];
+  yield csvLine(names);
+  const lineOf = (event: AcceptedEvent) => {
+    const data = dataOf(event);
+    const envelope = ENVELOPE_COLUMNS.map(({ value }) => value(event));
+    return csvLine([
+      ...envelope,
+      ...paths.map((path) => cellOf(valueAt(data, path))),
+      'poison' in event.payload ? event.payload.poison : null,
+    ]);
+  };
+  for await (const batch of events) yield batch.map(lineOf).join('');
+}
+
+/** Empty for null and for a field that the event does not have. Lists are JSON. */
+function cellOf(value: unknown): string | number | null {
+  if (value === null || value === undefined) return null;
+  return typeof value === 'string' || typeof value === 'number' ? value : JSON.stringify(value);
+}

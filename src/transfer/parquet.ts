@@ -1,0 +1,72 @@
+import { ByteWriter, type ColumnSource, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
+import { compressSync } from 'snappy';
+import { dataOf, ENVELOPE_COLUMNS } from './columns.ts';
+import type { AcceptedEvent } from './log-reading.ts';
+
+/** About 50 MB in memory. */
+const ROW_GROUP = 50_000;
+
+const COLUMNS = [
+  ...ENVELOPE_COLUMNS.map((column) => ({ ...column, nullable: false })),
+  { name: 'data', type: 'JSON', nullable: true, value: jsonOf },
+  { name: 'data_base64', type: 'STRING', nullable: true, value: bytesOf },
+  { name: 'reason', type: 'STRING', nullable: true, value: reasonOf },
+] as const;
+
+function jsonOf(event: AcceptedEvent): string | null {
+  const data = dataOf(event);
+  return data && JSON.stringify(data);
+}
+
+function bytesOf({ payload, record }: AcceptedEvent): string | null {
+  return 'poison' in payload ? record.value.toString('base64') : null;
+}
+
+function reasonOf({ payload }: AcceptedEvent): string | null {
+  return 'poison' in payload ? payload.poison : null;
+}
+
+/** A row for each event: the envelope in typed columns, and the payload as JSON text. */
+export async function* parquet(events: AsyncIterable<readonly AcceptedEvent[]>): AsyncGenerator<Uint8Array, void> {
+  const bytes = new Bytes();
+  const schema = schemaFromColumnData({ columnData: columnsOf([]) });
+  const writer = new ParquetWriter({ writer: bytes, schema, compressors: { SNAPPY: compressSync } });
+  for await (const rows of groups(events)) {
+    await writer.write({ columnData: columnsOf(rows), rowGroupSize: ROW_GROUP });
+    yield bytes.take();
+  }
+  await writer.finish();
+  yield bytes.take();
+}
+
+async function* groups(events: AsyncIterable<readonly AcceptedEvent[]>): AsyncGenerator<AcceptedEvent[], void> {
+  let group: AcceptedEvent[] = [];
+  for await (const batch of events) {
+    group.push(...batch);
+    for (; group.length >= ROW_GROUP; group = group.slice(ROW_GROUP)) yield group.slice(0, ROW_GROUP);
+  }
+  if (group.length > 0) yield group;
+}
+
+const columnsOf = (rows: readonly AcceptedEvent[]): ColumnSource[] =>
+  COLUMNS.map(({ name, type, nullable, value }) => ({
+    name,
+    type,
+    nullable,
+    data: rows.map((row) => stored(type, value(row))),
+  }));
+
+function stored(type: (typeof COLUMNS)[number]['type'], value: string | number | null): unknown {
+  if (value === null) return null;
+  if (type === 'INT64') return BigInt(value);
+  return type === 'TIMESTAMP' ? new Date(value) : value;
+}
+
+/** Collects what was written since it was last taken. */
+class Bytes extends ByteWriter {
+  take(): Uint8Array {
+    const taken = this.getBytes().slice();
+    this.index = 0;
+    return taken;
+  }
+}
