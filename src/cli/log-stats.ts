@@ -87,5 +87,4 @@ const minuteOf = (time: string | null): string => time?.slice(0, 16).replace('T'
 const lineOf = (cells: readonly string[]): string =>
   cut(`  ${cells.map((cell, at) => padded(cell, WIDTHS[at] ?? 0)).join('')}`);
 
-const padded = (cell: string, width: number): string =>
-  width < 0 ? cell.padEnd(-width) : cell.padStart(width);
+const padded = (cell: string, width: number): string => (width < 0 ? cell.padEnd(-width) : cell.padStart(width));

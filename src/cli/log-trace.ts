@@ -15,7 +15,12 @@ export function logTrace(correlation: string, options: ListOptions): Promise<num
     const found = await tracedRecords(reading, ends, correlation, showProgress('searched'));
     const events = found.map(acceptedEvent).toSorted(byTime);
     const trees = causationTree(events, ({ envelope }) => envelope);
-    if (options.json) printList(trees.flatMap((tree) => parentsIn(tree)), options, { line: String });
+    if (options.json)
+      printList(
+        trees.flatMap((tree) => parentsIn(tree)),
+        options,
+        { line: String },
+      );
     else if (events.length === 0) print(`No event has the correlation id ${correlation}.`);
     else trees.flatMap((tree) => treeLines(tree)).forEach(print);
     return events.length > 0 ? 0 : 1;

@@ -52,10 +52,7 @@ async function* recordsOf(
 type Links = Pick<Envelope, 'id' | 'stream' | 'prev' | 'commandId' | 'correlationId' | 'causationId'>;
 
 /** Sorts events under those that led to them. The order of the events is kept. */
-export function causationTree<Event>(
-  events: readonly Event[],
-  linksOf: (event: Event) => Links,
-): Caused<Event>[] {
+export function causationTree<Event>(events: readonly Event[], linksOf: (event: Event) => Links): Caused<Event>[] {
   const parentOf = parentFinder(events.map(linksOf));
   const byParent = Map.groupBy(events, (event) => parentOf(linksOf(event)));
   const placed = new Set<Event>();
