@@ -23,10 +23,11 @@ export async function writeOut(
 ): Promise<Written> {
   const hash = createHash('sha256');
   let bytes = 0;
-  async function* counted(source: AsyncIterable<string | Uint8Array>): AsyncGenerator<string | Uint8Array, void> {
-    for await (const chunk of source) {
+  async function* counted(source: AsyncIterable<string | Uint8Array>): AsyncGenerator<Uint8Array, void> {
+    for await (const text of source) {
+      const chunk = typeof text === 'string' ? Buffer.from(text) : text;
       hash.update(chunk);
-      bytes += Buffer.byteLength(chunk);
+      bytes += chunk.length;
       yield chunk;
     }
   }
