@@ -33,7 +33,8 @@ export async function writeOut(
   }
   const source = Readable.from(chunks, { objectMode: true });
   if (file === undefined) await pipeline(source, counted, process.stdout, { signal, end: false });
-  else await writeFile(file, (out) => pipeline(file.endsWith('.gz') ? source.compose(createGzip()) : source, counted, out, { signal })); // prettier-ignore
+  else if (!file.endsWith('.gz')) await writeFile(file, (out) => pipeline(source, counted, out, { signal }));
+  else await writeFile(file, (out) => pipeline(source, createGzip(), counted, out, { signal }));
   return { bytes, sha256: hash.digest('hex') };
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { z } from 'zod';
 import { reasonOf } from '../errors.ts';
@@ -151,7 +152,8 @@ function parsed<Line>(schema: z.ZodType<Line>, line: string, where: string): Lin
 /** Lines end with LF alone: `readline` would also end them where JSON text may have other separators. */
 async function* linesOf(file: string): AsyncGenerator<string, void> {
   const bytes = createReadStream(file);
-  const plain = file.endsWith('.gz') ? bytes.compose(createGunzip()) : bytes;
+  // The reader may stop early. Every failure reaches it through the stream that it reads.
+  const plain = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => undefined) : bytes;
   let rest = '';
   for await (const text of plain.setEncoding('utf8') as AsyncIterable<string>) {
     const lines = (rest + text).split('\n');
