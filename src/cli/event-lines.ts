@@ -1,18 +1,20 @@
 import { typeOf } from '../events/codec.ts';
 import { showPosition } from '../events/record.ts';
-import type { AcceptedEvent } from '../transfer/log-reading.ts';
+import type { Winner } from '../event-store/judged-log.ts';
+import { decoded } from '../transfer/log-reading.ts';
 import { shown } from './print.ts';
 
 const COLUMNS = 100;
 
 /** An event for people: two lines of at most a hundred columns. */
-export const eventLines = (event: AcceptedEvent): string => `${headline(event)}\n${cut(`    ${detailsOf(event)}`)}`;
+export const eventLines = (event: Winner): string => `${headline(event)}\n${cut(`    ${detailsOf(event)}`)}`;
 
 /** When, what, of which stream. */
-const headline = ({ envelope: { time, type, stream, version } }: AcceptedEvent): string =>
+const headline = ({ envelope: { time, type, stream, version } }: Winner): string =>
   cut(`${time} ${typeOf(type)} ${shown(stream)} v${version}`);
 
-function detailsOf({ record, envelope, payload }: AcceptedEvent): string {
+function detailsOf(winner: Winner): string {
+  const { record, envelope, payload } = decoded(winner);
   const content = 'event' in payload ? contentOf(payload.event) : `cannot be decoded: ${payload.poison}`;
   return `${showPosition(record)} by ${shown(envelope.actor)} ${shown(content)}`;
 }

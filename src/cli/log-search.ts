@@ -1,7 +1,8 @@
 import { fold } from '../text.ts';
-import { cloudEventOf } from '../transfer/cloud-event.ts';
+import { publishedObject } from '../transfer/cloud-event.ts';
 import { selectedWinners } from '../transfer/export.ts';
-import { acceptedEvent, type AcceptedEvent } from '../transfer/log-reading.ts';
+import type { Winner } from '../event-store/judged-log.ts';
+import { decoded } from '../transfer/log-reading.ts';
 import { type SelectionOptions, selectionOf } from '../transfer/selection.ts';
 import { eventLines } from './event-lines.ts';
 import { type ListOptions, printList } from './print.ts';
@@ -23,10 +24,10 @@ export function logSearch(options: SearchOptions): Promise<number> {
     const found = new Newest(options.limit);
     for await (const winners of selectedWinners(reading, selection, showProgress('searched'))) {
       const byActor = winners.filter(({ envelope }) => [undefined, envelope.actor].includes(options.actor));
-      for (const event of byActor.map(acceptedEvent)) if (hasText(event, options.text)) found.add(event);
+      for (const event of byActor) if (hasText(event, options.text)) found.add(event);
     }
     const events = found.sorted();
-    if (options.json) printList(events.map(cloudEventOf), options, { line: String });
+    if (options.json) printList(events.map(publishedObject), options, { line: String });
     else printList(events, options, { line: eventLines, none: 'No event was found.' });
     if (found.count > events.length)
       process.stderr.write(`${found.count} events were found; these are the newest ${events.length} (--limit).\n`);
@@ -34,35 +35,36 @@ export function logSearch(options: SearchOptions): Promise<number> {
   });
 }
 
-function hasText({ payload }: AcceptedEvent, text: string | undefined): boolean {
+function hasText(winner: Winner, text: string | undefined): boolean {
   if (text === undefined) return true;
+  const { payload } = decoded(winner);
   return 'event' in payload && fold(JSON.stringify(payload.event)).includes(fold(JSON.stringify(text).slice(1, -1)));
 }
 
 /** Keeps the newest events by time; where times are equal, by position. */
 class Newest {
   readonly #limit: number;
-  #events: AcceptedEvent[] = [];
+  #events: Winner[] = [];
   count = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  add(event: AcceptedEvent): void {
+  add(event: Winner): void {
     this.count++;
     this.#events.push(event);
     if (this.#events.length > 2 * this.#limit + 1_000) this.#events = this.sorted();
   }
 
-  sorted(): AcceptedEvent[] {
+  sorted(): Winner[] {
     return this.#events.toSorted(byTime).slice(-this.#limit);
   }
 }
 
 /** Orders events of several partitions for people. */
-export function byTime(one: AcceptedEvent, other: AcceptedEvent): number {
-  const [first, second] = [one, other].map(({ record, envelope }) => [envelope.time, record.topic, record.partition]);
+export function byTime(one: Winner, other: Winner): number {
+  const [first, second] = [one, other].map(({ entry, envelope }) => [envelope.time, entry.topic, entry.partition]);
   const difference = String(first).localeCompare(String(second), 'en');
-  return difference === 0 ? one.record.offset - other.record.offset : difference;
+  return difference === 0 ? one.entry.offset - other.entry.offset : difference;
 }

@@ -1,8 +1,8 @@
 import { sleep } from '../concurrency/sleep.ts';
 import { isWinner, type JudgedPartition, type Winner } from '../event-store/judged-log.ts';
 import { partitionKey, type Position } from '../events/record.ts';
-import { cloudEventOf } from '../transfer/cloud-event.ts';
-import { acceptedEvent, type AcceptedEvent, type LogReading } from '../transfer/log-reading.ts';
+import { publishedText } from '../transfer/cloud-event.ts';
+import type { LogReading } from '../transfer/log-reading.ts';
 import { isSelected, selectionOf } from '../transfer/selection.ts';
 import { eventLines } from './event-lines.ts';
 import { byTime } from './log-search.ts';
@@ -25,12 +25,12 @@ export function logTail({ follow = false, lines, type, json = false }: TailOptio
     async (context) => {
       const { reading, ends, print, signal } = context;
       const selection = selectionOf({ ...(type && { type }) }, ends);
-      const show = (event: AcceptedEvent) => print(json ? JSON.stringify(cloudEventOf(event)) : eventLines(event));
+      const show = (winner: Winner) => print(json ? publishedText(winner) : eventLines(winner));
       const isWanted = (winner: Winner) => !isGenesis(reading, winner) && isSelected(selection, winner.envelope);
-      const newest: AcceptedEvent[] = [];
+      const newest: Winner[] = [];
       for (const end of ends) {
         if (signal.aborted) return 0;
-        newest.push(...(await newestOf(reading, end, lines, isWanted)).map(acceptedEvent));
+        newest.push(...(await newestOf(reading, end, lines, isWanted)));
       }
       if (lines > 0) newest.toSorted(byTime).slice(-lines).forEach(show);
       if (follow) await showWhatFollows(context, isWanted, show);
@@ -64,13 +64,13 @@ async function newestOf(
 async function showWhatFollows(
   { reading, ends, signal }: ReadingContext,
   isWanted: (winner: Winner) => boolean,
-  show: (event: AcceptedEvent) => void,
+  show: (winner: Winner) => void,
 ): Promise<void> {
   const partitions = new Map<string, JudgedPartition>(ends.map((end) => [partitionKey(end), reading.partition(end)]));
   while (!signal.aborted) {
     for (const end of await reading.log.ends(ends)) {
       for await (const judged of partitions.get(partitionKey(end))?.until(end.offset) ?? []) {
-        judged.filter(isWinner).filter(isWanted).map(acceptedEvent).forEach(show);
+        judged.filter(isWinner).filter(isWanted).forEach(show);
         if (signal.aborted) return;
       }
     }

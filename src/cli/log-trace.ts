@@ -1,7 +1,7 @@
 import { typeOf } from '../events/codec.ts';
 import { showPosition } from '../events/record.ts';
-import { cloudEventOf } from '../transfer/cloud-event.ts';
-import { acceptedEvent, type AcceptedEvent } from '../transfer/log-reading.ts';
+import { publishedObject } from '../transfer/cloud-event.ts';
+import type { Winner } from '../event-store/judged-log.ts';
 import { type Caused, causationTree, tracedRecords } from '../transfer/trace.ts';
 import { cut } from './event-lines.ts';
 import { byTime } from './log-search.ts';
@@ -13,7 +13,7 @@ import { withLogReading } from './with-log-reading.ts';
 export function logTrace(correlation: string, options: ListOptions): Promise<number> {
   return withLogReading(async ({ reading, ends, print }) => {
     const found = await tracedRecords(reading, ends, correlation, showProgress('searched'));
-    const events = found.map(acceptedEvent).toSorted(byTime);
+    const events = found.toSorted(byTime);
     const trees = causationTree(events, ({ envelope }) => envelope);
     if (options.json)
       printList(
@@ -28,12 +28,12 @@ export function logTrace(correlation: string, options: ListOptions): Promise<num
 }
 
 /** Each event with the id of the one that led to it; null for a beginning. */
-function parentsIn({ event, children }: Caused<AcceptedEvent>, parent: string | null = null): object[] {
-  return [{ ...cloudEventOf(event), parent }, ...children.flatMap((child) => parentsIn(child, event.envelope.id))];
+function parentsIn({ event, children }: Caused<Winner>, parent: string | null = null): object[] {
+  return [{ ...publishedObject(event), parent }, ...children.flatMap((child) => parentsIn(child, event.envelope.id))];
 }
 
 /** A line for each event, under the one that led to it. */
-function treeLines({ event, children }: Caused<AcceptedEvent>, stem = '', branch = ''): string[] {
+function treeLines({ event, children }: Caused<Winner>, stem = '', branch = ''): string[] {
   const below = stem + { '': '', '├─ ': '│  ', '└─ ': '   ' }[branch];
   return [
     cut(`${stem}${branch}${lineOf(event)}`),
@@ -41,5 +41,5 @@ function treeLines({ event, children }: Caused<AcceptedEvent>, stem = '', branch
   ];
 }
 
-const lineOf = ({ record, envelope: { time, type, stream, version } }: AcceptedEvent): string =>
-  `${time.slice(0, 19)}Z ${typeOf(type)} ${shown(stream)} v${version} ${showPosition(record)}`;
+const lineOf = ({ entry, envelope: { time, type, stream, version } }: Winner): string =>
+  `${time.slice(0, 19)}Z ${typeOf(type)} ${shown(stream)} v${version} ${showPosition(entry)}`;

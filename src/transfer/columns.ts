@@ -1,13 +1,13 @@
 import avro from 'avsc';
 import { releasedSchemas } from '../events/codec.ts';
-import type { AcceptedEvent } from './log-reading.ts';
+import type { DecodedEvent } from './log-reading.ts';
 
 type Cell = string | number | null;
 
 export interface Column {
   readonly name: string;
   readonly type: 'STRING' | 'INT32' | 'INT64' | 'TIMESTAMP';
-  readonly value: (event: AcceptedEvent) => Cell;
+  readonly value: (event: DecodedEvent) => Cell;
 }
 
 /** The columns of the envelope, under the names that they have in CloudEvents JSON. Times are ISO 8601 text. */
@@ -20,7 +20,6 @@ export const ENVELOPE_COLUMNS: readonly Column[] = [
   { name: 'subject', type: 'STRING', value: ({ envelope }) => envelope.stream },
   { name: 'streamversion', type: 'INT32', value: ({ envelope }) => envelope.version },
   { name: 'time', type: 'TIMESTAMP', value: ({ envelope }) => envelope.time },
-  { name: 'prev', type: 'STRING', value: ({ envelope }) => envelope.prev },
   { name: 'commandid', type: 'STRING', value: ({ envelope }) => envelope.commandId },
   { name: 'actor', type: 'STRING', value: ({ envelope }) => envelope.actor },
   { name: 'correlationid', type: 'STRING', value: ({ envelope }) => envelope.correlationId },
@@ -28,7 +27,7 @@ export const ENVELOPE_COLUMNS: readonly Column[] = [
 ];
 
 /** The payload as JSON text without the type, which is a column of its own; null when it cannot be decoded. */
-export const dataOf = ({ payload }: AcceptedEvent): object | null => {
+export const dataOf = ({ payload }: DecodedEvent): object | null => {
   if (!('event' in payload)) return null;
   const { type: _, ...data } = payload.event;
   return data;

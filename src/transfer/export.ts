@@ -1,7 +1,7 @@
 import { isWinner, type Winner } from '../event-store/judged-log.ts';
 import { partitionKey } from '../events/record.ts';
 import { type FormatName, FORMATS } from './formats.ts';
-import { acceptedEvent, type AcceptedEvent, type LogReading } from './log-reading.ts';
+import type { LogReading } from './log-reading.ts';
 import { isSelected, type Range, type Selection, selectedTypes } from './selection.ts';
 
 /** What an export holds. The same selection of the same log gives the same counts. */
@@ -33,10 +33,10 @@ export function exportEvents(
   progress?: Progress,
 ): EventExport {
   const counter = new Counter();
-  async function* events(): AsyncGenerator<AcceptedEvent[], void> {
+  async function* events(): AsyncGenerator<Winner[], void> {
     for await (const winners of selectedWinners(reading, selection, progress)) {
       winners.forEach((each) => counter.add(each));
-      yield winners.map(acceptedEvent);
+      yield winners;
     }
   }
   return {

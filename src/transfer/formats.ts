@@ -1,35 +1,37 @@
 import { csvLine } from '../jobs/csv.ts';
-import { cloudEventOf } from './cloud-event.ts';
+import type { Winner } from '../event-store/judged-log.ts';
+import { publishedText } from './cloud-event.ts';
 import { dataOf, dataPaths, ENVELOPE_COLUMNS, valueAt } from './columns.ts';
-import type { AcceptedEvent } from './log-reading.ts';
+import { decoded } from './log-reading.ts';
 import { parquet } from './parquet.ts';
 
 /** Writes events in pieces. The same events make the same bytes. */
 export type Format = (
-  events: AsyncIterable<readonly AcceptedEvent[]>,
+  events: AsyncIterable<readonly Winner[]>,
   types: readonly string[],
 ) => AsyncIterable<string | Uint8Array>;
 
 export const FORMATS = { ndjson, csv, parquet } satisfies Record<string, Format>;
 export type FormatName = keyof typeof FORMATS;
 
-async function* ndjson(events: AsyncIterable<readonly AcceptedEvent[]>): AsyncGenerator<string | Uint8Array, void> {
-  for await (const batch of events) yield* textOf(batch, (event) => `${JSON.stringify(cloudEventOf(event))}\n`);
+async function* ndjson(events: AsyncIterable<readonly Winner[]>): AsyncGenerator<string | Uint8Array, void> {
+  for await (const batch of events) yield* textOf(batch, (winner) => `${publishedText(winner)}\n`);
 }
 
 /** A column for each part of the envelope, one for each field of the types, and one that says why there are none. */
 async function* csv(
-  events: AsyncIterable<readonly AcceptedEvent[]>,
+  events: AsyncIterable<readonly Winner[]>,
   types: readonly string[],
 ): AsyncGenerator<string | Uint8Array, void> {
   const paths = dataPaths(types);
   const names = [
     ...ENVELOPE_COLUMNS.map(({ name }) => name),
     ...paths.map((path) => `data.${path.join('.')}`),
-    'reason',
+    'quarantinereason',
   ];
   yield csvLine(names);
-  const lineOf = (event: AcceptedEvent) => {
+  const lineOf = (winner: Winner) => {
+    const event = decoded(winner);
     const data = dataOf(event);
     const envelope = ENVELOPE_COLUMNS.map(({ value }) => value(event));
     return csvLine([

@@ -12,8 +12,8 @@ import { inspectLog, LogRefused, strangers } from '../log/topics.ts';
 import { type KnownVoids, readVoids } from '../log/void-topic.ts';
 import type { Database } from '../postgres/pool.ts';
 
-/** An accepted event; `poison` says why its value cannot be decoded. */
-export interface AcceptedEvent {
+/** An accepted record with its event; `poison` says why its value cannot be decoded. */
+export interface DecodedEvent {
   readonly record: StoredRecord;
   readonly envelope: Envelope;
   readonly payload: { readonly event: AnyEvent } | { readonly poison: string };
@@ -105,7 +105,7 @@ function winnerOf(where: TopicPartition, { offset, stream: key, headers, value }
   return { entry, envelope: reading.envelope };
 }
 
-export function acceptedEvent({ entry: record, envelope }: Winner): AcceptedEvent {
+export function decoded({ entry: record, envelope }: Winner): DecodedEvent {
   try {
     return { record, envelope, payload: { event: eventOf(record, envelope.type) } };
   } catch (error) {

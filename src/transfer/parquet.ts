@@ -1,7 +1,8 @@
+import type { Winner } from '../event-store/judged-log.ts';
 import { ByteWriter, type ColumnSource, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
 import { compressSync } from 'snappy';
 import { dataOf, ENVELOPE_COLUMNS } from './columns.ts';
-import type { AcceptedEvent } from './log-reading.ts';
+import { decoded, type DecodedEvent } from './log-reading.ts';
 
 /** About 50 MB in memory. */
 const ROW_GROUP = 50_000;
@@ -10,24 +11,24 @@ const COLUMNS = [
   ...ENVELOPE_COLUMNS.map((column) => ({ ...column, nullable: false })),
   { name: 'data', type: 'JSON', nullable: true, value: jsonOf },
   { name: 'data_base64', type: 'STRING', nullable: true, value: bytesOf },
-  { name: 'reason', type: 'STRING', nullable: true, value: reasonOf },
+  { name: 'quarantinereason', type: 'STRING', nullable: true, value: reasonOf },
 ] as const;
 
-function jsonOf(event: AcceptedEvent): string | null {
+function jsonOf(event: DecodedEvent): string | null {
   const data = dataOf(event);
   return data && JSON.stringify(data);
 }
 
-function bytesOf({ payload, record }: AcceptedEvent): string | null {
+function bytesOf({ payload, record }: DecodedEvent): string | null {
   return 'poison' in payload ? record.value.toString('base64') : null;
 }
 
-function reasonOf({ payload }: AcceptedEvent): string | null {
+function reasonOf({ payload }: DecodedEvent): string | null {
   return 'poison' in payload ? payload.poison : null;
 }
 
 /** A row for each event: the envelope in typed columns, and the payload as JSON text. */
-export async function* parquet(events: AsyncIterable<readonly AcceptedEvent[]>): AsyncGenerator<Uint8Array, void> {
+export async function* parquet(events: AsyncIterable<readonly Winner[]>): AsyncGenerator<Uint8Array, void> {
   const bytes = new Bytes();
   const schema = schemaFromColumnData({ columnData: columnsOf([]) });
   const writer = new ParquetWriter({ writer: bytes, schema, compressors: { SNAPPY: compressSync } });
@@ -39,16 +40,16 @@ export async function* parquet(events: AsyncIterable<readonly AcceptedEvent[]>):
   yield bytes.take();
 }
 
-async function* groups(events: AsyncIterable<readonly AcceptedEvent[]>): AsyncGenerator<AcceptedEvent[], void> {
-  let group: AcceptedEvent[] = [];
+async function* groups(events: AsyncIterable<readonly Winner[]>): AsyncGenerator<DecodedEvent[], void> {
+  let group: DecodedEvent[] = [];
   for await (const batch of events) {
-    group.push(...batch);
+    group.push(...batch.map(decoded));
     for (; group.length >= ROW_GROUP; group = group.slice(ROW_GROUP)) yield group.slice(0, ROW_GROUP);
   }
   if (group.length > 0) yield group;
 }
 
-const columnsOf = (rows: readonly AcceptedEvent[]): ColumnSource[] =>
+const columnsOf = (rows: readonly DecodedEvent[]): ColumnSource[] =>
   COLUMNS.map(({ name, type, nullable, value }) => ({
     name,
     type,
