@@ -63,7 +63,8 @@ CREATE TABLE stream_events (
   headers json NOT NULL,
   value bytea NOT NULL,
   PRIMARY KEY (stream, version)
-);`,
+);
+CREATE INDEX stream_events_position ON stream_events (topic, partition, "offset");`,
   key: 'stream_events_pkey',
   head: 'SELECT version, record_id FROM stream_events e WHERE e.stream = s.stream ORDER BY version DESC LIMIT 1',
   writes: (accepted) => [{ sql: INSERT_EVENTS, rows: accepted.map(eventRow) }],

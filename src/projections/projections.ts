@@ -25,4 +25,4 @@ export const projections: readonly Projection[] = [
 ];
 
 /** Version of the read models. A generation is one set of tables of one version. */
-export const READ_VERSION = 6;
+export const READ_VERSION = 7;

@@ -12,7 +12,7 @@ const projection = things.projection<AlbumEvent>({
   AlbumCreated: ({ name }, rows, { stream }) => rows.put({ id: stream, name }),
 });
 const lock = lockOf(6, [projection]);
-const raise = expect.stringContaining('Set READ_VERSION in src/projections/projections.ts to 7');
+const raise = expect.stringContaining('Set READ_VERSION in src/projections/projections.ts to 8');
 
 describe('the lock of the read version', () => {
   it('agrees with the tables and the rows of this code', () => {
