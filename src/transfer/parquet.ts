@@ -9,15 +9,10 @@ const ROW_GROUP = 50_000;
 
 const COLUMNS = [
   ...ENVELOPE_COLUMNS.map((column) => ({ ...column, nullable: false })),
-  { name: 'data', type: 'JSON', nullable: true, value: jsonOf },
+  { name: 'data', type: 'JSON', nullable: true, value: dataOf },
   { name: 'data_base64', type: 'STRING', nullable: true, value: bytesOf },
   { name: 'quarantinereason', type: 'STRING', nullable: true, value: reasonOf },
 ] as const;
-
-function jsonOf(event: DecodedEvent): string | null {
-  const data = dataOf(event);
-  return data && JSON.stringify(data);
-}
 
 function bytesOf({ payload, record }: DecodedEvent): string | null {
   return 'poison' in payload ? record.value.toString('base64') : null;
@@ -57,10 +52,10 @@ const columnsOf = (rows: readonly DecodedEvent[]): ColumnSource[] =>
     data: rows.map((row) => stored(type, value(row))),
   }));
 
-function stored(type: (typeof COLUMNS)[number]['type'], value: string | number | null): unknown {
+function stored(type: (typeof COLUMNS)[number]['type'], value: string | number | object | null): unknown {
   if (value === null) return null;
-  if (type === 'INT64') return BigInt(value);
-  return type === 'TIMESTAMP' ? new Date(value) : value;
+  if (type === 'INT64' && typeof value === 'number') return BigInt(value);
+  return type === 'TIMESTAMP' && typeof value === 'string' ? new Date(value) : value;
 }
 
 /** Collects what was written since it was last taken. */
