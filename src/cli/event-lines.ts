@@ -1,6 +1,7 @@
 import { typeOf } from '../events/codec.ts';
 import { showPosition } from '../events/record.ts';
 import type { Winner } from '../event-store/judged-log.ts';
+import { dataOf } from '../transfer/columns.ts';
 import { decoded } from '../transfer/log-reading.ts';
 import { shown } from './print.ts';
 
@@ -14,13 +15,10 @@ const headline = ({ envelope: { time, type, stream, version } }: Winner): string
   cut(`${time} ${typeOf(type)} ${shown(stream)} v${version}`);
 
 function detailsOf(winner: Winner): string {
-  const { record, envelope, payload } = decoded(winner);
-  const content = 'event' in payload ? contentOf(payload.event) : `cannot be decoded: ${payload.poison}`;
+  const event = decoded(winner);
+  const { record, envelope, payload } = event;
+  const content = 'event' in payload ? JSON.stringify(dataOf(event)) : `cannot be decoded: ${payload.poison}`;
   return `${showPosition(record)} by ${shown(envelope.actor)} ${shown(content)}`;
-}
-
-function contentOf({ type: _, ...data }: { readonly type: string }): string {
-  return JSON.stringify(data);
 }
 
 /** In whole characters. */

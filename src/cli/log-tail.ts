@@ -71,7 +71,6 @@ async function showWhatFollows(
     for (const end of await reading.log.ends(ends)) {
       for await (const judged of partitions.get(partitionKey(end))?.until(end.offset) ?? []) {
         judged.filter(isWinner).filter(isWanted).forEach(show);
-        if (signal.aborted) return;
       }
     }
     await sleep(LOOK_EVERY_MS, signal);

@@ -32,9 +32,12 @@ function parentsIn({ event, children }: Caused<Winner>, parent: string | null = 
   return [{ ...publishedObject(event), parent }, ...children.flatMap((child) => parentsIn(child, event.envelope.id))];
 }
 
+/** What continues each kind of branch in the lines below it. */
+const BELOW = { '': '', '├─ ': '│  ', '└─ ': '   ' } as const;
+
 /** A line for each event, under the one that led to it. */
-function treeLines({ event, children }: Caused<Winner>, stem = '', branch = ''): string[] {
-  const below = stem + { '': '', '├─ ': '│  ', '└─ ': '   ' }[branch];
+function treeLines({ event, children }: Caused<Winner>, stem = '', branch: keyof typeof BELOW = ''): string[] {
+  const below = stem + BELOW[branch];
   return [
     cut(`${stem}${branch}${lineOf(event)}`),
     ...children.flatMap((child, at) => treeLines(child, below, at === children.length - 1 ? '└─ ' : '├─ ')),

@@ -26,12 +26,9 @@ export const ENVELOPE_COLUMNS: readonly Column[] = [
   { name: 'causationid', type: 'STRING', value: ({ envelope }) => envelope.causationId },
 ];
 
-/** The payload as JSON text without the type, which is a column of its own; null when it cannot be decoded. */
-export const dataOf = ({ payload }: DecodedEvent): object | null => {
-  if (!('event' in payload)) return null;
-  const { type: _, ...data } = payload.event;
-  return data;
-};
+/** The payload without the type, which is a column of its own; null when it cannot be decoded. */
+export const dataOf = ({ payload }: DecodedEvent): object | null =>
+  'event' in payload ? Object.fromEntries(Object.entries(payload.event).filter(([name]) => name !== 'type')) : null;
 
 /**
  * The fields of the newest schemas of these types, each as its path of names, in the order in which they first occur. Fields of a

@@ -145,7 +145,9 @@ function parsed<Line>(schema: z.ZodType<Line>, line: string, where: string): Lin
   try {
     return schema.parse(JSON.parse(line));
   } catch (error) {
-    throw new Error(`${where}: ${error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error)}`);
+    throw new Error(`${where}: ${error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
