@@ -4,14 +4,14 @@ import type { DecodedEvent } from './log-reading.ts';
 
 type Cell = string | number | null;
 
-export interface Column {
+export interface EnvelopeColumn {
   readonly name: string;
   readonly type: 'STRING' | 'INT32' | 'INT64' | 'TIMESTAMP';
   readonly value: (event: DecodedEvent) => Cell;
 }
 
 /** The columns of the envelope, under the names that they have in CloudEvents JSON. Times are ISO 8601 text. */
-export const ENVELOPE_COLUMNS: readonly Column[] = [
+export const ENVELOPE_COLUMNS: readonly EnvelopeColumn[] = [
   { name: 'sourcetopic', type: 'STRING', value: ({ record }) => record.topic },
   { name: 'sourcepartition', type: 'INT32', value: ({ record }) => record.partition },
   { name: 'sourceoffset', type: 'INT64', value: ({ record }) => record.offset },

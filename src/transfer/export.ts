@@ -2,7 +2,7 @@ import { isWinner, type Winner } from '../event-store/judged-log.ts';
 import { partitionKey } from '../events/record.ts';
 import { type FormatName, FORMATS } from './formats.ts';
 import type { LogReading } from './log-reading.ts';
-import { isSelected, type Range, type Selection, selectedTypes } from './selection.ts';
+import { isSelected, type SelectedRange, type Selection, selectedTypes } from './selection.ts';
 
 /** What an export holds. The same selection of the same log gives the same counts. */
 export interface ExportCounts {
@@ -13,11 +13,11 @@ export interface ExportCounts {
   /** Events by type, sorted by name. */
   readonly types: Readonly<Record<string, number>>;
   /** In the order of the log. */
-  readonly ranges: readonly (Range & { readonly events: number })[];
+  readonly ranges: readonly (SelectedRange & { readonly events: number })[];
 }
 
 /** Called with the number of offsets that are done, of all that are selected. */
-export type Progress = (done: number, total: number) => void;
+export type ReadProgress = (done: number, total: number) => void;
 
 export interface EventExport {
   readonly chunks: AsyncIterable<string | Uint8Array>;
@@ -30,7 +30,7 @@ export function exportEvents(
   reading: LogReading,
   selection: Selection,
   format: FormatName,
-  progress?: Progress,
+  progress?: ReadProgress,
 ): EventExport {
   const counter = new Counter();
   async function* events(): AsyncGenerator<Winner[], void> {
@@ -49,7 +49,7 @@ export function exportEvents(
 export async function* selectedWinners(
   { partition, placement }: LogReading,
   selection: Selection,
-  progress: Progress = () => undefined,
+  progress: ReadProgress = () => undefined,
 ): AsyncGenerator<Winner[], void> {
   const total = selection.ranges.reduce((sum, { from, to }) => sum + to - from, 0);
   let done = 0;
@@ -77,7 +77,7 @@ class Counter {
     if (this.#last === null || time > this.#last) this.#last = time;
   }
 
-  counts(ranges: readonly Range[]): ExportCounts {
+  counts(ranges: readonly SelectedRange[]): ExportCounts {
     const types = [...this.#types].toSorted(([one], [other]) => (one < other ? -1 : 1));
     return {
       events: types.reduce((sum, [, count]) => sum + count, 0),

@@ -27,7 +27,7 @@ export interface Imported {
 }
 
 /** Nothing was written. */
-export class ImportRefused extends Error {
+class ImportRefused extends Error {
   constructor(reason: string) {
     super(reason);
     this.name = 'ImportRefused';

@@ -7,9 +7,9 @@ import { reasonOf } from '../errors.ts';
 import { entriesOf } from '../event-store/judged-log.ts';
 import { isBlank, type LogEntry } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
-import type { Progress } from './export.ts';
+import type { ReadProgress } from './export.ts';
 import type { LogReading } from './log-reading.ts';
-import type { Range } from './selection.ts';
+import type { SelectedRange } from './selection.ts';
 
 /**
  * A raw export: the first line says which log it is of, the last one how many entries it has and the hash of all lines before. In
@@ -59,8 +59,8 @@ export type RawHeader = z.infer<typeof header>;
 /** The lines of a raw export. `ranges` are in the order of the log. */
 export async function* rawLines(
   reading: LogReading,
-  ranges: readonly Range[],
-  progress: Progress = () => undefined,
+  ranges: readonly SelectedRange[],
+  progress: ReadProgress = () => undefined,
 ): AsyncGenerator<string, void> {
   const { log, placement, incarnation, voids } = reading;
   const { namespace, partitions } = placement;
@@ -81,8 +81,8 @@ export async function* rawLines(
 
 async function* allEntries(
   log: EventLog,
-  ranges: readonly Range[],
-  progress: Progress,
+  ranges: readonly SelectedRange[],
+  progress: ReadProgress,
 ): AsyncGenerator<readonly LogEntry[], void> {
   const total = ranges.reduce((sum, { from, to }) => sum + to - from, 0);
   let done = 0;

@@ -10,7 +10,7 @@ export interface SelectionOptions {
 }
 
 /** Offsets of one partition. */
-export interface Range extends TopicPartition {
+export interface SelectedRange extends TopicPartition {
   readonly from: number;
   /** The offset after the last one. */
   readonly to: number;
@@ -18,7 +18,7 @@ export interface Range extends TopicPartition {
 
 export interface Selection {
   /** One for each partition, in the order of the log. */
-  readonly ranges: readonly Range[];
+  readonly ranges: readonly SelectedRange[];
   /** ISO 8601 in UTC: events of this time and later ones. */
   readonly since: string | undefined;
   /** ISO 8601 in UTC: only events before it. */

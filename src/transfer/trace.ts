@@ -1,7 +1,7 @@
 import type { Envelope } from '../events/envelope.ts';
 import { isWinner, type Winner } from '../event-store/judged-log.ts';
 import type { Position } from '../events/record.ts';
-import type { Progress } from './export.ts';
+import type { ReadProgress } from './export.ts';
 import type { LogReading } from './log-reading.ts';
 
 /** An event, and those that it led to. */
@@ -18,7 +18,7 @@ export async function tracedRecords(
   reading: LogReading,
   ends: readonly Position[],
   correlation: string,
-  progress: Progress = () => undefined,
+  progress: ReadProgress = () => undefined,
 ): Promise<Winner[]> {
   const found = new Map<string, Winner>();
   const traced = new Set<string>();
@@ -35,7 +35,7 @@ async function* recordsOf(
   reading: LogReading,
   ends: readonly Position[],
   wanted: ReadonlySet<string>,
-  progress: Progress,
+  progress: ReadProgress,
 ): AsyncGenerator<Winner, void> {
   const total = ends.reduce((sum, { offset }) => sum + offset, 0);
   let done = 0;
