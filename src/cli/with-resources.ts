@@ -40,7 +40,7 @@ export async function withResources(
   const interrupted = new AbortController();
   process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
   // A reader such as `head` has enough. Without a listener the process would end before it has closed anything.
-  process.stdout.once('error', () => interrupted.abort(new Error('the output was closed')));
+  process.stdout.on('error', () => interrupted.abort(new Error('the output was closed')));
   try {
     const resources = await openResources({ config, logger, lifecycle, as });
     const { signal } = interrupted;

@@ -50,6 +50,28 @@ describeWithKafka('openmusic log, on Kafka', () => {
     return { source: kafkaSource(brokers), brokers, copy: embeddedSource };
   });
 });
+describeWithKafka('openmusic log, on a laptop', () => {
+  it(
+    'reads the log of a broker without any other server, and exports the same bytes',
+    async () => {
+      const database = await createDatabase();
+      const brokers = [...(await demanded('kafka')).brokers];
+      const world = await openWorld(database, { source: kafkaSource(brokers), brokers, copy: embeddedSource });
+      const directory = await mkdtemp(path.join(tmpdir(), 'openmusic-laptop-'));
+      try {
+        const { NAMESPACE, PARTITIONS: partitions, KAFKA_BROKERS } = world.env;
+        const laptop = { NAMESPACE, PARTITIONS: partitions, KAFKA_BROKERS, READ_ONLY: 'on', DATA_DIR: directory };
+        const { output } = await openmusic(['log', 'export'], laptop as Record<string, string>);
+        expect(output).toContain((await bytesOf(await readingOf(world.core), 'ndjson')).toString());
+      } finally {
+        await closeWorld(world);
+        await database.drop();
+        await rm(directory, { recursive: true });
+      }
+    },
+    LONG_MS,
+  );
+});
 describe('a raw export of the embedded log, into another one', () => {
   copies(() => Promise.resolve({ source: embeddedSource, copy: embeddedSource }));
 });
