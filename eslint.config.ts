@@ -21,6 +21,7 @@ const arrows: Record<string, string[]> = {
   projections: [...base, 'event-store', 'cache', 'text'],
   jobs: [...base, 'event-store', 'commands', 'projections', 'providers', 'config', 'text'],
   recovery: [...base, 'event-store', 'projections', 'jobs', 'consumers'],
+  transfer: [...base, 'event-store', 'jobs', 'recovery'],
   consumers: [...base, 'event-store', 'commands', 'projections', 'providers', 'jobs', 'config'],
   http: [
     'concurrency',

@@ -8,6 +8,7 @@ import { jobsMails } from './figures/jobs-mails.ts';
 import { jobsNoop } from './figures/jobs-noop.ts';
 import { jobsQueued } from './figures/jobs-queued.ts';
 import { listSongs } from './figures/list-songs.ts';
+import { logExport } from './figures/log-export.ts';
 import { login } from './figures/login.ts';
 import { marks } from './figures/marks.ts';
 import { memory } from './figures/memory.ts';
@@ -33,5 +34,6 @@ export const figures: readonly Figure[] = [
   jobsQueued,
   jobsMails,
   catchUp,
+  logExport,
   memory,
 ];

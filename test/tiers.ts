@@ -22,6 +22,7 @@ const LONG = [
   'generator',
   'guard',
   'history',
+  'log-commands',
   'log-init',
   'log-voids',
   'mail-smtp',

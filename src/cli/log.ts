@@ -1,5 +1,5 @@
 import type { Placement } from '../events/placement.ts';
-import { partitionKey, type Position, showPosition, type TopicPartition } from '../events/record.ts';
+import { partitionKey, type Position, showPosition, type StoredRecord, type TopicPartition } from '../events/record.ts';
 import { lastOffsetOf, type LogEntry, missing, type Span, withMissing } from '../log/entry.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { readIdentity } from '../log/identity.ts';
@@ -8,13 +8,17 @@ import { reviewLog } from '../log/topics.ts';
 import { publishVoids, readVoids, unpublishedAlarms, type VoidsPlace } from '../log/void-topic.ts';
 import type { Client, Database } from '../postgres/pool.ts';
 import { classify } from '../event-store/arbitrate.ts';
+import { UniqueIds } from '../event-store/unique-ids.ts';
+import type { Envelope } from '../events/envelope.ts';
 import { listGenerations } from '../projections/generations/generations.ts';
-import { verifyLog } from '../projections/generations/verify.ts';
+import { type LogReport, verifyLog, type VerifyOptions } from '../projections/generations/verify.ts';
 import { refuseUnfinished, unfinishedRecovery } from '../recovery/note.ts';
+import { parsePosition } from '../transfer/selection.ts';
 import { appendingLog } from './appending-log.ts';
 import { voidsPlaceOf } from './voids-place.ts';
-import { shown } from './print.ts';
-import { type CommandContext, parsePosition, withResources } from './with-resources.ts';
+import { type ListOptions, shown } from './print.ts';
+import { showProgress } from './progress.ts';
+import { type CommandContext, withResources } from './with-resources.ts';
 
 export function logInit(): Promise<number> {
   return withResources({ as: 'lone-command' }, async ({ log, placement, admin, me, config, print }) => {
@@ -123,18 +127,35 @@ async function checkpointIn(client: Client, schema: string, { topic, partition }
 }
 
 /** Checks the whole log. Exit code 2 when a fault was found. */
-export function logVerify(): Promise<number> {
-  return withResources({ as: 'command' }, reportLog);
+export function logVerify(options: ListOptions = {}): Promise<number> {
+  return withResources({ as: 'command' }, (context) => reportLog(context, options));
 }
 
 /** Prints what every partition holds, and each fault. Returns the exit code. */
-export async function reportLog({ log, placement, admin, me, config, print }: CommandContext): Promise<number> {
+export async function reportLog(context: CommandContext, { json = false }: ListOptions = {}): Promise<number> {
+  const { print } = context;
+  const { partitions, faults } = await examineLog(context);
+  if (json) print(JSON.stringify({ partitions, faults }, null, 2));
+  else {
+    for (const { topic, partition, end, streams, winners, losers } of partitions) {
+      const lost = Object.entries(losers).map(([reason, count]) => `, ${count} ${reason}`);
+      print(`${topic}/${partition}: ${end} records, ${winners} accepted in ${streams} streams${lost.join('')}`);
+    }
+    for (const fault of faults) print(`FAULT ${shown(fault)}`);
+    print(faults.length === 0 ? 'The log is sound.' : `The log has ${faults.length} faults.`);
+  }
+  return faults.length === 0 ? 0 : 2;
+}
+
+async function examineLog({ log, placement, admin, me, config }: CommandContext): Promise<LogReport> {
   const visitor = me && { me, readOnly: config.READ_ONLY === 'on' };
   const identity = await readIdentity(admin);
   const { refusals, alarms } = await reviewLog(log, placement, identity, visitor);
   const known = await readVoids(await voidsPlaceOf({ log, placement, admin }, identity));
   const topics = (await log.describe(placement.topics)).map(({ topic }) => topic);
-  const { partitions, faults: found } = await verifyLog({ log, placement, topics, voids: known.voids });
+  const ids = new UniqueIds();
+  const options = { log, placement, topics, voids: known.voids, progress: verifyProgress(placement) };
+  const { partitions, faults: found } = await verifyLog({ ...options, accepted: (_, { id }) => ids.add(id) });
   const faults = [
     ...(await unfinishedRecovery(admin)),
     ...refusals,
@@ -142,12 +163,29 @@ export async function reportLog({ log, placement, admin, me, config, print }: Co
     ...known.faults,
     ...unpublishedAlarms(placement.namespace, known),
     ...found,
+    ...(await sharedIds(options, ids)),
   ];
-  for (const { topic, partition, end, streams, winners, losers } of partitions) {
-    const lost = Object.entries(losers).map(([reason, count]) => `, ${count} ${reason}`);
-    print(`${topic}/${partition}: ${end} records, ${winners} accepted in ${streams} streams${lost.join('')}`);
-  }
-  for (const fault of faults) print(`FAULT ${shown(fault)}`);
-  print(faults.length === 0 ? 'The log is sound.' : `The log has ${faults.length} faults.`);
-  return faults.length === 0 ? 0 : 2;
+  return { partitions, faults };
+}
+
+function verifyProgress({ all }: Placement): NonNullable<VerifyOptions['progress']> {
+  const show = showProgress('partitions verified');
+  const done = new Set<string>();
+  return (at, end) => {
+    if (at.offset >= end) done.add(partitionKey(at));
+    show(done.size, all.length);
+  };
+}
+
+/** Reads the log once more for the positions of records that have the same id. */
+async function sharedIds(options: VerifyOptions, ids: UniqueIds): Promise<string[]> {
+  const isRepeated = ids.repeated();
+  if (!isRepeated) return [];
+  const found: { id: string; at: string }[] = [];
+  const accepted = (record: StoredRecord, { id }: Envelope) => {
+    if (isRepeated(id)) found.push({ id, at: showPosition(record) });
+  };
+  await verifyLog({ ...options, accepted });
+  const shared = [...Map.groupBy(found, ({ id }) => id)].filter(([, places]) => places.length > 1);
+  return shared.map(([id, places]) => `the id ${id} is that of several accepted records: ${places.map(({ at }) => at).join(', ')}`); // prettier-ignore
 }

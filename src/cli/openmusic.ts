@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { keepCompiled } from '../compile-cache.ts';
 import type { AdoptOptions } from './adopt.ts';
 import type { DeadLetterOptions } from './dead-letters.ts';
+import type { ExportOptions } from './log-export.ts';
+import type { SearchOptions } from './log-search.ts';
+import type { TailOptions } from './log-tail.ts';
 import type { VoidOptions } from './log.ts';
 import { type ListOptions, printError } from './print.ts';
 import type { RecoverCommandOptions } from './recover.ts';
@@ -17,6 +20,13 @@ const load = {
   adopt: () => import('./adopt.ts'),
   deadLetters: () => import('./dead-letters.ts'),
   log: () => import('./log.ts'),
+  logExport: () => import('./log-export.ts'),
+  logImport: () => import('./log-import.ts'),
+  logSearch: () => import('./log-search.ts'),
+  logShow: () => import('./log-show.ts'),
+  logStats: () => import('./log-stats.ts'),
+  logTail: () => import('./log-tail.ts'),
+  logTrace: () => import('./log-trace.ts'),
   migrate: () => import('./migrate.ts'),
   projections: () => import('./projections.ts'),
   quarantine: () => import('./quarantine.ts'),
@@ -50,6 +60,27 @@ Each subject is in import mode while its versions are sent, because the ids in t
 without import mode, or one in which an id belongs to another schema, is refused. When interrupted, run it again.
 Exit code 1: not all schemas are at the registry.`;
 
+const SELECTION_HELP = `
+A bound is a time (2026-11-30, 2026-11-30T08:00Z; UTC without a zone) or a position (openmusic.catalog/3@128). Give --from and --to
+once for each partition that they are about, at most one time among them. --from is part of the selection, --to is not.`;
+
+const EXPORT_HELP = `${SELECTION_HELP}
+Without --out the export goes to stdout. With it, <file>.manifest.json is written too; a name that ends with .gz is packed.
+The same selection of the same log makes the same bytes. Nothing that is appended meanwhile is in it.
+Exit code 2: the log cannot be judged up to its end; nothing was written to --out.`;
+
+const IMPORT_HELP = `
+Stop all OpenMusic processes first. The file is a raw export (openmusic log export --raw --out <file>), packed if its name ends with .gz.
+It is read and compared before anything is written. An import that was interrupted goes on when it is run again. Exit code 1: refused.`;
+
+const list = (value: string, before: string[] = []): string[] => [...before, value];
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError('It must be a whole number.');
+  return value;
+}
+
 async function exits(code: Promise<number>): Promise<void> {
   process.exitCode = await code;
 }
@@ -72,7 +103,63 @@ log
 log
   .command('verify')
   .description('check every record and the chain of every stream')
-  .action(async () => exits((await load.log()).logVerify()));
+  .option('--json', 'print a JSON object with partitions and faults')
+  .action(async (options: ListOptions) => exits((await load.log()).logVerify(options)));
+const TYPE_OPTION = ['--type <name>', 'only events of this type, such as AlbumCreated; may be repeated', list] as const;
+log
+  .command('tail')
+  .description('the newest accepted events')
+  .option('-f, --follow', 'go on with what is appended, until Ctrl-C')
+  .option('-n, --lines <count>', 'how many to begin with', count, 10)
+  .option(...TYPE_OPTION)
+  .option('--json', 'print each event as JSON in a line of its own')
+  .action(async (options: TailOptions) => exits((await load.logTail()).logTail(options)));
+log
+  .command('show <stream>')
+  .description('the accepted events of a stream')
+  .option(...JSON_OPTION)
+  .action(async (stream: string, options: ListOptions) => exits((await load.logShow()).logShow(stream, options)));
+log
+  .command('search')
+  .description('the accepted events that fulfil all conditions')
+  .option(...TYPE_OPTION)
+  .option('--actor <account>', 'only events of this account id; also anonymous, system')
+  .option('--text <text>', 'only events with this text in the payload, in any case')
+  .option('--from <bound>', 'from this time or position on', list)
+  .option('--to <bound>', 'before this time or position', list)
+  .option('--limit <count>', 'show the newest so many', count, 100)
+  .option(...JSON_OPTION)
+  .addHelpText('after', SELECTION_HELP)
+  .action(async (options: SearchOptions) => exits((await load.logSearch()).logSearch(options)));
+log
+  .command('trace <correlation>')
+  .description('what a request (its X-Request-Id) or a job led to, across all topics')
+  .option(...JSON_OPTION)
+  .action(async (correlation: string, options: ListOptions) =>
+    exits((await load.logTrace()).logTrace(correlation, options)),
+  );
+log
+  .command('stats')
+  .description('what the log holds, by topic and type')
+  .option(...JSON_OPTION)
+  .action(async (options: ListOptions) => exits((await load.logStats()).logStats(options)));
+log
+  .command('export')
+  .description('write accepted events to a file')
+  .option('--format <name>', 'ndjson, csv or parquet', 'ndjson')
+  .option('--from <bound>', 'from this time or position on', list)
+  .option('--to <bound>', 'before this time or position', list)
+  .option(...TYPE_OPTION)
+  .option('--raw', 'every record as it is stored, losers too, for log import')
+  .option('--out <file>', 'stdout without it')
+  .option('--manifest <file>', 'where ranges, counts and hash are written')
+  .addHelpText('after', EXPORT_HELP)
+  .action(async (options: ExportOptions) => exits((await load.logExport()).logExport(options)));
+log
+  .command('import <file>')
+  .description('make a log from a raw export, in an empty one')
+  .addHelpText('after', IMPORT_HELP)
+  .action(async (file: string) => exits((await load.logImport()).logImport(file)));
 log
   .command('void <position>')
   .description('declare the record at topic/partition@offset rejected for ever')

@@ -24,11 +24,13 @@ interface Options {
   readonly as: ResourceOptions['as'];
   /** Apply migrations even where MIGRATE_ON_BOOT is off. */
   readonly migrate?: boolean;
+  /** The work ends by itself when the signal fires, and Ctrl-C is how it is meant to end. */
+  readonly endsOnInterrupt?: boolean;
 }
 
 /** Opens what a command needs, runs its work, and closes everything again in any case. Returns the exit code. */
 export async function withResources(
-  { as, migrate = false }: Options,
+  { as, migrate = false, endsOnInterrupt = false }: Options,
   work: (context: CommandContext) => Promise<number>,
 ): Promise<number> {
   const given = loadConfig();
@@ -38,24 +40,27 @@ export async function withResources(
   const lifecycle = new Lifecycle((message) => logger.warn(message));
   const interrupted = new AbortController();
   process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
+  // A reader such as `head` has enough. Without a listener the process would end before it has closed anything.
+  process.stdout.on('error', () => interrupted.abort(new Error('the output was closed')));
   try {
     const resources = await openResources({ config, logger, lifecycle, as });
     const { signal } = interrupted;
-    return await Promise.race([work({ ...resources, config, lifecycle, logger, signal, print }), aborted(signal)]);
+    const working = work({ ...resources, config, lifecycle, logger, signal, print });
+    return await (endsOnInterrupt ? working : Promise.race([working, aborted(signal)]));
   } catch (error) {
     printError(error);
     return 1;
   } finally {
     await lifecycle.stop();
     // Interrupted work may still wait for an answer of the operator, or of a server.
-    if (interrupted.signal.aborted) process.exit(1);
+    if (interrupted.signal.aborted && !endsOnInterrupt) process.exit(1);
   }
 }
 
 /** Rejects on Ctrl-C: every command can be interrupted, and run again. */
 async function aborted(signal: AbortSignal): Promise<never> {
   await untilAborted(signal);
-  throw new Error('interrupted');
+  throw signal.reason as Error;
 }
 
 /** A server repairs permissions at its start; a command that runs first creates the directory as a server would. */
@@ -63,12 +68,4 @@ async function keepPrivateBeside({ DATA_DIR, PGHOST }: Config, logger: ResourceO
   const dataDir = path.resolve(DATA_DIR);
   if (PGHOST || existsSync(dataDir)) makePrivate();
   else await keepPrivate(dataDir, { leadsToPostgres: [dataDir], report: (message) => logger.warn(message) });
-}
-
-/** Parses `topic/partition@offset`, as positions are shown everywhere. */
-export function parsePosition(text: string): { topic: string; partition: number; offset: number } {
-  const found = /^(.+)\/(\d+)@(\d+)$/.exec(text);
-  if (!found?.[1])
-    throw new Error(`${text} is not a position. Write topic/partition@offset, as in openmusic.catalog/3@128.`);
-  return { topic: found[1], partition: Number(found[2]), offset: Number(found[3]) };
 }

@@ -42,10 +42,22 @@ const isText = matches(/^[^\0]+$/);
 const isStream: Test = (value, key) =>
   value === key && value !== '' && !/\p{Cc}/u.test(value) && Buffer.byteLength(value) <= STREAM_BYTES;
 
+const TIME = /^\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+const DAY_LENGTH = 10;
+let knownDay = '';
+
 /** An existing day and time from 1970 on, in the format of `Date.prototype.toISOString`. */
 function isTime(value: string): boolean {
-  const ms = /^\d{4}-.{14}\.\d{3}Z$/.test(value) ? Date.parse(value) : NaN;
-  return ms >= 0 && new Date(ms).toISOString() === value;
+  const day = value.slice(0, DAY_LENGTH);
+  return TIME.test(value) && (day === knownDay || isDay(day));
+}
+
+/** Remembers the day, because most records are of the same day as the one before: parsing it took 15 % of judging. */
+function isDay(day: string): boolean {
+  const ms = Date.parse(day);
+  if (!(ms >= 0) || new Date(ms).toISOString().slice(0, DAY_LENGTH) !== day) return false;
+  knownDay = day;
+  return true;
 }
 
 /** The headers of a record with the form of each, in the order of writing. `docs/reference/log-format.md` has the grammar. */

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { releasedSchemas, type StoredSchema, typeOf } from '../../../events/codec.ts';
-import type { AnyEvent } from '../../../events/events.ts';
-import type { PositionVoided } from '../../../events/voids.ts';
+import type { AnyEvent, PositionVoided } from '../../../events/events.ts';
 
 /** The groups of events, in the order of explanation. Those of `genesis` are in every event topic. */
 export const SECTIONS = [
@@ -51,11 +50,11 @@ const USES: Readonly<Record<EventType, EventUse>> = {
   PlaylistCreated: use('playlists', 'POST /playlists', 'playlists'),
   PlaylistChanged: use('playlists', 'PATCH /playlists/{id}', 'playlists'),
   PlaylistDeleted: use('playlists', 'DELETE /playlists/{id}', 'playlists'),
-  PlaylistUndeleted: use('playlists', RESERVED, 'playlists'),
+  PlaylistUndeleted: use('playlists', 'POST /playlists/{id}/undelete', 'playlists', 'playlist_activities'),
   SongsAddedToPlaylist: use('playlists', 'POST /playlists/{id}/songs', ...ENTRIES, 'playlist_activities'),
   SongsMovedInPlaylist: use('playlists', RESERVED, ...ENTRIES),
   SongRemovedFromPlaylist: use('playlists', 'DELETE /playlists/{id}/songs', ...ENTRIES, 'playlist_activities'),
-  PlaylistRestored: use('playlists', RESERVED, ...ENTRIES),
+  PlaylistRestored: use('playlists', 'POST /playlists/{id}/restore', ...ENTRIES, 'playlist_activities'),
   CollaboratorAdded: use('playlists', 'POST /collaborations', 'playlists', 'collaborations'),
   CollaboratorRemoved: use('playlists', 'DELETE /collaborations', 'playlists', 'collaborations'),
   AlbumLiked: use('likes', 'POST /albums/{id}/likes', 'likes', 'like_counts'),
