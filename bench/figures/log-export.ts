@@ -11,7 +11,7 @@ import { type Comparison, type Figure, type Plan } from '../figure.ts';
 import { fill } from '../generator/fill.ts';
 import { generate } from '../generator/generator.ts';
 import { type LogPlace, openLog } from '../log.ts';
-import type { Counted } from '../load/count-records.ts';
+import type { CountingTime } from '../load/count-records.ts';
 import { startChild } from '../processes.ts';
 import { unflushed } from '../shapes.ts';
 import { type Platform, startPlatform } from '../stack.ts';
@@ -89,7 +89,7 @@ const countingOf = (place: LogPlace, total: number): Contestant => ({
     const broker = 'brokers' in place ? (place.brokers[0] ?? '') : '';
     const child = startChild('bench/load/count-records.ts', { args: [broker, String(total), ...placement.topics] });
     if ((await child.ended) !== 0) throw new Error(`the consumer ended:\n${child.output()}`);
-    const { ms } = JSON.parse(child.output().trim().split('\n').at(-1) ?? '') as Counted;
+    const { ms } = JSON.parse(child.output().trim().split('\n').at(-1) ?? '') as CountingTime;
     return { perSecond: (total / ms) * 1_000 };
   },
 });

@@ -1,7 +1,7 @@
 import { Kafka, logLevel } from 'kafkajs';
 
 /** What it prints, as JSON: milliseconds from its first batch to its last. */
-export interface Counted {
+export interface CountingTime {
   readonly ms: number;
 }
 
@@ -26,4 +26,4 @@ await consumer.run({
 });
 const ms = await done.promise;
 await consumer.disconnect();
-process.stdout.write(`${JSON.stringify({ ms } satisfies Counted)}\n`);
+process.stdout.write(`${JSON.stringify({ ms } satisfies CountingTime)}\n`);

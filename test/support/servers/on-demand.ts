@@ -5,7 +5,7 @@ import { dropTemplate, prepareTemplate } from './database.ts';
 import { answerDemands } from './demand.ts';
 import { kafka, postgres, redis, type Started } from './kinds.ts';
 import { offer, type Offer } from './offer.ts';
-import type { AppAddress, Demands, PostgresAddress, Servers, Skip } from './types.ts';
+import type { AppAddress, PostgresAddress, Servers, Skip } from './types.ts';
 
 type Log = (line: string) => void;
 type Stop = () => Promise<void>;
