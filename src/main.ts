@@ -70,7 +70,9 @@ async function startRoles(options: ProcessOptions): Promise<void> {
     reads && publishes ? await (await import('./roles/publisher.ts')).addPublisher(context, reads.service) : undefined;
   const needsServices = has('api', ...working);
   const services =
-    reads && needsServices ? await (await import('./roles/services.ts')).openServices(context, reads.service) : undefined;
+    reads && needsServices
+      ? await (await import('./roles/services.ts')).openServices(context, reads.service)
+      : undefined;
   const workers =
     services && has(...working)
       ? await (await import('./roles/workers.ts')).startWorkers(context, services.service)
