@@ -254,22 +254,3 @@ describe('a failed archive', () => {
     await expectNothingLeft(streams);
   });
 });
-
-it('packs 300 MB in bounded memory', async () => {
-  const { large } = shelf();
-  const entries = [large('a.png', 100), large('b.json', 50, { mediaType: 'application/json' }), large('c.png', 150)];
-  const before = process.memoryUsage().rss;
-  let most = before;
-  const watching = setInterval(() => (most = Math.max(most, process.memoryUsage().rss)), 20);
-  const { size } = await pack(entries).finally(() => clearInterval(watching));
-  const growth = Math.round((most - before) / MEGABYTE);
-  process.stdout.write(`300 MB packed: ${growth} MiB more\n`);
-  expect(size).toBeGreaterThan(250 * MEGABYTE);
-  expect(growth).toBeLessThan(96);
-  const sizeOf = async (bytes: Readable) => {
-    let count = 0;
-    for await (const chunk of bytes as AsyncIterable<Buffer>) count += chunk.length;
-    return count;
-  };
-  expect(await unpacked((_, bytes) => sizeOf(bytes))).toEqual([100 * MEGABYTE, 50 * MEGABYTE, 150 * MEGABYTE]);
-});
