@@ -13,7 +13,7 @@ import { processesOf, runStack, type StackProcess } from '../support/stack-proce
 
 const TIMEOUT_MS = 240_000;
 /** How services are stopped. */
-const IN_REVERSE = ['api', 'scheduler', 'worker', 'exporter', 'projector', 'redis', 'postgres', 'kafka'];
+const IN_REVERSE = ['api', 'publisher', 'scheduler', 'worker', 'exporter', 'projector', 'redis', 'postgres', 'kafka'];
 const { PATH = '', HOME = '' } = process.env;
 
 let directory: string;
@@ -109,7 +109,18 @@ describeWithNativeKafka('npm run stack', () => {
       const url = await urlOf();
       expect(url).toBe(`http://localhost:${env.PORT}`);
       expect(namesIn(stack.output(), /^([a-z]+(?: init)?) {2,}\S/gm)).toEqual([
-        ...['kafka', 'postgres', 'redis', 'log init', 'projector', 'exporter', 'worker', 'scheduler', 'api'],
+        ...[
+          'kafka',
+          'postgres',
+          'redis',
+          'log init',
+          'projector',
+          'exporter',
+          'worker',
+          'scheduler',
+          'publisher',
+          'api',
+        ],
       ]);
       for (const port of ['KAFKA_PORT', 'PGPORT', 'REDIS_PORT'])
         expect(stack.output()).toMatch(`127.0.0.1:${env[port]}`);
