@@ -73,6 +73,8 @@ const ROWS: readonly Row[] = [
   { route: 'GET /readyz', there: anyone(200) },
   { route: 'GET /health', there: anyone(200) },
   { route: 'GET /metrics', there: anyone(200) },
+  { route: 'GET /asyncapi.json', there: anyone(200) },
+  { route: 'GET /events', there: admin(200) },
   {
     route: 'POST /users',
     there: anyone(201),
@@ -343,10 +345,15 @@ async function statuses(row: Row, targetOf: (row: Row) => Promise<Target & { cov
 
 const noTarget = () => Promise.resolve(missing);
 
+interface FoundRoute {
+  readonly route: string;
+  readonly takesJson: boolean;
+}
+
 /** The routes of the app apart from its documentation, and whether each parses a JSON body. */
-async function routes(): Promise<{ route: string; takesJson: boolean }[]> {
+async function allRoutes(): Promise<FoundRoute[]> {
   const { app } = httpApp();
-  const found: { route: string; takesJson: boolean }[] = [];
+  const found: FoundRoute[] = [];
   app.addHook('onRoute', ({ method, url, schema }) => {
     const takesJson = schema?.body !== undefined && !url.endsWith('/covers');
     if (method !== 'HEAD' && !url.startsWith('/docs')) found.push({ route: `${String(method)} ${url}`, takesJson });
@@ -355,6 +362,11 @@ async function routes(): Promise<{ route: string; takesJson: boolean }[]> {
   await app.close();
   return found;
 }
+
+/** The schema registry has the protocol of another product: it needs no login, changes nothing, and ignores fields that it does not know. */
+const isOfRegistry = ({ route }: FoundRoute): boolean => / \/registry(?:\/|$)/.test(route);
+
+const routes = async () => (await allRoutes()).filter((found) => !isOfRegistry(found));
 
 describe('the access matrix', () => {
   it('has a row for every route', async () => {
@@ -370,6 +382,21 @@ describe('the access matrix', () => {
     }
     expect(found).toEqual(expected);
   });
+});
+
+it('the schema registry gives every actor the same answer', async () => {
+  const registry = (await allRoutes()).filter((found) => isOfRegistry(found) && !found.route.endsWith('*'));
+  expect(registry.length).toBeGreaterThan(15);
+  const values = { ':id': '1', ':subject': 'openmusic.AlbumCreated', ':version': '1' };
+  for (const { route } of registry) {
+    const [method = '', pattern = ''] = route.split(' ');
+    const url = Object.entries(values).reduce((text, [name, value]) => text.replace(name, value), pattern);
+    const json = { schema: '"string"' };
+    const send = async (actor: Actor) => (await as(actor).send(method, url, method === 'GET' ? {} : { json })).status;
+    const found = await Promise.all(ACTORS.map(send));
+    expect([route, new Set(found).size]).toEqual([route, 1]);
+    expect([200, 404]).toContain(found[0]);
+  }
 });
 
 /** Fields that only the server sets. */

@@ -80,7 +80,7 @@ function initSuite(adapter: Adapter, more: (newWorld: () => Promise<World>) => v
       const { log, options, database } = await newWorld();
       const { topics, all } = options.placement;
       const refused = await reasons(check(options));
-      expect(refused).toHaveLength(7);
+      expect(refused).toHaveLength(11);
       expect(refused.every((reason) => reason.includes('npm run openmusic -- log init'))).toBe(true);
       const identity = await initLog(options);
       await check(options);
