@@ -17,7 +17,7 @@ const config: Config = {
   reporters: ['default', '<rootDir>/test/support/skip-reporter.ts', '<rootDir>/test/support/time-reporter.ts'],
   testSequencer: '<rootDir>/test/support/longest-first.ts',
   testTimeout: 60_000,
-  // One more than the cores of the smallest machine. `test:full` takes four, because faults wait for something half of their time.
+  // One more than the cores of the smallest machine. Four make `test:full` no faster: it is bound by the processor.
   maxWorkers: 3,
   openHandlesTimeout: 3_000,
 };

@@ -178,6 +178,7 @@ function faultOf({ status, headers, text }: Answered, responses: Operation['resp
   const types = Object.keys(documented.content ?? {});
   const isKnown = types.some((each) => each === type || each === 'application/octet-stream' || (each === 'image/*' && type.startsWith('image/'))); // prettier-ignore
   if (text !== '' && types.length > 0 && !isKnown) return `has the type ${type}`;
+  if (type === 'application/x-ndjson') return faultOfLines(text);
   if (type.endsWith('json') && text !== '') {
     const body = JSON.parse(text) as { status?: unknown };
     const expected = status < 400 ? 'success' : status < 500 ? 'fail' : 'error';
@@ -186,6 +187,15 @@ function faultOf({ status, headers, text }: Answered, responses: Operation['resp
       return 'has another status in its body';
   }
   return undefined;
+}
+
+function faultOfLines(text: string): string | undefined {
+  try {
+    for (const line of text.split('\n')) if (line !== '') JSON.parse(line);
+    return undefined;
+  } catch {
+    return 'has a line that is not JSON';
+  }
 }
 
 function createMaker({ document, tokens, random }: FuzzOptions) {
