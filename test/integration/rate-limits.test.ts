@@ -111,3 +111,14 @@ describeDistributed('two API processes', () => {
     expect((await one!.post('/authentications', {})).headers.get('ratelimit')).toMatch(/^"login";r=59;t=60$/);
   }, 120_000);
 });
+
+it('a blocked sender stays blocked, however many others send requests', async () => {
+  const { app } = httpApp({ rates: { ...noRates, login: { count: 1, seconds: 60 } } });
+  opened.push({ stop: () => app.close() });
+  const body = { username: 'chris', password: 'secret' };
+  const logIn = async (remoteAddress: string) =>
+    (await app.inject({ method: 'POST', url: '/authentications', body, remoteAddress })).statusCode;
+  expect([await logIn('198.51.100.1'), await logIn('198.51.100.1')]).toEqual([401, 429]);
+  for (let n = 0; n < 5_300; n++) await logIn(`10.0.${n >> 8}.${n & 255}`);
+  expect(await logIn('198.51.100.1')).toBe(429);
+});
