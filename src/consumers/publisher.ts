@@ -90,7 +90,7 @@ function watchLag({ log, placement, consumers }: PublisherOptions, publishing: P
         positions.map(({ offset, ...where }) => ({ ...where, next: offset, stopped: null })),
         await log.ends(positions),
       );
-      caughtUp ||= lagOf({ ...unnamed, partitions: ownHealth() }) < FEW;
+      caughtUp ||= lagOf({ partitions: ownHealth() }) < FEW;
     },
     { everyMs: MEASURE_EVERY_MS, onFailure: () => undefined },
   );
@@ -103,5 +103,3 @@ function watchLag({ log, placement, consumers }: PublisherOptions, publishing: P
     stop: () => measuring.stop(),
   };
 }
-
-const unnamed = { group: '', caughtUp: false, stopped: [], stuckMs: 0 };

@@ -15,7 +15,8 @@ export interface ConsumerHealth {
 }
 
 /** Records that wait in all partitions of the group. */
-export const lagOf = ({ partitions }: ConsumerHealth): number => partitions.reduce((sum, { lag }) => sum + lag, 0);
+export const lagOf = ({ partitions }: Pick<ConsumerHealth, 'partitions'>): number =>
+  partitions.reduce((sum, { lag }) => sum + lag, 0);
 
 /** A group of which this process sees only the checkpoints; undefined while there are none. */
 type Observed = () => Pick<ConsumerHealth, 'group' | 'partitions'> | undefined;
